@@ -1,0 +1,76 @@
+//! Apps: one frontend application each, with its keys, its cookie and its lifetimes.
+//!
+//! What stands here is checked: an app that exists can be served. Nothing here reads a store.
+
+mod name;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use name::{AppName, NameError};
+pub use settings::{CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
+
+use crate::cookie;
+use crate::session::Limits;
+use crate::token::KeyRing;
+
+/// One frontend application.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// Its keys; without any it has only null sessions.
+    pub keys: Option<KeyRing>,
+    /// What its cookie looks like.
+    pub cookie: cookie::Template,
+    /// Flask's `SESSION_REFRESH_EACH_REQUEST`.
+    pub refresh_each_request: bool,
+    /// How long its sessions live.
+    pub lifetimes: Lifetimes,
+    /// How long a token that a renewal replaced still opens its session.
+    pub rotation_grace: Duration,
+    /// The entry that holds the subject.
+    pub subject_key: Option<Box<str>>,
+    /// How large its sessions may be.
+    pub limits: Limits,
+}
+
+impl App {
+    /// Flask's `should_set_cookie`.
+    pub const fn should_set_cookie(&self, modified: bool, permanent: bool) -> bool {
+        modified || (permanent && self.refresh_each_request)
+    }
+}
+
+/// How long the sessions of an app live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Without being used, unless a save asks otherwise.
+    pub idle_timeout: Duration,
+    /// However much they are used. No save can ask for more.
+    pub absolute_timeout: Duration,
+}
+
+/// All apps of the service, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Apps(BTreeMap<AppName, Arc<App>>);
+
+impl Apps {
+    /// The app of that name; an empty name means `default`.
+    pub fn find(&self, name: &str) -> Option<&Arc<App>> {
+        self.0.get(if name.is_empty() { AppName::DEFAULT } else { name })
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<App>> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<App> for Apps {
+    fn from_iter<I: IntoIterator<Item = App>>(apps: I) -> Self {
+        Self(apps.into_iter().map(|app| (app.name.clone(), Arc::new(app))).collect())
+    }
+}

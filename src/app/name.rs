@@ -1,0 +1,57 @@
+//! The name of an app, as it stands in requests, in signatures and in keys of the store.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+/// 1 to 64 of `a-z`, `0-9`, `_` and `-`, the first a letter or a digit.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppName(Arc<str>);
+
+impl AppName {
+    /// The name of the app that an empty name means.
+    pub const DEFAULT: &'static str = "default";
+
+    /// Reads a name.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let starts_well = text.bytes().next().is_some_and(allowed);
+        let goes_on_well = text.bytes().all(|c| allowed(c) || matches!(c, b'_' | b'-'));
+        if starts_well && goes_on_well && text.len() <= MAX_BYTES { Ok(Self(text.into())) } else { Err(NameError) }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl Borrow<str> for AppName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AppName({self})")
+    }
+}
+
+/// The text is no name of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an app's name is 1 to 64 of a-z, 0-9, _ and -, beginning with a letter or a digit")]
+pub struct NameError;
+
+const MAX_BYTES: usize = 64;

@@ -1,0 +1,241 @@
+//! The settings of one app, as a person writes them, and what is wrong with them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, AppName, Lifetimes, NameError};
+use crate::config::span;
+use crate::cookie::{self, SameSite};
+use crate::session::{self, Limits};
+use crate::token::{KeyRing, KeyRingError};
+
+/// One `[apps.<name>]` table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Signing keys, newest first: the first signs, all verify. From `cloakroom keygen`.
+    pub keys: Vec<String>,
+    /// A file with one key a line, newest first, instead of `keys`.
+    pub keys_file: Option<PathBuf>,
+    /// The cookie.
+    pub cookie: CookieSettings,
+    /// Send a permanent session's cookie with every response, so that its expiry moves on.
+    pub refresh_each_request: bool,
+    /// How long a session lives without being used. At least 1 minute.
+    #[serde(with = "span")]
+    pub idle_timeout: Duration,
+    /// How long a session lives however much it is used. At most 400 days.
+    #[serde(with = "span")]
+    pub absolute_timeout: Duration,
+    /// How long a token that a renewal replaced still opens its session. At most 1 hour.
+    #[serde(with = "span")]
+    pub rotation_grace: Duration,
+    /// The entry that holds the subject, such as Flask-Login's `_user_id`. Empty: none.
+    pub subject_key: String,
+    /// How large a session may be.
+    pub limits: LimitSettings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keys: Vec::new(),
+            keys_file: None,
+            cookie: CookieSettings::default(),
+            refresh_each_request: true,
+            idle_timeout: 31 * DAY,
+            absolute_timeout: 365 * DAY,
+            rotation_grace: Duration::from_secs(30),
+            subject_key: String::new(),
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The app that these settings describe.
+    pub fn build(&self, name: &str) -> Result<App, SettingsError> {
+        Ok(App {
+            name: AppName::parse(name)?,
+            keys: self.key_ring()?,
+            cookie: self.cookie.template()?,
+            refresh_each_request: self.refresh_each_request,
+            lifetimes: self.lifetimes()?,
+            rotation_grace: within("rotation_grace", self.rotation_grace, Duration::ZERO, 3600 * SECOND)?,
+            subject_key: self.subject_key()?,
+            limits: self.limits.build()?,
+        })
+    }
+
+    fn key_ring(&self) -> Result<Option<KeyRing>, SettingsError> {
+        if self.keys.is_empty() { Ok(None) } else { Ok(Some(KeyRing::parse(&self.keys)?)) }
+    }
+
+    fn lifetimes(&self) -> Result<Lifetimes, SettingsError> {
+        let absolute_timeout = within("absolute_timeout", self.absolute_timeout, MINUTE, 400 * DAY)?;
+        let idle_timeout = within("idle_timeout", self.idle_timeout, MINUTE, absolute_timeout)?;
+        Ok(Lifetimes { idle_timeout, absolute_timeout })
+    }
+
+    fn subject_key(&self) -> Result<Option<Box<str>>, SettingsError> {
+        match self.subject_key.as_str() {
+            "" => Ok(None),
+            "_permanent" => Err(SettingsError::SubjectKey),
+            key if key.len() > session::MAX_NAME_BYTES => Err(SettingsError::SubjectKey),
+            key => Ok(Some(key.into())),
+        }
+    }
+}
+
+/// The `[apps.<name>.cookie]` table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CookieSettings {
+    /// The cookie's name. A `__Host-` or `__Secure-` prefix has to fit the rest.
+    pub name: String,
+    /// The domain; empty: the host alone. A change needs another name.
+    pub domain: String,
+    /// The path. A change needs another name.
+    pub path: String,
+    /// Keep the cookie from scripts.
+    pub httponly: bool,
+    /// Send the cookie over TLS alone. Switch it on wherever users come by https.
+    pub secure: bool,
+    /// `Strict`, `Lax`, `None`, or empty for no attribute.
+    pub samesite: SameSiteSetting,
+    /// Keep the cookie apart for each site that embeds this one (CHIPS). Needs `secure`.
+    pub partitioned: bool,
+}
+
+impl Default for CookieSettings {
+    fn default() -> Self {
+        Self {
+            name: "session".to_owned(),
+            domain: String::new(),
+            path: "/".to_owned(),
+            httponly: true,
+            secure: false,
+            samesite: SameSiteSetting::Lax,
+            partitioned: false,
+        }
+    }
+}
+
+impl CookieSettings {
+    fn template(&self) -> Result<cookie::Template, cookie::TemplateError> {
+        cookie::Template::new(cookie::Attributes {
+            name: cookie::Name::parse(&self.name)?,
+            domain: Some(self.domain.clone()).filter(|domain| !domain.is_empty()),
+            path: self.path.clone(),
+            httponly: self.httponly,
+            secure: self.secure,
+            samesite: self.samesite.into(),
+            partitioned: self.partitioned,
+        })
+    }
+}
+
+/// The `SameSite` attribute as it is written in a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum SameSiteSetting {
+    /// No attribute.
+    #[serde(rename = "")]
+    Absent,
+    /// `SameSite=Strict`.
+    #[serde(alias = "strict")]
+    Strict,
+    /// `SameSite=Lax`.
+    #[serde(alias = "lax")]
+    Lax,
+    /// `SameSite=None`.
+    #[serde(alias = "none")]
+    None,
+}
+
+impl From<SameSiteSetting> for Option<SameSite> {
+    fn from(setting: SameSiteSetting) -> Self {
+        match setting {
+            SameSiteSetting::Absent => None,
+            SameSiteSetting::Strict => Some(SameSite::Strict),
+            SameSiteSetting::Lax => Some(SameSite::Lax),
+            SameSiteSetting::None => Some(SameSite::None),
+        }
+    }
+}
+
+/// The `[apps.<name>.limits]` table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// The most entries of a session. 1 to 4096.
+    pub max_entries: u32,
+    /// The most bytes of names and values together. 1 KiB to 1 MiB.
+    pub max_session_bytes: u32,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        Self { max_entries: 256, max_session_bytes: 64 * 1024 }
+    }
+}
+
+impl LimitSettings {
+    fn build(&self) -> Result<Limits, SettingsError> {
+        if !(1..=4096).contains(&self.max_entries) {
+            return Err(SettingsError::Limit { key: "limits.max_entries", least: 1, most: 4096 });
+        }
+        if !(1024..=1024 * 1024).contains(&self.max_session_bytes) {
+            return Err(SettingsError::Limit { key: "limits.max_session_bytes", least: 1024, most: 1024 * 1024 });
+        }
+        Ok(Limits { max_entries: self.max_entries, max_bytes: self.max_session_bytes })
+    }
+}
+
+/// What is wrong with an app's settings, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The app's name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// `keys` or `keys_file`.
+    #[error("keys: {0}")]
+    Keys(#[from] KeyRingError),
+    /// The cookie.
+    #[error("cookie.{0}")]
+    Cookie(#[from] cookie::TemplateError),
+    /// A time span out of its bounds.
+    #[error("{key}: {} is not between {} and {}", span::text(*.value), span::text(*.least), span::text(*.most))]
+    Span {
+        /// Which.
+        key: &'static str,
+        /// What it is.
+        value: Duration,
+        /// The least it may be.
+        least: Duration,
+        /// The most it may be.
+        most: Duration,
+    },
+    /// A number out of its bounds.
+    #[error("{key}: it has to be from {least} to {most}")]
+    Limit {
+        /// Which.
+        key: &'static str,
+        /// The least it may be.
+        least: u32,
+        /// The most it may be.
+        most: u32,
+    },
+    /// `subject_key` names no entry.
+    #[error("subject_key: it has to name an entry: 1 to 256 bytes, and not `_permanent`")]
+    SubjectKey,
+}
+
+fn within(key: &'static str, value: Duration, least: Duration, most: Duration) -> Result<Duration, SettingsError> {
+    if (least..=most).contains(&value) { Ok(value) } else { Err(SettingsError::Span { key, value, least, most }) }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);

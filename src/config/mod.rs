@@ -1,0 +1,3 @@
+//! The tree of settings.
+
+pub mod span;

@@ -1,0 +1,43 @@
+//! Time spans in a configuration: `"30s"`, `"15m"`, `"12h"`, `"31d"`, and sums such as `"1h 30m"`.
+//!
+//! Months and years have no fixed length and are refused; so is a bare number, which says no unit.
+
+use std::time::Duration;
+
+use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+/// Reads a time span.
+pub fn parse(text: &str) -> Result<Duration, String> {
+    let vague = |word: &str| {
+        matches!(word.trim_start_matches(|c: char| c.is_ascii_digit()), "M" | "y")
+            || word.contains("month")
+            || word.contains("year")
+    };
+    if text.split_whitespace().any(vague) {
+        return Err(format!("`{text}`: months and years have no fixed length; write days, such as 30d"));
+    }
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is no time span; write one such as 30s, 15m, 12h or 31d"))
+}
+
+/// Writes a time span as [`parse`] reads it.
+pub fn text(span: Duration) -> String {
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let seconds = span.as_secs();
+    let whole = units.iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit) && span.subsec_nanos() == 0);
+    whole.map_or_else(
+        || humantime::format_duration(span).to_string(),
+        |(unit, name)| format!("{}{name}", seconds / unit),
+    )
+}
+
+/// For `#[serde(with = "span")]`.
+pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(source)?;
+    parse(&text).map_err(serde::de::Error::custom)
+}
+
+/// For `#[serde(with = "span")]`.
+pub fn serialize<S: Serializer>(span: &Duration, target: S) -> Result<S::Ok, S::Error> {
+    text(*span).serialize(target)
+}

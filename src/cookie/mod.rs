@@ -1,0 +1,9 @@
+//! Cookies as they travel: what a `Cookie` header says, and the `Set-Cookie` header to send.
+//!
+//! Strictly by RFC 6265bis. Knows names and attributes, never what a value means.
+
+mod header;
+mod set_cookie;
+
+pub use header::{MAX_CANDIDATES, MAX_HEADER_BYTES, values};
+pub use set_cookie::{Attributes, Expiry, MAX_COOKIE_BYTES, Name, SameSite, Template, TemplateError};

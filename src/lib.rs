@@ -1,0 +1,11 @@
+//! Cloakroom keeps the sessions of web applications.
+
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod cookie;
+pub mod entropy;
+pub mod grpc;
+pub mod session;
+pub mod store;
+pub mod token;

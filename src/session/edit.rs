@@ -1,0 +1,252 @@
+//! The edit: what a record is after a save, a rotation or an end that the judge let go.
+//!
+//! Everything is checked before anything is changed: a refusal leaves no trace.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::changes::{Changes, PermanentChange, SubjectChange};
+use super::end::{End, EndReason, Outcome};
+use super::entries::Entries;
+use super::head::{Context, Head, Previous, Record, Subject};
+use super::judge::Guard;
+use super::mark::Mark;
+use super::value::{Value, counter};
+use crate::clock::Time;
+use crate::token::Proof;
+
+/// What a save or a rotation is to do.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    /// The changes; none: the call only rotates, and the version stays.
+    pub changes: Option<Changes>,
+    /// The lifetime that the changes ask for.
+    pub lifetime: Option<NewLifetime>,
+    /// What happens to the token.
+    pub rotation: Rotation,
+    /// What happens if no entry is left.
+    pub when_empty: WhenEmpty,
+    /// What the session has to keep to.
+    pub limits: Limits,
+    /// Where the call came from, if the frontend told it.
+    pub context: Option<Context>,
+}
+
+/// A lifetime, measured against the app's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewLifetime {
+    /// How long the session lives without being used.
+    pub idle_timeout: Duration,
+    /// How long it lives from its creation on.
+    pub span: Duration,
+    /// When it ends at the latest, if that is said.
+    pub cap: Option<Time>,
+}
+
+impl NewLifetime {
+    /// When a session created then ends however much it is used.
+    pub fn deadline_time(&self, create_time: Time) -> Time {
+        let deadline = create_time + self.span;
+        self.cap.map_or(deadline, |cap| deadline.min(cap))
+    }
+}
+
+/// What happens to the token.
+#[derive(Clone, Debug)]
+pub enum Rotation {
+    /// Nothing.
+    Keep,
+    /// It is replaced if the subject becomes another, or none.
+    OnSubjectChange(Replacement),
+    /// It is replaced.
+    Always(Replacement),
+}
+
+/// The token that takes the place of the current one.
+#[derive(Clone, Copy, Debug)]
+pub struct Replacement {
+    /// Of its secret.
+    pub proof: Proof,
+    /// What is remembered of the one that it replaces.
+    pub previous: Previous,
+}
+
+/// What happens to a session that a save leaves without entries and without `permanent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenEmpty {
+    /// It ends, as Flask's does.
+    Delete,
+    /// It stays.
+    Keep,
+}
+
+/// How large a session may be. What does not grow is never refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most entries.
+    pub max_entries: u32,
+    /// The most bytes of names and kept values together.
+    pub max_bytes: u32,
+}
+
+/// The value of every incremented entry.
+pub type Counters = BTreeMap<String, i64>;
+
+/// What an edit makes of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edited {
+    /// The record from now on.
+    pub record: Record,
+    /// What became of the session.
+    pub outcome: Outcome,
+    /// The counters.
+    pub counters: Counters,
+}
+
+/// Why an edit cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It would have too many entries.
+    TooManyEntries {
+        /// How many.
+        count: u32,
+    },
+    /// It would be too large.
+    TooLarge {
+        /// How many bytes.
+        bytes: u32,
+    },
+    /// The entry is no counter, or would leave the range of int64.
+    NotACounter {
+        /// Which.
+        name: String,
+    },
+}
+
+/// What `record` is after the edit.
+pub fn edit(record: &Record, edit: &Edit, guard: &Guard) -> Result<Edited, Refusal> {
+    let mut head = record.head.clone();
+    let subject = edit.changes.as_ref().map_or_else(|| head.subject.clone(), |changes| subject_after(&head, changes));
+    let (entries, counters) = match &edit.changes {
+        None => (record.entries.clone(), Counters::new()),
+        Some(changes) => {
+            let wiped = changes.clear || hands_over(head.subject.as_ref(), subject.as_ref());
+            let (entries, counters) = entries_after(record, changes, wiped)?;
+            change_head(&mut head, changes, wiped, guard.now);
+            (entries, counters)
+        }
+    };
+    (head.entry_count, head.entry_bytes) = (entries.count(), entries.bytes());
+    check_limits(&record.head, &head, edit.limits)?;
+    let is_empty = head.entry_count == 0 && head.permanent.is_none();
+    if edit.changes.is_some() && is_empty && edit.when_empty == WhenEmpty::Delete {
+        let record = end(&Record { head, entries }, EndReason::Emptied, guard);
+        return Ok(Edited { record, outcome: Outcome::Deleted, counters });
+    }
+    match edit.rotation {
+        Rotation::Always(replacement) => replace(&mut head, replacement),
+        Rotation::OnSubjectChange(replacement) if subject != head.subject => replace(&mut head, replacement),
+        Rotation::OnSubjectChange(_) | Rotation::Keep => {}
+    }
+    head.subject = subject;
+    if let Some(lifetime) = edit.lifetime {
+        head.idle_timeout = lifetime.idle_timeout;
+        head.deadline_time = lifetime.deadline_time(head.create_time);
+    }
+    if let Some(context) = &edit.context {
+        head.context = context.clone();
+    }
+    head.access_time = head.access_time.max(guard.now);
+    remember(&mut head, guard, Outcome::Updated);
+    Ok(Edited { record: Record { head, entries }, outcome: Outcome::Updated, counters })
+}
+
+/// What is left of `record` after its end: a tombstone of reason, proofs and marks.
+pub fn end(record: &Record, reason: EndReason, guard: &Guard) -> Record {
+    let mut head = Head {
+        end: Some(End { reason, time: guard.now }),
+        subject: None,
+        permanent: None,
+        authenticate_time: None,
+        entry_count: 0,
+        entry_bytes: 0,
+        context: Context::default(),
+        ..record.head.clone()
+    };
+    remember(&mut head, guard, Outcome::Deleted);
+    Record { head, entries: Entries::default() }
+}
+
+fn subject_after(head: &Head, changes: &Changes) -> Option<Subject> {
+    match &changes.subject {
+        SubjectChange::Keep if changes.clear => None,
+        SubjectChange::Keep => head.subject.clone(),
+        SubjectChange::Set(subject) => Some(subject.clone()),
+        SubjectChange::Remove => None,
+    }
+}
+
+/// Whether one subject gives way to another: what the first one left goes.
+fn hands_over(before: Option<&Subject>, after: Option<&Subject>) -> bool {
+    before.is_some() && after.is_some() && before != after
+}
+
+fn entries_after(record: &Record, changes: &Changes, wiped: bool) -> Result<(Entries, Counters), Refusal> {
+    let counted = |name: &String, delta: i64, before: Option<&[u8]>| {
+        let before = before.map_or(Some(0), counter);
+        let after = before.and_then(|before| before.checked_add(delta));
+        after.ok_or_else(|| Refusal::NotACounter { name: name.clone() })
+    };
+    let mut entries = if wiped { BTreeMap::new() } else { record.entries.to_map() };
+    let counters = changes.increment.iter();
+    let counters =
+        counters.map(|(name, delta)| Ok((name.clone(), counted(name, *delta, entries.get(name.as_str()).copied())?)));
+    let counters = counters.collect::<Result<Counters, Refusal>>()?;
+    let counted: Vec<(&str, Value)> = counters.iter().map(|(name, n)| (name.as_str(), Value::counter(*n))).collect();
+
+    entries.retain(|name, _| !changes.unset.iter().any(|unset| unset == name));
+    entries.extend(changes.set.iter().map(|(name, value)| (name.as_str(), value.kept())));
+    entries.extend(counted.iter().map(|(name, value)| (*name, value.kept())));
+    Ok((Entries::pack(entries.iter().map(|(name, value)| (*name, *value))), counters))
+}
+
+/// All of the head that changes touch, but for subject and sizes.
+fn change_head(head: &mut Head, changes: &Changes, wiped: bool, now: Time) {
+    head.version = head.version.next();
+    if wiped {
+        head.permanent = None;
+        head.authenticate_time = None;
+    }
+    match changes.permanent {
+        PermanentChange::Keep => {}
+        PermanentChange::Set(permanent) => head.permanent = Some(permanent),
+        PermanentChange::Unset => head.permanent = None,
+    }
+    match changes.subject {
+        SubjectChange::Keep => {}
+        SubjectChange::Set(_) => head.authenticate_time = Some(now),
+        SubjectChange::Remove => head.authenticate_time = None,
+    }
+}
+
+fn check_limits(before: &Head, after: &Head, limits: Limits) -> Result<(), Refusal> {
+    let (count, bytes) = (after.entry_count, after.entry_bytes);
+    if count > limits.max_entries && count > before.entry_count {
+        Err(Refusal::TooManyEntries { count })
+    } else if bytes > limits.max_bytes && bytes > before.entry_bytes {
+        Err(Refusal::TooLarge { bytes })
+    } else {
+        Ok(())
+    }
+}
+
+fn replace(head: &mut Head, replacement: Replacement) {
+    head.proof = replacement.proof;
+    head.previous = Some(replacement.previous);
+}
+
+fn remember(head: &mut Head, guard: &Guard, outcome: Outcome) {
+    if let Some(fingerprint) = guard.fingerprint {
+        head.marks.push(Mark { fingerprint, time: guard.now, outcome });
+    }
+}

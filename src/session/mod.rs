@@ -1,0 +1,21 @@
+//! A session: what is kept of it, what may be done to it, and who judges that.
+//!
+//! Pure rules over plain data. Nothing here waits, reads a clock or knows how a store keeps things.
+
+mod changes;
+mod edit;
+mod end;
+mod entries;
+mod head;
+mod judge;
+mod mark;
+mod value;
+
+pub use changes::{Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANENT, PermanentChange, SubjectChange};
+pub use edit::{Counters, Edit, Edited, Limits, NewLifetime, Refusal, Replacement, Rotation, WhenEmpty, edit, end};
+pub use end::{End, EndReason, MEMORY, Outcome};
+pub use entries::Entries;
+pub use head::{Cause, Context, Generation, Head, PREVIOUS_MEMORY, Previous, Record, Subject, SubjectError, Version};
+pub use judge::{By, Guard, Hold, Verdict, hold, judge};
+pub use mark::{Fingerprint, MARK_MEMORY, MAX_MARKS, Mark, Marks};
+pub use value::{Kind, Value, ValueError, counter};

@@ -1,0 +1,84 @@
+//! The value of one entry: JSON text, or raw bytes.
+//!
+//! Kept in one spelling by every store: JSON text as it is, raw bytes behind one zero byte, which
+//! no JSON text begins with. So a store can add to a counter without decoding anything.
+
+use std::fmt;
+
+use serde::de::IgnoredAny;
+
+/// The value of one entry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Value(Vec<u8>);
+
+impl Value {
+    /// JSON text, checked against RFC 8259 and otherwise left as it is.
+    pub fn json(text: String) -> Result<Self, ValueError> {
+        match serde_json::from_str::<IgnoredAny>(&text) {
+            Ok(_) => Ok(Self(text.into_bytes())),
+            Err(error) => Err(ValueError { line: error.line(), column: error.column() }),
+        }
+    }
+
+    /// Bytes that nobody looks at.
+    pub fn raw(bytes: &[u8]) -> Self {
+        let mut kept = Vec::with_capacity(bytes.len() + 1);
+        kept.push(RAW);
+        kept.extend_from_slice(bytes);
+        Self(kept)
+    }
+
+    /// A counter that stands at `number`.
+    pub fn counter(number: i64) -> Self {
+        Self(number.to_string().into_bytes())
+    }
+
+    /// The bytes that stores keep.
+    pub fn kept(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({} bytes)", self.0.len())
+    }
+}
+
+/// The kind of a kept value, with what it holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind<'v> {
+    /// JSON text.
+    Json(&'v str),
+    /// Bytes.
+    Raw(&'v [u8]),
+}
+
+impl<'v> Kind<'v> {
+    /// Reads a kept value.
+    pub fn of(kept: &'v [u8]) -> Option<Self> {
+        match kept.split_first() {
+            Some((&RAW, raw)) => Some(Self::Raw(raw)),
+            _ => std::str::from_utf8(kept).ok().map(Self::Json),
+        }
+    }
+}
+
+/// The text is no JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("json is not RFC 8259 text of at most 127 levels: line {line}, column {column}")]
+pub struct ValueError {
+    /// Where, from 1.
+    pub line: usize,
+    /// Where, from 1.
+    pub column: usize,
+}
+
+/// Reads a kept value as a counter: a decimal int64 in its one spelling, without spaces or plus.
+pub fn counter(kept: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(kept).ok()?;
+    let number = text.parse::<i64>().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+const RAW: u8 = 0;

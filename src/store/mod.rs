@@ -1,0 +1,178 @@
+//! The store: where sessions lie, and what every keeping of them promises.
+//!
+//! A store compares and writes, each verb in one atomic step of its own. What may be written is judged by
+//! [`crate::session::judge()`]; a store that cannot ask it inside its step (Redis) decides only whether this
+//! is a plain go, and otherwise brings the head here. Stores never decode a value, counters aside, and
+//! never see a token. What is missing is `None`, not an error. Ending twice is fine.
+//!
+//! A deadline is judged on the service's clock, never on the store's own: a store forgets a session
+//! late, not before [`Head::forget_time`].
+
+mod memory;
+mod packed;
+
+use std::error::Error as StdError;
+use std::future::Future;
+
+pub use memory::Memory;
+
+use crate::app::AppName;
+use crate::clock::Time;
+use crate::session::{Context, Counters, Edit, EndReason, Generation, Guard, Head, Outcome, Record, Refusal, Verdict};
+use crate::token::{Id, Proof};
+
+/// What can be asked of a place where sessions lie.
+pub trait Store: Send + Sync + 'static {
+    /// One snapshot of what is kept at a place, alive or ended, with the app's generation.
+    fn load(&self, place: &Place) -> impl Future<Output = Result<Option<Kept>, Error>> + Send;
+
+    /// Keeps a new record unless something is kept there already, a tombstone included.
+    ///
+    /// The record's generation is set to the app's in the same step.
+    fn create(&self, place: &Place, record: &Record) -> impl Future<Output = Result<Created, Error>> + Send;
+
+    /// Writes, if the judge lets the call go and the limits hold.
+    fn apply(&self, place: &Place, guard: &Guard, write: &Write)
+    -> impl Future<Output = Result<Applied, Error>> + Send;
+
+    /// Moves the time of last use on, if the proof is the current one.
+    ///
+    /// Never creates, never revives, never goes back, and leaves the version alone.
+    fn touch(&self, place: &Place, touch: &Touch) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Ends every session of an app that was created before, however many there are.
+    fn revoke_app(&self, app: &AppName) -> impl Future<Output = Result<Generation, Error>> + Send;
+
+    /// Forgets some of what may be forgotten at `now`; answers how many records went.
+    ///
+    /// A store that expires records by itself has nothing to do here.
+    fn sweep(&self, now: Time) -> impl Future<Output = Result<usize, Error>> + Send;
+
+    /// Whether the store answers.
+    fn ping(&self) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Where a session lies.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The app.
+    pub app: AppName,
+    /// The session.
+    pub id: Id,
+}
+
+/// What a store keeps at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The record.
+    pub record: Record,
+    /// The app's generation at that moment.
+    pub generation: Generation,
+}
+
+/// The answer to [`Store::create`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// It is kept.
+    Stored,
+    /// Something was there before.
+    Occupied,
+}
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// A save or a rotation.
+    Edit(Box<Edit>),
+    /// The end of the session.
+    End(EndReason),
+}
+
+/// The answer to [`Store::apply`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It is written.
+    Done(Done),
+    /// The judge said no; never [`Verdict::Go`].
+    Judged(Verdict),
+    /// The session can't be made to be so.
+    Refused(Refusal),
+    /// Nothing is kept there.
+    Missing,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// The head from now on.
+    pub head: Head,
+    /// What became of the session.
+    pub outcome: Outcome,
+    /// The counters that the call moved.
+    pub counters: Counters,
+}
+
+/// A use of a session that changed nothing.
+#[derive(Clone, Debug)]
+pub struct Touch {
+    /// Of the token that it was used with.
+    pub proof: Proof,
+    /// When.
+    pub used: Time,
+    /// Where from, if the frontend told it.
+    pub context: Option<Context>,
+}
+
+/// Why a store does not do what it is asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It did not answer. Whether a write was done is unknown.
+    #[error("the store does not answer")]
+    Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// It has no room. Nothing was written.
+    #[error("the store is full")]
+    Full(#[source] Box<dyn StdError + Send + Sync>),
+    /// What it keeps there is no session.
+    #[error("the store keeps something there that is no session")]
+    Corrupt,
+}
+
+impl Error {
+    /// The store did not answer, for this reason.
+    pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
+
+/// What a write makes of a record, in a store that can ask the judge inside its own step.
+fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), Applied> {
+    use crate::session::{edit, end, judge};
+
+    match judge(&kept.record.head, kept.generation, guard) {
+        Verdict::Go => {}
+        verdict => return Err(Applied::Judged(verdict)),
+    }
+    let (record, outcome, counters) = match write {
+        Write::End(reason) => (end(&kept.record, *reason, guard), Outcome::Deleted, Counters::new()),
+        Write::Edit(asked) => {
+            let edited = edit(&kept.record, asked, guard).map_err(Applied::Refused)?;
+            (edited.record, edited.outcome, edited.counters)
+        }
+    };
+    let done = Done { head: record.head.clone(), outcome, counters };
+    Ok((record, done))
+}
+
+/// What a touch makes of a record, if it makes anything of it.
+fn touched(record: &Record, touch: &Touch) -> Option<Record> {
+    let head = &record.head;
+    if head.end.is_some() || head.proof != touch.proof || touch.used <= head.access_time {
+        return None;
+    }
+    let mut record = record.clone();
+    record.head.access_time = touch.used;
+    if let Some(context) = &touch.context {
+        record.head.context = context.clone();
+    }
+    Some(record)
+}

@@ -1,0 +1,219 @@
+//! The head of a session in bytes: what the stores that write to disk or wire keep.
+//!
+//! Fixed places and big-endian numbers, so that a script can compare and change them too. The version
+//! stands in the first eight bytes of [`Packed::meta`]; `redis/*.lua` unpacks the same layout.
+
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::session::{
+    Cause, Context, End, EndReason, Fingerprint, Generation, Head, Mark, Marks, Previous, Subject, Version,
+};
+use crate::token::{KeyId, Nonce, Proof};
+
+/// A head in bytes. Parts that say nothing are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Packed {
+    /// Version, proof, times, permanent, sizes, generation: [`META_BYTES`].
+    pub(super) meta: Vec<u8>,
+    /// Time of last use: eight bytes.
+    pub(super) used: Vec<u8>,
+    pub(super) subject: Vec<u8>,
+    pub(super) previous: Vec<u8>,
+    pub(super) marks: Vec<u8>,
+    pub(super) context: Vec<u8>,
+    pub(super) end: Vec<u8>,
+}
+
+impl Packed {
+    pub(super) fn pack(head: &Head) -> Self {
+        Self {
+            meta: pack_meta(head),
+            used: head.access_time.millis().to_be_bytes().to_vec(),
+            subject: head.subject.as_ref().map(|subject| subject.as_str().as_bytes().to_vec()).unwrap_or_default(),
+            previous: head.previous.as_ref().map(pack_previous).unwrap_or_default(),
+            marks: head.marks.iter().flat_map(|mark| mark.to_bytes()).collect(),
+            context: pack_context(&head.context),
+            end: head.end.map(pack_end).unwrap_or_default(),
+        }
+    }
+
+    /// Reads a head; nothing if the bytes are none.
+    pub(super) fn unpack(&self) -> Option<Head> {
+        let mut head = unpack_meta(&self.meta)?;
+        head.access_time = Time::from_millis(u64::from_be_bytes(self.used.as_slice().try_into().ok()?));
+        if !self.subject.is_empty() {
+            head.subject = Some(Subject::parse(std::str::from_utf8(&self.subject).ok()?).ok()?);
+        }
+        if !self.previous.is_empty() {
+            head.previous = Some(unpack_previous(&self.previous)?);
+        }
+        if !self.end.is_empty() {
+            head.end = Some(unpack_end(&self.end)?);
+        }
+        head.marks = unpack_marks(&self.marks)?;
+        head.context = unpack_context(&self.context)?;
+        Some(head)
+    }
+}
+
+/// How long [`Packed::meta`] is.
+pub(super) const META_BYTES: usize = 8 + 16 + 4 * 6 + 1 + 3 * 4;
+
+fn pack_meta(head: &Head) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(META_BYTES);
+    bytes.extend_from_slice(&head.version.0.to_be_bytes());
+    bytes.extend_from_slice(head.proof.as_bytes());
+    bytes.extend_from_slice(&six(head.create_time.millis()));
+    bytes.extend_from_slice(&six(millis(head.idle_timeout)));
+    bytes.extend_from_slice(&six(head.deadline_time.millis()));
+    bytes.extend_from_slice(&six(head.authenticate_time.map_or(0, Time::millis)));
+    bytes.push(pack_permanent(head.permanent));
+    bytes.extend_from_slice(&head.entry_count.to_be_bytes());
+    bytes.extend_from_slice(&head.entry_bytes.to_be_bytes());
+    bytes.extend_from_slice(&head.generation.0.to_be_bytes());
+    bytes
+}
+
+/// The byte that Flask's `_permanent` is kept as.
+pub(super) const fn pack_permanent(permanent: Option<bool>) -> u8 {
+    match permanent {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    }
+}
+
+fn unpack_meta(bytes: &[u8]) -> Option<Head> {
+    let mut reader = Reader(bytes);
+    let head = Head {
+        version: Version(u64::from_be_bytes(reader.take()?)),
+        proof: Proof::from_bytes(reader.take()?),
+        create_time: reader.time()?,
+        idle_timeout: Duration::from_millis(reader.time()?.millis()),
+        deadline_time: reader.time()?,
+        authenticate_time: reader.time().map(|time| Some(time).filter(|time| time.millis() != 0))?,
+        permanent: match reader.byte()? {
+            0 => None,
+            1 => Some(false),
+            2 => Some(true),
+            _ => return None,
+        },
+        entry_count: u32::from_be_bytes(reader.take()?),
+        entry_bytes: u32::from_be_bytes(reader.take()?),
+        generation: Generation(u32::from_be_bytes(reader.take()?)),
+        access_time: Time::default(),
+        subject: None,
+        previous: None,
+        marks: Marks::default(),
+        context: Context::default(),
+        end: None,
+    };
+    reader.0.is_empty().then_some(head)
+}
+
+/// Proof, nonce, key id, cause, grace, time; the fingerprint if there is one.
+pub(super) fn pack_previous(previous: &Previous) -> Vec<u8> {
+    let (cause, grace) = match previous.cause {
+        Cause::Privilege => (0, Duration::ZERO),
+        Cause::Renewal { grace } => (1, grace),
+    };
+    let mut bytes = Vec::with_capacity(67);
+    bytes.extend_from_slice(previous.proof.as_bytes());
+    bytes.extend_from_slice(previous.nonce.as_bytes());
+    bytes.extend_from_slice(previous.key_id.as_bytes());
+    bytes.push(cause);
+    bytes.extend_from_slice(&six(millis(grace)));
+    bytes.extend_from_slice(&six(previous.time.millis()));
+    if let Some(fingerprint) = previous.fingerprint {
+        bytes.extend_from_slice(&fingerprint.to_bytes());
+    }
+    bytes
+}
+
+fn unpack_previous(bytes: &[u8]) -> Option<Previous> {
+    let mut reader = Reader(bytes);
+    let (proof, nonce, key_id) = (reader.take()?, reader.take()?, reader.take()?);
+    let (cause, grace, time) = (reader.byte()?, reader.time()?, reader.time()?);
+    Some(Previous {
+        proof: Proof::from_bytes(proof),
+        nonce: Nonce::from_bytes(nonce),
+        key_id: KeyId::from_bytes(key_id),
+        cause: match cause {
+            0 => Cause::Privilege,
+            1 => Cause::Renewal { grace: Duration::from_millis(grace.millis()) },
+            _ => return None,
+        },
+        time,
+        fingerprint: if reader.0.is_empty() { None } else { Some(Fingerprint::from_bytes(reader.take()?)) },
+    })
+}
+
+fn unpack_marks(bytes: &[u8]) -> Option<Marks> {
+    let (marks, rest) = bytes.as_chunks::<{ Mark::BYTES }>();
+    if !rest.is_empty() {
+        return None;
+    }
+    marks.iter().map(Mark::from_bytes).collect()
+}
+
+/// The length of the user agent, the user agent, the address.
+pub(super) fn pack_context(context: &Context) -> Vec<u8> {
+    if *context == Context::default() {
+        return Vec::new();
+    }
+    let length = u16::try_from(context.user_agent.len()).unwrap_or(u16::MAX);
+    let mut bytes = length.to_be_bytes().to_vec();
+    bytes.extend_from_slice(context.user_agent.as_bytes());
+    bytes.extend_from_slice(context.remote_address.as_bytes());
+    bytes
+}
+
+fn unpack_context(bytes: &[u8]) -> Option<Context> {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return bytes.is_empty().then(Context::default) };
+    let (user_agent, remote_address) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
+    Some(Context { user_agent: text(user_agent)?, remote_address: text(remote_address)? })
+}
+
+/// The reason, the time.
+pub(super) fn pack_end(end: End) -> Vec<u8> {
+    let mut bytes = vec![end.reason as u8];
+    bytes.extend_from_slice(&six(end.time.millis()));
+    bytes
+}
+
+fn unpack_end(bytes: &[u8]) -> Option<End> {
+    let mut reader = Reader(bytes);
+    Some(End { reason: EndReason::from_byte(reader.byte()?)?, time: reader.time()? })
+}
+
+/// The lower six bytes of a number, big end first: enough for milliseconds until the year 10889.
+pub(super) fn six(number: u64) -> [u8; 6] {
+    let [_, _, rest @ ..] = number.to_be_bytes();
+    rest
+}
+
+/// A time span in whole milliseconds.
+pub(super) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).min(Time::MAX.millis())
+}
+
+struct Reader<'b>(&'b [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take().map(|[byte]| byte)
+    }
+
+    fn time(&mut self) -> Option<Time> {
+        let [a, b, c, d, e, f] = self.take()?;
+        Some(Time::from_millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f])))
+    }
+}

@@ -1,0 +1,185 @@
+//! Signing keys: one secret, a subkey for each purpose, and the ring of an app's keys.
+//!
+//! A key is never printed; its id is derived one-way and stands openly in every token.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+
+use crate::entropy;
+
+/// One signing key of an app.
+#[derive(Clone)]
+pub struct Key {
+    id: KeyId,
+    token: Hmac<Sha256>,
+    ticket: Hmac<Sha256>,
+    rotation: Hmac<Sha256>,
+}
+
+impl Key {
+    /// A fresh key as text, for a configuration file.
+    pub fn generate() -> String {
+        URL_SAFE_NO_PAD.encode(entropy::bytes::<32>())
+    }
+
+    /// Reads a key: base64url without padding, of at least 32 bytes.
+    pub fn parse(text: &str) -> Result<Self, KeyRingError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| KeyRingError::NotBase64)?;
+        if bytes.len() < MIN_KEY_BYTES {
+            return Err(KeyRingError::TooShort { bytes: bytes.len() });
+        }
+        Ok(Self::from_bytes(&bytes))
+    }
+
+    /// The key's public name.
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    pub(super) fn mac(&self, purpose: Purpose) -> Hmac<Sha256> {
+        match purpose {
+            Purpose::Token => self.token.clone(),
+            Purpose::Ticket => self.ticket.clone(),
+            Purpose::Rotation => self.rotation.clone(),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let mut id = [0; 6];
+        let digest = Sha256::new().chain_update(b"cloakroom/v1/key-id").chain_update(bytes).finalize();
+        id.copy_from_slice(&digest[..6]);
+        let subkey = |purpose: Purpose| {
+            let derived = hmac(bytes).chain_update(purpose.label()).finalize().into_bytes();
+            hmac(&derived)
+        };
+        Self {
+            id: KeyId(id),
+            token: subkey(Purpose::Token),
+            ticket: subkey(Purpose::Ticket),
+            rotation: subkey(Purpose::Rotation),
+        }
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({})", self.id)
+    }
+}
+
+/// What a subkey is for. A signature for one purpose is nothing for another.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    Token,
+    Ticket,
+    Rotation,
+}
+
+impl Purpose {
+    pub(super) const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Token => b"cloakroom/v1/token",
+            Self::Ticket => b"cloakroom/v1/ticket",
+            Self::Rotation => b"cloakroom/v1/rotation",
+        }
+    }
+}
+
+/// A key's public name: the first six bytes of a hash of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 6]);
+
+impl KeyId {
+    /// An id from its bytes.
+    pub const fn from_bytes(bytes: [u8; 6]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 6] {
+        &self.0
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// An app's keys: the first signs, all verify. Never empty.
+#[derive(Clone, Debug)]
+pub struct KeyRing(Vec<Key>);
+
+impl KeyRing {
+    /// A ring of the keys written in `texts`, the signing one first.
+    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, KeyRingError> {
+        let keys = texts.iter().map(|text| Key::parse(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(KeyRingError::Empty);
+        }
+        match keys.iter().enumerate().find(|(n, key)| keys[..*n].iter().any(|k| k.id == key.id)) {
+            Some((_, key)) => Err(KeyRingError::Repeated { id: key.id }),
+            None => Ok(Self(keys)),
+        }
+    }
+
+    /// The key that signs.
+    pub fn signing(&self) -> &Key {
+        self.0.first().expect("a key ring is never empty")
+    }
+
+    /// The key of that name.
+    pub fn find(&self, id: KeyId) -> Option<&Key> {
+        self.0.iter().find(|key| key.id == id)
+    }
+
+    /// The names of all keys, the signing one first.
+    pub fn ids(&self) -> impl Iterator<Item = KeyId> + '_ {
+        self.0.iter().map(Key::id)
+    }
+}
+
+/// What is wrong with a list of keys. Says nothing of a key itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRingError {
+    /// No key at all.
+    #[error("the list of keys is empty; `cloakroom keygen` makes one")]
+    Empty,
+    /// Not base64url.
+    #[error("a key is not base64url text without padding; `cloakroom keygen` makes one")]
+    NotBase64,
+    /// Too few bytes.
+    #[error("a key has {bytes} bytes and needs at least 32; `cloakroom keygen` makes one")]
+    TooShort {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The same key twice.
+    #[error("the key {id} stands in the list twice; remove one")]
+    Repeated {
+        /// Its name.
+        id: KeyId,
+    },
+}
+
+pub(super) fn hmac(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
+const MIN_KEY_BYTES: usize = 32;

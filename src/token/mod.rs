@@ -1,0 +1,153 @@
+//! Tokens: what a cookie holds, and what the store keeps instead.
+//!
+//! A token is a locator and a secret, signed. The id is derived one-way from the locator, the
+//! proof from both, so that a copy of the store opens no session. Nothing here reads a store.
+
+mod key;
+mod seal;
+mod successor;
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+pub use key::{Key, KeyId, KeyRing, KeyRingError};
+pub use seal::{Issued, Rejected, TICKET_LIFE, Ticket, open_ticket, open_token, seal_ticket, seal_token};
+pub use successor::{Nonce, successor};
+
+use crate::app::AppName;
+use crate::entropy;
+
+/// What finds a session: 16 random bytes. Half of what a token says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Locator([u8; 16]);
+
+/// What opens a session: 16 random bytes. The other half.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Secret([u8; 16]);
+
+/// Locator and secret of one token, before it is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Bearer {
+    /// Finds the session.
+    pub locator: Locator,
+    /// Opens it.
+    pub secret: Secret,
+}
+
+impl Bearer {
+    /// A bearer for a session that nobody has yet.
+    pub fn random() -> Self {
+        Self::from_bytes(entropy::bytes())
+    }
+
+    /// The same session under another secret.
+    pub const fn with_secret(self, secret: Secret) -> Self {
+        Self { secret, ..self }
+    }
+
+    /// The public handle of the session.
+    pub fn id(&self, app: &AppName) -> Id {
+        Id(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.locator.0]))
+    }
+
+    /// What the store keeps of the secret.
+    pub fn proof(&self, app: &AppName) -> Proof {
+        Proof(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.locator.0, &self.secret.0]))
+    }
+
+    fn from_bytes(bytes: [u8; 32]) -> Self {
+        let (mut locator, mut secret) = ([0; 16], [0; 16]);
+        locator.copy_from_slice(&bytes[..16]);
+        secret.copy_from_slice(&bytes[16..]);
+        Self { locator: Locator(locator), secret: Secret(secret) }
+    }
+
+    fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&self.locator.0);
+        bytes[16..].copy_from_slice(&self.secret.0);
+        bytes
+    }
+}
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer(..)")
+    }
+}
+
+/// The public handle of a session: stable, safe to log, opens nothing.
+///
+/// SHA-256 cut to 16 bytes: as many bits as the locator has, so that cutting gives nothing away.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id([u8; 16]);
+
+impl Id {
+    /// An id from its bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Which of the 64 partitions of its app the session lies in: the first six bits.
+    pub const fn partition(&self) -> u8 {
+        self.0[0] >> 2
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id({self})")
+    }
+}
+
+/// What the store keeps of a token's secret: a one-way hash.
+///
+/// Proofs may be compared byte by byte: how many agree tells nothing about the secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Proof([u8; 16]);
+
+impl Proof {
+    /// A proof from its bytes.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Proof(..)")
+    }
+}
+
+/// SHA-256 over the parts, each with its length before it, cut to 16 bytes.
+fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(length_prefix(part));
+        hash.update(part);
+    }
+    let mut cut = [0; 16];
+    cut.copy_from_slice(&hash.finalize()[..16]);
+    cut
+}
+
+fn length_prefix(part: &[u8]) -> [u8; 4] {
+    u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
