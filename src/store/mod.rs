@@ -10,11 +10,13 @@
 
 mod memory;
 mod packed;
+mod settings;
 
 use std::error::Error as StdError;
 use std::future::Future;
 
 pub use memory::Memory;
+pub use settings::{Kind, Settings};
 
 use crate::app::AppName;
 use crate::clock::Time;

@@ -1,0 +1,195 @@
+//! Conversions: messages to domain types and back. What cannot be converted is said by field.
+
+use std::time::Duration;
+
+use prost_types::{Duration as WireDuration, Timestamp};
+
+use super::status::Malformed;
+use super::wire;
+use crate::app::App;
+use crate::clock::Time;
+use crate::cookie::SameSite;
+use crate::service::{Fate, Header, NullReason, View};
+use crate::session::{
+    Changes, Context, EndReason, Kind, LifetimeChange, PermanentChange, Subject, SubjectChange, Value, Version,
+};
+
+impl TryFrom<wire::Changes> for Changes {
+    type Error = Malformed;
+
+    fn try_from(changes: wire::Changes) -> Result<Self, Malformed> {
+        let value = |(name, value): (String, wire::Value)| match value.try_into() {
+            Ok(value) => Ok((name, value)),
+            Err(why) => Err(Malformed::Value { name, why }),
+        };
+        Ok(Self {
+            clear: changes.clear,
+            unset: changes.unset,
+            set: changes.set.into_iter().map(value).collect::<Result<_, _>>()?,
+            increment: changes.increment.into_iter().collect(),
+            permanent: changes.permanent.map_or(PermanentChange::Keep, PermanentChange::Set),
+            subject: match changes.subject.as_deref() {
+                None => SubjectChange::Keep,
+                Some("") => SubjectChange::Remove,
+                Some(text) => SubjectChange::Set(Subject::parse(text)?),
+            },
+            lifetime: lifetime(changes.lifetime)?,
+        })
+    }
+}
+
+impl TryFrom<wire::Value> for Value {
+    type Error = String;
+
+    fn try_from(value: wire::Value) -> Result<Self, String> {
+        match value.kind {
+            Some(wire::value::Kind::Json(text)) => Self::json(text).map_err(|error| error.to_string()),
+            Some(wire::value::Kind::Raw(bytes)) => Ok(Self::raw(&bytes)),
+            None => Err("a value needs a kind, json or raw".to_owned()),
+        }
+    }
+}
+
+fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange, Malformed> {
+    use wire::changes::Lifetime;
+
+    match lifetime {
+        None | Some(Lifetime::DefaultLifetime(false)) => Ok(LifetimeChange::Keep),
+        Some(Lifetime::DefaultLifetime(true)) => Ok(LifetimeChange::Default),
+        Some(Lifetime::IdleTimeout(span)) => {
+            let span = Duration::try_from(span).ok().filter(|span| *span >= Duration::from_millis(1));
+            span.map(LifetimeChange::Idle).ok_or(Malformed::Lifetime("idle_timeout"))
+        }
+        Some(Lifetime::DeadlineTime(time)) => {
+            time_of(&time).map(LifetimeChange::Until).ok_or(Malformed::Lifetime("deadline_time"))
+        }
+    }
+}
+
+fn time_of(time: &Timestamp) -> Option<Time> {
+    let seconds = u64::try_from(time.seconds).ok()?;
+    let nanos = u64::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Time::from_millis(seconds.checked_mul(1000)?.checked_add(nanos / 1_000_000)?))
+}
+
+/// An etag; empty: none.
+pub(super) fn etag(etag: &str) -> Result<Option<Version>, Malformed> {
+    if etag.is_empty() { Ok(None) } else { Version::parse(etag).map(Some).ok_or(Malformed::Etag) }
+}
+
+/// A `request_id` that is not too long.
+pub(super) const fn request_id(request_id: &str) -> Result<&str, Malformed> {
+    if request_id.len() > 64 { Err(Malformed::RequestId(request_id.len())) } else { Ok(request_id) }
+}
+
+/// A name that overrides the app's; empty: none.
+pub(super) fn cookie_name(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// A request's context, its user agent cut to 256 bytes.
+pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<Context>, Malformed> {
+    let Some(wire::RequestContext { user_agent, remote_address }) = context else { return Ok(None) };
+    if remote_address.len() > 64 {
+        return Err(Malformed::Context(remote_address.len()));
+    }
+    let cut = user_agent.floor_char_boundary(256);
+    Ok(Some(Context { user_agent: user_agent[..cut].into(), remote_address: remote_address.into() }))
+}
+
+impl From<View> for wire::Session {
+    fn from(view: View) -> Self {
+        let times = view.times;
+        let entry = |(name, kept): (&str, &[u8])| Some((name.to_owned(), wire_value(kept)?));
+        Self {
+            id: view.id.map(|id| id.to_string()).unwrap_or_default(),
+            token: view.token,
+            entries: view.entries.iter().filter_map(entry).collect(),
+            permanent: view.permanent,
+            new: view.version == Version::NEW && view.null.is_none(),
+            etag: if view.null.is_none() { view.version.to_string() } else { String::new() },
+            subject: view.subject.map(|subject| subject.as_str().to_owned()).unwrap_or_default(),
+            create_time: times.and_then(|times| times.create_time).map(timestamp),
+            access_time: times.map(|times| timestamp(times.access_time)),
+            authenticate_time: times.and_then(|times| times.authenticate_time).map(timestamp),
+            expire_time: times.map(|times| timestamp(times.expire_time)),
+            idle_timeout: times.map(|times| wire_duration(times.idle_timeout)),
+            null_session: view.null.map(null_session),
+        }
+    }
+}
+
+fn wire_value(kept: &[u8]) -> Option<wire::Value> {
+    let kind = match Kind::of(kept)? {
+        Kind::Json(text) => wire::value::Kind::Json(text.to_owned()),
+        Kind::Raw(bytes) => wire::value::Kind::Raw(bytes.to_vec()),
+    };
+    Some(wire::Value { kind: Some(kind) })
+}
+
+pub(super) fn null_session(reason: NullReason) -> wire::NullSession {
+    wire::NullSession { reason: reason.as_str().to_owned(), message: reason.message().to_owned() }
+}
+
+pub(super) fn headers(headers: Vec<Header>) -> Vec<wire::Header> {
+    headers.into_iter().map(|Header { name, value }| wire::Header { name: name.to_owned(), value }).collect()
+}
+
+/// Outcome and reason of what became of a session.
+pub(super) const fn fate(fate: Fate) -> (wire::Outcome, wire::EndReason) {
+    let none = wire::EndReason::Unspecified;
+    match fate {
+        Fate::Unchanged => (wire::Outcome::Unchanged, none),
+        Fate::Created => (wire::Outcome::Created, none),
+        Fate::Updated => (wire::Outcome::Updated, none),
+        Fate::Deleted(reason) => (wire::Outcome::Deleted, end_reason(reason)),
+        Fate::Gone(Some(reason)) => (wire::Outcome::Gone, end_reason(reason)),
+        Fate::Gone(None) => (wire::Outcome::Gone, none),
+    }
+}
+
+const fn end_reason(reason: EndReason) -> wire::EndReason {
+    match reason {
+        EndReason::Destroyed => wire::EndReason::Destroyed,
+        EndReason::Emptied => wire::EndReason::Emptied,
+        EndReason::Revoked => wire::EndReason::Revoked,
+        EndReason::Superseded => wire::EndReason::Superseded,
+        EndReason::Idle => wire::EndReason::Idle,
+        EndReason::Absolute => wire::EndReason::Absolute,
+    }
+}
+
+pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
+    let cookie = app.cookie.attributes();
+    wire::GetAppPolicyResponse {
+        app: app.name.to_string(),
+        kind: wire::AppKind::Stored.into(),
+        cookie_name: cookie.name.as_str().to_owned(),
+        cookie_domain: cookie.domain.clone().unwrap_or_default(),
+        cookie_path: cookie.path.clone(),
+        cookie_httponly: cookie.httponly,
+        cookie_secure: cookie.secure,
+        cookie_samesite: cookie.samesite.map(SameSite::as_str).unwrap_or_default().to_owned(),
+        cookie_partitioned: cookie.partitioned,
+        pickle_based: false,
+        refresh_each_request: app.refresh_each_request,
+        idle_timeout: Some(wire_duration(app.lifetimes.idle_timeout)),
+        absolute_timeout: Some(wire_duration(app.lifetimes.absolute_timeout)),
+        rotation_grace: Some(wire_duration(app.rotation_grace)),
+        max_entries: app.limits.max_entries,
+        max_session_bytes: app.limits.max_bytes,
+        subject_key: app.subject_key.as_deref().unwrap_or_default().to_owned(),
+        null_session: app.keys.is_none().then(|| null_session(NullReason::NoKey)),
+    }
+}
+
+pub(super) fn timestamp(time: Time) -> Timestamp {
+    let millis = i64::try_from(time.millis()).unwrap_or(i64::MAX);
+    let nanos = i32::try_from(millis % 1000).unwrap_or_default() * 1_000_000;
+    Timestamp { seconds: millis / 1000, nanos }
+}
+
+fn wire_duration(span: Duration) -> WireDuration {
+    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    WireDuration { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default() }
+}

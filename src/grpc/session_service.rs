@@ -1,0 +1,172 @@
+//! `SessionService`: each RPC is a conversion in, one verb of the service, a conversion out.
+
+use tonic::{Request, Response, Status};
+
+use super::wire::session_service_server::{SessionService, SessionServiceServer};
+use super::{convert, wire};
+use crate::service::{Credential, Destroy, Open, Rotate, RotationCause, Save, Saved, Service, View};
+use crate::store::Store;
+
+/// The largest request: a Cookie header of 1 MiB and the largest session fit.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The gRPC service for a session service.
+pub fn session_service<S: Store>(service: Service<S>) -> SessionServiceServer<impl SessionService> {
+    SessionServiceServer::new(Sessions(service)).max_decoding_message_size(MAX_REQUEST_BYTES)
+}
+
+struct Sessions<S>(Service<S>);
+
+#[tonic::async_trait]
+impl<S: Store> SessionService for Sessions<S> {
+    async fn open_session(
+        &self,
+        request: Request<wire::OpenSessionRequest>,
+    ) -> Result<Response<wire::OpenSessionResponse>, Status> {
+        use wire::open_session_request::Credential as Wire;
+
+        let request = request.into_inner();
+        let opened = self.0.open(Open {
+            app: &request.app,
+            credential: match &request.credential {
+                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
+                Some(Wire::Token(token)) => Credential::Token(token),
+                None => Credential::None,
+            },
+            cookie_name: convert::cookie_name(&request.cookie_name),
+            context: convert::context(request.context)?,
+        });
+        let opened = opened.await?;
+        Ok(Response::new(wire::OpenSessionResponse {
+            session: Some(opened.session.into()),
+            read_headers: convert::headers(opened.read_headers),
+            untouched_headers: convert::headers(opened.untouched_headers),
+        }))
+    }
+
+    async fn save_session(
+        &self,
+        request: Request<wire::SaveSessionRequest>,
+    ) -> Result<Response<wire::SaveSessionResponse>, Status> {
+        use wire::save_session_request::Credential as Wire;
+
+        let request = request.into_inner();
+        let saved = self.0.save(Save {
+            app: &request.app,
+            credential: match &request.credential {
+                Some(Wire::Token(token)) => Credential::Token(token),
+                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
+                None => Credential::None,
+            },
+            changes: request.changes.map(TryInto::try_into).transpose()?,
+            accessed: request.accessed,
+            etag: convert::etag(&request.etag)?,
+            request_id: convert::request_id(&request.request_id)?,
+            rotate: request.rotate,
+            keep_empty: request.keep_empty,
+            cookie_name: convert::cookie_name(&request.cookie_name),
+            context: convert::context(request.context)?,
+        });
+        let Saved { fate, session, headers, counters } = saved.await?;
+        let (outcome, end_reason) = convert::fate(fate);
+        Ok(Response::new(wire::SaveSessionResponse {
+            outcome: outcome.into(),
+            end_reason: end_reason.into(),
+            session: session.map(Into::into),
+            headers: convert::headers(headers),
+            counters: counters.into_iter().collect(),
+        }))
+    }
+
+    async fn should_set_cookie(
+        &self,
+        request: Request<wire::ShouldSetCookieRequest>,
+    ) -> Result<Response<wire::ShouldSetCookieResponse>, Status> {
+        let request = request.into_inner();
+        let app = self.0.app(&request.app)?;
+        let should_set_cookie = app.should_set_cookie(request.modified, request.permanent);
+        Ok(Response::new(wire::ShouldSetCookieResponse { should_set_cookie }))
+    }
+
+    async fn get_app_policy(
+        &self,
+        request: Request<wire::GetAppPolicyRequest>,
+    ) -> Result<Response<wire::GetAppPolicyResponse>, Status> {
+        Ok(Response::new(convert::policy(self.0.app(&request.get_ref().app)?)))
+    }
+
+    async fn get_expiration_time(
+        &self,
+        request: Request<wire::GetExpirationTimeRequest>,
+    ) -> Result<Response<wire::GetExpirationTimeResponse>, Status> {
+        let request = request.into_inner();
+        let expire_time = self.0.expiration_time(&request.app, request.permanent)?;
+        Ok(Response::new(wire::GetExpirationTimeResponse { expire_time: expire_time.map(convert::timestamp) }))
+    }
+
+    async fn make_null_session(
+        &self,
+        request: Request<wire::MakeNullSessionRequest>,
+    ) -> Result<Response<wire::MakeNullSessionResponse>, Status> {
+        let reason = self.0.null_reason(&request.get_ref().app)?;
+        Ok(Response::new(wire::MakeNullSessionResponse { session: Some(View::null(reason).into()) }))
+    }
+
+    async fn rotate_session(
+        &self,
+        request: Request<wire::RotateSessionRequest>,
+    ) -> Result<Response<wire::RotateSessionResponse>, Status> {
+        use wire::rotate_session_request::Credential as Wire;
+
+        let request = request.into_inner();
+        let rotated = self.0.rotate(Rotate {
+            app: &request.app,
+            credential: match &request.credential {
+                Some(Wire::Token(token)) => Credential::Token(token),
+                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
+                None => Credential::None,
+            },
+            cause: match request.cause() {
+                wire::RotationCause::Renewal => RotationCause::Renewal,
+                wire::RotationCause::Privilege | wire::RotationCause::Unspecified => RotationCause::Privilege,
+            },
+            request_id: convert::request_id(&request.request_id)?,
+            cookie_name: convert::cookie_name(&request.cookie_name),
+            context: convert::context(request.context.clone())?,
+        });
+        let Saved { fate, session, headers, .. } = rotated.await?;
+        let (outcome, end_reason) = convert::fate(fate);
+        Ok(Response::new(wire::RotateSessionResponse {
+            outcome: outcome.into(),
+            end_reason: end_reason.into(),
+            session: session.map(Into::into),
+            headers: convert::headers(headers),
+        }))
+    }
+
+    async fn destroy_session(
+        &self,
+        request: Request<wire::DestroySessionRequest>,
+    ) -> Result<Response<wire::DestroySessionResponse>, Status> {
+        use wire::destroy_session_request::Credential as Wire;
+
+        let request = request.into_inner();
+        let destroyed = self.0.destroy(Destroy {
+            app: &request.app,
+            credential: match &request.credential {
+                Some(Wire::Token(token)) => Credential::Token(token),
+                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
+                None => Credential::None,
+            },
+            request_id: convert::request_id(&request.request_id)?,
+            cookie_name: convert::cookie_name(&request.cookie_name),
+        });
+        let destroyed = destroyed.await?;
+        let (outcome, end_reason) = convert::fate(destroyed.fate);
+        Ok(Response::new(wire::DestroySessionResponse {
+            outcome: outcome.into(),
+            end_reason: end_reason.into(),
+            headers: convert::headers(destroyed.headers),
+        }))
+    }
+}

@@ -1,0 +1,122 @@
+//! The one map from errors to what the wire says: a code, a reason, and a message for a developer.
+
+use std::error::Error as _;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use tracing::{error, warn};
+
+use crate::service::Error;
+use crate::session::{ChangesError, Refusal};
+use crate::store;
+
+/// The domain of every reason.
+pub const DOMAIN: &str = "cloakroom";
+
+/// Why a request is refused before it reaches the service.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// A value without a kind, or JSON that is none.
+    #[error("changes.set[{name:?}]: {why}")]
+    Value {
+        /// Whose.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A subject that is none.
+    #[error("changes.subject: {0}")]
+    Subject(#[from] crate::session::SubjectError),
+    /// A lifetime that is none.
+    #[error("changes.{0}: it has to be a valid and positive span or time")]
+    Lifetime(&'static str),
+    /// An etag that is none.
+    #[error("etag: it has to be one that this service gave out, or empty")]
+    Etag,
+    /// Too long a `request_id`.
+    #[error("request_id has {0} bytes; the limit is 64")]
+    RequestId(usize),
+    /// Too long an address.
+    #[error("context.remote_address has {0} bytes; the limit is 64")]
+    Context(usize),
+}
+
+impl From<Malformed> for Status {
+    fn from(malformed: Malformed) -> Self {
+        let reason = match malformed {
+            Malformed::Value { .. } => "VALUE_INVALID",
+            Malformed::Subject(_) => "SUBJECT_INVALID",
+            Malformed::Lifetime(_) => "LIFETIME_INVALID",
+            Malformed::Etag => "ETAG_INVALID",
+            Malformed::RequestId(_) => "REQUEST_ID_INVALID",
+            Malformed::Context(_) => "CONTEXT_INVALID",
+        };
+        explain(Code::InvalidArgument, reason, malformed.to_string())
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        log(&error);
+        let (code, reason) = code_and_reason(&error);
+        explain(code, reason, error.to_string())
+    }
+}
+
+/// A status with its reason.
+pub fn explain(code: Code, reason: &str, message: String) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+    Status::with_error_details(code, message, details)
+}
+
+const fn code_and_reason(error: &Error) -> (Code, &'static str) {
+    match error {
+        Error::AppUnknown => (Code::NotFound, "APP_UNKNOWN"),
+        Error::NullSession(_) => (Code::FailedPrecondition, "NULL_SESSION"),
+        Error::TokenMissing => (Code::InvalidArgument, "TOKEN_MISSING"),
+        Error::TokenInvalid(_) => (Code::InvalidArgument, "TOKEN_INVALID"),
+        Error::CookieHeaderTooLarge { .. } => (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE"),
+        Error::CookieName(_) => (Code::InvalidArgument, "COOKIE_NAME_INVALID"),
+        Error::CookiesAmbiguous => (Code::InvalidArgument, "COOKIES_AMBIGUOUS"),
+        Error::Changes(changes) => (Code::InvalidArgument, changes_reason(changes)),
+        Error::DeadlinePassed => (Code::InvalidArgument, "LIFETIME_INVALID"),
+        Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH"),
+        Error::RequestIdReused => (Code::Aborted, "REQUEST_ID_REUSED"),
+        Error::Refused { refusal, .. } => (Code::FailedPrecondition, refusal_reason(refusal)),
+        Error::Store(store::Error::Unavailable(_)) => (Code::Unavailable, "STORE_UNAVAILABLE"),
+        Error::Store(store::Error::Full(_)) => (Code::ResourceExhausted, "STORE_FULL"),
+        Error::Store(store::Error::Corrupt) | Error::Cookie(_) => (Code::Internal, "INTERNAL"),
+    }
+}
+
+const fn changes_reason(changes: &ChangesError) -> &'static str {
+    match changes {
+        ChangesError::Name { .. } => "ENTRY_NAME_INVALID",
+        ChangesError::Repeated { .. } => "ENTRY_REPEATED",
+        ChangesError::Permanent => "VALUE_INVALID",
+        ChangesError::Subject(_) => "SUBJECT_INVALID",
+    }
+}
+
+const fn refusal_reason(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::TooManyEntries { .. } => "TOO_MANY_ENTRIES",
+        Refusal::TooLarge { .. } => "SESSION_TOO_LARGE",
+        Refusal::NotACounter { .. } => "NOT_A_COUNTER",
+    }
+}
+
+/// What broke is told to the log, once, here; the caller is told what to do.
+fn log(error: &Error) {
+    match error {
+        Error::Store(store::Error::Unavailable(source)) => {
+            warn!(error = %source, "the store does not answer");
+        }
+        Error::Store(store::Error::Full(source)) => error!(error = %source, "the store is full"),
+        Error::Store(store::Error::Corrupt) | Error::Cookie(_) => {
+            let cause = error.source().map(ToString::to_string);
+            error!(%error, cause, "a call failed by a defect");
+        }
+        _ => {}
+    }
+}

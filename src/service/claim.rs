@@ -1,0 +1,160 @@
+//! What a request claims: which sessions its credential names, and whether they live.
+
+use super::error::Error;
+use super::{Call, Service};
+use crate::cookie;
+use crate::session::{By, EndReason, Guard, Previous, Record, Verdict, judge};
+use crate::store::{Kept, Place, Store};
+use crate::token::{Bearer, Issued, open_ticket, open_token, successor};
+
+/// What a request shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Credential<'r> {
+    /// Nothing.
+    #[default]
+    None,
+    /// The whole `Cookie` header.
+    CookieHeader(&'r str),
+    /// A token or a ticket by itself.
+    Token(&'r str),
+}
+
+impl Credential<'_> {
+    /// Refuses what is too long to be looked at.
+    pub(super) const fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::CookieHeader(header) if header.len() > cookie::MAX_HEADER_BYTES => {
+                Err(Error::CookieHeaderTooLarge { bytes: header.len() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A bearer whose signature was right, and what to make of it in a write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) bearer: Bearer,
+    pub(super) kind: ClaimKind,
+}
+
+impl Claim {
+    /// For a request without a session: the ticket that an open would have given.
+    pub(super) fn nobody() -> Self {
+        Self { bearer: Bearer::random(), kind: ClaimKind::Ticket }
+    }
+}
+
+/// How a bearer was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ClaimKind {
+    /// As a ticket: the session may not exist yet.
+    Ticket,
+    /// As a token by itself.
+    Token,
+    /// As a cookie: a session that nobody remembers is a new one.
+    Cookie,
+}
+
+/// What a bearer is to its session, judged on a snapshot.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// It opens the session, itself or as this successor.
+    Live { record: Box<Record>, bearer: Bearer },
+    /// The session lives, but this token was replaced.
+    Superseded,
+    /// There is no such session, or it has ended.
+    Dead(Option<EndReason>),
+}
+
+impl Call<'_> {
+    /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
+    pub(super) fn issued(&self, header: &str) -> Vec<Issued> {
+        let name = self.cookie().attributes().name.as_str();
+        let verify = |value| open_token(self.keys, &self.app.name, value).ok();
+        let mut issued: Vec<Issued> = Vec::new();
+        for token in cookie::values(header, name).filter_map(verify) {
+            if !issued.iter().any(|other| other.bearer == token.bearer) {
+                issued.push(token);
+            }
+        }
+        issued
+    }
+
+    /// The successor that the last rotation put in a token's place, if its key is still there.
+    pub(super) fn successor(&self, old: Bearer, previous: &Previous) -> Option<Bearer> {
+        self.keys.find(previous.key_id).map(|key| successor(key, old, previous.nonce))
+    }
+
+    /// What the bearer is to what is kept.
+    pub(super) fn standing(&self, bearer: Bearer, kept: Option<Kept>) -> Standing {
+        let Some(Kept { record, generation }) = kept else { return Standing::Dead(None) };
+        let by = By::Proof(bearer.proof(&self.app.name));
+        let guard = Guard { by, etag: None, fingerprint: None, now: self.now };
+        match judge(&record.head, generation, &guard) {
+            Verdict::Gone(Some(EndReason::Superseded)) => Standing::Superseded,
+            Verdict::Gone(reason) => Standing::Dead(reason),
+            Verdict::Grace(previous) => match self.successor(bearer, &previous) {
+                Some(next) if next.proof(&self.app.name) == record.head.proof => {
+                    Standing::Live { record: Box::new(record), bearer: next }
+                }
+                _ => Standing::Superseded,
+            },
+            Verdict::Go | Verdict::Replay(_) | Verdict::Stale | Verdict::MarkReused => {
+                Standing::Live { record: Box::new(record), bearer }
+            }
+        }
+    }
+}
+
+impl<S: Store> Service<S> {
+    /// What a bearer is to its session now.
+    pub(super) async fn look(&self, call: &Call<'_>, bearer: Bearer) -> Result<(Place, Standing), Error> {
+        let place = call.place(bearer);
+        let kept = self.store.load(&place).await?;
+        let standing = call.standing(bearer, kept);
+        Ok((place, standing))
+    }
+
+    /// The one claim that a write rests on; none: a request without a session.
+    pub(super) async fn claim(&self, call: &Call<'_>, credential: Credential<'_>) -> Result<Option<Claim>, Error> {
+        match credential {
+            Credential::None | Credential::Token("") => Err(Error::TokenMissing),
+            Credential::Token(text) => call.token_claim(text).map(Some),
+            Credential::CookieHeader(header) => match *call.issued(header) {
+                [] => Ok(None),
+                [issued] => Ok(Some(Claim { bearer: issued.bearer, kind: ClaimKind::Cookie })),
+                [first, ..] => {
+                    let bearer = self.choose(call, header).await?.unwrap_or(first.bearer);
+                    Ok(Some(Claim { bearer, kind: ClaimKind::Cookie }))
+                }
+            },
+        }
+    }
+
+    /// Of several cookies the one whose session lives.
+    async fn choose(&self, call: &Call<'_>, header: &str) -> Result<Option<Bearer>, Error> {
+        let mut live: Option<Bearer> = None;
+        for issued in call.issued(header) {
+            let (_, standing) = self.look(call, issued.bearer).await?;
+            if !matches!(standing, Standing::Live { .. }) {
+                continue;
+            }
+            match live {
+                Some(other) if other.locator != issued.bearer.locator => return Err(Error::CookiesAmbiguous),
+                _ => live = Some(issued.bearer),
+            }
+        }
+        Ok(live)
+    }
+}
+
+impl Call<'_> {
+    pub(super) fn token_claim(&self, text: &str) -> Result<Claim, Error> {
+        if let Ok(issued) = open_token(self.keys, &self.app.name, text) {
+            return Ok(Claim { bearer: issued.bearer, kind: ClaimKind::Token });
+        }
+        let ticket = open_ticket(self.keys, &self.app.name, text, self.now).map_err(Error::TokenInvalid)?;
+        Ok(Claim { bearer: ticket.bearer, kind: ClaimKind::Ticket })
+    }
+}

@@ -1,0 +1,74 @@
+//! Why the service does not do what it is asked.
+
+use super::view::NullReason;
+use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
+use crate::session::{ChangesError, Refusal};
+use crate::store;
+use crate::token::Rejected;
+
+/// Why a call fails. After each of them, the store's own failures aside, nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No app of that name.
+    #[error("no app of that name is configured; `cloakroom check` lists them")]
+    AppUnknown,
+    /// The app cannot have sessions.
+    #[error("{}", .0.message())]
+    NullSession(NullReason),
+    /// A write without a credential.
+    #[error("set token to what OpenSession gave, or cookie_header to the request's Cookie header")]
+    TokenMissing,
+    /// The token does not verify.
+    #[error("token does not verify: {0}; open the session again")]
+    TokenInvalid(Rejected),
+    /// The header is longer than anything that is looked at.
+    #[error("cookie_header has {bytes} bytes; the limit is {MAX_HEADER_BYTES}")]
+    CookieHeaderTooLarge {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The name that the request gives to the cookie.
+    #[error("cookie_name: {0}")]
+    CookieName(#[source] TemplateError),
+    /// The cookie cannot be written.
+    #[error("the cookie cannot be written: {0}")]
+    Cookie(#[source] TemplateError),
+    /// The header names two live sessions.
+    #[error("{}", NullReason::CookiesAmbiguous.message())]
+    CookiesAmbiguous,
+    /// The changes make no sense.
+    #[error(transparent)]
+    Changes(#[from] ChangesError),
+    /// The lifetime that is asked for is over already.
+    #[error("changes.deadline_time is not in the future")]
+    DeadlinePassed,
+    /// Somebody has saved since.
+    #[error("the session has another etag by now; open it again and decide anew")]
+    EtagMismatch,
+    /// The `request_id` stands for another call.
+    #[error("this request_id stands for another call on this session; make a new one for each save")]
+    RequestIdReused,
+    /// The session can't be made to be so.
+    #[error("{}", explain(.refusal, *.max))]
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The limit that it is over, if it is.
+        max: u32,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+fn explain(refusal: &Refusal, max: u32) -> String {
+    match refusal {
+        Refusal::TooManyEntries { count } => format!("the session would have {count} entries; the limit is {max}"),
+        Refusal::TooLarge { bytes } => {
+            format!("names and values of the session would have {bytes} bytes; the limit is {max}")
+        }
+        Refusal::NotACounter { name } => {
+            format!("`{name}` is no decimal int64 in JSON, or would leave its range; set it to a number first")
+        }
+    }
+}

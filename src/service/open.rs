@@ -1,0 +1,142 @@
+//! Opening: which session a request's cookies name.
+//!
+//! Never adopts an id, never fails for what a browser sent, never takes a silent store for an empty one.
+
+use tracing::warn;
+
+use super::claim::Standing;
+use super::view::Carry;
+use super::{Call, Credential, Error, Header, NullReason, Service, View};
+use crate::session::{Context, Record};
+use crate::store::{Place, Store, Touch};
+use crate::token::{Bearer, Issued, open_token, seal_token};
+
+/// Asks for the session of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Open<'r> {
+    /// The app; empty means `default`.
+    pub app: &'r str,
+    /// What the request shows.
+    pub credential: Credential<'r>,
+    /// Another name for the app's cookie.
+    pub cookie_name: Option<&'r str>,
+    /// Where the request came from, if the frontend tells.
+    pub context: Option<Context>,
+}
+
+/// The session of a request.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The session, with its entries.
+    pub session: View,
+    /// To send if the request looks at the session and changes nothing.
+    pub read_headers: Vec<Header>,
+    /// To send if the request never looks at it.
+    pub untouched_headers: Vec<Header>,
+}
+
+/// A live session, as it was found.
+struct Found {
+    place: Place,
+    record: Box<Record>,
+    bearer: Bearer,
+    carry: Carry,
+}
+
+impl<S: Store> Service<S> {
+    /// Opens the session that a request's cookies name, or a new one.
+    pub async fn open(&self, open: Open<'_>) -> Result<Opened, Error> {
+        open.credential.check()?;
+        let app = self.app(open.app)?;
+        if app.keys.is_none() {
+            let session = View::null(NullReason::NoKey);
+            return Ok(Opened { session, read_headers: Vec::new(), untouched_headers: Vec::new() });
+        }
+        let call = self.call(app, open.cookie_name)?;
+        let issued = match open.credential {
+            Credential::None => Vec::new(),
+            Credential::CookieHeader(header) => call.issued(header),
+            Credential::Token(text) => open_token(call.keys, &app.name, text).into_iter().collect(),
+        };
+        let (found, superseded) = match self.find(&call, &issued).await {
+            Err(Error::CookiesAmbiguous) => return Ok(ambiguous(&call)),
+            found => found?,
+        };
+        match found {
+            Some(found) => self.opened(&call, found, open.context).await,
+            None => Ok(empty(&call, superseded)),
+        }
+    }
+
+    /// The one live session among the cookies, and failing that a token that was replaced.
+    async fn find(&self, call: &Call<'_>, issued: &[Issued]) -> Result<(Option<Found>, Option<Bearer>), Error> {
+        let (mut found, mut superseded): (Option<Found>, Option<Bearer>) = (None, None);
+        for token in issued {
+            let (place, standing) = self.look(call, token.bearer).await?;
+            let (record, bearer) = match standing {
+                Standing::Live { record, bearer } => (record, bearer),
+                Standing::Superseded => {
+                    superseded.get_or_insert(token.bearer);
+                    continue;
+                }
+                Standing::Dead(_) => continue,
+            };
+            let stays = bearer == token.bearer && token.key_id == call.keys.signing().id();
+            let carry = if stays { Carry::Keep } else { Carry::Set };
+            match &found {
+                Some(other) if other.place != place => return Err(Error::CookiesAmbiguous),
+                // Of two tokens of one session the one that the browser can keep.
+                Some(other) if other.carry == Carry::Keep => {}
+                _ => found = Some(Found { place, record, bearer, carry }),
+            }
+        }
+        Ok((found, superseded))
+    }
+
+    async fn opened(&self, call: &Call<'_>, found: Found, context: Option<Context>) -> Result<Opened, Error> {
+        let Found { place, record, bearer, carry } = found;
+        let Record { head, entries } = *record;
+        self.touch_if_due(call, &place, &head, context).await;
+
+        let mut session = call.view(place.id, &head, Some(bearer));
+        session.entries = entries;
+        let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
+        let carry = if refresh { Carry::Set } else { carry };
+        let read_headers = call.headers(&session, carry, true)?;
+        let untouched_headers = call.headers(&session, carry, false)?;
+        Ok(Opened { session, read_headers, untouched_headers })
+    }
+
+    /// Writes down that a session is used, if that is due. A failure costs at most one threshold of its life.
+    pub(super) async fn touch_if_due(
+        &self,
+        call: &Call<'_>,
+        place: &Place,
+        head: &crate::session::Head,
+        context: Option<Context>,
+    ) {
+        if !head.touch_is_due(call.now) {
+            return;
+        }
+        let touch = Touch { proof: head.proof, used: call.now, context };
+        if let Err(error) = self.store.touch(place, &touch).await {
+            warn!(error = &error as &dyn std::error::Error, session.id = %place.id, "could not write down a use");
+        }
+    }
+}
+
+/// No session: a new one with a ticket, or one that keeps a dead token, so that a write with it is GONE
+/// instead of a second session whose cookie would overwrite the first one's.
+fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
+    let session = match superseded {
+        None => call.new_view(Bearer::random()),
+        Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..call.new_view(dead) },
+    };
+    Opened { session, read_headers: vec![Header::vary()], untouched_headers: Vec::new() }
+}
+
+fn ambiguous(call: &Call<'_>) -> Opened {
+    warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
+    let session = View::null(NullReason::CookiesAmbiguous);
+    Opened { session, read_headers: vec![Header::vary()], untouched_headers: Vec::new() }
+}

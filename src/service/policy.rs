@@ -1,0 +1,19 @@
+//! What is asked of an app alone: no session, no store.
+
+use super::{Error, NullReason, Service};
+use crate::clock::Time;
+use crate::store::Store;
+
+impl<S: Store> Service<S> {
+    /// Flask's `get_expiration_time`: when a cookie that is sent now expires, if it does.
+    pub fn expiration_time(&self, app: &str, permanent: bool) -> Result<Option<Time>, Error> {
+        let app = self.app(app)?;
+        Ok(permanent.then(|| self.clock.now() + app.lifetimes.idle_timeout))
+    }
+
+    /// Flask's `make_null_session`: why an app's sessions are null sessions.
+    pub fn null_reason(&self, app: &str) -> Result<NullReason, Error> {
+        let app = self.app(app)?;
+        Ok(if app.keys.is_some() { NullReason::None } else { NullReason::NoKey })
+    }
+}

@@ -1,0 +1,87 @@
+//! Rotating: a new token for the same session.
+
+use super::asked::fingerprint;
+use super::claim::ClaimKind;
+use super::view::{Carry, Fate};
+use super::write::{Attempt, Finished, InGrace, Terms, Written};
+use super::{Credential, Error, Header, Saved, Service};
+use crate::session::{Cause, Context, Counters, Edit, EndReason, Rotation, WhenEmpty};
+use crate::store::{Store, Write};
+
+/// Asks for a new token.
+#[derive(Clone, Debug, Default)]
+pub struct Rotate<'r> {
+    /// The app; empty means `default`.
+    pub app: &'r str,
+    /// What the request shows.
+    pub credential: Credential<'r>,
+    /// Why.
+    pub cause: RotationCause,
+    /// Makes a retry harmless; empty: none.
+    pub request_id: &'r str,
+    /// Another name for the app's cookie.
+    pub cookie_name: Option<&'r str>,
+    /// Where the request came from, if the frontend tells.
+    pub context: Option<Context>,
+}
+
+/// Why a token is replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RotationCause {
+    /// The user's rights changed: the old token is dead at once.
+    #[default]
+    Privilege,
+    /// It was time: the old token opens for the app's grace.
+    Renewal,
+}
+
+impl<S: Store> Service<S> {
+    /// Gives a session a new token. Its answer is that of a save without changes.
+    pub async fn rotate(&self, rotate: Rotate<'_>) -> Result<Saved, Error> {
+        rotate.credential.check()?;
+        let app = self.app(rotate.app)?;
+        let call = self.call(app, rotate.cookie_name)?;
+        let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(gone(None)) };
+        let (cause, in_grace) = match rotate.cause {
+            RotationCause::Privilege => (Cause::Privilege, InGrace::Write),
+            RotationCause::Renewal => (Cause::Renewal { grace: app.rotation_grace }, InGrace::Answer),
+        };
+        let asked = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
+        let terms = Terms { etag: None, fingerprint: fingerprint(rotate.request_id, asked) };
+        let offer = call.offer(claim.bearer, cause, terms);
+        let write = Write::Edit(Box::new(Edit {
+            changes: None,
+            lifetime: None,
+            rotation: Rotation::Always(offer.replacement),
+            when_empty: WhenEmpty::Keep,
+            limits: app.limits,
+            context: rotate.context,
+        }));
+        let place = call.place(claim.bearer);
+        let attempt = Attempt { write: &write, offer: Some(offer), in_grace };
+        let (head, bearer) = match self.write(&call, claim.bearer, terms, attempt).await? {
+            Written::Done(finished) => {
+                let Finished { head: Some(head), bearer, .. } = *finished else { return Ok(gone(None)) };
+                (head, bearer)
+            }
+            Written::Renewed(bearer) => match self.head(&place).await? {
+                Some(head) => (head, Some(bearer)),
+                None => return Ok(gone(None)),
+            },
+            Written::Missing if claim.kind == ClaimKind::Ticket => {
+                let session = Some(call.new_view(claim.bearer));
+                return Ok(Saved { fate: Fate::Unchanged, session, headers: Vec::new(), counters: Counters::new() });
+            }
+            Written::Missing | Written::Nothing => return Ok(gone(None)),
+            Written::Gone(reason) => return Ok(gone(reason)),
+        };
+        let session = call.view(place.id, &head, bearer);
+        let headers = call.headers(&session, Carry::Set, false)?;
+        Ok(Saved { fate: Fate::Updated, session: Some(session), headers, counters: Counters::new() })
+    }
+}
+
+fn gone(reason: Option<EndReason>) -> Saved {
+    let headers: Vec<Header> = Vec::new();
+    Saved { fate: Fate::Gone(reason), session: None, headers, counters: Counters::new() }
+}

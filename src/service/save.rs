@@ -1,0 +1,155 @@
+//! Saving: what a request changed, in one atomic step.
+
+use super::asked::Asked;
+use super::claim::{Claim, ClaimKind, Standing};
+use super::view::{Carry, Fate};
+use super::write::{Attempt, Finished, InGrace, Written};
+use super::{Call, Credential, Error, Header, Service, View};
+use crate::session::{Changes, Context, Counters, EndReason, Version};
+use crate::store::{Created, Store};
+use crate::token::Bearer;
+
+/// What a request did.
+#[derive(Clone, Debug, Default)]
+pub struct Save<'r> {
+    /// The app; empty means `default`.
+    pub app: &'r str,
+    /// What the request shows.
+    pub credential: Credential<'r>,
+    /// What it changed; none: it only read.
+    pub changes: Option<Changes>,
+    /// Whether it looked at the session.
+    pub accessed: bool,
+    /// Only if the session has this version.
+    pub etag: Option<Version>,
+    /// Makes a retry harmless; empty: none.
+    pub request_id: &'r str,
+    /// Also replace the token.
+    pub rotate: bool,
+    /// Keep the session though it has no entries.
+    pub keep_empty: bool,
+    /// Another name for the app's cookie.
+    pub cookie_name: Option<&'r str>,
+    /// Where the request came from, if the frontend tells.
+    pub context: Option<Context>,
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// What happened to the session.
+    pub fate: Fate,
+    /// The session, without its entries; none once it has ended.
+    pub session: Option<View>,
+    /// The headers to send.
+    pub headers: Vec<Header>,
+    /// Every incremented entry's value.
+    pub counters: Counters,
+}
+
+impl<S: Store> Service<S> {
+    /// Applies what a request changed.
+    pub async fn save(&self, save: Save<'_>) -> Result<Saved, Error> {
+        save.credential.check()?;
+        let app = self.app(save.app)?;
+        let call = self.call(app, save.cookie_name)?;
+        let claim = self.claim(&call, save.credential).await?.unwrap_or_else(Claim::nobody);
+        // A ticket was in no cookie, so there is nothing to rotate.
+        let rotates = save.rotate && claim.kind != ClaimKind::Ticket;
+        if save.changes.is_none() && !rotates {
+            return self.save_unmodified(&call, claim, &save).await;
+        }
+        let accessed = save.accessed;
+        let asked = Asked::new(&call, save)?;
+        let (shown, written) = match claim.kind {
+            ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
+            ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
+            ClaimKind::Cookie => match self.save_known(&call, claim.bearer, &asked).await? {
+                // Nobody remembers the session, so no logout can be undone: begin a new one, as an open would.
+                Written::Missing => {
+                    let bearer = Bearer::random();
+                    (bearer, self.save_new(&call, bearer, &asked).await?)
+                }
+                written => (claim.bearer, written),
+            },
+        };
+        call.saved(shown, written, accessed)
+    }
+
+    /// Nothing to write: says how the session stands.
+    async fn save_unmodified(&self, call: &Call<'_>, claim: Claim, save: &Save<'_>) -> Result<Saved, Error> {
+        let (place, standing) = self.look(call, claim.bearer).await?;
+        let (session, carry) = match standing {
+            Standing::Live { record, bearer } => {
+                self.touch_if_due(call, &place, &record.head, save.context.clone()).await;
+                let session = call.view(place.id, &record.head, Some(bearer));
+                let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
+                let carry = if refresh || bearer != claim.bearer { Carry::Set } else { Carry::Keep };
+                (session, carry)
+            }
+            Standing::Dead(None) if claim.kind == ClaimKind::Ticket => (call.new_view(claim.bearer), Carry::Keep),
+            Standing::Dead(None) if claim.kind == ClaimKind::Cookie => (call.new_view(Bearer::random()), Carry::Keep),
+            Standing::Dead(reason) => return Ok(gone(reason, save.accessed)),
+            Standing::Superseded => return Ok(gone(Some(EndReason::Superseded), save.accessed)),
+        };
+        let headers = call.headers(&session, carry, save.accessed)?;
+        Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
+    }
+
+    /// Saves a session that exists or existed.
+    async fn save_known(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
+        let (write, offer) = asked.write(call, bearer);
+        let attempt = Attempt { write: &write, offer, in_grace: InGrace::Write };
+        self.write(call, bearer, asked.terms, attempt).await
+    }
+
+    /// Saves a session that may not exist yet: create-if-absent, else as any other.
+    ///
+    /// A creation never rotates, for its ticket was in no cookie.
+    async fn save_new(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
+        let creates = asked.terms.etag.is_none_or(|etag| etag == Version::NEW);
+        if creates && let Some((record, counters)) = asked.first_record(call, bearer)? {
+            let created = self.store.create(&call.place(bearer), &record).await?;
+            if created == Created::Stored {
+                let (head, bearer) = (Some(record.head), Some(bearer));
+                return Ok(Written::Done(Box::new(Finished { fate: Fate::Created, head, bearer, counters })));
+            }
+        }
+        match self.save_known(call, bearer, asked).await? {
+            Written::Missing if !creates => Err(Error::EtagMismatch),
+            Written::Missing => Ok(Written::Nothing),
+            written => Ok(written),
+        }
+    }
+}
+
+impl Call<'_> {
+    fn saved(&self, shown: Bearer, written: Written, accessed: bool) -> Result<Saved, Error> {
+        let Finished { fate, head, bearer, counters } = match written {
+            Written::Done(finished) => *finished,
+            Written::Nothing => return Ok(self.nothing_saved()),
+            Written::Gone(reason) => return Ok(gone(reason, accessed)),
+            Written::Missing | Written::Renewed(_) => return Ok(gone(None, accessed)),
+        };
+        if let Fate::Deleted(_) = fate {
+            return Ok(Saved { fate, session: None, headers: self.deleting_headers(), counters });
+        }
+        // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
+        let Some(head) = head else { return Ok(Saved { fate, counters, ..gone(None, accessed) }) };
+        let session = self.view(shown.id(&self.app.name), &head, bearer);
+        let headers = self.headers(&session, Carry::Set, accessed)?;
+        Ok(Saved { fate, session: Some(session), headers, counters })
+    }
+
+    /// Nothing was there and nothing is to be kept: the cookie can go, as Flask has it.
+    fn nothing_saved(&self) -> Saved {
+        let fate = Fate::Deleted(EndReason::Emptied);
+        Saved { fate, session: None, headers: self.deleting_headers(), counters: Counters::new() }
+    }
+}
+
+/// The session had ended: nothing about the cookie, for the browser may hold a newer one by now.
+fn gone(reason: Option<EndReason>, accessed: bool) -> Saved {
+    let headers = if accessed { vec![Header::vary()] } else { Vec::new() };
+    Saved { fate: Fate::Gone(reason), session: None, headers, counters: Counters::new() }
+}
