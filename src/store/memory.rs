@@ -92,11 +92,9 @@ impl Store for Memory {
         Ok(())
     }
 
-    async fn revoke_app(&self, app: &AppName) -> Result<Generation, Error> {
-        let mut generations = self.generations.write();
-        let generation = generations.entry(app.clone()).or_default();
-        generation.0 += 1;
-        Ok(*generation)
+    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
+        self.generations.write().entry(app.clone()).or_default().0 += 1;
+        Ok(())
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {

@@ -10,12 +10,14 @@
 
 mod memory;
 mod packed;
+mod redis;
 mod settings;
 
 use std::error::Error as StdError;
 use std::future::Future;
 
 pub use memory::Memory;
+pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};
 
 use crate::app::AppName;
@@ -43,7 +45,7 @@ pub trait Store: Send + Sync + 'static {
     fn touch(&self, place: &Place, touch: &Touch) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Ends every session of an app that was created before, however many there are.
-    fn revoke_app(&self, app: &AppName) -> impl Future<Output = Result<Generation, Error>> + Send;
+    fn revoke_app(&self, app: &AppName) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Forgets some of what may be forgotten at `now`; answers how many records went.
     ///

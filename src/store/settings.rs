@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Where sessions lie: `embedded`, `redis` or `memory`.
     pub kind: Kind,
+    /// How Redis is reached.
+    pub redis: super::RedisSettings,
 }
 
 /// Where sessions lie.

@@ -1,0 +1,45 @@
+-- What every script begins with: the head, and the question whether this is a plain go.
+--
+-- A script compares and writes. Whatever is not a plain go it answers as it is, and the judge, which
+-- stands in the service, explains it. The layout is that of store/packed.rs.
+--   m  version, proof, create, idle, deadline, authenticate, permanent, count, bytes, generation
+--   u  last use    s  subject    p  previous token    k  marks    c  context    x  end
+--   e:<name>  an entry: JSON text as it is, raw bytes behind a zero byte
+local META = '>I8c16I6I6I6I6BI4I4I4'
+local MEMORY = 960000       -- an end is remembered for 16 minutes
+local MARK_MEMORY = 600000  -- a mark, and the token before, for 10
+local MARK = 24             -- bytes of a mark; a session keeps the newest 16
+
+local key = KEYS[1]
+local h = redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x')
+local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
+
+local function marked(fingerprint, now)
+  local marks = h[5] or ''
+  for at = 1, #marks, MARK do
+    if string.sub(marks, at, at + 7) == string.sub(fingerprint, 1, 8)
+       and now < struct.unpack('>I6', marks, at + 16) + MARK_MEMORY then
+      return true
+    end
+  end
+  return false
+end
+
+local function with_mark(fingerprint, now, outcome)
+  local marks = h[5] or ''
+  if fingerprint == '' then return marks end
+  marks = marks .. fingerprint .. struct.pack('>I6BB', now, outcome, 0)
+  return string.sub(marks, -16 * MARK)
+end
+
+-- Replaces the session by its tombstone: reason, proofs and marks.
+local function bury(meta, fingerprint, now, reason)
+  local marks = with_mark(fingerprint, now, 4)
+  local ending = struct.pack('>BI6', reason, now)
+  redis.call('DEL', key)
+  redis.call('HSET', key, 'm', meta, 'u', h[2], 'x', ending)
+  if h[4] then redis.call('HSET', key, 'p', h[4]) end
+  if marks ~= '' then redis.call('HSET', key, 'k', marks) end
+  redis.call('PEXPIREAT', key, now + MEMORY)
+  return {meta, h[2], false, h[4], marks, false, ending}
+end

@@ -1,0 +1,81 @@
+//! Connections to Redis: a few, shared by all calls, that mend themselves.
+//!
+//! Every operation has a deadline. None is repeated here: the outcome of a write that was not
+//! answered is unknown, and the caller is told so.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::io::tcp::TcpSettings;
+use redis::{Client, ErrorKind, IntoConnectionInfo as _, RedisError, ServerErrorKind};
+
+use super::settings::Settings;
+use crate::store::Error;
+
+/// A few shared connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    client: Client,
+    managers: Vec<RwLock<ConnectionManager>>,
+    next: AtomicUsize,
+    timeout: Duration,
+}
+
+impl Connections {
+    /// Connections that are opened at their first use.
+    pub(super) fn new(settings: &Settings) -> Result<Self, RedisError> {
+        let info = settings.url.as_str().into_connection_info()?;
+        let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
+        let timeout = settings.timeout;
+        let managers = (0..settings.connections.max(1)).map(|_| manager(&client, timeout).map(RwLock::new));
+        let managers = managers.collect::<Result<_, _>>()?;
+        Ok(Self { client, managers, next: AtomicUsize::new(0), timeout })
+    }
+
+    /// Runs one operation on one of the connections, within the deadline.
+    pub(super) async fn run<T, F>(&self, operation: impl FnOnce(ConnectionManager) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        let slot = &self.managers[self.next.fetch_add(1, Ordering::Relaxed) % self.managers.len()];
+        let manager = slot.read().clone();
+        match tokio::time::timeout(self.timeout, operation(manager)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                self.mend(slot, &error);
+                Err(explain(error))
+            }
+            Err(elapsed) => Err(Error::unavailable(elapsed)),
+        }
+    }
+
+    /// A primary that was demoted keeps its connections and refuses writes: leave it.
+    fn mend(&self, slot: &RwLock<ConnectionManager>, error: &RedisError) {
+        if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+            && let Ok(fresh) = manager(&self.client, self.timeout)
+        {
+            *slot.write() = fresh;
+        }
+    }
+}
+
+fn manager(client: &Client, timeout: Duration) -> Result<ConnectionManager, RedisError> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout))
+        .set_number_of_retries(1)
+        .set_min_delay(Duration::from_millis(20))
+        .set_max_delay(Duration::from_millis(200))
+        .set_pipeline_buffer_size(1024);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+fn explain(error: RedisError) -> Error {
+    match error.code() {
+        Some("OOM" | "MISCONF") => Error::Full(Box::new(error)),
+        _ if error.kind() == ErrorKind::UnexpectedReturnType => Error::Corrupt,
+        _ => Error::unavailable(error),
+    }
+}

@@ -1,0 +1,13 @@
+-- A new session, unless something is kept there, a tombstone included.
+-- ARGV: when to forget it, the meta field without the generation, then fields and values.
+-- Answers 1 when done, 0 if something is there.
+local key = KEYS[1]
+if redis.call('EXISTS', key) == 1 then return 0 end
+local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
+redis.call('HSET', key, 'm', ARGV[2] .. struct.pack('>I4', generation))
+-- unpack takes a few thousand values at most.
+for first = 3, #ARGV, 2000 do
+  redis.call('HSET', key, unpack(ARGV, first, math.min(first + 1999, #ARGV)))
+end
+redis.call('PEXPIREAT', key, ARGV[1])
+return 1

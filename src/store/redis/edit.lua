@@ -1,0 +1,135 @@
+-- A save or a rotation.
+-- ARGV: now, proof, etag, fingerprint, changes ('' none, '-', 'c' with clear), permanent ('' keep, else its byte),
+--   subject ('' keep, '-' gone, '=...'), lifetime ('' keep, else idle, span and cap), rotation ('' none,
+--   's...' on a change of subject, 'a...' always, then proof and previous), when empty ('d' delete, 'k' keep),
+--   most entries, most bytes, context ('' keep, '=...'),
+--   then three lists, each behind its length: unset names, set names and values, increment names and deltas.
+-- Answers {0, generation, head} as it is, {1, head, counters} when done, {2} missing, {3, name} not a counter,
+--   {4, count} too many, {5, bytes} too large.
+if not h[1] then return {2} end
+local now, proof_shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
+local used = struct.unpack('>I8', h[2])
+
+if h[7] or born < generation or now >= deadline or now >= used + idle
+   or (proof_shown ~= '' and proof_shown ~= proof)
+   or (etag ~= '' and etag ~= string.sub(h[1], 1, 8))
+   or (fingerprint ~= '' and marked(fingerprint, now)) then
+  return {0, generation, h}
+end
+
+local subject_before = h[3] or ''
+local subject = subject_before
+if ARGV[7] == '-' then subject = ''
+elseif ARGV[7] ~= '' then subject = string.sub(ARGV[7], 2)
+elseif ARGV[5] == 'c' then subject = '' end
+-- What one subject left is not for the next.
+local wiped = ARGV[5] == 'c' or (subject_before ~= '' and subject ~= '' and subject_before ~= subject)
+
+local at = 14
+local function take() at = at + 1; return ARGV[at - 1] end
+local count_before, bytes_before = count, bytes
+if wiped then count, bytes = 0, 0 end
+local gone, put, counters, undo = {}, {}, {}, {}
+
+local function length(field)
+  if wiped then return 0 end
+  return redis.call('HSTRLEN', key, field)  -- no kept value is empty
+end
+local function resized(name, before, after)
+  if before == 0 then count = count + 1; bytes = bytes + #name + after
+  else bytes = bytes + after - before end
+end
+local function refuse(answer)
+  for i = 1, #undo, 2 do
+    if undo[i + 1] then redis.call('HSET', key, undo[i], undo[i + 1]) else redis.call('HDEL', key, undo[i]) end
+  end
+  return answer
+end
+
+for _ = 1, tonumber(take()) do
+  local name = take()
+  local before = length('e:' .. name)
+  if before > 0 then
+    count = count - 1
+    bytes = bytes - #name - before
+    gone[#gone + 1] = 'e:' .. name
+  end
+end
+for _ = 1, tonumber(take()) do
+  local name, value = take(), take()
+  resized(name, length('e:' .. name), #value)
+  put[#put + 1] = 'e:' .. name
+  put[#put + 1] = value
+end
+-- Counters move first, for Redis alone adds int64 exactly; a refusal moves them back.
+for _ = 1, tonumber(take()) do
+  local name, delta = take(), take()
+  local field, value = 'e:' .. name, delta
+  local before = length(field)
+  if wiped then
+    put[#put + 1] = field
+    put[#put + 1] = delta
+  else
+    local old = redis.call('HGET', key, field)
+    local moved = redis.pcall('HINCRBY', key, field, delta)
+    if type(moved) == 'table' and moved.err then return refuse({3, name}) end
+    undo[#undo + 1] = field
+    undo[#undo + 1] = old
+    value = redis.call('HGET', key, field)
+  end
+  resized(name, before, #value)
+  counters[#counters + 1] = name
+  counters[#counters + 1] = value
+end
+if count > tonumber(ARGV[11]) and count > count_before then return refuse({4, count}) end
+if bytes > tonumber(ARGV[12]) and bytes > bytes_before then return refuse({5, bytes}) end
+
+if ARGV[5] ~= '' then
+  version = version + 1
+  if wiped then permanent, authenticate = 0, 0 end
+  if ARGV[6] ~= '' then permanent = tonumber(ARGV[6]) end
+  if ARGV[7] == '-' then authenticate = 0 elseif ARGV[7] ~= '' then authenticate = now end
+  if count == 0 and permanent == 0 and ARGV[10] == 'd' then
+    local meta = struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born)
+    return {1, bury(meta, fingerprint, now, 2), counters}
+  end
+end
+
+local previous, context = h[4], h[6]
+local rotation = string.sub(ARGV[9], 1, 1)
+if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
+  proof = string.sub(ARGV[9], 2, 17)
+  previous = string.sub(ARGV[9], 18)
+end
+if ARGV[8] ~= '' then
+  local span, cap
+  idle, span, cap = struct.unpack('>I6I6I6', ARGV[8])
+  deadline = create + span
+  if cap > 0 and cap < deadline then deadline = cap end
+end
+if ARGV[13] ~= '' then context = string.sub(ARGV[13], 2) end
+if now > used then used = now end
+local marks = with_mark(fingerprint, now, 3)
+local meta = struct.pack(META, version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born)
+local use = struct.pack('>I8', used)
+
+if wiped then
+  redis.call('DEL', key)
+elseif #gone > 0 then
+  redis.call('HDEL', key, unpack(gone))
+end
+put[#put + 1] = 'm'; put[#put + 1] = meta
+put[#put + 1] = 'u'; put[#put + 1] = use
+if marks ~= '' and (wiped or fingerprint ~= '') then put[#put + 1] = 'k'; put[#put + 1] = marks end
+if previous and (wiped or previous ~= h[4]) then put[#put + 1] = 'p'; put[#put + 1] = previous end
+if context and context ~= '' and (wiped or context ~= h[6]) then put[#put + 1] = 'c'; put[#put + 1] = context end
+if subject ~= '' and (wiped or subject ~= subject_before) then put[#put + 1] = 's'; put[#put + 1] = subject end
+-- unpack takes a few thousand values at most.
+for first = 1, #put, 2000 do
+  redis.call('HSET', key, unpack(put, first, math.min(first + 1999, #put)))
+end
+if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
+if not wiped and context == '' and h[6] then redis.call('HDEL', key, 'c') end
+redis.call('PEXPIREAT', key, math.min(used + idle, deadline) + MEMORY)
+return {1, {meta, use, subject, previous, marks, context, false}, counters}

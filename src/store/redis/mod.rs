@@ -1,0 +1,215 @@
+//! Sessions in Redis: one hash a session, one script a verb that writes, one round trip a call.
+//!
+//! Keys are `<prefix>:{<partition>}:<app>:<id>`. The partition, the first six bits of the id, is the only
+//! hash tag, so that a session shares its slot with its app's generation of that partition. Scripts
+//! decide whether a call is a plain go; anything else the judge explains here.
+
+mod connection;
+mod reply;
+mod settings;
+
+use redis::{RedisError, Script, ScriptInvocation};
+
+use self::connection::Connections;
+use self::reply::Reply;
+pub use self::settings::Settings;
+use super::packed::{Packed, millis, pack_context, pack_permanent, pack_previous, six};
+use super::{Applied, Created, Done, Error, Kept, Place, Store, Touch, Write};
+use crate::app::AppName;
+use crate::clock::Time;
+use crate::session::{
+    By, Changes, Edit, EndReason, Guard, NewLifetime, PermanentChange, Record, Replacement, Rotation, SubjectChange,
+    Verdict, WhenEmpty, judge,
+};
+
+/// Sessions in Redis.
+#[derive(Debug)]
+pub struct Redis {
+    connections: Connections,
+    prefix: String,
+    scripts: Scripts,
+}
+
+#[derive(Debug)]
+struct Scripts {
+    create: Script,
+    edit: Script,
+    end: Script,
+    touch: Script,
+}
+
+impl Redis {
+    /// A store on that Redis, which is asked for the first time by the first call.
+    pub fn new(settings: &Settings) -> Result<Self, RedisError> {
+        Ok(Self {
+            connections: Connections::new(settings)?,
+            prefix: settings.key_prefix.clone(),
+            scripts: Scripts {
+                create: Script::new(include_str!("create.lua")),
+                edit: Script::new(concat!(include_str!("common.lua"), include_str!("edit.lua"))),
+                end: Script::new(concat!(include_str!("common.lua"), include_str!("end.lua"))),
+                touch: Script::new(include_str!("touch.lua")),
+            },
+        })
+    }
+
+    fn session_key(&self, place: &Place) -> String {
+        format!("{}:{{{:02}}}:{}:{}", self.prefix, place.id.partition(), place.app, place.id)
+    }
+
+    /// No id is spelled like this, so that it can't be a session's key.
+    fn generation_key(&self, app: &AppName, partition: u8) -> String {
+        format!("{}:{{{partition:02}}}:{app}:generation", self.prefix)
+    }
+
+    fn invoke<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
+        let mut invocation = script.key(self.session_key(place));
+        invocation.key(self.generation_key(&place.app, place.id.partition()));
+        invocation
+    }
+}
+
+impl Store for Redis {
+    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
+        let mut pipe = redis::pipe();
+        pipe.hgetall(self.session_key(place)).get(self.generation_key(&place.app, place.id.partition()));
+        let query = |mut connection| async move { pipe.query_async(&mut connection).await };
+        let (fields, generation) = self.connections.run(query).await?;
+        reply::kept(fields, generation)
+    }
+
+    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
+        let Packed { meta, used, subject, previous, marks, context, end: _ } = Packed::pack(&record.head);
+        let mut script = self.invoke(&self.scripts.create, place);
+        script.arg(record.head.forget_time().millis()).arg(&meta[..meta.len() - 4]).arg("u").arg(used);
+        for (field, bytes) in [("s", subject), ("p", previous), ("k", marks), ("c", context)] {
+            if !bytes.is_empty() {
+                script.arg(field).arg(bytes);
+            }
+        }
+        for (name, value) in record.entries.iter() {
+            script.arg(format!("e:{name}")).arg(value);
+        }
+        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
+        let stored: bool = self.connections.run(run).await?;
+        Ok(if stored { Created::Stored } else { Created::Occupied })
+    }
+
+    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
+        let mut script = match write {
+            Write::Edit(_) => self.invoke(&self.scripts.edit, place),
+            Write::End(_) => self.invoke(&self.scripts.end, place),
+        };
+        add_guard(&mut script, guard);
+        match write {
+            Write::Edit(edit) => add_edit(&mut script, edit),
+            Write::End(reason) => drop(script.arg(*reason as u8)),
+        }
+        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
+        Ok(match self.connections.run(run).await? {
+            Reply::Missing => Applied::Missing,
+            Reply::Refused(refusal) => Applied::Refused(refusal),
+            Reply::Done { head, outcome, counters } => Applied::Done(Done { head: *head, outcome, counters }),
+            Reply::AsItIs { head, generation } => match judge(&head, generation, guard) {
+                // Script and judge differ: a defect that the conformance suite would show.
+                Verdict::Go => return Err(Error::Corrupt),
+                verdict => Applied::Judged(verdict),
+            },
+        })
+    }
+
+    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
+        let mut script = self.scripts.touch.key(self.session_key(place));
+        script.arg(touch.proof.as_bytes()).arg(touch.used.millis());
+        script.arg(touch.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
+        let run = |mut connection| async move { script.invoke_async::<()>(&mut connection).await };
+        self.connections.run(run).await
+    }
+
+    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
+        for partition in 0..PARTITIONS {
+            let command = redis::Cmd::incr(self.generation_key(app, partition), 1);
+            let run = |mut connection| async move { command.query_async::<()>(&mut connection).await };
+            self.connections.run(run).await?;
+        }
+        Ok(())
+    }
+
+    /// Redis expires records by itself.
+    async fn sweep(&self, _now: Time) -> Result<usize, Error> {
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        let run = |mut connection| async move { redis::cmd("PING").query_async::<()>(&mut connection).await };
+        self.connections.run(run).await
+    }
+}
+
+/// now, proof, etag, fingerprint.
+fn add_guard(script: &mut ScriptInvocation<'_>, guard: &Guard) {
+    script.arg(guard.now.millis());
+    match &guard.by {
+        By::Admin => script.arg(""),
+        By::Proof(proof) | By::Ending(proof) => script.arg(proof.as_bytes()),
+    };
+    script.arg(guard.etag.map(|etag| etag.0.to_be_bytes().to_vec()).unwrap_or_default());
+    script.arg(guard.fingerprint.map(|fingerprint| fingerprint.to_bytes().to_vec()).unwrap_or_default());
+}
+
+/// What `edit.lua` lists.
+fn add_edit(script: &mut ScriptInvocation<'_>, edit: &Edit) {
+    let none = Changes::default();
+    let changes = edit.changes.as_ref().unwrap_or(&none);
+    script.arg(match &edit.changes {
+        None => "",
+        Some(changes) if changes.clear => "c",
+        Some(_) => "-",
+    });
+    match changes.permanent {
+        PermanentChange::Keep => script.arg(""),
+        PermanentChange::Set(permanent) => script.arg(pack_permanent(Some(permanent))),
+        PermanentChange::Unset => script.arg(pack_permanent(None)),
+    };
+    match &changes.subject {
+        SubjectChange::Keep => script.arg(""),
+        SubjectChange::Remove => script.arg("-"),
+        SubjectChange::Set(subject) => script.arg(prefixed(b"=", &[subject.as_str().as_bytes()])),
+    };
+    script.arg(edit.lifetime.map(pack_lifetime).unwrap_or_default());
+    match &edit.rotation {
+        Rotation::Keep => script.arg(""),
+        Rotation::OnSubjectChange(replacement) => script.arg(pack_replacement(b"s", replacement)),
+        Rotation::Always(replacement) => script.arg(pack_replacement(b"a", replacement)),
+    };
+    script.arg(match edit.when_empty {
+        WhenEmpty::Delete => "d",
+        WhenEmpty::Keep => "k",
+    });
+    script.arg(edit.limits.max_entries).arg(edit.limits.max_bytes);
+    script.arg(edit.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
+    script.arg(changes.unset.len());
+    changes.unset.iter().for_each(|name| drop(script.arg(name)));
+    script.arg(changes.set.len());
+    changes.set.iter().for_each(|(name, value)| drop(script.arg(name).arg(value.kept())));
+    script.arg(changes.increment.len());
+    changes.increment.iter().for_each(|(name, delta)| drop(script.arg(name).arg(*delta)));
+}
+
+fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {
+    let cap = lifetime.cap.map_or(0, Time::millis);
+    [six(millis(lifetime.idle_timeout)), six(millis(lifetime.span)), six(cap)].concat()
+}
+
+fn pack_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {
+    prefixed(mode, &[replacement.proof.as_bytes(), &pack_previous(&replacement.previous)])
+}
+
+fn prefixed(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = prefix.to_vec();
+    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+    bytes
+}
+
+/// How many parts the ids of an app are spread over. Final: keys depend on it.
+const PARTITIONS: u8 = 64;

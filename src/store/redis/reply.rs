@@ -1,0 +1,91 @@
+//! What the scripts answer, read into domain types.
+
+use std::collections::BTreeMap;
+
+use redis::{FromRedisValue, ParsingError, Value};
+
+use crate::session::{Counters, Entries, Generation, Head, Outcome, Record, Refusal};
+use crate::store::packed::Packed;
+use crate::store::{Error, Kept};
+
+/// The answer of `edit.lua` and `end.lua`.
+pub(super) enum Reply {
+    /// No plain go: the judge has to say why.
+    AsItIs { head: Box<Head>, generation: Generation },
+    /// It is written.
+    Done { head: Box<Head>, outcome: Outcome, counters: Counters },
+    /// Nothing is kept there.
+    Missing,
+    /// The session can't be made to be so.
+    Refused(Refusal),
+}
+
+impl FromRedisValue for Reply {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let strange = || ParsingError::from("a script answers what it never should");
+        let Value::Array(answer) = value else { return Err(strange()) };
+        let mut answer = answer.into_iter();
+        let mut next = || answer.next().ok_or_else(strange);
+        match u8::from_redis_value(next()?)? {
+            0 => {
+                let generation = Generation(FromRedisValue::from_redis_value(next()?)?);
+                Ok(Self::AsItIs { head: Box::new(head(next()?)?), generation })
+            }
+            1 => {
+                let head = Box::new(head(next()?)?);
+                let counters = Vec::<(String, i64)>::from_redis_value(next()?)?.into_iter().collect();
+                let outcome = if head.end.is_some() { Outcome::Deleted } else { Outcome::Updated };
+                Ok(Self::Done { head, outcome, counters })
+            }
+            2 => Ok(Self::Missing),
+            3 => Ok(Self::Refused(Refusal::NotACounter { name: FromRedisValue::from_redis_value(next()?)? })),
+            4 => Ok(Self::Refused(Refusal::TooManyEntries { count: FromRedisValue::from_redis_value(next()?)? })),
+            5 => Ok(Self::Refused(Refusal::TooLarge { bytes: FromRedisValue::from_redis_value(next()?)? })),
+            _ => Err(strange()),
+        }
+    }
+}
+
+/// The head from the values of the fields m, u, s, p, k, c and x.
+fn head(value: Value) -> Result<Head, ParsingError> {
+    let fields: Vec<Option<Vec<u8>>> = FromRedisValue::from_redis_value(value)?;
+    let mut fields = fields.into_iter().map(Option::unwrap_or_default);
+    let mut next = || fields.next().unwrap_or_default();
+    let packed = Packed {
+        meta: next(),
+        used: next(),
+        subject: next(),
+        previous: next(),
+        marks: next(),
+        context: next(),
+        end: next(),
+    };
+    packed.unpack().ok_or_else(|| ParsingError::from("Redis keeps something there that is no session"))
+}
+
+/// What is kept at a place, from all fields of its hash.
+pub(super) fn kept(fields: Vec<(Vec<u8>, Vec<u8>)>, generation: Option<u32>) -> Result<Option<Kept>, Error> {
+    if fields.is_empty() {
+        return Ok(None);
+    }
+    let mut packed = Packed::default();
+    let mut entries = BTreeMap::new();
+    for (field, value) in &fields {
+        match field.as_slice() {
+            [b'e', b':', name @ ..] => {
+                entries.insert(std::str::from_utf8(name).map_err(|_| Error::Corrupt)?, value.as_slice());
+            }
+            b"m" => packed.meta.clone_from(value),
+            b"u" => packed.used.clone_from(value),
+            b"s" => packed.subject.clone_from(value),
+            b"p" => packed.previous.clone_from(value),
+            b"k" => packed.marks.clone_from(value),
+            b"c" => packed.context.clone_from(value),
+            b"x" => packed.end.clone_from(value),
+            _ => return Err(Error::Corrupt),
+        }
+    }
+    let head = packed.unpack().ok_or(Error::Corrupt)?;
+    let record = Record { head, entries: Entries::pack(entries) };
+    Ok(Some(Kept { record, generation: Generation(generation.unwrap_or_default()) }))
+}
