@@ -1,0 +1,71 @@
+//! The three stores behind one type, so that the service is compiled once.
+
+use super::{
+    Applied, Created, Embedded, Error, Kept, Kind, Memory, OpenError, Place, Redis, Settings, Store, Touch, Write,
+};
+use crate::app::AppName;
+use crate::clock::Time;
+use crate::session::{Guard, Record};
+
+/// One of the three stores.
+#[derive(Debug)]
+pub enum AnyStore {
+    /// In memory.
+    Memory(Memory),
+    /// In a file of the service's own.
+    Embedded(Embedded),
+    /// In Redis.
+    Redis(Redis),
+}
+
+impl AnyStore {
+    /// Opens the store that the settings name.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Ok(match settings.kind {
+            Kind::Memory => Self::Memory(Memory::new()),
+            Kind::Embedded => Self::Embedded(Embedded::open(&settings.embedded)?),
+            Kind::Redis => Self::Redis(Redis::new(&settings.redis)?),
+        })
+    }
+}
+
+/// Hands a verb on to whichever store it is.
+macro_rules! on_each {
+    ($any:expr, $store:ident => $call:expr) => {
+        match $any {
+            Self::Memory($store) => $call.await,
+            Self::Embedded($store) => $call.await,
+            Self::Redis($store) => $call.await,
+        }
+    };
+}
+
+impl Store for AnyStore {
+    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
+        on_each!(self, store => store.load(place))
+    }
+
+    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
+        on_each!(self, store => store.create(place, record))
+    }
+
+    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
+        on_each!(self, store => store.apply(place, guard, write))
+    }
+
+    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
+        on_each!(self, store => store.touch(place, touch))
+    }
+
+    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
+        on_each!(self, store => store.revoke_app(app))
+    }
+
+    async fn sweep(&self, now: Time) -> Result<usize, Error> {
+        on_each!(self, store => store.sweep(now))
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        on_each!(self, store => store.ping())
+    }
+}
