@@ -6,6 +6,7 @@ pub mod config;
 pub mod cookie;
 pub mod entropy;
 pub mod grpc;
+pub mod server;
 pub mod service;
 pub mod session;
 pub mod store;

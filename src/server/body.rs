@@ -1,0 +1,50 @@
+//! The body of an answer, and what lasts as long as it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::activity::Stream;
+use super::refusal::Refusal;
+
+/// An answer's body; its stream counts as open until it is dropped.
+#[derive(Debug)]
+pub(super) struct Answered {
+    body: Body,
+    _stream: Stream,
+}
+
+impl Answered {
+    pub(super) fn new(body: Body, stream: Stream) -> Self {
+        Self { body, _stream: stream }
+    }
+}
+
+impl http_body::Body for Answered {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let body = &mut self.body;
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
+        polled.unwrap_or_else(|_| {
+            tracing::error!("a stream panicked");
+            // Dropped, because a body that panicked must not be polled again.
+            *body = Body::empty();
+            Poll::Ready(Some(Ok(Frame::trailers(Refusal::Panicked.into_trailers()))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

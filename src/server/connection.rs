@@ -1,0 +1,127 @@
+//! One connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+
+use super::activity::{Activity, Phase};
+use super::body::Answered;
+use super::call::Calls;
+use super::lifetime::Lifetime;
+use super::listeners::Socket;
+use super::{Grpc, Peer, protocol};
+
+/// What a connection is served with.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub(super) protocol: protocol::Builder,
+    pub(super) lifetime: Lifetime,
+    pub(super) calls: Arc<Calls>,
+    pub(super) service: S,
+    pub(super) peer: Peer,
+    pub(super) stop: CancellationToken,
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// No call was running any more, or the peer went.
+    Closed,
+    /// Calls were running, and their time was over.
+    Cut,
+}
+
+impl<S> Connection<S>
+where
+    S: Grpc,
+    S::Future: Send,
+{
+    /// Serves the socket until the connection is over.
+    pub(super) async fn serve(self, socket: Socket) -> End {
+        let served = match socket {
+            Socket::Tcp(socket) => match TcpStream::from_std(socket) {
+                Ok(socket) => self.serve_io(socket).await,
+                Err(error) => Err(error.into()),
+            },
+            Socket::Unix(socket) => match UnixStream::from_std(socket) {
+                Ok(socket) => self.serve_io(socket).await,
+                Err(error) => Err(error.into()),
+            },
+        };
+        served.unwrap_or_else(|error: Failure| {
+            tracing::debug!(error = &*error as &dyn Error, "a connection failed");
+            End::Closed
+        })
+    }
+}
+
+impl<S> Connection<S>
+where
+    S: Grpc,
+    S::Future: Send,
+{
+    async fn serve_io<I>(self, io: I) -> Result<End, Failure>
+    where
+        I: AsyncRead + AsyncWrite + Unpin,
+    {
+        let activity = Activity::default();
+        let (calls, service, peer, streams) = (self.calls, self.service, self.peer, activity.clone());
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let stream = streams.begin();
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let (calls, service) = (Arc::clone(&calls), service.clone());
+            async move {
+                let response = calls.answer(service, request).await;
+                Ok::<_, Infallible>(response.map(|body| Answered::new(body, stream)))
+            }
+        });
+        let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(io), answer));
+
+        tokio::select! {
+            ended = connection.as_mut() => return closed(ended),
+            () = self.stop.cancelled() => {}
+            () = self.lifetime.over(&activity) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        drain(connection, &activity, self.lifetime.drain).await
+    }
+}
+
+/// Lets running calls finish on a connection that is told to go away.
+async fn drain<C>(mut connection: Pin<&mut C>, activity: &Activity, within: Duration) -> Result<End, Failure>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    // One look, which says farewell and finds the calls that are in the socket already.
+    if let Ok(ended) = time::timeout(Duration::ZERO, connection.as_mut()).await {
+        return closed(ended);
+    }
+    if activity.phase() == Phase::Fresh {
+        return Ok(End::Closed);
+    }
+    match (time::timeout(within, connection).await, activity.phase()) {
+        (Ok(ended), _) => closed(ended),
+        (Err(_), Phase::Busy(_)) => Ok(End::Cut),
+        // The peer did not say goodbye, and nobody misses it.
+        (Err(_), Phase::Fresh | Phase::Idle(_)) => Ok(End::Closed),
+    }
+}
+
+fn closed(ended: hyper::Result<()>) -> Result<End, Failure> {
+    ended.map(|()| End::Closed).map_err(Failure::from)
+}
+
+type Failure = Box<dyn Error + Send + Sync>;

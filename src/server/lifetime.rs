@@ -1,0 +1,70 @@
+//! How long a connection may live: until its first call, without calls, and at all.
+
+use std::time::Duration;
+
+use tokio::time::{self, Instant};
+
+use super::Settings;
+use super::activity::{Activity, Phase};
+use crate::entropy;
+
+/// The time spans of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetime {
+    /// What running calls may still take when the connection is over.
+    pub(super) drain: Duration,
+    preface: Duration,
+    idle: Duration,
+    age: Duration,
+}
+
+impl Lifetime {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            drain: settings.drain_timeout,
+            preface: settings.preface_timeout,
+            idle: settings.idle_timeout,
+            age: settings.max_connection_age,
+        }
+    }
+
+    /// Answers when a connection that begins now should end, whatever it does.
+    pub(super) async fn over(self, activity: &Activity) {
+        let begin = Instant::now();
+        let end = begin + jittered(self.age);
+        loop {
+            let quiet_until = match activity.phase() {
+                Phase::Fresh => begin + self.preface,
+                // Looked at again when it could be over at the earliest, so that a call costs no timer.
+                Phase::Busy(_) => Instant::now() + self.idle,
+                Phase::Idle(since) => since + self.idle,
+            };
+            let until = quiet_until.min(end);
+            if until <= Instant::now() {
+                return;
+            }
+            time::sleep_until(until).await;
+        }
+    }
+}
+
+/// Up to a tenth more or less, so that callers that came together do not come back together.
+fn jittered(age: Duration) -> Duration {
+    let share = f64::from(u16::from_be_bytes(entropy::bytes())) / f64::from(u16::MAX);
+    age.mul_f64(0.9 + 0.2 * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_a_tenth() {
+        let age = Duration::from_secs(1000);
+
+        let ages: Vec<_> = (0..100).map(|_| jittered(age)).collect();
+
+        assert!(ages.iter().all(|age| (900..=1100).contains(&age.as_secs())));
+        assert!(ages.iter().any(|age| *age != ages[0]));
+    }
+}

@@ -1,0 +1,102 @@
+//! The server: from listening to the last answered call.
+//!
+//! It knows sockets, connections and calls, and nothing of what is called. One task accepts; each worker is a thread
+//! with a runtime of its own, and a connection stays on the worker that it was given to.
+
+mod activity;
+mod address;
+mod arrivals;
+mod backoff;
+mod body;
+mod call;
+mod caps;
+mod connection;
+mod lifetime;
+mod listeners;
+mod peer;
+mod protocol;
+mod refusal;
+mod services;
+mod settings;
+mod socket_file;
+mod timeout;
+mod workers;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::Service;
+
+pub use listeners::BindError;
+pub use peer::Peer;
+pub use services::{Answer, Services};
+pub use settings::{Settings, SettingsError};
+
+use arrivals::Arrivals;
+use listeners::Listeners;
+use workers::{Floor, Workers};
+
+/// A server that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    settings: Settings,
+    listeners: Listeners,
+}
+
+impl Server {
+    /// Listens where the settings say, if they are right.
+    ///
+    /// Needs a tokio runtime around it. Callers that connect before [`Self::run`] wait.
+    pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
+        settings.check()?;
+        Ok(Self { listeners: Listeners::bind(settings).await?, settings: settings.clone() })
+    }
+
+    /// The TCP address it listens on, with the port that the machine chose.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.listeners.tcp_addr()
+    }
+
+    /// Serves until `shutdown`, then drains: answers when every connection is closed.
+    ///
+    /// `service` is asked once a worker, with the worker's number and inside its runtime; what it answers is cloned
+    /// for every connection. At `shutdown` nothing listens any more, every connection is told to go away, and
+    /// running calls have `drain_timeout` to finish. Telling health checks before, and waiting for them, is up to
+    /// the caller. Dropping the future is a `shutdown` that nobody waits for.
+    pub async fn run<S>(
+        self,
+        service: impl Fn(usize) -> S + Send + Sync + 'static,
+        shutdown: CancellationToken,
+    ) -> io::Result<Report>
+    where
+        S: Grpc,
+        S::Future: Send,
+    {
+        let stop = shutdown.child_token();
+        let _stop_when_dropped = stop.clone().drop_guard();
+        let workers = Workers::start(Arc::new(Floor::new(&self.settings, service)), &stop).await?;
+        let arrivals = Arrivals::new(&self.settings, self.listeners, workers);
+        let workers = arrivals.receive_until(&stop).await;
+        Ok(Report { cut: workers.join().await })
+    }
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Connections that still had running calls when the drain's time was over.
+    pub cut: usize,
+}
+
+/// What the server serves: a gRPC service, or [`Services`].
+pub trait Grpc: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static {}
+
+impl<S> Grpc for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static
+{
+}

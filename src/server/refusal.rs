@@ -1,0 +1,83 @@
+//! What the server itself answers instead of the service.
+//!
+//! Each answer says what its caller should change, and carries a reason for its program.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::{HeaderMap, Response, StatusCode};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::config::span;
+
+/// Why a call is not answered by its service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many calls are running.
+    Overloaded,
+    /// `grpc-timeout` can't be read.
+    TimeoutMalformed,
+    /// It took longer than the caller or the settings allow.
+    TimeoutExceeded(Duration),
+    /// The service panicked.
+    Panicked,
+    /// The request is larger than the service takes; the text says how large both are.
+    RequestTooLarge(String),
+    /// There is no such service.
+    ServiceUnknown,
+}
+
+impl Refusal {
+    /// The whole answer, in headers alone.
+    pub(super) fn into_response(self) -> Response<Body> {
+        self.into_status().into_http()
+    }
+
+    /// The end of an answer that has begun.
+    pub(super) fn into_trailers(self) -> HeaderMap {
+        let mut trailers = self.into_status().into_http::<Body>().into_parts().0.headers;
+        trailers.remove(http::header::CONTENT_TYPE);
+        trailers
+    }
+
+    fn into_status(self) -> Status {
+        let (code, reason) = self.code();
+        let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
+        Status::with_error_details(code, self.message(), details)
+    }
+
+    fn code(&self) -> (Code, &'static str) {
+        match self {
+            Self::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
+            Self::TimeoutMalformed => (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"),
+            Self::TimeoutExceeded(_) => (Code::DeadlineExceeded, "CALL_TIMEOUT"),
+            Self::Panicked => (Code::Internal, "INTERNAL"),
+            Self::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
+            Self::ServiceUnknown => (Code::Unimplemented, "SERVICE_UNKNOWN"),
+        }
+    }
+
+    fn message(self) -> String {
+        match self {
+            Self::Overloaded => "too many calls are running; try again with a growing delay".to_owned(),
+            Self::TimeoutMalformed => "grpc-timeout has to be 1 to 8 digits and one of H, M, S, m, u, n".to_owned(),
+            Self::TimeoutExceeded(limit) => {
+                format!("no answer within {}; whether a write was done is unknown", span::text(limit))
+            }
+            Self::Panicked => "an error inside the service; its log says more".to_owned(),
+            Self::RequestTooLarge(sizes) => sizes,
+            Self::ServiceUnknown => "this address does not serve that service".to_owned(),
+        }
+    }
+}
+
+/// The answer to what is no gRPC at all.
+pub(super) fn not_grpc(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+const DOMAIN: &str = "cloakroom";
