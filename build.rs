@@ -22,6 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = prost_build::Config::new();
     // Derived Debug would print tokens and entries; without it `?request` does not compile.
     config.skip_debug(["."]);
+    for plain in ["Outcome", "EndReason", "AppKind", "RotationCause"] {
+        config.type_attribute(format!(".cloakroom.v1.{plain}"), "#[derive(Debug)]");
+    }
     tonic_prost_build::configure()
         .build_transport(false)
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;

@@ -6,6 +6,7 @@
 mod activity;
 mod address;
 mod arrivals;
+mod assembly;
 mod backoff;
 mod body;
 mod call;
@@ -32,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
+pub use assembly::{Cloakroom, Parts};
 pub use listeners::BindError;
 pub use peer::Peer;
 pub use services::{Answer, Services};

@@ -1,8 +1,6 @@
 //! The three stores behind one type, so that the service is compiled once.
 
-use super::{
-    Applied, Created, Embedded, Error, Kept, Kind, Memory, OpenError, Place, Redis, Settings, Store, Touch, Write,
-};
+use super::{Applied, Created, Error, Kept, Kind, Memory, Place, Redis, Settings, Store, Touch, Write};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{Guard, Record};
@@ -12,18 +10,15 @@ use crate::session::{Guard, Record};
 pub enum AnyStore {
     /// In memory.
     Memory(Memory),
-    /// In a file of the service's own.
-    Embedded(Embedded),
     /// In Redis.
     Redis(Redis),
 }
 
 impl AnyStore {
     /// Opens the store that the settings name.
-    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub fn open(settings: &Settings) -> Result<Self, ::redis::RedisError> {
         Ok(match settings.kind {
-            Kind::Memory => Self::Memory(Memory::new()),
-            Kind::Embedded => Self::Embedded(Embedded::open(&settings.embedded)?),
+            Kind::Memory | Kind::Embedded => Self::Memory(Memory::new()),
             Kind::Redis => Self::Redis(Redis::new(&settings.redis)?),
         })
     }
@@ -34,7 +29,6 @@ macro_rules! on_each {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
             Self::Memory($store) => $call.await,
-            Self::Embedded($store) => $call.await,
             Self::Redis($store) => $call.await,
         }
     };

@@ -8,6 +8,7 @@
 //! A deadline is judged on the service's clock, never on the store's own: a store forgets a session
 //! late, not before [`Head::forget_time`].
 
+mod any;
 mod memory;
 mod packed;
 mod redis;
@@ -16,6 +17,7 @@ mod settings;
 use std::error::Error as StdError;
 use std::future::Future;
 
+pub use any::AnyStore;
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};

@@ -18,8 +18,8 @@ use super::{Applied, Created, Done, Error, Kept, Place, Store, Touch, Write};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{
-    By, Changes, Edit, EndReason, Guard, NewLifetime, PermanentChange, Record, Replacement, Rotation, SubjectChange,
-    Verdict, WhenEmpty, judge,
+    By, Changes, Edit, Guard, NewLifetime, PermanentChange, Record, Replacement, Rotation, SubjectChange, Verdict,
+    WhenEmpty, judge,
 };
 
 /// Sessions in Redis.
@@ -103,7 +103,9 @@ impl Store for Redis {
         add_guard(&mut script, guard);
         match write {
             Write::Edit(edit) => add_edit(&mut script, edit),
-            Write::End(reason) => drop(script.arg(*reason as u8)),
+            Write::End(reason) => {
+                script.arg(*reason as u8);
+            }
         }
         let run = |mut connection| async move { script.invoke_async(&mut connection).await };
         Ok(match self.connections.run(run).await? {
@@ -189,11 +191,17 @@ fn add_edit(script: &mut ScriptInvocation<'_>, edit: &Edit) {
     script.arg(edit.limits.max_entries).arg(edit.limits.max_bytes);
     script.arg(edit.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
     script.arg(changes.unset.len());
-    changes.unset.iter().for_each(|name| drop(script.arg(name)));
+    for name in &changes.unset {
+        script.arg(name);
+    }
     script.arg(changes.set.len());
-    changes.set.iter().for_each(|(name, value)| drop(script.arg(name).arg(value.kept())));
+    for (name, value) in &changes.set {
+        script.arg(name).arg(value.kept());
+    }
     script.arg(changes.increment.len());
-    changes.increment.iter().for_each(|(name, delta)| drop(script.arg(name).arg(*delta)));
+    for (name, delta) in &changes.increment {
+        script.arg(name).arg(*delta);
+    }
 }
 
 fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {

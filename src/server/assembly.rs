@@ -1,0 +1,125 @@
+//! The house put together: a store, the services on it, their health, and the server before them.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
+use tracing::{info, warn};
+
+use super::{BindError, Report, Server, Services, Settings};
+use crate::app::Apps;
+use crate::clock::Clock;
+use crate::grpc;
+use crate::service::Service;
+use crate::store::{AnyStore, Store};
+
+/// What the house is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Whose sessions it keeps.
+    pub apps: Apps,
+    /// Where it keeps them.
+    pub store: AnyStore,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Cloakroom, listening.
+pub struct Cloakroom {
+    server: Server,
+    service: Service<AnyStore>,
+    clock: Arc<dyn Clock>,
+    drain_pause: Duration,
+}
+
+impl Cloakroom {
+    /// Puts the house together and listens where the settings say.
+    pub async fn bind(settings: &Settings, parts: Parts) -> Result<Self, BindError> {
+        let Parts { apps, store, clock } = parts;
+        let service = Service::new(apps, Arc::new(store), Arc::clone(&clock));
+        let server = Server::bind(settings).await?;
+        Ok(Self { server, service, clock, drain_pause: settings.drain_pause })
+    }
+
+    /// The TCP address it listens on.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.server.tcp_addr()
+    }
+
+    /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
+    pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
+        let Self { server, service, clock, drain_pause } = self;
+        let (health, health_service) = health_reporter();
+        let closing = CancellationToken::new();
+        let store = Arc::clone(service.store());
+        let chores = async {
+            let watch = watch_store(&store, &health);
+            let sweep = sweep(&store, &*clock);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = async { tokio::join!(watch, sweep); } => {}
+            }
+            health.set_service_status(grpc::SERVICE, ServingStatus::NotServing).await;
+            health.set_service_status("", ServingStatus::NotServing).await;
+            tokio::time::sleep(drain_pause).await;
+            closing.cancel();
+        };
+        let services = Services::new(grpc::session_service(service))
+            .and(health_service)
+            .and(grpc::reflection_v1())
+            .and(grpc::reflection_v1alpha());
+        let (report, ()) = tokio::join!(server.run(move |_| services.clone(), closing.clone()), chores);
+        report
+    }
+}
+
+/// Says `NOT_SERVING` when the store has not answered for a while, and `SERVING` again at its first answer.
+async fn watch_store(store: &AnyStore, health: &HealthReporter) {
+    let mut last_answer = Instant::now();
+    let mut said = ServingStatus::Serving;
+    health.set_service_status(grpc::SERVICE, said).await;
+    loop {
+        let answer = store.ping().await;
+        let status = match &answer {
+            Ok(()) => {
+                last_answer = Instant::now();
+                ServingStatus::Serving
+            }
+            Err(_) if last_answer.elapsed() >= SILENCE => ServingStatus::NotServing,
+            Err(_) => said,
+        };
+        if status != said {
+            match answer {
+                Ok(()) => info!("the store answers again"),
+                Err(error) => warn!(error = &error as &dyn Error, "the store has been silent for 10 s: not serving"),
+            }
+            health.set_service_status(grpc::SERVICE, status).await;
+            said = status;
+        }
+        tokio::time::sleep(PING_INTERVAL).await;
+    }
+}
+
+/// Forgets what may be forgotten, for as long as there is something.
+async fn sweep(store: &AnyStore, clock: &dyn Clock) {
+    loop {
+        match store.sweep(clock.now()).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => warn!(error = &error as &dyn Error, "could not sweep the store"),
+        }
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+    }
+}
+
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the store may be silent before health says so.
+const SILENCE: Duration = Duration::from_secs(10);
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);

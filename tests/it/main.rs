@@ -1,0 +1,4 @@
+//! The tests of the whole, over real sockets.
+
+mod saving;
+mod support;

@@ -1,0 +1,37 @@
+//! A browser's memory: the cookies of one host, kept and sent as RFC 6265bis has it.
+
+use std::collections::BTreeMap;
+
+use cloakroom::grpc::wire::Header;
+
+use super::calls::set_cookies;
+
+/// Keeps cookies by name.
+#[derive(Clone, Debug, Default)]
+pub struct Browser(BTreeMap<String, String>);
+
+impl Browser {
+    /// Takes in a response.
+    pub fn receive(&mut self, headers: &[Header]) {
+        for cookie in set_cookies(headers) {
+            let (pair, attributes) = cookie.split_once("; ").unwrap_or((cookie, ""));
+            let (name, value) = pair.split_once('=').unwrap();
+            if attributes.contains("Max-Age=0") {
+                self.0.remove(name);
+            } else {
+                self.0.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// The Cookie header of the next request.
+    pub fn header(&self) -> String {
+        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("; ")
+    }
+
+    /// The session cookie, if there is one.
+    pub fn token(&self) -> Option<&str> {
+        self.0.get("session").map(String::as_str)
+    }
+}

@@ -1,0 +1,103 @@
+//! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
+
+pub mod browser;
+pub mod calls;
+pub mod redis;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use cloakroom::app::{self, App, Apps};
+use cloakroom::clock::{Clock, ManualClock, Time};
+use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
+use cloakroom::server::{self, Cloakroom, Parts};
+use cloakroom::store::{AnyStore, Memory};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::Channel;
+
+/// Which store a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    Memory,
+    Embedded,
+    Redis,
+}
+
+/// A running service, and a client of it.
+pub struct House {
+    pub client: SessionServiceClient<Channel>,
+    pub clock: Arc<ManualClock>,
+    pub address: String,
+    _folder: TempDir,
+    _stop: DropGuard,
+}
+
+impl House {
+    /// The service with one app, `default`, on default settings and with one key.
+    pub async fn new(on: On) -> Self {
+        Self::with_apps(on, [("default", app_settings())]).await
+    }
+
+    /// The service with these apps.
+    pub async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
+        let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
+        Self::start(on, apps.collect()).await
+    }
+
+    async fn start(on: On, apps: Vec<App>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(now()));
+        let store = store(on, &folder);
+        let parts = Parts { apps: apps.into_iter().collect::<Apps>(), store, clock: clock.clone() as Arc<dyn Clock> };
+        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 1, ..Default::default() };
+        let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
+        let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
+        let stop = CancellationToken::new();
+        tokio::spawn(cloakroom.run(stop.clone()));
+        let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
+        let client = SessionServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+        Self { client, clock, address, _folder: folder, _stop: stop.drop_guard() }
+    }
+
+    /// Moves the service's clock on.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+}
+
+fn store(on: On, folder: &TempDir) -> AnyStore {
+    let _ = folder;
+    match on {
+        On::Memory => AnyStore::Memory(Memory::new()),
+        On::Embedded => AnyStore::Memory(Memory::new()),
+        On::Redis => AnyStore::Redis(redis::fresh()),
+    }
+}
+
+/// Settings of an app that has a key.
+pub fn app_settings() -> app::Settings {
+    app::Settings { keys: vec![cloakroom::token::Key::generate()], ..Default::default() }
+}
+
+/// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
+#[expect(clippy::disallowed_methods, reason = "Redis expires keys by the machine's clock")]
+fn now() -> Time {
+    Time::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// Makes a module of one test for each store out of every `async fn name(on: On)` in it.
+#[macro_export]
+macro_rules! on_every_store {
+    ($($name:ident),* $(,)?) => {
+        mod on_memory {
+            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Memory).await; })*
+        }
+        mod on_embedded {
+            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Embedded).await; })*
+        }
+        mod on_redis {
+            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Redis).await; })*
+        }
+    };
+}

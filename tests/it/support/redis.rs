@@ -1,0 +1,100 @@
+//! One real Redis for the whole test run, a key space for each test.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cloakroom::store::{Redis, RedisSettings};
+use tempfile::TempDir;
+
+/// A store on the shared Redis, with keys of its own.
+pub fn fresh() -> Redis {
+    Redis::new(&settings()).unwrap()
+}
+
+/// Settings for a key space of the shared Redis that nobody else uses.
+pub fn settings() -> RedisSettings {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let url = server().url();
+    let key_prefix = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    RedisSettings { url, key_prefix, timeout: Duration::from_secs(10), ..Default::default() }
+}
+
+fn server() -> &'static RedisServer {
+    static SERVER: OnceLock<RedisServer> = OnceLock::new();
+    SERVER.get_or_init(RedisServer::start)
+}
+
+/// A Redis process on a Unix socket. It ends with the test run, however that ends.
+pub struct RedisServer {
+    folder: TempDir,
+    shell: Child,
+}
+
+impl RedisServer {
+    /// Starts one and waits until it answers.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Self { shell: Self::spawn(&folder), folder };
+        server.await_answer();
+        server
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("redis+unix://{}", self.socket().display())
+    }
+
+    /// Stops it; its data is gone.
+    pub fn stop(&mut self) {
+        drop(self.shell.stdin.take());
+        self.shell.wait().unwrap();
+    }
+
+    /// Starts it again where it was.
+    pub fn start_again(&mut self) {
+        self.shell = Self::spawn(&self.folder);
+        self.await_answer();
+    }
+
+    /// Makes it fall silent, or go on.
+    pub fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        assert!(Command::new("kill").args([signal, pid.trim()]).status().unwrap().success());
+    }
+
+    /// Runs `redis-cli` on it and answers what it prints.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// The shell ends Redis when its standard input closes, which it does when this process is gone.
+    fn spawn(folder: &TempDir) -> Child {
+        let script = "redis-server --port 0 --unixsocket socket --save '' --appendonly no --loglevel warning >log & \
+                      echo $! >pid; cat; kill -CONT $!; kill $!; wait";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).current_dir(folder.path());
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("redis-server is installed by `make test`")
+    }
+
+    fn await_answer(&self) {
+        let begin = Instant::now();
+        while !self.cli(&["ping"]).starts_with("PONG") {
+            assert!(begin.elapsed() < Duration::from_secs(10), "redis-server does not answer");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
