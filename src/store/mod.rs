@@ -8,12 +8,14 @@
 //! A deadline is judged on the service's clock, never on the store's own: a store forgets a session
 //! late, not before [`Head::forget_time`].
 
+pub mod embedded;
 mod memory;
 mod packed;
 
 use std::error::Error as StdError;
 use std::future::Future;
 
+pub use embedded::Embedded;
 pub use memory::Memory;
 
 use crate::app::AppName;
