@@ -1,6 +1,8 @@
 //! The three stores behind one type, so that the service is compiled once.
 
-use super::{Applied, Created, Error, Kept, Kind, Memory, Place, Redis, Settings, Store, Touch, Write};
+use super::{
+    Applied, Created, Embedded, EmbeddedError, Error, Kept, Kind, Memory, Place, Redis, Settings, Store, Touch, Write,
+};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{Guard, Record};
@@ -10,18 +12,32 @@ use crate::session::{Guard, Record};
 pub enum AnyStore {
     /// In memory.
     Memory(Memory),
+    /// In a file of the service's own.
+    Embedded(Embedded),
     /// In Redis.
     Redis(Redis),
 }
 
 impl AnyStore {
     /// Opens the store that the settings name.
-    pub fn open(settings: &Settings) -> Result<Self, ::redis::RedisError> {
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         Ok(match settings.kind {
-            Kind::Memory | Kind::Embedded => Self::Memory(Memory::new()),
+            Kind::Memory => Self::Memory(Memory::new()),
+            Kind::Embedded => Self::Embedded(Embedded::open(&settings.embedded)?),
             Kind::Redis => Self::Redis(Redis::new(&settings.redis)?),
         })
     }
+}
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file.
+    #[error("store.embedded: {0}")]
+    Embedded(#[from] EmbeddedError),
+    /// The address of Redis.
+    #[error("store.redis.url: {0}")]
+    Redis(#[from] redis::RedisError),
 }
 
 /// Hands a verb on to whichever store it is.
@@ -29,6 +45,7 @@ macro_rules! on_each {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
             Self::Memory($store) => $call.await,
+            Self::Embedded($store) => $call.await,
             Self::Redis($store) => $call.await,
         }
     };

@@ -9,6 +9,7 @@
 //! late, not before [`Head::forget_time`].
 
 mod any;
+mod embedded;
 mod memory;
 mod packed;
 mod redis;
@@ -17,7 +18,8 @@ mod settings;
 use std::error::Error as StdError;
 use std::future::Future;
 
-pub use any::AnyStore;
+pub use any::{AnyStore, OpenError};
+pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSettings};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Settings {
     /// Where sessions lie: `embedded`, `redis` or `memory`.
     pub kind: Kind,
+    /// Where the file lies.
+    pub embedded: super::EmbeddedSettings,
     /// How Redis is reached.
     pub redis: super::RedisSettings,
 }

@@ -11,7 +11,7 @@ use cloakroom::app::{self, App, Apps};
 use cloakroom::clock::{Clock, ManualClock, Time};
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::server::{self, Cloakroom, Parts};
-use cloakroom::store::{AnyStore, Memory};
+use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Memory};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
@@ -67,10 +67,12 @@ impl House {
 }
 
 fn store(on: On, folder: &TempDir) -> AnyStore {
-    let _ = folder;
     match on {
         On::Memory => AnyStore::Memory(Memory::new()),
-        On::Embedded => AnyStore::Memory(Memory::new()),
+        On::Embedded => {
+            let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
+            AnyStore::Embedded(Embedded::open(&settings).unwrap())
+        }
         On::Redis => AnyStore::Redis(redis::fresh()),
     }
 }

@@ -1,0 +1,228 @@
+//! The file: the folder around it, whose it is, and opening it again after a failure.
+//!
+//! The database locks the file for as long as it is open. Knows nothing of what stands in the tables,
+//! but for its own: the format's version and the number of the last commit.
+
+use std::error::Error as StdError;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
+
+use parking_lot::{RwLock, RwLockReadGuard};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, TableDefinition, TableError,
+};
+
+use super::Settings;
+use super::tables::{Fault, make_tables};
+use crate::store::Error;
+
+/// The file. Closed only between a failure and its mending.
+pub(super) struct File {
+    path: PathBuf,
+    cache_bytes: usize,
+    database: RwLock<Option<Database>>,
+}
+
+impl File {
+    /// Opens the file of a folder; makes what is missing.
+    pub(super) fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let folder = &settings.path;
+        make_folder(folder).map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
+        let path = folder.join(NAME);
+        make_file(folder, &path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+
+        let builder = builder(settings.cache_bytes);
+        let database = builder.create(&path).map_err(|error| refused(&path, error))?;
+        check_format(&path, &database)?;
+        Ok(Self { path, cache_bytes: settings.cache_bytes, database: RwLock::new(Some(database)) })
+    }
+
+    /// Reads from a snapshot of all that was acknowledged before.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Error> {
+        let database = self.database();
+        let Some(database) = &*database else { return Err(Error::unavailable(CLOSED)) };
+        let reading = database.begin_read().map_err(Error::unavailable)?;
+        read(&reading).map_err(Error::from)
+    }
+
+    /// The database, held open. Never across an await: opening it again waits for all who hold it.
+    pub(super) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
+        self.database.read()
+    }
+
+    /// Closes the file and opens it again, which mends what a failure has left.
+    ///
+    /// Makes no new file: a file that is gone is no empty store.
+    pub(super) fn reopen(&self) -> Result<(), OpenError> {
+        // Taken out first, so that readers are refused meanwhile instead of waiting.
+        drop(self.database.write().take());
+        let database = builder(self.cache_bytes).open(&self.path).map_err(|error| refused(&self.path, error))?;
+        check_format(&self.path, &database)?;
+        *self.database.write() = Some(database);
+        Ok(())
+    }
+
+    /// The number of the last commit that is in the file.
+    pub(super) fn last_commit(&self) -> Option<u64> {
+        let database = self.database();
+        let table = database.as_ref()?.begin_read().ok()?.open_table(FORMAT).ok()?;
+        let number = table.get(COMMIT).ok()??;
+        Some(u64::from_be_bytes(number.value().try_into().ok()?))
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Why the store does not open, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder can't be made.
+    #[error("{}: the folder can't be made", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file can't be made, read or written.
+    #[error("{}: the file can't be opened for reading and writing", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another process has it open.
+    #[error("{}: another process has it open; give each service a folder of its own", path.display())]
+    Held {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It was not written by this service.
+    #[error("{}: it is not a file of this service; name another folder", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+    },
+    /// It was written by a newer version of this service.
+    #[error("{}: it has format {found}, this version reads format {FORMAT_VERSION}; run a newer one", path.display())]
+    TooNew {
+        /// Which.
+        path: PathBuf,
+        /// The format that it has.
+        found: u32,
+    },
+    /// It is damaged.
+    #[error("{}: it is damaged; move it away to start with an empty one", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// How.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+    /// The writer can't be started.
+    #[error("the store's writer can't be started")]
+    Thread(#[source] io::Error),
+}
+
+fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    builder
+}
+
+/// Makes the folder, closed to everybody else. One that exists stays as it is.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
+}
+
+/// Makes the file, closed to everybody else. One that exists stays as it is.
+fn make_file(folder: &Path, path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.read(true).write(true).create(true).truncate(false).open(path)?;
+    // Its name has to be on disk too, or a power cut takes the file with all that was acknowledged.
+    #[cfg(unix)]
+    fs::File::open(folder)?.sync_all()?;
+    Ok(())
+}
+
+fn refused(path: &Path, error: DatabaseError) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => OpenError::Held { path },
+        DatabaseError::UpgradeRequired(_) => OpenError::Foreign { path },
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
+            OpenError::Foreign { path }
+        }
+        DatabaseError::Storage(StorageError::Io(source)) => OpenError::File { path, source },
+        source => OpenError::Damaged { path, source: source.into() },
+    }
+}
+
+/// Checks that the file is ours; marks it so if nothing is in it yet.
+fn check_format(path: &Path, database: &Database) -> Result<(), OpenError> {
+    let path = || path.to_owned();
+    match format(database) {
+        Ok(Format::Version(FORMAT_VERSION)) => Ok(()),
+        Ok(Format::Version(found)) => Err(OpenError::TooNew { path: path(), found }),
+        Ok(Format::Foreign) => Err(OpenError::Foreign { path: path() }),
+        Ok(Format::Empty) => write_format(database).map_err(|source| match source {
+            redb::Error::Io(source) => OpenError::File { path: path(), source },
+            source => OpenError::Damaged { path: path(), source: source.into() },
+        }),
+        Err(source) => Err(OpenError::Damaged { path: path(), source: source.into() }),
+    }
+}
+
+enum Format {
+    Empty,
+    Version(u32),
+    Foreign,
+}
+
+fn format(database: &Database) -> Result<Format, redb::Error> {
+    let reading = database.begin_read()?;
+    let table = match reading.open_table(FORMAT) {
+        Ok(table) => table,
+        Err(TableError::Storage(error)) => return Err(error.into()),
+        Err(TableError::TableDoesNotExist(_)) => {
+            let is_empty = reading.list_tables()?.next().is_none() && reading.list_multimap_tables()?.next().is_none();
+            return Ok(if is_empty { Format::Empty } else { Format::Foreign });
+        }
+        Err(_) => return Ok(Format::Foreign),
+    };
+    let version = table.get(VERSION)?;
+    let version = version.and_then(|bytes| bytes.value().try_into().ok()).map(u32::from_be_bytes);
+    Ok(version.map_or(Format::Foreign, Format::Version))
+}
+
+fn write_format(database: &Database) -> Result<(), redb::Error> {
+    let writing = database.begin_write()?;
+    make_tables(&writing)?;
+    let mut table = writing.open_table(FORMAT)?;
+    table.insert(VERSION, FORMAT_VERSION.to_be_bytes().as_slice())?;
+    drop(table);
+    Ok(writing.commit()?)
+}
+
+/// What the file says about itself.
+pub(super) const FORMAT: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("format");
+
+/// In [`FORMAT`]: the number of the last commit, in eight bytes.
+pub(super) const COMMIT: &[u8] = b"commit";
+
+/// In [`FORMAT`]: the version of the format, in four bytes.
+const VERSION: &[u8] = b"version";
+
+const FORMAT_VERSION: u32 = 1;
+const NAME: &str = "sessions.redb";
+const CLOSED: &str = "the store's file is being opened again after a failure";

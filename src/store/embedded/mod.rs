@@ -1,0 +1,99 @@
+//! Sessions in one file on disk: what is acknowledged outlives the process and the machine.
+//!
+//! One thread writes, many calls to a commit; readers take a snapshot of their own and wait for nobody. The
+//! file belongs to one process at a time. Nothing here judges: it asks, like every store.
+
+mod file;
+mod record;
+mod tables;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use file::OpenError;
+
+use self::file::File;
+use self::tables::Swept;
+use self::writer::Writer;
+use super::{Applied, Created, Error, Kept, Place, Store, Touch, Write};
+use crate::app::AppName;
+use crate::clock::Time;
+use crate::session::{Guard, Record};
+
+/// Sessions in one file on disk.
+#[derive(Debug)]
+pub struct Embedded {
+    // Before the file, so that the last batch is written before the file is closed.
+    writer: Writer,
+    file: Arc<File>,
+}
+
+/// The settings of the embedded store.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The folder that holds the file, made if it is missing. On a local disk: no network file system.
+    pub path: PathBuf,
+    /// How much of the file is kept in memory, in bytes. More, if reads wait for the disk.
+    pub cache_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { path: "data".into(), cache_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+impl Embedded {
+    /// Opens the file, or makes an empty one, and starts the writer.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let file = Arc::new(File::open(settings)?);
+        let writer = Writer::start(Arc::clone(&file)).map_err(OpenError::Thread)?;
+        Ok(Self { writer, file })
+    }
+}
+
+impl Store for Embedded {
+    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
+        // On the caller's own thread. Measured: 2 us on a hot cache and 9 us all over a file larger than the cache,
+        // where a blocking thread costs 35 to 45 us; beside 100 writers 99 of 100 take less than 75 us.
+        self.file.read(|reading| tables::load(reading, place))
+    }
+
+    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
+        let (place, record) = (place.clone(), record.clone());
+        self.writer.ask(move |tables| tables.create(&place, record)).await
+    }
+
+    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
+        let (place, guard, write) = (place.clone(), guard.clone(), write.clone());
+        self.writer.ask(move |tables| tables.apply(&place, &guard, &write)).await
+    }
+
+    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
+        let (place, touch) = (place.clone(), touch.clone());
+        self.writer.ask(move |tables| tables.touch(&place, &touch)).await
+    }
+
+    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
+        let app = app.clone();
+        self.writer.ask(move |tables| tables.revoke_app(&app)).await
+    }
+
+    async fn sweep(&self, now: Time) -> Result<usize, Error> {
+        loop {
+            match self.writer.ask(move |tables| tables.sweep(now)).await? {
+                // All that it met lives longer by now, and more may be due behind them.
+                Swept { gone: 0, left: true } => {}
+                swept => return Ok(swept.gone),
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.writer.ask(|_| Ok(())).await
+    }
+}

@@ -1,0 +1,226 @@
+//! The tables: what is read and written inside one transaction.
+//!
+//! Keys and values are plain bytes, because the database's own types may change with its next version.
+//! Everything is judged before anything is written: a transaction takes back all of its calls or none.
+
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+
+use super::file::{COMMIT, FORMAT};
+use super::record::{decode, decode_head, encode};
+use crate::app::AppName;
+use crate::clock::Time;
+use crate::session::{Generation, Guard, Head, Record};
+use crate::store::{Applied, Created, Error, Kept, Place, Touch, Write, touched, written};
+
+/// The tables, open for writing.
+pub(super) struct Tables<'t> {
+    sessions: Bytes<'t>,
+    generations: Bytes<'t>,
+    /// When which record may be forgotten: an entry for every record, at its forget time or earlier.
+    ///
+    /// A save or touch that lengthens a life leaves the entry where it is; the sweeper moves it on when it
+    /// gets there. So the many pay nothing and an entry that is met too early costs one look.
+    forgetting: Bytes<'t>,
+    format: Bytes<'t>,
+    dirty: bool,
+}
+
+type Bytes<'t> = Table<'t, &'static [u8], &'static [u8]>;
+
+/// What a sweep did.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Swept {
+    /// How many records went.
+    pub(super) gone: usize,
+    /// Whether it stopped before the end.
+    pub(super) left: bool,
+}
+
+/// Why a call failed inside its transaction.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The database failed, and the transaction with it.
+    Storage(redb::Error),
+    /// What is kept there is no session. The rest of the transaction is well.
+    Corrupt,
+}
+
+impl<'t> Tables<'t> {
+    /// Opens all tables.
+    pub(super) fn open(writing: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            sessions: writing.open_table(SESSIONS)?,
+            generations: writing.open_table(GENERATIONS)?,
+            forgetting: writing.open_table(FORGETTING)?,
+            format: writing.open_table(FORMAT)?,
+            dirty: false,
+        })
+    }
+
+    /// Numbers the commit to come; nothing if there is nothing to commit.
+    pub(super) fn finish(mut self) -> Result<Option<u64>, redb::Error> {
+        if !self.dirty {
+            return Ok(None);
+        }
+        let last = self.format.get(COMMIT)?.and_then(|bytes| bytes.value().try_into().ok());
+        let number = last.map_or(0, u64::from_be_bytes).wrapping_add(1);
+        self.format.insert(COMMIT, number.to_be_bytes().as_slice())?;
+        Ok(Some(number))
+    }
+
+    /// See [`crate::store::Store::create`].
+    pub(super) fn create(&mut self, place: &Place, mut record: Record) -> Result<Created, Fault> {
+        let key = key(place);
+        if self.sessions.get(key.as_slice())?.is_some() {
+            return Ok(Created::Occupied);
+        }
+        record.head.generation = generation(&self.generations, &place.app)?;
+        self.put(&key, &record)?;
+        self.remember(&key, &record.head)?;
+        Ok(Created::Stored)
+    }
+
+    /// See [`crate::store::Store::apply`].
+    pub(super) fn apply(&mut self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Fault> {
+        let key = key(place);
+        let Some(kept) = kept(&self.sessions, &self.generations, place)? else { return Ok(Applied::Missing) };
+        match written(&kept, guard, write) {
+            Err(refused) => Ok(refused),
+            Ok((record, done)) => {
+                self.put(&key, &record)?;
+                if record.head.forget_time() < kept.record.head.forget_time() {
+                    self.remember(&key, &record.head)?;
+                }
+                Ok(Applied::Done(done))
+            }
+        }
+    }
+
+    /// See [`crate::store::Store::touch`].
+    pub(super) fn touch(&mut self, place: &Place, touch: &Touch) -> Result<(), Fault> {
+        let key = key(place);
+        if let Some(record) = record(&self.sessions, &key)?
+            && let Some(record) = touched(&record, touch)
+        {
+            self.put(&key, &record)?;
+        }
+        Ok(())
+    }
+
+    /// See [`crate::store::Store::revoke_app`].
+    pub(super) fn revoke_app(&mut self, app: &AppName) -> Result<(), Fault> {
+        let next = Generation(generation(&self.generations, app)?.0.saturating_add(1));
+        self.dirty = true;
+        self.generations.insert(app.as_bytes(), next.0.to_be_bytes().as_slice())?;
+        Ok(())
+    }
+
+    /// Forgets what is due, as much as one transaction may.
+    pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, Fault> {
+        let after = (now.millis() + 1).to_be_bytes();
+        let due = self.forgetting.range::<&[u8]>(..after.as_slice())?.take(MAX_SWEEP);
+        let due = due.map(|entry| entry.map(|(due, _)| due.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let mut gone = 0;
+        for due in &due {
+            gone += usize::from(self.forget(due, now)?);
+        }
+        Ok(Swept { gone, left: due.len() == MAX_SWEEP })
+    }
+
+    /// Follows one entry; answers whether a record went.
+    fn forget(&mut self, due: &[u8], now: Time) -> Result<bool, Fault> {
+        self.dirty = true;
+        self.forgetting.remove(due)?;
+        let key = due.get(TIME_BYTES..).ok_or(Fault::Corrupt)?;
+        let Some(head) = self.sessions.get(key)?.map(|bytes| decode_head(bytes.value())) else { return Ok(false) };
+        match head {
+            Some(head) if now < head.forget_time() => self.remember(key, &head).map(|()| false),
+            Some(_) => {
+                self.sessions.remove(key)?;
+                Ok(true)
+            }
+            None => {
+                tracing::warn!("a record to forget is no session; it is left where it is");
+                Ok(false)
+            }
+        }
+    }
+
+    fn put(&mut self, key: &[u8], record: &Record) -> Result<(), Fault> {
+        self.dirty = true;
+        self.sessions.insert(key, encode(record).as_slice())?;
+        Ok(())
+    }
+
+    fn remember(&mut self, key: &[u8], head: &Head) -> Result<(), Fault> {
+        let due = [&head.forget_time().millis().to_be_bytes(), key].concat();
+        self.forgetting.insert(due.as_slice(), [].as_slice())?;
+        Ok(())
+    }
+}
+
+/// See [`crate::store::Store::load`].
+pub(super) fn load(reading: &ReadTransaction, place: &Place) -> Result<Option<Kept>, Fault> {
+    kept(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, place)
+}
+
+/// Makes the tables, so that nobody meets a file without them.
+pub(super) fn make_tables(writing: &WriteTransaction) -> Result<(), redb::Error> {
+    Tables::open(writing).map(drop)
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Storage(error) => Self::unavailable(error),
+            Fault::Corrupt => Self::Corrupt,
+        }
+    }
+}
+
+impl From<redb::StorageError> for Fault {
+    fn from(error: redb::StorageError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+impl From<redb::TableError> for Fault {
+    fn from(error: redb::TableError) -> Self {
+        Self::Storage(error.into())
+    }
+}
+
+trait Read: ReadableTable<&'static [u8], &'static [u8]> {}
+
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> Read for T {}
+
+fn kept(sessions: &impl Read, generations: &impl Read, place: &Place) -> Result<Option<Kept>, Fault> {
+    let Some(record) = record(sessions, &key(place))? else { return Ok(None) };
+    Ok(Some(Kept { record, generation: generation(generations, &place.app)? }))
+}
+
+fn record(sessions: &impl Read, key: &[u8]) -> Result<Option<Record>, Fault> {
+    sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(Fault::Corrupt)).transpose()
+}
+
+fn generation(generations: &impl Read, app: &AppName) -> Result<Generation, Fault> {
+    let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(Generation::default()) };
+    bytes.value().try_into().map(|bytes| Generation(u32::from_be_bytes(bytes))).map_err(|_| Fault::Corrupt)
+}
+
+/// The app's name, then the id: apps lie together, and the id's fixed length tells where the name ends.
+fn key(place: &Place) -> Vec<u8> {
+    [place.app.as_bytes(), place.id.as_bytes()].concat()
+}
+
+/// By app and id: the record.
+const SESSIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("sessions");
+
+/// By app: its generation in four bytes.
+const GENERATIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("generations");
+
+/// Time in eight bytes, then app and id: nothing.
+const FORGETTING: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("forgetting");
+
+const TIME_BYTES: usize = 8;
+const MAX_SWEEP: usize = 1000;
