@@ -1,0 +1,3 @@
+//! The tests of the whole, over real sockets.
+
+mod server;
