@@ -1,1 +1,74 @@
-//! To come.
+//! How many connections there may be.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use cloakroom::server::Settings;
+use tokio::net::{TcpSocket, TcpStream};
+use tonic::Code;
+
+use super::client::Client;
+use super::house::{House, eventually, settings, soon};
+use super::raw::Raw;
+
+#[tokio::test]
+async fn a_connection_too_many_is_closed_at_once() {
+    let house = House::open(&Settings { max_connections: 2, ..settings() }).await;
+    let (first, second) = (house.client().await, house.client().await);
+
+    let refused = Raw::connect(house.address()).await;
+
+    assert_eq!(refused.ended().await, None);
+    assert_eq!(first.call("Echo").await.code(), Code::Ok);
+    assert_eq!(second.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_makes_room() {
+    let house = House::open(&Settings { max_connections: 1, ..settings() }).await;
+    let first = house.client().await;
+    assert_eq!(first.call("Echo").await.code(), Code::Ok);
+
+    first.hang_up().await;
+
+    eventually(async || is_served(TcpStream::connect(house.address()).await.unwrap()).await).await;
+}
+
+#[tokio::test]
+async fn one_peer_cannot_take_every_connection() {
+    let house = House::open(&Settings { max_connections_per_peer: 1, ..settings() }).await;
+    let (one, other) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
+    let first = Client::over(connect_from(one, house.address()).await).await;
+    assert_eq!(first.call("Echo").await.code(), Code::Ok);
+
+    let refused = Raw::over(connect_from(one, house.address()).await);
+
+    assert_eq!(refused.ended().await, None);
+    assert!(is_served(connect_from(other, house.address()).await).await);
+}
+
+#[tokio::test]
+async fn connections_are_spread_over_the_workers() {
+    let house = House::open(&Settings { workers: 3, ..settings() }).await;
+    let mut workers = Vec::new();
+    let mut clients = Vec::new();
+
+    for _ in 0..6 {
+        let client = house.client().await;
+        workers.push(client.call("Thread").await.body);
+        clients.push(client);
+    }
+
+    workers.sort();
+    assert_eq!(workers, ["worker-0", "worker-0", "worker-1", "worker-1", "worker-2", "worker-2"]);
+}
+
+async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    soon(socket.connect(address)).await.unwrap()
+}
+
+async fn is_served(socket: TcpStream) -> bool {
+    let Some(client) = Client::try_over(socket).await else { return false };
+    client.is_answered().await
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use h2::SendStream;
-use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::client::{ResponseFuture, SendRequest};
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -37,10 +37,13 @@ impl Client {
 
     /// Speaks over a connected socket.
     pub(super) async fn over(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
-        // Until the server's settings come, a client takes this number for its limit.
-        let handshake = Builder::new().initial_max_send_streams(1).handshake(io).await;
-        let (streams, connection) = handshake.unwrap();
-        Self { streams, connection: tokio::spawn(connection) }
+        Self::try_over(io).await.unwrap()
+    }
+
+    /// Speaks over a connected socket that the server may have closed.
+    pub(super) async fn try_over(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Option<Self> {
+        let (streams, connection) = h2::client::handshake(io).await.ok()?;
+        Some(Self { streams, connection: tokio::spawn(connection) })
     }
 
     /// Calls a method of the echo service.
@@ -58,6 +61,11 @@ impl Client {
         self.begin_with(request(method), Bytes::new()).await
     }
 
+    /// Sends a request without a body and does not wait.
+    pub(super) async fn begin_request(&self, request: Request<()>) -> ResponseFuture {
+        self.begin_with(request, Bytes::new()).await
+    }
+
     /// Calls a method and leaves the request open for as long as the second answer lives.
     pub(super) async fn begin_unfinished(&self, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
         let mut streams = soon(self.streams.clone().ready()).await.unwrap();
@@ -71,6 +79,19 @@ impl Client {
             sending.send_data(body, true).unwrap();
         }
         response
+    }
+
+    /// Whether a call gets through.
+    pub(super) async fn is_answered(&self) -> bool {
+        let Ok(mut streams) = soon(self.streams.clone().ready()).await else { return false };
+        let Ok((response, _)) = streams.send_request(request("Echo"), true) else { return false };
+        reply(response).await.is_ok()
+    }
+
+    /// Closes the connection.
+    pub(super) async fn hang_up(self) {
+        drop(self.streams);
+        soon(self.connection).await.unwrap().unwrap();
     }
 
     /// Whether the server has said that it takes no further calls.

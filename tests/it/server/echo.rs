@@ -8,7 +8,7 @@ use std::thread;
 use bytes::Bytes;
 use cloakroom::server::{Answer, Peer};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use http_body_util::{BodyExt as _, Empty, Full};
+use http_body_util::{BodyExt as _, Full};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -18,8 +18,8 @@ use tower::Service;
 /// `test.Echo`: Echo, Wait, Stream, Panic, PanicLate, Thread, Peer.
 #[derive(Clone, Debug)]
 pub(super) struct Echo {
-    pub(super) begun: Arc<Semaphore>,
-    pub(super) released: Arc<Semaphore>,
+    begun: Arc<Semaphore>,
+    released: Arc<Semaphore>,
 }
 
 impl Echo {
@@ -35,6 +35,11 @@ impl Echo {
     /// Lets one Wait or Stream end.
     pub(super) fn release(&self) {
         self.released.add_permits(1);
+    }
+
+    /// How many clones of this there are, itself included.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.begun)
     }
 
     async fn pause(self) {

@@ -50,6 +50,11 @@ impl House {
         soon(self.running).await.unwrap().unwrap()
     }
 
+    /// Drops the running server.
+    pub(super) fn abandon(self) {
+        self.running.abort();
+    }
+
     /// Begins the drain and waits for its end.
     pub(super) async fn close(self) -> Report {
         self.stop();
