@@ -1,3 +1,4 @@
 //! The tests of the whole, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod server;
