@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use cloakroom::server::Settings;
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 use tonic::Code;
 
 use super::client::{reply, request, request_with};
-use super::house::{House, ms, settings, soon};
+use super::house::{House, eventually, ms, settings, soon};
 
 #[tokio::test]
 async fn a_call_is_answered_by_the_service() {
@@ -145,7 +145,7 @@ async fn a_call_that_its_caller_gives_up_is_over() {
 
     drop(running);
 
-    super::house::eventually(async || client.call("Echo").await.code() == Code::Ok).await;
+    eventually(async || client.call("Echo").await.code() == Code::Ok).await;
 }
 
 #[tokio::test]
@@ -165,6 +165,8 @@ async fn what_is_no_grpc_is_refused_in_http() {
 
         assert_eq!(answer.code(), Code::Ok, "{kind}");
     }
+    let tunnel = Request::connect("test:80").header("content-type", "application/grpc").body(()).unwrap();
+    assert_eq!(client.send(tunnel, Bytes::new()).await.http, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(client.send(get, Bytes::new()).await.http, StatusCode::METHOD_NOT_ALLOWED);
 }
 

@@ -46,22 +46,6 @@ async fn one_peer_cannot_take_every_connection() {
     assert!(is_served(connect_from(other, house.address()).await).await);
 }
 
-#[tokio::test]
-async fn connections_are_spread_over_the_workers() {
-    let house = House::open(&Settings { workers: 3, ..settings() }).await;
-    let mut workers = Vec::new();
-    let mut clients = Vec::new();
-
-    for _ in 0..6 {
-        let client = house.client().await;
-        workers.push(client.call("Thread").await.body);
-        clients.push(client);
-    }
-
-    workers.sort();
-    assert_eq!(workers, ["worker-0", "worker-0", "worker-1", "worker-1", "worker-2", "worker-2"]);
-}
-
 async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((source, 0).into()).unwrap();

@@ -96,15 +96,3 @@ async fn a_server_that_nobody_waits_for_stops() {
     assert!(client.closed().await.is_ok());
     eventually(async || TcpStream::connect(address).await.is_err()).await;
 }
-
-#[tokio::test]
-async fn threads_end_with_the_server() {
-    let house = House::open(&Settings { workers: 3, ..settings() }).await;
-    house.client().await.call("Echo").await;
-    let echo = house.echo.clone();
-
-    house.close().await;
-
-    // Every worker held a clone of the service.
-    assert_eq!(echo.holders(), 1);
-}

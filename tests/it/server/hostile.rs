@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use cloakroom::server::Settings;
 use http::StatusCode;
 use tonic::Code;
 
@@ -33,7 +34,7 @@ async fn provoked_resets_end_the_connection() {
 
 #[tokio::test]
 async fn a_flood_does_not_disturb_other_connections() {
-    let house = House::open(&cloakroom::server::Settings { workers: 1, ..settings() }).await;
+    let house = House::open(&Settings { workers: 1, ..settings() }).await;
     let client = house.client().await;
     let flood: Vec<u8> = streams().take(3000).flat_map(|stream| [call(stream, &[]), reset(stream)].concat()).collect();
     let flood = tokio::spawn(Raw::hello(house.address()).await.flood(flood));
@@ -73,7 +74,7 @@ async fn far_too_many_headers_end_the_connection() {
 
 #[tokio::test]
 async fn streams_above_the_limit_are_refused() {
-    let house = House::open(&cloakroom::server::Settings { max_concurrent_streams: 2, ..settings() }).await;
+    let house = House::open(&Settings { max_concurrent_streams: 2, ..settings() }).await;
     let mut raw = Raw::hello(house.address()).await;
 
     for stream in streams().take(3) {

@@ -13,3 +13,4 @@ mod open_files;
 mod raw;
 mod services;
 mod settings;
+mod workers;

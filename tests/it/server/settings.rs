@@ -1,5 +1,6 @@
 //! What a person may write, and what is said about mistakes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cloakroom::server::{Settings, SettingsError};
@@ -41,8 +42,10 @@ fn a_name_is_no_address() {
 #[test]
 fn a_server_listens_somewhere() {
     let nowhere = Settings { listen: None, ..Settings::default() };
+    let empty = Settings { listen: None, unix_socket: Some(PathBuf::new()), ..Settings::default() };
 
     assert_eq!(nowhere.check(), Err(SettingsError::Nowhere));
+    assert_eq!(empty.check(), Err(SettingsError::Nowhere));
 }
 
 #[test]
