@@ -1,4 +1,6 @@
 //! The tests of the whole, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod saving;
+mod server;
 mod support;
