@@ -156,6 +156,7 @@ const fn end_reason(reason: EndReason) -> wire::EndReason {
         EndReason::Superseded => wire::EndReason::Superseded,
         EndReason::Idle => wire::EndReason::Idle,
         EndReason::Absolute => wire::EndReason::Absolute,
+        EndReason::Evicted => wire::EndReason::Evicted,
     }
 }
 

@@ -32,6 +32,8 @@ pub enum EndReason {
     Idle = 5,
     /// Its absolute deadline has passed.
     Absolute = 6,
+    /// Its subject opened more sessions than it may have.
+    Evicted = 7,
 }
 
 impl EndReason {
@@ -44,6 +46,7 @@ impl EndReason {
             4 => Self::Superseded,
             5 => Self::Idle,
             6 => Self::Absolute,
+            7 => Self::Evicted,
             _ => return None,
         })
     }

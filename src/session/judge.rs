@@ -4,7 +4,7 @@
 //! the edit itself.) Stores compare and write; what they cannot decide plainly they bring here.
 
 use super::end::{EndReason, Outcome};
-use super::head::{Generation, Head, Previous, Version};
+use super::head::{Generation, Head, Previous, Subject, Version};
 use super::mark::Fingerprint;
 use crate::clock::Time;
 use crate::token::Proof;
@@ -23,7 +23,7 @@ pub struct Guard {
 }
 
 /// By what right a call writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum By {
     /// With the current token.
     Proof(Proof),
@@ -31,6 +31,8 @@ pub enum By {
     Ending(Proof),
     /// As an administrator.
     Admin,
+    /// As an administrator of one subject's sessions: if it has become another's, it is gone for this call.
+    Subject(Subject),
 }
 
 /// What the judge says.
@@ -86,10 +88,12 @@ fn ended(head: &Head, generation: Generation, now: Time) -> Option<EndReason> {
 }
 
 fn right(head: &Head, guard: &Guard) -> Verdict {
-    let (proof, ending) = match guard.by {
+    let (proof, ending) = match &guard.by {
         By::Admin => return Verdict::Go,
-        By::Proof(proof) => (proof, false),
-        By::Ending(proof) => (proof, true),
+        By::Subject(subject) if head.subject.as_ref() == Some(subject) => return Verdict::Go,
+        By::Subject(_) => return Verdict::Gone(None),
+        By::Proof(proof) => (*proof, false),
+        By::Ending(proof) => (*proof, true),
     };
     match hold(head, proof, guard.now) {
         Hold::Current => Verdict::Go,

@@ -6,6 +6,7 @@ mod changes;
 mod edit;
 mod end;
 mod entries;
+mod event;
 mod head;
 mod judge;
 mod mark;
@@ -15,6 +16,7 @@ pub use changes::{Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANE
 pub use edit::{Counters, Edit, Edited, Limits, NewLifetime, Refusal, Replacement, Rotation, WhenEmpty, edit, end};
 pub use end::{End, EndReason, MEMORY, Outcome};
 pub use entries::Entries;
+pub use event::{Event, Happening};
 pub use head::{Cause, Context, Generation, Head, PREVIOUS_MEMORY, Previous, Record, Subject, SubjectError, Version};
 pub use judge::{By, Guard, Hold, Verdict, hold, judge};
 pub use mark::{Fingerprint, MARK_MEMORY, MAX_MARKS, Mark, Marks};

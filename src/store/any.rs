@@ -1,11 +1,13 @@
 //! The three stores behind one type, so that the service is compiled once.
 
 use super::{
-    Applied, Created, Embedded, EmbeddedError, Error, Kept, Kind, Memory, Place, Redis, Settings, Store, Touch, Write,
+    Applied, Created, Cursor, Embedded, EmbeddedError, Entry, Error, Feed, Index, Kept, Kind, Memory, Owner, Page,
+    Place, Redis, Settings, Since, Store, Touch, Write,
 };
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{Guard, Record};
+use crate::token::Id;
 
 /// One of the three stores.
 #[derive(Debug)]
@@ -68,8 +70,12 @@ impl Store for AnyStore {
         on_each!(self, store => store.touch(place, touch))
     }
 
-    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
-        on_each!(self, store => store.revoke_app(app))
+    async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
+        on_each!(self, store => store.revoke_app(app, now))
+    }
+
+    async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
+        on_each!(self, store => store.scan(app, from, limit))
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
@@ -78,5 +84,33 @@ impl Store for AnyStore {
 
     async fn ping(&self) -> Result<(), Error> {
         on_each!(self, store => store.ping())
+    }
+}
+
+impl Index for AnyStore {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        on_each!(self, store => store.enter(owner, entry))
+    }
+
+    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        on_each!(self, store => store.leave(owner, entry))
+    }
+
+    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
+        on_each!(self, store => store.forget(owner, id))
+    }
+
+    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        on_each!(self, store => store.entries(owner))
+    }
+}
+
+impl Feed for AnyStore {
+    async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
+        on_each!(self, store => store.latest(app))
+    }
+
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+        on_each!(self, store => store.since(app, cursor))
     }
 }

@@ -10,6 +10,8 @@
 
 mod any;
 mod embedded;
+mod feed;
+mod index;
 mod memory;
 mod packed;
 mod redis;
@@ -20,17 +22,21 @@ use std::future::Future;
 
 pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSettings};
+pub use feed::{Feed, Notice, Since};
+pub use index::{Entry, Index, Owner};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};
 
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{Context, Counters, Edit, EndReason, Generation, Guard, Head, Outcome, Record, Refusal, Verdict};
+use crate::session::{
+    Context, Counters, Edit, EndReason, Generation, Guard, Head, Outcome, Record, Refusal, Subject, Verdict,
+};
 use crate::token::{Id, Proof};
 
 /// What can be asked of a place where sessions lie.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Index + Feed + Send + Sync + 'static {
     /// One snapshot of what is kept at a place, alive or ended, with the app's generation.
     fn load(&self, place: &Place) -> impl Future<Output = Result<Option<Kept>, Error>> + Send;
 
@@ -49,7 +55,12 @@ pub trait Store: Send + Sync + 'static {
     fn touch(&self, place: &Place, touch: &Touch) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Ends every session of an app that was created before, however many there are.
-    fn revoke_app(&self, app: &AppName) -> impl Future<Output = Result<(), Error>> + Send;
+    fn revoke_app(&self, app: &AppName, now: Time) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// A page of what is kept for an app, alive or ended, each record once, in no order.
+    ///
+    /// What is created or forgotten meanwhile may be missing.
+    fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> impl Future<Output = Result<Page, Error>> + Send;
 
     /// Forgets some of what may be forgotten at `now`; answers how many records went.
     ///
@@ -118,6 +129,8 @@ pub struct Done {
     pub outcome: Outcome,
     /// The counters that the call moved.
     pub counters: Counters,
+    /// Whose it was before.
+    pub subject_before: Option<Subject>,
 }
 
 /// A use of a session that changed nothing.
@@ -130,6 +143,19 @@ pub struct Touch {
     /// Where from, if the frontend told it.
     pub context: Option<Context>,
 }
+
+/// A part of a scan.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// What was met, with the app's generation at that moment.
+    pub sessions: Vec<(Id, Kept)>,
+    /// Where to go on; nothing at the end.
+    pub next: Option<Cursor>,
+}
+
+/// A place in a scan or a feed. Only the store that gave it can read it; the empty one is the beginning.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor(pub Vec<u8>);
 
 /// Why a store does not do what it is asked.
 #[derive(Debug, thiserror::Error)]
@@ -167,7 +193,8 @@ fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), 
             (edited.record, edited.outcome, edited.counters)
         }
     };
-    let done = Done { head: record.head.clone(), outcome, counters };
+    let subject_before = kept.record.head.subject.clone();
+    let done = Done { head: record.head.clone(), outcome, counters, subject_before };
     Ok((record, done))
 }
 

@@ -5,11 +5,15 @@
 
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
+
+use super::{Entry, Notice, Owner};
 use crate::clock::Time;
 use crate::session::{
-    Cause, Context, End, EndReason, Fingerprint, Generation, Head, Mark, Marks, Previous, Subject, Version,
+    Cause, Context, End, EndReason, Event, Fingerprint, Generation, Happening, Head, Mark, Marks, Previous, Subject,
+    Version,
 };
-use crate::token::{KeyId, Nonce, Proof};
+use crate::token::{Id, KeyId, Nonce, Proof};
 
 /// A head in bytes. Parts that say nothing are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,6 +190,54 @@ pub(super) fn pack_end(end: End) -> Vec<u8> {
 fn unpack_end(bytes: &[u8]) -> Option<End> {
     let mut reader = Reader(bytes);
     Some(End { reason: EndReason::from_byte(reader.byte()?)?, time: reader.time()? })
+}
+
+/// An index entry's times.
+pub(super) fn pack_entry(entry: &Entry) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..6].copy_from_slice(&six(entry.entered.millis()));
+    bytes[6..].copy_from_slice(&six(entry.until.millis()));
+    bytes
+}
+
+pub(super) fn unpack_entry(id: &[u8], times: &[u8]) -> Option<Entry> {
+    let mut reader = Reader(times);
+    Some(Entry { id: Id::from_bytes(id.try_into().ok()?), entered: reader.time()?, until: reader.time()? })
+}
+
+/// A notice: the time alone tells of all sessions; of one tell its happening, the time and its id.
+pub(super) fn pack_notice(notice: &Notice) -> Vec<u8> {
+    match notice {
+        Notice::AppRevoked { time } => six(time.millis()).to_vec(),
+        Notice::Session(Event { id, happening, time }) => {
+            let mut bytes = vec![happening.to_byte()];
+            bytes.extend_from_slice(&six(time.millis()));
+            bytes.extend_from_slice(id.as_bytes());
+            bytes
+        }
+    }
+}
+
+pub(super) fn unpack_notice(bytes: &[u8]) -> Option<Notice> {
+    let mut reader = Reader(bytes);
+    if bytes.len() == 6 {
+        return Some(Notice::AppRevoked { time: reader.time()? });
+    }
+    let (happening, time, id) = (Happening::from_byte(reader.byte()?)?, reader.time()?, Id::from_bytes(reader.take()?));
+    Some(Notice::Session(Event { id, happening, time }))
+}
+
+/// What stands for an owner in a key: a hash, so that no key tells who it is.
+pub(super) fn owner_hash(owner: &Owner) -> [u8; 16] {
+    let Owner { app, subject } = owner;
+    let mut hash = Sha256::new();
+    for part in [app.as_bytes(), subject.as_str().as_bytes()] {
+        hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    let mut cut = [0; 16];
+    cut.copy_from_slice(&hash.finalize()[..16]);
+    cut
 }
 
 /// The lower six bytes of a number, big end first: enough for milliseconds until the year 10889.

@@ -101,6 +101,15 @@ impl Id {
         Self(bytes)
     }
 
+    /// Reads an id as it is written: 32 lower-case hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 32 || !text.bytes().all(is_digit) {
+            return None;
+        }
+        u128::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
+    }
+
     /// Its bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0

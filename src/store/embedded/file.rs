@@ -217,6 +217,9 @@ fn write_format(database: &Database) -> Result<(), redb::Error> {
 /// What the file says about itself.
 pub(super) const FORMAT: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("format");
 
+/// The key of what tells this file from another: eight random bytes.
+pub(super) const IDENTITY: &[u8] = b"identity";
+
 /// In [`FORMAT`]: the number of the last commit, in eight bytes.
 pub(super) const COMMIT: &[u8] = b"commit";
 

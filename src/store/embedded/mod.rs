@@ -3,7 +3,9 @@
 //! One thread writes, many calls to a commit; readers take a snapshot of their own and wait for nobody. The
 //! file belongs to one process at a time. Nothing here judges: it asks, like every store.
 
+mod feed;
 mod file;
+mod index;
 mod record;
 mod tables;
 mod writer;
@@ -18,10 +20,13 @@ pub use file::OpenError;
 use self::file::File;
 use self::tables::Swept;
 use self::writer::Writer;
-use super::{Applied, Created, Error, Kept, Place, Store, Touch, Write};
+use super::{
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Since, Store, Touch, Write,
+};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{Guard, Record};
+use crate::token::Id;
 
 /// Sessions in one file on disk.
 #[derive(Debug)]
@@ -78,9 +83,13 @@ impl Store for Embedded {
         self.writer.ask(move |tables| tables.touch(&place, &touch)).await
     }
 
-    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
+    async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
         let app = app.clone();
-        self.writer.ask(move |tables| tables.revoke_app(&app)).await
+        self.writer.ask(move |tables| tables.revoke_app(&app, now)).await
+    }
+
+    async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
+        self.file.read(|reading| tables::scan(reading, app, from, limit))
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
@@ -95,5 +104,36 @@ impl Store for Embedded {
 
     async fn ping(&self) -> Result<(), Error> {
         self.writer.ask(|_| Ok(())).await
+    }
+}
+
+impl Index for Embedded {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        let (owner, entry) = (owner.clone(), *entry);
+        self.writer.ask(move |tables| tables.enter(&owner, &entry)).await
+    }
+
+    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        let (owner, entry) = (owner.clone(), *entry);
+        self.writer.ask(move |tables| tables.leave(&owner, &entry)).await
+    }
+
+    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
+        let owner = owner.clone();
+        self.writer.ask(move |tables| tables.forget_entry(&owner, id)).await
+    }
+
+    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.file.read(|reading| index::entries(reading, owner))
+    }
+}
+
+impl Feed for Embedded {
+    async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
+        self.file.read(|reading| feed::latest(reading, app))
+    }
+
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+        self.file.read(|reading| feed::since(reading, app, cursor))
     }
 }

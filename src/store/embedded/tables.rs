@@ -5,12 +5,16 @@
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
-use super::file::{COMMIT, FORMAT};
+use super::feed::FEED;
+use super::file::{COMMIT, FORMAT, IDENTITY};
+use super::index::INDEX;
 use super::record::{decode, decode_head, encode};
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{Generation, Guard, Head, Record};
-use crate::store::{Applied, Created, Error, Kept, Place, Touch, Write, touched, written};
+use crate::entropy;
+use crate::session::{Event, Generation, Guard, Happening, Head, Record};
+use crate::store::{Applied, Created, Cursor, Error, Kept, Notice, Owner, Page, Place, Touch, Write, touched, written};
+use crate::token::Id;
 
 /// The tables, open for writing.
 pub(super) struct Tables<'t> {
@@ -21,8 +25,12 @@ pub(super) struct Tables<'t> {
     /// A save or touch that lengthens a life leaves the entry where it is; the sweeper moves it on when it
     /// gets there. So the many pay nothing and an entry that is met too early costs one look.
     forgetting: Bytes<'t>,
+    /// See [`super::index`].
+    pub(super) index: Bytes<'t>,
+    /// See [`super::feed`].
+    pub(super) feed: Bytes<'t>,
     format: Bytes<'t>,
-    dirty: bool,
+    pub(super) dirty: bool,
 }
 
 type Bytes<'t> = Table<'t, &'static [u8], &'static [u8]>;
@@ -52,6 +60,8 @@ impl<'t> Tables<'t> {
             sessions: writing.open_table(SESSIONS)?,
             generations: writing.open_table(GENERATIONS)?,
             forgetting: writing.open_table(FORGETTING)?,
+            index: writing.open_table(INDEX)?,
+            feed: writing.open_table(FEED)?,
             format: writing.open_table(FORMAT)?,
             dirty: false,
         })
@@ -77,6 +87,7 @@ impl<'t> Tables<'t> {
         record.head.generation = generation(&self.generations, &place.app)?;
         self.put(&key, &record)?;
         self.remember(&key, &record.head)?;
+        self.tell_of(place, Happening::Created, record.head.create_time)?;
         Ok(Created::Stored)
     }
 
@@ -90,6 +101,9 @@ impl<'t> Tables<'t> {
                 self.put(&key, &record)?;
                 if record.head.forget_time() < kept.record.head.forget_time() {
                     self.remember(&key, &record.head)?;
+                }
+                if let Some(happening) = Happening::between(&kept.record.head, &record.head) {
+                    self.tell_of(place, happening, guard.now)?;
                 }
                 Ok(Applied::Done(done))
             }
@@ -108,11 +122,11 @@ impl<'t> Tables<'t> {
     }
 
     /// See [`crate::store::Store::revoke_app`].
-    pub(super) fn revoke_app(&mut self, app: &AppName) -> Result<(), Fault> {
+    pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), Fault> {
         let next = Generation(generation(&self.generations, app)?.0.saturating_add(1));
         self.dirty = true;
         self.generations.insert(app.as_bytes(), next.0.to_be_bytes().as_slice())?;
-        Ok(())
+        self.tell(app, &Notice::AppRevoked { time: now })
     }
 
     /// Forgets what is due, as much as one transaction may.
@@ -135,8 +149,11 @@ impl<'t> Tables<'t> {
         let Some(head) = self.sessions.get(key)?.map(|bytes| decode_head(bytes.value())) else { return Ok(false) };
         match head {
             Some(head) if now < head.forget_time() => self.remember(key, &head).map(|()| false),
-            Some(_) => {
+            Some(head) => {
                 self.sessions.remove(key)?;
+                if let (Some(subject), Some(Place { app, id })) = (head.subject, place(key)) {
+                    self.forget_entry(&Owner { app, subject }, id)?;
+                }
                 Ok(true)
             }
             None => {
@@ -144,6 +161,10 @@ impl<'t> Tables<'t> {
                 Ok(false)
             }
         }
+    }
+
+    fn tell_of(&mut self, place: &Place, happening: Happening, time: Time) -> Result<(), Fault> {
+        self.tell(&place.app, &Notice::Session(Event { id: place.id, happening, time }))
     }
 
     fn put(&mut self, key: &[u8], record: &Record) -> Result<(), Fault> {
@@ -164,9 +185,35 @@ pub(super) fn load(reading: &ReadTransaction, place: &Place) -> Result<Option<Ke
     kept(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, place)
 }
 
+/// See [`crate::store::Store::scan`].
+pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Fault> {
+    let generation = generation(&reading.open_table(GENERATIONS)?, app)?;
+    let sessions = reading.open_table(SESSIONS)?;
+    let first =
+        if from.0.is_empty() { key(&Place { app: app.clone(), id: Id::from_bytes([0; 16]) }) } else { from.0.clone() };
+    let last = key(&Place { app: app.clone(), id: Id::from_bytes([0xff; 16]) });
+    let mut page = Page { sessions: Vec::new(), next: None };
+    for row in sessions.range::<&[u8]>(first.as_slice()..=last.as_slice())? {
+        let (key, bytes) = row?;
+        // Between the sessions of an app lie those of apps whose name begins with its name.
+        let Some(place) = place(key.value()).filter(|place| place.app == *app) else { continue };
+        if page.sessions.len() == limit {
+            page.next = Some(Cursor(key.value().to_vec()));
+            break;
+        }
+        let record = decode(bytes.value()).ok_or(Fault::Corrupt)?;
+        page.sessions.push((place.id, Kept { record, generation }));
+    }
+    Ok(page)
+}
+
 /// Makes the tables, so that nobody meets a file without them.
 pub(super) fn make_tables(writing: &WriteTransaction) -> Result<(), redb::Error> {
-    Tables::open(writing).map(drop)
+    let mut tables = Tables::open(writing)?;
+    if tables.format.get(IDENTITY)?.is_none() {
+        tables.format.insert(IDENTITY, entropy::bytes::<8>().as_slice())?;
+    }
+    Ok(())
 }
 
 impl From<Fault> for Error {
@@ -211,6 +258,12 @@ fn generation(generations: &impl Read, app: &AppName) -> Result<Generation, Faul
 /// The app's name, then the id: apps lie together, and the id's fixed length tells where the name ends.
 fn key(place: &Place) -> Vec<u8> {
     [place.app.as_bytes(), place.id.as_bytes()].concat()
+}
+
+fn place(key: &[u8]) -> Option<Place> {
+    let (app, id) = key.split_last_chunk()?;
+    let app = AppName::parse(std::str::from_utf8(app).ok()?).ok()?;
+    Some(Place { app, id: Id::from_bytes(*id) })
 }
 
 /// By app and id: the record.

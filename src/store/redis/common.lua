@@ -14,6 +14,21 @@ local key = KEYS[1]
 local h = redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x')
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
 
+-- Whether the call may write: '' an administrator, 'p...' with a token's proof, 's...' for one subject's sessions.
+local function may(shown, proof)
+  local kind = string.sub(shown, 1, 1)
+  return shown == '' or (kind == 'p' and string.sub(shown, 2) == proof)
+    or (kind == 's' and string.sub(shown, 2) == h[3])
+end
+
+-- Tells whoever watches: KEYS[3] is the feed of the partition, KEYS[4] counts what was ever told there.
+local function tell(happening, now)
+  local id = string.gsub(string.sub(key, -32), '..', function(hex) return string.char(tonumber(hex, 16)) end)
+  local number = redis.call('INCR', KEYS[4])
+  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 1000, '*', 'n', number,
+    'e', struct.pack('>BI6', happening, now) .. id)
+end
+
 local function marked(fingerprint, now)
   local marks = h[5] or ''
   for at = 1, #marks, MARK do
@@ -41,5 +56,6 @@ local function bury(meta, fingerprint, now, reason)
   if h[4] then redis.call('HSET', key, 'p', h[4]) end
   if marks ~= '' then redis.call('HSET', key, 'k', marks) end
   redis.call('PEXPIREAT', key, now + MEMORY)
+  tell(reason, now)
   return {meta, h[2], false, h[4], marks, false, ending}
 end

@@ -1,13 +1,16 @@
 -- A new session, unless something is kept there, a tombstone included.
--- ARGV: when to forget it, the meta field without the generation, then fields and values.
+-- ARGV: when to forget it, the meta field without the generation, the id, then fields and values.
 -- Answers 1 when done, 0 if something is there.
 local key = KEYS[1]
 if redis.call('EXISTS', key) == 1 then return 0 end
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
 redis.call('HSET', key, 'm', ARGV[2] .. struct.pack('>I4', generation))
 -- unpack takes a few thousand values at most.
-for first = 3, #ARGV, 2000 do
+for first = 4, #ARGV, 2000 do
   redis.call('HSET', key, unpack(ARGV, first, math.min(first + 1999, #ARGV)))
 end
 redis.call('PEXPIREAT', key, ARGV[1])
+local number = redis.call('INCR', KEYS[4])
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', 1000, '*', 'n', number,
+  'e', struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])
 return 1

@@ -1,10 +1,10 @@
 -- A save or a rotation.
--- ARGV: now, proof, etag, fingerprint, changes ('' none, '-', 'c' with clear), permanent ('' keep, else its byte),
+-- ARGV: now, by what right, etag, fingerprint, changes ('' none, '-', 'c' with clear), permanent ('' keep, else its byte),
 --   subject ('' keep, '-' gone, '=...'), lifetime ('' keep, else idle, span and cap), rotation ('' none,
 --   's...' on a change of subject, 'a...' always, then proof and previous), when empty ('d' delete, 'k' keep),
 --   most entries, most bytes, context ('' keep, '=...'),
 --   then three lists, each behind its length: unset names, set names and values, increment names and deltas.
--- Answers {0, generation, head} as it is, {1, head, counters} when done, {2} missing, {3, name} not a counter,
+-- Answers {0, generation, head} as it is, {1, head, counters, subject before} when done, {2} missing, {3, name} not a counter,
 --   {4, count} too many, {5, bytes} too large.
 if not h[1] then return {2} end
 local now, proof_shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
@@ -12,7 +12,7 @@ local version, proof, create, idle, deadline, authenticate, permanent, count, by
 local used = struct.unpack('>I8', h[2])
 
 if h[7] or born < generation or now >= deadline or now >= used + idle
-   or (proof_shown ~= '' and proof_shown ~= proof)
+   or not may(proof_shown, proof)
    or (etag ~= '' and etag ~= string.sub(h[1], 1, 8))
    or (fingerprint ~= '' and marked(fingerprint, now)) then
   return {0, generation, h}
@@ -92,11 +92,11 @@ if ARGV[5] ~= '' then
   if ARGV[7] == '-' then authenticate = 0 elseif ARGV[7] ~= '' then authenticate = now end
   if count == 0 and permanent == 0 and ARGV[10] == 'd' then
     local meta = struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born)
-    return {1, bury(meta, fingerprint, now, 2), counters}
+    return {1, bury(meta, fingerprint, now, 2), counters, subject_before}
   end
 end
 
-local previous, context = h[4], h[6]
+local proof_before, previous, context = proof, h[4], h[6]
 local rotation = string.sub(ARGV[9], 1, 1)
 if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
   proof = string.sub(ARGV[9], 2, 17)
@@ -132,4 +132,5 @@ end
 if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
 if not wiped and context == '' and h[6] then redis.call('HDEL', key, 'c') end
 redis.call('PEXPIREAT', key, math.min(used + idle, deadline) + MEMORY)
-return {1, {meta, use, subject, previous, marks, context, false}, counters}
+if subject ~= subject_before then tell(130, now) elseif proof ~= proof_before then tell(129, now) end
+return {1, {meta, use, subject, previous, marks, context, false}, counters, subject_before}

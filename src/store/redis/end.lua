@@ -1,14 +1,14 @@
 -- The end of a session.
--- ARGV: now, proof ('' an administrator), etag, fingerprint, reason.
--- Answers {0, generation, head} as it is, {1, head, {}} when done, {2} missing.
+-- ARGV: now, by what right, etag, fingerprint, reason.
+-- Answers {0, generation, head} as it is, {1, head, {}, subject before} when done, {2} missing.
 if not h[1] then return {2} end
 local now, shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local version, proof, create, idle, deadline, _, _, _, _, born = struct.unpack(META, h[1])
 local used = struct.unpack('>I8', h[2])
 
 -- The token that the last rotation replaced is enough to end a session, while it is remembered.
-local right = shown == '' or shown == proof
-if not right and h[4] and shown == string.sub(h[4], 1, 16) then
+local right = may(shown, proof)
+if not right and h[4] and shown == 'p' .. string.sub(h[4], 1, 16) then
   local grace, time = struct.unpack('>I6I6', h[4], 40)
   right = now < time + math.max(grace, MARK_MEMORY)
 end
@@ -18,4 +18,4 @@ if not right or h[7] or born < generation or now >= deadline or now >= used + id
   return {0, generation, h}
 end
 local meta = struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born)
-return {1, bury(meta, fingerprint, now, tonumber(ARGV[5])), {}}
+return {1, bury(meta, fingerprint, now, tonumber(ARGV[5])), {}, h[3] or ''}

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use redis::{FromRedisValue, ParsingError, Value};
 
-use crate::session::{Counters, Entries, Generation, Head, Outcome, Record, Refusal};
+use crate::session::{Entries, Generation, Head, Outcome, Record, Refusal, Subject};
 use crate::store::packed::Packed;
-use crate::store::{Error, Kept};
+use crate::store::{Done, Error, Kept};
 
 /// The answer of `edit.lua` and `end.lua`.
 pub(super) enum Reply {
     /// No plain go: the judge has to say why.
     AsItIs { head: Box<Head>, generation: Generation },
     /// It is written.
-    Done { head: Box<Head>, outcome: Outcome, counters: Counters },
+    Done(Box<Done>),
     /// Nothing is kept there.
     Missing,
     /// The session can't be made to be so.
@@ -32,10 +32,12 @@ impl FromRedisValue for Reply {
                 Ok(Self::AsItIs { head: Box::new(head(next()?)?), generation })
             }
             1 => {
-                let head = Box::new(head(next()?)?);
+                let head = head(next()?)?;
                 let counters = Vec::<(String, i64)>::from_redis_value(next()?)?.into_iter().collect();
                 let outcome = if head.end.is_some() { Outcome::Deleted } else { Outcome::Updated };
-                Ok(Self::Done { head, outcome, counters })
+                let subject = String::from_redis_value(next()?)?;
+                let subject_before = Subject::parse(&subject).ok();
+                Ok(Self::Done(Box::new(Done { head, outcome, counters, subject_before })))
             }
             2 => Ok(Self::Missing),
             3 => Ok(Self::Refused(Refusal::NotACounter { name: FromRedisValue::from_redis_value(next()?)? })),

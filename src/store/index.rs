@@ -1,0 +1,48 @@
+//! The index: which sessions a subject has.
+//!
+//! It may name the dead, and sessions that have become another's, but never misses the living: whoever gives a
+//! session a subject enters it first. What it names has to be looked at. Entries end by themselves with the
+//! latest deadline that their session can have.
+
+use std::future::Future;
+
+use super::Error;
+use crate::app::AppName;
+use crate::clock::Time;
+use crate::session::Subject;
+use crate::token::Id;
+
+/// The index of a store.
+pub trait Index {
+    /// Enters a session; one that is there already gets these times.
+    fn enter(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Takes out this very entry; another one of the same session, entered since, stays.
+    fn leave(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Takes out a session that has ended for good, whatever its entry is.
+    fn forget(&self, owner: &Owner, id: Id) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Every entry of a subject, in one snapshot.
+    fn entries(&self, owner: &Owner) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
+}
+
+/// Whose sessions: one subject in one app.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Owner {
+    /// The app.
+    pub app: AppName,
+    /// The subject.
+    pub subject: Subject,
+}
+
+/// A session in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The session.
+    pub id: Id,
+    /// When it was entered.
+    pub entered: Time,
+    /// When the entry ends: not before the session can.
+    pub until: Time,
+}

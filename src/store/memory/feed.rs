@@ -1,0 +1,79 @@
+//! The feeds in memory: the newest notices of each app.
+
+use std::collections::{HashMap, VecDeque};
+
+use parking_lot::Mutex;
+
+use crate::app::AppName;
+use crate::entropy;
+use crate::store::{Cursor, Notice, Since};
+
+/// The feeds of all apps.
+#[derive(Debug)]
+pub(super) struct Feeds {
+    /// Tells the cursors of this process from those of another.
+    process: [u8; 8],
+    rings: Mutex<HashMap<AppName, Ring>>,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    /// How many notices there have ever been.
+    told: u64,
+    newest: VecDeque<Notice>,
+}
+
+impl Feeds {
+    pub(super) fn new() -> Self {
+        Self { process: entropy::bytes(), rings: Mutex::default() }
+    }
+
+    /// Tells of something; under the lock of what it happened to.
+    pub(super) fn tell(&self, app: &AppName, notice: Notice) {
+        let mut rings = self.rings.lock();
+        let ring = match rings.get_mut(app) {
+            Some(ring) => ring,
+            None => rings.entry(app.clone()).or_default(),
+        };
+        if ring.newest.len() == KEPT {
+            ring.newest.pop_front();
+        }
+        ring.newest.push_back(notice);
+        ring.told += 1;
+    }
+
+    pub(super) fn latest(&self, app: &AppName) -> Cursor {
+        self.cursor(self.rings.lock().get(app).map_or(0, |ring| ring.told))
+    }
+
+    pub(super) fn since(&self, app: &AppName, cursor: &Cursor) -> Since {
+        let Some(after) = self.position(cursor) else { return Since::Missed };
+        let rings = self.rings.lock();
+        let (told, newest) = rings.get(app).map_or((0, None), |ring| (ring.told, Some(&ring.newest)));
+        let new = told.checked_sub(after).and_then(|new| usize::try_from(new).ok());
+        let length = newest.map_or(0, VecDeque::len);
+        match new.and_then(|new| length.checked_sub(new)) {
+            None => Since::Missed,
+            Some(known) => {
+                let notices: Vec<Notice> = newest.into_iter().flatten().skip(known).take(PAGE).copied().collect();
+                let position = after + u64::try_from(notices.len()).unwrap_or_default();
+                Since::Notices(notices, self.cursor(position))
+            }
+        }
+    }
+
+    fn cursor(&self, position: u64) -> Cursor {
+        Cursor([self.process, position.to_be_bytes()].concat())
+    }
+
+    fn position(&self, cursor: &Cursor) -> Option<u64> {
+        let position = cursor.0.strip_prefix(&self.process)?;
+        position.try_into().ok().map(u64::from_be_bytes)
+    }
+}
+
+/// How many notices of an app are kept.
+const KEPT: usize = 16 * 1024;
+
+/// How many are handed out at once.
+const PAGE: usize = 1024;

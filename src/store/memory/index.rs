@@ -1,0 +1,43 @@
+//! The index in memory.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+
+use parking_lot::Mutex;
+
+use crate::store::{Entry, Owner};
+use crate::token::Id;
+
+/// The entries of all owners.
+#[derive(Debug, Default)]
+pub(super) struct Entries(Mutex<HashMap<Owner, Vec<Entry>>>);
+
+impl Entries {
+    pub(super) fn enter(&self, owner: &Owner, entry: &Entry) {
+        let mut owners = self.0.lock();
+        let entries = owners.entry(owner.clone()).or_default();
+        entries.retain(|other| other.id != entry.id);
+        entries.push(*entry);
+    }
+
+    pub(super) fn leave(&self, owner: &Owner, entry: &Entry) {
+        self.retain(owner, |other| other != entry);
+    }
+
+    pub(super) fn forget(&self, owner: &Owner, id: Id) {
+        self.retain(owner, |entry| entry.id != id);
+    }
+
+    pub(super) fn of(&self, owner: &Owner) -> Vec<Entry> {
+        self.0.lock().get(owner).cloned().unwrap_or_default()
+    }
+
+    fn retain(&self, owner: &Owner, stays: impl Fn(&Entry) -> bool) {
+        if let Slot::Occupied(mut slot) = self.0.lock().entry(owner.clone()) {
+            slot.get_mut().retain(stays);
+            if slot.get().is_empty() {
+                slot.remove();
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The feed in Redis: one stream a partition, whose notices are numbered without a gap.
+//!
+//! A cursor is where each stream was read to, and the number of the last notice there. A number that does not
+//! follow tells that notices were trimmed away, or lost with a primary.
+
+use redis::{FromRedisValue, Value};
+
+use super::{PARTITIONS, Redis};
+use crate::app::AppName;
+use crate::store::packed::unpack_notice;
+use crate::store::{Cursor, Error, Feed, Notice, Since};
+
+impl Redis {
+    pub(super) fn feed_key(&self, app: &AppName, partition: u8) -> String {
+        format!("{}:{{{partition:02}}}:{app}:feed", self.prefix)
+    }
+
+    pub(super) fn feed_count_key(&self, app: &AppName, partition: u8) -> String {
+        format!("{}:{{{partition:02}}}:{app}:feed:count", self.prefix)
+    }
+}
+
+impl Feed for Redis {
+    async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
+        let mut pipe = redis::pipe();
+        for partition in 0..PARTITIONS {
+            pipe.cmd("XREVRANGE").arg(self.feed_key(app, partition)).arg("+").arg("-").arg("COUNT").arg(1);
+        }
+        let query = |mut connection| async move { pipe.query_async(&mut connection).await };
+        let streams: Vec<Vec<Item>> = self.connections.run(query).await?;
+        let positions = streams.into_iter().map(|items| items.into_iter().next());
+        let positions = positions.map(|item| item.map(|item| item.position).unwrap_or_default());
+        Ok(pack(&positions.collect::<Vec<_>>()))
+    }
+
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+        let Some(mut positions) = unpack(cursor) else { return Ok(Since::Missed) };
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(PAGE).arg("STREAMS");
+        for partition in 0..PARTITIONS {
+            command.arg(self.feed_key(app, partition));
+        }
+        for position in &positions {
+            command.arg(format!("{}-{}", position.millis, position.step));
+        }
+        let query = |mut connection| async move { command.query_async(&mut connection).await };
+        let streams: Option<Vec<(String, Vec<Item>)>> = self.connections.run(query).await?;
+
+        let mut notices = Vec::new();
+        for (key, items) in streams.unwrap_or_default() {
+            let partition = (0..PARTITIONS).find(|partition| self.feed_key(app, *partition) == key);
+            let position = partition.and_then(|partition| positions.get_mut(usize::from(partition)));
+            let position = position.ok_or(Error::Corrupt)?;
+            for item in items {
+                if item.position.number != position.number + 1 {
+                    return Ok(Since::Missed);
+                }
+                *position = item.position;
+                notices.push(item.notice);
+            }
+        }
+        Ok(Since::Notices(notices, pack(&positions)))
+    }
+}
+
+/// Where a stream was read to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Position {
+    /// The two halves of the stream's own id.
+    millis: u64,
+    step: u64,
+    /// The number of the notice there.
+    number: u64,
+}
+
+struct Item {
+    position: Position,
+    notice: Notice,
+}
+
+impl FromRedisValue for Item {
+    fn from_redis_value(value: Value) -> Result<Self, redis::ParsingError> {
+        let strange = || redis::ParsingError::from("a feed holds what is no notice");
+        let (id, fields): (String, Vec<Vec<u8>>) = FromRedisValue::from_redis_value(value)?;
+        let (millis, step) = id.split_once('-').ok_or_else(strange)?;
+        let [_, number, _, notice] = fields.as_slice() else { return Err(strange()) };
+        let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        let position = Position {
+            millis: millis.parse().map_err(|_| strange())?,
+            step: step.parse().map_err(|_| strange())?,
+            number: number.ok_or_else(strange)?,
+        };
+        Ok(Self { position, notice: unpack_notice(notice).ok_or_else(strange)? })
+    }
+}
+
+fn pack(positions: &[Position]) -> Cursor {
+    let halves = positions.iter().flat_map(|position| [position.millis, position.step, position.number]);
+    let mut bytes = Vec::with_capacity(positions.len() * 12);
+    for mut number in halves {
+        while number >= 0x80 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
+            number >>= 7;
+        }
+        bytes.push(u8::try_from(number).unwrap_or_default());
+    }
+    Cursor(bytes)
+}
+
+fn unpack(cursor: &Cursor) -> Option<Vec<Position>> {
+    let mut numbers = Vec::with_capacity(usize::from(PARTITIONS) * 3);
+    let (mut number, mut shift) = (0_u64, 0_u32);
+    for byte in &cursor.0 {
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            numbers.push(number);
+            (number, shift) = (0, 0);
+        }
+    }
+    let positions = numbers.as_chunks::<3>();
+    let positions =
+        positions.0.iter().map(|[millis, step, number]| Position { millis: *millis, step: *step, number: *number });
+    let positions: Vec<Position> = positions.collect();
+    (positions.len() == usize::from(PARTITIONS)).then_some(positions)
+}
+
+/// How many notices of one partition are read at once.
+const PAGE: usize = 256;
