@@ -9,4 +9,5 @@ pub mod grpc;
 pub mod service;
 pub mod session;
 pub mod store;
+pub mod telemetry;
 pub mod token;
