@@ -1,6 +1,7 @@
 //! Cloakroom keeps the sessions of web applications.
 
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod cookie;
