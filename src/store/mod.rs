@@ -168,7 +168,8 @@ fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), 
 /// What a touch makes of a record, if it makes anything of it.
 fn touched(record: &Record, touch: &Touch) -> Option<Record> {
     let head = &record.head;
-    if head.end.is_some() || head.proof != touch.proof || touch.used <= head.access_time {
+    let is_over = head.end.is_some() || touch.used >= head.expire_time(head.access_time);
+    if is_over || head.proof != touch.proof || touch.used <= head.access_time {
         return None;
     }
     let mut record = record.clone();

@@ -1,6 +1,7 @@
 //! Sessions in one file on disk: what is acknowledged outlives the process and the machine.
 //!
-//! One thread writes, many calls to a commit; readers take a snapshot of their own and wait for nobody. The file belongs to one process at a time. Nothing here judges: it asks, like every store.
+//! One thread writes, many calls to a commit; readers take a snapshot of their own and wait for nobody. The
+//! file belongs to one process at a time. Nothing here judges: it asks, like every store.
 
 mod file;
 mod record;
