@@ -1,0 +1,3 @@
+//! What the parts promise together: real stores, real files, time passed in.
+
+mod conformance;
