@@ -45,7 +45,7 @@ pub trait Store: Send + Sync + 'static {
     /// Ends every session of an app that was created before, however many there are.
     fn revoke_app(&self, app: &AppName) -> impl Future<Output = Result<Generation, Error>> + Send;
 
-    /// Forgets some of what may be forgotten at `now`; answers how many records went.
+    /// Forgets some of what may be forgotten at `now`; answers how many records went: none, if none is left.
     ///
     /// A store that expires records by itself has nothing to do here.
     fn sweep(&self, now: Time) -> impl Future<Output = Result<usize, Error>> + Send;
