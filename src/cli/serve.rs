@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -27,10 +29,13 @@ impl Serve {
         let (apps, key) = loaded.apps_to_serve()?;
         let _logs = telemetry::init(&loaded.settings.log).map_err(|error| Failure::Failed(error.into()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
             let stop = signal::stop()?;
             serve(&loaded, apps, &key, stop).await
-        })
+        });
+        // Dropping a runtime waits for its blocking threads however long they take, deaf to signals.
+        runtime.shutdown_timeout(LAST_WAIT);
+        done
     }
 }
 
@@ -46,3 +51,6 @@ async fn serve(loaded: &Loaded, apps: Apps, key: &DefaultKey, stop: Cancellation
     tracing::info!(connections.cut = report.cut, "stopped");
     Ok(())
 }
+
+/// Long enough for a write to disk that is under way.
+const LAST_WAIT: Duration = Duration::from_secs(5);
