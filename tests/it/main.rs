@@ -1,7 +1,10 @@
 //! The tests of the whole, over real sockets.
 
 mod changes;
+mod cookie_writes;
 mod counters;
+mod creation;
 mod emptying;
+mod gone;
 mod saving;
 mod support;
