@@ -66,7 +66,7 @@ impl<S: Store> Service<S> {
             ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
             ClaimKind::Cookie => match self.save_known(&call, claim.bearer, &asked).await? {
                 // Nobody remembers the session, so no logout can be undone: begin a new one, as an open would.
-                Written::Missing => {
+                Written::Missing | Written::Gone(None) => {
                     let bearer = Bearer::random();
                     (bearer, self.save_new(&call, bearer, &asked).await?)
                 }
