@@ -6,5 +6,7 @@ mod counters;
 mod creation;
 mod emptying;
 mod gone;
+mod replays;
+mod request_ids;
 mod saving;
 mod support;
