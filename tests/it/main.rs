@@ -1,4 +1,5 @@
 //! The tests of the whole, over real sockets.
+#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
 mod changes;
 mod cookie_writes;
@@ -14,6 +15,7 @@ mod replays;
 mod request_ids;
 mod rotating;
 mod saving;
+mod server;
 mod subjects;
 mod support;
 mod touching;
