@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod calls;
 pub mod redis;
+pub mod sessions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -45,12 +46,20 @@ impl House {
         Self::start(on, apps.collect()).await
     }
 
+    /// The service with one app, on a store of the caller's.
+    pub async fn around(store: AnyStore, settings: &app::Settings) -> Self {
+        Self::serve(store, tempfile::tempdir().unwrap(), vec![settings.build("default").unwrap()]).await
+    }
+
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::serve(store(on, &folder), folder, apps).await
+    }
+
+    async fn serve(store: AnyStore, folder: TempDir, apps: Vec<App>) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
-        let store = store(on, &folder);
         let parts = Parts { apps: apps.into_iter().collect::<Apps>(), store, clock: clock.clone() as Arc<dyn Clock> };
-        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 1, ..Default::default() };
+        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..Default::default() };
         let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let stop = CancellationToken::new();
@@ -92,14 +101,20 @@ fn now() -> Time {
 #[macro_export]
 macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
+        $crate::on_every_store!(#[tokio::test] $($name),*);
+    };
+    (#[$test:meta] $($name:ident),* $(,)?) => {
         mod on_memory {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Memory).await; })*
+            $crate::on_every_store!(#[$test] Memory: $($name),*);
         }
         mod on_embedded {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Embedded).await; })*
+            $crate::on_every_store!(#[$test] Embedded: $($name),*);
         }
         mod on_redis {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Redis).await; })*
+            $crate::on_every_store!(#[$test] Redis: $($name),*);
         }
+    };
+    (#[$test:meta] $on:ident: $($name:ident),*) => {
+        $(#[$test] async fn $name() { super::$name($crate::support::On::$on).await; })*
     };
 }
