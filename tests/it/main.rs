@@ -2,3 +2,4 @@
 
 mod saving;
 mod support;
+mod tokens;
