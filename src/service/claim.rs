@@ -21,13 +21,11 @@ pub enum Credential<'r> {
 
 impl Credential<'_> {
     /// Refuses what is too long to be looked at.
-    pub(super) const fn check(&self) -> Result<(), Error> {
-        match self {
-            Self::CookieHeader(header) if header.len() > cookie::MAX_HEADER_BYTES => {
-                Err(Error::CookieHeaderTooLarge { bytes: header.len() })
-            }
-            _ => Ok(()),
-        }
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let Self::CookieHeader(header) = self else { return Ok(()) };
+        // Read as Latin-1, each byte that the browser sent is one character.
+        let too_large = header.len() > cookie::MAX_HEADER_BYTES && header.chars().count() > cookie::MAX_HEADER_BYTES;
+        if too_large { Err(Error::CookieHeaderTooLarge { bytes: header.chars().count() }) } else { Ok(()) }
     }
 }
 
