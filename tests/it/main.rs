@@ -1,5 +1,6 @@
 //! The tests of the whole, over real sockets.
 
+mod cookies;
 mod saving;
 mod support;
 mod tokens;
