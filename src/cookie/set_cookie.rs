@@ -207,6 +207,20 @@ pub enum TemplateError {
     },
 }
 
+impl TemplateError {
+    /// The part of the cookie that is to blame.
+    pub const fn attribute(&self) -> &'static str {
+        match self {
+            Self::Name | Self::Prefix { .. } => "name",
+            Self::Value | Self::TooLarge { .. } => "value",
+            Self::Path => "path",
+            Self::Domain => "domain",
+            Self::PartitionedInsecure => "partitioned",
+            Self::SameSiteNoneInsecure => "samesite",
+        }
+    }
+}
+
 fn check_path(path: &str) -> Result<(), TemplateError> {
     let good = path.starts_with('/') && path.len() <= 1024 && path.bytes().all(is_path_octet);
     if good { Ok(()) } else { Err(TemplateError::Path) }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::{Advice, Backoff};
 use super::caps::Caps;
 use super::listeners::{Listeners, Socket};
-use super::workers::{Arrival, Workers};
+use super::workers::Workers;
 use super::{Peer, Settings};
 
 /// The listeners, and the workers that serve what comes in.
@@ -46,7 +46,7 @@ impl Arrivals {
             tracing::info!("connections are accepted again");
         }
         match self.caps.admit(peer) {
-            Some(admission) => self.workers.hand_over(Arrival { socket, peer, admission }).await,
+            Some(admission) => self.workers.hand_over(socket, peer, admission).await,
             // Dropped unanswered: an answer would cost what the cap is there to save.
             None => tracing::debug!("a connection was refused, there are too many"),
         }

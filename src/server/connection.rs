@@ -65,13 +65,7 @@ where
             End::Closed
         })
     }
-}
 
-impl<S> Connection<S>
-where
-    S: Grpc,
-    S::Future: Send,
-{
     async fn serve_io<I>(self, io: I) -> Result<End, Failure>
     where
         I: AsyncRead + AsyncWrite + Unpin,
@@ -114,7 +108,10 @@ where
     }
     match (time::timeout(within, connection).await, activity.phase()) {
         (Ok(ended), _) => closed(ended),
-        (Err(_), Phase::Busy(_)) => Ok(End::Cut),
+        (Err(_), Phase::Busy(calls)) => {
+            tracing::debug!(calls, "a connection was cut, its calls did not finish in time");
+            Ok(End::Cut)
+        }
         // The peer did not say goodbye, and nobody misses it.
         (Err(_), Phase::Fresh | Phase::Idle(_)) => Ok(End::Closed),
     }

@@ -33,17 +33,18 @@ impl Lifetime {
         let begin = Instant::now();
         let end = begin + jittered(self.age);
         loop {
-            let quiet_until = match activity.phase() {
-                Phase::Fresh => begin + self.preface,
-                // Looked at again when it could be over at the earliest, so that a call costs no timer.
-                Phase::Busy(_) => Instant::now() + self.idle,
-                Phase::Idle(since) => since + self.idle,
+            let now = Instant::now();
+            let until = match activity.phase() {
+                Phase::Fresh => end.min(begin + self.preface),
+                Phase::Busy(_) => end,
+                Phase::Idle(since) => end.min(since + self.idle),
             };
-            let until = quiet_until.min(end);
-            if until <= Instant::now() {
+            if until <= now {
                 return;
             }
-            time::sleep_until(until).await;
+            // The phase may change at any time, and a call must not cost a timer: look again when an idle time
+            // that begins now would be over.
+            time::sleep_until(until.min(now + self.idle)).await;
         }
     }
 }

@@ -31,7 +31,7 @@ impl Listeners {
     pub(super) async fn bind(settings: &Settings) -> Result<Self, BindError> {
         Ok(Self {
             tcp: settings.listen.map(listen).transpose()?,
-            unix: match &settings.unix_socket {
+            unix: match settings.unix_path() {
                 None => None,
                 Some(path) => Some(listen_at(path).await?),
             },

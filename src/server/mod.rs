@@ -21,12 +21,12 @@ mod services;
 mod settings;
 mod socket_file;
 mod timeout;
+mod work;
 mod workers;
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ pub use settings::{Settings, SettingsError};
 
 use arrivals::Arrivals;
 use listeners::Listeners;
-use workers::{Floor, Workers};
+use workers::Workers;
 
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Server {
     {
         let stop = shutdown.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let workers = Workers::start(Arc::new(Floor::new(&self.settings, service)), &stop).await?;
+        let workers = Workers::start(&self.settings, service, &stop).await?;
         let arrivals = Arrivals::new(&self.settings, self.listeners, workers);
         let workers = arrivals.receive_until(&stop).await;
         Ok(Report { cut: workers.join().await })

@@ -52,7 +52,7 @@ impl Refusal {
         match self {
             Self::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
             Self::TimeoutMalformed => (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"),
-            Self::TimeoutExceeded(_) => (Code::DeadlineExceeded, "CALL_TIMEOUT"),
+            Self::TimeoutExceeded(_) => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Panicked => (Code::Internal, "INTERNAL"),
             Self::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
             Self::ServiceUnknown => (Code::Unimplemented, "SERVICE_UNKNOWN"),

@@ -1,7 +1,7 @@
 //! The settings of a server, as a person writes them, and what is wrong with them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ pub struct Settings {
     /// The TCP address to listen on, IP and port. Empty: none. Change it to serve other machines.
     #[serde(with = "address")]
     pub listen: Option<SocketAddr>,
-    /// A Unix socket to listen on as well. Set it when callers run on this machine: a call costs half.
+    /// A Unix socket to listen on as well. Empty: none. Set it when callers run on this machine: a call costs half.
     ///
     /// Owner and group may connect. A file that a dead server left there is replaced.
     pub unix_socket: Option<PathBuf>,
@@ -97,9 +97,14 @@ impl Settings {
         within("drain_pause", self.drain_pause, Duration::ZERO, HOUR)
     }
 
+    /// Where the Unix socket is to be, if there is to be one.
+    pub(super) fn unix_path(&self) -> Option<&Path> {
+        self.unix_socket.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
     fn check_listeners(&self) -> Result<(), SettingsError> {
         match self.listen {
-            None if self.unix_socket.is_none() => Err(SettingsError::Nowhere),
+            None if self.unix_path().is_none() => Err(SettingsError::Nowhere),
             Some(listen) if !self.insecure && !listen.ip().to_canonical().is_loopback() => {
                 Err(SettingsError::Exposed { listen })
             }

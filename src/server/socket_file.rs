@@ -51,6 +51,7 @@ async fn remove_if_dead(path: &Path) -> io::Result<()> {
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         // A full backlog is a sign of life too.
+        Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
         Ok(_) | Err(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another server listens there")),
     }
 }

@@ -2,10 +2,8 @@
 //!
 //! A connection never leaves its worker, so that a call crosses no core on its way.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,14 +11,11 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::call::Calls;
 use super::caps::Admission;
-use super::connection::{Connection, End};
-use super::lifetime::Lifetime;
 use super::listeners::Socket;
-use super::{Grpc, Peer, Settings, protocol};
+use super::work::{Arrival, Work};
+use super::{Grpc, Peer, Settings};
 
 /// The running workers.
 #[derive(Debug)]
@@ -28,68 +23,45 @@ pub(super) struct Workers(Vec<Worker>);
 
 #[derive(Debug)]
 struct Worker {
-    arrivals: mpsc::Sender<Seated>,
-    // As many clones as this worker has connections.
+    queue: mpsc::Sender<Arrival>,
+    // As many clones as this worker has connections, and this one.
     load: Arc<()>,
     thread: JoinHandle<usize>,
 }
 
-/// A connection that was let in.
-#[derive(Debug)]
-pub(super) struct Arrival {
-    pub(super) socket: Socket,
-    pub(super) peer: Peer,
-    pub(super) admission: Admission,
-}
-
-/// A connection that counts among a worker's.
-#[derive(Debug)]
-struct Seated {
-    arrival: Arrival,
-    _load: Arc<()>,
-}
-
 impl Workers {
     /// Starts the workers; each finishes its connections after `stop`, or when it can get no more.
-    pub(super) async fn start<S, F>(floor: Arc<Floor<F>>, stop: &CancellationToken) -> io::Result<Self>
+    pub(super) async fn start<S, F>(settings: &Settings, service: F, stop: &CancellationToken) -> io::Result<Self>
     where
         S: Grpc,
         S::Future: Send,
         F: Fn(usize) -> S + Send + Sync + 'static,
     {
+        let (work, service) = (Work::new(settings, stop), Arc::new(service));
         let mut workers = Vec::new();
-        for number in 0..floor.workers {
-            let (arrivals, queue) = mpsc::channel(QUEUE);
-            let (started, start) = oneshot::channel();
-            let (floor, stop) = (Arc::clone(&floor), stop.child_token());
-            let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-                let (runtime, start) = split(Builder::new_current_thread().enable_all().build());
-                // Nobody waits for the start any more: the server was dropped, and `stop` with it.
-                let _ = started.send(start);
-                runtime.map_or(0, |runtime| floor.work(number, runtime, queue, stop))
-            })?;
-            workers.push(Worker { arrivals, load: Arc::new(()), thread });
-            start.await.unwrap_or_else(|_| Err(io::Error::other("a worker thread panicked at its start")))?;
+        for number in 0..count(settings) {
+            let service = Arc::clone(&service);
+            workers.push(Worker::start(number, work.clone(), move || service(number)).await?);
         }
         Ok(Self(workers))
     }
 
     /// Gives a connection to the worker that has the fewest; waits while its queue is full.
-    pub(super) async fn hand_over(&self, arrival: Arrival) {
-        let worker = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.load));
-        let Some(worker) = worker else { return };
-        let seated = Seated { arrival, _load: Arc::clone(&worker.load) };
-        if worker.arrivals.send(seated).await.is_err() {
+    pub(super) async fn hand_over(&self, socket: Socket, peer: Peer, admission: Admission) {
+        let Some(worker) = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.load)) else { return };
+        let arrival = Arrival { socket, peer, counted: (admission, Arc::clone(&worker.load)) };
+        if worker.queue.send(arrival).await.is_err() {
             tracing::error!("a worker thread is gone, and a connection with it");
         }
     }
 
     /// Waits until every worker is done; answers how many connections were cut.
     pub(super) async fn join(self) -> usize {
-        let mut cut = 0;
         let (queues, threads): (Vec<_>, Vec<_>) =
-            self.0.into_iter().map(|worker| (worker.arrivals, worker.thread)).unzip();
+            self.0.into_iter().map(|worker| (worker.queue, worker.thread)).unzip();
+        // All of them before the first wait: a worker ends when nothing more can come.
         drop(queues);
+        let mut cut = 0;
         for thread in threads {
             match task::spawn_blocking(|| thread.join()).await {
                 Ok(Ok(of_this_worker)) => cut += of_this_worker,
@@ -100,81 +72,40 @@ impl Workers {
     }
 }
 
-/// What all workers share.
-pub(super) struct Floor<F> {
-    service: F,
-    workers: usize,
-    protocol: protocol::Builder,
-    lifetime: Lifetime,
-    calls: Arc<Calls>,
-}
-
-impl<F> Floor<F> {
-    pub(super) fn new(settings: &Settings, service: F) -> Self {
-        let cores = || thread::available_parallelism().map_or(1, usize::from);
-        Self {
-            service,
-            workers: if settings.workers == 0 { cores() } else { settings.workers },
-            protocol: protocol::builder(settings),
-            lifetime: Lifetime::new(settings),
-            calls: Arc::new(Calls::new(settings)),
-        }
-    }
-
-    fn work<S>(&self, number: usize, runtime: Runtime, queue: mpsc::Receiver<Seated>, stop: CancellationToken) -> usize
+impl Worker {
+    /// Answers when the thread is ready to serve, or why it is not.
+    async fn start<S>(number: usize, work: Work, service: impl FnOnce() -> S + Send + 'static) -> io::Result<Self>
     where
         S: Grpc,
         S::Future: Send,
-        F: Fn(usize) -> S,
     {
-        let cut = runtime.block_on(self.serve(number, queue, stop));
-        runtime.shutdown_timeout(BLOCKING_TIMEOUT);
-        cut
-    }
-
-    async fn serve<S>(&self, number: usize, mut queue: mpsc::Receiver<Seated>, stop: CancellationToken) -> usize
-    where
-        S: Grpc,
-        S::Future: Send,
-        F: Fn(usize) -> S,
-    {
-        let service = (self.service)(number);
-        let connections = TaskTracker::new();
-        let cut = Arc::new(AtomicUsize::new(0));
-        while let Some(Seated { arrival: Arrival { socket, peer, admission }, _load }) = queue.recv().await {
-            let connection = Connection {
-                protocol: self.protocol.clone(),
-                lifetime: self.lifetime,
-                calls: Arc::clone(&self.calls),
-                service: service.clone(),
-                peer,
-                stop: stop.clone(),
-            };
-            let cut = Arc::clone(&cut);
-            connections.spawn(async move {
-                let _counted = (admission, _load);
-                if connection.serve(socket).await == End::Cut {
-                    cut.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        connections.close();
-        connections.wait().await;
-        cut.load(Ordering::Relaxed)
+        let (queue, arrivals) = mpsc::channel(QUEUE);
+        let (started, start) = oneshot::channel();
+        let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let ready = prepare(service);
+            let (ready, outcome) = ready.map_or_else(|error| (None, Err(error)), |ready| (Some(ready), Ok(())));
+            // If nobody waits for it any more, the server was dropped, and nothing will arrive.
+            let _ = started.send(outcome);
+            let Some((runtime, service)) = ready else { return 0 };
+            let cut = runtime.block_on(work.serve(service, arrivals));
+            runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+            cut
+        })?;
+        start.await.unwrap_or_else(|_| Err(io::Error::other("a worker thread panicked at its start")))?;
+        Ok(Self { queue, load: Arc::new(()), thread })
     }
 }
 
-impl<F> fmt::Debug for Floor<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Floor").field("workers", &self.workers).finish_non_exhaustive()
-    }
+/// The service is made inside its runtime, because what it holds may start tasks there.
+fn prepare<S>(service: impl FnOnce() -> S) -> io::Result<(Runtime, S)> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let service = runtime.block_on(async { service() });
+    Ok((runtime, service))
 }
 
-fn split(runtime: io::Result<Runtime>) -> (Option<Runtime>, io::Result<()>) {
-    match runtime {
-        Ok(runtime) => (Some(runtime), Ok(())),
-        Err(error) => (None, Err(error)),
-    }
+fn count(settings: &Settings) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    if settings.workers == 0 { cores() } else { settings.workers }
 }
 
 /// Connections that wait for a busy worker; above it they wait in the listener's backlog.

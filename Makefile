@@ -1,0 +1,36 @@
+# `make test` installs what the tests need and runs them all. Nothing else is needed on a machine with Rust.
+
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
+
+.PHONY: all test check lint doc test-rust soak clean
+
+all: check
+
+# What lands has passed this.
+test: tools lint lint-proto doc test-rust test-web
+	@echo 'all tests passed'
+
+# The quick part, for while you work.
+check: lint test-rust
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+
+doc:
+	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
+
+test-rust: tools
+	cargo test --locked
+
+# What takes long by nature.
+soak: tools
+	CLOAKROOM_TEST_TOKENS=10000000 PROPTEST_CASES=5000 cargo test --locked --release
+
+clean:
+	rm -rf target .tools
+
+include make/*.mk

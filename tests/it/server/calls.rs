@@ -1,0 +1,181 @@
+//! Single calls: time, number, panics, and what is no call.
+
+use bytes::Bytes;
+use cloakroom::server::Settings;
+use http::{Method, Request, StatusCode};
+use tonic::Code;
+
+use super::client::{reply, request, request_with};
+use super::house::{House, eventually, ms, settings, soon};
+
+#[tokio::test]
+async fn a_call_is_answered_by_the_service() {
+    let house = House::open(&settings()).await;
+    let client = house.client().await;
+
+    let answer = client.send(request("Echo"), Bytes::from_static(b"coat")).await;
+
+    assert_eq!((answer.code(), answer.body.as_ref()), (Code::Ok, b"coat".as_slice()));
+    assert_eq!(house.close().await.cut, 0);
+}
+
+#[tokio::test]
+async fn a_service_is_told_who_calls() {
+    let house = House::open(&settings()).await;
+
+    let answer = house.client().await.call("Peer").await;
+
+    assert!(answer.body.starts_with(b"Some(Tcp(127.0.0.1:"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_caller_may_shorten_a_call() {
+    let house = House::open(&settings()).await;
+    let client = house.client().await;
+
+    let answer = client.send(request_with("Wait", "grpc-timeout", "50m"), Bytes::new()).await;
+
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert!(answer.message().contains("50ms"), "{}", answer.message());
+}
+
+#[tokio::test]
+async fn a_caller_may_not_lengthen_a_call() {
+    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = house.client().await;
+
+    let answer = client.send(request_with("Wait", "grpc-timeout", "1H"), Bytes::new()).await;
+
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    assert_eq!(client.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
+    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = house.client().await;
+
+    let (response, _unfinished) = client.begin_unfinished("Echo").await;
+
+    assert_eq!(reply(response).await.unwrap().code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
+async fn a_stream_may_last_longer_than_a_call() {
+    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = house.client().await;
+
+    let response = client.begin("Stream").await;
+    house.echo.has_begun().await;
+    tokio::time::sleep(ms(150)).await;
+    house.echo.release();
+
+    assert_eq!(reply(response).await.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_malformed_timeout_is_refused() {
+    let house = House::open(&settings()).await;
+    let client = house.client().await;
+
+    for timeout in ["soon", "123456789S", "5", "-1S"] {
+        let answer = client.send(request_with("Echo", "grpc-timeout", timeout), Bytes::new()).await;
+
+        assert_eq!((answer.code(), answer.reason().as_str()), (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_call_and_no_connection() {
+    let house = House::open(&settings()).await;
+    let client = house.client().await;
+
+    let answer = client.call("Panic").await;
+
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::Internal, "INTERNAL"));
+    assert!(!answer.message().contains("as it was told"), "{}", answer.message());
+    assert_eq!(client.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
+    let house = House::open(&settings()).await;
+    let client = house.client().await;
+
+    let answer = client.call("PanicLate").await;
+
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::Internal, "INTERNAL"));
+    assert_eq!(client.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_call_too_many_is_refused_until_another_ends() {
+    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
+    let (client, other) = (house.client().await, house.client().await);
+    let running = client.begin("Wait").await;
+    house.echo.has_begun().await;
+
+    let answer = other.call("Echo").await;
+
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::ResourceExhausted, "OVERLOADED"));
+    house.echo.release();
+    assert_eq!(reply(running).await.unwrap().code(), Code::Ok);
+    assert_eq!(other.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn an_open_stream_does_not_count_as_a_running_call() {
+    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
+    let client = house.client().await;
+    let stream = client.begin("Stream").await;
+    house.echo.has_begun().await;
+
+    assert_eq!(client.call("Echo").await.code(), Code::Ok);
+
+    house.echo.release();
+    assert_eq!(reply(stream).await.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_call_that_its_caller_gives_up_is_over() {
+    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
+    let client = house.client().await;
+    let running = client.begin("Wait").await;
+    house.echo.has_begun().await;
+
+    drop(running);
+
+    eventually(async || client.call("Echo").await.code() == Code::Ok).await;
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_is_refused_in_http() {
+    let house = House::open(&settings()).await;
+    let client = house.client().await;
+    let mut get = request("Echo");
+    *get.method_mut() = Method::GET;
+
+    for kind in ["application/json", "application/grpc-web", "text/plain"] {
+        let answer = client.send(request_with("Echo", "content-type", kind), Bytes::new()).await;
+
+        assert_eq!(answer.http, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind}");
+    }
+    for kind in ["application/grpc+proto", "application/grpc;charset=utf-8"] {
+        let answer = client.send(request_with("Echo", "content-type", kind), Bytes::new()).await;
+
+        assert_eq!(answer.code(), Code::Ok, "{kind}");
+    }
+    let tunnel = Request::connect("test:80").header("content-type", "application/grpc").body(()).unwrap();
+    assert_eq!(client.send(tunnel, Bytes::new()).await.http, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(client.send(get, Bytes::new()).await.http, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn the_number_of_calls_at_once_is_advertised() {
+    let house = House::open(&Settings { max_concurrent_streams: 7, ..settings() }).await;
+    let client = house.client().await;
+
+    soon(client.call("Echo")).await;
+
+    assert_eq!(client.max_streams(), 7);
+}

@@ -1,0 +1,98 @@
+//! How a server stops.
+
+use std::time::{Duration, Instant};
+
+use cloakroom::server::{Report, Settings};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use super::client::reply;
+use super::house::{House, eventually, ms, settings};
+use super::raw::{NO_ERROR, Raw};
+
+#[tokio::test]
+async fn a_running_call_finishes() {
+    let house = House::open(&settings()).await;
+    let (client, echo) = (house.client().await, house.echo.clone());
+    let call = client.begin("Wait").await;
+    echo.has_begun().await;
+
+    house.stop();
+    eventually(async || client.was_told_to_go().await).await;
+    echo.release();
+
+    assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
+    assert!(client.closed().await.is_ok());
+    assert_eq!(house.report().await, Report { cut: 0 });
+}
+
+#[tokio::test]
+async fn a_new_connection_is_refused_while_calls_finish() {
+    let house = House::open(&settings()).await;
+    let (client, echo) = (house.client().await, house.echo.clone());
+    let call = client.begin("Wait").await;
+    echo.has_begun().await;
+
+    house.stop();
+
+    eventually(async || TcpStream::connect(house.address()).await.is_err()).await;
+    echo.release();
+    assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_finish_is_cut() {
+    let house = House::open(&Settings { drain_timeout: ms(200), ..settings() }).await;
+    let (client, other) = (house.client().await, house.client().await);
+    let call = client.begin("Wait").await;
+    other.call("Echo").await;
+    house.echo.has_begun().await;
+    let begin = Instant::now();
+
+    let report = house.close().await;
+
+    assert!(begin.elapsed() >= ms(200), "{:?}", begin.elapsed());
+    assert_eq!(report, Report { cut: 1 });
+    assert!(reply(call).await.is_err());
+    assert!(other.closed().await.is_ok());
+}
+
+#[tokio::test]
+async fn an_open_stream_is_cut() {
+    let house = House::open(&Settings { drain_timeout: ms(100), ..settings() }).await;
+    let client = house.client().await;
+    let stream = client.begin("Stream").await;
+    house.echo.has_begun().await;
+
+    assert_eq!(house.close().await, Report { cut: 1 });
+
+    assert!(reply(stream).await.is_err());
+}
+
+#[tokio::test]
+async fn connections_without_calls_do_not_delay_a_stop() {
+    let house = House::open(&settings()).await;
+    let (silent, greeted) = (Raw::connect(house.address()).await, Raw::hello(house.address()).await);
+    let idle = house.client().await;
+    idle.call("Echo").await;
+    let begin = Instant::now();
+
+    assert_eq!(house.close().await, Report { cut: 0 });
+
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(idle.closed().await.is_ok());
+    silent.ended().await;
+    assert_eq!(greeted.ended().await, Some(NO_ERROR));
+}
+
+#[tokio::test]
+async fn a_server_that_nobody_waits_for_stops() {
+    let house = House::open(&settings()).await;
+    let (client, address) = (house.client().await, house.address());
+    client.call("Echo").await;
+
+    house.abandon();
+
+    assert!(client.closed().await.is_ok());
+    eventually(async || TcpStream::connect(address).await.is_err()).await;
+}

@@ -1,0 +1,74 @@
+//! What a person may write, and what is said about mistakes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cloakroom::server::{Settings, SettingsError};
+use serde_json::{Value, from_value, json, to_value};
+
+#[test]
+fn the_defaults_are_right_and_are_written_as_they_are_read() {
+    let defaults = Settings::default();
+
+    let written = to_value(&defaults).unwrap();
+
+    assert_eq!(defaults.check(), Ok(()));
+    assert_eq!(written["listen"], "127.0.0.1:50051");
+    assert_eq!(written["idle_timeout"], "15m");
+    assert_eq!(to_value(read(written.clone()).unwrap()).unwrap(), written);
+    assert_eq!(to_value(read(json!({})).unwrap()).unwrap(), written);
+}
+
+#[test]
+fn no_tcp_is_an_empty_address() {
+    let settings = read(json!({"listen": "", "unix_socket": "/run/cloakroom.sock"})).unwrap();
+
+    assert_eq!((settings.listen, settings.check()), (None, Ok(())));
+    assert_eq!(to_value(settings).unwrap()["listen"], "");
+}
+
+#[test]
+fn unknown_keys_are_refused() {
+    assert!(read(json!({"lisen": ""})).unwrap_err().contains("unknown field `lisen`"));
+}
+
+#[test]
+fn a_name_is_no_address() {
+    let wrong = read(json!({"listen": "localhost:50051"})).unwrap_err();
+
+    assert!(wrong.contains("`localhost:50051`") && wrong.contains("127.0.0.1:50051"), "{wrong}");
+}
+
+#[test]
+fn a_server_listens_somewhere() {
+    let nowhere = Settings { listen: None, ..Settings::default() };
+    let empty = Settings { listen: None, unix_socket: Some(PathBuf::new()), ..Settings::default() };
+
+    assert_eq!(nowhere.check(), Err(SettingsError::Nowhere));
+    assert_eq!(empty.check(), Err(SettingsError::Nowhere));
+}
+
+#[test]
+fn loopback_is_what_strangers_do_not_reach() {
+    let check = |listen: &str| read(json!({"listen": listen})).unwrap().check();
+
+    for listen in ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        assert_eq!(check(listen), Ok(()), "{listen}");
+    }
+    for listen in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
+        assert!(matches!(check(listen), Err(SettingsError::Exposed { .. })), "{listen}");
+    }
+}
+
+#[test]
+fn a_value_out_of_bounds_is_named_with_its_bounds() {
+    let none = Settings { max_calls: 0, ..Settings::default() };
+    let hasty = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
+
+    assert_eq!(none.check().unwrap_err().to_string(), "max_calls: 0 is not between 1 and 1000000");
+    assert_eq!(hasty.check().unwrap_err().to_string(), "idle_timeout: 1ms is not between 10ms and 365d");
+}
+
+fn read(value: Value) -> Result<Settings, String> {
+    from_value(value).map_err(|error| error.to_string())
+}

@@ -1,0 +1,45 @@
+//! The threads that serve.
+
+use cloakroom::server::{Server, Settings};
+use tokio_util::sync::CancellationToken;
+
+use super::echo::Echo;
+use super::house::{House, settings, soon};
+
+#[tokio::test]
+async fn connections_are_spread_over_the_workers() {
+    let house = House::open(&Settings { workers: 3, ..settings() }).await;
+    let mut workers = Vec::new();
+    let mut clients = Vec::new();
+
+    for _ in 0..6 {
+        let client = house.client().await;
+        workers.push(client.call("Thread").await.body);
+        clients.push(client);
+    }
+
+    workers.sort();
+    assert_eq!(workers, ["worker-0", "worker-0", "worker-1", "worker-1", "worker-2", "worker-2"]);
+}
+
+#[tokio::test]
+async fn workers_end_with_the_server() {
+    let house = House::open(&Settings { workers: 3, ..settings() }).await;
+    house.client().await.call("Echo").await;
+    let echo = house.echo.clone();
+
+    house.close().await;
+
+    // Each of them held a clone of the service.
+    assert_eq!(echo.holders(), 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_start_is_an_error() {
+    let server = Server::bind(&settings()).await.unwrap();
+    let fails = |number| if number == 1 { panic!("as it was told") } else { Echo::new() };
+
+    let served = soon(server.run(fails, CancellationToken::new())).await;
+
+    assert!(served.unwrap_err().to_string().contains("a worker thread"));
+}
