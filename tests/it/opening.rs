@@ -401,8 +401,9 @@ fn open_token_request(token: &str) -> OpenSessionRequest {
 
 /// A house whose app has one key, and that key.
 async fn house_with_ring(on: On) -> (House, KeyRing) {
-    let settings = app_settings();
-    let ring = KeyRing::parse(&settings.keys).unwrap();
+    let key = Key::generate();
+    let ring = KeyRing::parse(&[&key]).unwrap();
+    let settings = app::Settings { keys: vec![key.into()], ..Default::default() };
     (House::with_apps(on, [("default", settings)]).await, ring)
 }
 
@@ -425,8 +426,8 @@ impl Rings {
 
 async fn house_with_two_keys(on: On) -> (House, Rings) {
     let (new, old) = (Key::generate(), Key::generate());
-    let settings = app::Settings { keys: vec![new, old.clone()], ..Default::default() };
-    let rings = Rings { both: KeyRing::parse(&settings.keys).unwrap(), old: KeyRing::parse(&[old]).unwrap() };
+    let rings = Rings { both: KeyRing::parse(&[&new, &old]).unwrap(), old: KeyRing::parse(&[&old]).unwrap() };
+    let settings = app::Settings { keys: vec![new.into(), old.into()], ..Default::default() };
     (House::with_apps(on, [("default", settings)]).await, rings)
 }
 

@@ -95,7 +95,7 @@ fn store(on: On, folder: &TempDir) -> AnyStore {
 
 /// Settings of an app that has a key.
 pub fn app_settings() -> app::Settings {
-    app::Settings { keys: vec![cloakroom::token::Key::generate()], ..Default::default() }
+    app::Settings { keys: vec![cloakroom::token::Key::generate().into()], ..Default::default() }
 }
 
 /// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
