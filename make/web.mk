@@ -8,7 +8,7 @@ WEB_PROTOC := $(WEB_PYTHON) -m grpc_tools.protoc -I proto
 
 .PHONY: web-deps web-chromium test-web
 
-# Runs the three apps against the service that CLOAKROOM_BIN names, or else against the one in target/.
+# Runs the three apps against the service that CLOAKROOM_BIN names, or else against the one that was built last.
 test-web: web-deps
 	node --test --test-reporter=spec tests/web/*.test.mjs
 

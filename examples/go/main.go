@@ -3,7 +3,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"log"
 	"net"
@@ -16,15 +15,15 @@ import (
 )
 
 func main() {
-	cloakroom, err := dial(cmp.Or(os.Getenv("CLOAKROOM_ADDRESS"), "127.0.0.1:50051"))
+	s, err := dial(cmp.Or(os.Getenv("CLOAKROOM_ADDRESS"), "127.0.0.1:50051"))
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("GET /{$}", handler(cloakroom.home))
+	http.Handle("GET /{$}", handler(s.home))
 	// The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
-	http.Handle("POST /login", handler(cloakroom.login))
-	http.Handle("POST /count", handler(cloakroom.count))
-	http.Handle("POST /logout", handler(cloakroom.logout))
+	http.Handle("POST /login", handler(s.login))
+	http.Handle("POST /count", handler(s.count))
+	http.Handle("POST /logout", handler(s.logout))
 
 	listener, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "8003"))
 	if err != nil {
@@ -34,41 +33,38 @@ func main() {
 	log.Fatal(http.Serve(listener, nil))
 }
 
-func (c client) home(r *http.Request) (page, error) {
-	opened, err := c.open(r)
+func (s sessions) home(r *http.Request) (page, error) {
+	opened, err := s.open(r)
 	if err != nil {
 		return page{}, err
 	}
 	return view(opened.Session.Entries, opened.ReadHeaders), nil
 }
 
-func (c client) login(r *http.Request) (page, error) {
+func (s sessions) login(r *http.Request) (page, error) {
 	name := strings.ToValidUTF8(r.PostFormValue("name"), "\uFFFD")
 	if name == "" || utf8.RuneCountInString(name) > 64 {
 		return page{Status: http.StatusBadRequest, Text: "A name has 1 to 64 characters."}, nil
 	}
-	text, err := json.Marshal(name)
+	opened, err := s.open(r)
 	if err != nil {
 		return page{}, err
 	}
-	opened, err := c.open(r)
-	if err != nil {
-		return page{}, err
-	}
-	set := map[string]*pb.Value{"name": {Kind: &pb.Value_Json{Json: string(text)}}}
-	saved, err := c.save(r, opened.Session.Token, &pb.Changes{Set: set, Subject: &name}, true)
+	changes := &pb.Changes{Set: map[string]*pb.Value{"name": text(name)}, Subject: &name}
+	saved, err := s.save(r, opened.Session, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
 	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
 		return ended(saved.GetHeaders()), err
 	}
 	return redirect(saved.Headers), nil
 }
 
-func (c client) count(r *http.Request) (page, error) {
-	opened, err := c.open(r)
+func (s sessions) count(r *http.Request) (page, error) {
+	opened, err := s.open(r)
 	if err != nil {
 		return page{}, err
 	}
-	saved, err := c.save(r, opened.Session.Token, &pb.Changes{Increment: map[string]int64{"count": 1}}, false)
+	changes := &pb.Changes{Increment: map[string]int64{"count": 1}}
+	saved, err := s.save(r, opened.Session, &pb.SaveSessionRequest{Changes: changes})
 	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
 		return ended(saved.GetHeaders()), err
 	}
@@ -77,7 +73,7 @@ func (c client) count(r *http.Request) (page, error) {
 	return shown, nil
 }
 
-func (c client) logout(r *http.Request) (page, error) {
-	destroyed, err := c.destroy(r)
+func (s sessions) logout(r *http.Request) (page, error) {
+	destroyed, err := s.destroy(r)
 	return redirect(destroyed.GetHeaders()), err
 }

@@ -48,6 +48,12 @@ func view(entries map[string]*pb.Value, headers []*pb.Header) page {
 	return shown
 }
 
+// A name as the entry's value.
+func text(name string) *pb.Value {
+	encoded, _ := json.Marshal(name) // A string always has a JSON text.
+	return &pb.Value{Kind: &pb.Value_Json{Json: string(encoded)}}
+}
+
 func ended(headers []*pb.Header) page {
 	return page{Status: http.StatusConflict, Text: "This session has ended.", Ended: true, Headers: headers}
 }

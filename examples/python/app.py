@@ -2,35 +2,14 @@
 
 import json
 import os
-import secrets
 import sys
 from urllib.parse import parse_qs
 
 import grpc
 from cloakroom.v1 import session_service_pb2 as pb
-from cloakroom.v1.session_service_pb2_grpc import SessionServiceStub
 from page import ended, message, view
 from server import serve
-
-DEADLINE = 2  # seconds
-# Repeating is harmless: opening and destroying always, saving because each save has a request_id.
-RETRY = {"methodConfig": [{"name": [{"service": "cloakroom.v1.SessionService"}], "retryPolicy": {
-    "maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"]}}]}
-LATER = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
-
-cloakroom = SessionServiceStub(grpc.insecure_channel(
-    os.environ.get("CLOAKROOM_ADDRESS", "127.0.0.1:50051"), [("grpc.service_config", json.dumps(RETRY))]))
-
-
-def open_session(cookies):
-    return cloakroom.OpenSession(pb.OpenSessionRequest(cookie_header=cookies), timeout=DEADLINE)
-
-
-def save_session(session, changes, rotate=False):
-    return cloakroom.SaveSession(pb.SaveSessionRequest(
-        token=session.token, changes=changes, accessed=True, rotate=rotate, request_id=secrets.token_hex(16),
-    ), timeout=DEADLINE)
+from sessions import destroy_session, is_passing, open_session, save_session
 
 
 def home(cookies, form):
@@ -42,8 +21,9 @@ def login(cookies, form):
     name = form.get("name", [""])[0]
     if not 1 <= len(name) <= 64:
         return "400 Bad Request", message("A name has 1 to 64 characters."), []
+    session = open_session(cookies).session
     changes = pb.Changes(set={"name": pb.Value(json=json.dumps(name))}, subject=name)
-    saved = save_session(open_session(cookies).session, changes, rotate=True)
+    saved = save_session(session, changes, rotate=True)
     return gone(saved) or redirect(saved.headers)
 
 
@@ -54,7 +34,11 @@ def count(cookies, form):
 
 
 def logout(cookies, form):
-    return redirect(cloakroom.DestroySession(pb.DestroySessionRequest(cookie_header=cookies), timeout=DEADLINE).headers)
+    return redirect(destroy_session(cookies).headers)
+
+
+def not_found(cookies, form):
+    return "404 Not Found", message("Not found."), []
 
 
 def gone(saved):
@@ -63,10 +47,6 @@ def gone(saved):
 
 def redirect(headers):
     return "303 See Other", message("See the first page."), [*headers, pb.Header(name="Location", value="/")]
-
-
-def not_found(cookies, form):
-    return "404 Not Found", message("Not found."), []
 
 
 # The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
@@ -81,10 +61,10 @@ def app(environ, start_response):
         status, page, headers = route(environ.get("HTTP_COOKIE", ""), parse_qs(body.decode(errors="replace")))
     except grpc.RpcError as error:
         print(error.code(), error.details(), file=sys.stderr)
+        status, page, headers = "500 Internal Server Error", message("Something broke."), []
         # A session that cannot be read now is no reason to show a logged out page.
-        status, page, headers = "503 Service Unavailable", message("Try again in a moment."), []
-        if error.code() not in LATER:
-            status, page = "500 Internal Server Error", message("Something broke.")
+        if is_passing(error):
+            status, page = "503 Service Unavailable", message("Try again in a moment.")
     start_response(status, [("Content-Type", "text/html; charset=utf-8"), *((h.name, h.value) for h in headers)])
     return [page.encode()]
 

@@ -70,9 +70,13 @@ export const browser = () => chromium.launch({
     '--disable-component-update', '--disable-sync'],
 });
 
+// The service that was built last.
 function binary() {
-  const built = ['release', 'debug'].map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'));
-  const found = process.env.CLOAKROOM_BIN ?? built.find((file) => fs.existsSync(file));
+  const built = ['release', 'debug']
+    .map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'))
+    .filter((file) => fs.existsSync(file))
+    .sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs);
+  const found = process.env.CLOAKROOM_BIN ?? built[0];
   if (!found) throw new Error('build the service first (cargo build), or name it by CLOAKROOM_BIN');
   return found;
 }

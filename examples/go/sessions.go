@@ -25,40 +25,39 @@ const retry = `{"methodConfig": [{
 	}
 }]}`
 
-type client struct{ sessions pb.SessionServiceClient }
+// Calls Cloakroom, with a deadline on each call.
+type sessions struct{ service pb.SessionServiceClient }
 
-func dial(address string) (client, error) {
+func dial(address string) (sessions, error) {
 	conn, err := grpc.NewClient(address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(retry))
-	return client{pb.NewSessionServiceClient(conn)}, err
+	return sessions{pb.NewSessionServiceClient(conn)}, err
 }
 
-func (c client) open(r *http.Request) (*pb.OpenSessionResponse, error) {
+func (s sessions) open(r *http.Request) (*pb.OpenSessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
-	return c.sessions.OpenSession(ctx, &pb.OpenSessionRequest{
+	return s.service.OpenSession(ctx, &pb.OpenSessionRequest{
 		Credential: &pb.OpenSessionRequest_CookieHeader{CookieHeader: cookieHeader(r)},
 	})
 }
 
-func (c client) save(r *http.Request, token string, changes *pb.Changes, rotate bool) (*pb.SaveSessionResponse, error) {
+// Saves what save says of the session.
+func (s sessions) save(r *http.Request, session *pb.Session, save *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	id := make([]byte, 16)
 	rand.Read(id) // Never fails, says its documentation.
-	return c.sessions.SaveSession(ctx, &pb.SaveSessionRequest{
-		Credential: &pb.SaveSessionRequest_Token{Token: token},
-		Changes:    changes,
-		Accessed:   true,
-		Rotate:     rotate,
-		RequestId:  hex.EncodeToString(id),
-	})
+	save.RequestId = hex.EncodeToString(id)
+	save.Credential = &pb.SaveSessionRequest_Token{Token: session.Token}
+	save.Accessed = true
+	return s.service.SaveSession(ctx, save)
 }
 
-func (c client) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
+func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
-	return c.sessions.DestroySession(ctx, &pb.DestroySessionRequest{
+	return s.service.DestroySession(ctx, &pb.DestroySessionRequest{
 		Credential: &pb.DestroySessionRequest_CookieHeader{CookieHeader: cookieHeader(r)},
 	})
 }
