@@ -1,5 +1,4 @@
 // Who plays: the service, the three apps, and a browser.
-import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -21,7 +20,6 @@ export class Service {
     const service = new Service();
     service.port = await freePort();
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
-    fs.writeFileSync(path.join(service.folder, 'keys'), `${randomBytes(32).toString('base64url')}\n`);
     await service.run();
     return service;
   }
@@ -31,13 +29,13 @@ export class Service {
   }
 
   async run() {
+    // Its own folder, so that no settings that lie about are read.
     const env = {
       ...process.env,
       CLOAKROOM__SERVER__LISTEN: this.address,
-      CLOAKROOM__STORE__PATH: this.folder,
-      CLOAKROOM__APPS__DEFAULT__KEYS_FILE: path.join(this.folder, 'keys'),
+      CLOAKROOM__STORE__EMBEDDED__PATH: this.folder,
     };
-    this.process = new Process(binary(), ['serve'], { env });
+    this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });
     await this.process.outlives(until('the service listens', () => listens(this.port)));
   }
 
@@ -78,5 +76,5 @@ function binary() {
     .sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs);
   const found = process.env.CLOAKROOM_BIN ?? built[0];
   if (!found) throw new Error('build the service first (cargo build), or name it by CLOAKROOM_BIN');
-  return found;
+  return path.resolve(found);
 }

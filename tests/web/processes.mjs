@@ -10,6 +10,7 @@ const PATIENCE_MS = 20_000;
 export class Process {
   constructor(command, args, options) {
     this.child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'inherit'] });
+    this.child.stdout.resume(); // A pipe that nobody reads would stop the process once it is full.
     this.ended = new Promise((resolve) => this.child.once('exit', resolve).once('error', resolve));
     process.once('exit', () => this.child.kill('SIGKILL'));
   }

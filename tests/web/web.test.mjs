@@ -42,14 +42,15 @@ for (const language of LANGUAGES) {
       assert.deepEqual([missing.status, missing.vary, missing.setCookie], [404, [], []]);
     });
 
-    test('the first write sets the cookie and the next one leaves it', async () => {
+    test('the first write sets the cookie and the next one sets the same', async () => {
       const first = await post(at('count'));
       const second = await post(at('count'), { cookies: cookieOf(first) });
 
       assert.deepEqual([first.status, first.vary, first.count], [200, ['Cookie'], '1']);
       assert.equal(first.setCookie.length, 1);
       assert.match(first.setCookie[0], SET);
-      assert.deepEqual([second.status, second.vary, second.setCookie, second.count], [200, ['Cookie'], [], '2']);
+      assert.deepEqual([second.status, second.vary, second.count], [200, ['Cookie'], '2']);
+      assert.deepEqual(second.setCookie, first.setCookie);
     });
 
     test('a login keeps the counter under a new cookie', async () => {
