@@ -14,6 +14,7 @@ mod emptying;
 mod gone;
 mod lifetimes;
 mod privilege;
+mod races;
 mod renewal;
 mod replays;
 mod request_ids;

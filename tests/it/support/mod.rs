@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod calls;
+pub mod race;
 pub mod redis;
 pub mod sessions;
 
@@ -67,6 +68,12 @@ impl House {
         let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
         let client = SessionServiceClient::new(channel).max_decoding_message_size(usize::MAX);
         Self { client, clock, address, _folder: folder, _stop: stop.drop_guard() }
+    }
+
+    /// A client with a connection of its own, which another thread serves.
+    pub async fn another_client(&self) -> SessionServiceClient<Channel> {
+        let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
+        SessionServiceClient::new(channel)
     }
 
     /// Moves the service's clock on.
