@@ -81,8 +81,7 @@ impl<S: Store> Service<S> {
                 }
                 Standing::Dead(_) => continue,
             };
-            let stays = bearer == token.bearer && token.key_id == call.keys.signing().id();
-            let carry = if stays { Carry::Keep } else { Carry::Set };
+            let carry = if bearer == token.bearer { call.carry(token) } else { Carry::Set };
             match &found {
                 Some(other) if other.place != place => return Err(Error::CookiesAmbiguous),
                 // Of two tokens of one session the one that the browser can keep.

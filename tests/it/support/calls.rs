@@ -177,3 +177,8 @@ pub fn reason(status: &Status) -> (Code, String) {
     assert_eq!(info.domain, "cloakroom");
     (status.code(), info.reason)
 }
+
+/// The error of a call that has to fail.
+pub fn refused<T>(answer: Result<T, Status>) -> Status {
+    answer.err().expect("the call is refused")
+}

@@ -1,7 +1,9 @@
 //! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
 
+pub mod asks;
 pub mod browser;
 pub mod calls;
+pub mod grammar;
 pub mod race;
 pub mod redis;
 pub mod sessions;
@@ -49,18 +51,29 @@ impl House {
 
     /// The service with one app, on a store of the caller's.
     pub async fn around(store: AnyStore, settings: &app::Settings) -> Self {
-        Self::serve(store, tempfile::tempdir().unwrap(), vec![settings.build("default").unwrap()]).await
+        Self::on_store(store, [("default", settings.clone())], server::Settings::default()).await
+    }
+
+    /// The service on this store, with these apps and these settings of the server, its address aside.
+    pub async fn on_store<const N: usize>(
+        store: AnyStore,
+        apps: [(&str, app::Settings); N],
+        settings: server::Settings,
+    ) -> Self {
+        let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
+        Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
     }
 
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        Self::serve(store(on, &folder), folder, apps).await
+        let store = store(on, &folder);
+        Self::furnish(store, apps, server::Settings::default(), folder).await
     }
 
-    async fn serve(store: AnyStore, folder: TempDir, apps: Vec<App>) -> Self {
+    async fn furnish(store: AnyStore, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
         let parts = Parts { apps: apps.into_iter().collect::<Apps>(), store, clock: clock.clone() as Arc<dyn Clock> };
-        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..Default::default() };
+        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let stop = CancellationToken::new();

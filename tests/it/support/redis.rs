@@ -68,7 +68,7 @@ impl RedisServer {
     /// Runs `redis-cli` on it and answers what it prints.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(arguments).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn socket(&self) -> PathBuf {
