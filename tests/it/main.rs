@@ -17,6 +17,7 @@ mod gone;
 mod lifetimes;
 mod opening;
 mod privilege;
+mod races;
 mod renewal;
 mod replays;
 mod request_ids;
