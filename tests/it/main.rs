@@ -4,6 +4,7 @@
 mod cookies;
 mod errors;
 mod flask;
+mod limits;
 mod opening;
 mod saving;
 mod server;
