@@ -12,7 +12,7 @@ use super::{ConfigFile, Failure, output};
 use crate::app::{App, AppName, Apps};
 use crate::clock::{Clock as _, SystemClock, Time};
 use crate::cookie;
-use crate::token::{Id, KeyId, KeyRing, Rejected, claimed_key, open_ticket, open_token};
+use crate::token::{Id, KeyId, KeyRing, Rejected, claimed_key, is_ticket, open_ticket, open_token};
 
 #[derive(Debug, Args)]
 pub(super) struct Cookie {
@@ -80,7 +80,7 @@ impl Desk<'_> {
     fn header(&mut self, header: &str) {
         let name = self.app.cookie.attributes().name.as_str();
         for value in cookie::values(header, name) {
-            if value.starts_with("t1.") {
+            if is_ticket(value) {
                 self.refused(value, "it is a ticket, and a ticket is never valid in a cookie");
             } else {
                 self.token(value);
@@ -95,7 +95,7 @@ impl Desk<'_> {
     }
 
     fn bare(&mut self, text: &str) {
-        if !text.starts_with("t1.") {
+        if !is_ticket(text) {
             return self.token(text);
         }
         match open_ticket(self.ring, &self.app.name, text, self.now) {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use crate::config::{self, default_key};
+use crate::{server, store};
 
 /// What an exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +105,24 @@ impl From<config::Error> for Failure {
 impl From<default_key::Error> for Failure {
     fn from(error: default_key::Error) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+impl From<store::OpenError> for Failure {
+    fn from(error: store::OpenError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<server::BindError> for Failure {
+    fn from(error: server::BindError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<&'static str> for Failure {
+    fn from(why: &'static str) -> Self {
+        Self::Failed(why.into())
     }
 }
 

@@ -16,6 +16,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::{Address, ConfigFile, Failure, output};
 use crate::config::{Settings, span};
+use crate::grpc;
 
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
@@ -33,7 +34,7 @@ impl Healthcheck {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let address = match &self.address {
             Some(address) => address.clone(),
-            None => address_in(&self.config.load()?.settings),
+            None => address_in(&self.config.load()?.settings).ok_or("the service listens nowhere")?,
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async { tokio::time::timeout(self.timeout, ask(&address)).await });
@@ -49,16 +50,14 @@ impl Healthcheck {
 }
 
 /// The cheaper way first, as frontends on this machine would take it.
-fn address_in(settings: &Settings) -> Address {
-    match &settings.server.unix_socket {
-        Some(path) => Address::Unix(path.clone()),
-        None => Address::reached_at(settings.server.listen),
-    }
+fn address_in(settings: &Settings) -> Option<Address> {
+    let socket = settings.server.unix_socket.clone().map(Address::Unix);
+    socket.or_else(|| settings.server.listen.map(Address::reached_at))
 }
 
 async fn ask(address: &Address) -> Result<(), String> {
     let channel = connect(address).await?;
-    let request = HealthCheckRequest { service: SERVICE.to_owned() };
+    let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(answer) => match answer.into_inner().status() {
             ServingStatus::Serving => Ok(()),
@@ -92,5 +91,3 @@ async fn open(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
 fn root_cause(error: &dyn StdError) -> String {
     error.source().map_or_else(|| error.to_string(), root_cause)
 }
-
-const SERVICE: &str = "cloakroom.v1.SessionService";

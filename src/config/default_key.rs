@@ -33,9 +33,9 @@ pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
         return Ok((ring, DefaultKey::Found(path_in(folder))));
     }
     let path = path_in(folder);
-    create(folder, &path).map_err(|source| Error::Create { path: path.clone(), source })?;
-    let ring = find(folder)?.ok_or_else(|| Error::Vanished { path: path.clone() })?;
-    Ok((ring, DefaultKey::Created(path)))
+    let origin = create(folder, &path).map_err(|source| Error::Create { path: path.clone(), source })?;
+    let ring = find(folder)?.ok_or(Error::Vanished { path })?;
+    Ok((ring, origin))
 }
 
 /// The key kept in `folder`, if there is one.
@@ -66,7 +66,7 @@ pub fn path_in(folder: &Path) -> PathBuf {
 }
 
 /// Whole or not at all, and never over another process's key.
-fn create(folder: &Path, path: &Path) -> io::Result<()> {
+fn create(folder: &Path, path: &Path) -> io::Result<DefaultKey> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let owner_only = fs::Permissions::from_mode(0o600);
     let mut file = tempfile::Builder::new().prefix(".default.key.").permissions(owner_only).tempfile_in(folder)?;
@@ -75,8 +75,8 @@ fn create(folder: &Path, path: &Path) -> io::Result<()> {
     writeln!(file, "{}", Key::generate())?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(path) {
-        Ok(_) => File::open(folder)?.sync_all(),
-        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Ok(_) => File::open(folder)?.sync_all().map(|()| DefaultKey::Created(path.to_owned())),
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(DefaultKey::Found(path.to_owned())),
         Err(failed) => Err(failed.error),
     }
 }

@@ -1,8 +1,8 @@
 //! Loading: from the sources to settings that can be served.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use config::{Config, ConfigError, File, FileFormat};
 
@@ -54,6 +54,8 @@ pub fn load_from(
     let mut settings = merged(document.as_ref(), &variables).map_err(unmergeable)?;
     settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
     let mut loaded = Loaded { settings, apps: Apps::default(), document, variables };
+    loaded.read_redis_url()?;
+    loaded.check_tables()?;
     loaded.apps = loaded.build_apps()?;
     Ok(loaded)
 }
@@ -109,6 +111,34 @@ impl Loaded {
             _ => app.clone(),
         };
         self.apps.iter().map(|app| keyed(app)).collect()
+    }
+
+    /// The address of Redis may hold a password, and so may come in a file of its own.
+    fn read_redis_url(&mut self) -> Result<(), Error> {
+        let at = Key::new(["store", "redis"]);
+        let Some(path) = self.settings.store.redis.url_file.clone() else { return Ok(()) };
+        let (url, url_file) = (self.source_of(&at.join("url")), at.join("url_file"));
+        let problem = |message| Problem { source: self.source_of(&url_file), key: url_file.clone(), message };
+        if url != Source::Default {
+            return Err(problem(format!("{url} gives url as well; remove one of the two")).into());
+        }
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|error| problem(format!("{} cannot be read: {error}", path.display())))?;
+        self.settings.store.redis.url = text.trim().to_owned();
+        Ok(())
+    }
+
+    /// What the tables of the other floors find wrong with themselves; their messages begin with the key.
+    fn check_tables(&self) -> Result<(), Error> {
+        let server = self.settings.server.check().map_err(|error| (vec!["server"], error.to_string()));
+        let redis = self.settings.store.redis.check().map_err(|error| (vec!["store", "redis"], error.to_string()));
+        let wrong = [server.err(), redis.err()].into_iter().flatten();
+        let problem = |(table, text): (Vec<&str>, String)| {
+            let (name, message) = text.split_once(": ").unwrap_or(("", &text));
+            let key = Key::new(table).join(name);
+            Problem { source: self.source_of(&key), key, message: message.to_owned() }
+        };
+        Error::unless_none(wrong.map(problem).collect())
     }
 
     fn build_apps(&self) -> Result<Apps, Error> {

@@ -13,7 +13,6 @@ mod key;
 pub mod key_file;
 mod load;
 pub mod secret;
-mod server;
 pub mod span;
 mod strict;
 
@@ -26,17 +25,16 @@ pub use error::{Error, Problem, Source};
 pub use key::Key;
 pub use load::{Loaded, load, load_from};
 pub use secret::Secret;
-pub use server::ServerSettings;
 
 use crate::app::{self, AppName};
-use crate::{store, telemetry};
+use crate::{server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where and how gRPC is served.
-    pub server: ServerSettings,
+    pub server: server::Settings,
     /// Where sessions lie.
     pub store: store::Settings,
     /// What is logged.
@@ -48,7 +46,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            server: ServerSettings::default(),
+            server: server::Settings::default(),
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),
@@ -58,8 +56,7 @@ impl Default for Settings {
 
 impl Settings {
     /// The folder for what the service itself keeps on disk.
-    // PLACEHOLDER: the path of the embedded store, once its settings are here.
     pub fn data_folder(&self) -> &Path {
-        Path::new("data")
+        &self.store.embedded.path
     }
 }

@@ -58,31 +58,56 @@ fn list_for_table(tree: &toml::Table, like: &toml::Table, at: &Key) -> Option<Ke
 
 /// serde's message in the words of a configuration file.
 fn explained(message: &str) -> String {
-    let quoted = || message.split('`').skip(1).step_by(2);
-    if let Some(unknown) = quoted().next().filter(|_| message.starts_with("unknown field")) {
-        let accepted = quoted().skip(1).collect::<Vec<_>>();
-        let closeness = |name: &&str| strsim::jaro_winkler(unknown, name);
-        let nearest = accepted.iter().copied().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
-        let hint = match nearest.filter(|name| closeness(name) > 0.8) {
-            Some(name) => format!("did you mean `{name}`? "),
-            None => String::new(),
-        };
-        return format!("there is no such setting; {hint}accepted here: {}", accepted.join(", "));
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    if message.starts_with("unknown field") {
+        return unknown_setting(quoted.next().unwrap_or_default(), &quoted.collect::<Vec<_>>());
+    }
+    if message.starts_with("unknown variant") {
+        return unknown_word(quoted.next().unwrap_or_default(), quoted);
     }
     let Some((found, kind)) = message.rsplit_once(", expected ") else { return message.to_owned() };
-    let expected = in_plain_words(kind);
     match found.strip_prefix("invalid type: ").or_else(|| found.strip_prefix("invalid value: ")) {
-        // The text itself stays out of the message: it may be a secret in the wrong place.
-        Some(found) if found.starts_with("string ") => format!("expected {expected}, found a text"),
-        Some(found) => format!("expected {expected}, found {found}"),
+        Some(found) => format!("expected {}, found {}", expected_in_words(kind), found_in_words(found)),
         None => message.to_owned(),
     }
 }
 
-fn in_plain_words(kind: &str) -> &str {
+fn unknown_setting(unknown: &str, accepted: &[&str]) -> String {
+    let closeness = |name: &&str| strsim::jaro_winkler(unknown, name);
+    let nearest = accepted.iter().copied().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
+    let hint = match nearest.filter(|name| closeness(name) > 0.8) {
+        Some(name) => format!("did you mean `{name}`? "),
+        None => String::new(),
+    };
+    format!("there is no such setting; {hint}accepted here: {}", accepted.join(", "))
+}
+
+/// Of spellings that differ in their capitals alone the first is named.
+fn unknown_word<'m>(unknown: &str, accepted: impl Iterator<Item = &'m str>) -> String {
+    let mut words = Vec::<&str>::new();
+    for word in accepted {
+        if !words.iter().any(|other| other.eq_ignore_ascii_case(word)) {
+            words.push(word);
+        }
+    }
+    let words = words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+    format!("{unknown:?} is none of {words}")
+}
+
+/// A text itself stays out of the message: it may be a secret in the wrong place.
+fn found_in_words(found: &str) -> &str {
+    match found {
+        "sequence" => "a list",
+        "map" => "a table",
+        _ if found.starts_with("string ") => "a text",
+        _ => found.split('`').nth(1).unwrap_or(found),
+    }
+}
+
+fn expected_in_words(kind: &str) -> &str {
     match kind {
         "a boolean" => "true or false",
-        "a string" => "a text in quotes",
+        "a string" => "a text",
         "a sequence" => "a list",
         "a map" => "a table",
         "u8" => "a whole number from 0 to 255",

@@ -30,6 +30,7 @@ pub struct Parts {
 }
 
 /// Cloakroom, listening.
+#[derive(Debug)]
 pub struct Cloakroom {
     server: Server,
     service: Service<AnyStore>,

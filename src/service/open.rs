@@ -125,11 +125,13 @@ impl<S: Store> Service<S> {
 }
 
 /// No session: a new one with a ticket, or one that keeps a dead token, so that a write with it is GONE
-/// instead of a second session whose cookie would overwrite the first one's.
+/// instead of a second session whose cookie would overwrite the first one's. Its id is never that of the
+/// session that lives: an app may keep things by it.
 fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
+    let new = call.new_view(Bearer::random());
     let session = match superseded {
-        None => call.new_view(Bearer::random()),
-        Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..call.new_view(dead) },
+        None => new,
+        Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..new },
     };
     Opened { session, read_headers: vec![Header::vary()], untouched_headers: Vec::new() }
 }

@@ -54,26 +54,28 @@ impl<S: Store> Service<S> {
         let app = self.app(save.app)?;
         let call = self.call(app, save.cookie_name)?;
         let claim = self.claim(&call, save.credential).await?.unwrap_or_else(Claim::nobody);
-        // A ticket was in no cookie, so there is nothing to rotate.
-        let rotates = save.rotate && claim.kind != ClaimKind::Ticket;
-        if save.changes.is_none() && !rotates {
+        if save.changes.is_none() && !save.rotate {
             return self.save_unmodified(&call, claim, &save).await;
         }
-        let accessed = save.accessed;
+        let (accessed, modified) = (save.accessed, save.changes.is_some());
         let asked = Asked::new(&call, save)?;
         let (shown, written) = match claim.kind {
             ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
             ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
             ClaimKind::Cookie => match self.save_known(&call, claim.bearer, &asked).await? {
                 // Nobody remembers the session, so no logout can be undone: begin a new one, as an open would.
-                Written::Missing => {
+                Written::Missing | Written::Gone(None) => {
                     let bearer = Bearer::random();
                     (bearer, self.save_new(&call, bearer, &asked).await?)
                 }
                 written => (claim.bearer, written),
             },
         };
-        call.saved(shown, written, accessed)
+        match written {
+            // Nothing was there to rotate, and nobody emptied anything.
+            Written::Nothing if !modified => call.unchanged(call.new_view(shown), Carry::Keep, accessed),
+            written => call.saved(shown, written, accessed),
+        }
     }
 
     /// Nothing to write: says how the session stands.
@@ -92,8 +94,7 @@ impl<S: Store> Service<S> {
             Standing::Dead(reason) => return Ok(gone(reason, save.accessed)),
             Standing::Superseded => return Ok(gone(Some(EndReason::Superseded), save.accessed)),
         };
-        let headers = call.headers(&session, carry, save.accessed)?;
-        Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
+        call.unchanged(session, carry, save.accessed)
     }
 
     /// Saves a session that exists or existed.
@@ -124,6 +125,11 @@ impl<S: Store> Service<S> {
 }
 
 impl Call<'_> {
+    fn unchanged(&self, session: View, carry: Carry, accessed: bool) -> Result<Saved, Error> {
+        let headers = self.headers(&session, carry, accessed)?;
+        Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
+    }
+
     fn saved(&self, shown: Bearer, written: Written, accessed: bool) -> Result<Saved, Error> {
         let Finished { fate, head, bearer, counters } = match written {
             Written::Done(finished) => *finished,

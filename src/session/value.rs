@@ -48,7 +48,8 @@ impl fmt::Debug for Value {
     }
 }
 
-/// The kind of a kept value, with what it holds.
+/// The kind of a kept value, with what it holds. Has no `Debug`, which would print it.
+#[expect(missing_debug_implementations, reason = "it would print what a session holds")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'v> {
     /// JSON text.

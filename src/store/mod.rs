@@ -51,7 +51,7 @@ pub trait Store: Send + Sync + 'static {
     /// Ends every session of an app that was created before, however many there are.
     fn revoke_app(&self, app: &AppName) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Forgets some of what may be forgotten at `now`; answers how many records went.
+    /// Forgets some of what may be forgotten at `now`; answers how many records went: none, if none is left.
     ///
     /// A store that expires records by itself has nothing to do here.
     fn sweep(&self, now: Time) -> impl Future<Output = Result<usize, Error>> + Send;
@@ -174,7 +174,8 @@ fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), 
 /// What a touch makes of a record, if it makes anything of it.
 fn touched(record: &Record, touch: &Touch) -> Option<Record> {
     let head = &record.head;
-    if head.end.is_some() || head.proof != touch.proof || touch.used <= head.access_time {
+    let is_over = head.end.is_some() || touch.used >= head.expire_time(head.access_time);
+    if is_over || head.proof != touch.proof || touch.used <= head.access_time {
         return None;
     }
     let mut record = record.clone();

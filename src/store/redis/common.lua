@@ -14,6 +14,15 @@ local key = KEYS[1]
 local h = redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x')
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
 
+-- Whether the call has the right to write: '' as an administrator, 'p...' with the current token's proof, 'e...' with
+-- that or the one that the last rotation replaced, while it is remembered.
+local function may(shown, proof, now)
+  if shown == '' or string.sub(shown, 2) == proof then return true end
+  if string.sub(shown, 1, 1) ~= 'e' or not h[4] or string.sub(shown, 2) ~= string.sub(h[4], 1, 16) then return false end
+  local grace, time = struct.unpack('>I6I6', h[4], 40)
+  return now < time + math.max(grace, MARK_MEMORY)
+end
+
 local function marked(fingerprint, now)
   local marks = h[5] or ''
   for at = 1, #marks, MARK do

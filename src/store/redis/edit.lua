@@ -1,5 +1,5 @@
 -- A save or a rotation.
--- ARGV: now, proof, etag, fingerprint, changes ('' none, '-', 'c' with clear), permanent ('' keep, else its byte),
+-- ARGV: now, by what right, etag, fingerprint, changes ('' none, '-', 'c' with clear), permanent ('' keep, else its byte),
 --   subject ('' keep, '-' gone, '=...'), lifetime ('' keep, else idle, span and cap), rotation ('' none,
 --   's...' on a change of subject, 'a...' always, then proof and previous), when empty ('d' delete, 'k' keep),
 --   most entries, most bytes, context ('' keep, '=...'),
@@ -7,12 +7,12 @@
 -- Answers {0, generation, head} as it is, {1, head, counters} when done, {2} missing, {3, name} not a counter,
 --   {4, count} too many, {5, bytes} too large.
 if not h[1] then return {2} end
-local now, proof_shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now, shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
 local used = struct.unpack('>I8', h[2])
 
 if h[7] or born < generation or now >= deadline or now >= used + idle
-   or (proof_shown ~= '' and proof_shown ~= proof)
+   or not may(shown, proof, now)
    or (etag ~= '' and etag ~= string.sub(h[1], 1, 8))
    or (fingerprint ~= '' and marked(fingerprint, now)) then
   return {0, generation, h}
@@ -111,6 +111,8 @@ if ARGV[8] ~= '' then
   idle, span, cap = struct.unpack('>I6I6I6', ARGV[8])
   deadline = create + span
   if cap > 0 and cap < deadline then deadline = cap end
+  -- Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
+  if deadline < now then deadline = now end
 end
 if ARGV[13] ~= '' then context = string.sub(ARGV[13], 2) end
 if now > used then used = now end

@@ -148,12 +148,13 @@ impl Store for Redis {
     }
 }
 
-/// now, proof, etag, fingerprint.
+/// now, by what right, etag, fingerprint.
 fn add_guard(script: &mut ScriptInvocation<'_>, guard: &Guard) {
     script.arg(guard.now.millis());
     match &guard.by {
         By::Admin => script.arg(""),
-        By::Proof(proof) | By::Ending(proof) => script.arg(proof.as_bytes()),
+        By::Proof(proof) => script.arg(prefixed(b"p", &[proof.as_bytes()])),
+        By::Ending(proof) => script.arg(prefixed(b"e", &[proof.as_bytes()])),
     };
     script.arg(guard.etag.map(|etag| etag.0.to_be_bytes().to_vec()).unwrap_or_default());
     script.arg(guard.fingerprint.map(|fingerprint| fingerprint.to_bytes().to_vec()).unwrap_or_default());

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod calls;
 pub mod grammar;
 pub mod redis;
+pub mod sessions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,10 +48,9 @@ impl House {
         Self::start(on, apps.collect()).await
     }
 
-    async fn start(on: On, apps: Vec<App>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(on, &folder);
-        Self::furnish(store, apps, server::Settings::default(), folder).await
+    /// The service with one app, on a store of the caller's.
+    pub async fn around(store: AnyStore, settings: &app::Settings) -> Self {
+        Self::on_store(store, [("default", settings.clone())], server::Settings::default()).await
     }
 
     /// The service on this store, with these apps and these settings of the server, its address aside.
@@ -63,10 +63,16 @@ impl House {
         Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
     }
 
+    async fn start(on: On, apps: Vec<App>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(on, &folder);
+        Self::furnish(store, apps, server::Settings::default(), folder).await
+    }
+
     async fn furnish(store: AnyStore, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
         let parts = Parts { apps: apps.into_iter().collect::<Apps>(), store, clock: clock.clone() as Arc<dyn Clock> };
-        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 1, ..settings };
+        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let stop = CancellationToken::new();
@@ -108,14 +114,20 @@ fn now() -> Time {
 #[macro_export]
 macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
+        $crate::on_every_store!(#[tokio::test] $($name),*);
+    };
+    (#[$test:meta] $($name:ident),* $(,)?) => {
         mod on_memory {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Memory).await; })*
+            $crate::on_every_store!(#[$test] Memory: $($name),*);
         }
         mod on_embedded {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Embedded).await; })*
+            $crate::on_every_store!(#[$test] Embedded: $($name),*);
         }
         mod on_redis {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Redis).await; })*
+            $crate::on_every_store!(#[$test] Redis: $($name),*);
         }
+    };
+    (#[$test:meta] $on:ident: $($name:ident),*) => {
+        $(#[$test] async fn $name() { super::$name($crate::support::On::$on).await; })*
     };
 }
