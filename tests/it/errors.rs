@@ -43,6 +43,7 @@ async fn a_wrong_save_is_refused_by_field_and_writes_nothing(on: On) {
 }
 
 /// All that is wrong with the request itself.
+#[expect(clippy::too_many_lines, reason = "a table is as long as it is")]
 fn wrong_saves(token: &str, other: &str) -> Vec<Row> {
     let new = Changes::default;
     let by = |changes: Changes| save(token, changes);
@@ -413,7 +414,7 @@ async fn raw_call(house: &House, path: &'static str, request: NotText) -> Status
 async fn house_on_a_redis_of_its_own(settings: server::Settings) -> (RedisServer, House) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&store).unwrap());
+    let store = AnyStore::from(Redis::new(&store).unwrap());
     let house = House::on_store(store, [("default", app_settings())], settings).await;
     (redis, house)
 }
