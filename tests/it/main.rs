@@ -15,6 +15,7 @@ mod emptying;
 mod flask;
 mod gone;
 mod lifetimes;
+mod marks;
 mod opening;
 mod privilege;
 mod races;
