@@ -73,7 +73,11 @@ for _ = 1, tonumber(take()) do
   else
     local old = redis.call('HGET', key, field)
     local moved = redis.pcall('HINCRBY', key, field, delta)
-    if type(moved) == 'table' and moved.err then return refuse({3, name}) end
+    if type(moved) == 'table' and moved.err then
+      local not_a_counter = string.find(moved.err, 'integer', 1, true) or string.find(moved.err, 'overflow', 1, true)
+      -- Anything else, such as a full memory, says nothing about the entry.
+      return refuse(not_a_counter and {3, name} or moved)
+    end
     undo[#undo + 1] = field
     undo[#undo + 1] = old
     value = redis.call('HGET', key, field)

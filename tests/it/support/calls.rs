@@ -179,6 +179,7 @@ pub fn reason(status: &Status) -> (Code, String) {
 }
 
 /// The error of a call that has to fail.
+#[track_caller]
 pub fn refused<T>(answer: Result<T, Status>) -> Status {
     answer.err().expect("the call is refused")
 }
