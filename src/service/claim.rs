@@ -48,6 +48,12 @@ impl Claim {
     const fn ticket(bearer: Bearer) -> Self {
         Self { bearer, kind: ClaimKind::Ticket, carry: Carry::Keep }
     }
+
+    /// What the browser has to be given if the session's bearer is `bearer` after a write.
+    pub(super) fn carry_of(&self, bearer: Bearer) -> Carry {
+        // A ticket is in no cookie yet.
+        if self.kind == ClaimKind::Ticket || self.bearer != bearer { Carry::Set } else { self.carry }
+    }
 }
 
 /// How a bearer was shown.

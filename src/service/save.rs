@@ -58,6 +58,7 @@ impl<S: Store> Service<S> {
             return self.save_unmodified(&call, claim, &save).await;
         }
         let (accessed, modified) = (save.accessed, save.changes.is_some());
+        let expiry_moves = save.changes.as_ref().is_some_and(Changes::touches_permanent);
         let asked = Asked::new(&call, save)?;
         let (shown, written) = match claim.kind {
             ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
@@ -74,7 +75,11 @@ impl<S: Store> Service<S> {
         match written {
             // Nothing was there to rotate, and nobody emptied anything.
             Written::Nothing if !modified => call.unchanged(call.new_view(shown), Carry::Keep, accessed),
-            written => call.saved(shown, written, accessed),
+            written => {
+                // The browser has this very cookie. An answer that came late would put it over a newer one.
+                let carry = if expiry_moves { Carry::Set } else { claim.carry_of(shown) };
+                call.saved(shown, written, (carry, accessed))
+            }
         }
     }
 
@@ -130,7 +135,8 @@ impl Call<'_> {
         Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
     }
 
-    fn saved(&self, shown: Bearer, written: Written, accessed: bool) -> Result<Saved, Error> {
+    /// The answer to a save by `shown`, which the browser has to be given only if `carry` says so.
+    fn saved(&self, shown: Bearer, written: Written, (carry, accessed): (Carry, bool)) -> Result<Saved, Error> {
         let Finished { fate, head, bearer, counters } = match written {
             Written::Done(finished) => *finished,
             Written::Nothing => return Ok(self.nothing_saved()),
@@ -143,7 +149,8 @@ impl Call<'_> {
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
         let Some(head) = head else { return Ok(Saved { fate, counters, ..gone(None, accessed) }) };
         let session = self.view(shown.id(&self.app.name), &head, bearer);
-        let headers = self.headers(&session, Carry::Set, accessed)?;
+        let is_told = fate == Fate::Created || bearer != Some(shown) || session.permanent == Some(true);
+        let headers = self.headers(&session, if is_told { Carry::Set } else { carry }, accessed)?;
         Ok(Saved { fate, session: Some(session), headers, counters })
     }
 

@@ -20,6 +20,7 @@ mod limits;
 mod opening;
 mod outage;
 mod privilege;
+mod races;
 mod reflection;
 mod renewal;
 mod replays;

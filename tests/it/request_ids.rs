@@ -32,7 +32,7 @@ async fn a_repeated_save_is_done_once(on: On) {
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
     assert_eq!(first.counters, [("n".to_owned(), 1)].into());
     assert_eq!(second.counters, first.counters);
-    assert_eq!(second.headers.len(), 2);
+    assert_eq!([first.headers.len(), second.headers.len()], [1; 2]);
     let (first, second) = (first.session.unwrap(), second.session.unwrap());
     assert_eq!((first.token, first.etag), (second.token, second.etag));
     assert_eq!(house.entries(&token).await["n"], "1");

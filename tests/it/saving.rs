@@ -162,9 +162,24 @@ async fn a_modification_without_any_change_is_a_save(on: On) {
     let saved = house.save(save(&token, Changes::default())).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
-    assert_eq!(set_cookies(&saved.headers).len(), 1);
     assert_ne!(saved.session.unwrap().etag, etag);
     assert_eq!(house.entries(&token).await.len(), 1);
+}
+
+/// A slow answer to it may reach the browser after the answer to a login, whose cookie it must not undo.
+async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    let plain = house.save(save(&token, Changes::default().set("a", "2"))).await;
+    let permanent = house.save(save(&token, Changes::default().permanent(true))).await;
+    let moves_its_expiry = house.save(save(&token, Changes::default().set("a", "3"))).await;
+    let no_longer = house.save(save(&token, Changes::default().permanent(false))).await;
+
+    assert!(set_cookies(&plain.headers).is_empty() && varies(&plain.headers));
+    for saved in [permanent, moves_its_expiry, no_longer] {
+        assert_eq!(set_cookies(&saved.headers).len(), 1);
+    }
 }
 
 async fn saves_that_each_fit_cannot_make_a_session_that_does_not(on: On) {
@@ -211,6 +226,7 @@ on_every_store!(
     an_unmodified_save_writes_nothing,
     a_response_varies_by_cookie_only_if_the_session_was_looked_at,
     a_modification_without_any_change_is_a_save,
+    a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone,
     saves_that_each_fit_cannot_make_a_session_that_does_not,
     gone_is_judged_before_the_etag_and_the_etag_before_the_limits,
 );

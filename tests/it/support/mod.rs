@@ -4,6 +4,7 @@ pub mod asks;
 pub mod browser;
 pub mod calls;
 pub mod grammar;
+pub mod race;
 pub mod redis;
 pub mod sessions;
 
@@ -80,6 +81,12 @@ impl House {
         let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
         let client = SessionServiceClient::new(channel).max_decoding_message_size(usize::MAX);
         Self { client, clock, address, _folder: folder, _stop: stop.drop_guard() }
+    }
+
+    /// A client with a connection of its own, which another thread serves.
+    pub async fn another_client(&self) -> SessionServiceClient<Channel> {
+        let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
+        SessionServiceClient::new(channel)
     }
 
     /// Moves the service's clock on.
