@@ -153,7 +153,7 @@ fn imf_fixdate(text: &str) -> Option<u64> {
     let (day, year) = (number(5, 7)?, number(12, 16)?);
     let month = MONTHS.iter().position(|month| *month == &text[8..11])?;
     let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let length = |month: usize| [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
     if year < 1970 || !(1..=length(month)).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
