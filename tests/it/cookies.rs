@@ -49,7 +49,7 @@ proptest! {
 
     #[test]
     fn what_deletes_repeats_every_attribute(attributes in attributes()) {
-        let Ok(template) = Template::new(attributes.clone()) else { return Ok(()) };
+        let Ok(template) = Template::new(attributes) else { return Ok(()) };
         let (set, deleted) = (template.set("v", Expiry::WithBrowser).unwrap(), template.delete());
         let (set, deleted) = (grammar::parse(&set).unwrap(), grammar::parse(&deleted).unwrap());
 

@@ -7,7 +7,7 @@ use cloakroom::app;
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
     Changes, GetAppPolicyRequest, GetExpirationTimeRequest, MakeNullSessionRequest, OpenSessionRequest,
-    OpenSessionResponse, RequestContext, SaveSessionRequest, ShouldSetCookieRequest, Value,
+    OpenSessionResponse, Outcome, RequestContext, SaveSessionRequest, ShouldSetCookieRequest, Value,
 };
 use cloakroom::server;
 use cloakroom::store::{AnyStore, Redis, RedisSettings};
@@ -32,7 +32,8 @@ async fn a_wrong_save_is_refused_by_field_and_writes_nothing(on: On) {
     let other = house.stored(&[("b", "2")]).await;
     let before = house.open_cookie(&token).await.session.unwrap();
 
-    for (expected, code, request, names) in wrong_saves(&token, &other) {
+    let rows = wrong_changes(&token).into_iter().chain(wrong_requests(&token, &other));
+    for (expected, code, request, names) in rows {
         let status = house.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {names}: accepted"));
 
         assert_eq!(reason(&status), (code, expected.to_owned()), "{}", status.message());
@@ -42,8 +43,8 @@ async fn a_wrong_save_is_refused_by_field_and_writes_nothing(on: On) {
     }
 }
 
-/// All that is wrong with the request itself.
-fn wrong_saves(token: &str, other: &str) -> Vec<Row> {
+/// All that is wrong with changes.
+fn wrong_changes(token: &str) -> Vec<Row> {
     let new = Changes::default;
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
@@ -51,22 +52,8 @@ fn wrong_saves(token: &str, other: &str) -> Vec<Row> {
     let kindless = Changes { set: [("k".to_owned(), Value { kind: None })].into(), ..new() };
     let span = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
     let time = |seconds, nanos| Lifetime::DeadlineTime(prost_types::Timestamp { seconds, nanos });
-    let two = format!("session={token}; session={other}");
-    let context = RequestContext { remote_address: "1".repeat(65), ..Default::default() };
     let long = "n".repeat(257);
     vec![
-        ("TOKEN_MISSING", invalid, SaveSessionRequest { credential: None, ..by(new()) }, "cookie_header"),
-        ("TOKEN_MISSING", invalid, save("", new().set("a", "2")), "token"),
-        ("TOKEN_INVALID", invalid, save("v1.x", new().set("a", "2")), "token"),
-        ("TOKEN_INVALID", invalid, save_unmodified("v1.x"), "token"),
-        ("COOKIE_HEADER_TOO_LARGE", invalid, save_cookie(&"x".repeat(1 << 21), new()), "1048576"),
-        (
-            "COOKIE_NAME_INVALID",
-            invalid,
-            SaveSessionRequest { cookie_name: "a b".to_owned(), ..by(new()) },
-            "cookie_name",
-        ),
-        ("COOKIES_AMBIGUOUS", invalid, save_cookie(&two, new().set("a", "2")), "two live sessions"),
         ("ENTRY_NAME_INVALID", invalid, by(new().set("", "1")), "0 bytes"),
         ("ENTRY_NAME_INVALID", invalid, by(new().unset("")), "1 to 256"),
         ("ENTRY_NAME_INVALID", invalid, by(new().set(&long, "1")), "257 bytes"),
@@ -94,11 +81,34 @@ fn wrong_saves(token: &str, other: &str) -> Vec<Row> {
         ("LIFETIME_INVALID", invalid, lifetime(time(1_000_000_000, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(-1, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(4_000_000_000, 1_000_000_000)), "changes.deadline_time"),
+        ("NOT_A_COUNTER", Code::FailedPrecondition, by(new().set("a", "2").increment("text", 1)), "`text`"),
+    ]
+}
+
+/// All that is wrong with the rest of a request.
+fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
+    let new = Changes::default;
+    let by = |changes: Changes| save(token, changes);
+    let invalid = Code::InvalidArgument;
+    let two = format!("session={token}; session={other}");
+    let context = RequestContext { remote_address: "1".repeat(65), ..Default::default() };
+    vec![
+        ("TOKEN_MISSING", invalid, SaveSessionRequest { credential: None, ..by(new()) }, "cookie_header"),
+        ("TOKEN_MISSING", invalid, save("", new().set("a", "2")), "token"),
+        ("TOKEN_INVALID", invalid, save("v1.x", new().set("a", "2")), "token"),
+        ("TOKEN_INVALID", invalid, save_unmodified("v1.x"), "token"),
+        ("COOKIE_HEADER_TOO_LARGE", invalid, save_cookie(&"x".repeat(1 << 21), new()), "1048576"),
+        (
+            "COOKIE_NAME_INVALID",
+            invalid,
+            SaveSessionRequest { cookie_name: "a b".to_owned(), ..by(new()) },
+            "cookie_name",
+        ),
+        ("COOKIES_AMBIGUOUS", invalid, save_cookie(&two, new().set("a", "2")), "two live sessions"),
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "01".to_owned(), ..by(new()) }, "etag"),
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "W/\"1\"".to_owned(), ..by(new()) }, "etag"),
         ("REQUEST_ID_INVALID", invalid, SaveSessionRequest { request_id: "r".repeat(65), ..by(new()) }, "request_id"),
         ("CONTEXT_INVALID", invalid, SaveSessionRequest { context: Some(context), ..by(new()) }, "remote_address"),
-        ("NOT_A_COUNTER", Code::FailedPrecondition, by(new().set("a", "2").increment("text", 1)), "`text`"),
         (
             "ETAG_MISMATCH",
             Code::Aborted,
@@ -259,6 +269,21 @@ async fn a_full_store_refuses_writes_and_still_answers_reads() {
 }
 
 #[tokio::test]
+async fn a_full_store_still_lets_users_log_out() {
+    let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let emptied = house.stored(&[("a", "1")]).await;
+
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    let ended = house.destroy(&token).await;
+    let gone = house.save(save(&token, Changes::default().set("a", "2"))).await;
+    let unset = house.save(save(&emptied, Changes::default().unset("a"))).await;
+
+    assert_eq!([ended.outcome(), gone.outcome(), unset.outcome()], [Outcome::Deleted, Outcome::Gone, Outcome::Deleted]);
+    assert!(house.open_cookie(&token).await.session.unwrap().new);
+}
+
+#[tokio::test]
 async fn what_is_no_session_in_the_store_is_a_defect() {
     let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
     let token = house.stored(&[("a", "1")]).await;
@@ -413,7 +438,7 @@ async fn raw_call(house: &House, path: &'static str, request: NotText) -> Status
 async fn house_on_a_redis_of_its_own(settings: server::Settings) -> (RedisServer, House) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&store).unwrap());
+    let store = AnyStore::from(Redis::new(&store).unwrap());
     let house = House::on_store(store, [("default", app_settings())], settings).await;
     (redis, house)
 }

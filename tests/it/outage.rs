@@ -227,7 +227,7 @@ async fn a_due_touch_moves_the_expiry_on() {
 /// and ticket that was given out.
 async fn story(house: &House) -> Vec<String> {
     let mut tokens = Vec::new();
-    let mut given = |session: Option<cloakroom::grpc::wire::Session>| {
+    let mut given = |session: Option<grpc::wire::Session>| {
         let token = session.unwrap().token;
         tokens.push(token.clone());
         token
@@ -338,8 +338,8 @@ fn status(response: &HealthCheckResponse) -> ServingStatus {
 /// A house on a Redis of its own, which it gives up on soon.
 async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
-    let settings = RedisSettings { url: redis.url().into(), timeout: TIMEOUT, ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&settings).unwrap());
+    let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
+    let store = AnyStore::from(Redis::new(&settings).unwrap());
     let server = server::Settings { store_silence: Duration::from_millis(500), ..Default::default() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     (redis, house)

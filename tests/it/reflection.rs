@@ -153,8 +153,8 @@ async fn grpcurl(house: &House, flags: &[&str], call: &[&str]) -> Output {
 /// A tool that `make tools` installed, or else the one on PATH.
 #[expect(clippy::disallowed_methods, reason = "the Makefile says by the environment where tools are")]
 fn tool(name: &str) -> PathBuf {
-    let installed = std::env::var("CLOAKROOM_TOOLS").map(|folder| PathBuf::from(folder).join(name));
-    installed.ok().filter(|path| path.exists()).unwrap_or_else(|| name.into())
+    let folder = std::env::var("CLOAKROOM_TOOLS").unwrap_or_else(|_| ".tools/bin".to_owned());
+    Some(PathBuf::from(folder).join(name)).filter(|path| path.exists()).unwrap_or_else(|| name.into())
 }
 
 fn text(bytes: &[u8]) -> String {

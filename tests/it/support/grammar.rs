@@ -4,7 +4,7 @@
 
 /// A `Set-Cookie` header, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetCookie {
+pub(crate) struct SetCookie {
     pub name: String,
     pub value: String,
     pub attributes: Vec<Av>,
@@ -12,7 +12,7 @@ pub struct SetCookie {
 
 /// One attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Av {
+pub(crate) enum Av {
     /// Seconds since 1970.
     Expires(u64),
     MaxAge(u64),
@@ -25,7 +25,7 @@ pub enum Av {
 }
 
 /// Reads what a server may write, and says what is wrong with anything else.
-pub fn parse(header: &str) -> Result<SetCookie, String> {
+pub(crate) fn parse(header: &str) -> Result<SetCookie, String> {
     let mut parts = header.split("; ");
     let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).ok_or("no cookie-pair")?;
     if name.is_empty() || !name.bytes().all(is_token) {
@@ -83,7 +83,7 @@ fn check(cookie: &SetCookie) -> Result<(), String> {
 
 /// The algorithm of section 5.6, for a header that is not refused: later attributes win, white space goes,
 /// and what is too long is ignored.
-pub fn as_a_browser_reads(header: &str) -> Option<SetCookie> {
+pub(crate) fn as_a_browser_reads(header: &str) -> Option<SetCookie> {
     let trim = |text: &str| text.trim_matches([' ', '\t']).to_owned();
     if header.bytes().any(|c| (c < 0x20 && c != b'\t') || c == 0x7f) {
         return None;
@@ -153,7 +153,7 @@ fn imf_fixdate(text: &str) -> Option<u64> {
     let (day, year) = (number(5, 7)?, number(12, 16)?);
     let month = MONTHS.iter().position(|month| *month == &text[8..11])?;
     let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
-    let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let length = |month: usize| [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month];
     if year < 1970 || !(1..=length(month)).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return None;
