@@ -91,7 +91,7 @@ impl<S: Store> Service<S> {
                 self.touch_if_due(call, &place, &record.head, save.context.clone()).await;
                 let session = call.view(place.id, &record.head, Some(bearer));
                 let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
-                let carry = if refresh || bearer != claim.bearer { Carry::Set } else { claim.carry };
+                let carry = if refresh { Carry::Set } else { claim.carry_of(bearer) };
                 (session, carry)
             }
             Standing::Dead(None) if claim.kind == ClaimKind::Ticket => (call.new_view(claim.bearer), Carry::Keep),

@@ -77,6 +77,21 @@ async fn no_cookie_ever_holds_a_ticket(on: On) {
     }
 }
 
+async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(on: On) {
+    let house = House::new(on).await;
+    let ticket = house.open_new().await.token;
+    let token = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
+    let cookie = format!("session={token}; HttpOnly; Path=/; SameSite=Lax");
+
+    let saves = [save_unmodified(&ticket), save(&ticket, Changes::default().set("a", "2"))];
+
+    for request in saves {
+        let saved = house.save(request).await;
+        assert_eq!(set_cookies(&saved.headers), [cookie.as_str()]);
+        assert_eq!(saved.session.unwrap().token, token);
+    }
+}
+
 async fn a_ticket_is_good_for_15_minutes(on: On) {
     let house = House::new(on).await;
     let ticket = house.open_new().await.token;
@@ -218,6 +233,7 @@ on_every_store!(
     a_ticket_in_a_cookie_opens_nothing,
     a_ticket_in_a_cookie_writes_to_another_session,
     no_cookie_ever_holds_a_ticket,
+    whoever_shows_a_ticket_is_given_the_cookie_of_its_session,
     a_ticket_is_good_for_15_minutes,
     an_older_ticket_is_refused_and_creates_nothing,
     a_creation_never_rotates,
