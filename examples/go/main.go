@@ -46,16 +46,12 @@ func (s sessions) login(r *http.Request) (page, error) {
 	if name == "" || utf8.RuneCountInString(name) > 64 {
 		return page{Status: http.StatusBadRequest, Text: "A name has 1 to 64 characters."}, nil
 	}
-	opened, err := s.open(r)
-	if err != nil {
-		return page{}, err
-	}
 	changes := &pb.Changes{Set: map[string]*pb.Value{"name": text(name)}, Subject: &name}
-	saved, err := s.save(r, opened.Session, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
-	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
-		return ended(saved.GetHeaders()), err
+	saved, err := s.openAndSave(r, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
+	if saved.GetOutcome() == pb.Outcome_OUTCOME_GONE { // The cookie is from before another login; begin afresh.
+		saved, err = s.openAndSave(new(http.Request), &pb.SaveSessionRequest{Changes: changes})
 	}
-	return redirect(saved.Headers), nil
+	return redirect(saved.GetHeaders()), err
 }
 
 func (s sessions) count(r *http.Request) (page, error) {

@@ -54,6 +54,15 @@ func (s sessions) save(r *http.Request, session *pb.Session, save *pb.SaveSessio
 	return s.service.SaveSession(ctx, save)
 }
 
+// Saves what save says of the request's session, or of a new one if the request has no cookie.
+func (s sessions) openAndSave(r *http.Request, save *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+	opened, err := s.open(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.save(r, opened.Session, save)
+}
+
 func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()

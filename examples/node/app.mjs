@@ -14,10 +14,11 @@ const routes = {
   async 'POST /login'(cookies, form) {
     const name = form.get('name') ?? '';
     if (name === '' || [...name].length > 64) return { status: 400, body: message('A name has 1 to 64 characters.') };
-    const { session } = await open(cookies);
     const changes = { set: { name: { json: JSON.stringify(name) } }, subject: name };
-    const { outcome, headers } = await save(session, changes, { rotate: true });
-    return outcome === 'OUTCOME_GONE' ? gone(headers) : redirect(headers);
+    const saved = await save((await open(cookies)).session, changes, { rotate: true });
+    if (saved.outcome !== 'OUTCOME_GONE') return redirect(saved.headers);
+    // The cookie is from before another login; this one begins afresh.
+    return redirect((await save((await open('')).session, changes)).headers);
   },
 
   async 'POST /count'(cookies) {

@@ -21,10 +21,11 @@ def login(cookies, form):
     name = form.get("name", [""])[0]
     if not 1 <= len(name) <= 64:
         return "400 Bad Request", message("A name has 1 to 64 characters."), []
-    session = open_session(cookies).session
     changes = pb.Changes(set={"name": pb.Value(json=json.dumps(name))}, subject=name)
-    saved = save_session(session, changes, rotate=True)
-    return gone(saved) or redirect(saved.headers)
+    saved = save_session(open_session(cookies).session, changes, rotate=True)
+    if saved.outcome == pb.OUTCOME_GONE:  # The cookie is from before another login; this one begins afresh.
+        saved = save_session(open_session("").session, changes)
+    return redirect(saved.headers)
 
 
 def count(cookies, form):

@@ -78,6 +78,28 @@ pub(super) enum Standing {
     Dead(Option<EndReason>),
 }
 
+/// How much a write can learn from one of several cookies.
+///
+/// A forgotten session weighs least: a write on it begins a new one, whose cookie would overwrite the other's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Forgotten,
+    Ended,
+    Superseded,
+    Live,
+}
+
+impl Standing {
+    const fn weight(&self) -> Weight {
+        match self {
+            Self::Dead(None) => Weight::Forgotten,
+            Self::Dead(Some(_)) => Weight::Ended,
+            Self::Superseded => Weight::Superseded,
+            Self::Live { .. } => Weight::Live,
+        }
+    }
+}
+
 impl Call<'_> {
     /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
     pub(super) fn issued(&self, header: &str) -> Vec<Issued> {
@@ -140,33 +162,31 @@ impl<S: Store> Service<S> {
         match credential {
             Credential::None | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => call.token_claim(text).map(Some),
-            Credential::CookieHeader(header) => match *call.issued(header) {
-                [] => Ok(None),
-                [issued] => Ok(Some(call.issued_claim(issued, ClaimKind::Cookie))),
-                [first, ..] => {
-                    let issued = self.choose(call, header).await?.unwrap_or(first);
-                    Ok(Some(call.issued_claim(issued, ClaimKind::Cookie)))
-                }
-            },
+            Credential::CookieHeader(header) => {
+                let issued = match *call.issued(header) {
+                    [] => None,
+                    [issued] => Some(issued),
+                    ref several => self.choose(call, several).await?,
+                };
+                Ok(issued.map(|issued| call.issued_claim(issued, ClaimKind::Cookie)))
+            }
         }
     }
 
-    /// Of several cookies the one whose session lives.
-    async fn choose(&self, call: &Call<'_>, header: &str) -> Result<Option<Issued>, Error> {
-        let mut live: Option<Issued> = None;
-        for issued in call.issued(header) {
+    /// Of several cookies the one that says most about its session: best of all, that it lives.
+    async fn choose(&self, call: &Call<'_>, several: &[Issued]) -> Result<Option<Issued>, Error> {
+        let mut best: Option<(Weight, Issued)> = None;
+        for issued in several {
             let (_, standing) = self.look(call, issued.bearer).await?;
-            if !matches!(standing, Standing::Live { .. }) {
-                continue;
-            }
-            match live {
-                Some(other) if other.bearer.locator != issued.bearer.locator => {
+            match (&best, standing.weight()) {
+                (Some((Weight::Live, other)), Weight::Live) if other.bearer.locator != issued.bearer.locator => {
                     return Err(Error::CookiesAmbiguous);
                 }
-                _ => live = Some(issued),
+                (Some((most, _)), weight) if *most >= weight => {}
+                (_, weight) => best = Some((weight, *issued)),
             }
         }
-        Ok(live)
+        Ok(best.map(|(_, issued)| issued))
     }
 }
 

@@ -76,7 +76,7 @@ impl Store for Memory {
         Ok(match written(&kept, guard, write) {
             Ok((record, done)) => {
                 slot.record = record;
-                Applied::Done(done)
+                Applied::Done(Box::new(done))
             }
             Err(refused) => refused,
         })

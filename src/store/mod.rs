@@ -100,7 +100,7 @@ pub enum Write {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It is written.
-    Done(Done),
+    Done(Box<Done>),
     /// The judge said no; never [`Verdict::Go`].
     Judged(Verdict),
     /// The session can't be made to be so.

@@ -151,6 +151,35 @@ async fn of_a_live_and_a_dead_cookie_the_live_one_counts(on: On) {
     }
 }
 
+async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(on: On) {
+    let house = House::new(on).await;
+    let forgotten = house.stored(&[("a", "1")]).await;
+    house.destroy(&forgotten).await;
+    house.advance(16 * MINUTE);
+    let (destroyed, superseded) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    house.destroy(&destroyed).await;
+    house.log_in(&superseded, "alice").await;
+
+    for (dead, reason) in [(&destroyed, EndReason::Destroyed), (&superseded, EndReason::Superseded)] {
+        for header in [format!("session={forgotten}; session={dead}"), format!("session={dead}; session={forgotten}")] {
+            assert_eq!(gone(&house.save(write(&header)).await), reason);
+        }
+    }
+}
+
+async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(on: On) {
+    let house = House::new(on).await;
+    let (dead, token) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    house.destroy(&dead).await;
+    let header = format!("session={dead}; session={token}");
+    let login = || save_cookie(&header, Changes::default().subject("alice")).id("one request id");
+
+    let (first, again) = (house.save(login()).await, house.save(login()).await);
+
+    assert_eq!([first.outcome(), again.outcome()], [Outcome::Updated; 2]);
+    assert_eq!(first.session.unwrap().token, again.session.unwrap().token);
+}
+
 async fn a_cookie_rotates_its_session(on: On) {
     let house = House::new(on).await;
     let token = house.stored(&[("a", "1")]).await;
@@ -209,6 +238,8 @@ on_every_store!(
     without_changes_nothing_begins,
     two_live_sessions_in_one_header_are_refused,
     of_a_live_and_a_dead_cookie_the_live_one_counts,
+    a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered,
+    of_several_dead_cookies_the_superseded_one_is_told_what_it_did,
     a_cookie_rotates_its_session,
     a_cookie_destroys_its_session,
     destroying_nothing_is_gone_and_deletes_the_cookie,

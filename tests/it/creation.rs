@@ -177,6 +177,23 @@ async fn a_save_after_a_logout_by_the_same_ticket_is_gone(on: On) {
     }
 }
 
+async fn with_a_ticket_too_gone_and_etag_are_judged_before_the_limits(on: On) {
+    let house = House::new(on).await;
+    let ticket = house.open_new().await.token;
+    let too_large = || save(&ticket, Changes::default().set("a", &format!("\"{}\"", "x".repeat(70_000))));
+
+    let new = house.refusal(too_large()).await;
+    house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let stale = house.refusal(too_large().etag("0")).await;
+    let stored = house.refusal(too_large()).await;
+    house.destroy(&ticket).await;
+
+    let too_large_error = (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned());
+    assert_eq!([new, stored], [(); 2].map(|()| too_large_error.clone()));
+    assert_eq!(stale, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
+    assert_eq!(gone(&house.save(too_large()).await), EndReason::Destroyed);
+}
+
 async fn an_unmodified_save_of_a_new_session_stores_nothing(on: On) {
     let house = House::new(on).await;
     let new = house.open_new().await;
@@ -208,5 +225,6 @@ on_every_store!(
     a_ticket_whose_session_exists_can_rotate_it,
     a_rotated_session_is_out_of_its_tickets_reach,
     a_save_after_a_logout_by_the_same_ticket_is_gone,
+    with_a_ticket_too_gone_and_etag_are_judged_before_the_limits,
     an_unmodified_save_of_a_new_session_stores_nothing,
 );

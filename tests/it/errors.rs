@@ -438,7 +438,7 @@ async fn raw_call(house: &House, path: &'static str, request: NotText) -> Status
 async fn house_on_a_redis_of_its_own(settings: server::Settings) -> (RedisServer, House) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&store).unwrap());
+    let store = AnyStore::from(Redis::new(&store).unwrap());
     let house = House::on_store(store, [("default", app_settings())], settings).await;
     (redis, house)
 }

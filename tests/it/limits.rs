@@ -260,7 +260,7 @@ async fn assert_refused(house: &House, token: &str, changes: Changes, expected: 
 
 /// A house on a Redis that another house may share.
 async fn house_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> House {
-    let store = AnyStore::Redis(Redis::new(settings).unwrap());
+    let store = AnyStore::from(Redis::new(settings).unwrap());
     House::on_store(store, [("default", app)], server::Settings::default()).await
 }
 

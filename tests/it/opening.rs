@@ -360,7 +360,7 @@ on_every_store!(
 async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&settings).unwrap());
+    let store = AnyStore::from(Redis::new(&settings).unwrap());
     let house = House::on_store(store, [("default", app_settings())], Default::default()).await;
     let ticket = house.open_new().await.token;
 
@@ -378,7 +378,7 @@ async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character() {
 async fn a_million_opens_without_a_cookie_would_write_nothing() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&settings).unwrap());
+    let store = AnyStore::from(Redis::new(&settings).unwrap());
     let house = House::on_store(store, [("default", app_settings())], Default::default()).await;
 
     for _ in 0..100 {

@@ -339,7 +339,7 @@ fn status(response: &HealthCheckResponse) -> ServingStatus {
 async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
-    let store = AnyStore::Redis(Redis::new(&settings).unwrap());
+    let store = AnyStore::from(Redis::new(&settings).unwrap());
     let server = server::Settings { store_silence: Duration::from_millis(500), ..Default::default() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     (redis, house)

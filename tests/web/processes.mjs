@@ -1,6 +1,7 @@
 // Starts the processes that a test needs and ends them by their ids.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 
@@ -27,8 +28,12 @@ export class Process {
     return Promise.race([event, died]);
   }
 
-  freeze() {
+  // Stops every thread; a busy machine takes a moment for that.
+  async freeze() {
     this.child.kill('SIGSTOP');
+    const threads = `/proc/${this.child.pid}/task`;
+    const isStopped = (id) => / T /.test(readFileSync(`${threads}/${id}/stat`, 'latin1'));
+    await until('every thread has stopped', () => readdirSync(threads).every(isStopped));
   }
 
   thaw() {

@@ -66,6 +66,17 @@ for (const language of LANGUAGES) {
       assert.deepEqual([read.who, read.count, read.vary, read.setCookie], ['Hello, Ada', '1', ['Cookie'], []]);
     });
 
+    test('a browser that holds a cookie from before a login can log in', async () => {
+      const stranger = cookieOf(await post(at('count')));
+      await logIn('Ada', await logIn('Ada', stranger));
+
+      const login = await post(at('login'), { form: { name: 'Grace' }, cookies: stranger });
+      const read = await get(at(), cookieOf(login));
+
+      assert.deepEqual([login.status, login.setCookie.length], [303, 1]);
+      assert.deepEqual([read.who, read.count], ['Hello, Grace', '0']);
+    });
+
     test('a cookie from before the login opens nothing after it', async () => {
       const stranger = cookieOf(await post(at('count')));
       const ada = await logIn('Ada', stranger);
@@ -182,7 +193,7 @@ describe('the three apps together', () => {
 
   test('a service that hangs is a 503 and logs nobody out', async (t) => {
     const ada = cookieOf(await post(`${apps.go.url}/login`, { form: { name: 'Ada' } }));
-    service.process.freeze();
+    await service.process.freeze();
     t.after(() => service.process.thaw());
 
     const during = await Promise.all(Object.values(apps).map(({ url }) => get(url, ada)));

@@ -91,7 +91,7 @@ impl<'t> Tables<'t> {
                 if record.head.forget_time() < kept.record.head.forget_time() {
                     self.remember(&key, &record.head)?;
                 }
-                Ok(Applied::Done(done))
+                Ok(Applied::Done(Box::new(done)))
             }
         }
     }

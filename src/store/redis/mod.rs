@@ -111,7 +111,7 @@ impl Store for Redis {
         Ok(match self.connections.run(run).await? {
             Reply::Missing => Applied::Missing,
             Reply::Refused(refusal) => Applied::Refused(refusal),
-            Reply::Done { head, outcome, counters } => Applied::Done(Done { head: *head, outcome, counters }),
+            Reply::Done { head, outcome, counters } => Applied::Done(Box::new(Done { head: *head, outcome, counters })),
             Reply::AsItIs { head, generation } => match judge(&head, generation, guard) {
                 // Script and judge differ: a defect that the conformance suite would show.
                 Verdict::Go => return Err(Error::Corrupt),

@@ -226,7 +226,7 @@ pub(crate) async fn apply(store: &impl Store, place: &Place, guard: &Guard, writ
 /// Writes, and expects that it is written.
 pub(crate) async fn done(store: &impl Store, place: &Place, guard: &Guard, write: &Write) -> Done {
     match apply(store, place, guard, write).await {
-        Applied::Done(done) => done,
+        Applied::Done(done) => *done,
         other => panic!("not written: {other:?}"),
     }
 }

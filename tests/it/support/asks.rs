@@ -10,36 +10,36 @@ use super::House;
 
 impl House {
     /// An app's policy.
-    pub async fn policy(&self, app: &str) -> GetAppPolicyResponse {
+    pub(crate) async fn policy(&self, app: &str) -> GetAppPolicyResponse {
         let request = GetAppPolicyRequest { app: app.to_owned() };
         self.client.clone().get_app_policy(request).await.unwrap().into_inner()
     }
 
     /// Flask's `should_set_cookie`.
-    pub async fn should_set_cookie(&self, app: &str, modified: bool, permanent: bool) -> bool {
+    pub(crate) async fn should_set_cookie(&self, app: &str, modified: bool, permanent: bool) -> bool {
         let request = ShouldSetCookieRequest { app: app.to_owned(), modified, permanent };
         self.client.clone().should_set_cookie(request).await.unwrap().into_inner().should_set_cookie
     }
 
     /// Flask's `get_expiration_time`.
-    pub async fn expiration_time(&self, app: &str, permanent: bool) -> Option<Timestamp> {
+    pub(crate) async fn expiration_time(&self, app: &str, permanent: bool) -> Option<Timestamp> {
         let request = GetExpirationTimeRequest { app: app.to_owned(), permanent };
         self.client.clone().get_expiration_time(request).await.unwrap().into_inner().expire_time
     }
 
     /// Flask's `make_null_session`.
-    pub async fn null_session(&self, app: &str) -> Session {
+    pub(crate) async fn null_session(&self, app: &str) -> Session {
         let request = MakeNullSessionRequest { app: app.to_owned() };
         self.client.clone().make_null_session(request).await.unwrap().into_inner().session.unwrap()
     }
 }
 
 /// The same open for another app.
-pub fn open_in(app: &str, request: OpenSessionRequest) -> OpenSessionRequest {
+pub(crate) fn open_in(app: &str, request: OpenSessionRequest) -> OpenSessionRequest {
     OpenSessionRequest { app: app.to_owned(), ..request }
 }
 
 /// The same save for another app.
-pub fn save_in(app: &str, request: SaveSessionRequest) -> SaveSessionRequest {
+pub(crate) fn save_in(app: &str, request: SaveSessionRequest) -> SaveSessionRequest {
     SaveSessionRequest { app: app.to_owned(), ..request }
 }

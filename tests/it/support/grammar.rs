@@ -4,7 +4,7 @@
 
 /// A `Set-Cookie` header, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetCookie {
+pub(crate) struct SetCookie {
     pub name: String,
     pub value: String,
     pub attributes: Vec<Av>,
@@ -12,7 +12,7 @@ pub struct SetCookie {
 
 /// One attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Av {
+pub(crate) enum Av {
     /// Seconds since 1970.
     Expires(u64),
     MaxAge(u64),
@@ -25,7 +25,7 @@ pub enum Av {
 }
 
 /// Reads what a server may write, and says what is wrong with anything else.
-pub fn parse(header: &str) -> Result<SetCookie, String> {
+pub(crate) fn parse(header: &str) -> Result<SetCookie, String> {
     let mut parts = header.split("; ");
     let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).ok_or("no cookie-pair")?;
     if name.is_empty() || !name.bytes().all(is_token) {
@@ -83,7 +83,7 @@ fn check(cookie: &SetCookie) -> Result<(), String> {
 
 /// The algorithm of section 5.6, for a header that is not refused: later attributes win, white space goes,
 /// and what is too long is ignored.
-pub fn as_a_browser_reads(header: &str) -> Option<SetCookie> {
+pub(crate) fn as_a_browser_reads(header: &str) -> Option<SetCookie> {
     let trim = |text: &str| text.trim_matches([' ', '\t']).to_owned();
     if header.bytes().any(|c| (c < 0x20 && c != b'\t') || c == 0x7f) {
         return None;

@@ -1,12 +1,12 @@
 //! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
 
-pub mod asks;
-pub mod browser;
-pub mod calls;
-pub mod grammar;
-pub mod race;
-pub mod redis;
-pub mod sessions;
+pub(crate) mod asks;
+pub(crate) mod browser;
+pub(crate) mod calls;
+pub(crate) mod grammar;
+pub(crate) mod race;
+pub(crate) mod redis;
+pub(crate) mod sessions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,14 +22,14 @@ use tonic::transport::Channel;
 
 /// Which store a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
+pub(crate) enum On {
     Memory,
     Embedded,
     Redis,
 }
 
 /// A running service, and a client of it.
-pub struct House {
+pub(crate) struct House {
     pub client: SessionServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
     pub address: String,
@@ -39,23 +39,23 @@ pub struct House {
 
 impl House {
     /// The service with one app, `default`, on default settings and with one key.
-    pub async fn new(on: On) -> Self {
+    pub(crate) async fn new(on: On) -> Self {
         Self::with_apps(on, [("default", app_settings())]).await
     }
 
     /// The service with these apps.
-    pub async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
+    pub(crate) async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
         Self::start(on, apps.collect()).await
     }
 
     /// The service with one app, on a store of the caller's.
-    pub async fn around(store: AnyStore, settings: &app::Settings) -> Self {
+    pub(crate) async fn around(store: AnyStore, settings: &app::Settings) -> Self {
         Self::on_store(store, [("default", settings.clone())], server::Settings::default()).await
     }
 
     /// The service on this store, with these apps and these settings of the server, its address aside.
-    pub async fn on_store<const N: usize>(
+    pub(crate) async fn on_store<const N: usize>(
         store: AnyStore,
         apps: [(&str, app::Settings); N],
         settings: server::Settings,
@@ -84,13 +84,13 @@ impl House {
     }
 
     /// A client with a connection of its own, which another thread serves.
-    pub async fn another_client(&self) -> SessionServiceClient<Channel> {
+    pub(crate) async fn another_client(&self) -> SessionServiceClient<Channel> {
         let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
         SessionServiceClient::new(channel)
     }
 
     /// Moves the service's clock on.
-    pub fn advance(&self, span: Duration) {
+    pub(crate) fn advance(&self, span: Duration) {
         self.clock.advance(span);
     }
 }
@@ -102,12 +102,12 @@ fn store(on: On, folder: &TempDir) -> AnyStore {
             let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
             AnyStore::Embedded(Embedded::open(&settings).unwrap())
         }
-        On::Redis => AnyStore::Redis(redis::fresh()),
+        On::Redis => AnyStore::from(redis::fresh()),
     }
 }
 
 /// Settings of an app that has a key.
-pub fn app_settings() -> app::Settings {
+pub(crate) fn app_settings() -> app::Settings {
     app::Settings { keys: vec![cloakroom::token::Key::generate().into()], ..Default::default() }
 }
 

@@ -19,20 +19,20 @@ const ROUNDS: usize = 200;
 
 /// One side of a race: a connection, and with it a thread of the service.
 #[derive(Clone)]
-pub struct Side(SessionServiceClient<Channel>);
+pub(crate) struct Side(SessionServiceClient<Channel>);
 
 impl Side {
-    pub async fn save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
+    pub(crate) async fn save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
         Ok(self.0.clone().save_session(request).await?.into_inner())
     }
 
-    pub async fn rotate(&self, token: &str, cause: RotationCause) -> RotateSessionResponse {
+    pub(crate) async fn rotate(&self, token: &str, cause: RotationCause) -> RotateSessionResponse {
         let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
         let request = RotateSessionRequest { credential, cause: cause.into(), ..Default::default() };
         self.0.clone().rotate_session(request).await.unwrap().into_inner()
     }
 
-    pub async fn destroy(&self, token: &str) -> DestroySessionResponse {
+    pub(crate) async fn destroy(&self, token: &str) -> DestroySessionResponse {
         let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
         let request = DestroySessionRequest { credential, ..Default::default() };
         self.0.clone().destroy_session(request).await.unwrap().into_inner()
@@ -41,14 +41,14 @@ impl Side {
 
 /// One round of a race: the house and its two sides, which swap from round to round.
 #[derive(Clone)]
-pub struct Round {
+pub(crate) struct Round {
     pub house: Arc<House>,
     pub left: Side,
     pub right: Side,
 }
 
 /// Runs a race many times, many rounds at once.
-pub async fn race<F>(on: On, settings: app::Settings, round: fn(Round) -> F)
+pub(crate) async fn race<F>(on: On, settings: app::Settings, round: fn(Round) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {

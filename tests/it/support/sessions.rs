@@ -14,82 +14,82 @@ use tonic::{Code, Status};
 use super::calls::{ChangesExt as _, reason, save, set_cookies};
 use super::{House, On, app_settings};
 
-pub const MILLI: Duration = Duration::from_millis(1);
-pub const SECOND: Duration = Duration::from_secs(1);
-pub const MINUTE: Duration = Duration::from_secs(60);
-pub const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(crate) const MILLI: Duration = Duration::from_millis(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl House {
     /// The service with one app whose sessions live this long.
-    pub async fn with_lifetimes(on: On, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
+    pub(crate) async fn with_lifetimes(on: On, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
         let settings = app::Settings { idle_timeout, absolute_timeout, ..app_settings() };
         Self::with_apps(on, [("default", settings)]).await
     }
 
     /// The service with one app that grants a renewed token this long.
-    pub async fn with_grace(on: On, rotation_grace: Duration) -> Self {
+    pub(crate) async fn with_grace(on: On, rotation_grace: Duration) -> Self {
         Self::with_apps(on, [("default", app::Settings { rotation_grace, ..app_settings() })]).await
     }
 
     /// Saves changes by token that are really made. Answers the session.
-    pub async fn update(&self, token: &str, changes: Changes) -> Session {
+    pub(crate) async fn update(&self, token: &str, changes: Changes) -> Session {
         let saved = self.save(save(token, changes)).await;
         assert_eq!(saved.outcome(), Outcome::Updated);
         saved.session.unwrap()
     }
 
     /// A save that is refused: code and reason.
-    pub async fn refusal(&self, request: SaveSessionRequest) -> (Code, String) {
+    pub(crate) async fn refusal(&self, request: SaveSessionRequest) -> (Code, String) {
         reason(&self.try_save(request).await.err().expect("the save is refused"))
     }
 
     /// Logs a subject in. Answers the new token.
-    pub async fn log_in(&self, token: &str, subject: &str) -> String {
+    pub(crate) async fn log_in(&self, token: &str, subject: &str) -> String {
         let after = self.update(token, Changes::default().subject(subject)).await.token;
         assert_ne!(after, token);
         after
     }
 
     /// The session that a cookie opens.
-    pub async fn session(&self, token: &str) -> Session {
+    pub(crate) async fn session(&self, token: &str) -> Session {
         self.open_cookie(token).await.session.unwrap()
     }
 
     /// Whether a cookie opens a session that is stored.
-    pub async fn lives(&self, token: &str) -> bool {
+    pub(crate) async fn lives(&self, token: &str) -> bool {
         !self.session(token).await.new
     }
 
     /// Rotates, with every condition.
-    pub async fn try_rotate(&self, request: RotateSessionRequest) -> Result<RotateSessionResponse, Status> {
+    pub(crate) async fn try_rotate(&self, request: RotateSessionRequest) -> Result<RotateSessionResponse, Status> {
         Ok(self.client.clone().rotate_session(request).await?.into_inner())
     }
 
     /// Destroys, with every condition.
-    pub async fn try_destroy(&self, request: DestroySessionRequest) -> Result<DestroySessionResponse, Status> {
+    pub(crate) async fn try_destroy(&self, request: DestroySessionRequest) -> Result<DestroySessionResponse, Status> {
         Ok(self.client.clone().destroy_session(request).await?.into_inner())
     }
 
     /// The service's time in milliseconds.
-    pub fn millis(&self) -> u64 {
+    pub(crate) fn millis(&self) -> u64 {
         cloakroom::clock::Clock::now(&*self.clock).millis()
     }
 }
 
 /// A rotation by Cookie header.
-pub fn rotate_cookie(header: &str) -> RotateSessionRequest {
+pub(crate) fn rotate_cookie(header: &str) -> RotateSessionRequest {
     let credential = Some(rotate_session_request::Credential::CookieHeader(header.to_owned()));
     RotateSessionRequest { credential, ..Default::default() }
 }
 
 /// A destruction by Cookie header.
-pub fn destroy_cookie(header: &str) -> DestroySessionRequest {
+pub(crate) fn destroy_cookie(header: &str) -> DestroySessionRequest {
     let credential = Some(destroy_session_request::Credential::CookieHeader(header.to_owned()));
     DestroySessionRequest { credential, ..Default::default() }
 }
 
 /// The conditions of a save as short verbs.
-pub trait SaveExt {
+pub(crate) trait SaveExt {
     fn etag(self, etag: &str) -> Self;
     fn id(self, request_id: &str) -> Self;
     fn rotating(self) -> Self;
@@ -115,7 +115,7 @@ impl SaveExt for SaveSessionRequest {
 }
 
 /// The lifetimes of a session as short verbs.
-pub trait LifetimeExt {
+pub(crate) trait LifetimeExt {
     fn idle_timeout(self, span: Duration) -> Self;
     fn deadline(self, millis: u64) -> Self;
     fn default_lifetime(self) -> Self;
@@ -137,7 +137,7 @@ impl LifetimeExt for Changes {
 }
 
 /// Why a save found its session gone, with all that goes with it.
-pub fn gone(saved: &SaveSessionResponse) -> EndReason {
+pub(crate) fn gone(saved: &SaveSessionResponse) -> EndReason {
     assert_eq!(saved.outcome(), Outcome::Gone);
     assert!(saved.session.is_none());
     assert_eq!(set_cookies(&saved.headers), [""; 0]);
@@ -145,7 +145,7 @@ pub fn gone(saved: &SaveSessionResponse) -> EndReason {
 }
 
 /// The one cookie that headers delete.
-pub fn deleted_cookie(headers: &[Header]) -> String {
+pub(crate) fn deleted_cookie(headers: &[Header]) -> String {
     let cookies = set_cookies(headers);
     let [cookie] = *cookies else { panic!("one Set-Cookie was expected: {cookies:?}") };
     assert!(cookie.contains("; Max-Age=0"), "{cookie}");
@@ -153,7 +153,7 @@ pub fn deleted_cookie(headers: &[Header]) -> String {
 }
 
 /// A time of the wire in milliseconds.
-pub fn millis(time: &Option<Timestamp>) -> u64 {
+pub(crate) fn millis(time: &Option<Timestamp>) -> u64 {
     let time = time.expect("the time is set");
     u64::try_from(time.seconds).unwrap() * 1000 + u64::try_from(time.nanos).unwrap() / 1_000_000
 }
