@@ -1,6 +1,5 @@
 //! The tests of the whole: real sockets, real stores, real files, and a clock that is moved by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
-#![expect(unreachable_pub, reason = "what the tests share is public to them alone")]
 
 mod changes;
 mod cli;
