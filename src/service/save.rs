@@ -111,19 +111,23 @@ impl<S: Store> Service<S> {
 
     /// Saves a session that may not exist yet: create-if-absent, else as any other.
     ///
-    /// A creation never rotates, for its ticket was in no cookie.
+    /// A creation never rotates, for its ticket was in no cookie. What a creation is refused for counts only if
+    /// there is nothing yet: repeats, ends and etags are judged before limits.
     async fn save_new(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
         let creates = asked.terms.etag.is_none_or(|etag| etag == Version::NEW);
-        if creates && let Some((record, counters)) = asked.first_record(call, bearer)? {
-            let created = self.store.create(&call.place(bearer), &record).await?;
-            if created == Created::Stored {
-                let (head, bearer) = (Some(record.head), Some(bearer));
-                return Ok(Written::Done(Box::new(Finished { fate: Fate::Created, head, bearer, counters })));
+        let refused = match asked.first_record(call, bearer) {
+            Ok(Some((record, counters))) if creates => {
+                if self.store.create(&call.place(bearer), &record).await? == Created::Stored {
+                    let (head, bearer) = (Some(record.head), Some(bearer));
+                    return Ok(Written::Done(Box::new(Finished { fate: Fate::Created, head, bearer, counters })));
+                }
+                None
             }
-        }
+            first => first.err(),
+        };
         match self.save_known(call, bearer, asked).await? {
             Written::Missing if !creates => Err(Error::EtagMismatch),
-            Written::Missing => Ok(Written::Nothing),
+            Written::Missing => refused.map_or(Ok(Written::Nothing), Err),
             written => Ok(written),
         }
     }

@@ -98,6 +98,16 @@ async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(on: On) {
     assert!(!house.lives(&live).await);
 }
 
+async fn a_logout_ends_every_session_that_the_cookies_name(on: On) {
+    let house = House::new(on).await;
+    let (planted, own) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+
+    let destroyed = house.try_destroy(destroy_cookie(&format!("session={planted}; session={own}"))).await.unwrap();
+
+    expect_deleted(&destroyed);
+    assert!(!house.lives(&planted).await && !house.lives(&own).await);
+}
+
 async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(on: On) {
     let house = House::new(on).await;
     let token = house.stored(&[("a", "1")]).await;
@@ -118,5 +128,6 @@ on_every_store!(
     a_ticket_that_made_nothing_ends_nothing,
     ending_twice_is_fine,
     a_dead_cookie_beside_a_live_one_does_not_save_the_live_one,
+    a_logout_ends_every_session_that_the_cookies_name,
     the_cookie_that_is_deleted_has_the_name_that_was_asked_for,
 );

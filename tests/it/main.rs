@@ -17,6 +17,7 @@ mod flask;
 mod gone;
 mod lifetimes;
 mod limits;
+mod marks;
 mod opening;
 mod outage;
 mod privilege;
