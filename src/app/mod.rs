@@ -47,7 +47,7 @@ impl App {
 /// How long the sessions of an app live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Without being used, unless a save asks otherwise.
+    /// Without being used. A save can ask for less, or for a deadline instead.
     pub idle_timeout: Duration,
     /// However much they are used. No save can ask for more.
     pub absolute_timeout: Duration,

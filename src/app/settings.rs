@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{App, AppName, Lifetimes, NameError};
-use crate::config::span;
+use crate::config::{Secret, secret, span};
 use crate::cookie::{self, SameSite};
 use crate::session::{self, Limits};
 use crate::token::{KeyRing, KeyRingError};
@@ -16,7 +16,8 @@ use crate::token::{KeyRing, KeyRingError};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Signing keys, newest first: the first signs, all verify. From `cloakroom keygen`.
-    pub keys: Vec<String>,
+    #[serde(deserialize_with = "secret::list")]
+    pub keys: Vec<Secret>,
     /// A file with one key a line, newest first, instead of `keys`.
     pub keys_file: Option<PathBuf>,
     /// The cookie.
@@ -70,12 +71,16 @@ impl Settings {
     }
 
     fn key_ring(&self) -> Result<Option<KeyRing>, SettingsError> {
-        if self.keys.is_empty() { Ok(None) } else { Ok(Some(KeyRing::parse(&self.keys)?)) }
+        let texts = self.keys.iter().map(Secret::expose).collect::<Vec<_>>();
+        if texts.is_empty() { Ok(None) } else { Ok(Some(KeyRing::parse(&texts)?)) }
     }
 
     fn lifetimes(&self) -> Result<Lifetimes, SettingsError> {
         let absolute_timeout = within("absolute_timeout", self.absolute_timeout, MINUTE, 400 * DAY)?;
-        let idle_timeout = within("idle_timeout", self.idle_timeout, MINUTE, absolute_timeout)?;
+        let idle_timeout = within("idle_timeout", self.idle_timeout, MINUTE, 400 * DAY)?;
+        if idle_timeout > absolute_timeout {
+            return Err(SettingsError::IdleOverAbsolute { idle_timeout, absolute_timeout });
+        }
         Ok(Lifetimes { idle_timeout, absolute_timeout })
     }
 
@@ -217,6 +222,17 @@ pub enum SettingsError {
         /// The most it may be.
         most: Duration,
     },
+    /// A session that would end before it is idle.
+    #[error(
+        "idle_timeout: {} is longer than absolute_timeout, {}; shorten it or lengthen the other",
+        span::text(*.idle_timeout), span::text(*.absolute_timeout)
+    )]
+    IdleOverAbsolute {
+        /// The one.
+        idle_timeout: Duration,
+        /// The other.
+        absolute_timeout: Duration,
+    },
     /// A number out of its bounds.
     #[error("{key}: it has to be from {least} to {most}")]
     Limit {
@@ -230,6 +246,21 @@ pub enum SettingsError {
     /// `subject_key` names no entry.
     #[error("subject_key: it has to name an entry: 1 to 256 bytes, and not `_permanent`")]
     SubjectKey,
+}
+
+impl SettingsError {
+    /// The settings to look at, below the app's table, the first to blame first. None: the app's name.
+    pub fn keys(&self) -> Vec<String> {
+        let keys: &[&str] = match self {
+            Self::Name(_) => &[],
+            Self::Keys(_) => &["keys"],
+            Self::Cookie(error) => return vec![format!("cookie.{}", error.attribute())],
+            Self::IdleOverAbsolute { .. } => &["idle_timeout", "absolute_timeout"],
+            Self::Span { key, .. } | Self::Limit { key, .. } => &[key],
+            Self::SubjectKey => &["subject_key"],
+        };
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
 }
 
 fn within(key: &'static str, value: Duration, least: Duration, most: Duration) -> Result<Duration, SettingsError> {

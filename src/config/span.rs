@@ -2,9 +2,11 @@
 //!
 //! Months and years have no fixed length and are refused; so is a bare number, which says no unit.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+use serde::de::{Error, Visitor};
+use serde::{Deserializer, Serialize as _, Serializer};
 
 /// Reads a time span.
 pub fn parse(text: &str) -> Result<Duration, String> {
@@ -33,11 +35,24 @@ pub fn text(span: Duration) -> String {
 
 /// For `#[serde(with = "span")]`.
 pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(source)?;
-    parse(&text).map_err(serde::de::Error::custom)
+    source.deserialize_str(SpanVisitor)
 }
 
 /// For `#[serde(with = "span")]`.
 pub fn serialize<S: Serializer>(span: &Duration, target: S) -> Result<S::Ok, S::Error> {
     text(*span).serialize(target)
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Duration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time span with its unit, such as \"30s\", \"15m\", \"12h\" or \"31d\"")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+        parse(text).map_err(E::custom)
+    }
 }

@@ -131,7 +131,7 @@ impl Template {
         }
         let expires = match expiry {
             Expiry::WithBrowser => None,
-            Expiry::At { time, now } => Some(time.min(now + MAX_LIFE)),
+            Expiry::At { time, now } => Some(time.min(now + MAX_LIFE).min(LAST_DATE)),
         };
         Ok(self.write(value, expires, ""))
     }
@@ -180,7 +180,7 @@ pub enum TemplateError {
     #[error("value: it has a byte that no cookie may hold (RFC 6265bis)")]
     Value,
     /// Not a path.
-    #[error("path: it has to begin with / and be at most 1024 printable characters without ;")]
+    #[error("path: it has to begin with / and be at most 1024 printable characters without ; and space")]
     Path,
     /// Not a domain.
     #[error("domain: it has to be a host name such as example.com, without port or leading dot")]
@@ -207,8 +207,22 @@ pub enum TemplateError {
     },
 }
 
+impl TemplateError {
+    /// The part of the cookie that is to blame.
+    pub const fn attribute(&self) -> &'static str {
+        match self {
+            Self::Name | Self::Prefix { .. } => "name",
+            Self::Value | Self::TooLarge { .. } => "value",
+            Self::Path => "path",
+            Self::Domain => "domain",
+            Self::PartitionedInsecure => "partitioned",
+            Self::SameSiteNoneInsecure => "samesite",
+        }
+    }
+}
+
 fn check_path(path: &str) -> Result<(), TemplateError> {
-    let good = path.starts_with('/') && path.len() <= 1024 && path.bytes().all(is_attribute_octet);
+    let good = path.starts_with('/') && path.len() <= 1024 && path.bytes().all(is_path_octet);
     if good { Ok(()) } else { Err(TemplateError::Path) }
 }
 
@@ -242,10 +256,13 @@ const fn is_cookie_octet(c: u8) -> bool {
     matches!(c, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }
 
-/// av-octet of RFC 6265bis section 4.1.1, without the bytes beyond ASCII.
-const fn is_attribute_octet(c: u8) -> bool {
-    matches!(c, 0x20..=0x3a | 0x3c..=0x7e)
+/// av-octet of RFC 6265bis section 4.1.1, without the space: no request's path has one, and browsers trim it.
+const fn is_path_octet(c: u8) -> bool {
+    matches!(c, 0x21..=0x3a | 0x3c..=0x7e)
 }
 
 /// The longest life that browsers grant (RFC 6265bis section 5.5).
 const MAX_LIFE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// The last second that a date of four-digit years can say: 31 December 9999.
+const LAST_DATE: Time = Time::from_millis(253_402_300_799_000);

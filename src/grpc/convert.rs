@@ -57,7 +57,7 @@ fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange,
         None | Some(Lifetime::DefaultLifetime(false)) => Ok(LifetimeChange::Keep),
         Some(Lifetime::DefaultLifetime(true)) => Ok(LifetimeChange::Default),
         Some(Lifetime::IdleTimeout(span)) => {
-            let span = Duration::try_from(span).ok().filter(|span| *span >= Duration::from_millis(1));
+            let span = span_of(&span).filter(|span| *span >= Duration::from_millis(1));
             span.map(LifetimeChange::Idle).ok_or(Malformed::Lifetime("idle_timeout"))
         }
         Some(Lifetime::DeadlineTime(time)) => {
@@ -66,10 +66,20 @@ fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange,
     }
 }
 
+/// A span that is not negative and that the contract of Duration allows: at most 10,000 years.
+fn span_of(span: &WireDuration) -> Option<Duration> {
+    let seconds = u64::try_from(span.seconds).ok().filter(|seconds| *seconds <= 315_576_000_000)?;
+    Some(Duration::new(seconds, nanos_of(span.nanos)?))
+}
+
+/// A time from 1970 on that the contract of Timestamp allows: before the year 10000.
 fn time_of(time: &Timestamp) -> Option<Time> {
-    let seconds = u64::try_from(time.seconds).ok()?;
-    let nanos = u64::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Time::from_millis(seconds.checked_mul(1000)?.checked_add(nanos / 1_000_000)?))
+    let seconds = u64::try_from(time.seconds).ok().filter(|seconds| *seconds <= 253_402_300_799)?;
+    Some(Time::from_millis(seconds * 1000 + u64::from(nanos_of(time.nanos)?) / 1_000_000))
+}
+
+fn nanos_of(nanos: i32) -> Option<u32> {
+    u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)
 }
 
 /// An etag; empty: none.

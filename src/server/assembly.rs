@@ -30,11 +30,13 @@ pub struct Parts {
 }
 
 /// Cloakroom, listening.
+#[derive(Debug)]
 pub struct Cloakroom {
     server: Server,
     service: Service<AnyStore>,
     clock: Arc<dyn Clock>,
     drain_pause: Duration,
+    store_silence: Duration,
 }
 
 impl Cloakroom {
@@ -43,7 +45,8 @@ impl Cloakroom {
         let Parts { apps, store, clock } = parts;
         let service = Service::new(apps, Arc::new(store), Arc::clone(&clock));
         let server = Server::bind(settings).await?;
-        Ok(Self { server, service, clock, drain_pause: settings.drain_pause })
+        let Settings { drain_pause, store_silence, .. } = *settings;
+        Ok(Self { server, service, clock, drain_pause, store_silence })
     }
 
     /// The TCP address it listens on.
@@ -53,12 +56,12 @@ impl Cloakroom {
 
     /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
-        let Self { server, service, clock, drain_pause } = self;
+        let Self { server, service, clock, drain_pause, store_silence } = self;
         let (health, health_service) = health_reporter();
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
         let chores = async {
-            let watch = watch_store(&store, &health);
+            let watch = watch_store(&store, &health, store_silence);
             let sweep = sweep(&store, &*clock);
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -78,8 +81,8 @@ impl Cloakroom {
     }
 }
 
-/// Says `NOT_SERVING` when the store has not answered for a while, and `SERVING` again at its first answer.
-async fn watch_store(store: &AnyStore, health: &HealthReporter) {
+/// Says `NOT_SERVING` when the store has been silent for so long, and `SERVING` again at its first answer.
+async fn watch_store(store: &AnyStore, health: &HealthReporter, silence: Duration) {
     let mut last_answer = Instant::now();
     let mut said = ServingStatus::Serving;
     health.set_service_status(grpc::SERVICE, said).await;
@@ -90,18 +93,20 @@ async fn watch_store(store: &AnyStore, health: &HealthReporter) {
                 last_answer = Instant::now();
                 ServingStatus::Serving
             }
-            Err(_) if last_answer.elapsed() >= SILENCE => ServingStatus::NotServing,
+            Err(_) if last_answer.elapsed() >= silence => ServingStatus::NotServing,
             Err(_) => said,
         };
         if status != said {
             match answer {
                 Ok(()) => info!("the store answers again"),
-                Err(error) => warn!(error = &error as &dyn Error, "the store has been silent for 10 s: not serving"),
+                Err(error) => {
+                    warn!(error = &error as &dyn Error, "the store has been silent for too long: not serving")
+                }
             }
             health.set_service_status(grpc::SERVICE, status).await;
             said = status;
         }
-        tokio::time::sleep(PING_INTERVAL).await;
+        tokio::time::sleep(silence / PINGS).await;
     }
 }
 
@@ -117,9 +122,7 @@ async fn sweep(store: &AnyStore, clock: &dyn Clock) {
     }
 }
 
-const PING_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the store may be silent before health says so.
-const SILENCE: Duration = Duration::from_secs(10);
+/// How often the store is asked in the time that it may be silent.
+const PINGS: u32 = 10;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);

@@ -83,21 +83,28 @@ fn why_not_grpc(request: &Request<Body>) -> Option<StatusCode> {
     }
 }
 
-/// Gives tonic's answer to a request that is too large the code and the reason that clients are promised.
-///
-/// Nothing else here answers OUT_OF_RANGE.
+/// Gives tonic's own answers the codes and the reasons that clients are promised.
 fn explain(response: Response<Body>) -> Response<Body> {
-    match too_large(response.headers()) {
-        Some(sizes) => Refusal::RequestTooLarge(sizes).into_response(),
+    match refusal(response.headers()) {
+        Some(refusal) => refusal.into_response(),
         None => response,
     }
 }
 
-fn too_large(headers: &HeaderMap) -> Option<String> {
+/// What tonic refused before the service was asked. The service's own answers come with details.
+fn refusal(headers: &HeaderMap) -> Option<Refusal> {
     // Most answers have their status in the trailers.
     headers.get("grpc-status")?;
+    if headers.contains_key("grpc-status-details-bin") {
+        return None;
+    }
     let status = Status::from_header_map(headers)?;
-    (status.code() == Code::OutOfRange).then(|| status.message().to_owned())
+    match status.code() {
+        Code::OutOfRange => Some(Refusal::RequestTooLarge(status.message().to_owned())),
+        Code::Internal => Some(Refusal::RequestMalformed(status.message().to_owned())),
+        Code::Unimplemented if status.message().is_empty() => Some(Refusal::MethodUnknown),
+        _ => None,
+    }
 }
 
 const GRPC: &[u8] = b"application/grpc";

@@ -25,8 +25,12 @@ pub(super) enum Refusal {
     Panicked,
     /// The request is larger than the service takes; the text says how large both are.
     RequestTooLarge(String),
+    /// The bytes are no request of that method; the text says why.
+    RequestMalformed(String),
     /// There is no such service.
     ServiceUnknown,
+    /// The service has no such method.
+    MethodUnknown,
 }
 
 impl Refusal {
@@ -55,7 +59,9 @@ impl Refusal {
             Self::TimeoutExceeded(_) => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Panicked => (Code::Internal, "INTERNAL"),
             Self::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
+            Self::RequestMalformed(_) => (Code::InvalidArgument, "REQUEST_MALFORMED"),
             Self::ServiceUnknown => (Code::Unimplemented, "SERVICE_UNKNOWN"),
+            Self::MethodUnknown => (Code::Unimplemented, "METHOD_UNKNOWN"),
         }
     }
 
@@ -68,7 +74,9 @@ impl Refusal {
             }
             Self::Panicked => "an error inside the service; its log says more".to_owned(),
             Self::RequestTooLarge(sizes) => sizes,
+            Self::RequestMalformed(why) => why,
             Self::ServiceUnknown => "this address does not serve that service".to_owned(),
+            Self::MethodUnknown => "the service has no such method; is the client newer than it?".to_owned(),
         }
     }
 }

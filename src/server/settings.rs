@@ -55,6 +55,9 @@ pub struct Settings {
     /// How long a stop waits between saying NOT_SERVING and refusing connections. As long as load balancers look away.
     #[serde(with = "span")]
     pub drain_pause: Duration,
+    /// How long the store may be silent before health says NOT_SERVING. Raise it if its failovers take longer.
+    #[serde(with = "span")]
+    pub store_silence: Duration,
 }
 
 impl Default for Settings {
@@ -75,6 +78,7 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
             drain_pause: Duration::ZERO,
+            store_silence: Duration::from_secs(10),
         }
     }
 }
@@ -94,7 +98,8 @@ impl Settings {
         within("keepalive_interval", self.keepalive_interval, SHORTEST, HOUR)?;
         within("call_timeout", self.call_timeout, SHORTEST, HOUR)?;
         within("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
-        within("drain_pause", self.drain_pause, Duration::ZERO, HOUR)
+        within("drain_pause", self.drain_pause, Duration::ZERO, HOUR)?;
+        within("store_silence", self.store_silence, SHORTEST, HOUR)
     }
 
     /// Where the Unix socket is to be, if there is to be one.

@@ -100,7 +100,7 @@ impl Call<'_> {
         let (idle_timeout, cap): (_, Option<Time>) = match change {
             LifetimeChange::Keep => return Ok(None),
             LifetimeChange::Default => (lifetimes.idle_timeout, None),
-            LifetimeChange::Idle(idle_timeout) => (idle_timeout.min(span), None),
+            LifetimeChange::Idle(idle_timeout) => (idle_timeout.min(lifetimes.idle_timeout), None),
             LifetimeChange::Until(time) if time <= self.now => return Err(Error::DeadlinePassed),
             LifetimeChange::Until(time) => (span, Some(time)),
         };

@@ -1,6 +1,7 @@
 //! What a request claims: which sessions its credential names, and whether they live.
 
 use super::error::Error;
+use super::view::Carry;
 use super::{Call, Service};
 use crate::cookie;
 use crate::session::{By, EndReason, Guard, Previous, Record, Verdict, judge};
@@ -21,13 +22,11 @@ pub enum Credential<'r> {
 
 impl Credential<'_> {
     /// Refuses what is too long to be looked at.
-    pub(super) const fn check(&self) -> Result<(), Error> {
-        match self {
-            Self::CookieHeader(header) if header.len() > cookie::MAX_HEADER_BYTES => {
-                Err(Error::CookieHeaderTooLarge { bytes: header.len() })
-            }
-            _ => Ok(()),
-        }
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let Self::CookieHeader(header) = self else { return Ok(()) };
+        // Read as Latin-1, each byte that the browser sent is one character.
+        let too_large = header.len() > cookie::MAX_HEADER_BYTES && header.chars().count() > cookie::MAX_HEADER_BYTES;
+        if too_large { Err(Error::CookieHeaderTooLarge { bytes: header.chars().count() }) } else { Ok(()) }
     }
 }
 
@@ -36,12 +35,24 @@ impl Credential<'_> {
 pub(super) struct Claim {
     pub(super) bearer: Bearer,
     pub(super) kind: ClaimKind,
+    /// Set: it is signed with a key that no longer signs.
+    pub(super) carry: Carry,
 }
 
 impl Claim {
     /// For a request without a session: the ticket that an open would have given.
     pub(super) fn nobody() -> Self {
-        Self { bearer: Bearer::random(), kind: ClaimKind::Ticket }
+        Self::ticket(Bearer::random())
+    }
+
+    const fn ticket(bearer: Bearer) -> Self {
+        Self { bearer, kind: ClaimKind::Ticket, carry: Carry::Keep }
+    }
+
+    /// What the browser has to be given if the session's bearer is `bearer` after a write.
+    pub(super) fn carry_of(&self, bearer: Bearer) -> Carry {
+        // A ticket is in no cookie yet.
+        if self.kind == ClaimKind::Ticket || self.bearer != bearer { Carry::Set } else { self.carry }
     }
 }
 
@@ -67,6 +78,28 @@ pub(super) enum Standing {
     Dead(Option<EndReason>),
 }
 
+/// How much a write can learn from one of several cookies.
+///
+/// A forgotten session weighs least: a write on it begins a new one, whose cookie would overwrite the other's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Forgotten,
+    Ended,
+    Superseded,
+    Live,
+}
+
+impl Standing {
+    const fn weight(&self) -> Weight {
+        match self {
+            Self::Dead(None) => Weight::Forgotten,
+            Self::Dead(Some(_)) => Weight::Ended,
+            Self::Superseded => Weight::Superseded,
+            Self::Live { .. } => Weight::Live,
+        }
+    }
+}
+
 impl Call<'_> {
     /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
     pub(super) fn issued(&self, header: &str) -> Vec<Issued> {
@@ -74,11 +107,19 @@ impl Call<'_> {
         let verify = |value| open_token(self.keys, &self.app.name, value).ok();
         let mut issued: Vec<Issued> = Vec::new();
         for token in cookie::values(header, name).filter_map(verify) {
-            if !issued.iter().any(|other| other.bearer == token.bearer) {
-                issued.push(token);
+            match issued.iter_mut().find(|other| other.bearer == token.bearer) {
+                None => issued.push(token),
+                // Of one token under two keys the one that the browser can keep.
+                Some(other) if self.carry(&token) == Carry::Keep => *other = token,
+                Some(_) => {}
             }
         }
         issued
+    }
+
+    /// Whether a token can stay in the browser: one under a key that no longer signs is issued anew.
+    pub(super) fn carry(&self, issued: &Issued) -> Carry {
+        if issued.key_id == self.keys.signing().id() { Carry::Keep } else { Carry::Set }
     }
 
     /// The successor that the last rotation put in a token's place, if its key is still there.
@@ -121,40 +162,44 @@ impl<S: Store> Service<S> {
         match credential {
             Credential::None | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => call.token_claim(text).map(Some),
-            Credential::CookieHeader(header) => match *call.issued(header) {
-                [] => Ok(None),
-                [issued] => Ok(Some(Claim { bearer: issued.bearer, kind: ClaimKind::Cookie })),
-                [first, ..] => {
-                    let bearer = self.choose(call, header).await?.unwrap_or(first.bearer);
-                    Ok(Some(Claim { bearer, kind: ClaimKind::Cookie }))
-                }
-            },
+            Credential::CookieHeader(header) => {
+                let issued = match *call.issued(header) {
+                    [] => None,
+                    [issued] => Some(issued),
+                    ref several => self.choose(call, several).await?,
+                };
+                Ok(issued.map(|issued| call.issued_claim(issued, ClaimKind::Cookie)))
+            }
         }
     }
 
-    /// Of several cookies the one whose session lives.
-    async fn choose(&self, call: &Call<'_>, header: &str) -> Result<Option<Bearer>, Error> {
-        let mut live: Option<Bearer> = None;
-        for issued in call.issued(header) {
+    /// Of several cookies the one that says most about its session: best of all, that it lives.
+    async fn choose(&self, call: &Call<'_>, several: &[Issued]) -> Result<Option<Issued>, Error> {
+        let mut best: Option<(Weight, Issued)> = None;
+        for issued in several {
             let (_, standing) = self.look(call, issued.bearer).await?;
-            if !matches!(standing, Standing::Live { .. }) {
-                continue;
-            }
-            match live {
-                Some(other) if other.locator != issued.bearer.locator => return Err(Error::CookiesAmbiguous),
-                _ => live = Some(issued.bearer),
+            match (&best, standing.weight()) {
+                (Some((Weight::Live, other)), Weight::Live) if other.bearer.locator != issued.bearer.locator => {
+                    return Err(Error::CookiesAmbiguous);
+                }
+                (Some((most, _)), weight) if *most >= weight => {}
+                (_, weight) => best = Some((weight, *issued)),
             }
         }
-        Ok(live)
+        Ok(best.map(|(_, issued)| issued))
     }
 }
 
 impl Call<'_> {
     pub(super) fn token_claim(&self, text: &str) -> Result<Claim, Error> {
         if let Ok(issued) = open_token(self.keys, &self.app.name, text) {
-            return Ok(Claim { bearer: issued.bearer, kind: ClaimKind::Token });
+            return Ok(self.issued_claim(issued, ClaimKind::Token));
         }
         let ticket = open_ticket(self.keys, &self.app.name, text, self.now).map_err(Error::TokenInvalid)?;
-        Ok(Claim { bearer: ticket.bearer, kind: ClaimKind::Ticket })
+        Ok(Claim::ticket(ticket.bearer))
+    }
+
+    fn issued_claim(&self, issued: Issued, kind: ClaimKind) -> Claim {
+        Claim { bearer: issued.bearer, kind, carry: self.carry(&issued) }
     }
 }

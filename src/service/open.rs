@@ -81,8 +81,7 @@ impl<S: Store> Service<S> {
                 }
                 Standing::Dead(_) => continue,
             };
-            let stays = bearer == token.bearer && token.key_id == call.keys.signing().id();
-            let carry = if stays { Carry::Keep } else { Carry::Set };
+            let carry = if bearer == token.bearer { call.carry(token) } else { Carry::Set };
             match &found {
                 Some(other) if other.place != place => return Err(Error::CookiesAmbiguous),
                 // Of two tokens of one session the one that the browser can keep.
@@ -126,11 +125,13 @@ impl<S: Store> Service<S> {
 }
 
 /// No session: a new one with a ticket, or one that keeps a dead token, so that a write with it is GONE
-/// instead of a second session whose cookie would overwrite the first one's.
+/// instead of a second session whose cookie would overwrite the first one's. Its id is never that of the
+/// session that lives: an app may keep things by it.
 fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
+    let new = call.new_view(Bearer::random());
     let session = match superseded {
-        None => call.new_view(Bearer::random()),
-        Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..call.new_view(dead) },
+        None => new,
+        Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..new },
     };
     Opened { session, read_headers: vec![Header::vary()], untouched_headers: Vec::new() }
 }

@@ -59,13 +59,15 @@ impl<S: Store> Service<S> {
         }));
         let place = call.place(claim.bearer);
         let attempt = Attempt { write: &write, offer: Some(offer), in_grace };
-        let (head, bearer) = match self.write(&call, claim.bearer, terms, attempt).await? {
+        let (fate, head, bearer) = match self.write(&call, claim.bearer, terms, attempt).await? {
             Written::Done(finished) => {
-                let Finished { head: Some(head), bearer, .. } = *finished else { return Ok(gone(None)) };
-                (head, bearer)
+                let Finished { fate, head, bearer, .. } = *finished;
+                // A repeated rotation whose session has ended since: the outcome as it was, but nothing to set.
+                let Some(head) = head else { return Ok(Saved { fate, ..gone(None) }) };
+                (fate, head, bearer)
             }
             Written::Renewed(bearer) => match self.head(&place).await? {
-                Some(head) => (head, Some(bearer)),
+                Some(head) => (Fate::Updated, head, Some(bearer)),
                 None => return Ok(gone(None)),
             },
             Written::Missing if claim.kind == ClaimKind::Ticket => {
@@ -77,7 +79,7 @@ impl<S: Store> Service<S> {
         };
         let session = call.view(place.id, &head, bearer);
         let headers = call.headers(&session, Carry::Set, false)?;
-        Ok(Saved { fate: Fate::Updated, session: Some(session), headers, counters: Counters::new() })
+        Ok(Saved { fate, session: Some(session), headers, counters: Counters::new() })
     }
 }
 

@@ -54,26 +54,33 @@ impl<S: Store> Service<S> {
         let app = self.app(save.app)?;
         let call = self.call(app, save.cookie_name)?;
         let claim = self.claim(&call, save.credential).await?.unwrap_or_else(Claim::nobody);
-        // A ticket was in no cookie, so there is nothing to rotate.
-        let rotates = save.rotate && claim.kind != ClaimKind::Ticket;
-        if save.changes.is_none() && !rotates {
+        if save.changes.is_none() && !save.rotate {
             return self.save_unmodified(&call, claim, &save).await;
         }
-        let accessed = save.accessed;
+        let (accessed, modified) = (save.accessed, save.changes.is_some());
+        let expiry_moves = save.changes.as_ref().is_some_and(Changes::touches_permanent);
         let asked = Asked::new(&call, save)?;
         let (shown, written) = match claim.kind {
             ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
             ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
             ClaimKind::Cookie => match self.save_known(&call, claim.bearer, &asked).await? {
                 // Nobody remembers the session, so no logout can be undone: begin a new one, as an open would.
-                Written::Missing => {
+                Written::Missing | Written::Gone(None) => {
                     let bearer = Bearer::random();
                     (bearer, self.save_new(&call, bearer, &asked).await?)
                 }
                 written => (claim.bearer, written),
             },
         };
-        call.saved(shown, written, accessed)
+        match written {
+            // Nothing was there to rotate, and nobody emptied anything.
+            Written::Nothing if !modified => call.unchanged(call.new_view(shown), Carry::Keep, accessed),
+            written => {
+                // The browser has this very cookie. An answer that came late would put it over a newer one.
+                let carry = if expiry_moves { Carry::Set } else { claim.carry_of(shown) };
+                call.saved(shown, written, (carry, accessed))
+            }
+        }
     }
 
     /// Nothing to write: says how the session stands.
@@ -84,7 +91,7 @@ impl<S: Store> Service<S> {
                 self.touch_if_due(call, &place, &record.head, save.context.clone()).await;
                 let session = call.view(place.id, &record.head, Some(bearer));
                 let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
-                let carry = if refresh || bearer != claim.bearer { Carry::Set } else { Carry::Keep };
+                let carry = if refresh { Carry::Set } else { claim.carry_of(bearer) };
                 (session, carry)
             }
             Standing::Dead(None) if claim.kind == ClaimKind::Ticket => (call.new_view(claim.bearer), Carry::Keep),
@@ -92,8 +99,7 @@ impl<S: Store> Service<S> {
             Standing::Dead(reason) => return Ok(gone(reason, save.accessed)),
             Standing::Superseded => return Ok(gone(Some(EndReason::Superseded), save.accessed)),
         };
-        let headers = call.headers(&session, carry, save.accessed)?;
-        Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
+        call.unchanged(session, carry, save.accessed)
     }
 
     /// Saves a session that exists or existed.
@@ -105,26 +111,36 @@ impl<S: Store> Service<S> {
 
     /// Saves a session that may not exist yet: create-if-absent, else as any other.
     ///
-    /// A creation never rotates, for its ticket was in no cookie.
+    /// A creation never rotates, for its ticket was in no cookie. What a creation is refused for counts only if
+    /// there is nothing yet: repeats, ends and etags are judged before limits.
     async fn save_new(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
         let creates = asked.terms.etag.is_none_or(|etag| etag == Version::NEW);
-        if creates && let Some((record, counters)) = asked.first_record(call, bearer)? {
-            let created = self.store.create(&call.place(bearer), &record).await?;
-            if created == Created::Stored {
-                let (head, bearer) = (Some(record.head), Some(bearer));
-                return Ok(Written::Done(Box::new(Finished { fate: Fate::Created, head, bearer, counters })));
+        let refused = match asked.first_record(call, bearer) {
+            Ok(Some((record, counters))) if creates => {
+                if self.store.create(&call.place(bearer), &record).await? == Created::Stored {
+                    let (head, bearer) = (Some(record.head), Some(bearer));
+                    return Ok(Written::Done(Box::new(Finished { fate: Fate::Created, head, bearer, counters })));
+                }
+                None
             }
-        }
+            first => first.err(),
+        };
         match self.save_known(call, bearer, asked).await? {
             Written::Missing if !creates => Err(Error::EtagMismatch),
-            Written::Missing => Ok(Written::Nothing),
+            Written::Missing => refused.map_or(Ok(Written::Nothing), Err),
             written => Ok(written),
         }
     }
 }
 
 impl Call<'_> {
-    fn saved(&self, shown: Bearer, written: Written, accessed: bool) -> Result<Saved, Error> {
+    fn unchanged(&self, session: View, carry: Carry, accessed: bool) -> Result<Saved, Error> {
+        let headers = self.headers(&session, carry, accessed)?;
+        Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
+    }
+
+    /// The answer to a save by `shown`, which the browser has to be given only if `carry` says so.
+    fn saved(&self, shown: Bearer, written: Written, (carry, accessed): (Carry, bool)) -> Result<Saved, Error> {
         let Finished { fate, head, bearer, counters } = match written {
             Written::Done(finished) => *finished,
             Written::Nothing => return Ok(self.nothing_saved()),
@@ -137,7 +153,8 @@ impl Call<'_> {
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
         let Some(head) = head else { return Ok(Saved { fate, counters, ..gone(None, accessed) }) };
         let session = self.view(shown.id(&self.app.name), &head, bearer);
-        let headers = self.headers(&session, Carry::Set, accessed)?;
+        let is_told = fate == Fate::Created || bearer != Some(shown) || session.permanent == Some(true);
+        let headers = self.headers(&session, if is_told { Carry::Set } else { carry }, accessed)?;
         Ok(Saved { fate, session: Some(session), headers, counters })
     }
 

@@ -4,7 +4,7 @@ use super::view::Fate;
 use super::{Call, Error, Service};
 use crate::session::{
     By, Cause, Counters, EndReason, Fingerprint, Guard, Head, Hold, Outcome, Previous, Record, Refusal, Replacement,
-    Verdict, Version, counter, hold,
+    Verdict, Version, counter, hold, judge,
 };
 use crate::store::{Applied, Done, Kept, Place, Store, Write};
 use crate::token::{Bearer, Nonce, successor};
@@ -110,7 +110,7 @@ impl<S: Store> Service<S> {
             let by = if matches!(write, Write::End(_)) { By::Ending(proof) } else { By::Proof(proof) };
             let guard = Guard { by, etag: terms.etag, fingerprint: terms.fingerprint, now: call.now };
             return match self.store.apply(&place, &guard, write).await? {
-                Applied::Done(done) => Ok(Written::Done(Box::new(finished(done, acting, offer)))),
+                Applied::Done(done) => Ok(Written::Done(Box::new(finished(*done, acting, offer)))),
                 Applied::Missing => Ok(Written::Missing),
                 Applied::Refused(refusal) => Err(call.refused(refusal)),
                 Applied::Judged(Verdict::Replay(outcome)) => self.replay(call, bearer, terms, (outcome, write)).await,
@@ -142,7 +142,7 @@ impl<S: Store> Service<S> {
         (outcome, write): (Outcome, &Write),
     ) -> Result<Written, Error> {
         let place = call.place(bearer);
-        let Some(Kept { record, .. }) = self.store.load(&place).await? else { return Ok(Written::Missing) };
+        let Some(Kept { record, generation }) = self.store.load(&place).await? else { return Ok(Written::Missing) };
         let fate = match outcome {
             Outcome::Unchanged => Fate::Unchanged,
             Outcome::Created => Fate::Created,
@@ -155,7 +155,9 @@ impl<S: Store> Service<S> {
             Hold::Previous(_) | Hold::None => None,
         };
         let counters = counters(&record, write);
-        let head = Some(record.head).filter(|head| head.end.is_none());
+        let alive = Guard { by: By::Admin, etag: None, fingerprint: None, now: call.now };
+        let lives = judge(&record.head, generation, &alive) == Verdict::Go;
+        let head = Some(record.head).filter(|_| lives);
         Ok(Written::Done(Box::new(Finished { fate, head, bearer, counters })))
     }
 

@@ -86,6 +86,12 @@ impl Changes {
         Ok(self)
     }
 
+    /// Whether Flask's `_permanent` may be another afterwards.
+    pub fn touches_permanent(&self) -> bool {
+        let alias = self.unset.iter().any(|name| name == PERMANENT) || self.set.contains_key(PERMANENT);
+        self.clear || alias || self.permanent != PermanentChange::Keep
+    }
+
     /// One spelling of all of it: equal changes are equal bytes, others are not.
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);

@@ -151,7 +151,8 @@ pub fn edit(record: &Record, edit: &Edit, guard: &Guard) -> Result<Edited, Refus
     head.subject = subject;
     if let Some(lifetime) = edit.lifetime {
         head.idle_timeout = lifetime.idle_timeout;
-        head.deadline_time = lifetime.deadline_time(head.create_time);
+        // Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
+        head.deadline_time = lifetime.deadline_time(head.create_time).max(guard.now);
     }
     if let Some(context) = &edit.context {
         head.context = context.clone();

@@ -14,9 +14,12 @@ pub struct Value(Vec<u8>);
 impl Value {
     /// JSON text, checked against RFC 8259 and otherwise left as it is.
     pub fn json(text: String) -> Result<Self, ValueError> {
-        match serde_json::from_str::<IgnoredAny>(&text) {
-            Ok(_) => Ok(Self(text.into_bytes())),
-            Err(error) => Err(ValueError { line: error.line(), column: error.column() }),
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(&text) {
+            return Err(ValueError { line: error.line(), column: error.column() });
+        }
+        match too_deep(&text) {
+            None => Ok(Self(text.into_bytes())),
+            Some(at) => Err(ValueError::at(&text, at)),
         }
     }
 
@@ -45,7 +48,8 @@ impl fmt::Debug for Value {
     }
 }
 
-/// The kind of a kept value, with what it holds.
+/// The kind of a kept value, with what it holds. Has no `Debug`, which would print it.
+#[expect(missing_debug_implementations, reason = "it would print what a session holds")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind<'v> {
     /// JSON text.
@@ -74,11 +78,41 @@ pub struct ValueError {
     pub column: usize,
 }
 
+impl ValueError {
+    fn at(text: &str, at: usize) -> Self {
+        let before = &text.as_bytes()[..at];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Self { line, column: at - line_start + 1 }
+    }
+}
+
 /// Reads a kept value as a counter: a decimal int64 in its one spelling, without spaces or plus.
 pub fn counter(kept: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(kept).ok()?;
     let number = text.parse::<i64>().ok()?;
     (number.to_string() == text).then_some(number)
 }
+
+/// Where JSON text is nested deeper than [`MAX_DEPTH`]. Checking needs no stack, but those who read it may.
+fn too_deep(json: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in json.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Some(at);
+        }
+    }
+    None
+}
+
+const MAX_DEPTH: usize = 127;
 
 const RAW: u8 = 0;

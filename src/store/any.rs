@@ -17,7 +17,7 @@ pub enum AnyStore {
     /// In a file of the service's own.
     Embedded(Embedded),
     /// In Redis.
-    Redis(Redis),
+    Redis(Box<Redis>),
 }
 
 impl AnyStore {
@@ -26,8 +26,14 @@ impl AnyStore {
         Ok(match settings.kind {
             Kind::Memory => Self::Memory(Memory::new()),
             Kind::Embedded => Self::Embedded(Embedded::open(&settings.embedded)?),
-            Kind::Redis => Self::Redis(Redis::new(&settings.redis)?),
+            Kind::Redis => Redis::new(&settings.redis)?.into(),
         })
+    }
+}
+
+impl From<Redis> for AnyStore {
+    fn from(redis: Redis) -> Self {
+        Self::Redis(Box::new(redis))
     }
 }
 

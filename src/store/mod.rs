@@ -62,7 +62,7 @@ pub trait Store: Index + Feed + Send + Sync + 'static {
     /// What is created or forgotten meanwhile may be missing.
     fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// Forgets some of what may be forgotten at `now`; answers how many records went.
+    /// Forgets some of what may be forgotten at `now`; answers how many records went: none, if none is left.
     ///
     /// A store that expires records by itself has nothing to do here.
     fn sweep(&self, now: Time) -> impl Future<Output = Result<usize, Error>> + Send;
@@ -111,7 +111,7 @@ pub enum Write {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It is written.
-    Done(Done),
+    Done(Box<Done>),
     /// The judge said no; never [`Verdict::Go`].
     Judged(Verdict),
     /// The session can't be made to be so.
@@ -201,7 +201,8 @@ fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), 
 /// What a touch makes of a record, if it makes anything of it.
 fn touched(record: &Record, touch: &Touch) -> Option<Record> {
     let head = &record.head;
-    if head.end.is_some() || head.proof != touch.proof || touch.used <= head.access_time {
+    let is_over = head.end.is_some() || touch.used >= head.expire_time(head.access_time);
+    if is_over || head.proof != touch.proof || touch.used <= head.access_time {
         return None;
     }
     let mut record = record.clone();

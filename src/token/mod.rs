@@ -12,7 +12,9 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
-pub use seal::{Issued, Rejected, TICKET_LIFE, Ticket, open_ticket, open_token, seal_ticket, seal_token};
+pub use seal::{
+    Issued, Rejected, TICKET_LIFE, Ticket, claimed_key, is_ticket, open_ticket, open_token, seal_ticket, seal_token,
+};
 pub use successor::{Nonce, successor};
 
 use crate::app::AppName;

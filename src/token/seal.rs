@@ -59,6 +59,17 @@ impl fmt::Display for Rejected {
     }
 }
 
+/// Whether a text is written as a ticket, be it good or not.
+pub fn is_ticket(text: &str) -> bool {
+    text.starts_with(TICKET_VERSION)
+}
+
+/// The key that a token or a ticket says it is signed with. Proves nothing.
+pub fn claimed_key(text: &str) -> Option<KeyId> {
+    let rest = text.strip_prefix(TOKEN_VERSION).or_else(|| text.strip_prefix(TICKET_VERSION))?;
+    rest.split('.').next().and_then(KeyId::parse)
+}
+
 /// Writes the token for a bearer, signed with the app's first key.
 pub fn seal_token(ring: &KeyRing, app: &AppName, bearer: Bearer) -> String {
     seal(ring.signing(), Purpose::Token, app, None, bearer)

@@ -229,3 +229,130 @@ const VERSION: &[u8] = b"version";
 const FORMAT_VERSION: u32 = 1;
 const NAME: &str = "sessions.redb";
 const CLOSED: &str = "the store's file is being opened again after a failure";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(folder: &Path) -> Settings {
+        Settings { path: folder.to_owned(), ..Settings::default() }
+    }
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    #[test]
+    fn a_missing_folder_is_made_with_an_empty_file_in_it() {
+        let home = folder();
+        let path = home.path().join("a/b");
+
+        let file = File::open(&settings(&path)).unwrap();
+
+        assert_eq!(file.last_commit(), None);
+        assert!(path.join(NAME).is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folder_and_file_are_closed_to_everybody_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let home = folder();
+        let path = home.path().join("data");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+
+        let _file = File::open(&settings(&path)).unwrap();
+
+        assert_eq!((mode(&path), mode(&path.join(NAME))), (0o700, 0o600));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let home = folder();
+        let path = home.path().join("taken");
+        fs::write(&path, "").unwrap();
+
+        let refused = File::open(&settings(&path)).unwrap_err();
+
+        assert!(matches!(&refused, OpenError::Folder { path: named, .. } if *named == path), "{refused:?}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let home = folder();
+        let path = home.path().join(NAME);
+        fs::create_dir(&path).unwrap();
+
+        let refused = File::open(&settings(home.path())).unwrap_err();
+
+        assert!(matches!(&refused, OpenError::File { path: named, .. } if *named == path), "{refused:?}");
+    }
+
+    #[test]
+    fn a_file_belongs_to_one_at_a_time() {
+        let home = folder();
+        let file = File::open(&settings(home.path())).unwrap();
+
+        let refused = File::open(&settings(home.path())).unwrap_err();
+        drop(file);
+
+        assert!(matches!(refused, OpenError::Held { .. }), "{refused:?}");
+        File::open(&settings(home.path())).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_not_ours_and_stays_as_it_is() {
+        let home = folder();
+        let path = home.path().join(NAME);
+        let text = "somebody's diary\n".repeat(1000);
+        fs::write(&path, &text).unwrap();
+
+        let refused = File::open(&settings(home.path())).unwrap_err();
+
+        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn a_database_of_somebody_else_is_not_ours() {
+        let home = folder();
+        let theirs = Database::create(home.path().join(NAME)).unwrap();
+        let writing = theirs.begin_write().unwrap();
+        writing.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap();
+        writing.commit().unwrap();
+        drop(theirs);
+
+        let refused = File::open(&settings(home.path())).unwrap_err();
+
+        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+    }
+
+    #[test]
+    fn a_file_of_a_newer_format_is_refused_with_its_number() {
+        let home = folder();
+        let file = File::open(&settings(home.path())).unwrap();
+        let writing = file.database().as_ref().unwrap().begin_write().unwrap();
+        writing.open_table(FORMAT).unwrap().insert(VERSION, 2_u32.to_be_bytes().as_slice()).unwrap();
+        writing.commit().unwrap();
+        drop(file);
+
+        let refused = File::open(&settings(home.path())).unwrap_err();
+
+        assert!(matches!(refused, OpenError::TooNew { found: 2, .. }), "{refused:?}");
+        assert!(refused.to_string().ends_with("it has format 2, this version reads format 1; run a newer one"));
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_not_made_anew() {
+        let home = folder();
+        let file = File::open(&settings(home.path())).unwrap();
+        fs::remove_file(home.path().join(NAME)).unwrap();
+
+        let refused = file.reopen().unwrap_err();
+
+        assert!(matches!(refused, OpenError::File { .. }), "{refused:?}");
+        assert!(matches!(file.read(|_| Ok(())), Err(Error::Unavailable(_))));
+        assert!(!home.path().join(NAME).exists());
+    }
+}

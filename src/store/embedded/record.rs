@@ -59,3 +59,92 @@ fn split(bytes: &[u8]) -> Option<(Head, &[u8])> {
 
 const VERSION: u8 = 1;
 const LENGTH_BYTES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::Time;
+    use crate::session::{
+        Cause, Context, End, EndReason, Fingerprint, Generation, Mark, Marks, Outcome, Previous, Subject, Version,
+    };
+    use crate::token::{KeyId, Nonce, Proof};
+
+    /// A record that has something in every part.
+    fn record() -> Record {
+        let entries = Entries::pack([("a", b"1".as_slice()), ("b", &[0, 255])]);
+        let fingerprint = Fingerprint::new(b"request", b"asked");
+        let time = Time::from_millis(1_800_000_000_123);
+        let previous = Previous {
+            proof: Proof::from_bytes([2; 16]),
+            nonce: Nonce::from_bytes([3; 16]),
+            key_id: KeyId::from_bytes([4; 6]),
+            cause: Cause::Renewal { grace: Duration::from_secs(30) },
+            time,
+            fingerprint: Some(fingerprint),
+        };
+        let head = Head {
+            version: Version(7),
+            proof: Proof::from_bytes([1; 16]),
+            create_time: time,
+            access_time: time,
+            authenticate_time: Some(time),
+            idle_timeout: Duration::from_secs(3600),
+            deadline_time: Time::MAX,
+            permanent: Some(true),
+            generation: Generation(3),
+            entry_count: entries.count(),
+            entry_bytes: entries.bytes(),
+            subject: Some(Subject::parse("anna").unwrap()),
+            previous: Some(previous),
+            marks: (0..16).map(|_| Mark { fingerprint, time, outcome: Outcome::Updated }).collect::<Marks>(),
+            context: Context { user_agent: "Browser/1.0".into(), remote_address: "192.0.2.1".into() },
+            end: Some(End { reason: EndReason::Revoked, time }),
+        };
+        Record { head, entries }
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let bytes = encode(&record());
+
+        assert_eq!(decode(&bytes), Some(record()));
+        assert_eq!(decode_head(&bytes), Some(record().head));
+    }
+
+    #[test]
+    fn a_record_that_is_cut_short_is_none() {
+        let bytes = encode(&record());
+        let head = bytes.len() - record().entries.packed().len();
+        let first_entry = head + 6 + "a1".len();
+
+        for length in 0..bytes.len() {
+            let is_whole = length == head || length == first_entry;
+            assert_eq!(decode(&bytes[..length]).is_some(), is_whole, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn another_version_is_none() {
+        let mut bytes = encode(&record());
+        bytes[0] = VERSION + 1;
+
+        assert_eq!(decode(&bytes), None);
+    }
+
+    #[test]
+    fn whatever_a_byte_becomes_nothing_panics() {
+        let bytes = encode(&record());
+
+        for place in 0..bytes.len() {
+            for value in [0, 1, 127, 128, 255, bytes[place] ^ 1] {
+                let mut bytes = bytes.clone();
+                bytes[place] = value;
+                if let Some(record) = decode(&bytes) {
+                    assert_eq!(decode(&encode(&record)), Some(record));
+                }
+            }
+        }
+    }
+}

@@ -105,7 +105,7 @@ impl<'t> Tables<'t> {
                 if let Some(happening) = Happening::between(&kept.record.head, &record.head) {
                     self.tell_of(place, happening, guard.now)?;
                 }
-                Ok(Applied::Done(done))
+                Ok(Applied::Done(Box::new(done)))
             }
         }
     }
@@ -277,3 +277,43 @@ const FORGETTING: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new(
 
 const TIME_BYTES: usize = 8;
 const MAX_SWEEP: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Embedded, Settings};
+    use super::*;
+    use crate::session::{By, EndReason};
+    use crate::store::Store as _;
+    use crate::token::{Id, Proof};
+
+    #[tokio::test]
+    async fn what_is_no_session_is_told_and_left_as_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
+        let place = Place { app: AppName::parse("default").unwrap(), id: Id::from_bytes([1; 16]) };
+        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: Time::default() };
+        let touch = Touch { proof: Proof::from_bytes([1; 16]), used: Time::MAX, context: None };
+        put_raw(&store, &key(&place), b"\x01no session");
+
+        let loaded = store.load(&place).await;
+        let applied = store.apply(&place, &guard, &Write::End(EndReason::Revoked)).await;
+        let touched = store.touch(&place, &touch).await;
+        let swept = store.sweep(Time::MAX).await.unwrap();
+
+        assert!(matches!(loaded, Err(Error::Corrupt)), "{loaded:?}");
+        assert!(matches!(applied, Err(Error::Corrupt)), "{applied:?}");
+        assert!(matches!(touched, Err(Error::Corrupt)), "{touched:?}");
+        assert_eq!(swept, 0);
+        assert!(matches!(store.load(&place).await, Err(Error::Corrupt)));
+        store.ping().await.unwrap();
+    }
+
+    /// Keeps bytes, with an entry that is due at once.
+    fn put_raw(store: &Embedded, key: &[u8], bytes: &[u8]) {
+        let writing = store.file.database().as_ref().unwrap().begin_write().unwrap();
+        let due = [[0; TIME_BYTES].as_slice(), key].concat();
+        writing.open_table(SESSIONS).unwrap().insert(key, bytes).unwrap();
+        writing.open_table(FORGETTING).unwrap().insert(due.as_slice(), [].as_slice()).unwrap();
+        writing.commit().unwrap();
+    }
+}

@@ -100,7 +100,7 @@ impl Store for Memory {
                     self.tell(place, happening, guard.now);
                 }
                 slot.record = record;
-                Applied::Done(done)
+                Applied::Done(Box::new(done))
             }
             Err(refused) => refused,
         })

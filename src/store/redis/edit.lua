@@ -7,12 +7,12 @@
 -- Answers {0, generation, head} as it is, {1, head, counters, subject before} when done, {2} missing, {3, name} not a counter,
 --   {4, count} too many, {5, bytes} too large.
 if not h[1] then return {2} end
-local now, proof_shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local now, shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
 local used = struct.unpack('>I8', h[2])
 
 if h[7] or born < generation or now >= deadline or now >= used + idle
-   or not may(proof_shown, proof)
+   or not may(shown, proof, now)
    or (etag ~= '' and etag ~= string.sub(h[1], 1, 8))
    or (fingerprint ~= '' and marked(fingerprint, now)) then
   return {0, generation, h}
@@ -73,7 +73,11 @@ for _ = 1, tonumber(take()) do
   else
     local old = redis.call('HGET', key, field)
     local moved = redis.pcall('HINCRBY', key, field, delta)
-    if type(moved) == 'table' and moved.err then return refuse({3, name}) end
+    if type(moved) == 'table' and moved.err then
+      local not_a_counter = string.find(moved.err, 'integer', 1, true) or string.find(moved.err, 'overflow', 1, true)
+      -- Anything else, such as a full memory, says nothing about the entry.
+      return refuse(not_a_counter and {3, name} or moved)
+    end
     undo[#undo + 1] = field
     undo[#undo + 1] = old
     value = redis.call('HGET', key, field)
@@ -107,6 +111,8 @@ if ARGV[8] ~= '' then
   idle, span, cap = struct.unpack('>I6I6I6', ARGV[8])
   deadline = create + span
   if cap > 0 and cap < deadline then deadline = cap end
+  -- Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
+  if deadline < now then deadline = now end
 end
 if ARGV[13] ~= '' then context = string.sub(ARGV[13], 2) end
 if now > used then used = now end

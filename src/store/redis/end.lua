@@ -6,13 +6,7 @@ local now, shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[
 local version, proof, create, idle, deadline, _, _, _, _, born = struct.unpack(META, h[1])
 local used = struct.unpack('>I8', h[2])
 
--- The token that the last rotation replaced is enough to end a session, while it is remembered.
-local right = may(shown, proof)
-if not right and h[4] and shown == 'p' .. string.sub(h[4], 1, 16) then
-  local grace, time = struct.unpack('>I6I6', h[4], 40)
-  right = now < time + math.max(grace, MARK_MEMORY)
-end
-if not right or h[7] or born < generation or now >= deadline or now >= used + idle
+if not may(shown, proof, now) or h[7] or born < generation or now >= deadline or now >= used + idle
    or (etag ~= '' and etag ~= string.sub(h[1], 1, 8))
    or (fingerprint ~= '' and marked(fingerprint, now)) then
   return {0, generation, h}

@@ -123,7 +123,7 @@ impl Store for Redis {
         Ok(match self.connections.run(run).await? {
             Reply::Missing => Applied::Missing,
             Reply::Refused(refusal) => Applied::Refused(refusal),
-            Reply::Done(done) => Applied::Done(*done),
+            Reply::Done(done) => Applied::Done(done),
             Reply::AsItIs { head, generation } => match judge(&head, generation, guard) {
                 // Script and judge differ: a defect that the conformance suite would show.
                 Verdict::Go => return Err(Error::Corrupt),
@@ -186,7 +186,8 @@ fn add_guard(script: &mut ScriptInvocation<'_>, guard: &Guard) {
     script.arg(guard.now.millis());
     match &guard.by {
         By::Admin => script.arg(""),
-        By::Proof(proof) | By::Ending(proof) => script.arg(prefixed(b"p", &[proof.as_bytes()])),
+        By::Proof(proof) => script.arg(prefixed(b"p", &[proof.as_bytes()])),
+        By::Ending(proof) => script.arg(prefixed(b"e", &[proof.as_bytes()])),
         By::Subject(subject) => script.arg(prefixed(b"s", &[subject.as_str().as_bytes()])),
     };
     script.arg(guard.etag.map(|etag| etag.0.to_be_bytes().to_vec()).unwrap_or_default());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use redis::IntoConnectionInfo as _;
 use serde::{Deserialize, Serialize};
 
 use crate::config::span;
@@ -21,6 +22,41 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many connections are kept, each shared by many calls. 1 to 64.
     pub connections: usize,
+}
+
+impl Settings {
+    /// Whether Redis can be reached as they say.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+        if self.url.as_str().into_connection_info().is_err() {
+            Err(SettingsError::Url)
+        } else if self.key_prefix.is_empty() || self.key_prefix.len() > 64 || !self.key_prefix.chars().all(named) {
+            Err(SettingsError::KeyPrefix)
+        } else if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.timeout) {
+            Err(SettingsError::Timeout)
+        } else if !(1..=64).contains(&self.connections) {
+            Err(SettingsError::Connections)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What is wrong with the settings, and what would be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// Not repeated, for it may hold a password.
+    #[error("url: it has to be redis://[user:password@]host[:port][/database] or redis+unix:///path")]
+    Url,
+    /// What keys begin with.
+    #[error("key_prefix: it has to be 1 to 64 letters, digits and _-.:")]
+    KeyPrefix,
+    /// An operation's deadline.
+    #[error("timeout: it has to be from 10ms to 1m")]
+    Timeout,
+    /// How many connections.
+    #[error("connections: it has to be from 1 to 64")]
+    Connections,
 }
 
 impl Default for Settings {

@@ -4,8 +4,9 @@ local key = KEYS[1]
 local h = redis.call('HMGET', key, 'm', 'u', 'x')
 if not h[1] or h[3] or string.sub(h[1], 9, 24) ~= ARGV[1] then return 0 end
 local used = tonumber(ARGV[2])
-if used <= struct.unpack('>I8', h[2]) then return 0 end
+local last = struct.unpack('>I8', h[2])
 local idle, deadline = struct.unpack('>I6I6', h[1], 31)
+if used <= last or used >= math.min(last + idle, deadline) then return 0 end
 redis.call('HSET', key, 'u', struct.pack('>I8', used))
 if ARGV[3] == '=' then
   redis.call('HDEL', key, 'c')

@@ -8,11 +8,11 @@ use super::calls::set_cookies;
 
 /// Keeps cookies by name.
 #[derive(Clone, Debug, Default)]
-pub struct Browser(BTreeMap<String, String>);
+pub(crate) struct Browser(BTreeMap<String, String>);
 
 impl Browser {
     /// Takes in a response.
-    pub fn receive(&mut self, headers: &[Header]) {
+    pub(crate) fn receive(&mut self, headers: &[Header]) {
         for cookie in set_cookies(headers) {
             let (pair, attributes) = cookie.split_once("; ").unwrap_or((cookie, ""));
             let (name, value) = pair.split_once('=').unwrap();
@@ -24,14 +24,8 @@ impl Browser {
         }
     }
 
-    /// The Cookie header of the next request.
-    pub fn header(&self) -> String {
-        let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        pairs.join("; ")
-    }
-
     /// The session cookie, if there is one.
-    pub fn token(&self) -> Option<&str> {
+    pub(crate) fn token(&self) -> Option<&str> {
         self.0.get("session").map(String::as_str)
     }
 }

@@ -14,37 +14,37 @@ use super::House;
 
 impl House {
     /// Opens a new session, for a request without a cookie.
-    pub async fn open_new(&self) -> Session {
+    pub(crate) async fn open_new(&self) -> Session {
         self.open(OpenSessionRequest::default()).await.session.unwrap()
     }
 
     /// Opens the session of a Cookie header.
-    pub async fn open_cookie(&self, token: &str) -> OpenSessionResponse {
+    pub(crate) async fn open_cookie(&self, token: &str) -> OpenSessionResponse {
         self.open(open_cookie(&format!("session={token}"))).await
     }
 
     /// Opens a session.
-    pub async fn open(&self, request: OpenSessionRequest) -> OpenSessionResponse {
+    pub(crate) async fn open(&self, request: OpenSessionRequest) -> OpenSessionResponse {
         self.try_open(request).await.unwrap()
     }
 
     /// Opens a session, or not.
-    pub async fn try_open(&self, request: OpenSessionRequest) -> Result<OpenSessionResponse, Status> {
+    pub(crate) async fn try_open(&self, request: OpenSessionRequest) -> Result<OpenSessionResponse, Status> {
         Ok(self.client.clone().open_session(request).await?.into_inner())
     }
 
     /// Saves.
-    pub async fn save(&self, request: SaveSessionRequest) -> SaveSessionResponse {
+    pub(crate) async fn save(&self, request: SaveSessionRequest) -> SaveSessionResponse {
         self.try_save(request).await.unwrap()
     }
 
     /// Saves, or not.
-    pub async fn try_save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
+    pub(crate) async fn try_save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
         Ok(self.client.clone().save_session(request).await?.into_inner())
     }
 
     /// A session that is stored, with these entries. Answers its token.
-    pub async fn stored(&self, entries: &[(&str, &str)]) -> String {
+    pub(crate) async fn stored(&self, entries: &[(&str, &str)]) -> String {
         let ticket = self.open_new().await.token;
         let changes = entries.iter().fold(Changes::default(), |changes, (name, json)| changes.set(name, json));
         let saved = self.save(save(&ticket, changes)).await;
@@ -53,7 +53,7 @@ impl House {
     }
 
     /// Rotates.
-    pub async fn rotate(&self, token: &str, cause: RotationCause, request_id: &str) -> RotateSessionResponse {
+    pub(crate) async fn rotate(&self, token: &str, cause: RotationCause, request_id: &str) -> RotateSessionResponse {
         let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
         let (cause, request_id) = (cause.into(), request_id.to_owned());
         let request = RotateSessionRequest { credential, cause, request_id, ..Default::default() };
@@ -61,12 +61,12 @@ impl House {
     }
 
     /// Destroys.
-    pub async fn destroy(&self, token: &str) -> DestroySessionResponse {
+    pub(crate) async fn destroy(&self, token: &str) -> DestroySessionResponse {
         self.destroy_as(token, "").await
     }
 
     /// Destroys, with a request id.
-    pub async fn destroy_as(&self, token: &str, request_id: &str) -> DestroySessionResponse {
+    pub(crate) async fn destroy_as(&self, token: &str, request_id: &str) -> DestroySessionResponse {
         let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
         let request_id = request_id.to_owned();
         let request = DestroySessionRequest { credential, request_id, ..Default::default() };
@@ -74,36 +74,36 @@ impl House {
     }
 
     /// The entries that a cookie opens, as JSON texts.
-    pub async fn entries(&self, token: &str) -> BTreeMap<String, String> {
+    pub(crate) async fn entries(&self, token: &str) -> BTreeMap<String, String> {
         json_entries(self.open_cookie(token).await.session.unwrap())
     }
 }
 
 /// An open with this Cookie header.
-pub fn open_cookie(header: &str) -> OpenSessionRequest {
+pub(crate) fn open_cookie(header: &str) -> OpenSessionRequest {
     let credential = Some(open_session_request::Credential::CookieHeader(header.to_owned()));
     OpenSessionRequest { credential, ..Default::default() }
 }
 
 /// A save of changes by token.
-pub fn save(token: &str, changes: Changes) -> SaveSessionRequest {
+pub(crate) fn save(token: &str, changes: Changes) -> SaveSessionRequest {
     SaveSessionRequest { changes: Some(changes), ..save_unmodified(token) }
 }
 
 /// A save of nothing by token.
-pub fn save_unmodified(token: &str) -> SaveSessionRequest {
+pub(crate) fn save_unmodified(token: &str) -> SaveSessionRequest {
     let credential = Some(save_session_request::Credential::Token(token.to_owned()));
     SaveSessionRequest { credential, accessed: true, ..Default::default() }
 }
 
 /// A save of changes by Cookie header: a write without an open.
-pub fn save_cookie(header: &str, changes: Changes) -> SaveSessionRequest {
+pub(crate) fn save_cookie(header: &str, changes: Changes) -> SaveSessionRequest {
     let credential = Some(save_session_request::Credential::CookieHeader(header.to_owned()));
     SaveSessionRequest { credential, changes: Some(changes), accessed: true, ..Default::default() }
 }
 
 /// Changes as short verbs.
-pub trait ChangesExt: Sized {
+pub(crate) trait ChangesExt: Sized {
     fn set(self, name: &str, json: &str) -> Self;
     fn set_raw(self, name: &str, bytes: &[u8]) -> Self;
     fn unset(self, name: &str) -> Self;
@@ -148,7 +148,7 @@ impl ChangesExt for Changes {
 }
 
 /// A session's entries as JSON texts.
-pub fn json_entries(session: Session) -> BTreeMap<String, String> {
+pub(crate) fn json_entries(session: Session) -> BTreeMap<String, String> {
     let json = |(name, value): (String, Value)| match value.kind {
         Some(value::Kind::Json(text)) => (name, text),
         Some(value::Kind::Raw(bytes)) => (name, format!("raw {bytes:?}")),
@@ -158,12 +158,12 @@ pub fn json_entries(session: Session) -> BTreeMap<String, String> {
 }
 
 /// The values of the Set-Cookie headers.
-pub fn set_cookies(headers: &[Header]) -> Vec<&str> {
+pub(crate) fn set_cookies(headers: &[Header]) -> Vec<&str> {
     values(headers, "Set-Cookie")
 }
 
 /// Whether the headers say `Vary: Cookie`.
-pub fn varies(headers: &[Header]) -> bool {
+pub(crate) fn varies(headers: &[Header]) -> bool {
     values(headers, "Vary") == ["Cookie"]
 }
 
@@ -172,8 +172,14 @@ fn values<'h>(headers: &'h [Header], name: &str) -> Vec<&'h str> {
 }
 
 /// Code and reason of an error.
-pub fn reason(status: &Status) -> (Code, String) {
+pub(crate) fn reason(status: &Status) -> (Code, String) {
     let info = status.get_details_error_info().expect("every error carries an ErrorInfo");
     assert_eq!(info.domain, "cloakroom");
     (status.code(), info.reason)
+}
+
+/// The error of a call that has to fail.
+#[track_caller]
+pub(crate) fn refused<T>(answer: Result<T, Status>) -> Status {
+    answer.err().expect("the call is refused")
 }

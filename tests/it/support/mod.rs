@@ -1,8 +1,12 @@
 //! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
 
-pub mod browser;
-pub mod calls;
-pub mod redis;
+pub(crate) mod asks;
+pub(crate) mod browser;
+pub(crate) mod calls;
+pub(crate) mod grammar;
+pub(crate) mod race;
+pub(crate) mod redis;
+pub(crate) mod sessions;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,14 +22,14 @@ use tonic::transport::Channel;
 
 /// Which store a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
+pub(crate) enum On {
     Memory,
     Embedded,
     Redis,
 }
 
 /// A running service, and a client of it.
-pub struct House {
+pub(crate) struct House {
     pub client: SessionServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
     pub address: String,
@@ -35,22 +39,41 @@ pub struct House {
 
 impl House {
     /// The service with one app, `default`, on default settings and with one key.
-    pub async fn new(on: On) -> Self {
+    pub(crate) async fn new(on: On) -> Self {
         Self::with_apps(on, [("default", app_settings())]).await
     }
 
     /// The service with these apps.
-    pub async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
+    pub(crate) async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
         Self::start(on, apps.collect()).await
     }
 
+    /// The service with one app, on a store of the caller's.
+    pub(crate) async fn around(store: AnyStore, settings: &app::Settings) -> Self {
+        Self::on_store(store, [("default", settings.clone())], server::Settings::default()).await
+    }
+
+    /// The service on this store, with these apps and these settings of the server, its address aside.
+    pub(crate) async fn on_store<const N: usize>(
+        store: AnyStore,
+        apps: [(&str, app::Settings); N],
+        settings: server::Settings,
+    ) -> Self {
+        let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
+        Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
+    }
+
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(now()));
         let store = store(on, &folder);
+        Self::furnish(store, apps, server::Settings::default(), folder).await
+    }
+
+    async fn furnish(store: AnyStore, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
+        let clock = Arc::new(ManualClock::new(now()));
         let parts = Parts { apps: apps.into_iter().collect::<Apps>(), store, clock: clock.clone() as Arc<dyn Clock> };
-        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 1, ..Default::default() };
+        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let stop = CancellationToken::new();
@@ -60,8 +83,14 @@ impl House {
         Self { client, clock, address, _folder: folder, _stop: stop.drop_guard() }
     }
 
+    /// A client with a connection of its own, which another thread serves.
+    pub(crate) async fn another_client(&self) -> SessionServiceClient<Channel> {
+        let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
+        SessionServiceClient::new(channel)
+    }
+
     /// Moves the service's clock on.
-    pub fn advance(&self, span: Duration) {
+    pub(crate) fn advance(&self, span: Duration) {
         self.clock.advance(span);
     }
 }
@@ -73,13 +102,13 @@ fn store(on: On, folder: &TempDir) -> AnyStore {
             let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
             AnyStore::Embedded(Embedded::open(&settings).unwrap())
         }
-        On::Redis => AnyStore::Redis(redis::fresh()),
+        On::Redis => AnyStore::from(redis::fresh()),
     }
 }
 
 /// Settings of an app that has a key.
-pub fn app_settings() -> app::Settings {
-    app::Settings { keys: vec![cloakroom::token::Key::generate()], ..Default::default() }
+pub(crate) fn app_settings() -> app::Settings {
+    app::Settings { keys: vec![cloakroom::token::Key::generate().into()], ..Default::default() }
 }
 
 /// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
@@ -92,14 +121,20 @@ fn now() -> Time {
 #[macro_export]
 macro_rules! on_every_store {
     ($($name:ident),* $(,)?) => {
+        $crate::on_every_store!(#[tokio::test] $($name),*);
+    };
+    (#[$test:meta] $($name:ident),* $(,)?) => {
         mod on_memory {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Memory).await; })*
+            $crate::on_every_store!(#[$test] Memory: $($name),*);
         }
         mod on_embedded {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Embedded).await; })*
+            $crate::on_every_store!(#[$test] Embedded: $($name),*);
         }
         mod on_redis {
-            $(#[tokio::test] async fn $name() { super::$name($crate::support::On::Redis).await; })*
+            $crate::on_every_store!(#[$test] Redis: $($name),*);
         }
+    };
+    (#[$test:meta] $on:ident: $($name:ident),*) => {
+        $(#[$test] async fn $name() { super::$name($crate::support::On::$on).await; })*
     };
 }

@@ -10,12 +10,12 @@ use cloakroom::store::{Redis, RedisSettings};
 use tempfile::TempDir;
 
 /// A store on the shared Redis, with keys of its own.
-pub fn fresh() -> Redis {
+pub(crate) fn fresh() -> Redis {
     Redis::new(&settings()).unwrap()
 }
 
 /// Settings for a key space of the shared Redis that nobody else uses.
-pub fn settings() -> RedisSettings {
+pub(crate) fn settings() -> RedisSettings {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let url = server().url();
     let key_prefix = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -28,14 +28,14 @@ fn server() -> &'static RedisServer {
 }
 
 /// A Redis process on a Unix socket. It ends with the test run, however that ends.
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     folder: TempDir,
     shell: Child,
 }
 
 impl RedisServer {
     /// Starts one and waits until it answers.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Self { shell: Self::spawn(&folder), folder };
         server.await_answer();
@@ -43,32 +43,32 @@ impl RedisServer {
     }
 
     /// Where it listens.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
 
     /// Stops it; its data is gone.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         drop(self.shell.stdin.take());
         self.shell.wait().unwrap();
     }
 
     /// Starts it again where it was.
-    pub fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.shell = Self::spawn(&self.folder);
         self.await_answer();
     }
 
     /// Makes it fall silent, or go on.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         assert!(Command::new("kill").args([signal, pid.trim()]).status().unwrap().success());
     }
 
     /// Runs `redis-cli` on it and answers what it prints.
-    pub fn cli(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(arguments).output().unwrap();
-        String::from_utf8(output.stdout).unwrap()
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn socket(&self) -> PathBuf {

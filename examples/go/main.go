@@ -1,0 +1,75 @@
+// A login and a counter on Cloakroom: open the session, save it at most once, append the headers that come back.
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	pb "example/counter/cloakroom/v1"
+)
+
+func main() {
+	s, err := dial(cmp.Or(os.Getenv("CLOAKROOM_ADDRESS"), "127.0.0.1:50051"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("GET /{$}", handler(s.home))
+	// The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
+	http.Handle("POST /login", handler(s.login))
+	http.Handle("POST /count", handler(s.count))
+	http.Handle("POST /logout", handler(s.logout))
+
+	listener, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "8003"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("http://%s\n", listener.Addr())
+	log.Fatal(http.Serve(listener, nil))
+}
+
+func (s sessions) home(r *http.Request) (page, error) {
+	opened, err := s.open(r)
+	if err != nil {
+		return page{}, err
+	}
+	return view(opened.Session.Entries, opened.ReadHeaders), nil
+}
+
+func (s sessions) login(r *http.Request) (page, error) {
+	name := strings.ToValidUTF8(r.PostFormValue("name"), "\uFFFD")
+	if name == "" || utf8.RuneCountInString(name) > 64 {
+		return page{Status: http.StatusBadRequest, Text: "A name has 1 to 64 characters."}, nil
+	}
+	changes := &pb.Changes{Set: map[string]*pb.Value{"name": text(name)}, Subject: &name}
+	saved, err := s.openAndSave(r, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
+	if saved.GetOutcome() == pb.Outcome_OUTCOME_GONE { // The cookie is from before another login; begin afresh.
+		saved, err = s.openAndSave(new(http.Request), &pb.SaveSessionRequest{Changes: changes})
+	}
+	return redirect(saved.GetHeaders()), err
+}
+
+func (s sessions) count(r *http.Request) (page, error) {
+	opened, err := s.open(r)
+	if err != nil {
+		return page{}, err
+	}
+	changes := &pb.Changes{Increment: map[string]int64{"count": 1}}
+	saved, err := s.save(r, opened.Session, &pb.SaveSessionRequest{Changes: changes})
+	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
+		return ended(saved.GetHeaders()), err
+	}
+	shown := view(opened.Session.Entries, saved.Headers)
+	shown.Count = fmt.Sprint(saved.Counters["count"])
+	return shown, nil
+}
+
+func (s sessions) logout(r *http.Request) (page, error) {
+	destroyed, err := s.destroy(r)
+	return redirect(destroyed.GetHeaders()), err
+}

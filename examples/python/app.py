@@ -1,0 +1,74 @@
+"""A login and a counter on Cloakroom: open the session, save it at most once, append the headers that come back."""
+
+import json
+import os
+import sys
+from urllib.parse import parse_qs
+
+import grpc
+from cloakroom.v1 import session_service_pb2 as pb
+from page import ended, message, view
+from server import serve
+from sessions import destroy_session, is_passing, open_session, save_session
+
+
+def home(cookies, form):
+    opened = open_session(cookies)
+    return "200 OK", view(opened.session.entries), opened.read_headers
+
+
+def login(cookies, form):
+    name = form.get("name", [""])[0]
+    if not 1 <= len(name) <= 64:
+        return "400 Bad Request", message("A name has 1 to 64 characters."), []
+    changes = pb.Changes(set={"name": pb.Value(json=json.dumps(name))}, subject=name)
+    saved = save_session(open_session(cookies).session, changes, rotate=True)
+    if saved.outcome == pb.OUTCOME_GONE:  # The cookie is from before another login; this one begins afresh.
+        saved = save_session(open_session("").session, changes)
+    return redirect(saved.headers)
+
+
+def count(cookies, form):
+    session = open_session(cookies).session
+    saved = save_session(session, pb.Changes(increment={"count": 1}))
+    return gone(saved) or ("200 OK", view(session.entries, saved.counters["count"]), saved.headers)
+
+
+def logout(cookies, form):
+    return redirect(destroy_session(cookies).headers)
+
+
+def not_found(cookies, form):
+    return "404 Not Found", message("Not found."), []
+
+
+def gone(saved):
+    return ("409 Conflict", ended(), saved.headers) if saved.outcome == pb.OUTCOME_GONE else None
+
+
+def redirect(headers):
+    return "303 See Other", message("See the first page."), [*headers, pb.Header(name="Location", value="/")]
+
+
+# The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
+ROUTES = {("GET", "/"): home, ("POST", "/login"): login, ("POST", "/count"): count, ("POST", "/logout"): logout}
+
+
+def app(environ, start_response):
+    route = ROUTES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]), not_found)
+    body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), 4096))
+    try:
+        # WSGI has read the bytes of the Cookie header as Latin-1.
+        status, page, headers = route(environ.get("HTTP_COOKIE", ""), parse_qs(body.decode(errors="replace")))
+    except grpc.RpcError as error:
+        print(error.code(), error.details(), file=sys.stderr)
+        status, page, headers = "500 Internal Server Error", message("Something broke."), []
+        # A session that cannot be read now is no reason to show a logged out page.
+        if is_passing(error):
+            status, page = "503 Service Unavailable", message("Try again in a moment.")
+    start_response(status, [("Content-Type", "text/html; charset=utf-8"), *((h.name, h.value) for h in headers)])
+    return [page.encode()]
+
+
+if __name__ == "__main__":
+    serve(app, int(os.environ.get("PORT", "8001")))

@@ -1,0 +1,56 @@
+//! What a person reads who has just started the service: where it is, where data lies, what to try.
+
+use std::fmt::Write as _;
+
+use super::Address;
+use crate::config::Loaded;
+use crate::config::default_key::DefaultKey;
+use crate::store::Kind;
+
+/// A few lines for stderr, to be written once the service listens at `addresses`.
+pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address]) -> String {
+    let mut text = format!("cloakroom {}\n", env!("CARGO_PKG_VERSION"));
+    let mut row = |name: &str, value: &str| writeln!(text, "  {name:<9}{value}").expect("a String takes all");
+    for address in addresses {
+        row("listens", &address.to_string());
+    }
+    row("sessions", &sessions(loaded));
+    row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
+    row("key", &key_of_default(key));
+    for app in loaded.apps.iter().filter(|app| app.keys.is_none() && app.name.as_str() != "default") {
+        row("warning", &format!("app {} has no key and so no sessions; `cloakroom keygen` makes one", app.name));
+    }
+    if let Some(address) = addresses.first() {
+        row("try", &call(address));
+    }
+    text
+}
+
+fn sessions(loaded: &Loaded) -> String {
+    match loaded.settings.store.kind {
+        Kind::Embedded => format!("in {}, on this disk", loaded.settings.data_folder().display()),
+        Kind::Memory => "in memory: a restart loses them".to_owned(),
+        Kind::Redis => "in Redis".to_owned(),
+    }
+}
+
+fn key_of_default(key: &DefaultKey) -> String {
+    match key {
+        DefaultKey::Configured => "configured".to_owned(),
+        DefaultKey::Found(path) => path.display().to_string(),
+        DefaultKey::Created(path) => format!("{} (new: keep it as safe as the sessions)", path.display()),
+        DefaultKey::Ephemeral => "of this process alone: a restart logs everybody out".to_owned(),
+        DefaultKey::Missing => "NONE: the app `default` has no sessions, because replicas must share its key.\n\
+             \x20          Run `cloakroom keygen` and set CLOAKROOM__APPS__DEFAULT__KEYS on each"
+            .to_owned(),
+    }
+}
+
+/// A command that calls the service.
+fn call(address: &Address) -> String {
+    let method = "cloakroom.v1.SessionService/OpenSession";
+    match address {
+        Address::Tcp(address) => format!("grpcurl -plaintext -d '{{}}' {address} {method}"),
+        Address::Unix(path) => format!("grpcurl -plaintext -unix -d '{{}}' {} {method}", path.display()),
+    }
+}

@@ -1,0 +1,93 @@
+//! `cloakroom healthcheck`: does the service serve? For containers, which have no grpcurl in them.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::runtime;
+use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::{Address, ConfigFile, Failure, output};
+use crate::config::{Settings, span};
+use crate::grpc;
+
+#[derive(Debug, Args)]
+pub(super) struct Healthcheck {
+    /// HOST:PORT or unix:PATH. Otherwise where the configuration has the service listen
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<Address>,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = span::parse)]
+    timeout: Duration,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Healthcheck {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let address = match &self.address {
+            Some(address) => address.clone(),
+            None => address_in(&self.config.load()?.settings).ok_or("the service listens nowhere")?,
+        };
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let answer = runtime.block_on(async { tokio::time::timeout(self.timeout, ask(&address)).await });
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {}", span::text(self.timeout))));
+        match answer {
+            Ok(()) => Ok(output::answer(&format!("{address}: SERVING"))?),
+            Err(why) => {
+                output::tell(&format!("{address}: {why}"));
+                Err(Failure::Answered)
+            }
+        }
+    }
+}
+
+/// The cheaper way first, as frontends on this machine would take it.
+fn address_in(settings: &Settings) -> Option<Address> {
+    let socket = settings.server.unix_socket.clone().map(Address::Unix);
+    socket.or_else(|| settings.server.listen.map(Address::reached_at))
+}
+
+async fn ask(address: &Address) -> Result<(), String> {
+    let channel = connect(address).await?;
+    let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
+    match HealthClient::new(channel).check(request).await {
+        Ok(answer) => match answer.into_inner().status() {
+            ServingStatus::Serving => Ok(()),
+            status => Err(status.as_str_name().to_owned()),
+        },
+        Err(status) => Err(format!("{}: {}", status.code(), status.message())),
+    }
+}
+
+async fn connect(address: &Address) -> Result<Channel, String> {
+    let connected = match address {
+        Address::Tcp(address) => match Endpoint::from_shared(format!("http://{address}")) {
+            Ok(endpoint) => endpoint.connect().await,
+            Err(error) => Err(error),
+        },
+        Address::Unix(path) => {
+            let path = path.clone();
+            // The name is needed for the request's authority alone.
+            let endpoint = Endpoint::from_static("http://localhost");
+            endpoint.connect_with_connector(tower::service_fn(move |_| open(path.clone()))).await
+        }
+    };
+    connected.map_err(|error| format!("no connection: {}", root_cause(&error)))
+}
+
+async fn open(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
+    UnixStream::connect(path).await.map(TokioIo::new)
+}
+
+/// tonic's own words are "transport error" alone.
+fn root_cause(error: &dyn StdError) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
+}

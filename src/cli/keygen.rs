@@ -1,0 +1,27 @@
+//! `cloakroom keygen`: fresh signing keys on stdout, one a line; where they go, on stderr.
+
+use clap::Args;
+
+use super::{Failure, output};
+use crate::token::Key;
+
+#[derive(Debug, Args)]
+pub(super) struct Keygen {
+    /// How many
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+}
+
+impl Keygen {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let keys = (0..self.count).map(|_| Key::generate()).collect::<Vec<_>>();
+        output::answer(&keys.join("\n"))?;
+        output::tell(HINT);
+        Ok(())
+    }
+}
+
+const HINT: &str = "\
+Put a key where only the service can read it: a line of the file that apps.<name>.keys_file names,
+CLOAKROOM__APPS__<NAME>__KEYS, or `keys` in [apps.<name>]. The first key signs and all verify: add a new
+one after the old one everywhere, then move it to the front, and drop the old one when its sessions are over.";

@@ -1,0 +1,56 @@
+//! `cloakroom serve`: the life of the process, in order.
+
+use std::sync::Arc;
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::runtime;
+use tokio_util::sync::CancellationToken;
+
+use super::{Address, ConfigFile, Failure, banner, output, signal};
+use crate::app::Apps;
+use crate::clock::SystemClock;
+use crate::config::default_key::DefaultKey;
+use crate::config::{Loaded, Settings};
+use crate::server::{Cloakroom, Parts};
+use crate::store::AnyStore;
+use crate::telemetry;
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        let loaded = self.config.load()?;
+        let (apps, key) = loaded.apps_to_serve()?;
+        let _logs = telemetry::init(&loaded.settings.log).map_err(|error| Failure::Failed(error.into()))?;
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+        let done = runtime.block_on(async {
+            let stop = signal::stop()?;
+            serve(&loaded, apps, &key, stop).await
+        });
+        // Dropping a runtime waits for its blocking threads however long they take, deaf to signals.
+        runtime.shutdown_timeout(LAST_WAIT);
+        done
+    }
+}
+
+async fn serve(loaded: &Loaded, apps: Apps, key: &DefaultKey, stop: CancellationToken) -> Result<(), Failure> {
+    let Settings { server, store, .. } = &loaded.settings;
+    let store = AnyStore::open(store)?;
+    let cloakroom = Cloakroom::bind(server, Parts { apps, store, clock: Arc::new(SystemClock) }).await?;
+
+    let tcp = cloakroom.tcp_addr().map(Address::reached_at);
+    let addresses: Vec<Address> = tcp.into_iter().chain(server.unix_socket.clone().map(Address::Unix)).collect();
+    output::tell(&banner(loaded, key, &addresses));
+    let report = cloakroom.run(stop).await?;
+    tracing::info!(connections.cut = report.cut, "stopped");
+    Ok(())
+}
+
+/// Long enough for a write to disk that is under way.
+const LAST_WAIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,78 @@
+//! The configuration file: found, read, and asked where in it a setting stands.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Key, Problem, Source};
+
+/// A configuration file in TOML.
+#[derive(Clone)]
+pub(super) struct Document {
+    path: PathBuf,
+    text: String,
+    tree: toml::Table,
+}
+
+impl Document {
+    /// Reads a file that has to be there.
+    pub(super) fn open(path: &Path) -> Result<Self, Problem> {
+        let problem = |line, message| Problem {
+            source: Source::File { path: path.to_owned(), line },
+            key: Key::default(),
+            message,
+        };
+        let text =
+            fs::read_to_string(path).map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
+        match text.parse::<toml::Table>() {
+            Ok(tree) => Ok(Self { path: path.to_owned(), text, tree }),
+            // Without the excerpt that the error would print: it may hold a key.
+            Err(error) => {
+                let line = error.span().map(|span| line_at(&text, span.start));
+                Err(problem(line, format!("this is not TOML: {}", error.message())))
+            }
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) const fn tree(&self) -> &toml::Table {
+        &self.tree
+    }
+
+    /// Where a setting stands, if the file has it.
+    pub(super) fn source_of(&self, key: &Key) -> Option<Source> {
+        let root = DeTable::parse(&self.text).ok()?;
+        let mut table = root.get_ref();
+        let mut start = None;
+        for (n, name) in key.names().iter().enumerate() {
+            let (found, value) = table.iter().find(|(found, _)| found.get_ref().as_ref() == name)?;
+            start = Some(found.span().start);
+            match value.get_ref() {
+                DeValue::Table(inner) => table = inner,
+                _ if n + 1 < key.names().len() => return None,
+                _ => {}
+            }
+        }
+        let line = start.map(|start| line_at(&self.text, start));
+        Some(Source::File { path: self.path.clone(), line })
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({})", self.path.display())
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+}

@@ -1,0 +1,117 @@
+//! The configuration in force, as TOML, each value with where it comes from. Shows no secret.
+
+use std::fmt::{self, Write as _};
+
+use super::secret::HIDDEN;
+use super::{Key, Loaded, default_key};
+use crate::app::AppName;
+use crate::store;
+
+impl Loaded {
+    /// The configuration in force, as `cloakroom check` prints it.
+    pub fn effective(&self) -> String {
+        let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");
+        let mut text = String::new();
+        self.write_table(&mut text, &tree, &Key::default()).expect("a String takes all that is written to it");
+        text
+    }
+
+    /// Values first, tables after them, as TOML wants it.
+    fn write_table(&self, text: &mut String, table: &toml::Table, at: &Key) -> fmt::Result {
+        let below = |name: &String| Key::new(at.names().iter().chain([name]));
+        let values = || table.iter().filter(|(_, value)| !value.is_table());
+        if values().next().is_some() {
+            let gap = if text.is_empty() { "" } else { "\n" };
+            writeln!(text, "{gap}[{at}]")?;
+        }
+        for (name, value) in values() {
+            let key = below(name);
+            match key.names() {
+                [apps, app, keys] if apps == "apps" && keys == "keys" => self.write_keys(text, app, &key)?,
+                _ => writeln!(text, "{name} = {}  # {}", masked(value), self.source_of(&key))?,
+            }
+        }
+        for (name, value) in table {
+            if let Some(inner) = value.as_table() {
+                self.write_table(text, inner, &below(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys as their public names, and what happens if there is none.
+    fn write_keys(&self, text: &mut String, app: &str, key: &Key) -> fmt::Result {
+        let Some(ring) = self.apps.find(app).and_then(|app| app.keys.as_ref()) else {
+            return writeln!(text, "keys = []  # {}: {}", self.source_of(key), self.without_keys(app));
+        };
+        let ids = ring.ids().map(|id| format!("\"key id {id}\"")).collect::<Vec<_>>().join(", ");
+        match self.settings.apps.get(app).and_then(|app| app.keys_file.as_ref()) {
+            Some(path) => writeln!(text, "keys = [{ids}]  # {}", path.display()),
+            None => writeln!(text, "keys = [{ids}]  # {}", self.source_of(key)),
+        }
+    }
+
+    fn without_keys(&self, app: &str) -> String {
+        match self.settings.store.kind {
+            store::Kind::Embedded if app == AppName::DEFAULT => {
+                let path = default_key::path_in(self.settings.data_folder());
+                format!("the first start makes a key and keeps it in {}", path.display())
+            }
+            store::Kind::Memory if app == AppName::DEFAULT => "every start makes a key of its own".to_owned(),
+            _ => "without a key the app has only null sessions".to_owned(),
+        }
+    }
+}
+
+/// A value as TOML, with the password of an address hidden.
+fn masked(value: &toml::Value) -> String {
+    match value.as_str() {
+        Some(text) => toml::Value::String(masked_address(text)).to_string(),
+        None => value.to_string(),
+    }
+}
+
+/// `redis://user:word@host` as `redis://user:***@host`; any other text as it is.
+fn masked_address(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // Up to the last @: a password that nobody has percent-encoded may hold one itself, and a / too.
+    let host = rest.rfind('@').filter(|at| *at < end || rest[..*at].contains(':'));
+    let hidden = |at: usize| match rest[..at].split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:{HIDDEN}{}", &rest[at..]),
+        None => text.to_owned(),
+    };
+    hide_parameters(&host.map_or_else(|| text.to_owned(), hidden))
+}
+
+/// `?pass=word` as `?pass=***`: how a Unix socket's address says it.
+fn hide_parameters(text: &str) -> String {
+    let Some((address, query)) = text.split_once('?') else { return text.to_owned() };
+    let hide = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if name.to_ascii_lowercase().contains("pass") => format!("{name}={HIDDEN}"),
+        _ => pair.to_owned(),
+    };
+    format!("{address}?{}", query.split('&').map(hide).collect::<Vec<_>>().join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_of_an_address_is_never_shown() {
+        let table = [
+            ("redis://10.0.0.1:6379/2", "redis://10.0.0.1:6379/2"),
+            ("redis://ada:word@host:6379", "redis://ada:***@host:6379"),
+            ("rediss://:word@host", "rediss://:***@host"),
+            ("redis://:w@rd/w@host", "redis://:***@host"),
+            ("redis://:w?rd@host", "redis://:***@host"),
+            ("redis+unix:///run/redis.sock?db=1&pass=word", "redis+unix:///run/redis.sock?db=1&pass=***"),
+            ("plain text", "plain text"),
+        ];
+
+        for (address, shown) in table {
+            assert_eq!(masked_address(address), shown);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Loading: from the sources to settings that can be served.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use config::{Config, ConfigError, File, FileFormat};
+
+use super::default_key::{self, DefaultKey};
+use super::document::Document;
+use super::environment::{self, Environment, Variable};
+use super::{Error, Key, Problem, Settings, Source, key_file, strict};
+use crate::app::{self, App, AppName, Apps};
+use crate::store;
+use crate::token::{Key as SigningKey, KeyRing};
+
+/// A configuration without a mistake in it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What is set.
+    pub settings: Settings,
+    /// The apps as configured. One without a key has only null sessions.
+    pub apps: Apps,
+    document: Option<Document>,
+    variables: Vec<Variable>,
+}
+
+/// Loads `file`, else the file that `CLOAKROOM_CONFIG` names, else `cloakroom.toml` if it is there.
+///
+/// Variables of the environment come on top. A file that is named has to be there.
+pub fn load(file: Option<&Path>) -> Result<Loaded, Error> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    let environment = env::vars_os();
+    load_from(file, environment)
+}
+
+/// As [`load()`], in a given environment.
+pub fn load_from(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, Error> {
+    let environment = environment.into_iter().collect::<Environment>();
+    let (variables, mut problems) = environment::variables(&environment);
+    let document = match find(file, &environment).map(|path| Document::open(&path)).transpose() {
+        Ok(document) => document,
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    problems.extend(document.iter().flat_map(document_problems));
+    Error::unless_none(problems)?;
+
+    let mut settings = merged(document.as_ref(), &variables).map_err(unmergeable)?;
+    settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
+    let mut loaded = Loaded { settings, apps: Apps::default(), document, variables };
+    loaded.read_redis_url()?;
+    loaded.check_tables()?;
+    loaded.apps = loaded.build_apps()?;
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// The configuration file, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.document.as_ref().map(Document::path)
+    }
+
+    /// Where the value of a setting comes from.
+    pub fn source_of(&self, key: &Key) -> Source {
+        let variable = self.variables.iter().find(|variable| variable.key == *key);
+        let from_environment = variable.map(|variable| Source::Variable(variable.name.clone()));
+        let from_file = || self.document.as_ref().and_then(|document| document.source_of(key));
+        from_environment.or_else(from_file).unwrap_or(Source::Default)
+    }
+
+    /// The apps to serve. The app `default` gets a key, if it has none and the store allows it.
+    ///
+    /// May create the data folder and the key file in it.
+    pub fn apps_to_serve(&self) -> Result<(Apps, DefaultKey), default_key::Error> {
+        if self.default_app_has_keys() {
+            return Ok((self.apps.clone(), DefaultKey::Configured));
+        }
+        match self.settings.store.kind {
+            store::Kind::Embedded => {
+                let (ring, origin) = default_key::open(self.settings.data_folder())?;
+                Ok((self.with_default_keys(ring), origin))
+            }
+            store::Kind::Memory => {
+                let ring = KeyRing::parse(&[SigningKey::generate()]).expect("a generated key is a key");
+                Ok((self.with_default_keys(ring), DefaultKey::Ephemeral))
+            }
+            store::Kind::Redis => Ok((self.apps.clone(), DefaultKey::Missing)),
+        }
+    }
+
+    /// The apps with the keys that there are by now. Creates nothing.
+    pub fn apps_as_served(&self) -> Result<Apps, default_key::Error> {
+        let keeps_a_key = !self.default_app_has_keys() && self.settings.store.kind == store::Kind::Embedded;
+        let kept = if keeps_a_key { default_key::find(self.settings.data_folder())? } else { None };
+        Ok(kept.map_or_else(|| self.apps.clone(), |ring| self.with_default_keys(ring)))
+    }
+
+    pub(super) fn default_app_has_keys(&self) -> bool {
+        self.apps.find(AppName::DEFAULT).is_some_and(|app| app.keys.is_some())
+    }
+
+    fn with_default_keys(&self, ring: KeyRing) -> Apps {
+        let keyed = |app: &App| match app.name.as_str() {
+            AppName::DEFAULT => App { keys: Some(ring.clone()), ..app.clone() },
+            _ => app.clone(),
+        };
+        self.apps.iter().map(|app| keyed(app)).collect()
+    }
+
+    /// The address of Redis may hold a password, and so may come in a file of its own.
+    fn read_redis_url(&mut self) -> Result<(), Error> {
+        let at = Key::new(["store", "redis"]);
+        let Some(path) = self.settings.store.redis.url_file.clone() else { return Ok(()) };
+        let (url, url_file) = (self.source_of(&at.join("url")), at.join("url_file"));
+        let problem = |message| Problem { source: self.source_of(&url_file), key: url_file.clone(), message };
+        if url != Source::Default {
+            return Err(problem(format!("{url} gives url as well; remove one of the two")).into());
+        }
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(|error| problem(format!("{} cannot be read: {error}", path.display())))?;
+        self.settings.store.redis.url = text.trim().to_owned();
+        Ok(())
+    }
+
+    /// What the tables of the other floors find wrong with themselves; their messages begin with the key.
+    fn check_tables(&self) -> Result<(), Error> {
+        let server = self.settings.server.check().map_err(|error| (vec!["server"], error.to_string()));
+        let redis = self.settings.store.redis.check().map_err(|error| (vec!["store", "redis"], error.to_string()));
+        let wrong = [server.err(), redis.err()].into_iter().flatten();
+        let problem = |(table, text): (Vec<&str>, String)| {
+            let (name, message) = text.split_once(": ").unwrap_or(("", &text));
+            let key = Key::new(table).join(name);
+            Problem { source: self.source_of(&key), key, message: message.to_owned() }
+        };
+        Error::unless_none(wrong.map(problem).collect())
+    }
+
+    fn build_apps(&self) -> Result<Apps, Error> {
+        let (mut apps, mut problems) = (Vec::new(), Vec::new());
+        for (name, settings) in &self.settings.apps {
+            match self.build_app(name, settings) {
+                Ok(app) => apps.push(app),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        Error::unless_none(problems)?;
+        Ok(apps.into_iter().collect())
+    }
+
+    fn build_app(&self, name: &str, settings: &app::Settings) -> Result<App, Problem> {
+        let at = Key::new(["apps", name]);
+        let mut settings = settings.clone();
+        if let Some(path) = &settings.keys_file {
+            settings.keys = self.keys_from(path, &at, &settings)?;
+        }
+        settings.build(name).map_err(|error| {
+            let blamed = error.keys();
+            let in_file = |key| if key == "keys" && settings.keys_file.is_some() { "keys_file" } else { key };
+            let keys = blamed.iter().map(|key| at.join(in_file(key))).collect::<Vec<_>>();
+            let set = keys.iter().chain([&at]).map(|key| self.source_of(key)).find(|source| *source != Source::Default);
+            let text = error.to_string();
+            let message = blamed.first().and_then(|key| text.strip_prefix(key.as_str())?.strip_prefix(": "));
+            Problem {
+                source: set.unwrap_or(Source::Default),
+                message: message.unwrap_or(&text).to_owned(),
+                key: keys.into_iter().next().unwrap_or(at),
+            }
+        })
+    }
+
+    fn keys_from(&self, path: &Path, at: &Key, app: &app::Settings) -> Result<Vec<super::Secret>, Problem> {
+        let (keys, keys_file) = (at.join("keys"), at.join("keys_file"));
+        let problem = |message| Problem { source: self.source_of(&keys_file), key: keys_file.clone(), message };
+        if !app.keys.is_empty() {
+            return Err(problem(format!("{} gives keys as well; remove one of the two", self.source_of(&keys))));
+        }
+        match key_file::read(path) {
+            Ok(secrets) if secrets.is_empty() => {
+                Err(problem(format!("there is no key in {}; `cloakroom keygen` makes one", path.display())))
+            }
+            Ok(secrets) => Ok(secrets),
+            Err(error) => Err(problem(format!("{} cannot be read: {error}", path.display()))),
+        }
+    }
+}
+
+fn find(file: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+    let named = || environment.get(&OsString::from(FILE_VARIABLE)).filter(|value| !value.is_empty());
+    let usual = || Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists());
+    file.map(Path::to_owned).or_else(|| named().map(PathBuf::from)).or_else(usual)
+}
+
+fn document_problems(document: &Document) -> Vec<Problem> {
+    let problem = |fault: strict::Fault| {
+        let whole = || Source::File { path: document.path().to_owned(), line: None };
+        let source = document.source_of(&fault.key).unwrap_or_else(whole);
+        Problem { source, key: fault.key, message: fault.message }
+    };
+    strict::faults(document.tree().clone()).into_iter().map(problem).collect()
+}
+
+/// The sources on top of each other. Tables merge, lists replace each other.
+fn merged(document: Option<&Document>, variables: &[Variable]) -> Result<Settings, ConfigError> {
+    let mut layers = Config::builder();
+    if let Some(document) = document {
+        layers = layers.add_source(File::from_str(document.text(), FileFormat::Toml));
+    }
+    for Variable { key, value, .. } in variables {
+        layers = layers.set_override(key.names().join("."), layered(value))?;
+    }
+    layers.build()?.try_deserialize()
+}
+
+fn layered(value: &toml::Value) -> config::Value {
+    match value {
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Array(items) => items.iter().map(layered).collect::<Vec<_>>().into(),
+        toml::Value::String(text) => text.clone().into(),
+        toml::Value::Datetime(_) | toml::Value::Table(_) => config::ValueKind::Nil.into(),
+    }
+}
+
+/// Sources that fit the settings each by itself, but not together.
+fn unmergeable(error: ConfigError) -> Error {
+    let message = format!("file and environment do not fit together: {error}");
+    Problem { source: Source::Default, key: Key::default(), message }.into()
+}
+
+const FILE_VARIABLE: &str = "CLOAKROOM_CONFIG";
+const USUAL_FILE: &str = "cloakroom.toml";

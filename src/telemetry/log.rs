@@ -1,0 +1,71 @@
+//! Logs: one line an event, to stderr.
+//!
+//! Events name dotted fields with units, never a token, data or an address.
+
+use std::io::{self, IsTerminal as _};
+
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use super::Level;
+use super::queue::{self, Drain};
+
+/// The `[log]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How a line is written: `text`, `json`, or `auto`: text on a terminal, else JSON.
+    pub format: Format,
+    /// The least level, or levels by module: `info`, or `warn,cloakroom::store=debug`.
+    pub level: Level,
+}
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// As text on a terminal, as JSON anywhere else.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// Keeps logs flowing; dropping it writes what is still queued.
+#[derive(Debug)]
+#[must_use = "logs end when this is dropped"]
+pub struct Logs {
+    _drain: Drain,
+}
+
+/// Starts logging, once in a process.
+pub fn init(settings: &Settings) -> Result<Logs, InitError> {
+    let (queue, drain) = queue::open(io::stderr(), QUEUED_LINES).map_err(InitError::Thread)?;
+    let terminal = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(queue);
+    let lines = match settings.format {
+        Format::Json => lines.json().flatten_event(true).boxed(),
+        Format::Auto if !terminal => lines.json().flatten_event(true).boxed(),
+        Format::Auto | Format::Text => lines.with_ansi(terminal).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(settings.level.filter())).try_init()?;
+    Ok(Logs { _drain: drain })
+}
+
+/// Why there are no logs.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// No thread to write them.
+    #[error("the thread that writes the log cannot be started")]
+    Thread(#[source] io::Error),
+    /// They have been started before.
+    #[error("logging cannot be started")]
+    Taken(#[from] TryInitError),
+}
+
+/// A few megabytes at most, and seconds of a busy log.
+const QUEUED_LINES: usize = 8192;

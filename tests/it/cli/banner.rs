@@ -1,0 +1,60 @@
+//! What a person reads who has just started the service.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use cloakroom::cli::{Address, banner};
+use cloakroom::config::default_key::DefaultKey;
+use cloakroom::config::load_from;
+
+fn in_environment(variables: &[(&str, &str)], key: &DefaultKey, addresses: &[Address]) -> String {
+    let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    banner(&load_from(None, environment).unwrap(), key, addresses)
+}
+
+#[test]
+fn it_names_a_call_to_try_over_tcp() {
+    let addresses = ["127.0.0.1:50051".parse().unwrap()];
+
+    let text = in_environment(&[], &DefaultKey::Configured, &addresses);
+
+    let call = "grpcurl -plaintext -d '{}' 127.0.0.1:50051 cloakroom.v1.SessionService/OpenSession";
+    assert!(text.contains(call), "{text}");
+}
+
+#[test]
+fn it_names_a_call_to_try_over_a_unix_socket() {
+    let addresses = ["unix:/run/c.sock".parse().unwrap()];
+
+    let text = in_environment(&[], &DefaultKey::Configured, &addresses);
+
+    let call = "grpcurl -plaintext -unix -d '{}' /run/c.sock cloakroom.v1.SessionService/OpenSession";
+    assert!(text.contains(call), "{text}");
+}
+
+#[test]
+fn it_says_where_sessions_lie_and_what_a_restart_costs() {
+    let kept = in_environment(&[], &DefaultKey::Created(PathBuf::from("data/default.key")), &[]);
+    let lost = in_environment(&[("CLOAKROOM__STORE__KIND", "memory")], &DefaultKey::Ephemeral, &[]);
+
+    assert!(kept.contains("in data, on this disk"), "{kept}");
+    assert!(kept.contains("data/default.key"), "{kept}");
+    assert!(lost.contains("a restart loses them"), "{lost}");
+    assert!(lost.contains("a restart logs everybody out"), "{lost}");
+}
+
+#[test]
+fn with_redis_and_no_key_it_says_what_to_do() {
+    let text = in_environment(&[("CLOAKROOM__STORE__KIND", "redis")], &DefaultKey::Missing, &[]);
+
+    assert!(text.contains("cloakroom keygen") && text.contains("CLOAKROOM__APPS__DEFAULT__KEYS"), "{text}");
+}
+
+#[test]
+fn an_app_without_a_key_is_warned_of() {
+    let variables = [("CLOAKROOM__APPS__SHOP__IDLE_TIMEOUT", "1h")];
+
+    let text = in_environment(&variables, &DefaultKey::Configured, &[]);
+
+    assert!(text.contains("app shop has no key"), "{text}");
+}

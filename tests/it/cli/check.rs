@@ -1,0 +1,83 @@
+//! `cloakroom check`.
+
+use cloakroom::token::Key;
+
+use super::program::Program;
+
+#[test]
+fn it_prints_where_every_value_comes_from() {
+    let ended = Program::new(&["check"])
+        .file("cloakroom.toml", "[apps.shop]\nidle_timeout = \"1h\"\n")
+        .env("CLOAKROOM__STORE__KIND", "memory")
+        .run();
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for line in [
+        "# From cloakroom.toml and the environment. Secrets are left out.",
+        "kind = \"memory\"  # CLOAKROOM__STORE__KIND",
+        "idle_timeout = \"1h\"  # cloakroom.toml:2",
+        "absolute_timeout = \"365d\"  # default",
+    ] {
+        assert!(ended.stdout.lines().any(|printed| printed == line), "{line} is missing in:\n{}", ended.stdout);
+    }
+}
+
+#[test]
+fn what_it_prints_is_toml() {
+    let ended = Program::new(&["check"]).env("CLOAKROOM__APPS__DEFAULT__SUBJECT_KEY", "a\"\n# b").run();
+
+    let tree = ended.stdout.parse::<toml::Table>().unwrap();
+    assert_eq!(tree["apps"]["default"]["subject_key"].as_str(), Some("a\"\n# b"));
+}
+
+#[test]
+fn it_shows_keys_by_their_public_names_alone() {
+    let keys = [Key::generate(), Key::generate(), Key::generate()];
+    let ids = keys.each_ref().map(|key| Key::parse(key).unwrap().id().to_string());
+
+    let ended = Program::new(&["check"])
+        .file("cloakroom.toml", &format!("[apps.a]\nkeys = [\"{}\"]\n[apps.b]\nkeys_file = \"b.keys\"\n", keys[0]))
+        .file("b.keys", &format!("# newest first\n\n  {}\n", keys[1]))
+        .env("CLOAKROOM__APPS__C__KEYS", &keys[2])
+        .run();
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (key, id) in keys.iter().zip(&ids) {
+        assert!(!ended.stdout.contains(key.as_str()), "{}", ended.stdout);
+        assert!(ended.stdout.contains(&format!("\"key id {id}\"")), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn it_creates_nothing() {
+    let mut program = Program::new(&["check"]);
+
+    let status = program.command().status().unwrap();
+
+    assert!(status.success());
+    assert_eq!(std::fs::read_dir(program.folder()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_78_and_prints_nothing_else() {
+    let ended = Program::new(&["check"]).file("cloakroom.toml", "[store]\nkind = \"disk\"\n").run();
+
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
+    let expected = "cloakroom.toml:2: store.kind: \"disk\" is none of \"embedded\", \"redis\", \"memory\"\n";
+    assert_eq!(ended.stderr, expected);
+}
+
+#[test]
+fn a_reader_that_goes_early_is_no_failure() {
+    let mut program = Program::new(&["check"]);
+    let mut child = program.command().spawn().unwrap();
+
+    drop(child.stdout.take());
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_a_mistake_of_usage() {
+    assert_eq!(Program::new(&["chekc"]).run().code, Some(2));
+}

@@ -1,0 +1,119 @@
+//! `cloakroom healthcheck`.
+
+use std::path::Path;
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Runtime;
+use tonic_health::ServingStatus;
+use tower::ServiceExt as _;
+
+use super::program::{Ended, Program};
+
+/// A service that says this of itself, to whoever connects first.
+struct Service(Runtime);
+
+impl Service {
+    fn new() -> Self {
+        Self(Runtime::new().unwrap())
+    }
+
+    fn on_tcp(&self, status: ServingStatus) -> String {
+        let listener = self.0.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        self.0.spawn(async move { answer(listener.accept().await.unwrap().0, status).await });
+        address
+    }
+
+    fn on_unix(&self, path: &Path, status: ServingStatus) -> String {
+        let _context = self.0.enter();
+        let listener = UnixListener::bind(path).unwrap();
+        self.0.spawn(async move { answer(listener.accept().await.unwrap().0, status).await });
+        format!("unix:{}", path.display())
+    }
+}
+
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, status: ServingStatus) {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_service_status("cloakroom.v1.SessionService", status).await;
+    let health =
+        health.map_request(|request: http::Request<hyper::body::Incoming>| request.map(tonic::body::Body::new));
+    let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(health));
+    let _: hyper::Result<()> = connection.await;
+}
+
+fn ask(address: &str) -> Ended {
+    Program::new(&["healthcheck", "--address", address]).run()
+}
+
+#[test]
+fn a_service_that_serves_is_healthy() {
+    let service = Service::new();
+    let address = service.on_tcp(ServingStatus::Serving);
+
+    let ended = ask(&address);
+
+    assert_eq!((ended.code, ended.stdout), (Some(0), format!("{address}: SERVING\n")), "{}", ended.stderr);
+}
+
+#[test]
+fn a_service_on_a_unix_socket_can_be_asked_too() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    let address = service.on_unix(&folder.path().join("socket"), ServingStatus::Serving);
+
+    let ended = ask(&address);
+
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_service_that_does_not_serve_is_not_healthy() {
+    let service = Service::new();
+    let address = service.on_tcp(ServingStatus::NotServing);
+
+    let ended = ask(&address);
+
+    assert_eq!((ended.code, ended.stderr), (Some(1), format!("{address}: NOT_SERVING\n")));
+}
+
+#[test]
+fn where_nobody_listens_nobody_is_healthy() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}", folder.path().join("socket").display());
+
+    let ended = ask(&address);
+
+    let expected = format!("{address}: no connection: No such file or directory (os error 2)\n");
+    assert_eq!((ended.code, ended.stderr), (Some(1), expected));
+}
+
+#[test]
+fn a_service_that_never_answers_is_given_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+
+    let ended = Program::new(&["healthcheck", "--address", &address, "--timeout", "50ms"]).run();
+
+    assert_eq!((ended.code, ended.stderr), (Some(1), format!("{address}: no answer within 50ms\n")));
+}
+
+#[test]
+fn the_address_comes_from_the_configuration() {
+    let service = Service::new();
+    let address = service.on_tcp(ServingStatus::Serving);
+
+    let ended = Program::new(&["healthcheck"]).env("CLOAKROOM__SERVER__LISTEN", &address).run();
+
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn an_address_that_is_none_is_a_mistake_of_usage() {
+    let ended = ask("localhost");
+
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("write HOST:PORT"), "{}", ended.stderr);
+}

@@ -1,0 +1,9 @@
+//! The program, run as a person runs it.
+
+mod banner;
+mod check;
+mod cookie;
+mod healthcheck;
+mod keygen;
+pub(crate) mod program;
+mod serve;

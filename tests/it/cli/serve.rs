@@ -1,0 +1,80 @@
+//! `cloakroom serve`: how it starts and how it is stopped.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command};
+
+use super::program::Program;
+
+/// A program that has said all it says when it starts.
+fn started(program: &mut Program) -> (Child, String) {
+    let mut child = program.command().env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0").spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut banner = String::new();
+    for line in lines.by_ref() {
+        banner = banner + &line + "\n";
+        if line.contains("grpcurl") {
+            break;
+        }
+    }
+    // Read on, so that the program never writes to a closed pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, banner)
+}
+
+fn send(child: &Child, signal: &str) {
+    let done = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+#[test]
+fn either_signal_stops_it_in_order() {
+    for signal in ["TERM", "INT"] {
+        let mut program = Program::new(&["serve"]).env("CLOAKROOM__STORE__KIND", "memory");
+        let (mut child, _) = started(&mut program);
+
+        send(&child, signal);
+
+        assert_eq!(child.wait().unwrap().code(), Some(0), "after SIG{signal}");
+    }
+}
+
+#[test]
+fn a_first_start_makes_a_key_that_the_next_one_finds() {
+    let mut program = Program::new(&["serve"]);
+
+    let (mut first, created) = started(&mut program);
+    send(&first, "TERM");
+    first.wait().unwrap();
+    let key = std::fs::read(program.path("data/default.key")).unwrap();
+    let (mut second, found) = started(&mut program);
+    send(&second, "TERM");
+    second.wait().unwrap();
+
+    assert!(created.contains("data/default.key (new"), "{created}");
+    assert!(found.contains("data/default.key\n"), "{found}");
+    assert_eq!(std::fs::read(program.path("data/default.key")).unwrap(), key);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+    let program = Program::new(&["serve"]);
+    std::fs::create_dir(program.path("data")).unwrap();
+    let program = program.file("data/default.key", &cloakroom::token::Key::generate());
+    std::fs::set_permissions(program.path("data/default.key"), std::fs::Permissions::from_mode(0o640)).unwrap();
+
+    let ended = program.run();
+
+    assert_eq!(ended.code, Some(1));
+    let expected = "cloakroom: data/default.key: others may read or change this key (mode 640); \
+                    run: chmod 600 data/default.key\n";
+    assert_eq!(ended.stderr, expected);
+}
+
+#[test]
+fn a_wrong_configuration_does_not_start() {
+    let ended = Program::new(&["serve", "--config", "none.toml"]).run();
+
+    let expected = "none.toml: the file cannot be read: No such file or directory (os error 2)\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(78), expected));
+}

@@ -1,0 +1,118 @@
+//! The key that the app `default` gets by itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
+
+use cloakroom::config::default_key::{self, DefaultKey, Error};
+use cloakroom::token::Key;
+
+use super::load;
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn the_owner_alone_can_read_it_and_its_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("some/data");
+
+    default_key::open(&folder).unwrap();
+
+    assert_eq!((mode(&folder), mode(&default_key::path_in(&folder))), (0o700, 0o600));
+}
+
+#[test]
+fn however_many_start_at_once_there_is_one_key() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    let start = Barrier::new(16);
+
+    let opened = thread::scope(|scope| {
+        let open = || {
+            start.wait();
+            default_key::open(&folder).unwrap()
+        };
+        let threads = (0..16).map(|_| scope.spawn(open)).collect::<Vec<_>>();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+
+    let made = opened.iter().filter(|(_, origin)| matches!(origin, DefaultKey::Created(_))).count();
+    assert_eq!(made, 1);
+    assert!(opened.iter().all(|(ring, _)| ring.signing().id() == opened[0].0.signing().id()), "{opened:?}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside the key");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    default_key::open(home.path()).unwrap();
+    let path = default_key::path_in(home.path());
+
+    for open in [0o604, 0o640, 0o602, 0o660] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
+        assert!(matches!(default_key::open(home.path()), Err(Error::Open { mode, .. }) if mode == open));
+    }
+}
+
+#[test]
+fn a_damaged_key_is_never_replaced_by_another() {
+    let home = tempfile::tempdir().unwrap();
+    let path = default_key::path_in(home.path());
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+
+    let refused = default_key::open(home.path());
+
+    assert!(matches!(refused, Err(Error::NoKey { .. })), "{refused:?}");
+    assert_eq!(fs::read(&path).unwrap(), b"");
+}
+
+#[test]
+fn a_newer_key_on_a_line_above_signs_and_both_verify() {
+    let home = tempfile::tempdir().unwrap();
+    let (old, _) = default_key::open(home.path()).unwrap();
+    let path = default_key::path_in(home.path());
+    let newer = Key::generate();
+    let text = format!("{newer}\n{}", fs::read_to_string(&path).unwrap());
+    fs::write(&path, text).unwrap();
+
+    let (ring, origin) = default_key::open(home.path()).unwrap();
+
+    assert_eq!(origin, DefaultKey::Found(path));
+    assert_eq!(ring.signing().id(), Key::parse(&newer).unwrap().id());
+    assert!(ring.find(old.signing().id()).is_some());
+}
+
+#[test]
+fn with_redis_there_is_none_because_replicas_must_share_it() {
+    let (apps, origin) = load("[store]\nkind = \"redis\"\n", &[]).unwrap().apps_to_serve().unwrap();
+
+    assert_eq!(origin, DefaultKey::Missing);
+    assert!(apps.find("").unwrap().keys.is_none());
+}
+
+#[test]
+fn with_memory_every_process_has_its_own() {
+    let loaded = load("[store]\nkind = \"memory\"\n", &[]).unwrap();
+
+    let [(one, origin), (other, _)] = [loaded.apps_to_serve().unwrap(), loaded.apps_to_serve().unwrap()];
+
+    let signing = |apps: &cloakroom::app::Apps| apps.find("").unwrap().keys.as_ref().unwrap().signing().id();
+    assert_eq!(origin, DefaultKey::Ephemeral);
+    assert_ne!(signing(&one), signing(&other));
+}
+
+#[test]
+fn a_configured_key_is_taken_wherever_sessions_lie() {
+    for kind in ["embedded", "redis", "memory"] {
+        let variables = [("CLOAKROOM__STORE__KIND", kind), ("CLOAKROOM__APPS__DEFAULT__KEYS", &Key::generate())];
+
+        let (_, origin) = load("", &variables).unwrap().apps_to_serve().unwrap();
+
+        assert_eq!(origin, DefaultKey::Configured);
+    }
+}

@@ -1,0 +1,164 @@
+//! Settings from the environment.
+
+use std::time::Duration;
+
+use cloakroom::store::Kind;
+use cloakroom::token::Key;
+
+use super::load;
+use crate::cli::program::Program;
+
+/// The value of this variable is refused with these words.
+#[track_caller]
+fn refused(name: &str, value: &str, words: &str) {
+    let ended = Program::new(&["check"]).env(name, value).run();
+
+    assert_eq!((ended.code, ended.stderr), (Some(78), format!("{name}: {words}\n")));
+}
+
+#[test]
+fn a_variable_that_is_no_setting_is_refused_with_those_that_are() {
+    refused(
+        "CLOAKROOM__LOG__LEVLE",
+        "debug",
+        "log.levle: there is no such setting; did you mean `level`? accepted here: format, level",
+    );
+    refused("CLOAKROOM__COLOUR", "red", "colour: there is no such setting; accepted here: server, store, log, apps");
+}
+
+#[test]
+fn nothing_is_taken_for_something_else() {
+    let entries = "CLOAKROOM__APPS__DEFAULT__LIMITS__MAX_ENTRIES";
+    for (value, found) in [("1.7", "1.7"), ("true", "true"), ("-1", "-1")] {
+        let words =
+            format!("apps.default.limits.max_entries: expected a whole number from 0 to 4294967295, found {found}");
+        refused(entries, value, &words);
+    }
+    refused(
+        "CLOAKROOM__APPS__DEFAULT__REFRESH_EACH_REQUEST",
+        "1",
+        "apps.default.refresh_each_request: expected true or false, found 1",
+    );
+    refused(
+        "CLOAKROOM__APPS__DEFAULT__IDLE_TIMEOUT",
+        "1M",
+        "apps.default.idle_timeout: `1M`: months and years have no fixed length; write days, such as 30d",
+    );
+}
+
+#[test]
+fn a_word_that_means_nothing_is_refused_with_those_that_do() {
+    refused("CLOAKROOM__STORE__KIND", "disk", "store.kind: \"disk\" is none of \"embedded\", \"redis\", \"memory\"");
+    refused(
+        "CLOAKROOM__LOG__LEVEL",
+        "inof",
+        "log.level: `inof` is no level; write off, error, warn, info, debug or trace, \
+         or levels by module: info,h2=debug",
+    );
+}
+
+#[test]
+fn one_underscore_too_few_is_pointed_out() {
+    refused(
+        "CLOAKROOM_STORE_KIND",
+        "memory",
+        "store.kind: words are kept apart by two underscores; write CLOAKROOM__STORE__KIND",
+    );
+}
+
+#[test]
+fn a_bad_key_is_refused_and_not_repeated() {
+    let key = "CLOAKROOM__APPS__DEFAULT__KEYS";
+    refused(
+        key,
+        "c2VjcmV0",
+        "apps.default.keys: a key has 6 bytes and needs at least 32; `cloakroom keygen` makes one",
+    );
+    refused(
+        key,
+        "not base64!",
+        "apps.default.keys: a key is not base64url text without padding; `cloakroom keygen` makes one",
+    );
+    refused("CLOAKROOM__APPS__DEFAULT", "c2VjcmV0", "apps.default: expected a table, found a text");
+}
+
+#[test]
+fn what_kubernetes_adds_for_a_service_is_nobodys_setting() {
+    let variables = [
+        ("CLOAKROOM_SERVICE_HOST", "10.0.0.1"),
+        ("CLOAKROOM_PORT", "tcp://10.0.0.1:50051"),
+        ("CLOAKROOM_PORT_50051_TCP_ADDR", "10.0.0.1"),
+    ];
+
+    assert!(load("", &variables).is_ok());
+}
+
+#[test]
+fn the_environment_comes_on_top_of_the_file() {
+    let loaded = load("[store]\nkind = \"redis\"\n", &[("CLOAKROOM__STORE__KIND", "memory")]).unwrap();
+
+    assert_eq!(loaded.settings.store.kind, Kind::Memory);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let loaded = load("[store]\nkind = \"redis\"\n", &[("CLOAKROOM__STORE__KIND", "")]).unwrap();
+
+    assert_eq!(loaded.settings.store.kind, Kind::Redis);
+}
+
+#[test]
+fn text_stays_as_it_is_whatever_it_looks_like() {
+    for text in ["007", "TRUE", "1e5", "a,b"] {
+        let loaded = load("", &[("CLOAKROOM__APPS__DEFAULT__SUBJECT_KEY", text)]).unwrap();
+
+        assert_eq!(loaded.settings.apps["default"].subject_key, text);
+    }
+}
+
+#[test]
+fn keys_are_a_list_separated_by_commas() {
+    let [new, old] = [Key::generate(), Key::generate()];
+
+    let loaded = load("", &[("CLOAKROOM__APPS__SHOP__KEYS", &format!("{new}, {old}"))]).unwrap();
+
+    let ring = loaded.apps.find("shop").unwrap().keys.clone().unwrap();
+    let expected = [new, old].map(|key| Key::parse(&key).unwrap().id());
+    assert_eq!(ring.ids().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_app_can_be_set_up_by_the_environment_alone() {
+    let variables = [
+        ("CLOAKROOM__APPS__MY_SHOP__IDLE_TIMEOUT", "1h 30m"),
+        ("CLOAKROOM__APPS__MY_SHOP__COOKIE__SECURE", "true"),
+        ("CLOAKROOM__APPS__MY_SHOP__LIMITS__MAX_ENTRIES", "8"),
+    ];
+
+    let loaded = load("", &variables).unwrap();
+
+    let app = loaded.apps.find("my_shop").unwrap();
+    assert_eq!(app.lifetimes.idle_timeout, Duration::from_secs(90 * 60));
+    assert!(app.cookie.attributes().secure);
+    assert_eq!(app.limits.max_entries, 8);
+}
+
+#[test]
+fn two_spellings_of_one_variable_are_refused() {
+    let variables = [("CLOAKROOM__STORE__KIND", "redis"), ("CLOAKROOM__STORE__Kind", "memory")];
+
+    let refused = load("", &variables).unwrap_err().to_string();
+
+    assert_eq!(refused, "CLOAKROOM__STORE__Kind: store.kind: CLOAKROOM__STORE__KIND says it too");
+}
+
+#[test]
+fn a_value_that_is_no_text_is_refused_and_not_repeated() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+    let variable = (OsString::from("CLOAKROOM__STORE__KIND"), OsString::from_vec(b"s3\xffret".to_vec()));
+
+    let refused = cloakroom::config::load_from(None, [variable]).unwrap_err().to_string();
+
+    assert_eq!(refused, "CLOAKROOM__STORE__KIND: store.kind: its value is not UTF-8 text");
+}

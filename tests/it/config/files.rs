@@ -1,0 +1,102 @@
+//! Which file is read, and what stands in it.
+
+use std::path::Path;
+
+use cloakroom::config::{Key as SettingKey, Settings, Source};
+use cloakroom::token::Key;
+
+use super::{load, load_file};
+use crate::cli::program::Program;
+
+const DOCUMENTED: &str = "deploy/cloakroom.toml";
+
+#[test]
+fn the_documented_file_holds_every_setting_with_its_default() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(DOCUMENTED);
+    let text = std::fs::read_to_string(&path).unwrap();
+
+    let written = text.parse::<toml::Table>().unwrap();
+
+    assert_eq!(written, toml::Table::try_from(Settings::default()).unwrap());
+    assert!(load_file(&path, &[]).is_ok());
+    for unset in ["# unix_socket = ", "# keys_file = "] {
+        assert!(text.contains(unset), "{unset} is not documented");
+    }
+}
+
+#[test]
+fn a_named_file_goes_before_the_variable_and_the_variable_before_the_usual_one() {
+    let file = |level: &str| format!("[log]\nlevel = \"{level}\"\n");
+    let with_files = |args: &[&str]| {
+        let program = Program::new(args).file("cloakroom.toml", &file("warn"));
+        program.file("b.toml", &file("error")).file("c.toml", &file("debug"))
+    };
+
+    let usual = with_files(&["check"]).run();
+    let variable = with_files(&["check"]).env("CLOAKROOM_CONFIG", "b.toml").run();
+    let named = with_files(&["check", "--config", "c.toml"]).env("CLOAKROOM_CONFIG", "b.toml").run();
+
+    for (ended, origin) in [(usual, "\"warn\"  # cloakroom.toml:2"), (variable, "b.toml:2"), (named, "c.toml:2")] {
+        assert!(ended.stdout.contains(origin), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_file_that_the_variable_names_has_to_be_there() {
+    let ended = Program::new(&["check"]).env("CLOAKROOM_CONFIG", "gone.toml").run();
+
+    assert_eq!(ended.code, Some(78));
+    assert_eq!(ended.stderr, "gone.toml: the file cannot be read: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn the_app_default_is_always_there() {
+    let loaded = load("[apps.shop]\n", &[]).unwrap();
+
+    let names = loaded.apps.iter().map(|app| app.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names, ["default", "shop"]);
+}
+
+#[test]
+fn the_source_of_a_value_is_known() {
+    let loaded = load("[log]\nlevel = \"warn\"\n", &[("CLOAKROOM__STORE__KIND", "memory")]).unwrap();
+
+    let source = |key: [&str; 2]| loaded.source_of(&SettingKey::new(key));
+    assert_eq!(source(["store", "kind"]), Source::Variable("CLOAKROOM__STORE__KIND".to_owned()));
+    assert!(matches!(source(["log", "level"]), Source::File { line: Some(2), .. }));
+    assert_eq!(source(["log", "format"]), Source::Default);
+}
+
+#[test]
+fn keys_can_lie_in_a_file_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let [new, old] = [Key::generate(), Key::generate()];
+    std::fs::write(&path, format!("# rotated in May\n{new}\n\n  {old}  \r\n")).unwrap();
+
+    let loaded = load("", &[("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", path.to_str().unwrap())]).unwrap();
+
+    let ids = loaded.apps.find("").unwrap().keys.as_ref().unwrap().ids().collect::<Vec<_>>();
+    assert_eq!(ids, [new, old].map(|key| Key::parse(&key).unwrap().id()));
+}
+
+#[test]
+fn keys_and_a_file_of_keys_exclude_each_other() {
+    let variables = [("CLOAKROOM__APPS__DEFAULT__KEYS", "x"), ("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", "y")];
+
+    let refused = load("", &variables).unwrap_err().to_string();
+
+    let expected = "CLOAKROOM__APPS__DEFAULT__KEYS_FILE: apps.default.keys_file: \
+                    CLOAKROOM__APPS__DEFAULT__KEYS gives keys as well; remove one of the two";
+    assert_eq!(refused, expected);
+}
+
+#[test]
+fn debug_output_of_a_configuration_shows_no_key() {
+    let [one, other] = [Key::generate(), Key::generate()];
+    let loaded = load(&format!("[apps.a]\nkeys = [\"{one}\"]\n"), &[("CLOAKROOM__APPS__B__KEYS", &other)]).unwrap();
+
+    let shown = format!("{loaded:?}");
+
+    assert!(!shown.contains(&one) && !shown.contains(&other), "{shown}");
+}

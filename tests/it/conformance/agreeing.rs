@@ -1,0 +1,305 @@
+//! Agreeing: random stories, told to memory and to another store, get equal answers and leave equal records.
+//!
+//! A record past its forget time counts as absent, because stores forget it at different moments. Few places,
+//! names, tokens, requests and times, so that they collide. `PROPTEST_CASES` asks for more stories.
+
+use std::time::Duration;
+
+use cloakroom::clock::Time;
+use cloakroom::session::{
+    By, Changes, Edit, EndReason, Guard, Limits, NewLifetime, PermanentChange, Rotation, SubjectChange, Value, Verdict,
+    Version, WhenEmpty,
+};
+use cloakroom::store::{Applied, Kept, Memory, Store, Touch, Write};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::{Just, Strategy, any};
+use proptest::prop_oneof;
+use proptest::test_runner::{TestCaseError, TestRunner};
+
+use super::given::*;
+use super::{InAFile, InRedis, Kind};
+
+/// One step of a story.
+#[derive(Clone, Debug)]
+enum Step {
+    Create { place: u32, proof: u8, idle: Duration },
+    Apply { place: u32, right: Right, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
+    Touch { place: u32, proof: u8, ago: Duration },
+    RevokeApp,
+    Sweep,
+    Wait(Duration),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Right {
+    /// Whatever the current proof is: most calls come with it.
+    Current,
+    Proof(u8),
+    Ending(u8),
+    Admin,
+}
+
+#[derive(Clone, Debug)]
+enum WriteStep {
+    Edit { edit: Box<Edit>, rotation: RotationStep },
+    End(EndReason),
+}
+
+/// A rotation whose time and old proof are not known yet.
+#[derive(Clone, Copy, Debug)]
+enum RotationStep {
+    Keep,
+    OnSubjectChange(u8),
+    Privilege(u8),
+    Renewal(u8),
+}
+
+#[test]
+fn a_file_and_memory_agree_on_every_story() {
+    memory_agrees_with::<InAFile>();
+}
+
+#[test]
+fn redis_and_memory_agree_on_every_story() {
+    memory_agrees_with::<InRedis>();
+}
+
+fn memory_agrees_with<K: Kind>() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let (store, _home) = runtime.block_on(K::fresh());
+    let stories = std::cell::Cell::new(0);
+    let outcome = TestRunner::default().run(&vec(step(), 1..=40), |steps| {
+        // An app for each story: a store that is shared looks new to it.
+        stories.set(stories.get() + 1);
+        let mut story =
+            Story { app: format!("story-{}", stories.get()), now: START, memory: Memory::new(), other: &*store };
+        runtime.block_on(async {
+            for step in &steps {
+                story.tell(step).await?;
+                story.compare().await?;
+            }
+            Ok(())
+        })
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
+
+struct Story<'s, S> {
+    app: String,
+    now: Time,
+    memory: Memory,
+    other: &'s S,
+}
+
+impl<S: Store> Story<'_, S> {
+    async fn tell(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Wait(span) => self.now = self.now + *span,
+            Step::Create { place, proof, idle } => self.create(*place, *proof, *idle).await?,
+            Step::Apply { place, right, etag, request, write } => {
+                let place = place_of(&self.app, *place);
+                let kept = load(&self.memory, &place).await;
+                let guard = self.guard(kept.as_ref(), *right, *etag, *request);
+                let write = self.write(kept.as_ref(), write);
+                let one = apply(&self.memory, &place, &guard, &write).await;
+                let other = apply(self.other, &place, &guard, &write).await;
+                same(&forgiven(one), &forgiven(other))?;
+            }
+            Step::Touch { place, proof: n, ago } => {
+                let used = Time::from_millis(self.now.millis() - u64::try_from(ago.as_millis()).unwrap_or(0));
+                let touch = Touch { proof: proof(*n), used, context: ago.is_zero().then(|| context("touch")) };
+                let place = place_of(&self.app, *place);
+                self.memory.touch(&place, &touch).await.expect("memory answers");
+                self.other.touch(&place, &touch).await.expect("the store answers");
+            }
+            Step::RevokeApp => {
+                let app = app(&self.app);
+                self.memory.revoke_app(&app, self.now).await.expect("memory answers");
+                self.other.revoke_app(&app, self.now).await.expect("the store answers");
+            }
+            Step::Sweep => {
+                self.memory.sweep(self.now).await.expect("memory answers");
+                self.other.sweep(self.now).await.expect("the store answers");
+            }
+        }
+        Ok(())
+    }
+
+    async fn create(&self, n: u32, proof_number: u8, idle: Duration) -> Result<(), TestCaseError> {
+        let place = place_of(&self.app, n);
+        let kept = [load(&self.memory, &place).await, load(self.other, &place).await];
+        if kept.iter().flatten().any(|kept| self.now >= kept.record.head.forget_time()) {
+            // Whether this place is free depends on who has swept.
+            return Ok(());
+        }
+        let mut record = if n == 0 { record() } else { full_record() };
+        record.head.proof = proof(proof_number);
+        (record.head.create_time, record.head.access_time) = (self.now, self.now);
+        (record.head.idle_timeout, record.head.deadline_time) = (idle, self.now + SPAN);
+        let one = self.memory.create(&place, &record).await.expect("memory answers");
+        let other = self.other.create(&place, &record).await.expect("the store answers");
+        same(&one, &other)
+    }
+
+    fn guard(&self, kept: Option<&Kept>, right: Right, etag: Option<i64>, request: Option<(u8, u8)>) -> Guard {
+        let current = kept.map_or(proof(0), |kept| kept.record.head.proof);
+        let version = kept.map_or(0, |kept| kept.record.head.version.0);
+        Guard {
+            by: match right {
+                Right::Current => By::Proof(current),
+                Right::Proof(n) => By::Proof(proof(n)),
+                Right::Ending(n) => By::Ending(proof(n)),
+                Right::Admin => By::Admin,
+            },
+            etag: etag.map(|off| Version(version.saturating_add_signed(off))),
+            fingerprint: request.map(|(request, asked)| fingerprint(request, asked)),
+            now: self.now,
+        }
+    }
+
+    fn write(&self, kept: Option<&Kept>, step: &WriteStep) -> Write {
+        let WriteStep::Edit { edit, rotation } = step else {
+            let WriteStep::End(reason) = step else { unreachable!("there are two kinds of write") };
+            return Write::End(*reason);
+        };
+        let current = kept.map_or(0, |kept| kept.record.head.proof.as_bytes()[0]);
+        let rotation = match *rotation {
+            RotationStep::Keep => Rotation::Keep,
+            RotationStep::OnSubjectChange(new) => Rotation::OnSubjectChange(privilege(current, new, self.now)),
+            RotationStep::Privilege(new) => Rotation::Always(privilege(current, new, self.now)),
+            RotationStep::Renewal(new) => Rotation::Always(renewal(current, new, self.now)),
+        };
+        write(Edit { rotation, ..Edit::clone(edit) })
+    }
+
+    async fn compare(&self) -> Result<(), TestCaseError> {
+        for n in 0..PLACES {
+            let place = place_of(&self.app, n);
+            let present = |kept: &Kept| self.now < kept.record.head.forget_time();
+            let one = load(&self.memory, &place).await.filter(present);
+            let other = load(self.other, &place).await.filter(present);
+            same(&one, &other)?;
+        }
+        Ok(())
+    }
+}
+
+/// An answer, but for whether a record that may be forgotten is forgotten.
+fn forgiven(applied: Applied) -> Applied {
+    if applied == Applied::Judged(Verdict::Gone(None)) { Applied::Missing } else { applied }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(memory: &T, other: &T) -> Result<(), TestCaseError> {
+    if memory == other { Ok(()) } else { Err(TestCaseError::fail(format!("memory: {memory:?}\nother: {other:?}"))) }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let place = 0..PLACES;
+    let idle = prop_oneof![Just(10 * MINUTE), Just(IDLE)];
+    let ago = prop_oneof![3 => Just(Duration::ZERO), 1 => Just(MINUTE)];
+    let etag = option::weighted(0.2, -1..=1_i64);
+    let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
+    let apply = (place.clone(), right(), etag, request, write_step())
+        .prop_map(|(place, right, etag, request, write)| Step::Apply { place, right, etag, request, write });
+    prop_oneof![
+        3 => (place.clone(), proof_number(), idle).prop_map(|(place, proof, idle)| Step::Create { place, proof, idle }),
+        12 => apply,
+        2 => (place, proof_number(), ago).prop_map(|(place, proof, ago)| Step::Touch { place, proof, ago }),
+        1 => Just(Step::RevokeApp),
+        1 => Just(Step::Sweep),
+        4 => wait().prop_map(Step::Wait),
+    ]
+}
+
+fn right() -> impl Strategy<Value = Right> {
+    prop_oneof![
+        8 => Just(Right::Current),
+        3 => proof_number().prop_map(Right::Proof),
+        2 => proof_number().prop_map(Right::Ending),
+        1 => Just(Right::Admin),
+    ]
+}
+
+fn write_step() -> impl Strategy<Value = WriteStep> {
+    let rotation = prop_oneof![
+        4 => Just(RotationStep::Keep),
+        3 => proof_number().prop_map(RotationStep::OnSubjectChange),
+        1 => proof_number().prop_map(RotationStep::Privilege),
+        2 => proof_number().prop_map(RotationStep::Renewal),
+    ];
+    let reason = prop_oneof![Just(EndReason::Destroyed), Just(EndReason::Revoked)];
+    prop_oneof![
+        10 => (an_edit(), rotation).prop_map(|(edit, rotation)| WriteStep::Edit { edit: Box::new(edit), rotation }),
+        1 => reason.prop_map(WriteStep::End),
+    ]
+}
+
+fn an_edit() -> impl Strategy<Value = Edit> {
+    let cap = option::of(prop_oneof![Just(START + HOUR), Just(START + 3 * HOUR)]);
+    let lifetime = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(SPAN)], cap);
+    let lifetime = lifetime.prop_map(|(idle_timeout, span, cap)| NewLifetime { idle_timeout, span, cap });
+    let when_empty = prop_oneof![3 => Just(WhenEmpty::Delete), 1 => Just(WhenEmpty::Keep)];
+    let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((3, 65536)), 1 => Just((256, 16))];
+    let agent = option::weighted(0.3, prop_oneof![Just("one"), Just("two")]);
+    (option::weighted(0.8, changes()), option::weighted(0.2, lifetime), when_empty, limits, agent).prop_map(
+        |(changes, lifetime, when_empty, (max_entries, max_bytes), agent)| Edit {
+            changes,
+            lifetime,
+            rotation: Rotation::Keep,
+            when_empty,
+            limits: Limits { max_entries, max_bytes },
+            context: agent.map(context),
+        },
+    )
+}
+
+fn changes() -> impl Strategy<Value = Changes> {
+    let name = || prop_oneof![Just("a"), Just("b"), Just("c"), Just("n")].prop_map(str::to_owned);
+    let value = prop_oneof![
+        Just(json("1")),
+        Just(json("\"text\"")),
+        Just(json("9223372036854775807")),
+        Just(Value::raw(b"\0raw\xff")),
+    ];
+    let delta = prop_oneof![4 => -3..=3_i64, 1 => any::<i64>()];
+    let permanent = prop_oneof![
+        6 => Just(PermanentChange::Keep),
+        1 => any::<bool>().prop_map(PermanentChange::Set),
+        1 => Just(PermanentChange::Unset),
+    ];
+    let subject = prop_oneof![
+        6 => Just(SubjectChange::Keep),
+        1 => Just(SubjectChange::Set(subject("anna"))),
+        1 => Just(SubjectChange::Set(subject("bert"))),
+        1 => Just(SubjectChange::Remove),
+    ];
+    let clear = proptest::bool::weighted(0.1);
+    let parts = (clear, vec(name(), 0..2), btree_map(name(), value, 0..3), btree_map(name(), delta, 0..2));
+    (parts, permanent, subject).prop_map(|((clear, unset, mut set, mut increment), permanent, subject)| {
+        set.retain(|name, _| !unset.contains(name));
+        increment.retain(|name, _| !unset.contains(name) && !set.contains_key(name));
+        let changes = Changes { clear, unset, set, increment, permanent, subject, ..Changes::default() };
+        changes.check(None).expect("no name is changed twice")
+    })
+}
+
+fn wait() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(MS),
+        Just(GRACE),
+        Just(MINUTE),
+        Just(10 * MINUTE - MS),
+        Just(10 * MINUTE),
+        Just(MEMORY),
+        Just(IDLE + MEMORY),
+    ]
+}
+
+fn proof_number() -> impl Strategy<Value = u8> {
+    0..4_u8
+}
+
+const PLACES: u32 = 2;

@@ -1,0 +1,155 @@
+//! Changing: what a save does to entries and to what is known beside them.
+
+use std::sync::Arc;
+
+use cloakroom::session::{Changes, Edit, NewLifetime, PermanentChange, Record, SubjectChange, Value, Version};
+use cloakroom::store::Store;
+
+use super::given::*;
+
+fn names(record: &Record) -> Vec<&str> {
+    record.entries.iter().map(|(name, _)| name).collect()
+}
+
+async fn values_are_kept_byte_by_byte(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    let raw: Vec<u8> = (0..=255).collect();
+    let changes = Changes {
+        set: [("raw".to_owned(), Value::raw(&raw)), ("json".to_owned(), json(" {\"a\" : 1.0e0}\n"))].into(),
+        ..Changes::default()
+    };
+
+    done(&*store, &place, &by(1, START), &save(changes.clone())).await;
+
+    let kept = kept(&*store, &place).await;
+    let entries = kept.entries.to_map();
+    assert_eq!(entries["raw"], changes.set["raw"].kept());
+    assert_eq!(entries["json"], changes.set["json"].kept());
+}
+
+async fn unset_removes_and_set_replaces(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+    let changes = Changes { unset: vec!["b".to_owned(), "nothing".to_owned()], ..set("a", "[2]") };
+
+    done(&*store, &place, &by(1, START), &save(changes)).await;
+
+    let kept = kept(&*store, &place).await;
+    assert_eq!(names(&kept), ["a", "c", "\u{fc}"]);
+    assert_eq!(kept.entries.to_map()["a"], b"[2]");
+    assert_eq!((kept.head.entry_count, kept.head.entry_bytes), (kept.entries.count(), kept.entries.bytes()));
+}
+
+async fn saves_of_different_entries_both_survive(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+
+    done(&*store, &place, &by(1, START), &save(set("a", "1"))).await;
+    done(&*store, &place, &by(1, START), &save(set("b", "2"))).await;
+
+    assert_eq!(names(&kept(&*store, &place).await), ["a", "b", "lang"]);
+}
+
+async fn a_save_without_changes_is_a_version_all_the_same(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+
+    done(&*store, &place, &by(1, START), &save(Changes::default())).await;
+
+    let mut expected = record();
+    expected.head.version = Version(2);
+    assert_eq!(kept(&*store, &place).await, expected);
+}
+
+async fn clear_removes_entries_permanent_subject_and_its_time(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+
+    done(&*store, &place, &by(1, START), &save(Changes { clear: true, ..set("a", "2") })).await;
+
+    let kept = kept(&*store, &place).await;
+    assert_eq!(names(&kept), ["a"]);
+    assert_eq!((kept.head.permanent, kept.head.subject, kept.head.authenticate_time), (None, None, None));
+}
+
+async fn clear_goes_first_and_keeps_what_the_same_save_sets(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+    let changes =
+        Changes { clear: true, set: set("z", "1").set, permanent: PermanentChange::Set(true), ..login("anna") };
+
+    done(&*store, &place, &by(1, START + HOUR / 2), &save(changes)).await;
+
+    let kept = kept(&*store, &place).await;
+    assert_eq!(names(&kept), ["z"]);
+    assert_eq!((kept.head.permanent, kept.head.subject), (Some(true), Some(subject("anna"))));
+    assert_eq!(kept.head.authenticate_time, Some(START + HOUR / 2));
+}
+
+async fn a_first_subject_finds_the_entries_as_they_are(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+
+    done(&*store, &place, &by(1, START + MINUTE), &save(login("anna"))).await;
+
+    let kept = kept(&*store, &place).await;
+    assert_eq!(names(&kept), ["lang"]);
+    assert_eq!((kept.head.subject, kept.head.authenticate_time), (Some(subject("anna")), Some(START + MINUTE)));
+}
+
+async fn what_one_subject_leaves_another_does_not_find(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+    let changes = Changes { set: set("z", "1").set, ..login("bert") };
+
+    done(&*store, &place, &by(1, START + MINUTE), &save(changes)).await;
+
+    let kept = kept(&*store, &place).await;
+    assert_eq!(names(&kept), ["z"]);
+    assert_eq!((kept.head.permanent, kept.head.subject), (None, Some(subject("bert"))));
+    assert_eq!(kept.head.authenticate_time, Some(START + MINUTE));
+}
+
+async fn a_subject_that_goes_leaves_the_entries(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+    let changes = Changes { subject: SubjectChange::Remove, ..Changes::default() };
+
+    done(&*store, &place, &by(1, START), &save(changes)).await;
+
+    let kept = kept(&*store, &place).await;
+    assert_eq!(kept.entries, full_record().entries);
+    assert_eq!((kept.head.subject, kept.head.authenticate_time), (None, None));
+}
+
+async fn a_save_tells_where_it_came_from(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+    let save =
+        |agent: Option<&str>| write(Edit { changes: Some(set("a", "1")), context: agent.map(context), ..edit() });
+
+    let told = done(&*store, &place, &by(1, START), &save(Some("Browser/2.0"))).await;
+    let not_told = done(&*store, &place, &by(1, START), &save(None)).await;
+
+    assert_eq!((told.head.context, not_told.head.context), (context("Browser/2.0"), context("Browser/2.0")));
+}
+
+async fn a_lifetime_is_counted_from_the_creation(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    let cap = START + 3 * HOUR;
+    let save = |cap| {
+        let lifetime = Some(NewLifetime { idle_timeout: 2 * HOUR, span: 5 * HOUR, cap });
+        write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() })
+    };
+
+    let free = done(&*store, &place, &by(1, START + MINUTE), &save(None)).await;
+    let capped = done(&*store, &place, &by(1, START + MINUTE), &save(Some(cap))).await;
+
+    assert_eq!((free.head.idle_timeout, free.head.deadline_time), (2 * HOUR, START + 5 * HOUR));
+    assert_eq!((capped.head.idle_timeout, capped.head.deadline_time), (2 * HOUR, cap));
+}
+
+facts_of_every_store!(
+    values_are_kept_byte_by_byte,
+    unset_removes_and_set_replaces,
+    saves_of_different_entries_both_survive,
+    a_save_without_changes_is_a_version_all_the_same,
+    clear_removes_entries_permanent_subject_and_its_time,
+    clear_goes_first_and_keeps_what_the_same_save_sets,
+    a_first_subject_finds_the_entries_as_they_are,
+    what_one_subject_leaves_another_does_not_find,
+    a_subject_that_goes_leaves_the_entries,
+    a_save_tells_where_it_came_from,
+    a_lifetime_is_counted_from_the_creation,
+);

@@ -1,0 +1,79 @@
+//! Emptying: a session that a save leaves without entries ends, unless something keeps it.
+
+use std::sync::Arc;
+
+use cloakroom::session::{Changes, Edit, End, EndReason, Outcome, PermanentChange, Rotation, WhenEmpty};
+use cloakroom::store::Store;
+
+use super::given::*;
+
+async fn a_save_that_leaves_no_entries_ends_the_session(store: Arc<impl Store>) {
+    for (n, changes) in [(1, unset("lang")), (2, clear())] {
+        let place = keep(&*store, place(n), &record()).await;
+
+        let done = done(&*store, &place, &by(1, START + MINUTE), &save(changes)).await;
+
+        assert_eq!(done.outcome, Outcome::Deleted);
+        assert_eq!(done.head.end, Some(End { reason: EndReason::Emptied, time: START + MINUTE }));
+        assert_eq!(kept(&*store, &place).await.head, done.head);
+    }
+}
+
+async fn a_subject_alone_does_not_keep_a_session(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    let changes = Changes { unset: vec!["lang".to_owned()], ..login("anna") };
+
+    let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+
+    assert_eq!((done.outcome, done.head.subject), (Outcome::Deleted, None));
+}
+
+async fn a_save_may_keep_what_it_empties(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+
+    let save = write(Edit { changes: Some(unset("lang")), when_empty: WhenEmpty::Keep, ..edit() });
+    let done = done(&*store, &place, &by(1, START), &save).await;
+
+    assert_eq!((done.outcome, done.head.end, done.head.entry_count), (Outcome::Updated, None, 0));
+}
+
+async fn a_permanent_session_is_kept_though_it_is_empty(store: Arc<impl Store>) {
+    for (n, permanent) in [(1, true), (2, false)] {
+        let place = keep(&*store, place(n), &record()).await;
+        let changes = Changes { permanent: PermanentChange::Set(permanent), ..unset("lang") };
+
+        let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+
+        assert_eq!((done.outcome, done.head.permanent), (Outcome::Updated, Some(permanent)));
+    }
+}
+
+async fn an_empty_session_ends_when_it_is_no_longer_permanent(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    let changes = Changes { permanent: PermanentChange::Set(true), ..unset("lang") };
+    done(&*store, &place, &by(1, START), &save(changes)).await;
+
+    let changes = Changes { permanent: PermanentChange::Unset, ..Changes::default() };
+    let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+
+    assert_eq!(done.outcome, Outcome::Deleted);
+}
+
+async fn a_save_that_ends_the_session_does_not_rotate(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    let rotation = Rotation::Always(privilege(1, 2, START));
+
+    let save = write(Edit { changes: Some(unset("lang")), rotation, ..edit() });
+    let done = done(&*store, &place, &by(1, START), &save).await;
+
+    assert_eq!((done.outcome, done.head.proof), (Outcome::Deleted, proof(1)));
+}
+
+facts_of_every_store!(
+    a_save_that_leaves_no_entries_ends_the_session,
+    a_subject_alone_does_not_keep_a_session,
+    a_save_may_keep_what_it_empties,
+    a_permanent_session_is_kept_though_it_is_empty,
+    an_empty_session_ends_when_it_is_no_longer_permanent,
+    a_save_that_ends_the_session_does_not_rotate,
+);

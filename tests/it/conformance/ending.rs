@@ -1,0 +1,113 @@
+//! Ending: who may end a session, what is left of it, and that it stays ended.
+
+use std::sync::Arc;
+
+use cloakroom::session::{Context, End, EndReason, Entries, Guard, Head, Outcome, Record, Rotation, Verdict};
+use cloakroom::store::{Place, Store, Write};
+
+use super::given::*;
+
+const LOGOUT: Write = Write::End(EndReason::Destroyed);
+
+/// A session whose token went from proof 1 to 2 to 3.
+async fn rotated_twice(store: &impl Store) -> Place {
+    let place = one_session(store).await;
+    done(store, &place, &by(1, START), &rotate(Rotation::Always(renewal(1, 2, START)))).await;
+    done(store, &place, &by(2, START), &rotate(Rotation::Always(privilege(2, 3, START)))).await;
+    place
+}
+
+async fn the_current_token_ends_the_session(store: Arc<impl Store>) {
+    let place = rotated_twice(&*store).await;
+
+    let done = done(&*store, &place, &ending(3, START + MINUTE), &LOGOUT).await;
+
+    assert_eq!(done.outcome, Outcome::Deleted);
+    let end = End { reason: EndReason::Destroyed, time: START + MINUTE };
+    assert_eq!(kept(&*store, &place).await.head.end, Some(end));
+}
+
+async fn the_previous_token_ends_the_session_for_ten_minutes(store: Arc<impl Store>) {
+    let place = rotated_twice(&*store).await;
+
+    let late = judged(&*store, &place, &ending(2, START + 10 * MINUTE), &LOGOUT).await;
+    done(&*store, &place, &ending(2, just_before(START + 10 * MINUTE)), &LOGOUT).await;
+
+    assert_eq!(late, gone(EndReason::Superseded));
+    assert!(kept(&*store, &place).await.head.end.is_some());
+}
+
+async fn an_older_token_ends_nothing(store: Arc<impl Store>) {
+    let place = rotated_twice(&*store).await;
+
+    let verdict = judged(&*store, &place, &ending(1, START), &LOGOUT).await;
+
+    assert_eq!(verdict, gone(EndReason::Superseded));
+}
+
+async fn an_administrator_ends_the_session(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+
+    done(&*store, &place, &by_admin(START), &Write::End(EndReason::Revoked)).await;
+
+    let end = End { reason: EndReason::Revoked, time: START };
+    assert_eq!(kept(&*store, &place).await.head.end, Some(end));
+}
+
+async fn a_tombstone_holds_reason_proofs_and_marks_but_no_data(store: Arc<impl Store>) {
+    let mut before = full_record();
+    before.head.previous = Some(renewal(4, 1, START).previous);
+    let place = keep(&*store, place(1), &before).await;
+    let guard = Guard { fingerprint: Some(fingerprint(1, 1)), ..by(1, START) };
+    let before = done(&*store, &place, &guard, &save(set("a", "2"))).await.head;
+
+    let guard = Guard { fingerprint: Some(fingerprint(2, 1)), ..by(1, START + MINUTE) };
+    let ended = done(&*store, &place, &guard, &LOGOUT).await.head;
+
+    let head = Head {
+        end: Some(End { reason: EndReason::Destroyed, time: START + MINUTE }),
+        marks: ended.marks.clone(),
+        subject: None,
+        permanent: None,
+        authenticate_time: None,
+        context: Context::default(),
+        entry_count: 0,
+        entry_bytes: 0,
+        ..before
+    };
+    assert_eq!(ended.marks.iter().map(|mark| mark.outcome).collect::<Vec<_>>(), [Outcome::Updated, Outcome::Deleted]);
+    assert_eq!(ended, head);
+    assert_eq!(kept(&*store, &place).await, Record { head, entries: Entries::default() });
+}
+
+async fn nothing_is_written_to_an_ended_session(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    done(&*store, &place, &by(1, START), &LOGOUT).await;
+    let rotation = rotate(Rotation::Always(privilege(1, 2, START)));
+
+    for guard in [by(1, START), by(9, START), by_admin(START)] {
+        for write in [&save(set("a", "1")), &rotation, &Write::End(EndReason::Revoked)] {
+            assert_eq!(judged(&*store, &place, &guard, write).await, gone(EndReason::Destroyed));
+        }
+    }
+}
+
+async fn an_end_has_a_reason_for_sixteen_minutes(store: Arc<impl Store>) {
+    let place = one_session(&*store).await;
+    done(&*store, &place, &by(1, START), &LOGOUT).await;
+
+    let last = judged(&*store, &place, &by(1, just_before(START + MEMORY)), &save(set("a", "1"))).await;
+    let after = judged(&*store, &place, &by(1, START + MEMORY), &save(set("a", "1"))).await;
+
+    assert_eq!((last, after), (gone(EndReason::Destroyed), Verdict::Gone(None)));
+}
+
+facts_of_every_store!(
+    the_current_token_ends_the_session,
+    the_previous_token_ends_the_session_for_ten_minutes,
+    an_older_token_ends_nothing,
+    an_administrator_ends_the_session,
+    a_tombstone_holds_reason_proofs_and_marks_but_no_data,
+    nothing_is_written_to_an_ended_session,
+    an_end_has_a_reason_for_sixteen_minutes,
+);

@@ -1,0 +1,112 @@
+//! The store's contract, sentence by sentence, on every store.
+//!
+//! A fact is an async function over a store. `facts_of_every_store!` makes a test of it for each: a store that
+//! joins adds its [`Kind`] and a line there. Time stands far in the future, so that no store that expires by a
+//! clock of its own takes anything away.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use cloakroom::store::{Embedded, EmbeddedSettings, Memory, Redis, Store};
+use tempfile::TempDir;
+
+use crate::support::redis;
+
+/// A store, and how to get one that keeps nothing yet.
+pub(crate) trait Kind {
+    /// The store.
+    type Store: Store;
+
+    /// What has to live as long as the store does.
+    type Home;
+
+    /// An empty store.
+    fn fresh() -> impl Future<Output = (Arc<Self::Store>, Self::Home)>;
+}
+
+/// Sessions in memory.
+pub(crate) struct InMemory;
+
+impl Kind for InMemory {
+    type Store = Memory;
+    type Home = ();
+
+    async fn fresh() -> (Arc<Memory>, ()) {
+        (Arc::new(Memory::new()), ())
+    }
+}
+
+/// Sessions in a file.
+pub(crate) struct InAFile;
+
+impl Kind for InAFile {
+    type Store = Embedded;
+    type Home = TempDir;
+
+    async fn fresh() -> (Arc<Embedded>, TempDir) {
+        // In memory where that can be had: the facts are about answers, the crash test is about the disk.
+        let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
+        let settings = EmbeddedSettings { path: home.path().to_owned(), ..EmbeddedSettings::default() };
+        (Arc::new(Embedded::open(&settings).expect("an empty folder opens")), home)
+    }
+}
+
+/// Sessions in Redis.
+pub(crate) struct InRedis;
+
+impl Kind for InRedis {
+    type Store = Redis;
+    type Home = ();
+
+    async fn fresh() -> (Arc<Redis>, ()) {
+        (Arc::new(redis::fresh()), ())
+    }
+}
+
+/// Makes a test of each fact for every store.
+macro_rules! facts_of_every_store {
+    ($($fact:ident),+ $(,)?) => {
+        facts!(memory, $crate::conformance::InMemory, $($fact),+);
+        facts!(embedded, $crate::conformance::InAFile, $($fact),+);
+        facts!(redis, $crate::conformance::InRedis, $($fact),+);
+    };
+}
+
+/// Makes a test of each fact for every store that does not expire records by itself.
+macro_rules! facts_of_stores_that_sweep {
+    ($($fact:ident),+ $(,)?) => {
+        facts!(memory, $crate::conformance::InMemory, $($fact),+);
+        facts!(embedded, $crate::conformance::InAFile, $($fact),+);
+    };
+}
+
+macro_rules! facts {
+    ($store:ident, $kind:ty, $($fact:ident),+) => {
+        mod $store {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $fact() {
+                    let (store, _home) = <$kind as $crate::conformance::Kind>::fresh().await;
+                    super::$fact(store).await;
+                }
+            )+
+        }
+    };
+}
+
+mod agreeing;
+mod changing;
+mod counting;
+mod creating;
+mod emptying;
+mod ending;
+mod expiring;
+pub(crate) mod given;
+mod judging;
+mod limiting;
+mod racing;
+mod repeating;
+mod revoking;
+mod rotating;
+mod sweeping;
+mod touching;

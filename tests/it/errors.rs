@@ -1,0 +1,448 @@
+//! Errors: every reason that the contract lists is provoked here once, and each leaves the session as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use cloakroom::app;
+use cloakroom::grpc::wire::changes::Lifetime;
+use cloakroom::grpc::wire::{
+    Changes, GetAppPolicyRequest, GetExpirationTimeRequest, MakeNullSessionRequest, OpenSessionRequest,
+    OpenSessionResponse, Outcome, RequestContext, SaveSessionRequest, ShouldSetCookieRequest, Value,
+};
+use cloakroom::server;
+use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_prost::ProstCodec;
+
+use crate::on_every_store;
+use crate::support::asks::{open_in, save_in};
+use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified};
+use crate::support::redis::RedisServer;
+use crate::support::{House, On, app_settings};
+
+/// A save that has to fail, with what, and what its message has to name.
+type Row = (&'static str, Code, SaveSessionRequest, &'static str);
+
+async fn a_wrong_save_is_refused_by_field_and_writes_nothing(on: On) {
+    let settings = app::Settings { subject_key: "user".to_owned(), ..app_settings() };
+    let house = House::with_apps(on, [("default", settings)]).await;
+    let token = house.stored(&[("a", "1"), ("text", "\"x\"")]).await;
+    let other = house.stored(&[("b", "2")]).await;
+    let before = house.open_cookie(&token).await.session.unwrap();
+
+    let rows = wrong_changes(&token).into_iter().chain(wrong_requests(&token, &other));
+    for (expected, code, request, names) in rows {
+        let status = house.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {names}: accepted"));
+
+        assert_eq!(reason(&status), (code, expected.to_owned()), "{}", status.message());
+        assert!(status.message().contains(names), "{expected}: {} does not name {names}", status.message());
+        let after = house.open_cookie(&token).await.session.unwrap();
+        assert!(after.etag == before.etag && after.entries == before.entries && after.subject.is_empty(), "{expected}");
+    }
+}
+
+/// All that is wrong with changes.
+fn wrong_changes(token: &str) -> Vec<Row> {
+    let new = Changes::default;
+    let by = |changes: Changes| save(token, changes);
+    let invalid = Code::InvalidArgument;
+    let lifetime = |lifetime| by(Changes { lifetime: Some(lifetime), ..new() });
+    let kindless = Changes { set: [("k".to_owned(), Value { kind: None })].into(), ..new() };
+    let span = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
+    let time = |seconds, nanos| Lifetime::DeadlineTime(prost_types::Timestamp { seconds, nanos });
+    let long = "n".repeat(257);
+    vec![
+        ("ENTRY_NAME_INVALID", invalid, by(new().set("", "1")), "0 bytes"),
+        ("ENTRY_NAME_INVALID", invalid, by(new().unset("")), "1 to 256"),
+        ("ENTRY_NAME_INVALID", invalid, by(new().set(&long, "1")), "257 bytes"),
+        ("ENTRY_NAME_INVALID", invalid, by(new().increment(&long, 1)), "257 bytes"),
+        ("ENTRY_REPEATED", invalid, by(new().set("a", "2").unset("a")), "`a`"),
+        ("ENTRY_REPEATED", invalid, by(new().set("a", "2").increment("a", 1)), "`a`"),
+        ("ENTRY_REPEATED", invalid, by(new().unset("a").increment("a", 1)), "`a`"),
+        ("ENTRY_REPEATED", invalid, by(new().permanent(true).set("_permanent", "false")), "`_permanent`"),
+        ("ENTRY_REPEATED", invalid, by(new().subject("one").set("user", "\"two\"")), "`user`"),
+        ("VALUE_INVALID", invalid, by(kindless), "changes.set[\"k\"]"),
+        ("VALUE_INVALID", invalid, by(new().set("k", "{").set("a", "2")), "changes.set[\"k\"]"),
+        ("VALUE_INVALID", invalid, by(new().set("_permanent", "1")), "`_permanent`"),
+        ("VALUE_INVALID", invalid, by(new().increment("_permanent", 1)), "`_permanent`"),
+        ("SUBJECT_INVALID", invalid, by(new().subject(&"s".repeat(257))), "256"),
+        ("SUBJECT_INVALID", invalid, by(new().set("user", "1.5")), "subject"),
+        ("SUBJECT_INVALID", invalid, by(new().set("user", "[1]")), "subject"),
+        ("SUBJECT_INVALID", invalid, by(new().set_raw("user", b"1")), "subject"),
+        ("SUBJECT_INVALID", invalid, by(new().increment("user", 1)), "subject"),
+        ("LIFETIME_INVALID", invalid, lifetime(span(0, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(span(-1, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(span(1, -1)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(span(1, 1_000_000_000)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(span(315_576_000_001, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(time(253_402_300_800, 0)), "changes.deadline_time"),
+        ("LIFETIME_INVALID", invalid, lifetime(time(1_000_000_000, 0)), "changes.deadline_time"),
+        ("LIFETIME_INVALID", invalid, lifetime(time(-1, 0)), "changes.deadline_time"),
+        ("LIFETIME_INVALID", invalid, lifetime(time(4_000_000_000, 1_000_000_000)), "changes.deadline_time"),
+        ("NOT_A_COUNTER", Code::FailedPrecondition, by(new().set("a", "2").increment("text", 1)), "`text`"),
+    ]
+}
+
+/// All that is wrong with the rest of a request.
+fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
+    let new = Changes::default;
+    let by = |changes: Changes| save(token, changes);
+    let invalid = Code::InvalidArgument;
+    let two = format!("session={token}; session={other}");
+    let context = RequestContext { remote_address: "1".repeat(65), ..Default::default() };
+    vec![
+        ("TOKEN_MISSING", invalid, SaveSessionRequest { credential: None, ..by(new()) }, "cookie_header"),
+        ("TOKEN_MISSING", invalid, save("", new().set("a", "2")), "token"),
+        ("TOKEN_INVALID", invalid, save("v1.x", new().set("a", "2")), "token"),
+        ("TOKEN_INVALID", invalid, save_unmodified("v1.x"), "token"),
+        ("COOKIE_HEADER_TOO_LARGE", invalid, save_cookie(&"x".repeat(1 << 21), new()), "1048576"),
+        (
+            "COOKIE_NAME_INVALID",
+            invalid,
+            SaveSessionRequest { cookie_name: "a b".to_owned(), ..by(new()) },
+            "cookie_name",
+        ),
+        ("COOKIES_AMBIGUOUS", invalid, save_cookie(&two, new().set("a", "2")), "two live sessions"),
+        ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "01".to_owned(), ..by(new()) }, "etag"),
+        ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "W/\"1\"".to_owned(), ..by(new()) }, "etag"),
+        ("REQUEST_ID_INVALID", invalid, SaveSessionRequest { request_id: "r".repeat(65), ..by(new()) }, "request_id"),
+        ("CONTEXT_INVALID", invalid, SaveSessionRequest { context: Some(context), ..by(new()) }, "remote_address"),
+        (
+            "ETAG_MISMATCH",
+            Code::Aborted,
+            SaveSessionRequest { etag: "7".to_owned(), ..by(new().set("a", "2")) },
+            "etag",
+        ),
+        ("APP_UNKNOWN", Code::NotFound, save_in("nobody", by(new().set("a", "2"))), "app"),
+        ("REQUEST_TOO_LARGE", Code::ResourceExhausted, by(new().set_raw("a", &vec![0; 5 << 20])), "4194304"),
+    ]
+}
+
+async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(on: On) {
+    let mut settings = app_settings();
+    (settings.limits.max_entries, settings.limits.max_session_bytes) = (2, 1024);
+    let house = House::with_apps(on, [("default", settings)]).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    let many = refused(house.try_save(save(&token, Changes::default().set("b", "2").set("c", "3"))).await);
+    let large = refused(house.try_save(save(&token, Changes::default().set("b", &"7".repeat(1024)))).await);
+
+    assert_eq!(reason(&many), (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
+    assert_eq!(many.message(), "the session would have 3 entries; the limit is 2");
+    assert_eq!(reason(&large), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
+    assert!(large.message().contains("1027 bytes; the limit is 1024"), "{}", large.message());
+    assert_eq!(house.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
+}
+
+async fn a_request_id_stands_for_one_call(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let with_id = |changes| SaveSessionRequest { request_id: "0123456789abcdef".to_owned(), ..save(&token, changes) };
+    house.save(with_id(Changes::default().set("a", "2"))).await;
+
+    let status = refused(house.try_save(with_id(Changes::default().set("a", "3"))).await);
+
+    assert_eq!(reason(&status), (Code::Aborted, "REQUEST_ID_REUSED".to_owned()));
+    assert!(status.message().contains("request_id"));
+    assert_eq!(house.entries(&token).await["a"], "2");
+}
+
+async fn a_ticket_is_invalid_after_fifteen_minutes(on: On) {
+    let house = House::new(on).await;
+    let ticket = house.open_new().await.token;
+
+    house.advance(Duration::from_secs(901));
+    let status = refused(house.try_save(save(&ticket, Changes::default().set("a", "1"))).await);
+
+    assert_eq!(reason(&status), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
+    assert!(status.message().contains("15 minutes"), "{}", status.message());
+}
+
+on_every_store!(
+    a_wrong_save_is_refused_by_field_and_writes_nothing,
+    a_session_over_a_limit_is_refused_and_stays_as_it_was,
+    a_request_id_stands_for_one_call,
+    a_ticket_is_invalid_after_fifteen_minutes,
+);
+
+#[tokio::test]
+async fn an_unknown_app_is_not_found_by_any_rpc() {
+    let house = House::new(On::Memory).await;
+    let (app, mut client) = ("nobody".to_owned(), house.client.clone());
+
+    let answers = [
+        refused(house.try_open(open_in(&app, OpenSessionRequest::default())).await),
+        refused(house.try_save(save_in(&app, save("x", Changes::default()))).await),
+        refused(client.get_app_policy(GetAppPolicyRequest { app: app.clone() }).await),
+        refused(client.should_set_cookie(ShouldSetCookieRequest { app: app.clone(), ..Default::default() }).await),
+        refused(client.get_expiration_time(GetExpirationTimeRequest { app: app.clone(), permanent: true }).await),
+        refused(client.make_null_session(MakeNullSessionRequest { app }).await),
+    ];
+
+    for status in answers {
+        assert_eq!(reason(&status), (Code::NotFound, "APP_UNKNOWN".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn an_app_without_a_key_refuses_to_save() {
+    let house = House::with_apps(On::Memory, [("default", app::Settings::default())]).await;
+
+    let status = refused(house.try_save(save_cookie("", Changes::default().set("a", "1"))).await);
+
+    assert_eq!(reason(&status), (Code::FailedPrecondition, "NULL_SESSION".to_owned()));
+    assert!(status.message().contains("`keys`"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn what_is_no_request_at_all_is_malformed() {
+    let house = House::new(On::Memory).await;
+    let not_text = NotText { app: vec![0xff, 0xfe] };
+
+    let status = raw_call(&house, "/cloakroom.v1.SessionService/OpenSession", not_text).await;
+
+    assert_eq!(reason(&status), (Code::InvalidArgument, "REQUEST_MALFORMED".to_owned()));
+    assert!(status.message().contains("app"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn what_is_not_served_is_unknown_by_service_and_by_method() {
+    let house = House::new(On::Memory).await;
+
+    let service = raw_call(&house, "/cloakroom.v1.Nobody/OpenSession", NotText::default()).await;
+    let method = raw_call(&house, "/cloakroom.v1.SessionService/Nothing", NotText::default()).await;
+
+    assert_eq!(reason(&service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
+    assert_eq!(reason(&method), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()));
+}
+
+#[tokio::test]
+async fn a_timeout_that_cannot_be_read_is_refused() {
+    let house = House::new(On::Memory).await;
+    let mut request = Request::new(OpenSessionRequest::default());
+    request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
+
+    let status = refused(house.client.clone().open_session(request).await);
+
+    assert_eq!(reason(&status), (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID".to_owned()));
+    assert!(status.message().contains("grpc-timeout"));
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_unavailable() {
+    let (mut redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    redis.stop();
+    let opened = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
+    let saved = refused(house.try_save(save(&token, Changes::default().set("a", "2"))).await);
+
+    for status in [opened, saved] {
+        assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+        assert!(status.message().contains("store"));
+    }
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_writes_and_still_answers_reads() {
+    let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
+    let token = house.stored(&[("a", "1"), ("n", "1")]).await;
+    let ticket = house.open_new().await.token;
+
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    let refusals = [
+        refused(house.try_save(save(&token, Changes::default().set("a", "2"))).await),
+        refused(house.try_save(save(&token, Changes::default().increment("n", 1))).await),
+        refused(house.try_save(save(&ticket, Changes::default().set("a", "2"))).await),
+    ];
+
+    for status in refusals {
+        assert_eq!(reason(&status), (Code::ResourceExhausted, "STORE_FULL".to_owned()), "{}", status.message());
+        assert!(status.message().contains("full"));
+    }
+    assert_eq!(house.entries(&token).await, BTreeMap::from([("a", "1"), ("n", "1")].map(owned)));
+    redis.cli(&["config", "set", "maxmemory", "0"]);
+    let counters = house.save(save(&token, Changes::default().increment("n", 1))).await.counters;
+    assert_eq!(counters["n"], 2);
+}
+
+#[tokio::test]
+async fn a_full_store_still_lets_users_log_out() {
+    let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let emptied = house.stored(&[("a", "1")]).await;
+
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    let ended = house.destroy(&token).await;
+    let gone = house.save(save(&token, Changes::default().set("a", "2"))).await;
+    let unset = house.save(save(&emptied, Changes::default().unset("a"))).await;
+
+    assert_eq!([ended.outcome(), gone.outcome(), unset.outcome()], [Outcome::Deleted, Outcome::Gone, Outcome::Deleted]);
+    assert!(house.open_cookie(&token).await.session.unwrap().new);
+}
+
+#[tokio::test]
+async fn what_is_no_session_in_the_store_is_a_defect() {
+    let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let key = redis.cli(&["--raw", "keys", "*"]);
+
+    redis.cli(&["hset", key.trim(), "m", "nonsense"]);
+    let status = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
+
+    assert_eq!(reason(&status), (Code::Internal, "INTERNAL".to_owned()));
+    assert!(!status.message().contains("nonsense") && !status.message().contains(&token));
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_passes_its_deadline() {
+    let settings = server::Settings { call_timeout: Duration::from_millis(200), ..Default::default() };
+    let (redis, house) = house_on_a_redis_of_its_own(settings).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    redis.signal("-STOP");
+    let status = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
+
+    assert_eq!(reason(&status), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    assert!(status.message().contains("200ms"), "{}", status.message());
+}
+
+#[tokio::test]
+async fn one_call_too_many_is_an_overload() {
+    let settings = server::Settings { max_calls: 1, ..Default::default() };
+    let (redis, house) = house_on_a_redis_of_its_own(settings).await;
+    let header = format!("session={}", house.stored(&[("a", "1")]).await);
+
+    redis.signal("-STOP");
+    // One of them waits for the store, the other is answered at once.
+    let first = tokio::select! {
+        one = house.try_open(open_cookie(&header)) => one,
+        other = house.try_open(open_cookie(&header)) => other,
+    };
+
+    let status = refused(first);
+    assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+    assert!(status.message().contains("calls"));
+}
+
+#[test]
+fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
+    let provoked: BTreeSet<(String, String)> =
+        PROVOKED.iter().map(|(code, reason)| ((*code).to_owned(), (*reason).to_owned())).collect();
+
+    assert_eq!(reasons_of_the_contract(), provoked, "proto comments (left) and this file (right)");
+    assert_eq!(reasons_of_the_readme(), provoked, "README.md, `## Errors` (left) and this file (right)");
+}
+
+/// The tests above, by what they provoke.
+const PROVOKED: [(&str, &str); 30] = [
+    ("ABORTED", "ETAG_MISMATCH"),
+    ("ABORTED", "REQUEST_ID_REUSED"),
+    ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+    ("FAILED_PRECONDITION", "NOT_A_COUNTER"),
+    ("FAILED_PRECONDITION", "NULL_SESSION"),
+    ("FAILED_PRECONDITION", "SESSION_TOO_LARGE"),
+    ("FAILED_PRECONDITION", "TOO_MANY_ENTRIES"),
+    ("INTERNAL", "INTERNAL"),
+    ("INVALID_ARGUMENT", "CONTEXT_INVALID"),
+    ("INVALID_ARGUMENT", "COOKIES_AMBIGUOUS"),
+    ("INVALID_ARGUMENT", "COOKIE_HEADER_TOO_LARGE"),
+    ("INVALID_ARGUMENT", "COOKIE_NAME_INVALID"),
+    ("INVALID_ARGUMENT", "ENTRY_NAME_INVALID"),
+    ("INVALID_ARGUMENT", "ENTRY_REPEATED"),
+    ("INVALID_ARGUMENT", "ETAG_INVALID"),
+    ("INVALID_ARGUMENT", "GRPC_TIMEOUT_INVALID"),
+    ("INVALID_ARGUMENT", "LIFETIME_INVALID"),
+    ("INVALID_ARGUMENT", "REQUEST_ID_INVALID"),
+    ("INVALID_ARGUMENT", "REQUEST_MALFORMED"),
+    ("INVALID_ARGUMENT", "SUBJECT_INVALID"),
+    ("INVALID_ARGUMENT", "TOKEN_INVALID"),
+    ("INVALID_ARGUMENT", "TOKEN_MISSING"),
+    ("INVALID_ARGUMENT", "VALUE_INVALID"),
+    ("NOT_FOUND", "APP_UNKNOWN"),
+    ("RESOURCE_EXHAUSTED", "OVERLOADED"),
+    ("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE"),
+    ("RESOURCE_EXHAUSTED", "STORE_FULL"),
+    ("UNAVAILABLE", "STORE_UNAVAILABLE"),
+    ("UNIMPLEMENTED", "METHOD_UNKNOWN"),
+    ("UNIMPLEMENTED", "SERVICE_UNKNOWN"),
+];
+
+/// Every `CODE  REASON, REASON  text` in the comments of the contract.
+fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
+    let text = std::fs::read_to_string("proto/cloakroom/v1/session_service.proto").unwrap();
+    let (mut reasons, mut open) = (BTreeSet::new(), None);
+    for line in text.lines() {
+        let mut words = line.trim_start().strip_prefix("//").unwrap_or_default().split_whitespace().peekable();
+        let code = words.next_if(|word| CODES.contains(word)).or(open.take());
+        let Some(code) = code else { continue };
+        // A list of reasons goes on behind a comma, on the next line too.
+        while let Some(word) = words.next() {
+            let reason = word.trim_end_matches(',');
+            if reason.is_empty() || !reason.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') {
+                break;
+            }
+            reasons.insert((code.to_owned(), reason.to_owned()));
+            if !word.ends_with(',') {
+                break;
+            }
+            if words.peek().is_none() {
+                open = Some(code);
+            }
+        }
+    }
+    reasons
+}
+
+/// Every row of the table under `## Errors`: the code, then the reason.
+fn reasons_of_the_readme() -> BTreeSet<(String, String)> {
+    let text = std::fs::read_to_string("README.md").unwrap();
+    let section = text.split("\n## ").find(|section| section.starts_with("Errors\n"));
+    let rows = section.expect("README.md has a section `## Errors`").lines().filter(|line| line.starts_with("| `"));
+    let cell = |row: &str, n: usize| row.split('|').nth(n).unwrap().trim().trim_matches('`').to_owned();
+    rows.map(|row| (cell(row, 1), cell(row, 2))).collect()
+}
+
+const CODES: [&str; 10] = [
+    "ABORTED",
+    "DEADLINE_EXCEEDED",
+    "FAILED_PRECONDITION",
+    "INTERNAL",
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAVAILABLE",
+    "UNIMPLEMENTED",
+];
+
+/// An OpenSessionRequest whose `app` is no text.
+#[derive(Clone, PartialEq, prost::Message)]
+struct NotText {
+    #[prost(bytes = "vec", tag = "1")]
+    app: Vec<u8>,
+}
+
+/// The error that a method answers to these bytes.
+async fn raw_call(house: &House, path: &'static str, request: NotText) -> Status {
+    let channel = Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap();
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.unwrap();
+    let codec = ProstCodec::<NotText, OpenSessionResponse>::default();
+    refused(grpc.unary(Request::new(request), PathAndQuery::from_static(path), codec).await)
+}
+
+/// A house whose Redis may be stopped, frozen and filled, with a patient store.
+async fn house_on_a_redis_of_its_own(settings: server::Settings) -> (RedisServer, House) {
+    let redis = RedisServer::start();
+    let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
+    let store = AnyStore::from(Redis::new(&store).unwrap());
+    let house = House::on_store(store, [("default", app_settings())], settings).await;
+    (redis, house)
+}
+
+fn owned((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}

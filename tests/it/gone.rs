@@ -1,0 +1,141 @@
+//! Gone: a save to a session that has ended writes nothing, creates nothing and leaves the cookie alone.
+
+use std::time::Duration;
+
+use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause};
+
+use crate::on_every_store;
+use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies};
+use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
+use crate::support::{House, On, app_settings};
+
+/// Every kind of save with a token is gone for this reason, and nothing comes of it.
+async fn expect_gone(house: &House, token: &str, reason: EndReason) {
+    let saves = [
+        save(token, Changes::default().set("b", "2")),
+        save(token, Changes::default().clear().set("b", "2").subject("mallory")),
+        save(token, Changes::default().permanent(true)).rotating().keep_empty(),
+        save(token, Changes::default().unset("a")).etag("1"),
+        save_unmodified(token),
+        save_unmodified(token).rotating(),
+    ];
+    for request in saves {
+        assert_eq!(gone(&house.save(request).await), reason);
+    }
+    let rotated = house.rotate(token, RotationCause::Renewal, "").await;
+    assert_eq!((rotated.outcome(), rotated.end_reason()), (Outcome::Gone, reason));
+    assert!(rotated.session.is_none() && set_cookies(&rotated.headers).is_empty());
+    assert!(!house.lives(token).await);
+    assert!(house.entries(token).await.is_empty());
+}
+
+async fn a_save_cannot_undo_a_logout(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    house.destroy(&token).await;
+
+    expect_gone(&house, &token, EndReason::Destroyed).await;
+}
+
+async fn a_save_to_an_emptied_session_is_gone(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    house.save(save(&token, Changes::default().unset("a"))).await;
+
+    expect_gone(&house, &token, EndReason::Emptied).await;
+}
+
+async fn a_save_to_an_idle_session_is_gone(on: On) {
+    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    house.advance(MINUTE);
+
+    expect_gone(&house, &token, EndReason::Idle).await;
+}
+
+async fn a_save_past_the_absolute_deadline_is_gone(on: On) {
+    let house = House::with_lifetimes(on, MINUTE, 2 * MINUTE).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.advance(50 * SECOND);
+    house.update(&token, Changes::default().set("a", "2")).await;
+    house.advance(50 * SECOND);
+    house.update(&token, Changes::default().set("a", "3")).await;
+
+    house.advance(20 * SECOND);
+
+    expect_gone(&house, &token, EndReason::Absolute).await;
+}
+
+async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let next = house.log_in(&token, "alice").await;
+    let etag = house.session(&next).await.etag;
+
+    expect_gone(&house, &token, EndReason::Superseded).await;
+
+    assert_eq!(house.session(&next).await.etag, etag);
+    assert_eq!(house.entries(&next).await, [("a".to_owned(), "1".to_owned())].into());
+}
+
+async fn an_end_by_a_call_is_remembered_for_16_minutes(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.destroy(&token).await;
+
+    house.advance(16 * MINUTE - MILLI);
+    expect_gone(&house, &token, EndReason::Destroyed).await;
+    house.advance(MILLI);
+    expect_gone(&house, &token, EndReason::Unspecified).await;
+    house.advance(1000 * HOUR);
+    expect_gone(&house, &token, EndReason::Unspecified).await;
+}
+
+async fn a_deadline_is_remembered_for_16_minutes(on: On) {
+    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    house.advance(17 * MINUTE - MILLI);
+    expect_gone(&house, &token, EndReason::Idle).await;
+    house.advance(MILLI);
+    expect_gone(&house, &token, EndReason::Unspecified).await;
+}
+
+async fn a_token_that_the_store_does_not_know_is_gone_without_a_reason(on: On) {
+    let settings = app_settings();
+    let before = House::with_apps(on, [("default", settings.clone())]).await;
+    let after = House::with_apps(on, [("default", settings)]).await;
+
+    let token = before.stored(&[("a", "1")]).await;
+
+    expect_gone(&after, &token, EndReason::Unspecified).await;
+}
+
+async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.destroy(&token).await;
+
+    for (later, reason) in [(Duration::ZERO, EndReason::Destroyed), (16 * MINUTE, EndReason::Unspecified)] {
+        house.advance(later);
+        let again = house.destroy(&token).await;
+
+        assert_eq!((again.outcome(), again.end_reason()), (Outcome::Gone, reason));
+        crate::support::sessions::deleted_cookie(&again.headers);
+    }
+}
+
+on_every_store!(
+    a_save_cannot_undo_a_logout,
+    a_save_to_an_emptied_session_is_gone,
+    a_save_to_an_idle_session_is_gone,
+    a_save_past_the_absolute_deadline_is_gone,
+    a_save_with_a_superseded_token_is_gone_and_the_session_lives_on,
+    an_end_by_a_call_is_remembered_for_16_minutes,
+    a_deadline_is_remembered_for_16_minutes,
+    a_token_that_the_store_does_not_know_is_gone_without_a_reason,
+    destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same,
+);

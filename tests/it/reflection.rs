@@ -1,0 +1,162 @@
+//! Reflection: tools that know nothing of Cloakroom learn its services, and read its errors.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tonic::codegen::tokio_stream;
+use tonic::transport::Channel;
+use tonic_reflection::pb::{v1, v1alpha};
+
+use crate::support::{House, On};
+
+#[tokio::test]
+async fn both_reflections_list_the_services() {
+    let house = House::new(On::Memory).await;
+
+    let (now, before) = (services_v1(&house).await, services_v1alpha(&house).await);
+
+    for service in ["cloakroom.v1.SessionService", "grpc.health.v1.Health"] {
+        assert!(now.contains(&service.to_owned()), "{now:?}");
+        assert!(before.contains(&service.to_owned()), "{before:?}");
+    }
+}
+
+#[tokio::test]
+async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
+    let house = House::new(On::Memory).await;
+    let symbols = [
+        "cloakroom.v1.SessionService",
+        "cloakroom.v1.SessionService.SaveSession",
+        "cloakroom.v1.Changes",
+        "google.rpc.ErrorInfo",
+        "google.protobuf.Timestamp",
+        "google.protobuf.Duration",
+    ];
+
+    for symbol in symbols {
+        assert!(file_v1(&house, symbol).await.is_some(), "v1 does not know {symbol}");
+        assert!(file_v1alpha(&house, symbol).await.is_some(), "v1alpha does not know {symbol}");
+    }
+    assert!(file_v1(&house, "cloakroom.v1.Nobody").await.is_none());
+}
+
+#[tokio::test]
+async fn grpcurl_lists_and_describes_the_service() {
+    let house = House::new(On::Memory).await;
+
+    let list = grpcurl(&house, &[], &["list"]).await;
+    let description = grpcurl(&house, &[], &["describe", "cloakroom.v1.SessionService"]).await;
+
+    assert!(text(&list.stdout).lines().any(|line| line == "cloakroom.v1.SessionService"), "{}", text(&list.stderr));
+    assert!(text(&description.stdout).contains("rpc SaveSession ( .cloakroom.v1.SaveSessionRequest )"));
+}
+
+#[tokio::test]
+async fn grpcurl_opens_a_session() {
+    let house = House::new(On::Memory).await;
+
+    let opened = grpcurl(&house, &["-d", "{}"], &["cloakroom.v1.SessionService/OpenSession"]).await;
+
+    assert!(opened.status.success(), "{}", text(&opened.stderr));
+    assert!(text(&opened.stdout).contains("\"token\": \"t1."));
+}
+
+#[tokio::test]
+async fn grpcurl_prints_the_reason_of_an_error() {
+    let house = House::new(On::Memory).await;
+    let save = r#"{"token": "v1.x", "changes": {"set": {"a": {"json": "1"}}}}"#;
+
+    let saved = grpcurl(&house, &["-d", save], &["cloakroom.v1.SessionService/SaveSession"]).await;
+
+    let error = text(&saved.stderr);
+    assert!(!saved.status.success());
+    assert!(error.contains("Code: InvalidArgument"), "{error}");
+    assert!(error.contains("google.rpc.ErrorInfo") && error.contains("TOKEN_INVALID") && error.contains("cloakroom"));
+}
+
+async fn services_v1(house: &House) -> Vec<String> {
+    use v1::server_reflection_response::MessageResponse;
+    match ask_v1(house, v1::server_reflection_request::MessageRequest::ListServices(String::new())).await {
+        MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|service| service.name).collect(),
+        _ => panic!("the answer is no list"),
+    }
+}
+
+async fn file_v1(house: &House, symbol: &str) -> Option<Vec<Vec<u8>>> {
+    use v1::server_reflection_response::MessageResponse;
+    let request = v1::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.to_owned());
+    match ask_v1(house, request).await {
+        MessageResponse::FileDescriptorResponse(file) => Some(file.file_descriptor_proto),
+        _ => None,
+    }
+}
+
+async fn ask_v1(
+    house: &House,
+    request: v1::server_reflection_request::MessageRequest,
+) -> v1::server_reflection_response::MessageResponse {
+    let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(house).await);
+    // An unknown symbol may be an error of the stream as well as a message in it.
+    match client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner().message().await {
+        Ok(answer) => answer.unwrap().message_response.unwrap(),
+        Err(status) => v1::server_reflection_response::MessageResponse::ErrorResponse(v1::ErrorResponse {
+            error_code: status.code().into(),
+            error_message: status.message().to_owned(),
+        }),
+    }
+}
+
+async fn services_v1alpha(house: &House) -> Vec<String> {
+    use v1alpha::server_reflection_response::MessageResponse;
+    match ask_v1alpha(house, v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())).await {
+        MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|service| service.name).collect(),
+        _ => panic!("the answer is no list"),
+    }
+}
+
+async fn file_v1alpha(house: &House, symbol: &str) -> Option<Vec<Vec<u8>>> {
+    use v1alpha::server_reflection_response::MessageResponse;
+    let request = v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.to_owned());
+    match ask_v1alpha(house, request).await {
+        MessageResponse::FileDescriptorResponse(file) => Some(file.file_descriptor_proto),
+        _ => None,
+    }
+}
+
+async fn ask_v1alpha(
+    house: &House,
+    request: v1alpha::server_reflection_request::MessageRequest,
+) -> v1alpha::server_reflection_response::MessageResponse {
+    let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(request) };
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel(house).await);
+    let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap().message_response.unwrap()
+}
+
+async fn channel(house: &House) -> Channel {
+    Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap()
+}
+
+/// Runs grpcurl while the service goes on.
+async fn grpcurl(house: &House, flags: &[&str], call: &[&str]) -> Output {
+    let address = house.address.trim_start_matches("http://");
+    let arguments: Vec<String> =
+        [&["-plaintext"], flags, &[address], call].concat().into_iter().map(str::to_owned).collect();
+    let run = move || {
+        let output = Command::new(tool("grpcurl")).args(arguments).output();
+        output.expect("grpcurl is missing: `make tools` installs it into .tools/bin; or put it on PATH")
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+/// A tool that `make tools` installed, or else the one on PATH.
+#[expect(clippy::disallowed_methods, reason = "the Makefile says by the environment where tools are")]
+fn tool(name: &str) -> PathBuf {
+    let folder = std::env::var("CLOAKROOM_TOOLS").unwrap_or_else(|_| ".tools/bin".to_owned());
+    Some(PathBuf::from(folder).join(name)).filter(|path| path.exists()).unwrap_or_else(|| name.into())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

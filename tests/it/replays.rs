@@ -1,0 +1,194 @@
+//! Replays: a save that is repeated after the session or its token has changed, and who is told what.
+
+use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
+
+use crate::on_every_store;
+use crate::support::calls::{ChangesExt as _, save, set_cookies};
+use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
+use crate::support::{House, On};
+
+const ID: &str = "0123456789abcdef";
+
+fn count(token: &str) -> SaveSessionRequest {
+    save(token, Changes::default().increment("n", 1)).id(ID)
+}
+
+async fn a_save_that_was_done_stays_done_after_a_logout(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.save(count(&token)).await;
+    house.destroy(&token).await;
+
+    let again = house.save(count(&token)).await;
+
+    assert_eq!(again.outcome(), Outcome::Updated);
+    assert!(again.session.is_none() && again.counters.is_empty());
+    assert_eq!(set_cookies(&again.headers), [""; 0]);
+    assert!(!house.lives(&token).await);
+}
+
+async fn a_save_that_was_done_revives_no_idle_session(on: On) {
+    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.save(count(&token)).await;
+    house.advance(MINUTE);
+
+    let again = house.save(count(&token)).await;
+
+    assert_eq!(again.outcome(), Outcome::Updated);
+    assert!(again.session.is_none());
+    assert_eq!(set_cookies(&again.headers), [""; 0]);
+    assert!(!house.lives(&token).await);
+}
+
+async fn a_rotation_that_was_done_stays_done_after_a_logout(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let next = house.rotate(&token, RotationCause::Privilege, ID).await.session.unwrap().token;
+    house.destroy(&next).await;
+
+    let again = house.rotate(&token, RotationCause::Privilege, ID).await;
+
+    assert_eq!(again.outcome(), Outcome::Updated);
+    assert!(again.session.is_none() && again.headers.is_empty());
+}
+
+async fn a_rotation_that_was_done_revives_no_idle_session(on: On) {
+    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.rotate(&token, RotationCause::Privilege, ID).await;
+    house.advance(MINUTE);
+
+    let again = house.rotate(&token, RotationCause::Privilege, ID).await;
+
+    assert_eq!(again.outcome(), Outcome::Updated);
+    assert!(again.session.is_none() && again.headers.is_empty());
+}
+
+async fn a_deletion_that_was_done_keeps_its_reason(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let request = || save(&token, Changes::default().unset("a")).id(ID);
+    house.save(request()).await;
+    house.destroy(&token).await;
+
+    let again = house.save(request()).await;
+
+    assert_eq!((again.outcome(), again.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+}
+
+async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.save(count(&token)).await;
+    let next = house.log_in(&token, "alice").await;
+
+    let again = house.save(count(&token)).await;
+
+    assert_eq!((again.outcome(), again.counters["n"]), (Outcome::Updated, 1));
+    assert_eq!(again.session.unwrap().token, "");
+    assert_eq!(set_cookies(&again.headers), [""; 0]);
+    assert_eq!(house.entries(&next).await["n"], "1");
+}
+
+async fn another_request_is_not_told_the_token_of_a_privilege_rotation(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let login = |id| save(&token, Changes::default().subject("alice")).id(id);
+    house.save(login(ID)).await;
+
+    let other_id = house.save(login("another request")).await;
+    let no_id = house.save(login("")).await;
+    let rotation = house.rotate(&token, RotationCause::Renewal, "a third request").await;
+
+    assert_eq!([gone(&other_id), gone(&no_id)], [EndReason::Superseded; 2]);
+    assert_eq!((rotation.outcome(), rotation.session.is_none()), (Outcome::Gone, true));
+}
+
+async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let login = || save(&token, Changes::default().subject("alice")).id(ID);
+    let next = house.save(login()).await.session.unwrap().token;
+
+    house.advance(10 * MINUTE - MILLI);
+    let within = house.save(login()).await;
+    house.advance(MILLI);
+    let after = house.save(login()).await;
+
+    assert_eq!(within.session.unwrap().token, next);
+    assert_eq!(gone(&after), EndReason::Superseded);
+}
+
+async fn a_rotation_before_another_is_not_told_the_newest_token(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let login = || save(&token, Changes::default().subject("alice")).id(ID);
+    let alice = house.save(login()).await.session.unwrap().token;
+    let bob = house.update(&alice, Changes::default().subject("bob").set("b", "2")).await.token;
+
+    let again = house.save(login()).await;
+
+    assert_eq!(again.outcome(), Outcome::Updated);
+    assert_eq!(again.session.unwrap().token, "");
+    assert!(house.lives(&bob).await && !house.lives(&alice).await);
+}
+
+async fn a_save_in_the_grace_is_repeated_with_either_token(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let next = house.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
+
+    let first = house.save(count(&token)).await;
+    let again = [house.save(count(&token)).await, house.save(count(&next)).await];
+    house.advance(30 * SECOND);
+    let late = house.save(count(&token)).await;
+
+    assert_eq!(first.session.unwrap().token, next);
+    for saved in again {
+        assert_eq!((saved.outcome(), saved.counters["n"]), (Outcome::Updated, 1));
+        assert_eq!(saved.session.unwrap().token, next);
+    }
+    assert_eq!((late.outcome(), late.counters["n"], late.session.unwrap().token.as_str()), (Outcome::Updated, 1, ""));
+}
+
+async fn a_renewal_between_a_save_and_its_retry_does_not_matter(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    house.save(count(&token)).await;
+    let next = house.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
+
+    let again = house.save(count(&token)).await;
+
+    assert_eq!((again.outcome(), again.counters["n"]), (Outcome::Updated, 1));
+    assert!(set_cookies(&again.headers)[0].starts_with(&format!("session={next};")));
+    assert_eq!(again.session.unwrap().token, next);
+}
+
+async fn a_login_in_the_grace_is_repeated_with_the_old_token(on: On) {
+    let house = House::new(on).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let renewed = house.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
+    let login = || save(&token, Changes::default().subject("alice")).id(ID);
+
+    let first = house.save(login()).await.session.unwrap().token;
+    let again = house.save(login()).await.session.unwrap().token;
+
+    assert_eq!(first, again);
+    assert!(house.lives(&first).await && !house.lives(&renewed).await && !house.lives(&token).await);
+}
+
+on_every_store!(
+    a_save_that_was_done_stays_done_after_a_logout,
+    a_save_that_was_done_revives_no_idle_session,
+    a_rotation_that_was_done_stays_done_after_a_logout,
+    a_rotation_that_was_done_revives_no_idle_session,
+    a_deletion_that_was_done_keeps_its_reason,
+    a_save_before_a_rotation_is_repeated_but_not_told_the_new_token,
+    another_request_is_not_told_the_token_of_a_privilege_rotation,
+    the_token_of_a_privilege_rotation_is_told_for_10_minutes,
+    a_rotation_before_another_is_not_told_the_newest_token,
+    a_save_in_the_grace_is_repeated_with_either_token,
+    a_renewal_between_a_save_and_its_retry_does_not_matter,
+    a_login_in_the_grace_is_repeated_with_the_old_token,
+);

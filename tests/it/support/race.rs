@@ -1,0 +1,69 @@
+//! Races: the same two requests against each other, on session after session.
+
+use std::sync::Arc;
+
+use cloakroom::app;
+use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
+use cloakroom::grpc::wire::{
+    DestroySessionRequest, DestroySessionResponse, RotateSessionRequest, RotateSessionResponse, RotationCause,
+    SaveSessionRequest, SaveSessionResponse, destroy_session_request, rotate_session_request,
+};
+use tokio::task::JoinSet;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::{House, On};
+
+/// How often each race is run on each store.
+const ROUNDS: usize = 200;
+
+/// One side of a race: a connection, and with it a thread of the service.
+#[derive(Clone)]
+pub(crate) struct Side(SessionServiceClient<Channel>);
+
+impl Side {
+    pub(crate) async fn save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
+        Ok(self.0.clone().save_session(request).await?.into_inner())
+    }
+
+    pub(crate) async fn rotate(&self, token: &str, cause: RotationCause) -> RotateSessionResponse {
+        let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
+        let request = RotateSessionRequest { credential, cause: cause.into(), ..Default::default() };
+        self.0.clone().rotate_session(request).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn destroy(&self, token: &str) -> DestroySessionResponse {
+        let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
+        let request = DestroySessionRequest { credential, ..Default::default() };
+        self.0.clone().destroy_session(request).await.unwrap().into_inner()
+    }
+}
+
+/// One round of a race: the house and its two sides, which swap from round to round.
+#[derive(Clone)]
+pub(crate) struct Round {
+    pub house: Arc<House>,
+    pub left: Side,
+    pub right: Side,
+}
+
+/// Runs a race many times, many rounds at once.
+pub(crate) async fn race<F>(on: On, settings: app::Settings, round: fn(Round) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let house = Arc::new(House::with_apps(on, [("default", settings)]).await);
+    let sides = [Side(house.another_client().await), Side(house.another_client().await)];
+    let mut rounds = JoinSet::new();
+    for number in 0..ROUNDS {
+        let [left, right] = if number % 2 == 0 { [0, 1] } else { [1, 0] }.map(|side: usize| sides[side].clone());
+        rounds.spawn(round(Round { house: Arc::clone(&house), left, right }));
+        if rounds.len() >= AT_ONCE {
+            rounds.join_next().await.unwrap().unwrap();
+        }
+    }
+    rounds.join_all().await;
+}
+
+/// Enough to keep both threads busy, so that requests overtake each other.
+const AT_ONCE: usize = 16;

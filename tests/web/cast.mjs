@@ -1,0 +1,80 @@
+// Who plays: the service, the three apps, and a browser.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { freePort, listens, Process, until } from './processes.mjs';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const APPS = {
+  python: ['.tools/web/python/bin/python', 'examples/python/app.py'],
+  node: [process.execPath, 'examples/node/app.mjs'],
+  go: ['.tools/web/counter'],
+};
+export const LANGUAGES = Object.keys(APPS);
+
+// The service, on one port and with one store for all its lives.
+export class Service {
+  static async start() {
+    const service = new Service();
+    service.port = await freePort();
+    service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
+    await service.run();
+    return service;
+  }
+
+  get address() {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  async run() {
+    // Its own folder, so that no settings that lie about are read.
+    const env = {
+      ...process.env,
+      CLOAKROOM__SERVER__LISTEN: this.address,
+      CLOAKROOM__STORE__EMBEDDED__PATH: this.folder,
+    };
+    this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });
+    await this.process.outlives(until('the service listens', () => listens(this.port)));
+  }
+
+  async end() {
+    await this.process.stop();
+    fs.rmSync(this.folder, { recursive: true });
+  }
+}
+
+// One of the three apps. `url` is its first page.
+export class App {
+  static async start(language, service) {
+    const [command, ...args] = APPS[language];
+    const env = { ...process.env, CLOAKROOM_ADDRESS: service.address, PORT: '0' };
+    const app = new App();
+    app.process = new Process(path.resolve(ROOT, command), args, { env, cwd: ROOT });
+    app.url = await app.process.firstLine();
+    return app;
+  }
+
+  end() {
+    return this.process.stop();
+  }
+}
+
+// Headless Chromium, with a profile of its own that is gone afterwards.
+export const browser = () => chromium.launch({
+  executablePath: '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+
+// The service that was built last.
+function binary() {
+  const built = ['release', 'debug']
+    .map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'))
+    .filter((file) => fs.existsSync(file))
+    .sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs);
+  const found = process.env.CLOAKROOM_BIN ?? built[0];
+  if (!found) throw new Error('build the service first (cargo build), or name it by CLOAKROOM_BIN');
+  return path.resolve(found);
+}
