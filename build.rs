@@ -11,12 +11,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(["cloakroom/v1/session_service.proto"])?;
+    compiler.open_files(FILES)?;
 
     // What reflection serves. Comments stay out of it, options such as debug_redact stay in.
     let target = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
     let mut bare = protox::Compiler::new(["proto"])?;
-    bare.include_imports(true).open_files(["cloakroom/v1/session_service.proto"])?;
+    bare.include_imports(true).open_files(FILES)?;
     fs::write(target, bare.encode_file_descriptor_set())?;
 
     let mut config = prost_build::Config::new();
@@ -30,3 +30,5 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }
+
+const FILES: [&str; 2] = ["cloakroom/v1/session_service.proto", "cloakroom/v1/admin_service.proto"];
