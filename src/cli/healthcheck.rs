@@ -51,7 +51,7 @@ impl Healthcheck {
 
 /// The cheaper way first, as frontends on this machine would take it.
 fn address_in(settings: &Settings) -> Option<Address> {
-    let socket = settings.server.unix_socket.clone().map(Address::Unix);
+    let socket = settings.server.unix_path().map(|path| Address::Unix(path.to_owned()));
     socket.or_else(|| settings.server.listen.map(Address::reached_at))
 }
 

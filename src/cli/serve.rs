@@ -45,7 +45,8 @@ async fn serve(loaded: &Loaded, apps: Apps, key: &DefaultKey, stop: Cancellation
     let cloakroom = Cloakroom::bind(server, Parts { apps, store, clock: Arc::new(SystemClock) }).await?;
 
     let tcp = cloakroom.tcp_addr().map(Address::reached_at);
-    let addresses: Vec<Address> = tcp.into_iter().chain(server.unix_socket.clone().map(Address::Unix)).collect();
+    let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));
+    let addresses: Vec<Address> = tcp.into_iter().chain(unix).collect();
     output::tell(&banner(loaded, key, &addresses));
     let report = cloakroom.run(stop).await?;
     tracing::info!(connections.cut = report.cut, "stopped");

@@ -91,6 +91,7 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
 
 const fn changes_reason(changes: &ChangesError) -> &'static str {
     match changes {
+        ChangesError::TooMany { .. } => "TOO_MANY_CHANGES",
         ChangesError::Name { .. } => "ENTRY_NAME_INVALID",
         ChangesError::Repeated { .. } => "ENTRY_REPEATED",
         ChangesError::Permanent => "VALUE_INVALID",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
@@ -16,7 +16,7 @@ use crate::app::Apps;
 use crate::clock::Clock;
 use crate::grpc;
 use crate::service::Service;
-use crate::store::{AnyStore, Store};
+use crate::store::{self, AnyStore, Store};
 
 /// What the house is made of.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Cloakroom {
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
         let chores = async {
-            let watch = watch_store(&store, &health, store_silence);
+            let watch = watch_store(&*store, &health, store_silence);
             let sweep = sweep(&store, &*clock);
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -82,12 +82,14 @@ impl Cloakroom {
 }
 
 /// Says `NOT_SERVING` when the store has been silent for so long, and `SERVING` again at its first answer.
-async fn watch_store(store: &AnyStore, health: &HealthReporter, silence: Duration) {
+async fn watch_store(store: &impl Store, health: &HealthReporter, silence: Duration) {
     let mut last_answer = Instant::now();
     let mut said = ServingStatus::Serving;
     health.set_service_status(grpc::SERVICE, said).await;
     loop {
-        let answer = store.ping().await;
+        // A disk that hangs never answers at all.
+        let answer =
+            timeout(silence, store.ping()).await.unwrap_or_else(|silent| Err(store::Error::unavailable(silent)));
         let status = match &answer {
             Ok(()) => {
                 last_answer = Instant::now();
@@ -126,3 +128,74 @@ async fn sweep(store: &AnyStore, clock: &dyn Clock) {
 const PINGS: u32 = 10;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tonic::Request;
+    use tonic::codegen::tokio_stream::StreamExt as _;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_server::Health as _;
+    use tonic_health::server::HealthService;
+
+    use super::*;
+    use crate::app::AppName;
+    use crate::clock::Time;
+    use crate::session::{Guard, Record};
+    use crate::store::{Applied, Created, Error, Kept, Place, Touch, Write};
+
+    /// A store on a disk that hangs.
+    struct Hanging;
+
+    impl Store for Hanging {
+        async fn load(&self, _: &Place) -> Result<Option<Kept>, Error> {
+            pending().await
+        }
+
+        async fn create(&self, _: &Place, _: &Record) -> Result<Created, Error> {
+            pending().await
+        }
+
+        async fn apply(&self, _: &Place, _: &Guard, _: &Write) -> Result<Applied, Error> {
+            pending().await
+        }
+
+        async fn touch(&self, _: &Place, _: &Touch) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn revoke_app(&self, _: &AppName) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn sweep(&self, _: Time) -> Result<usize, Error> {
+            pending().await
+        }
+
+        async fn ping(&self) -> Result<(), Error> {
+            pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_is_silent_too() {
+        let health = HealthReporter::new();
+        let question = || Request::new(HealthCheckRequest { service: grpc::SERVICE.to_owned() });
+        let told = async {
+            let mut answers =
+                HealthService::from_health_reporter(health.clone()).watch(question()).await.unwrap().into_inner();
+            while let Some(answer) = answers.next().await {
+                if answer.unwrap().status() == tonic_health::pb::health_check_response::ServingStatus::NotServing {
+                    return;
+                }
+            }
+        };
+        health.set_service_status(grpc::SERVICE, ServingStatus::Serving).await;
+
+        tokio::select! {
+            () = watch_store(&Hanging, &health, Duration::from_millis(10)) => {}
+            told = timeout(Duration::from_secs(5), told) => told.unwrap(),
+        }
+    }
+}

@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::config::span;
+use crate::grpc::status::DOMAIN;
 
 /// Why a call is not answered by its service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,5 +88,3 @@ pub(super) fn not_grpc(status: StatusCode) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
-
-const DOMAIN: &str = "cloakroom";

@@ -103,7 +103,7 @@ impl Settings {
     }
 
     /// Where the Unix socket is to be, if there is to be one.
-    pub(super) fn unix_path(&self) -> Option<&Path> {
+    pub fn unix_path(&self) -> Option<&Path> {
         self.unix_socket.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 

@@ -1,7 +1,7 @@
 //! Rotating: a new token for the same session.
 
 use super::asked::fingerprint;
-use super::claim::ClaimKind;
+use super::claim::{ClaimKind, Standing};
 use super::view::{Carry, Fate};
 use super::write::{Attempt, Finished, InGrace, Terms, Written};
 use super::{Credential, Error, Header, Saved, Service};
@@ -66,9 +66,11 @@ impl<S: Store> Service<S> {
                 let Some(head) = head else { return Ok(Saved { fate, ..gone(None) }) };
                 (fate, head, bearer)
             }
-            Written::Renewed(bearer) => match self.head(&place).await? {
-                Some(head) => (Fate::Updated, head, Some(bearer)),
-                None => return Ok(gone(None)),
+            // Judged again: by now the successor may have been replaced by a login, whose cookie must not be put over.
+            Written::Renewed(next) => match self.look(&call, next).await?.1 {
+                Standing::Live { record, bearer } if bearer == next => (Fate::Updated, record.head, Some(next)),
+                Standing::Live { .. } | Standing::Superseded => return Ok(gone(Some(EndReason::Superseded))),
+                Standing::Dead(reason) => return Ok(gone(reason)),
             },
             Written::Missing if claim.kind == ClaimKind::Ticket => {
                 let session = Some(call.new_view(claim.bearer));

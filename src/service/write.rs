@@ -6,7 +6,7 @@ use crate::session::{
     By, Cause, Counters, EndReason, Fingerprint, Guard, Head, Hold, Outcome, Previous, Record, Refusal, Replacement,
     Verdict, Version, counter, hold, judge,
 };
-use crate::store::{Applied, Done, Kept, Place, Store, Write};
+use crate::store::{Applied, Done, Kept, Store, Write};
 use crate::token::{Bearer, Nonce, successor};
 
 /// On what conditions a call writes.
@@ -159,11 +159,6 @@ impl<S: Store> Service<S> {
         let lives = judge(&record.head, generation, &alive) == Verdict::Go;
         let head = Some(record.head).filter(|_| lives);
         Ok(Written::Done(Box::new(Finished { fate, head, bearer, counters })))
-    }
-
-    /// What is kept at a place, for a caller that has just written there.
-    pub(super) async fn head(&self, place: &Place) -> Result<Option<Head>, Error> {
-        Ok(self.store.load(place).await?.map(|kept| kept.record.head).filter(|head| head.end.is_none()))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::clock::Time;
 /// The longest name of an entry.
 pub const MAX_NAME_BYTES: usize = 256;
 
+/// The most names in one save: enough to unset the largest session and set another one.
+const MAX_NAMES: usize = 8192;
+
 /// Flask's entry for [`Changes::permanent`].
 pub const PERMANENT: &str = "_permanent";
 
@@ -76,6 +79,7 @@ pub enum LifetimeChange {
 impl Changes {
     /// Checks names, resolves aliases and brings all into canonical order.
     pub fn check(mut self, subject_key: Option<&str>) -> Result<Self, ChangesError> {
+        self.check_count()?;
         self.unset.sort_unstable();
         self.unset.dedup();
         self.check_names()?;
@@ -127,6 +131,12 @@ impl Changes {
             LifetimeChange::Default => add(b'l', &[]),
         }
         bytes
+    }
+
+    /// Stores look every name up in one step, in which nobody else is served.
+    fn check_count(&self) -> Result<(), ChangesError> {
+        let count = self.unset.len() + self.set.len() + self.increment.len();
+        if count > MAX_NAMES { Err(ChangesError::TooMany { count }) } else { Ok(()) }
     }
 
     fn check_names(&self) -> Result<(), ChangesError> {
@@ -186,6 +196,12 @@ impl Changes {
 /// What is wrong with changes, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangesError {
+    /// Too many names at once.
+    #[error("the changes name {count} entries; the limit is {MAX_NAMES}")]
+    TooMany {
+        /// How many.
+        count: usize,
+    },
     /// A name too short or too long.
     #[error("an entry's name has {bytes} bytes; it needs 1 to 256")]
     Name {

@@ -205,7 +205,9 @@ fn entries_after(record: &Record, changes: &Changes, wiped: bool) -> Result<(Ent
     let counters = counters.collect::<Result<Counters, Refusal>>()?;
     let counted: Vec<(&str, Value)> = counters.iter().map(|(name, n)| (name.as_str(), Value::counter(*n))).collect();
 
-    entries.retain(|name, _| !changes.unset.iter().any(|unset| unset == name));
+    for name in &changes.unset {
+        entries.remove(name.as_str());
+    }
     entries.extend(changes.set.iter().map(|(name, value)| (name.as_str(), value.kept())));
     entries.extend(counted.iter().map(|(name, value)| (*name, value.kept())));
     Ok((Entries::pack(entries.iter().map(|(name, value)| (*name, *value))), counters))

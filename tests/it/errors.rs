@@ -53,6 +53,7 @@ fn wrong_changes(token: &str) -> Vec<Row> {
     let span = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
     let time = |seconds, nanos| Lifetime::DeadlineTime(prost_types::Timestamp { seconds, nanos });
     let long = "n".repeat(257);
+    let many = Changes { unset: (0..8191).map(|n| n.to_string()).collect(), ..new().set("a", "2").increment("n", 1) };
     vec![
         ("ENTRY_NAME_INVALID", invalid, by(new().set("", "1")), "0 bytes"),
         ("ENTRY_NAME_INVALID", invalid, by(new().unset("")), "1 to 256"),
@@ -63,6 +64,7 @@ fn wrong_changes(token: &str) -> Vec<Row> {
         ("ENTRY_REPEATED", invalid, by(new().unset("a").increment("a", 1)), "`a`"),
         ("ENTRY_REPEATED", invalid, by(new().permanent(true).set("_permanent", "false")), "`_permanent`"),
         ("ENTRY_REPEATED", invalid, by(new().subject("one").set("user", "\"two\"")), "`user`"),
+        ("TOO_MANY_CHANGES", invalid, by(many), "8193 entries; the limit is 8192"),
         ("VALUE_INVALID", invalid, by(kindless), "changes.set[\"k\"]"),
         ("VALUE_INVALID", invalid, by(new().set("k", "{").set("a", "2")), "changes.set[\"k\"]"),
         ("VALUE_INVALID", invalid, by(new().set("_permanent", "1")), "`_permanent`"),
@@ -337,7 +339,7 @@ fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
 }
 
 /// The tests above, by what they provoke.
-const PROVOKED: [(&str, &str); 30] = [
+const PROVOKED: [(&str, &str); 31] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "REQUEST_ID_REUSED"),
     ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
@@ -360,6 +362,7 @@ const PROVOKED: [(&str, &str); 30] = [
     ("INVALID_ARGUMENT", "SUBJECT_INVALID"),
     ("INVALID_ARGUMENT", "TOKEN_INVALID"),
     ("INVALID_ARGUMENT", "TOKEN_MISSING"),
+    ("INVALID_ARGUMENT", "TOO_MANY_CHANGES"),
     ("INVALID_ARGUMENT", "VALUE_INVALID"),
     ("NOT_FOUND", "APP_UNKNOWN"),
     ("RESOURCE_EXHAUSTED", "OVERLOADED"),

@@ -20,6 +20,7 @@ mod limits;
 mod marks;
 mod opening;
 mod outage;
+mod overtaking;
 mod privilege;
 mod races;
 mod reflection;

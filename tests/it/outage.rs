@@ -1,12 +1,13 @@
 //! Redis that stops, freezes, comes back and forgets its scripts, and what is to be found in it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RotationCause, SaveSessionRequest};
-use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use cloakroom::store::{AnyStore, Redis, RedisSettings, Store as _};
 use cloakroom::{grpc, server};
 use redis::Connection;
 use tonic::transport::Channel;
@@ -121,6 +122,23 @@ async fn health_knows_the_service_and_no_other() {
 
     assert_eq!(status(service.get_ref()), ServingStatus::Serving);
     assert_eq!(other.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_connection_outlives_the_worker_that_opened_it() {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, connections: 1, ..Default::default() };
+    let store = Arc::new(Redis::new(&settings).unwrap());
+    let worker = || {
+        let store = Arc::clone(&store);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::spawn_blocking(move || runtime.block_on(store.ping()))
+    };
+
+    worker().await.unwrap().unwrap();
+    worker().await.unwrap().unwrap();
+
+    store.ping().await.unwrap();
 }
 
 #[tokio::test]

@@ -54,8 +54,10 @@ impl File {
     ///
     /// Makes no new file: a file that is gone is no empty store.
     pub(super) fn reopen(&self) -> Result<(), OpenError> {
-        // Taken out first, so that readers are refused meanwhile instead of waiting.
-        drop(self.database.write().take());
+        // Taken out first, so that readers are refused meanwhile instead of waiting: closing may wait for the disk,
+        // and by then the lock has to be free again.
+        let failed = self.database.write().take();
+        drop(failed);
         let database = builder(self.cache_bytes).open(&self.path).map_err(|error| refused(&self.path, error))?;
         check_format(&self.path, &database)?;
         *self.database.write() = Some(database);

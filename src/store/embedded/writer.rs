@@ -4,6 +4,7 @@
 //! commit is on disk. After a failure nobody is told that something was written, and the file is opened
 //! again before the next batch: the operating system may have dropped what it failed to write.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
@@ -107,11 +108,19 @@ impl Turns {
     fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
         let mut batch = Batch::with_capacity(MAX_BATCH);
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            let outcome = self.turn(&mut batch);
+            let turn = catch_unwind(AssertUnwindSafe(|| self.turn(&mut batch)));
+            let outcome = turn.unwrap_or_else(|_| self.panicked());
             for job in batch.drain(..) {
                 job.answer(outcome.as_ref().map(|_| ()).map_err(Failed::error));
             }
         }
+    }
+
+    /// A batch that panicked has written nothing, or nobody knows: as any failure, and the writer lives on.
+    fn panicked(&mut self) -> Result<(), Failed> {
+        tracing::error!("the store's writer has panicked; its file is opened again");
+        self.reopen();
+        Err(Failed::closed())
     }
 
     fn turn(&mut self, batch: &mut Batch) -> Result<(), Failed> {
@@ -221,3 +230,23 @@ const MAX_BATCH: usize = 1024;
 /// How long the file is left alone after it did not open again; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::EmbeddedSettings;
+
+    #[tokio::test]
+    async fn a_panic_costs_its_batch_and_no_other() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let settings = EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() };
+        let file = Arc::new(File::open(&settings).expect("an empty folder opens"));
+        let writer = Writer::start(file).expect("a thread starts");
+
+        let panicked = writer.ask(|_| -> Result<(), Fault> { panic!("a test") }).await;
+        let next = writer.ask(|_| Ok(())).await;
+
+        assert!(matches!(panicked, Err(Error::Unavailable(_))));
+        assert!(next.is_ok());
+    }
+}

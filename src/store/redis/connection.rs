@@ -3,6 +3,8 @@
 //! Every operation has a deadline. None is repeated here: the outcome of a write that was not
 //! answered is unknown, and the caller is told so.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use parking_lot::RwLock;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ErrorKind, IntoConnectionInfo as _, RedisError, ServerErrorKind};
+use tokio::runtime::Handle;
 
 use super::settings::Settings;
 use crate::store::Error;
@@ -21,17 +24,19 @@ pub(super) struct Connections {
     managers: Vec<RwLock<ConnectionManager>>,
     next: AtomicUsize,
     timeout: Duration,
+    /// Where the connections are driven: they outlive every worker that uses them.
+    home: Handle,
 }
 
 impl Connections {
-    /// Connections that are opened at their first use.
+    /// Connections that are opened at their first use. Needs a tokio runtime around it, where they live.
     pub(super) fn new(settings: &Settings) -> Result<Self, RedisError> {
         let info = settings.url.as_str().into_connection_info()?;
         let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
         let timeout = settings.timeout;
         let managers = (0..settings.connections.max(1)).map(|_| manager(&client, timeout).map(RwLock::new));
         let managers = managers.collect::<Result<_, _>>()?;
-        Ok(Self { client, managers, next: AtomicUsize::new(0), timeout })
+        Ok(Self { client, managers, next: AtomicUsize::new(0), timeout, home: Handle::current() })
     }
 
     /// Runs one operation on one of the connections, within the deadline.
@@ -41,7 +46,14 @@ impl Connections {
     {
         let slot = &self.managers[self.next.fetch_add(1, Ordering::Relaxed) % self.managers.len()];
         let manager = slot.read().clone();
-        match tokio::time::timeout(self.timeout, operation(manager)).await {
+        let mut operation = pin!(operation(manager));
+        // The tasks that drive a connection are spawned by whichever call opens it. A worker's runtime ends with the
+        // worker, at a drain before the others'.
+        let at_home = poll_fn(|cx| {
+            let _home = self.home.enter();
+            operation.as_mut().poll(cx)
+        });
+        match tokio::time::timeout(self.timeout, at_home).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 self.mend(slot, &error);

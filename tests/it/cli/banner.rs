@@ -28,7 +28,7 @@ fn it_names_a_call_to_try_over_a_unix_socket() {
 
     let text = in_environment(&[], &DefaultKey::Configured, &addresses);
 
-    let call = "grpcurl -plaintext -unix -d '{}' /run/c.sock cloakroom.v1.SessionService/OpenSession";
+    let call = "grpcurl -plaintext -d '{}' unix:/run/c.sock cloakroom.v1.SessionService/OpenSession";
     assert!(text.contains(call), "{text}");
 }
 

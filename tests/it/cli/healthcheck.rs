@@ -111,6 +111,17 @@ fn the_address_comes_from_the_configuration() {
 }
 
 #[test]
+fn an_empty_unix_socket_is_none() {
+    let service = Service::new();
+    let address = service.on_tcp(ServingStatus::Serving);
+    let settings = format!("[server]\nlisten = \"{address}\"\nunix_socket = \"\"\n");
+
+    let ended = Program::new(&["healthcheck"]).file("cloakroom.toml", &settings).run();
+
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
 fn an_address_that_is_none_is_a_mistake_of_usage() {
     let ended = ask("localhost");
 

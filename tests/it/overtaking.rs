@@ -1,0 +1,79 @@
+//! Calls that another one overtakes between their two steps.
+
+use std::sync::{Arc, Mutex};
+
+use cloakroom::app::{AppName, Apps};
+use cloakroom::clock::{ManualClock, Time};
+use cloakroom::service::{Credential, Fate, Rotate, RotationCause, Save, Service};
+use cloakroom::session::{Changes, EndReason, Guard, Record, Value};
+use cloakroom::store::{Applied, Created, Error, Kept, Memory, Place, Store, Touch, Write};
+
+use crate::support::app_settings;
+
+/// A store in which this token is replaced right before the next look.
+struct Overtaken {
+    store: Arc<Memory>,
+    login: Mutex<Option<(Service<Memory>, String)>>,
+}
+
+#[tokio::test]
+async fn a_renewal_that_a_login_overtakes_gives_no_dead_cookie() {
+    let apps = || Apps::from_iter([app_settings().build("default").unwrap()]);
+    let (apps, store, clock) = (apps(), Arc::new(Memory::new()), Arc::new(ManualClock::new(Time::from_millis(1))));
+    let service = Service::new(apps.clone(), Arc::clone(&store), clock.clone());
+    let old = stored(&service).await;
+    let next = service.rotate(renewal(&old)).await.unwrap().session.unwrap().token;
+    let overtaken = Overtaken { store, login: Mutex::new(Some((service, next))) };
+
+    let renewed = Service::new(apps, Arc::new(overtaken), clock).rotate(renewal(&old)).await.unwrap();
+
+    assert_eq!(renewed.fate, Fate::Gone(Some(EndReason::Superseded)));
+    assert!(renewed.session.is_none() && renewed.headers.is_empty());
+}
+
+async fn stored(service: &Service<Memory>) -> String {
+    let ticket = service.open(Default::default()).await.unwrap().session.token;
+    let set = [("a".to_owned(), Value::counter(1))].into();
+    let changes = Some(Changes { set, ..Default::default() });
+    let saved = service.save(Save { credential: Credential::Token(&ticket), changes, ..Default::default() }).await;
+    saved.unwrap().session.unwrap().token
+}
+
+fn renewal(token: &str) -> Rotate<'_> {
+    Rotate { credential: Credential::Token(token), cause: RotationCause::Renewal, ..Default::default() }
+}
+
+impl Store for Overtaken {
+    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
+        let login = self.login.lock().unwrap().take();
+        if let Some((service, token)) = login {
+            let credential = Credential::Token(&token);
+            service.rotate(Rotate { credential, ..Default::default() }).await.unwrap();
+        }
+        self.store.load(place).await
+    }
+
+    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
+        self.store.create(place, record).await
+    }
+
+    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
+        self.store.apply(place, guard, write).await
+    }
+
+    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
+        self.store.touch(place, touch).await
+    }
+
+    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
+        self.store.revoke_app(app).await
+    }
+
+    async fn sweep(&self, now: Time) -> Result<usize, Error> {
+        self.store.sweep(now).await
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.store.ping().await
+    }
+}
