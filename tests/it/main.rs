@@ -33,3 +33,4 @@ mod subjects;
 mod support;
 mod tokens;
 mod touching;
+mod watching;
