@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = prost_build::Config::new();
     // Derived Debug would print tokens and entries; without it `?request` does not compile.
     config.skip_debug(["."]);
-    for plain in ["Outcome", "EndReason", "AppKind", "RotationCause"] {
+    for plain in ["Outcome", "EndReason", "AppKind", "RotationCause", "WatchState", "SessionEventKind"] {
         config.type_attribute(format!(".cloakroom.v1.{plain}"), "#[derive(Debug)]");
     }
     tonic_prost_build::configure()

@@ -158,7 +158,7 @@ pub(super) const fn fate(fate: Fate) -> (wire::Outcome, wire::EndReason) {
     }
 }
 
-const fn end_reason(reason: EndReason) -> wire::EndReason {
+pub(super) const fn end_reason(reason: EndReason) -> wire::EndReason {
     match reason {
         EndReason::Destroyed => wire::EndReason::Destroyed,
         EndReason::Emptied => wire::EndReason::Emptied,

@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::watch_session::{WatchSessionStream, watch_session};
 use super::wire::session_service_server::{SessionService, SessionServiceServer};
 use super::{convert, wire};
 use crate::service::{Credential, Destroy, Open, Rotate, RotationCause, Save, Saved, Service, View};
@@ -168,5 +169,15 @@ impl<S: Store> SessionService for Sessions<S> {
             end_reason: end_reason.into(),
             headers: convert::headers(destroyed.headers),
         }))
+    }
+
+    type WatchSessionStream = WatchSessionStream<S>;
+
+    async fn watch_session(
+        &self,
+        request: Request<wire::WatchSessionRequest>,
+    ) -> Result<Response<WatchSessionStream<S>>, Status> {
+        let (_, extensions, request) = request.into_parts();
+        Ok(Response::new(watch_session(&self.0, &extensions, request).await?))
     }
 }

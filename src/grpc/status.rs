@@ -83,6 +83,8 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
         Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => (Code::Aborted, "REQUEST_ID_REUSED"),
         Error::Refused { refusal, .. } => (Code::FailedPrecondition, refusal_reason(refusal)),
+        Error::TooManyWatchers => (Code::ResourceExhausted, "OVERLOADED"),
+        Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
         Error::Store(store::Error::Unavailable(_)) => (Code::Unavailable, "STORE_UNAVAILABLE"),
         Error::Store(store::Error::Full(_)) => (Code::ResourceExhausted, "STORE_FULL"),
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => (Code::Internal, "INTERNAL"),

@@ -54,6 +54,11 @@ impl Cloakroom {
         self.server.tcp_addr()
     }
 
+    /// The service, for whoever calls it in this process.
+    pub const fn service(&self) -> &Service<AnyStore> {
+        &self.service
+    }
+
     /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
         let Self { server, service, clock, drain_pause, store_silence } = self;

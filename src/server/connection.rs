@@ -22,6 +22,7 @@ use super::call::Calls;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
 use super::{Grpc, Peer, protocol};
+use crate::grpc::Farewell;
 
 /// What a connection is served with.
 #[derive(Debug)]
@@ -72,10 +73,13 @@ where
     {
         let activity = Activity::default();
         let (calls, service, peer, streams) = (self.calls, self.service, self.peer, activity.clone());
+        let farewell = Farewell::default();
+        let told = farewell.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(told.clone());
             let (calls, service) = (Arc::clone(&calls), service.clone());
             async move {
                 let response = calls.answer(service, request).await;
@@ -90,6 +94,7 @@ where
             () = self.lifetime.over(&activity) => {}
         }
         connection.as_mut().graceful_shutdown();
+        farewell.0.cancel();
         drain(connection, &activity, self.lifetime.drain).await
     }
 }

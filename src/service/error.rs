@@ -56,6 +56,12 @@ pub enum Error {
         /// The limit that it is over, if it is.
         max: u32,
     },
+    /// As many watch as the service takes.
+    #[error("as many watchers as one replica takes watch this app's sessions; try another replica, or later")]
+    TooManyWatchers,
+    /// What happened since the cursor is not known any more.
+    #[error("events since this cursor are kept no longer, or it is not this app's; begin without one and list anew")]
+    EventsMissed,
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),

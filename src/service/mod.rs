@@ -7,11 +7,14 @@ mod asked;
 mod claim;
 mod destroy;
 mod error;
+mod events;
+mod hub;
 mod open;
 mod policy;
 mod rotate;
 mod save;
 mod view;
+mod watch;
 mod write;
 
 use std::sync::Arc;
@@ -19,11 +22,14 @@ use std::sync::Arc;
 pub use claim::Credential;
 pub use destroy::{Destroy, Destroyed};
 pub use error::Error;
+pub use events::{Batch, Events};
 pub use open::{Open, Opened};
 pub use rotate::{Rotate, RotationCause};
 pub use save::{Save, Saved};
 pub use view::{Fate, Header, NullReason, View};
+pub use watch::{Watch, Watched, Watching};
 
+use self::hub::Hub;
 use crate::app::{App, Apps};
 use crate::clock::{Clock, Time};
 use crate::cookie;
@@ -36,18 +42,20 @@ pub struct Service<S> {
     apps: Arc<Apps>,
     store: Arc<S>,
     clock: Arc<dyn Clock>,
+    hub: Arc<Hub>,
 }
 
 impl<S> Clone for Service<S> {
     fn clone(&self) -> Self {
-        Self { apps: Arc::clone(&self.apps), store: Arc::clone(&self.store), clock: Arc::clone(&self.clock) }
+        let Self { apps, store, clock, hub } = self;
+        Self { apps: Arc::clone(apps), store: Arc::clone(store), clock: Arc::clone(clock), hub: Arc::clone(hub) }
     }
 }
 
 impl<S: Store> Service<S> {
     /// A service for these apps.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        Self { apps: Arc::new(apps), store, clock }
+        Self { apps: Arc::new(apps), store, clock, hub: Arc::default() }
     }
 
     /// The app of that name; an empty name means `default`.

@@ -155,7 +155,12 @@ impl Previous {
 
     /// Whether the replaced token still opens the session.
     pub fn is_in_grace(&self, now: Time) -> bool {
-        now < self.time + self.grace()
+        now < self.grace_end()
+    }
+
+    /// When the replaced token opens the session no longer.
+    pub fn grace_end(&self) -> Time {
+        self.time + self.grace()
     }
 
     const fn grace(&self) -> Duration {

@@ -289,7 +289,7 @@ async fn a_full_store_still_lets_users_log_out() {
 async fn what_is_no_session_in_the_store_is_a_defect() {
     let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
     let token = house.stored(&[("a", "1")]).await;
-    let key = redis.cli(&["--raw", "keys", "*"]);
+    let key = redis.cli(&["--raw", "keys", "*:????????????????????????????????"]);
 
     redis.cli(&["hset", key.trim(), "m", "nonsense"]);
     let status = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
@@ -327,6 +327,18 @@ async fn one_call_too_many_is_an_overload() {
     let status = refused(first);
     assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
     assert!(status.message().contains("calls"));
+}
+
+#[tokio::test]
+async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
+    let settings = server::Settings { max_connection_age: Duration::from_millis(500), ..Default::default() };
+    let house = House::with_server(On::Memory, settings).await;
+    let watch = house.watch(&house.stored(&[("a", "1")]).await).await;
+
+    let status = watch.failed().await;
+
+    assert_eq!(reason(&status), (Code::Unavailable, "GOING_AWAY".to_owned()));
+    assert!(status.message().contains("another one"));
 }
 
 #[test]
@@ -368,6 +380,7 @@ const PROVOKED: [(&str, &str); 31] = [
     ("RESOURCE_EXHAUSTED", "OVERLOADED"),
     ("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE"),
     ("RESOURCE_EXHAUSTED", "STORE_FULL"),
+    ("UNAVAILABLE", "GOING_AWAY"),
     ("UNAVAILABLE", "STORE_UNAVAILABLE"),
     ("UNIMPLEMENTED", "METHOD_UNKNOWN"),
     ("UNIMPLEMENTED", "SERVICE_UNKNOWN"),

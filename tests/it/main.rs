@@ -34,3 +34,4 @@ mod subjects;
 mod support;
 mod tokens;
 mod touching;
+mod watching;

@@ -188,7 +188,12 @@ async fn keys_say_prefix_partition_app_and_id() {
 
     let keys: Vec<String> = everything(&mut connect(&redis)).into_keys().collect();
 
-    for key in keys {
+    let (feeds, sessions): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.contains(":feed"));
+    for key in feeds {
+        let (partition, end) = key.strip_prefix("cloakroom:{").unwrap().split_once("}:default:").unwrap();
+        assert!(partition.len() == 2 && matches!(end, "feed" | "feed:count"), "{key}");
+    }
+    for key in sessions {
         let [prefix, partition, app, id] = key.split(':').collect::<Vec<_>>()[..] else { panic!("{key}") };
         assert_eq!((prefix, app), ("cloakroom", "default"));
         assert!(id.len() == 32 && id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')), "{key}");
@@ -203,7 +208,7 @@ async fn every_key_expires_sixteen_minutes_after_its_session() {
     let mut connection = connect(&redis);
     let live = house.stored(&[("a", "1")]).await;
     let expires_in = |connection: &mut Connection| -> u64 {
-        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(connection).unwrap();
+        let keys = session_keys(connection);
         assert_eq!(keys.len(), 1);
         redis::cmd("PTTL").arg(&keys[0]).query(connection).unwrap()
     };
@@ -226,7 +231,7 @@ async fn a_due_touch_moves_the_expiry_on() {
     let (redis, house) = house().await;
     let mut connection = connect(&redis);
     let token = house.stored(&[("a", "1")]).await;
-    let key: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).unwrap();
+    let key = session_keys(&mut connection);
     let mut expire_time = || -> u64 { redis::cmd("PEXPIRETIME").arg(&key[0]).query(&mut connection).unwrap() };
 
     let created = expire_time();
@@ -294,11 +299,25 @@ fn everything(connection: &mut Connection) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for key in keys {
         let kind: String = redis::cmd("TYPE").arg(&key).query(connection).unwrap();
-        assert_eq!(kind, "hash", "{key}");
-        let fields: Vec<Vec<u8>> = redis::cmd("HGETALL").arg(&key).query(connection).unwrap();
-        all.insert(key, fields.join(&b'|'));
+        let parts: Vec<Vec<u8>> = match kind.as_str() {
+            "hash" => redis::cmd("HGETALL").arg(&key).query(connection).unwrap(),
+            "string" => vec![redis::cmd("GET").arg(&key).query(connection).unwrap()],
+            "stream" => {
+                let items: Vec<(String, Vec<Vec<u8>>)> =
+                    redis::cmd("XRANGE").arg(&key).arg("-").arg("+").query(connection).unwrap();
+                items.into_iter().flat_map(|(_, fields)| fields).collect()
+            }
+            _ => panic!("{key} is a {kind}"),
+        };
+        all.insert(key, parts.join(&b'|'));
     }
     all
+}
+
+/// The keys of sessions.
+fn session_keys(connection: &mut Connection) -> Vec<String> {
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(connection).unwrap();
+    keys.into_iter().filter(|key| !key.contains(":feed")).collect()
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

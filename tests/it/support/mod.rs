@@ -7,6 +7,7 @@ pub(crate) mod grammar;
 pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
+pub(crate) mod watches;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use cloakroom::app::{self, App, Apps};
 use cloakroom::clock::{Clock, ManualClock, Time};
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::server::{self, Cloakroom, Parts};
+use cloakroom::service::Service;
 use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Memory};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -33,8 +35,11 @@ pub(crate) struct House {
     pub client: SessionServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
     pub address: String,
+    /// The service itself, for what no client may do.
+    pub service: Service<AnyStore>,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
     _folder: TempDir,
-    _stop: DropGuard,
 }
 
 impl House {
@@ -64,6 +69,13 @@ impl House {
         Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
     }
 
+    /// The service with one app, and these settings of the server.
+    pub(crate) async fn with_server(on: On, settings: server::Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let app = app_settings().build("default").unwrap();
+        Self::furnish(store(on, &folder), vec![app], settings, folder).await
+    }
+
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = store(on, &folder);
@@ -76,17 +88,24 @@ impl House {
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
+        let service = cloakroom.service().clone();
         let stop = CancellationToken::new();
         tokio::spawn(cloakroom.run(stop.clone()));
         let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
         let client = SessionServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        Self { client, clock, address, _folder: folder, _stop: stop.drop_guard() }
+        let _stop_when_dropped = stop.clone().drop_guard();
+        Self { client, clock, address, service, stop, _stop_when_dropped, _folder: folder }
     }
 
     /// A client with a connection of its own, which another thread serves.
     pub(crate) async fn another_client(&self) -> SessionServiceClient<Channel> {
         let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
         SessionServiceClient::new(channel)
+    }
+
+    /// Tells the service to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Moves the service's clock on.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::app;
+use cloakroom::clock::{Clock as _, Time};
 use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, DestroySessionResponse, EndReason, Header, Outcome, RotateSessionRequest,
     RotateSessionResponse, SaveSessionRequest, SaveSessionResponse, Session, changes, destroy_session_request,
@@ -70,9 +71,14 @@ impl House {
         Ok(self.client.clone().destroy_session(request).await?.into_inner())
     }
 
+    /// The service's time.
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
     /// The service's time in milliseconds.
     pub(crate) fn millis(&self) -> u64 {
-        cloakroom::clock::Clock::now(&*self.clock).millis()
+        self.now().millis()
     }
 }
 

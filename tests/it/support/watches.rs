@@ -1,0 +1,91 @@
+//! Watches as facts: how one begins, and how it ends.
+
+use std::time::Duration;
+
+use cloakroom::app::AppName;
+use cloakroom::grpc::wire::{EndReason, WatchSessionRequest, WatchSessionResponse, WatchState, watch_session_request};
+use cloakroom::session::{self, By, Guard};
+use cloakroom::store::{Applied, Place, Store as _, Write};
+use cloakroom::token::Id;
+use tonic::{Status, Streaming};
+
+use super::House;
+use super::sessions::millis;
+
+/// A watch that has begun.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    answers: Streaming<WatchSessionResponse>,
+    /// When it ends by itself, in milliseconds.
+    pub expire_time: u64,
+}
+
+impl House {
+    /// Watches a token that opens its session.
+    pub(crate) async fn watch(&self, token: &str) -> Watch {
+        let mut answers = self.try_watch(watch_token(token)).await.unwrap();
+        let first = answers.message().await.unwrap().unwrap();
+        assert_eq!((first.state(), first.end_reason()), (WatchState::Alive, EndReason::Unspecified));
+        Watch { answers, expire_time: millis(&first.expire_time) }
+    }
+
+    /// Watches what is no live session; answers why not.
+    pub(crate) async fn watch_nothing(&self, request: WatchSessionRequest) -> EndReason {
+        let answers = self.try_watch(request).await.unwrap();
+        Watch { answers, expire_time: 0 }.ended().await
+    }
+
+    /// Begins to watch, or not.
+    pub(crate) async fn try_watch(
+        &self,
+        request: WatchSessionRequest,
+    ) -> Result<Streaming<WatchSessionResponse>, Status> {
+        Ok(self.client.clone().watch_session(request).await?.into_inner())
+    }
+
+    /// Ends a session as an administrator does.
+    pub(crate) async fn end(&self, id: &str, reason: session::EndReason) {
+        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: self.now() };
+        let ended = self.service.store().apply(&place(id), &guard, &Write::End(reason)).await.unwrap();
+        assert!(matches!(ended, Applied::Done(_)), "{ended:?}");
+    }
+}
+
+impl Watch {
+    /// Waits for the end; answers why.
+    pub(crate) async fn ended(mut self) -> EndReason {
+        let last = self.next().await.unwrap().expect("a watch says how it ends");
+        assert_eq!((last.state(), last.expire_time), (WatchState::Ended, None));
+        assert!(self.next().await.unwrap().is_none(), "an end is the last answer");
+        last.end_reason()
+    }
+
+    /// Waits for the error that it ends with.
+    pub(crate) async fn failed(mut self) -> Status {
+        self.next().await.err().expect("the watch fails")
+    }
+
+    async fn next(&mut self) -> Result<Option<WatchSessionResponse>, Status> {
+        tokio::time::timeout(PATIENCE, self.answers.message()).await.expect("a watch ends in time")
+    }
+}
+
+/// A watch by token.
+pub(crate) fn watch_token(token: &str) -> WatchSessionRequest {
+    let credential = Some(watch_session_request::Credential::Token(token.to_owned()));
+    WatchSessionRequest { credential, ..Default::default() }
+}
+
+/// A watch by Cookie header.
+pub(crate) fn watch_cookie(header: &str) -> WatchSessionRequest {
+    let credential = Some(watch_session_request::Credential::CookieHeader(header.to_owned()));
+    WatchSessionRequest { credential, ..Default::default() }
+}
+
+/// Where the session of that handle lies.
+pub(crate) fn place(id: &str) -> Place {
+    Place { app: AppName::parse("default").unwrap(), id: Id::parse(id).unwrap() }
+}
+
+/// Generous enough for the busiest machine; only a failure waits so long.
+const PATIENCE: Duration = Duration::from_secs(60);
