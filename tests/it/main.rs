@@ -20,6 +20,7 @@ mod gone;
 mod lifetimes;
 mod limits;
 mod marks;
+mod nist;
 mod opening;
 mod outage;
 mod privilege;
