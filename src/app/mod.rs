@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use name::{AppName, NameError};
-pub use settings::{CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
+pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
 
 use crate::cookie;
 use crate::session::Limits;
@@ -29,6 +29,8 @@ pub struct App {
     pub refresh_each_request: bool,
     /// How long its sessions live.
     pub lifetimes: Lifetimes,
+    /// How long they live while they have no subject: in no part longer.
+    pub anonymous_lifetimes: Lifetimes,
     /// How long a token that a renewal replaced still opens its session.
     pub rotation_grace: Duration,
     /// The entry that holds the subject.

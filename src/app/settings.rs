@@ -35,6 +35,8 @@ pub struct Settings {
     pub rotation_grace: Duration,
     /// The entry that holds the subject, such as Flask-Login's `_user_id`. Empty: none.
     pub subject_key: String,
+    /// How long a session lives while it has no subject.
+    pub anonymous: AnonymousSettings,
     /// How large a session may be.
     pub limits: LimitSettings,
 }
@@ -50,6 +52,7 @@ impl Default for Settings {
             absolute_timeout: 365 * DAY,
             rotation_grace: Duration::from_secs(30),
             subject_key: String::new(),
+            anonymous: AnonymousSettings::default(),
             limits: LimitSettings::default(),
         }
     }
@@ -58,12 +61,14 @@ impl Default for Settings {
 impl Settings {
     /// The app that these settings describe.
     pub fn build(&self, name: &str) -> Result<App, SettingsError> {
+        let lifetimes = self.lifetimes()?;
         Ok(App {
             name: AppName::parse(name)?,
             keys: self.key_ring()?,
             cookie: self.cookie.template()?,
             refresh_each_request: self.refresh_each_request,
-            lifetimes: self.lifetimes()?,
+            lifetimes,
+            anonymous_lifetimes: self.anonymous.within(lifetimes)?,
             rotation_grace: within("rotation_grace", self.rotation_grace, Duration::ZERO, 3600 * SECOND)?,
             subject_key: self.subject_key()?,
             limits: self.limits.build()?,
@@ -170,6 +175,37 @@ impl From<SameSiteSetting> for Option<SameSite> {
     }
 }
 
+/// The `[apps.<name>.anonymous]` table.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnonymousSettings {
+    /// How long such a session lives without being used. At least 1 minute; the app's, if it is not set.
+    #[serde(with = "span::option")]
+    pub idle_timeout: Option<Duration>,
+    /// How long such a session lives however much it is used. At least 1 minute; the app's, if it is not set.
+    #[serde(with = "span::option")]
+    pub absolute_timeout: Option<Duration>,
+}
+
+impl AnonymousSettings {
+    /// The lifetimes, where the app's own are these. One that is not set is the app's, or the other if that is shorter.
+    fn within(&self, app: Lifetimes) -> Result<Lifetimes, SettingsError> {
+        let shorter = |key, value: Option<Duration>, most| match value {
+            Some(value) if value > most => Err(SettingsError::AnonymousOverApp { key, value, most }),
+            Some(value) => within(key, value, MINUTE, most),
+            None => Ok(most),
+        };
+        let idle_timeout = shorter("anonymous.idle_timeout", self.idle_timeout, app.idle_timeout)?;
+        let absolute_timeout = shorter("anonymous.absolute_timeout", self.absolute_timeout, app.absolute_timeout)?;
+        match self.idle_timeout {
+            Some(_) if idle_timeout > absolute_timeout => {
+                Err(SettingsError::AnonymousIdleOverAbsolute { idle_timeout, absolute_timeout })
+            }
+            _ => Ok(Lifetimes { idle_timeout: idle_timeout.min(absolute_timeout), absolute_timeout }),
+        }
+    }
+}
+
 /// The `[apps.<name>.limits]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -233,6 +269,30 @@ pub enum SettingsError {
         /// The other.
         absolute_timeout: Duration,
     },
+    /// A session of nobody's that would live longer than somebody's.
+    #[error(
+        "{key}: {} is longer than the app's own, {}; shorten it or lengthen the other",
+        span::text(*.value), span::text(*.most)
+    )]
+    AnonymousOverApp {
+        /// Which.
+        key: &'static str,
+        /// What it is.
+        value: Duration,
+        /// The app's.
+        most: Duration,
+    },
+    /// An anonymous session that would end before it is idle.
+    #[error(
+        "anonymous.idle_timeout: {} is longer than anonymous.absolute_timeout, {}; shorten it or lengthen the other",
+        span::text(*.idle_timeout), span::text(*.absolute_timeout)
+    )]
+    AnonymousIdleOverAbsolute {
+        /// The one.
+        idle_timeout: Duration,
+        /// The other.
+        absolute_timeout: Duration,
+    },
     /// A number out of its bounds.
     #[error("{key}: it has to be from {least} to {most}")]
     Limit {
@@ -256,6 +316,8 @@ impl SettingsError {
             Self::Keys(_) => &["keys"],
             Self::Cookie(error) => return vec![format!("cookie.{}", error.attribute())],
             Self::IdleOverAbsolute { .. } => &["idle_timeout", "absolute_timeout"],
+            Self::AnonymousIdleOverAbsolute { .. } => &["anonymous.idle_timeout", "anonymous.absolute_timeout"],
+            Self::AnonymousOverApp { key, .. } => &[key, key.trim_start_matches("anonymous.")],
             Self::Span { key, .. } | Self::Limit { key, .. } => &[key],
             Self::SubjectKey => &["subject_key"],
         };

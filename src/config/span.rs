@@ -43,6 +43,26 @@ pub fn serialize<S: Serializer>(span: &Duration, target: S) -> Result<S::Ok, S::
     text(*span).serialize(target)
 }
 
+/// For `#[serde(with = "span::option")]`: a time span that may be missing.
+pub mod option {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Reads a time span, if there is one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Span>::deserialize(source)?.map(|Span(span)| span))
+    }
+
+    /// Writes a time span, if there is one.
+    pub fn serialize<S: Serializer>(span: &Option<Duration>, target: S) -> Result<S::Ok, S::Error> {
+        span.map(Span).serialize(target)
+    }
+
+    #[derive(Deserialize, Serialize)]
+    struct Span(#[serde(with = "super")] Duration);
+}
+
 struct SpanVisitor;
 
 impl Visitor<'_> for SpanVisitor {

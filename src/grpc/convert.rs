@@ -11,7 +11,8 @@ use crate::clock::Time;
 use crate::cookie::SameSite;
 use crate::service::{Fate, Header, NullReason, View};
 use crate::session::{
-    Changes, Context, EndReason, Kind, LifetimeChange, PermanentChange, Subject, SubjectChange, Value, Version,
+    AuthenticationChange, Changes, Context, EndReason, Kind, LifetimeChange, PermanentChange, Subject, SubjectChange,
+    Value, Version,
 };
 
 impl TryFrom<wire::Changes> for Changes {
@@ -32,6 +33,10 @@ impl TryFrom<wire::Changes> for Changes {
                 None => SubjectChange::Keep,
                 Some("") => SubjectChange::Remove,
                 Some(text) => SubjectChange::Set(Subject::parse(text)?),
+            },
+            authentication: match changes.authenticated {
+                true => AuthenticationChange::Now,
+                false => AuthenticationChange::Keep,
             },
             lifetime: lifetime(changes.lifetime)?,
         })
@@ -57,13 +62,17 @@ fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange,
         None | Some(Lifetime::DefaultLifetime(false)) => Ok(LifetimeChange::Keep),
         Some(Lifetime::DefaultLifetime(true)) => Ok(LifetimeChange::Default),
         Some(Lifetime::IdleTimeout(span)) => {
-            let span = span_of(&span).filter(|span| *span >= Duration::from_millis(1));
-            span.map(LifetimeChange::Idle).ok_or(Malformed::Lifetime("idle_timeout"))
+            positive_span(&span).map(LifetimeChange::Idle).ok_or(Malformed::Lifetime("idle_timeout"))
         }
         Some(Lifetime::DeadlineTime(time)) => {
             time_of(&time).map(LifetimeChange::Until).ok_or(Malformed::Lifetime("deadline_time"))
         }
     }
+}
+
+/// A span of at least a millisecond.
+fn positive_span(span: &WireDuration) -> Option<Duration> {
+    span_of(span).filter(|span| *span >= Duration::from_millis(1))
 }
 
 /// A span that is not negative and that the contract of Duration allows: at most 10,000 years.
@@ -80,6 +89,11 @@ fn time_of(time: &Timestamp) -> Option<Time> {
 
 fn nanos_of(nanos: i32) -> Option<u32> {
     u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)
+}
+
+/// How old an authentication may be, if that is asked.
+pub(super) fn authenticate_age(span: Option<WireDuration>) -> Result<Option<Duration>, Malformed> {
+    span.map(|span| positive_span(&span).ok_or(Malformed::AuthenticateAge)).transpose()
 }
 
 /// An etag; empty: none.
@@ -190,6 +204,8 @@ pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
         max_entries: app.limits.max_entries,
         max_session_bytes: app.limits.max_bytes,
         subject_key: app.subject_key.as_deref().unwrap_or_default().to_owned(),
+        anonymous_idle_timeout: Some(wire_duration(app.anonymous_lifetimes.idle_timeout)),
+        anonymous_absolute_timeout: Some(wire_duration(app.anonymous_lifetimes.absolute_timeout)),
         null_session: app.keys.is_none().then(|| null_session(NullReason::NoKey)),
     }
 }

@@ -36,12 +36,14 @@ impl<S: Store> SessionService for Sessions<S> {
             },
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
+            max_authenticate_age: convert::authenticate_age(request.max_authenticate_age)?,
         });
         let opened = opened.await?;
         Ok(Response::new(wire::OpenSessionResponse {
             session: Some(opened.session.into()),
             read_headers: convert::headers(opened.read_headers),
             untouched_headers: convert::headers(opened.untouched_headers),
+            recently_authenticated: opened.recently_authenticated,
         }))
     }
 

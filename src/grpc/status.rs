@@ -30,6 +30,9 @@ pub enum Malformed {
     /// A lifetime that is none.
     #[error("changes.{0}: it has to be a valid and positive span or time")]
     Lifetime(&'static str),
+    /// An age that is none.
+    #[error("max_authenticate_age: it has to be a valid and positive span")]
+    AuthenticateAge,
     /// An etag that is none.
     #[error("etag: it has to be one that this service gave out, or empty")]
     Etag,
@@ -47,6 +50,7 @@ impl From<Malformed> for Status {
             Malformed::Value { .. } => "VALUE_INVALID",
             Malformed::Subject(_) => "SUBJECT_INVALID",
             Malformed::Lifetime(_) => "LIFETIME_INVALID",
+            Malformed::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
             Malformed::Etag => "ETAG_INVALID",
             Malformed::RequestId(_) => "REQUEST_ID_INVALID",
             Malformed::Context(_) => "CONTEXT_INVALID",
@@ -106,6 +110,7 @@ const fn refusal_reason(refusal: &Refusal) -> &'static str {
         Refusal::TooManyEntries { .. } => "TOO_MANY_ENTRIES",
         Refusal::TooLarge { .. } => "SESSION_TOO_LARGE",
         Refusal::NotACounter { .. } => "NOT_A_COUNTER",
+        Refusal::NoSubject => "SUBJECT_MISSING",
     }
 }
 

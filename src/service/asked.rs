@@ -3,10 +3,12 @@
 use super::save::Save;
 use super::write::{Offer, Terms};
 use super::{Call, Error};
+use crate::app::Lifetimes;
 use crate::clock::Time;
 use crate::session::{
-    By, Cause, Changes, Context, Counters, Edit, Entries, Fingerprint, Generation, Guard, Head, LifetimeChange, Mark,
-    Marks, NewLifetime, Outcome, Record, Rotation, SubjectChange, Version, WhenEmpty, edit,
+    AuthenticationChange, By, Cause, Changes, Context, Counters, Edit, Entries, Fingerprint, Generation, Guard, Head,
+    Lifespan, Lifespans, LifetimeChange, Mark, Marks, NewLifetime, Outcome, Record, Rotation, SubjectChange, Version,
+    WhenEmpty, edit,
 };
 use crate::store::Write;
 use crate::token::Bearer;
@@ -32,6 +34,8 @@ impl Asked {
         let rotates = match &changes {
             _ if save.rotate => Rotates::Always,
             Some(Changes { clear: true, .. }) => Rotates::Always,
+            // Whoever has authenticated again has other rights than whoever holds an older token.
+            Some(Changes { authentication: AuthenticationChange::Now, .. }) => Rotates::Always,
             Some(Changes { subject: SubjectChange::Set(_) | SubjectChange::Remove, .. }) => Rotates::OnSubjectChange,
             _ => Rotates::Never,
         };
@@ -44,6 +48,7 @@ impl Asked {
         let edit = Edit {
             changes,
             lifetime,
+            lifespans: lifespans(call),
             rotation: Rotation::Keep,
             when_empty: if save.keep_empty { WhenEmpty::Keep } else { WhenEmpty::Delete },
             limits: call.app.limits,
@@ -108,8 +113,17 @@ impl Call<'_> {
     }
 }
 
+/// What the app grants, if it grants sessions without a subject less.
+fn lifespans(call: &Call<'_>) -> Option<Lifespans> {
+    let lifespan =
+        |lifetimes: Lifetimes| Lifespan { idle_timeout: lifetimes.idle_timeout, span: lifetimes.absolute_timeout };
+    let (owned, anonymous) = (lifespan(call.app.lifetimes), lifespan(call.app.anonymous_lifetimes));
+    (owned != anonymous).then_some(Lifespans { owned, anonymous })
+}
+
+/// A session before its first save: nobody's.
 fn blank(call: &Call<'_>, bearer: Bearer) -> Head {
-    let lifetimes = call.app.lifetimes;
+    let lifetimes = call.app.anonymous_lifetimes;
     Head {
         version: Version::NEW,
         proof: bearer.proof(&call.app.name),

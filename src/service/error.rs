@@ -69,6 +69,9 @@ pub enum Error {
 
 fn explain(refusal: &Refusal, max: u32) -> String {
     match refusal {
+        Refusal::NoSubject => {
+            "changes.authenticated needs a session with a subject; set changes.subject too".to_owned()
+        }
         Refusal::TooManyEntries { count } => format!("the session would have {count} entries; the limit is {max}"),
         Refusal::TooLarge { bytes } => {
             format!("names and values of the session would have {bytes} bytes; the limit is {max}")

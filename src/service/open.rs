@@ -2,12 +2,15 @@
 //!
 //! Never adopts an id, never fails for what a browser sent, never takes a silent store for an empty one.
 
+use std::time::Duration;
+
 use tracing::warn;
 
 use super::claim::Standing;
 use super::view::Carry;
 use super::{Call, Credential, Error, Header, NullReason, Service, View};
-use crate::session::{Context, Record};
+use crate::clock::Time;
+use crate::session::{Context, Head, Record};
 use crate::store::{Place, Store, Touch};
 use crate::token::{Bearer, Issued, open_token, seal_token};
 
@@ -22,6 +25,8 @@ pub struct Open<'r> {
     pub cookie_name: Option<&'r str>,
     /// Where the request came from, if the frontend tells.
     pub context: Option<Context>,
+    /// How long ago the subject may have authenticated to count as recently authenticated; none: nobody asks.
+    pub max_authenticate_age: Option<Duration>,
 }
 
 /// The session of a request.
@@ -33,6 +38,8 @@ pub struct Opened {
     pub read_headers: Vec<Header>,
     /// To send if the request never looks at it.
     pub untouched_headers: Vec<Header>,
+    /// Whether the subject authenticated less than the asked time ago; no, if it never did or nobody asks.
+    pub recently_authenticated: bool,
 }
 
 /// A live session, as it was found.
@@ -43,6 +50,21 @@ struct Found {
     carry: Carry,
 }
 
+impl Opened {
+    /// No session that lives: `session` stands in for it.
+    const fn without_session(session: View, read_headers: Vec<Header>) -> Self {
+        Self { session, read_headers, untouched_headers: Vec::new(), recently_authenticated: false }
+    }
+}
+
+impl Found {
+    /// Whether its subject authenticated less than `max_age` ago; a session that is asked about at that age is too old.
+    fn is_recently_authenticated(&self, max_age: Option<Duration>, now: Time) -> bool {
+        let times = max_age.zip(self.record.head.authenticate_time);
+        times.is_some_and(|(max_age, authenticated)| now < authenticated + max_age)
+    }
+}
+
 impl<S: Store> Service<S> {
     /// Opens the session that a request's cookies name, or a new one.
     pub async fn open(&self, open: Open<'_>) -> Result<Opened, Error> {
@@ -50,7 +72,7 @@ impl<S: Store> Service<S> {
         let app = self.app(open.app)?;
         if app.keys.is_none() {
             let session = View::null(NullReason::NoKey);
-            return Ok(Opened { session, read_headers: Vec::new(), untouched_headers: Vec::new() });
+            return Ok(Opened::without_session(session, Vec::new()));
         }
         let call = self.call(app, open.cookie_name)?;
         let issued = match open.credential {
@@ -63,7 +85,10 @@ impl<S: Store> Service<S> {
             found => found?,
         };
         match found {
-            Some(found) => self.opened(&call, found, open.context).await,
+            Some(found) => {
+                let recently_authenticated = found.is_recently_authenticated(open.max_authenticate_age, call.now);
+                Ok(Opened { recently_authenticated, ..self.opened(&call, found, open.context).await? })
+            }
             None => Ok(empty(&call, superseded)),
         }
     }
@@ -103,17 +128,11 @@ impl<S: Store> Service<S> {
         let carry = if refresh { Carry::Set } else { carry };
         let read_headers = call.headers(&session, carry, true)?;
         let untouched_headers = call.headers(&session, carry, false)?;
-        Ok(Opened { session, read_headers, untouched_headers })
+        Ok(Opened { session, read_headers, untouched_headers, recently_authenticated: false })
     }
 
     /// Writes down that a session is used, if that is due. A failure costs at most one threshold of its life.
-    pub(super) async fn touch_if_due(
-        &self,
-        call: &Call<'_>,
-        place: &Place,
-        head: &crate::session::Head,
-        context: Option<Context>,
-    ) {
+    pub(super) async fn touch_if_due(&self, call: &Call<'_>, place: &Place, head: &Head, context: Option<Context>) {
         if !head.touch_is_due(call.now) {
             return;
         }
@@ -133,11 +152,10 @@ fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
         None => new,
         Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..new },
     };
-    Opened { session, read_headers: vec![Header::vary()], untouched_headers: Vec::new() }
+    Opened::without_session(session, vec![Header::vary()])
 }
 
 fn ambiguous(call: &Call<'_>) -> Opened {
     warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
-    let session = View::null(NullReason::CookiesAmbiguous);
-    Opened { session, read_headers: vec![Header::vary()], untouched_headers: Vec::new() }
+    Opened::without_session(View::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
 }

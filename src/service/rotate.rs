@@ -52,6 +52,7 @@ impl<S: Store> Service<S> {
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
+            lifespans: None,
             rotation: Rotation::Always(offer.replacement),
             when_empty: WhenEmpty::Keep,
             limits: app.limits,

@@ -36,7 +36,7 @@ pub struct Times {
     pub create_time: Option<Time>,
     /// Last use.
     pub access_time: Time,
-    /// When the subject was last set.
+    /// When the subject was last set, or last authenticated again.
     pub authenticate_time: Option<Time>,
     /// When it ends unless it is used again.
     pub expire_time: Time,
@@ -144,7 +144,7 @@ pub(super) enum Carry {
 impl Call<'_> {
     /// A session that no store knows, with a ticket.
     pub(super) fn new_view(&self, bearer: Bearer) -> View {
-        let lifetimes = self.app.lifetimes;
+        let lifetimes = self.app.anonymous_lifetimes;
         View {
             id: Some(bearer.id(&self.app.name)),
             token: seal_ticket(self.keys, &self.app.name, bearer, self.now),

@@ -87,7 +87,7 @@ impl Call<'_> {
         let limits = self.app.limits;
         let max = match refusal {
             Refusal::TooManyEntries { .. } => limits.max_entries,
-            Refusal::TooLarge { .. } | Refusal::NotACounter { .. } => limits.max_bytes,
+            Refusal::TooLarge { .. } | Refusal::NotACounter { .. } | Refusal::NoSubject => limits.max_bytes,
         };
         Error::Refused { refusal, max }
     }

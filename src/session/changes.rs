@@ -34,6 +34,8 @@ pub struct Changes {
     pub permanent: PermanentChange,
     /// Whose session it is.
     pub subject: SubjectChange,
+    /// Whether its subject has just authenticated again.
+    pub authentication: AuthenticationChange,
     /// How long it lives from now on.
     pub lifetime: LifetimeChange,
 }
@@ -60,6 +62,16 @@ pub enum SubjectChange {
     Set(Subject),
     /// It goes.
     Remove,
+}
+
+/// What happens to the time of authentication, besides what a change of subject does to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthenticationChange {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// It is now: the subject has just authenticated again. Only a session with a subject can say so.
+    Now,
 }
 
 /// What happens to the session's lifetime.
@@ -123,6 +135,10 @@ impl Changes {
             SubjectChange::Keep => {}
             SubjectChange::Set(subject) => add(b'o', subject.as_str().as_bytes()),
             SubjectChange::Remove => add(b'o', &[]),
+        }
+        match self.authentication {
+            AuthenticationChange::Keep => {}
+            AuthenticationChange::Now => add(b'a', &[]),
         }
         match self.lifetime {
             LifetimeChange::Keep => {}

@@ -3,13 +3,13 @@
 //! Everything is checked before anything is changed: a refusal leaves no trace.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::changes::{Changes, PermanentChange, SubjectChange};
+use super::changes::{AuthenticationChange, Changes, PermanentChange, SubjectChange};
 use super::end::{End, EndReason, Outcome};
 use super::entries::Entries;
 use super::head::{Context, Head, Previous, Record, Subject};
 use super::judge::Guard;
+use super::lifetime::{Lifespans, NewLifetime, set_lifetime};
 use super::mark::Mark;
 use super::value::{Value, counter};
 use crate::clock::Time;
@@ -22,6 +22,8 @@ pub struct Edit {
     pub changes: Option<Changes>,
     /// The lifetime that the changes ask for.
     pub lifetime: Option<NewLifetime>,
+    /// What the app grants, if it grants sessions without a subject less.
+    pub lifespans: Option<Lifespans>,
     /// What happens to the token.
     pub rotation: Rotation,
     /// What happens if no entry is left.
@@ -30,25 +32,6 @@ pub struct Edit {
     pub limits: Limits,
     /// Where the call came from, if the frontend told it.
     pub context: Option<Context>,
-}
-
-/// A lifetime, measured against the app's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewLifetime {
-    /// How long the session lives without being used.
-    pub idle_timeout: Duration,
-    /// How long it lives from its creation on.
-    pub span: Duration,
-    /// When it ends at the latest, if that is said.
-    pub cap: Option<Time>,
-}
-
-impl NewLifetime {
-    /// When a session created then ends however much it is used.
-    pub fn deadline_time(&self, create_time: Time) -> Time {
-        let deadline = create_time + self.span;
-        self.cap.map_or(deadline, |cap| deadline.min(cap))
-    }
 }
 
 /// What happens to the token.
@@ -106,6 +89,8 @@ pub struct Edited {
 /// Why an edit cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
+    /// Nobody can have authenticated, for it is nobody's session.
+    NoSubject,
     /// It would have too many entries.
     TooManyEntries {
         /// How many.
@@ -130,6 +115,9 @@ pub fn edit(record: &Record, edit: &Edit, guard: &Guard) -> Result<Edited, Refus
     let (entries, counters) = match &edit.changes {
         None => (record.entries.clone(), Counters::new()),
         Some(changes) => {
+            if changes.authentication == AuthenticationChange::Now && subject.is_none() {
+                return Err(Refusal::NoSubject);
+            }
             let wiped = changes.clear || hands_over(head.subject.as_ref(), subject.as_ref());
             let (entries, counters) = entries_after(record, changes, wiped)?;
             change_head(&mut head, changes, wiped, guard.now);
@@ -148,12 +136,8 @@ pub fn edit(record: &Record, edit: &Edit, guard: &Guard) -> Result<Edited, Refus
         Rotation::OnSubjectChange(replacement) if subject != head.subject => replace(&mut head, replacement),
         Rotation::OnSubjectChange(_) | Rotation::Keep => {}
     }
+    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifespans), guard.now);
     head.subject = subject;
-    if let Some(lifetime) = edit.lifetime {
-        head.idle_timeout = lifetime.idle_timeout;
-        // Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
-        head.deadline_time = lifetime.deadline_time(head.create_time).max(guard.now);
-    }
     if let Some(context) = &edit.context {
         head.context = context.clone();
     }
@@ -229,6 +213,9 @@ fn change_head(head: &mut Head, changes: &Changes, wiped: bool, now: Time) {
         SubjectChange::Keep => {}
         SubjectChange::Set(_) => head.authenticate_time = Some(now),
         SubjectChange::Remove => head.authenticate_time = None,
+    }
+    if changes.authentication == AuthenticationChange::Now {
+        head.authenticate_time = Some(now);
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Head {
     pub create_time: Time,
     /// When it was last used, as far as that was written.
     pub access_time: Time,
-    /// When its subject was last set.
+    /// When its subject was last set, or last authenticated again.
     pub authenticate_time: Option<Time>,
     /// How long it lives without being used.
     pub idle_timeout: Duration,

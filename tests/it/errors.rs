@@ -84,6 +84,7 @@ fn wrong_changes(token: &str) -> Vec<Row> {
         ("LIFETIME_INVALID", invalid, lifetime(time(-1, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(4_000_000_000, 1_000_000_000)), "changes.deadline_time"),
         ("NOT_A_COUNTER", Code::FailedPrecondition, by(new().set("a", "2").increment("text", 1)), "`text`"),
+        ("SUBJECT_MISSING", Code::FailedPrecondition, by(new().set("a", "2").authenticated()), "changes.subject"),
     ]
 }
 
@@ -351,15 +352,17 @@ fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
 }
 
 /// The tests above, by what they provoke.
-const PROVOKED: [(&str, &str); 31] = [
+const PROVOKED: [(&str, &str); 34] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "REQUEST_ID_REUSED"),
     ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     ("FAILED_PRECONDITION", "NOT_A_COUNTER"),
     ("FAILED_PRECONDITION", "NULL_SESSION"),
     ("FAILED_PRECONDITION", "SESSION_TOO_LARGE"),
+    ("FAILED_PRECONDITION", "SUBJECT_MISSING"),
     ("FAILED_PRECONDITION", "TOO_MANY_ENTRIES"),
     ("INTERNAL", "INTERNAL"),
+    ("INVALID_ARGUMENT", "AUTHENTICATE_AGE_INVALID"),
     ("INVALID_ARGUMENT", "CONTEXT_INVALID"),
     ("INVALID_ARGUMENT", "COOKIES_AMBIGUOUS"),
     ("INVALID_ARGUMENT", "COOKIE_HEADER_TOO_LARGE"),

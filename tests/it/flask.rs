@@ -270,6 +270,8 @@ async fn the_policy_answers_lifetimes_and_limits() {
     let policy = house.policy("default").await;
 
     assert_eq!(policy.kind, i32::from(cloakroom::grpc::wire::AppKind::Stored));
+    let anonymous = [policy.anonymous_idle_timeout, policy.anonymous_absolute_timeout];
+    assert_eq!(anonymous, [policy.idle_timeout, policy.absolute_timeout]);
     let spans = [policy.idle_timeout, policy.absolute_timeout, policy.rotation_grace];
     assert_eq!(spans.map(|span| span.unwrap().seconds), [600, 3600, 5]);
     assert_eq!((policy.max_entries, policy.max_session_bytes), (7, 2048));

@@ -1,6 +1,8 @@
 //! The tests of the whole: real sockets, real stores, real files, and a clock that is moved by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+mod anonymous;
+mod authentication;
 mod changes;
 mod cli;
 mod config;
@@ -18,6 +20,7 @@ mod gone;
 mod lifetimes;
 mod limits;
 mod marks;
+mod nist;
 mod opening;
 mod outage;
 mod overtaking;

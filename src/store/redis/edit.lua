@@ -3,9 +3,11 @@
 --   subject ('' keep, '-' gone, '=...'), lifetime ('' keep, else idle, span and cap), rotation ('' none,
 --   's...' on a change of subject, 'a...' always, then proof and previous), when empty ('d' delete, 'k' keep),
 --   most entries, most bytes, context ('' keep, '=...'),
+--   authentication ('' keep, 'n' now), what is granted ('' no matter, else idle and span with a subject, and without),
 --   then three lists, each behind its length: unset names, set names and values, increment names and deltas.
 -- Answers {0, generation, head} as it is, {1, head, counters, subject before} when done, {2} missing, {3, name} not a counter,
---   {4, count} too many, {5, bytes} too large.
+--   {4, count} too many, {5, bytes} too large,
+--   {6} nobody to authenticate.
 if not h[1] then return {2} end
 local now, shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
@@ -26,7 +28,9 @@ elseif ARGV[5] == 'c' then subject = '' end
 -- What one subject left is not for the next.
 local wiped = ARGV[5] == 'c' or (subject_before ~= '' and subject ~= '' and subject_before ~= subject)
 
-local at = 14
+if ARGV[14] ~= '' and subject == '' then return {6} end
+
+local at = 16
 local function take() at = at + 1; return ARGV[at - 1] end
 local count_before, bytes_before = count, bytes
 if wiped then count, bytes = 0, 0 end
@@ -93,7 +97,7 @@ if ARGV[5] ~= '' then
   version = version + 1
   if wiped then permanent, authenticate = 0, 0 end
   if ARGV[6] ~= '' then permanent = tonumber(ARGV[6]) end
-  if ARGV[7] == '-' then authenticate = 0 elseif ARGV[7] ~= '' then authenticate = now end
+  if ARGV[7] == '-' then authenticate = 0 elseif ARGV[7] ~= '' or ARGV[14] ~= '' then authenticate = now end
   if count == 0 and permanent == 0 and ARGV[10] == 'd' then
     local meta = struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born)
     return {1, bury(meta, fingerprint, now, 2), counters, subject_before}
@@ -106,11 +110,25 @@ if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
   proof = string.sub(ARGV[9], 2, 17)
   previous = string.sub(ARGV[9], 18)
 end
-if ARGV[8] ~= '' then
-  local span, cap
-  idle, span, cap = struct.unpack('>I6I6I6', ARGV[8])
-  deadline = create + span
-  if cap > 0 and cap < deadline then deadline = cap end
+-- As session/lifetime.rs has it.
+local asked, was_owned, is_owned = ARGV[8], subject_before ~= '', subject ~= ''
+if ARGV[15] ~= '' and is_owned and not was_owned and asked == '' then
+  asked = string.sub(ARGV[15], 1, 12) .. struct.pack('>I6', 0)
+end
+local cut = ARGV[15] ~= '' and not is_owned and (was_owned or asked ~= '')
+if cut or asked ~= '' then
+  local latest = deadline
+  if asked ~= '' then
+    local span, cap
+    idle, span, cap = struct.unpack('>I6I6I6', asked)
+    deadline = create + span
+    if cap > 0 and cap < deadline then deadline = cap end
+  end
+  if cut then
+    local most_idle, span = struct.unpack('>I6I6', ARGV[15], 13)
+    latest = was_owned and now + span or math.max(latest, create + span)
+    idle, deadline = math.min(idle, most_idle), math.min(deadline, latest)
+  end
   -- Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
   if deadline < now then deadline = now end
 end

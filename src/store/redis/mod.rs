@@ -20,8 +20,8 @@ use super::{Applied, Created, Cursor, Error, Kept, Page, Place, Store, Touch, Wr
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{
-    By, Changes, Edit, Guard, NewLifetime, PermanentChange, Record, Replacement, Rotation, SubjectChange, Verdict,
-    WhenEmpty, judge,
+    AuthenticationChange, By, Changes, Edit, Guard, Lifespan, Lifespans, NewLifetime, PermanentChange, Record,
+    Replacement, Rotation, SubjectChange, Verdict, WhenEmpty, judge,
 };
 use crate::token::Id;
 
@@ -225,6 +225,11 @@ fn add_edit(script: &mut ScriptInvocation<'_>, edit: &Edit) {
     });
     script.arg(edit.limits.max_entries).arg(edit.limits.max_bytes);
     script.arg(edit.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
+    script.arg(match changes.authentication {
+        AuthenticationChange::Keep => "",
+        AuthenticationChange::Now => "n",
+    });
+    script.arg(edit.lifespans.map(pack_lifespans).unwrap_or_default());
     script.arg(changes.unset.len());
     for name in &changes.unset {
         script.arg(name);
@@ -242,6 +247,11 @@ fn add_edit(script: &mut ScriptInvocation<'_>, edit: &Edit) {
 fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {
     let cap = lifetime.cap.map_or(0, Time::millis);
     [six(millis(lifetime.idle_timeout)), six(millis(lifetime.span)), six(cap)].concat()
+}
+
+fn pack_lifespans(Lifespans { owned, anonymous }: Lifespans) -> Vec<u8> {
+    let pack = |lifespan: Lifespan| [six(millis(lifespan.idle_timeout)), six(millis(lifespan.span))].concat();
+    [pack(owned), pack(anonymous)].concat()
 }
 
 fn pack_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {

@@ -43,6 +43,7 @@ impl FromRedisValue for Reply {
             3 => Ok(Self::Refused(Refusal::NotACounter { name: FromRedisValue::from_redis_value(next()?)? })),
             4 => Ok(Self::Refused(Refusal::TooManyEntries { count: FromRedisValue::from_redis_value(next()?)? })),
             5 => Ok(Self::Refused(Refusal::TooLarge { bytes: FromRedisValue::from_redis_value(next()?)? })),
+            6 => Ok(Self::Refused(Refusal::NoSubject)),
             _ => Err(strange()),
         }
     }

@@ -19,7 +19,7 @@ fn the_documented_file_holds_every_setting_with_its_default() {
 
     assert_eq!(written, toml::Table::try_from(Settings::default()).unwrap());
     assert!(load_file(&path, &[]).is_ok());
-    for unset in ["# unix_socket = ", "# keys_file = "] {
+    for unset in ["# unix_socket = ", "# keys_file = ", "# idle_timeout = ", "# absolute_timeout = "] {
         assert!(text.contains(unset), "{unset} is not documented");
     }
 }

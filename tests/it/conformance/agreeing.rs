@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use cloakroom::clock::Time;
 use cloakroom::session::{
-    By, Changes, Edit, EndReason, Guard, Limits, NewLifetime, PermanentChange, Rotation, SubjectChange, Value, Verdict,
-    Version, WhenEmpty,
+    AuthenticationChange, By, Changes, Edit, EndReason, Guard, Lifespan, Lifespans, Limits, NewLifetime,
+    PermanentChange, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Kept, Memory, Store, Touch, Write};
 use proptest::collection::{btree_map, vec};
@@ -244,10 +244,17 @@ fn an_edit() -> impl Strategy<Value = Edit> {
     let when_empty = prop_oneof![3 => Just(WhenEmpty::Delete), 1 => Just(WhenEmpty::Keep)];
     let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((3, 65536)), 1 => Just((256, 16))];
     let agent = option::weighted(0.3, prop_oneof![Just("one"), Just("two")]);
-    (option::weighted(0.8, changes()), option::weighted(0.2, lifetime), when_empty, limits, agent).prop_map(
-        |(changes, lifetime, when_empty, (max_entries, max_bytes), agent)| Edit {
+    let lifespans = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(3 * HOUR)]);
+    let lifespans = lifespans.prop_map(|(idle_timeout, span)| Lifespans {
+        owned: Lifespan { idle_timeout: IDLE, span: SPAN },
+        anonymous: Lifespan { idle_timeout, span },
+    });
+    let lifetimes = (option::weighted(0.2, lifetime), option::weighted(0.5, lifespans));
+    (option::weighted(0.8, changes()), lifetimes, when_empty, limits, agent).prop_map(
+        |(changes, (lifetime, lifespans), when_empty, (max_entries, max_bytes), agent)| Edit {
             changes,
             lifetime,
+            lifespans,
             rotation: Rotation::Keep,
             when_empty,
             limits: Limits { max_entries, max_bytes },
@@ -277,13 +284,18 @@ fn changes() -> impl Strategy<Value = Changes> {
         1 => Just(SubjectChange::Remove),
     ];
     let clear = proptest::bool::weighted(0.1);
+    let authentication = prop_oneof![4 => Just(AuthenticationChange::Keep), 1 => Just(AuthenticationChange::Now)];
     let parts = (clear, vec(name(), 0..2), btree_map(name(), value, 0..3), btree_map(name(), delta, 0..2));
-    (parts, permanent, subject).prop_map(|((clear, unset, mut set, mut increment), permanent, subject)| {
-        set.retain(|name, _| !unset.contains(name));
-        increment.retain(|name, _| !unset.contains(name) && !set.contains_key(name));
-        let changes = Changes { clear, unset, set, increment, permanent, subject, ..Changes::default() };
-        changes.check(None).expect("no name is changed twice")
-    })
+    let whose = (subject, authentication);
+    (parts, permanent, whose).prop_map(
+        |((clear, unset, mut set, mut increment), permanent, (subject, authentication))| {
+            set.retain(|name, _| !unset.contains(name));
+            increment.retain(|name, _| !unset.contains(name) && !set.contains_key(name));
+            let changes =
+                Changes { clear, unset, set, increment, permanent, subject, authentication, ..Changes::default() };
+            changes.check(None).expect("no name is changed twice")
+        },
+    )
 }
 
 fn wait() -> impl Strategy<Value = Duration> {

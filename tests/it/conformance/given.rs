@@ -128,6 +128,7 @@ pub(crate) fn edit() -> Edit {
     Edit {
         changes: None,
         lifetime: None,
+        lifespans: None,
         rotation: Rotation::Keep,
         when_empty: WhenEmpty::Delete,
         limits: Limits { max_entries: 256, max_bytes: 64 * 1024 },

@@ -95,6 +95,7 @@ macro_rules! facts {
 }
 
 mod agreeing;
+mod authenticating;
 mod changing;
 mod counting;
 mod creating;
@@ -103,6 +104,7 @@ mod ending;
 mod expiring;
 pub(crate) mod given;
 mod judging;
+mod lifespans;
 mod limiting;
 mod racing;
 mod repeating;

@@ -110,6 +110,7 @@ pub(crate) trait ChangesExt: Sized {
     fn increment(self, name: &str, delta: i64) -> Self;
     fn permanent(self, permanent: bool) -> Self;
     fn subject(self, subject: &str) -> Self;
+    fn authenticated(self) -> Self;
     fn clear(self) -> Self;
 }
 
@@ -140,6 +141,10 @@ impl ChangesExt for Changes {
 
     fn subject(self, subject: &str) -> Self {
         Self { subject: Some(subject.to_owned()), ..self }
+    }
+
+    fn authenticated(self) -> Self {
+        Self { authenticated: true, ..self }
     }
 
     fn clear(self) -> Self {
