@@ -3,6 +3,7 @@
 mod address;
 mod banner;
 mod check;
+mod connect;
 mod cookie;
 mod exit;
 mod healthcheck;
