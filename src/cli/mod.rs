@@ -9,6 +9,7 @@ mod exit;
 mod healthcheck;
 mod keygen;
 mod output;
+pub mod seed;
 mod serve;
 mod signal;
 
@@ -43,6 +44,8 @@ enum Command {
     Cookie(cookie::Cookie),
     /// Ask a running service whether it is healthy
     Healthcheck(healthcheck::Healthcheck),
+    /// Fill the store with realistic sessions, and write requests that use them
+    Seed(seed::Seed),
 }
 
 /// Which configuration.
@@ -68,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Cookie(cookie) => cookie.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(),
+        Command::Seed(seed) => seed.run(),
     };
     match done {
         Ok(()) => Exit::Done.into(),
