@@ -46,7 +46,7 @@ impl Exit {
         match self {
             Self::Done => "done; for cookie and healthcheck: the answer is yes",
             Self::Failed => {
-                "starting or running failed; for cookie and healthcheck: the answer is no"
+                "starting or running failed; for cookie and healthcheck: the answer is no; for sessions: not found"
             }
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration is wrong",

@@ -8,3 +8,4 @@ mod keygen;
 pub(crate) mod program;
 mod seed;
 mod serve;
+mod sessions;
