@@ -45,7 +45,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; for cookie and healthcheck: the answer is yes",
-            Self::Failed => "starting or running failed; for cookie and healthcheck: the answer is no",
+            Self::Failed => {
+                "starting or running failed; for cookie and healthcheck: the answer is no; for sessions: not found"
+            }
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration is wrong",
             Self::Interrupted => "a second SIGINT cut the orderly stop short",
@@ -123,6 +125,12 @@ impl From<server::BindError> for Failure {
 impl From<&'static str> for Failure {
     fn from(why: &'static str) -> Self {
         Self::Failed(why.into())
+    }
+}
+
+impl From<super::seed::FillError> for Failure {
+    fn from(error: super::seed::FillError) -> Self {
+        Self::Failed(error.into())
     }
 }
 

@@ -1,19 +1,14 @@
 //! `cloakroom healthcheck`: does the service serve? For containers, which have no grpcurl in them.
 
-use std::error::Error as StdError;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
 use tokio::runtime;
-use tonic::transport::{Channel, Endpoint};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::connect::connect;
 use super::{Address, ConfigFile, Failure, output};
 use crate::config::{Settings, span};
 use crate::grpc;
@@ -65,29 +60,4 @@ async fn ask(address: &Address) -> Result<(), String> {
         },
         Err(status) => Err(format!("{}: {}", status.code(), status.message())),
     }
-}
-
-async fn connect(address: &Address) -> Result<Channel, String> {
-    let connected = match address {
-        Address::Tcp(address) => match Endpoint::from_shared(format!("http://{address}")) {
-            Ok(endpoint) => endpoint.connect().await,
-            Err(error) => Err(error),
-        },
-        Address::Unix(path) => {
-            let path = path.clone();
-            // The name is needed for the request's authority alone.
-            let endpoint = Endpoint::from_static("http://localhost");
-            endpoint.connect_with_connector(tower::service_fn(move |_| open(path.clone()))).await
-        }
-    };
-    connected.map_err(|error| format!("no connection: {}", root_cause(&error)))
-}
-
-async fn open(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
-    UnixStream::connect(path).await.map(TokioIo::new)
-}
-
-/// tonic's own words are "transport error" alone.
-fn root_cause(error: &dyn StdError) -> String {
-    error.source().map_or_else(|| error.to_string(), root_cause)
 }

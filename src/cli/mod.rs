@@ -3,12 +3,15 @@
 mod address;
 mod banner;
 mod check;
+mod connect;
 mod cookie;
 mod exit;
 mod healthcheck;
 mod keygen;
 mod output;
+pub mod seed;
 mod serve;
+mod sessions;
 mod signal;
 
 use std::path::PathBuf;
@@ -42,6 +45,10 @@ enum Command {
     Cookie(cookie::Cookie),
     /// Ask a running service whether it is healthy
     Healthcheck(healthcheck::Healthcheck),
+    /// List, show, end and count the sessions of a running service
+    Sessions(sessions::Sessions),
+    /// Fill the store with realistic sessions, and write requests that use them
+    Seed(seed::Seed),
 }
 
 /// Which configuration.
@@ -67,6 +74,8 @@ pub fn run() -> ExitCode {
         Command::Keygen(keygen) => keygen.run(),
         Command::Cookie(cookie) => cookie.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(),
+        Command::Sessions(sessions) => sessions.run(),
+        Command::Seed(seed) => seed.run(),
     };
     match done {
         Ok(()) => Exit::Done.into(),

@@ -3,13 +3,19 @@
 //! A reader that has gone (`| head -1`) is no failure. An error of stderr has nowhere to be told.
 
 use std::io::{self, ErrorKind, Write as _};
+use std::ops::ControlFlow;
 
 /// Prints an answer.
 pub(super) fn answer(text: &str) -> io::Result<()> {
+    part(text).map(|_| ())
+}
+
+/// Prints a part of a long answer; says whether anybody still reads.
+pub(super) fn part(text: &str) -> io::Result<ControlFlow<()>> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        done => done,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        done => done.map(ControlFlow::Continue),
     }
 }
 

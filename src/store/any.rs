@@ -41,10 +41,10 @@ impl From<Redis> for AnyStore {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The file.
-    #[error("store.embedded: {0}")]
+    #[error("store.embedded")]
     Embedded(#[from] EmbeddedError),
     /// The address of Redis.
-    #[error("store.redis.url: {0}")]
+    #[error("store.redis.url")]
     Redis(#[from] redis::RedisError),
 }
 

@@ -6,4 +6,6 @@ mod cookie;
 mod healthcheck;
 mod keygen;
 pub(crate) mod program;
+mod seed;
 mod serve;
+mod sessions;

@@ -1,0 +1,63 @@
+//! Calls of AdminService, each within its time, and what is told of those that fail.
+
+use std::time::Duration;
+
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
+
+use super::text::printable;
+use crate::cli::connect::connect;
+use crate::cli::{Address, Failure};
+use crate::config::span;
+use crate::grpc::wire::admin_service_client::AdminServiceClient;
+
+/// The client that the verbs call.
+pub(super) type Client = AdminServiceClient<Channel>;
+
+/// A running service's AdminService.
+#[derive(Debug)]
+pub(super) struct Admin {
+    client: Client,
+    address: Address,
+    timeout: Duration,
+}
+
+impl Admin {
+    pub(super) async fn connect(address: &Address, timeout: Duration) -> Result<Self, Failure> {
+        let channel = within(timeout, address, connect(address)).await?.map_err(|why| failed(address, &why))?;
+        // A page of entries may be larger than tonic's 4 MiB.
+        let client = Client::new(channel).max_decoding_message_size(usize::MAX);
+        Ok(Self { client, address: address.clone(), timeout })
+    }
+
+    /// The answer to one call.
+    pub(super) async fn ask<T>(
+        &self,
+        call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
+    ) -> Result<T, Failure> {
+        let answer = within(self.timeout, &self.address, call(self.client.clone())).await?;
+        answer.map(Response::into_inner).map_err(|status| failed(&self.address, &told(&status)))
+    }
+}
+
+async fn within<T>(timeout: Duration, address: &Address, answer: impl Future<Output = T>) -> Result<T, Failure> {
+    let late = |_| failed(address, &format!("no answer within {}", span::text(timeout)));
+    tokio::time::timeout(timeout, answer).await.map_err(late)
+}
+
+fn failed(address: &Address, why: &str) -> Failure {
+    Failure::Failed(format!("{address}: {why}").into())
+}
+
+fn told(status: &Status) -> String {
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    if status.code() == Code::Unimplemented && reason != "METHOD_UNKNOWN" {
+        return NO_ADMIN.to_owned();
+    }
+    let reason = if reason.is_empty() { format!("{:?}", status.code()) } else { reason };
+    format!("{} ({})", printable(status.message()), printable(&reason))
+}
+
+const NO_ADMIN: &str = "the address does not serve AdminService; is it the admin listener? \
+                        Name that one with --address; `cloakroom check` shows it as admin.listen";

@@ -1,0 +1,107 @@
+//! How the facts of a session are written: escaped, and with times that people can read.
+
+use std::time::{Duration, SystemTime};
+
+use prost_types::Timestamp;
+
+use crate::clock::Time;
+use crate::grpc::wire::{EndReason, Outcome, Value, value};
+
+/// A text that cannot do anything to a terminal: what is not plainly visible is escaped as in Rust.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+/// A text that is printable already, cut to so many characters.
+pub(super) fn cut(text: String, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        None => text,
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
+}
+
+/// A value for people: JSON text as it is, of bytes only how many.
+pub(super) fn value(value: &Value) -> String {
+    match &value.kind {
+        Some(value::Kind::Json(json)) => printable(json),
+        Some(value::Kind::Raw(raw)) => format!("({} bytes)", raw.len()),
+        None => NONE.to_owned(),
+    }
+}
+
+/// `REVOKED`; nothing for a session that lives.
+pub(super) fn end_reason(reason: EndReason) -> Option<&'static str> {
+    if reason == EndReason::Unspecified { None } else { reason.as_str_name().strip_prefix("END_REASON_") }
+}
+
+/// `DELETED`, `GONE`.
+pub(super) fn outcome(outcome: Outcome) -> &'static str {
+    outcome.as_str_name().strip_prefix("OUTCOME_").unwrap_or_default()
+}
+
+pub(super) fn time(stamp: &Option<Timestamp>) -> Option<Time> {
+    let stamp = stamp.as_ref()?;
+    let seconds = Duration::from_secs(u64::try_from(stamp.seconds).ok()?);
+    Some(Time::default() + seconds + Duration::from_nanos(u64::try_from(stamp.nanos).ok()?))
+}
+
+/// `3m ago`, `in 30d`.
+pub(super) fn relative(time: Option<Time>, now: Time) -> String {
+    let Some(time) = time else { return NONE.to_owned() };
+    let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+    let seconds = now.since(time).max(time.since(now)).as_secs();
+    match units.iter().find(|(unit, _)| seconds >= *unit) {
+        None => "now".to_owned(),
+        Some((unit, name)) if time < now => format!("{}{name} ago", seconds / unit),
+        Some((unit, name)) => format!("in {}{name}", seconds / unit),
+    }
+}
+
+/// `2026-01-02T03:04:05Z (3m ago)`.
+pub(super) fn absolute(time: Option<Time>, now: Time) -> String {
+    let Some(time) = time else { return NONE.to_owned() };
+    let text = humantime::format_rfc3339_seconds(SystemTime::from(time));
+    format!("{text} ({})", relative(Some(time), now))
+}
+
+/// What stands where there is nothing.
+pub(super) const NONE: &str = "-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_session_reaches_the_terminal_as_a_command() {
+        assert_eq!(printable("curl \"8\"\u{1b}[2J\r\n\u{9b}31m\u{7f}"), r#"curl "8"\u{1b}[2J\r\n\u{9b}31m\u{7f}"#);
+        assert_eq!(printable("abc\u{202e}cba\u{200b}"), r"abc\u{202e}cba\u{200b}");
+        assert_eq!(printable("Zoë, 東京"), "Zoë, 東京");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_after_it_is_escaped() {
+        assert_eq!(cut(printable("\u{1b}abcdef"), 8), r"\u{1b}a…");
+        assert_eq!(cut(printable("abcdefgh"), 8), "abcdefgh");
+    }
+
+    #[test]
+    fn times_are_told_from_now() {
+        let now = Time::from_millis(1_767_323_045_000);
+        let at = |seconds: i64| time(&Some(Timestamp { seconds: 1_767_323_045 + seconds, nanos: 0 }));
+
+        assert_eq!(relative(at(0), now), "now");
+        assert_eq!(relative(at(-59), now), "59s ago");
+        assert_eq!(relative(at(-3 * 60 - 5), now), "3m ago");
+        assert_eq!(relative(at(7200), now), "in 2h");
+        assert_eq!(relative(at(31 * 86_400), now), "in 31d");
+        assert_eq!(relative(None, now), "-");
+        assert_eq!(absolute(at(-60), now), "2026-01-02T03:03:05Z (1m ago)");
+    }
+}
