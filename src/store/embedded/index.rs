@@ -39,11 +39,12 @@ pub(super) fn entries(reading: &ReadTransaction, owner: &Owner) -> Result<Vec<En
     let index = reading.open_table(INDEX)?;
     let (first, last) = (key(owner, Id::from_bytes([0; 16])), key(owner, Id::from_bytes([0xff; 16])));
     let rows = index.range::<&[u8]>(first.as_slice()..=last.as_slice())?;
-    let entry = |row: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), redb::StorageError>| {
+    let mut entries = Vec::new();
+    for row in rows {
         let (key, times) = row?;
-        unpack_entry(&key.value()[OWNER_BYTES..], times.value()).ok_or(Fault::Corrupt)
-    };
-    rows.map(entry).collect()
+        entries.push(unpack_entry(&key.value()[OWNER_BYTES..], times.value()).ok_or(Fault::Corrupt)?);
+    }
+    Ok(entries)
 }
 
 fn key(owner: &Owner, id: Id) -> Vec<u8> {
