@@ -6,7 +6,7 @@ use super::{Call, Error};
 use crate::clock::Time;
 use crate::session::{
     By, Cause, Changes, Context, Counters, Edit, Entries, Fingerprint, Generation, Guard, Head, LifetimeChange, Mark,
-    Marks, NewLifetime, Outcome, Record, Rotation, SubjectChange, Version, WhenEmpty, edit,
+    Marks, NewLifetime, Outcome, Record, Rotation, Subject, SubjectChange, Version, WhenEmpty, edit,
 };
 use crate::store::Write;
 use crate::token::Bearer;
@@ -67,6 +67,19 @@ impl Asked {
             }
         };
         (Write::Edit(Box::new(Edit { rotation, ..self.edit.clone() })), offer)
+    }
+
+    /// Whose the session is to be, if the changes say so.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        match &self.edit.changes.as_ref()?.subject {
+            SubjectChange::Set(subject) => Some(subject),
+            SubjectChange::Keep | SubjectChange::Remove => None,
+        }
+    }
+
+    /// Whether the session may live longer afterwards.
+    pub(super) const fn changes_lifetime(&self) -> bool {
+        self.edit.lifetime.is_some()
     }
 
     /// The record of a session that does not exist yet; nothing if there would be nothing to keep.

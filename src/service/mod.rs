@@ -7,10 +7,15 @@ mod asked;
 mod claim;
 mod destroy;
 mod error;
+mod index;
+mod list;
 mod open;
 mod policy;
+mod revoke;
 mod rotate;
 mod save;
+mod stats;
+mod subject_limit;
 mod view;
 mod write;
 
@@ -19,10 +24,15 @@ use std::sync::Arc;
 pub use claim::Credential;
 pub use destroy::{Destroy, Destroyed};
 pub use error::Error;
+pub use list::{Info, Listed, WithEntries};
 pub use open::{Open, Opened};
 pub use rotate::{Rotate, RotationCause};
 pub use save::{Save, Saved};
+pub use stats::{Census, Numbers};
 pub use view::{Fate, Header, NullReason, View};
+
+use stats::Stats;
+use subject_limit::Doors;
 
 use crate::app::{App, Apps};
 use crate::clock::{Clock, Time};
@@ -36,18 +46,27 @@ pub struct Service<S> {
     apps: Arc<Apps>,
     store: Arc<S>,
     clock: Arc<dyn Clock>,
+    stats: Arc<Stats>,
+    doors: Arc<Doors>,
 }
 
 impl<S> Clone for Service<S> {
     fn clone(&self) -> Self {
-        Self { apps: Arc::clone(&self.apps), store: Arc::clone(&self.store), clock: Arc::clone(&self.clock) }
+        Self {
+            apps: Arc::clone(&self.apps),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            stats: Arc::clone(&self.stats),
+            doors: Arc::clone(&self.doors),
+        }
     }
 }
 
 impl<S: Store> Service<S> {
     /// A service for these apps.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        Self { apps: Arc::new(apps), store, clock }
+        let stats = Arc::new(Stats::new(&apps, clock.now()));
+        Self { apps: Arc::new(apps), store, clock, stats, doors: Arc::new(Doors::new()) }
     }
 
     /// The app of that name; an empty name means `default`.
