@@ -4,6 +4,7 @@
 
 mod name;
 mod settings;
+mod subject_limit;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 pub use name::{AppName, NameError};
 pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
+pub use subject_limit::{SubjectLimit, WhenFull};
 
 use crate::cookie;
 use crate::session::Limits;
@@ -37,6 +39,8 @@ pub struct App {
     pub subject_key: Option<Box<str>>,
     /// How large its sessions may be.
     pub limits: Limits,
+    /// How many sessions one subject may have at once.
+    pub subject_limit: Option<SubjectLimit>,
 }
 
 impl App {

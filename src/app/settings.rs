@@ -1,11 +1,12 @@
 //! The settings of one app, as a person writes them, and what is wrong with them.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, AppName, Lifetimes, NameError};
+use super::{App, AppName, Lifetimes, NameError, SubjectLimit, WhenFull};
 use crate::config::{Secret, secret, span};
 use crate::cookie::{self, SameSite};
 use crate::session::{self, Limits};
@@ -37,6 +38,13 @@ pub struct Settings {
     pub subject_key: String,
     /// How long a session lives while it has no subject.
     pub anonymous: AnonymousSettings,
+    /// The most sessions of one subject at once. At most 10000; 0: no limit.
+    pub max_sessions_per_subject: u32,
+    /// `evict`: a login too many ends the session that authenticated longest ago. `refuse`: it is refused.
+    ///
+    /// Refusing is exact where one process keeps the sessions. With several replicas on one Redis, logins at the same
+    /// moment can make a few more; evicting is exact everywhere.
+    pub when_full: WhenFull,
     /// How large a session may be.
     pub limits: LimitSettings,
 }
@@ -53,6 +61,8 @@ impl Default for Settings {
             rotation_grace: Duration::from_secs(30),
             subject_key: String::new(),
             anonymous: AnonymousSettings::default(),
+            max_sessions_per_subject: 0,
+            when_full: WhenFull::Evict,
             limits: LimitSettings::default(),
         }
     }
@@ -72,6 +82,7 @@ impl Settings {
             rotation_grace: within("rotation_grace", self.rotation_grace, Duration::ZERO, 3600 * SECOND)?,
             subject_key: self.subject_key()?,
             limits: self.limits.build()?,
+            subject_limit: self.subject_limit()?,
         })
     }
 
@@ -87,6 +98,14 @@ impl Settings {
             return Err(SettingsError::IdleOverAbsolute { idle_timeout, absolute_timeout });
         }
         Ok(Lifetimes { idle_timeout, absolute_timeout })
+    }
+
+    fn subject_limit(&self) -> Result<Option<SubjectLimit>, SettingsError> {
+        if self.max_sessions_per_subject > MOST_SESSIONS {
+            return Err(SettingsError::Limit { key: "max_sessions_per_subject", least: 0, most: MOST_SESSIONS });
+        }
+        let max_sessions = NonZeroU32::new(self.max_sessions_per_subject);
+        Ok(max_sessions.map(|max_sessions| SubjectLimit { max_sessions, when_full: self.when_full }))
     }
 
     fn subject_key(&self) -> Result<Option<Box<str>>, SettingsError> {
@@ -329,6 +348,8 @@ fn within(key: &'static str, value: Duration, least: Duration, most: Duration) -
     if (least..=most).contains(&value) { Ok(value) } else { Err(SettingsError::Span { key, value, least, most }) }
 }
 
+/// Every login of a subject at its limit looks at so many sessions.
+const MOST_SESSIONS: u32 = 10_000;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -7,12 +7,15 @@ use crate::config::Loaded;
 use crate::config::default_key::DefaultKey;
 use crate::store::Kind;
 
-/// A few lines for stderr, to be written once the service listens at `addresses`.
-pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address]) -> String {
+/// A few lines for stderr, to be written once the service listens at `addresses`, and for operators at `admin`.
+pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {
     let mut text = format!("cloakroom {}\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| writeln!(text, "  {name:<9}{value}").expect("a String takes all");
     for address in addresses {
         row("listens", &address.to_string());
+    }
+    if let Some(address) = admin {
+        row("admin", &address.to_string());
     }
     row("sessions", &sessions(loaded));
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));

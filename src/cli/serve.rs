@@ -40,14 +40,15 @@ impl Serve {
 }
 
 async fn serve(loaded: &Loaded, apps: Apps, key: &DefaultKey, stop: CancellationToken) -> Result<(), Failure> {
-    let Settings { server, store, .. } = &loaded.settings;
-    let store = AnyStore::open(store)?;
-    let cloakroom = Cloakroom::bind(server, Parts { apps, store, clock: Arc::new(SystemClock) }).await?;
+    let Settings { server, admin, store, .. } = &loaded.settings;
+    let store = Arc::new(AnyStore::open(store)?);
+    let cloakroom = Cloakroom::bind(server, admin, Parts { apps, store, clock: Arc::new(SystemClock) }).await?;
 
     let tcp = cloakroom.tcp_addr().map(Address::reached_at);
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));
     let addresses: Vec<Address> = tcp.into_iter().chain(unix).collect();
-    output::tell(&banner(loaded, key, &addresses));
+    let admin = cloakroom.admin_addr().map(Address::reached_at);
+    output::tell(&banner(loaded, key, &addresses, admin.as_ref()));
     let report = cloakroom.run(stop).await?;
     tracing::info!(connections.cut = report.cut, "stopped");
     Ok(())

@@ -131,8 +131,10 @@ impl Loaded {
     /// What the tables of the other floors find wrong with themselves; their messages begin with the key.
     fn check_tables(&self) -> Result<(), Error> {
         let server = self.settings.server.check().map_err(|error| (vec!["server"], error.to_string()));
+        let admin = self.settings.admin.check(&self.settings.server);
+        let admin = admin.map_err(|error| (vec!["admin"], error.to_string()));
         let redis = self.settings.store.redis.check().map_err(|error| (vec!["store", "redis"], error.to_string()));
-        let wrong = [server.err(), redis.err()].into_iter().flatten();
+        let wrong = [server.err(), admin.err(), redis.err()].into_iter().flatten();
         let problem = |(table, text): (Vec<&str>, String)| {
             let (name, message) = text.split_once(": ").unwrap_or(("", &text));
             let key = Key::new(table).join(name);

@@ -35,6 +35,8 @@ use crate::{server, store, telemetry};
 pub struct Settings {
     /// Where and how gRPC is served.
     pub server: server::Settings,
+    /// Where operators are served.
+    pub admin: server::AdminSettings,
     /// Where sessions lie.
     pub store: store::Settings,
     /// What is logged.
@@ -47,6 +49,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             server: server::Settings::default(),
+            admin: server::AdminSettings::default(),
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),

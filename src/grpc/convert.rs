@@ -1,5 +1,6 @@
 //! Conversions: messages to domain types and back. What cannot be converted is said by field.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use prost_types::{Duration as WireDuration, Timestamp};
@@ -9,10 +10,10 @@ use super::wire;
 use crate::app::App;
 use crate::clock::Time;
 use crate::cookie::SameSite;
-use crate::service::{Fate, Header, NullReason, View};
+use crate::service::{Fate, Header, Info, NullReason, Numbers, View};
 use crate::session::{
-    AuthenticationChange, Changes, Context, EndReason, Kind, LifetimeChange, PermanentChange, Subject, SubjectChange,
-    Value, Version,
+    AuthenticationChange, Changes, Context, EndReason, Entries, Kind, LifetimeChange, PermanentChange, Subject,
+    SubjectChange, Value, Version,
 };
 
 impl TryFrom<wire::Changes> for Changes {
@@ -124,11 +125,10 @@ pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<Co
 impl From<View> for wire::Session {
     fn from(view: View) -> Self {
         let times = view.times;
-        let entry = |(name, kept): (&str, &[u8])| Some((name.to_owned(), wire_value(kept)?));
         Self {
             id: view.id.map(|id| id.to_string()).unwrap_or_default(),
             token: view.token,
-            entries: view.entries.iter().filter_map(entry).collect(),
+            entries: wire_entries(&view.entries),
             permanent: view.permanent,
             new: view.version == Version::NEW && view.null.is_none(),
             etag: if view.null.is_none() { view.version.to_string() } else { String::new() },
@@ -141,6 +141,51 @@ impl From<View> for wire::Session {
             null_session: view.null.map(null_session),
         }
     }
+}
+
+impl From<Info> for wire::SessionInfo {
+    fn from(info: Info) -> Self {
+        let (head, end_reason) = (info.record.head, info.end_reason.map_or(wire::EndReason::Unspecified, end_reason));
+        let Context { user_agent, remote_address } = head.context.clone();
+        Self {
+            id: info.id.to_string(),
+            subject: head.subject.as_ref().map(|subject| subject.as_str().to_owned()).unwrap_or_default(),
+            permanent: head.permanent,
+            etag: head.version.to_string(),
+            create_time: Some(timestamp(head.create_time)),
+            access_time: Some(timestamp(head.access_time)),
+            authenticate_time: head.authenticate_time.map(timestamp),
+            expire_time: Some(timestamp(head.expire_time(head.access_time))),
+            context: Some(wire::RequestContext {
+                user_agent: user_agent.into_string(),
+                remote_address: remote_address.into_string(),
+            }),
+            entry_count: head.entry_count,
+            entry_bytes: head.entry_bytes,
+            entries: wire_entries(&info.record.entries),
+            end_reason: end_reason.into(),
+            end_time: head.end.map(|end| timestamp(end.time)),
+        }
+    }
+}
+
+impl From<Numbers> for wire::GetStatsResponse {
+    fn from(numbers: Numbers) -> Self {
+        let name = |reason| end_reason(reason).as_str_name().trim_start_matches("END_REASON_").to_owned();
+        Self {
+            start_time: Some(timestamp(numbers.start_time)),
+            opened: numbers.opened,
+            created: numbers.created,
+            ended: numbers.ended.into_iter().map(|(reason, count)| (name(reason), count)).collect(),
+            live: numbers.census.map_or(0, |census| census.live),
+            live_anonymous: numbers.census.map_or(0, |census| census.live_anonymous),
+            scan_time: numbers.census.map(|census| timestamp(census.time)),
+        }
+    }
+}
+
+fn wire_entries(entries: &Entries) -> HashMap<String, wire::Value> {
+    entries.iter().filter_map(|(name, kept)| Some((name.to_owned(), wire_value(kept)?))).collect()
 }
 
 fn wire_value(kept: &[u8]) -> Option<wire::Value> {

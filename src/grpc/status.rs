@@ -42,18 +42,33 @@ pub enum Malformed {
     /// Too long an address.
     #[error("context.remote_address has {0} bytes; the limit is 64")]
     Context(usize),
+    /// An owner that is none.
+    #[error("subject: {0}")]
+    Owner(#[source] crate::session::SubjectError),
+    /// An id that is none.
+    #[error("{0}: a session's id is 32 lower-case hexadecimal digits")]
+    SessionId(&'static str),
+    /// A page token that is none.
+    #[error("page_token: it has to be the next_page_token of the same listing of the same app, or empty")]
+    PageToken,
+    /// A page size that is none.
+    #[error("page_size: it is 1 to 1000, or 0 for 100")]
+    PageSize,
 }
 
 impl From<Malformed> for Status {
     fn from(malformed: Malformed) -> Self {
         let reason = match malformed {
             Malformed::Value { .. } => "VALUE_INVALID",
-            Malformed::Subject(_) => "SUBJECT_INVALID",
+            Malformed::Subject(_) | Malformed::Owner(_) => "SUBJECT_INVALID",
             Malformed::Lifetime(_) => "LIFETIME_INVALID",
             Malformed::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
             Malformed::Etag => "ETAG_INVALID",
             Malformed::RequestId(_) => "REQUEST_ID_INVALID",
             Malformed::Context(_) => "CONTEXT_INVALID",
+            Malformed::SessionId(_) => "SESSION_ID_INVALID",
+            Malformed::PageToken => "PAGE_TOKEN_INVALID",
+            Malformed::PageSize => "PAGE_SIZE_INVALID",
         };
         explain(Code::InvalidArgument, reason, malformed.to_string())
     }
@@ -89,6 +104,9 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
         Error::Refused { refusal, .. } => (Code::FailedPrecondition, refusal_reason(refusal)),
         Error::TooManyWatchers => (Code::ResourceExhausted, "OVERLOADED"),
         Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
+        Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),
+        Error::Busy => (Code::ResourceExhausted, "OVERLOADED"),
+        Error::SessionUnknown => (Code::NotFound, "SESSION_UNKNOWN"),
         Error::Store(store::Error::Unavailable(_)) => (Code::Unavailable, "STORE_UNAVAILABLE"),
         Error::Store(store::Error::Full(_)) => (Code::ResourceExhausted, "STORE_FULL"),
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => (Code::Internal, "INTERNAL"),

@@ -11,7 +11,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::{info, warn};
 
-use super::{BindError, Report, Server, Services, Settings};
+use super::{AdminSettings, BindError, Report, Server, Services, Settings};
 use crate::app::Apps;
 use crate::clock::Clock;
 use crate::grpc;
@@ -24,7 +24,7 @@ pub struct Parts {
     /// Whose sessions it keeps.
     pub apps: Apps,
     /// Where it keeps them.
-    pub store: AnyStore,
+    pub store: Arc<AnyStore>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
 }
@@ -33,6 +33,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Cloakroom {
     server: Server,
+    admin: Option<Server>,
     service: Service<AnyStore>,
     clock: Arc<dyn Clock>,
     drain_pause: Duration,
@@ -40,13 +41,18 @@ pub struct Cloakroom {
 }
 
 impl Cloakroom {
-    /// Puts the house together and listens where the settings say.
-    pub async fn bind(settings: &Settings, parts: Parts) -> Result<Self, BindError> {
+    /// Puts the house together and listens where the settings say: for frontends, and apart for operators.
+    pub async fn bind(settings: &Settings, admin: &AdminSettings, parts: Parts) -> Result<Self, BindError> {
         let Parts { apps, store, clock } = parts;
-        let service = Service::new(apps, Arc::new(store), Arc::clone(&clock));
+        let service = Service::new(apps, store, Arc::clone(&clock));
+        admin.check(settings)?;
         let server = Server::bind(settings).await?;
+        let admin = match admin.server(settings) {
+            Some(settings) => Some(Server::bind(&settings).await?),
+            None => None,
+        };
         let Settings { drain_pause, store_silence, .. } = *settings;
-        Ok(Self { server, service, clock, drain_pause, store_silence })
+        Ok(Self { server, admin, service, clock, drain_pause, store_silence })
     }
 
     /// The TCP address it listens on.
@@ -59,38 +65,62 @@ impl Cloakroom {
         &self.service
     }
 
+    /// The TCP address that it serves operators on, if it does.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.tcp_addr()
+    }
+
     /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
-        let Self { server, service, clock, drain_pause, store_silence } = self;
+        let Self { server, admin, service, clock, drain_pause, store_silence } = self;
         let (health, health_service) = health_reporter();
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
         let chores = async {
             let watch = watch_store(&*store, &health, store_silence);
             let sweep = sweep(&store, &*clock);
+            let census = count(&service);
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = async { tokio::join!(watch, sweep); } => {}
+                () = async { tokio::join!(watch, sweep, census); } => {}
             }
-            health.set_service_status(grpc::SERVICE, ServingStatus::NotServing).await;
+            say(&health, ServingStatus::NotServing).await;
             health.set_service_status("", ServingStatus::NotServing).await;
             tokio::time::sleep(drain_pause).await;
             closing.cancel();
+            Ok(())
         };
-        let services = Services::new(grpc::session_service(service))
+        let services = Services::new(grpc::session_service(service.clone()))
+            .and(health_service.clone())
+            .and(grpc::reflection_v1())
+            .and(grpc::reflection_v1alpha());
+        let admin_services = Services::new(grpc::admin_service(service.clone()))
             .and(health_service)
             .and(grpc::reflection_v1())
             .and(grpc::reflection_v1alpha());
-        let (report, ()) = tokio::join!(server.run(move |_| services.clone(), closing.clone()), chores);
-        report
+        let frontends = server.run(move |_| services.clone(), closing.clone());
+        let operators = async {
+            match admin {
+                Some(admin) => admin.run(move |_| admin_services.clone(), closing.clone()).await,
+                None => Ok(Report { cut: 0 }),
+            }
+        };
+        let (frontends, operators, ()) = tokio::try_join!(frontends, operators, chores)?;
+        Ok(Report { cut: frontends.cut + operators.cut })
     }
+}
+
+/// Tells both services' health.
+async fn say(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status(grpc::SERVICE, status).await;
+    health.set_service_status(grpc::ADMIN_SERVICE, status).await;
 }
 
 /// Says `NOT_SERVING` when the store has been silent for so long, and `SERVING` again at its first answer.
 async fn watch_store(store: &impl Store, health: &HealthReporter, silence: Duration) {
     let mut last_answer = Instant::now();
     let mut said = ServingStatus::Serving;
-    health.set_service_status(grpc::SERVICE, said).await;
+    say(health, said).await;
     loop {
         // A disk that hangs never answers at all.
         let answer =
@@ -110,7 +140,7 @@ async fn watch_store(store: &impl Store, health: &HealthReporter, silence: Durat
                     warn!(error = &error as &dyn Error, "the store has been silent for too long: not serving")
                 }
             }
-            health.set_service_status(grpc::SERVICE, status).await;
+            say(health, status).await;
             said = status;
         }
         tokio::time::sleep(silence / PINGS).await;
@@ -129,8 +159,20 @@ async fn sweep(store: &AnyStore, clock: &dyn Clock) {
     }
 }
 
+/// Counts the live sessions, at the start and then now and again.
+async fn count(service: &Service<AnyStore>) {
+    loop {
+        if let Err(error) = service.take_census().await {
+            warn!(error = &error as &dyn Error, "could not count the live sessions");
+        }
+        tokio::time::sleep(CENSUS_INTERVAL).await;
+    }
+}
+
 /// How often the store is asked in the time that it may be silent.
 const PINGS: u32 = 10;
+
+const CENSUS_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -148,10 +190,41 @@ mod tests {
     use crate::app::AppName;
     use crate::clock::Time;
     use crate::session::{Guard, Record};
-    use crate::store::{Applied, Created, Error, Kept, Place, Touch, Write};
+    use crate::store::{
+        Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Since, Touch, Write,
+    };
+    use crate::token::Id;
 
     /// A store on a disk that hangs.
     struct Hanging;
+
+    impl Index for Hanging {
+        async fn enter(&self, _: &Owner, _: &Entry) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn leave(&self, _: &Owner, _: &Entry) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn forget(&self, _: &Owner, _: Id) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn entries(&self, _: &Owner) -> Result<Vec<Entry>, Error> {
+            pending().await
+        }
+    }
+
+    impl Feed for Hanging {
+        async fn latest(&self, _: &AppName) -> Result<Cursor, Error> {
+            pending().await
+        }
+
+        async fn since(&self, _: &AppName, _: &Cursor) -> Result<Since, Error> {
+            pending().await
+        }
+    }
 
     impl Store for Hanging {
         async fn load(&self, _: &Place) -> Result<Option<Kept>, Error> {
@@ -170,7 +243,11 @@ mod tests {
             pending().await
         }
 
-        async fn revoke_app(&self, _: &AppName) -> Result<(), Error> {
+        async fn revoke_app(&self, _: &AppName, _: Time) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn scan(&self, _: &AppName, _: &Cursor, _: usize) -> Result<Page, Error> {
             pending().await
         }
 

@@ -5,6 +5,7 @@
 
 mod activity;
 mod address;
+mod admin;
 mod arrivals;
 mod assembly;
 mod backoff;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
+pub use admin::AdminSettings;
 pub use assembly::{Cloakroom, Parts};
 pub use listeners::BindError;
 pub use peer::Peer;

@@ -110,9 +110,7 @@ impl Settings {
     fn check_listeners(&self) -> Result<(), SettingsError> {
         match self.listen {
             None if self.unix_path().is_none() => Err(SettingsError::Nowhere),
-            Some(listen) if !self.insecure && !listen.ip().to_canonical().is_loopback() => {
-                Err(SettingsError::Exposed { listen })
-            }
+            Some(listen) if !self.insecure && !is_loopback(listen) => Err(SettingsError::Exposed { listen }),
             _ => Ok(()),
         }
     }
@@ -130,6 +128,15 @@ pub enum SettingsError {
          listen on 127.0.0.1 or on unix_socket, or set insecure = true if the whole network is yours"
     )]
     Exposed {
+        /// Where.
+        listen: SocketAddr,
+    },
+    /// An AdminService that strangers reach.
+    #[error(
+        "listen: {listen} is open to other machines, and whoever reaches it can end every session; \
+         listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours"
+    )]
+    AdminExposed {
         /// Where.
         listen: SocketAddr,
     },
@@ -157,6 +164,11 @@ pub enum SettingsError {
         /// The most it may be.
         most: usize,
     },
+}
+
+/// Whether only this machine reaches an address.
+pub(super) fn is_loopback(listen: SocketAddr) -> bool {
+    listen.ip().to_canonical().is_loopback()
 }
 
 fn within(key: &'static str, value: Duration, least: Duration, most: Duration) -> Result<(), SettingsError> {

@@ -7,8 +7,8 @@ use crate::app::Lifetimes;
 use crate::clock::Time;
 use crate::session::{
     AuthenticationChange, By, Cause, Changes, Context, Counters, Edit, Entries, Fingerprint, Generation, Guard, Head,
-    Lifespan, Lifespans, LifetimeChange, Mark, Marks, NewLifetime, Outcome, Record, Rotation, SubjectChange, Version,
-    WhenEmpty, edit,
+    Lifespan, Lifespans, LifetimeChange, Mark, Marks, NewLifetime, Outcome, Record, Rotation, Subject, SubjectChange,
+    Version, WhenEmpty, edit,
 };
 use crate::store::Write;
 use crate::token::Bearer;
@@ -72,6 +72,19 @@ impl Asked {
             }
         };
         (Write::Edit(Box::new(Edit { rotation, ..self.edit.clone() })), offer)
+    }
+
+    /// Whose the session is to be, if the changes say so.
+    pub(super) fn subject(&self) -> Option<&Subject> {
+        match &self.edit.changes.as_ref()?.subject {
+            SubjectChange::Set(subject) => Some(subject),
+            SubjectChange::Keep | SubjectChange::Remove => None,
+        }
+    }
+
+    /// Whether the session may live longer afterwards.
+    pub(super) const fn changes_lifetime(&self) -> bool {
+        self.edit.lifetime.is_some()
     }
 
     /// The record of a session that does not exist yet; nothing if there would be nothing to keep.

@@ -1,5 +1,7 @@
 //! Why the service does not do what it is asked.
 
+use std::num::NonZeroU32;
+
 use super::view::NullReason;
 use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
 use crate::session::{ChangesError, Refusal};
@@ -62,6 +64,18 @@ pub enum Error {
     /// What happened since the cursor is not known any more.
     #[error("events since this cursor are kept no longer, or it is not this app's; begin without one and list anew")]
     EventsMissed,
+    /// The subject has as many sessions as it may.
+    #[error("the subject has {max} sessions already, which is the limit; end one of them first")]
+    TooManySessions {
+        /// How many it may have.
+        max: NonZeroU32,
+    },
+    /// Too many logins of the same subjects wait for each other.
+    #[error("too many logins of one subject are running; try again with a growing delay")]
+    Busy,
+    /// No session of that id is kept.
+    #[error("no session of that id is kept; it may have ended more than 16 minutes ago")]
+    SessionUnknown,
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),

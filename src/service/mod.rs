@@ -9,10 +9,15 @@ mod destroy;
 mod error;
 mod events;
 mod hub;
+mod index;
+mod list;
 mod open;
 mod policy;
+mod revoke;
 mod rotate;
 mod save;
+mod stats;
+mod subject_limit;
 mod view;
 mod watch;
 mod write;
@@ -23,13 +28,17 @@ pub use claim::Credential;
 pub use destroy::{Destroy, Destroyed};
 pub use error::Error;
 pub use events::{Batch, Events};
+pub use list::{Info, Listed, WithEntries};
 pub use open::{Open, Opened};
 pub use rotate::{Rotate, RotationCause};
 pub use save::{Save, Saved};
+pub use stats::{Census, Numbers};
 pub use view::{Fate, Header, NullReason, View};
 pub use watch::{Watch, Watched, Watching};
 
 use self::hub::Hub;
+use self::stats::Stats;
+use self::subject_limit::Doors;
 use crate::app::{App, Apps};
 use crate::clock::{Clock, Time};
 use crate::cookie;
@@ -43,19 +52,28 @@ pub struct Service<S> {
     store: Arc<S>,
     clock: Arc<dyn Clock>,
     hub: Arc<Hub>,
+    stats: Arc<Stats>,
+    doors: Arc<Doors>,
 }
 
 impl<S> Clone for Service<S> {
     fn clone(&self) -> Self {
-        let Self { apps, store, clock, hub } = self;
-        Self { apps: Arc::clone(apps), store: Arc::clone(store), clock: Arc::clone(clock), hub: Arc::clone(hub) }
+        Self {
+            apps: Arc::clone(&self.apps),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            hub: Arc::clone(&self.hub),
+            stats: Arc::clone(&self.stats),
+            doors: Arc::clone(&self.doors),
+        }
     }
 }
 
 impl<S: Store> Service<S> {
     /// A service for these apps.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        Self { apps: Arc::new(apps), store, clock, hub: Arc::default() }
+        let stats = Arc::new(Stats::new(&apps, clock.now()));
+        Self { apps: Arc::new(apps), store, clock, hub: Arc::default(), stats, doors: Arc::new(Doors::new()) }
     }
 
     /// The app of that name; an empty name means `default`.

@@ -120,6 +120,7 @@ impl<S: Store> Service<S> {
     async fn opened(&self, call: &Call<'_>, found: Found, context: Option<Context>) -> Result<Opened, Error> {
         let Found { place, record, bearer, carry } = found;
         let Record { head, entries } = *record;
+        self.stats.opened(&call.app.name);
         self.touch_if_due(call, &place, &head, context).await;
 
         let mut session = call.view(place.id, &head, Some(bearer));

@@ -60,6 +60,7 @@ impl<S: Store> Service<S> {
         let (accessed, modified) = (save.accessed, save.changes.is_some());
         let expiry_moves = save.changes.as_ref().is_some_and(Changes::touches_permanent);
         let asked = Asked::new(&call, save)?;
+        let door = self.admit(&call, &claim, &asked).await?;
         let (shown, written) = match claim.kind {
             ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
             ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
@@ -72,6 +73,8 @@ impl<S: Store> Service<S> {
                 written => (claim.bearer, written),
             },
         };
+        drop(door);
+        self.settle(&call, shown, &asked, &written).await?;
         match written {
             // Nothing was there to rotate, and nobody emptied anything.
             Written::Nothing if !modified => call.unchanged(call.new_view(shown), Carry::Keep, accessed),
@@ -104,6 +107,32 @@ impl<S: Store> Service<S> {
 
     /// Saves a session that exists or existed.
     async fn save_known(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
+        self.announce(call, bearer, asked).await?;
+        self.save_announced(call, bearer, asked).await
+    }
+
+    /// Enters the session for the subject that it is about to get, so that no listing misses it.
+    async fn announce(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<(), Error> {
+        match asked.subject() {
+            Some(subject) => self.enter(call.app, subject, bearer.id(&call.app.name), call.now).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What follows a save, be it done now or before: a login may be one too many, a longer life needs a longer entry.
+    async fn settle(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked, written: &Written) -> Result<(), Error> {
+        let Written::Done(finished) = written else { return Ok(()) };
+        let Some(subject) = finished.head.as_ref().and_then(|head| head.subject.as_ref()) else { return Ok(()) };
+        if asked.subject().is_some() {
+            self.evict(call, subject).await
+        } else if asked.changes_lifetime() {
+            self.enter(call.app, subject, bearer.id(&call.app.name), call.now).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn save_announced(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
         let (write, offer) = asked.write(call, bearer);
         let attempt = Attempt { write: &write, offer, in_grace: InGrace::Write };
         self.write(call, bearer, asked.terms, attempt).await
@@ -114,10 +143,12 @@ impl<S: Store> Service<S> {
     /// A creation never rotates, for its ticket was in no cookie. What a creation is refused for counts only if
     /// there is nothing yet: repeats, ends and etags are judged before limits.
     async fn save_new(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
+        self.announce(call, bearer, asked).await?;
         let creates = asked.terms.etag.is_none_or(|etag| etag == Version::NEW);
         let refused = match asked.first_record(call, bearer) {
             Ok(Some((record, counters))) if creates => {
                 if self.store.create(&call.place(bearer), &record).await? == Created::Stored {
+                    self.stats.created(&call.app.name);
                     let (head, bearer) = (Some(record.head), Some(bearer));
                     return Ok(Written::Done(Box::new(Finished { fate: Fate::Created, head, bearer, counters })));
                 }
@@ -125,7 +156,7 @@ impl<S: Store> Service<S> {
             }
             first => first.err(),
         };
-        match self.save_known(call, bearer, asked).await? {
+        match self.save_announced(call, bearer, asked).await? {
             Written::Missing if !creates => Err(Error::EtagMismatch),
             Written::Missing => refused.map_or(Ok(Written::Nothing), Err),
             written => Ok(written),

@@ -109,7 +109,7 @@ impl<S: Store> Service<S> {
             let proof = acting.proof(&call.app.name);
             let by = if matches!(write, Write::End(_)) { By::Ending(proof) } else { By::Proof(proof) };
             let guard = Guard { by, etag: terms.etag, fingerprint: terms.fingerprint, now: call.now };
-            return match self.store.apply(&place, &guard, write).await? {
+            return match self.apply(&place, &guard, write).await? {
                 Applied::Done(done) => Ok(Written::Done(Box::new(finished(*done, acting, offer)))),
                 Applied::Missing => Ok(Written::Missing),
                 Applied::Refused(refusal) => Err(call.refused(refusal)),

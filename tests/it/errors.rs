@@ -290,7 +290,7 @@ async fn a_full_store_still_lets_users_log_out() {
 async fn what_is_no_session_in_the_store_is_a_defect() {
     let (redis, house) = house_on_a_redis_of_its_own(server::Settings::default()).await;
     let token = house.stored(&[("a", "1")]).await;
-    let key = redis.cli(&["--raw", "keys", "*:????????????????????????????????"]);
+    let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
 
     redis.cli(&["hset", key.trim(), "m", "nonsense"]);
     let status = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
@@ -351,8 +351,8 @@ fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
     assert_eq!(reasons_of_the_readme(), provoked, "README.md, `## Errors` (left) and this file (right)");
 }
 
-/// The tests above, by what they provoke.
-const PROVOKED: [(&str, &str); 34] = [
+/// The tests above, and those of the AdminService and of the limits per subject, by what they provoke.
+const PROVOKED: [(&str, &str); 39] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "REQUEST_ID_REUSED"),
     ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
@@ -361,6 +361,7 @@ const PROVOKED: [(&str, &str); 34] = [
     ("FAILED_PRECONDITION", "SESSION_TOO_LARGE"),
     ("FAILED_PRECONDITION", "SUBJECT_MISSING"),
     ("FAILED_PRECONDITION", "TOO_MANY_ENTRIES"),
+    ("FAILED_PRECONDITION", "TOO_MANY_SESSIONS"),
     ("INTERNAL", "INTERNAL"),
     ("INVALID_ARGUMENT", "AUTHENTICATE_AGE_INVALID"),
     ("INVALID_ARGUMENT", "CONTEXT_INVALID"),
@@ -372,14 +373,18 @@ const PROVOKED: [(&str, &str); 34] = [
     ("INVALID_ARGUMENT", "ETAG_INVALID"),
     ("INVALID_ARGUMENT", "GRPC_TIMEOUT_INVALID"),
     ("INVALID_ARGUMENT", "LIFETIME_INVALID"),
+    ("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"),
+    ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"),
     ("INVALID_ARGUMENT", "REQUEST_ID_INVALID"),
     ("INVALID_ARGUMENT", "REQUEST_MALFORMED"),
+    ("INVALID_ARGUMENT", "SESSION_ID_INVALID"),
     ("INVALID_ARGUMENT", "SUBJECT_INVALID"),
     ("INVALID_ARGUMENT", "TOKEN_INVALID"),
     ("INVALID_ARGUMENT", "TOKEN_MISSING"),
     ("INVALID_ARGUMENT", "TOO_MANY_CHANGES"),
     ("INVALID_ARGUMENT", "VALUE_INVALID"),
     ("NOT_FOUND", "APP_UNKNOWN"),
+    ("NOT_FOUND", "SESSION_UNKNOWN"),
     ("RESOURCE_EXHAUSTED", "OVERLOADED"),
     ("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE"),
     ("RESOURCE_EXHAUSTED", "STORE_FULL"),
@@ -391,7 +396,8 @@ const PROVOKED: [(&str, &str); 34] = [
 
 /// Every `CODE  REASON, REASON  text` in the comments of the contract.
 fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
-    let text = std::fs::read_to_string("proto/cloakroom/v1/session_service.proto").unwrap();
+    let file = |name| std::fs::read_to_string(format!("proto/cloakroom/v1/{name}.proto")).unwrap();
+    let text = file("session_service") + &file("admin_service");
     let (mut reasons, mut open) = (BTreeSet::new(), None);
     for line in text.lines() {
         let mut words = line.trim_start().strip_prefix("//").unwrap_or_default().split_whitespace().peekable();

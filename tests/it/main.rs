@@ -1,6 +1,9 @@
 //! The tests of the whole: real sockets, real stores, real files, and a clock that is moved by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+mod admin;
+mod admin_index;
+mod admin_races;
 mod anonymous;
 mod authentication;
 mod changes;
@@ -33,6 +36,7 @@ mod request_ids;
 mod rotating;
 mod saving;
 mod server;
+mod subject_limits;
 mod subjects;
 mod support;
 mod tokens;

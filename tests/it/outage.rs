@@ -182,23 +182,28 @@ async fn no_token_and_no_part_of_one_is_to_be_found_in_redis() {
 }
 
 #[tokio::test]
-async fn keys_say_prefix_partition_app_and_id() {
+async fn keys_say_prefix_slot_app_and_what_they_hold() {
     let (redis, house) = house().await;
     story(&house).await;
 
     let keys: Vec<String> = everything(&mut connect(&redis)).into_keys().collect();
 
-    let (feeds, sessions): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.contains(":feed"));
-    for key in feeds {
-        let (partition, end) = key.strip_prefix("cloakroom:{").unwrap().split_once("}:default:").unwrap();
-        assert!(partition.len() == 2 && matches!(end, "feed" | "feed:count"), "{key}");
-    }
-    for key in sessions {
-        let [prefix, partition, app, id] = key.split(':').collect::<Vec<_>>()[..] else { panic!("{key}") };
-        assert_eq!((prefix, app), ("cloakroom", "default"));
-        assert!(id.len() == 32 && id.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')), "{key}");
-        let first = u8::from_str_radix(&id[..2], 16).unwrap();
-        assert_eq!(partition, format!("{{{:02}}}", first >> 2), "the partition is the first six bits of the id");
+    let is_hash = |text: &str| text.len() == 32 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+    for key in keys {
+        let [prefix, slot, app, what @ ..] = &key.split(':').collect::<Vec<_>>()[..] else { panic!("{key}") };
+        assert_eq!((*prefix, *app), ("cloakroom", "default"));
+        let slot = slot.strip_prefix('{').unwrap().strip_suffix('}').unwrap();
+        let is_partition = slot.len() == 2 && slot.parse::<u8>().is_ok_and(|number| number < 64);
+        match what {
+            ["feed"] | ["feed", "count"] => assert!(is_partition, "{key}"),
+            ["subject"] => assert!(is_hash(slot), "{key}"),
+            [id] => {
+                assert!(is_hash(id), "{key}");
+                let first = u8::from_str_radix(&id[..2], 16).unwrap();
+                assert_eq!(slot, format!("{:02}", first >> 2), "the partition is the first six bits of the id");
+            }
+            _ => panic!("{key}"),
+        }
     }
 }
 
@@ -208,9 +213,7 @@ async fn every_key_expires_sixteen_minutes_after_its_session() {
     let mut connection = connect(&redis);
     let live = house.stored(&[("a", "1")]).await;
     let expires_in = |connection: &mut Connection| -> u64 {
-        let keys = session_keys(connection);
-        assert_eq!(keys.len(), 1);
-        redis::cmd("PTTL").arg(&keys[0]).query(connection).unwrap()
+        redis::cmd("PTTL").arg(session_key(connection)).query(connection).unwrap()
     };
     let within = |millis: u64, span: Duration| {
         let late = Duration::from_secs(60);
@@ -231,8 +234,8 @@ async fn a_due_touch_moves_the_expiry_on() {
     let (redis, house) = house().await;
     let mut connection = connect(&redis);
     let token = house.stored(&[("a", "1")]).await;
-    let key = session_keys(&mut connection);
-    let mut expire_time = || -> u64 { redis::cmd("PEXPIRETIME").arg(&key[0]).query(&mut connection).unwrap() };
+    let key = session_key(&mut connection);
+    let mut expire_time = || -> u64 { redis::cmd("PEXPIRETIME").arg(&key).query(&mut connection).unwrap() };
 
     let created = expire_time();
     house.advance(DAY);
@@ -299,25 +302,27 @@ fn everything(connection: &mut Connection) -> BTreeMap<String, Vec<u8>> {
     let mut all = BTreeMap::new();
     for key in keys {
         let kind: String = redis::cmd("TYPE").arg(&key).query(connection).unwrap();
-        let parts: Vec<Vec<u8>> = match kind.as_str() {
+        let fields: Vec<Vec<u8>> = match kind.as_str() {
             "hash" => redis::cmd("HGETALL").arg(&key).query(connection).unwrap(),
             "string" => vec![redis::cmd("GET").arg(&key).query(connection).unwrap()],
             "stream" => {
-                let items: Vec<(String, Vec<Vec<u8>>)> =
+                let entries: Vec<(String, Vec<Vec<u8>>)> =
                     redis::cmd("XRANGE").arg(&key).arg("-").arg("+").query(connection).unwrap();
-                items.into_iter().flat_map(|(_, fields)| fields).collect()
+                entries.into_iter().flat_map(|(_, fields)| fields).collect()
             }
             _ => panic!("{key} is a {kind}"),
         };
-        all.insert(key, parts.join(&b'|'));
+        all.insert(key, fields.join(&b'|'));
     }
     all
 }
 
-/// The keys of sessions.
-fn session_keys(connection: &mut Connection) -> Vec<String> {
-    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(connection).unwrap();
-    keys.into_iter().filter(|key| !key.contains(":feed")).collect()
+/// The key of the only session that there is.
+fn session_key(connection: &mut Connection) -> String {
+    let id = "?".repeat(32);
+    let keys: Vec<String> = redis::cmd("KEYS").arg(format!("*:{id}")).query(connection).unwrap();
+    let [key] = &keys[..] else { panic!("one session was expected: {keys:?}") };
+    key.clone()
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -6,7 +6,10 @@ use cloakroom::app::{AppName, Apps};
 use cloakroom::clock::{ManualClock, Time};
 use cloakroom::service::{Credential, Fate, Rotate, RotationCause, Save, Service};
 use cloakroom::session::{Changes, EndReason, Guard, Record, Value};
-use cloakroom::store::{Applied, Created, Error, Kept, Memory, Place, Store, Touch, Write};
+use cloakroom::store::{
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Memory, Owner, Page, Place, Since, Store, Touch, Write,
+};
+use cloakroom::token::Id;
 
 use crate::support::app_settings;
 
@@ -65,8 +68,12 @@ impl Store for Overtaken {
         self.store.touch(place, touch).await
     }
 
-    async fn revoke_app(&self, app: &AppName) -> Result<(), Error> {
-        self.store.revoke_app(app).await
+    async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
+        self.store.revoke_app(app, now).await
+    }
+
+    async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
+        self.store.scan(app, from, limit).await
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
@@ -75,5 +82,33 @@ impl Store for Overtaken {
 
     async fn ping(&self) -> Result<(), Error> {
         self.store.ping().await
+    }
+}
+
+impl Index for Overtaken {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        self.store.enter(owner, entry).await
+    }
+
+    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        self.store.leave(owner, entry).await
+    }
+
+    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
+        self.store.forget(owner, id).await
+    }
+
+    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.store.entries(owner).await
+    }
+}
+
+impl Feed for Overtaken {
+    async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
+        self.store.latest(app).await
+    }
+
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+        self.store.since(app, cursor).await
     }
 }

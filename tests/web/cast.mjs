@@ -33,6 +33,7 @@ export class Service {
     const env = {
       ...process.env,
       CLOAKROOM__SERVER__LISTEN: this.address,
+      CLOAKROOM__ADMIN__LISTEN: '127.0.0.1:0',
       CLOAKROOM__STORE__EMBEDDED__PATH: this.folder,
     };
     this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });

@@ -9,7 +9,7 @@ use cloakroom::config::load_from;
 
 fn in_environment(variables: &[(&str, &str)], key: &DefaultKey, addresses: &[Address]) -> String {
     let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    banner(&load_from(None, environment).unwrap(), key, addresses)
+    banner(&load_from(None, environment).unwrap(), key, addresses, None)
 }
 
 #[test]

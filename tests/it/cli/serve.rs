@@ -8,7 +8,12 @@ use super::program::Program;
 
 /// A program that has said all it says when it starts.
 fn started(program: &mut Program) -> (Child, String) {
-    let mut child = program.command().env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0").spawn().unwrap();
+    let mut child = program
+        .command()
+        .env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0")
+        .env("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0")
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut banner = String::new();
     for line in lines.by_ref() {

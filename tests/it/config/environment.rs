@@ -23,7 +23,11 @@ fn a_variable_that_is_no_setting_is_refused_with_those_that_are() {
         "debug",
         "log.levle: there is no such setting; did you mean `level`? accepted here: format, level",
     );
-    refused("CLOAKROOM__COLOUR", "red", "colour: there is no such setting; accepted here: server, store, log, apps");
+    refused(
+        "CLOAKROOM__COLOUR",
+        "red",
+        "colour: there is no such setting; accepted here: server, admin, store, log, apps",
+    );
 }
 
 #[test]

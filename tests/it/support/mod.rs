@@ -1,5 +1,6 @@
 //! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
 
+pub(crate) mod admin;
 pub(crate) mod asks;
 pub(crate) mod browser;
 pub(crate) mod calls;
@@ -14,8 +15,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloakroom::app::{self, App, Apps};
 use cloakroom::clock::{Clock, ManualClock, Time};
+use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
-use cloakroom::server::{self, Cloakroom, Parts};
+use cloakroom::server::{self, AdminSettings, Cloakroom, Parts};
 use cloakroom::service::Service;
 use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Memory};
 use tempfile::TempDir;
@@ -33,10 +35,15 @@ pub(crate) enum On {
 /// A running service, and a client of it.
 pub(crate) struct House {
     pub client: SessionServiceClient<Channel>,
+    pub admin: AdminServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
+    /// The store underneath, for what no call can bring about.
+    pub store: Arc<AnyStore>,
+    apps: Apps,
     pub address: String,
+    pub(crate) admin_address: String,
     /// The service itself, for what no client may do.
-    pub service: Service<AnyStore>,
+    pub(crate) service: Service<AnyStore>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
     _folder: TempDir,
@@ -66,35 +73,65 @@ impl House {
         settings: server::Settings,
     ) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
-        Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
+        Self::furnish(Arc::new(store), apps.collect(), settings, tempfile::tempdir().unwrap()).await
+    }
+
+    /// The service once more, on the same store and with the same clock: another process that has just started.
+    pub(crate) async fn another_process(&self) -> Self {
+        let (store, apps, clock) = (Arc::clone(&self.store), self.apps.clone(), Arc::clone(&self.clock));
+        Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
     }
 
     /// The service with one app, and these settings of the server.
     pub(crate) async fn with_server(on: On, settings: server::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = app_settings().build("default").unwrap();
-        Self::furnish(store(on, &folder), vec![app], settings, folder).await
+        Self::furnish(Arc::new(store(on, &folder)), vec![app], settings, folder).await
     }
 
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = store(on, &folder);
+        let store = Arc::new(store(on, &folder));
         Self::furnish(store, apps, server::Settings::default(), folder).await
     }
 
-    async fn furnish(store: AnyStore, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
+    async fn furnish(store: Arc<AnyStore>, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
-        let parts = Parts { apps: apps.into_iter().collect::<Apps>(), store, clock: clock.clone() as Arc<dyn Clock> };
+        Self::listen((store, apps.into_iter().collect(), clock), settings, folder).await
+    }
+
+    async fn listen(
+        (store, apps, clock): (Arc<AnyStore>, Apps, Arc<ManualClock>),
+        settings: server::Settings,
+        folder: TempDir,
+    ) -> Self {
+        let (parts_store, parts_clock) = (Arc::clone(&store), clock.clone() as Arc<dyn Clock>);
+        let parts = Parts { apps: apps.clone(), store: parts_store, clock: parts_clock };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
-        let cloakroom = Cloakroom::bind(&settings, parts).await.unwrap();
+        let cloakroom = Cloakroom::bind(&settings, &AdminSettings { listen: settings.listen }, parts).await.unwrap();
+        let admin_address = format!("http://{}", cloakroom.admin_addr().unwrap());
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let service = cloakroom.service().clone();
         let stop = CancellationToken::new();
         tokio::spawn(cloakroom.run(stop.clone()));
         let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
         let client = SessionServiceClient::new(channel).max_decoding_message_size(usize::MAX);
+        let admin = Channel::from_shared(admin_address.clone()).unwrap().connect_lazy();
+        let admin = AdminServiceClient::new(admin).max_decoding_message_size(usize::MAX);
         let _stop_when_dropped = stop.clone().drop_guard();
-        Self { client, clock, address, service, stop, _stop_when_dropped, _folder: folder }
+        Self {
+            client,
+            admin,
+            clock,
+            store,
+            apps,
+            address,
+            admin_address,
+            service,
+            stop,
+            _stop_when_dropped,
+            _folder: folder,
+        }
     }
 
     /// A client with a connection of its own, which another thread serves.

@@ -1,0 +1,124 @@
+//! `AdminService`: each RPC is a conversion in, one verb of the service, a conversion out.
+
+use tonic::{Request, Response, Status};
+
+use super::status::Malformed;
+use super::watch_events::{WatchEventsStream, watch_events};
+use super::wire::admin_service_server::{AdminService, AdminServiceServer};
+use super::{convert, page_token, wire};
+use crate::service::{Listed, Service, WithEntries};
+use crate::session::Subject;
+use crate::store::Store;
+use crate::token::Id;
+
+/// The gRPC service for operators.
+pub fn admin_service<S: Store>(service: Service<S>) -> AdminServiceServer<impl AdminService> {
+    AdminServiceServer::new(Admin(service))
+}
+
+struct Admin<S>(Service<S>);
+
+#[tonic::async_trait]
+impl<S: Store> AdminService for Admin<S> {
+    async fn list_sessions(
+        &self,
+        request: Request<wire::ListSessionsRequest>,
+    ) -> Result<Response<wire::ListSessionsResponse>, Status> {
+        let request = request.into_inner();
+        let app = &self.0.app(&request.app)?.name;
+        let size = page_size(request.page_size)?;
+        let from = page_token::parse(app, &request.page_token)?;
+        let with = with_entries(request.with_entries);
+        if request.subject.is_empty() {
+            let Listed { sessions, next } = self.0.list_app(&request.app, &from, (size, with)).await?;
+            let sessions = sessions.into_iter().map(Into::into).collect();
+            let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
+            return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));
+        }
+        if !request.page_token.is_empty() {
+            return Err(Malformed::PageToken.into());
+        }
+        let sessions = self.0.list_subject(&request.app, &subject(&request.subject)?, with).await?;
+        let sessions = sessions.into_iter().map(Into::into).collect();
+        Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token: String::new() }))
+    }
+
+    async fn get_session(
+        &self,
+        request: Request<wire::GetSessionRequest>,
+    ) -> Result<Response<wire::GetSessionResponse>, Status> {
+        let request = request.into_inner();
+        let id = session_id("id", &request.id)?;
+        let session = self.0.session(&request.app, id, with_entries(request.with_entries)).await?;
+        Ok(Response::new(wire::GetSessionResponse { session: Some(session.into()) }))
+    }
+
+    async fn revoke_session(
+        &self,
+        request: Request<wire::RevokeSessionRequest>,
+    ) -> Result<Response<wire::RevokeSessionResponse>, Status> {
+        let request = request.into_inner();
+        let fate = self.0.revoke_session(&request.app, session_id("id", &request.id)?).await?;
+        let (outcome, end_reason) = convert::fate(fate);
+        let (outcome, end_reason) = (outcome.into(), end_reason.into());
+        Ok(Response::new(wire::RevokeSessionResponse { outcome, end_reason }))
+    }
+
+    async fn revoke_subject(
+        &self,
+        request: Request<wire::RevokeSubjectRequest>,
+    ) -> Result<Response<wire::RevokeSubjectResponse>, Status> {
+        let request = request.into_inner();
+        let subject = subject(&request.subject)?;
+        let except = Some(request.except_id.as_str()).filter(|id| !id.is_empty());
+        let except = except.map(|id| session_id("except_id", id)).transpose()?;
+        let revoked = self.0.revoke_subject(&request.app, &subject, except).await?;
+        Ok(Response::new(wire::RevokeSubjectResponse { revoked }))
+    }
+
+    async fn revoke_app(
+        &self,
+        request: Request<wire::RevokeAppRequest>,
+    ) -> Result<Response<wire::RevokeAppResponse>, Status> {
+        self.0.revoke_app(&request.get_ref().app).await?;
+        Ok(Response::new(wire::RevokeAppResponse {}))
+    }
+
+    async fn get_stats(
+        &self,
+        request: Request<wire::GetStatsRequest>,
+    ) -> Result<Response<wire::GetStatsResponse>, Status> {
+        Ok(Response::new(self.0.numbers(&request.get_ref().app)?.into()))
+    }
+
+    type WatchEventsStream = WatchEventsStream<S>;
+
+    async fn watch_events(
+        &self,
+        request: Request<wire::WatchEventsRequest>,
+    ) -> Result<Response<WatchEventsStream<S>>, Status> {
+        watch_events(&self.0, request)
+    }
+}
+
+fn subject(text: &str) -> Result<Subject, Malformed> {
+    Subject::parse(text).map_err(Malformed::Owner)
+}
+
+fn session_id(field: &'static str, text: &str) -> Result<Id, Malformed> {
+    Id::parse(text).ok_or(Malformed::SessionId(field))
+}
+
+fn page_size(size: i32) -> Result<usize, Malformed> {
+    match usize::try_from(size).map_err(|_| Malformed::PageSize)? {
+        0 => Ok(USUAL_PAGE),
+        size => Ok(size.min(LARGEST_PAGE)),
+    }
+}
+
+const fn with_entries(asked: bool) -> WithEntries {
+    if asked { WithEntries::Yes } else { WithEntries::No }
+}
+
+const USUAL_PAGE: usize = 100;
+const LARGEST_PAGE: usize = 1000;

@@ -1,0 +1,131 @@
+//! The order in which a subject's index is kept: entered before the session is the subject's, left after it has ended.
+//!
+//! So an entry may name the dead, and what has become another's, but the living are never missed. What a listing
+//! meets it heals.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::{Error, Service};
+use crate::app::App;
+use crate::clock::Time;
+use crate::session::{By, EndReason, Guard, Record, Subject, Verdict, judge};
+use crate::store::{Applied, Entry, Kept, Owner, Place, Store, Write};
+use crate::token::Id;
+
+/// A session of a subject that was found alive.
+#[derive(Clone, Debug)]
+pub(super) struct Living {
+    pub(super) id: Id,
+    pub(super) record: Record,
+}
+
+/// What an entry of the index turns out to name.
+enum Named {
+    Living(Box<Record>),
+    /// It may be the subject's in a moment: somebody entered it just now.
+    Pending,
+    /// It is not the subject's, and will not be by this entry.
+    Dead,
+}
+
+impl<S: Store> Service<S> {
+    /// Enters a session that is about to become the subject's, until after its latest possible deadline.
+    pub(super) async fn enter(&self, app: &App, subject: &Subject, id: Id, now: Time) -> Result<(), Error> {
+        let until = now + app.lifetimes.absolute_timeout;
+        Ok(self.store.enter(&owner(app, subject), &Entry { id, entered: now, until }).await?)
+    }
+
+    /// Writes; counts an end, and takes what has ended out of its subject's index.
+    pub(super) async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
+        let applied = self.store.apply(place, guard, write).await?;
+        let Applied::Done(done) = &applied else { return Ok(applied) };
+        let Some(end) = done.head.end else { return Ok(applied) };
+        self.stats.ended(&place.app, end.reason);
+        if let Some(subject) = done.subject_before.clone() {
+            let owner = Owner { app: place.app.clone(), subject };
+            if let Err(error) = self.store.forget(&owner, place.id).await {
+                // It names the dead until the next listing.
+                warn!(error = &error as &dyn std::error::Error, session.id = %place.id, "the index was not tidied");
+            }
+        }
+        Ok(applied)
+    }
+
+    /// The subject's live sessions, in no order. Entries that name nothing of the subject's any more are taken out.
+    pub(super) async fn living(&self, app: &App, subject: &Subject, now: Time) -> Result<Vec<Living>, Error> {
+        let owner = owner(app, subject);
+        let mut entries = self.store.entries(&owner).await?.into_iter();
+        let (mut loads, mut living) = (JoinSet::new(), Vec::new());
+        loop {
+            while loads.len() < AT_ONCE
+                && let Some(entry) = entries.next()
+            {
+                let (store, place) = (self.store.clone(), Place { app: app.name.clone(), id: entry.id });
+                loads.spawn(async move { (entry, store.load(&place).await) });
+            }
+            let Some(loaded) = loads.join_next().await else { return Ok(living) };
+            let (entry, kept) = loaded.expect("a load neither panics nor is stopped");
+            match named(&entry, kept?, subject, now) {
+                Named::Living(record) => living.push(Living { id: entry.id, record: *record }),
+                Named::Pending => {}
+                Named::Dead => self.store.leave(&owner, &entry).await?,
+            }
+        }
+    }
+
+    /// Ends sessions as the subject's, those that are still the subject's alone. Answers how many.
+    pub(super) async fn end_all_of(
+        &self,
+        app: &App,
+        subject: &Subject,
+        ids: Vec<Id>,
+        (reason, now): (EndReason, Time),
+    ) -> Result<u32, Error> {
+        let mut ids = ids.into_iter();
+        let (mut ends, mut ended) = (JoinSet::new(), 0);
+        loop {
+            while ends.len() < AT_ONCE
+                && let Some(id) = ids.next()
+            {
+                let (service, place) = (self.clone(), Place { app: app.name.clone(), id });
+                let guard = Guard { by: By::Subject(subject.clone()), etag: None, fingerprint: None, now };
+                ends.spawn(async move { service.apply(&place, &guard, &Write::End(reason)).await });
+            }
+            let Some(applied) = ends.join_next().await else { return Ok(ended) };
+            let applied = applied.expect("an end neither panics nor is stopped")?;
+            ended += u32::from(matches!(applied, Applied::Done(_)));
+        }
+    }
+}
+
+/// One subject of an app.
+pub(super) fn owner(app: &App, subject: &Subject) -> Owner {
+    Owner { app: app.name.clone(), subject: subject.clone() }
+}
+
+/// What `guard.by` an administrator is to a session at `now`.
+pub(super) fn judge_as_admin(kept: &Kept, now: Time) -> Verdict {
+    let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now };
+    judge(&kept.record.head, kept.generation, &guard)
+}
+
+fn named(entry: &Entry, kept: Option<Kept>, subject: &Subject, now: Time) -> Named {
+    let settled = if now.since(entry.entered) > UNDER_WAY { Named::Dead } else { Named::Pending };
+    let Some(kept) = kept else { return settled };
+    match judge_as_admin(&kept, now) {
+        Verdict::Go if kept.record.head.subject.as_ref() == Some(subject) => Named::Living(Box::new(kept.record)),
+        // Another replica's clock may be behind, and with it the session may yet be used.
+        Verdict::Gone(Some(EndReason::Idle | EndReason::Absolute)) => Named::Pending,
+        Verdict::Gone(Some(_)) => Named::Dead,
+        _ => settled,
+    }
+}
+
+/// How long a login that has entered its session may take to make it the subject's. Longer than any call.
+const UNDER_WAY: Duration = Duration::from_secs(5 * 60);
+
+/// Enough to hide a store's latency, and little beside what frontends ask of it.
+const AT_ONCE: usize = 32;

@@ -1,0 +1,41 @@
+//! Revoking: an operator ends sessions, one, a subject's, or all of an app.
+
+use tracing::info;
+
+use super::view::Fate;
+use super::{Error, Service};
+use crate::session::{By, EndReason, Guard, Subject, Verdict};
+use crate::store::{Applied, Place, Store, Write};
+use crate::token::Id;
+
+impl<S: Store> Service<S> {
+    /// Ends one session, whatever its token is by now.
+    pub async fn revoke_session(&self, app: &str, id: Id) -> Result<Fate, Error> {
+        let app = self.app(app)?;
+        let place = Place { app: app.name.clone(), id };
+        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: self.clock.now() };
+        Ok(match self.apply(&place, &guard, &Write::End(EndReason::Revoked)).await? {
+            Applied::Done(_) => Fate::Deleted(EndReason::Revoked),
+            Applied::Judged(Verdict::Gone(reason)) => Fate::Gone(reason),
+            Applied::Judged(_) | Applied::Refused(_) | Applied::Missing => Fate::Gone(None),
+        })
+    }
+
+    /// Ends every session of a subject, but for one perhaps. Answers how many it ended.
+    ///
+    /// None is missed whose subject was set by a call that was answered before: it was entered first.
+    pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<Id>) -> Result<u32, Error> {
+        let app = self.app(app)?;
+        let entries = self.store.entries(&super::index::owner(app, subject)).await?;
+        let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
+        self.end_all_of(app, subject, ids, (EndReason::Revoked, self.clock.now())).await
+    }
+
+    /// Ends every session of an app that was created before, by raising the app's generation.
+    pub async fn revoke_app(&self, app: &str) -> Result<(), Error> {
+        let app = self.app(app)?;
+        self.store.revoke_app(&app.name, self.clock.now()).await?;
+        info!(app = %app.name, "every session of the app is revoked");
+        Ok(())
+    }
+}

@@ -1,0 +1,357 @@
+//! AdminService by story: operators list, look at, end and count sessions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cloakroom::grpc::wire::{
+    Changes, EndReason, GetSessionRequest, GetStatsRequest, ListSessionsRequest, OpenSessionRequest, Outcome,
+    RequestContext, RevokeAppRequest, RevokeSessionRequest, RevokeSubjectRequest, RotationCause, SaveSessionRequest,
+};
+use cloakroom::server::AdminSettings;
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::on_every_store;
+use crate::support::asks::{open_in, save_in};
+use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
+use crate::support::sessions::{HOUR, MINUTE, gone, millis};
+use crate::support::{House, On, app_settings};
+
+async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(on: On) {
+    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let first = house.logged_in("alice").await;
+    house.logged_in("bob").await;
+    house.advance(MINUTE);
+    let second = house.logged_in("alice").await;
+    house.advance(4 * MINUTE);
+    let context = RequestContext { user_agent: "Browser/1.0".to_owned(), remote_address: "192.0.2.1".to_owned() };
+    let open = open_cookie(&format!("session={}", first.token));
+    house.open(OpenSessionRequest { context: Some(context), ..open }).await;
+
+    let sessions = house.list_of("alice").await;
+
+    let [used, idle] = &sessions[..] else { panic!("two sessions were expected, not {}", sessions.len()) };
+    assert_eq!([&used.id, &idle.id], [&first.id, &second.id]);
+    assert_eq!((used.subject.as_str(), used.entry_count, used.entries.len()), ("alice", 1, 0));
+    let context = used.context.as_ref().unwrap();
+    assert_eq!((context.user_agent.as_str(), context.remote_address.as_str()), ("Browser/1.0", "192.0.2.1"));
+    assert_eq!(millis(&used.create_time), millis(&first.create_time));
+    assert_eq!(millis(&used.authenticate_time), millis(&first.create_time));
+    assert_eq!(millis(&used.access_time), house.millis());
+    assert_eq!(millis(&used.expire_time), house.millis() + 3_600_000);
+    assert_eq!((used.end_reason(), used.end_time), (EndReason::Unspecified, None));
+    assert!(house.ids_of("nobody").await.is_empty());
+}
+
+async fn entries_are_told_only_if_they_are_asked_for(on: On) {
+    let house = House::new(on).await;
+    let alice = house.logged_in("alice").await;
+    let list = |subject: &str, with_entries| ListSessionsRequest {
+        subject: subject.to_owned(),
+        with_entries,
+        ..Default::default()
+    };
+
+    for (with_entries, count) in [(false, 0), (true, 1)] {
+        let of_alice = house.try_list(list("alice", with_entries)).await.unwrap().sessions;
+        let of_all = house.try_list(list("", with_entries)).await.unwrap().sessions;
+        let one = house.try_info(&alice.id, with_entries).await.unwrap();
+        assert_eq!([of_alice[0].entries.len(), of_all[0].entries.len(), one.entries.len()], [count; 3]);
+    }
+}
+
+async fn the_dead_are_not_listed(on: On) {
+    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let [idle, destroyed, revoked, other] = [
+        house.logged_in("alice").await,
+        house.logged_in("alice").await,
+        house.logged_in("alice").await,
+        house.logged_in("alice").await,
+    ];
+    house.advance(HOUR - MINUTE);
+    let living = house.logged_in("alice").await;
+    house.destroy(&destroyed.token).await;
+    house.revoke(&revoked.id).await;
+    house.update(&other.token, Changes::default().set("b", "1").subject("bob")).await;
+    house.advance(MINUTE);
+
+    assert_eq!(house.ids_of("alice").await, [living.id.as_str()]);
+    assert_eq!(house.ids_of("bob").await, [other.id.as_str()]);
+    let all: BTreeSet<String> = house.pages("", 0).await.into_iter().flatten().map(|session| session.id).collect();
+    assert_eq!(all, BTreeSet::from([living.id, other.id]));
+    assert_eq!(house.try_info(&idle.id, false).await.unwrap().end_reason(), EndReason::Idle);
+}
+
+async fn a_login_by_an_entry_is_listed_too(on: On) {
+    let subject_key = "_user_id".to_owned();
+    let settings = cloakroom::app::Settings { subject_key, ..app_settings() };
+    let house = House::with_apps(on, [("default", settings)]).await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    let login = house.update(&token, Changes::default().set("_user_id", "42")).await;
+
+    assert_eq!(house.ids_of("42").await, [login.id]);
+}
+
+async fn the_pages_of_an_app_hold_each_session_once(on: On) {
+    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let mut stored = BTreeSet::new();
+    for n in 0..40 {
+        let session = house.logged_in(&format!("user{n}")).await;
+        stored.insert(session.id);
+        let ticket = house.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
+        house.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
+    }
+
+    for page_size in [0, 1, 7, 1000, i32::MAX] {
+        let pages = house.pages("", page_size).await;
+        let ids: Vec<String> = pages.into_iter().flatten().map(|session| session.id).collect();
+        assert_eq!(ids.len(), stored.len());
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), stored);
+    }
+}
+
+async fn a_page_token_is_good_for_its_own_listing_alone(on: On) {
+    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    for _ in 0..40 {
+        house.logged_in("alice").await;
+    }
+    let first = ListSessionsRequest { page_size: 10, ..Default::default() };
+    let page_token = house.try_list(first.clone()).await.unwrap().next_page_token;
+
+    let again = ListSessionsRequest { page_token: page_token.clone(), ..first.clone() };
+    let wrong = [
+        ListSessionsRequest { app: "shop".to_owned(), ..again.clone() },
+        ListSessionsRequest { subject: "alice".to_owned(), ..again.clone() },
+        ListSessionsRequest { page_token: format!("A{page_token}"), ..again.clone() },
+        ListSessionsRequest { page_token: "nonsense".to_owned(), ..again.clone() },
+    ];
+
+    assert!(house.try_list(again).await.is_ok());
+    for request in wrong {
+        let status = refused(house.try_list(request).await);
+        assert_eq!(reason(&status), (Code::InvalidArgument, "PAGE_TOKEN_INVALID".to_owned()));
+    }
+}
+
+async fn a_revoked_session_is_dead_whatever_its_token_became(on: On) {
+    let house = House::new(on).await;
+    let session = house.logged_in("alice").await;
+    let rotated = house.rotate(&session.token, RotationCause::Privilege, "").await.session.unwrap().token;
+
+    let first = house.revoke(&session.id).await;
+    let again = house.revoke(&session.id).await;
+
+    assert_eq!((first.outcome(), first.end_reason()), (Outcome::Deleted, EndReason::Revoked));
+    assert_eq!((again.outcome(), again.end_reason()), (Outcome::Gone, EndReason::Revoked));
+    assert!(!house.lives(&rotated).await);
+    assert_eq!(gone(&house.save(save(&rotated, Changes::default().set("b", "1"))).await), EndReason::Revoked);
+    let info = house.try_info(&session.id, true).await.unwrap();
+    assert_eq!((info.end_reason(), info.subject.as_str(), info.entries.len()), (EndReason::Revoked, "", 0));
+    assert_eq!(millis(&info.end_time), house.millis());
+}
+
+async fn a_session_that_nobody_knows_is_gone_and_unknown(on: On) {
+    let house = House::new(on).await;
+    let ticket = house.open_new().await;
+
+    let revoked = house.revoke(&ticket.id).await;
+
+    assert_eq!((revoked.outcome(), revoked.end_reason()), (Outcome::Gone, EndReason::Unspecified));
+    let status = refused(house.try_info(&ticket.id, false).await);
+    assert_eq!(reason(&status), (Code::NotFound, "SESSION_UNKNOWN".to_owned()));
+}
+
+async fn revoking_a_subject_ends_all_its_sessions_and_no_others(on: On) {
+    let house = House::new(on).await;
+    let [one, two, three] =
+        [house.logged_in("alice").await, house.logged_in("alice").await, house.logged_in("alice").await];
+    let bob = house.logged_in("bob").await;
+    let left = house.update(&house.logged_in("alice").await.token, Changes::default().subject("")).await;
+
+    let elsewhere = house.revoke_subject("alice", &one.id).await;
+    let lives = [house.lives(&one.token).await, house.lives(&two.token).await, house.lives(&three.token).await];
+    let everywhere = [house.revoke_subject("alice", "").await, house.revoke_subject("alice", "").await];
+
+    assert_eq!((elsewhere, lives, everywhere), (2, [true, false, false], [1, 0]));
+    assert!(!house.lives(&one.token).await);
+    assert!(house.lives(&bob.token).await && house.lives(&left.token).await);
+    assert!(house.ids_of("alice").await.is_empty());
+}
+
+async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(on: On) {
+    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let before = [house.logged_in("alice").await.token, house.stored(&[("a", "1")]).await];
+    let ticket = house.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
+    house.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
+
+    house.revoke_app("").await;
+    let after = house.logged_in("alice").await;
+
+    for token in before {
+        assert!(!house.lives(&token).await);
+        assert_eq!(gone(&house.save(save(&token, Changes::default().set("b", "1"))).await), EndReason::Revoked);
+    }
+    assert!(house.lives(&after.token).await);
+    assert_eq!(house.ids_of("alice").await, [after.id]);
+    assert_eq!(house.pages("shop", 0).await.concat().len(), 1);
+}
+
+async fn what_this_process_did_is_counted_by_app(on: On) {
+    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let [one, two] = [house.logged_in("alice").await, house.logged_in("alice").await];
+    let emptied = house.stored(&[("a", "1")]).await;
+    house.open_cookie(&one.token).await;
+    house.open_cookie("forged").await;
+    house.save(save(&emptied, Changes::default().unset("a"))).await;
+    house.destroy(&one.token).await;
+    house.destroy(&one.token).await;
+    house.revoke(&two.id).await;
+
+    let (stats, shop) = (house.stats("").await, house.stats("shop").await);
+
+    let ended = ["DESTROYED", "EMPTIED", "REVOKED"].map(|reason| (reason.to_owned(), 1));
+    assert_eq!((stats.opened, stats.created), (1, 3));
+    assert_eq!(stats.ended.into_iter().collect::<BTreeMap<_, _>>(), BTreeMap::from(ended));
+    assert_eq!((shop.opened, shop.created, shop.ended.len()), (0, 0, 0));
+    assert_eq!(millis(&stats.start_time), house.millis());
+}
+
+async fn live_sessions_are_counted_soon_after_the_start(on: On) {
+    let first = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    first.logged_in("alice").await;
+    first.advance(HOUR);
+    first.logged_in("alice").await;
+    first.logged_in("bob").await;
+    first.stored(&[("a", "1")]).await;
+
+    let again = first.another_process().await;
+    let stats = loop {
+        let stats = again.stats("").await;
+        if stats.scan_time.is_some() {
+            break stats;
+        }
+        tokio::task::yield_now().await;
+    };
+
+    assert_eq!((stats.live, stats.live_anonymous), (3, 1));
+    assert_eq!(millis(&stats.scan_time), again.millis());
+}
+
+async fn no_answer_holds_a_token(on: On) {
+    let house = House::new(on).await;
+    let session = house.logged_in("alice").await;
+    let secret = session.token.split('.').nth(2).unwrap();
+
+    let list = ListSessionsRequest { with_entries: true, ..Default::default() };
+    let answers = [
+        prost::Message::encode_to_vec(&house.try_list(list.clone()).await.unwrap()),
+        prost::Message::encode_to_vec(
+            &house.try_list(ListSessionsRequest { subject: "alice".to_owned(), ..list }).await.unwrap(),
+        ),
+        prost::Message::encode_to_vec(&house.try_info(&session.id, true).await.unwrap()),
+        prost::Message::encode_to_vec(&house.revoke(&session.id).await),
+        prost::Message::encode_to_vec(&house.try_info(&session.id, true).await.unwrap()),
+    ];
+
+    for answer in answers {
+        let text = String::from_utf8_lossy(&answer);
+        assert!(!answer.is_empty() && !text.contains(secret) && !text.contains("v1."), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_malformed_is_refused_by_field() {
+    let house = House::new(On::Memory).await;
+    let mut admin = house.admin.clone();
+    let (long, id) = ("x".repeat(257), "ABC".to_owned());
+
+    let refusals = [
+        (refused(house.try_list(subject_list(&long)).await), "SUBJECT_INVALID", "subject"),
+        (refused(admin.revoke_subject(RevokeSubjectRequest::default()).await), "SUBJECT_INVALID", "subject"),
+        (refused(house.try_list(sized_list(-1)).await), "PAGE_SIZE_INVALID", "page_size"),
+        (refused(house.try_info(&id, false).await), "SESSION_ID_INVALID", "id"),
+        (refused(admin.revoke_session(RevokeSessionRequest::default()).await), "SESSION_ID_INVALID", "id"),
+        (refused(admin.revoke_subject(except(&id)).await), "SESSION_ID_INVALID", "except_id"),
+    ];
+
+    for (status, expected, field) in refusals {
+        assert_eq!(reason(&status), (Code::InvalidArgument, expected.to_owned()));
+        assert!(status.message().starts_with(&format!("{field}: ")), "{}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_configured_is_unknown_everywhere() {
+    let house = House::new(On::Memory).await;
+    let (mut admin, app, id) = (house.admin.clone(), "nobody".to_owned(), "0".repeat(32));
+
+    let (subject, list) = ("alice".to_owned(), ListSessionsRequest { app: app.clone(), ..Default::default() });
+    let refusals = [
+        refused(admin.list_sessions(list).await),
+        refused(admin.get_session(GetSessionRequest { app: app.clone(), id: id.clone(), with_entries: false }).await),
+        refused(admin.revoke_session(RevokeSessionRequest { app: app.clone(), id }).await),
+        refused(admin.revoke_subject(RevokeSubjectRequest { app: app.clone(), subject, ..Default::default() }).await),
+        refused(admin.revoke_app(RevokeAppRequest { app: app.clone() }).await),
+        refused(admin.get_stats(GetStatsRequest { app }).await),
+    ];
+
+    for status in refusals {
+        assert_eq!(reason(&status), (Code::NotFound, "APP_UNKNOWN".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn operators_and_frontends_are_served_apart() {
+    use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
+    use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
+    let house = House::new(On::Memory).await;
+
+    let connect = async |address: &String| Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
+    let admin = AdminServiceClient::new(connect(&house.address).await);
+    let sessions = SessionServiceClient::new(connect(&house.admin_address).await);
+
+    let asked_frontends = refused(admin.clone().revoke_app(RevokeAppRequest::default()).await);
+    let asked_operators = refused(sessions.clone().save_session(SaveSessionRequest::default()).await);
+    for status in [asked_frontends, asked_operators] {
+        assert_eq!(reason(&status), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
+    }
+}
+
+#[test]
+fn beyond_loopback_operators_are_served_only_if_that_is_said() {
+    let everywhere = AdminSettings { listen: "0.0.0.0:50052".parse().ok() };
+    let careful = cloakroom::server::Settings::default();
+    let insecure = cloakroom::server::Settings { insecure: true, ..careful.clone() };
+
+    assert!(everywhere.check(&careful).unwrap_err().to_string().starts_with("listen: 0.0.0.0:50052 is open"));
+    assert!(everywhere.check(&insecure).is_ok());
+    assert!(AdminSettings { listen: None }.check(&careful).is_ok());
+}
+
+fn subject_list(subject: &str) -> ListSessionsRequest {
+    ListSessionsRequest { subject: subject.to_owned(), ..Default::default() }
+}
+
+fn sized_list(page_size: i32) -> ListSessionsRequest {
+    ListSessionsRequest { page_size, ..Default::default() }
+}
+
+fn except(id: &str) -> RevokeSubjectRequest {
+    RevokeSubjectRequest { subject: "alice".to_owned(), except_id: id.to_owned(), ..Default::default() }
+}
+
+on_every_store!(
+    a_subjects_sessions_come_by_last_use_and_with_what_is_known,
+    entries_are_told_only_if_they_are_asked_for,
+    the_dead_are_not_listed,
+    a_login_by_an_entry_is_listed_too,
+    the_pages_of_an_app_hold_each_session_once,
+    a_page_token_is_good_for_its_own_listing_alone,
+    a_revoked_session_is_dead_whatever_its_token_became,
+    a_session_that_nobody_knows_is_gone_and_unknown,
+    revoking_a_subject_ends_all_its_sessions_and_no_others,
+    revoking_an_app_ends_what_was_created_before_and_nothing_else,
+    what_this_process_did_is_counted_by_app,
+    live_sessions_are_counted_soon_after_the_start,
+    no_answer_holds_a_token,
+);

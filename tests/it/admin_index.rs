@@ -1,0 +1,231 @@
+//! The index of subjects: it may name the dead, never misses the living, heals, and costs what its own sessions cost.
+
+use cloakroom::app::AppName;
+use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
+use cloakroom::session::Subject;
+use cloakroom::store::{AnyStore, Entry, Index as _, Owner, Redis, RedisSettings};
+use cloakroom::token::Id;
+use cloakroom::{clock::Clock as _, server};
+
+use crate::on_every_store;
+use crate::support::calls::{ChangesExt as _, save};
+use crate::support::redis::RedisServer;
+use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
+use crate::support::{House, On, app_settings};
+
+fn owner(subject: &str) -> Owner {
+    let app = AppName::parse(AppName::DEFAULT).unwrap();
+    Owner { app, subject: Subject::parse(subject).unwrap() }
+}
+
+/// The ids of a subject's entries, living or not.
+async fn entries(house: &House, subject: &str) -> Vec<String> {
+    let entries = house.store.entries(&owner(subject)).await.unwrap();
+    entries.iter().map(|entry| entry.id.to_string()).collect()
+}
+
+/// Enters a session as a login does that crashes before its second write.
+async fn enter(house: &House, subject: &str, id: &str) {
+    let now = house.clock.now();
+    let entry = Entry { id: Id::parse(id).unwrap(), entered: now, until: now + HOUR };
+    house.store.enter(&owner(subject), &entry).await.unwrap();
+}
+
+async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes(on: On) {
+    let house = House::new(on).await;
+    let never_created = house.open_new().await.id;
+    let still_bobs = house.logged_in("bob").await.id;
+    enter(&house, "alice", &never_created).await;
+    enter(&house, "alice", &still_bobs).await;
+
+    house.advance(5 * MINUTE);
+    assert!(house.ids_of("alice").await.is_empty());
+    assert_eq!(entries(&house, "alice").await.len(), 2, "the logins may be under way");
+
+    house.advance(SECOND);
+    assert!(house.ids_of("alice").await.is_empty());
+    assert!(entries(&house, "alice").await.is_empty());
+    assert_eq!(house.ids_of("bob").await, [still_bobs]);
+}
+
+async fn an_end_that_crashed_between_its_writes_heals_at_once(on: On) {
+    let house = House::new(on).await;
+    let session = house.logged_in("alice").await;
+    house.destroy(&session.token).await;
+    assert!(entries(&house, "alice").await.is_empty());
+    enter(&house, "alice", &session.id).await;
+
+    assert!(house.ids_of("alice").await.is_empty());
+
+    assert!(entries(&house, "alice").await.is_empty());
+}
+
+async fn what_an_app_revocation_ended_heals_at_once(on: On) {
+    let house = House::new(on).await;
+    house.logged_in("alice").await;
+    house.revoke_app("").await;
+
+    assert!(house.ids_of("alice").await.is_empty());
+
+    assert!(entries(&house, "alice").await.is_empty());
+}
+
+async fn what_has_become_anothers_heals_and_can_come_back(on: On) {
+    let house = House::new(on).await;
+    let session = house.logged_in("alice").await;
+    let bobs = house.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
+    house.advance(6 * MINUTE);
+    assert!(house.ids_of("alice").await.is_empty());
+    assert!(entries(&house, "alice").await.is_empty());
+
+    house.update(&bobs.token, Changes::default().set("a", "1").subject("alice")).await;
+
+    assert_eq!(house.ids_of("alice").await, [session.id]);
+}
+
+async fn what_has_expired_heals_once_no_clock_can_revive_it(on: On) {
+    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    house.logged_in("alice").await;
+
+    house.advance(HOUR);
+    assert!(house.ids_of("alice").await.is_empty());
+    assert_eq!(entries(&house, "alice").await.len(), 1, "a replica whose clock is behind may still use it");
+    house.advance(16 * MINUTE);
+    assert!(house.ids_of("alice").await.is_empty());
+
+    assert!(entries(&house, "alice").await.is_empty());
+}
+
+async fn a_session_is_listed_for_all_of_its_life(on: On) {
+    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let session = house.logged_in("alice").await;
+    let shorter = house.update(&session.token, Changes::default().idle_timeout(MINUTE)).await;
+    let token = house.update(&shorter.token, Changes::default().default_lifetime()).await.token;
+
+    for _ in 0..17 {
+        house.advance(HOUR / 2);
+        house.open_cookie(&token).await;
+        assert_eq!(house.ids_of("alice").await, [session.id.as_str()]);
+    }
+}
+
+async fn a_longer_life_makes_a_longer_entry(on: On) {
+    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let session = house.logged_in("alice").await;
+    house.advance(HOUR / 2);
+
+    house.update(&session.token, Changes::default().default_lifetime()).await;
+
+    let entries = house.store.entries(&owner("alice")).await.unwrap();
+    assert!(entries[0].until >= house.clock.now() + 8 * HOUR + HOUR / 2);
+    assert_eq!(entries[0].entered, house.clock.now());
+}
+
+async fn a_creation_that_keeps_nothing_is_not_listed(on: On) {
+    let house = House::new(on).await;
+    let ticket = house.open_new().await.token;
+
+    house.save(save(&ticket, Changes::default().subject("alice"))).await;
+
+    assert!(house.ids_of("alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn listing_ten_sessions_among_many_costs_what_ten_cost() {
+    let (redis, house) = house().await;
+    for n in 0..300 {
+        house.logged_in(&format!("user{}", n / 10)).await;
+    }
+
+    redis.cli(&["config", "resetstat"]);
+    assert_eq!(house.ids_of("user7").await.len(), 10);
+
+    // One for the index, and one for each session.
+    assert_eq!(calls(&redis, "hgetall"), 11);
+    assert_eq!((calls(&redis, "scan"), calls(&redis, "keys")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_save_without_a_subject_asks_the_store_once() {
+    let (redis, house) = house().await;
+    let token = house.logged_in("alice").await.token;
+
+    let changes = || Changes::default().set("b", "1").permanent(true);
+    // Redis knows the script from then on.
+    house.save(save(&token, changes())).await;
+
+    redis.cli(&["config", "resetstat"]);
+    house.save(save(&token, changes())).await;
+
+    assert_eq!((calls(&redis, "evalsha"), calls(&redis, "hgetall")), (1, 0));
+}
+
+#[tokio::test]
+async fn redis_forgets_the_index_with_the_last_session_in_it() {
+    let (redis, house) = house().await;
+    house.logged_in("alice").await;
+    let key = redis.cli(&["--raw", "keys", "*:subject"]);
+
+    let rest: i64 = redis.cli(&["pttl", key.trim()]).trim().parse().unwrap();
+
+    let year = 365 * 24 * 3_600_000;
+    assert!((year - 60_000..=year).contains(&rest), "{rest}");
+}
+
+#[tokio::test]
+async fn what_redis_has_expired_heals() {
+    let (redis, house) = house().await;
+    let session = house.logged_in("alice").await;
+    let key = redis.cli(&["--raw", "keys", &format!("*:{}", session.id)]);
+    redis.cli(&["pexpireat", key.trim(), "1"]);
+
+    house.advance(6 * MINUTE);
+    assert!(house.ids_of("alice").await.is_empty());
+
+    assert!(entries(&house, "alice").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_entered_is_not_done() {
+    let (redis, house) = house().await;
+    let token = house.stored(&[("a", "1")]).await;
+
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    let login: SaveSessionRequest = save(&token, Changes::default().subject("alice"));
+    let refused = house.try_save(login).await;
+    redis.cli(&["config", "set", "maxmemory", "0"]);
+
+    assert!(refused.is_err());
+    assert_eq!(house.session(&token).await.subject, "");
+}
+
+/// How often a Redis ran a command, on its own or in a script, since its numbers were reset.
+fn calls(redis: &RedisServer, command: &str) -> u64 {
+    let stats = redis.cli(&["info", "commandstats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+}
+
+/// A house on a Redis of its own.
+async fn house() -> (RedisServer, House) {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), ..Default::default() };
+    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let house = House::on_store(store, [("default", app_settings())], server::Settings::default()).await;
+    // The first count of live sessions is over before anything is measured.
+    while house.stats("").await.scan_time.is_none() {
+        tokio::task::yield_now().await;
+    }
+    (redis, house)
+}
+
+on_every_store!(
+    a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes,
+    an_end_that_crashed_between_its_writes_heals_at_once,
+    what_an_app_revocation_ended_heals_at_once,
+    what_has_become_anothers_heals_and_can_come_back,
+    what_has_expired_heals_once_no_clock_can_revive_it,
+    a_session_is_listed_for_all_of_its_life,
+    a_longer_life_makes_a_longer_entry,
+    a_creation_that_keeps_nothing_is_not_listed,
+);

@@ -1,0 +1,177 @@
+//! The most sessions of one subject: who goes, or who stays out.
+
+use std::sync::Arc;
+
+use cloakroom::app::{self, WhenFull};
+use cloakroom::grpc::wire::{Changes, EndReason, Outcome, SaveSessionRequest};
+use tokio::task::JoinSet;
+use tonic::{Code, Status};
+
+use crate::on_every_store;
+use crate::support::calls::{ChangesExt as _, reason, refused, save, save_cookie};
+use crate::support::sessions::{MINUTE, SaveExt as _, gone};
+use crate::support::{House, On, app_settings};
+
+/// A house where a subject may have three sessions.
+async fn house(on: On, when_full: WhenFull) -> House {
+    let settings = app::Settings { max_sessions_per_subject: 3, when_full, ..app_settings() };
+    House::with_apps(on, [("default", settings)]).await
+}
+
+fn login(token: &str) -> SaveSessionRequest {
+    save(token, Changes::default().set("a", "1").subject("alice"))
+}
+
+async fn the_session_that_authenticated_longest_ago_is_evicted(on: On) {
+    let house = house(on, WhenFull::Evict).await;
+    let mut tokens = Vec::new();
+    for _ in 0..3 {
+        tokens.push(house.logged_in("alice").await.token);
+        house.advance(MINUTE);
+    }
+    // The first one logs in once more.
+    let again = house.save(login(&tokens[0]).rotating()).await.session.unwrap().token;
+    house.advance(MINUTE);
+
+    let fourth = house.logged_in("alice").await;
+
+    let lives = [house.lives(&again).await, house.lives(&tokens[1]).await, house.lives(&tokens[2]).await];
+    assert_eq!(lives, [true, false, true]);
+    assert!(house.lives(&fourth.token).await);
+    assert_eq!(gone(&house.save(save(&tokens[1], Changes::default())).await), EndReason::Evicted);
+    assert_eq!(house.ids_of("alice").await.len(), 3);
+    assert_eq!(house.stats("").await.ended["EVICTED"], 1);
+}
+
+async fn others_and_the_dead_take_no_room(on: On) {
+    for when_full in [WhenFull::Evict, WhenFull::Refuse] {
+        let house = house(on, when_full).await;
+        let [ended, left, stays] =
+            [house.logged_in("alice").await, house.logged_in("alice").await, house.logged_in("alice").await];
+        house.destroy(&ended.token).await;
+        house.update(&left.token, Changes::default().subject("")).await;
+        for _ in 0..3 {
+            house.logged_in("bob").await;
+        }
+
+        for _ in 0..2 {
+            house.logged_in("alice").await;
+        }
+
+        assert!(house.lives(&stays.token).await);
+        assert_eq!([house.ids_of("alice").await.len(), house.ids_of("bob").await.len()], [3, 3]);
+    }
+}
+
+async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(on: On) {
+    for when_full in [WhenFull::Evict, WhenFull::Refuse] {
+        let house = Arc::new(house(on, when_full).await);
+        let answers = hundred_logins(&house).await;
+
+        let full = (Code::FailedPrecondition, "TOO_MANY_SESSIONS".to_owned());
+        let refused = answers.iter().filter(|answer| answer.is_err()).count();
+        assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|status| reason(status) == full));
+        assert_eq!(refused, if when_full == WhenFull::Refuse { 97 } else { 0 });
+        assert_eq!(house.ids_of("alice").await.len(), 3);
+        assert_eq!(house.pages("", 1000).await.concat().len(), 3);
+    }
+}
+
+/// With several replicas only eviction is exact: nothing here refuses.
+async fn eviction_is_exact_with_two_processes_on_one_store(on: On) {
+    let one = Arc::new(house(on, WhenFull::Evict).await);
+    let other = Arc::new(one.another_process().await);
+
+    let (answers, others) = tokio::join!(hundred_logins(&one), hundred_logins(&other));
+
+    assert!(answers.iter().chain(&others).all(Result::is_ok));
+    assert_eq!([one.ids_of("alice").await.len(), other.ids_of("alice").await.len()], [3, 3]);
+}
+
+async fn hundred_logins(house: &Arc<House>) -> Vec<Result<Outcome, Status>> {
+    let mut logins = JoinSet::new();
+    for n in 0..100 {
+        let house = Arc::clone(house);
+        logins.spawn(async move {
+            // Half of them log in a session that is there, half create one.
+            let ticket = house.open_new().await.token;
+            let token = match n % 2 {
+                0 => ticket,
+                _ => house.save(save(&ticket, Changes::default().set("b", "1"))).await.session.unwrap().token,
+            };
+            let answer = house.try_save(login(&token)).await.map(|saved| saved.outcome());
+            if answer.is_err() {
+                house.destroy(&token).await;
+            }
+            answer
+        });
+    }
+    logins.join_all().await
+}
+
+async fn a_login_too_many_is_refused_and_changes_nothing(on: On) {
+    let house = house(on, WhenFull::Refuse).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(house.logged_in("alice").await);
+    }
+    let token = house.stored(&[("b", "1")]).await;
+    let ticket = house.open_new().await.token;
+
+    for request in [login(&token), login(&ticket), save_cookie("", Changes::default().set("a", "1").subject("alice"))] {
+        let status = refused(house.try_save(request).await);
+        assert_eq!(reason(&status), (Code::FailedPrecondition, "TOO_MANY_SESSIONS".to_owned()));
+        assert!(status.message().contains("3 sessions"), "{}", status.message());
+    }
+    let untouched = house.session(&token).await;
+    assert_eq!((untouched.subject.as_str(), untouched.entries.len(), untouched.etag.as_str()), ("", 1, "1"));
+
+    house.destroy(&sessions[0].token).await;
+    assert_eq!(house.save(login(&token)).await.outcome(), Outcome::Updated);
+    assert_eq!(house.ids_of("alice").await.len(), 3);
+}
+
+async fn a_full_subject_may_save_and_log_in_again(on: On) {
+    let house = house(on, WhenFull::Refuse).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(house.logged_in("alice").await.token);
+    }
+
+    let saved = house.save(save(&sessions[0], Changes::default().set("b", "1"))).await;
+    let again = house.save(login(&sessions[1]).rotating()).await;
+
+    assert_eq!([saved.outcome(), again.outcome()], [Outcome::Updated; 2]);
+}
+
+async fn what_is_judged_before_limits_is_answered_before_them(on: On) {
+    let house = house(on, WhenFull::Refuse).await;
+    let ticket = house.open_new().await.token;
+    let first = house.save(login(&ticket).id("0123456789abcdef")).await;
+    let token = first.session.unwrap().token;
+    let other = house.stored(&[("b", "1")]).await;
+    let ended = house.stored(&[("b", "1")]).await;
+    house.destroy(&ended).await;
+    house.destroy(&token).await;
+    for _ in 0..3 {
+        house.logged_in("alice").await;
+    }
+
+    let repeated = house.save(login(&ticket).id("0123456789abcdef")).await;
+    let late = house.save(login(&ended)).await;
+    let stale = refused(house.try_save(login(&other).etag("7")).await);
+
+    assert_eq!(repeated.outcome(), Outcome::Created);
+    assert_eq!(gone(&late), EndReason::Destroyed);
+    assert_eq!(reason(&stale), (Code::Aborted, "ETAG_MISMATCH".to_owned()));
+}
+
+on_every_store!(
+    the_session_that_authenticated_longest_ago_is_evicted,
+    others_and_the_dead_take_no_room,
+    a_hundred_logins_at_once_leave_exactly_as_many_as_may_be,
+    eviction_is_exact_with_two_processes_on_one_store,
+    a_login_too_many_is_refused_and_changes_nothing,
+    a_full_subject_may_save_and_log_in_again,
+    what_is_judged_before_limits_is_answered_before_them,
+);
