@@ -23,6 +23,7 @@ mod gone;
 mod lifetimes;
 mod limits;
 mod marks;
+mod model;
 mod nist;
 mod opening;
 mod outage;

@@ -169,7 +169,7 @@ pub(crate) fn app_settings() -> app::Settings {
 
 /// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
 #[expect(clippy::disallowed_methods, reason = "Redis expires keys by the machine's clock")]
-fn now() -> Time {
+pub(crate) fn now() -> Time {
     Time::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
