@@ -42,6 +42,7 @@
 //!    [`session::Changes`].
 //! 2. [`Service::save`](service::Service::save) checks the token and turns the changes into a
 //!    [`session::Edit`]: with the app's limits, and with the successor that the token would have if the subject changes.
+//!    If they set a subject, the session is entered into the [index](store::Index) of its sessions first.
 //! 3. [`Store::apply`](store::Store::apply) does the rest in one atomic step. In memory and on disk that is
 //!    [`session::judge()`] and then [`session::edit()`] under the store's lock; in Redis one script that compares and
 //!    writes, and leaves whatever is not plain to the same judge.

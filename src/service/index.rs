@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use super::{Error, Service};
+use super::{Error, Service, WithEntries};
 use crate::app::App;
 use crate::clock::Time;
-use crate::session::{By, EndReason, Guard, Record, Subject, Verdict, judge};
+use crate::session::{By, EndReason, Entries, Guard, Record, Subject, Verdict, judge};
 use crate::store::{Applied, Entry, Kept, Owner, Place, Store, Write};
 use crate::token::Id;
 
@@ -55,32 +55,45 @@ impl<S: Store> Service<S> {
     }
 
     /// The subject's live sessions, in no order. Entries that name nothing of the subject's any more are taken out.
-    pub(super) async fn living(&self, app: &App, subject: &Subject, now: Time) -> Result<Vec<Living>, Error> {
-        let owner = owner(app, subject);
-        let mut entries = self.store.entries(&owner).await?.into_iter();
-        let (mut loads, mut living) = (JoinSet::new(), Vec::new());
+    pub(super) async fn living(&self, owner: &Owner, with: WithEntries, now: Time) -> Result<Vec<Living>, Error> {
+        let mut entries = self.store.entries(owner).await?.into_iter();
+        let (mut looks, mut living) = (JoinSet::new(), Vec::new());
         loop {
-            while loads.len() < AT_ONCE
+            while looks.len() < AT_ONCE
                 && let Some(entry) = entries.next()
             {
-                let (store, place) = (self.store.clone(), Place { app: app.name.clone(), id: entry.id });
-                loads.spawn(async move { (entry, store.load(&place).await) });
+                let (service, owner) = (self.clone(), owner.clone());
+                looks.spawn(async move { service.follow(&owner, entry, with, now).await });
             }
-            let Some(loaded) = loads.join_next().await else { return Ok(living) };
-            let (entry, kept) = loaded.expect("a load neither panics nor is stopped");
-            match named(&entry, kept?, subject, now) {
-                Named::Living(record) => living.push(Living { id: entry.id, record: *record }),
-                Named::Pending => {}
-                Named::Dead => self.store.leave(&owner, &entry).await?,
+            let Some(found) = looks.join_next().await else { return Ok(living) };
+            living.extend(found.expect("a look neither panics nor is stopped")?);
+        }
+    }
+
+    /// What an entry names, if it lives and is the owner's.
+    async fn follow(&self, owner: &Owner, entry: Entry, with: WithEntries, now: Time) -> Result<Option<Living>, Error> {
+        let kept = self.store.load(&Place { app: owner.app.clone(), id: entry.id }).await?;
+        match named(&entry, kept, &owner.subject, now) {
+            Named::Pending => Ok(None),
+            Named::Living(record) if with == WithEntries::Yes => Ok(Some(Living { id: entry.id, record: *record })),
+            Named::Living(record) => {
+                let record = Record { head: record.head, entries: Entries::default() };
+                Ok(Some(Living { id: entry.id, record }))
+            }
+            Named::Dead => {
+                if let Err(error) = self.store.leave(owner, &entry).await {
+                    // The next listing meets it again.
+                    warn!(error = &error as &dyn std::error::Error, session.id = %entry.id, "the index was not healed");
+                }
+                Ok(None)
             }
         }
     }
 
     /// Ends sessions as the subject's, those that are still the subject's alone. Answers how many.
-    pub(super) async fn end_all_of(
+    pub(super) async fn end_of(
         &self,
-        app: &App,
-        subject: &Subject,
+        owner: &Owner,
         ids: Vec<Id>,
         (reason, now): (EndReason, Time),
     ) -> Result<u32, Error> {
@@ -90,8 +103,8 @@ impl<S: Store> Service<S> {
             while ends.len() < AT_ONCE
                 && let Some(id) = ids.next()
             {
-                let (service, place) = (self.clone(), Place { app: app.name.clone(), id });
-                let guard = Guard { by: By::Subject(subject.clone()), etag: None, fingerprint: None, now };
+                let (service, place) = (self.clone(), Place { app: owner.app.clone(), id });
+                let guard = Guard { by: By::Subject(owner.subject.clone()), etag: None, fingerprint: None, now };
                 ends.spawn(async move { service.apply(&place, &guard, &Write::End(reason)).await });
             }
             let Some(applied) = ends.join_next().await else { return Ok(ended) };
@@ -106,7 +119,7 @@ pub(super) fn owner(app: &App, subject: &Subject) -> Owner {
     Owner { app: app.name.clone(), subject: subject.clone() }
 }
 
-/// What `guard.by` an administrator is to a session at `now`.
+/// What the judge says to an administrator at `now`.
 pub(super) fn judge_as_admin(kept: &Kept, now: Time) -> Verdict {
     let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now };
     judge(&kept.record.head, kept.generation, &guard)

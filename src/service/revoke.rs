@@ -2,6 +2,7 @@
 
 use tracing::info;
 
+use super::index::owner;
 use super::view::Fate;
 use super::{Error, Service};
 use crate::session::{By, EndReason, Guard, Subject, Verdict};
@@ -26,9 +27,10 @@ impl<S: Store> Service<S> {
     /// None is missed whose subject was set by a call that was answered before: it was entered first.
     pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<Id>) -> Result<u32, Error> {
         let app = self.app(app)?;
-        let entries = self.store.entries(&super::index::owner(app, subject)).await?;
+        let owner = owner(app, subject);
+        let entries = self.store.entries(&owner).await?;
         let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
-        self.end_all_of(app, subject, ids, (EndReason::Revoked, self.clock.now())).await
+        self.end_of(&owner, ids, (EndReason::Revoked, self.clock.now())).await
     }
 
     /// Ends every session of an app that was created before, by raising the app's generation.

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::asked::Asked;
 use super::claim::{Claim, ClaimKind};
 use super::index::{Living, owner};
-use super::{Call, Error, Service};
+use super::{Call, Error, Service, WithEntries};
 use crate::app::{SubjectLimit, WhenFull};
 use crate::session::{By, EndReason, Guard, Subject, Verdict, Version, judge};
 use crate::store::{Applied, Kept, Owner, Place, Store, Write};
@@ -46,8 +46,9 @@ impl<S: Store> Service<S> {
         if limit.when_full == WhenFull::Evict {
             return Ok(None);
         }
-        let door = self.doors.pass(&owner(call.app, subject)).await?;
-        let living = self.living(call.app, subject, call.now).await?;
+        let owner = owner(call.app, subject);
+        let door = self.doors.pass(&owner).await?;
+        let living = self.living(&owner, WithEntries::No, call.now).await?;
         let place = call.place(claim.bearer);
         let has_room = living.len() < most(limit) || living.iter().any(|living| living.id == place.id);
         if has_room || !self.would_write(call, claim, asked, &place).await? {
@@ -78,9 +79,10 @@ impl<S: Store> Service<S> {
             return Ok(());
         };
         // One by one the second finds little left of what the first has ended. Without the lock it is only slower.
-        let _door = self.doors.pass(&owner(call.app, subject)).await.ok();
+        let owner = owner(call.app, subject);
+        let _door = self.doors.pass(&owner).await.ok();
         for attempt in 1..=ATTEMPTS {
-            let mut living = self.living(call.app, subject, call.now).await?;
+            let mut living = self.living(&owner, WithEntries::No, call.now).await?;
             let excess = living.len().saturating_sub(most(limit));
             living.sort_unstable_by_key(age);
             living.truncate(excess);

@@ -5,6 +5,9 @@ use std::process::{Command, Output};
 
 use tonic::codegen::tokio_stream;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::{House, On};
@@ -72,6 +75,22 @@ async fn grpcurl_prints_the_reason_of_an_error() {
     assert!(!saved.status.success());
     assert!(error.contains("Code: InvalidArgument"), "{error}");
     assert!(error.contains("google.rpc.ErrorInfo") && error.contains("TOKEN_INVALID") && error.contains("cloakroom"));
+}
+
+#[tokio::test]
+async fn operators_find_their_service_its_health_and_reflection() {
+    let mut house = House::new(On::Memory).await;
+    house.address.clone_from(&house.admin_address);
+
+    let (now, before) = (services_v1(&house).await, services_v1alpha(&house).await);
+    let mut health = HealthClient::new(channel(&house).await);
+    let check = HealthCheckRequest { service: "cloakroom.v1.AdminService".to_owned() };
+    let health = health.check(check).await.unwrap();
+
+    assert!(now.contains(&"cloakroom.v1.AdminService".to_owned()), "{now:?}");
+    assert!(before.contains(&"cloakroom.v1.AdminService".to_owned()), "{before:?}");
+    assert!(file_v1(&house, "cloakroom.v1.AdminService.RevokeSubject").await.is_some());
+    assert_eq!(health.get_ref().status(), ServingStatus::Serving);
 }
 
 async fn services_v1(house: &House) -> Vec<String> {

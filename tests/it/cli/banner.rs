@@ -51,6 +51,18 @@ fn with_redis_and_no_key_it_says_what_to_do() {
 }
 
 #[test]
+fn it_says_where_operators_are_served() {
+    let loaded = load_from(None, []).unwrap();
+    let address = "127.0.0.1:50052".parse().unwrap();
+
+    let with = banner(&loaded, &DefaultKey::Configured, &[], Some(&address));
+    let without = banner(&loaded, &DefaultKey::Configured, &[], None);
+
+    assert!(with.contains("  admin    127.0.0.1:50052\n"), "{with}");
+    assert!(!without.contains("admin"), "{without}");
+}
+
+#[test]
 fn an_app_without_a_key_is_warned_of() {
     let variables = [("CLOAKROOM__APPS__SHOP__IDLE_TIMEOUT", "1h")];
 
