@@ -34,3 +34,4 @@ mod support;
 mod tokens;
 mod touching;
 mod watching;
+mod watching_events;
