@@ -242,4 +242,4 @@ const MAX_WATCHERS: usize = 10_000;
 const TURNS: usize = 32;
 
 /// So many notices at once, and there are likely more.
-const MANY: usize = 256;
+const MANY: usize = 32;

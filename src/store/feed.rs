@@ -2,6 +2,10 @@
 //!
 //! A notice is written in the same step as the change that it tells of. A feed keeps the newest thousands; whoever
 //! is too slow for it is told that notices were missed, never nothing.
+//!
+//! What happened to one session comes in its order, and once to whoever follows the cursors. Nothing is promised of the
+//! order of two sessions. A store that keeps an app in parts tells of its revocation once for each: then those that
+//! were created before in some part have ended, and after the last notice of it all have.
 
 use std::future::Future;
 
@@ -33,7 +37,7 @@ pub enum Since {
 pub enum Notice {
     /// Of one session.
     Session(Event),
-    /// Of all: every session created before has ended.
+    /// Of all, or of a part of them that no reader needs to know: what was created before has ended.
     AppRevoked {
         /// When.
         time: Time,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{Entry, Notice, Owner};
+use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{
     Cause, Context, End, EndReason, Event, Fingerprint, Generation, Happening, Head, Mark, Marks, Previous, Subject,
@@ -225,6 +226,13 @@ pub(super) fn unpack_notice(bytes: &[u8]) -> Option<Notice> {
     }
     let (happening, time, id) = (Happening::from_byte(reader.byte()?)?, reader.time()?, Id::from_bytes(reader.take()?));
     Some(Notice::Session(Event { id, happening, time }))
+}
+
+/// What tells an app's cursors in its feed from those of another app.
+pub(super) fn feed_tag(app: &AppName) -> [u8; 8] {
+    let mut tag = [0; 8];
+    tag.copy_from_slice(&Sha256::digest(app.as_bytes())[..8]);
+    tag
 }
 
 /// What stands for an owner in a key: a hash, so that no key tells who it is.

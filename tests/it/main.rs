@@ -43,3 +43,4 @@ mod support;
 mod tokens;
 mod touching;
 mod watching;
+mod watching_events;

@@ -5,7 +5,7 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition};
 use super::file::{FORMAT, IDENTITY};
 use super::tables::{Fault, Tables};
 use crate::app::AppName;
-use crate::store::packed::{pack_notice, unpack_notice};
+use crate::store::packed::{feed_tag, pack_notice, unpack_notice};
 use crate::store::{Cursor, Notice, Since};
 
 impl Tables<'_> {
@@ -25,14 +25,14 @@ impl Tables<'_> {
 /// See [`crate::store::Feed::latest`].
 pub(super) fn latest(reading: &ReadTransaction, app: &AppName) -> Result<Cursor, Fault> {
     let number = last_number(&reading.open_table(FEED)?, app)?;
-    Ok(cursor(&identity(reading)?, number))
+    Ok(cursor(&whose(reading, app)?, number))
 }
 
 /// See [`crate::store::Feed::since`].
 pub(super) fn since(reading: &ReadTransaction, app: &AppName, after: &Cursor) -> Result<Since, Fault> {
-    let identity = identity(reading)?;
+    let whose = whose(reading, app)?;
     let feed = reading.open_table(FEED)?;
-    let position = after.0.strip_prefix(identity.as_slice()).and_then(|number| number.try_into().ok());
+    let position = after.0.strip_prefix(whose.as_slice()).and_then(|number| number.try_into().ok());
     let Some(mut number) = position.map(u64::from_be_bytes) else { return Ok(Since::Missed) };
     if number > last_number(&feed, app)? {
         return Ok(Since::Missed);
@@ -47,7 +47,7 @@ pub(super) fn since(reading: &ReadTransaction, app: &AppName, after: &Cursor) ->
         number += 1;
         notices.push(unpack_notice(notice.value()).ok_or(Fault::Corrupt)?);
     }
-    Ok(Since::Notices(notices, cursor(&identity, number)))
+    Ok(Since::Notices(notices, cursor(&whose, number)))
 }
 
 fn last_number(feed: &impl ReadableTable<&'static [u8], &'static [u8]>, app: &AppName) -> Result<u64, Fault> {
@@ -56,14 +56,14 @@ fn last_number(feed: &impl ReadableTable<&'static [u8], &'static [u8]>, app: &Ap
     Ok(last.and_then(|(key, _)| number_of(key.value())).unwrap_or_default())
 }
 
-/// Tells this file's cursors from those of another.
-fn identity(reading: &ReadTransaction) -> Result<Vec<u8>, Fault> {
+/// Tells the cursors of this file and this app from all others.
+fn whose(reading: &ReadTransaction, app: &AppName) -> Result<Vec<u8>, Fault> {
     let identity = reading.open_table(FORMAT)?.get(IDENTITY)?.map(|identity| identity.value().to_vec());
-    identity.ok_or(Fault::Corrupt)
+    Ok([identity.ok_or(Fault::Corrupt)?.as_slice(), &feed_tag(app)].concat())
 }
 
-fn cursor(identity: &[u8], number: u64) -> Cursor {
-    Cursor([identity, &number.to_be_bytes()].concat())
+fn cursor(whose: &[u8], number: u64) -> Cursor {
+    Cursor([whose, &number.to_be_bytes()].concat())
 }
 
 /// No app's name holds a zero byte.

@@ -3,6 +3,7 @@
 use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
 
 use super::tables::{Fault, Tables};
+use crate::clock::Time;
 use crate::store::packed::{owner_hash, pack_entry, unpack_entry};
 use crate::store::{Entry, Owner};
 use crate::token::Id;
@@ -11,7 +12,10 @@ impl Tables<'_> {
     /// See [`crate::store::Index::enter`].
     pub(super) fn enter(&mut self, owner: &Owner, entry: &Entry) -> Result<(), Fault> {
         self.dirty = true;
-        self.index.insert(key(owner, entry.id).as_slice(), pack_entry(entry).as_slice())?;
+        let key = key(owner, entry.id);
+        self.index.insert(key.as_slice(), pack_entry(entry).as_slice())?;
+        let due = [&entry.until.millis().to_be_bytes(), key.as_slice()].concat();
+        self.index_ends.insert(due.as_slice(), [].as_slice())?;
         Ok(())
     }
 
@@ -31,6 +35,24 @@ impl Tables<'_> {
         let was_there = self.index.remove(key(owner, id).as_slice())?.is_some();
         self.dirty |= was_there;
         Ok(())
+    }
+
+    /// Takes out some of the entries that have ended by themselves; answers whether it stopped before the last one.
+    pub(super) fn sweep_entries(&mut self, now: Time, most: usize) -> Result<bool, Fault> {
+        let after = (now.millis() + 1).to_be_bytes();
+        let due = self.index_ends.range::<&[u8]>(..after.as_slice())?.take(most);
+        let due = due.map(|row| row.map(|(due, _)| due.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
+        for due in &due {
+            self.dirty = true;
+            self.index_ends.remove(due.as_slice())?;
+            let (_, key) = due.split_first_chunk::<8>().ok_or(Fault::Corrupt)?;
+            let until = self.index.get(key)?.and_then(|times| unpack_entry(&key[OWNER_BYTES..], times.value()));
+            // One that was entered again since ends later, and has a row for that.
+            if until.is_some_and(|entry| entry.until <= now) {
+                self.index.remove(key)?;
+            }
+        }
+        Ok(due.len() == most)
     }
 }
 
@@ -52,5 +74,8 @@ fn key(owner: &Owner, id: Id) -> Vec<u8> {
 
 /// By a hash of app and subject, and id: when it was entered and until when.
 pub(super) const INDEX: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("index");
+
+/// When which entry may end: time in eight bytes, then its key. A row for each time that it was entered.
+pub(super) const INDEX_ENDS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("index_ends");
 
 const OWNER_BYTES: usize = 16;

@@ -7,7 +7,7 @@ use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransact
 
 use super::feed::FEED;
 use super::file::{COMMIT, FORMAT, IDENTITY};
-use super::index::INDEX;
+use super::index::{INDEX, INDEX_ENDS};
 use super::record::{decode, decode_head, encode};
 use crate::app::AppName;
 use crate::clock::Time;
@@ -27,6 +27,7 @@ pub(super) struct Tables<'t> {
     forgetting: Bytes<'t>,
     /// See [`super::index`].
     pub(super) index: Bytes<'t>,
+    pub(super) index_ends: Bytes<'t>,
     /// See [`super::feed`].
     pub(super) feed: Bytes<'t>,
     format: Bytes<'t>,
@@ -61,6 +62,7 @@ impl<'t> Tables<'t> {
             generations: writing.open_table(GENERATIONS)?,
             forgetting: writing.open_table(FORGETTING)?,
             index: writing.open_table(INDEX)?,
+            index_ends: writing.open_table(INDEX_ENDS)?,
             feed: writing.open_table(FEED)?,
             format: writing.open_table(FORMAT)?,
             dirty: false,
@@ -138,7 +140,8 @@ impl<'t> Tables<'t> {
         for due in &due {
             gone += usize::from(self.forget(due, now)?);
         }
-        Ok(Swept { gone, left: due.len() == MAX_SWEEP })
+        let entries_left = self.sweep_entries(now, MAX_SWEEP)?;
+        Ok(Swept { gone, left: due.len() == MAX_SWEEP || entries_left })
     }
 
     /// Follows one entry; answers whether a record went.

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::app::AppName;
 use crate::entropy;
+use crate::store::packed::feed_tag;
 use crate::store::{Cursor, Notice, Since};
 
 /// The feeds of all apps.
@@ -43,11 +44,11 @@ impl Feeds {
     }
 
     pub(super) fn latest(&self, app: &AppName) -> Cursor {
-        self.cursor(self.rings.lock().get(app).map_or(0, |ring| ring.told))
+        self.cursor(app, self.rings.lock().get(app).map_or(0, |ring| ring.told))
     }
 
     pub(super) fn since(&self, app: &AppName, cursor: &Cursor) -> Since {
-        let Some(after) = self.position(cursor) else { return Since::Missed };
+        let Some(after) = self.position(app, cursor) else { return Since::Missed };
         let rings = self.rings.lock();
         let (told, newest) = rings.get(app).map_or((0, None), |ring| (ring.told, Some(&ring.newest)));
         let new = told.checked_sub(after).and_then(|new| usize::try_from(new).ok());
@@ -57,17 +58,17 @@ impl Feeds {
             Some(known) => {
                 let notices: Vec<Notice> = newest.into_iter().flatten().skip(known).take(PAGE).copied().collect();
                 let position = after + u64::try_from(notices.len()).unwrap_or_default();
-                Since::Notices(notices, self.cursor(position))
+                Since::Notices(notices, self.cursor(app, position))
             }
         }
     }
 
-    fn cursor(&self, position: u64) -> Cursor {
-        Cursor([self.process, position.to_be_bytes()].concat())
+    fn cursor(&self, app: &AppName, position: u64) -> Cursor {
+        Cursor([self.process, feed_tag(app), position.to_be_bytes()].concat())
     }
 
-    fn position(&self, cursor: &Cursor) -> Option<u64> {
-        let position = cursor.0.strip_prefix(&self.process)?;
+    fn position(&self, app: &AppName, cursor: &Cursor) -> Option<u64> {
+        let position = cursor.0.strip_prefix(&self.process)?.strip_prefix(&feed_tag(app))?;
         position.try_into().ok().map(u64::from_be_bytes)
     }
 }

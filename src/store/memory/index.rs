@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry as Slot;
 
 use parking_lot::Mutex;
 
+use crate::clock::Time;
 use crate::store::{Entry, Owner};
 use crate::token::Id;
 
@@ -30,6 +31,14 @@ impl Entries {
 
     pub(super) fn of(&self, owner: &Owner) -> Vec<Entry> {
         self.0.lock().get(owner).cloned().unwrap_or_default()
+    }
+
+    /// Takes out what has ended by itself.
+    pub(super) fn sweep(&self, now: Time) {
+        self.0.lock().retain(|_, entries| {
+            entries.retain(|entry| now < entry.until);
+            !entries.is_empty()
+        });
     }
 
     fn retain(&self, owner: &Owner, stays: impl Fn(&Entry) -> bool) {

@@ -82,7 +82,9 @@ impl Store for Memory {
             Slots::Occupied(_) => Ok(Created::Occupied),
             Slots::Vacant(vacant) => {
                 let mut record = record.clone();
-                record.head.generation = self.generation(&place.app);
+                // Held until it is told, so that no reader hears first of a revocation that does not cover it.
+                let generations = self.generations.read();
+                record.head.generation = generations.get(&place.app).copied().unwrap_or_default();
                 self.tell(place, Happening::Created, record.head.create_time);
                 vacant.insert(Box::new(Slot { place: place.clone(), record }));
                 Ok(Created::Stored)
@@ -149,6 +151,7 @@ impl Store for Memory {
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
+        self.index.sweep(now);
         let swept = self.shards.iter().map(|shard| {
             let mut shard = shard.lock();
             let forgotten = shard.extract_if(|slot| now >= slot.record.head.forget_time());

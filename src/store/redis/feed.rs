@@ -1,13 +1,14 @@
 //! The feed in Redis: one stream a partition, whose notices are numbered without a gap.
 //!
 //! A cursor is where each stream was read to, and the number of the last notice there. A number that does not
-//! follow tells that notices were trimmed away, or lost with a primary.
+//! follow tells that notices were trimmed away, or lost with a primary; so does a count that is lower than a cursor's,
+//! though nothing has come since.
 
 use redis::{FromRedisValue, Value};
 
 use super::{PARTITIONS, Redis};
 use crate::app::AppName;
-use crate::store::packed::unpack_notice;
+use crate::store::packed::{feed_tag, unpack_notice};
 use crate::store::{Cursor, Error, Feed, Notice, Since};
 
 impl Redis {
@@ -17,6 +18,20 @@ impl Redis {
 
     pub(super) fn feed_count_key(&self, app: &AppName, partition: u8) -> String {
         format!("{}:{{{partition:02}}}:{app}:feed:count", self.prefix)
+    }
+
+    /// How many notices were ever told in each partition.
+    async fn counts(&self, app: &AppName) -> Result<Vec<u64>, Error> {
+        let mut command = redis::cmd("MGET");
+        for partition in 0..PARTITIONS {
+            command.arg(self.feed_count_key(app, partition));
+        }
+        let query = |mut connection| async move { command.query_async(&mut connection).await };
+        let counts: Vec<Option<u64>> = self.connections.run(query).await?;
+        if counts.len() != usize::from(PARTITIONS) {
+            return Err(Error::Corrupt);
+        }
+        Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
     }
 }
 
@@ -30,36 +45,52 @@ impl Feed for Redis {
         let streams: Vec<Vec<Item>> = self.connections.run(query).await?;
         let positions = streams.into_iter().map(|items| items.into_iter().next());
         let positions = positions.map(|item| item.map(|item| item.position).unwrap_or_default());
-        Ok(pack(&positions.collect::<Vec<_>>()))
+        Ok(pack(app, &positions.collect::<Vec<_>>()))
     }
 
     async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
-        let Some(mut positions) = unpack(cursor) else { return Ok(Since::Missed) };
+        let Some(mut positions) = unpack(app, cursor) else { return Ok(Since::Missed) };
+        let counts = self.counts(app).await?;
+        if positions.iter().zip(&counts).any(|(position, count)| *count < position.number) {
+            return Ok(Since::Missed);
+        }
+        let told = |(partition, position): (u8, &Position)| {
+            (counts[usize::from(partition)] > position.number).then_some(partition)
+        };
+        let told: Vec<u8> = (0..PARTITIONS).zip(&positions).filter_map(told).collect();
+        if told.is_empty() {
+            return Ok(Since::Notices(Vec::new(), cursor.clone()));
+        }
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(PAGE).arg("STREAMS");
-        for partition in 0..PARTITIONS {
-            command.arg(self.feed_key(app, partition));
+        for partition in &told {
+            command.arg(self.feed_key(app, *partition));
         }
-        for position in &positions {
+        for partition in &told {
+            let position = positions[usize::from(*partition)];
             command.arg(format!("{}-{}", position.millis, position.step));
         }
         let query = |mut connection| async move { command.query_async(&mut connection).await };
         let streams: Option<Vec<(String, Vec<Item>)>> = self.connections.run(query).await?;
-
+        let streams = streams.unwrap_or_default();
+        if streams.len() < told.len() {
+            // It was told, and it is not there.
+            return Ok(Since::Missed);
+        }
         let mut notices = Vec::new();
-        for (key, items) in streams.unwrap_or_default() {
-            let partition = (0..PARTITIONS).find(|partition| self.feed_key(app, *partition) == key);
-            let position = partition.and_then(|partition| positions.get_mut(usize::from(partition)));
+        for (key, items) in streams {
+            let partition = told.iter().find(|partition| self.feed_key(app, **partition) == key);
+            let position = partition.and_then(|partition| positions.get_mut(usize::from(*partition)));
             let position = position.ok_or(Error::Corrupt)?;
             for item in items {
-                if item.position.number != position.number + 1 {
+                if Some(item.position.number) != position.number.checked_add(1) {
                     return Ok(Since::Missed);
                 }
                 *position = item.position;
                 notices.push(item.notice);
             }
         }
-        Ok(Since::Notices(notices, pack(&positions)))
+        Ok(Since::Notices(notices, pack(app, &positions)))
     }
 }
 
@@ -94,9 +125,9 @@ impl FromRedisValue for Item {
     }
 }
 
-fn pack(positions: &[Position]) -> Cursor {
+fn pack(app: &AppName, positions: &[Position]) -> Cursor {
     let halves = positions.iter().flat_map(|position| [position.millis, position.step, position.number]);
-    let mut bytes = Vec::with_capacity(positions.len() * 12);
+    let mut bytes = feed_tag(app).to_vec();
     for mut number in halves {
         while number >= 0x80 {
             bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
@@ -107,10 +138,10 @@ fn pack(positions: &[Position]) -> Cursor {
     Cursor(bytes)
 }
 
-fn unpack(cursor: &Cursor) -> Option<Vec<Position>> {
+fn unpack(app: &AppName, cursor: &Cursor) -> Option<Vec<Position>> {
     let mut numbers = Vec::with_capacity(usize::from(PARTITIONS) * 3);
     let (mut number, mut shift) = (0_u64, 0_u32);
-    for byte in &cursor.0 {
+    for byte in cursor.0.strip_prefix(&feed_tag(app))? {
         number |= u64::from(byte & 0x7f).checked_shl(shift)?;
         shift += 7;
         if byte & 0x80 == 0 {
@@ -118,12 +149,11 @@ fn unpack(cursor: &Cursor) -> Option<Vec<Position>> {
             (number, shift) = (0, 0);
         }
     }
-    let positions = numbers.as_chunks::<3>();
-    let positions =
-        positions.0.iter().map(|[millis, step, number]| Position { millis: *millis, step: *step, number: *number });
-    let positions: Vec<Position> = positions.collect();
-    (positions.len() == usize::from(PARTITIONS)).then_some(positions)
+    let (positions, rest) = numbers.as_chunks::<3>();
+    let is_whole = shift == 0 && rest.is_empty() && positions.len() == usize::from(PARTITIONS);
+    let position = |[millis, step, number]: &[u64; 3]| Position { millis: *millis, step: *step, number: *number };
+    is_whole.then(|| positions.iter().map(position).collect())
 }
 
 /// How many notices of one partition are read at once.
-const PAGE: usize = 256;
+const PAGE: usize = 32;

@@ -3,6 +3,7 @@
 //! A record past its forget time counts as absent, because stores forget it at different moments. Few places,
 //! names, tokens, requests and times, so that they collide. `PROPTEST_CASES` asks for more stories.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::clock::Time;
@@ -10,13 +11,14 @@ use cloakroom::session::{
     AuthenticationChange, By, Changes, Edit, EndReason, Guard, Lifespan, Lifespans, Limits, NewLifetime,
     PermanentChange, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
-use cloakroom::store::{Applied, Kept, Memory, Store, Touch, Write};
+use cloakroom::store::{Applied, Cursor, Feed as _, Kept, Memory, Notice, Store, Touch, Write};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
+use super::feeding::told;
 use super::given::*;
 use super::{InAFile, InRedis, Kind};
 
@@ -38,6 +40,7 @@ enum Right {
     Proof(u8),
     Ending(u8),
     Admin,
+    Subject(&'static str),
 }
 
 #[derive(Clone, Debug)]
@@ -75,11 +78,13 @@ fn memory_agrees_with<K: Kind>() {
         let mut story =
             Story { app: format!("story-{}", stories.get()), now: START, memory: Memory::new(), other: &*store };
         runtime.block_on(async {
+            let begin = story.other.latest(&app(&story.app)).await.expect("the store answers");
+            let begin_of_memory = story.memory.latest(&app(&story.app)).await.expect("memory answers");
             for step in &steps {
                 story.tell(step).await?;
                 story.compare().await?;
             }
-            Ok(())
+            story.compare_feeds(&begin_of_memory, &begin).await
         })
     });
     if let Err(failure) = outcome {
@@ -153,6 +158,7 @@ impl<S: Store> Story<'_, S> {
                 Right::Proof(n) => By::Proof(proof(n)),
                 Right::Ending(n) => By::Ending(proof(n)),
                 Right::Admin => By::Admin,
+                Right::Subject(name) => By::Subject(subject(name)),
             },
             etag: etag.map(|off| Version(version.saturating_add_signed(off))),
             fingerprint: request.map(|(request, asked)| fingerprint(request, asked)),
@@ -184,6 +190,30 @@ impl<S: Store> Story<'_, S> {
             same(&one, &other)?;
         }
         Ok(())
+    }
+}
+
+impl<S: Store> Story<'_, S> {
+    /// The same was told of each session, and the same revocations, how often ever each of them.
+    async fn compare_feeds(&self, begin_of_memory: &Cursor, begin: &Cursor) -> Result<(), TestCaseError> {
+        let (one, _) = told(&self.memory, &self.app, begin_of_memory).await;
+        let (other, _) = told(self.other, &self.app, begin).await;
+        for n in 0..PLACES {
+            let id = place_of(&self.app, n).id;
+            let of = |notices: &[Notice]| -> Vec<Notice> {
+                let is_of = |notice: &&Notice| matches!(notice, Notice::Session(event) if event.id == id);
+                notices.iter().filter(is_of).copied().collect()
+            };
+            same(&of(&one), &of(&other))?;
+        }
+        let revoked = |notices: &[Notice]| -> BTreeSet<Time> {
+            let time = |notice: &Notice| match notice {
+                Notice::AppRevoked { time } => Some(*time),
+                Notice::Session(_) => None,
+            };
+            notices.iter().filter_map(time).collect()
+        };
+        same(&revoked(&one), &revoked(&other))
     }
 }
 
@@ -220,6 +250,7 @@ fn right() -> impl Strategy<Value = Right> {
         3 => proof_number().prop_map(Right::Proof),
         2 => proof_number().prop_map(Right::Ending),
         1 => Just(Right::Admin),
+        1 => prop_oneof![Just("anna"), Just("bert")].prop_map(Right::Subject),
     ]
 }
 

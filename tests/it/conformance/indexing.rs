@@ -1,0 +1,181 @@
+//! The index: which sessions a subject has. It may name the dead, and never misses the living.
+
+use std::sync::Arc;
+
+use cloakroom::app::AppName;
+use cloakroom::clock::Time;
+use cloakroom::session::Subject;
+use cloakroom::store::{Entry, Index, Owner, Redis, RedisSettings, Store};
+
+use super::given::*;
+use crate::support::redis::RedisServer;
+
+fn owner(app_name: &str, name: &str) -> Owner {
+    Owner { app: app(app_name), subject: subject(name) }
+}
+
+fn anna() -> Owner {
+    owner("default", "anna")
+}
+
+fn entry(n: u32, entered: Time) -> Entry {
+    Entry { id: place(n).id, entered, until: entered + SPAN }
+}
+
+async fn enter(store: &impl Index, owner: &Owner, entry: Entry) {
+    store.enter(owner, &entry).await.expect("the store answers");
+}
+
+async fn entries(store: &impl Index, owner: &Owner) -> Vec<Entry> {
+    let mut entries = store.entries(owner).await.expect("the store answers");
+    entries.sort();
+    entries
+}
+
+fn sorted<const N: usize>(mut entries: [Entry; N]) -> [Entry; N] {
+    entries.sort();
+    entries
+}
+
+async fn a_subject_has_what_was_entered_for_it(store: Arc<impl Store>) {
+    let all = sorted([entry(1, START), entry(2, START + MINUTE), entry(3, START)]);
+    for entry in all {
+        enter(&*store, &anna(), entry).await;
+    }
+
+    assert_eq!(entries(&*store, &anna()).await, all);
+}
+
+async fn a_subject_that_nobody_entered_has_nothing(store: Arc<impl Store>) {
+    assert_eq!(entries(&*store, &anna()).await, []);
+}
+
+async fn subjects_and_apps_are_kept_apart(store: Arc<impl Store>) {
+    let owners = [anna(), owner("default", "ann"), owner("defaulta", "nna"), owner("shop", "anna")];
+    for (n, owner) in (1..).zip(&owners) {
+        enter(&*store, owner, entry(n, START)).await;
+    }
+
+    for (n, owner) in (1..).zip(&owners) {
+        assert_eq!(entries(&*store, owner).await, [entry(n, START)]);
+    }
+}
+
+async fn to_enter_again_replaces_the_times(store: Arc<impl Store>) {
+    enter(&*store, &anna(), entry(1, START)).await;
+
+    enter(&*store, &anna(), entry(1, START + HOUR)).await;
+
+    assert_eq!(entries(&*store, &anna()).await, [entry(1, START + HOUR)]);
+}
+
+async fn to_leave_takes_out_that_very_entry_alone(store: Arc<impl Store>) {
+    enter(&*store, &anna(), entry(1, START)).await;
+    enter(&*store, &anna(), entry(2, START)).await;
+    enter(&*store, &anna(), entry(2, START + HOUR)).await;
+
+    for seen in [entry(1, START), entry(2, START), entry(3, START)] {
+        store.leave(&anna(), &seen).await.expect("the store answers");
+    }
+
+    assert_eq!(entries(&*store, &anna()).await, [entry(2, START + HOUR)]);
+}
+
+async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Store>) {
+    enter(&*store, &anna(), entry(1, START)).await;
+    enter(&*store, &anna(), entry(2, START)).await;
+
+    for n in [1, 1, 3] {
+        store.forget(&anna(), place(n).id).await.expect("the store answers");
+    }
+
+    assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
+}
+
+async fn the_longest_subject_is_one(store: Arc<impl Store>) {
+    let long = Owner {
+        app: AppName::parse(&"a".repeat(64)).unwrap(),
+        subject: Subject::parse(&"\u{fc}".repeat(128)).unwrap(),
+    };
+
+    enter(&*store, &long, entry(1, START)).await;
+
+    assert_eq!(entries(&*store, &long).await, [entry(1, START)]);
+}
+
+async fn an_index_is_left_alone_by_what_happens_to_sessions(store: Arc<impl Store>) {
+    let place = keep(&*store, place(1), &full_record()).await;
+    enter(&*store, &anna(), entry(1, START)).await;
+
+    done(&*store, &place, &by_admin(START), &save(login("bert"))).await;
+    store.revoke_app(&place.app, START).await.expect("the store answers");
+
+    assert_eq!(entries(&*store, &anna()).await, [entry(1, START)]);
+}
+
+facts_of_every_store!(
+    a_subject_has_what_was_entered_for_it,
+    a_subject_that_nobody_entered_has_nothing,
+    subjects_and_apps_are_kept_apart,
+    to_enter_again_replaces_the_times,
+    to_leave_takes_out_that_very_entry_alone,
+    to_forget_takes_out_a_session_whatever_its_entry_is,
+    the_longest_subject_is_one,
+    an_index_is_left_alone_by_what_happens_to_sessions,
+);
+
+mod sweeping {
+    use super::*;
+
+    async fn the_sweep_of_an_expired_session_takes_its_entry(store: Arc<impl Store>) {
+        let mut other = full_record();
+        other.head.access_time = START + HOUR;
+        keep(&*store, place(1), &full_record()).await;
+        keep(&*store, place(2), &other).await;
+        enter(&*store, &anna(), entry(1, START)).await;
+        enter(&*store, &anna(), entry(2, START)).await;
+
+        while store.sweep(START + IDLE + MEMORY).await.expect("the store answers") > 0 {}
+
+        assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
+    }
+
+    async fn an_entry_ends_by_itself_though_its_session_is_anothers(store: Arc<impl Store>) {
+        enter(&*store, &anna(), entry(1, START)).await;
+        enter(&*store, &anna(), entry(2, START)).await;
+        enter(&*store, &anna(), entry(2, START + HOUR)).await;
+
+        for _ in 0..3 {
+            store.sweep(START + SPAN).await.expect("the store answers");
+        }
+
+        assert_eq!(entries(&*store, &anna()).await, [entry(2, START + HOUR)]);
+    }
+
+    facts_of_stores_that_sweep!(
+        the_sweep_of_an_expired_session_takes_its_entry,
+        an_entry_ends_by_itself_though_its_session_is_anothers,
+    );
+}
+
+#[tokio::test]
+async fn in_redis_an_index_expires_with_its_last_entry() {
+    let server = RedisServer::start();
+    let store = Redis::new(&RedisSettings { url: server.url(), ..Default::default() }).unwrap();
+    let expire_time = || -> u64 {
+        let key = server.cli(&["--raw", "keys", "*:subject"]);
+        server.cli(&["--raw", "pexpiretime", key.trim()]).trim().parse().unwrap()
+    };
+
+    enter(&store, &anna(), entry(1, START)).await;
+    assert_eq!(expire_time(), (START + SPAN).millis());
+    enter(&store, &anna(), entry(2, START + HOUR)).await;
+    assert_eq!(expire_time(), (START + HOUR + SPAN).millis());
+    enter(&store, &anna(), entry(3, START)).await;
+    assert_eq!(expire_time(), (START + HOUR + SPAN).millis());
+
+    for n in 1..=3 {
+        store.forget(&anna(), place(n).id).await.unwrap();
+    }
+    assert_eq!(server.cli(&["--raw", "keys", "*"]).trim(), "");
+}
