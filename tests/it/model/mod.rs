@@ -4,6 +4,8 @@
 //! never an older token opening anything, never a repeated request applied twice. The service is called directly,
 //! its clock is moved by hand. `CLOAKROOM_TEST_STEPS` asks for more steps, `CLOAKROOM_TEST_SEED` for a story again.
 
+mod answer;
+mod checks;
 mod dice;
 mod facts;
 mod steps;

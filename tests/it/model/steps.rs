@@ -8,9 +8,10 @@ use cloakroom::session::{
 };
 use cloakroom::store::Store;
 
+use super::answer::Checked;
 use super::dice::Dice;
 use super::facts::{ANONYMOUS, Ask, Asked, GRACE, MINUTE, OWNED};
-use super::world::{BROWSERS, CAUSES, Checked, Held, How, Shown, World};
+use super::world::{BROWSERS, CAUSES, Held, How, Shown, World};
 
 /// Does one step, checks it, and looks at some session by some token. Answers what was done.
 pub(super) async fn step<S: Store>(world: &mut World<S>) -> Checked<String> {
@@ -102,17 +103,17 @@ async fn told<S: Store>(world: &mut World<S>, by: usize, held: Option<Held>, ask
 /// A span, or to the very millisecond at which something ends, one before or one after.
 fn clock<S: Store>(world: &mut World<S>) -> Checked<String> {
     let now = world.now();
-    let ends: Vec<u64> = world.sessions.values().flat_map(super::facts::Facts::ends).collect();
+    let mut ends: Vec<u64> = world.sessions.values().flat_map(super::facts::Facts::ends).collect();
+    // Far ends come by themselves; a jump to each would leave nobody alive.
+    let far = if world.dice.chance(3) { u64::MAX } else { now + 5 * MINUTE };
+    ends.retain(|end| (now..far).contains(end));
     let to = match world.dice.below(10) {
         0..3 => now + world.dice.below(50),
-        3..7 => now + world.dice.below(20_000),
-        7..8 => now + world.dice.below(4 * MINUTE),
-        8..9 if world.dice.chance(10) => now + world.dice.below(30 * MINUTE),
+        3..6 => now + world.dice.below(20_000),
+        6 => now + world.dice.below(4 * MINUTE),
         _ if ends.is_empty() => now + GRACE,
         _ => world.dice.pick(&ends) + world.dice.below(3) - 1,
     };
-    // Far ends come by themselves; a jump to each would leave nobody alive.
-    let to = if to > now + 5 * MINUTE && !world.dice.chance(5) { now + MINUTE } else { to };
     world.set_clock(to.max(now));
     Ok(format!("clock {now} to {}", to.max(now)))
 }
