@@ -42,5 +42,6 @@ mod subjects;
 mod support;
 mod tokens;
 mod touching;
+mod watch_events;
 mod watching;
 mod watching_events;
