@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tonic::transport::Channel;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::text::printable;
@@ -38,6 +38,13 @@ impl Admin {
     ) -> Result<T, Failure> {
         let answer = within(self.timeout, &self.address, call(self.client.clone())).await?;
         answer.map(Response::into_inner).map_err(|status| failed(&self.address, &told(&status)))
+    }
+}
+
+impl Admin {
+    /// The next answer of a stream, whenever it comes; nothing at its end.
+    pub(super) async fn next<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, Failure> {
+        answers.message().await.map_err(|status| failed(&self.address, &told(&status)))
     }
 }
 

@@ -14,6 +14,7 @@ mod show;
 mod stats;
 mod table;
 mod text;
+mod watch;
 
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ enum Verb {
     RevokeApp(revoke_app::RevokeApp),
     /// Count sessions
     Stats(stats::Stats),
+    /// Tell what happens to the app's sessions: created, rotated, subject changed, ended by a call
+    Watch(watch::Watch),
 }
 
 /// What every verb works with.
@@ -97,6 +100,7 @@ impl Sessions {
             Verb::RevokeSubject(verb) => verb.run(&desk).await,
             Verb::RevokeApp(verb) => verb.run(&desk).await,
             Verb::Stats(verb) => verb.run(&desk).await,
+            Verb::Watch(verb) => verb.run(&desk).await,
         }
     }
 }

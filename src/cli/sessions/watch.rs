@@ -1,0 +1,106 @@
+//! `cloakroom sessions watch`: tells what happens to the app's sessions, until it is stopped.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{Desk, Format, json, text};
+use crate::cli::{Failure, output};
+use crate::grpc::wire::{SessionEvent, WatchEventsRequest};
+
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Go on behind this cursor, as --json printed it last. Otherwise from now on
+    #[arg(long, value_name = "CURSOR", default_value = "")]
+    cursor: String,
+}
+
+impl Watch {
+    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
+        let request = WatchEventsRequest { app: desk.app.clone(), cursor: self.cursor.clone() };
+        let mut batches = desk.admin.ask(async |mut client| client.watch_events(request).await).await?;
+        while let Some(batch) = desk.admin.next(&mut batches).await? {
+            let lines: Vec<String> = match desk.format {
+                Format::People => batch.events.iter().map(row).collect(),
+                // The first batch tells where the stream begins, and may hold nothing else.
+                Format::Json => vec![json::line(&Batch::new(&batch.events, &batch.cursor))],
+            };
+            if !lines.is_empty() && output::part(&lines.join("\n"))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `2026-11-23T17:34:14Z  0f…  ENDED REVOKED`.
+fn row(event: &SessionEvent) -> String {
+    let time = text::time(&event.time).map(|time| humantime::format_rfc3339_seconds(time.into()).to_string());
+    let id = if event.id.is_empty() { "-" } else { &event.id };
+    let reason = text::end_reason(event.end_reason()).unwrap_or_default();
+    format!("{}  {:32}  {} {reason}", time.unwrap_or_default(), text::printable(id), kind(event)).trim_end().to_owned()
+}
+
+fn kind(event: &SessionEvent) -> &'static str {
+    event.kind().as_str_name().trim_start_matches("SESSION_EVENT_KIND_")
+}
+
+/// A batch, as in proto JSON.
+#[derive(Serialize)]
+struct Batch<'a> {
+    events: Vec<Event<'a>>,
+    cursor: &'a str,
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    id: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(events: &'a [SessionEvent], cursor: &'a str) -> Self {
+        let event = |event: &'a SessionEvent| Event {
+            id: &event.id,
+            kind: kind(event),
+            end_reason: text::end_reason(event.end_reason()),
+            time: text::time(&event.time).map(|time| humantime::format_rfc3339_millis(time.into()).to_string()),
+        };
+        Self { events: events.iter().map(event).collect(), cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grpc::wire::{EndReason, SessionEventKind};
+
+    fn ended() -> SessionEvent {
+        SessionEvent {
+            id: "0f".repeat(16),
+            kind: SessionEventKind::Ended.into(),
+            end_reason: EndReason::Revoked.into(),
+            time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5_000_000 }),
+        }
+    }
+
+    #[test]
+    fn an_event_is_a_line_for_people() {
+        let revoked = SessionEvent { kind: SessionEventKind::AppRevoked.into(), ..Default::default() };
+
+        assert_eq!(row(&ended()), format!("2023-11-14T22:13:20Z  {}  ENDED REVOKED", "0f".repeat(16)));
+        assert_eq!(row(&revoked), format!("  {:32}  APP_REVOKED", "-"));
+    }
+
+    #[test]
+    fn a_batch_is_a_line_for_scripts() {
+        let line = json::line(&Batch::new(&[ended()], "c1"));
+
+        let event = r#""kind":"ENDED","end_reason":"REVOKED","time":"2023-11-14T22:13:20.005Z""#;
+        assert_eq!(line, format!(r#"{{"events":[{{"id":"{}",{event}}}],"cursor":"c1"}}"#, "0f".repeat(16)));
+    }
+}

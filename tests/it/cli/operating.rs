@@ -1,0 +1,72 @@
+//! `cloakroom sessions` against a real service: every verb, as an operator types it.
+
+use std::io::{BufRead as _, BufReader};
+
+use cloakroom::grpc::wire::Changes;
+
+use super::program::{Ended, Program};
+use crate::support::calls::{ChangesExt as _, save};
+use crate::support::{House, On};
+
+fn address(house: &House) -> String {
+    house.admin_address.trim_start_matches("http://").to_owned()
+}
+
+async fn sessions(house: &House, arguments: &[&str]) -> Ended {
+    let address = address(house);
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let run = move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Program::new(&[&["sessions", "--address", &address], &arguments[..]].concat()).run()
+    };
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+async fn logged_in(house: &House, subject: &str) -> String {
+    let ticket = house.open_new().await.token;
+    let changes = Changes::default().set("a", "1").subject(subject);
+    house.save(save(&ticket, changes)).await.session.unwrap().id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_lists_shows_ends_and_counts_sessions() {
+    let house = House::new(On::Memory).await;
+    let (ada, second, grace) =
+        (logged_in(&house, "ada").await, logged_in(&house, "ada").await, logged_in(&house, "grace").await);
+
+    let listed = sessions(&house, &["list", "--subject", "ada"]).await;
+    let shown = sessions(&house, &["show", &ada, "--entries"]).await;
+    let revoked = sessions(&house, &["revoke", &ada]).await;
+    let again = sessions(&house, &["revoke", &ada]).await;
+    let unknown = sessions(&house, &["show", &"0".repeat(32)]).await;
+    let others = sessions(&house, &["revoke-subject", "ada", "--json"]).await;
+    let stats = sessions(&house, &["stats", "--json"]).await;
+    let left = sessions(&house, &["list", "--json"]).await;
+
+    assert!(listed.stdout.contains(&ada) && listed.stdout.contains(&second) && !listed.stdout.contains(&grace));
+    assert!(shown.stdout.contains("ada") && shown.code == Some(0), "{shown:?}");
+    assert_eq!([revoked.code, again.code, unknown.code], [Some(0), Some(0), Some(1)]);
+    assert!(others.stdout.contains('1'), "{others:?}");
+    assert!(stats.stdout.contains("REVOKED"), "{stats:?}");
+    assert!(left.stdout.contains(&grace) && left.stdout.lines().count() == 1, "{left:?}");
+    let all = sessions(&house, &["revoke-app", "--yes"]).await;
+    let none = sessions(&house, &["list"]).await;
+    assert_eq!((all.code, none.stdout.contains(&grace)), (Some(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_watches_what_happens() {
+    let house = House::new(On::Memory).await;
+    let mut program = Program::new(&["sessions", "--address", &address(&house), "watch", "--json"]);
+    let mut child = program.command().spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // The first line tells where the stream begins: from here on nothing is missed.
+    assert!(lines.next().unwrap().unwrap().contains("cursor"));
+
+    let id = logged_in(&house, "ada").await;
+
+    let told = lines.map(Result::unwrap).find(|line| line.contains(&id)).unwrap();
+    assert!(told.contains("CREATED"), "{told}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
