@@ -4,7 +4,7 @@ use super::asked::fingerprint;
 use super::claim::{ClaimKind, Standing};
 use super::view::{Carry, Fate};
 use super::write::{Attempt, Finished, InGrace, Terms, Written};
-use super::{Credential, Error, Header, Saved, Service};
+use super::{Credential, Error, Saved, Service};
 use crate::session::{Cause, Context, Counters, Edit, EndReason, Rotation, WhenEmpty};
 use crate::store::{Store, Write};
 
@@ -41,7 +41,7 @@ impl<S: Store> Service<S> {
         rotate.credential.check()?;
         let app = self.app(rotate.app)?;
         let call = self.call(app, rotate.cookie_name)?;
-        let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(gone(None)) };
+        let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
         let (cause, in_grace) = match rotate.cause {
             RotationCause::Privilege => (Cause::Privilege, InGrace::Write),
             RotationCause::Renewal => (Cause::Renewal { grace: app.rotation_grace }, InGrace::Answer),
@@ -64,29 +64,26 @@ impl<S: Store> Service<S> {
             Written::Done(finished) => {
                 let Finished { fate, head, bearer, .. } = *finished;
                 // A repeated rotation whose session has ended since: the outcome as it was, but nothing to set.
-                let Some(head) = head else { return Ok(Saved { fate, ..gone(None) }) };
+                let Some(head) = head else { return Ok(Saved { fate, ..Saved::gone(None, false) }) };
                 (fate, head, bearer)
             }
             // Judged again: by now the successor may have been replaced by a login, whose cookie must not be put over.
             Written::Renewed(next) => match self.look(&call, next).await?.1 {
                 Standing::Live { record, bearer } if bearer == next => (Fate::Updated, record.head, Some(next)),
-                Standing::Live { .. } | Standing::Superseded => return Ok(gone(Some(EndReason::Superseded))),
-                Standing::Dead(reason) => return Ok(gone(reason)),
+                Standing::Live { .. } | Standing::Superseded => {
+                    return Ok(Saved::gone(Some(EndReason::Superseded), false));
+                }
+                Standing::Dead(reason) => return Ok(Saved::gone(reason, false)),
             },
             Written::Missing if claim.kind == ClaimKind::Ticket => {
                 let session = Some(call.new_view(claim.bearer));
                 return Ok(Saved { fate: Fate::Unchanged, session, headers: Vec::new(), counters: Counters::new() });
             }
-            Written::Missing | Written::Nothing => return Ok(gone(None)),
-            Written::Gone(reason) => return Ok(gone(reason)),
+            Written::Missing | Written::Nothing => return Ok(Saved::gone(None, false)),
+            Written::Gone(reason) => return Ok(Saved::gone(reason, false)),
         };
         let session = call.view(place.id, &head, bearer);
         let headers = call.headers(&session, Carry::Set, false)?;
         Ok(Saved { fate, session: Some(session), headers, counters: Counters::new() })
     }
-}
-
-fn gone(reason: Option<EndReason>) -> Saved {
-    let headers: Vec<Header> = Vec::new();
-    Saved { fate: Fate::Gone(reason), session: None, headers, counters: Counters::new() }
 }

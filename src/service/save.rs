@@ -47,6 +47,14 @@ pub struct Saved {
     pub counters: Counters,
 }
 
+impl Saved {
+    /// The session had ended: nothing about the cookie, for the browser may hold a newer one by now.
+    pub(super) fn gone(reason: Option<EndReason>, accessed: bool) -> Self {
+        let headers = if accessed { vec![Header::vary()] } else { Vec::new() };
+        Self { fate: Fate::Gone(reason), session: None, headers, counters: Counters::new() }
+    }
+}
+
 impl<S: Store> Service<S> {
     /// Applies what a request changed.
     pub async fn save(&self, save: Save<'_>) -> Result<Saved, Error> {
@@ -99,8 +107,8 @@ impl<S: Store> Service<S> {
             }
             Standing::Dead(None) if claim.kind == ClaimKind::Ticket => (call.new_view(claim.bearer), Carry::Keep),
             Standing::Dead(None) if claim.kind == ClaimKind::Cookie => (call.new_view(Bearer::random()), Carry::Keep),
-            Standing::Dead(reason) => return Ok(gone(reason, save.accessed)),
-            Standing::Superseded => return Ok(gone(Some(EndReason::Superseded), save.accessed)),
+            Standing::Dead(reason) => return Ok(Saved::gone(reason, save.accessed)),
+            Standing::Superseded => return Ok(Saved::gone(Some(EndReason::Superseded), save.accessed)),
         };
         call.unchanged(session, carry, save.accessed)
     }
@@ -175,14 +183,14 @@ impl Call<'_> {
         let Finished { fate, head, bearer, counters } = match written {
             Written::Done(finished) => *finished,
             Written::Nothing => return Ok(self.nothing_saved()),
-            Written::Gone(reason) => return Ok(gone(reason, accessed)),
-            Written::Missing | Written::Renewed(_) => return Ok(gone(None, accessed)),
+            Written::Gone(reason) => return Ok(Saved::gone(reason, accessed)),
+            Written::Missing | Written::Renewed(_) => return Ok(Saved::gone(None, accessed)),
         };
         if let Fate::Deleted(_) = fate {
             return Ok(Saved { fate, session: None, headers: self.deleting_headers(), counters });
         }
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
-        let Some(head) = head else { return Ok(Saved { fate, counters, ..gone(None, accessed) }) };
+        let Some(head) = head else { return Ok(Saved { fate, counters, ..Saved::gone(None, accessed) }) };
         let session = self.view(shown.id(&self.app.name), &head, bearer);
         let is_told = fate == Fate::Created || bearer != Some(shown) || session.permanent == Some(true);
         let headers = self.headers(&session, if is_told { Carry::Set } else { carry }, accessed)?;
@@ -194,10 +202,4 @@ impl Call<'_> {
         let fate = Fate::Deleted(EndReason::Emptied);
         Saved { fate, session: None, headers: self.deleting_headers(), counters: Counters::new() }
     }
-}
-
-/// The session had ended: nothing about the cookie, for the browser may hold a newer one by now.
-fn gone(reason: Option<EndReason>, accessed: bool) -> Saved {
-    let headers = if accessed { vec![Header::vary()] } else { Vec::new() };
-    Saved { fate: Fate::Gone(reason), session: None, headers, counters: Counters::new() }
 }

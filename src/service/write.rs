@@ -1,12 +1,13 @@
 //! Writing with a token: the one loop that save, rotate and destroy share.
 
+use super::index::judge_as_admin;
 use super::view::Fate;
 use super::{Call, Error, Service};
 use crate::session::{
     By, Cause, Counters, EndReason, Fingerprint, Guard, Head, Hold, Outcome, Previous, Record, Refusal, Replacement,
-    Verdict, Version, counter, hold, judge,
+    Verdict, Version, counter, hold,
 };
-use crate::store::{Applied, Done, Kept, Store, Write};
+use crate::store::{Applied, Done, Store, Write};
 use crate::token::{Bearer, Nonce, successor};
 
 /// On what conditions a call writes.
@@ -142,7 +143,9 @@ impl<S: Store> Service<S> {
         (outcome, write): (Outcome, &Write),
     ) -> Result<Written, Error> {
         let place = call.place(bearer);
-        let Some(Kept { record, generation }) = self.store.load(&place).await? else { return Ok(Written::Missing) };
+        let Some(kept) = self.store.load(&place).await? else { return Ok(Written::Missing) };
+        let lives = judge_as_admin(&kept, call.now) == Verdict::Go;
+        let record = kept.record;
         let fate = match outcome {
             Outcome::Unchanged => Fate::Unchanged,
             Outcome::Created => Fate::Created,
@@ -155,8 +158,6 @@ impl<S: Store> Service<S> {
             Hold::Previous(_) | Hold::None => None,
         };
         let counters = counters(&record, write);
-        let alive = Guard { by: By::Admin, etag: None, fingerprint: None, now: call.now };
-        let lives = judge(&record.head, generation, &alive) == Verdict::Go;
         let head = Some(record.head).filter(|_| lives);
         Ok(Written::Done(Box::new(Finished { fate, head, bearer, counters })))
     }

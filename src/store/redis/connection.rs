@@ -11,7 +11,10 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ErrorKind, IntoConnectionInfo as _, RedisError, ServerErrorKind};
+use redis::{
+    Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisError, ScriptInvocation,
+    ServerErrorKind,
+};
 use tokio::runtime::Handle;
 
 use super::settings::Settings;
@@ -39,8 +42,23 @@ impl Connections {
         Ok(Self { client, managers, next: AtomicUsize::new(0), timeout, home: Handle::current() })
     }
 
+    /// Runs a script.
+    pub(super) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
+        self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+    }
+
+    /// Sends a command.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+        self.run(|mut connection| async move { command.query_async(&mut connection).await }).await
+    }
+
+    /// Sends several commands at once.
+    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Error> {
+        self.run(|mut connection| async move { pipe.query_async(&mut connection).await }).await
+    }
+
     /// Runs one operation on one of the connections, within the deadline.
-    pub(super) async fn run<T, F>(&self, operation: impl FnOnce(ConnectionManager) -> F) -> Result<T, Error>
+    async fn run<T, F>(&self, operation: impl FnOnce(ConnectionManager) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, RedisError>>,
     {

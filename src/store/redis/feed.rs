@@ -26,8 +26,7 @@ impl Redis {
         for partition in 0..PARTITIONS {
             command.arg(self.feed_count_key(app, partition));
         }
-        let query = |mut connection| async move { command.query_async(&mut connection).await };
-        let counts: Vec<Option<u64>> = self.connections.run(query).await?;
+        let counts: Vec<Option<u64>> = self.connections.query(&command).await?;
         if counts.len() != usize::from(PARTITIONS) {
             return Err(Error::Corrupt);
         }
@@ -41,8 +40,7 @@ impl Feed for Redis {
         for partition in 0..PARTITIONS {
             pipe.cmd("XREVRANGE").arg(self.feed_key(app, partition)).arg("+").arg("-").arg("COUNT").arg(1);
         }
-        let query = |mut connection| async move { pipe.query_async(&mut connection).await };
-        let streams: Vec<Vec<Item>> = self.connections.run(query).await?;
+        let streams: Vec<Vec<Item>> = self.connections.pipeline(&pipe).await?;
         let positions = streams.into_iter().map(|items| items.into_iter().next());
         let positions = positions.map(|item| item.map(|item| item.position).unwrap_or_default());
         Ok(pack(app, &positions.collect::<Vec<_>>()))
@@ -70,8 +68,7 @@ impl Feed for Redis {
             let position = positions[usize::from(*partition)];
             command.arg(format!("{}-{}", position.millis, position.step));
         }
-        let query = |mut connection| async move { command.query_async(&mut connection).await };
-        let streams: Option<Vec<(String, Vec<Item>)>> = self.connections.run(query).await?;
+        let streams: Option<Vec<(String, Vec<Item>)>> = self.connections.query(&command).await?;
         let streams = streams.unwrap_or_default();
         if streams.len() < told.len() {
             // It was told, and it is not there.

@@ -19,27 +19,23 @@ impl Index for Redis {
     async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
         let mut script = self.scripts.enter.key(self.index_key(owner));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry)).arg(Time::millis(entry.until));
-        let run = |mut connection| async move { script.invoke_async::<()>(&mut connection).await };
-        self.connections.run(run).await
+        self.connections.invoke(&script).await
     }
 
     async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
         let mut script = self.scripts.leave.key(self.index_key(owner));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry));
-        let run = |mut connection| async move { script.invoke_async::<()>(&mut connection).await };
-        self.connections.run(run).await
+        self.connections.invoke(&script).await
     }
 
     async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
         let command = redis::Cmd::hdel(self.index_key(owner), id.as_bytes());
-        let run = |mut connection| async move { command.query_async::<()>(&mut connection).await };
-        self.connections.run(run).await
+        self.connections.query(&command).await
     }
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         let command = redis::Cmd::hgetall(self.index_key(owner));
-        let run = |mut connection| async move { command.query_async(&mut connection).await };
-        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.connections.run(run).await?;
+        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.connections.query(&command).await?;
         fields.iter().map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
     }
 }

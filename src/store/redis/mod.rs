@@ -84,8 +84,7 @@ impl Store for Redis {
     async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
         let mut pipe = redis::pipe();
         pipe.hgetall(self.session_key(place)).get(self.generation_key(&place.app, place.id.partition()));
-        let query = |mut connection| async move { pipe.query_async(&mut connection).await };
-        let (fields, generation) = self.connections.run(query).await?;
+        let (fields, generation) = self.connections.pipeline(&pipe).await?;
         reply::kept(fields, generation)
     }
 
@@ -102,8 +101,7 @@ impl Store for Redis {
         for (name, value) in record.entries.iter() {
             script.arg(format!("e:{name}")).arg(value);
         }
-        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
-        let stored: bool = self.connections.run(run).await?;
+        let stored: bool = self.connections.invoke(&script).await?;
         Ok(if stored { Created::Stored } else { Created::Occupied })
     }
 
@@ -119,8 +117,7 @@ impl Store for Redis {
                 script.arg(*reason as u8);
             }
         }
-        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
-        Ok(match self.connections.run(run).await? {
+        Ok(match self.connections.invoke(&script).await? {
             Reply::Missing => Applied::Missing,
             Reply::Refused(refusal) => Applied::Refused(refusal),
             Reply::Done(done) => Applied::Done(done),
@@ -136,16 +133,14 @@ impl Store for Redis {
         let mut script = self.scripts.touch.key(self.session_key(place));
         script.arg(touch.proof.as_bytes()).arg(touch.used.millis());
         script.arg(touch.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
-        let run = |mut connection| async move { script.invoke_async::<()>(&mut connection).await };
-        self.connections.run(run).await
+        self.connections.invoke(&script).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
         for partition in 0..PARTITIONS {
             let mut script = self.scripts.revoke_app.key(self.generation_key(app, partition));
             script.key(self.feed_key(app, partition)).key(self.feed_count_key(app, partition)).arg(now.millis());
-            let run = |mut connection| async move { script.invoke_async::<()>(&mut connection).await };
-            self.connections.run(run).await?;
+            self.connections.invoke::<()>(&script).await?;
         }
         Ok(())
     }
@@ -156,8 +151,7 @@ impl Store for Redis {
         let mut command = redis::cmd("SCAN");
         let pattern = format!("{}:{{??}}:{app}:????????????????????????????????", escape(&self.prefix));
         command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(limit.max(10));
-        let query = |mut connection| async move { command.query_async(&mut connection).await };
-        let (next, mut keys): (u64, Vec<String>) = self.connections.run(query).await?;
+        let (next, mut keys): (u64, Vec<String>) = self.connections.query(&command).await?;
         keys.sort_unstable();
         keys.dedup();
         let mut sessions = Vec::with_capacity(keys.len());
@@ -176,8 +170,7 @@ impl Store for Redis {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        let run = |mut connection| async move { redis::cmd("PING").query_async::<()>(&mut connection).await };
-        self.connections.run(run).await
+        self.connections.query(&redis::cmd("PING")).await
     }
 }
 
