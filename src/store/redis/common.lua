@@ -25,12 +25,10 @@ local function may(shown, proof, now)
   return now < time + math.max(grace, MARK_MEMORY)
 end
 
--- Tells whoever watches: KEYS[3] is the feed of the partition, KEYS[4] counts what was ever told there.
+-- KEYS[3] is the feed of the session's partition, KEYS[4] its count.
 local function tell(happening, now)
   local id = string.gsub(string.sub(key, -32), '..', function(hex) return string.char(tonumber(hex, 16)) end)
-  local number = redis.call('INCR', KEYS[4])
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', 1000, '*', 'n', number,
-    'e', struct.pack('>BI6', happening, now) .. id)
+  notice(KEYS[3], KEYS[4], struct.pack('>BI6', happening, now) .. id)
 end
 
 local function marked(fingerprint, now)

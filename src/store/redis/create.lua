@@ -10,7 +10,5 @@ for first = 4, #ARGV, 2000 do
   redis.call('HSET', key, unpack(ARGV, first, math.min(first + 1999, #ARGV)))
 end
 redis.call('PEXPIREAT', key, ARGV[1])
-local number = redis.call('INCR', KEYS[4])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', 1000, '*', 'n', number,
-  'e', struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])
+notice(KEYS[3], KEYS[4], struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])
 return 1

@@ -51,11 +51,19 @@ impl Redis {
             connections: Connections::new(settings)?,
             prefix: settings.key_prefix.clone(),
             scripts: Scripts {
-                create: Script::new(include_str!("create.lua")),
-                edit: Script::new(concat!(include_str!("common.lua"), include_str!("edit.lua"))),
-                end: Script::new(concat!(include_str!("common.lua"), include_str!("end.lua"))),
+                create: Script::new(concat!(include_str!("notice.lua"), include_str!("create.lua"))),
+                edit: Script::new(concat!(
+                    include_str!("notice.lua"),
+                    include_str!("common.lua"),
+                    include_str!("edit.lua")
+                )),
+                end: Script::new(concat!(
+                    include_str!("notice.lua"),
+                    include_str!("common.lua"),
+                    include_str!("end.lua")
+                )),
                 touch: Script::new(include_str!("touch.lua")),
-                revoke_app: Script::new(include_str!("revoke_app.lua")),
+                revoke_app: Script::new(concat!(include_str!("notice.lua"), include_str!("revoke_app.lua"))),
                 enter: Script::new(include_str!("enter.lua")),
                 leave: Script::new(include_str!("leave.lua")),
             },
