@@ -80,6 +80,7 @@ impl Call<'_> {
             cause,
             time: self.now,
             fingerprint: terms.fingerprint,
+            current: None,
         };
         Offer { next, replacement: Replacement { proof: next.proof(&self.app.name), previous } }
     }
@@ -155,7 +156,7 @@ impl<S: Store> Service<S> {
         let bearer = match hold(&record.head, bearer.proof(&call.app.name), call.now) {
             Hold::Current => Some(bearer),
             Hold::Previous(previous) if yields(&previous, terms, call) => call.successor(bearer, &previous),
-            Hold::Previous(_) | Hold::None => None,
+            Hold::Previous(_) | Hold::Replaced | Hold::None => None,
         };
         let counters = counters(&record, write);
         let head = Some(record.head).filter(|_| lives);

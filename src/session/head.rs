@@ -145,6 +145,8 @@ pub struct Previous {
     pub time: Time,
     /// The call that did it, if it had a request_id.
     pub fingerprint: Option<Fingerprint>,
+    /// Of the token that was current then, if that was another one: the call showed an older one, in its grace.
+    pub current: Option<Proof>,
 }
 
 impl Previous {

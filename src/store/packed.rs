@@ -117,40 +117,48 @@ fn unpack_meta(bytes: &[u8]) -> Option<Head> {
     reader.0.is_empty().then_some(head)
 }
 
-/// Proof, nonce, key id, cause, grace, time; the fingerprint if there is one.
+/// Proof, nonce, key id, cause, grace, time; the fingerprint and the proof of the current one if there are such.
 pub(super) fn pack_previous(previous: &Previous) -> Vec<u8> {
     let (cause, grace) = match previous.cause {
         Cause::Privilege => (0, Duration::ZERO),
         Cause::Renewal { grace } => (1, grace),
     };
-    let mut bytes = Vec::with_capacity(67);
+    let mut bytes = Vec::with_capacity(83);
     bytes.extend_from_slice(previous.proof.as_bytes());
     bytes.extend_from_slice(previous.nonce.as_bytes());
     bytes.extend_from_slice(previous.key_id.as_bytes());
-    bytes.push(cause);
+    bytes.push(cause + if previous.current.is_some() { HAS_CURRENT } else { 0 });
     bytes.extend_from_slice(&six(millis(grace)));
     bytes.extend_from_slice(&six(previous.time.millis()));
     if let Some(fingerprint) = previous.fingerprint {
         bytes.extend_from_slice(&fingerprint.to_bytes());
     }
+    if let Some(current) = previous.current {
+        bytes.extend_from_slice(current.as_bytes());
+    }
     bytes
 }
+
+/// Added to the cause if the proof of the token that was current stands at the end.
+const HAS_CURRENT: u8 = 2;
 
 fn unpack_previous(bytes: &[u8]) -> Option<Previous> {
     let mut reader = Reader(bytes);
     let (proof, nonce, key_id) = (reader.take()?, reader.take()?, reader.take()?);
     let (cause, grace, time) = (reader.byte()?, reader.time()?, reader.time()?);
+    let current = if cause & HAS_CURRENT == 0 { None } else { Some(reader.take_last()?) };
     Some(Previous {
         proof: Proof::from_bytes(proof),
         nonce: Nonce::from_bytes(nonce),
         key_id: KeyId::from_bytes(key_id),
-        cause: match cause {
+        cause: match cause & !HAS_CURRENT {
             0 => Cause::Privilege,
             1 => Cause::Renewal { grace: Duration::from_millis(grace.millis()) },
             _ => return None,
         },
         time,
         fingerprint: if reader.0.is_empty() { None } else { Some(Fingerprint::from_bytes(reader.take()?)) },
+        current: current.map(Proof::from_bytes),
     })
 }
 
@@ -266,6 +274,12 @@ impl Reader<'_> {
         let (first, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*first)
+    }
+
+    fn take_last<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (rest, last) = self.0.split_last_chunk()?;
+        self.0 = rest;
+        Some(*last)
     }
 
     fn byte(&mut self) -> Option<u8> {

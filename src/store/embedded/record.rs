@@ -83,6 +83,7 @@ mod tests {
             cause: Cause::Renewal { grace: Duration::from_secs(30) },
             time,
             fingerprint: Some(fingerprint),
+            current: Some(Proof::from_bytes([5; 16])),
         };
         let head = Head {
             version: Version(7),

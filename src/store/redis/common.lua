@@ -15,12 +15,14 @@ local h = redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x')
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
 
 -- Whether the call has the right to write: '' as an administrator, 'p...' with the current token's proof, 'e...' with
--- that or the one that the last rotation replaced, while it is remembered, 's...' if the session is that subject's.
+-- that or the ones that the last rotation replaced, while they are remembered, 's...' if the session is that subject's.
 local function may(shown, proof, now)
   local kind, what = string.sub(shown, 1, 1), string.sub(shown, 2)
   if kind == 's' then return what == h[3] end
   if shown == '' or what == proof then return true end
-  if kind ~= 'e' or not h[4] or what ~= string.sub(h[4], 1, 16) then return false end
+  if kind ~= 'e' or not h[4] then return false end
+  local was_current = string.byte(h[4], 39) >= 2 and what == string.sub(h[4], -16)
+  if what ~= string.sub(h[4], 1, 16) and not was_current then return false end
   local grace, time = struct.unpack('>I6I6', h[4], 40)
   return now < time + math.max(grace, MARK_MEMORY)
 end

@@ -109,6 +109,11 @@ local rotation = string.sub(ARGV[9], 1, 1)
 if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
   proof = string.sub(ARGV[9], 2, 17)
   previous = string.sub(ARGV[9], 18)
+  -- Asked with an older token, in its grace: the current one is remembered behind it, and the cause says so.
+  if string.sub(previous, 1, 16) ~= proof_before then
+    local cause = string.char(string.byte(previous, 39) + 2)
+    previous = string.sub(previous, 1, 38) .. cause .. string.sub(previous, 40) .. proof_before
+  end
 end
 -- As session/lifetime.rs has it.
 local asked, was_owned, is_owned = ARGV[8], subject_before ~= '', subject ~= ''

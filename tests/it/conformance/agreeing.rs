@@ -56,6 +56,8 @@ enum RotationStep {
     OnSubjectChange(u8),
     Privilege(u8),
     Renewal(u8),
+    /// By an older token, in its grace.
+    PrivilegeOf(u8, u8),
 }
 
 #[test]
@@ -177,6 +179,7 @@ impl<S: Store> Story<'_, S> {
             RotationStep::OnSubjectChange(new) => Rotation::OnSubjectChange(privilege(current, new, self.now)),
             RotationStep::Privilege(new) => Rotation::Always(privilege(current, new, self.now)),
             RotationStep::Renewal(new) => Rotation::Always(renewal(current, new, self.now)),
+            RotationStep::PrivilegeOf(old, new) => Rotation::Always(privilege(old, new, self.now)),
         };
         write(Edit { rotation, ..Edit::clone(edit) })
     }
@@ -260,6 +263,7 @@ fn write_step() -> impl Strategy<Value = WriteStep> {
         3 => proof_number().prop_map(RotationStep::OnSubjectChange),
         1 => proof_number().prop_map(RotationStep::Privilege),
         2 => proof_number().prop_map(RotationStep::Renewal),
+        1 => (proof_number(), proof_number()).prop_map(|(old, new)| RotationStep::PrivilegeOf(old, new)),
     ];
     let reason = prop_oneof![Just(EndReason::Destroyed), Just(EndReason::Revoked)];
     prop_oneof![

@@ -185,6 +185,7 @@ pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
             cause: Cause::Privilege,
             time: now,
             fingerprint: None,
+            current: None,
         },
     }
 }
