@@ -2,11 +2,12 @@
 
 use super::asked::Asked;
 use super::claim::{Claim, ClaimKind, Standing};
+use super::index::owner;
 use super::view::{Carry, Fate};
 use super::write::{Attempt, Finished, InGrace, Written};
 use super::{Call, Credential, Error, Header, Service, View};
 use crate::session::{Changes, Context, Counters, EndReason, Version};
-use crate::store::{Created, Store};
+use crate::store::{Created, Entry, Store};
 use crate::token::Bearer;
 
 /// What a request did.
@@ -122,7 +123,7 @@ impl<S: Store> Service<S> {
     /// Enters the session for the subject that it is about to get, so that no listing misses it.
     async fn announce(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<(), Error> {
         match asked.subject() {
-            Some(subject) => self.enter(call.app, subject, bearer.id(&call.app.name), call.now).await,
+            Some(subject) => self.enter(&owner(call.app, subject), &call.entry(bearer)).await,
             None => Ok(()),
         }
     }
@@ -130,14 +131,16 @@ impl<S: Store> Service<S> {
     /// What follows a save, be it done now or before: a login may be one too many, a longer life needs a longer entry.
     async fn settle(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked, written: &Written) -> Result<(), Error> {
         let Written::Done(finished) = written else { return Ok(()) };
-        let Some(subject) = finished.head.as_ref().and_then(|head| head.subject.as_ref()) else { return Ok(()) };
-        if asked.subject().is_some() {
-            self.evict(call, subject).await
-        } else if asked.changes_lifetime() {
-            self.enter(call.app, subject, bearer.id(&call.app.name), call.now).await
-        } else {
-            Ok(())
+        let Some(head) = &finished.head else { return Ok(()) };
+        let Some(subject) = &head.subject else { return Ok(()) };
+        let entry = call.entry(bearer);
+        // A session may be from a time when the app granted longer lives.
+        let until = entry.until.max(head.deadline_time);
+        let is_short = if asked.subject().is_some() { until > entry.until } else { asked.changes_lifetime() };
+        if is_short {
+            self.enter(&owner(call.app, subject), &Entry { until, ..entry }).await?;
         }
+        if asked.subject().is_some() { self.evict(call, subject).await } else { Ok(()) }
     }
 
     async fn save_announced(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
@@ -173,6 +176,12 @@ impl<S: Store> Service<S> {
 }
 
 impl Call<'_> {
+    /// The session in its subject's index, until the latest deadline that the app grants.
+    fn entry(&self, bearer: Bearer) -> Entry {
+        let until = self.now + self.app.lifetimes.absolute_timeout;
+        Entry { id: bearer.id(&self.app.name), entered: self.now, until }
+    }
+
     fn unchanged(&self, session: View, carry: Carry, accessed: bool) -> Result<Saved, Error> {
         let headers = self.headers(&session, carry, accessed)?;
         Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })

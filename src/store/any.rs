@@ -94,7 +94,7 @@ impl Store for AnyStore {
 }
 
 impl Index for AnyStore {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         on_each!(self, store => store.enter(owner, entry))
     }
 

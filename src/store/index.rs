@@ -15,7 +15,10 @@ use crate::token::Id;
 /// The index of a store.
 pub trait Index {
     /// Enters a session; one that is there already gets these times.
-    fn enter(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
+    ///
+    /// Answers [`GLIMPSE`] others at most, by chance, of a subject that has more than [`FEW`]: whoever looks at them, and
+    /// takes out the dead, keeps those few beside the living, for a price that does not grow.
+    fn enter(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
 
     /// Takes out this very entry; another one of the same session, entered since, stays.
     fn leave(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
@@ -46,3 +49,9 @@ pub struct Entry {
     /// When the entry ends: not before the session can.
     pub until: Time,
 }
+
+/// So many entries cost nothing worth a look.
+pub const FEW: usize = 16;
+
+/// How many entries are looked at for one that is entered: so the dead among them are a quarter in the long run.
+pub const GLIMPSE: usize = 4;

@@ -23,7 +23,7 @@ use std::future::Future;
 pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSettings};
 pub use feed::{Feed, Notice, Since};
-pub use index::{Entry, Index, Owner};
+pub use index::{Entry, FEW, GLIMPSE, Index, Owner};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};

@@ -86,7 +86,7 @@ impl Store for Overtaken {
 }
 
 impl Index for Overtaken {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         self.store.enter(owner, entry).await
     }
 

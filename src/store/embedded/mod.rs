@@ -108,7 +108,7 @@ impl Store for Embedded {
 }
 
 impl Index for Embedded {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         let (owner, entry) = (owner.clone(), *entry);
         self.writer.ask(move |tables| tables.enter(&owner, &entry)).await
     }

@@ -172,9 +172,8 @@ impl Store for Memory {
 }
 
 impl Index for Memory {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        self.index.enter(owner, entry);
-        Ok(())
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
+        Ok(self.index.enter(owner, entry))
     }
 
     async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {

@@ -5,7 +5,7 @@
 use super::Redis;
 use crate::clock::Time;
 use crate::store::packed::{owner_hash, pack_entry, unpack_entry};
-use crate::store::{Entry, Error, Index, Owner};
+use crate::store::{Entry, Error, FEW, GLIMPSE, Index, Owner};
 use crate::token::Id;
 
 impl Redis {
@@ -16,10 +16,13 @@ impl Redis {
 }
 
 impl Index for Redis {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         let mut script = self.scripts.enter.key(self.index_key(owner));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry)).arg(Time::millis(entry.until));
-        self.connections.invoke(&script).await
+        script.arg(FEW).arg(GLIMPSE);
+        let mut others = read(&self.connections.invoke::<Fields>(&script).await?)?;
+        others.retain(|other| other.id != entry.id);
+        Ok(others)
     }
 
     async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
@@ -35,7 +38,13 @@ impl Index for Redis {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         let command = redis::Cmd::hgetall(self.index_key(owner));
-        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.connections.query(&command).await?;
-        fields.iter().map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
+        read(&self.connections.query::<Fields>(&command).await?)
     }
+}
+
+/// Each with its value.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn read(fields: &Fields) -> Result<Vec<Entry>, Error> {
+    fields.iter().map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
 }
