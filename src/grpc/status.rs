@@ -9,6 +9,7 @@ use tracing::{error, warn};
 use crate::service::Error;
 use crate::session::{ChangesError, Refusal};
 use crate::store;
+use crate::telemetry::Seldom;
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "cloakroom";
@@ -133,12 +134,22 @@ const fn refusal_reason(refusal: &Refusal) -> &'static str {
 }
 
 /// What broke is told to the log, once, here; the caller is told what to do.
+///
+/// An outage fails thousands of calls a second. A line a second tells of all of them, with the newest cause.
 fn log(error: &Error) {
+    static SILENT: Seldom = Seldom::new();
+    static FULL: Seldom = Seldom::new();
     match error {
         Error::Store(store::Error::Unavailable(source)) => {
-            warn!(error = %source, "the store does not answer");
+            if let Some(calls) = SILENT.happened() {
+                warn!(error = %source, calls, "the store does not answer");
+            }
         }
-        Error::Store(store::Error::Full(source)) => error!(error = %source, "the store is full"),
+        Error::Store(store::Error::Full(source)) => {
+            if let Some(calls) = FULL.happened() {
+                error!(error = %source, calls, "the store is full");
+            }
+        }
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => {
             let cause = error.source().map(ToString::to_string);
             error!(%error, cause, "a call failed by a defect");

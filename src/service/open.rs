@@ -12,6 +12,7 @@ use super::{Call, Credential, Error, Header, NullReason, Service, View};
 use crate::clock::Time;
 use crate::session::{Context, Head, Record};
 use crate::store::{Place, Store, Touch};
+use crate::telemetry::Seldom;
 use crate::token::{Bearer, Issued, open_token, seal_token};
 
 /// Asks for the session of a request.
@@ -138,8 +139,10 @@ impl<S: Store> Service<S> {
             return;
         }
         let touch = Touch { proof: head.proof, used: call.now, context };
-        if let Err(error) = self.store.touch(place, &touch).await {
-            warn!(error = &error as &dyn std::error::Error, session.id = %place.id, "could not write down a use");
+        if let Err(error) = self.store.touch(place, &touch).await
+            && let Some(uses) = UNWRITTEN.happened()
+        {
+            warn!(error = &error as &dyn std::error::Error, uses, session.id = %place.id, "could not write down a use");
         }
     }
 }
@@ -160,3 +163,6 @@ fn ambiguous(call: &Call<'_>) -> Opened {
     warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
     Opened::without_session(View::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
 }
+
+/// Uses that could not be written down: a Redis that is full still reads, so every open meets it.
+static UNWRITTEN: Seldom = Seldom::new();
