@@ -104,8 +104,24 @@ fn manager(client: &Client, timeout: Duration) -> Result<ConnectionManager, Redi
 
 fn explain(error: RedisError) -> Error {
     match error.code() {
-        Some("OOM" | "MISCONF") => Error::Full(Box::new(error)),
+        // MISCONF, too, refuses every write, but for want of a disk to save to: not room for sessions is missing.
+        Some("OOM") => Error::Full(Box::new(error)),
         _ if error.kind() == ErrorKind::UnexpectedReturnType => Error::Corrupt,
         _ => Error::unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::make_extension_error;
+
+    use super::*;
+
+    #[test]
+    fn a_redis_that_has_no_disk_to_save_to_is_not_full() {
+        let refused = |code: &str| explain(make_extension_error(code.to_owned(), None));
+
+        assert!(matches!(refused("OOM"), Error::Full(_)));
+        assert!(matches!(refused("MISCONF"), Error::Unavailable(_)));
     }
 }
