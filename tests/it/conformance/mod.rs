@@ -108,6 +108,8 @@ mod indexing;
 mod judging;
 mod lifespans;
 mod limiting;
+mod meeting;
+mod outrunning;
 mod racing;
 mod repeating;
 mod revoking;
