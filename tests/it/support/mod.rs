@@ -5,9 +5,11 @@ pub(crate) mod asks;
 pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod grammar;
+pub(crate) mod knob;
 pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
+pub(crate) mod tool;
 pub(crate) mod watches;
 
 use std::sync::Arc;
