@@ -4,8 +4,8 @@ use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
 
 use super::tables::{Fault, Tables};
 use crate::clock::Time;
-use crate::store::packed::{owner_hash, pack_entry, unpack_entry};
-use crate::store::{Entry, Owner};
+use crate::store::packed::{owner_hash, pack_entry, pack_revocation, unpack_entry, unpack_revocation};
+use crate::store::{Entry, Owner, Revocation};
 use crate::token::Id;
 
 impl Tables<'_> {
@@ -37,6 +37,16 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// See [`crate::store::Index::revoke`].
+    pub(super) fn revoke(&mut self, owner: &Owner, revocation: &Revocation) -> Result<(), Fault> {
+        self.dirty = true;
+        let key = owner_hash(owner);
+        self.index.insert(key.as_slice(), pack_revocation(revocation).as_slice())?;
+        let due = [revocation.until.millis().to_be_bytes().as_slice(), &key].concat();
+        self.index_ends.insert(due.as_slice(), [].as_slice())?;
+        Ok(())
+    }
+
     /// Takes out some of the entries that have ended by themselves; answers whether it stopped before the last one.
     pub(super) fn sweep_entries(&mut self, now: Time, most: usize) -> Result<bool, Fault> {
         let after = (now.millis() + 1).to_be_bytes();
@@ -46,9 +56,12 @@ impl Tables<'_> {
             self.dirty = true;
             self.index_ends.remove(due.as_slice())?;
             let (_, key) = due.split_first_chunk::<8>().ok_or(Fault::Corrupt)?;
-            let until = self.index.get(key)?.and_then(|times| unpack_entry(&key[OWNER_BYTES..], times.value()));
+            let until = self.index.get(key)?.and_then(|times| match &key[OWNER_BYTES..] {
+                [] => Some(unpack_revocation(times.value())?.until),
+                id => Some(unpack_entry(id, times.value())?.until),
+            });
             // One that was entered again since ends later, and has a row for that.
-            if until.is_some_and(|entry| entry.until <= now) {
+            if until.is_some_and(|until| until <= now) {
                 self.index.remove(key)?;
             }
         }
@@ -68,11 +81,17 @@ pub(super) fn entries(reading: &ReadTransaction, owner: &Owner) -> Result<Vec<En
     Ok(entries)
 }
 
+/// See [`crate::store::Index::revocation`].
+pub(super) fn revocation(reading: &ReadTransaction, owner: &Owner) -> Result<Option<Revocation>, Fault> {
+    let kept = reading.open_table(INDEX)?.get(owner_hash(owner).as_slice())?;
+    kept.map(|bytes| unpack_revocation(bytes.value()).ok_or(Fault::Corrupt)).transpose()
+}
+
 fn key(owner: &Owner, id: Id) -> Vec<u8> {
     [owner_hash(owner), *id.as_bytes()].concat()
 }
 
-/// By a hash of app and subject, and id: when it was entered and until when.
+/// By a hash of app and subject, and id: when it was entered and until when. By the hash alone: its revocation.
 pub(super) const INDEX: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("index");
 
 /// When which entry may end: time in eight bytes, then its key. A row for each time that it was entered.
