@@ -19,6 +19,7 @@ mod destroying;
 mod emptying;
 mod errors;
 mod flask;
+mod flask_vectors;
 mod gone;
 mod lifetimes;
 mod limits;
