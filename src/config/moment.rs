@@ -8,7 +8,8 @@ use crate::clock::Time;
 
 /// Reads a moment.
 pub fn parse(text: &str) -> Result<Time, String> {
-    moment(text).ok_or_else(|| format!("`{text}` is no date or time; write one such as 2027-01-31 or 2027-01-31T18:00:00Z"))
+    moment(text)
+        .ok_or_else(|| format!("`{text}` is no date or time; write one such as 2027-01-31 or 2027-01-31T18:00:00Z"))
 }
 
 /// Writes a moment as [`parse`] reads it.
@@ -64,7 +65,8 @@ fn moment(text: &str) -> Option<Time> {
     }
     let Some(at) = text.rfind(['+', '-']).filter(|at| *at > "2027-01-31".len()) else { return utc(text) };
     let (local, offset) = text.split_at(at);
-    let (hours, minutes) = offset.get(1..)?.split_once(':').filter(|(hours, minutes)| hours.len() + minutes.len() == 4)?;
+    let (hours, minutes) =
+        offset.get(1..)?.split_once(':').filter(|(hours, minutes)| hours.len() + minutes.len() == 4)?;
     let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
     let offset = (hours < 24 && minutes < 60).then(|| Duration::from_secs(hours * 3600 + minutes * 60))?;
     let local = utc(&format!("{local}Z"))?;

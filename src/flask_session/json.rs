@@ -251,11 +251,8 @@ mod tests {
     fn a_dict_that_only_looks_like_a_tag_is_escaped() {
         let items = items(r#" {"a": {" t": [1, {" b": "x"}]}, " t": 1, "b" : {" t":1, "c":[]}} "#).unwrap();
 
-        let expected = [
-            ("a", r#"{" di":{" t__":[1,{" di":{" b__":"x"}}]}}"#),
-            (" t", "1"),
-            ("b", r#"{" t":1,"c":[]}"#),
-        ];
+        let expected =
+            [("a", r#"{" di":{" t__":[1,{" di":{" b__":"x"}}]}}"#), (" t", "1"), ("b", r#"{" t":1,"c":[]}"#)];
         assert_eq!(items, expected.map(|(name, json)| (name.to_owned(), json.to_owned())));
     }
 }

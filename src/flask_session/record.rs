@@ -55,10 +55,8 @@ mod tests {
 
     #[test]
     fn both_formats_are_read_and_a_pickle_never() {
-        let record = Record {
-            entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]),
-            permanent: Some(true),
-        };
+        let record =
+            Record { entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]), permanent: Some(true) };
 
         assert_eq!(Record::decode(b"\x83\xa1b\x91\xc3\xaa_permanent\xc3\xa1a\x01"), Ok(record.clone()));
         assert_eq!(Record::decode(br#"{"_permanent":true,"b":[true],"a":1}"#), Ok(record));

@@ -81,10 +81,13 @@ impl<S> Clone for Service<S> {
 impl<S: Store> Service<S> {
     /// A service for these apps. If one of them has a door for Flask-Session, it needs a tokio runtime around it.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        for app in apps.iter() {
-            for accept in &app.accept {
-                let doors = accept.doors().map(Door::as_str).collect::<Vec<_>>().join(", ");
-                info!(app = %app.name, doors, until = moment::text(accept.until), "sessions from before may come in");
+        for (app, accept) in apps.iter().filter_map(|app| Some((&app.name, app.accept.as_ref()?))) {
+            let doors = accept.doors().map(Door::as_str).collect::<Vec<_>>().join(", ");
+            let until = moment::text(accept.until);
+            if clock.now() < accept.until {
+                info!(%app, doors, until, "sessions from before may come in");
+            } else {
+                info!(%app, doors, until, "the doors for sessions from before are shut; their settings can go");
             }
         }
         Self {

@@ -191,7 +191,11 @@ impl<S: Store> Service<S> {
             created: read(&counters.created),
             ended: ended.filter(|(_, count)| *count > 0).collect(),
             census: *counters.census.lock(),
-            doors: app.accept.iter().flat_map(|accept| accept.doors().map(|door| numbers_of(door, accept, counters))).collect(),
+            doors: app
+                .accept
+                .iter()
+                .flat_map(|accept| accept.doors().map(|door| numbers_of(door, accept, counters)))
+                .collect(),
         })
     }
 

@@ -205,7 +205,10 @@ impl Call<'_> {
     pub(super) fn deleting_headers_of(&self, header: &str) -> Vec<Header> {
         let mut headers = self.deleting_headers();
         let doors = self.open_doors().into_iter().flat_map(|accept| {
-            accept.doors().filter_map(|door| accept.cookie_name(door)).filter(|name| **name != self.cookie().attributes().name)
+            accept
+                .doors()
+                .filter_map(|door| accept.cookie_name(door))
+                .filter(|name| **name != self.cookie().attributes().name)
         });
         let mut names = doors.map(cookie::Name::as_str).collect::<Vec<_>>();
         names.dedup();

@@ -21,7 +21,9 @@ pub use edit::{Counters, Edit, Edited, Limits, Refusal, Replacement, Rotation, W
 pub use end::{End, EndReason, MEMORY, Outcome};
 pub use entries::Entries;
 pub use event::{Event, Happening};
-pub use head::{Cause, Context, Generation, Head, Origin, PREVIOUS_MEMORY, Previous, Record, Subject, SubjectError, Version};
+pub use head::{
+    Cause, Context, Generation, Head, Origin, PREVIOUS_MEMORY, Previous, Record, Subject, SubjectError, Version,
+};
 pub use judge::{By, Guard, Hold, Verdict, hold, judge};
 pub use lifetime::{Lifespan, Lifespans, NewLifetime};
 pub use mark::{Fingerprint, MARK_MEMORY, MAX_MARKS, Mark, Marks};

@@ -2,6 +2,7 @@
 //!
 //! No keeping of Cloakroom's sessions. A server that does not answer is an error, never an empty session.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use redis::RedisError;
@@ -57,12 +58,24 @@ impl FlaskSessions {
         let mut pipe = redis::pipe();
         // One byte more than is read, so that what is cut is told from what is whole.
         pipe.cmd("GETRANGE").arg(&key).arg(0).arg(MAX_RECORD_BYTES).pttl(&key);
-        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(&pipe).await?;
+        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(&pipe).await.map_err(told_apart)?;
         Ok(match record.len() {
             0 => Found::Missing,
             length if length > MAX_RECORD_BYTES => Found::TooLarge,
             _ => Found::Record(record, u64::try_from(left).ok().map(Duration::from_millis)),
         })
+    }
+}
+
+/// Whoever reads the log has to look at the right Redis.
+#[derive(Debug, thiserror::Error)]
+#[error("the Redis of Flask-Session: {0}")]
+struct Silent(Box<dyn StdError + Send + Sync>);
+
+fn told_apart(error: Error) -> Error {
+    match error {
+        Error::Unavailable(source) => Error::unavailable(Silent(source)),
+        Error::Full(_) | Error::Corrupt => error,
     }
 }
 

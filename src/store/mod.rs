@@ -24,7 +24,7 @@ use std::future::Future;
 pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSettings};
 pub use feed::{Feed, Notice, Since};
-pub use flask_session::{Found, FlaskSessions, MAX_RECORD_BYTES};
+pub use flask_session::{FlaskSessions, Found, MAX_RECORD_BYTES};
 pub use index::{Entry, Index, Owner, Revocation};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
 pub use seal::{
-    Issued, Rejected, TICKET_LIFE, Ticket, claimed_key, is_shaped, is_ticket, open_ticket, open_token, seal_ticket, seal_token,
+    Issued, Rejected, TICKET_LIFE, Ticket, claimed_key, is_shaped, is_ticket, open_ticket, open_token, seal_ticket,
+    seal_token,
 };
 pub use successor::{Nonce, successor};
 

@@ -25,6 +25,7 @@ mod lifetimes;
 mod limits;
 mod marks;
 mod model;
+mod moving;
 mod nist;
 mod opening;
 mod outage;

@@ -13,7 +13,9 @@ use crate::app::AppName;
 use crate::clock::Time;
 use crate::entropy;
 use crate::session::{Event, Generation, Guard, Happening, Head, Record};
-use crate::store::{Applied, Created, Cursor, Error, Kept, Notice, Owner, Page, Place, Revoked, Touch, Write, touched, written};
+use crate::store::{
+    Applied, Created, Cursor, Error, Kept, Notice, Owner, Page, Place, Revoked, Touch, Write, touched, written,
+};
 use crate::token::Id;
 
 /// The tables, open for writing.

@@ -14,8 +14,8 @@ use parking_lot::{Mutex, RwLock};
 use self::feed::Feeds;
 use self::index::Entries;
 use super::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Notice, Owner, Page, Place, Revocation, Revoked, Since, Store,
-    Touch, Write, touched, written,
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Notice, Owner, Page, Place, Revocation, Revoked, Since,
+    Store, Touch, Write, touched, written,
 };
 use crate::app::AppName;
 use crate::clock::Time;

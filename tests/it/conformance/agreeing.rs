@@ -245,8 +245,12 @@ fn step() -> impl Strategy<Value = Step> {
         .prop_map(|(place, right, etag, request, write)| Step::Apply { place, right, etag, request, write });
     let issued = option::weighted(0.8, prop_oneof![Just(MS), Just(10 * MINUTE)]);
     let origin = option::weighted(0.4, (issued, prop_oneof![Just(MINUTE), Just(3 * HOUR), Just(2 * SPAN)]));
-    let create = (place.clone(), proof_number(), idle, origin)
-        .prop_map(|(place, proof, idle, origin)| Step::Create { place, proof, idle, origin });
+    let create = (place.clone(), proof_number(), idle, origin).prop_map(|(place, proof, idle, origin)| Step::Create {
+        place,
+        proof,
+        idle,
+        origin,
+    });
     prop_oneof![
         3 => create,
         12 => apply,

@@ -58,20 +58,6 @@ async fn the_reason_of_an_end_is_forgotten_before_the_end_itself(store: Arc<impl
     assert_eq!(kept(&*store, &place).await.head.forget_time(), START + OLD);
 }
 
-async fn an_imported_session_that_has_ended_is_swept_with_its_old_credential(store: Arc<impl Store>) {
-    let ended = keep(&*store, place(1), &imported()).await;
-    let idle = keep(&*store, place(2), &imported()).await;
-    done(&*store, &ended, &by(1, START), &LOGOUT).await;
-
-    store.sweep(just_before(START + OLD)).await.expect("the store answers");
-    assert_eq!(store.create(&ended, &imported()).await.expect("the store answers"), Created::Occupied);
-    assert_eq!(store.create(&idle, &imported()).await.expect("the store answers"), Created::Occupied);
-
-    store.sweep(START + OLD).await.expect("the store answers");
-    assert_eq!(load(&*store, &ended).await, None);
-    assert_eq!(load(&*store, &idle).await, None);
-}
-
 async fn what_was_issued_before_the_app_was_revoked_does_not_come_in(store: Arc<impl Store>) {
     let issued = |issued: Option<Time>| {
         let mut record = imported();
@@ -122,18 +108,6 @@ async fn a_subject_s_revocation_is_remembered_beside_its_entries(store: Arc<impl
     assert_eq!(store.revocation(&bert).await.expect("the store answers"), None);
 }
 
-async fn a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more(store: Arc<impl Store>) {
-    let revocation = Revocation { time: START, until: START + OLD, except: None };
-    store.revoke(&anna(), &revocation).await.expect("the store answers");
-
-    store.sweep(just_before(START + OLD)).await.expect("the store answers");
-    let before = store.revocation(&anna()).await.expect("the store answers");
-    store.sweep(START + OLD).await.expect("the store answers");
-
-    assert_eq!(before, Some(revocation));
-    assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
-}
-
 facts_of_every_store!(
     its_origin_stays_whatever_happens_to_a_session,
     the_reason_of_an_end_is_forgotten_before_the_end_itself,
@@ -142,18 +116,47 @@ facts_of_every_store!(
     a_subject_s_revocation_is_remembered_beside_its_entries,
 );
 
-facts_of_stores_that_sweep!(
-    an_imported_session_that_has_ended_is_swept_with_its_old_credential,
-    a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more,
-);
+/// What stores that expire nothing by themselves do about it.
+mod swept {
+    use super::*;
+
+    async fn an_imported_session_that_has_ended_is_swept_with_its_old_credential(store: Arc<impl Store>) {
+        let ended = keep(&*store, place(1), &imported()).await;
+        let idle = keep(&*store, place(2), &imported()).await;
+        done(&*store, &ended, &by(1, START), &LOGOUT).await;
+
+        store.sweep(just_before(START + OLD)).await.expect("the store answers");
+        assert_eq!(store.create(&ended, &imported()).await.expect("the store answers"), Created::Occupied);
+        assert_eq!(store.create(&idle, &imported()).await.expect("the store answers"), Created::Occupied);
+
+        store.sweep(START + OLD).await.expect("the store answers");
+        assert_eq!(load(&*store, &ended).await, None);
+        assert_eq!(load(&*store, &idle).await, None);
+    }
+
+    async fn a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more(store: Arc<impl Store>) {
+        let revocation = Revocation { time: START, until: START + OLD, except: None };
+        store.revoke(&anna(), &revocation).await.expect("the store answers");
+
+        store.sweep(just_before(START + OLD)).await.expect("the store answers");
+        let before = store.revocation(&anna()).await.expect("the store answers");
+        store.sweep(START + OLD).await.expect("the store answers");
+
+        assert_eq!(before, Some(revocation));
+        assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
+    }
+
+    facts_of_stores_that_sweep!(
+        an_imported_session_that_has_ended_is_swept_with_its_old_credential,
+        a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more,
+    );
+}
 
 #[tokio::test]
 async fn redis_keeps_an_imported_session_for_as_long_as_its_old_credential_is_good() {
     let server = RedisServer::start();
     let store = Redis::new(&RedisSettings { url: server.url(), ..Default::default() }).unwrap();
-    let key = |place: &Place| {
-        format!("cloakroom:{{{:02}}}:{}:{}", place.id.partition(), place.app, place.id)
-    };
+    let key = |place: &Place| format!("cloakroom:{{{:02}}}:{}:{}", place.id.partition(), place.app, place.id);
     let expire_time = |place| -> u64 { server.cli(&["--raw", "pexpiretime", &key(place)]).trim().parse().unwrap() };
     let place = keep(&store, place(1), &imported()).await;
     let mut times = vec![expire_time(&place)];
