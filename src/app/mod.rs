@@ -2,6 +2,8 @@
 //!
 //! What stands here is checked: an app that exists can be served. Nothing here reads a store.
 
+mod accept;
+mod accept_settings;
 mod name;
 mod settings;
 mod subject_limit;
@@ -10,6 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use accept::{Accept, Door, FlaskCookie, FlaskSession};
+pub use accept_settings::{AcceptError, AcceptSettings, FlaskCookieSettings, FlaskSessionSettings};
 pub use name::{AppName, NameError};
 pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
 pub use subject_limit::{SubjectLimit, WhenFull};
@@ -41,6 +45,8 @@ pub struct App {
     pub limits: Limits,
     /// How many sessions one subject may have at once.
     pub subject_limit: Option<SubjectLimit>,
+    /// What it accepts of what its users had before.
+    pub accept: Option<Accept>,
 }
 
 impl App {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, AppName, Lifetimes, NameError, SubjectLimit, WhenFull};
+use super::{AcceptError, AcceptSettings, App, AppName, Lifetimes, NameError, SubjectLimit, WhenFull};
 use crate::config::{Secret, secret, span};
 use crate::cookie::{self, SameSite};
 use crate::session::{self, Limits};
@@ -47,6 +47,8 @@ pub struct Settings {
     pub when_full: WhenFull,
     /// How large a session may be.
     pub limits: LimitSettings,
+    /// What comes in, for a while, of the sessions from before.
+    pub accept: AcceptSettings,
 }
 
 impl Default for Settings {
@@ -64,6 +66,7 @@ impl Default for Settings {
             max_sessions_per_subject: 0,
             when_full: WhenFull::Evict,
             limits: LimitSettings::default(),
+            accept: AcceptSettings::default(),
         }
     }
 }
@@ -83,6 +86,7 @@ impl Settings {
             subject_key: self.subject_key()?,
             limits: self.limits.build()?,
             subject_limit: self.subject_limit()?,
+            accept: self.accept.build()?,
         })
     }
 
@@ -322,6 +326,9 @@ pub enum SettingsError {
         /// The most it may be.
         most: u32,
     },
+    /// What is accepted.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
     /// `subject_key` names no entry.
     #[error("subject_key: it has to name an entry: 1 to 256 bytes, and not `_permanent`")]
     SubjectKey,
@@ -339,6 +346,7 @@ impl SettingsError {
             Self::AnonymousOverApp { key, .. } => &[key, key.trim_start_matches("anonymous.")],
             Self::Span { key, .. } | Self::Limit { key, .. } => &[key],
             Self::SubjectKey => &["subject_key"],
+            Self::Accept(error) => return vec![error.key()],
         };
         keys.iter().map(|key| (*key).to_owned()).collect()
     }

@@ -10,7 +10,7 @@ use super::wire;
 use crate::app::App;
 use crate::clock::Time;
 use crate::cookie::SameSite;
-use crate::service::{Fate, Header, Info, NullReason, Numbers, View};
+use crate::service::{DoorNumbers, Fate, Header, Info, NullReason, Numbers, View};
 use crate::session::{
     AuthenticationChange, Changes, Context, EndReason, Entries, Kind, LifetimeChange, PermanentChange, Subject,
     SubjectChange, Value, Version,
@@ -180,6 +180,20 @@ impl From<Numbers> for wire::GetStatsResponse {
             live: numbers.census.map_or(0, |census| census.live),
             live_anonymous: numbers.census.map_or(0, |census| census.live_anonymous),
             scan_time: numbers.census.map(|census| timestamp(census.time)),
+            doors: numbers.doors.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<DoorNumbers> for wire::DoorStats {
+    fn from(numbers: DoorNumbers) -> Self {
+        Self {
+            door: numbers.door.to_string(),
+            until: Some(timestamp(numbers.until)),
+            imported: numbers.imported,
+            found: numbers.found,
+            refused: numbers.refused.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
+            last_import_time: numbers.last_import.map(timestamp),
         }
     }
 }

@@ -39,7 +39,9 @@ impl<S: Store> Service<S> {
         let bearers: Vec<Bearer> = match destroy.credential {
             Credential::None | Credential::Token("") => return Err(Error::TokenMissing),
             Credential::Token(text) => vec![call.token_claim(text)?.bearer],
-            Credential::CookieHeader(header) => call.issued(header).iter().map(|token| token.bearer).collect(),
+            Credential::CookieHeader(header) => {
+                self.shown(&call, header, None).await?.iter().map(|shown| shown.bearer).collect()
+            }
         };
         let terms = Terms { etag: None, fingerprint: fingerprint(destroy.request_id, || vec![b'd']) };
         let mut fate = Fate::Gone(None);
@@ -52,7 +54,11 @@ impl<S: Store> Service<S> {
         }
         // An older token is in no browser that holds the current one, whose cookie has the same name.
         let stays = fate == Fate::Gone(Some(EndReason::Superseded));
-        let headers = if stays { Vec::new() } else { call.deleting_headers() };
+        let headers = match destroy.credential {
+            _ if stays => Vec::new(),
+            Credential::CookieHeader(header) => call.deleting_headers_of(header),
+            Credential::None | Credential::Token(_) => call.deleting_headers(),
+        };
         Ok(Destroyed { fate, headers })
     }
 

@@ -69,7 +69,7 @@ impl<S: Store> Service<S> {
         let (accessed, modified) = (save.accessed, save.changes.is_some());
         let expiry_moves = save.changes.as_ref().is_some_and(Changes::touches_permanent);
         let asked = Asked::new(&call, save)?;
-        let door = self.admit(&call, &claim, &asked).await?;
+        let turn = self.admit(&call, &claim, &asked).await?;
         let (shown, written) = match claim.kind {
             ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
             ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
@@ -82,7 +82,7 @@ impl<S: Store> Service<S> {
                 written => (claim.bearer, written),
             },
         };
-        drop(door);
+        drop(turn);
         self.settle(&call, shown, &asked, &written).await?;
         match written {
             // Nothing was there to rotate, and nobody emptied anything.

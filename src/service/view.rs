@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Call, Error};
 use crate::clock::Time;
-use crate::cookie::Expiry;
+use crate::cookie::{self, Expiry};
 use crate::session::{EndReason, Entries, Head, Subject, Version};
 use crate::token::{Bearer, Id, seal_ticket, seal_token};
 
@@ -197,6 +197,25 @@ impl Call<'_> {
             headers.push(Header::vary());
         }
         Ok(headers)
+    }
+
+    /// The headers of a response that deletes the cookie, and those of open doors that the request has.
+    ///
+    /// What they lead to opens nothing any more; the application from before may still take them.
+    pub(super) fn deleting_headers_of(&self, header: &str) -> Vec<Header> {
+        let mut headers = self.deleting_headers();
+        let doors = self.open_doors().into_iter().flat_map(|accept| {
+            accept
+                .doors()
+                .filter_map(|door| accept.cookie_name(door))
+                .filter(|name| **name != self.cookie().attributes().name)
+        });
+        let mut names = doors.map(cookie::Name::as_str).collect::<Vec<_>>();
+        names.dedup();
+        let shown = names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
+        let old = shown.filter_map(|name| Some(Header::set_cookie(self.cookie().named(name).ok()?.delete())));
+        headers.splice(1..1, old.collect::<Vec<_>>());
+        headers
     }
 
     /// The headers of a response that deletes the cookie.

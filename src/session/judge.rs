@@ -54,7 +54,7 @@ pub enum Verdict {
 
 /// Judges a call against what is kept of a session and the app's generation.
 pub fn judge(head: &Head, generation: Generation, guard: &Guard) -> Verdict {
-    if guard.now >= head.forget_time() {
+    if guard.now >= head.memory_end() {
         return Verdict::Gone(None);
     }
     if let Some(asked) = guard.fingerprint

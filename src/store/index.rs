@@ -28,6 +28,26 @@ pub trait Index {
 
     /// Every entry of a subject, in one snapshot.
     fn entries(&self, owner: &Owner) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
+
+    /// Remembers that a subject's sessions were revoked, in the place of an earlier time.
+    fn revoke(&self, owner: &Owner, revocation: &Revocation) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// When a subject's sessions were last revoked, as far as that is remembered.
+    fn revocation(&self, owner: &Owner) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
+}
+
+/// That all sessions of a subject were revoked, for those that are imported later.
+///
+/// Whoever revokes writes this first and lists then; an import enters its session, creates it and looks here then. So
+/// whatever comes between them, one of the two meets the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub time: Time,
+    /// Until when it matters: nothing is imported later.
+    pub until: Time,
+    /// The one session that was spared.
+    pub except: Option<Id>,
 }
 
 /// Whose sessions: one subject in one app.

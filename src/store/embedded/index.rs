@@ -4,8 +4,8 @@ use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
 
 use super::tables::{Fault, Tables};
 use crate::clock::Time;
-use crate::store::packed::{owner_hash, pack_entry, unpack_entry};
-use crate::store::{Entry, FEW, GLIMPSE, Owner};
+use crate::store::packed::{owner_hash, pack_entry, pack_revocation, unpack_entry, unpack_revocation};
+use crate::store::{Entry, FEW, GLIMPSE, Owner, Revocation};
 use crate::token::Id;
 
 impl Tables<'_> {
@@ -15,7 +15,7 @@ impl Tables<'_> {
         self.take_out(&key)?;
         self.dirty = true;
         self.index.insert(key.as_slice(), pack_entry(entry).as_slice())?;
-        self.index_ends.insert(due(entry, &key).as_slice(), [].as_slice())?;
+        self.index_ends.insert(due(entry.until, &key).as_slice(), [].as_slice())?;
         self.others(owner, entry.id)
     }
 
@@ -61,7 +61,20 @@ impl Tables<'_> {
         let Some(times) = self.index.remove(key)?.map(|times| times.value().to_vec()) else { return Ok(()) };
         self.dirty = true;
         let entry = unpack_entry(&key[OWNER_BYTES..], &times).ok_or(Fault::Corrupt)?;
-        self.index_ends.remove(due(&entry, key).as_slice())?;
+        self.index_ends.remove(due(entry.until, key).as_slice())?;
+        Ok(())
+    }
+
+    /// See [`crate::store::Index::revoke`].
+    pub(super) fn revoke(&mut self, owner: &Owner, revocation: &Revocation) -> Result<(), Fault> {
+        self.dirty = true;
+        let key = owner_hash(owner);
+        let before = self.index.insert(key.as_slice(), pack_revocation(revocation).as_slice())?;
+        let before = before.and_then(|bytes| unpack_revocation(bytes.value()));
+        if let Some(before) = before {
+            self.index_ends.remove(due(before.until, &key).as_slice())?;
+        }
+        self.index_ends.insert(due(revocation.until, &key).as_slice(), [].as_slice())?;
         Ok(())
     }
 
@@ -74,7 +87,14 @@ impl Tables<'_> {
             self.dirty = true;
             self.index_ends.remove(due.as_slice())?;
             let (_, key) = due.split_first_chunk::<8>().ok_or(Fault::Corrupt)?;
-            self.index.remove(key)?;
+            let until = self.index.get(key)?.and_then(|times| match &key[OWNER_BYTES..] {
+                [] => Some(unpack_revocation(times.value())?.until),
+                id => Some(unpack_entry(id, times.value())?.until),
+            });
+            // One that was entered again since ends later, and has a row for that.
+            if until.is_some_and(|until| until <= now) {
+                self.index.remove(key)?;
+            }
         }
         Ok(due.len() == most)
     }
@@ -92,6 +112,12 @@ pub(super) fn entries(reading: &ReadTransaction, owner: &Owner) -> Result<Vec<En
     Ok(entries)
 }
 
+/// See [`crate::store::Index::revocation`].
+pub(super) fn revocation(reading: &ReadTransaction, owner: &Owner) -> Result<Option<Revocation>, Fault> {
+    let kept = reading.open_table(INDEX)?.get(owner_hash(owner).as_slice())?;
+    kept.map(|bytes| unpack_revocation(bytes.value()).ok_or(Fault::Corrupt)).transpose()
+}
+
 fn key(owner: &Owner, id: Id) -> Vec<u8> {
     [owner_hash(owner), *id.as_bytes()].concat()
 }
@@ -104,11 +130,11 @@ fn last(owner: &Owner) -> Vec<u8> {
     key(owner, Id::from_bytes([0xff; 16]))
 }
 
-fn due(entry: &Entry, key: &[u8]) -> Vec<u8> {
-    [&entry.until.millis().to_be_bytes(), key].concat()
+fn due(until: Time, key: &[u8]) -> Vec<u8> {
+    [&until.millis().to_be_bytes(), key].concat()
 }
 
-/// By a hash of app and subject, and id: when it was entered and until when.
+/// By a hash of app and subject, and id: when it was entered and until when. By the hash alone: its revocation.
 pub(super) const INDEX: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("index");
 
 /// When which entry ends: time in eight bytes, then its key. A row for each entry, and no other.

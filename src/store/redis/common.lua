@@ -3,7 +3,7 @@
 -- A script compares and writes. Whatever is not a plain go it answers as it is, and the judge, which
 -- stands in the service, explains it. The layout is that of store/packed.rs.
 --   m  version, proof, create, idle, deadline, authenticate, permanent, count, bytes, generation
---   u  last use    s  subject    p  previous token    k  marks    c  context    x  end
+--   u  last use    s  subject    p  previous token    k  marks    c  context    x  end    o  origin, if imported
 --   e:<name>  an entry: JSON text as it is, raw bytes behind a zero byte
 local META = '>I8c16I6I6I6I6BI4I4I4'
 local MEMORY = 960000       -- an end is remembered for 16 minutes
@@ -11,7 +11,7 @@ local MARK_MEMORY = 600000  -- a mark, and the token before, for 10
 local MARK = 24             -- bytes of a mark; a session keeps the newest 16
 
 local key = KEYS[1]
-local h = redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x')
+local h = redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x', 'o')
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
 
 -- Whether the call has the right to write: '' as an administrator, 'p...' with the current token's proof, 'e...' with
@@ -25,6 +25,12 @@ local function may(shown, proof, now)
   if what ~= string.sub(h[4], 1, 16) and not was_current then return false end
   local grace, time = struct.unpack('>I6I6', h[4], 40)
   return now < time + math.max(grace, MARK_MEMORY)
+end
+
+-- Forgets the session at that time, but not before what it was imported by opens nothing any more.
+local function forget_at(time)
+  if h[8] then time = math.max(time, (struct.unpack('>I6', h[8], 7))) end
+  redis.call('PEXPIREAT', key, time)
 end
 
 -- KEYS[3] is the feed of the session's partition, KEYS[4] its count.
@@ -59,7 +65,8 @@ local function bury(meta, fingerprint, now, reason)
   redis.call('HSET', key, 'm', meta, 'u', h[2], 'x', ending)
   if h[4] then redis.call('HSET', key, 'p', h[4]) end
   if marks ~= '' then redis.call('HSET', key, 'k', marks) end
-  redis.call('PEXPIREAT', key, now + MEMORY)
+  if h[8] then redis.call('HSET', key, 'o', h[8]) end
+  forget_at(now + MEMORY)
   tell(reason, now)
-  return {meta, h[2], false, h[4], marks, false, ending}
+  return {meta, h[2], false, h[4], marks, false, ending, h[8]}
 end

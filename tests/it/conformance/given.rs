@@ -91,6 +91,7 @@ pub(crate) fn record() -> Record {
         marks: Marks::default(),
         context: Context::default(),
         end: None,
+        origin: None,
     };
     Record { head, entries }
 }

@@ -104,6 +104,7 @@ mod ending;
 mod expiring;
 mod feeding;
 pub(crate) mod given;
+mod importing;
 mod indexing;
 mod judging;
 mod lifespans;

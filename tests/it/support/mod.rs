@@ -84,6 +84,13 @@ impl House {
         Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
     }
 
+    /// The service once more, on the same store and with the same clock, but with other settings of its app.
+    pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
+        let apps = [settings.build("default").unwrap()].into_iter().collect();
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
+    }
+
     /// The service with one app, and these settings of the server.
     pub(crate) async fn with_server(on: On, settings: server::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
