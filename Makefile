@@ -28,7 +28,7 @@ test-rust: tools
 
 # What takes long by nature.
 soak: tools
-	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_STEPS=2000000 PROPTEST_CASES=5000 cargo test --locked --release
+	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 PROPTEST_CASES=5000 cargo test --locked --release
 
 clean:
 	rm -rf target .tools

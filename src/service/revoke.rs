@@ -12,7 +12,7 @@ use crate::token::Id;
 impl<S: Store> Service<S> {
     /// Ends one session, whatever its token is by now.
     pub async fn revoke_session(&self, app: &str, id: Id) -> Result<Fate, Error> {
-        let app = self.app(app)?;
+        let app = self.stored_app(app, "RevokeSession")?;
         let place = Place { app: app.name.clone(), id };
         let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: self.clock.now() };
         Ok(match self.apply(&place, &guard, &Write::End(EndReason::Revoked)).await? {
@@ -26,7 +26,7 @@ impl<S: Store> Service<S> {
     ///
     /// None is missed whose subject was set by a call that was answered before: it was entered first.
     pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<Id>) -> Result<u32, Error> {
-        let app = self.app(app)?;
+        let app = self.stored_app(app, "RevokeSubject")?;
         let owner = owner(app, subject);
         let entries = self.store.entries(&owner).await?;
         let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
@@ -35,7 +35,7 @@ impl<S: Store> Service<S> {
 
     /// Ends every session of an app that was created before, by raising the app's generation.
     pub async fn revoke_app(&self, app: &str) -> Result<(), Error> {
-        let app = self.app(app)?;
+        let app = self.stored_app(app, "RevokeApp")?;
         self.store.revoke_app(&app.name, self.clock.now()).await?;
         info!(app = %app.name, "every session of the app is revoked");
         Ok(())
