@@ -16,6 +16,9 @@
 //! | 1 | [`store`] | where sessions lie: the contract, and its three keepings |
 //! | 0 | [`session`], [`token`], [`cookie`], [`flask`], [`flask_session`], [`app`], [`clock`], [`entropy`] | pure rules, that wait for nothing |
 //!
+//! What stands in a session's cookie depends on the app's [kind](app::Kind): a [`token`], or the session itself as
+//! [`flask`] signs it. The walk below is that of a token.
+//!
 //! [`config`] is the tree of settings; each floor owns its own part of it. [`telemetry`] is what the process
 //! says of itself.
 //!

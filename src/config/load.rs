@@ -101,8 +101,9 @@ impl Loaded {
         Ok(kept.map_or_else(|| self.apps.clone(), |ring| self.with_default_keys(ring)))
     }
 
+    /// An app of kind `cookie` never gets a key by itself: its key is its Flask application's.
     pub(super) fn default_app_has_keys(&self) -> bool {
-        self.apps.find(AppName::DEFAULT).is_some_and(|app| app.keys.is_some())
+        self.apps.find(AppName::DEFAULT).is_some_and(|app| app.has_keys() || !matches!(app.kind, app::Kind::Stored))
     }
 
     fn with_default_keys(&self, ring: KeyRing) -> Apps {

@@ -2,8 +2,7 @@
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use miniz_oxide::deflate::compress_to_vec_zlib;
-use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_zlib_with_limit};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::read::{Flaw, JsonError, MAX_DEPTH, read};
 use super::signer::Rejected;
@@ -47,15 +46,10 @@ pub(super) fn encode(entries: &Entries, permanent: Option<bool>) -> Result<Strin
     let mut json = String::new();
     write_dict(&mut json, &items.iter().map(|(name, value)| (name, value)).collect::<Vec<_>>());
 
-    let compressed = compress_to_vec_zlib(json.as_bytes(), ZLIB_LEVEL);
-    let mut payload = String::new();
-    if compressed.len() + 1 < json.len() {
-        payload.push('.');
-        URL_SAFE_NO_PAD.encode_string(compressed, &mut payload);
-    } else {
-        URL_SAFE_NO_PAD.encode_string(json, &mut payload);
-    }
-    Ok(payload)
+    Ok(match deflate(json.as_bytes()) {
+        Some(compressed) => format!(".{}", URL_SAFE_NO_PAD.encode(compressed)),
+        None => URL_SAFE_NO_PAD.encode(json),
+    })
 }
 
 /// An entry that Flask could not load.
@@ -74,10 +68,22 @@ fn base64(text: &str) -> Result<Vec<u8>, Rejected> {
 }
 
 fn inflate(compressed: &[u8]) -> Result<Vec<u8>, Rejected> {
-    decompress_to_vec_zlib_with_limit(compressed, MAX_JSON_BYTES).map_err(|error| match error.status {
-        TINFLStatus::HasMoreOutput => Rejected::TooLarge,
-        _ => Rejected::Payload,
-    })
+    // What follows the end of the stream does not count, as in Python.
+    let room = compressed.len().saturating_mul(MOST_INFLATED).min(MAX_JSON_BYTES + 1);
+    let mut json = Vec::with_capacity(room);
+    match Decompress::new(true).decompress_vec(compressed, &mut json, FlushDecompress::Finish) {
+        _ if json.len() > MAX_JSON_BYTES => Err(Rejected::TooLarge),
+        Ok(Status::StreamEnd) => Ok(json),
+        Ok(Status::Ok | Status::BufError) | Err(_) => Err(Rejected::Payload),
+    }
+}
+
+/// The JSON compressed, if that saves more than a byte: Flask's own rule.
+fn deflate(json: &[u8]) -> Option<Vec<u8>> {
+    let mut compressed = Vec::with_capacity(json.len().saturating_sub(2));
+    let status = Compress::new(ZLIB_LEVEL, true).compress_vec(json, &mut compressed, FlushCompress::Finish);
+    let is_whole = matches!(status, Ok(Status::StreamEnd)) && compressed.len() + 1 < json.len();
+    is_whole.then_some(compressed)
 }
 
 /// The items of the `dict` that Python makes of what a payload held.
@@ -127,4 +133,7 @@ fn value(name: &str, kept: &[u8]) -> Result<Value, NotAnEntry> {
 const MAX_NAME_BYTES: usize = u16::MAX as usize;
 
 /// zlib's own default, and Python's.
-const ZLIB_LEVEL: u8 = 6;
+const ZLIB_LEVEL: Compression = Compression::new(6);
+
+/// No byte of a compressed stream stands for more.
+const MOST_INFLATED: usize = 1032;

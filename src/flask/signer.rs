@@ -62,6 +62,24 @@ pub enum Rejected {
     TooLarge,
 }
 
+impl Rejected {
+    /// All reasons, in their order.
+    pub const ALL: [Self; 6] =
+        [Self::Malformed, Self::BadSignature, Self::Expired, Self::FromTheFuture, Self::Payload, Self::TooLarge];
+
+    /// The reason for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::BadSignature => "bad_signature",
+            Self::Expired => "expired",
+            Self::FromTheFuture => "from_the_future",
+            Self::Payload => "payload",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

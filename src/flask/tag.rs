@@ -1,6 +1,7 @@
 //! Flask's tags: what JSON has no form for stands in a dict of one item, whose key says what it is.
 //!
-//! Each rule is what Flask's `to_python` does with a value of that shape: where that raises, there is no value here.
+//! Each rule is what Flask's `to_python` does with a value of that shape: where that raises, there is no value here. What
+//! Flask makes of a value that it never writes itself is followed too, but for Markup around anything but text.
 //! A dict of one item with another key may be a tag that an application has registered, and is left as it is.
 
 use super::base64;
@@ -29,7 +30,7 @@ pub(super) fn untag(mut items: Vec<(Text, Value)>) -> Result<Value, &'static str
         DICT => (DICT, dict),
         TUPLE => (TUPLE, |value| value.into_items().map(Value::Tuple)),
         BYTES => (BYTES, bytes),
-        MARKUP => (MARKUP, |value| Some(Value::Markup(Box::new(value)))),
+        MARKUP => (MARKUP, |value| value.as_text().cloned().map(Value::Markup)),
         UUID => (UUID, uuid),
         _ => (DATE, date),
     };

@@ -16,8 +16,7 @@ pub(super) enum Value {
     Dict(Vec<(Text, Self)>),
     Tuple(Vec<Self>),
     Bytes(Box<[u8]>),
-    /// What stands under the tag, as it was found: Markup takes anything, and turns it into text.
-    Markup(Box<Self>),
+    Markup(Text),
     /// 32 lower-case hexadecimal digits.
     Uuid(Box<str>),
     /// What stands under the tag, as it was found: Flask reads many spellings of a date, and each of them in its own way.
@@ -32,20 +31,18 @@ impl Value {
             Self::Bool(bool) => *bool,
             Self::Int(digits) => **digits != *"0",
             Self::Float(number) => *number != 0.0,
-            Self::Text(text) => !text.is_empty(),
+            Self::Text(text) | Self::Markup(text) => !text.is_empty(),
             Self::List(items) | Self::Tuple(items) => !items.is_empty(),
             Self::Dict(items) => !items.is_empty(),
             Self::Bytes(bytes) => !bytes.is_empty(),
-            Self::Markup(inner) => inner.as_text().is_none_or(|text| !text.is_empty()),
             Self::Uuid(_) | Self::Date(_) => true,
         }
     }
 
     /// The text, if Python's `isinstance(value, str)` holds.
-    pub(super) fn as_text(&self) -> Option<&Text> {
+    pub(super) const fn as_text(&self) -> Option<&Text> {
         match self {
-            Self::Text(text) => Some(text),
-            Self::Markup(inner) => inner.as_text(),
+            Self::Text(text) | Self::Markup(text) => Some(text),
             _ => None,
         }
     }
@@ -56,7 +53,7 @@ impl Value {
             Self::List(items) | Self::Tuple(items) => Some(items),
             Self::Dict(items) => Some(items.into_iter().map(|(key, _)| Self::Text(key)).collect()),
             Self::Bytes(bytes) => Some(bytes.iter().map(|byte| Self::Int(byte.to_string().into())).collect()),
-            Self::Text(_) | Self::Markup(_) => Some(characters(self.as_text()?)),
+            Self::Text(text) | Self::Markup(text) => Some(characters(&text)),
             Self::None | Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Uuid(_) | Self::Date(_) => None,
         }
     }

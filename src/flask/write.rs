@@ -46,7 +46,7 @@ fn write_value(out: &mut String, value: &Value) {
             STANDARD.encode_string(bytes, out);
             out.push('"');
         }),
-        Value::Markup(inner) => tagged(out, MARKUP, |out| write_value(out, inner)),
+        Value::Markup(inner) => tagged(out, MARKUP, |out| write_text(out, inner)),
         Value::Uuid(digits) => tagged(out, UUID, |out| write_text(out, &Text::from(&**digits))),
         Value::Date(text) => tagged(out, DATE, |out| write_text(out, text)),
     }

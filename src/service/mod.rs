@@ -6,6 +6,7 @@
 mod accept;
 mod asked;
 mod claim;
+mod cookie_kind;
 mod destroy;
 mod error;
 mod events;
@@ -44,7 +45,7 @@ pub use watch::{Watch, Watched, Watching};
 use self::hub::Hub;
 use self::stats::Stats;
 use self::subject_limit::Queues;
-use crate::app::{App, AppName, Apps, Door};
+use crate::app::{App, AppName, Apps, Door, Kind};
 use crate::clock::{Clock, Time};
 use crate::config::moment;
 use crate::cookie;
@@ -104,6 +105,14 @@ impl<S: Store> Service<S> {
     /// The app of that name; an empty name means `default`.
     pub fn app(&self, name: &str) -> Result<&App, Error> {
         self.apps.find(name).map(Arc::as_ref).ok_or(Error::AppUnknown)
+    }
+
+    /// The app of that name, for what only a store can do.
+    fn stored_app(&self, name: &str, what: &'static str) -> Result<&App, Error> {
+        match self.app(name)? {
+            app @ App { kind: Kind::Stored, .. } => Ok(app),
+            App { kind: Kind::Cookie(_), .. } => Err(Error::NotInCookieKind(what)),
+        }
     }
 
     /// The store underneath.

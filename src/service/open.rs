@@ -71,9 +71,12 @@ impl<S: Store> Service<S> {
     pub async fn open(&self, open: Open<'_>) -> Result<Opened, Error> {
         open.credential.check()?;
         let app = self.app(open.app)?;
-        if app.keys.is_none() {
+        if !app.has_keys() {
             let session = View::null(NullReason::NoKey);
             return Ok(Opened::without_session(session, Vec::new()));
+        }
+        if let Some(call) = self.cookie_call(app, open.cookie_name)? {
+            return call.open(&open);
         }
         let call = self.call(app, open.cookie_name)?;
         let shown = match open.credential {

@@ -61,6 +61,9 @@ impl<S: Store> Service<S> {
     pub async fn save(&self, save: Save<'_>) -> Result<Saved, Error> {
         save.credential.check()?;
         let app = self.app(save.app)?;
+        if let Some(call) = self.cookie_call(app, save.cookie_name)? {
+            return call.save(save);
+        }
         let call = self.call(app, save.cookie_name)?;
         let claim = self.claim(&call, save.credential).await?.unwrap_or_else(Claim::nobody);
         if save.changes.is_none() && !save.rotate {

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 
 use super::index::judge_as_admin;
 use super::{Error, Service};
-use crate::app::{Accept, AppName, Apps, Door};
+use crate::app::{Accept, AppName, Apps, Door, Kind};
 use crate::clock::Time;
+use crate::flask::Rejected;
 use crate::session::{EndReason, Verdict};
 use crate::store::{Cursor, Store};
 
@@ -26,6 +27,8 @@ struct Counters {
     created: AtomicU64,
     /// By the byte of the reason.
     ended: [AtomicU64; 8],
+    /// In the order of [`Rejected::ALL`].
+    rejected: [AtomicU64; Rejected::ALL.len()],
     census: Mutex<Option<Census>>,
     doors: [DoorCounters; Door::ALL.len()],
 }
@@ -62,6 +65,8 @@ pub struct Numbers {
     pub created: u64,
     /// Sessions that a call ended, by reason.
     pub ended: Vec<(EndReason, u64)>,
+    /// Flask's cookies that opened nothing, by reason.
+    pub rejected: Vec<(Rejected, u64)>,
     /// The live ones; nothing before the first count.
     pub census: Option<Census>,
     /// What came in by each door that the app has.
@@ -155,6 +160,10 @@ impl Stats {
         self.count(app, |counters| &counters.ended[usize::from(reason as u8)]);
     }
 
+    pub(super) fn rejected(&self, app: &AppName, why: Rejected) {
+        self.count(app, |counters| &counters.rejected[why as usize]);
+    }
+
     pub(super) fn imported(&self, app: &AppName, door: Door, now: Time) {
         self.count(app, |counters| &counters.doors[door as usize].imported);
         if let Some(counters) = self.apps.get(app) {
@@ -190,6 +199,11 @@ impl<S: Store> Service<S> {
             opened: read(&counters.opened),
             created: read(&counters.created),
             ended: ended.filter(|(_, count)| *count > 0).collect(),
+            rejected: Rejected::ALL
+                .into_iter()
+                .zip(counters.rejected.iter().map(read))
+                .filter(|(_, n)| *n > 0)
+                .collect(),
             census: *counters.census.lock(),
             doors: app
                 .accept
@@ -201,7 +215,7 @@ impl<S: Store> Service<S> {
 
     /// Counts the live sessions of every app, page by page and without hurry.
     pub async fn take_census(&self) -> Result<(), Error> {
-        for app in self.apps.iter() {
+        for app in self.apps.iter().filter(|app| matches!(app.kind, Kind::Stored)) {
             let (mut live, mut live_anonymous, mut from) = (0, 0, Some(Cursor::default()));
             while let Some(cursor) = from {
                 let page = self.store.scan(&app.name, &cursor, CENSUS_PAGE).await?;

@@ -11,7 +11,7 @@ use crate::token::{Bearer, Id, seal_ticket, seal_token};
 /// A session as a caller sees it.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Its handle; a null session has none.
+    /// Its handle; a null session has none, nor has one that no store knows by any.
     pub id: Option<Id>,
     /// Its token or ticket; empty where none may be handed out.
     pub token: String,
@@ -19,7 +19,7 @@ pub struct View {
     pub entries: Entries,
     /// Flask's `_permanent`.
     pub permanent: Option<bool>,
-    /// Its version; [`Version::NEW`] for one that no store knows.
+    /// Its version; [`Version::NEW`] for one that nobody has saved. Without an id it is told to nobody.
     pub version: Version,
     /// Whose it is.
     pub subject: Option<Subject>,
@@ -127,7 +127,7 @@ impl Header {
         Self { name: "Vary", value: "Cookie".to_owned() }
     }
 
-    fn set_cookie(value: String) -> Self {
+    pub(super) fn set_cookie(value: String) -> Self {
         Self { name: "Set-Cookie", value }
     }
 }

@@ -86,12 +86,7 @@ impl Call<'_> {
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> Error {
-        let limits = self.app.limits;
-        let max = match refusal {
-            Refusal::TooManyEntries { .. } => limits.max_entries,
-            Refusal::TooLarge { .. } | Refusal::NotACounter { .. } | Refusal::NoSubject => limits.max_bytes,
-        };
-        Error::Refused { refusal, max }
+        Error::refused(refusal, self.app.limits)
     }
 }
 
