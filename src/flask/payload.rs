@@ -1,5 +1,7 @@
 //! The payload: what a session holds as Flask's JSON, compressed where that is shorter, in base64.
 
+use std::cell::RefCell;
+
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
@@ -80,8 +82,14 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, Rejected> {
 
 /// The JSON compressed, if that saves more than a byte: Flask's own rule.
 fn deflate(json: &[u8]) -> Option<Vec<u8>> {
-    let mut compressed = Vec::with_capacity(json.len().saturating_sub(2));
-    let status = Compress::new(ZLIB_LEVEL, true).compress_vec(json, &mut compressed, FlushCompress::Finish);
+    if json.len() < LEAST_DEFLATED {
+        return None;
+    }
+    let mut compressed = Vec::with_capacity(json.len() - 2);
+    let status = DEFLATER.with_borrow_mut(|deflater| {
+        deflater.reset();
+        deflater.compress_vec(json, &mut compressed, FlushCompress::Finish)
+    });
     let is_whole = matches!(status, Ok(Status::StreamEnd)) && compressed.len() + 1 < json.len();
     is_whole.then_some(compressed)
 }
@@ -134,6 +142,14 @@ const MAX_NAME_BYTES: usize = u16::MAX as usize;
 
 /// zlib's own default, and Python's.
 const ZLIB_LEVEL: Compression = Compression::new(6);
+
+/// No stream is shorter than 10 bytes: header, checksum, and a block of two symbols at least.
+const LEAST_DEFLATED: usize = 12;
+
+thread_local! {
+    /// Its tables have a quarter of a megabyte, and to lay them out takes longer than to use them.
+    static DEFLATER: RefCell<Compress> = RefCell::new(Compress::new(ZLIB_LEVEL, true));
+}
 
 /// No byte of a compressed stream stands for more.
 const MOST_INFLATED: usize = 1032;

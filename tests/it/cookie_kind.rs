@@ -296,7 +296,7 @@ async fn bytes_are_a_key_too() {
 async fn a_cookie_over_what_browsers_take_is_refused_and_says_what_to_change() {
     let house = house().await;
     // Nothing that compresses.
-    let noise: String = (0_u32..1300).map(|n| format!("{:04x}", n.wrapping_mul(2_654_435_761) >> 16)).collect();
+    let noise: String = (0_u32..4000).map(|n| format!("{:04x}", n.wrapping_mul(2_654_435_761) >> 16)).collect();
 
     let status =
         refused(house.try_save(save_cookie(A, Changes::default().set("noise", &format!("\"{noise}\"")))).await);

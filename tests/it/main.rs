@@ -21,6 +21,7 @@ mod emptying;
 mod errors;
 mod flask;
 mod flask_differential;
+mod flask_signer;
 mod flask_vectors;
 mod gone;
 mod lifetimes;
