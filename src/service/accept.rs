@@ -3,6 +3,9 @@
 //! An old credential is turned into the one bearer that can be derived of it, and from there on is a token like any
 //! other. So whoever shows it, to whichever replica, finds the same session, and what ended stays ended.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use super::claim::{Shown, Standing};
 use super::import::Old;
 use super::stats::Refused;
@@ -11,8 +14,8 @@ use super::{Call, Error, Service};
 use crate::app::{Accept, Door};
 use crate::cookie;
 use crate::flask;
-use crate::flask_session::{NotARecord, Record, Rejected, Sid};
-use crate::session::{Context, EndReason, Origin, PREVIOUS_MEMORY};
+use crate::flask_session::{NotARecord, Record, Rejected, Sid, strict};
+use crate::session::{Context, EndReason, Entries, Origin, PREVIOUS_MEMORY};
 use crate::store::{Found, Kept, Place, Store};
 use crate::token::{self, Bearer};
 
@@ -87,7 +90,10 @@ impl<S: Store> Service<S> {
         // Flask takes one of exactly that age, in whole seconds.
         let until = opened.issued + flask_cookie.lifetime + SECOND;
         let origin = Origin { issued: Some(opened.issued), until };
-        let old = Old { entries: opened.entries, permanent: opened.permanent, origin, context };
+        let Some(entries) = strict_entries(&opened.entries) else {
+            return Ok(self.refuse(call, door, Refused::Malformed));
+        };
+        let old = Old { entries, permanent: opened.permanent, origin, context };
         self.import(call, door, bearer, old).await
     }
 
@@ -188,6 +194,13 @@ impl<S: Store> Service<S> {
     }
 }
 
+/// Entries as Flask's signer answers them, without what only Python takes for JSON.
+fn strict_entries(entries: &Entries) -> Option<Entries> {
+    let strict = |(name, kept)| Some((name, strict(std::str::from_utf8(kept).ok()?)?));
+    let entries = entries.iter().map(strict).collect::<Option<Vec<(&str, Cow<'_, str>)>>>()?;
+    Some(Entries::pack(entries.iter().map(|(name, json)| (*name, json.as_bytes()))))
+}
+
 impl From<flask::Rejected> for Refused {
     fn from(rejected: flask::Rejected) -> Self {
         match rejected {
@@ -218,4 +231,4 @@ impl From<NotARecord> for Refused {
     }
 }
 
-const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);

@@ -8,7 +8,6 @@ use super::index::owner;
 use super::stats::Refused;
 use super::{Call, Error, Service};
 use crate::app::Door;
-use crate::flask_session::strict;
 use crate::session::{
     By, Context, EndReason, Entries, Generation, Guard, Head, Marks, Origin, Record, Subject, Value, Version,
     subject_of,
@@ -81,12 +80,11 @@ impl<S: Store> Service<S> {
 impl Call<'_> {
     /// The record of an old session; nothing if it holds what no session can.
     fn imported(&self, bearer: Bearer, old: Old<'_>) -> Option<Record> {
-        let entries = old.entries.iter().map(|(name, kept)| {
-            let json = strict(std::str::from_utf8(kept).ok()?)?;
-            Some((name, Value::json(json.into_owned()).ok()?))
-        });
-        let entries = entries.collect::<Option<Vec<(&str, Value)>>>()?;
-        let entries = Entries::pack(entries.iter().map(|(name, value)| (*name, value.kept())));
+        let is_json = |kept: &[u8]| std::str::from_utf8(kept).is_ok_and(|text| Value::json(text.to_owned()).is_ok());
+        let entries = old.entries;
+        if !entries.iter().all(|(_, kept)| is_json(kept)) {
+            return None;
+        }
         let subject = self.subject_in(&entries);
         let lifetimes = if subject.is_some() { self.app.lifetimes } else { self.app.anonymous_lifetimes };
         let head = Head {

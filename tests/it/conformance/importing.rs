@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom::clock::Time;
 use cloakroom::session::{Changes, EndReason, Generation, Head, Origin, Record, Rotation, Verdict};
-use cloakroom::store::{Created, Entry, Index, Owner, Place, Redis, RedisSettings, Revocation, Store, Write};
+use cloakroom::store::{Created, Entry, Owner, Place, Redis, RedisSettings, Revocation, Store, Write};
 
 use super::given::*;
 use crate::support::redis::RedisServer;

@@ -8,7 +8,7 @@ use cloakroom::token::Key;
 use super::*;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
-use crate::support::sessions::{MINUTE, SECOND, SaveExt as _, gone, millis};
+use crate::support::sessions::{MINUTE, SECOND, gone, millis};
 
 async fn the_first_request_imports_all_that_the_cookie_holds(on: On) {
     let house = house(on).await;

@@ -83,9 +83,10 @@ async fn what_is_no_session_of_flask_session_s_is_nothing() {
     set("p", "(dp0\nS'_user_id'\np1\nS'anna'\np2\ns.");
     set("j", r#"["a"]"#);
     set("e", r#"{"_permanent":true}"#);
-    set("l", &format!(r#"{{"a":"{}"}}"#, "x".repeat(1024 * 1024)));
-    let eval = r#"return redis.call('set', KEYS[1], string.char(128, 4, 149, 1, 0, 0))"#;
-    server.cli(&["eval", eval, "1", &format!("session:{}", sid("q"))]);
+    let large = r#"return redis.call('set', KEYS[1], '{"a":"' .. string.rep('x', 1048576) .. '"}')"#;
+    server.cli(&["eval", large, "1", &format!("session:{}", sid("l"))]);
+    let pickle = "return redis.call('set', KEYS[1], string.char(128, 4, 149, 1, 0, 0))";
+    server.cli(&["eval", pickle, "1", &format!("session:{}", sid("q"))]);
 
     for letter in ["p", "j", "e", "l", "q", "m"] {
         assert!(house.is_nothing(&sid(letter)).await, "{letter}");

@@ -24,7 +24,7 @@ async fn of_an_app_that_was_revoked_nothing_older_comes_in(on: On) {
     house.advance(20 * MINUTE);
     assert!(house.is_nothing(&old).await && house.is_nothing(&came_in).await);
     let door = house.door("flask_cookie").await;
-    assert_eq!((door.imported, door.refused["REVOKED"]), (2, 3));
+    assert_eq!((door.imported, door.refused["REVOKED"]), (2, 4));
 }
 
 async fn of_a_subject_that_was_revoked_nothing_older_comes_in(on: On) {
