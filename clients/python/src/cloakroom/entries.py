@@ -44,6 +44,8 @@ class Entries:
         self._values: dict[Any, Any] = {}
         self._written: dict[Any, None] = {}
         self._removed: dict[Any, None] = {}
+        #: What was removed once: it is no longer where it was, even if it is written again.
+        self._moved: set[Any] = set()
         self._counted: dict[str, int] = {}
         self._is_cleared = False
 
@@ -70,10 +72,9 @@ class Entries:
 
     def keys(self) -> Iterator[Any]:
         """All keys, those that were kept before in order; only if `is_complete`."""
-        kept = [key for key in sorted(self._kept) if key not in self._removed]
-        yield from kept
+        kept = [key for key in sorted(self._kept) if key not in self._moved]
         added = [*self._written, *self._counted]
-        yield from (key for key in dict.fromkeys(added) if key not in self._kept)
+        return iter(dict.fromkeys([*kept, *added]))
 
     def set(self, key: Any, value: Any) -> None:
         self._values[key] = value
@@ -87,6 +88,7 @@ class Entries:
         self._written.pop(key, None)
         self._counted.pop(key, None)
         self._removed[key] = None
+        self._moved.add(key)
 
     def clear(self) -> None:
         """Empties; from here on all is known."""
@@ -134,6 +136,7 @@ class Entries:
                 self._kept[name] = str(int(self._kept.get(name, "0")) + by)
         for changed in (self._written, self._removed, self._counted):
             changed.clear()
+        self._moved.clear()
         self._is_cleared = False
 
     def counted(self, counters: Iterable[tuple[str, int]]) -> None:

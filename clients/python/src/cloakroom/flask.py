@@ -88,6 +88,7 @@ class CloakroomSessionInterface(SessionInterface):
             context=self._context(request),
             tolerates_absence=self._tolerates_absence,
             max_authenticate_age=self._max_authenticate_age,
+            idle_timeout=lambda: self._lifetime(app),
         )
         return self.session_class(visit)
 
@@ -103,7 +104,7 @@ class CloakroomSessionInterface(SessionInterface):
         if is_read:
             response.vary.add("Cookie")
         was_gone = session.gone
-        verdict = session.finish(self._lifetime(app), is_read=is_read)
+        verdict = session.finish(is_read=is_read)
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
         self._carry(app, session, verdict, response)

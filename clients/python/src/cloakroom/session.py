@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Callable
 
 from . import carry, errors
-from .carry import Verdict
+from .carry import Carry, Verdict
 from .client import Client
 from .codec import Codec
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
@@ -28,16 +28,18 @@ class Visit:
     codec: Codec
     #: The whole Cookie header, its bytes read as Latin-1.
     cookie_header: str = ""
-    #: The cookie's name.
-    cookie_name: str = "session"
+    #: The cookie's name, if it is not the one of the app's policy.
+    cookie_name: str = ""
     context: pb.RequestContext = field(default_factory=pb.RequestContext)
     #: Read as empty and refuse writes, instead of failing, while the service is away.
     tolerates_absence: bool = False
     max_authenticate_age: timedelta | None = None
+    #: Answers how long the session lives unused, if that is not as long as the service grants by itself.
+    idle_timeout: Callable[[], timedelta | None] = lambda: None
 
     def sent(self) -> list[str]:
         """What the browser sent as this cookie."""
-        return carry.values(self.cookie_header, self.cookie_name)
+        return carry.values(self.cookie_header, self.cookie_name or self.client.policy().cookie_name)
 
     def foreign_name(self) -> str:
         """The cookie's name, if the app's policy has another one."""
@@ -70,7 +72,8 @@ class Session(MutableMapping[str, Any]):
         #: A save whose outcome is not known yet, as it was sent.
         self._pending: pb.SaveSessionRequest | None = None
         self._credential: dict[str, Any] = {"cookie_header": visit.cookie_header}
-        self._verdict = Verdict()
+        #: What the last save, or the end of the session, says about the cookie.
+        self._verdict: Verdict | None = None
         #: Why the session had ended when it was to be saved, such as `SUPERSEDED`; None: it had not.
         self.gone: str | None = None
 
@@ -248,19 +251,25 @@ class Session(MutableMapping[str, Any]):
 
     # For frameworks.
 
-    def finish(self, idle_timeout: timedelta | None = None, *, is_read: bool = True) -> Verdict:
+    def finish(self, *, is_read: bool = True) -> Verdict:
         """Saves what has changed, and says what the response does with the cookie.
 
         May be called again: a save whose outcome is unknown is repeated as it was, and counts once.
         """
-        while (request := self._pending or self._draw_up(idle_timeout)) is not None:
+        while (request := self._pending or self._draw_up()) is not None:
             self._pending = request
             saved = self._visit.client.save(request)
             self._pending = None
             self._take_in(request, saved)
-        if self._opened is not None and self._verdict == Verdict():
-            self._verdict = carry.of_open(self._opened, self._visit.sent(), is_read=is_read)
-        return self._verdict
+        verdict = self._verdict
+        if self._opened is None:
+            return verdict or Verdict()
+        opened = carry.of_open(self._opened, self._visit.sent(), is_read=is_read)
+        if verdict is None:
+            return opened
+        # A token that came with the open was the save's credential: nobody but the open says that it is new.
+        is_kept = verdict.carry is Carry.KEEP and self.gone is None
+        return opened if is_kept and opened.carry is Carry.SET else verdict
 
     def open(self) -> None:
         """Asks the service what the session holds, if nobody has yet."""
@@ -335,7 +344,7 @@ class Session(MutableMapping[str, Any]):
                 "NOT_IN_COOKIE_KIND",
             )
 
-    def _draw_up(self, idle_timeout: timedelta | None) -> pb.SaveSessionRequest | None:
+    def _draw_up(self) -> pb.SaveSessionRequest | None:
         """The save that tells what has changed since the last one."""
         if self._is_muted or self._refusal is not None:
             return None
@@ -345,6 +354,7 @@ class Session(MutableMapping[str, Any]):
         changes = self._entries.changes()
         changes.MergeFrom(self._terms)
         visit = self._visit
+        idle_timeout = visit.idle_timeout()
         if idle_timeout is not None and visit.client.policy().kind != _KIND_COOKIE:
             changes.idle_timeout.FromTimedelta(idle_timeout)
         request = pb.SaveSessionRequest(
@@ -371,7 +381,8 @@ class Session(MutableMapping[str, Any]):
             self.gone = pb.EndReason.Name(saved.end_reason).replace("END_REASON_", "")
         touches_permanent = changes.clear or PERMANENT in changes.set or PERMANENT in changes.unset
         later = carry.of_save(saved, self._visit.sent(), touches_permanent=touches_permanent)
-        self._verdict = self._verdict.then(later)
+        earlier = Verdict() if saved.outcome == pb.OUTCOME_GONE else self._verdict or Verdict()
+        self._verdict = earlier.then(later)
         self._entries.counted(saved.counters.items())
         if saved.outcome == pb.OUTCOME_DELETED:
             self._credential = {"cookie_header": ""}
