@@ -514,7 +514,9 @@ def logout_meanwhile(app, client):
 
     def work():
         session["a"]
-        with app.test_request_context(environ_overrides={"HTTP_COOKIE": f"session={other.get_cookie('session').value}"}):
+        with app.test_request_context(
+            environ_overrides={"HTTP_COOKIE": f"session={other.get_cookie('session').value}"}
+        ):
             session.destroy()
         session["b"] = 2
 
