@@ -10,7 +10,7 @@ from flask.sessions import SecureCookieSessionInterface
 from cloakroom.flask import CloakroomSessionInterface
 
 ADDRESS = os.environ["CLOAKROOM_ADDRESS"]
-WITH_KEY = CloakroomSessionInterface(ADDRESS, app="shop")
+
 WITHOUT_KEY = CloakroomSessionInterface(ADDRESS, app="keyless")
 
 
@@ -24,4 +24,4 @@ class Interface(CloakroomSessionInterface):
 
 def pytest_configure(config):
     assert isinstance(Flask.session_interface, SecureCookieSessionInterface)
-    Flask.session_interface = Interface(ADDRESS, app="shop")
+    Flask.session_interface = Interface(ADDRESS, app="shop", refresh_untouched=True)

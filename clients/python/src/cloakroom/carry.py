@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -81,7 +82,15 @@ def values(cookie_header: str, name: str) -> list[str]:
     return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
-def _verdict(carry: Carry, session: pb.Session, headers: object) -> Verdict:
+def _verdict(carry: Carry, session: pb.Session, headers: Iterable[pb.Header]) -> Verdict:
     expire_time = session.expire_time.ToDatetime(timezone.utc) if session.HasField("expire_time") else None
-    pairs = tuple((header.name, header.value) for header in headers)  # type: ignore[attr-defined]
-    return Verdict(carry, session.token, session.permanent, expire_time, pairs)
+    pairs = tuple((header.name, header.value) for header in headers)
+    return Verdict(carry, _sent_token(pairs) or session.token, session.permanent, expire_time, pairs)
+
+
+def _sent_token(headers: tuple[tuple[str, str], ...]) -> str:
+    """The value in a Set-Cookie header: a session that lies in its cookie is signed anew when that is sent again."""
+    for name, value in headers:
+        if name == "Set-Cookie":
+            return value.partition(";")[0].partition("=")[2]
+    return ""
