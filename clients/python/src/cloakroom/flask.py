@@ -15,7 +15,7 @@ from .carry import Carry, Verdict
 from .client import Client
 from .errors import SessionGone, SessionUnavailable
 from .session import _KIND_COOKIE, Session, Visit
-from .tagged import TaggedCodec, TagNonFinite
+from .tagged import TaggedCodec, TagNonFinite, forget_non_finite
 from .transport import Transport
 from .v1 import session_service_pb2 as pb
 
@@ -78,8 +78,7 @@ class CloakroomSessionInterface(SessionInterface):
             if policy.HasField("null_session"):
                 return None
             if policy.kind == _KIND_COOKIE:
-                # Flask's own cookie has NaN as it is.
-                self.serializer.tags.pop(TagNonFinite.key, None)
+                forget_non_finite(self.serializer)
         visit = Visit(
             client=self.client,
             codec=self._codec,

@@ -26,6 +26,12 @@ class TagNonFinite(JSONTag):
         return float(value)
 
 
+def forget_non_finite(serializer: TaggedJSONSerializer) -> None:
+    """Makes it write NaN as Flask's own cookie has it, which is as no JSON has it."""
+    if serializer.tags.pop(TagNonFinite.key, None) is not None:
+        serializer.order = [tag for tag in serializer.order if not isinstance(tag, TagNonFinite)]
+
+
 class TaggedCodec:
     """A serializer of Flask's, with a short way for what needs no tags."""
 
