@@ -75,7 +75,10 @@ def main():
 
 
 def run(folder, port):
-    stores = {"memory": '[store]\nkind = "memory"', "Redis": f'[store]\nkind = "redis"\n[store.redis]\nurl = "redis://127.0.0.1:{port}/1"'}
+    stores = {
+        "memory": '[store]\nkind = "memory"',
+        "Redis": f'[store]\nkind = "redis"\n[store.redis]\nurl = "redis://127.0.0.1:{port}/1"',
+    }
     clients = {
         "Flask's signed cookie": make_app().test_client(),
         BASELINE: make_app(redis=Redis(port=port)).test_client(),
