@@ -2,9 +2,10 @@
 
 import os
 
-from cloakroom.flask import CloakroomSessionInterface
 from flask import Flask
 from shop import shop
+
+from cloakroom.flask import CloakroomSessionInterface
 
 app = Flask(__name__)
 app.secret_key = os.environ["SECRET_KEY"]

@@ -97,6 +97,11 @@ impl Default for FlaskSessionSettings {
 }
 
 impl AcceptSettings {
+    /// Whether anything of it is set.
+    pub(super) const fn is_set(&self) -> bool {
+        self.until.is_some()
+    }
+
     pub(super) fn build(&self) -> Result<Option<Accept>, AcceptError> {
         let (flask_cookie, flask_session) = (self.flask_cookie.build()?, self.flask_session.build()?);
         if flask_cookie.is_none() && flask_session.is_none() {

@@ -115,6 +115,7 @@ impl Settings {
             ("anonymous.idle_timeout", idle_timeout.is_some()),
             ("anonymous.absolute_timeout", absolute_timeout.is_some()),
             ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),
+            ("accept.until", self.accept.is_set()),
         ];
         match self.kind {
             KindSetting::Stored if self.flask != FlaskSettings::default() => Err(SettingsError::FlaskOfStored),

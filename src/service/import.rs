@@ -39,7 +39,7 @@ impl<S: Store> Service<S> {
         let Some(record) = call.imported(bearer, old) else { return Ok(self.refuse(call, door, Refused::Malformed)) };
         let place = call.place(bearer);
         if let Some(subject) = &record.head.subject {
-            self.enter(call.app, subject, place.id, call.now).await?;
+            self.enter(&owner(call.app, subject), &call.entry(bearer)).await?;
         }
         match self.store.create(&place, &record).await? {
             Created::Stored => {

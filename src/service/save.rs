@@ -180,7 +180,7 @@ impl<S: Store> Service<S> {
 
 impl Call<'_> {
     /// The session in its subject's index, until the latest deadline that the app grants.
-    fn entry(&self, bearer: Bearer) -> Entry {
+    pub(super) fn entry(&self, bearer: Bearer) -> Entry {
         let until = self.now + self.app.lifetimes.absolute_timeout;
         Entry { id: bearer.id(&self.app.name), entered: self.now, until }
     }

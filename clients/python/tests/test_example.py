@@ -90,7 +90,7 @@ def test_a_user_logs_in_shops_and_logs_out(tmp_path):
 def test_the_change_is_two_lines(before):
     lines = [(SHOP / f"{name}.py").read_text().splitlines() for name in (before, "app")]
     added = [line[2:] for line in difflib.ndiff(*lines) if line.startswith("+ ")]
-    code = [line for line in added if not line.startswith('"""')]
+    code = [line for line in added if line and not line.startswith('"""')]
     assert [line.split("(")[0] for line in code] == [
         "from cloakroom.flask import CloakroomSessionInterface",
         "app.session_interface = CloakroomSessionInterface",

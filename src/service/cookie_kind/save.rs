@@ -74,6 +74,7 @@ impl CookieCall<'_> {
             marks: Marks::default(),
             context: Context::default(),
             end: None,
+            origin: None,
         };
         Record { head, entries: held.entries.clone() }
     }
