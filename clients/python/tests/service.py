@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -122,15 +121,6 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self._log.close()
-
-
-def supports(settings: str) -> bool:
-    """Whether the service that is tested knows these settings."""
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
-        config.write(settings)
-        config.flush()
-        checked = subprocess.run([binary(), "check", "--config", config.name], capture_output=True, text=True)
-    return "there is no such setting" not in checked.stdout + checked.stderr
 
 
 def command(name: str) -> str:

@@ -7,15 +7,11 @@ import math
 import pytest
 from flask import Flask, session
 from markupsafe import Markup
-from service import Service, supports
+from service import Service
 from test_flask import VALUES, has, put, visit
 
 from cloakroom import NotInCookieKind
 from cloakroom.flask import CloakroomSessionInterface
-
-pytestmark = pytest.mark.skipif(
-    not supports('[apps.a]\nkind = "cookie"'), reason="this service has only stored apps yet"
-)
 
 APPS = '[apps.signed]\nkind = "cookie"\nkeys = ["secret-key"]\n[apps.signed.cookie]\nsamesite = ""\n'
 

@@ -13,7 +13,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
-from service import ROOT, Service, command, free_port, listens, supports, until
+from service import ROOT, Service, command, free_port, listens, until
 from test_processes import Gunicorn
 
 SHOP = ROOT / "examples/flask"
@@ -103,7 +103,6 @@ DOORS = {
 }
 
 
-@pytest.mark.skipif(not supports("[apps.a.accept]"), reason="this service accepts no sessions from before yet")
 @pytest.mark.parametrize("before", DOORS)
 def test_a_logged_in_browser_does_not_notice_the_switch(tmp_path, redis, before):
     with Shop(before, REDIS_URL=redis) as old:

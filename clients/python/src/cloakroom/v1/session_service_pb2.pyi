@@ -33,6 +33,7 @@ class AppKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     APP_KIND_UNSPECIFIED: _ClassVar[AppKind]
     APP_KIND_STORED: _ClassVar[AppKind]
+    APP_KIND_COOKIE: _ClassVar[AppKind]
 
 class RotationCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -61,6 +62,7 @@ END_REASON_ABSOLUTE: EndReason
 END_REASON_EVICTED: EndReason
 APP_KIND_UNSPECIFIED: AppKind
 APP_KIND_STORED: AppKind
+APP_KIND_COOKIE: AppKind
 ROTATION_CAUSE_UNSPECIFIED: RotationCause
 ROTATION_CAUSE_PRIVILEGE: RotationCause
 ROTATION_CAUSE_RENEWAL: RotationCause
