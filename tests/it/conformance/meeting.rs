@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::support::knob::races;
 
 /// How often each race is run.
-const RACES: u32 = 2000;
+const RACES: u32 = 700;
 
 /// How many of them run at once.
 const AT_ONCE: usize = 64;
