@@ -40,7 +40,7 @@ impl Call<'_> {
     /// What is shaped like a token or a ticket is none, be it good or not.
     fn candidates<'h>(&self, accept: &Accept, header: &'h str) -> Vec<(Door, &'h str)> {
         let of = |door: Door| {
-            let name = accept.cookie_name(door).map_or(&self.cookie().attributes().name, |name| name);
+            let name = accept.cookie_name(door).map_or(&self.cookie.attributes().name, |name| name);
             let is_one = move |value: &&str| !value.is_empty() && !token::is_shaped(value) && Door::of(value) == door;
             cookie::values(header, name.as_str()).filter(is_one).map(move |value| (door, value)).collect::<Vec<_>>()
         };

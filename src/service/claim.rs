@@ -115,7 +115,7 @@ impl Standing {
 impl Call<'_> {
     /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
     fn issued(&self, header: &str) -> Vec<Shown> {
-        let name = self.cookie().attributes().name.as_str();
+        let name = self.cookie.attributes().name.as_str();
         let mut issued: Vec<Shown> = Vec::new();
         for token in cookie::values(header, name).filter_map(|value| self.token(value)) {
             match issued.iter_mut().find(|other| other.bearer == token.bearer) {

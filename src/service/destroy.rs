@@ -60,7 +60,7 @@ impl<S: Store> Service<S> {
         let headers = match destroy.credential {
             _ if stays => Vec::new(),
             Credential::CookieHeader(header) => call.deleting_headers_of(header),
-            Credential::None | Credential::Token(_) => call.deleting_headers(),
+            Credential::None | Credential::Token(_) => Header::deleting(&call.cookie),
         };
         Ok(Destroyed { fate, headers })
     }

@@ -25,6 +25,7 @@ mod view;
 mod watch;
 mod write;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -123,9 +124,14 @@ impl<S: Store> Service<S> {
     /// What every verb needs to know of its call.
     fn call<'s>(&'s self, app: &'s App, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let renamed = cookie_name.map(|name| app.cookie.named(name)).transpose().map_err(Error::CookieName)?;
-        Ok(Call { app, keys, renamed, now: self.clock.now() })
+        Ok(Call { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now() })
     }
+}
+
+/// The app's cookie, under the name that the request gives to it, if it does.
+fn cookie_of<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Template>, Error> {
+    let renamed = |name| app.cookie.named(name).map(Cow::Owned).map_err(Error::CookieName);
+    name.map_or(Ok(Cow::Borrowed(&app.cookie)), renamed)
 }
 
 fn flask_sessions(apps: &Apps) -> BTreeMap<AppName, FlaskSessions> {
@@ -138,15 +144,11 @@ fn flask_sessions(apps: &Apps) -> BTreeMap<AppName, FlaskSessions> {
 struct Call<'s> {
     app: &'s App,
     keys: &'s KeyRing,
-    renamed: Option<cookie::Template>,
+    cookie: Cow<'s, cookie::Template>,
     now: Time,
 }
 
 impl Call<'_> {
-    fn cookie(&self) -> &cookie::Template {
-        self.renamed.as_ref().unwrap_or(&self.app.cookie)
-    }
-
     fn place(&self, bearer: Bearer) -> Place {
         Place { app: self.app.name.clone(), id: bearer.id(&self.app.name) }
     }

@@ -199,7 +199,7 @@ impl Call<'_> {
             Written::Missing | Written::Renewed(_) => return Ok(Saved::gone(None, accessed)),
         };
         if let Fate::Deleted(_) = fate {
-            return Ok(Saved { fate, session: None, headers: self.deleting_headers(), counters });
+            return Ok(Saved { fate, session: None, headers: Header::deleting(&self.cookie), counters });
         }
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
         let Some(head) = head else { return Ok(Saved { fate, counters, ..Saved::gone(None, accessed) }) };
@@ -212,6 +212,6 @@ impl Call<'_> {
     /// Nothing was there and nothing is to be kept: the cookie can go, as Flask has it.
     fn nothing_saved(&self) -> Saved {
         let fate = Fate::Deleted(EndReason::Emptied);
-        Saved { fate, session: None, headers: self.deleting_headers(), counters: Counters::new() }
+        Saved { fate, session: None, headers: Header::deleting(&self.cookie), counters: Counters::new() }
     }
 }

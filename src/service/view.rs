@@ -127,6 +127,11 @@ impl Header {
         Self { name: "Vary", value: "Cookie".to_owned() }
     }
 
+    /// What a response that deletes the cookie carries.
+    pub(super) fn deleting(cookie: &cookie::Template) -> Vec<Self> {
+        vec![Self::set_cookie(cookie.delete()), Self::vary()]
+    }
+
     pub(super) fn set_cookie(value: String) -> Self {
         Self { name: "Set-Cookie", value }
     }
@@ -191,7 +196,7 @@ impl Call<'_> {
                 Some(times) if view.permanent == Some(true) => Expiry::At { time: times.expire_time, now: self.now },
                 _ => Expiry::WithBrowser,
             };
-            headers.push(Header::set_cookie(self.cookie().set(&view.token, expiry).map_err(Error::Cookie)?));
+            headers.push(Header::set_cookie(self.cookie.set(&view.token, expiry).map_err(Error::Cookie)?));
         }
         if vary || !headers.is_empty() {
             headers.push(Header::vary());
@@ -203,23 +208,18 @@ impl Call<'_> {
     ///
     /// What they lead to opens nothing any more; the application from before may still take them.
     pub(super) fn deleting_headers_of(&self, header: &str) -> Vec<Header> {
-        let mut headers = self.deleting_headers();
+        let mut headers = Header::deleting(&self.cookie);
         let doors = self.open_doors().into_iter().flat_map(|accept| {
             accept
                 .doors()
                 .filter_map(|door| accept.cookie_name(door))
-                .filter(|name| **name != self.cookie().attributes().name)
+                .filter(|name| **name != self.cookie.attributes().name)
         });
         let mut names = doors.map(cookie::Name::as_str).collect::<Vec<_>>();
         names.dedup();
         let shown = names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
-        let old = shown.filter_map(|name| Some(Header::set_cookie(self.cookie().named(name).ok()?.delete())));
+        let old = shown.filter_map(|name| Some(Header::set_cookie(self.cookie.named(name).ok()?.delete())));
         headers.splice(1..1, old.collect::<Vec<_>>());
         headers
-    }
-
-    /// The headers of a response that deletes the cookie.
-    pub(super) fn deleting_headers(&self) -> Vec<Header> {
-        vec![Header::set_cookie(self.cookie().delete()), Header::vary()]
     }
 }

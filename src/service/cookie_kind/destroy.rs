@@ -3,7 +3,7 @@
 //! A copy of the cookie stays good until it is too old: that is what apps of kind `stored` are for.
 
 use super::CookieCall;
-use crate::service::{Credential, Destroy, Destroyed, Error, Fate};
+use crate::service::{Credential, Destroy, Destroyed, Error, Fate, Header};
 use crate::session::EndReason;
 
 impl CookieCall<'_> {
@@ -14,6 +14,6 @@ impl CookieCall<'_> {
             credential => self.claim(credential).map(|_| true)?,
         };
         let fate = if found { Fate::Deleted(EndReason::Destroyed) } else { Fate::Gone(None) };
-        Ok(Destroyed { fate, headers: self.deleting_headers() })
+        Ok(Destroyed { fate, headers: Header::deleting(&self.cookie) })
     }
 }

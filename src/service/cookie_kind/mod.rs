@@ -7,13 +7,14 @@ mod destroy;
 mod open;
 mod save;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use tracing::warn;
 
 use super::stats::Stats;
 use super::view::{Header, NullReason, Times, View};
-use super::{Credential, Error, Service};
+use super::{Credential, Error, Service, cookie_of};
 use crate::app::{App, Kind};
 use crate::clock::Time;
 use crate::cookie::{self, Expiry};
@@ -26,7 +27,7 @@ pub(super) struct CookieCall<'s> {
     app: &'s App,
     signer: &'s Signer,
     stats: &'s Stats,
-    renamed: Option<cookie::Template>,
+    cookie: Cow<'s, cookie::Template>,
     now: Time,
 }
 
@@ -56,8 +57,8 @@ impl<S: Store> Service<S> {
     ) -> Result<Option<CookieCall<'s>>, Error> {
         let Kind::Cookie(signer) = &app.kind else { return Ok(None) };
         let signer = signer.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let renamed = cookie_name.map(|name| app.cookie.named(name)).transpose().map_err(Error::CookieName)?;
-        Ok(Some(CookieCall { app, signer, stats: &self.stats, renamed, now: self.clock.now() }))
+        let cookie = cookie_of(app, cookie_name)?;
+        Ok(Some(CookieCall { app, signer, stats: &self.stats, cookie, now: self.clock.now() }))
     }
 }
 
@@ -76,7 +77,7 @@ impl CookieCall<'_> {
 
     /// The first cookie of the app's name that opens. Flask looks at the first alone.
     fn first(&self, header: &str) -> Option<Held> {
-        let name = self.cookie().attributes().name.as_str();
+        let name = self.cookie.attributes().name.as_str();
         let read = |text| match self.read(text, self.app.lifetimes.idle_timeout) {
             Ok(held) => Some(held),
             Err(why) => {
@@ -101,10 +102,6 @@ impl CookieCall<'_> {
     fn sealed(&self, entries: Entries, permanent: Option<bool>) -> Result<Held, Error> {
         let token = self.signer.seal(&entries, permanent, self.now)?;
         Ok(Held { token, entries, permanent, issued: self.now })
-    }
-
-    fn cookie(&self) -> &cookie::Template {
-        self.renamed.as_ref().unwrap_or(&self.app.cookie)
     }
 
     /// What a caller gets to see: a session without id, for nobody could find it by one.
@@ -133,12 +130,7 @@ impl CookieCall<'_> {
         let time = held.issued + self.app.lifetimes.idle_timeout;
         let is_permanent = held.permanent == Some(true);
         let expiry = if is_permanent { Expiry::At { time, now: self.now } } else { Expiry::WithBrowser };
-        self.cookie().set(&held.token, expiry).map(Header::set_cookie)
-    }
-
-    /// The headers of a response that deletes the cookie.
-    fn deleting_headers(&self) -> Vec<Header> {
-        vec![Header::set_cookie(self.cookie().delete()), Header::vary()]
+        self.cookie.set(&held.token, expiry).map(Header::set_cookie)
     }
 
     /// A session that nobody changed, signed again if its expiry moves on, and the header for that.

@@ -25,7 +25,7 @@ impl CookieCall<'_> {
             .map_err(|refusal| Error::refused(refusal, self.app.limits))?;
         if edited.outcome == Outcome::Deleted {
             let fate = Fate::Deleted(EndReason::Emptied);
-            let (session, headers) = (None, self.deleting_headers());
+            let (session, headers) = (None, Header::deleting(&self.cookie));
             return Ok(Saved { fate, session, headers, counters: edited.counters });
         }
         let saved = self.sealed(edited.record.entries, edited.record.head.permanent)?;
