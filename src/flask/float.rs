@@ -8,12 +8,25 @@ pub(super) fn repr(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
+    let text = even(number, format!("{number:?}"));
     // Both languages turn to exponents below 1e-4 and from 1e16 on; Python gives them a sign and two digits.
-    let text = format!("{number:?}");
     match text.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
         Some((digits, exponent)) => format!("{digits}e{exponent:+03}"),
         None => text,
     }
+}
+
+/// Of two spellings that are equally short and equally near, the one whose last digit is even: Python's choice.
+///
+/// Rust takes the greater of them, but rounds to even where it is told how many digits to write.
+fn even(number: f64, shortest: String) -> String {
+    let (digits, is_exponential) = match shortest.split_once('e') {
+        Some((digits, _)) => (digits, true),
+        None => (shortest.as_str(), false),
+    };
+    let decimals = digits.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let even = if is_exponential { format!("{number:.decimals$e}") } else { format!("{number:.decimals$}") };
+    if even.parse() == Ok(number) { even } else { shortest }
 }
 
 #[cfg(test)]
@@ -35,6 +48,8 @@ mod tests {
             (1e300, "1e+300"),
             (f64::MAX, "1.7976931348623157e+308"),
             (5e-324, "5e-324"),
+            (2.0_f64.powi(-25), "2.9802322387695312e-08"),
+            (-2.0_f64.powi(-25), "-2.9802322387695312e-08"),
             (f64::NEG_INFINITY, "-Infinity"),
             (f64::NAN, "NaN"),
         ];
