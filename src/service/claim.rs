@@ -6,7 +6,7 @@ use super::{Call, Service};
 use crate::cookie;
 use crate::session::{By, EndReason, Guard, Previous, Record, Verdict, judge};
 use crate::store::{Kept, Place, Store};
-use crate::token::{Bearer, Issued, open_ticket, open_token, successor};
+use crate::token::{Bearer, Issued, is_ticket, open_ticket, open_token, successor};
 
 /// What a request shows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -104,7 +104,7 @@ impl Call<'_> {
     /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
     pub(super) fn issued(&self, header: &str) -> Vec<Issued> {
         let name = self.cookie().attributes().name.as_str();
-        let verify = |value| open_token(self.keys, &self.app.name, value).ok();
+        let verify = |value| self.verified(open_token(self.keys, &self.app.name, value)).ok();
         let mut issued: Vec<Issued> = Vec::new();
         for token in cookie::values(header, name).filter_map(verify) {
             match issued.iter_mut().find(|other| other.bearer == token.bearer) {
@@ -180,6 +180,7 @@ impl<S: Store> Service<S> {
             let (_, standing) = self.look(call, issued.bearer).await?;
             match (&best, standing.weight()) {
                 (Some((Weight::Live, other)), Weight::Live) if other.bearer.locator != issued.bearer.locator => {
+                    self.stats.suspicious(&call.app.name);
                     return Err(Error::CookiesAmbiguous);
                 }
                 (Some((most, _)), weight) if *most >= weight => {}
@@ -192,11 +193,14 @@ impl<S: Store> Service<S> {
 
 impl Call<'_> {
     pub(super) fn token_claim(&self, text: &str) -> Result<Claim, Error> {
-        if let Ok(issued) = open_token(self.keys, &self.app.name, text) {
-            return Ok(self.issued_claim(issued, ClaimKind::Token));
+        if is_ticket(text) {
+            let ticket = open_ticket(self.keys, &self.app.name, text, self.now);
+            let ticket = self.verified(ticket).map_err(Error::TokenInvalid)?;
+            return Ok(Claim::ticket(ticket.bearer));
         }
-        let ticket = open_ticket(self.keys, &self.app.name, text, self.now).map_err(Error::TokenInvalid)?;
-        Ok(Claim::ticket(ticket.bearer))
+        let token = open_token(self.keys, &self.app.name, text);
+        let issued = self.verified(token).map_err(Error::TokenInvalid)?;
+        Ok(self.issued_claim(issued, ClaimKind::Token))
     }
 
     fn issued_claim(&self, issued: Issued, kind: ClaimKind) -> Claim {

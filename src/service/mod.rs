@@ -43,7 +43,7 @@ use crate::app::{App, Apps};
 use crate::clock::{Clock, Time};
 use crate::cookie;
 use crate::store::{Place, Store};
-use crate::token::{Bearer, KeyRing};
+use crate::token::{Bearer, KeyRing, Rejected};
 
 /// The session service, on one store. Cloning shares it.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl<S: Store> Service<S> {
     fn call<'s>(&'s self, app: &'s App, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
         let renamed = cookie_name.map(|name| app.cookie.named(name)).transpose().map_err(Error::CookieName)?;
-        Ok(Call { app, keys, renamed, now: self.clock.now() })
+        Ok(Call { app, keys, renamed, now: self.clock.now(), stats: &self.stats })
     }
 }
 
@@ -100,11 +100,17 @@ struct Call<'s> {
     keys: &'s KeyRing,
     renamed: Option<cookie::Template>,
     now: Time,
+    stats: &'s Stats,
 }
 
 impl Call<'_> {
     fn cookie(&self) -> &cookie::Template {
         self.renamed.as_ref().unwrap_or(&self.app.cookie)
+    }
+
+    /// What was issued, unless it does not verify, which is counted.
+    fn verified<T>(&self, opened: Result<T, Rejected>) -> Result<T, Rejected> {
+        opened.inspect_err(|reason| self.stats.rejected(&self.app.name, *reason))
     }
 
     fn place(&self, bearer: Bearer) -> Place {

@@ -12,7 +12,7 @@ use super::{Call, Credential, Error, Header, NullReason, Service, View};
 use crate::clock::Time;
 use crate::session::{Context, Head, Record};
 use crate::store::{Place, Store, Touch};
-use crate::token::{Bearer, Issued, open_token, seal_token};
+use crate::token::{Bearer, Issued, is_ticket, open_token, seal_token};
 
 /// Asks for the session of a request.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,9 @@ impl<S: Store> Service<S> {
         let issued = match open.credential {
             Credential::None => Vec::new(),
             Credential::CookieHeader(header) => call.issued(header),
-            Credential::Token(text) => open_token(call.keys, &app.name, text).into_iter().collect(),
+            // A ticket may be shown again: it is no token, and no attempt to be one.
+            Credential::Token(text) if text.is_empty() || is_ticket(text) => Vec::new(),
+            Credential::Token(text) => call.verified(open_token(call.keys, &app.name, text)).into_iter().collect(),
         };
         let (found, superseded) = match self.find(&call, &issued).await {
             Err(Error::CookiesAmbiguous) => return Ok(ambiguous(&call)),
@@ -157,6 +159,7 @@ fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
 }
 
 fn ambiguous(call: &Call<'_>) -> Opened {
+    call.stats.suspicious(&call.app.name);
     warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
     Opened::without_session(View::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
 }

@@ -12,6 +12,7 @@ use crate::app::{AppName, Apps};
 use crate::clock::Time;
 use crate::session::{EndReason, Verdict};
 use crate::store::{Cursor, Store};
+use crate::token::Rejected;
 
 /// The counters of all apps.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ struct Counters {
     created: AtomicU64,
     /// By the byte of the reason.
     ended: [AtomicU64; 8],
+    /// By the place of the reason in [`Rejected::ALL`].
+    rejected: [AtomicU64; Rejected::ALL.len()],
+    suspicious: AtomicU64,
     census: Mutex<Option<Census>>,
 }
 
@@ -49,8 +53,12 @@ pub struct Numbers {
     pub opened: u64,
     /// Sessions that were stored for the first time.
     pub created: u64,
-    /// Sessions that a call ended, by reason.
+    /// Sessions that a call ended, by every reason that a call can have.
     pub ended: Vec<(EndReason, u64)>,
+    /// Tokens and tickets that did not verify, by every reason.
+    pub rejected: Vec<(Rejected, u64)>,
+    /// Cookie headers that named two live sessions.
+    pub suspicious: u64,
     /// The live ones; nothing before the first count.
     pub census: Option<Census>,
 }
@@ -72,9 +80,32 @@ impl Stats {
         self.count(app, |counters| &counters.ended[usize::from(reason as u8)]);
     }
 
+    pub(super) fn rejected(&self, app: &AppName, reason: Rejected) {
+        self.count(app, |counters| &counters.rejected[reason as usize]);
+    }
+
+    pub(super) fn suspicious(&self, app: &AppName) {
+        self.count(app, |counters| &counters.suspicious);
+    }
+
     fn count(&self, app: &AppName, counter: impl FnOnce(&Counters) -> &AtomicU64) {
         if let Some(counters) = self.apps.get(app) {
             counter(counters).fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Counters {
+    fn numbers(&self, start_time: Time) -> Numbers {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Numbers {
+            start_time,
+            opened: read(&self.opened),
+            created: read(&self.created),
+            ended: ENDS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
+            rejected: Rejected::ALL.map(|reason| (reason, read(&self.rejected[reason as usize]))).into(),
+            suspicious: read(&self.suspicious),
+            census: *self.census.lock(),
         }
     }
 }
@@ -83,16 +114,12 @@ impl<S: Store> Service<S> {
     /// The numbers of an app.
     pub fn numbers(&self, app: &str) -> Result<Numbers, Error> {
         let counters = self.stats.apps.get(&self.app(app)?.name).ok_or(Error::AppUnknown)?;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let ended = (0..).map_while(|byte: u8| Some((byte, counters.ended.get(usize::from(byte))?)));
-        let ended = ended.filter_map(|(byte, counter)| Some((EndReason::from_byte(byte)?, read(counter))));
-        Ok(Numbers {
-            start_time: self.stats.start_time,
-            opened: read(&counters.opened),
-            created: read(&counters.created),
-            ended: ended.filter(|(_, count)| *count > 0).collect(),
-            census: *counters.census.lock(),
-        })
+        Ok(counters.numbers(self.stats.start_time))
+    }
+
+    /// The numbers of every app. Asks no store.
+    pub fn all_numbers(&self) -> impl Iterator<Item = (&AppName, Numbers)> {
+        self.stats.apps.iter().map(|(app, counters)| (app, counters.numbers(self.stats.start_time)))
     }
 
     /// Counts the live sessions of every app, page by page and without hurry.
@@ -118,6 +145,9 @@ impl<S: Store> Service<S> {
         Ok(())
     }
 }
+
+/// The ends that a call brings about. The others come by themselves, unseen.
+const ENDS: [EndReason; 4] = [EndReason::Destroyed, EndReason::Emptied, EndReason::Revoked, EndReason::Evicted];
 
 const CENSUS_PAGE: usize = 1000;
 
