@@ -41,7 +41,7 @@ def get(url):
         return answer.read().decode()
 
 
-def eventually(what, within=30):
+def eventually(what, within=90):
     """What `what` answers, as soon as it answers something."""
     end = time.monotonic() + within
     while True:
@@ -116,9 +116,9 @@ class Observed(unittest.TestCase):
 
     @classmethod
     def call(cls, method, request, port=None):
-        command = [GRPCURL, "-plaintext", "-max-time", "5", "-d", json.dumps(request)]
+        command = [GRPCURL, "-plaintext", "-max-time", "30", "-d", json.dumps(request)]
         address = f"127.0.0.1:{port or cls.port}"
-        done = subprocess.run([*command, address, method], capture_output=True, text=True, timeout=20)
+        done = subprocess.run([*command, address, method], capture_output=True, text=True, timeout=60)
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
     @classmethod
