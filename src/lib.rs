@@ -26,8 +26,8 @@
 //!
 //! A browser comes back with a cookie, and the frontend calls `OpenSession`:
 //!
-//! 1. [`server`] has accepted the connection and given it to a worker. The call passes its caps and gets its
-//!    deadline, and goes by its path to the gRPC service.
+//! 1. [`server`] has accepted the connection and given it to a worker. The call is counted, gets the name that logs call
+//!    it by, passes its caps and gets its deadline, and goes by its path to the gRPC service.
 //! 2. [`grpc`] turns the message into a [`service::Open`].
 //! 3. [`Service::open`](service::Service::open) finds the app, takes the values of the app's cookie out of the
 //!    header ([`cookie::values`]) and checks their signatures ([`token::open_token`]). A forged one ends here: the

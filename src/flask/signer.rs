@@ -70,12 +70,12 @@ impl Rejected {
     /// The reason for programs.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Malformed => "malformed",
-            Self::BadSignature => "bad_signature",
-            Self::Expired => "expired",
-            Self::FromTheFuture => "from_the_future",
-            Self::Payload => "payload",
-            Self::TooLarge => "too_large",
+            Self::Malformed => "MALFORMED",
+            Self::BadSignature => "BAD_SIGNATURE",
+            Self::Expired => "EXPIRED",
+            Self::FromTheFuture => "FROM_THE_FUTURE",
+            Self::Payload => "PAYLOAD",
+            Self::TooLarge => "TOO_LARGE",
         }
     }
 }

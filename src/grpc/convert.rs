@@ -168,12 +168,12 @@ impl From<Info> for wire::SessionInfo {
 
 impl From<Numbers> for wire::GetStatsResponse {
     fn from(numbers: Numbers) -> Self {
-        let name = |reason| end_reason(reason).as_str_name().trim_start_matches("END_REASON_").to_owned();
+        let ended = numbers.ended.into_iter().filter(|(_, count)| *count > 0);
         Self {
             start_time: Some(timestamp(numbers.start_time)),
             opened: numbers.opened,
             created: numbers.created,
-            ended: numbers.ended.into_iter().map(|(reason, count)| (name(reason), count)).collect(),
+            ended: ended.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
             live: numbers.census.map_or(0, |census| census.live),
             live_anonymous: numbers.census.map_or(0, |census| census.live_anonymous),
             scan_time: numbers.census.map(|census| timestamp(census.time)),
@@ -184,12 +184,13 @@ impl From<Numbers> for wire::GetStatsResponse {
 
 impl From<DoorNumbers> for wire::DoorStats {
     fn from(numbers: DoorNumbers) -> Self {
+        let refused = numbers.refused.into_iter().filter(|(_, count)| *count > 0);
         Self {
             door: numbers.door.to_string(),
             until: Some(timestamp(numbers.until)),
             imported: numbers.imported,
             found: numbers.found,
-            refused: numbers.refused.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
+            refused: refused.map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
             last_import_time: numbers.last_import.map(timestamp),
         }
     }

@@ -5,6 +5,7 @@ mod convert;
 mod farewell;
 mod page_token;
 mod reflection;
+mod rpcs;
 mod session_service;
 pub mod status;
 mod stream;
@@ -15,6 +16,7 @@ pub mod wire;
 pub use admin_service::admin_service;
 pub use farewell::Farewell;
 pub use reflection::{reflection_v1, reflection_v1alpha};
+pub use rpcs::rpcs;
 pub use session_service::{MAX_REQUEST_BYTES, session_service};
 
 /// The service whose health is watched.

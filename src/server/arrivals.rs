@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::{Advice, Backoff};
 use super::caps::Caps;
 use super::listeners::{Listeners, Socket};
+use super::traffic::Traffic;
 use super::workers::Workers;
 use super::{Peer, Settings};
 
@@ -22,8 +23,8 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(super) fn new(settings: &Settings, listeners: Listeners, workers: Workers) -> Self {
-        Self { listeners, caps: Arc::new(Caps::new(settings)), workers, backoff: Backoff::default() }
+    pub(super) fn new(settings: &Settings, listeners: Listeners, traffic: Arc<Traffic>, workers: Workers) -> Self {
+        Self { listeners, caps: Arc::new(Caps::new(settings, traffic)), workers, backoff: Backoff::default() }
     }
 
     /// Accepts until `stop`, closes the listeners, and gives the workers back.

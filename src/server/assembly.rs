@@ -11,12 +11,17 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::{info, warn};
 
+use super::front::Front;
+use super::http::{Figures, Pages};
+use super::meter::Meter;
+use super::traffic::Traffic;
+use super::vitals::Vitals;
 use super::{AdminSettings, BindError, Report, Server, Services, Settings};
 use crate::app::Apps;
 use crate::clock::Clock;
 use crate::grpc;
 use crate::service::Service;
-use crate::store::{self, AnyStore, Store};
+use crate::store::{self, AnyStore, Measured, Store};
 
 /// What the house is made of.
 #[derive(Debug)]
@@ -34,7 +39,7 @@ pub struct Parts {
 pub struct Cloakroom {
     server: Server,
     admin: Option<Server>,
-    service: Service<AnyStore>,
+    service: Service<Measured<AnyStore>>,
     clock: Arc<dyn Clock>,
     drain_pause: Duration,
     store_silence: Duration,
@@ -44,6 +49,7 @@ impl Cloakroom {
     /// Puts the house together and listens where the settings say: for frontends, and apart for operators.
     pub async fn bind(settings: &Settings, admin: &AdminSettings, parts: Parts) -> Result<Self, BindError> {
         let Parts { apps, store, clock } = parts;
+        let store = Arc::new(Measured::new(store));
         let service = Service::new(apps, store, Arc::clone(&clock));
         admin.check(settings)?;
         let server = Server::bind(settings).await?;
@@ -61,7 +67,7 @@ impl Cloakroom {
     }
 
     /// The service, for whoever calls it in this process.
-    pub const fn service(&self) -> &Service<AnyStore> {
+    pub const fn service(&self) -> &Service<Measured<AnyStore>> {
         &self.service
     }
 
@@ -76,14 +82,17 @@ impl Cloakroom {
         let (health, health_service) = health_reporter();
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
+        let vitals = Arc::new(Vitals::default());
+        let (server, admin) = watched(server, admin, &service, &vitals);
         let chores = async {
-            let watch = watch_store(&*store, &health, store_silence);
-            let sweep = sweep(&store, &*clock);
+            let watch = watch_store(&*store, &health, &vitals, store_silence);
+            let sweep = sweep(&*store, &*clock);
             let census = count(&service);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = async { tokio::join!(watch, sweep, census); } => {}
             }
+            vitals.say_serving(false);
             say(&health, ServingStatus::NotServing).await;
             health.set_service_status("", ServingStatus::NotServing).await;
             tokio::time::sleep(drain_pause).await;
@@ -110,6 +119,28 @@ impl Cloakroom {
     }
 }
 
+/// Both servers, counted; and before the operators' services the pages that tell it.
+fn watched(
+    server: Server,
+    admin: Option<Server>,
+    service: &Service<Measured<AnyStore>>,
+    vitals: &Arc<Vitals>,
+) -> (Server, Option<Server>) {
+    let calls = Arc::new(Meter::new(grpc::rpcs()));
+    let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
+    let figures = Figures {
+        calls: Arc::clone(&calls),
+        traffic: vec![("frontends", Arc::clone(&frontends)), ("operators", Arc::clone(&operators))],
+        service: service.clone(),
+        store: service.store().work(),
+        vitals: Arc::clone(vitals),
+    };
+    let pages = Arc::new(Pages::new(Arc::clone(vitals), move || figures.page()));
+    let server = server.behind(Front { meter: Arc::clone(&calls), traffic: frontends, pages: None });
+    let front = Front { meter: calls, traffic: operators, pages: Some(pages) };
+    (server, admin.map(|admin| admin.behind(front)))
+}
+
 /// Tells both services' health.
 async fn say(health: &HealthReporter, status: ServingStatus) {
     health.set_service_status(grpc::SERVICE, status).await;
@@ -117,14 +148,16 @@ async fn say(health: &HealthReporter, status: ServingStatus) {
 }
 
 /// Says `NOT_SERVING` when the store has been silent for so long, and `SERVING` again at its first answer.
-async fn watch_store(store: &impl Store, health: &HealthReporter, silence: Duration) {
+async fn watch_store(store: &impl Store, health: &HealthReporter, vitals: &Vitals, silence: Duration) {
     let mut last_answer = Instant::now();
     let mut said = ServingStatus::Serving;
+    vitals.say_serving(true);
     say(health, said).await;
     loop {
         // A disk that hangs never answers at all.
         let answer =
             timeout(silence, store.ping()).await.unwrap_or_else(|silent| Err(store::Error::unavailable(silent)));
+        vitals.see_store(answer.is_ok());
         let status = match &answer {
             Ok(()) => {
                 last_answer = Instant::now();
@@ -140,6 +173,7 @@ async fn watch_store(store: &impl Store, health: &HealthReporter, silence: Durat
                     warn!(error = &error as &dyn Error, "the store has been silent for too long: not serving")
                 }
             }
+            vitals.say_serving(status == ServingStatus::Serving);
             say(health, status).await;
             said = status;
         }
@@ -148,7 +182,7 @@ async fn watch_store(store: &impl Store, health: &HealthReporter, silence: Durat
 }
 
 /// Forgets what may be forgotten, for as long as there is something.
-async fn sweep(store: &AnyStore, clock: &dyn Clock) {
+async fn sweep(store: &impl Store, clock: &dyn Clock) {
     loop {
         match store.sweep(clock.now()).await {
             Ok(0) => {}
@@ -160,7 +194,7 @@ async fn sweep(store: &AnyStore, clock: &dyn Clock) {
 }
 
 /// Counts the live sessions, at the start and then now and again.
-async fn count(service: &Service<AnyStore>) {
+async fn count(service: &Service<impl Store>) {
     loop {
         if let Err(error) = service.take_census().await {
             warn!(error = &error as &dyn Error, "could not count the live sessions");
@@ -284,7 +318,7 @@ mod tests {
         health.set_service_status(grpc::SERVICE, ServingStatus::Serving).await;
 
         tokio::select! {
-            () = watch_store(&Hanging, &health, Duration::from_millis(10)) => {}
+            () = watch_store(&Hanging, &health, &Vitals::default(), Duration::from_millis(10)) => {}
             told = timeout(Duration::from_secs(5), told) => told.unwrap(),
         }
     }

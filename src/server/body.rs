@@ -5,31 +5,35 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
 use super::activity::Stream;
+use super::ongoing::Ongoing;
 use super::refusal::Refusal;
 
 /// An answer's body; its stream counts as open until it is dropped.
 #[derive(Debug)]
 pub(super) struct Answered {
     body: Body,
+    /// None, if it is a page.
+    call: Option<Ongoing>,
     _stream: Stream,
 }
 
 impl Answered {
-    pub(super) fn new(body: Body, stream: Stream) -> Self {
-        Self { body, _stream: stream }
+    /// The answer to a call.
+    pub(super) fn to(call: Ongoing, body: Body, stream: Stream) -> Self {
+        Self { body, call: Some(call), _stream: stream }
     }
-}
 
-impl http_body::Body for Answered {
-    type Data = Bytes;
-    type Error = Status;
+    /// A page.
+    pub(super) fn page(body: Body, stream: Stream) -> Self {
+        Self { body, call: None, _stream: stream }
+    }
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let body = &mut self.body;
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
         polled.unwrap_or_else(|_| {
@@ -38,6 +42,23 @@ impl http_body::Body for Answered {
             *body = Body::empty();
             Poll::Ready(Some(Ok(Frame::trailers(Refusal::Panicked.into_trailers()))))
         })
+    }
+}
+
+impl http_body::Body for Answered {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(mut call) = self.call.take() else { return self.poll_body(cx) };
+        let polled = call.step(|| self.poll_body(cx));
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            call.finished(trailers);
+        }
+        self.call = Some(call);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

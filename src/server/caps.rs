@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::traffic::Traffic;
 use super::{Peer, Settings};
 
 /// Counts open connections and refuses those above the caps.
@@ -13,6 +14,7 @@ use super::{Peer, Settings};
 pub(super) struct Caps {
     max: usize,
     max_per_peer: usize,
+    traffic: Arc<Traffic>,
     open: Mutex<Open>,
 }
 
@@ -23,8 +25,9 @@ struct Open {
 }
 
 impl Caps {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self { max: settings.max_connections, max_per_peer: settings.max_connections_per_peer, open: Mutex::default() }
+    pub(super) fn new(settings: &Settings, traffic: Arc<Traffic>) -> Self {
+        let Settings { max_connections: max, max_connections_per_peer: max_per_peer, .. } = *settings;
+        Self { max, max_per_peer, traffic, open: Mutex::default() }
     }
 
     /// Counts a connection of `peer` in until the answer is dropped; `None` if it is one too many.
@@ -32,8 +35,10 @@ impl Caps {
         let network = peer.network();
         let mut open = self.open.lock();
         if open.all >= self.max || network.is_some_and(|network| open.of(network) >= self.max_per_peer) {
+            self.traffic.refuse();
             return None;
         }
+        self.traffic.accept();
         open.all += 1;
         if let Some(network) = network {
             *open.by_network.entry(network).or_default() += 1;
@@ -70,5 +75,6 @@ pub(super) struct Admission {
 impl Drop for Admission {
     fn drop(&mut self) {
         self.caps.open.lock().leave(self.network);
+        self.caps.traffic.close();
     }
 }

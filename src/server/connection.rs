@@ -19,8 +19,10 @@ use tonic::body::Body;
 use super::activity::{Activity, Phase};
 use super::body::Answered;
 use super::call::Calls;
+use super::front::Front;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
+use super::ongoing::Ongoing;
 use super::{Grpc, Peer, protocol};
 use crate::grpc::Farewell;
 
@@ -30,6 +32,7 @@ pub(super) struct Connection<S> {
     pub(super) protocol: protocol::Builder,
     pub(super) lifetime: Lifetime,
     pub(super) calls: Arc<Calls>,
+    pub(super) front: Arc<Front>,
     pub(super) service: S,
     pub(super) peer: Peer,
     pub(super) stop: CancellationToken,
@@ -69,10 +72,11 @@ where
 
     async fn serve_io<I>(self, io: I) -> Result<End, Failure>
     where
-        I: AsyncRead + AsyncWrite + Unpin,
+        I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let activity = Activity::default();
         let (calls, service, peer, streams) = (self.calls, self.service, self.peer, activity.clone());
+        let front = self.front;
         let farewell = Farewell::default();
         let told = farewell.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
@@ -80,10 +84,15 @@ where
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(told.clone());
-            let (calls, service) = (Arc::clone(&calls), service.clone());
+            let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));
             async move {
-                let response = calls.answer(service, request).await;
-                Ok::<_, Infallible>(response.map(|body| Answered::new(body, stream)))
+                if let Some(page) = front.page(&request) {
+                    return Ok::<_, Infallible>(page.map(|body| Answered::page(body, stream)));
+                }
+                let mut call = Ongoing::begin(&front, &request);
+                let mut response = call.run(calls.answer(service, request)).await;
+                call.answered(&mut response);
+                Ok(response.map(|body| Answered::to(call, body, stream)))
             }
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(io), answer));
@@ -102,7 +111,7 @@ where
 /// Lets running calls finish on a connection that is told to go away.
 async fn drain<C>(mut connection: Pin<&mut C>, activity: &Activity, within: Duration) -> Result<End, Failure>
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: Future<Output = Result<(), Failure>>,
 {
     // One look, which says farewell and finds the calls that are in the socket already.
     if let Ok(ended) = time::timeout(Duration::ZERO, connection.as_mut()).await {
@@ -122,8 +131,8 @@ where
     }
 }
 
-fn closed(ended: hyper::Result<()>) -> Result<End, Failure> {
-    ended.map(|()| End::Closed).map_err(Failure::from)
+fn closed(ended: Result<(), Failure>) -> Result<End, Failure> {
+    ended.map(|()| End::Closed)
 }
 
 type Failure = Box<dyn Error + Send + Sync>;

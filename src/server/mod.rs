@@ -13,8 +13,12 @@ mod body;
 mod call;
 mod caps;
 mod connection;
+mod front;
+mod http;
 mod lifetime;
 mod listeners;
+mod meter;
+mod ongoing;
 mod peer;
 mod protocol;
 mod refusal;
@@ -22,6 +26,8 @@ mod services;
 mod settings;
 mod socket_file;
 mod timeout;
+mod traffic;
+mod vitals;
 mod work;
 mod workers;
 
@@ -29,7 +35,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 
-use http::{Request, Response};
+use ::http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
@@ -42,6 +48,7 @@ pub use services::{Answer, Services};
 pub use settings::{Settings, SettingsError};
 
 use arrivals::Arrivals;
+use front::Front;
 use listeners::Listeners;
 use workers::Workers;
 
@@ -50,6 +57,7 @@ use workers::Workers;
 pub struct Server {
     settings: Settings,
     listeners: Listeners,
+    front: Front,
 }
 
 impl Server {
@@ -58,7 +66,13 @@ impl Server {
     /// Needs a tokio runtime around it. Callers that connect before [`Self::run`] wait.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         settings.check()?;
-        Ok(Self { listeners: Listeners::bind(settings).await?, settings: settings.clone() })
+        let listeners = Listeners::bind(settings).await?;
+        Ok(Self { settings: settings.clone(), listeners, front: Front::default() })
+    }
+
+    /// The server, with its calls counted there, and those pages beside its service.
+    fn behind(self, front: Front) -> Self {
+        Self { front, ..self }
     }
 
     /// The TCP address it listens on, with the port that the machine chose.
@@ -83,8 +97,8 @@ impl Server {
     {
         let stop = shutdown.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let workers = Workers::start(&self.settings, service, &stop).await?;
-        let arrivals = Arrivals::new(&self.settings, self.listeners, workers);
+        let workers = Workers::start(&self.settings, self.front.clone(), service, &stop).await?;
+        let arrivals = Arrivals::new(&self.settings, self.listeners, self.front.traffic, workers);
         let workers = arrivals.receive_until(&stop).await;
         Ok(Report { cut: workers.join().await })
     }

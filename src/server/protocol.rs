@@ -1,19 +1,38 @@
-//! HTTP/2 as this server speaks it: every bound that a hostile peer runs into.
+//! HTTP as this server speaks it: every bound that a hostile peer runs into.
 
 use std::time::Duration;
 
-use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::server::conn::auto;
 
 use super::Settings;
 
 /// Makes connections of sockets.
-pub(super) type Builder = http2::Builder<TokioExecutor>;
+pub(super) type Builder = auto::Builder<TokioExecutor>;
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocols {
+    /// What gRPC needs, and nothing else.
+    Http2,
+    /// HTTP/1.1 too, which is told by its first bytes.
+    Both,
+}
 
 /// Nothing is left to a library's default that could become "no limit" in its next version.
-pub(super) fn builder(settings: &Settings) -> Builder {
+pub(super) fn builder(settings: &Settings, protocols: Protocols) -> Builder {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
+        .http1()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .half_close(false)
+        // It runs between requests as well: a connection without one is closed after it.
+        .header_read_timeout(settings.preface_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES);
+    builder
+        .http2()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .adaptive_window(false)
@@ -27,7 +46,10 @@ pub(super) fn builder(settings: &Settings) -> Builder {
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESET_STREAMS)
         .keep_alive_interval(settings.keepalive_interval)
         .keep_alive_timeout(settings.keepalive_interval.min(KEEPALIVE_TIMEOUT));
-    builder
+    match protocols {
+        Protocols::Http2 => builder.http2_only(),
+        Protocols::Both => builder,
+    }
 }
 
 /// Connections that may wait to be accepted: a whole fleet of frontends that comes back at once.
@@ -36,6 +58,10 @@ pub(super) const BACKLOG: u32 = 1024;
 // A Cookie header travels in a message, so metadata is small. h2 refuses a stream above it, and closes above four times
 // as much; it is also what bounds a CONTINUATION flood.
 const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
+
+// HTTP/1.1: a page is asked for with a line and a dozen headers. Above it a request is refused and its connection closed.
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 // The least that HTTP/2 allows: one big message can't hold up the others for long.
 const MAX_FRAME_SIZE: u32 = 16 * 1024;

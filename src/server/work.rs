@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::call::Calls;
 use super::caps::Admission;
 use super::connection::{Connection, End};
+use super::front::Front;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
 use super::{Grpc, Peer, Settings, protocol};
@@ -20,6 +21,7 @@ pub(super) struct Work {
     protocol: protocol::Builder,
     lifetime: Lifetime,
     calls: Arc<Calls>,
+    front: Front,
     stop: CancellationToken,
 }
 
@@ -33,11 +35,12 @@ pub(super) struct Arrival {
 }
 
 impl Work {
-    pub(super) fn new(settings: &Settings, stop: &CancellationToken) -> Self {
+    pub(super) fn new(settings: &Settings, front: Front, stop: &CancellationToken) -> Self {
         Self {
-            protocol: protocol::builder(settings),
+            protocol: protocol::builder(settings, front.protocols()),
             lifetime: Lifetime::new(settings),
             calls: Arc::new(Calls::new(settings)),
+            front,
             stop: stop.clone(),
         }
     }
@@ -57,6 +60,7 @@ impl Work {
                 protocol: self.protocol.clone(),
                 lifetime: self.lifetime,
                 calls: Arc::clone(&self.calls),
+                front: Arc::new(self.front.clone()),
                 service: service.clone(),
                 peer,
                 stop: stop.clone(),

@@ -13,6 +13,7 @@ use tokio::task;
 use tokio_util::sync::CancellationToken;
 
 use super::caps::Admission;
+use super::front::Front;
 use super::listeners::Socket;
 use super::work::{Arrival, Work};
 use super::{Grpc, Peer, Settings};
@@ -31,13 +32,18 @@ struct Worker {
 
 impl Workers {
     /// Starts the workers; each finishes its connections after `stop`, or when it can get no more.
-    pub(super) async fn start<S, F>(settings: &Settings, service: F, stop: &CancellationToken) -> io::Result<Self>
+    pub(super) async fn start<S, F>(
+        settings: &Settings,
+        front: Front,
+        service: F,
+        stop: &CancellationToken,
+    ) -> io::Result<Self>
     where
         S: Grpc,
         S::Future: Send,
         F: Fn(usize) -> S + Send + Sync + 'static,
     {
-        let (work, service) = (Work::new(settings, stop), Arc::new(service));
+        let (work, service) = (Work::new(settings, front, stop), Arc::new(service));
         let mut workers = Vec::new();
         for number in 0..count(settings) {
             let service = Arc::clone(&service);

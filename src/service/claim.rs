@@ -6,7 +6,7 @@ use super::{Call, Service};
 use crate::cookie;
 use crate::session::{By, Context, EndReason, Guard, Previous, Record, Verdict, judge};
 use crate::store::{Kept, Place, Store};
-use crate::token::{Bearer, Issued, open_ticket, open_token, successor};
+use crate::token::{Bearer, Issued, is_shaped, is_ticket, open_ticket, open_token, successor};
 
 /// What a request shows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,8 +130,15 @@ impl Call<'_> {
 
     /// A token by itself, if its signature is right.
     pub(super) fn token(&self, text: &str) -> Option<Shown> {
-        let issued = open_token(self.keys, &self.app.name, text).ok()?;
-        Some(Shown { bearer: issued.bearer, carry: self.carry(&issued) })
+        let opened = open_token(self.keys, &self.app.name, text);
+        // What an old door may be for is no attempt to be a token.
+        let counts = is_shaped(text) || self.open_doors().is_none();
+        let issued = if counts { self.verified(opened) } else { opened };
+        Some(self.shown_as(&issued.ok()?))
+    }
+
+    fn shown_as(&self, issued: &Issued) -> Shown {
+        Shown { bearer: issued.bearer, carry: self.carry(issued) }
     }
 
     /// Whether a token can stay in the browser: one under a key that no longer signs is issued anew.
@@ -208,6 +215,7 @@ impl<S: Store> Service<S> {
             let (_, standing) = self.look(call, shown.bearer).await?;
             match (&best, standing.weight()) {
                 (Some((Weight::Live, other)), Weight::Live) if other.bearer.locator != shown.bearer.locator => {
+                    self.stats.suspicious(&call.app.name);
                     return Err(Error::CookiesAmbiguous);
                 }
                 (Some((most, _)), weight) if *most >= weight => {}
@@ -220,10 +228,12 @@ impl<S: Store> Service<S> {
 
 impl Call<'_> {
     pub(super) fn token_claim(&self, text: &str) -> Result<Claim, Error> {
-        if let Some(shown) = self.token(text) {
-            return Ok(Claim::shown(shown, ClaimKind::Token));
+        if is_ticket(text) {
+            let ticket = open_ticket(self.keys, &self.app.name, text, self.now);
+            let ticket = self.verified(ticket).map_err(Error::TokenInvalid)?;
+            return Ok(Claim::ticket(ticket.bearer));
         }
-        let ticket = open_ticket(self.keys, &self.app.name, text, self.now).map_err(Error::TokenInvalid)?;
-        Ok(Claim::ticket(ticket.bearer))
+        let issued = self.verified(open_token(self.keys, &self.app.name, text)).map_err(Error::TokenInvalid)?;
+        Ok(Claim::shown(self.shown_as(&issued), ClaimKind::Token))
     }
 }

@@ -51,7 +51,7 @@ use crate::clock::{Clock, Time};
 use crate::config::moment;
 use crate::cookie;
 use crate::store::{FlaskSessions, Place, Store};
-use crate::token::{Bearer, KeyRing};
+use crate::token::{Bearer, KeyRing, Rejected};
 
 /// The session service, on one store. Cloning shares it.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl<S: Store> Service<S> {
     /// What every verb needs to know of its call.
     fn call<'s>(&'s self, app: &'s App, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        Ok(Call { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now() })
+        Ok(Call { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now(), stats: &self.stats })
     }
 }
 
@@ -146,9 +146,15 @@ struct Call<'s> {
     keys: &'s KeyRing,
     cookie: Cow<'s, cookie::Template>,
     now: Time,
+    stats: &'s Stats,
 }
 
 impl Call<'_> {
+    /// What was issued, unless it does not verify, which is counted.
+    fn verified<T>(&self, opened: Result<T, Rejected>) -> Result<T, Rejected> {
+        opened.inspect_err(|reason| self.stats.rejected(&self.app.name, *reason))
+    }
+
     fn place(&self, bearer: Bearer) -> Place {
         Place { app: self.app.name.clone(), id: bearer.id(&self.app.name) }
     }

@@ -13,7 +13,7 @@ use crate::clock::Time;
 use crate::session::{Context, Head, Record};
 use crate::store::{Place, Store, Touch};
 use crate::telemetry::Seldom;
-use crate::token::{Bearer, seal_token};
+use crate::token::{Bearer, is_ticket, seal_token};
 
 /// Asks for the session of a request.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +82,8 @@ impl<S: Store> Service<S> {
         let shown = match open.credential {
             Credential::None => Vec::new(),
             Credential::CookieHeader(header) => self.shown(&call, header, open.context.as_ref()).await?,
+            // A ticket may be shown again: it is no token, and no attempt to be one.
+            Credential::Token(text) if text.is_empty() || is_ticket(text) => Vec::new(),
             Credential::Token(text) => call.token(text).into_iter().collect(),
         };
         let (found, superseded) = match self.find(&call, &shown).await {
@@ -163,6 +165,7 @@ fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
 }
 
 fn ambiguous(call: &Call<'_>) -> Opened {
+    call.stats.suspicious(&call.app.name);
     warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
     Opened::without_session(View::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
 }

@@ -8,11 +8,12 @@ use parking_lot::Mutex;
 
 use super::index::judge_as_admin;
 use super::{Error, Service};
-use crate::app::{Accept, AppName, Apps, Door, Kind};
+use crate::app::{Accept, App, AppName, Apps, Door, Kind};
 use crate::clock::Time;
-use crate::flask::Rejected;
+use crate::flask;
 use crate::session::{EndReason, Verdict};
 use crate::store::{Cursor, Store};
+use crate::token::Rejected;
 
 /// The counters of all apps.
 #[derive(Debug)]
@@ -27,8 +28,11 @@ struct Counters {
     created: AtomicU64,
     /// By the byte of the reason.
     ended: [AtomicU64; 8],
-    /// In the order of [`Rejected::ALL`].
+    /// By the place of the reason in [`Rejected::ALL`].
     rejected: [AtomicU64; Rejected::ALL.len()],
+    /// By the place of the reason in [`flask::Rejected::ALL`].
+    rejected_cookies: [AtomicU64; flask::Rejected::ALL.len()],
+    suspicious: AtomicU64,
     census: Mutex<Option<Census>>,
     doors: [DoorCounters; Door::ALL.len()],
 }
@@ -63,10 +67,12 @@ pub struct Numbers {
     pub opened: u64,
     /// Sessions that were stored for the first time.
     pub created: u64,
-    /// Sessions that a call ended, by reason.
+    /// Sessions that a call ended, by every reason that a call can have.
     pub ended: Vec<(EndReason, u64)>,
-    /// Flask's cookies that opened nothing, by reason.
-    pub rejected: Vec<(Rejected, u64)>,
+    /// Tokens and tickets, or Flask's cookies, that opened nothing, by every reason that the app's kind has.
+    pub rejected: Vec<(&'static str, u64)>,
+    /// Cookie headers that named two live sessions.
+    pub suspicious: u64,
     /// The live ones; nothing before the first count.
     pub census: Option<Census>,
     /// What came in by each door that the app has.
@@ -160,8 +166,16 @@ impl Stats {
         self.count(app, |counters| &counters.ended[usize::from(reason as u8)]);
     }
 
-    pub(super) fn rejected(&self, app: &AppName, why: Rejected) {
-        self.count(app, |counters| &counters.rejected[why as usize]);
+    pub(super) fn rejected(&self, app: &AppName, reason: Rejected) {
+        self.count(app, |counters| &counters.rejected[reason as usize]);
+    }
+
+    pub(super) fn rejected_cookie(&self, app: &AppName, reason: flask::Rejected) {
+        self.count(app, |counters| &counters.rejected_cookies[reason as usize]);
+    }
+
+    pub(super) fn suspicious(&self, app: &AppName) {
+        self.count(app, |counters| &counters.suspicious);
     }
 
     pub(super) fn imported(&self, app: &AppName, door: Door, now: Time) {
@@ -186,31 +200,56 @@ impl Stats {
     }
 }
 
+impl Counters {
+    fn numbers(&self, app: &App, start_time: Time) -> Numbers {
+        let doors = app.accept.iter();
+        Numbers {
+            start_time,
+            opened: read(&self.opened),
+            created: read(&self.created),
+            ended: ENDS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
+            rejected: match app.kind {
+                Kind::Stored => Rejected::ALL.map(|why| (why.as_str(), read(&self.rejected[why as usize]))).into(),
+                Kind::Cookie(_) => {
+                    let count = |why: flask::Rejected| (why.as_str(), read(&self.rejected_cookies[why as usize]));
+                    flask::Rejected::ALL.map(count).into()
+                }
+            },
+            suspicious: read(&self.suspicious),
+            census: *self.census.lock(),
+            doors: doors.flat_map(|accept| accept.doors().map(|door| self.door_numbers(door, accept))).collect(),
+        }
+    }
+
+    fn door_numbers(&self, door: Door, accept: &Accept) -> DoorNumbers {
+        let counters = &self.doors[door as usize];
+        DoorNumbers {
+            door,
+            until: accept.until,
+            imported: read(&counters.imported),
+            found: read(&counters.found),
+            refused: Refused::ALL.map(|why| (why, read(&counters.refused[why as usize]))).into(),
+            last_import: Some(read(&counters.last_import)).filter(|millis| *millis > 0).map(Time::from_millis),
+        }
+    }
+}
+
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
 impl<S: Store> Service<S> {
     /// The numbers of an app.
     pub fn numbers(&self, app: &str) -> Result<Numbers, Error> {
         let app = self.app(app)?;
         let counters = self.stats.apps.get(&app.name).ok_or(Error::AppUnknown)?;
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let ended = (0..).map_while(|byte: u8| Some((byte, counters.ended.get(usize::from(byte))?)));
-        let ended = ended.filter_map(|(byte, counter)| Some((EndReason::from_byte(byte)?, read(counter))));
-        Ok(Numbers {
-            start_time: self.stats.start_time,
-            opened: read(&counters.opened),
-            created: read(&counters.created),
-            ended: ended.filter(|(_, count)| *count > 0).collect(),
-            rejected: Rejected::ALL
-                .into_iter()
-                .zip(counters.rejected.iter().map(read))
-                .filter(|(_, n)| *n > 0)
-                .collect(),
-            census: *counters.census.lock(),
-            doors: app
-                .accept
-                .iter()
-                .flat_map(|accept| accept.doors().map(|door| numbers_of(door, accept, counters)))
-                .collect(),
-        })
+        Ok(counters.numbers(app, self.stats.start_time))
+    }
+
+    /// The numbers of every app. Asks no store.
+    pub fn all_numbers(&self) -> impl Iterator<Item = (&AppName, Numbers)> {
+        let numbers = |app: &App| Some(self.stats.apps.get(&app.name)?.numbers(app, self.stats.start_time));
+        self.apps.iter().filter_map(move |app| Some((&app.name, numbers(app)?)))
     }
 
     /// Counts the live sessions of every app, page by page and without hurry.
@@ -237,19 +276,8 @@ impl<S: Store> Service<S> {
     }
 }
 
-fn numbers_of(door: Door, accept: &Accept, counters: &Counters) -> DoorNumbers {
-    let counters = &counters.doors[door as usize];
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    let refused = Refused::ALL.into_iter().map(|why| (why, read(&counters.refused[why as usize])));
-    DoorNumbers {
-        door,
-        until: accept.until,
-        imported: read(&counters.imported),
-        found: read(&counters.found),
-        refused: refused.filter(|(_, count)| *count > 0).collect(),
-        last_import: Some(read(&counters.last_import)).filter(|millis| *millis > 0).map(Time::from_millis),
-    }
-}
+/// The ends that a call brings about. The others come by themselves, unseen.
+const ENDS: [EndReason; 4] = [EndReason::Destroyed, EndReason::Emptied, EndReason::Revoked, EndReason::Evicted];
 
 const CENSUS_PAGE: usize = 1000;
 

@@ -50,6 +50,19 @@ impl EndReason {
             _ => return None,
         })
     }
+
+    /// The reason in one word, as on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Destroyed => "DESTROYED",
+            Self::Emptied => "EMPTIED",
+            Self::Revoked => "REVOKED",
+            Self::Superseded => "SUPERSEDED",
+            Self::Idle => "IDLE",
+            Self::Absolute => "ABSOLUTE",
+            Self::Evicted => "EVICTED",
+        }
+    }
 }
 
 /// What became of a session by a call.

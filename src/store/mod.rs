@@ -13,6 +13,7 @@ mod embedded;
 mod feed;
 mod flask_session;
 mod index;
+mod measured;
 mod memory;
 mod packed;
 mod redis;
@@ -26,6 +27,7 @@ pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSet
 pub use feed::{Feed, Notice, Since};
 pub use flask_session::{FlaskSessions, Found, MAX_RECORD_BYTES};
 pub use index::{Entry, FEW, GLIMPSE, Index, Owner, Revocation};
+pub use measured::{Failure, Measured, Seen, Work};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};

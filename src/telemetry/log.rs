@@ -3,13 +3,16 @@
 //! Events name dotted fields with units, never a token, data or an address.
 
 use std::io::{self, IsTerminal as _};
+use std::panic::{self, PanicHookInfo};
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::Layer as _;
+use tracing_subscriber::fmt::format::{Format as Lines, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::Level;
+use super::line::Line;
 use super::queue::{self, Drain};
 
 /// The `[log]` table.
@@ -48,12 +51,23 @@ pub fn init(settings: &Settings) -> Result<Logs, InitError> {
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(queue);
     let lines = match settings.format {
-        Format::Json => lines.json().flatten_event(true).boxed(),
-        Format::Auto if !terminal => lines.json().flatten_event(true).boxed(),
-        Format::Auto | Format::Text => lines.with_ansi(terminal).boxed(),
+        Format::Auto | Format::Text if terminal || settings.format == Format::Text => {
+            lines.with_ansi(terminal).event_format(Line::Text(Lines::default().with_ansi(terminal))).boxed()
+        }
+        Format::Auto | Format::Text | Format::Json => {
+            let line = Line::Json(Lines::default().json().flatten_event(true));
+            lines.event_format(line).fmt_fields(JsonFields::new()).boxed()
+        }
     };
     tracing_subscriber::registry().with(lines.with_filter(settings.level.filter())).try_init()?;
+    panic::set_hook(Box::new(tell));
     Ok(Logs { _drain: drain })
+}
+
+/// Tells where a panic came from. Its message stays untold: it may hold what was being worked on.
+fn tell(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(panic.location = place, "the program has panicked, which is a defect");
 }
 
 /// Why there are no logs.

@@ -48,6 +48,21 @@ pub enum Rejected {
     TooOld,
 }
 
+impl Rejected {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Malformed, Self::UnknownKey, Self::BadSignature, Self::TooOld];
+
+    /// The reason in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "MALFORMED",
+            Self::UnknownKey => "UNKNOWN_KEY",
+            Self::BadSignature => "BAD_SIGNATURE",
+            Self::TooOld => "TOO_OLD",
+        }
+    }
+}
+
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

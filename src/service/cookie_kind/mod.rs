@@ -81,7 +81,7 @@ impl CookieCall<'_> {
         let read = |text| match self.read(text, self.app.lifetimes.idle_timeout) {
             Ok(held) => Some(held),
             Err(why) => {
-                self.stats.rejected(&self.app.name, why);
+                self.stats.rejected_cookie(&self.app.name, why);
                 None
             }
         };

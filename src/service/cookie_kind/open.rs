@@ -16,7 +16,7 @@ impl CookieCall<'_> {
             Credential::CookieHeader(header) => self.first(header),
             Credential::Token(text) => {
                 let read = self.read(text, self.app.lifetimes.idle_timeout);
-                read.inspect_err(|why| self.stats.rejected(&self.app.name, *why)).ok()
+                read.inspect_err(|why| self.stats.rejected_cookie(&self.app.name, *why)).ok()
             }
         };
         let (held, header) = match held {

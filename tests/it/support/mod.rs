@@ -21,7 +21,7 @@ use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::server::{self, AdminSettings, Cloakroom, Parts};
 use cloakroom::service::Service;
-use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Memory};
+use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Measured, Memory};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
@@ -45,7 +45,7 @@ pub(crate) struct House {
     pub address: String,
     pub(crate) admin_address: String,
     /// The service itself, for what no client may do.
-    pub(crate) service: Service<AnyStore>,
+    pub(crate) service: Service<Measured<AnyStore>>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
     _folder: TempDir,

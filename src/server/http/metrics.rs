@@ -1,0 +1,158 @@
+//! The page of metrics: every number that the house keeps, under its name.
+//!
+//! Numbers are kept where things happen; here they only get names. No label has a value that a caller can choose.
+
+use std::sync::Arc;
+
+use crate::app::AppName;
+use crate::server::meter::Meter;
+use crate::server::traffic::Traffic;
+use crate::server::vitals::Vitals;
+use crate::service::{Numbers, Service};
+use crate::store::{Store, Work};
+use crate::telemetry::metrics::{Kind, Text, process};
+
+/// Where the numbers are.
+#[derive(Debug)]
+pub(in crate::server) struct Figures<S> {
+    pub(in crate::server) calls: Arc<Meter>,
+    /// Each server's, by its name.
+    pub(in crate::server) traffic: Vec<(&'static str, Arc<Traffic>)>,
+    pub(in crate::server) service: Service<S>,
+    pub(in crate::server) store: Arc<Work>,
+    pub(in crate::server) vitals: Arc<Vitals>,
+}
+
+impl<S: Store> Figures<S> {
+    /// The page, as it is now.
+    pub(in crate::server) fn page(&self) -> String {
+        let mut page = Text::default();
+        page.family("cloakroom_build_info", Kind::Gauge, "Which program this is; always 1.")
+            .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        self.health(&mut page);
+        self.calls(&mut page);
+        self.traffic(&mut page);
+        self.store(&mut page);
+        self.sessions(&mut page);
+        process(&mut page);
+        page.into_string()
+    }
+
+    fn health(&self, page: &mut Text) {
+        page.family("cloakroom_serving", Kind::Gauge, "Whether health checks are told SERVING.")
+            .sample(&[], u64::from(self.vitals.is_serving()));
+        page.family("cloakroom_store_up", Kind::Gauge, "Whether the store answered when it was last asked.")
+            .sample(&[], u64::from(self.vitals.is_store_up()));
+    }
+
+    fn calls(&self, page: &mut Text) {
+        let seen: Vec<_> = self.calls.seen().collect();
+        page.family("cloakroom_calls_total", Kind::Counter, "Calls that ended, by RPC and gRPC code.");
+        for (rpc, (code, count)) in seen.iter().flat_map(|seen| seen.ends.iter().map(|end| (seen.rpc, end))) {
+            page.sample(&[("rpc", rpc), ("code", code)], *count);
+        }
+        page.family("cloakroom_call_failures_total", Kind::Counter, "Calls that failed, by the reason in their error.");
+        for (reason, count) in self.calls.reasons() {
+            page.sample(&[("reason", &reason)], count);
+        }
+        let help = "Time until answers began, by RPC; for a stream, until it was open.";
+        page.family("cloakroom_call_duration_seconds", Kind::Histogram, help);
+        for seen in &seen {
+            page.times(("rpc", seen.rpc), &seen.times);
+        }
+    }
+
+    fn traffic(&self, page: &mut Text) {
+        let mut family = |name, kind, help, read: fn(&Traffic) -> u64| {
+            page.family(name, kind, help);
+            for (listener, traffic) in &self.traffic {
+                page.sample(&[("listener", listener)], read(traffic));
+            }
+        };
+        family("cloakroom_connections", Kind::Gauge, "Open connections.", Traffic::connections);
+        let help = "Connections that were let in.";
+        family("cloakroom_connections_accepted_total", Kind::Counter, help, Traffic::accepted);
+        let help = "Connections that were closed at once, because there were too many.";
+        family("cloakroom_connections_refused_total", Kind::Counter, help, Traffic::refused);
+        family("cloakroom_streams", Kind::Gauge, "Calls whose answer is not over, watches included.", Traffic::streams);
+    }
+
+    fn store(&self, page: &mut Text) {
+        let seen: Vec<_> = self.store.seen().collect();
+        let help = "Time that the store took, by operation, however it ended.";
+        page.family("cloakroom_store_operation_duration_seconds", Kind::Histogram, help);
+        for seen in &seen {
+            page.times(("operation", seen.verb), &seen.times);
+        }
+        let help = "Operations of the store that failed. ABANDONED: the call's time was over before.";
+        page.family("cloakroom_store_failures_total", Kind::Counter, help);
+        for (verb, (failure, count)) in seen.iter().flat_map(|seen| seen.failures.iter().map(|of| (seen.verb, of))) {
+            page.sample(&[("operation", verb), ("failure", failure.as_str())], *count);
+        }
+    }
+
+    fn sessions(&self, page: &mut Text) {
+        let apps: Vec<(&AppName, Numbers)> = self.service.all_numbers().collect();
+        page.family("cloakroom_sessions_opened_total", Kind::Counter, "Sessions that an open found alive.");
+        for (app, numbers) in &apps {
+            page.sample(&[("app", app.as_str())], numbers.opened);
+        }
+        page.family("cloakroom_sessions_created_total", Kind::Counter, "Sessions that were stored for the first time.");
+        for (app, numbers) in &apps {
+            page.sample(&[("app", app.as_str())], numbers.created);
+        }
+        page.family("cloakroom_sessions_ended_total", Kind::Counter, "Sessions that a call ended, by reason.");
+        for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.ended.iter().map(move |end| (app, end))) {
+            page.sample(&[("app", app.as_str()), ("reason", reason.as_str())], *count);
+        }
+        let help = "Tokens, tickets and cookies that did not verify, by reason.";
+        page.family("cloakroom_tokens_rejected_total", Kind::Counter, help);
+        for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.rejected.iter().map(move |no| (app, no))) {
+            page.sample(&[("app", app.as_str()), ("reason", reason)], *count);
+        }
+        let help = "Requests whose cookies named two live sessions: one may have been planted.";
+        page.family("cloakroom_cookies_suspicious_total", Kind::Counter, help);
+        for (app, numbers) in &apps {
+            page.sample(&[("app", app.as_str())], numbers.suspicious);
+        }
+        doors(page, &apps);
+        census(page, &apps);
+    }
+}
+
+fn doors(page: &mut Text, apps: &[(&AppName, Numbers)]) {
+    let doors = || apps.iter().flat_map(|(app, numbers)| numbers.doors.iter().map(|door| (app.as_str(), door)));
+    page.family("cloakroom_sessions_imported_total", Kind::Counter, "Sessions from before that came in, by door.");
+    for (app, door) in doors() {
+        page.sample(&[("app", app), ("door", door.door.as_str())], door.imported);
+    }
+    let help = "Old credentials whose session had come in before.";
+    page.family("cloakroom_old_credentials_found_total", Kind::Counter, help);
+    for (app, door) in doors() {
+        page.sample(&[("app", app), ("door", door.door.as_str())], door.found);
+    }
+    let help = "Old credentials that opened nothing, by reason.";
+    page.family("cloakroom_old_credentials_refused_total", Kind::Counter, help);
+    for (app, door) in doors() {
+        for (reason, count) in &door.refused {
+            let labels = [("app", app), ("door", door.door.as_str()), ("reason", reason.as_str())];
+            page.sample(&labels, *count);
+        }
+    }
+}
+
+fn census(page: &mut Text, apps: &[(&AppName, Numbers)]) {
+    let counted = || apps.iter().filter_map(|(app, numbers)| Some((app.as_str(), numbers.census?)));
+    let help =
+        "Live sessions by the last count of the store, of a subject or of nobody; every replica counts them all.";
+    page.family("cloakroom_sessions_live", Kind::Gauge, help);
+    for (app, census) in counted() {
+        page.sample(&[("app", app), ("of", "subject")], census.live - census.live_anonymous);
+        page.sample(&[("app", app), ("of", "nobody")], census.live_anonymous);
+    }
+    let help = "When the live sessions were last counted, in seconds since 1970.";
+    page.family("cloakroom_sessions_counted_timestamp_seconds", Kind::Gauge, help);
+    for (app, census) in counted() {
+        page.sample(&[("app", app)], census.time.seconds());
+    }
+}

@@ -1,0 +1,61 @@
+//! What operators' machines read by plain HTTP: metrics, and whether the process lives and serves.
+//!
+//! Nothing here waits, and nothing asks the store: a page is as quick in an outage as on a quiet night.
+
+mod metrics;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use tonic::body::Body;
+
+pub(super) use metrics::Figures;
+
+use super::vitals::Vitals;
+use crate::telemetry::metrics::Text;
+
+/// The pages, told apart by their paths.
+pub(super) struct Pages {
+    metrics: Box<dyn Fn() -> String + Send + Sync>,
+    vitals: Arc<Vitals>,
+}
+
+impl Pages {
+    /// Pages on what `vitals` says, and with the metrics that `metrics` writes.
+    pub(super) fn new(vitals: Arc<Vitals>, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { metrics: Box::new(metrics), vitals }
+    }
+
+    /// The page that is asked for, or why there is none.
+    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+        if request.method() != Method::GET {
+            let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "calls need gRPC, pages GET\n");
+            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            return refusal;
+        }
+        match request.uri().path() {
+            "/metrics" => page(StatusCode::OK, Text::CONTENT_TYPE, (self.metrics)()),
+            "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
+            "/readyz" if self.vitals.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
+            "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not serving\n"),
+            _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n"),
+        }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").finish_non_exhaustive()
+    }
+}
+
+fn page(status: StatusCode, kind: &'static str, text: impl Into<bytes::Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(text.into())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";

@@ -1,0 +1,54 @@
+//! What the process takes of its machine, by the names that every Prometheus knows.
+//!
+//! Read from /proc; on a system without it, a page is shorter.
+
+use std::fs;
+
+use super::{Kind, Text};
+
+/// Adds CPU time, memory and open files to a page.
+pub fn process(page: &mut Text) {
+    if let Some(seconds) = cpu_seconds() {
+        page.family("process_cpu_seconds_total", Kind::Counter, "CPU time of the process, user and system.");
+        page.seconds(&[], seconds);
+    }
+    if let Some(bytes) = resident_bytes() {
+        page.family("process_resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.");
+        page.sample(&[], bytes);
+    }
+    if let Some(files) = open_files() {
+        page.family("process_open_fds", Kind::Gauge, "Open files and sockets.").sample(&[], files);
+    }
+    if let Some(most) = most_files() {
+        page.family("process_max_fds", Kind::Gauge, "The most open files and sockets there may be.").sample(&[], most);
+    }
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name comes before, and may hold anything.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let ticks: Vec<u32> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    Some(f64::from(ticks.iter().sum::<u32>()) / TICKS_PER_SECOND)
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+fn open_files() -> Option<u64> {
+    // The folder itself is open while it is counted.
+    let files = fs::read_dir("/proc/self/fd").ok()?.count();
+    u64::try_from(files.saturating_sub(1)).ok()
+}
+
+fn most_files() -> Option<u64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// What Linux tells programs in, whatever its own tick is.
+const TICKS_PER_SECOND: f64 = 100.0;

@@ -1,0 +1,95 @@
+//! The trace that a caller is in: W3C's `traceparent` header, read to the letter.
+
+use http::HeaderMap;
+
+/// The caller's place in its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trace {
+    pub(super) id: u128,
+    /// The caller's span, which is the parent of what is done here.
+    pub(super) parent: u64,
+}
+
+impl Trace {
+    /// What the headers say; nothing if they say it wrongly, or twice.
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut all = headers.get_all("traceparent").iter();
+        match (all.next(), all.next()) {
+            (Some(header), None) => Self::parse(header.as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (head, rest) = text.split_at_checked(LENGTH)?;
+        let [v, w, b'-', middle @ .., b'-', f, g] = head else { return None };
+        let (id, parent) = middle.split_at_checked(32)?;
+        let parent = parent.strip_prefix(b"-")?;
+        let (version, _flags) = (hex(&[*v, *w])?, hex(&[*f, *g])?);
+        // A later version may say more, after another dash.
+        let goes_on_well = if version == 0 { rest.is_empty() } else { rest.first().is_none_or(|c| *c == b'-') };
+        let trace = Self { id: hex(id)?, parent: u64::try_from(hex(parent)?).ok()? };
+        (version != 0xff && goes_on_well && trace.id != 0 && trace.parent != 0).then_some(trace)
+    }
+}
+
+/// Lower-case digits alone, as the specification has it.
+fn hex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |number, digit| match digit {
+        b'0'..=b'9' => Some(number << 4 | u128::from(digit - b'0')),
+        b'a'..=b'f' => Some(number << 4 | u128::from(digit - b'a' + 10)),
+        _ => None,
+    })
+}
+
+/// Of version 00.
+const LENGTH: usize = 55;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn the_specifications_example_is_read() {
+        let trace = Trace { id: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, parent: 0xb7ad_6b71_6920_3331 };
+
+        assert_eq!(Trace::parse(RIGHT.as_bytes()), Some(trace));
+        assert_eq!(Trace::parse(RIGHT.replacen("00", "cc", 1).as_bytes()), Some(trace));
+        assert_eq!(Trace::parse(format!("{}-more", RIGHT.replacen("00", "cc", 1)).as_bytes()), Some(trace));
+    }
+
+    #[test]
+    fn anything_else_is_no_trace() {
+        for wrong in [
+            "",
+            "00",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0x",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01more",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00_0af7651916cd43dd8448eb211c80319c_b7ad6b7169203331_01",
+            "00-0af7651916cd43dd8448eb211c80319cb-7ad6b7169203331-01",
+            " 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1",
+        ] {
+            assert_eq!(Trace::parse(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn two_traces_are_none() {
+        let mut headers = HeaderMap::new();
+        headers.append("traceparent", RIGHT.parse().unwrap());
+        assert!(Trace::of(&headers).is_some());
+
+        headers.append("traceparent", RIGHT.parse().unwrap());
+
+        assert_eq!(Trace::of(&headers), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! No secret in what the process says: marked ones go through everything that can fail, and all output is searched.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
+use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
+use cloakroom::grpc::wire::{
+    Changes, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RequestContext, RevokeSessionRequest,
+    RevokeSubjectRequest, SaveSessionRequest,
+};
+use cloakroom::token::Key;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::cli::program::Program;
+use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie};
+use crate::support::redis::RedisServer;
+
+const PASSWORD: &str = "mark-redis-password";
+const ENTRY: &str = "mark-entry-value";
+const ENTRY_NAME: &str = "mark-entry-name";
+const SUBJECT: &str = "mark-subject";
+const AGENT: &str = "mark-user-agent";
+const REMOTE: &str = "203.0.113.77";
+/// Where the frontend of the test calls from.
+const FRONTEND: &str = "127.0.0.77";
+const COOKIE: &str = "mark-cookie";
+const BEARER: &str = "mark-bearer";
+const REQUEST_ID: &str = "mark-request-id";
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
+/// The program at its most talkative.
+struct Talkative {
+    child: Child,
+    said: PathBuf,
+    admin: SocketAddr,
+    frontends: String,
+    redis: RedisServer,
+    _program: Program,
+}
+
+impl Talkative {
+    fn start(format: &str, key: &str) -> Self {
+        let redis = RedisServer::start();
+        redis.cli(&["config", "set", "requirepass", PASSWORD]);
+        let mut program = Program::new(&["serve"])
+            .env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0")
+            .env("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0")
+            .env("CLOAKROOM__STORE__KIND", "redis")
+            .env("CLOAKROOM__STORE__REDIS__URL", &format!("{}?pass={PASSWORD}", redis.url()))
+            .env("CLOAKROOM__STORE__REDIS__TIMEOUT", "300ms")
+            .env("CLOAKROOM__SERVER__STORE_SILENCE", "500ms")
+            .env("CLOAKROOM__APPS__DEFAULT__KEYS", key)
+            .env("CLOAKROOM__LOG__LEVEL", "trace")
+            .env("CLOAKROOM__LOG__FORMAT", format);
+        let said = program.path("said");
+        let file = File::create(&said).unwrap();
+        let child = program.command().stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let begin = Instant::now();
+        let banner = loop {
+            let text = std::fs::read_to_string(&said).unwrap();
+            if text.contains("grpcurl") {
+                break text;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(20), "{text}");
+            std::thread::yield_now();
+        };
+        let row =
+            |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim().to_owned();
+        Self { child, said, admin: row("admin").parse().unwrap(), frontends: row("listens"), redis, _program: program }
+    }
+
+    async fn channel(&self, address: &str) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        endpoint.local_address(Some(FRONTEND.parse().unwrap())).connect().await.unwrap()
+    }
+
+    /// A page, asked for with a cookie.
+    fn page(&self, path: &str) -> String {
+        use std::io::{Read as _, Write as _};
+
+        let mut socket = TcpStream::connect(self.admin).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\ncookie: session={COOKIE}\r\nconnection: close\r\n\r\n");
+        socket.write_all(head.as_bytes()).unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Stops it; answers all that it has ever said.
+    fn stop(mut self) -> String {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+        self.child.wait().unwrap();
+        std::fs::read_to_string(&self.said).unwrap()
+    }
+}
+
+impl Drop for Talkative {
+    fn drop(&mut self) {
+        // A test that has failed leaves no process behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A request with everything in its headers that a caller may put there.
+fn dressed<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let headers = [
+        ("authorization", format!("Bearer {BEARER}")),
+        ("cookie", format!("session={COOKIE}")),
+        ("x-request-id", format!("not plain {BEARER}")),
+        ("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01")),
+    ];
+    for (name, value) in headers {
+        request.metadata_mut().insert(name, value.parse().unwrap());
+    }
+    request
+}
+
+fn context() -> Option<RequestContext> {
+    Some(RequestContext { user_agent: AGENT.to_owned(), remote_address: REMOTE.to_owned() })
+}
+
+/// Calls everything, rightly and wrongly. Answers the tokens that it was given.
+async fn go_through_all(program: &Talkative) -> Vec<String> {
+    let mut client = SessionServiceClient::new(program.channel(&program.frontends).await);
+    let new = Changes::default;
+    let mut tokens = Vec::new();
+    for _ in 0..2 {
+        let opened =
+            client.open_session(dressed(OpenSessionRequest { context: context(), ..Default::default() })).await;
+        let ticket = opened.unwrap().into_inner().session.unwrap().token;
+        let changes = new().set(ENTRY_NAME, &format!("\"{ENTRY}\"")).subject(SUBJECT);
+        let first =
+            SaveSessionRequest { context: context(), request_id: REQUEST_ID.to_owned(), ..save(&ticket, changes) };
+        let saved = client.save_session(dressed(first)).await.unwrap().into_inner();
+        tokens.extend([ticket, saved.session.unwrap().token]);
+    }
+    let (token, other) = (tokens[1].clone(), tokens[3].clone());
+    let forged = format!("{}AA", &token[..token.len() - 2]);
+    let wrong = [
+        save(&forged, new()),
+        save(&format!("v1.{ENTRY}"), new()),
+        save_cookie(&format!("session={token}; session={other}; x={COOKIE}"), new()),
+        save(&token, new().set(&ENTRY_NAME.repeat(100), "1")),
+        save(&token, new().set("k", &format!("{{{ENTRY}"))),
+        save(&token, new().set(ENTRY_NAME, "1").unset(ENTRY_NAME)),
+        save(&token, new().increment(ENTRY_NAME, 1)),
+        save(&token, new().set("large", &format!("\"{}\"", ENTRY.repeat(10_000)))),
+        save(&token, new().set("larger", &format!("\"{}\"", ENTRY.repeat(400_000)))),
+        save(&token, new().subject(&SUBJECT.repeat(100))),
+        SaveSessionRequest { etag: COOKIE.to_owned(), ..save(&token, new().set("k", "1")) },
+        SaveSessionRequest { request_id: REQUEST_ID.to_owned(), ..save(&token, new().set("k", "2")) },
+        SaveSessionRequest { request_id: REQUEST_ID.repeat(9), ..save(&token, new()) },
+        SaveSessionRequest { app: ENTRY.to_owned(), ..save(&token, new()) },
+        SaveSessionRequest { cookie_name: format!("{COOKIE} "), ..save(&token, new()) },
+    ];
+    for request in wrong {
+        client.save_session(dressed(request)).await.unwrap_err();
+    }
+    let mut hurried = dressed(open_cookie(&format!("session={token}; x={COOKIE}")));
+    hurried.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
+    client.open_session(hurried).await.unwrap_err();
+    for header in [format!("session={token}; session={other}"), format!("session={forged}; session={COOKIE}")] {
+        client.open_session(dressed(open_cookie(&header))).await.unwrap();
+    }
+    operate(program).await.unwrap();
+    tokens
+}
+
+/// What operators do and mistake.
+async fn operate(program: &Talkative) -> Result<(), Status> {
+    let mut admin = AdminServiceClient::new(program.channel(&program.admin.to_string()).await);
+    let list = ListSessionsRequest { subject: SUBJECT.to_owned(), ..Default::default() };
+    let listed = admin.list_sessions(dressed(list)).await?.into_inner();
+    let id = listed.sessions[0].id.clone();
+    admin.get_session(dressed(GetSessionRequest { id, with_entries: true, ..Default::default() })).await?;
+    let nobody = RevokeSessionRequest { id: ENTRY.to_owned(), ..Default::default() };
+    admin.revoke_session(dressed(nobody)).await.unwrap_err();
+    let wrong = RevokeSubjectRequest { subject: SUBJECT.repeat(100), ..Default::default() };
+    admin.revoke_subject(dressed(wrong)).await.unwrap_err();
+    Ok(())
+}
+
+/// The store holds rubbish, then wants another password, then is gone.
+async fn lose_the_store(program: &mut Talkative, token: &str) {
+    let mut client = SessionServiceClient::new(program.channel(&program.frontends).await);
+    let open = || dressed(open_cookie(&format!("session={token}; x={COOKIE}")));
+    let change = || dressed(save(token, Changes::default().set(ENTRY_NAME, &format!("\"{ENTRY}\""))));
+    let script = format!(
+        "for _, key in ipairs(redis.call('keys', '*')) do redis.call('del', key) redis.call('set', key, '{ENTRY}') end"
+    );
+    program.redis.cli(&["-a", PASSWORD, "eval", &script, "0"]);
+    client.open_session(open()).await.unwrap_err();
+    client.save_session(change()).await.unwrap_err();
+
+    program.redis.cli(&["-a", PASSWORD, "config", "set", "requirepass", "another"]);
+    program.redis.cli(&["-a", "another", "client", "kill", "type", "normal"]);
+    client.open_session(open()).await.unwrap_err();
+
+    program.redis.stop();
+    client.open_session(open()).await.unwrap_err();
+    client.save_session(change()).await.unwrap_err();
+    let begin = Instant::now();
+    while !program.page("/readyz").contains(" 503 ") {
+        assert!(begin.elapsed() < Duration::from_secs(10), "an outage is told");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A secret as logs might show it: as it is, as numbers, in hexadecimal.
+fn disguises(secret: &str) -> [String; 3] {
+    let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
+    [secret.to_owned(), numbers.join(", "), secret.bytes().map(|byte| format!("{byte:02x}")).collect()]
+}
+
+#[track_caller]
+fn assert_silent(said: &str, secrets: &[String]) {
+    for secret in secrets {
+        for disguise in disguises(secret) {
+            if let Some(at) = said.find(&disguise) {
+                panic!(
+                    "`{secret}` was told: {}",
+                    String::from_utf8_lossy(&said.as_bytes()[at.saturating_sub(300)..said.len().min(at + 100)])
+                );
+            }
+        }
+    }
+}
+
+async fn nothing_is_told(format: &str) -> String {
+    let key = Key::generate();
+    let mut program = Talkative::start(format, &key);
+
+    let tokens = go_through_all(&program).await;
+    lose_the_store(&mut program, &tokens[1]).await;
+    let pages = [program.page("/metrics"), program.page("/nothing"), program.page("/healthz")].concat();
+    let said = program.stop();
+
+    let marks = [PASSWORD, ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, FRONTEND, COOKIE, BEARER, REQUEST_ID, &key];
+    let parts = tokens.iter().flat_map(|token| token.rsplit('.').take(2));
+    let secrets: Vec<String> = marks.into_iter().chain(parts).map(str::to_owned).collect();
+    assert_silent(&said, &secrets);
+    assert_silent(&pages, &secrets);
+    said
+}
+
+#[tokio::test]
+async fn no_secret_is_told_in_json_and_every_failure_names_its_call_and_trace() {
+    let said = nothing_is_told("json").await;
+
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let warnings: Vec<_> = lines.filter(|line| line["level"] == "WARN" && line.get("call.id").is_some()).collect();
+    assert!(said.contains("\"level\":\"TRACE\""), "the log is at its most talkative");
+    assert!(warnings.iter().any(|line| line["message"] == "the store does not answer"), "{warnings:?}");
+    for line in warnings {
+        assert_eq!(
+            (&line["trace.id"], &line["trace.parent_id"]),
+            (&TRACE.into(), &"b7ad6b7169203331".into()),
+            "{line}"
+        );
+        assert!(line["call.rpc"].as_str().unwrap().starts_with("cloakroom.v1."), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_told_in_text() {
+    let said = nothing_is_told("text").await;
+
+    let failed = said.lines().find(|line| line.contains("the store does not answer")).unwrap();
+    assert!(failed.contains(" call.id=") && failed.contains(&format!(" trace.id={TRACE}")), "{failed}");
+}

@@ -1,0 +1,208 @@
+"""Metrics as operators meet them: a real service, a real Prometheus, and every query of deploy/.
+
+The service gets a little of everything that it counts. Then the dashboard's queries, the recording rules and what the
+alerts look at are asked of Prometheus, and each has to answer. Needs prometheus, promtool and grpcurl.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
+
+ROOT = pathlib.Path(__file__).parents[2]
+BINARY = os.environ.get("CLOAKROOM_BIN", ROOT / "target/debug/cloakroom")
+GRPCURL = ROOT / ".tools/bin/grpcurl"
+RULES = ROOT / "deploy/prometheus/cloakroom.rules.yml"
+SESSIONS = "cloakroom.v1.SessionService"
+
+# What is rightly empty while all is well, and why.
+EMPTY = {
+    'absent(up{job="cloakroom"} == 1)': "there is a replica that answers",
+}
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def get(url):
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        return answer.read().decode()
+
+
+def eventually(what, within=90):
+    """What `what` answers, as soon as it answers something."""
+    end = time.monotonic() + within
+    while True:
+        with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+            answer = what()
+            if answer:
+                return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} has not come about within {within} s")
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running(*command, **options):
+    """A program that is told to stop in the end, and made to if it does not listen."""
+    program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
+    try:
+        yield program
+    finally:
+        program.terminate()
+        try:
+            program.wait(10)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.wait()
+
+
+def promtool(*arguments, **options):
+    done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60, **options)
+    return done.returncode, done.stdout + done.stderr
+
+
+class Observed(unittest.TestCase):
+    """One service and one Prometheus for all tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        folder = pathlib.Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.port, cls.admin, cls.prometheus = free_port(), free_port(), free_port()
+        settings = {
+            "CLOAKROOM__SERVER__LISTEN": f"127.0.0.1:{cls.port}",
+            "CLOAKROOM__ADMIN__LISTEN": f"127.0.0.1:{cls.admin}",
+            "CLOAKROOM__STORE__KIND": "memory",
+        }
+        cls.enterClassContext(running(BINARY, "serve", cwd=folder, env=settings))
+        eventually(lambda: cls.page("/readyz"))
+        scrape = {"job_name": "cloakroom", "static_configs": [{"targets": [f"127.0.0.1:{cls.admin}"]}]}
+        often = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+        # YAML takes JSON.
+        config = {"global": often, "rule_files": [str(RULES)], "scrape_configs": [scrape]}
+        (folder / "prometheus.json").write_text(json.dumps(config))
+        cls.enterClassContext(running(
+            "prometheus", f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/tsdb",
+            f"--web.listen-address=127.0.0.1:{cls.prometheus}", "--log.level=error", cwd=folder,
+        ))
+        # What is counted before the first scrape has no rate.
+        eventually(lambda: cls.query("cloakroom_calls_total"))
+        for _ in range(2):
+            cls.use()
+            time.sleep(1)
+        eventually(lambda: cls.query('rate(cloakroom_sessions_ended_total{reason="DESTROYED"}[5m]) > 0'))
+        eventually(lambda: cls.query("job:cloakroom_calls_failed:ratio5m"))
+
+    @classmethod
+    def page(cls, path):
+        return get(f"http://127.0.0.1:{cls.admin}{path}")
+
+    @classmethod
+    def query(cls, expression):
+        question = urllib.parse.urlencode({"query": expression})
+        return json.loads(get(f"http://127.0.0.1:{cls.prometheus}/api/v1/query?{question}"))["data"]["result"]
+
+    @classmethod
+    def call(cls, method, request, port=None):
+        command = [GRPCURL, "-plaintext", "-max-time", "30", "-d", json.dumps(request)]
+        address = f"127.0.0.1:{port or cls.port}"
+        done = subprocess.run([*command, address, method], capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout) if done.returncode == 0 else {}
+
+    @classmethod
+    def use(cls):
+        """A little of everything that is counted."""
+        tokens = []
+        for _ in range(2):
+            opened = cls.call(f"{SESSIONS}/OpenSession", {})
+            changes = {"subject": "ada", "set": {"cart": {"json": "[1]"}}}
+            save = {"token": opened["session"]["token"], "changes": changes}
+            tokens.append(cls.call(f"{SESSIONS}/SaveSession", save)["session"]["token"])
+        cookies = "; ".join(f"session={token}" for token in tokens)
+        cls.call(f"{SESSIONS}/OpenSession", {"cookie_header": f"session={tokens[0]}"})
+        cls.call(f"{SESSIONS}/OpenSession", {"cookie_header": cookies})
+        cls.call(f"{SESSIONS}/OpenSession", {"cookie_header": f"session={tokens[0][:-2]}AA"})
+        cls.call(f"{SESSIONS}/SaveSession", {"token": "forged", "changes": {}})
+        cls.call(f"{SESSIONS}/DestroySession", {"token": tokens[0]})
+        cls.call("cloakroom.v1.AdminService/ListSessions", {"subject": "ada"}, cls.admin)
+
+    def test_promtool_finds_nothing_to_mend(self):
+        with self.subTest("metrics"):
+            self.assertEqual(promtool("check", "metrics", input=self.page("/metrics")), (0, ""))
+        for check in [("check", "rules", RULES), ("check", "config", RULES.with_name("prometheus.yml")),
+                      ("test", "rules", pathlib.Path(__file__).with_name("alerts.test.yml"))]:
+            with self.subTest(check[:2]):
+                code, said = promtool(*check)
+                self.assertEqual(code, 0, said)
+
+    def test_every_query_of_the_dashboard_answers(self):
+        dashboard = json.loads((ROOT / "deploy/grafana/cloakroom.json").read_text())
+        variables = {"$__rate_interval": "5m", "$job": "cloakroom", "$instance": ".*", "$app": ".*"}
+        asked = 0
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", []):
+                expression = target["expr"]
+                for name, value in variables.items():
+                    expression = expression.replace(name, value)
+                asked += 1
+                with self.subTest(panel["title"], query=expression):
+                    answer = self.query(expression)
+                    self.assertTrue(answer)
+                    labels = re.findall(r"{{(\w+)}}", target["legendFormat"])
+                    self.assertLessEqual(set(labels), set(answer[0]["metric"]), "the legend names what is not there")
+                    self.assertNotIn("NaN", [sample["value"][1] for sample in answer])
+        self.assertGreater(asked, 25)
+
+    def test_what_every_rule_looks_at_is_there(self):
+        groups = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/rules"))["data"]["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        self.assertGreater(len(rules), 15)
+        for rule in rules:
+            with self.subTest(rule["name"]):
+                self.assertEqual((rule["health"], rule.get("lastError")), ("ok", None))
+                if rule["query"] not in EMPTY:
+                    # An alert is empty while all is well; what it compares is not.
+                    watched = re.sub(r" (>|<|==) [0-9.]+$", "", rule["query"])
+                    self.assertTrue(self.query(watched), watched)
+
+    def test_the_planted_cookie_raises_its_alert_and_nothing_else_does(self):
+        alerts = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/alerts"))["data"]["alerts"]
+        self.assertEqual({alert["labels"]["alertname"] for alert in alerts}, {"CloakroomSuspiciousCookies"})
+
+    def test_every_alert_has_its_place_in_the_runbook(self):
+        runbook = (ROOT / "docs/operations.md").read_text()
+        headings = {line.removeprefix("### ").lower() for line in runbook.splitlines() if line.startswith("### ")}
+        rules = RULES.read_text()
+        alerts = re.findall(r"alert: (\w+)", rules)
+        self.assertEqual([name.lower() for name in alerts], re.findall(r"runbook: docs/operations.md#(\w+)", rules))
+        self.assertLessEqual({name.lower() for name in alerts}, headings)
+
+    def test_every_metric_is_explained(self):
+        runbook = (ROOT / "docs/operations.md").read_text()
+        for metric in re.findall(r"^# TYPE (\S+)", self.page("/metrics"), re.MULTILINE):
+            self.assertIn(f"`{metric}", runbook)
+
+    def test_stats_tell_what_the_metrics_tell(self):
+        stats = self.call("cloakroom.v1.AdminService/GetStats", {}, self.admin)
+        for metric, count in [
+            ('cloakroom_sessions_opened_total{app="default"}', stats["opened"]),
+            ('cloakroom_sessions_created_total{app="default"}', stats["created"]),
+            ('cloakroom_sessions_ended_total{app="default",reason="DESTROYED"}', stats["ended"]["DESTROYED"]),
+        ]:
+            self.assertIn(f"\n{metric} {count}\n", self.page("/metrics"))
+
+
+if __name__ == "__main__":
+    unittest.main()
