@@ -316,9 +316,10 @@ mod tests {
             }
         };
         health.set_service_status(grpc::SERVICE, ServingStatus::Serving).await;
+        let vitals = Vitals::default();
 
         tokio::select! {
-            () = watch_store(&Hanging, &health, &Vitals::default(), Duration::from_millis(10)) => {}
+            () = watch_store(&Hanging, &health, &vitals, Duration::from_millis(10)) => {}
             told = timeout(Duration::from_secs(5), told) => told.unwrap(),
         }
     }

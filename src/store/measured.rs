@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
 use super::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Revocation, Since,
-    Store, Touch, Write,
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Revocation, Since, Store, Touch,
+    Write,
 };
 use crate::app::AppName;
 use crate::clock::Time;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use cloakroom::grpc::wire::WatchSessionRequest;
 use cloakroom::grpc::wire::watch_session_request::Credential;
 use cloakroom::server;
@@ -76,7 +75,7 @@ async fn pages_are_read_by_plain_http() {
 async fn pages_are_read_by_http_2_too() {
     let house = House::new(On::Memory).await;
     let socket = TcpStream::connect(socket_address(&house.admin_address)).await.unwrap();
-    let (mut streams, connection) = h2::client::handshake::<_, Bytes>(socket).await.unwrap();
+    let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
 
     let request = Request::get("http://test/healthz").body(()).unwrap();
@@ -135,7 +134,7 @@ async fn calls_are_counted_by_rpc_and_code_and_reason() {
     let token = house.stored(&[("a", "1")]).await;
 
     house.open_cookie(&token).await;
-    let refused = house.try_save(save_unmodified("forged")).await.unwrap_err();
+    let refused = house.try_save(save_unmodified("forged")).await.err().unwrap();
 
     assert_eq!(refused.code(), Code::InvalidArgument);
     let metrics = page(&house, "/metrics").await;
@@ -183,7 +182,7 @@ async fn a_ticket_that_is_shown_again_is_no_rejected_token() {
 async fn a_path_that_nobody_serves_makes_no_label() {
     let house = House::new(On::Memory).await;
     let socket = TcpStream::connect(socket_address(&house.address)).await.unwrap();
-    let (mut streams, connection) = h2::client::handshake::<_, Bytes>(socket).await.unwrap();
+    let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
 
     for number in 0..20 {
@@ -220,7 +219,7 @@ async fn a_failed_call_is_told_its_id() {
         if let Some(id) = id {
             request.metadata_mut().insert("x-request-id", id.parse().unwrap());
         }
-        let status = house.client.clone().save_session(request).await.unwrap_err();
+        let status = house.client.clone().save_session(request).await.err().unwrap();
         status.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned()
     };
 

@@ -161,11 +161,11 @@ async fn go_through_all(program: &Talkative) -> Vec<String> {
         SaveSessionRequest { cookie_name: format!("{COOKIE} "), ..save(&token, new()) },
     ];
     for request in wrong {
-        client.save_session(dressed(request)).await.unwrap_err();
+        client.save_session(dressed(request)).await.err().unwrap();
     }
     let mut hurried = dressed(open_cookie(&format!("session={token}; x={COOKIE}")));
     hurried.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
-    client.open_session(hurried).await.unwrap_err();
+    client.open_session(hurried).await.err().unwrap();
     for header in [format!("session={token}; session={other}"), format!("session={forged}; session={COOKIE}")] {
         client.open_session(dressed(open_cookie(&header))).await.unwrap();
     }
@@ -181,9 +181,9 @@ async fn operate(program: &Talkative) -> Result<(), Status> {
     let id = listed.sessions[0].id.clone();
     admin.get_session(dressed(GetSessionRequest { id, with_entries: true, ..Default::default() })).await?;
     let nobody = RevokeSessionRequest { id: ENTRY.to_owned(), ..Default::default() };
-    admin.revoke_session(dressed(nobody)).await.unwrap_err();
+    admin.revoke_session(dressed(nobody)).await.err().unwrap();
     let wrong = RevokeSubjectRequest { subject: SUBJECT.repeat(100), ..Default::default() };
-    admin.revoke_subject(dressed(wrong)).await.unwrap_err();
+    admin.revoke_subject(dressed(wrong)).await.err().unwrap();
     Ok(())
 }
 
@@ -196,16 +196,16 @@ async fn lose_the_store(program: &mut Talkative, token: &str) {
         "for _, key in ipairs(redis.call('keys', '*')) do redis.call('del', key) redis.call('set', key, '{ENTRY}') end"
     );
     program.redis.cli(&["-a", PASSWORD, "eval", &script, "0"]);
-    client.open_session(open()).await.unwrap_err();
-    client.save_session(change()).await.unwrap_err();
+    client.open_session(open()).await.err().unwrap();
+    client.save_session(change()).await.err().unwrap();
 
     program.redis.cli(&["-a", PASSWORD, "config", "set", "requirepass", "another"]);
     program.redis.cli(&["-a", "another", "client", "kill", "type", "normal"]);
-    client.open_session(open()).await.unwrap_err();
+    client.open_session(open()).await.err().unwrap();
 
     program.redis.stop();
-    client.open_session(open()).await.unwrap_err();
-    client.save_session(change()).await.unwrap_err();
+    client.open_session(open()).await.err().unwrap();
+    client.save_session(change()).await.err().unwrap();
     let begin = Instant::now();
     while !program.page("/readyz").contains(" 503 ") {
         assert!(begin.elapsed() < Duration::from_secs(10), "an outage is told");

@@ -17,8 +17,10 @@ pub(crate) fn fresh() -> Redis {
 /// Settings for a key space of the shared Redis that nobody else uses.
 pub(crate) fn settings() -> RedisSettings {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let url = server().url();
-    let key_prefix = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // A scan walks through a whole database, whosever keys lie there.
+    let url = format!("{}?db={}", server().url(), number % DATABASES);
+    let key_prefix = format!("test{number}");
     RedisSettings { url, key_prefix, timeout: Duration::from_secs(10), ..Default::default() }
 }
 
@@ -78,10 +80,12 @@ impl RedisServer {
 
     /// The shell ends Redis when its standard input closes, which it does when this process is gone.
     fn spawn(folder: &TempDir) -> Child {
-        let script = "redis-server --port 0 --unixsocket socket --save '' --appendonly no --loglevel warning >log & \
-                      echo $! >pid; cat; kill -CONT $!; kill $!; wait";
+        let script = format!(
+            "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \
+             --loglevel warning >log & echo $! >pid; cat; kill -CONT $!; kill $!; wait"
+        );
         let mut shell = Command::new("sh");
-        shell.args(["-c", script]).current_dir(folder.path());
+        shell.args(["-c", &script]).current_dir(folder.path());
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("redis-server is installed by `make test`")
     }
 
@@ -99,3 +103,5 @@ impl Drop for RedisServer {
         self.stop();
     }
 }
+
+const DATABASES: u64 = 4096;
