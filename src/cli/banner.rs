@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Address;
+use crate::app::{App, AppName, Kind as AppKind};
 use crate::config::Loaded;
 use crate::config::default_key::DefaultKey;
 use crate::store::Kind;
@@ -19,9 +20,16 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
     }
     row("sessions", &sessions(loaded));
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
-    row("key", &key_of_default(key));
-    for app in loaded.apps.iter().filter(|app| !app.has_keys() && app.name.as_str() != "default") {
-        row("warning", &format!("app {} has no key and so no sessions; `cloakroom keygen` makes one", app.name));
+    let has_keys = |app: &App| app.has_keys() || *key != DefaultKey::Configured;
+    let is_keyed = loaded.apps.find(AppName::DEFAULT).is_none_or(|app| has_keys(app));
+    row("key", &if is_keyed { key_of_default(key) } else { "NONE".to_owned() });
+    let is_told = |app: &App| *key == DefaultKey::Missing && app.name.as_str() == AppName::DEFAULT;
+    for app in loaded.apps.iter().filter(|app| !app.has_keys() && !is_told(app)) {
+        let remedy = match app.kind {
+            AppKind::Stored => "`cloakroom keygen` makes one",
+            AppKind::Cookie(_) => "give it the Flask application's SECRET_KEY",
+        };
+        row("warning", &format!("app {} has no key and so no sessions; {remedy}", app.name));
     }
     if let Some(address) = addresses.first() {
         row("try", &call(address));
