@@ -272,7 +272,8 @@ async fn no_secret_is_told_in_json_and_every_failure_names_its_call_and_trace() 
 async fn no_secret_is_told_in_text() {
     let said = nothing_is_told("text").await;
 
-    let mut failed = said.lines().filter(|line| line.contains("the store does not answer") && line.contains(" call.id="));
+    let mut failed =
+        said.lines().filter(|line| line.contains("the store does not answer") && line.contains(" call.id="));
     let first = failed.next().unwrap();
     assert!(first.contains(&format!(" trace.id={TRACE}")), "{first}");
 }
