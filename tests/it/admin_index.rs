@@ -1,6 +1,7 @@
 //! The index of subjects: it may name the dead, never misses the living, heals, and costs what its own sessions cost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloakroom::app::{self, AppName};
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
@@ -254,7 +255,7 @@ fn calls(redis: &RedisServer, command: &str) -> u64 {
 /// A house on a Redis of its own.
 async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
-    let settings = RedisSettings { url: redis.url(), ..Default::default() };
+    let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let house = House::on_store(store, [("default", app_settings())], server::Settings::default()).await;
     // The first count of live sessions is over before anything is measured.
