@@ -17,7 +17,7 @@ test-deploy: deploy-tools static
 	node --test --test-reporter=spec tests/deploy/container.test.mjs
 
 deploy-tools: $(GRPCURL) .tools/deploy/installed
-	@command -v buildah podman runc >/dev/null || \
+	@command -v buildah >/dev/null && command -v podman >/dev/null && command -v runc >/dev/null || \
 		{ $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(DEPLOY_APT); }
 
 .tools/deploy/installed: make/container.mk
