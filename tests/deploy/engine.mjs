@@ -62,6 +62,11 @@ export class Engine {
     return attempt('podman', args, { env: this.env });
   }
 
+  // Whether the container's health check passes now; on a busy machine it may be too late once.
+  async healthy(name) {
+    return (await this.attempt('healthcheck', 'run', name)).code === 0;
+  }
+
   // What podman knows of a thing.
   async inspect(...args) {
     return JSON.parse(await this.podman('inspect', ...args))[0];

@@ -20,7 +20,7 @@ export async function volumeKeepsSessions(engine) {
     '--env', 'CLOAKROOM__SERVER__INSECURE=true', 'cloakroom:latest');
   await until('the container serves', () => serves(port));
   const token = await begin(port);
-  assert.equal((await engine.attempt('healthcheck', 'run', 'alone')).code, 0);
+  await until('its own health check says so', () => engine.healthy('alone'));
 
   await engine.podman('stop', '--time', '20', 'alone');
   const { State } = await engine.inspect('alone');
