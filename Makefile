@@ -10,7 +10,7 @@ export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 all: check
 
 # What lands has passed this.
-test: tools lint lint-proto doc test-rust test-web
+test: tools lint lint-proto doc test-rust test-web test-python
 	@echo 'all tests passed'
 
 # The quick part, for while you work.
@@ -26,9 +26,10 @@ doc:
 test-rust: tools
 	cargo test --locked
 
-# What takes long by nature.
+# What takes long by nature: every race twenty thousand times, a story of two million steps on each store.
 soak: tools
-	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_STEPS=2000000 PROPTEST_CASES=5000 cargo test --locked --release
+	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
+		CLOAKROOM_TEST_RACES=20000 PROPTEST_CASES=5000 cargo test --locked --release
 
 clean:
 	rm -rf target .tools

@@ -2,16 +2,18 @@
 
 GRPCURL_VERSION := v1.9.3
 BUF_VERSION := 1.75.0
+GHZ_VERSION := v0.120.0
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 apt = command -v $(1) >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(2); }
 
 GRPCURL := .tools/bin/grpcurl-$(GRPCURL_VERSION).installed
 BUF := .tools/bin/buf-$(BUF_VERSION).installed
+GHZ := .tools/bin/ghz-$(GHZ_VERSION).installed
 
 .PHONY: tools redis lint-proto contract
 
-tools: redis $(GRPCURL) $(BUF)
+tools: redis $(GRPCURL) $(BUF) $(GHZ)
 
 redis:
 	@$(call apt,redis-server,redis-server)
@@ -19,6 +21,11 @@ redis:
 $(GRPCURL):
 	@$(call apt,go,golang-go)
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
+	touch $@
+
+$(GHZ):
+	@$(call apt,go,golang-go)
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
 	touch $@
 
 $(BUF):

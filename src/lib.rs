@@ -14,7 +14,10 @@
 //! | 3 | [`grpc`] | messages to domain types and back, errors to status |
 //! | 2 | [`service`] | what can be done, one verb a file |
 //! | 1 | [`store`] | where sessions lie: the contract, and its three keepings |
-//! | 0 | [`session`], [`token`], [`cookie`], [`app`], [`clock`], [`entropy`] | pure rules, that wait for nothing |
+//! | 0 | [`session`], [`token`], [`cookie`], [`flask`], [`flask_session`], [`app`], [`clock`], [`entropy`] | pure rules, that wait for nothing |
+//!
+//! What stands in a session's cookie depends on the app's [kind](app::Kind): a [`token`], or the session itself as
+//! [`flask`] signs it. The walk below is that of a token.
 //!
 //! [`config`] is the tree of settings; each floor owns its own part of it. [`telemetry`] is what the process
 //! says of itself.
@@ -60,6 +63,8 @@ pub mod clock;
 pub mod config;
 pub mod cookie;
 pub mod entropy;
+pub mod flask;
+pub mod flask_session;
 pub mod grpc;
 pub mod server;
 pub mod service;

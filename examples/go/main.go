@@ -60,7 +60,7 @@ func (s sessions) count(r *http.Request) (page, error) {
 		return page{}, err
 	}
 	changes := &pb.Changes{Increment: map[string]int64{"count": 1}}
-	saved, err := s.save(r, opened.Session, &pb.SaveSessionRequest{Changes: changes})
+	saved, err := s.save(r, opened, &pb.SaveSessionRequest{Changes: changes})
 	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
 		return ended(saved.GetHeaders()), err
 	}

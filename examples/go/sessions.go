@@ -42,16 +42,21 @@ func (s sessions) open(r *http.Request) (*pb.OpenSessionResponse, error) {
 	})
 }
 
-// Saves what save says of the session.
-func (s sessions) save(r *http.Request, session *pb.Session, save *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+// Saves what save says of the opened session, and answers all the headers to append.
+func (s sessions) save(r *http.Request, opened *pb.OpenSessionResponse, save *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	id := make([]byte, 16)
 	rand.Read(id) // Never fails, says its documentation.
 	save.RequestId = hex.EncodeToString(id)
-	save.Credential = &pb.SaveSessionRequest_Token{Token: session.Token}
+	save.Credential = &pb.SaveSessionRequest_Token{Token: opened.Session.Token}
 	save.Accessed = true
-	return s.service.SaveSession(ctx, save)
+	saved, err := s.service.SaveSession(ctx, save)
+	// The open may have put another token in the place of the browser's, which the save then takes for known.
+	if err == nil && saved.Outcome != pb.Outcome_OUTCOME_GONE {
+		saved.Headers = append(opened.UntouchedHeaders, saved.Headers...)
+	}
+	return saved, err
 }
 
 // Saves what save says of the request's session, or of a new one if the request has no cookie.
@@ -60,7 +65,7 @@ func (s sessions) openAndSave(r *http.Request, save *pb.SaveSessionRequest) (*pb
 	if err != nil {
 		return nil, err
 	}
-	return s.save(r, opened.Session, save)
+	return s.save(r, opened, save)
 }
 
 func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {

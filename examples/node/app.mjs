@@ -15,17 +15,19 @@ const routes = {
     const name = form.get('name') ?? '';
     if (name === '' || [...name].length > 64) return { status: 400, body: message('A name has 1 to 64 characters.') };
     const changes = { set: { name: { json: JSON.stringify(name) } }, subject: name };
-    const saved = await save((await open(cookies)).session, changes, { rotate: true });
-    if (saved.outcome !== 'OUTCOME_GONE') return redirect(saved.headers);
+    const opened = await open(cookies);
+    const saved = await save(opened.session, changes, { rotate: true });
+    if (saved.outcome !== 'OUTCOME_GONE') return redirect(headersOf(opened, saved));
     // The cookie is from before another login; this one begins afresh.
     return redirect((await save((await open('')).session, changes)).headers);
   },
 
   async 'POST /count'(cookies) {
-    const { session } = await open(cookies);
-    const { outcome, headers, counters } = await save(session, { increment: { count: 1 } });
-    if (outcome === 'OUTCOME_GONE') return gone(headers);
-    return { status: 200, body: view({ ...session.entries, count: { json: counters.count } }), headers };
+    const opened = await open(cookies);
+    const saved = await save(opened.session, { increment: { count: 1 } });
+    if (saved.outcome === 'OUTCOME_GONE') return { status: 409, body: ended(), headers: saved.headers };
+    const entries = { ...opened.session.entries, count: { json: saved.counters.count } };
+    return { status: 200, body: view(entries), headers: headersOf(opened, saved) };
   },
 
   async 'POST /logout'(cookies) {
@@ -34,7 +36,8 @@ const routes = {
   },
 };
 
-const gone = (headers) => ({ status: 409, body: ended(), headers });
+// The open may have put another token in the place of the browser's, which the save then takes for known.
+const headersOf = (opened, saved) => [...opened.untouchedHeaders, ...saved.headers];
 const redirect = (headers) =>
   ({ status: 303, body: message('See the first page.'), headers: [...headers, { name: 'Location', value: '/' }] });
 

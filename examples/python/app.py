@@ -22,16 +22,20 @@ def login(cookies, form):
     if not 1 <= len(name) <= 64:
         return "400 Bad Request", message("A name has 1 to 64 characters."), []
     changes = pb.Changes(set={"name": pb.Value(json=json.dumps(name))}, subject=name)
-    saved = save_session(open_session(cookies).session, changes, rotate=True)
+    opened = open_session(cookies)
+    saved = save_session(opened.session, changes, rotate=True)
     if saved.outcome == pb.OUTCOME_GONE:  # The cookie is from before another login; this one begins afresh.
-        saved = save_session(open_session("").session, changes)
-    return redirect(saved.headers)
+        opened = open_session("")
+        saved = save_session(opened.session, changes)
+    return redirect(headers_of(opened, saved))
 
 
 def count(cookies, form):
-    session = open_session(cookies).session
-    saved = save_session(session, pb.Changes(increment={"count": 1}))
-    return gone(saved) or ("200 OK", view(session.entries, saved.counters["count"]), saved.headers)
+    opened = open_session(cookies)
+    saved = save_session(opened.session, pb.Changes(increment={"count": 1}))
+    if saved.outcome == pb.OUTCOME_GONE:
+        return "409 Conflict", ended(), saved.headers
+    return "200 OK", view(opened.session.entries, saved.counters["count"]), headers_of(opened, saved)
 
 
 def logout(cookies, form):
@@ -42,8 +46,9 @@ def not_found(cookies, form):
     return "404 Not Found", message("Not found."), []
 
 
-def gone(saved):
-    return ("409 Conflict", ended(), saved.headers) if saved.outcome == pb.OUTCOME_GONE else None
+def headers_of(opened, saved):
+    # The open may have put another token in the place of the browser's, which the save then takes for known.
+    return [*opened.untouched_headers, *saved.headers]
 
 
 def redirect(headers):

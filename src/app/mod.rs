@@ -2,6 +2,10 @@
 //!
 //! What stands here is checked: an app that exists can be served. Nothing here reads a store.
 
+mod accept;
+mod accept_settings;
+mod flask;
+mod kind;
 mod name;
 mod settings;
 mod subject_limit;
@@ -10,20 +14,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use accept::{Accept, Door, FlaskCookie, FlaskSession};
+pub use accept_settings::{AcceptError, AcceptSettings, FlaskCookieSettings, FlaskSessionSettings};
+pub use flask::{FlaskKeysError, FlaskSettings};
+pub use kind::{Kind, KindSetting};
 pub use name::{AppName, NameError};
 pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
 pub use subject_limit::{SubjectLimit, WhenFull};
 
 use crate::cookie;
+use crate::flask::Signer;
 use crate::session::Limits;
-use crate::token::KeyRing;
+use crate::token::{KeyId, KeyRing};
 
 /// One frontend application.
 #[derive(Clone, Debug)]
 pub struct App {
     /// Its name.
     pub name: AppName,
-    /// Its keys; without any it has only null sessions.
+    /// How it keeps its sessions.
+    pub kind: Kind,
+    /// The keys of an app of kind `stored`; without any it has only null sessions.
     pub keys: Option<KeyRing>,
     /// What its cookie looks like.
     pub cookie: cookie::Template,
@@ -41,9 +52,27 @@ pub struct App {
     pub limits: Limits,
     /// How many sessions one subject may have at once.
     pub subject_limit: Option<SubjectLimit>,
+    /// What it accepts of what its users had before.
+    pub accept: Option<Accept>,
 }
 
 impl App {
+    /// Whether it has a key; if not, it has only null sessions.
+    pub const fn has_keys(&self) -> bool {
+        match &self.kind {
+            Kind::Stored => self.keys.is_some(),
+            Kind::Cookie(signer) => signer.is_some(),
+        }
+    }
+
+    /// The public names of its keys, the signing one first.
+    pub fn key_ids(&self) -> Vec<KeyId> {
+        match &self.kind {
+            Kind::Stored => self.keys.iter().flat_map(KeyRing::ids).collect(),
+            Kind::Cookie(signer) => signer.iter().flat_map(Signer::ids).collect(),
+        }
+    }
+
     /// Flask's `should_set_cookie`.
     pub const fn should_set_cookie(&self, modified: bool, permanent: bool) -> bool {
         modified || (permanent && self.refresh_each_request)

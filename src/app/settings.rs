@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, AppName, Lifetimes, NameError, SubjectLimit, WhenFull};
+use super::{
+    AcceptError, AcceptSettings, App, AppName, FlaskKeysError, FlaskSettings, Kind, KindSetting, Lifetimes, NameError,
+    SubjectLimit, WhenFull,
+};
 use crate::config::{Secret, secret, span};
 use crate::cookie::{self, SameSite};
 use crate::session::{self, Limits};
@@ -16,13 +19,18 @@ use crate::token::{KeyRing, KeyRingError};
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Signing keys, newest first: the first signs, all verify. From `cloakroom keygen`.
+    /// How the app keeps its sessions: `stored`, or `cookie`, which is Flask's own signed cookie.
+    pub kind: KindSetting,
+    /// Signing keys, newest first: the first signs, all verify. From `cloakroom keygen`; of an app of kind `cookie`,
+    /// what its Flask application has: text as it stands, or bytes as `base64:...`.
     #[serde(deserialize_with = "secret::list")]
     pub keys: Vec<Secret>,
     /// A file with one key a line, newest first, instead of `keys`.
     pub keys_file: Option<PathBuf>,
     /// The cookie.
     pub cookie: CookieSettings,
+    /// What Flask's own cookie is signed with, besides the keys.
+    pub flask: FlaskSettings,
     /// Send a permanent session's cookie with every response, so that its expiry moves on.
     pub refresh_each_request: bool,
     /// How long a session lives without being used. At least 1 minute.
@@ -47,14 +55,18 @@ pub struct Settings {
     pub when_full: WhenFull,
     /// How large a session may be.
     pub limits: LimitSettings,
+    /// What comes in, for a while, of the sessions from before.
+    pub accept: AcceptSettings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            kind: KindSetting::Stored,
             keys: Vec::new(),
             keys_file: None,
             cookie: CookieSettings::default(),
+            flask: FlaskSettings::default(),
             refresh_each_request: true,
             idle_timeout: 31 * DAY,
             absolute_timeout: 365 * DAY,
@@ -64,6 +76,7 @@ impl Default for Settings {
             max_sessions_per_subject: 0,
             when_full: WhenFull::Evict,
             limits: LimitSettings::default(),
+            accept: AcceptSettings::default(),
         }
     }
 }
@@ -71,10 +84,16 @@ impl Default for Settings {
 impl Settings {
     /// The app that these settings describe.
     pub fn build(&self, name: &str) -> Result<App, SettingsError> {
+        self.check_kind()?;
         let lifetimes = self.lifetimes()?;
+        let (kind, keys) = match self.kind {
+            KindSetting::Stored => (Kind::Stored, self.key_ring()?),
+            KindSetting::Cookie => (Kind::Cookie(self.flask.signer(&self.keys)?), None),
+        };
         Ok(App {
             name: AppName::parse(name)?,
-            keys: self.key_ring()?,
+            kind,
+            keys,
             cookie: self.cookie.template()?,
             refresh_each_request: self.refresh_each_request,
             lifetimes,
@@ -83,7 +102,29 @@ impl Settings {
             subject_key: self.subject_key()?,
             limits: self.limits.build()?,
             subject_limit: self.subject_limit()?,
+            accept: self.accept.build()?,
         })
+    }
+
+    /// Refuses what would do nothing in an app of this kind.
+    fn check_kind(&self) -> Result<(), SettingsError> {
+        let AnonymousSettings { idle_timeout, absolute_timeout } = self.anonymous;
+        let needs_a_store = [
+            ("subject_key", !self.subject_key.is_empty()),
+            ("max_sessions_per_subject", self.max_sessions_per_subject > 0),
+            ("anonymous.idle_timeout", idle_timeout.is_some()),
+            ("anonymous.absolute_timeout", absolute_timeout.is_some()),
+            ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),
+            ("accept.until", self.accept.is_set()),
+        ];
+        match self.kind {
+            KindSetting::Stored if self.flask != FlaskSettings::default() => Err(SettingsError::FlaskOfStored),
+            KindSetting::Stored => Ok(()),
+            KindSetting::Cookie => match needs_a_store.into_iter().find(|(_, is_set)| *is_set) {
+                Some((key, _)) => Err(SettingsError::NotInCookieKind { key }),
+                None => Ok(()),
+            },
+        }
     }
 
     fn key_ring(&self) -> Result<Option<KeyRing>, SettingsError> {
@@ -92,8 +133,12 @@ impl Settings {
     }
 
     fn lifetimes(&self) -> Result<Lifetimes, SettingsError> {
-        let absolute_timeout = within("absolute_timeout", self.absolute_timeout, MINUTE, 400 * DAY)?;
         let idle_timeout = within("idle_timeout", self.idle_timeout, MINUTE, 400 * DAY)?;
+        if self.kind == KindSetting::Cookie {
+            // Nothing knows when such a session began: its cookie says when it was signed last.
+            return Ok(Lifetimes { idle_timeout, absolute_timeout: idle_timeout });
+        }
+        let absolute_timeout = within("absolute_timeout", self.absolute_timeout, MINUTE, 400 * DAY)?;
         if idle_timeout > absolute_timeout {
             return Err(SettingsError::IdleOverAbsolute { idle_timeout, absolute_timeout });
         }
@@ -262,6 +307,18 @@ pub enum SettingsError {
     /// `keys` or `keys_file`.
     #[error("keys: {0}")]
     Keys(#[from] KeyRingError),
+    /// `keys` or `keys_file` of an app of kind `cookie`.
+    #[error("keys: {0}")]
+    FlaskKeys(#[from] FlaskKeysError),
+    /// Something that only a store can do.
+    #[error("{key}: it needs a store, and an app of kind \"cookie\" has none; leave it out, or set kind = \"stored\"")]
+    NotInCookieKind {
+        /// Which.
+        key: &'static str,
+    },
+    /// The signature of a cookie that the app does not have.
+    #[error("flask: it is for apps of kind = \"cookie\", and this one's sessions are stored; leave it out")]
+    FlaskOfStored,
     /// The cookie.
     #[error("cookie.{0}")]
     Cookie(#[from] cookie::TemplateError),
@@ -322,6 +379,9 @@ pub enum SettingsError {
         /// The most it may be.
         most: u32,
     },
+    /// What is accepted.
+    #[error(transparent)]
+    Accept(#[from] AcceptError),
     /// `subject_key` names no entry.
     #[error("subject_key: it has to name an entry: 1 to 256 bytes, and not `_permanent`")]
     SubjectKey,
@@ -332,13 +392,16 @@ impl SettingsError {
     pub fn keys(&self) -> Vec<String> {
         let keys: &[&str] = match self {
             Self::Name(_) => &[],
-            Self::Keys(_) => &["keys"],
+            Self::Keys(_) | Self::FlaskKeys(_) => &["keys"],
+            Self::NotInCookieKind { key } => &[key, "kind"],
+            Self::FlaskOfStored => &["flask", "flask.salt", "flask.digest"],
             Self::Cookie(error) => return vec![format!("cookie.{}", error.attribute())],
             Self::IdleOverAbsolute { .. } => &["idle_timeout", "absolute_timeout"],
             Self::AnonymousIdleOverAbsolute { .. } => &["anonymous.idle_timeout", "anonymous.absolute_timeout"],
             Self::AnonymousOverApp { key, .. } => &[key, key.trim_start_matches("anonymous.")],
             Self::Span { key, .. } | Self::Limit { key, .. } => &[key],
             Self::SubjectKey => &["subject_key"],
+            Self::Accept(error) => return vec![error.key()],
         };
         keys.iter().map(|key| (*key).to_owned()).collect()
     }

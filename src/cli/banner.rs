@@ -20,7 +20,7 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
     row("sessions", &sessions(loaded));
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
     row("key", &key_of_default(key));
-    for app in loaded.apps.iter().filter(|app| app.keys.is_none() && app.name.as_str() != "default") {
+    for app in loaded.apps.iter().filter(|app| !app.has_keys() && app.name.as_str() != "default") {
         row("warning", &format!("app {} has no key and so no sessions; `cloakroom keygen` makes one", app.name));
     }
     if let Some(address) = addresses.first() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ConfigFile, Failure, output};
-use crate::app::{App, AppName, Apps};
+use super::{ConfigFile, Failure, cookie_kind, output};
+use crate::app::{App, AppName, Apps, Kind};
 use crate::clock::{Clock as _, SystemClock, Time};
 use crate::cookie;
 use crate::token::{Id, KeyId, KeyRing, Rejected, claimed_key, is_ticket, open_ticket, open_token};
@@ -46,6 +46,10 @@ struct Explained {
 }
 
 fn explain(apps: &Apps, app: &App, text: &str, now: Time) -> Explained {
+    if let Kind::Cookie(Some(signer)) = &app.kind {
+        let (text, verified) = cookie_kind::explain(app, signer, without_field_name(text), now);
+        return Explained { text, verified };
+    }
     let Some(ring) = &app.keys else {
         let text = format!("the app {} has no key: nothing can be verified, and it has only null sessions", app.name);
         return Explained { text, verified: false };

@@ -5,6 +5,7 @@ mod banner;
 mod check;
 mod connect;
 mod cookie;
+mod cookie_kind;
 mod exit;
 mod healthcheck;
 mod keygen;

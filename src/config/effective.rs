@@ -41,10 +41,11 @@ impl Loaded {
 
     /// Keys as their public names, and what happens if there is none.
     fn write_keys(&self, text: &mut String, app: &str, key: &Key) -> fmt::Result {
-        let Some(ring) = self.apps.find(app).and_then(|app| app.keys.as_ref()) else {
+        let ids = self.apps.find(app).map(|app| app.key_ids()).unwrap_or_default();
+        if ids.is_empty() {
             return writeln!(text, "keys = []  # {}: {}", self.source_of(key), self.without_keys(app));
-        };
-        let ids = ring.ids().map(|id| format!("\"key id {id}\"")).collect::<Vec<_>>().join(", ");
+        }
+        let ids = ids.iter().map(|id| format!("\"key id {id}\"")).collect::<Vec<_>>().join(", ");
         match self.settings.apps.get(app).and_then(|app| app.keys_file.as_ref()) {
             Some(path) => writeln!(text, "keys = [{ids}]  # {}", path.display()),
             None => writeln!(text, "keys = [{ids}]  # {}", self.source_of(key)),
@@ -53,6 +54,7 @@ impl Loaded {
 
     fn without_keys(&self, app: &str) -> String {
         match self.settings.store.kind {
+            _ if self.default_app_has_keys() => "without a key the app has only null sessions".to_owned(),
             store::Kind::Embedded if app == AppName::DEFAULT => {
                 let path = default_key::path_in(self.settings.data_folder());
                 format!("the first start makes a key and keeps it in {}", path.display())

@@ -10,7 +10,7 @@ use super::default_key::{self, DefaultKey};
 use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::{Error, Key, Problem, Settings, Source, key_file, strict};
-use crate::app::{self, App, AppName, Apps};
+use crate::app::{self, AcceptSettings, App, AppName, Apps};
 use crate::store;
 use crate::token::{Key as SigningKey, KeyRing};
 
@@ -101,8 +101,9 @@ impl Loaded {
         Ok(kept.map_or_else(|| self.apps.clone(), |ring| self.with_default_keys(ring)))
     }
 
+    /// An app of kind `cookie` never gets a key by itself: its key is its Flask application's.
     pub(super) fn default_app_has_keys(&self) -> bool {
-        self.apps.find(AppName::DEFAULT).is_some_and(|app| app.keys.is_some())
+        self.apps.find(AppName::DEFAULT).is_some_and(|app| app.has_keys() || !matches!(app.kind, app::Kind::Stored))
     }
 
     fn with_default_keys(&self, ring: KeyRing) -> Apps {
@@ -115,16 +116,8 @@ impl Loaded {
 
     /// The address of Redis may hold a password, and so may come in a file of its own.
     fn read_redis_url(&mut self) -> Result<(), Error> {
-        let at = Key::new(["store", "redis"]);
         let Some(path) = self.settings.store.redis.url_file.clone() else { return Ok(()) };
-        let (url, url_file) = (self.source_of(&at.join("url")), at.join("url_file"));
-        let problem = |message| Problem { source: self.source_of(&url_file), key: url_file.clone(), message };
-        if url != Source::Default {
-            return Err(problem(format!("{url} gives url as well; remove one of the two")).into());
-        }
-        let text = fs::read_to_string(&path);
-        let text = text.map_err(|error| problem(format!("{} cannot be read: {error}", path.display())))?;
-        self.settings.store.redis.url = text.trim().to_owned();
+        self.settings.store.redis.url = self.url_from(&path, &Key::new(["store", "redis", "url"]))?;
         Ok(())
     }
 
@@ -159,12 +152,12 @@ impl Loaded {
         let at = Key::new(["apps", name]);
         let mut settings = settings.clone();
         if let Some(path) = &settings.keys_file {
-            settings.keys = self.keys_from(path, &at, &settings)?;
+            settings.keys = self.keys_from(path, &at.join("keys"), &settings.keys)?;
         }
+        self.read_accepted(&at.join("accept"), &mut settings.accept)?;
         settings.build(name).map_err(|error| {
             let blamed = error.keys();
-            let in_file = |key| if key == "keys" && settings.keys_file.is_some() { "keys_file" } else { key };
-            let keys = blamed.iter().map(|key| at.join(in_file(key))).collect::<Vec<_>>();
+            let keys = blamed.iter().map(|key| at.join(&in_file(key, &settings))).collect::<Vec<_>>();
             let set = keys.iter().chain([&at]).map(|key| self.source_of(key)).find(|source| *source != Source::Default);
             let text = error.to_string();
             let message = blamed.first().and_then(|key| text.strip_prefix(key.as_str())?.strip_prefix(": "));
@@ -176,11 +169,36 @@ impl Loaded {
         })
     }
 
-    fn keys_from(&self, path: &Path, at: &Key, app: &app::Settings) -> Result<Vec<super::Secret>, Problem> {
-        let (keys, keys_file) = (at.join("keys"), at.join("keys_file"));
+    /// What an app accepts may lie in files of its own, for all of it is secret.
+    fn read_accepted(&self, at: &Key, accept: &mut AcceptSettings) -> Result<(), Problem> {
+        let AcceptSettings { flask_cookie, flask_session, .. } = accept;
+        if let Some(path) = &flask_cookie.keys_file {
+            flask_cookie.keys = self.keys_from(path, &at.join("flask_cookie.keys"), &flask_cookie.keys)?;
+        }
+        let at = at.join("flask_session");
+        if let Some(path) = &flask_session.signer_keys_file {
+            flask_session.signer_keys = self.keys_from(path, &at.join("signer_keys"), &flask_session.signer_keys)?;
+        }
+        if let Some(path) = &flask_session.url_file {
+            flask_session.url = Some(self.url_from(path, &at.join("url"))?.into());
+        }
+        let Some(url) = &flask_session.url else { return Ok(()) };
+        let (url, timeout) = (url.expose().to_owned(), flask_session.timeout);
+        store::RedisSettings { url, timeout, ..Default::default() }.check().map_err(|error| {
+            let text = error.to_string();
+            let (name, message) = text.split_once(": ").unwrap_or(("", &text));
+            let key = at.join(name);
+            Problem { source: self.source_of(&key), key, message: message.to_owned() }
+        })
+    }
+
+    /// The keys in a file, which is named by the setting beside theirs.
+    fn keys_from(&self, path: &Path, keys: &Key, given: &[super::Secret]) -> Result<Vec<super::Secret>, Problem> {
+        let keys_file = file_of(keys);
         let problem = |message| Problem { source: self.source_of(&keys_file), key: keys_file.clone(), message };
-        if !app.keys.is_empty() {
-            return Err(problem(format!("{} gives keys as well; remove one of the two", self.source_of(&keys))));
+        if !given.is_empty() {
+            let name = keys.names().last().map(String::as_str).unwrap_or_default();
+            return Err(problem(format!("{} gives {name} as well; remove one of the two", self.source_of(keys))));
         }
         match key_file::read(path) {
             Ok(secrets) if secrets.is_empty() => {
@@ -190,6 +208,36 @@ impl Loaded {
             Err(error) => Err(problem(format!("{} cannot be read: {error}", path.display()))),
         }
     }
+
+    /// The address in a file, which is named by the setting beside its own.
+    fn url_from(&self, path: &Path, url: &Key) -> Result<String, Problem> {
+        let url_file = file_of(url);
+        let problem = |message| Problem { source: self.source_of(&url_file), key: url_file.clone(), message };
+        let source = self.source_of(url);
+        if source != Source::Default {
+            return Err(problem(format!("{source} gives url as well; remove one of the two")));
+        }
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| problem(format!("{} cannot be read: {error}", path.display())))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+/// The setting that names a file with another one's value.
+fn file_of(key: &Key) -> Key {
+    let (last, above) = key.names().split_last().expect("a setting has a name");
+    Key::new(above).join(&format!("{last}_file"))
+}
+
+/// Of a setting of an app that lies in a file: the one that names the file.
+fn in_file(key: &str, settings: &app::Settings) -> String {
+    let is_in_file = match key {
+        "keys" => settings.keys_file.is_some(),
+        "accept.flask_cookie.keys" => settings.accept.flask_cookie.keys_file.is_some(),
+        "accept.flask_session.signer_keys" => settings.accept.flask_session.signer_keys_file.is_some(),
+        _ => false,
+    };
+    if is_in_file { format!("{key}_file") } else { key.to_owned() }
 }
 
 fn find(file: Option<&Path>, environment: &Environment) -> Option<PathBuf> {

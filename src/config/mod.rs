@@ -12,6 +12,7 @@ mod error;
 mod key;
 pub mod key_file;
 mod load;
+pub mod moment;
 pub mod secret;
 pub mod span;
 mod strict;

@@ -7,52 +7,49 @@ use prost_types::{Duration as WireDuration, Timestamp};
 
 use super::status::Malformed;
 use super::wire;
-use crate::app::App;
+use crate::app::{App, Kind as AppKind};
 use crate::clock::Time;
 use crate::cookie::SameSite;
-use crate::service::{Fate, Header, Info, NullReason, Numbers, View};
+use crate::service::{DoorNumbers, Fate, Header, Info, NullReason, Numbers, View};
 use crate::session::{
     AuthenticationChange, Changes, Context, EndReason, Entries, Kind, LifetimeChange, PermanentChange, Subject,
     SubjectChange, Value, Version,
 };
 
-impl TryFrom<wire::Changes> for Changes {
-    type Error = Malformed;
-
-    fn try_from(changes: wire::Changes) -> Result<Self, Malformed> {
-        let value = |(name, value): (String, wire::Value)| match value.try_into() {
-            Ok(value) => Ok((name, value)),
-            Err(why) => Err(Malformed::Value { name, why }),
-        };
-        Ok(Self {
-            clear: changes.clear,
-            unset: changes.unset,
-            set: changes.set.into_iter().map(value).collect::<Result<_, _>>()?,
-            increment: changes.increment.into_iter().collect(),
-            permanent: changes.permanent.map_or(PermanentChange::Keep, PermanentChange::Set),
-            subject: match changes.subject.as_deref() {
-                None => SubjectChange::Keep,
-                Some("") => SubjectChange::Remove,
-                Some(text) => SubjectChange::Set(Subject::parse(text)?),
-            },
-            authentication: match changes.authenticated {
-                true => AuthenticationChange::Now,
-                false => AuthenticationChange::Keep,
-            },
-            lifetime: lifetime(changes.lifetime)?,
-        })
-    }
+/// The changes that a save of this app's sessions asks for.
+pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, Malformed> {
+    let value = |(name, value): (String, wire::Value)| match self::value(value, app) {
+        Ok(value) => Ok((name, value)),
+        Err(why) => Err(Malformed::Value { name, why }),
+    };
+    Ok(Changes {
+        clear: changes.clear,
+        unset: changes.unset,
+        set: changes.set.into_iter().map(value).collect::<Result<_, _>>()?,
+        increment: changes.increment.into_iter().collect(),
+        permanent: changes.permanent.map_or(PermanentChange::Keep, PermanentChange::Set),
+        subject: match changes.subject.as_deref() {
+            None => SubjectChange::Keep,
+            Some("") => SubjectChange::Remove,
+            Some(text) => SubjectChange::Set(Subject::parse(text)?),
+        },
+        authentication: match changes.authenticated {
+            true => AuthenticationChange::Now,
+            false => AuthenticationChange::Keep,
+        },
+        lifetime: lifetime(changes.lifetime)?,
+    })
 }
 
-impl TryFrom<wire::Value> for Value {
-    type Error = String;
-
-    fn try_from(value: wire::Value) -> Result<Self, String> {
-        match value.kind {
-            Some(wire::value::Kind::Json(text)) => Self::json(text).map_err(|error| error.to_string()),
-            Some(wire::value::Kind::Raw(bytes)) => Ok(Self::raw(&bytes)),
-            None => Err("a value needs a kind, json or raw".to_owned()),
+/// A value, in the JSON of the app's kind.
+fn value(value: wire::Value, app: &App) -> Result<Value, String> {
+    match (value.kind, &app.kind) {
+        (Some(wire::value::Kind::Json(text)), AppKind::Stored) => Value::json(text).map_err(|error| error.to_string()),
+        (Some(wire::value::Kind::Json(text)), AppKind::Cookie(_)) => {
+            Value::python_json(&text).map_err(|error| error.to_string())
         }
+        (Some(wire::value::Kind::Raw(bytes)), _) => Ok(Value::raw(&bytes)),
+        (None, _) => Err("a value needs a kind, json or raw".to_owned()),
     }
 }
 
@@ -131,7 +128,7 @@ impl From<View> for wire::Session {
             entries: wire_entries(&view.entries),
             permanent: view.permanent,
             new: view.version == Version::NEW && view.null.is_none(),
-            etag: if view.null.is_none() { view.version.to_string() } else { String::new() },
+            etag: view.id.map(|_| view.version.to_string()).unwrap_or_default(),
             subject: view.subject.map(|subject| subject.as_str().to_owned()).unwrap_or_default(),
             create_time: times.and_then(|times| times.create_time).map(timestamp),
             access_time: times.map(|times| timestamp(times.access_time)),
@@ -180,6 +177,20 @@ impl From<Numbers> for wire::GetStatsResponse {
             live: numbers.census.map_or(0, |census| census.live),
             live_anonymous: numbers.census.map_or(0, |census| census.live_anonymous),
             scan_time: numbers.census.map(|census| timestamp(census.time)),
+            doors: numbers.doors.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<DoorNumbers> for wire::DoorStats {
+    fn from(numbers: DoorNumbers) -> Self {
+        Self {
+            door: numbers.door.to_string(),
+            until: Some(timestamp(numbers.until)),
+            imported: numbers.imported,
+            found: numbers.found,
+            refused: numbers.refused.into_iter().map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
+            last_import_time: numbers.last_import.map(timestamp),
         }
     }
 }
@@ -233,7 +244,10 @@ pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
     let cookie = app.cookie.attributes();
     wire::GetAppPolicyResponse {
         app: app.name.to_string(),
-        kind: wire::AppKind::Stored.into(),
+        kind: match app.kind {
+            AppKind::Stored => wire::AppKind::Stored.into(),
+            AppKind::Cookie(_) => wire::AppKind::Cookie.into(),
+        },
         cookie_name: cookie.name.as_str().to_owned(),
         cookie_domain: cookie.domain.clone().unwrap_or_default(),
         cookie_path: cookie.path.clone(),
@@ -251,7 +265,7 @@ pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
         subject_key: app.subject_key.as_deref().unwrap_or_default().to_owned(),
         anonymous_idle_timeout: Some(wire_duration(app.anonymous_lifetimes.idle_timeout)),
         anonymous_absolute_timeout: Some(wire_duration(app.anonymous_lifetimes.absolute_timeout)),
-        null_session: app.keys.is_none().then(|| null_session(NullReason::NoKey)),
+        null_session: (!app.has_keys()).then(|| null_session(NullReason::NoKey)),
     }
 }
 

@@ -54,6 +54,7 @@ impl<S: Store> SessionService for Sessions<S> {
         use wire::save_session_request::Credential as Wire;
 
         let request = request.into_inner();
+        let app = self.0.app(&request.app)?;
         let saved = self.0.save(Save {
             app: &request.app,
             credential: match &request.credential {
@@ -61,7 +62,7 @@ impl<S: Store> SessionService for Sessions<S> {
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
                 None => Credential::None,
             },
-            changes: request.changes.map(TryInto::try_into).transpose()?,
+            changes: request.changes.map(|changes| convert::changes(changes, app)).transpose()?,
             accessed: request.accessed,
             etag: convert::etag(&request.etag)?,
             request_id: convert::request_id(&request.request_id)?,

@@ -9,6 +9,7 @@ use tracing::{error, warn};
 use crate::service::Error;
 use crate::session::{ChangesError, Refusal};
 use crate::store;
+use crate::telemetry::Seldom;
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "cloakroom";
@@ -93,7 +94,10 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
         Error::AppUnknown => (Code::NotFound, "APP_UNKNOWN"),
         Error::NullSession(_) => (Code::FailedPrecondition, "NULL_SESSION"),
         Error::TokenMissing => (Code::InvalidArgument, "TOKEN_MISSING"),
-        Error::TokenInvalid(_) => (Code::InvalidArgument, "TOKEN_INVALID"),
+        Error::TokenInvalid(_) | Error::CookieInvalid(_) => (Code::InvalidArgument, "TOKEN_INVALID"),
+        Error::NotInCookieKind(_) => (Code::FailedPrecondition, "NOT_IN_COOKIE_KIND"),
+        Error::NotAnEntry(_) => (Code::InvalidArgument, "VALUE_INVALID"),
+        Error::CookieTooLarge { .. } => (Code::FailedPrecondition, "SESSION_TOO_LARGE"),
         Error::CookieHeaderTooLarge { .. } => (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE"),
         Error::CookieName(_) => (Code::InvalidArgument, "COOKIE_NAME_INVALID"),
         Error::CookiesAmbiguous => (Code::InvalidArgument, "COOKIES_AMBIGUOUS"),
@@ -133,12 +137,22 @@ const fn refusal_reason(refusal: &Refusal) -> &'static str {
 }
 
 /// What broke is told to the log, once, here; the caller is told what to do.
+///
+/// An outage fails thousands of calls a second. A line a second tells of all of them, with the newest cause.
 fn log(error: &Error) {
+    static SILENT: Seldom = Seldom::new();
+    static FULL: Seldom = Seldom::new();
     match error {
         Error::Store(store::Error::Unavailable(source)) => {
-            warn!(error = %source, "the store does not answer");
+            if let Some(calls) = SILENT.happened() {
+                warn!(error = %source, calls, "the store does not answer");
+            }
         }
-        Error::Store(store::Error::Full(source)) => error!(error = %source, "the store is full"),
+        Error::Store(store::Error::Full(source)) => {
+            if let Some(calls) = FULL.happened() {
+                error!(error = %source, calls, "the store is full");
+            }
+        }
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => {
             let cause = error.source().map(ToString::to_string);
             error!(%error, cause, "a call failed by a defect");

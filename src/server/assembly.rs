@@ -191,7 +191,7 @@ mod tests {
     use crate::clock::Time;
     use crate::session::{Guard, Record};
     use crate::store::{
-        Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Since, Touch, Write,
+        Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Revocation, Since, Touch, Write,
     };
     use crate::token::Id;
 
@@ -199,7 +199,7 @@ mod tests {
     struct Hanging;
 
     impl Index for Hanging {
-        async fn enter(&self, _: &Owner, _: &Entry) -> Result<(), Error> {
+        async fn enter(&self, _: &Owner, _: &Entry) -> Result<Vec<Entry>, Error> {
             pending().await
         }
 
@@ -212,6 +212,14 @@ mod tests {
         }
 
         async fn entries(&self, _: &Owner) -> Result<Vec<Entry>, Error> {
+            pending().await
+        }
+
+        async fn revoke(&self, _: &Owner, _: &Revocation) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn revocation(&self, _: &Owner) -> Result<Option<Revocation>, Error> {
             pending().await
         }
     }

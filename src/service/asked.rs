@@ -154,5 +154,6 @@ fn blank(call: &Call<'_>, bearer: Bearer) -> Head {
         marks: Marks::default(),
         context: Context::default(),
         end: None,
+        origin: None,
     }
 }

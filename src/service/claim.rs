@@ -4,7 +4,7 @@ use super::error::Error;
 use super::view::Carry;
 use super::{Call, Service};
 use crate::cookie;
-use crate::session::{By, EndReason, Guard, Previous, Record, Verdict, judge};
+use crate::session::{By, Context, EndReason, Guard, Previous, Record, Verdict, judge};
 use crate::store::{Kept, Place, Store};
 use crate::token::{Bearer, Issued, open_ticket, open_token, successor};
 
@@ -30,12 +30,20 @@ impl Credential<'_> {
     }
 }
 
+/// A session that a request names: by a token, or by an old credential that leads to one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown {
+    pub(super) bearer: Bearer,
+    /// What the browser has to be given if the session's bearer stays this one.
+    pub(super) carry: Carry,
+}
+
 /// A bearer whose signature was right, and what to make of it in a write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
     pub(super) bearer: Bearer,
     pub(super) kind: ClaimKind,
-    /// Set: it is signed with a key that no longer signs.
+    /// Set: it is signed with a key that no longer signs, or is no token at all.
     pub(super) carry: Carry,
 }
 
@@ -43,6 +51,10 @@ impl Claim {
     /// For a request without a session: the ticket that an open would have given.
     pub(super) fn nobody() -> Self {
         Self::ticket(Bearer::random())
+    }
+
+    const fn shown(shown: Shown, kind: ClaimKind) -> Self {
+        Self { bearer: shown.bearer, kind, carry: shown.carry }
     }
 
     const fn ticket(bearer: Bearer) -> Self {
@@ -102,23 +114,28 @@ impl Standing {
 
 impl Call<'_> {
     /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
-    pub(super) fn issued(&self, header: &str) -> Vec<Issued> {
-        let name = self.cookie().attributes().name.as_str();
-        let verify = |value| open_token(self.keys, &self.app.name, value).ok();
-        let mut issued: Vec<Issued> = Vec::new();
-        for token in cookie::values(header, name).filter_map(verify) {
+    fn issued(&self, header: &str) -> Vec<Shown> {
+        let name = self.cookie.attributes().name.as_str();
+        let mut issued: Vec<Shown> = Vec::new();
+        for token in cookie::values(header, name).filter_map(|value| self.token(value)) {
             match issued.iter_mut().find(|other| other.bearer == token.bearer) {
                 None => issued.push(token),
                 // Of one token under two keys the one that the browser can keep.
-                Some(other) if self.carry(&token) == Carry::Keep => *other = token,
+                Some(other) if token.carry == Carry::Keep => *other = token,
                 Some(_) => {}
             }
         }
         issued
     }
 
+    /// A token by itself, if its signature is right.
+    pub(super) fn token(&self, text: &str) -> Option<Shown> {
+        let issued = open_token(self.keys, &self.app.name, text).ok()?;
+        Some(Shown { bearer: issued.bearer, carry: self.carry(&issued) })
+    }
+
     /// Whether a token can stay in the browser: one under a key that no longer signs is issued anew.
-    pub(super) fn carry(&self, issued: &Issued) -> Carry {
+    fn carry(&self, issued: &Issued) -> Carry {
         if issued.key_id == self.keys.signing().id() { Carry::Keep } else { Carry::Set }
     }
 
@@ -157,49 +174,56 @@ impl<S: Store> Service<S> {
         Ok((place, standing))
     }
 
+    /// The sessions that a `Cookie` header names. Only where no token does, old credentials are looked for.
+    pub(super) async fn shown(
+        &self,
+        call: &Call<'_>,
+        header: &str,
+        context: Option<&Context>,
+    ) -> Result<Vec<Shown>, Error> {
+        let issued = call.issued(header);
+        if issued.is_empty() { self.accepted(call, header, context).await } else { Ok(issued) }
+    }
+
     /// The one claim that a write rests on; none: a request without a session.
     pub(super) async fn claim(&self, call: &Call<'_>, credential: Credential<'_>) -> Result<Option<Claim>, Error> {
         match credential {
             Credential::None | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => call.token_claim(text).map(Some),
             Credential::CookieHeader(header) => {
-                let issued = match *call.issued(header) {
+                let shown = match *self.shown(call, header, None).await? {
                     [] => None,
-                    [issued] => Some(issued),
+                    [shown] => Some(shown),
                     ref several => self.choose(call, several).await?,
                 };
-                Ok(issued.map(|issued| call.issued_claim(issued, ClaimKind::Cookie)))
+                Ok(shown.map(|shown| Claim::shown(shown, ClaimKind::Cookie)))
             }
         }
     }
 
     /// Of several cookies the one that says most about its session: best of all, that it lives.
-    async fn choose(&self, call: &Call<'_>, several: &[Issued]) -> Result<Option<Issued>, Error> {
-        let mut best: Option<(Weight, Issued)> = None;
-        for issued in several {
-            let (_, standing) = self.look(call, issued.bearer).await?;
+    async fn choose(&self, call: &Call<'_>, several: &[Shown]) -> Result<Option<Shown>, Error> {
+        let mut best: Option<(Weight, Shown)> = None;
+        for shown in several {
+            let (_, standing) = self.look(call, shown.bearer).await?;
             match (&best, standing.weight()) {
-                (Some((Weight::Live, other)), Weight::Live) if other.bearer.locator != issued.bearer.locator => {
+                (Some((Weight::Live, other)), Weight::Live) if other.bearer.locator != shown.bearer.locator => {
                     return Err(Error::CookiesAmbiguous);
                 }
                 (Some((most, _)), weight) if *most >= weight => {}
-                (_, weight) => best = Some((weight, *issued)),
+                (_, weight) => best = Some((weight, *shown)),
             }
         }
-        Ok(best.map(|(_, issued)| issued))
+        Ok(best.map(|(_, shown)| shown))
     }
 }
 
 impl Call<'_> {
     pub(super) fn token_claim(&self, text: &str) -> Result<Claim, Error> {
-        if let Ok(issued) = open_token(self.keys, &self.app.name, text) {
-            return Ok(self.issued_claim(issued, ClaimKind::Token));
+        if let Some(shown) = self.token(text) {
+            return Ok(Claim::shown(shown, ClaimKind::Token));
         }
         let ticket = open_ticket(self.keys, &self.app.name, text, self.now).map_err(Error::TokenInvalid)?;
         Ok(Claim::ticket(ticket.bearer))
-    }
-
-    fn issued_claim(&self, issued: Issued, kind: ClaimKind) -> Claim {
-        Claim { bearer: issued.bearer, kind, carry: self.carry(&issued) }
     }
 }

@@ -35,11 +35,16 @@ impl<S: Store> Service<S> {
     pub async fn destroy(&self, destroy: Destroy<'_>) -> Result<Destroyed, Error> {
         destroy.credential.check()?;
         let app = self.app(destroy.app)?;
+        if let Some(call) = self.cookie_call(app, destroy.cookie_name)? {
+            return call.destroy(&destroy);
+        }
         let call = self.call(app, destroy.cookie_name)?;
         let bearers: Vec<Bearer> = match destroy.credential {
             Credential::None | Credential::Token("") => return Err(Error::TokenMissing),
             Credential::Token(text) => vec![call.token_claim(text)?.bearer],
-            Credential::CookieHeader(header) => call.issued(header).iter().map(|token| token.bearer).collect(),
+            Credential::CookieHeader(header) => {
+                self.shown(&call, header, None).await?.iter().map(|shown| shown.bearer).collect()
+            }
         };
         let terms = Terms { etag: None, fingerprint: fingerprint(destroy.request_id, || vec![b'd']) };
         let mut fate = Fate::Gone(None);
@@ -52,7 +57,11 @@ impl<S: Store> Service<S> {
         }
         // An older token is in no browser that holds the current one, whose cookie has the same name.
         let stays = fate == Fate::Gone(Some(EndReason::Superseded));
-        let headers = if stays { Vec::new() } else { call.deleting_headers() };
+        let headers = match destroy.credential {
+            _ if stays => Vec::new(),
+            Credential::CookieHeader(header) => call.deleting_headers_of(header),
+            Credential::None | Credential::Token(_) => Header::deleting(&call.cookie),
+        };
         Ok(Destroyed { fate, headers })
     }
 

@@ -4,7 +4,8 @@ use std::num::NonZeroU32;
 
 use super::view::NullReason;
 use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
-use crate::session::{ChangesError, Refusal};
+use crate::flask;
+use crate::session::{ChangesError, Limits, Refusal};
 use crate::store;
 use crate::token::Rejected;
 
@@ -23,6 +24,27 @@ pub enum Error {
     /// The token does not verify.
     #[error("token does not verify: {0}; open the session again")]
     TokenInvalid(Rejected),
+    /// Flask's cookie, shown as a token, does not open.
+    #[error("token does not verify: {0}; open the session again")]
+    CookieInvalid(flask::Rejected),
+    /// Only a store can do that.
+    #[error(
+        "{0}: the app keeps its sessions in the cookie itself, and this needs a store; do without it, or set the app's \
+         kind = \"stored\""
+    )]
+    NotInCookieKind(&'static str),
+    /// A value that Flask could not load.
+    #[error("changes.set: {0}")]
+    NotAnEntry(#[from] flask::NotAnEntry),
+    /// What the session would hold has no room in a cookie.
+    #[error(
+        "name and value of the cookie would have {bytes} bytes, and browsers drop one over 4096; keep less in the \
+         session, or set the app's kind = \"stored\", whose cookie has one size"
+    )]
+    CookieTooLarge {
+        /// How many it would have.
+        bytes: usize,
+    },
     /// The header is longer than anything that is looked at.
     #[error("cookie_header has {bytes} bytes; the limit is {MAX_HEADER_BYTES}")]
     CookieHeaderTooLarge {
@@ -79,6 +101,17 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl Error {
+    /// What was refused, with the limit that it is over, if it is.
+    pub(super) const fn refused(refusal: Refusal, limits: Limits) -> Self {
+        let max = match refusal {
+            Refusal::TooManyEntries { .. } => limits.max_entries,
+            Refusal::TooLarge { .. } | Refusal::NotACounter { .. } | Refusal::NoSubject => limits.max_bytes,
+        };
+        Self::Refused { refusal, max }
+    }
 }
 
 fn explain(refusal: &Refusal, max: u32) -> String {

@@ -41,7 +41,7 @@ pub struct Batch {
 impl<S: Store> Service<S> {
     /// Reads what happens to an app's sessions, from a cursor or, without one, from now on.
     pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<Events<S>, Error> {
-        let app = self.app(app)?.name.clone();
+        let app = self.stored_app(app, "WatchEvents")?.name.clone();
         let begin = if cursor.is_some() { Begin::Cursor } else { Begin::Latest };
         Ok(Events { store: Arc::clone(&self.store), app, begin, cursor: cursor.unwrap_or_default() })
     }

@@ -1,7 +1,7 @@
 //! The order in which a subject's index is kept: entered before the session is the subject's, left after it has ended.
 //!
 //! So an entry may name the dead, and what has become another's, but the living are never missed. What a listing
-//! meets it heals.
+//! meets it heals; so does a login, a few entries each time, that nobody's index grows for want of listings.
 
 use std::time::Duration;
 
@@ -32,10 +32,12 @@ enum Named {
 }
 
 impl<S: Store> Service<S> {
-    /// Enters a session that is about to become the subject's, until after its latest possible deadline.
-    pub(super) async fn enter(&self, app: &App, subject: &Subject, id: Id, now: Time) -> Result<(), Error> {
-        let until = now + app.lifetimes.absolute_timeout;
-        Ok(self.store.enter(&owner(app, subject), &Entry { id, entered: now, until }).await?)
+    /// Enters a session that is about to become the subject's. What it gets to see of a long index it heals.
+    pub(super) async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+        for other in self.store.enter(owner, entry).await? {
+            self.follow(owner, other, WithEntries::No, entry.entered).await?;
+        }
+        Ok(())
     }
 
     /// Writes; counts an end, and takes what has ended out of its subject's index.

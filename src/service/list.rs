@@ -40,7 +40,7 @@ pub struct Listed {
 impl<S: Store> Service<S> {
     /// The live sessions of a subject, the one used last first.
     pub async fn list_subject(&self, app: &str, subject: &Subject, with: WithEntries) -> Result<Vec<Info>, Error> {
-        let app = self.app(app)?;
+        let app = self.stored_app(app, "ListSessions")?;
         let mut living = self.living(&owner(app, subject), with, self.clock.now()).await?;
         living.sort_unstable_by_key(|living| Reverse((living.record.head.access_time, living.id)));
         Ok(living.into_iter().map(|Living { id, record }| info(id, record, None, with)).collect())
@@ -53,7 +53,7 @@ impl<S: Store> Service<S> {
         from: &Cursor,
         (limit, with): (usize, WithEntries),
     ) -> Result<Listed, Error> {
-        let app = self.app(app)?;
+        let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
         let page = self.store.scan(&app.name, from, limit).await?;
         let living = page.sessions.into_iter().filter(|(_, kept)| judge_as_admin(kept, now) == Verdict::Go);
@@ -63,7 +63,7 @@ impl<S: Store> Service<S> {
 
     /// One session, alive or lately ended.
     pub async fn session(&self, app: &str, id: Id, with: WithEntries) -> Result<Info, Error> {
-        let app = self.app(app)?;
+        let app = self.stored_app(app, "GetSession")?;
         let kept = self.store.load(&Place { app: app.name.clone(), id }).await?.ok_or(Error::SessionUnknown)?;
         match judge_as_admin(&kept, self.clock.now()) {
             Verdict::Gone(None) => Err(Error::SessionUnknown),

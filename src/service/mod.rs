@@ -3,12 +3,15 @@
 //! Knows the rules and the store's contract. Knows nothing of gRPC, of sockets or of how a store
 //! keeps things.
 
+mod accept;
 mod asked;
 mod claim;
+mod cookie_kind;
 mod destroy;
 mod error;
 mod events;
 mod hub;
+mod import;
 mod index;
 mod list;
 mod open;
@@ -22,7 +25,11 @@ mod view;
 mod watch;
 mod write;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use tracing::info;
 
 pub use claim::Credential;
 pub use destroy::{Destroy, Destroyed};
@@ -32,17 +39,18 @@ pub use list::{Info, Listed, WithEntries};
 pub use open::{Open, Opened};
 pub use rotate::{Rotate, RotationCause};
 pub use save::{Save, Saved};
-pub use stats::{Census, Numbers};
+pub use stats::{Census, DoorNumbers, Numbers, Refused};
 pub use view::{Fate, Header, NullReason, View};
 pub use watch::{Watch, Watched, Watching};
 
 use self::hub::Hub;
 use self::stats::Stats;
-use self::subject_limit::Doors;
-use crate::app::{App, Apps};
+use self::subject_limit::Queues;
+use crate::app::{App, AppName, Apps, Door, Kind};
 use crate::clock::{Clock, Time};
+use crate::config::moment;
 use crate::cookie;
-use crate::store::{Place, Store};
+use crate::store::{FlaskSessions, Place, Store};
 use crate::token::{Bearer, KeyRing};
 
 /// The session service, on one store. Cloning shares it.
@@ -53,7 +61,9 @@ pub struct Service<S> {
     clock: Arc<dyn Clock>,
     hub: Arc<Hub>,
     stats: Arc<Stats>,
-    doors: Arc<Doors>,
+    queues: Arc<Queues>,
+    /// By app: what its door for Flask-Session looks into.
+    flask_sessions: Arc<BTreeMap<AppName, FlaskSessions>>,
 }
 
 impl<S> Clone for Service<S> {
@@ -64,21 +74,46 @@ impl<S> Clone for Service<S> {
             clock: Arc::clone(&self.clock),
             hub: Arc::clone(&self.hub),
             stats: Arc::clone(&self.stats),
-            doors: Arc::clone(&self.doors),
+            queues: Arc::clone(&self.queues),
+            flask_sessions: Arc::clone(&self.flask_sessions),
         }
     }
 }
 
 impl<S: Store> Service<S> {
-    /// A service for these apps.
+    /// A service for these apps. If one of them has a door for Flask-Session, it needs a tokio runtime around it.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        let stats = Arc::new(Stats::new(&apps, clock.now()));
-        Self { apps: Arc::new(apps), store, clock, hub: Arc::default(), stats, doors: Arc::new(Doors::new()) }
+        for (app, accept) in apps.iter().filter_map(|app| Some((&app.name, app.accept.as_ref()?))) {
+            let doors = accept.doors().map(Door::as_str).collect::<Vec<_>>().join(", ");
+            let until = moment::text(accept.until);
+            if clock.now() < accept.until {
+                info!(%app, doors, until, "sessions from before may come in");
+            } else {
+                info!(%app, doors, until, "the doors for sessions from before are shut; their settings can go");
+            }
+        }
+        Self {
+            stats: Arc::new(Stats::new(&apps, clock.now())),
+            queues: Arc::new(Queues::new()),
+            flask_sessions: Arc::new(flask_sessions(&apps)),
+            hub: Arc::default(),
+            apps: Arc::new(apps),
+            store,
+            clock,
+        }
     }
 
     /// The app of that name; an empty name means `default`.
     pub fn app(&self, name: &str) -> Result<&App, Error> {
         self.apps.find(name).map(Arc::as_ref).ok_or(Error::AppUnknown)
+    }
+
+    /// The app of that name, for what only a store can do.
+    fn stored_app(&self, name: &str, what: &'static str) -> Result<&App, Error> {
+        match self.app(name)? {
+            app @ App { kind: Kind::Stored, .. } => Ok(app),
+            App { kind: Kind::Cookie(_), .. } => Err(Error::NotInCookieKind(what)),
+        }
     }
 
     /// The store underneath.
@@ -89,24 +124,31 @@ impl<S: Store> Service<S> {
     /// What every verb needs to know of its call.
     fn call<'s>(&'s self, app: &'s App, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let renamed = cookie_name.map(|name| app.cookie.named(name)).transpose().map_err(Error::CookieName)?;
-        Ok(Call { app, keys, renamed, now: self.clock.now() })
+        Ok(Call { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now() })
     }
+}
+
+/// The app's cookie, under the name that the request gives to it, if it does.
+fn cookie_of<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Template>, Error> {
+    let renamed = |name| app.cookie.named(name).map(Cow::Owned).map_err(Error::CookieName);
+    name.map_or(Ok(Cow::Borrowed(&app.cookie)), renamed)
+}
+
+fn flask_sessions(apps: &Apps) -> BTreeMap<AppName, FlaskSessions> {
+    let doors = apps.iter().filter_map(|app| Some((app.name.clone(), app.accept.as_ref()?.flask_session.as_ref()?)));
+    let open = |door| FlaskSessions::new(door).expect("the address was checked with the settings");
+    doors.map(|(app, door)| (app, open(door))).collect()
 }
 
 /// One call on behalf of an app that has keys: at one time, with one cookie.
 struct Call<'s> {
     app: &'s App,
     keys: &'s KeyRing,
-    renamed: Option<cookie::Template>,
+    cookie: Cow<'s, cookie::Template>,
     now: Time,
 }
 
 impl Call<'_> {
-    fn cookie(&self) -> &cookie::Template {
-        self.renamed.as_ref().unwrap_or(&self.app.cookie)
-    }
-
     fn place(&self, bearer: Bearer) -> Place {
         Place { app: self.app.name.clone(), id: bearer.id(&self.app.name) }
     }

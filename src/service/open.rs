@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::claim::Standing;
+use super::claim::{Shown, Standing};
 use super::view::Carry;
 use super::{Call, Credential, Error, Header, NullReason, Service, View};
 use crate::clock::Time;
 use crate::session::{Context, Head, Record};
 use crate::store::{Place, Store, Touch};
-use crate::token::{Bearer, Issued, open_token, seal_token};
+use crate::telemetry::Seldom;
+use crate::token::{Bearer, seal_token};
 
 /// Asks for the session of a request.
 #[derive(Clone, Debug, Default)]
@@ -70,17 +71,20 @@ impl<S: Store> Service<S> {
     pub async fn open(&self, open: Open<'_>) -> Result<Opened, Error> {
         open.credential.check()?;
         let app = self.app(open.app)?;
-        if app.keys.is_none() {
+        if !app.has_keys() {
             let session = View::null(NullReason::NoKey);
             return Ok(Opened::without_session(session, Vec::new()));
         }
+        if let Some(call) = self.cookie_call(app, open.cookie_name)? {
+            return call.open(&open);
+        }
         let call = self.call(app, open.cookie_name)?;
-        let issued = match open.credential {
+        let shown = match open.credential {
             Credential::None => Vec::new(),
-            Credential::CookieHeader(header) => call.issued(header),
-            Credential::Token(text) => open_token(call.keys, &app.name, text).into_iter().collect(),
+            Credential::CookieHeader(header) => self.shown(&call, header, open.context.as_ref()).await?,
+            Credential::Token(text) => call.token(text).into_iter().collect(),
         };
-        let (found, superseded) = match self.find(&call, &issued).await {
+        let (found, superseded) = match self.find(&call, &shown).await {
             Err(Error::CookiesAmbiguous) => return Ok(ambiguous(&call)),
             found => found?,
         };
@@ -94,19 +98,19 @@ impl<S: Store> Service<S> {
     }
 
     /// The one live session among the cookies, and failing that a token that was replaced.
-    async fn find(&self, call: &Call<'_>, issued: &[Issued]) -> Result<(Option<Found>, Option<Bearer>), Error> {
+    async fn find(&self, call: &Call<'_>, shown: &[Shown]) -> Result<(Option<Found>, Option<Bearer>), Error> {
         let (mut found, mut superseded): (Option<Found>, Option<Bearer>) = (None, None);
-        for token in issued {
-            let (place, standing) = self.look(call, token.bearer).await?;
+        for shown in shown {
+            let (place, standing) = self.look(call, shown.bearer).await?;
             let (record, bearer) = match standing {
                 Standing::Live { record, bearer } => (record, bearer),
                 Standing::Superseded => {
-                    superseded.get_or_insert(token.bearer);
+                    superseded.get_or_insert(shown.bearer);
                     continue;
                 }
                 Standing::Dead(_) => continue,
             };
-            let carry = if bearer == token.bearer { call.carry(token) } else { Carry::Set };
+            let carry = if bearer == shown.bearer { shown.carry } else { Carry::Set };
             match &found {
                 Some(other) if other.place != place => return Err(Error::CookiesAmbiguous),
                 // Of two tokens of one session the one that the browser can keep.
@@ -138,8 +142,10 @@ impl<S: Store> Service<S> {
             return;
         }
         let touch = Touch { proof: head.proof, used: call.now, context };
-        if let Err(error) = self.store.touch(place, &touch).await {
-            warn!(error = &error as &dyn std::error::Error, session.id = %place.id, "could not write down a use");
+        if let Err(error) = self.store.touch(place, &touch).await
+            && let Some(uses) = UNWRITTEN.happened()
+        {
+            warn!(error = &error as &dyn std::error::Error, uses, session.id = %place.id, "could not write down a use");
         }
     }
 }
@@ -160,3 +166,6 @@ fn ambiguous(call: &Call<'_>) -> Opened {
     warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
     Opened::without_session(View::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
 }
+
+/// Uses that could not be written down: a Redis that is full still reads, so every open meets it.
+static UNWRITTEN: Seldom = Seldom::new();

@@ -39,7 +39,7 @@ impl<S: Store> Service<S> {
     /// Gives a session a new token. Its answer is that of a save without changes.
     pub async fn rotate(&self, rotate: Rotate<'_>) -> Result<Saved, Error> {
         rotate.credential.check()?;
-        let app = self.app(rotate.app)?;
+        let app = self.stored_app(rotate.app, "RotateSession")?;
         let call = self.call(app, rotate.cookie_name)?;
         let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
         let (cause, in_grace) = match rotate.cause {

@@ -2,11 +2,12 @@
 
 use super::asked::Asked;
 use super::claim::{Claim, ClaimKind, Standing};
+use super::index::owner;
 use super::view::{Carry, Fate};
 use super::write::{Attempt, Finished, InGrace, Written};
 use super::{Call, Credential, Error, Header, Service, View};
 use crate::session::{Changes, Context, Counters, EndReason, Version};
-use crate::store::{Created, Store};
+use crate::store::{Created, Entry, Store};
 use crate::token::Bearer;
 
 /// What a request did.
@@ -60,6 +61,9 @@ impl<S: Store> Service<S> {
     pub async fn save(&self, save: Save<'_>) -> Result<Saved, Error> {
         save.credential.check()?;
         let app = self.app(save.app)?;
+        if let Some(call) = self.cookie_call(app, save.cookie_name)? {
+            return call.save(save);
+        }
         let call = self.call(app, save.cookie_name)?;
         let claim = self.claim(&call, save.credential).await?.unwrap_or_else(Claim::nobody);
         if save.changes.is_none() && !save.rotate {
@@ -68,7 +72,7 @@ impl<S: Store> Service<S> {
         let (accessed, modified) = (save.accessed, save.changes.is_some());
         let expiry_moves = save.changes.as_ref().is_some_and(Changes::touches_permanent);
         let asked = Asked::new(&call, save)?;
-        let door = self.admit(&call, &claim, &asked).await?;
+        let turn = self.admit(&call, &claim, &asked).await?;
         let (shown, written) = match claim.kind {
             ClaimKind::Ticket => (claim.bearer, self.save_new(&call, claim.bearer, &asked).await?),
             ClaimKind::Token => (claim.bearer, self.save_known(&call, claim.bearer, &asked).await?),
@@ -81,7 +85,7 @@ impl<S: Store> Service<S> {
                 written => (claim.bearer, written),
             },
         };
-        drop(door);
+        drop(turn);
         self.settle(&call, shown, &asked, &written).await?;
         match written {
             // Nothing was there to rotate, and nobody emptied anything.
@@ -122,7 +126,7 @@ impl<S: Store> Service<S> {
     /// Enters the session for the subject that it is about to get, so that no listing misses it.
     async fn announce(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<(), Error> {
         match asked.subject() {
-            Some(subject) => self.enter(call.app, subject, bearer.id(&call.app.name), call.now).await,
+            Some(subject) => self.enter(&owner(call.app, subject), &call.entry(bearer)).await,
             None => Ok(()),
         }
     }
@@ -130,14 +134,16 @@ impl<S: Store> Service<S> {
     /// What follows a save, be it done now or before: a login may be one too many, a longer life needs a longer entry.
     async fn settle(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked, written: &Written) -> Result<(), Error> {
         let Written::Done(finished) = written else { return Ok(()) };
-        let Some(subject) = finished.head.as_ref().and_then(|head| head.subject.as_ref()) else { return Ok(()) };
-        if asked.subject().is_some() {
-            self.evict(call, subject).await
-        } else if asked.changes_lifetime() {
-            self.enter(call.app, subject, bearer.id(&call.app.name), call.now).await
-        } else {
-            Ok(())
+        let Some(head) = &finished.head else { return Ok(()) };
+        let Some(subject) = &head.subject else { return Ok(()) };
+        let entry = call.entry(bearer);
+        // A session may be from a time when the app granted longer lives.
+        let until = entry.until.max(head.deadline_time);
+        let is_short = if asked.subject().is_some() { until > entry.until } else { asked.changes_lifetime() };
+        if is_short {
+            self.enter(&owner(call.app, subject), &Entry { until, ..entry }).await?;
         }
+        if asked.subject().is_some() { self.evict(call, subject).await } else { Ok(()) }
     }
 
     async fn save_announced(&self, call: &Call<'_>, bearer: Bearer, asked: &Asked) -> Result<Written, Error> {
@@ -173,6 +179,12 @@ impl<S: Store> Service<S> {
 }
 
 impl Call<'_> {
+    /// The session in its subject's index, until the latest deadline that the app grants.
+    pub(super) fn entry(&self, bearer: Bearer) -> Entry {
+        let until = self.now + self.app.lifetimes.absolute_timeout;
+        Entry { id: bearer.id(&self.app.name), entered: self.now, until }
+    }
+
     fn unchanged(&self, session: View, carry: Carry, accessed: bool) -> Result<Saved, Error> {
         let headers = self.headers(&session, carry, accessed)?;
         Ok(Saved { fate: Fate::Unchanged, session: Some(session), headers, counters: Counters::new() })
@@ -187,7 +199,7 @@ impl Call<'_> {
             Written::Missing | Written::Renewed(_) => return Ok(Saved::gone(None, accessed)),
         };
         if let Fate::Deleted(_) = fate {
-            return Ok(Saved { fate, session: None, headers: self.deleting_headers(), counters });
+            return Ok(Saved { fate, session: None, headers: Header::deleting(&self.cookie), counters });
         }
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
         let Some(head) = head else { return Ok(Saved { fate, counters, ..Saved::gone(None, accessed) }) };
@@ -200,6 +212,6 @@ impl Call<'_> {
     /// Nothing was there and nothing is to be kept: the cookie can go, as Flask has it.
     fn nothing_saved(&self) -> Saved {
         let fate = Fate::Deleted(EndReason::Emptied);
-        Saved { fate, session: None, headers: self.deleting_headers(), counters: Counters::new() }
+        Saved { fate, session: None, headers: Header::deleting(&self.cookie), counters: Counters::new() }
     }
 }

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 
 use super::index::judge_as_admin;
 use super::{Error, Service};
-use crate::app::{AppName, Apps};
+use crate::app::{Accept, AppName, Apps, Door, Kind};
 use crate::clock::Time;
+use crate::flask::Rejected;
 use crate::session::{EndReason, Verdict};
 use crate::store::{Cursor, Store};
 
@@ -26,7 +27,20 @@ struct Counters {
     created: AtomicU64,
     /// By the byte of the reason.
     ended: [AtomicU64; 8],
+    /// In the order of [`Rejected::ALL`].
+    rejected: [AtomicU64; Rejected::ALL.len()],
     census: Mutex<Option<Census>>,
+    doors: [DoorCounters; Door::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct DoorCounters {
+    imported: AtomicU64,
+    found: AtomicU64,
+    /// By the place of the reason among all.
+    refused: [AtomicU64; Refused::ALL.len()],
+    /// Milliseconds since 1970; zero: nobody came.
+    last_import: AtomicU64,
 }
 
 /// The live sessions of an app, counted.
@@ -51,8 +65,82 @@ pub struct Numbers {
     pub created: u64,
     /// Sessions that a call ended, by reason.
     pub ended: Vec<(EndReason, u64)>,
+    /// Flask's cookies that opened nothing, by reason.
+    pub rejected: Vec<(Rejected, u64)>,
     /// The live ones; nothing before the first count.
     pub census: Option<Census>,
+    /// What came in by each door that the app has.
+    pub doors: Vec<DoorNumbers>,
+}
+
+/// What came in by a door.
+#[derive(Clone, Debug)]
+pub struct DoorNumbers {
+    /// Which.
+    pub door: Door,
+    /// When it shuts.
+    pub until: Time,
+    /// Sessions that came in.
+    pub imported: u64,
+    /// How often one that had come in before was found by its old credential.
+    pub found: u64,
+    /// Credentials that opened nothing, by reason.
+    pub refused: Vec<(Refused, u64)>,
+    /// When the last session came in.
+    pub last_import: Option<Time>,
+}
+
+/// Why an old credential opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Forged, or signed with another key, salt or digest.
+    BadSignature,
+    /// Too old.
+    Expired,
+    /// Signed later than now: a clock is wrong.
+    FromTheFuture,
+    /// Not written as one, or nothing that a session can hold.
+    Malformed,
+    /// Over 1 MiB.
+    TooLarge,
+    /// A pickle, which is never looked into.
+    Pickle,
+    /// The store from before has no such session.
+    Unknown,
+    /// Its session came in, and has ended or changed its token since.
+    Ended,
+    /// Its session, its subject's sessions or the app's were revoked.
+    Revoked,
+}
+
+impl Refused {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::BadSignature,
+        Self::Expired,
+        Self::FromTheFuture,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Pickle,
+        Self::Unknown,
+        Self::Ended,
+        Self::Revoked,
+    ];
+
+    /// The reason for programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadSignature => "BAD_SIGNATURE",
+            Self::Expired => "EXPIRED",
+            Self::FromTheFuture => "FROM_THE_FUTURE",
+            Self::Malformed => "MALFORMED",
+            Self::TooLarge => "TOO_LARGE",
+            Self::Pickle => "PICKLE",
+            Self::Unknown => "UNKNOWN",
+            Self::Ended => "ENDED",
+            Self::Revoked => "REVOKED",
+        }
+    }
 }
 
 impl Stats {
@@ -72,6 +160,25 @@ impl Stats {
         self.count(app, |counters| &counters.ended[usize::from(reason as u8)]);
     }
 
+    pub(super) fn rejected(&self, app: &AppName, why: Rejected) {
+        self.count(app, |counters| &counters.rejected[why as usize]);
+    }
+
+    pub(super) fn imported(&self, app: &AppName, door: Door, now: Time) {
+        self.count(app, |counters| &counters.doors[door as usize].imported);
+        if let Some(counters) = self.apps.get(app) {
+            counters.doors[door as usize].last_import.fetch_max(now.millis(), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn found(&self, app: &AppName, door: Door) {
+        self.count(app, |counters| &counters.doors[door as usize].found);
+    }
+
+    pub(super) fn refused(&self, app: &AppName, door: Door, why: Refused) {
+        self.count(app, |counters| &counters.doors[door as usize].refused[why as usize]);
+    }
+
     fn count(&self, app: &AppName, counter: impl FnOnce(&Counters) -> &AtomicU64) {
         if let Some(counters) = self.apps.get(app) {
             counter(counters).fetch_add(1, Ordering::Relaxed);
@@ -82,7 +189,8 @@ impl Stats {
 impl<S: Store> Service<S> {
     /// The numbers of an app.
     pub fn numbers(&self, app: &str) -> Result<Numbers, Error> {
-        let counters = self.stats.apps.get(&self.app(app)?.name).ok_or(Error::AppUnknown)?;
+        let app = self.app(app)?;
+        let counters = self.stats.apps.get(&app.name).ok_or(Error::AppUnknown)?;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let ended = (0..).map_while(|byte: u8| Some((byte, counters.ended.get(usize::from(byte))?)));
         let ended = ended.filter_map(|(byte, counter)| Some((EndReason::from_byte(byte)?, read(counter))));
@@ -91,13 +199,23 @@ impl<S: Store> Service<S> {
             opened: read(&counters.opened),
             created: read(&counters.created),
             ended: ended.filter(|(_, count)| *count > 0).collect(),
+            rejected: Rejected::ALL
+                .into_iter()
+                .zip(counters.rejected.iter().map(read))
+                .filter(|(_, n)| *n > 0)
+                .collect(),
             census: *counters.census.lock(),
+            doors: app
+                .accept
+                .iter()
+                .flat_map(|accept| accept.doors().map(|door| numbers_of(door, accept, counters)))
+                .collect(),
         })
     }
 
     /// Counts the live sessions of every app, page by page and without hurry.
     pub async fn take_census(&self) -> Result<(), Error> {
-        for app in self.apps.iter() {
+        for app in self.apps.iter().filter(|app| matches!(app.kind, Kind::Stored)) {
             let (mut live, mut live_anonymous, mut from) = (0, 0, Some(Cursor::default()));
             while let Some(cursor) = from {
                 let page = self.store.scan(&app.name, &cursor, CENSUS_PAGE).await?;
@@ -116,6 +234,20 @@ impl<S: Store> Service<S> {
             }
         }
         Ok(())
+    }
+}
+
+fn numbers_of(door: Door, accept: &Accept, counters: &Counters) -> DoorNumbers {
+    let counters = &counters.doors[door as usize];
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let refused = Refused::ALL.into_iter().map(|why| (why, read(&counters.refused[why as usize])));
+    DoorNumbers {
+        door,
+        until: accept.until,
+        imported: read(&counters.imported),
+        found: read(&counters.found),
+        refused: refused.filter(|(_, count)| *count > 0).collect(),
+        last_import: Some(read(&counters.last_import)).filter(|millis| *millis > 0).map(Time::from_millis),
     }
 }
 

@@ -18,18 +18,18 @@ use crate::store::{Applied, Kept, Owner, Place, Store, Write};
 
 /// Locks that let the logins of one subject in one by one. Several subjects share a lock.
 #[derive(Debug)]
-pub(super) struct Doors {
+pub(super) struct Queues {
     locks: Box<[Mutex<()>]>,
     hasher: RandomState,
 }
 
-impl Doors {
+impl Queues {
     pub(super) fn new() -> Self {
-        Self { locks: (0..DOORS).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        Self { locks: (0..QUEUES).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
     }
 
     async fn pass(&self, owner: &Owner) -> Result<MutexGuard<'_, ()>, Error> {
-        let number = usize::try_from(self.hasher.hash_one(owner) % DOORS).expect("there are few doors");
+        let number = usize::try_from(self.hasher.hash_one(owner) % QUEUES).expect("there are few queues");
         tokio::time::timeout(LONGEST_WAIT, self.locks[number].lock()).await.map_err(|_| Error::Busy)
     }
 }
@@ -47,12 +47,12 @@ impl<S: Store> Service<S> {
             return Ok(None);
         }
         let owner = owner(call.app, subject);
-        let door = self.doors.pass(&owner).await?;
+        let turn = self.queues.pass(&owner).await?;
         let living = self.living(&owner, WithEntries::No, call.now).await?;
         let place = call.place(claim.bearer);
         let has_room = living.len() < most(limit) || living.iter().any(|living| living.id == place.id);
         if has_room || !self.would_write(call, claim, asked, &place).await? {
-            return Ok(Some(door));
+            return Ok(Some(turn));
         }
         Err(Error::TooManySessions { max: limit.max_sessions })
     }
@@ -80,7 +80,7 @@ impl<S: Store> Service<S> {
         };
         // One by one the second finds little left of what the first has ended. Without the lock it is only slower.
         let owner = owner(call.app, subject);
-        let _door = self.doors.pass(&owner).await.ok();
+        let _turn = self.queues.pass(&owner).await.ok();
         for attempt in 1..=ATTEMPTS {
             let mut living = self.living(&owner, WithEntries::No, call.now).await?;
             let excess = living.len().saturating_sub(most(limit));
@@ -133,7 +133,7 @@ fn most(limit: SubjectLimit) -> usize {
     usize::try_from(limit.max_sessions.get()).unwrap_or(usize::MAX)
 }
 
-const DOORS: u64 = 256;
+const QUEUES: u64 = 256;
 
 /// Shorter than a call may take, so that whoever waits in vain is told so.
 const LONGEST_WAIT: Duration = Duration::from_secs(3);

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{Call, Error};
 use crate::clock::Time;
-use crate::cookie::Expiry;
+use crate::cookie::{self, Expiry};
 use crate::session::{EndReason, Entries, Head, Subject, Version};
 use crate::token::{Bearer, Id, seal_ticket, seal_token};
 
 /// A session as a caller sees it.
 #[derive(Clone, Debug)]
 pub struct View {
-    /// Its handle; a null session has none.
+    /// Its handle; a null session has none, nor has one that no store knows by any.
     pub id: Option<Id>,
     /// Its token or ticket; empty where none may be handed out.
     pub token: String,
@@ -19,7 +19,7 @@ pub struct View {
     pub entries: Entries,
     /// Flask's `_permanent`.
     pub permanent: Option<bool>,
-    /// Its version; [`Version::NEW`] for one that no store knows.
+    /// Its version; [`Version::NEW`] for one that nobody has saved. Without an id it is told to nobody.
     pub version: Version,
     /// Whose it is.
     pub subject: Option<Subject>,
@@ -127,7 +127,12 @@ impl Header {
         Self { name: "Vary", value: "Cookie".to_owned() }
     }
 
-    fn set_cookie(value: String) -> Self {
+    /// What a response that deletes the cookie carries.
+    pub(super) fn deleting(cookie: &cookie::Template) -> Vec<Self> {
+        vec![Self::set_cookie(cookie.delete()), Self::vary()]
+    }
+
+    pub(super) fn set_cookie(value: String) -> Self {
         Self { name: "Set-Cookie", value }
     }
 }
@@ -191,7 +196,7 @@ impl Call<'_> {
                 Some(times) if view.permanent == Some(true) => Expiry::At { time: times.expire_time, now: self.now },
                 _ => Expiry::WithBrowser,
             };
-            headers.push(Header::set_cookie(self.cookie().set(&view.token, expiry).map_err(Error::Cookie)?));
+            headers.push(Header::set_cookie(self.cookie.set(&view.token, expiry).map_err(Error::Cookie)?));
         }
         if vary || !headers.is_empty() {
             headers.push(Header::vary());
@@ -199,8 +204,22 @@ impl Call<'_> {
         Ok(headers)
     }
 
-    /// The headers of a response that deletes the cookie.
-    pub(super) fn deleting_headers(&self) -> Vec<Header> {
-        vec![Header::set_cookie(self.cookie().delete()), Header::vary()]
+    /// The headers of a response that deletes the cookie, and those of open doors that the request has.
+    ///
+    /// What they lead to opens nothing any more; the application from before may still take them.
+    pub(super) fn deleting_headers_of(&self, header: &str) -> Vec<Header> {
+        let mut headers = Header::deleting(&self.cookie);
+        let doors = self.open_doors().into_iter().flat_map(|accept| {
+            accept
+                .doors()
+                .filter_map(|door| accept.cookie_name(door))
+                .filter(|name| **name != self.cookie.attributes().name)
+        });
+        let mut names = doors.map(cookie::Name::as_str).collect::<Vec<_>>();
+        names.dedup();
+        let shown = names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
+        let old = shown.filter_map(|name| Some(Header::set_cookie(self.cookie.named(name).ok()?.delete())));
+        headers.splice(1..1, old.collect::<Vec<_>>());
+        headers
     }
 }

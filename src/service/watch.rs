@@ -55,7 +55,7 @@ impl<S: Store> Service<S> {
     /// Begins to watch the session that a request shows.
     pub async fn watch(&self, watch: Watch<'_>) -> Result<Watched<S>, Error> {
         watch.credential.check()?;
-        let call = self.call(self.app(watch.app)?, watch.cookie_name)?;
+        let call = self.call(self.stored_app(watch.app, "WatchSession")?, watch.cookie_name)?;
         let Some(claim) = self.claim(&call, watch.credential).await? else { return Ok(Watched::Ended(None)) };
         let place = call.place(claim.bearer);
         // The seat first, then the look: what happens between the two rings.

@@ -80,17 +80,13 @@ impl Call<'_> {
             cause,
             time: self.now,
             fingerprint: terms.fingerprint,
+            current: None,
         };
         Offer { next, replacement: Replacement { proof: next.proof(&self.app.name), previous } }
     }
 
     pub(super) fn refused(&self, refusal: Refusal) -> Error {
-        let limits = self.app.limits;
-        let max = match refusal {
-            Refusal::TooManyEntries { .. } => limits.max_entries,
-            Refusal::TooLarge { .. } | Refusal::NotACounter { .. } | Refusal::NoSubject => limits.max_bytes,
-        };
-        Error::Refused { refusal, max }
+        Error::refused(refusal, self.app.limits)
     }
 }
 
@@ -155,7 +151,7 @@ impl<S: Store> Service<S> {
         let bearer = match hold(&record.head, bearer.proof(&call.app.name), call.now) {
             Hold::Current => Some(bearer),
             Hold::Previous(previous) if yields(&previous, terms, call) => call.successor(bearer, &previous),
-            Hold::Previous(_) | Hold::None => None,
+            Hold::Previous(_) | Hold::Replaced | Hold::None => None,
         };
         let counters = counters(&record, write);
         let head = Some(record.head).filter(|_| lives);

@@ -195,7 +195,7 @@ impl Changes {
             return Err(ChangesError::Subject(SubjectError));
         }
         let alias = match self.set.get(key) {
-            Some(value) => subject_of(value)?,
+            Some(value) => subject_of(value.kept())?.map_or(SubjectChange::Remove, SubjectChange::Set),
             None if self.unset.iter().any(|name| name == key) => SubjectChange::Remove,
             None => SubjectChange::Keep,
         };
@@ -238,14 +238,14 @@ pub enum ChangesError {
     Subject(#[from] SubjectError),
 }
 
-/// The subject that an entry's value stands for: a string as it is, an integer as its decimal digits.
-fn subject_of(value: &Value) -> Result<SubjectChange, SubjectError> {
-    let Some(Kind::Json(text)) = Kind::of(value.kept()) else { return Err(SubjectError) };
+/// The subject that a kept value stands for, if it stands for one: a string as it is, an integer as its decimal digits.
+pub fn subject_of(kept: &[u8]) -> Result<Option<Subject>, SubjectError> {
+    let Some(Kind::Json(text)) = Kind::of(kept) else { return Err(SubjectError) };
     let subject = match serde_json::from_str(text).map_err(|_| SubjectError)? {
-        serde_json::Value::Null => return Ok(SubjectChange::Remove),
+        serde_json::Value::Null => return Ok(None),
         serde_json::Value::String(text) => text,
         serde_json::Value::Number(number) if !number.is_f64() => number.to_string(),
         _ => return Err(SubjectError),
     };
-    if subject.is_empty() { Ok(SubjectChange::Remove) } else { Ok(SubjectChange::Set(Subject::parse(&subject)?)) }
+    if subject.is_empty() { Ok(None) } else { Subject::parse(&subject).map(Some) }
 }

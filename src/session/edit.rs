@@ -230,9 +230,12 @@ fn check_limits(before: &Head, after: &Head, limits: Limits) -> Result<(), Refus
     }
 }
 
-fn replace(head: &mut Head, replacement: Replacement) {
-    head.proof = replacement.proof;
-    head.previous = Some(replacement.previous);
+fn replace(head: &mut Head, Replacement { proof, previous }: Replacement) {
+    // A call with an older token in its grace is told its successor when it is repeated; a logout with the one that was
+    // current has to end the session all the same.
+    let current = Some(head.proof).filter(|current| *current != previous.proof);
+    head.previous = Some(Previous { current, ..previous });
+    head.proof = proof;
 }
 
 fn remember(head: &mut Head, guard: &Guard, outcome: Outcome) {

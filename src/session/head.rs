@@ -53,6 +53,8 @@ pub struct Head {
     pub context: Context,
     /// How it ended.
     pub end: Option<End>,
+    /// What it was imported by, if it did not begin here.
+    pub origin: Option<Origin>,
 }
 
 impl Head {
@@ -61,16 +63,32 @@ impl Head {
         self.deadline_time.min(used.max(self.access_time) + self.idle_timeout)
     }
 
-    /// When every store may forget it: the memory of its end is over.
-    pub fn forget_time(&self) -> Time {
+    /// Until when the reason of its end is told.
+    pub fn memory_end(&self) -> Time {
         let ended = self.end.map_or_else(|| self.expire_time(self.access_time), |end| end.time);
         ended + MEMORY
+    }
+
+    /// When every store may forget it: the memory of its end is over, and what it was imported by opens nothing.
+    pub fn forget_time(&self) -> Time {
+        self.origin.map_or_else(|| self.memory_end(), |origin| origin.until.max(self.memory_end()))
     }
 
     /// Whether a use at `now` is to be written down: a twentieth of the idle timeout has passed, and 10 s.
     pub fn touch_is_due(&self, now: Time) -> bool {
         now.since(self.access_time) >= (self.idle_timeout / 20).max(Duration::from_secs(10))
     }
+}
+
+/// The credential of another session service that a session was imported by.
+///
+/// It leads to this session for as long as it is good: an end that is forgotten sooner would be undone by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// When it was issued, if it says so.
+    pub issued: Option<Time>,
+    /// From when on it opens nothing any more.
+    pub until: Time,
 }
 
 /// A session's version. Answered as its etag.
@@ -145,6 +163,8 @@ pub struct Previous {
     pub time: Time,
     /// The call that did it, if it had a request_id.
     pub fingerprint: Option<Fingerprint>,
+    /// Of the token that was current then, if that was another one: the call showed an older one, in its grace.
+    pub current: Option<Proof>,
 }
 
 impl Previous {

@@ -54,7 +54,7 @@ pub enum Verdict {
 
 /// Judges a call against what is kept of a session and the app's generation.
 pub fn judge(head: &Head, generation: Generation, guard: &Guard) -> Verdict {
-    if guard.now >= head.forget_time() {
+    if guard.now >= head.memory_end() {
         return Verdict::Gone(None);
     }
     if let Some(asked) = guard.fingerprint
@@ -97,9 +97,9 @@ fn right(head: &Head, guard: &Guard) -> Verdict {
     };
     match hold(head, proof, guard.now) {
         Hold::Current => Verdict::Go,
-        Hold::Previous(_) if ending => Verdict::Go,
+        Hold::Previous(_) | Hold::Replaced if ending => Verdict::Go,
         Hold::Previous(previous) if previous.is_in_grace(guard.now) => Verdict::Grace(previous),
-        Hold::Previous(_) | Hold::None => Verdict::Gone(Some(EndReason::Superseded)),
+        Hold::Previous(_) | Hold::Replaced | Hold::None => Verdict::Gone(Some(EndReason::Superseded)),
     }
 }
 
@@ -108,8 +108,10 @@ fn right(head: &Head, guard: &Guard) -> Verdict {
 pub enum Hold {
     /// Its token.
     Current,
-    /// The one that the last rotation replaced, still remembered.
+    /// The one that the last rotation was asked with, still remembered.
     Previous(Previous),
+    /// The one that the last rotation replaced, though it was asked with an older one: good for an end alone.
+    Replaced,
     /// An older one.
     None,
 }
@@ -118,7 +120,9 @@ pub enum Hold {
 pub fn hold(head: &Head, proof: Proof, now: Time) -> Hold {
     match head.previous {
         _ if head.proof == proof => Hold::Current,
-        Some(previous) if previous.proof == proof && previous.is_remembered(now) => Hold::Previous(previous),
+        Some(previous) if !previous.is_remembered(now) => Hold::None,
+        Some(previous) if previous.proof == proof => Hold::Previous(previous),
+        Some(previous) if previous.current == Some(proof) => Hold::Replaced,
         _ => Hold::None,
     }
 }

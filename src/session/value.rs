@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::de::IgnoredAny;
 
+use crate::flask;
+
 /// The value of one entry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Value(Vec<u8>);
@@ -21,6 +23,11 @@ impl Value {
             None => Ok(Self(text.into_bytes())),
             Some(at) => Err(ValueError::at(&text, at)),
         }
+    }
+
+    /// JSON text as Python reads it, for Flask's own cookie; kept as Python writes it.
+    pub fn python_json(text: &str) -> Result<Self, flask::JsonError> {
+        flask::normalise(text).map(|text| Self(text.into_bytes()))
     }
 
     /// Bytes that nobody looks at.

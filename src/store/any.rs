@@ -2,7 +2,7 @@
 
 use super::{
     Applied, Created, Cursor, Embedded, EmbeddedError, Entry, Error, Feed, Index, Kept, Kind, Memory, Owner, Page,
-    Place, Redis, Settings, Since, Store, Touch, Write,
+    Place, Redis, Revocation, Settings, Since, Store, Touch, Write,
 };
 use crate::app::AppName;
 use crate::clock::Time;
@@ -94,7 +94,7 @@ impl Store for AnyStore {
 }
 
 impl Index for AnyStore {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         on_each!(self, store => store.enter(owner, entry))
     }
 
@@ -108,6 +108,14 @@ impl Index for AnyStore {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         on_each!(self, store => store.entries(owner))
+    }
+
+    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
+        on_each!(self, store => store.revoke(owner, revocation))
+    }
+
+    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
+        on_each!(self, store => store.revocation(owner))
     }
 }
 

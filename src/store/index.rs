@@ -15,7 +15,10 @@ use crate::token::Id;
 /// The index of a store.
 pub trait Index {
     /// Enters a session; one that is there already gets these times.
-    fn enter(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
+    ///
+    /// Answers [`GLIMPSE`] others at most, by chance, of a subject that has more than [`FEW`]: whoever looks at them, and
+    /// takes out the dead, keeps those few beside the living, for a price that does not grow.
+    fn enter(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
 
     /// Takes out this very entry; another one of the same session, entered since, stays.
     fn leave(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
@@ -25,6 +28,26 @@ pub trait Index {
 
     /// Every entry of a subject, in one snapshot.
     fn entries(&self, owner: &Owner) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
+
+    /// Remembers that a subject's sessions were revoked, in the place of an earlier time.
+    fn revoke(&self, owner: &Owner, revocation: &Revocation) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// When a subject's sessions were last revoked, as far as that is remembered.
+    fn revocation(&self, owner: &Owner) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
+}
+
+/// That all sessions of a subject were revoked, for those that are imported later.
+///
+/// Whoever revokes writes this first and lists then; an import enters its session, creates it and looks here then. So
+/// whatever comes between them, one of the two meets the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub time: Time,
+    /// Until when it matters: nothing is imported later.
+    pub until: Time,
+    /// The one session that was spared.
+    pub except: Option<Id>,
 }
 
 /// Whose sessions: one subject in one app.
@@ -46,3 +69,9 @@ pub struct Entry {
     /// When the entry ends: not before the session can.
     pub until: Time,
 }
+
+/// So many entries cost nothing worth a look.
+pub const FEW: usize = 16;
+
+/// How many entries are looked at for one that is entered: so the dead among them are a quarter in the long run.
+pub const GLIMPSE: usize = 4;

@@ -11,6 +11,7 @@
 mod any;
 mod embedded;
 mod feed;
+mod flask_session;
 mod index;
 mod memory;
 mod packed;
@@ -23,7 +24,8 @@ use std::future::Future;
 pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSettings};
 pub use feed::{Feed, Notice, Since};
-pub use index::{Entry, Index, Owner};
+pub use flask_session::{FlaskSessions, Found, MAX_RECORD_BYTES};
+pub use index::{Entry, FEW, GLIMPSE, Index, Owner, Revocation};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Kind, Settings};
@@ -31,7 +33,7 @@ pub use settings::{Kind, Settings};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{
-    Context, Counters, Edit, EndReason, Generation, Guard, Head, Outcome, Record, Refusal, Subject, Verdict,
+    Context, Counters, Edit, EndReason, Generation, Guard, Head, Origin, Outcome, Record, Refusal, Subject, Verdict,
 };
 use crate::token::{Id, Proof};
 
@@ -42,7 +44,8 @@ pub trait Store: Index + Feed + Send + Sync + 'static {
 
     /// Keeps a new record unless something is kept there already, a tombstone included.
     ///
-    /// The record's generation is set to the app's in the same step.
+    /// The record's generation is set to the app's in the same step. An imported one that began before the app's
+    /// sessions were last revoked, or of which nobody knows when it began, is not kept if they ever were.
     fn create(&self, place: &Place, record: &Record) -> impl Future<Output = Result<Created, Error>> + Send;
 
     /// Writes, if the judge lets the call go and the limits hold.
@@ -96,6 +99,8 @@ pub enum Created {
     Stored,
     /// Something was there before.
     Occupied,
+    /// The app's sessions were revoked after this one began elsewhere.
+    Revoked,
 }
 
 /// What to write.
@@ -175,6 +180,27 @@ impl Error {
     /// The store did not answer, for this reason.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
+    }
+}
+
+/// How often all sessions of an app were revoked, and when last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Revoked {
+    generation: Generation,
+    /// None although there was one: it was not written down then.
+    time: Option<Time>,
+}
+
+impl Revoked {
+    /// After one more.
+    fn again(self, now: Time) -> Self {
+        Self { generation: Generation(self.generation.0.saturating_add(1)), time: self.time.max(Some(now)) }
+    }
+
+    /// Whether that ended, before it came here, what came from there.
+    fn covers(&self, origin: &Origin) -> bool {
+        let is_later = |(issued, time): (Time, Time)| issued > time;
+        self.generation > Generation::default() && !origin.issued.zip(self.time).is_some_and(is_later)
     }
 }
 

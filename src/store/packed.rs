@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Entry, Notice, Owner};
+use super::{Entry, Notice, Owner, Revocation};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{
-    Cause, Context, End, EndReason, Event, Fingerprint, Generation, Happening, Head, Mark, Marks, Previous, Subject,
-    Version,
+    Cause, Context, End, EndReason, Event, Fingerprint, Generation, Happening, Head, Mark, Marks, Origin, Previous,
+    Subject, Version,
 };
 use crate::token::{Id, KeyId, Nonce, Proof};
 
@@ -28,6 +28,7 @@ pub(super) struct Packed {
     pub(super) marks: Vec<u8>,
     pub(super) context: Vec<u8>,
     pub(super) end: Vec<u8>,
+    pub(super) origin: Vec<u8>,
 }
 
 impl Packed {
@@ -40,6 +41,7 @@ impl Packed {
             marks: head.marks.iter().flat_map(|mark| mark.to_bytes()).collect(),
             context: pack_context(&head.context),
             end: head.end.map(pack_end).unwrap_or_default(),
+            origin: head.origin.map(pack_origin).unwrap_or_default(),
         }
     }
 
@@ -55,6 +57,9 @@ impl Packed {
         }
         if !self.end.is_empty() {
             head.end = Some(unpack_end(&self.end)?);
+        }
+        if !self.origin.is_empty() {
+            head.origin = Some(unpack_origin(&self.origin)?);
         }
         head.marks = unpack_marks(&self.marks)?;
         head.context = unpack_context(&self.context)?;
@@ -113,44 +118,53 @@ fn unpack_meta(bytes: &[u8]) -> Option<Head> {
         marks: Marks::default(),
         context: Context::default(),
         end: None,
+        origin: None,
     };
     reader.0.is_empty().then_some(head)
 }
 
-/// Proof, nonce, key id, cause, grace, time; the fingerprint if there is one.
+/// Proof, nonce, key id, cause, grace, time; the fingerprint and the proof of the current one if there are such.
 pub(super) fn pack_previous(previous: &Previous) -> Vec<u8> {
     let (cause, grace) = match previous.cause {
         Cause::Privilege => (0, Duration::ZERO),
         Cause::Renewal { grace } => (1, grace),
     };
-    let mut bytes = Vec::with_capacity(67);
+    let mut bytes = Vec::with_capacity(83);
     bytes.extend_from_slice(previous.proof.as_bytes());
     bytes.extend_from_slice(previous.nonce.as_bytes());
     bytes.extend_from_slice(previous.key_id.as_bytes());
-    bytes.push(cause);
+    bytes.push(cause + if previous.current.is_some() { HAS_CURRENT } else { 0 });
     bytes.extend_from_slice(&six(millis(grace)));
     bytes.extend_from_slice(&six(previous.time.millis()));
     if let Some(fingerprint) = previous.fingerprint {
         bytes.extend_from_slice(&fingerprint.to_bytes());
     }
+    if let Some(current) = previous.current {
+        bytes.extend_from_slice(current.as_bytes());
+    }
     bytes
 }
+
+/// Added to the cause if the proof of the token that was current stands at the end.
+const HAS_CURRENT: u8 = 2;
 
 fn unpack_previous(bytes: &[u8]) -> Option<Previous> {
     let mut reader = Reader(bytes);
     let (proof, nonce, key_id) = (reader.take()?, reader.take()?, reader.take()?);
     let (cause, grace, time) = (reader.byte()?, reader.time()?, reader.time()?);
+    let current = if cause & HAS_CURRENT == 0 { None } else { Some(reader.take_last()?) };
     Some(Previous {
         proof: Proof::from_bytes(proof),
         nonce: Nonce::from_bytes(nonce),
         key_id: KeyId::from_bytes(key_id),
-        cause: match cause {
+        cause: match cause & !HAS_CURRENT {
             0 => Cause::Privilege,
             1 => Cause::Renewal { grace: Duration::from_millis(grace.millis()) },
             _ => return None,
         },
         time,
         fingerprint: if reader.0.is_empty() { None } else { Some(Fingerprint::from_bytes(reader.take()?)) },
+        current: current.map(Proof::from_bytes),
     })
 }
 
@@ -191,6 +205,31 @@ pub(super) fn pack_end(end: End) -> Vec<u8> {
 fn unpack_end(bytes: &[u8]) -> Option<End> {
     let mut reader = Reader(bytes);
     Some(End { reason: EndReason::from_byte(reader.byte()?)?, time: reader.time()? })
+}
+
+/// When it was issued, zero if it does not say so; until when it is good.
+fn pack_origin(origin: Origin) -> Vec<u8> {
+    [six(origin.issued.map_or(0, Time::millis)), six(origin.until.millis())].concat()
+}
+
+fn unpack_origin(bytes: &[u8]) -> Option<Origin> {
+    let mut reader = Reader(bytes);
+    let issued = reader.time().map(|time| Some(time).filter(|time| time.millis() != 0))?;
+    Some(Origin { issued, until: reader.time()? })
+}
+
+/// A revocation's times, and the session that it spares, if there is one.
+pub(super) fn pack_revocation(revocation: &Revocation) -> Vec<u8> {
+    let mut bytes = [six(revocation.time.millis()), six(revocation.until.millis())].concat();
+    bytes.extend(revocation.except.iter().flat_map(Id::as_bytes));
+    bytes
+}
+
+pub(super) fn unpack_revocation(bytes: &[u8]) -> Option<Revocation> {
+    let mut reader = Reader(bytes);
+    let (time, until) = (reader.time()?, reader.time()?);
+    let except = if reader.0.is_empty() { None } else { Some(Id::from_bytes(reader.take()?)) };
+    Some(Revocation { time, until, except })
 }
 
 /// An index entry's times.
@@ -266,6 +305,12 @@ impl Reader<'_> {
         let (first, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*first)
+    }
+
+    fn take_last<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (rest, last) = self.0.split_last_chunk()?;
+        self.0 = rest;
+        Some(*last)
     }
 
     fn byte(&mut self) -> Option<u8> {

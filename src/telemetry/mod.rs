@@ -5,6 +5,8 @@
 mod level;
 mod log;
 mod queue;
+mod seldom;
 
 pub use level::{Level, LevelError};
 pub use log::{Format, InitError, Logs, Settings, init};
+pub use seldom::Seldom;

@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
 pub use seal::{
-    Issued, Rejected, TICKET_LIFE, Ticket, claimed_key, is_ticket, open_ticket, open_token, seal_ticket, seal_token,
+    Issued, Rejected, TICKET_LIFE, Ticket, claimed_key, is_shaped, is_ticket, open_ticket, open_token, seal_ticket,
+    seal_token,
 };
 pub use successor::{Nonce, successor};
 
@@ -53,6 +54,15 @@ impl Bearer {
     /// A bearer for a session that nobody has yet.
     pub fn random() -> Self {
         Self::from_bytes(entropy::bytes())
+    }
+
+    /// The bearer that an old credential stands for, told by what names that credential and not by how it is spelled.
+    ///
+    /// Whoever has the credential can derive it, wherever and as often as it is shown; nobody else can, and whoever can
+    /// still needs one of the app's keys to write a token of it.
+    pub fn derived(app: &AppName, kind: &str, credential: &[&[u8]]) -> Self {
+        let parts = [b"cloakroom/v1/derived".as_slice(), app.as_bytes(), kind.as_bytes()];
+        Self::from_bytes(hash(parts.into_iter().chain(credential.iter().copied())))
     }
 
     /// The same session under another secret.
@@ -159,16 +169,21 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// SHA-256 over the parts, each with its length before it, cut to 16 bytes.
+/// SHA-256 over the parts, cut to 16 bytes.
 fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut cut = [0; 16];
+    cut.copy_from_slice(&hash(parts.iter().copied())[..16]);
+    cut
+}
+
+/// SHA-256 over the parts, each with its length before it.
+fn hash<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(length_prefix(part));
         hash.update(part);
     }
-    let mut cut = [0; 16];
-    cut.copy_from_slice(&hash.finalize()[..16]);
-    cut
+    hash.finalize().into()
 }
 
 fn length_prefix(part: &[u8]) -> [u8; 4] {

@@ -59,6 +59,11 @@ impl fmt::Display for Rejected {
     }
 }
 
+/// Whether a text has the shape of a token or a ticket, be it good or not.
+pub fn is_shaped(text: &str) -> bool {
+    text.starts_with(TOKEN_VERSION) || is_ticket(text)
+}
+
 /// Whether a text is written as a ticket, be it good or not.
 pub fn is_ticket(text: &str) -> bool {
     text.starts_with(TICKET_VERSION)

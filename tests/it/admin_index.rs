@@ -1,9 +1,12 @@
 //! The index of subjects: it may name the dead, never misses the living, heals, and costs what its own sessions cost.
 
-use cloakroom::app::AppName;
+use std::sync::Arc;
+
+use cloakroom::app::{self, AppName};
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
-use cloakroom::session::Subject;
-use cloakroom::store::{AnyStore, Entry, Index as _, Owner, Redis, RedisSettings};
+use cloakroom::service::{Credential, Save, Service};
+use cloakroom::session::{self, Subject, SubjectChange};
+use cloakroom::store::{AnyStore, Entry, FEW, GLIMPSE, Index as _, Owner, Redis, RedisSettings};
 use cloakroom::token::Id;
 use cloakroom::{clock::Clock as _, server};
 
@@ -121,6 +124,34 @@ async fn a_longer_life_makes_a_longer_entry(on: On) {
     assert_eq!(entries[0].entered, house.clock.now());
 }
 
+async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own(on: On) {
+    let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 9 * HOUR, ..app_settings() };
+    let house = House::with_apps(on, [("default", settings.clone())]).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let shorter = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
+    let service = Service::new([shorter].into_iter().collect(), Arc::clone(&house.store), house.clock.clone());
+
+    let subject = SubjectChange::Set(owner("alice").subject);
+    let changes = Some(session::Changes { subject, ..session::Changes::default() });
+    service.save(Save { credential: Credential::Token(&token), changes, ..Save::default() }).await.unwrap();
+
+    let entries = house.store.entries(&owner("alice")).await.unwrap();
+    assert_eq!(entries[0].until, house.clock.now() + 9 * HOUR);
+}
+
+async fn an_index_that_nobody_lists_is_healed_by_its_logins(on: On) {
+    let house = House::new(on).await;
+    for _ in 0..60 {
+        let alices = house.logged_in("alice").await;
+        house.update(&alices.token, Changes::default().set("b", "1").subject("bob")).await;
+        house.advance(6 * MINUTE);
+    }
+
+    let dead = entries(&house, "alice").await.len();
+    assert!((1..=FEW + GLIMPSE).contains(&dead), "{dead}");
+    assert_eq!(house.ids_of("bob").await.len(), 60);
+}
+
 async fn a_creation_that_keeps_nothing_is_not_listed(on: On) {
     let house = House::new(on).await;
     let ticket = house.open_new().await.token;
@@ -143,6 +174,20 @@ async fn listing_ten_sessions_among_many_costs_what_ten_cost() {
     // One for the index, and one for each session.
     assert_eq!(calls(&redis, "hgetall"), 11);
     assert_eq!((calls(&redis, "scan"), calls(&redis, "keys")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_login_to_one_of_many_sessions_looks_at_four_others() {
+    let (redis, house) = house().await;
+    for _ in 0..30 {
+        house.logged_in("alice").await;
+    }
+
+    redis.cli(&["config", "resetstat"]);
+    house.logged_in("alice").await;
+
+    let looks = calls(&redis, "hgetall");
+    assert!((3..=4).contains(&looks), "{looks}");
 }
 
 #[tokio::test]
@@ -227,5 +272,7 @@ on_every_store!(
     what_has_expired_heals_once_no_clock_can_revive_it,
     a_session_is_listed_for_all_of_its_life,
     a_longer_life_makes_a_longer_entry,
+    a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own,
+    an_index_that_nobody_lists_is_healed_by_its_logins,
     a_creation_that_keeps_nothing_is_not_listed,
 );

@@ -91,7 +91,7 @@ fn a_writer_until_the_disk_is_full() {
             n += 1;
             match store.create(&place(n), &record_of(16 * 1024)).await {
                 Ok(Created::Stored) => tell(&format!("created {n}")),
-                Ok(Created::Occupied) => panic!("the place was free"),
+                Ok(Created::Occupied | Created::Revoked) => panic!("the place was free"),
                 Err(Error::Full(_)) => {
                     tell(&format!("full {n}"));
                     full += 1;

@@ -41,6 +41,20 @@ async fn the_token_before_ends_the_session_however_it_was_replaced(on: On) {
     }
 }
 
+async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(on: On) {
+    let house = House::new(on).await;
+    let first = house.stored(&[("a", "1")]).await;
+    let second = house.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
+    let third = house.rotate(&first, RotationCause::Privilege, "").await.session.unwrap().token;
+
+    let saved = house.save(save(&second, Changes::default().set("b", "1"))).await;
+    let destroyed = house.destroy(&second).await;
+
+    assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Gone, EndReason::Superseded));
+    expect_deleted(&destroyed);
+    assert!(!house.lives(&third).await);
+}
+
 async fn an_older_token_ends_nothing(on: On) {
     let house = House::new(on).await;
     let first = house.stored(&[("a", "1")]).await;
@@ -123,6 +137,7 @@ async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(on: On) {
 on_every_store!(
     the_current_token_ends_the_session,
     the_token_before_ends_the_session_however_it_was_replaced,
+    the_token_before_ends_the_session_though_an_older_one_replaced_it,
     an_older_token_ends_nothing,
     a_ticket_ends_the_session_that_it_made,
     a_ticket_that_made_nothing_ends_nothing,

@@ -351,13 +351,14 @@ fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
     assert_eq!(reasons_of_the_readme(), provoked, "README.md, `## Errors` (left) and this file (right)");
 }
 
-/// The tests above, and those of AdminService, its streams and the limits per subject, by what they provoke.
-const PROVOKED: [(&str, &str); 40] = [
+/// The tests above, and those of apps of kind `cookie`, AdminService, its streams and the limits per subject, by what they provoke.
+const PROVOKED: [(&str, &str); 41] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
     ("ABORTED", "REQUEST_ID_REUSED"),
     ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
     ("FAILED_PRECONDITION", "NOT_A_COUNTER"),
+    ("FAILED_PRECONDITION", "NOT_IN_COOKIE_KIND"),
     ("FAILED_PRECONDITION", "NULL_SESSION"),
     ("FAILED_PRECONDITION", "SESSION_TOO_LARGE"),
     ("FAILED_PRECONDITION", "SUBJECT_MISSING"),

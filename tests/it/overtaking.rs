@@ -7,7 +7,8 @@ use cloakroom::clock::{ManualClock, Time};
 use cloakroom::service::{Credential, Fate, Rotate, RotationCause, Save, Service};
 use cloakroom::session::{Changes, EndReason, Guard, Record, Value};
 use cloakroom::store::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Memory, Owner, Page, Place, Since, Store, Touch, Write,
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Memory, Owner, Page, Place, Revocation, Since, Store,
+    Touch, Write,
 };
 use cloakroom::token::Id;
 
@@ -86,7 +87,7 @@ impl Store for Overtaken {
 }
 
 impl Index for Overtaken {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         self.store.enter(owner, entry).await
     }
 
@@ -100,6 +101,14 @@ impl Index for Overtaken {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         self.store.entries(owner).await
+    }
+
+    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
+        self.store.revoke(owner, revocation).await
+    }
+
+    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
+        self.store.revocation(owner).await
     }
 }
 

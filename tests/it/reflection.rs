@@ -1,6 +1,5 @@
 //! Reflection: tools that know nothing of Cloakroom learn its services, and read its errors.
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tonic::codegen::tokio_stream;
@@ -10,6 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
+use crate::support::tool::tool;
 use crate::support::{House, On};
 
 #[tokio::test]
@@ -167,13 +167,6 @@ async fn grpcurl(house: &House, flags: &[&str], call: &[&str]) -> Output {
         output.expect("grpcurl is missing: `make tools` installs it into .tools/bin; or put it on PATH")
     };
     tokio::task::spawn_blocking(run).await.unwrap()
-}
-
-/// A tool that `make tools` installed, or else the one on PATH.
-#[expect(clippy::disallowed_methods, reason = "the Makefile says by the environment where tools are")]
-fn tool(name: &str) -> PathBuf {
-    let folder = std::env::var("CLOAKROOM_TOOLS").unwrap_or_else(|_| ".tools/bin".to_owned());
-    Some(PathBuf::from(folder).join(name)).filter(|path| path.exists()).unwrap_or_else(|| name.into())
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -13,6 +13,7 @@ use tonic::Code;
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
+use crate::support::knob::knob;
 use crate::support::{House, On};
 
 // Computed apart from this program, from the description of the format alone.
@@ -381,8 +382,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Ten million in a soak.
-#[expect(clippy::disallowed_methods, reason = "how long a test runs is its caller's choice")]
 fn cases() -> u32 {
-    std::env::var("CLOAKROOM_TEST_TOKENS")
-        .map_or(100_000, |text| text.parse().expect("CLOAKROOM_TEST_TOKENS is a number"))
+    knob("CLOAKROOM_TEST_TOKENS").unwrap_or(100_000)
 }

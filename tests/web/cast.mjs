@@ -1,4 +1,5 @@
 // Who plays: the service, the three apps, and a browser.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -20,6 +21,8 @@ export class Service {
     const service = new Service();
     service.port = await freePort();
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
+    service.keys = [];
+    service.addKey();
     await service.run();
     return service;
   }
@@ -28,8 +31,14 @@ export class Service {
     return `127.0.0.1:${this.port}`;
   }
 
+  // From the next start on a new key signs; those that there are still verify.
+  addKey() {
+    this.keys.unshift(execFileSync(binary(), ['keygen'], { encoding: 'utf8' }).trim());
+    fs.writeFileSync(path.join(this.folder, 'cloakroom.toml'), `[apps.default]\nkeys = ${JSON.stringify(this.keys)}\n`);
+  }
+
   async run() {
-    // Its own folder, so that no settings that lie about are read.
+    // Its own folder, where its settings lie.
     const env = {
       ...process.env,
       CLOAKROOM__SERVER__LISTEN: this.address,

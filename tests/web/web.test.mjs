@@ -108,6 +108,21 @@ for (const language of LANGUAGES) {
       assert.deepEqual([read.status, read.who, read.count, read.setCookie], [200, 'not logged in', '0', []]);
     });
 
+    test('a browser that only writes is given the token that its session has under a new key', async () => {
+      const old = await post(at('count'));
+      await service.process.stop();
+      service.addKey();
+      await service.run();
+
+      const anew = await post(at('count'), { cookies: cookieOf(old) });
+      const next = await post(at('count'), { cookies: cookieOf(anew) });
+
+      assert.equal(anew.setCookie.length, 1);
+      assert.match(anew.setCookie[0], SET);
+      assert.notEqual(cookieOf(anew), cookieOf(old));
+      assert.deepEqual([anew.count, next.count, next.setCookie], ['2', '3', []]);
+    });
+
     test('several lines of cookies and bytes beyond ASCII are one Cookie header', async () => {
       const ada = await logIn('Ada');
 

@@ -9,7 +9,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 
 use super::text;
-use crate::grpc::wire::{GetStatsResponse, RevokeSessionResponse, SessionInfo, Value, value};
+use crate::grpc::wire::{DoorStats, GetStatsResponse, RevokeSessionResponse, SessionInfo, Value, value};
 
 /// One line. Characters that a terminal would obey are escaped, beyond what JSON asks for.
 pub(super) fn line(document: &impl Serialize) -> String {
@@ -116,20 +116,51 @@ pub(super) struct Stats<'a> {
     ended: BTreeMap<&'a str, u64>,
     live: u64,
     live_anonymous: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doors: Vec<Door<'a>>,
+}
+
+/// What came in by one door.
+#[derive(Serialize)]
+struct Door<'a> {
+    door: &'a str,
+    #[serde(flatten)]
+    times: BTreeMap<&'static str, String>,
+    imported: u64,
+    found: u64,
+    refused: BTreeMap<&'a str, u64>,
+}
+
+impl<'a> From<&'a DoorStats> for Door<'a> {
+    fn from(stats: &'a DoorStats) -> Self {
+        let stamps = [("until", &stats.until), ("last_import_time", &stats.last_import_time)];
+        Self {
+            door: &stats.door,
+            times: times(stamps),
+            imported: stats.imported,
+            found: stats.found,
+            refused: stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
+        }
+    }
 }
 
 impl<'a> From<&'a GetStatsResponse> for Stats<'a> {
     fn from(stats: &'a GetStatsResponse) -> Self {
         let stamps = [("start_time", &stats.start_time), ("scan_time", &stats.scan_time)];
         Self {
-            times: stamps.into_iter().filter_map(|(name, stamp)| Some((name, time(stamp)?))).collect(),
+            times: times(stamps),
             opened: stats.opened,
             created: stats.created,
             ended: stats.ended.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
             live: stats.live,
             live_anonymous: stats.live_anonymous,
+            doors: stats.doors.iter().map(Into::into).collect(),
         }
     }
+}
+
+fn times(stamps: [(&'static str, &Option<Timestamp>); 2]) -> BTreeMap<&'static str, String> {
+    stamps.into_iter().filter_map(|(name, stamp)| Some((name, time(stamp)?))).collect()
 }
 
 fn time(stamp: &Option<Timestamp>) -> Option<String> {
@@ -200,6 +231,7 @@ mod tests {
             live: 2,
             live_anonymous: 1,
             scan_time: None,
+            doors: Vec::new(),
         };
 
         let expected = "{\"start_time\":\"2026-01-02T03:04:05.000Z\",\"opened\":9,\"created\":3,\

@@ -14,6 +14,7 @@ mod show;
 mod stats;
 mod table;
 mod text;
+mod vigil;
 mod watch;
 
 use std::time::Duration;
@@ -60,7 +61,7 @@ enum Verb {
     RevokeApp(revoke_app::RevokeApp),
     /// Count sessions
     Stats(stats::Stats),
-    /// Tell what happens to the app's sessions: created, rotated, subject changed, ended by a call
+    /// Tell what happens to the app's sessions: created, rotated, subject changed, ended by a call; or to one until it ends
     Watch(watch::Watch),
 }
 

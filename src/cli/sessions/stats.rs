@@ -1,5 +1,7 @@
 //! `cloakroom sessions stats`: the numbers of an app.
 
+use std::collections::HashMap;
+
 use clap::Args;
 
 use super::text::{NONE, absolute, printable, time};
@@ -23,29 +25,44 @@ impl Stats {
 }
 
 fn sheet(stats: &GetStatsResponse, now: Time) -> String {
-    let mut ended = stats.ended.iter().collect::<Vec<_>>();
-    ended.sort_unstable();
-    let ended = ended.iter().map(|(reason, count)| format!("{count} {}", printable(reason))).collect::<Vec<_>>();
-    let ended = if ended.is_empty() { NONE.to_owned() } else { ended.join(", ") };
     // Before the first scan nobody knows.
     let live = match stats.scan_time {
         None => NONE.to_owned(),
         Some(_) => format!("{}, {} of them nobody's", stats.live, stats.live_anonymous),
     };
-    table::fields(&[
+    let mut fields = vec![
         ("counting since", absolute(time(&stats.start_time), now)),
         ("opened", stats.opened.to_string()),
         ("created", stats.created.to_string()),
-        ("ended", ended),
+        ("ended", by_reason(&stats.ended)),
         ("live", live),
         ("scanned", absolute(time(&stats.scan_time), now)),
-    ])
+    ];
+    for door in &stats.doors {
+        fields.extend([
+            ("door", format!("{}, until {}", printable(&door.door), absolute(time(&door.until), now))),
+            ("  imported", door.imported.to_string()),
+            ("  last import", absolute(time(&door.last_import_time), now)),
+            ("  found again", door.found.to_string()),
+            ("  refused", by_reason(&door.refused)),
+        ]);
+    }
+    table::fields(&fields)
+}
+
+/// `5 DESTROYED, 2 REVOKED`.
+fn by_reason(counts: &HashMap<String, u64>) -> String {
+    let mut counts = counts.iter().collect::<Vec<_>>();
+    counts.sort_unstable();
+    let counts = counts.iter().map(|(reason, count)| format!("{count} {}", printable(reason))).collect::<Vec<_>>();
+    if counts.is_empty() { NONE.to_owned() } else { counts.join(", ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::example;
     use super::*;
+    use crate::grpc::wire::DoorStats;
 
     #[test]
     fn numbers_are_told_with_the_time_of_the_scan() {
@@ -57,6 +74,7 @@ mod tests {
             live: 23,
             live_anonymous: 4,
             scan_time: example::at(-30),
+            doors: Vec::new(),
         };
 
         assert_eq!(
@@ -70,6 +88,27 @@ live            23, 4 of them nobody's
 scanned         2026-01-02T03:03:35Z (30s ago)
 "
         );
+    }
+
+    #[test]
+    fn each_door_tells_what_came_in_and_when_last() {
+        let door = DoorStats {
+            door: "flask_cookie".to_owned(),
+            until: example::at(86_400),
+            imported: 812,
+            found: 40,
+            refused: [("EXPIRED".to_owned(), 3), ("ENDED".to_owned(), 9)].into(),
+            last_import_time: example::at(-7200),
+        };
+        let text = sheet(&GetStatsResponse { doors: vec![door], ..Default::default() }, example::NOW);
+
+        let told = "\
+  imported      812
+  last import   2026-01-02T01:04:05Z (2h ago)
+  found again   40
+  refused       9 ENDED, 3 EXPIRED
+";
+        assert!(text.ends_with(told) && text.contains("\ndoor            flask_cookie, until 2026-01-03T"), "{text}");
     }
 
     #[test]

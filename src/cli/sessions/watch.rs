@@ -1,14 +1,22 @@
-//! `cloakroom sessions watch`: tells what happens to the app's sessions, until it is stopped.
+//! `cloakroom sessions watch`: tells what happens to the app's sessions, until it is stopped; or to one, until it ends.
+
+use std::ops::ControlFlow;
 
 use clap::Args;
 use serde::Serialize;
+use tonic::Streaming;
 
+use super::vigil::Vigil;
 use super::{Desk, Format, json, text};
 use crate::cli::{Failure, output};
-use crate::grpc::wire::{SessionEvent, WatchEventsRequest};
+use crate::grpc::wire::{SessionEvent, WatchEventsRequest, WatchEventsResponse};
+use crate::token::Id;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
+    /// Only what happens to this session, until it ends; ends with it. Otherwise all of the app's
+    #[arg(value_name = "ID", value_parser = super::id, conflicts_with = "cursor")]
+    id: Option<Id>,
     /// Go on behind this cursor, as --json printed it last. Otherwise from now on
     #[arg(long, value_name = "CURSOR", default_value = "")]
     cursor: String,
@@ -16,20 +24,32 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
-        let request = WatchEventsRequest { app: desk.app.clone(), cursor: self.cursor.clone() };
-        let mut batches = desk.admin.ask(async |mut client| client.watch_events(request).await).await?;
+        if let Some(id) = self.id {
+            return Vigil::over(desk, id).await;
+        }
+        let mut batches = begin(desk, &self.cursor).await?;
         while let Some(batch) = desk.admin.next(&mut batches).await? {
-            let lines: Vec<String> = match desk.format {
-                Format::People => batch.events.iter().map(row).collect(),
-                // The first batch tells where the stream begins, and may hold nothing else.
-                Format::Json => vec![json::line(&Batch::new(&batch.events, &batch.cursor))],
-            };
-            if !lines.is_empty() && output::part(&lines.join("\n"))?.is_break() {
+            if tell(desk, &batch)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
+}
+
+/// Begins to read the app's events.
+pub(super) async fn begin(desk: &Desk, cursor: &str) -> Result<Streaming<WatchEventsResponse>, Failure> {
+    let request = WatchEventsRequest { app: desk.app.clone(), cursor: cursor.to_owned() };
+    desk.admin.ask(async |mut client| client.watch_events(request).await).await
+}
+
+/// Prints a batch. For scripts the first one tells where the stream begins, and may hold nothing else.
+pub(super) fn tell(desk: &Desk, batch: &WatchEventsResponse) -> Result<ControlFlow<()>, Failure> {
+    let lines: Vec<String> = match desk.format {
+        Format::People => batch.events.iter().map(row).collect(),
+        Format::Json => vec![json::line(&Batch::new(&batch.events, &batch.cursor))],
+    };
+    if lines.is_empty() { Ok(ControlFlow::Continue(())) } else { Ok(output::part(&lines.join("\n"))?) }
 }
 
 /// `2026-11-23T17:34:14Z  0f…  ENDED REVOKED`.

@@ -21,7 +21,8 @@ use self::file::File;
 use self::tables::Swept;
 use self::writer::Writer;
 use super::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Since, Store, Touch, Write,
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Revocation, Since, Store, Touch,
+    Write,
 };
 use crate::app::AppName;
 use crate::clock::Time;
@@ -108,7 +109,7 @@ impl Store for Embedded {
 }
 
 impl Index for Embedded {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         let (owner, entry) = (owner.clone(), *entry);
         self.writer.ask(move |tables| tables.enter(&owner, &entry)).await
     }
@@ -125,6 +126,15 @@ impl Index for Embedded {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         self.file.read(|reading| index::entries(reading, owner))
+    }
+
+    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
+        let (owner, revocation) = (owner.clone(), *revocation);
+        self.writer.ask(move |tables| tables.revoke(&owner, &revocation)).await
+    }
+
+    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
+        self.file.read(|reading| index::revocation(reading, owner))
     }
 }
 

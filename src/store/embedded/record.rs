@@ -1,19 +1,21 @@
 //! A record in the bytes that the file keeps.
 //!
 //! A byte of version, the parts of the packed head in their order, each with its length before it, and the
-//! packed entries to the end. Bytes that are no record are answered with nothing.
+//! packed entries to the end. Only an imported session has a part for its origin, and says so by its version. Bytes that are no record are answered with nothing.
 
 use crate::session::{Entries, Head, Record};
 use crate::store::packed::Packed;
 
 /// The bytes of a record.
 pub(super) fn encode(record: &Record) -> Vec<u8> {
-    let Packed { meta, used, subject, previous, marks, context, end } = Packed::pack(&record.head);
-    let parts = [meta, used, subject, previous, marks, context, end];
+    let Packed { meta, used, subject, previous, marks, context, end, origin } = Packed::pack(&record.head);
+    let (version, origin) = if origin.is_empty() { (VERSION, None) } else { (WITH_ORIGIN, Some(origin)) };
+    let parts = [Some(meta), Some(used), Some(subject), Some(previous), Some(marks), Some(context), Some(end), origin];
+    let parts: Vec<Vec<u8>> = parts.into_iter().flatten().collect();
     let entries = record.entries.packed();
     let size = parts.iter().map(|part| LENGTH_BYTES + part.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(1 + size + entries.len());
-    bytes.push(VERSION);
+    bytes.push(version);
     for part in parts {
         bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         bytes.extend_from_slice(&part);
@@ -36,7 +38,7 @@ pub(super) fn decode_head(bytes: &[u8]) -> Option<Head> {
 /// The head, and the bytes behind it.
 fn split(bytes: &[u8]) -> Option<(Head, &[u8])> {
     let (&version, mut rest) = bytes.split_first()?;
-    if version != VERSION {
+    if version != VERSION && version != WITH_ORIGIN {
         return None;
     }
     let mut part = || {
@@ -53,11 +55,13 @@ fn split(bytes: &[u8]) -> Option<(Head, &[u8])> {
         marks: part()?,
         context: part()?,
         end: part()?,
+        origin: if version == WITH_ORIGIN { part()? } else { Vec::new() },
     };
     Some((packed.unpack()?, rest))
 }
 
 const VERSION: u8 = 1;
+const WITH_ORIGIN: u8 = 2;
 const LENGTH_BYTES: usize = 4;
 
 #[cfg(test)]
@@ -67,7 +71,8 @@ mod tests {
     use super::*;
     use crate::clock::Time;
     use crate::session::{
-        Cause, Context, End, EndReason, Fingerprint, Generation, Mark, Marks, Outcome, Previous, Subject, Version,
+        Cause, Context, End, EndReason, Fingerprint, Generation, Mark, Marks, Origin, Outcome, Previous, Subject,
+        Version,
     };
     use crate::token::{KeyId, Nonce, Proof};
 
@@ -83,6 +88,7 @@ mod tests {
             cause: Cause::Renewal { grace: Duration::from_secs(30) },
             time,
             fingerprint: Some(fingerprint),
+            current: Some(Proof::from_bytes([5; 16])),
         };
         let head = Head {
             version: Version(7),
@@ -101,6 +107,7 @@ mod tests {
             marks: (0..16).map(|_| Mark { fingerprint, time, outcome: Outcome::Updated }).collect::<Marks>(),
             context: Context { user_agent: "Browser/1.0".into(), remote_address: "192.0.2.1".into() },
             end: Some(End { reason: EndReason::Revoked, time }),
+            origin: None,
         };
         Record { head, entries }
     }
@@ -111,6 +118,17 @@ mod tests {
 
         assert_eq!(decode(&bytes), Some(record()));
         assert_eq!(decode_head(&bytes), Some(record().head));
+    }
+
+    #[test]
+    fn an_imported_record_comes_back_as_it_was() {
+        let until = Time::from_millis(1_900_000_000_000);
+        for issued in [None, Some(Time::from_millis(1_700_000_000_000))] {
+            let mut record = record();
+            record.head.origin = Some(Origin { issued, until });
+
+            assert_eq!(decode(&encode(&record)), Some(record));
+        }
     }
 
     #[test]
@@ -128,7 +146,7 @@ mod tests {
     #[test]
     fn another_version_is_none() {
         let mut bytes = encode(&record());
-        bytes[0] = VERSION + 1;
+        bytes[0] = WITH_ORIGIN + 1;
 
         assert_eq!(decode(&bytes), None);
     }

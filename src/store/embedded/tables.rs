@@ -13,7 +13,9 @@ use crate::app::AppName;
 use crate::clock::Time;
 use crate::entropy;
 use crate::session::{Event, Generation, Guard, Happening, Head, Record};
-use crate::store::{Applied, Created, Cursor, Error, Kept, Notice, Owner, Page, Place, Touch, Write, touched, written};
+use crate::store::{
+    Applied, Created, Cursor, Error, Kept, Notice, Owner, Page, Place, Revoked, Touch, Write, touched, written,
+};
 use crate::token::Id;
 
 /// The tables, open for writing.
@@ -86,7 +88,11 @@ impl<'t> Tables<'t> {
         if self.sessions.get(key.as_slice())?.is_some() {
             return Ok(Created::Occupied);
         }
-        record.head.generation = generation(&self.generations, &place.app)?;
+        let revoked = revoked(&self.generations, &place.app)?;
+        if record.head.origin.is_some_and(|origin| revoked.covers(&origin)) {
+            return Ok(Created::Revoked);
+        }
+        record.head.generation = revoked.generation;
         self.put(&key, &record)?;
         self.remember(&key, &record.head)?;
         self.tell_of(place, Happening::Created, record.head.create_time)?;
@@ -125,9 +131,11 @@ impl<'t> Tables<'t> {
 
     /// See [`crate::store::Store::revoke_app`].
     pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), Fault> {
-        let next = Generation(generation(&self.generations, app)?.0.saturating_add(1));
+        let Revoked { generation, time } = revoked(&self.generations, app)?.again(now);
+        let mut bytes = generation.0.to_be_bytes().to_vec();
+        bytes.extend(time.iter().flat_map(|time| time.millis().to_be_bytes()));
         self.dirty = true;
-        self.generations.insert(app.as_bytes(), next.0.to_be_bytes().as_slice())?;
+        self.generations.insert(app.as_bytes(), bytes.as_slice())?;
         self.tell(app, &Notice::AppRevoked { time: now })
     }
 
@@ -190,7 +198,7 @@ pub(super) fn load(reading: &ReadTransaction, place: &Place) -> Result<Option<Ke
 
 /// See [`crate::store::Store::scan`].
 pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Fault> {
-    let generation = generation(&reading.open_table(GENERATIONS)?, app)?;
+    let generation = revoked(&reading.open_table(GENERATIONS)?, app)?.generation;
     let sessions = reading.open_table(SESSIONS)?;
     let first =
         if from.0.is_empty() { key(&Place { app: app.clone(), id: Id::from_bytes([0; 16]) }) } else { from.0.clone() };
@@ -246,16 +254,21 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> Read for T {}
 
 fn kept(sessions: &impl Read, generations: &impl Read, place: &Place) -> Result<Option<Kept>, Fault> {
     let Some(record) = record(sessions, &key(place))? else { return Ok(None) };
-    Ok(Some(Kept { record, generation: generation(generations, &place.app)? }))
+    Ok(Some(Kept { record, generation: revoked(generations, &place.app)?.generation }))
 }
 
 fn record(sessions: &impl Read, key: &[u8]) -> Result<Option<Record>, Fault> {
     sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(Fault::Corrupt)).transpose()
 }
 
-fn generation(generations: &impl Read, app: &AppName) -> Result<Generation, Fault> {
-    let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(Generation::default()) };
-    bytes.value().try_into().map(|bytes| Generation(u32::from_be_bytes(bytes))).map_err(|_| Fault::Corrupt)
+fn revoked(generations: &impl Read, app: &AppName) -> Result<Revoked, Fault> {
+    let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(Revoked::default()) };
+    let (generation, time) = bytes.value().split_first_chunk().ok_or(Fault::Corrupt)?;
+    let time = match time {
+        [] => None,
+        time => Some(Time::from_millis(u64::from_be_bytes(time.try_into().map_err(|_| Fault::Corrupt)?))),
+    };
+    Ok(Revoked { generation: Generation(u32::from_be_bytes(*generation)), time })
 }
 
 /// The app's name, then the id: apps lie together, and the id's fixed length tells where the name ends.
@@ -272,7 +285,7 @@ fn place(key: &[u8]) -> Option<Place> {
 /// By app and id: the record.
 const SESSIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("sessions");
 
-/// By app: its generation in four bytes.
+/// By app: its generation in four bytes, and when it was raised in eight, which files of earlier versions lack.
 const GENERATIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("generations");
 
 /// Time in eight bytes, then app and id: nothing.

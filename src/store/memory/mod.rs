@@ -14,8 +14,8 @@ use parking_lot::{Mutex, RwLock};
 use self::feed::Feeds;
 use self::index::Entries;
 use super::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Notice, Owner, Page, Place, Since, Store, Touch, Write,
-    touched, written,
+    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Notice, Owner, Page, Place, Revocation, Revoked, Since,
+    Store, Touch, Write, touched, written,
 };
 use crate::app::AppName;
 use crate::clock::Time;
@@ -26,7 +26,7 @@ use crate::token::Id;
 #[derive(Debug)]
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
-    generations: RwLock<BTreeMap<AppName, Generation>>,
+    revoked: RwLock<BTreeMap<AppName, Revoked>>,
     index: Entries,
     feeds: Feeds,
 }
@@ -44,7 +44,7 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            generations: RwLock::default(),
+            revoked: RwLock::default(),
             index: Entries::default(),
             feeds: Feeds::new(),
         }
@@ -55,7 +55,7 @@ impl Memory {
     }
 
     fn generation(&self, app: &AppName) -> Generation {
-        self.generations.read().get(app).copied().unwrap_or_default()
+        self.revoked.read().get(app).copied().unwrap_or_default().generation
     }
 
     fn tell(&self, place: &Place, happening: Happening, time: Time) {
@@ -83,8 +83,12 @@ impl Store for Memory {
             Slots::Vacant(vacant) => {
                 let mut record = record.clone();
                 // Held until it is told, so that no reader hears first of a revocation that does not cover it.
-                let generations = self.generations.read();
-                record.head.generation = generations.get(&place.app).copied().unwrap_or_default();
+                let all_revoked = self.revoked.read();
+                let revoked = all_revoked.get(&place.app).copied().unwrap_or_default();
+                if record.head.origin.is_some_and(|origin| revoked.covers(&origin)) {
+                    return Ok(Created::Revoked);
+                }
+                record.head.generation = revoked.generation;
                 self.tell(place, Happening::Created, record.head.create_time);
                 vacant.insert(Box::new(Slot { place: place.clone(), record }));
                 Ok(Created::Stored)
@@ -119,8 +123,9 @@ impl Store for Memory {
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
-        let mut generations = self.generations.write();
-        generations.entry(app.clone()).or_default().0 += 1;
+        let mut all_revoked = self.revoked.write();
+        let revoked = all_revoked.entry(app.clone()).or_default();
+        *revoked = revoked.again(now);
         self.feeds.tell(app, Notice::AppRevoked { time: now });
         Ok(())
     }
@@ -172,9 +177,8 @@ impl Store for Memory {
 }
 
 impl Index for Memory {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        self.index.enter(owner, entry);
-        Ok(())
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
+        Ok(self.index.enter(owner, entry))
     }
 
     async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
@@ -189,6 +193,15 @@ impl Index for Memory {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         Ok(self.index.of(owner))
+    }
+
+    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
+        self.index.revoke(owner, revocation);
+        Ok(())
+    }
+
+    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
+        Ok(self.index.revocation(owner))
     }
 }
 

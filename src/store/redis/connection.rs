@@ -22,7 +22,7 @@ use crate::store::Error;
 
 /// A few shared connections.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub(in crate::store) struct Connections {
     client: Client,
     managers: Vec<RwLock<ConnectionManager>>,
     next: AtomicUsize,
@@ -33,7 +33,7 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Connections that are opened at their first use. Needs a tokio runtime around it, where they live.
-    pub(super) fn new(settings: &Settings) -> Result<Self, RedisError> {
+    pub(in crate::store) fn new(settings: &Settings) -> Result<Self, RedisError> {
         let info = settings.url.as_str().into_connection_info()?;
         let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
         let timeout = settings.timeout;
@@ -43,17 +43,17 @@ impl Connections {
     }
 
     /// Runs a script.
-    pub(super) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
+    pub(in crate::store) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
         self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await
     }
 
     /// Sends a command.
-    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+    pub(in crate::store) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         self.run(|mut connection| async move { command.query_async(&mut connection).await }).await
     }
 
     /// Sends several commands at once.
-    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Error> {
+    pub(in crate::store) async fn pipeline<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Error> {
         self.run(|mut connection| async move { pipe.query_async(&mut connection).await }).await
     }
 
@@ -104,8 +104,24 @@ fn manager(client: &Client, timeout: Duration) -> Result<ConnectionManager, Redi
 
 fn explain(error: RedisError) -> Error {
     match error.code() {
-        Some("OOM" | "MISCONF") => Error::Full(Box::new(error)),
+        // MISCONF, too, refuses every write, but for want of a disk to save to: not room for sessions is missing.
+        Some("OOM") => Error::Full(Box::new(error)),
         _ if error.kind() == ErrorKind::UnexpectedReturnType => Error::Corrupt,
         _ => Error::unavailable(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::make_extension_error;
+
+    use super::*;
+
+    #[test]
+    fn a_redis_that_has_no_disk_to_save_to_is_not_full() {
+        let refused = |code: &str| explain(make_extension_error(code.to_owned(), None));
+
+        assert!(matches!(refused("OOM"), Error::Full(_)));
+        assert!(matches!(refused("MISCONF"), Error::Unavailable(_)));
     }
 }

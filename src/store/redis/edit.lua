@@ -109,6 +109,11 @@ local rotation = string.sub(ARGV[9], 1, 1)
 if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
   proof = string.sub(ARGV[9], 2, 17)
   previous = string.sub(ARGV[9], 18)
+  -- Asked with an older token, in its grace: the current one is remembered behind it, and the cause says so.
+  if string.sub(previous, 1, 16) ~= proof_before then
+    local cause = string.char(string.byte(previous, 39) + 2)
+    previous = string.sub(previous, 1, 38) .. cause .. string.sub(previous, 40) .. proof_before
+  end
 end
 -- As session/lifetime.rs has it.
 local asked, was_owned, is_owned = ARGV[8], subject_before ~= '', subject ~= ''
@@ -149,12 +154,13 @@ if marks ~= '' and (wiped or fingerprint ~= '') then put[#put + 1] = 'k'; put[#p
 if previous and (wiped or previous ~= h[4]) then put[#put + 1] = 'p'; put[#put + 1] = previous end
 if context and context ~= '' and (wiped or context ~= h[6]) then put[#put + 1] = 'c'; put[#put + 1] = context end
 if subject ~= '' and (wiped or subject ~= subject_before) then put[#put + 1] = 's'; put[#put + 1] = subject end
+if wiped and h[8] then put[#put + 1] = 'o'; put[#put + 1] = h[8] end
 -- unpack takes a few thousand values at most.
 for first = 1, #put, 2000 do
   redis.call('HSET', key, unpack(put, first, math.min(first + 1999, #put)))
 end
 if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
 if not wiped and context == '' and h[6] then redis.call('HDEL', key, 'c') end
-redis.call('PEXPIREAT', key, math.min(used + idle, deadline) + MEMORY)
+forget_at(math.min(used + idle, deadline) + MEMORY)
 if subject ~= subject_before then tell(130, now) elseif proof ~= proof_before then tell(129, now) end
-return {1, {meta, use, subject, previous, marks, context, false}, counters, subject_before}
+return {1, {meta, use, subject, previous, marks, context, false, h[8]}, counters, subject_before}

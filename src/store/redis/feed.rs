@@ -3,6 +3,9 @@
 //! A cursor is where each stream was read to, and the number of the last notice there. A number that does not
 //! follow tells that notices were trimmed away, or lost with a primary; so does a count that is lower than a cursor's,
 //! though nothing has come since.
+//!
+//! Neither stream nor count ever expires. A count that began anew would make a cursor of before look good; and they are
+//! bounded: 128 keys an app, of about a thousand notices at most in each stream.
 
 use redis::{FromRedisValue, Value};
 

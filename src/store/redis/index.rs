@@ -4,8 +4,8 @@
 
 use super::Redis;
 use crate::clock::Time;
-use crate::store::packed::{owner_hash, pack_entry, unpack_entry};
-use crate::store::{Entry, Error, Index, Owner};
+use crate::store::packed::{owner_hash, pack_entry, pack_revocation, unpack_entry, unpack_revocation};
+use crate::store::{Entry, Error, FEW, GLIMPSE, Index, Owner, Revocation};
 use crate::token::Id;
 
 impl Redis {
@@ -16,10 +16,13 @@ impl Redis {
 }
 
 impl Index for Redis {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
         let mut script = self.scripts.enter.key(self.index_key(owner));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry)).arg(Time::millis(entry.until));
-        self.connections.invoke(&script).await
+        script.arg(FEW).arg(GLIMPSE);
+        let mut others = read(&self.connections.invoke::<Fields>(&script).await?)?;
+        others.retain(|other| other.id != entry.id);
+        Ok(others)
     }
 
     async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
@@ -35,7 +38,31 @@ impl Index for Redis {
 
     async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         let command = redis::Cmd::hgetall(self.index_key(owner));
-        let fields: Vec<(Vec<u8>, Vec<u8>)> = self.connections.query(&command).await?;
-        fields.iter().map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
+        read(&self.connections.query::<Fields>(&command).await?)
+    }
+
+    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
+        let mut script = self.scripts.enter.key(self.index_key(owner));
+        script.arg(REVOCATION).arg(pack_revocation(revocation)).arg(Time::millis(revocation.until));
+        // Whatever else the subject has is few: nothing is to be answered.
+        script.arg(u32::MAX).arg(0);
+        self.connections.invoke::<Fields>(&script).await.map(drop)
+    }
+
+    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
+        let command = redis::Cmd::hget(self.index_key(owner), REVOCATION);
+        let kept: Option<Vec<u8>> = self.connections.query(&command).await?;
+        kept.map(|bytes| unpack_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
     }
 }
+
+/// Each with its value.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn read(fields: &Fields) -> Result<Vec<Entry>, Error> {
+    let entries = fields.iter().filter(|(field, _)| field != REVOCATION);
+    entries.map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
+}
+
+/// A field beside the sessions, whose fields have 16 bytes.
+const REVOCATION: &[u8] = b"revoked";

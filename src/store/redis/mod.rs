@@ -12,7 +12,7 @@ mod settings;
 
 use redis::{RedisError, Script, ScriptInvocation};
 
-use self::connection::Connections;
+pub(super) use self::connection::Connections;
 use self::reply::Reply;
 pub use self::settings::Settings;
 use super::packed::{Packed, millis, pack_context, pack_permanent, pack_previous, six};
@@ -51,11 +51,19 @@ impl Redis {
             connections: Connections::new(settings)?,
             prefix: settings.key_prefix.clone(),
             scripts: Scripts {
-                create: Script::new(include_str!("create.lua")),
-                edit: Script::new(concat!(include_str!("common.lua"), include_str!("edit.lua"))),
-                end: Script::new(concat!(include_str!("common.lua"), include_str!("end.lua"))),
+                create: Script::new(concat!(include_str!("notice.lua"), include_str!("create.lua"))),
+                edit: Script::new(concat!(
+                    include_str!("notice.lua"),
+                    include_str!("common.lua"),
+                    include_str!("edit.lua")
+                )),
+                end: Script::new(concat!(
+                    include_str!("notice.lua"),
+                    include_str!("common.lua"),
+                    include_str!("end.lua")
+                )),
                 touch: Script::new(include_str!("touch.lua")),
-                revoke_app: Script::new(include_str!("revoke_app.lua")),
+                revoke_app: Script::new(concat!(include_str!("notice.lua"), include_str!("revoke_app.lua"))),
                 enter: Script::new(include_str!("enter.lua")),
                 leave: Script::new(include_str!("leave.lua")),
             },
@@ -69,6 +77,11 @@ impl Redis {
     /// No id is spelled like this, so that it can't be a session's key.
     fn generation_key(&self, app: &AppName, partition: u8) -> String {
         format!("{}:{{{partition:02}}}:{app}:generation", self.prefix)
+    }
+
+    /// When that generation was raised.
+    fn revoked_key(&self, app: &AppName, partition: u8) -> String {
+        format!("{}:{{{partition:02}}}:{app}:revoked", self.prefix)
     }
 
     fn invoke<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
@@ -89,11 +102,15 @@ impl Store for Redis {
     }
 
     async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
-        let Packed { meta, used, subject, previous, marks, context, end: _ } = Packed::pack(&record.head);
+        let Packed { meta, used, subject, previous, marks, context, end: _, origin } = Packed::pack(&record.head);
         let mut script = self.invoke(&self.scripts.create, place);
+        if record.head.origin.is_some() {
+            script.key(self.revoked_key(&place.app, place.id.partition()));
+        }
         script.arg(record.head.forget_time().millis()).arg(&meta[..meta.len() - 4]).arg(place.id.as_bytes());
-        script.arg("u").arg(used);
-        for (field, bytes) in [("s", subject), ("p", previous), ("k", marks), ("c", context)] {
+        let issued = record.head.origin.and_then(|origin| origin.issued);
+        script.arg(issued.map_or(0, Time::millis)).arg("u").arg(used);
+        for (field, bytes) in [("s", subject), ("p", previous), ("k", marks), ("c", context), ("o", origin)] {
             if !bytes.is_empty() {
                 script.arg(field).arg(bytes);
             }
@@ -101,8 +118,12 @@ impl Store for Redis {
         for (name, value) in record.entries.iter() {
             script.arg(format!("e:{name}")).arg(value);
         }
-        let stored: bool = self.connections.invoke(&script).await?;
-        Ok(if stored { Created::Stored } else { Created::Occupied })
+        match self.connections.invoke(&script).await? {
+            0_u8 => Ok(Created::Occupied),
+            1 => Ok(Created::Stored),
+            2 => Ok(Created::Revoked),
+            _ => Err(Error::Corrupt),
+        }
     }
 
     async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
@@ -139,7 +160,8 @@ impl Store for Redis {
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
         for partition in 0..PARTITIONS {
             let mut script = self.scripts.revoke_app.key(self.generation_key(app, partition));
-            script.key(self.feed_key(app, partition)).key(self.feed_count_key(app, partition)).arg(now.millis());
+            script.key(self.feed_key(app, partition)).key(self.feed_count_key(app, partition));
+            script.key(self.revoked_key(app, partition)).arg(now.millis());
             self.connections.invoke::<()>(&script).await?;
         }
         Ok(())

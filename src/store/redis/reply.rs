@@ -49,7 +49,7 @@ impl FromRedisValue for Reply {
     }
 }
 
-/// The head from the values of the fields m, u, s, p, k, c and x.
+/// The head from the values of the fields m, u, s, p, k, c, x and o.
 fn head(value: Value) -> Result<Head, ParsingError> {
     let fields: Vec<Option<Vec<u8>>> = FromRedisValue::from_redis_value(value)?;
     let mut fields = fields.into_iter().map(Option::unwrap_or_default);
@@ -62,6 +62,7 @@ fn head(value: Value) -> Result<Head, ParsingError> {
         marks: next(),
         context: next(),
         end: next(),
+        origin: next(),
     };
     packed.unpack().ok_or_else(|| ParsingError::from("Redis keeps something there that is no session"))
 }
@@ -85,6 +86,7 @@ pub(super) fn kept(fields: Vec<(Vec<u8>, Vec<u8>)>, generation: Option<u32>) -> 
             b"k" => packed.marks.clone_from(value),
             b"c" => packed.context.clone_from(value),
             b"x" => packed.end.clone_from(value),
+            b"o" => packed.origin.clone_from(value),
             _ => return Err(Error::Corrupt),
         }
     }

@@ -5,6 +5,7 @@ mod check;
 mod cookie;
 mod healthcheck;
 mod keygen;
+mod load;
 mod operating;
 pub(crate) mod program;
 mod seed;

@@ -2,10 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 
-use cloakroom::grpc::wire::Changes;
+use cloakroom::grpc::wire::{Changes, RotationCause};
+use serde_json::Value;
 
 use super::program::{Ended, Program};
 use crate::support::calls::{ChangesExt as _, save};
+use crate::support::sessions::{LifetimeExt as _, SECOND};
 use crate::support::{House, On};
 
 fn address(house: &House) -> String {
@@ -69,4 +71,66 @@ async fn an_operator_watches_what_happens() {
     assert!(told.contains("CREATED"), "{told}");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Watches a session, has it ended by `end`, and answers what the watch printed of it.
+async fn watched(house: &House, id: &str, end: impl AsyncFnOnce(&House)) -> Vec<Value> {
+    let mut program = Program::new(&["sessions", "--address", &address(house), "watch", id, "--json"]);
+    let mut child = program.command().spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let first = lines.next().unwrap();
+    assert!(first.contains(r#""events":[]"#), "{first}");
+
+    end(house).await;
+
+    let code = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap().code();
+    assert_eq!(code, Some(0));
+    let batches = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let events: Vec<Value> = batches.flat_map(|batch| batch["events"].as_array().unwrap().clone()).collect();
+    assert!(events.iter().all(|event| event["id"] == id), "{events:?}");
+    events
+}
+
+fn kinds(events: &[Value]) -> Vec<(&str, Option<&str>)> {
+    events.iter().map(|event| (event["kind"].as_str().unwrap(), event["end_reason"].as_str())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_watches_one_session_until_a_call_ends_it() {
+    let house = House::new(On::Memory).await;
+    let session = house.logged_in("ada").await;
+
+    let events = watched(&house, &session.id, async |house| {
+        house.logged_in("grace").await;
+        let next = house.rotate(&session.token, RotationCause::Privilege, "").await.session.unwrap().token;
+        house.destroy(&next).await;
+    })
+    .await;
+    let again = watched(&house, &session.id, async |_| ()).await;
+
+    assert_eq!(kinds(&events), [("ROTATED", None), ("ENDED", Some("DESTROYED"))]);
+    assert_eq!(kinds(&again), [("ENDED", Some("DESTROYED"))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_is_told_of_the_end_of_a_session_that_no_event_names() {
+    let house = House::new(On::Memory).await;
+    let revoked = house.logged_in("ada").await.id;
+    let events = watched(&house, &revoked, async |house| house.revoke_app("").await).await;
+    assert_eq!(kinds(&events), [("ENDED", Some("REVOKED"))]);
+
+    let session = house.logged_in("ada").await;
+    house.update(&session.token, Changes::default().deadline(house.millis() + 500)).await;
+    let events = watched(&house, &session.id, async |house| house.advance(SECOND)).await;
+    assert_eq!(kinds(&events), [("ENDED", Some("ABSOLUTE"))]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_nobody_knows_is_not_watched() {
+    let house = House::new(On::Memory).await;
+
+    let ended = sessions(&house, &["watch", &"0".repeat(32)]).await;
+
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""));
+    assert!(ended.stderr.contains("SESSION_UNKNOWN"), "{ended:?}");
 }

@@ -185,7 +185,7 @@ fn numbers_that_make_no_sense_are_mistakes_of_usage() {
     }
 }
 
-fn store(on: On, folder: &Path) -> AnyStore {
+pub(super) fn store(on: On, folder: &Path) -> AnyStore {
     match on {
         On::Memory => AnyStore::Memory(Memory::new()),
         On::Embedded => {
@@ -196,7 +196,7 @@ fn store(on: On, folder: &Path) -> AnyStore {
     }
 }
 
-fn apps(settings: &app::Settings) -> (Apps, App) {
+pub(super) fn apps(settings: &app::Settings) -> (Apps, App) {
     let app = settings.build("default").unwrap();
     ([app.clone()].into_iter().collect(), app)
 }

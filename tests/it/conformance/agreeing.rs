@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cloakroom::clock::Time;
 use cloakroom::session::{
-    AuthenticationChange, By, Changes, Edit, EndReason, Guard, Lifespan, Lifespans, Limits, NewLifetime,
+    AuthenticationChange, By, Changes, Edit, EndReason, Guard, Lifespan, Lifespans, Limits, NewLifetime, Origin,
     PermanentChange, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Cursor, Feed as _, Kept, Memory, Notice, Store, Touch, Write};
@@ -25,7 +25,7 @@ use super::{InAFile, InRedis, Kind};
 /// One step of a story.
 #[derive(Clone, Debug)]
 enum Step {
-    Create { place: u32, proof: u8, idle: Duration },
+    Create { place: u32, proof: u8, idle: Duration, origin: Option<(Option<Duration>, Duration)> },
     Apply { place: u32, right: Right, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
     Touch { place: u32, proof: u8, ago: Duration },
     RevokeApp,
@@ -56,6 +56,8 @@ enum RotationStep {
     OnSubjectChange(u8),
     Privilege(u8),
     Renewal(u8),
+    /// By an older token, in its grace.
+    PrivilegeOf(u8, u8),
 }
 
 #[test]
@@ -103,7 +105,7 @@ impl<S: Store> Story<'_, S> {
     async fn tell(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Wait(span) => self.now = self.now + *span,
-            Step::Create { place, proof, idle } => self.create(*place, *proof, *idle).await?,
+            Step::Create { place, proof, idle, origin } => self.create(*place, *proof, *idle, *origin).await?,
             Step::Apply { place, right, etag, request, write } => {
                 let place = place_of(&self.app, *place);
                 let kept = load(&self.memory, &place).await;
@@ -133,7 +135,13 @@ impl<S: Store> Story<'_, S> {
         Ok(())
     }
 
-    async fn create(&self, n: u32, proof_number: u8, idle: Duration) -> Result<(), TestCaseError> {
+    async fn create(
+        &self,
+        n: u32,
+        proof_number: u8,
+        idle: Duration,
+        origin: Option<(Option<Duration>, Duration)>,
+    ) -> Result<(), TestCaseError> {
         let place = place_of(&self.app, n);
         let kept = [load(&self.memory, &place).await, load(self.other, &place).await];
         if kept.iter().flatten().any(|kept| self.now >= kept.record.head.forget_time()) {
@@ -144,6 +152,9 @@ impl<S: Store> Story<'_, S> {
         record.head.proof = proof(proof_number);
         (record.head.create_time, record.head.access_time) = (self.now, self.now);
         (record.head.idle_timeout, record.head.deadline_time) = (idle, self.now + SPAN);
+        let issued_ago = |ago: Duration| self.now.before(ago);
+        let origin = origin.map(|(ago, left)| Origin { issued: ago.map(issued_ago), until: self.now + left });
+        record.head.origin = origin;
         let one = self.memory.create(&place, &record).await.expect("memory answers");
         let other = self.other.create(&place, &record).await.expect("the store answers");
         same(&one, &other)
@@ -177,6 +188,7 @@ impl<S: Store> Story<'_, S> {
             RotationStep::OnSubjectChange(new) => Rotation::OnSubjectChange(privilege(current, new, self.now)),
             RotationStep::Privilege(new) => Rotation::Always(privilege(current, new, self.now)),
             RotationStep::Renewal(new) => Rotation::Always(renewal(current, new, self.now)),
+            RotationStep::PrivilegeOf(old, new) => Rotation::Always(privilege(old, new, self.now)),
         };
         write(Edit { rotation, ..Edit::clone(edit) })
     }
@@ -234,8 +246,16 @@ fn step() -> impl Strategy<Value = Step> {
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
     let apply = (place.clone(), right(), etag, request, write_step())
         .prop_map(|(place, right, etag, request, write)| Step::Apply { place, right, etag, request, write });
+    let issued = option::weighted(0.8, prop_oneof![Just(MS), Just(10 * MINUTE)]);
+    let origin = option::weighted(0.4, (issued, prop_oneof![Just(MINUTE), Just(3 * HOUR), Just(2 * SPAN)]));
+    let create = (place.clone(), proof_number(), idle, origin).prop_map(|(place, proof, idle, origin)| Step::Create {
+        place,
+        proof,
+        idle,
+        origin,
+    });
     prop_oneof![
-        3 => (place.clone(), proof_number(), idle).prop_map(|(place, proof, idle)| Step::Create { place, proof, idle }),
+        3 => create,
         12 => apply,
         2 => (place, proof_number(), ago).prop_map(|(place, proof, ago)| Step::Touch { place, proof, ago }),
         1 => Just(Step::RevokeApp),
@@ -260,6 +280,7 @@ fn write_step() -> impl Strategy<Value = WriteStep> {
         3 => proof_number().prop_map(RotationStep::OnSubjectChange),
         1 => proof_number().prop_map(RotationStep::Privilege),
         2 => proof_number().prop_map(RotationStep::Renewal),
+        1 => (proof_number(), proof_number()).prop_map(|(old, new)| RotationStep::PrivilegeOf(old, new)),
     ];
     let reason = prop_oneof![Just(EndReason::Destroyed), Just(EndReason::Revoked)];
     prop_oneof![

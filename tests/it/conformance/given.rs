@@ -91,6 +91,7 @@ pub(crate) fn record() -> Record {
         marks: Marks::default(),
         context: Context::default(),
         end: None,
+        origin: None,
     };
     Record { head, entries }
 }
@@ -185,6 +186,7 @@ pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
             cause: Cause::Privilege,
             time: now,
             fingerprint: None,
+            current: None,
         },
     }
 }

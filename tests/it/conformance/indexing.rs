@@ -1,11 +1,12 @@
 //! The index: which sessions a subject has. It may name the dead, and never misses the living.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cloakroom::app::AppName;
 use cloakroom::clock::Time;
 use cloakroom::session::Subject;
-use cloakroom::store::{Entry, Index, Owner, Redis, RedisSettings, Store};
+use cloakroom::store::{Entry, FEW, GLIMPSE, Index, Owner, Redis, RedisSettings, Store};
 
 use super::given::*;
 use crate::support::redis::RedisServer;
@@ -92,6 +93,22 @@ async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Sto
     assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
 }
 
+async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>) {
+    let all: Vec<Entry> = (0..=FEW as u32).map(|n| entry(n, START)).collect();
+    for few in &all[..FEW] {
+        assert_eq!(store.enter(&anna(), few).await.expect("the store answers"), []);
+    }
+
+    let mut shown = BTreeSet::new();
+    for one in all.iter().cycle().skip(FEW).take(400) {
+        let others = store.enter(&anna(), one).await.expect("the store answers");
+        assert!((1..=GLIMPSE).contains(&others.len()) && !others.contains(one), "{others:?}");
+        shown.extend(others);
+    }
+
+    assert_eq!(shown, all.into_iter().collect::<BTreeSet<_>>());
+}
+
 async fn the_longest_subject_is_one(store: Arc<impl Store>) {
     let long = Owner {
         app: AppName::parse(&"a".repeat(64)).unwrap(),
@@ -120,6 +137,7 @@ facts_of_every_store!(
     to_enter_again_replaces_the_times,
     to_leave_takes_out_that_very_entry_alone,
     to_forget_takes_out_a_session_whatever_its_entry_is,
+    whoever_enters_one_of_many_is_shown_a_few_others,
     the_longest_subject_is_one,
     an_index_is_left_alone_by_what_happens_to_sessions,
 );

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cloakroom::session::{
     Changes, Edit, EndReason, Entries, Generation, Limits, Record, Refusal, Rotation, Value, Verdict, Version,
@@ -11,48 +10,18 @@ use cloakroom::store::{Applied, Created, Place, Store, Write};
 use tokio::task::JoinSet;
 
 use super::given::*;
-
-/// How often each race is run.
-const RACES: u32 = 2000;
-
-/// How many of them run at once.
-const AT_ONCE: usize = 64;
+use super::meeting::{meet, rounds};
 
 /// Runs a race many times, at a place of its own each time where [`record`] is kept.
 async fn many<S: Store, F>(store: Arc<S>, race: impl Fn(Arc<S>, Place) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut running = JoinSet::new();
-    for n in 0..RACES {
-        if running.len() == AT_ONCE {
-            running.join_next().await.expect("some are running").expect("the race ends well");
-        }
-        let place = keep(&*store, place(n), &record()).await;
-        running.spawn(race(Arc::clone(&store), place));
-    }
-    running.join_all().await;
-}
-
-/// Runs two calls at once, each as a task of its own, from the same moment on.
-async fn meet<A, B>(one: A, other: B) -> (A::Output, B::Output)
-where
-    A: Future<Output: Send> + Send + 'static,
-    B: Future<Output: Send> + Send + 'static,
-{
-    let missing = Arc::new(AtomicUsize::new(2));
-    let one = tokio::spawn(arrive(Arc::clone(&missing), one));
-    let other = tokio::spawn(arrive(missing, other));
-    (one.await.expect("the call ends well"), other.await.expect("the call ends well"))
-}
-
-/// Waits awake: a task that has to be woken comes too late to meet anybody.
-async fn arrive<F: Future>(missing: Arc<AtomicUsize>, call: F) -> F::Output {
-    missing.fetch_sub(1, Ordering::SeqCst);
-    while missing.load(Ordering::SeqCst) > 0 {
-        tokio::task::yield_now().await;
-    }
-    call.await
+    let kept = |n| {
+        let store = Arc::clone(&store);
+        async move { keep(&*store, place(n), &record()).await }
+    };
+    rounds(kept, |place| race(Arc::clone(&store), place)).await;
 }
 
 /// Writes as a task of its own can.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Changes, Edit, EndReason, Guard, Record, Rotation, SubjectChange, Verdict, Version};
+use cloakroom::session::{
+    By, Changes, Edit, EndReason, Guard, MARK_MEMORY, Previous, Record, Rotation, SubjectChange, Verdict, Version,
+};
 use cloakroom::store::{Store, Write};
 
 use super::given::*;
@@ -46,6 +48,25 @@ async fn a_renewal_leaves_the_old_token_its_grace(store: Arc<impl Store>) {
     assert_eq!(first, Verdict::Grace(replacement.previous));
     assert_eq!(last, Verdict::Grace(replacement.previous));
     assert_eq!(after, gone(EndReason::Superseded));
+}
+
+async fn a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_an_end(store: Arc<impl Store>) {
+    for asked in [None, Some(fingerprint(1, 1))] {
+        let place = keep(&*store, place(u32::from(asked.is_some())), &record()).await;
+        done(&*store, &place, &by(1, START), &rotate(Rotation::Always(renewal(1, 2, START)))).await;
+        let mut replacement = privilege(1, 3, START);
+        replacement.previous.fingerprint = asked;
+        done(&*store, &place, &by(2, START), &rotate(Rotation::Always(replacement))).await;
+
+        let previous = Previous { current: Some(proof(2)), ..replacement.previous };
+        assert_eq!(kept(&*store, &place).await.head.previous, Some(previous));
+        for old in [1, 2] {
+            let saved = judged(&*store, &place, &by(old, START), &save(set("a", "1"))).await;
+            assert_eq!(saved, gone(EndReason::Superseded));
+        }
+        let ending = Guard { by: By::Ending(proof(2)), ..by(2, just_before(START + MARK_MEMORY)) };
+        done(&*store, &place, &ending, &Write::End(EndReason::Destroyed)).await;
+    }
 }
 
 async fn one_previous_token_is_remembered(store: Arc<impl Store>) {
@@ -147,6 +168,7 @@ facts_of_every_store!(
     a_rotation_changes_the_token_and_nothing_else,
     a_privilege_rotation_supersedes_the_old_token_at_once,
     a_renewal_leaves_the_old_token_its_grace,
+    a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_an_end,
     one_previous_token_is_remembered,
     what_is_remembered_of_the_old_token_says_who_rotated,
     a_save_that_rotates_does_both,

@@ -38,7 +38,7 @@ impl<S: Store> World<S> {
             }
             match facts.hold(token, now) {
                 Hold::Current | Hold::InGrace => live.push(session),
-                Hold::Previous | Hold::Older => dead.push(facts.tokens[token].clone()),
+                Hold::Previous | Hold::Replaced | Hold::Older => dead.push(facts.tokens[token].clone()),
             }
         }
         live.sort_unstable();

@@ -72,6 +72,8 @@ pub(super) enum Hold {
     Current,
     InGrace,
     Previous,
+    /// It was current when an older one, in its grace, rotated.
+    Replaced,
     Older,
 }
 
@@ -79,6 +81,8 @@ pub(super) enum Hold {
 struct Previous {
     /// Which token the rotating call showed.
     token: usize,
+    /// Which one was current then.
+    current: usize,
     grace: u64,
     time: u64,
     by: Option<(String, Asked)>,
@@ -162,6 +166,11 @@ impl Facts {
         }
     }
 
+    /// Whether it is that subject's, and lives.
+    pub(super) fn is_of(&self, subject: &str, now: u64) -> bool {
+        self.state(now) == State::Alive && self.subject.as_deref() == Some(subject)
+    }
+
     pub(super) fn ticket_is_good(&self, now: u64) -> bool {
         now / 1000 - self.issued <= 15 * 60
     }
@@ -172,6 +181,7 @@ impl Facts {
             _ if token + 1 == self.tokens.len() => Hold::Current,
             Some(previous) if previous.token == token && now < previous.time + previous.grace => Hold::InGrace,
             Some(previous) if previous.token == token && now < previous.time + MARK_MEMORY => Hold::Previous,
+            Some(previous) if previous.current == token && now < previous.time + MARK_MEMORY => Hold::Replaced,
             _ => Hold::Older,
         }
     }
@@ -208,10 +218,10 @@ impl Facts {
             return Wrote::Gone(reason);
         }
         match (self.hold(token, now), &ask.asked) {
-            (Hold::Current, _) | (Hold::InGrace | Hold::Previous, Asked::Destroy) => {}
+            (Hold::Current, _) | (Hold::InGrace | Hold::Previous | Hold::Replaced, Asked::Destroy) => {}
             (Hold::InGrace, Asked::Rotate(RotationCause::Renewal)) => return Wrote::Renewed,
             (Hold::InGrace, _) => {}
-            (Hold::Previous | Hold::Older, _) => return Wrote::Gone(EndReason::Superseded),
+            (Hold::Previous | Hold::Replaced | Hold::Older, _) => return Wrote::Gone(EndReason::Superseded),
         }
         if ask.etag.is_some_and(|etag| etag != self.version) {
             return Wrote::Refused("stale");
@@ -221,7 +231,8 @@ impl Facts {
             Ok((outcome, grace)) => {
                 if let Some(grace) = grace {
                     let by = (!ask.request.is_empty()).then(|| (ask.request.clone(), ask.asked.clone()));
-                    self.previous = Some(Previous { token, grace, time: now, by });
+                    let current = self.tokens.len() - 1;
+                    self.previous = Some(Previous { token, current, grace, time: now, by });
                 }
                 self.remember(ask, now, outcome);
                 Wrote::Done { outcome, rotated: grace.is_some() }
@@ -258,7 +269,7 @@ impl Facts {
         match self.hold(token, now) {
             Hold::Current | Hold::InGrace => true,
             Hold::Previous => self.previous.as_ref().is_some_and(did_it),
-            Hold::Older => false,
+            Hold::Replaced | Hold::Older => false,
         }
     }
 
@@ -296,7 +307,7 @@ impl Facts {
         }
     }
 
-    fn bury(&mut self, reason: EndReason, now: u64) {
+    pub(super) fn bury(&mut self, reason: EndReason, now: u64) {
         self.end = Some((reason, now));
         self.entries.clear();
         self.subject = None;

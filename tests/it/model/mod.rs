@@ -1,8 +1,9 @@
-//! The model: random steps of open, touch, save, clock, rotate and revoke, each answer held against plain facts.
+//! The model: random steps of open, touch, save, clock, rotate, list and revoke, each answer held against plain facts.
 //!
 //! Never a session readable past its deadline, never one alive after its end, never an acknowledged change lost,
-//! never an older token opening anything, never a repeated request applied twice. The service is called directly,
-//! its clock is moved by hand. `CLOAKROOM_TEST_STEPS` asks for more steps, `CLOAKROOM_TEST_SEED` for a story again.
+//! never an older token opening anything, never a repeated request applied twice, never a live session unlisted. The
+//! service is called directly, its clock is moved by hand. `CLOAKROOM_TEST_STEPS` asks for more steps,
+//! `CLOAKROOM_TEST_SEED` for a story again.
 
 mod answer;
 mod checks;
@@ -22,7 +23,7 @@ use self::dice::Dice;
 use self::facts::{ANONYMOUS, GRACE, MAX_BYTES, MAX_ENTRIES, OWNED};
 use self::world::World;
 use crate::conformance::{InAFile, InMemory, InRedis, Kind};
-use crate::support;
+use crate::support::{self, knob::knob};
 
 #[tokio::test]
 async fn sessions_in_memory_keep_to_the_model() {
@@ -41,8 +42,8 @@ async fn sessions_in_redis_keep_to_the_model() {
 
 async fn keeps_to_the_model<K: Kind>(usual: u64) {
     let (store, _home) = K::fresh().await;
-    let seed = variable("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(entropy::bytes()));
-    let steps = variable("CLOAKROOM_TEST_STEPS").unwrap_or(usual);
+    let seed = knob("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(entropy::bytes()));
+    let steps = knob("CLOAKROOM_TEST_STEPS").unwrap_or(usual);
     let mut world: World<K::Store> = World::new(apps(), store, support::now(), Dice::new(seed));
     tell(&mut world, seed, steps).await;
     let met = |what: &str| world.met.keys().any(|met| met.starts_with(what));
@@ -68,7 +69,7 @@ async fn tell<S: Store>(world: &mut World<S>, seed: u64, steps: u64) {
 }
 
 /// What happens in every story of the usual length: what never does is not tested.
-const MET: [&str; 12] = [
+const MET: [&str; 15] = [
     "opened",
     "opened nothing",
     "opened by an older token",
@@ -81,6 +82,9 @@ const MET: [&str; 12] = [
     "Gone(Absolute",
     "Gone(Revoked",
     "Refused(\"reused",
+    "listed",
+    "revoked",
+    "revoked a subject",
 ];
 
 fn apps() -> Apps {
@@ -101,9 +105,4 @@ fn apps() -> Apps {
         ..app::Settings::default()
     };
     [settings.build("default").unwrap()].into_iter().collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test runs, and which story it tells, is its caller's choice")]
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }

@@ -20,7 +20,8 @@ pub(super) async fn step<S: Store>(world: &mut World<S>) -> Checked<String> {
         0..18 => open(world, by).await,
         18..62 => write(world, by).await,
         62..84 => clock(world),
-        84..90 => copy(world, by),
+        84..88 => copy(world, by),
+        88..90 => operate(world).await,
         90..92 => leave(world, by),
         92..93 if world.dice.chance(50) => {
             world.revoke_app().await.map_err(|error| format!("revoke app: {error}"))?;
@@ -35,6 +36,31 @@ pub(super) async fn step<S: Store>(world: &mut World<S>) -> Checked<String> {
     world.tidy();
     look(world).await.map_err(|error| format!("{done}; then {error}"))?;
     Ok(done)
+}
+
+/// What operators do: they list a subject's sessions, and end one, or all, or all but one.
+async fn operate<S: Store>(world: &mut World<S>) -> Checked<String> {
+    let subject = world.dice.pick(&["anna", "bert"]);
+    let numbers: Vec<u64> = world.sessions.keys().copied().collect();
+    let number = if numbers.is_empty() { None } else { Some(world.dice.pick(&numbers)) };
+    let (now, kind) = (world.now(), world.dice.below(10));
+    let (done, checked) = match (kind, number) {
+        (0, _) => {
+            let except = number.filter(|_| world.dice.chance(50));
+            world.meet("revoked a subject");
+            (format!("revoke {subject} but for {except:?}"), world.revoke_subject(subject, except).await)
+        }
+        (1..4, Some(number)) => {
+            world.meet("revoked");
+            (format!("revoke {number}"), world.revoke(number).await)
+        }
+        _ => {
+            world.meet("listed");
+            (format!("list {subject}"), world.list(subject).await)
+        }
+    };
+    checked.map_err(|error| format!("{done} at {now}: {error}"))?;
+    Ok(format!("{done} at {now}"))
 }
 
 /// Opens by any token of any session, an older one as likely as not, and looks into the store.

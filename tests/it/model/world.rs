@@ -1,17 +1,17 @@
 //! The world: a service, browsers that keep tokens of it, stale ones too, and the facts that its answers have to fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::app::{AppName, Apps};
 use cloakroom::clock::{Clock, ManualClock, Time};
-use cloakroom::service::{Credential, Destroy, Open, Rotate, RotationCause, Save, Service};
-use cloakroom::session::Version;
+use cloakroom::service::{Credential, Destroy, Fate, Open, Rotate, RotationCause, Save, Service, WithEntries};
+use cloakroom::session::{EndReason, Subject, Version};
 use cloakroom::store::{Place, Store};
 use cloakroom::token::Id;
 
-use super::answer::{Answer, Checked, same};
+use super::answer::{Answer, Checked, same, text};
 use super::dice::Dice;
 use super::facts::{Ask, Asked, Facts, State};
 use super::steps;
@@ -175,6 +175,51 @@ impl<S: Store> World<S> {
         Ok(())
     }
 
+    /// Ends a session by its id, as an operator does.
+    pub(super) async fn revoke(&mut self, number: u64) -> Checked {
+        let now = self.now();
+        let facts = self.sessions.get_mut(&number).ok_or("no facts")?;
+        // What was never stored may have shown no id.
+        let Some(id) = Id::parse(&facts.id) else { return Ok(()) };
+        let fate = self.service.revoke_session("", id).await.map_err(text)?;
+        match facts.state(now) {
+            State::Alive => {
+                facts.bury(EndReason::Revoked, now);
+                same("fate", fate, Fate::Deleted(EndReason::Revoked))
+            }
+            State::Ended(reason) => same("fate", fate, Fate::Gone(Some(reason))),
+            State::New | State::Forgotten => same("fate", fate, Fate::Gone(None)),
+        }
+    }
+
+    /// Ends the sessions of a subject, those too of which no browser knows any more, but for one perhaps.
+    pub(super) async fn revoke_subject(&mut self, subject: &str, except: Option<u64>) -> Checked {
+        let now = self.now();
+        let except = except.and_then(|number| Id::parse(&self.sessions.get(&number)?.id));
+        let revoked = self.service.revoke_subject("", &owner(subject), except).await.map_err(text)?;
+        let mut covered = 0;
+        for facts in self.sessions.values_mut().filter(|facts| facts.is_of(subject, now)) {
+            if Id::parse(&facts.id) != except {
+                facts.bury(EndReason::Revoked, now);
+                covered += 1;
+            }
+        }
+        if revoked < covered { Err(format!("{revoked} were ended, and there were {covered}")) } else { Ok(()) }
+    }
+
+    /// Whether a listing names every session of a subject that lives, and none that does not.
+    pub(super) async fn list(&self, subject: &str) -> Checked {
+        let now = self.now();
+        let listed = self.service.list_subject("", &owner(subject), WithEntries::No).await.map_err(text)?;
+        let used: Vec<Time> = listed.iter().map(|session| session.record.head.access_time).collect();
+        same("newest use first", used.is_sorted_by(|one, next| one >= next), true)?;
+        let listed: BTreeSet<String> = listed.iter().map(|session| session.id.to_string()).collect();
+        for facts in self.sessions.values().filter(|facts| !facts.id.is_empty()) {
+            same(&format!("{} is listed", facts.id), listed.contains(&facts.id), facts.is_of(subject, now))?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn sweep(&self) -> Checked {
         let swept = self.store.sweep(Time::from_millis(self.now())).await;
         swept.map(drop).map_err(|error| error.to_string())
@@ -192,6 +237,10 @@ impl<S: Store> World<S> {
         self.next += 1;
         self.next
     }
+}
+
+fn owner(subject: &str) -> Subject {
+    Subject::parse(subject).unwrap()
 }
 
 fn app_name() -> AppName {

@@ -34,13 +34,16 @@ async fn with_few_files() {
     // The server cannot accept it: this socket was the last file.
     let waiting = soon(one.connect(house.address())).await.unwrap();
 
-    let before = cpu.ticks();
-    tokio::time::sleep(ms(500)).await;
-    let used = cpu.ticks() - before;
+    let mut windows = Vec::new();
+    for _ in 0..10 {
+        let before = cpu.ticks();
+        tokio::time::sleep(ms(100)).await;
+        windows.push(cpu.ticks() - before);
+    }
     drop(files);
 
-    // A busy loop uses 50.
-    assert!(used < 15, "{used} hundredths of a second");
+    // A busy loop uses 10 hundredths of a second in every window. On a busy machine some cost more than was done in them.
+    assert!(windows.iter().any(|used| *used < 3), "{windows:?}");
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
     assert_eq!(Client::over(waiting).await.call("Echo").await.code(), Code::Ok);
 }

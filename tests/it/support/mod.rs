@@ -5,9 +5,11 @@ pub(crate) mod asks;
 pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod grammar;
+pub(crate) mod knob;
 pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
+pub(crate) mod tool;
 pub(crate) mod watches;
 
 use std::sync::Arc;
@@ -79,6 +81,13 @@ impl House {
     /// The service once more, on the same store and with the same clock: another process that has just started.
     pub(crate) async fn another_process(&self) -> Self {
         let (store, apps, clock) = (Arc::clone(&self.store), self.apps.clone(), Arc::clone(&self.clock));
+        Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
+    }
+
+    /// The service once more, on the same store and with the same clock, but with other settings of its app.
+    pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
+        let apps = [settings.build("default").unwrap()].into_iter().collect();
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
     }
 

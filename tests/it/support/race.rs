@@ -12,10 +12,8 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::knob::races;
 use super::{House, On};
-
-/// How often each race is run on each store.
-const ROUNDS: usize = 200;
 
 /// One side of a race: a connection, and with it a thread of the service.
 #[derive(Clone)]
@@ -55,7 +53,7 @@ where
     let house = Arc::new(House::with_apps(on, [("default", settings)]).await);
     let sides = [Side(house.another_client().await), Side(house.another_client().await)];
     let mut rounds = JoinSet::new();
-    for number in 0..ROUNDS {
+    for number in 0..races(ROUNDS) {
         let [left, right] = if number % 2 == 0 { [0, 1] } else { [1, 0] }.map(|side: usize| sides[side].clone());
         rounds.spawn(round(Round { house: Arc::clone(&house), left, right }));
         if rounds.len() >= AT_ONCE {
@@ -64,6 +62,9 @@ where
     }
     rounds.join_all().await;
 }
+
+/// How often each race is run on each store.
+const ROUNDS: u32 = 200;
 
 /// Enough to keep both threads busy, so that requests overtake each other.
 const AT_ONCE: usize = 16;

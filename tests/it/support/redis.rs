@@ -71,7 +71,8 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn socket(&self) -> PathBuf {
+    /// The Unix socket that it listens on.
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 

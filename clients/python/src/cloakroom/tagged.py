@@ -1,0 +1,55 @@
+"""Values as Flask's own sessions write them: JSON with tags for tuples, bytes, Markup, UUIDs and datetimes."""
+
+from __future__ import annotations
+
+import json
+import math
+from json.encoder import encode_basestring_ascii
+from typing import Any
+
+from flask.json.tag import JSONTag, TaggedJSONSerializer
+
+
+class TagNonFinite(JSONTag):
+    """NaN and the infinities, for which JSON has no text."""
+
+    __slots__ = ()
+    key = " f"
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, float) and not math.isfinite(value)
+
+    def to_json(self, value: Any) -> Any:
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+    def to_python(self, value: Any) -> Any:
+        return float(value)
+
+
+def forget_non_finite(serializer: TaggedJSONSerializer) -> None:
+    """Makes it write NaN as Flask's own cookie has it, which is as no JSON has it."""
+    if serializer.tags.pop(TagNonFinite.key, None) is not None:
+        serializer.order = [tag for tag in serializer.order if not isinstance(tag, TagNonFinite)]
+
+
+class TaggedCodec:
+    """A serializer of Flask's, with a short way for what needs no tags."""
+
+    def __init__(self, serializer: TaggedJSONSerializer) -> None:
+        self.serializer = serializer
+
+    def dumps(self, value: Any) -> str:
+        kind = type(value)
+        if kind is str:
+            text: str = encode_basestring_ascii(value)
+            return text
+        if kind is int:
+            return int.__repr__(value)
+        if value is None or kind is bool:
+            return {None: "null", True: "true", False: "false"}[value]
+        return self.serializer.dumps(value)
+
+    def loads(self, text: str) -> Any:
+        if text[:1] in ("{", "["):
+            return self.serializer.loads(text)
+        return json.loads(text)

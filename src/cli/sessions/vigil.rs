@@ -1,0 +1,104 @@
+//! A vigil: what happens to one session, until it ends, and why it did.
+//!
+//! Events tell what calls do. An end by time alone nobody tells, and a revocation of the whole app names no session: then
+//! the session itself is looked at. The events are read before the first look, so nothing between the two is missed.
+
+use std::time::Duration;
+
+use prost_types::Timestamp;
+use tokio::time::{Instant, sleep_until};
+use tonic::Streaming;
+
+use super::watch::{begin, tell};
+use super::{Desk, text};
+use crate::cli::Failure;
+use crate::clock::{Clock as _, SystemClock};
+use crate::grpc::wire::{
+    EndReason, GetSessionRequest, SessionEvent, SessionEventKind, SessionInfo, WatchEventsResponse,
+};
+use crate::token::Id;
+
+/// One session, and the events of its app.
+pub(super) struct Vigil<'d> {
+    desk: &'d Desk,
+    id: String,
+    batches: Streaming<WatchEventsResponse>,
+    cursor: String,
+}
+
+/// Whether there is more to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Alive,
+    Over,
+}
+
+impl<'d> Vigil<'d> {
+    /// Tells what happens to a session, and returns once it has ended, or nobody reads it any more.
+    pub(super) async fn over(desk: &'d Desk, id: Id) -> Result<(), Failure> {
+        let mut batches = begin(desk, "").await?;
+        // It comes at once, without events: from here on every one comes.
+        let first = desk.admin.next(&mut batches).await?.ok_or(ENDED)?;
+        if tell(desk, &first)?.is_break() {
+            return Ok(());
+        }
+        let mut vigil = Self { desk, id: id.to_string(), batches, cursor: first.cursor };
+        while vigil.look().await? == Watched::Alive {}
+        Ok(())
+    }
+
+    /// Looks at the session; if it lives, reads events until it has to be looked at again.
+    async fn look(&mut self) -> Result<Watched, Failure> {
+        let request = GetSessionRequest { app: self.desk.app.clone(), id: self.id.clone(), with_entries: false };
+        let answer = self.desk.admin.ask(async |mut client| client.get_session(request).await).await?;
+        let session = answer.session.unwrap_or_default();
+        if session.end_reason() != EndReason::Unspecified {
+            self.tell(vec![ended(&session)])?;
+            return Ok(Watched::Over);
+        }
+        let over = sleep_until(Instant::now() + rest(&session.expire_time));
+        tokio::pin!(over);
+        loop {
+            let batch = tokio::select! {
+                () = &mut over => return Ok(Watched::Alive),
+                batch = self.desk.admin.next(&mut self.batches) => batch?.ok_or(ENDED)?,
+            };
+            self.cursor = batch.cursor;
+            let is_revoked = batch.events.iter().any(|event| event.kind() == SessionEventKind::AppRevoked);
+            let events: Vec<_> = batch.events.into_iter().filter(|event| event.id == self.id).collect();
+            let has_ended = events.iter().any(|event| event.kind() == SessionEventKind::Ended);
+            if !events.is_empty() && (self.tell(events)? == Watched::Over || has_ended) {
+                return Ok(Watched::Over);
+            }
+            if is_revoked {
+                return Ok(Watched::Alive);
+            }
+        }
+    }
+
+    /// Prints events; the vigil is over if nobody reads them.
+    fn tell(&self, events: Vec<SessionEvent>) -> Result<Watched, Failure> {
+        let batch = WatchEventsResponse { events, cursor: self.cursor.clone() };
+        Ok(if tell(self.desk, &batch)?.is_break() { Watched::Over } else { Watched::Alive })
+    }
+}
+
+/// The event that the end of a session is, or would be if somebody told it.
+fn ended(session: &SessionInfo) -> SessionEvent {
+    SessionEvent {
+        id: session.id.clone(),
+        kind: SessionEventKind::Ended.into(),
+        end_reason: session.end_reason,
+        time: session.end_time.or(session.expire_time),
+    }
+}
+
+/// How long until then; a moment at least, for the service's clock may be behind.
+fn rest(expire_time: &Option<Timestamp>) -> Duration {
+    let rest = text::time(expire_time).map(|time| time.since(SystemClock.now()));
+    rest.unwrap_or_default().max(A_MOMENT)
+}
+
+const A_MOMENT: Duration = Duration::from_secs(1);
+
+const ENDED: &str = "the service has ended the stream; watch again";

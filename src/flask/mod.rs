@@ -1,0 +1,34 @@
+//! Flask's own session cookie: opened, and signed so that Flask opens it.
+//!
+//! `payload.time.signature`, as itsdangerous writes it, around the JSON that Flask's `TaggedJSONSerializer` writes.
+//! Pure: knows keys, text and times, never an app, a request or a store.
+
+mod base64;
+mod digest;
+mod float;
+mod payload;
+mod read;
+mod signer;
+mod tag;
+mod text;
+mod value;
+mod write;
+
+pub use digest::Digest;
+pub use payload::{MAX_JSON_BYTES, NotAnEntry};
+pub use read::{Flaw, JsonError, MAX_DEPTH, MAX_DIGITS};
+pub use signer::{DEFAULT_SALT, KeysError, Opened, Rejected, Signer};
+
+use value::Value;
+
+/// Reads one value as Flask's serializer would, and answers it as Python writes it.
+///
+/// Takes what Python's `json` takes, `NaN` and lone surrogates included, and refuses what Flask could not load again.
+pub fn normalise(json: &str) -> Result<String, JsonError> {
+    read::read(json, MAX_DEPTH).map(|value| write::to_text(&value))
+}
+
+/// The JSON text of a Python `bytes` object.
+pub fn bytes_to_json(bytes: &[u8]) -> String {
+    write::to_text(&Value::Bytes(bytes.into()))
+}

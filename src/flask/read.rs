@@ -1,0 +1,261 @@
+//! JSON as Python's `json` reads it, and the tags in it as Flask's serializer does.
+//!
+//! More than RFC 8259 in `NaN`, `Infinity`, integers of any size and lone surrogates; less in integers of more than 4300
+//! digits, which Python refuses. Nested at most so deep, so that no text can exhaust a stack, here or at a client.
+
+use super::tag::untag;
+use super::text::Text;
+use super::value::{Places, Value, insert};
+
+/// How deep one value may be nested.
+pub const MAX_DEPTH: usize = 127;
+
+/// The most digits of an integer, as in Python (`sys.int_info.default_max_str_digits`).
+pub const MAX_DIGITS: usize = 4300;
+
+/// Reads one value, nested at most `max_depth` deep.
+pub(super) fn read(json: &str, max_depth: usize) -> Result<Value, JsonError> {
+    let mut reader = Reader { json, at: 0, room: max_depth };
+    let value = reader.value().and_then(|value| {
+        reader.space();
+        if reader.at == json.len() { Ok(value) } else { Err(Flaw::Syntax) }
+    });
+    value.map_err(|flaw| JsonError::new(json, reader.at, flaw))
+}
+
+struct Reader<'j> {
+    json: &'j str,
+    at: usize,
+    /// How much deeper it may still go.
+    room: usize,
+}
+
+impl<'j> Reader<'j> {
+    fn value(&mut self) -> Result<Value, Flaw> {
+        self.space();
+        match self.peek() {
+            Some(b'{') => self.nested(Self::dict),
+            Some(b'[') => self.nested(Self::list),
+            Some(b'"') => self.text().map(Value::Text),
+            _ => match WORDS.iter().find(|(word, _)| self.rest().starts_with(word)) {
+                Some((word, value)) => {
+                    self.at += word.len();
+                    Ok(value.clone())
+                }
+                None => self.number(),
+            },
+        }
+    }
+
+    fn nested(&mut self, inner: fn(&mut Self) -> Result<Value, Flaw>) -> Result<Value, Flaw> {
+        self.room = self.room.checked_sub(1).ok_or(Flaw::Depth)?;
+        self.at += 1;
+        let value = inner(self)?;
+        self.room += 1;
+        Ok(value)
+    }
+
+    fn list(&mut self) -> Result<Value, Flaw> {
+        let mut items = Vec::new();
+        if self.takes(b']') {
+            return Ok(Value::List(items));
+        }
+        loop {
+            items.push(self.value()?);
+            match self.token() {
+                Some(b',') => {}
+                Some(b']') => return Ok(Value::List(items)),
+                _ => return Err(Flaw::Syntax),
+            }
+        }
+    }
+
+    fn dict(&mut self) -> Result<Value, Flaw> {
+        let (mut items, mut places) = (Vec::new(), Places::new());
+        if self.takes(b'}') {
+            return Ok(Value::Dict(items));
+        }
+        loop {
+            self.space();
+            let key = if self.peek() == Some(b'"') { self.text()? } else { return Err(Flaw::Syntax) };
+            if self.token() != Some(b':') {
+                return Err(Flaw::Syntax);
+            }
+            let value = self.value()?;
+            insert(&mut items, &mut places, key, value);
+            match self.token() {
+                Some(b',') => {}
+                Some(b'}') => return untag(items).map_err(Flaw::Tag),
+                _ => return Err(Flaw::Syntax),
+            }
+        }
+    }
+
+    /// From one quote to the next.
+    fn text(&mut self) -> Result<Text, Flaw> {
+        self.at += 1;
+        let mut text = Text::default();
+        loop {
+            let plain =
+                self.rest().bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).ok_or(Flaw::Syntax)?;
+            text.push_str(&self.rest()[..plain]);
+            self.at += plain;
+            match self.next() {
+                Some(b'"') => return Ok(text),
+                Some(b'\\') => text.push(self.escaped()?),
+                _ => return Err(Flaw::Syntax),
+            }
+        }
+    }
+
+    fn escaped(&mut self) -> Result<u32, Flaw> {
+        Ok(match self.next().ok_or(Flaw::Syntax)? {
+            plain @ (b'"' | b'\\' | b'/') => u32::from(plain),
+            b'b' => 0x08,
+            b'f' => 0x0c,
+            b'n' => 0x0a,
+            b'r' => 0x0d,
+            b't' => 0x09,
+            b'u' => {
+                let unit = self.unit().ok_or(Flaw::Syntax)?;
+                self.second_half(unit).unwrap_or(unit)
+            }
+            _ => return Err(Flaw::Syntax),
+        })
+    }
+
+    /// The code point, if the unit is half a surrogate pair and the other half follows.
+    fn second_half(&mut self, high: u32) -> Option<u32> {
+        let start = self.at;
+        let low = match high {
+            0xd800..0xdc00 if self.rest().starts_with("\\u") => {
+                self.at += 2;
+                self.unit().filter(|low| (0xdc00..0xe000).contains(low))
+            }
+            _ => None,
+        };
+        if low.is_none() {
+            self.at = start;
+        }
+        low.map(|low| 0x10000 + ((high - 0xd800) << 10 | (low - 0xdc00)))
+    }
+
+    fn unit(&mut self) -> Option<u32> {
+        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        self.at += 4;
+        u32::from_str_radix(digits, 16).ok()
+    }
+
+    fn number(&mut self) -> Result<Value, Flaw> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        let first = self.peek();
+        let whole = self.digits()?;
+        if first == Some(b'0') && whole > 1 {
+            return Err(Flaw::Syntax);
+        }
+        let mut is_float = false;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+            is_float = true;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+            is_float = true;
+        }
+        let text = &self.json[start..self.at];
+        match text {
+            _ if is_float => text.parse().map(Value::Float).map_err(|_| Flaw::Syntax),
+            _ if whole > MAX_DIGITS => Err(Flaw::Digits),
+            "-0" => Ok(Value::Int("0".into())),
+            _ => Ok(Value::Int(text.into())),
+        }
+    }
+
+    /// How many digits stand here; at least one has to.
+    fn digits(&mut self) -> Result<usize, Flaw> {
+        let count = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        self.at += count;
+        if count > 0 { Ok(count) } else { Err(Flaw::Syntax) }
+    }
+
+    fn token(&mut self) -> Option<u8> {
+        self.space();
+        self.next()
+    }
+
+    fn takes(&mut self, token: u8) -> bool {
+        self.space();
+        let takes = self.peek() == Some(token);
+        self.at += usize::from(takes);
+        takes
+    }
+
+    fn space(&mut self) {
+        self.at += self.rest().bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    }
+
+    fn next(&mut self) -> Option<u8> {
+        let next = self.peek()?;
+        self.at += 1;
+        Some(next)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.json.as_bytes().get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'j str {
+        self.json.get(self.at..).unwrap_or_default()
+    }
+}
+
+/// The text is no value that Flask could load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{flaw}: line {line}, column {column}")]
+pub struct JsonError {
+    /// What is wrong.
+    pub flaw: Flaw,
+    /// Where, from 1.
+    pub line: usize,
+    /// Where, from 1.
+    pub column: usize,
+}
+
+impl JsonError {
+    fn new(json: &str, at: usize, flaw: Flaw) -> Self {
+        let before = &json.as_bytes()[..at.min(json.len())];
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Self { flaw, line, column: before.len() - line_start + 1 }
+    }
+}
+
+/// What is wrong with a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// It is not JSON, as Python reads it.
+    #[error("json is not JSON text as Python reads it")]
+    Syntax,
+    /// It is nested too deep.
+    #[error("json is nested deeper than {MAX_DEPTH} levels")]
+    Depth,
+    /// Python has a limit for integers.
+    #[error("json has an integer of more than {MAX_DIGITS} digits, which Python refuses")]
+    Digits,
+    /// Flask raises at it.
+    #[error("json has a value under Flask's tag `{0}` that Flask can not load")]
+    Tag(&'static str),
+}
+
+const WORDS: [(&str, Value); 6] = [
+    ("null", Value::None),
+    ("true", Value::Bool(true)),
+    ("false", Value::Bool(false)),
+    ("NaN", Value::Float(f64::NAN)),
+    ("Infinity", Value::Float(f64::INFINITY)),
+    ("-Infinity", Value::Float(f64::NEG_INFINITY)),
+];

@@ -1,0 +1,83 @@
+//! Flask's tags: what JSON has no form for stands in a dict of one item, whose key says what it is.
+//!
+//! Each rule is what Flask's `to_python` does with a value of that shape: where that raises, there is no value here. What
+//! Flask makes of a value that it never writes itself is followed too, but for Markup around anything but text.
+//! A dict of one item with another key may be a tag that an application has registered, and is left as it is.
+
+use super::base64;
+use super::text::Text;
+use super::value::Value;
+
+pub(super) const DICT: &str = " di";
+pub(super) const TUPLE: &str = " t";
+pub(super) const BYTES: &str = " b";
+pub(super) const MARKUP: &str = " m";
+pub(super) const UUID: &str = " u";
+pub(super) const DATE: &str = " d";
+
+/// Whether a key is one of Flask's own tags.
+pub(super) fn is_tag(key: &Text) -> bool {
+    key.as_str().is_some_and(|key| [DICT, TUPLE, BYTES, MARKUP, UUID, DATE].contains(&key))
+}
+
+/// What a dict stands for. The error is its tag, whose value Flask can not load.
+pub(super) fn untag(mut items: Vec<(Text, Value)>) -> Result<Value, &'static str> {
+    let tag = match items.as_slice() {
+        [(key, _)] if is_tag(key) => key.as_str().unwrap_or_default(),
+        _ => return Ok(Value::Dict(items)),
+    };
+    let (tag, to_python): (_, fn(Value) -> Option<Value>) = match tag {
+        DICT => (DICT, dict),
+        TUPLE => (TUPLE, |value| value.into_items().map(Value::Tuple)),
+        BYTES => (BYTES, bytes),
+        MARKUP => (MARKUP, |value| value.as_text().cloned().map(Value::Markup)),
+        UUID => (UUID, uuid),
+        _ => (DATE, date),
+    };
+    items.pop().and_then(|(_, value)| to_python(value)).ok_or(tag)
+}
+
+/// A dict of one item whose key would be a tag: two characters are put behind the key.
+fn dict(value: Value) -> Option<Value> {
+    let Value::Dict(items) = value else { return None };
+    let (key, value) = items.into_iter().next()?;
+    let codes = key.code_points().collect::<Vec<_>>();
+    let mut key = Text::default();
+    codes[..codes.len().saturating_sub(2)].iter().for_each(|code| key.push(*code));
+    Some(Value::Dict(vec![(key, value)]))
+}
+
+fn bytes(value: Value) -> Option<Value> {
+    let bytes = match &value {
+        Value::Bytes(bytes) => base64::decode(bytes)?,
+        _ => base64::decode(value.as_text()?.as_str().filter(|text| text.is_ascii())?.as_bytes())?,
+    };
+    Some(Value::Bytes(bytes.into()))
+}
+
+/// Python's `UUID(hex)`, but for digits that only its `int` knows: of other scripts, or with a sign or `_` among them.
+fn uuid(value: Value) -> Option<Value> {
+    let text = value.as_text()?.as_str()?.replace("urn:", "").replace("uuid:", "");
+    let digits = text.trim_matches(['{', '}']).replace('-', "");
+    let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_uuid.then(|| Value::Uuid(digits.to_ascii_lowercase().into()))
+}
+
+/// Whatever Flask's `parse_date` does not raise at: what it can not read is no date, but `None`.
+fn date(value: Value) -> Option<Value> {
+    match value {
+        Value::Bytes(_) => Some(Value::None),
+        _ if !value.is_true() => Some(Value::None),
+        _ => value.as_text().filter(|text| !has_huge_number(text)).cloned().map(Value::Date),
+    }
+}
+
+/// Python raises at a number in a date that its C code has no room for.
+fn has_huge_number(text: &Text) -> bool {
+    let mut digits = 0;
+    text.code_points().any(|code| {
+        let counts = char::from_u32(code).is_some_and(|c| c.is_numeric() || c == '_');
+        digits = if counts { digits + 1 } else { 0 };
+        digits > 9
+    })
+}

@@ -1,0 +1,102 @@
+//! Python objects as text, byte for byte as Flask's serializer writes them inside an application.
+
+use std::fmt::Write as _;
+
+use super::float;
+use super::tag::{BYTES, DATE, DICT, MARKUP, TUPLE, UUID, is_tag};
+use super::text::Text;
+use super::value::Value;
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::STANDARD;
+
+/// One object as tagged JSON: keys sorted, no white space, ASCII alone.
+pub(super) fn to_text(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, value);
+    out
+}
+
+/// A dict, given by its items in any order, each key once.
+pub(super) fn write_dict(out: &mut String, items: &[(&Text, &Value)]) {
+    if let [(key, value)] = items
+        && is_tag(key)
+    {
+        let mut marked = (*key).clone();
+        marked.push_str("__");
+        return tagged(out, DICT, |out| write_items(out, &[(&marked, value)]));
+    }
+    let mut items = items.to_vec();
+    items.sort_unstable_by_key(|(key, _)| *key);
+    write_items(out, &items);
+}
+
+fn write_value(out: &mut String, value: &Value) {
+    match value {
+        Value::None => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Int(digits) => out.push_str(digits),
+        Value::Float(number) => out.push_str(&float::repr(*number)),
+        Value::Text(text) => write_text(out, text),
+        Value::List(items) => write_list(out, items),
+        Value::Dict(items) => write_dict(out, &items.iter().map(|(key, value)| (key, value)).collect::<Vec<_>>()),
+        Value::Tuple(items) => tagged(out, TUPLE, |out| write_list(out, items)),
+        Value::Bytes(bytes) => tagged(out, BYTES, |out| {
+            out.push('"');
+            STANDARD.encode_string(bytes, out);
+            out.push('"');
+        }),
+        Value::Markup(inner) => tagged(out, MARKUP, |out| write_text(out, inner)),
+        Value::Uuid(digits) => tagged(out, UUID, |out| write_text(out, &Text::from(&**digits))),
+        Value::Date(text) => tagged(out, DATE, |out| write_text(out, text)),
+    }
+}
+
+fn tagged(out: &mut String, tag: &str, inner: impl FnOnce(&mut String)) {
+    let _ = write!(out, "{{\"{tag}\":");
+    inner(out);
+    out.push('}');
+}
+
+fn write_items(out: &mut String, items: &[(&Text, &Value)]) {
+    out.push('{');
+    for (n, (key, value)) in items.iter().enumerate() {
+        out.push_str(if n > 0 { "," } else { "" });
+        write_text(out, key);
+        out.push(':');
+        write_value(out, value);
+    }
+    out.push('}');
+}
+
+fn write_list(out: &mut String, items: &[Value]) {
+    out.push('[');
+    for (n, value) in items.iter().enumerate() {
+        out.push_str(if n > 0 { "," } else { "" });
+        write_value(out, value);
+    }
+    out.push(']');
+}
+
+fn write_text(out: &mut String, text: &Text) {
+    out.push('"');
+    for code in text.code_points() {
+        match char::from_u32(code) {
+            Some('"') => out.push_str("\\\""),
+            Some('\\') => out.push_str("\\\\"),
+            Some('\n') => out.push_str("\\n"),
+            Some('\r') => out.push_str("\\r"),
+            Some('\t') => out.push_str("\\t"),
+            Some('\x0c') => out.push_str("\\f"),
+            Some('\x08') => out.push_str("\\b"),
+            Some(c @ ' '..='~') => out.push(c),
+            Some(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escape(out, u32::from(*unit))),
+            None => escape(out, code),
+        }
+    }
+    out.push('"');
+}
+
+fn escape(out: &mut String, unit: u32) {
+    let _ = write!(out, "\\u{unit:04x}");
+}

@@ -1,0 +1,68 @@
+//! A record: what a session holds, in whichever of Flask-Session's two formats it was written.
+
+use super::{json, msgpack};
+use crate::session::{Entries, PERMANENT};
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Flask's tagged JSON by name. Never `_permanent`.
+    pub entries: Entries,
+    /// The entry `_permanent`, as Python's `bool` sees it.
+    pub permanent: Option<bool>,
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotARecord {
+    /// A pickle, of Flask-Session before 0.6: reading one can run anything, so nobody does.
+    Pickle,
+    /// Neither MessagePack nor JSON, or nothing that entries can hold.
+    Malformed,
+}
+
+impl Record {
+    /// Reads a record. A map of MessagePack and an object of JSON begin with different bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, NotARecord> {
+        let items = match bytes {
+            [0x80, 2..=5, ..] => return Err(NotARecord::Pickle),
+            [b'{' | b' ' | b'\n' | b'\r' | b'\t', ..] => std::str::from_utf8(bytes).ok().and_then(json::items),
+            _ => msgpack::items(bytes),
+        };
+        Self::of(items.ok_or(NotARecord::Malformed)?).ok_or(NotARecord::Malformed)
+    }
+
+    fn of(items: Vec<(String, String)>) -> Option<Self> {
+        let mut items = items.into_iter().collect::<std::collections::BTreeMap<_, _>>();
+        let permanent = items.remove(PERMANENT).map(|json| !FALSE.contains(&json.as_str()));
+        let has_room = |name: &String| name.len() <= MAX_NAME_BYTES;
+        items.keys().all(has_room).then(|| Self {
+            entries: Entries::pack(items.iter().map(|(name, json)| (name.as_str(), json.as_bytes()))),
+            permanent,
+        })
+    }
+}
+
+/// What Python takes for false.
+const FALSE: [&str; 7] = ["false", "null", "0", "0.0", "\"\"", "[]", "{}"];
+
+/// The longest name that entries have room for.
+const MAX_NAME_BYTES: usize = u16::MAX as usize;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_formats_are_read_and_a_pickle_never() {
+        let record =
+            Record { entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]), permanent: Some(true) };
+
+        assert_eq!(Record::decode(b"\x83\xa1b\x91\xc3\xaa_permanent\xc3\xa1a\x01"), Ok(record.clone()));
+        assert_eq!(Record::decode(br#"{"_permanent":true,"b":[true],"a":1}"#), Ok(record));
+        assert_eq!(Record::decode(b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94."), Err(NotARecord::Pickle));
+        for bytes in [b"".as_slice(), b"[]", b"1", b"{", b"(dp0\n.", b"\x80\x01", b"\xff"] {
+            assert_eq!(Record::decode(bytes), Err(NotARecord::Malformed), "{bytes:?}");
+        }
+    }
+}
