@@ -5,26 +5,32 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { until } from '../web/processes.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TOOLS = path.join(ROOT, '.tools/deploy/bin');
 const PATIENCE_MS = 300_000;
 
-// Answers what the command printed; fails with what it complained of.
-export async function run(command, args, { env, ...options } = {}) {
-  const settings = { timeout: PATIENCE_MS, maxBuffer: 64 << 20, env: { ...process.env, ...env }, ...options };
-  const { stdout } = await promisify(execFile)(command, args, settings);
-  return stdout.trim();
-}
+// Asks until the answer is true: containers take their time to begin, on a busy machine above all.
+export const eventually = (fact, question) => until(fact, question, 60_000);
 
-// As `run`, but answers the exit code as well and never fails by it.
-export async function attempt(command, args, options) {
+// Runs a command to its end and never fails by its exit code.
+export async function attempt(command, args, { env, ...options } = {}) {
+  const settings = { timeout: PATIENCE_MS, maxBuffer: 64 << 20, env: { ...process.env, ...env }, ...options };
   try {
-    return { code: 0, stdout: await run(command, args, options) };
+    return { code: 0, ...await promisify(execFile)(command, args, settings) };
   } catch (error) {
     if (typeof error.code !== 'number') throw error;
-    return { code: error.code, stdout: error.stdout, stderr: error.stderr };
+    const { code, stdout, stderr } = error;
+    return { code, stdout, stderr };
   }
+}
+
+// Answers what the command printed; fails with what it complained of.
+export async function run(command, args, options) {
+  const { code, stdout, stderr } = await attempt(command, args, options);
+  if (code !== 0) throw new Error(`${path.basename(command)} ${args.join(' ')}: exit code ${code}\n${stdout}${stderr}`);
+  return stdout.trim();
 }
 
 export class Engine {
@@ -34,13 +40,20 @@ export class Engine {
       fs.writeFileSync(path.join(this.folder, name), text);
       return path.join(this.folder, name);
     };
-    // No systemd, no crun and few privileges are needed, so that it runs within another container as well.
+    // No systemd, no crun and few privileges are needed, so that it runs within another container as well. The networks
+    // are none that podman uses by itself: bridges outlive their containers.
     this.env = {
       CONTAINERS_CONF: file('containers.conf', `
         [engine]
         runtime = "runc"
         cgroup_manager = "cgroupfs"
         events_logger = "file"
+        tmp_dir = "${this.folder}/tmp"
+        [network]
+        network_backend = "netavark"
+        default_subnet = "10.231.0.0/24"
+        default_subnet_pools = [{ base = "10.231.128.0/17", size = 24 }]
+        network_config_dir = "${this.folder}/networks"
         [containers]
         log_driver = "k8s-file"
         default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -62,9 +75,13 @@ export class Engine {
     return attempt('podman', args, { env: this.env });
   }
 
-  // Whether the container's health check passes now; on a busy machine it may be too late once.
-  async healthy(name) {
-    return (await this.attempt('healthcheck', 'run', name)).code === 0;
+  // Waits until the container's own health check passes. Asked by hand: without systemd nobody else asks.
+  async becomesHealthy(name) {
+    let last;
+    const passes = async () => (last = await this.attempt('healthcheck', 'run', name)).code === 0;
+    await eventually(`${name} is healthy`, passes).catch((error) => {
+      throw new Error(`the health check of ${name} says ${JSON.stringify(last)}`, { cause: error });
+    });
   }
 
   // What podman knows of a thing.
@@ -104,11 +121,19 @@ export class Engine {
     return run('buildah', args, { env: this.env });
   }
 
-  // Ends all that it ran and removes all that it kept.
-  async end() {
+  // Ends all that runs and removes all but the images.
+  async clear() {
     await this.attempt('pod', 'rm', '--all', '--force', '--time', '0');
-    await this.attempt('rm', '--all', '--force', '--time', '0');
+    await this.attempt('rm', '--all', '--force', '--volumes', '--time', '0');
+    await this.attempt('volume', 'prune', '--force');
     await this.attempt('network', 'prune', '--force');
+  }
+
+  // Leaves nothing behind.
+  async end() {
+    await this.clear();
+    // Without root the images belong to users that only podman can be.
+    if (process.getuid() !== 0) await this.attempt('unshare', 'rm', '-rf', this.folder);
     fs.rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, until } from '../web/processes.mjs';
-import { ROOT } from './engine.mjs';
+import { freePort } from '../web/processes.mjs';
+import { eventually, ROOT } from './engine.mjs';
 import { begin, CART, entries, serves } from './session.mjs';
 
 // The static program that `make test` links.
@@ -18,18 +18,18 @@ export async function volumeKeepsSessions(engine) {
   await engine.podman('run', '--detach', '--name', 'alone', '--read-only', '--cap-drop', 'all', '--volume', 'alone:/data',
     '--publish', `127.0.0.1:${port}:50051`, '--env', 'CLOAKROOM__SERVER__LISTEN=0.0.0.0:50051',
     '--env', 'CLOAKROOM__SERVER__INSECURE=true', 'cloakroom:latest');
-  await until('the container serves', () => serves(port));
+  await eventually('the container serves', () => serves(port));
   const token = await begin(port);
-  await until('its own health check says so', () => engine.healthy('alone'));
+  await engine.becomesHealthy('alone');
 
   await engine.podman('stop', '--time', '20', 'alone');
   const { State } = await engine.inspect('alone');
   const logs = await engine.attempt('logs', 'alone');
   assert.equal(State.ExitCode, 0);
-  assert.match(`${logs.stdout}`, /"stopped"/);
+  assert.match(logs.stderr, /"stopped"/);
 
   await engine.podman('start', 'alone');
-  await until('the container serves again', () => serves(port));
+  await eventually('the container serves again', () => serves(port));
   assert.deepEqual(await entries(port, token), CART);
   await engine.podman('rm', '--force', '--time', '0', 'alone');
 }

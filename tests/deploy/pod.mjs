@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, until } from '../web/processes.mjs';
+import { freePort } from '../web/processes.mjs';
+import { eventually } from './engine.mjs';
 import { renderWith } from './kubernetes.mjs';
 import { begin, CART, entries, serves } from './session.mjs';
 
@@ -17,7 +18,7 @@ export async function podKeepsSessions(engine) {
   fs.writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
 
   await engine.podman('play', 'kube', '--network', 'podman', file);
-  await until('the pod serves', () => serves(port));
+  await eventually('the pod serves', () => serves(port));
   const token = await begin(port);
 
   const pods = (await engine.podman('pod', 'ps', '--quiet')).split('\n');
@@ -28,7 +29,7 @@ export async function podKeepsSessions(engine) {
   assert.equal((await engine.inspect(name)).State.ExitCode, 0);
 
   await engine.podman('pod', 'start', ...pods);
-  await until('the pod serves again', () => serves(port));
+  await eventually('the pod serves again', () => serves(port));
   assert.deepEqual(await entries(port, token), CART);
   await engine.podman('pod', 'rm', '--force', '--time', '0', ...pods);
 }
