@@ -9,6 +9,9 @@ import { ROOT, Service } from './service.mjs';
 
 const require = createRequire(path.join(ROOT, 'examples/node/package.json'));
 const COPIERS = 32;
+// ghz reads them all before it begins.
+const MOST_REQUESTS = 10_000;
+const REQUESTS_PER_SESSION = 5;
 
 // Leaves open.json, save.json and destroy.json in the service's folder.
 export async function seed(service, count) {
@@ -17,8 +20,10 @@ export async function seed(service, count) {
   writeDestroys(service.folder);
 }
 
-const fill = (service, count, out) =>
-  service.run('seed', '--count', `${count}`, '--requests', '10000', '--out', out);
+function fill(service, count, out) {
+  const requests = Math.min(MOST_REQUESTS, REQUESTS_PER_SESSION * count);
+  return service.run('seed', '--count', `${count}`, '--requests', `${requests}`, '--out', out);
+}
 
 const read = (folder, name) => JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8'));
 const write = (folder, name, requests) =>

@@ -66,6 +66,8 @@ export class Service {
       CLOAKROOM__STORE__KIND: store,
       CLOAKROOM__STORE__EMBEDDED__PATH: path.join(this.folder, 'data'),
       CLOAKROOM__STORE__REDIS__URL: `redis://127.0.0.1:${redis?.port ?? 6379}`,
+      // Longer than by default: on a machine that is shared with its load, late is no outage.
+      CLOAKROOM__STORE__REDIS__TIMEOUT: '4s',
       CLOAKROOM__APPS__DEFAULT__KEYS: KEY,
       CLOAKROOM__ADMIN__LISTEN: '127.0.0.1:0',
       CLOAKROOM__LOG__LEVEL: 'warn',
