@@ -58,12 +58,12 @@ export async function freePort() {
 }
 
 // Asks again until the answer is true.
-export async function until(fact, question) {
-  for (const end = Date.now() + PATIENCE_MS; Date.now() < end;) {
+export async function until(fact, question, patienceMs = PATIENCE_MS) {
+  for (const end = Date.now() + patienceMs; Date.now() < end;) {
     if (await question()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`not within ${PATIENCE_MS} ms: ${fact}`);
+  throw new Error(`not within ${patienceMs} ms: ${fact}`);
 }
 
 // Whether somebody listens there.

@@ -101,10 +101,12 @@ impl Seed {
         }
         let (apps, _) = loaded.apps_to_serve()?;
         let app = apps.find(&self.app).ok_or(FillError::Service(service::Error::AppUnknown))?;
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+        // A store may have tasks of its own.
+        let _inside = runtime.enter();
         let store = Arc::new(AnyStore::open(settings)?);
         let plan = self.plan();
         let mut progress = Progress::of(plan.count);
-        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let filled = fill(&store, &apps, &plan, SystemClock.now(), |done| progress.show(done));
         let seeded = runtime.block_on(filled)?;
         let requests = self.requests as usize;

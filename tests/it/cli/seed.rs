@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::program::Program;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::redis::RedisServer;
 use crate::support::sessions::millis;
 use crate::support::{House, On, app_settings, redis};
 
@@ -144,6 +145,19 @@ fn files_with_tokens_are_closed_to_others_and_hold_no_template() {
         // A load generator would read {{ as the beginning of a template.
         assert!(!std::fs::read_to_string(file).unwrap().contains("{{"));
     }
+}
+
+#[test]
+fn the_command_fills_redis() {
+    let redis = RedisServer::start();
+    let keys = ["CLOAKROOM__STORE__KIND", "CLOAKROOM__STORE__REDIS__URL", "CLOAKROOM__APPS__DEFAULT__KEYS"];
+    let values = ["redis", &redis.url(), &"k".repeat(43)];
+    let program = Program::new(&["seed", "--count", "30", "--requests", "5"]);
+
+    let ended = keys.iter().zip(values).fold(program, |program, (key, value)| program.env(key, value)).run();
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(redis.cli(&["dbsize"]).trim().parse::<u32>().unwrap() >= 30);
 }
 
 #[test]

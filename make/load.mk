@@ -1,0 +1,17 @@
+# A load test by ghz, on this machine's loopback alone; deploy/load/README.md says how to read its table.
+#
+#   make load LOAD_SECONDS=10 LOAD_SESSIONS=10000 LOAD_STORES='memory embedded redis'
+
+.PHONY: load test-load load-tools
+
+load: load-tools
+	cargo build --locked --release --bin cloakroom
+	node deploy/load/run.mjs
+
+# The whole of it in seconds, with the program that was built for the tests: it must run, not be fast.
+test-load: load-tools
+	cargo build --locked --bin cloakroom
+	CLOAKROOM_BIN=target/debug/cloakroom node --test --test-reporter=spec tests/load/*.test.mjs
+
+load-tools: tools examples/node/node_modules/.package-lock.json
+	@$(call apt,node,nodejs)

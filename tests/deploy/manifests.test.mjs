@@ -1,0 +1,60 @@
+// What can be known of the Dockerfile, the compose file and the manifests without running them.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { ROOT, run, TOOLS } from './engine.mjs';
+import { render, validate, withMonitoring } from './kubernetes.mjs';
+
+test('hadolint finds nothing in the Dockerfile', async () => {
+  assert.equal(await run(path.join(TOOLS, 'hadolint'), ['Dockerfile'], { cwd: ROOT }), '');
+});
+
+for (const name of ['base', 'redis']) {
+  test(`the manifests of ${name} are valid, and know no other fields`, async () => {
+    await validate(await render(`deploy/kubernetes/${name}`));
+  });
+}
+
+test('with monitoring the admin port is let in for Prometheus alone', async () => {
+  const documents = await withMonitoring('deploy/kubernetes/redis');
+  const [monitor] = documents.filter(({ kind }) => kind === 'ServiceMonitor');
+  const rest = documents.filter((document) => document !== monitor);
+
+  await validate(rest);
+  const find = (kind, name) => rest.find((one) => one.kind === kind && one.metadata.name === name);
+  const service = find('Service', 'cloakroom');
+  const [container] = find('Deployment', 'cloakroom').spec.template.spec.containers;
+  const policies = rest.filter(({ kind }) => kind === 'NetworkPolicy').flatMap(({ spec }) => spec.ingress);
+  const admin = policies.filter(({ ports }) => ports.some(({ port }) => port === 'admin'));
+
+  assert.deepEqual(monitor.spec.selector.matchLabels, service.metadata.labels);
+  assert.ok(service.spec.ports.some(({ name }) => name === monitor.spec.endpoints[0].port));
+  assert.ok(container.ports.some(({ name, containerPort }) => name === 'admin' && containerPort === 50052));
+  assert.ok(container.ports.some(({ name, containerPort }) => name === 'grpc' && containerPort === 50051));
+  assert.equal(admin.length, 1);
+  assert.deepEqual(admin[0].from[0].podSelector.matchLabels, { 'app.kubernetes.io/name': 'prometheus' });
+});
+
+test('without monitoring nothing but the port of frontends is open', async () => {
+  const documents = await render('deploy/kubernetes/redis');
+  const deployment = documents.find(({ kind }) => kind === 'Deployment');
+  const config = documents.find(({ kind }) => kind === 'ConfigMap').data['cloakroom.toml'];
+
+  assert.deepEqual(deployment.spec.template.spec.containers[0].ports.map(({ name }) => name), ['grpc']);
+  assert.match(config, /\[admin\]\n(#.*\n)*listen = "127\.0\.0\.1:50052"/);
+});
+
+test('the secrets are made once and stay', async () => {
+  const folder = fs.mkdtempSync(path.join(ROOT, 'target/secrets-'));
+  const read = () => fs.readdirSync(folder).sort().map((name) => fs.readFileSync(path.join(folder, name), 'utf8'));
+
+  await run(path.join(ROOT, 'deploy/secrets.sh'), [folder]);
+  const first = read();
+  await run(path.join(ROOT, 'deploy/secrets.sh'), [folder]);
+  const second = read();
+  fs.rmSync(folder, { recursive: true });
+
+  assert.equal(first.length, 3);
+  assert.deepEqual(second, first);
+});
