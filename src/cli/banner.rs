@@ -1,6 +1,7 @@
 //! What a person reads who has just started the service: where it is, where data lies, what to try.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::Address;
 use crate::app::{App, AppName, Kind as AppKind};
@@ -20,16 +21,13 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
     }
     row("sessions", &sessions(loaded));
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
-    let has_keys = |app: &App| app.has_keys() || *key != DefaultKey::Configured;
-    let is_keyed = loaded.apps.find(AppName::DEFAULT).is_none_or(|app| has_keys(app));
-    row("key", &if is_keyed { key_of_default(key) } else { "NONE".to_owned() });
-    let is_told = |app: &App| *key == DefaultKey::Missing && app.name.as_str() == AppName::DEFAULT;
-    for app in loaded.apps.iter().filter(|app| !app.has_keys() && !is_told(app)) {
-        let remedy = match app.kind {
-            AppKind::Stored => "`cloakroom keygen` makes one",
-            AppKind::Cookie(_) => "give it the Flask application's SECRET_KEY",
-        };
-        row("warning", &format!("app {} has no key and so no sessions; {remedy}", app.name));
+    let keyless = |app: &&Arc<App>| !app.has_keys();
+    match loaded.apps.find(AppName::DEFAULT).filter(keyless) {
+        Some(app) if matches!(app.kind, AppKind::Cookie(_)) => row("key", &format!("NONE: {}", remedy(app))),
+        _ => row("key", &key_of_default(key)),
+    }
+    for app in loaded.apps.iter().filter(keyless).filter(|app| app.name.as_str() != AppName::DEFAULT) {
+        row("warning", &format!("app {} has no key and so no sessions; {}", app.name, remedy(app)));
     }
     if let Some(address) = addresses.first() {
         row("try", &call(address));
@@ -42,6 +40,14 @@ fn sessions(loaded: &Loaded) -> String {
         Kind::Embedded => format!("in {}, on this disk", loaded.settings.data_folder().display()),
         Kind::Memory => "in memory: a restart loses them".to_owned(),
         Kind::Redis => "in Redis".to_owned(),
+    }
+}
+
+/// How an app gets its key.
+const fn remedy(app: &App) -> &'static str {
+    match app.kind {
+        AppKind::Stored => "`cloakroom keygen` makes one",
+        AppKind::Cookie(_) => "give it the Flask application's SECRET_KEY",
     }
 }
 

@@ -70,3 +70,23 @@ fn an_app_without_a_key_is_warned_of() {
 
     assert!(text.contains("app shop has no key"), "{text}");
 }
+
+#[test]
+fn a_first_start_is_warned_of_nothing() {
+    let text = in_environment(&[], &DefaultKey::Created(PathBuf::from("data/default.key")), &[]);
+
+    assert!(!text.contains("warning"), "{text}");
+}
+
+#[test]
+fn an_app_of_flask_s_cookie_is_told_whose_key_it_wants() {
+    let variables = [("CLOAKROOM__APPS__DEFAULT__KIND", "cookie"), ("CLOAKROOM__APPS__SHOP__KIND", "cookie")];
+
+    let text = in_environment(&variables, &DefaultKey::Configured, &[]);
+
+    assert!(text.contains("key      NONE: give it the Flask application's SECRET_KEY\n"), "{text}");
+    assert!(
+        text.contains("app shop has no key and so no sessions; give it the Flask application's SECRET_KEY\n"),
+        "{text}"
+    );
+}
