@@ -52,8 +52,8 @@ impl Talkative {
             .env("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0")
             .env("CLOAKROOM__STORE__KIND", "redis")
             .env("CLOAKROOM__STORE__REDIS__URL", &format!("{}?pass={PASSWORD}", redis.url()))
-            .env("CLOAKROOM__STORE__REDIS__TIMEOUT", "300ms")
-            .env("CLOAKROOM__SERVER__STORE_SILENCE", "500ms")
+            .env("CLOAKROOM__STORE__REDIS__TIMEOUT", "1s")
+            .env("CLOAKROOM__SERVER__STORE_SILENCE", "2s")
             .env("CLOAKROOM__APPS__DEFAULT__KEYS", key)
             .env("CLOAKROOM__LOG__LEVEL", "trace")
             .env("CLOAKROOM__LOG__FORMAT", format);
