@@ -1,7 +1,7 @@
 //! A vigil: what happens to one session, until it ends, and why it did.
 //!
 //! Events tell what calls do. An end by time alone nobody tells, and a revocation of the whole app names no session: then
-//! the session itself is looked at. The events are read before the first look, so nothing between the two is missed.
+//! the session itself is looked at. The stream of events is open before the first look, so nothing between the two is missed.
 
 use std::time::Duration;
 
@@ -39,21 +39,29 @@ impl<'d> Vigil<'d> {
         let mut batches = begin(desk, "").await?;
         // It comes at once, without events: from here on every one comes.
         let first = desk.admin.next(&mut batches).await?.ok_or(ENDED)?;
+        let mut vigil = Self { desk, id: id.to_string(), batches, cursor: first.cursor.clone() };
+        // Before anybody reads that the vigil has begun: from then on its events tell of a session that lives.
+        let mut session = vigil.look().await?;
         if tell(desk, &first)?.is_break() {
             return Ok(());
         }
-        let mut vigil = Self { desk, id: id.to_string(), batches, cursor: first.cursor };
-        while vigil.look().await? == Watched::Alive {}
+        while vigil.follow(&session).await? == Watched::Alive {
+            session = vigil.look().await?;
+        }
         Ok(())
     }
 
-    /// Looks at the session; if it lives, reads events until it has to be looked at again.
-    async fn look(&mut self) -> Result<Watched, Failure> {
+    /// The session as it stands.
+    async fn look(&self) -> Result<SessionInfo, Failure> {
         let request = GetSessionRequest { app: self.desk.app.clone(), id: self.id.clone(), with_entries: false };
         let answer = self.desk.admin.ask(async |mut client| client.get_session(request).await).await?;
-        let session = answer.session.unwrap_or_default();
+        Ok(answer.session.unwrap_or_default())
+    }
+
+    /// Tells its end if it has ended; else reads events until it has to be looked at again.
+    async fn follow(&mut self, session: &SessionInfo) -> Result<Watched, Failure> {
         if session.end_reason() != EndReason::Unspecified {
-            self.tell(vec![ended(&session)])?;
+            self.tell(vec![ended(session)])?;
             return Ok(Watched::Over);
         }
         let over = sleep_until(Instant::now() + rest(&session.expire_time));
