@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::app::{self, AppName};
+use cloakroom::clock::Clock as _;
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
 use cloakroom::service::{Credential, Save, Service};
 use cloakroom::session::{self, Subject, SubjectChange};
 use cloakroom::store::{AnyStore, Entry, FEW, GLIMPSE, Index as _, Owner, Redis, RedisSettings};
 use cloakroom::token::Id;
-use cloakroom::{clock::Clock as _, server};
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
-use crate::support::{House, On, app_settings};
+use crate::support::{House, On, app_settings, patient};
 
 fn owner(subject: &str) -> Owner {
     let app = AppName::parse(AppName::DEFAULT).unwrap();
@@ -255,9 +255,9 @@ fn calls(redis: &RedisServer, command: &str) -> u64 {
 /// A house on a Redis of its own.
 async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
-    let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
+    let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
-    let house = House::on_store(store, [("default", app_settings())], server::Settings::default()).await;
+    let house = House::on_store(store, [("default", app_settings())], patient()).await;
     // The first count of live sessions is over before anything is measured.
     while house.stats("").await.scan_time.is_none() {
         tokio::task::yield_now().await;

@@ -2,13 +2,12 @@
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, Outcome, Value, value::Kind};
-use cloakroom::server;
 use cloakroom::store::{AnyStore, Redis};
 use tonic::Code;
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
-use crate::support::{House, On, app_settings, redis};
+use crate::support::{House, On, app_settings, patient, redis};
 
 async fn a_session_may_have_as_many_entries_as_the_limit_says(on: On) {
     let house = House::with_apps(on, [("default", limited(3, 4096))]).await;
@@ -261,7 +260,7 @@ async fn assert_refused(house: &House, token: &str, changes: Changes, expected: 
 /// A house on a Redis that another house may share.
 async fn house_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> House {
     let store = AnyStore::from(Redis::new(settings).unwrap());
-    House::on_store(store, [("default", app)], server::Settings::default()).await
+    House::on_store(store, [("default", app)], patient()).await
 }
 
 fn limited(max_entries: u32, max_session_bytes: u32) -> app::Settings {

@@ -18,7 +18,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie};
 use crate::support::redis::RedisServer;
-use crate::support::{House, app_settings};
+use crate::support::{House, app_settings, patient};
 
 #[tokio::test]
 async fn a_stopped_store_is_unavailable_and_never_an_empty_session() {
@@ -350,7 +350,7 @@ async fn assert_unavailable(house: &House, token: &str) {
         refused(house.try_open(OpenSessionRequest { cookie_name: "session".to_owned(), ..open_cookie(&cookie) }).await),
     ];
 
-    assert!(begin.elapsed() < 4 * TIMEOUT + Duration::from_secs(2), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < 8 * TIMEOUT, "{:?}", begin.elapsed());
     for status in answers {
         assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     }
@@ -361,7 +361,7 @@ async fn until_it_opens(house: &House, token: &str) {
     let begin = Instant::now();
     while let Err(status) = house.try_open(open_cookie(&format!("session={token}"))).await {
         assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
-        assert!(begin.elapsed() < Duration::from_secs(10), "the store is not found again");
+        assert!(begin.elapsed() < Duration::from_secs(60), "the store is not found again");
     }
 }
 
@@ -382,12 +382,12 @@ async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
-    let server = server::Settings { store_silence: Duration::from_millis(500), ..Default::default() };
+    let server = server::Settings { store_silence: Duration::from_millis(500), ..patient() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     (redis, house)
 }
 
-const TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long an end is remembered.

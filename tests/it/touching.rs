@@ -122,7 +122,7 @@ async fn a_clock_that_goes_back_takes_no_use_back(on: On) {
 /// A house on a Redis of its own, so that its commands can be counted.
 async fn counted() -> (House, RedisServer) {
     let redis = RedisServer::start();
-    let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
+    let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let app = app::Settings { idle_timeout: IDLE, ..app_settings() };
     (House::around(store, &app).await, redis)

@@ -69,7 +69,7 @@ pub(super) fn settings() -> Settings {
 
 /// What comes, unless it takes so long that it never will.
 pub(super) async fn soon<F: Future>(what: F) -> F::Output {
-    time::timeout(Duration::from_secs(5), what).await.expect("it takes far less than 5 s, or never happens")
+    time::timeout(Duration::from_secs(60), what).await.expect("it takes far less than a minute, or never happens")
 }
 
 /// Tries until it is so.

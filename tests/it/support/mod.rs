@@ -65,7 +65,7 @@ impl House {
 
     /// The service with one app, on a store of the caller's.
     pub(crate) async fn around(store: AnyStore, settings: &app::Settings) -> Self {
-        Self::on_store(store, [("default", settings.clone())], server::Settings::default()).await
+        Self::on_store(store, [("default", settings.clone())], patient()).await
     }
 
     /// The service on this store, with these apps and these settings of the server, its address aside.
@@ -81,14 +81,14 @@ impl House {
     /// The service once more, on the same store and with the same clock: another process that has just started.
     pub(crate) async fn another_process(&self) -> Self {
         let (store, apps, clock) = (Arc::clone(&self.store), self.apps.clone(), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
+        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
     /// The service once more, on the same store and with the same clock, but with other settings of its app.
     pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
         let apps = [settings.build("default").unwrap()].into_iter().collect();
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), server::Settings::default(), tempfile::tempdir().unwrap()).await
+        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
     /// The service with one app, and these settings of the server.
@@ -101,7 +101,7 @@ impl House {
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(store(on, &folder));
-        Self::furnish(store, apps, server::Settings::default(), folder).await
+        Self::furnish(store, apps, patient(), folder).await
     }
 
     async fn furnish(store: Arc<AnyStore>, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
@@ -177,6 +177,11 @@ pub(crate) fn app_settings() -> app::Settings {
 }
 
 /// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
+/// Settings for tests that have no call time out, whatever else the machine does.
+pub(crate) fn patient() -> server::Settings {
+    server::Settings { call_timeout: Duration::from_secs(60), ..Default::default() }
+}
+
 #[expect(clippy::disallowed_methods, reason = "Redis expires keys by the machine's clock")]
 pub(crate) fn now() -> Time {
     Time::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()

@@ -21,7 +21,7 @@ pub(crate) fn settings() -> RedisSettings {
     // A scan walks through a whole database, whosever keys lie there.
     let url = format!("{}?db={}", server().url(), number % DATABASES);
     let key_prefix = format!("test{number}");
-    RedisSettings { url, key_prefix, timeout: Duration::from_secs(10), ..Default::default() }
+    RedisSettings { url, key_prefix, timeout: Duration::from_secs(60), ..Default::default() }
 }
 
 fn server() -> &'static RedisServer {
@@ -92,7 +92,7 @@ impl RedisServer {
     fn await_answer(&self) {
         let begin = Instant::now();
         while !self.cli(&["ping"]).starts_with("PONG") {
-            assert!(begin.elapsed() < Duration::from_secs(10), "redis-server does not answer");
+            assert!(begin.elapsed() < Duration::from_secs(60), "redis-server does not answer");
             std::thread::yield_now();
         }
     }
