@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use crate::app::AppName;
 use crate::server::meter::Meter;
 use crate::server::traffic::Traffic;
 use crate::server::vitals::Vitals;
-use crate::service::{Numbers, Service};
+use crate::service::{Numbers, Served, Service};
 use crate::store::{Store, Work};
 use crate::telemetry::metrics::{Kind, Text, process};
 
@@ -92,36 +91,36 @@ impl<S: Store> Figures<S> {
     }
 
     fn sessions(&self, page: &mut Text) {
-        let apps: Vec<(&AppName, Numbers)> = self.service.all_numbers().collect();
+        let apps = self.service.all_numbers();
         page.family("cloakroom_sessions_opened_total", Kind::Counter, "Sessions that an open found alive.");
         for (app, numbers) in &apps {
-            page.sample(&[("app", app.as_str())], numbers.opened);
+            page.sample(&[("app", app.name.as_str())], numbers.opened);
         }
         page.family("cloakroom_sessions_created_total", Kind::Counter, "Sessions that were stored for the first time.");
         for (app, numbers) in &apps {
-            page.sample(&[("app", app.as_str())], numbers.created);
+            page.sample(&[("app", app.name.as_str())], numbers.created);
         }
         page.family("cloakroom_sessions_ended_total", Kind::Counter, "Sessions that a call ended, by reason.");
         for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.ended.iter().map(move |end| (app, end))) {
-            page.sample(&[("app", app.as_str()), ("reason", reason.as_str())], *count);
+            page.sample(&[("app", app.name.as_str()), ("reason", reason.as_str())], *count);
         }
         let help = "Tokens, tickets and cookies that did not verify, by reason.";
         page.family("cloakroom_tokens_rejected_total", Kind::Counter, help);
         for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.rejected.iter().map(move |no| (app, no))) {
-            page.sample(&[("app", app.as_str()), ("reason", reason)], *count);
+            page.sample(&[("app", app.name.as_str()), ("reason", reason)], *count);
         }
         let help = "Requests whose cookies named two live sessions: one may have been planted.";
         page.family("cloakroom_cookies_suspicious_total", Kind::Counter, help);
         for (app, numbers) in &apps {
-            page.sample(&[("app", app.as_str())], numbers.suspicious);
+            page.sample(&[("app", app.name.as_str())], numbers.suspicious);
         }
         doors(page, &apps);
         census(page, &apps);
     }
 }
 
-fn doors(page: &mut Text, apps: &[(&AppName, Numbers)]) {
-    let doors = || apps.iter().flat_map(|(app, numbers)| numbers.doors.iter().map(|door| (app.as_str(), door)));
+fn doors(page: &mut Text, apps: &[(Arc<Served>, Numbers)]) {
+    let doors = || apps.iter().flat_map(|(app, numbers)| numbers.doors.iter().map(|door| (app.name.as_str(), door)));
     page.family("cloakroom_sessions_imported_total", Kind::Counter, "Sessions from before that came in, by door.");
     for (app, door) in doors() {
         page.sample(&[("app", app), ("door", door.door.as_str())], door.imported);
@@ -141,8 +140,8 @@ fn doors(page: &mut Text, apps: &[(&AppName, Numbers)]) {
     }
 }
 
-fn census(page: &mut Text, apps: &[(&AppName, Numbers)]) {
-    let counted = || apps.iter().filter_map(|(app, numbers)| Some((app.as_str(), numbers.census?)));
+fn census(page: &mut Text, apps: &[(Arc<Served>, Numbers)]) {
+    let counted = || apps.iter().filter_map(|(app, numbers)| Some((app.name.as_str(), numbers.census?)));
     let help =
         "Live sessions by the last count of the store, of a subject or of nobody; every replica counts them all.";
     page.family("cloakroom_sessions_live", Kind::Gauge, help);
