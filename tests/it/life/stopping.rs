@@ -1,0 +1,1 @@
+//! SIGTERM: what callers and load balancers see of a process that stops.
