@@ -79,8 +79,9 @@ impl Loaded {
         }
         match running.store.kind {
             store::Kind::Embedded => {
-                let (ring, origin) = default_key::reopen(running.data_folder())?;
+                // Should it not be there, it may come back.
                 self.files.watch(&default_key::path_in(running.data_folder()));
+                let (ring, origin) = default_key::reopen(running.data_folder())?;
                 Ok((self.with_default_keys(ring), origin))
             }
             store::Kind::Memory => {
