@@ -31,21 +31,33 @@ pub(super) struct Seen {
     pub(super) repeated: AtomicU64,
 }
 
+/// What a restart may do to a call that is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// Nothing: it is finished, or was never taken.
+    Orderly,
+    /// It may be lost, done or not.
+    Kill,
+}
+
 /// One caller, with one session.
 struct Caller {
     clients: [SessionServiceClient<Channel>; 2],
     at: usize,
+    restart: Restart,
     seen: Arc<Seen>,
 }
 
 impl Load {
-    /// So many callers, each with connections of its own to both replicas.
-    pub(super) fn start(replicas: &[Process; 2], callers: usize) -> Self {
+    /// So many callers; a few of them at a time share a connection to each replica, as the requests of a frontend do.
+    pub(super) fn start(replicas: &[Process; 2], callers: usize, restart: Restart) -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
         let mut load = Self { stop, seen, callers: JoinSet::new() };
+        let frontends = callers.div_ceil(CALLERS_OF_A_FRONTEND);
+        let clients: Vec<_> = (0..frontends).map(|_| [replicas[0].client(), replicas[1].client()]).collect();
         for number in 0..callers {
-            let clients = [replicas[0].client(), replicas[1].client()];
-            let caller = Caller { clients, at: number % 2, seen: Arc::clone(&load.seen) };
+            let clients = clients[number / CALLERS_OF_A_FRONTEND].clone();
+            let caller = Caller { clients, at: number % 2, restart, seen: Arc::clone(&load.seen) };
             load.callers.spawn(caller.increment_until(Arc::clone(&load.stop)));
         }
         load
@@ -123,7 +135,9 @@ impl Caller {
 
     /// Goes on at the other replica after an answer that may be asked for again.
     async fn turn_from(&mut self, status: Status) {
-        assert!(status.code() == Code::Unavailable || was_never_taken(&status), "a call failed: {status:?}");
+        let was_lost = || self.restart == Restart::Kill && status.source().is_some();
+        let may_be_repeated = status.code() == Code::Unavailable || was_never_taken(&status) || was_lost();
+        assert!(may_be_repeated, "a call failed: {status:?}");
         self.seen.repeated.fetch_add(1, Ordering::Relaxed);
         self.at = 1 - self.at;
         sleep(PAUSE).await;
@@ -141,6 +155,8 @@ fn was_never_taken(status: &Status) -> bool {
         unsent || refused.is_some_and(|error| error.is_go_away() && error.is_remote())
     })
 }
+
+const CALLERS_OF_A_FRONTEND: usize = 4;
 
 /// Between two attempts, as any client leaves it.
 const PAUSE: Duration = Duration::from_millis(2);

@@ -2,7 +2,7 @@
 
 use cloakroom::token::{Key, KeyRing};
 
-use super::caller::Load;
+use super::caller::{Load, Restart};
 use super::process::Process;
 use super::restarts::replicas;
 use crate::support::redis::RedisServer;
@@ -18,7 +18,7 @@ enum By {
 async fn three_changes_of_keys_fail_no_call_and_log_nobody_out() {
     let (redis, mut old) = (RedisServer::start(), Key::generate());
     let replicas = replicas(&redis, &old).await;
-    let load = Load::start(&replicas, CALLERS);
+    let load = Load::start(&replicas, CALLERS, Restart::Orderly);
     load.more(CALLS_BETWEEN).await;
 
     for by in [By::File, By::Signal, By::File] {

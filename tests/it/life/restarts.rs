@@ -4,23 +4,32 @@ use std::sync::atomic::Ordering;
 
 use cloakroom::token::Key;
 
-use super::caller::Load;
+use super::caller::{Load, Restart};
 use super::process::Process;
 use crate::support::knob::knob;
 use crate::support::redis::RedisServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rolling_restarts_fail_no_call_and_double_no_effect() {
+    roll(Restart::Orderly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_no_increment_and_double_none() {
+    roll(Restart::Kill).await;
+}
+
+async fn roll(restart: Restart) {
     let (redis, key) = (RedisServer::start(), Key::generate());
     let mut replicas = replicas(&redis, &key).await;
-    let load = Load::start(&replicas, CALLERS);
+    let load = Load::start(&replicas, CALLERS, restart);
 
     for _ in 0..knob("CLOAKROOM_TEST_RESTARTS").unwrap_or(RESTARTS) {
         for replica in &mut replicas {
             load.more(CALLS_BETWEEN).await;
-            replica.signal("-TERM");
+            replica.signal(if restart == Restart::Kill { "-KILL" } else { "-TERM" });
             let status = replica.ended().await;
-            assert!(status.success(), "{status}: {}", replica.said());
+            assert_eq!(status.success(), restart == Restart::Orderly, "{status}: {}", replica.said());
             replica.start_again().await;
         }
     }
@@ -41,6 +50,6 @@ pub(super) async fn replicas(redis: &RedisServer, key: &str) -> [Process; 2] {
 
 /// How often each replica is restarted.
 const RESTARTS: u32 = 5;
-const CALLERS: usize = 16;
+const CALLERS: usize = 24;
 /// Enough for every caller to have met what has changed.
 const CALLS_BETWEEN: u64 = 200;
