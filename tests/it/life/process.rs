@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -64,6 +65,12 @@ impl Process {
     /// A client on a connection of its own, which is made when it is first used, and again when it is lost.
     pub(super) fn client(&self) -> SessionServiceClient<Channel> {
         SessionServiceClient::new(self.endpoint().connect_lazy())
+    }
+
+    /// A client of its operators' listener.
+    pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.admin)).unwrap();
+        AdminServiceClient::new(endpoint.connect_lazy())
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {

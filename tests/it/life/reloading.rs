@@ -3,7 +3,8 @@
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::watch_session_request::Credential as Watched;
 use cloakroom::grpc::wire::{
-    Changes, GetAppPolicyRequest, GetAppPolicyResponse, OpenSessionRequest, Session, WatchSessionRequest,
+    Changes, GetAppPolicyRequest, GetAppPolicyResponse, OpenSessionRequest, Session, WatchEventsRequest,
+    WatchSessionRequest,
 };
 use cloakroom::token::Key;
 use tonic::transport::Channel;
@@ -160,6 +161,29 @@ async fn a_wrong_configuration_is_refused_as_a_whole_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_refusal_repeats_no_secret() {
+    let keys = format!("{QUICK}[apps.default]\nkeys_file = \"keys\"\n");
+    let kept = Kept::start(&keys, &[("keys", &Key::generate())]).await;
+    let wrong = [
+        ("keys", "mark-no-key\n".to_owned()),
+        ("keys", "bWFyay1zaG9ydA\n".to_owned()),
+        ("cloakroom.toml", format!("{QUICK}[apps.default]\nkeys = [\"mark-listed\"]\n")),
+        ("cloakroom.toml", format!("{QUICK}[apps.default]\nkeys = \"mark-as-text\"\n")),
+        ("cloakroom.toml", format!("{QUICK}[apps.default]\nkeys = [\"mark-unclosed\n")),
+        ("cloakroom.toml", format!("{QUICK}[store.redis]\nurl = \"redis://:mark-password@host:port\"\n")),
+    ];
+
+    for (number, (name, text)) in (1_u8..).zip(wrong) {
+        kept.process.replace(name, &text);
+        kept.process.until_metric(REFUSED, f64::from(number)).await;
+    }
+
+    let said = kept.process.said();
+    assert_eq!(said.matches("is refused").count(), 6, "{said}");
+    assert!(!said.contains("mark") && !said.contains("bWFyay1zaG9ydA"), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_gone_is_refused() {
     let key = Key::generate();
     let kept = Kept::start(&format!("{QUICK}[apps.default]\nkeys_file = \"keys\"\n"), &[("keys", &key)]).await;
@@ -194,11 +218,15 @@ async fn apps_come_and_go_and_keep_what_is_stored() {
     let watch = WatchSessionRequest { app: "shop".to_owned(), credential, ..Default::default() };
     let mut watch = kept.client.clone().watch_session(watch).await.unwrap().into_inner();
     assert!(watch.message().await.unwrap().is_some(), "it is alive");
+    let events = WatchEventsRequest { app: "shop".to_owned(), ..Default::default() };
+    let mut events = kept.process.admin().watch_events(events).await.unwrap().into_inner();
+    assert!(events.message().await.unwrap().is_some(), "it has begun");
 
     kept.process.replace("cloakroom.toml", QUICK);
     let gone = eventually("the end of the app", async || kept.policy("shop").await.err()).await;
     assert_eq!(reason(&gone), unknown, "as any unknown app");
     assert_eq!(reason(&refused(watch.message().await)), unknown);
+    assert_eq!(reason(&refused(events.message().await)), unknown);
 
     kept.process.replace("cloakroom.toml", &shop);
     kept.until("shop", |policy| policy.null_session.is_none()).await;
