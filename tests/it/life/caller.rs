@@ -85,11 +85,11 @@ impl Caller {
     /// A browser that never logs out: each request opens its session, looks at the counter and moves it by one.
     async fn increment_until(mut self, stop: Arc<AtomicBool>) {
         let new = self.open(OpenSessionRequest::default()).await;
-        let mut cookie = self.increment(&new.token).await;
+        let mut cookie = self.increment(&new.token, 0).await;
         let mut acknowledged = 1;
         while !stop.load(Ordering::Relaxed) {
             let session = self.open_cookie(&cookie, acknowledged).await;
-            cookie = self.increment(&session.token).await;
+            cookie = self.increment(&session.token, acknowledged).await;
             acknowledged += 1;
         }
         self.open_cookie(&cookie, acknowledged).await;
@@ -115,8 +115,8 @@ impl Caller {
         }
     }
 
-    /// Adds one; answers the token that the browser has then.
-    async fn increment(&mut self, token: &str) -> String {
+    /// Adds one to `count`; answers the token that the browser has then.
+    async fn increment(&mut self, token: &str, count: u64) -> String {
         let request_id = cloakroom::entropy::bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
         let request = SaveSessionRequest { request_id, ..save(token, Changes::default().increment("n", 1)) };
         loop {
@@ -126,9 +126,14 @@ impl Caller {
                     let saved = answer.into_inner();
                     let was_saved = matches!(saved.outcome(), Outcome::Created | Outcome::Updated);
                     assert!(was_saved, "{:?}", saved.outcome());
+                    assert_eq!(saved.counters["n"].unsigned_abs(), count + 1, "increments lost or doubled");
                     return saved.session.unwrap().token;
                 }
                 Err(status) => self.turn_from(status).await,
+            }
+            if self.restart == Restart::Orderly && count > 0 {
+                // What was done has been answered: nothing of this save is there yet.
+                self.open_cookie(token, count).await;
             }
         }
     }
