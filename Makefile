@@ -10,7 +10,7 @@ export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 all: check
 
 # What lands has passed this.
-test: tools lint lint-proto doc test-rust test-web test-python test-observe
+test: tools lint lint-proto doc test-rust test-web test-python test-observe test-deploy test-load
 	@echo 'all tests passed'
 
 # The quick part, for while you work.
