@@ -25,7 +25,8 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<wire::ListSessionsRequest>,
     ) -> Result<Response<wire::ListSessionsResponse>, Status> {
         let request = request.into_inner();
-        let app = &self.0.app(&request.app)?.name;
+        let app = self.0.app(&request.app)?;
+        let app = &app.name;
         let size = page_size(request.page_size)?;
         let from = page_token::parse(app, &request.page_token)?;
         let with = with_entries(request.with_entries);

@@ -55,14 +55,14 @@ impl<S: Store> SessionService for Sessions<S> {
 
         let request = request.into_inner();
         let app = self.0.app(&request.app)?;
-        let saved = self.0.save(Save {
+        let save = Save {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
                 None => Credential::None,
             },
-            changes: request.changes.map(|changes| convert::changes(changes, app)).transpose()?,
+            changes: request.changes.map(|changes| convert::changes(changes, &app)).transpose()?,
             accessed: request.accessed,
             etag: convert::etag(&request.etag)?,
             request_id: convert::request_id(&request.request_id)?,
@@ -70,8 +70,8 @@ impl<S: Store> SessionService for Sessions<S> {
             keep_empty: request.keep_empty,
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
-        });
-        let Saved { fate, session, headers, counters } = saved.await?;
+        };
+        let Saved { fate, session, headers, counters } = self.0.save_in(&app, save).await?;
         let (outcome, end_reason) = convert::fate(fate);
         Ok(Response::new(wire::SaveSessionResponse {
             outcome: outcome.into(),
@@ -96,7 +96,7 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::GetAppPolicyRequest>,
     ) -> Result<Response<wire::GetAppPolicyResponse>, Status> {
-        Ok(Response::new(convert::policy(self.0.app(&request.get_ref().app)?)))
+        Ok(Response::new(convert::policy(&*self.0.app(&request.get_ref().app)?)))
     }
 
     async fn get_expiration_time(

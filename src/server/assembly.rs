@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::front::Front;
 use super::http::{Figures, Pages};
 use super::meter::Meter;
+use super::reloader::Reloader;
 use super::traffic::Traffic;
 use super::vitals::Vitals;
 use super::{AdminSettings, BindError, Report, Server, Services, Settings};
@@ -40,6 +41,7 @@ pub struct Cloakroom {
     server: Server,
     admin: Option<Server>,
     service: Service<Measured<AnyStore>>,
+    reloader: Reloader,
     clock: Arc<dyn Clock>,
     drain_pause: Duration,
     store_silence: Duration,
@@ -51,6 +53,7 @@ impl Cloakroom {
         let Parts { apps, store, clock } = parts;
         let store = Arc::new(Measured::new(store));
         let service = Service::new(apps, store, Arc::clone(&clock));
+        let reloader = Reloader::new(service.clone(), Arc::clone(&clock));
         admin.check(settings)?;
         let server = Server::bind(settings).await?;
         let admin = match admin.server(settings) {
@@ -58,7 +61,7 @@ impl Cloakroom {
             None => None,
         };
         let Settings { drain_pause, store_silence, .. } = *settings;
-        Ok(Self { server, admin, service, clock, drain_pause, store_silence })
+        Ok(Self { server, admin, service, reloader, clock, drain_pause, store_silence })
     }
 
     /// The TCP address it listens on.
@@ -71,6 +74,11 @@ impl Cloakroom {
         &self.service
     }
 
+    /// Changes it while it serves.
+    pub const fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
     /// The TCP address that it serves operators on, if it does.
     pub fn admin_addr(&self) -> Option<SocketAddr> {
         self.admin.as_ref()?.tcp_addr()
@@ -78,12 +86,12 @@ impl Cloakroom {
 
     /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
-        let Self { server, admin, service, clock, drain_pause, store_silence } = self;
+        let Self { server, admin, service, reloader, clock, drain_pause, store_silence } = self;
         let (health, health_service) = health_reporter();
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
         let vitals = Arc::new(Vitals::default());
-        let (server, admin) = watched(server, admin, &service, &vitals);
+        let (server, admin) = watched((server, admin), &service, &vitals, &reloader);
         let chores = async {
             let watch = watch_store(&*store, &health, &vitals, store_silence);
             let sweep = sweep(&*store, &*clock);
@@ -121,10 +129,10 @@ impl Cloakroom {
 
 /// Both servers, counted; and before the operators' services the pages that tell it.
 fn watched(
-    server: Server,
-    admin: Option<Server>,
+    (server, admin): (Server, Option<Server>),
     service: &Service<Measured<AnyStore>>,
     vitals: &Arc<Vitals>,
+    reloader: &Reloader,
 ) -> (Server, Option<Server>) {
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
@@ -134,6 +142,7 @@ fn watched(
         service: service.clone(),
         store: service.store().work(),
         vitals: Arc::clone(vitals),
+        reloads: Arc::clone(reloader.reloads()),
     };
     let pages = Arc::new(Pages::new(Arc::clone(vitals), move || figures.page()));
     let server = server.behind(Front { meter: Arc::clone(&calls), traffic: frontends, pages: None });

@@ -22,6 +22,7 @@ mod ongoing;
 mod peer;
 mod protocol;
 mod refusal;
+mod reloader;
 mod services;
 mod settings;
 mod socket_file;
@@ -44,6 +45,7 @@ pub use admin::AdminSettings;
 pub use assembly::{Cloakroom, Parts};
 pub use listeners::BindError;
 pub use peer::Peer;
+pub use reloader::{Reloadable, Reloader};
 pub use services::{Answer, Services};
 pub use settings::{Settings, SettingsError};
 
