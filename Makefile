@@ -29,7 +29,7 @@ test-rust: tools
 # What takes long by nature: every race twenty thousand times, a story of two million steps on each store.
 soak: tools
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
-		CLOAKROOM_TEST_RACES=20000 PROPTEST_CASES=5000 cargo test --locked --release
+		CLOAKROOM_TEST_RACES=20000 PROPTEST_CASES=5000 cargo test --locked --profile soak
 
 clean:
 	rm -rf target .tools
