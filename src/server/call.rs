@@ -31,7 +31,7 @@ impl Calls {
     ///
     /// A call counts as running, and its time runs, until its answer begins. So a stream counts only while it is being
     /// opened, and answers that nobody reads keep no one else from calling; connections and streams bound those.
-    pub(super) async fn answer<S: Grpc>(&self, service: S, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn answer<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Response<Body> {
         if let Some(status) = why_not_grpc(&request) {
             return not_grpc(status);
         }
@@ -41,7 +41,7 @@ impl Calls {
         }
     }
 
-    async fn run<S: Grpc>(&self, service: S, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    async fn run<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
         let _running = self.free.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let asked = timeout::of(request.headers()).map_err(|_| Refusal::TimeoutMalformed)?;
         let limit = asked.unwrap_or(self.timeout).min(self.timeout);
@@ -53,8 +53,8 @@ impl Calls {
 }
 
 /// The service's answer, or that it panicked; what it was doing is dropped either way.
-async fn caught<S: Grpc>(service: S, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-    let mut answer = pin!(service.oneshot(request));
+async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
+    let mut answer = pin!(service.oneshot(*request));
     let polled = std::future::poll_fn(|cx| {
         // Nothing that the panic left half done is used again.
         match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {

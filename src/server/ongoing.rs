@@ -41,8 +41,8 @@ impl Ongoing {
     }
 
     /// Does what there is to do for it, under its name.
-    pub(super) async fn run<F: Future>(&self, work: F) -> F::Output {
-        self.call.run(work).await
+    pub(super) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        self.call.run(work)
     }
 
     /// Does a step of it, under its name.

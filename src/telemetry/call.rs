@@ -44,8 +44,9 @@ impl Call {
     }
 
     /// Does something on behalf of the call.
-    pub async fn run<F: Future>(&self, work: F) -> F::Output {
-        CALL.scope(self.clone(), work).await
+    pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        // Not by an `async fn`, whose future would hold the work twice: every call's future is moved a few times.
+        CALL.scope(self.clone(), work)
     }
 
     /// Does something short on behalf of the call.
