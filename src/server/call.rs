@@ -5,14 +5,14 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 use tokio::time;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use super::refusal::{Refusal, not_grpc};
+use super::refusal::{GRPC_STATUS, Refusal, not_grpc};
 use super::{Grpc, Settings, timeout};
 
 /// What bounds the calls of the whole process.
@@ -94,8 +94,8 @@ fn explain(response: Response<Body>) -> Response<Body> {
 /// What tonic refused before the service was asked. The service's own answers come with details.
 fn refusal(headers: &HeaderMap) -> Option<Refusal> {
     // Most answers have their status in the trailers.
-    headers.get("grpc-status")?;
-    if headers.contains_key("grpc-status-details-bin") {
+    headers.get(&GRPC_STATUS)?;
+    if headers.contains_key(&GRPC_STATUS_DETAILS) {
         return None;
     }
     let status = Status::from_header_map(headers)?;
@@ -108,3 +108,5 @@ fn refusal(headers: &HeaderMap) -> Option<Refusal> {
 }
 
 const GRPC: &[u8] = b"application/grpc";
+
+static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");

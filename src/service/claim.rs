@@ -191,7 +191,8 @@ impl<S: Store> Service<S> {
         context: Option<&Context>,
     ) -> Result<Vec<Shown<'h>>, Error> {
         let issued = call.issued(header);
-        if issued.is_empty() { self.accepted(call, header, context).await } else { Ok(issued) }
+        // In a box, so that only those who need it pay for so large a future.
+        if issued.is_empty() { Box::pin(self.accepted(call, header, context)).await } else { Ok(issued) }
     }
 
     /// The one claim that a write rests on; none: a request without a session.
