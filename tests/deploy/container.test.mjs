@@ -9,7 +9,8 @@ import { program, volumeKeepsSessions } from './lives.mjs';
 import { podKeepsSessions } from './pod.mjs';
 import { onMachinesThatCan } from './probe.mjs';
 
-const MOST_BYTES = 25e6;
+// The program that tests run is not optimized: `make test-image` holds the real one to 25 MB.
+const MOST_BYTES = 40e6;
 const engine = new Engine();
 
 after(() => engine.end());

@@ -116,9 +116,9 @@ export class Engine {
     await this.build(name, context);
   }
 
-  build(name, context) {
-    const args = ['bud', '--isolation', 'chroot', '--pull=never', '--format', 'docker', '--tag', name, context];
-    return run('buildah', args, { env: this.env });
+  build(name, context, more = [], patience = PATIENCE_MS) {
+    const args = ['bud', '--isolation', 'chroot', '--pull=never', '--format', 'docker', '--tag', name, ...more, context];
+    return run('buildah', args, { env: this.env, timeout: patience });
   }
 
   // Ends all that runs and removes all but the images.

@@ -85,6 +85,8 @@ class Observed(unittest.TestCase):
             "CLOAKROOM__SERVER__LISTEN": f"127.0.0.1:{cls.port}",
             "CLOAKROOM__ADMIN__LISTEN": f"127.0.0.1:{cls.admin}",
             "CLOAKROOM__STORE__KIND": "memory",
+            "CLOAKROOM__APPS__DEFAULT__ACCEPT__UNTIL": "2999-01-01",
+            "CLOAKROOM__APPS__DEFAULT__ACCEPT__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",
         }
         cls.enterClassContext(running(BINARY, "serve", cwd=folder, env=settings))
         eventually(lambda: cls.page("/readyz"))

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 // A started process. Its standard error is the test's.
 export class Process {

@@ -12,7 +12,7 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-PATIENCE = 20
+PATIENCE = 60
 
 
 def binary() -> str:
@@ -104,7 +104,12 @@ class Service:
             self.process.wait()
 
     def freeze(self) -> None:
+        """Stops every thread; a busy machine takes a moment for that."""
         self.process.send_signal(signal.SIGSTOP)
+        threads = pathlib.Path(f"/proc/{self.process.pid}/task")
+        until(
+            "every thread has stopped", lambda: all(") T " in (each / "stat").read_text() for each in threads.iterdir())
+        )
 
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
