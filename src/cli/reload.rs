@@ -86,7 +86,8 @@ impl Reloading {
     }
 
     fn next(&self, loaded: Loaded) -> Result<InForce, String> {
-        let (apps, key) = loaded.apps_to_serve_after(&self.in_force).map_err(|error| error.to_string())?;
+        let apps = loaded.apps_to_serve_after(&self.in_force, &self.started_with);
+        let (apps, key) = apps.map_err(|error| error.to_string())?;
         Ok(InForce { loaded, apps, key })
     }
 

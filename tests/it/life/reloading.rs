@@ -239,13 +239,17 @@ async fn apps_come_and_go_and_keep_what_is_stored() {
 #[tokio::test]
 async fn what_needs_a_restart_is_named_and_the_rest_is_taken_up() {
     let kept = Kept::start(&with_limit(QUICK, 10), &[]).await;
-    let other = "[store]\nkind = \"embedded\"\n[server]\nworkers = 3\n[reload]\npoll_interval = \"20ms\"\n";
+    let session = kept.stored("").await;
+    let other = "[store]\nkind = \"redis\"\n[server]\nworkers = 3\n[reload]\npoll_interval = \"20ms\"\n";
 
     kept.process.replace("cloakroom.toml", &with_limit(other, 11));
     kept.until("", |policy| policy.max_entries == 11).await;
 
     let told = kept.process.logged("need a restart").await;
     assert_eq!(told["settings"], "server.workers, store.kind");
+    kept.process.replace("cloakroom.toml", &with_limit(other, 12));
+    kept.until("", |policy| policy.max_entries == 12).await;
+    assert!(kept.is_alive("", &session.token).await, "the store and its key are the old ones");
     kept.has_one_connection().await;
 }
 
