@@ -178,8 +178,7 @@ async fn a_refusal_repeats_no_secret() {
         kept.process.until_metric(REFUSED, f64::from(number)).await;
     }
 
-    let said = kept.process.said();
-    assert_eq!(said.matches("is refused").count(), 6, "{said}");
+    let said = kept.process.has_said("is refused", 6).await;
     assert!(!said.contains("mark") && !said.contains("bWFyay1zaG9ydA"), "{said}");
 }
 
@@ -194,7 +193,7 @@ async fn what_is_gone_is_refused() {
         let text = std::fs::read_to_string(kept.process.path(name)).unwrap();
         std::fs::remove_file(kept.process.path(name)).unwrap();
         kept.process.until_metric(REFUSED, f64::from(number)).await;
-        assert!(kept.process.said().contains(reason), "{}", kept.process.said());
+        kept.process.has_said(reason, 1).await;
         assert!(kept.is_alive("", &session.token).await);
         kept.process.replace(name, &text);
         kept.process.until_metric(SUCCESSFUL, 1.0).await;
