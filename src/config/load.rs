@@ -11,6 +11,8 @@ use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::{Error, Key, Problem, Settings, Source, key_file, strict};
 use crate::app::{self, AcceptSettings, App, AppName, Apps};
+use crate::grpc::Callers;
+use crate::grpc::callers::CallerError;
 use crate::store;
 use crate::token::{Key as SigningKey, KeyRing};
 
@@ -21,6 +23,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The apps as configured. One without a key has only null sessions.
     pub apps: Apps,
+    /// Who may call.
+    pub callers: Callers,
     document: Option<Document>,
     variables: Vec<Variable>,
 }
@@ -53,10 +57,11 @@ pub fn load_from(
 
     let mut settings = merged(document.as_ref(), &variables).map_err(unmergeable)?;
     settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
-    let mut loaded = Loaded { settings, apps: Apps::default(), document, variables };
+    let mut loaded = Loaded { settings, apps: Apps::default(), callers: Callers::default(), document, variables };
     loaded.read_redis_url()?;
-    loaded.check_tables()?;
     loaded.apps = loaded.build_apps()?;
+    loaded.callers = loaded.build_callers()?;
+    loaded.check_tables()?;
     Ok(loaded)
 }
 
@@ -123,8 +128,8 @@ impl Loaded {
 
     /// What the tables of the other floors find wrong with themselves; their messages begin with the key.
     fn check_tables(&self) -> Result<(), Error> {
-        let server = self.settings.server.check().map_err(|error| (vec!["server"], error.to_string()));
-        let admin = self.settings.admin.check(&self.settings.server);
+        let server = self.settings.server.check(&self.callers).map_err(|error| (vec!["server"], error.to_string()));
+        let admin = self.settings.admin.check(&self.settings.server, &self.callers);
         let admin = admin.map_err(|error| (vec!["admin"], error.to_string()));
         let redis = self.settings.store.redis.check().map_err(|error| (vec!["store", "redis"], error.to_string()));
         let wrong = [server.err(), admin.err(), redis.err()].into_iter().flatten();
@@ -146,6 +151,42 @@ impl Loaded {
         }
         Error::unless_none(problems)?;
         Ok(apps.into_iter().collect())
+    }
+
+    /// Callers, whose hashes may lie in files of their own.
+    fn build_callers(&self) -> Result<Callers, Error> {
+        let mut callers = self.settings.callers.clone();
+        let mut problems = Vec::new();
+        for (name, caller) in &mut callers {
+            let at = Key::new(["callers", name]);
+            if let Some(path) = &caller.token_hashes_file {
+                match self.secrets_from(path, &at.join("token_hashes"), &caller.token_hashes, HASH) {
+                    Ok(hashes) => caller.token_hashes = hashes,
+                    Err(problem) => problems.push(problem),
+                }
+            }
+            let unknown = caller.named_apps().find(|app| self.apps.find(app).is_none());
+            problems.extend(unknown.map(|app| self.problem(at.join("apps"), format!("there is no app {app:?}"))));
+        }
+        Error::unless_none(problems)?;
+        let built = Callers::build(&callers).map_err(|CallerError { name, key, message }| {
+            let in_file = key == "token_hashes" && callers.get(&name).is_some_and(|of| of.token_hashes_file.is_some());
+            let key = Key::new(["callers", &name]).join(if in_file { "token_hashes_file" } else { key });
+            self.problem(key, message)
+        })?;
+        let listeners = [&self.settings.server.tls, &self.settings.admin.tls];
+        let named = callers.iter().find(|(_, caller)| !caller.certificate_names.is_empty());
+        match named {
+            Some((name, _)) if !listeners.iter().any(|tls| tls.knows_certificates()) => {
+                let key = Key::new(["callers", name]).join("certificate_names");
+                Err(self.problem(key, NO_CLIENT_CA.to_owned()).into())
+            }
+            _ => Ok(built),
+        }
+    }
+
+    fn problem(&self, key: Key, message: String) -> Problem {
+        Problem { source: self.source_of(&key), key, message }
     }
 
     fn build_app(&self, name: &str, settings: &app::Settings) -> Result<App, Problem> {
@@ -194,6 +235,17 @@ impl Loaded {
 
     /// The keys in a file, which is named by the setting beside theirs.
     fn keys_from(&self, path: &Path, keys: &Key, given: &[super::Secret]) -> Result<Vec<super::Secret>, Problem> {
+        self.secrets_from(path, keys, given, KEY)
+    }
+
+    /// The same of any secrets: what each is, and the command that makes one.
+    fn secrets_from(
+        &self,
+        path: &Path,
+        keys: &Key,
+        given: &[super::Secret],
+        (what, command): (&str, &str),
+    ) -> Result<Vec<super::Secret>, Problem> {
         let keys_file = file_of(keys);
         let problem = |message| Problem { source: self.source_of(&keys_file), key: keys_file.clone(), message };
         if !given.is_empty() {
@@ -202,7 +254,7 @@ impl Loaded {
         }
         match key_file::read(path) {
             Ok(secrets) if secrets.is_empty() => {
-                Err(problem(format!("there is no key in {}; `cloakroom keygen` makes one", path.display())))
+                Err(problem(format!("there is no {what} in {}; `{command}` makes one", path.display())))
             }
             Ok(secrets) => Ok(secrets),
             Err(error) => Err(problem(format!("{} cannot be read: {error}", path.display()))),
@@ -222,6 +274,10 @@ impl Loaded {
         Ok(text.trim().to_owned())
     }
 }
+
+const KEY: (&str, &str) = ("key", "cloakroom keygen");
+const HASH: (&str, &str) = ("hash", "cloakroom caller-token");
+const NO_CLIENT_CA: &str = "no listener asks for certificates; set client_ca_file in [server.tls] or [admin.tls]";
 
 /// The setting that names a file with another one's value.
 fn file_of(key: &Key) -> Key {

@@ -22,13 +22,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
 pub use key::Key;
 pub use load::{Loaded, load, load_from};
 pub use secret::Secret;
 
 use crate::app::{self, AppName};
-use crate::{server, store, telemetry};
+use crate::{grpc, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -42,6 +43,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// What is logged.
     pub log: telemetry::Settings,
+    /// Who may call, by name. Nobody: everybody.
+    pub callers: BTreeMap<String, grpc::CallerSettings>,
     /// The apps by name. `default` is always there.
     pub apps: BTreeMap<String, app::Settings>,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             admin: server::AdminSettings::default(),
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
+            callers: BTreeMap::new(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),
         }
     }

@@ -14,6 +14,7 @@ use tower::ServiceExt as _;
 
 use super::refusal::{Refusal, not_grpc};
 use super::{Grpc, Settings, timeout};
+use crate::grpc::Caller;
 
 /// What bounds the calls of the whole process.
 #[derive(Debug)]
@@ -31,11 +32,23 @@ impl Calls {
     ///
     /// A call counts as running, and its time runs, until its answer begins. So a stream counts only while it is being
     /// opened, and answers that nobody reads keep no one else from calling; connections and streams bound those.
-    pub(super) async fn answer<S: Grpc>(&self, service: S, request: Request<Body>) -> Response<Body> {
+    pub(super) async fn answer<S: Grpc>(
+        &self,
+        service: S,
+        mut request: Request<Body>,
+        admitted: Result<Caller, Refusal>,
+    ) -> Response<Body> {
         if let Some(status) = why_not_grpc(&request) {
             return not_grpc(status);
         }
-        match self.run(service, request).await {
+        let answer = match admitted {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                self.run(service, request).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match answer {
             Ok(response) => explain(response),
             Err(refusal) => refusal.into_response(),
         }
