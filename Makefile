@@ -26,10 +26,11 @@ doc:
 test-rust: tools
 	cargo test --locked
 
-# What takes long by nature: every race twenty thousand times, a story of two million steps on each store.
+# What takes long by nature: every race twenty thousand times, a story of two million steps on each store, fifty
+# rolling restarts under load.
 soak: tools
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
-		CLOAKROOM_TEST_RACES=20000 PROPTEST_CASES=5000 cargo test --locked --profile soak
+		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 PROPTEST_CASES=5000 cargo test --locked --profile soak
 
 clean:
 	rm -rf target .tools

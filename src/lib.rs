@@ -52,6 +52,12 @@
 //! 4. The answer is what became of the session, with the headers: the cookie if something changed, nothing if the
 //!    session had ended meanwhile.
 //!
+//! # One change of the configuration
+//!
+//! A file has changed, or somebody has sent SIGHUP. [`cli`] loads the whole [`config`] anew; if anything is wrong with it, it
+//! says so, and all stays as it is. Otherwise what a running house can take up, a [`server::Reloadable`], is put in place of
+//! the old at once. A call has looked its app up when it began, and ends with what it found.
+//!
 //! # What is nowhere
 //!
 //! No store sees a token, and none decodes a value. Nothing but [`clock`] reads the time, nothing but [`entropy`] draws

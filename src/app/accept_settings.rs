@@ -15,7 +15,7 @@ use crate::flask::{DEFAULT_SALT, Digest, KeysError, Signer};
 use crate::flask_session::SidKey;
 
 /// The `[apps.<name>.accept]` table.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcceptSettings {
     /// When the doors shut by themselves: a date, whose first moment counts, or a date and time. With any of them needed.
@@ -28,7 +28,7 @@ pub struct AcceptSettings {
 }
 
 /// The `[apps.<name>.accept.flask_cookie]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlaskCookieSettings {
     /// The Flask application's `SECRET_KEY`, then its `SECRET_KEY_FALLBACKS`. None: no door.
@@ -61,7 +61,7 @@ impl Default for FlaskCookieSettings {
 }
 
 /// The `[apps.<name>.accept.flask_session]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlaskSessionSettings {
     /// Where Flask-Session's Redis is. None: no door.

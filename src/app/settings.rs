@@ -16,7 +16,7 @@ use crate::session::{self, Limits};
 use crate::token::{KeyRing, KeyRingError};
 
 /// One `[apps.<name>]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How the app keeps its sessions: `stored`, or `cookie`, which is Flask's own signed cookie.
@@ -164,7 +164,7 @@ impl Settings {
 }
 
 /// The `[apps.<name>.cookie]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CookieSettings {
     /// The cookie's name. A `__Host-` or `__Secure-` prefix has to fit the rest.
@@ -240,7 +240,7 @@ impl From<SameSiteSetting> for Option<SameSite> {
 }
 
 /// The `[apps.<name>.anonymous]` table.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AnonymousSettings {
     /// How long such a session lives without being used. At least 1 minute; the app's, if it is not set.
@@ -271,7 +271,7 @@ impl AnonymousSettings {
 }
 
 /// The `[apps.<name>.limits]` table.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitSettings {
     /// The most entries of a session. 1 to 4096.

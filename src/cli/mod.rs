@@ -12,6 +12,7 @@ mod exit;
 mod healthcheck;
 mod keygen;
 mod output;
+mod reload;
 pub mod seed;
 mod serve;
 mod sessions;

@@ -8,11 +8,10 @@ use clap::Args;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::reload::{self, Reloading};
 use super::{Address, ConfigFile, Failure, banner, output, signal};
-use crate::app::Apps;
 use crate::clock::SystemClock;
-use crate::config::default_key::DefaultKey;
-use crate::config::{Loaded, Settings};
+use crate::config::{InForce, Settings};
 use crate::server::{Cloakroom, Parts};
 use crate::store::AnyStore;
 use crate::telemetry;
@@ -27,11 +26,12 @@ impl Serve {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let loaded = self.config.load()?;
         let (apps, key) = loaded.apps_to_serve()?;
-        let _logs = telemetry::init(&loaded.settings.log).map_err(|error| Failure::Failed(error.into()))?;
+        let in_force = InForce { loaded, apps, key };
+        let _logs = telemetry::init(&in_force.loaded.settings.log).map_err(|error| Failure::Failed(error.into()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let done = runtime.block_on(async {
             let stop = signal::stop()?;
-            serve(&loaded, apps, &key, stop).await
+            serve(in_force, stop).await
         });
         // Dropping a runtime waits for its blocking threads however long they take, deaf to signals.
         runtime.shutdown_timeout(LAST_WAIT);
@@ -39,8 +39,11 @@ impl Serve {
     }
 }
 
-async fn serve(loaded: &Loaded, apps: Apps, key: &DefaultKey, stop: CancellationToken) -> Result<(), Failure> {
+async fn serve(in_force: InForce, stop: CancellationToken) -> Result<(), Failure> {
+    let hangups = reload::hangups()?;
+    let InForce { loaded, apps, key } = &in_force;
     let Settings { server, admin, store, .. } = &loaded.settings;
+    let apps = apps.clone();
     let store = Arc::new(AnyStore::open(store)?);
     let cloakroom = Cloakroom::bind(
         server,
@@ -54,7 +57,11 @@ async fn serve(loaded: &Loaded, apps: Apps, key: &DefaultKey, stop: Cancellation
     let addresses: Vec<Address> = tcp.into_iter().chain(unix).collect();
     let admin = cloakroom.admin_addr().map(Address::reached_at);
     output::tell(&banner(loaded, key, &addresses, admin.as_ref()));
-    let report = cloakroom.run(stop).await?;
+    let reloading = Reloading::new(hangups, cloakroom.reloader().clone(), in_force);
+    let report = tokio::select! {
+        report = cloakroom.run(stop) => report?,
+        never = reloading.run() => match never {},
+    };
     tracing::info!(connections.cut = report.cut, "stopped");
     Ok(())
 }

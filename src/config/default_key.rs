@@ -38,6 +38,15 @@ pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
     Ok((ring, origin))
 }
 
+/// The key kept in `folder`, which has to be there.
+pub(super) fn reopen(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
+    let path = path_in(folder);
+    match find(folder)? {
+        Some(ring) => Ok((ring, DefaultKey::Found(path))),
+        None => Err(Error::Gone { path }),
+    }
+}
+
 /// The key kept in `folder`, if there is one.
 pub fn find(folder: &Path) -> Result<Option<KeyRing>, Error> {
     let path = path_in(folder);
@@ -115,6 +124,15 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: KeyRingError,
+    },
+    /// It is not there, and a running service makes none.
+    #[error(
+        "{}: the key of the app `default` is not there; restore it, give the app one in apps.default.keys, \
+         or restart to make a new one, which logs everybody out", path.display()
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
     },
     /// It was removed in the moment after it was made.
     #[error("{}: the key was removed while the service started; start again", path.display())]

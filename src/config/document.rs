@@ -1,12 +1,11 @@
 //! The configuration file: found, read, and asked where in it a setting stands.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Key, Problem, Source};
+use super::{Files, Key, Problem, Source};
 
 /// A configuration file in TOML.
 #[derive(Clone)]
@@ -18,14 +17,13 @@ pub(super) struct Document {
 
 impl Document {
     /// Reads a file that has to be there.
-    pub(super) fn open(path: &Path) -> Result<Self, Problem> {
+    pub(super) fn open(path: &Path, files: &Files) -> Result<Self, Problem> {
         let problem = |line, message| Problem {
             source: Source::File { path: path.to_owned(), line },
             key: Key::default(),
             message,
         };
-        let text =
-            fs::read_to_string(path).map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
+        let text = files.read(path).map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
         match text.parse::<toml::Table>() {
             Ok(tree) => Ok(Self { path: path.to_owned(), text, tree }),
             // Without the excerpt that the error would print: it may hold a key.

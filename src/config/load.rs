@@ -1,20 +1,22 @@
 //! Loading: from the sources to settings that can be served.
 
+use std::collections::BTreeMap;
+use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use config::{Config, ConfigError, File, FileFormat};
 
 use super::default_key::{self, DefaultKey};
 use super::document::Document;
 use super::environment::{self, Environment, Variable};
-use super::{Error, Key, Problem, Settings, Source, key_file, strict};
+use super::reload::ephemeral;
+use super::{Error, Files, Key, Problem, Settings, Source, key_file, strict};
 use crate::app::{self, AcceptSettings, App, AppName, Apps};
 use crate::grpc::Callers;
 use crate::grpc::callers::CallerError;
 use crate::store;
-use crate::token::{Key as SigningKey, KeyRing};
+use crate::token::KeyRing;
 
 /// A configuration without a mistake in it.
 #[derive(Debug)]
@@ -27,15 +29,24 @@ pub struct Loaded {
     pub callers: Callers,
     document: Option<Document>,
     variables: Vec<Variable>,
+    /// The settings of the apps by name, with what lies in files of its own.
+    pub(super) whole: BTreeMap<String, app::Settings>,
+    pub(super) files: Files,
 }
 
 /// Loads `file`, else the file that `CLOAKROOM_CONFIG` names, else `cloakroom.toml` if it is there.
 ///
 /// Variables of the environment come on top. A file that is named has to be there.
 pub fn load(file: Option<&Path>) -> Result<Loaded, Error> {
+    load_watched(file).0
+}
+
+/// As [`load()`], with the files that were read, be the configuration right or wrong.
+pub fn load_watched(file: Option<&Path>) -> (Result<Loaded, Error>, Files) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     let environment = env::vars_os();
-    load_from(file, environment)
+    let files = Files::default();
+    (load_through(&files, file, environment), files)
 }
 
 /// As [`load()`], in a given environment.
@@ -43,9 +54,17 @@ pub fn load_from(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, Error> {
+    load_through(&Files::default(), file, environment)
+}
+
+fn load_through(
+    files: &Files,
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Loaded, Error> {
     let environment = environment.into_iter().collect::<Environment>();
     let (variables, mut problems) = environment::variables(&environment);
-    let document = match find(file, &environment).map(|path| Document::open(&path)).transpose() {
+    let document = match find(file, &environment, files).map(|path| Document::open(&path, files)).transpose() {
         Ok(document) => document,
         Err(problem) => {
             problems.push(problem);
@@ -57,9 +76,11 @@ pub fn load_from(
 
     let mut settings = merged(document.as_ref(), &variables).map_err(unmergeable)?;
     settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
-    let mut loaded = Loaded { settings, apps: Apps::default(), callers: Callers::default(), document, variables };
+    let (apps, whole, files) = (Apps::default(), BTreeMap::new(), files.clone());
+    let callers = Callers::default();
+    let mut loaded = Loaded { settings, apps, callers, document, variables, whole, files };
     loaded.read_redis_url()?;
-    loaded.apps = loaded.build_apps()?;
+    loaded.build_apps()?;
     loaded.callers = loaded.build_callers()?;
     loaded.check_tables()?;
     Ok(loaded)
@@ -89,12 +110,10 @@ impl Loaded {
         match self.settings.store.kind {
             store::Kind::Embedded => {
                 let (ring, origin) = default_key::open(self.settings.data_folder())?;
+                self.files.watch(&default_key::path_in(self.settings.data_folder()));
                 Ok((self.with_default_keys(ring), origin))
             }
-            store::Kind::Memory => {
-                let ring = KeyRing::parse(&[SigningKey::generate()]).expect("a generated key is a key");
-                Ok((self.with_default_keys(ring), DefaultKey::Ephemeral))
-            }
+            store::Kind::Memory => Ok((self.with_default_keys(ephemeral()), DefaultKey::Ephemeral)),
             store::Kind::Redis => Ok((self.apps.clone(), DefaultKey::Missing)),
         }
     }
@@ -111,7 +130,7 @@ impl Loaded {
         self.apps.find(AppName::DEFAULT).is_some_and(|app| app.has_keys() || !matches!(app.kind, app::Kind::Stored))
     }
 
-    fn with_default_keys(&self, ring: KeyRing) -> Apps {
+    pub(super) fn with_default_keys(&self, ring: KeyRing) -> Apps {
         let keyed = |app: &App| match app.name.as_str() {
             AppName::DEFAULT => App { keys: Some(ring.clone()), ..app.clone() },
             _ => app.clone(),
@@ -132,7 +151,8 @@ impl Loaded {
         let admin = self.settings.admin.check(&self.settings.server, &self.callers);
         let admin = admin.map_err(|error| (vec!["admin"], error.to_string()));
         let redis = self.settings.store.redis.check().map_err(|error| (vec!["store", "redis"], error.to_string()));
-        let wrong = [server.err(), admin.err(), redis.err()].into_iter().flatten();
+        let reload = self.settings.reload.check().map_err(|error| (vec!["reload"], error.to_string()));
+        let wrong = [server.err(), admin.err(), redis.err(), reload.err()].into_iter().flatten();
         let problem = |(table, text): (Vec<&str>, String)| {
             let (name, message) = text.split_once(": ").unwrap_or(("", &text));
             let key = Key::new(table).join(name);
@@ -141,16 +161,19 @@ impl Loaded {
         Error::unless_none(wrong.map(problem).collect())
     }
 
-    fn build_apps(&self) -> Result<Apps, Error> {
-        let (mut apps, mut problems) = (Vec::new(), Vec::new());
+    fn build_apps(&mut self) -> Result<(), Error> {
+        let (mut apps, mut whole, mut problems) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (name, settings) in &self.settings.apps {
-            match self.build_app(name, settings) {
+            let mut settings = settings.clone();
+            match self.build_app(name, &mut settings) {
                 Ok(app) => apps.push(app),
                 Err(problem) => problems.push(problem),
             }
+            whole.insert(name.clone(), settings);
         }
         Error::unless_none(problems)?;
-        Ok(apps.into_iter().collect())
+        (self.apps, self.whole) = (apps.into_iter().collect(), whole);
+        Ok(())
     }
 
     /// Callers, whose hashes may lie in files of their own.
@@ -189,16 +212,16 @@ impl Loaded {
         Problem { source: self.source_of(&key), key, message }
     }
 
-    fn build_app(&self, name: &str, settings: &app::Settings) -> Result<App, Problem> {
+    /// The app of these settings, into which what lies in files is read.
+    fn build_app(&self, name: &str, settings: &mut app::Settings) -> Result<App, Problem> {
         let at = Key::new(["apps", name]);
-        let mut settings = settings.clone();
         if let Some(path) = &settings.keys_file {
             settings.keys = self.keys_from(path, &at.join("keys"), &settings.keys)?;
         }
         self.read_accepted(&at.join("accept"), &mut settings.accept)?;
         settings.build(name).map_err(|error| {
             let blamed = error.keys();
-            let keys = blamed.iter().map(|key| at.join(&in_file(key, &settings))).collect::<Vec<_>>();
+            let keys = blamed.iter().map(|key| at.join(&in_file(key, settings))).collect::<Vec<_>>();
             let set = keys.iter().chain([&at]).map(|key| self.source_of(key)).find(|source| *source != Source::Default);
             let text = error.to_string();
             let message = blamed.first().and_then(|key| text.strip_prefix(key.as_str())?.strip_prefix(": "));
@@ -252,7 +275,7 @@ impl Loaded {
             let name = keys.names().last().map(String::as_str).unwrap_or_default();
             return Err(problem(format!("{} gives {name} as well; remove one of the two", self.source_of(keys))));
         }
-        match key_file::read(path) {
+        match key_file::read(path, &self.files) {
             Ok(secrets) if secrets.is_empty() => {
                 Err(problem(format!("there is no {what} in {}; `{command}` makes one", path.display())))
             }
@@ -269,7 +292,7 @@ impl Loaded {
         if source != Source::Default {
             return Err(problem(format!("{source} gives url as well; remove one of the two")));
         }
-        let text = fs::read_to_string(path);
+        let text = self.files.read(path);
         let text = text.map_err(|error| problem(format!("{} cannot be read: {error}", path.display())))?;
         Ok(text.trim().to_owned())
     }
@@ -296,9 +319,13 @@ fn in_file(key: &str, settings: &app::Settings) -> String {
     if is_in_file { format!("{key}_file") } else { key.to_owned() }
 }
 
-fn find(file: Option<&Path>, environment: &Environment) -> Option<PathBuf> {
+fn find(file: Option<&Path>, environment: &Environment, files: &Files) -> Option<PathBuf> {
     let named = || environment.get(&OsString::from(FILE_VARIABLE)).filter(|value| !value.is_empty());
-    let usual = || Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists());
+    let usual = || {
+        // One that is written later counts, too.
+        files.watch(Path::new(USUAL_FILE));
+        Some(PathBuf::from(USUAL_FILE)).filter(|path| path.exists())
+    };
     file.map(Path::to_owned).or_else(|| named().map(PathBuf::from)).or_else(usual)
 }
 

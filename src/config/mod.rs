@@ -9,10 +9,12 @@ mod document;
 mod effective;
 mod environment;
 mod error;
+mod files;
 mod key;
 pub mod key_file;
 mod load;
 pub mod moment;
+mod reload;
 pub mod secret;
 pub mod span;
 mod strict;
@@ -24,8 +26,10 @@ use serde::{Deserialize, Serialize};
 
 pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
+pub use files::Files;
 pub use key::Key;
-pub use load::{Loaded, load, load_from};
+pub use load::{Loaded, load, load_from, load_watched};
+pub use reload::{AppChanges, InForce, ReloadSettings};
 pub use secret::Secret;
 
 use crate::app::{self, AppName};
@@ -43,6 +47,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// What is logged.
     pub log: telemetry::Settings,
+    /// When a changed configuration is taken up.
+    pub reload: ReloadSettings,
     /// Who may call, by name. Nobody: everybody.
     pub callers: BTreeMap<String, grpc::CallerSettings>,
     /// The apps by name. `default` is always there.
@@ -56,6 +62,7 @@ impl Default for Settings {
             admin: server::AdminSettings::default(),
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
+            reload: ReloadSettings::default(),
             callers: BTreeMap::new(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),
         }

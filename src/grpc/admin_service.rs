@@ -27,7 +27,8 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<wire::ListSessionsRequest>,
     ) -> Result<Response<wire::ListSessionsResponse>, Status> {
         let (service, request) = self.0.enter(request)?;
-        let app = &service.app(&request.app)?.name;
+        let app = service.app(&request.app)?;
+        let app = &app.name;
         let size = page_size(request.page_size)?;
         let from = page_token::parse(app, &request.page_token)?;
         let with = with_entries(request.with_entries);

@@ -57,14 +57,14 @@ impl<S: Store> SessionService for Sessions<S> {
 
         let (service, request) = self.0.enter(request)?;
         let app = service.app(&request.app)?;
-        let saved = service.save(Save {
+        let save = Save {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
                 None => Credential::None,
             },
-            changes: request.changes.map(|changes| convert::changes(changes, app)).transpose()?,
+            changes: request.changes.map(|changes| convert::changes(changes, &app)).transpose()?,
             accessed: request.accessed,
             etag: convert::etag(&request.etag)?,
             request_id: convert::request_id(&request.request_id)?,
@@ -72,8 +72,8 @@ impl<S: Store> SessionService for Sessions<S> {
             keep_empty: request.keep_empty,
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
-        });
-        let Saved { fate, session, headers, counters } = saved.await?;
+        };
+        let Saved { fate, session, headers, counters } = service.save_in(&app, save).await?;
         let (outcome, end_reason) = convert::fate(fate);
         Ok(Response::new(wire::SaveSessionResponse {
             outcome: outcome.into(),
@@ -99,7 +99,7 @@ impl<S: Store> SessionService for Sessions<S> {
         request: Request<wire::GetAppPolicyRequest>,
     ) -> Result<Response<wire::GetAppPolicyResponse>, Status> {
         let (service, request) = self.0.enter(request)?;
-        Ok(Response::new(convert::policy(service.app(&request.app)?)))
+        Ok(Response::new(convert::policy(&*service.app(&request.app)?)))
     }
 
     async fn get_expiration_time(

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::{Advice, Backoff};
 use super::caps::Caps;
 use super::listeners::{Listeners, Socket};
+use super::protocol::BACKLOG;
 use super::traffic::Traffic;
 use super::workers::Workers;
 use super::{Peer, Settings};
@@ -30,7 +32,18 @@ impl Arrivals {
     /// Accepts until `stop`, closes the listeners, and gives the workers back.
     pub(super) async fn receive_until(mut self, stop: &CancellationToken) -> Workers {
         stop.run_until_cancelled(self.receive()).await;
+        self.receive_waiting().await;
         self.workers
+    }
+
+    /// Lets in who has connected already: closing the listeners would break it off, and its first call with it.
+    async fn receive_waiting(&mut self) {
+        for _ in 0..BACKLOG {
+            match time::timeout(Duration::ZERO, self.listeners.accept()).await {
+                Ok(Ok((socket, peer))) => self.hand_over(socket, peer).await,
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
     }
 
     async fn receive(&mut self) {

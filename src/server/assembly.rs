@@ -17,6 +17,7 @@ use super::guard::Guard;
 use super::http::{Figures, Pages};
 use super::meter::Meter;
 use super::protocol::Protocols;
+use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::tls::keep_fresh;
 use super::traffic::Traffic;
@@ -46,8 +47,8 @@ pub struct Parts {
 pub struct Cloakroom {
     server: Server,
     admin: Option<Server>,
-    entrance: Entrance,
     service: Service<Measured<AnyStore>>,
+    reloader: Reloader,
     clock: Arc<dyn Clock>,
     drain_pause: Duration,
     store_silence: Duration,
@@ -73,7 +74,8 @@ impl Cloakroom {
         let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.front.tls.clone());
         let entrance = Entrance { callers: Arc::new(ArcSwap::from_pointee(callers)), tls: tls.collect() };
         let Settings { drain_pause, store_silence, .. } = *settings;
-        Ok(Self { server, admin, entrance, service, clock, drain_pause, store_silence })
+        let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
+        Ok(Self { server, admin, service, reloader, clock, drain_pause, store_silence })
     }
 
     /// The TCP address it listens on.
@@ -88,7 +90,12 @@ impl Cloakroom {
 
     /// Who is let in, to be changed while it runs.
     pub const fn entrance(&self) -> &Entrance {
-        &self.entrance
+        self.reloader.entrance()
+    }
+
+    /// Changes it while it serves.
+    pub const fn reloader(&self) -> &Reloader {
+        &self.reloader
     }
 
     /// The TCP address that it serves operators on, if it does.
@@ -98,17 +105,17 @@ impl Cloakroom {
 
     /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
-        let Self { server, admin, entrance, service, clock, drain_pause, store_silence } = self;
+        let Self { server, admin, service, reloader, clock, drain_pause, store_silence } = self;
         let (health, health_service) = health_reporter();
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
         let vitals = Arc::new(Vitals::default());
-        let (server, admin) = watched(server, admin, &entrance, (&service, &vitals));
+        let (server, admin) = watched((server, admin), &service, &vitals, &reloader);
         let chores = async {
             let watch = watch_store(&*store, &health, &vitals, store_silence);
             let sweep = sweep(&*store, &*clock);
             let census = count(&service);
-            let certificates = keep_fresh(&entrance.tls);
+            let certificates = keep_fresh(&reloader.entrance().tls);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = async { tokio::join!(watch, sweep, census, certificates); } => {}
@@ -142,12 +149,12 @@ impl Cloakroom {
 
 /// Both servers, guarded and counted; and before the operators' services the pages that tell it.
 fn watched(
-    server: Server,
-    admin: Option<Server>,
-    entrance: &Entrance,
-    (service, vitals): (&Service<Measured<AnyStore>>, &Arc<Vitals>),
+    (server, admin): (Server, Option<Server>),
+    service: &Service<Measured<AnyStore>>,
+    vitals: &Arc<Vitals>,
+    reloader: &Reloader,
 ) -> (Server, Option<Server>) {
-    let guard = Guard::new(Arc::clone(&entrance.callers), grpc::rpcs());
+    let guard = Guard::new(Arc::clone(&reloader.entrance().callers), grpc::rpcs());
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
     let figures = Figures {
@@ -156,6 +163,7 @@ fn watched(
         service: service.clone(),
         store: service.store().work(),
         vitals: Arc::clone(vitals),
+        reloads: Arc::clone(reloader.reloads()),
     };
     let pages = Arc::new(Pages::new(Arc::clone(vitals), move || figures.page()));
     let server = server.behind(Front {

@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -114,13 +116,37 @@ where
 
         tokio::select! {
             ended = connection.as_mut() => return closed(ended),
-            () = self.stop.cancelled() => {}
+            () = self.stop.cancelled() => {
+                if let Some(ended) = first_call(connection.as_mut(), &activity, self.lifetime.drain).await {
+                    return closed(ended);
+                }
+            }
             () = self.lifetime.over(&activity) => {}
         }
         connection.as_mut().graceful_shutdown();
         farewell.0.cancel();
         drain(connection, &activity, self.lifetime.drain).await
     }
+}
+
+/// Waits a moment for the first call of a connection that is only being made. Answers how it ended, if it did.
+///
+/// Its caller believes it open and may have sent that call. In the middle of its handshake it could not be told to go
+/// away: it would break, and nobody could know whether the call was done.
+async fn first_call<C>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    within: Duration,
+) -> Option<Result<(), Failure>>
+where
+    C: Future<Output = Result<(), Failure>>,
+{
+    let seen = poll_fn(|context| match connection.as_mut().poll(context) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending if activity.phase() != Phase::Fresh => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    time::timeout(within.min(FIRST_CALL), seen).await.ok().flatten()
 }
 
 /// Lets running calls finish on a connection that is told to go away.
@@ -149,5 +175,8 @@ where
 fn closed(ended: Result<(), Failure>) -> Result<End, Failure> {
     ended.map(|()| End::Closed)
 }
+
+/// A caller's first bytes come so long after it was accepted, if they come at all.
+const FIRST_CALL: Duration = Duration::from_millis(500);
 
 type Failure = Box<dyn Error + Send + Sync>;

@@ -114,7 +114,7 @@ impl<S: Store> Service<S> {
         if let Some(known) = self.known(call, door, bearer).await? {
             return Ok(known);
         }
-        let Some(records) = self.flask_sessions.get(app) else { return Ok(None) };
+        let Some(records) = &call.app.flask_sessions else { return Ok(None) };
         let (bytes, left) = match records.find(sid).await? {
             Found::Record(bytes, left) => (bytes, left),
             Found::Missing => return Ok(self.refuse(call, door, Refused::Unknown)),

@@ -35,10 +35,10 @@ impl<S: Store> Service<S> {
     pub async fn destroy(&self, destroy: Destroy<'_>) -> Result<Destroyed, Error> {
         destroy.credential.check()?;
         let app = self.app(destroy.app)?;
-        if let Some(call) = self.cookie_call(app, destroy.cookie_name)? {
+        if let Some(call) = self.cookie_call(&app, destroy.cookie_name)? {
             return call.destroy(&destroy);
         }
-        let call = self.call(app, destroy.cookie_name)?;
+        let call = self.call(&app, destroy.cookie_name)?;
         let bearers: Vec<Bearer> = match destroy.credential {
             Credential::None | Credential::Token("") => return Err(Error::TokenMissing),
             Credential::Token(text) => vec![call.token_claim(text)?.bearer],

@@ -2,7 +2,6 @@
 //!
 //! A reader has at most one batch in hand and reads the store itself: nothing here piles up for a slow one.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Error, Service};
@@ -12,7 +11,7 @@ use crate::store::{Cursor, Notice, Since, Store};
 /// A reader of an app's feed.
 #[derive(Debug)]
 pub struct Events<S> {
-    store: Arc<S>,
+    service: Service<S>,
     app: AppName,
     begin: Begin,
     cursor: Cursor,
@@ -43,7 +42,7 @@ impl<S: Store> Service<S> {
     pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<Events<S>, Error> {
         let app = self.stored_app(app, "WatchEvents")?.name.clone();
         let begin = if cursor.is_some() { Begin::Cursor } else { Begin::Latest };
-        Ok(Events { store: Arc::clone(&self.store), app, begin, cursor: cursor.unwrap_or_default() })
+        Ok(Events { service: self.clone(), app, begin, cursor: cursor.unwrap_or_default() })
     }
 }
 
@@ -53,12 +52,14 @@ impl<S: Store> Events<S> {
     /// May be asked again after a store's failure, and goes on where it was. May be dropped without losing anything.
     pub async fn next(&mut self) -> Result<Batch, Error> {
         if self.begin == Begin::Latest {
-            self.cursor = self.store.latest(&self.app).await?;
+            self.cursor = self.service.store.latest(&self.app).await?;
             self.begin = Begin::Done;
             return Ok(Batch { notices: Vec::new(), cursor: self.cursor.clone() });
         }
         loop {
-            match self.store.since(&self.app, &self.cursor).await? {
+            // An app may go, or change its kind, while its events are read.
+            self.service.stored_app(self.app.as_str(), "WatchEvents")?;
+            match self.service.store.since(&self.app, &self.cursor).await? {
                 Since::Missed => return Err(Error::EventsMissed),
                 Since::Notices(notices, cursor) if self.begin == Begin::Cursor || !notices.is_empty() => {
                     self.begin = Begin::Done;

@@ -39,6 +39,14 @@ impl Hub {
         seat.be_attended(store, clock, &place.app);
         Some(seat)
     }
+
+    /// Rings all who watch sessions of an app.
+    pub(super) fn ring_all(&self, app: &AppName) {
+        let room = self.0.lock().get(app).cloned();
+        if let Some(room) = room {
+            room.seats.lock().ring_all();
+        }
+    }
 }
 
 /// The watchers of one app.

@@ -41,7 +41,7 @@ impl<S: Store> Service<S> {
     /// The live sessions of a subject, the one used last first.
     pub async fn list_subject(&self, app: &str, subject: &Subject, with: WithEntries) -> Result<Vec<Info>, Error> {
         let app = self.stored_app(app, "ListSessions")?;
-        let mut living = self.living(&owner(app, subject), with, self.clock.now()).await?;
+        let mut living = self.living(&owner(&app, subject), with, self.clock.now()).await?;
         living.sort_unstable_by_key(|living| Reverse((living.record.head.access_time, living.id)));
         Ok(living.into_iter().map(|Living { id, record }| info(id, record, None, with)).collect())
     }

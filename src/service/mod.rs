@@ -19,6 +19,7 @@ mod policy;
 mod revoke;
 mod rotate;
 mod save;
+mod served;
 mod stats;
 mod subject_limit;
 mod view;
@@ -26,7 +27,6 @@ mod watch;
 mod write;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::info;
@@ -39,31 +39,31 @@ pub use list::{Info, Listed, WithEntries};
 pub use open::{Open, Opened};
 pub use rotate::{Rotate, RotationCause};
 pub use save::{Save, Saved};
+pub use served::Served;
 pub use stats::{Census, DoorNumbers, Numbers, Refused};
 pub use view::{Fate, Header, NullReason, View};
 pub use watch::{Watch, Watched, Watching};
 
 use self::hub::Hub;
+use self::served::ServedApps;
 use self::stats::Stats;
 use self::subject_limit::Queues;
-use crate::app::{App, AppName, Apps, Door, Kind};
+use crate::app::{App, Apps, Door, Kind};
 use crate::clock::{Clock, Time};
 use crate::config::moment;
 use crate::cookie;
-use crate::store::{FlaskSessions, Place, Store};
+use crate::store::{Place, Store};
 use crate::token::{Bearer, KeyRing, Rejected};
 
 /// The session service, on one store. Cloning shares it.
 #[derive(Debug)]
 pub struct Service<S> {
-    apps: Arc<Apps>,
+    apps: Arc<ServedApps>,
     store: Arc<S>,
     clock: Arc<dyn Clock>,
     hub: Arc<Hub>,
     stats: Arc<Stats>,
     queues: Arc<Queues>,
-    /// By app: what its door for Flask-Session looks into.
-    flask_sessions: Arc<BTreeMap<AppName, FlaskSessions>>,
 }
 
 impl<S> Clone for Service<S> {
@@ -75,7 +75,6 @@ impl<S> Clone for Service<S> {
             hub: Arc::clone(&self.hub),
             stats: Arc::clone(&self.stats),
             queues: Arc::clone(&self.queues),
-            flask_sessions: Arc::clone(&self.flask_sessions),
         }
     }
 }
@@ -83,36 +82,39 @@ impl<S> Clone for Service<S> {
 impl<S: Store> Service<S> {
     /// A service for these apps. If one of them has a door for Flask-Session, it needs a tokio runtime around it.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        for (app, accept) in apps.iter().filter_map(|app| Some((&app.name, app.accept.as_ref()?))) {
-            let doors = accept.doors().map(Door::as_str).collect::<Vec<_>>().join(", ");
-            let until = moment::text(accept.until);
-            if clock.now() < accept.until {
-                info!(%app, doors, until, "sessions from before may come in");
-            } else {
-                info!(%app, doors, until, "the doors for sessions from before are shut; their settings can go");
-            }
-        }
+        tell_doors(&apps, clock.now());
         Self {
             stats: Arc::new(Stats::new(&apps, clock.now())),
             queues: Arc::new(Queues::new()),
-            flask_sessions: Arc::new(flask_sessions(&apps)),
             hub: Arc::default(),
-            apps: Arc::new(apps),
+            apps: Arc::new(ServedApps::new(&apps)),
             store,
             clock,
         }
     }
 
-    /// The app of that name; an empty name means `default`.
-    pub fn app(&self, name: &str) -> Result<&App, Error> {
-        self.apps.find(name).map(Arc::as_ref).ok_or(Error::AppUnknown)
+    /// Serves these apps from now on, in place of all others. Calls that run end with what they began with.
+    ///
+    /// What is kept of an app that goes stays in the store; its watches end, as those of an unknown app.
+    pub fn replace_apps(&self, apps: &Apps) {
+        tell_doors(apps, self.clock.now());
+        // First, so that no call of a new app goes uncounted.
+        self.stats.include(apps);
+        let before = self.apps.replace(apps);
+        before.keys().filter(|name| apps.find(name.as_str()).is_none()).for_each(|gone| self.hub.ring_all(gone));
+    }
+
+    /// The app of that name, as it is served now; an empty name means `default`.
+    pub fn app(&self, name: &str) -> Result<Arc<Served>, Error> {
+        self.apps.find(name).ok_or(Error::AppUnknown)
     }
 
     /// The app of that name, for what only a store can do.
-    fn stored_app(&self, name: &str, what: &'static str) -> Result<&App, Error> {
-        match self.app(name)? {
-            app @ App { kind: Kind::Stored, .. } => Ok(app),
-            App { kind: Kind::Cookie(_), .. } => Err(Error::NotInCookieKind(what)),
+    fn stored_app(&self, name: &str, what: &'static str) -> Result<Arc<Served>, Error> {
+        let app = self.app(name)?;
+        match app.kind {
+            Kind::Stored => Ok(app),
+            Kind::Cookie(_) => Err(Error::NotInCookieKind(what)),
         }
     }
 
@@ -122,7 +124,7 @@ impl<S: Store> Service<S> {
     }
 
     /// What every verb needs to know of its call.
-    fn call<'s>(&'s self, app: &'s App, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
+    fn call<'s>(&'s self, app: &'s Served, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
         Ok(Call { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now(), stats: &self.stats })
     }
@@ -134,15 +136,22 @@ fn cookie_of<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Tem
     name.map_or(Ok(Cow::Borrowed(&app.cookie)), renamed)
 }
 
-fn flask_sessions(apps: &Apps) -> BTreeMap<AppName, FlaskSessions> {
-    let doors = apps.iter().filter_map(|app| Some((app.name.clone(), app.accept.as_ref()?.flask_session.as_ref()?)));
-    let open = |door| FlaskSessions::new(door).expect("the address was checked with the settings");
-    doors.map(|(app, door)| (app, open(door))).collect()
+/// Says which doors for old sessions stand open.
+fn tell_doors(apps: &Apps, now: Time) {
+    for (app, accept) in apps.iter().filter_map(|app| Some((&app.name, app.accept.as_ref()?))) {
+        let doors = accept.doors().map(Door::as_str).collect::<Vec<_>>().join(", ");
+        let until = moment::text(accept.until);
+        if now < accept.until {
+            info!(%app, doors, until, "sessions from before may come in");
+        } else {
+            info!(%app, doors, until, "the doors for sessions from before are shut; their settings can go");
+        }
+    }
 }
 
 /// One call on behalf of an app that has keys: at one time, with one cookie.
 struct Call<'s> {
-    app: &'s App,
+    app: &'s Served,
     keys: &'s KeyRing,
     cookie: Cow<'s, cookie::Template>,
     now: Time,

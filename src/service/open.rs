@@ -75,10 +75,10 @@ impl<S: Store> Service<S> {
             let session = View::null(NullReason::NoKey);
             return Ok(Opened::without_session(session, Vec::new()));
         }
-        if let Some(call) = self.cookie_call(app, open.cookie_name)? {
+        if let Some(call) = self.cookie_call(&app, open.cookie_name)? {
             return call.open(&open);
         }
-        let call = self.call(app, open.cookie_name)?;
+        let call = self.call(&app, open.cookie_name)?;
         let shown = match open.credential {
             Credential::None => Vec::new(),
             Credential::CookieHeader(header) => self.shown(&call, header, open.context.as_ref()).await?,

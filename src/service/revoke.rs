@@ -28,7 +28,7 @@ impl<S: Store> Service<S> {
     /// in yet, and was issued before, does not come in.
     pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<Id>) -> Result<u32, Error> {
         let app = self.stored_app(app, "RevokeSubject")?;
-        let (owner, now) = (owner(app, subject), self.clock.now());
+        let (owner, now) = (owner(&app, subject), self.clock.now());
         if let Some(accept) = app.accept.as_ref().filter(|accept| now < accept.until) {
             // Before the listing: what comes in meanwhile is met by it, or meets this.
             self.store.revoke(&owner, &Revocation { time: now, until: accept.until, except }).await?;

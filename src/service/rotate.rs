@@ -40,7 +40,7 @@ impl<S: Store> Service<S> {
     pub async fn rotate(&self, rotate: Rotate<'_>) -> Result<Saved, Error> {
         rotate.credential.check()?;
         let app = self.stored_app(rotate.app, "RotateSession")?;
-        let call = self.call(app, rotate.cookie_name)?;
+        let call = self.call(&app, rotate.cookie_name)?;
         let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
         let (cause, in_grace) = match rotate.cause {
             RotationCause::Privilege => (Cause::Privilege, InGrace::Write),

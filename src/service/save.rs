@@ -5,7 +5,7 @@ use super::claim::{Claim, ClaimKind, Standing};
 use super::index::owner;
 use super::view::{Carry, Fate};
 use super::write::{Attempt, Finished, InGrace, Written};
-use super::{Call, Credential, Error, Header, Service, View};
+use super::{Call, Credential, Error, Header, Served, Service, View};
 use crate::session::{Changes, Context, Counters, EndReason, Version};
 use crate::store::{Created, Entry, Store};
 use crate::token::Bearer;
@@ -59,8 +59,13 @@ impl Saved {
 impl<S: Store> Service<S> {
     /// Applies what a request changed.
     pub async fn save(&self, save: Save<'_>) -> Result<Saved, Error> {
-        save.credential.check()?;
         let app = self.app(save.app)?;
+        self.save_in(&app, save).await
+    }
+
+    /// As [`Self::save()`], for whoever has looked up the app already.
+    pub async fn save_in(&self, app: &Served, save: Save<'_>) -> Result<Saved, Error> {
+        save.credential.check()?;
         if let Some(call) = self.cookie_call(app, save.cookie_name)? {
             return call.save(save);
         }

@@ -1,13 +1,15 @@
 //! Numbers: what this process did since it started, and how many sessions live by the last look.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::index::judge_as_admin;
-use super::{Error, Service};
+use super::{Error, Served, Service};
 use crate::app::{Accept, App, AppName, Apps, Door, Kind};
 use crate::clock::Time;
 use crate::flask;
@@ -19,7 +21,8 @@ use crate::token::Rejected;
 #[derive(Debug)]
 pub(super) struct Stats {
     start_time: Time,
-    apps: BTreeMap<AppName, Counters>,
+    /// An app that is served no more keeps its counters: should it come back, none of them goes backwards.
+    apps: ArcSwap<BTreeMap<AppName, Arc<Counters>>>,
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +154,16 @@ impl Refused {
 
 impl Stats {
     pub(super) fn new(apps: &Apps, start_time: Time) -> Self {
-        Self { start_time, apps: apps.iter().map(|app| (app.name.clone(), Counters::default())).collect() }
+        let stats = Self { start_time, apps: ArcSwap::default() };
+        stats.include(apps);
+        stats
+    }
+
+    /// Counts for these apps as well.
+    pub(super) fn include(&self, apps: &Apps) {
+        let mut counters = BTreeMap::clone(&self.apps.load());
+        apps.iter().for_each(|app| _ = counters.entry(app.name.clone()).or_default());
+        self.apps.store(Arc::new(counters));
     }
 
     pub(super) fn opened(&self, app: &AppName) {
@@ -180,7 +192,7 @@ impl Stats {
 
     pub(super) fn imported(&self, app: &AppName, door: Door, now: Time) {
         self.count(app, |counters| &counters.doors[door as usize].imported);
-        if let Some(counters) = self.apps.get(app) {
+        if let Some(counters) = self.apps.load().get(app) {
             counters.doors[door as usize].last_import.fetch_max(now.millis(), Ordering::Relaxed);
         }
     }
@@ -194,7 +206,7 @@ impl Stats {
     }
 
     fn count(&self, app: &AppName, counter: impl FnOnce(&Counters) -> &AtomicU64) {
-        if let Some(counters) = self.apps.get(app) {
+        if let Some(counters) = self.apps.load().get(app) {
             counter(counters).fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -242,19 +254,21 @@ impl<S: Store> Service<S> {
     /// The numbers of an app.
     pub fn numbers(&self, app: &str) -> Result<Numbers, Error> {
         let app = self.app(app)?;
-        let counters = self.stats.apps.get(&app.name).ok_or(Error::AppUnknown)?;
-        Ok(counters.numbers(app, self.stats.start_time))
+        let counters = self.stats.apps.load();
+        let counters = counters.get(&app.name).ok_or(Error::AppUnknown)?;
+        Ok(counters.numbers(&app, self.stats.start_time))
     }
 
     /// The numbers of every app. Asks no store.
-    pub fn all_numbers(&self) -> impl Iterator<Item = (&AppName, Numbers)> {
-        let numbers = |app: &App| Some(self.stats.apps.get(&app.name)?.numbers(app, self.stats.start_time));
-        self.apps.iter().filter_map(move |app| Some((&app.name, numbers(app)?)))
+    pub fn all_numbers(&self) -> Vec<(Arc<Served>, Numbers)> {
+        let counters = self.stats.apps.load();
+        let numbers = |app: &App| Some(counters.get(&app.name)?.numbers(app, self.stats.start_time));
+        self.apps.all().values().filter_map(|app| Some((Arc::clone(app), numbers(app)?))).collect()
     }
 
     /// Counts the live sessions of every app, page by page and without hurry.
     pub async fn take_census(&self) -> Result<(), Error> {
-        for app in self.apps.iter().filter(|app| matches!(app.kind, Kind::Stored)) {
+        for app in self.apps.all().values().filter(|app| matches!(app.kind, Kind::Stored)) {
             let (mut live, mut live_anonymous, mut from) = (0, 0, Some(Cursor::default()));
             while let Some(cursor) = from {
                 let page = self.store.scan(&app.name, &cursor, CENSUS_PAGE).await?;
@@ -268,7 +282,7 @@ impl<S: Store> Service<S> {
                     tokio::time::sleep(CENSUS_PAUSE).await;
                 }
             }
-            if let Some(counters) = self.stats.apps.get(&app.name) {
+            if let Some(counters) = self.stats.apps.load().get(&app.name) {
                 *counters.census.lock() = Some(Census { live, live_anonymous, time: self.clock.now() });
             }
         }

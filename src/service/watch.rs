@@ -55,7 +55,8 @@ impl<S: Store> Service<S> {
     /// Begins to watch the session that a request shows.
     pub async fn watch(&self, watch: Watch<'_>) -> Result<Watched<S>, Error> {
         watch.credential.check()?;
-        let call = self.call(self.stored_app(watch.app, "WatchSession")?, watch.cookie_name)?;
+        let app = self.stored_app(watch.app, "WatchSession")?;
+        let call = self.call(&app, watch.cookie_name)?;
         let Some(claim) = self.claim(&call, watch.credential).await? else { return Ok(Watched::Ended(None)) };
         let place = call.place(claim.bearer);
         // The seat first, then the look: what happens between the two rings.
@@ -106,7 +107,8 @@ impl<S: Store> Watching<S> {
     async fn look(&self) -> Result<Look, Error> {
         let Self { service, place, bearer: shown, .. } = self;
         // Before the load, so that the deadline is not judged on a later clock than the one it is waited for with.
-        let call = service.call(service.app(place.app.as_str())?, None)?;
+        let app = service.app(place.app.as_str())?;
+        let call = service.call(&app, None)?;
         let kept = service.store.load(place).await?;
         Ok(match call.standing(*shown, kept) {
             Standing::Live { record, bearer } => Look::Alive { until: until(&record.head, bearer == *shown) },

@@ -24,6 +24,7 @@ mod flask_differential;
 mod flask_signer;
 mod flask_vectors;
 mod gone;
+mod life;
 mod lifetimes;
 mod limits;
 mod marks;

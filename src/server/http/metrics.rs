@@ -3,12 +3,13 @@
 //! Numbers are kept where things happen; here they only get names. No label has a value that a caller can choose.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use crate::app::AppName;
 use crate::server::meter::Meter;
+use crate::server::reloader::Reloads;
 use crate::server::traffic::Traffic;
 use crate::server::vitals::Vitals;
-use crate::service::{Numbers, Service};
+use crate::service::{Numbers, Served, Service};
 use crate::store::{Store, Work};
 use crate::telemetry::metrics::{Kind, Text, process};
 
@@ -21,6 +22,7 @@ pub(in crate::server) struct Figures<S> {
     pub(in crate::server) service: Service<S>,
     pub(in crate::server) store: Arc<Work>,
     pub(in crate::server) vitals: Arc<Vitals>,
+    pub(in crate::server) reloads: Arc<Reloads>,
 }
 
 impl<S: Store> Figures<S> {
@@ -30,6 +32,7 @@ impl<S: Store> Figures<S> {
         page.family("cloakroom_build_info", Kind::Gauge, "Which program this is; always 1.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         self.health(&mut page);
+        self.reloads(&mut page);
         self.calls(&mut page);
         self.traffic(&mut page);
         self.store(&mut page);
@@ -43,6 +46,20 @@ impl<S: Store> Figures<S> {
             .sample(&[], u64::from(self.vitals.is_serving()));
         page.family("cloakroom_store_up", Kind::Gauge, "Whether the store answered when it was last asked.")
             .sample(&[], u64::from(self.vitals.is_store_up()));
+    }
+
+    fn reloads(&self, page: &mut Text) {
+        let Self { reloads, .. } = self;
+        let help = "Configurations that were taken up while the process ran, or refused.";
+        page.family("cloakroom_config_reloads_total", Kind::Counter, help)
+            .sample(&[("outcome", "applied")], reloads.applied.load(Ordering::Relaxed))
+            .sample(&[("outcome", "refused")], reloads.refused.load(Ordering::Relaxed));
+        let help = "Whether the last configuration was taken up: 0 if it was refused.";
+        page.family("cloakroom_config_last_reload_successful", Kind::Gauge, help)
+            .sample(&[], u64::from(reloads.was_last_successful()));
+        let help = "When the configuration in force was taken up, in seconds since 1970.";
+        page.family("cloakroom_config_last_reload_success_timestamp_seconds", Kind::Gauge, help)
+            .sample(&[], reloads.last_success().seconds());
     }
 
     fn calls(&self, page: &mut Text) {
@@ -95,36 +112,49 @@ impl<S: Store> Figures<S> {
     }
 
     fn sessions(&self, page: &mut Text) {
-        let apps: Vec<(&AppName, Numbers)> = self.service.all_numbers().collect();
+        let apps = self.service.all_numbers();
+        keys(page, &apps);
         page.family("cloakroom_sessions_opened_total", Kind::Counter, "Sessions that an open found alive.");
         for (app, numbers) in &apps {
-            page.sample(&[("app", app.as_str())], numbers.opened);
+            page.sample(&[("app", app.name.as_str())], numbers.opened);
         }
         page.family("cloakroom_sessions_created_total", Kind::Counter, "Sessions that were stored for the first time.");
         for (app, numbers) in &apps {
-            page.sample(&[("app", app.as_str())], numbers.created);
+            page.sample(&[("app", app.name.as_str())], numbers.created);
         }
         page.family("cloakroom_sessions_ended_total", Kind::Counter, "Sessions that a call ended, by reason.");
         for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.ended.iter().map(move |end| (app, end))) {
-            page.sample(&[("app", app.as_str()), ("reason", reason.as_str())], *count);
+            page.sample(&[("app", app.name.as_str()), ("reason", reason.as_str())], *count);
         }
         let help = "Tokens, tickets and cookies that did not verify, by reason.";
         page.family("cloakroom_tokens_rejected_total", Kind::Counter, help);
         for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.rejected.iter().map(move |no| (app, no))) {
-            page.sample(&[("app", app.as_str()), ("reason", reason)], *count);
+            page.sample(&[("app", app.name.as_str()), ("reason", reason)], *count);
         }
         let help = "Requests whose cookies named two live sessions: one may have been planted.";
         page.family("cloakroom_cookies_suspicious_total", Kind::Counter, help);
         for (app, numbers) in &apps {
-            page.sample(&[("app", app.as_str())], numbers.suspicious);
+            page.sample(&[("app", app.name.as_str())], numbers.suspicious);
         }
         doors(page, &apps);
         census(page, &apps);
     }
 }
 
-fn doors(page: &mut Text, apps: &[(&AppName, Numbers)]) {
-    let doors = || apps.iter().flat_map(|(app, numbers)| numbers.doors.iter().map(|door| (app.as_str(), door)));
+/// By their public names, so that a change of keys can be watched from replica to replica.
+fn keys(page: &mut Text, apps: &[(Arc<Served>, Numbers)]) {
+    let help = "Keys in force: the first of an app's signs, all verify. Always 1.";
+    page.family("cloakroom_key_info", Kind::Gauge, help);
+    for (app, _) in apps {
+        for (place, id) in app.key_ids().iter().enumerate() {
+            let signs = if place == 0 { "yes" } else { "no" };
+            page.sample(&[("app", app.name.as_str()), ("key", &id.to_string()), ("signs", signs)], 1);
+        }
+    }
+}
+
+fn doors(page: &mut Text, apps: &[(Arc<Served>, Numbers)]) {
+    let doors = || apps.iter().flat_map(|(app, numbers)| numbers.doors.iter().map(|door| (app.name.as_str(), door)));
     page.family("cloakroom_sessions_imported_total", Kind::Counter, "Sessions from before that came in, by door.");
     for (app, door) in doors() {
         page.sample(&[("app", app), ("door", door.door.as_str())], door.imported);
@@ -144,8 +174,8 @@ fn doors(page: &mut Text, apps: &[(&AppName, Numbers)]) {
     }
 }
 
-fn census(page: &mut Text, apps: &[(&AppName, Numbers)]) {
-    let counted = || apps.iter().filter_map(|(app, numbers)| Some((app.as_str(), numbers.census?)));
+fn census(page: &mut Text, apps: &[(Arc<Served>, Numbers)]) {
+    let counted = || apps.iter().filter_map(|(app, numbers)| Some((app.name.as_str(), numbers.census?)));
     let help =
         "Live sessions by the last count of the store, of a subject or of nobody; every replica counts them all.";
     page.family("cloakroom_sessions_live", Kind::Gauge, help);

@@ -1,7 +1,7 @@
 //! A service that encrypts and knows its callers, started and called as a person does it.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Child;
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ struct Service {
     child: Child,
     lines: Receiver<String>,
     said: String,
+    banner: String,
     authority: Authority,
     token: String,
     program: Program,
@@ -23,20 +24,25 @@ struct Service {
 
 impl Service {
     fn start() -> Self {
+        Self::with(SETTINGS)
+    }
+
+    fn with(settings: &str) -> Self {
         let authority = Authority::new();
         let token = Program::new(&["caller-token"]).run().stdout.trim().to_owned();
         let mut program = Program::new(&["serve"])
             .file("ca.pem", &authority.pem())
             .file("desk.hashes", &format!("# old, new\n{}\n{}\n", "0".repeat(64), TokenHash::of(token.as_bytes())))
-            .file("cloakroom.toml", SETTINGS)
+            .file("cloakroom.toml", settings)
             .file("keys", &Key::generate());
         authority.sign("localhost").write(&program.path("tls.crt"), &program.path("tls.key"));
         let mut child = program.command().spawn().unwrap();
         let (said, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let mut service = Self { child, lines, said: String::new(), authority, token, program };
+        let mut service = Self { child, lines, said: String::new(), banner: String::new(), authority, token, program };
         service.until("grpcurl -cacert ca.pem");
+        service.banner.clone_from(&service.said);
         service
     }
 
@@ -50,7 +56,7 @@ impl Service {
 
     /// Where it listens, by the name in its certificate.
     fn address(&self, row: &str) -> String {
-        let line = self.said.lines().find_map(|line| line.trim().strip_prefix(row)).unwrap();
+        let line = self.banner.lines().find_map(|line| line.trim().strip_prefix(row)).unwrap();
         line.trim().replace("127.0.0.1", "localhost")
     }
 
@@ -59,6 +65,13 @@ impl Service {
         let address = self.address("admin");
         let program = Program::new(&[&["sessions", "--address", &address, "stats"], arguments].concat());
         token.into_iter().fold(program, |program, token| program.env("CLOAKROOM_CALLER_TOKEN", token)).run()
+    }
+
+    /// Puts a file in place of another and tells it to look.
+    fn reload(&self, name: &str, text: &str) {
+        std::fs::write(self.program.path(name), text).unwrap();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     }
 
     fn file(&self, name: &str) -> String {
@@ -237,4 +250,28 @@ fn callers_that_make_no_sense_are_refused_by_their_place() {
     let unknown = format!("[callers.a]\nroles = ['frontend']\napps = ['nowhere']\ntoken_hashes = ['{hash}']\n");
     let ended = Program::new(&["check"]).file("cloakroom.toml", &unknown).run();
     assert!(ended.stderr.contains("cloakroom.toml:3: callers.a.apps: there is no app \"nowhere\""), "{ended:?}");
+}
+
+#[test]
+fn callers_change_while_it_runs_and_never_leave_an_open_listener_to_all() {
+    let open = SETTINGS.replacen("127.0.0.1:0", "0.0.0.0:0", 1);
+    let mut service = Service::with(&open);
+    let ca = service.file("ca.pem");
+    let code = |service: &Service, token: Option<&str>| service.stats(&["--ca", &ca], token).code;
+    let old = service.token.clone();
+    assert_eq!([code(&service, Some(&old)), code(&service, None)], [Some(0), Some(1)]);
+
+    // Right for a process to come, but this one listens for other machines.
+    let without_callers = SETTINGS.split("[callers.desk]").next().unwrap().replace("client_ca_file = 'ca.pem'\n", "");
+    service.reload("cloakroom.toml", &without_callers);
+    service.until("refused; the old one stays in force");
+    assert!(service.said.contains("server.listen: 0.0.0.0:0 is open to other machines"), "{}", service.said);
+    assert_eq!([code(&service, Some(&old)), code(&service, None)], [Some(0), Some(1)]);
+
+    service.reload("cloakroom.toml", &open);
+    service.until("the configuration is reloaded");
+    service.said.clear();
+    service.reload("desk.hashes", &TokenHash::of(b"new").to_string());
+    service.until("the configuration is reloaded");
+    assert_eq!([code(&service, Some("new")), code(&service, Some(&old))], [Some(0), Some(1)]);
 }

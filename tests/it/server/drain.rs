@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::client::reply;
 use super::house::{House, eventually, ms, settings};
-use super::raw::{NO_ERROR, Raw};
+use super::raw::{NO_ERROR, Raw, call};
 
 #[tokio::test]
 async fn a_running_call_finishes() {
@@ -83,6 +83,24 @@ async fn connections_without_calls_do_not_delay_a_stop() {
     assert!(idle.closed().await.is_ok());
     silent.ended().await;
     assert_eq!(greeted.ended().await, Some(NO_ERROR));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_being_made_at_the_stop_is_answered() {
+    // Its caller has half a second for the first bytes, which a busy machine may take from it.
+    eventually(async || {
+        let house = House::open(&settings()).await;
+        let mut raw = Raw::connect(house.address()).await;
+        house.echo.release();
+
+        house.stop();
+        raw.greet().await;
+        raw.say(&call(1, &[])).await;
+        let code = raw.ended().await;
+
+        code == Some(NO_ERROR) && house.report().await == Report { cut: 0 }
+    })
+    .await;
 }
 
 #[tokio::test]

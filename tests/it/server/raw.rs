@@ -33,9 +33,14 @@ impl Raw {
     /// Connects and says hello, as every client does first.
     pub(super) async fn hello(address: SocketAddr) -> Self {
         let mut raw = Self::connect(address).await;
-        raw.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-        raw.say(&frame(SETTINGS, 0, 0, &[])).await;
+        raw.greet().await;
         raw
+    }
+
+    /// Says hello on a socket that is connected.
+    pub(super) async fn greet(&mut self) {
+        self.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        self.say(&frame(SETTINGS, 0, 0, &[])).await;
     }
 
     /// Sends bytes.
