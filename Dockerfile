@@ -11,7 +11,9 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 # The dependencies first, around an empty crate: this layer is made again only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
+COPY benches/Cargo.toml benches/
+RUN mkdir src benches/src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
+    && cp src/main.rs benches/src/ \
     && cargo rustc --release --locked --bin cloakroom -- -C target-feature=+crt-static
 COPY build.rs ./
 COPY proto proto

@@ -17,8 +17,8 @@ test: tools lint lint-proto doc test-rust test-web test-python test-observe test
 check: lint test-rust
 
 lint:
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
 
 doc:
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet

@@ -1,5 +1,5 @@
 // `make load`: the load test, and its table. README.md beside this file says how to read it.
-import { cpu, cpuOfEnded, Redis, Service, STORES } from './service.mjs';
+import { measured, Redis, Service, STORES } from './service.mjs';
 import { ghz } from './ghz.mjs';
 import { seed } from './seed.mjs';
 import { table } from './table.mjs';
@@ -44,14 +44,9 @@ async function measureAll(service, redis) {
   return [...singles, ...await mix(service, redis, rate)];
 }
 
-// Adds what each process used meanwhile, a call.
 async function measure(service, redis, call, work) {
-  const used = () => [cpu(service), redis ? cpu(redis) : NaN, cpuOfEnded()];
   console.error(`${service.store}, ${call}`);
-  const before = used();
-  const result = await work();
-  const [own, ofRedis, ofGhz] = used().map((after, number) => (after - before[number]) / result.calls);
-  return { store: service.store, call, ...result, own, ofRedis, ofGhz };
+  return { store: service.store, call, ...await measured({ service, redis }, work) };
 }
 
 // Three loads at once. Their processor time can't be told apart, so it stands once, for all their calls.

@@ -82,6 +82,9 @@ export function client({ address }) {
   });
 }
 
+// How a method's messages are written: `requestSerialize` and `responseSerialize`.
+export const codec = (method) => messages(require('@grpc/grpc-js')).SessionService.service[method];
+
 function messages(grpc) {
   const loader = require('@grpc/proto-loader');
   const options = { keepCase: true, longs: String, enums: String, oneofs: false, includeDirs: [path.join(ROOT, 'proto')] };

@@ -9,13 +9,17 @@ const COLUMNS = [
   ['errors', ({ errors }) => digits(errors, 0)],
   ['service us/call', ({ own }) => digits(own, 1)],
   ['redis us/call', ({ ofRedis }) => digits(ofRedis, 1)],
-  ['ghz us/call', ({ ofGhz }) => digits(ofGhz, 1)],
+  ['ghz us/call', ({ ofGenerator }) => digits(ofGenerator, 1)],
 ];
 
-export const table = (rows) => layOut(COLUMNS.map(([title]) => title), rows.map((row) => COLUMNS.map(([, cell]) => cell(row))));
+export const table = (rows) => tableOf(COLUMNS, rows);
+
+// Each column has a title, and makes a cell of a row.
+export const tableOf = (columns, rows) =>
+  layOut(columns.map(([title]) => title), rows.map((row) => columns.map(([, cell]) => cell(row))));
 
 // Words to the left, numbers to the right.
-export function layOut(titles, rows) {
+function layOut(titles, rows) {
   const widths = titles.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column].length)));
   const isNumber = titles.map((_, column) => rows.every((row) => /^(-|[\d.]+x?)$/.test(row[column])));
   const pad = (text, column) => (isNumber[column] ? text.padStart(widths[column]) : text.padEnd(widths[column]));

@@ -1,6 +1,6 @@
 //! Conversions: messages to domain types and back. What cannot be converted is said by field.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prost_types::{Duration as WireDuration, Timestamp};
@@ -196,7 +196,7 @@ impl From<DoorNumbers> for wire::DoorStats {
     }
 }
 
-fn wire_entries(entries: &Entries) -> HashMap<String, wire::Value> {
+fn wire_entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
     entries.iter().filter_map(|(name, kept)| Some((name.to_owned(), wire_value(kept)?))).collect()
 }
 

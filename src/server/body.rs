@@ -32,17 +32,6 @@ impl Answered {
     pub(super) fn page(body: Body, stream: Stream) -> Self {
         Self { body, call: None, _stream: stream }
     }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let body = &mut self.body;
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
-        polled.unwrap_or_else(|_| {
-            tracing::error!("a stream panicked");
-            // Dropped, because a body that panicked must not be polled again.
-            *body = Body::empty();
-            Poll::Ready(Some(Ok(Frame::trailers(Refusal::Panicked.into_trailers()))))
-        })
-    }
 }
 
 impl http_body::Body for Answered {
@@ -50,14 +39,14 @@ impl http_body::Body for Answered {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(mut call) = self.call.take() else { return self.poll_body(cx) };
-        let polled = call.step(|| self.poll_body(cx));
+        let Self { body, call, .. } = &mut *self;
+        let Some(call) = call else { return poll_body(body, cx) };
+        let polled = call.step(|| poll_body(body, cx));
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(trailers) = frame.trailers_ref()
         {
             call.finished(trailers);
         }
-        self.call = Some(call);
         polled
     }
 
@@ -68,4 +57,14 @@ impl http_body::Body for Answered {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+fn poll_body(body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
+    polled.unwrap_or_else(|_| {
+        tracing::error!("a stream panicked");
+        // Dropped, because a body that panicked must not be polled again.
+        *body = Body::empty();
+        Poll::Ready(Some(Ok(Frame::trailers(Refusal::Panicked.into_trailers()))))
+    })
 }

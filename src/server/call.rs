@@ -5,16 +5,15 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 use tokio::time;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use super::refusal::{Refusal, not_grpc};
+use super::refusal::{GRPC_STATUS, Refusal, not_grpc};
 use super::{Grpc, Settings, timeout};
-use crate::grpc::Caller;
 
 /// What bounds the calls of the whole process.
 #[derive(Debug)]
@@ -32,29 +31,17 @@ impl Calls {
     ///
     /// A call counts as running, and its time runs, until its answer begins. So a stream counts only while it is being
     /// opened, and answers that nobody reads keep no one else from calling; connections and streams bound those.
-    pub(super) async fn answer<S: Grpc>(
-        &self,
-        service: S,
-        mut request: Request<Body>,
-        admitted: Result<Caller, Refusal>,
-    ) -> Response<Body> {
+    pub(super) async fn answer<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Response<Body> {
         if let Some(status) = why_not_grpc(&request) {
             return not_grpc(status);
         }
-        let answer = match admitted {
-            Ok(caller) => {
-                request.extensions_mut().insert(caller);
-                self.run(service, request).await
-            }
-            Err(refusal) => Err(refusal),
-        };
-        match answer {
+        match self.run(service, request).await {
             Ok(response) => explain(response),
             Err(refusal) => refusal.into_response(),
         }
     }
 
-    async fn run<S: Grpc>(&self, service: S, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    async fn run<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
         let _running = self.free.try_acquire().map_err(|_| Refusal::Overloaded)?;
         let asked = timeout::of(request.headers()).map_err(|_| Refusal::TimeoutMalformed)?;
         let limit = asked.unwrap_or(self.timeout).min(self.timeout);
@@ -65,9 +52,14 @@ impl Calls {
     }
 }
 
+/// What is answered to a call that was not let in.
+pub(super) fn refuse(request: &Request<Body>, refusal: Refusal) -> Response<Body> {
+    why_not_grpc(request).map_or_else(|| refusal.into_response(), not_grpc)
+}
+
 /// The service's answer, or that it panicked; what it was doing is dropped either way.
-async fn caught<S: Grpc>(service: S, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-    let mut answer = pin!(service.oneshot(request));
+async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
+    let mut answer = pin!(service.oneshot(*request));
     let polled = std::future::poll_fn(|cx| {
         // Nothing that the panic left half done is used again.
         match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
@@ -107,8 +99,8 @@ fn explain(response: Response<Body>) -> Response<Body> {
 /// What tonic refused before the service was asked. The service's own answers come with details.
 fn refusal(headers: &HeaderMap) -> Option<Refusal> {
     // Most answers have their status in the trailers.
-    headers.get("grpc-status")?;
-    if headers.contains_key("grpc-status-details-bin") {
+    headers.get(&GRPC_STATUS)?;
+    if headers.contains_key(&GRPC_STATUS_DETAILS) {
         return None;
     }
     let status = Status::from_header_map(headers)?;
@@ -121,3 +113,5 @@ fn refusal(headers: &HeaderMap) -> Option<Refusal> {
 }
 
 const GRPC: &[u8] = b"application/grpc";
+
+static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");

@@ -20,7 +20,7 @@ use tonic::body::Body;
 
 use super::activity::{Activity, Phase};
 use super::body::Answered;
-use super::call::Calls;
+use super::call::{Calls, refuse};
 use super::front::Front;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
@@ -96,7 +96,8 @@ where
         let told = farewell.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
-            let mut request = request.map(Body::new);
+            // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
+            let mut request = Box::new(request.map(Body::new));
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(told.clone());
             let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));
@@ -107,7 +108,11 @@ where
                 }
                 let mut call = Ongoing::begin(&front, &request);
                 let admitted = call.step(|| visitor.admit(call.rpc(), request.headers()));
-                let mut response = call.run(calls.answer(service, request, admitted)).await;
+                let admitted = admitted.map(|caller| _ = request.extensions_mut().insert(caller));
+                let mut response = match admitted {
+                    Ok(()) => call.run(calls.answer(service, request)).await,
+                    Err(refusal) => refuse(&request, refusal),
+                };
                 call.answered(&mut response);
                 Ok(response.map(|body| Answered::to(call, body, stream)))
             }

@@ -10,6 +10,7 @@ use tracing::{Level, debug, enabled};
 
 use super::front::Front;
 use super::meter::{Rpc, code_name};
+use super::refusal::GRPC_STATUS;
 use crate::telemetry::{Call, CallId};
 
 /// A call that is not over. Dropped before its end, it was cancelled.
@@ -46,8 +47,8 @@ impl Ongoing {
     }
 
     /// Does what there is to do for it, under its name.
-    pub(super) async fn run<F: Future>(&self, work: F) -> F::Output {
-        self.call.run(work).await
+    pub(super) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        self.call.run(work)
     }
 
     /// Does a step of it, under its name.
@@ -60,17 +61,17 @@ impl Ongoing {
         self.answers();
         if response.status() != StatusCode::OK {
             self.end(Code::Unknown);
-        } else if response.headers().contains_key(GRPC_STATUS) {
+        } else if response.headers().contains_key(&GRPC_STATUS) {
             self.finished(response.headers());
             if let Ok(id) = HeaderValue::try_from(self.call.id().to_string()) {
-                response.headers_mut().insert(CallId::HEADER, id);
+                response.headers_mut().insert(CallId::header().clone(), id);
             }
         }
     }
 
     /// Sees the headers that end its answer.
     pub(super) fn finished(&mut self, trailers: &HeaderMap) {
-        let code = trailers.get(GRPC_STATUS).map_or(Code::Unknown, |code| Code::from_bytes(code.as_bytes()));
+        let code = trailers.get(&GRPC_STATUS).map_or(Code::Unknown, |code| Code::from_bytes(code.as_bytes()));
         if code != Code::Ok
             && self.phase != Phase::Ended
             && let Some(status) = Status::from_header_map(trailers)
@@ -107,5 +108,3 @@ impl Drop for Ongoing {
         self.front.traffic.close_stream();
     }
 }
-
-const GRPC_STATUS: &str = "grpc-status";

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -100,3 +100,6 @@ pub(super) fn not_grpc(status: StatusCode) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
+
+/// How a call ended. A header's name in text is read at every look, and every call is looked at four times.
+pub(super) static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

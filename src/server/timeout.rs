@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// A `grpc-timeout` that is none: one to eight digits and one of H, M, S, m, u, n are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub(super) struct Malformed;
 
 /// The caller's timeout, if it sent one.
 pub(super) fn of(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
-    headers.get("grpc-timeout").map(|value| parse(value.as_bytes())).transpose()
+    headers.get(&GRPC_TIMEOUT).map(|value| parse(value.as_bytes())).transpose()
 }
 
 fn parse(text: &[u8]) -> Result<Duration, Malformed> {
@@ -33,6 +33,8 @@ fn amount(digits: &[u8]) -> Result<u64, Malformed> {
     }
     Ok(digits.iter().fold(0, |amount, digit| amount * 10 + u64::from(digit - b'0')))
 }
+
+static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 #[cfg(test)]
 mod tests {

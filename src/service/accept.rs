@@ -55,16 +55,16 @@ impl<S: Store> Service<S> {
         call: &Call<'_>,
         header: &str,
         context: Option<&Context>,
-    ) -> Result<Vec<Shown>, Error> {
+    ) -> Result<Vec<Shown<'static>>, Error> {
         let Some(accept) = call.open_doors() else { return Ok(Vec::new()) };
-        let mut shown = Vec::<Shown>::new();
+        let mut shown = Vec::<Shown<'static>>::new();
         for (door, value) in call.candidates(accept, header) {
             let bearer = match door {
                 Door::FlaskCookie => self.accept_flask_cookie(call, accept, (value, context)).await?,
                 Door::FlaskSession => self.accept_flask_session(call, accept, (value, context)).await?,
             };
             // What the browser has is no token: it has to be given one.
-            let bearer = bearer.map(|bearer| Shown { bearer, carry: Carry::Set });
+            let bearer = bearer.map(|bearer| Shown { bearer, text: None, carry: Carry::Set });
             shown.extend(bearer.filter(|new| shown.iter().all(|other| other.bearer != new.bearer)));
         }
         Ok(shown)

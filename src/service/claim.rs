@@ -32,8 +32,10 @@ impl Credential<'_> {
 
 /// A session that a request names: by a token, or by an old credential that leads to one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shown {
+pub(super) struct Shown<'r> {
     pub(super) bearer: Bearer,
+    /// The token as it was shown; none, if it was no token.
+    pub(super) text: Option<&'r str>,
     /// What the browser has to be given if the session's bearer stays this one.
     pub(super) carry: Carry,
 }
@@ -53,7 +55,7 @@ impl Claim {
         Self::ticket(Bearer::random())
     }
 
-    const fn shown(shown: Shown, kind: ClaimKind) -> Self {
+    const fn shown(shown: Shown<'_>, kind: ClaimKind) -> Self {
         Self { bearer: shown.bearer, kind, carry: shown.carry }
     }
 
@@ -114,9 +116,9 @@ impl Standing {
 
 impl Call<'_> {
     /// The tokens among the cookies of the app's name whose signature is right, each session's apart.
-    fn issued(&self, header: &str) -> Vec<Shown> {
+    fn issued<'h>(&self, header: &'h str) -> Vec<Shown<'h>> {
         let name = self.cookie.attributes().name.as_str();
-        let mut issued: Vec<Shown> = Vec::new();
+        let mut issued: Vec<Shown<'h>> = Vec::new();
         for token in cookie::values(header, name).filter_map(|value| self.token(value)) {
             match issued.iter_mut().find(|other| other.bearer == token.bearer) {
                 None => issued.push(token),
@@ -129,16 +131,16 @@ impl Call<'_> {
     }
 
     /// A token by itself, if its signature is right.
-    pub(super) fn token(&self, text: &str) -> Option<Shown> {
+    pub(super) fn token<'t>(&self, text: &'t str) -> Option<Shown<'t>> {
         let opened = open_token(self.keys, &self.app.name, text);
         // What an old door may be for is no attempt to be a token.
         let counts = is_shaped(text) || self.open_doors().is_none();
         let issued = if counts { self.verified(opened) } else { opened };
-        Some(self.shown_as(&issued.ok()?))
+        Some(self.shown_as(&issued.ok()?, text))
     }
 
-    fn shown_as(&self, issued: &Issued) -> Shown {
-        Shown { bearer: issued.bearer, carry: self.carry(issued) }
+    fn shown_as<'t>(&self, issued: &Issued, text: &'t str) -> Shown<'t> {
+        Shown { bearer: issued.bearer, text: Some(text), carry: self.carry(issued) }
     }
 
     /// Whether a token can stay in the browser: one under a key that no longer signs is issued anew.
@@ -182,14 +184,15 @@ impl<S: Store> Service<S> {
     }
 
     /// The sessions that a `Cookie` header names. Only where no token does, old credentials are looked for.
-    pub(super) async fn shown(
+    pub(super) async fn shown<'h>(
         &self,
         call: &Call<'_>,
-        header: &str,
+        header: &'h str,
         context: Option<&Context>,
-    ) -> Result<Vec<Shown>, Error> {
+    ) -> Result<Vec<Shown<'h>>, Error> {
         let issued = call.issued(header);
-        if issued.is_empty() { self.accepted(call, header, context).await } else { Ok(issued) }
+        // In a box, so that only those who need it pay for so large a future.
+        if issued.is_empty() { Box::pin(self.accepted(call, header, context)).await } else { Ok(issued) }
     }
 
     /// The one claim that a write rests on; none: a request without a session.
@@ -209,8 +212,8 @@ impl<S: Store> Service<S> {
     }
 
     /// Of several cookies the one that says most about its session: best of all, that it lives.
-    async fn choose(&self, call: &Call<'_>, several: &[Shown]) -> Result<Option<Shown>, Error> {
-        let mut best: Option<(Weight, Shown)> = None;
+    async fn choose<'r>(&self, call: &Call<'_>, several: &[Shown<'r>]) -> Result<Option<Shown<'r>>, Error> {
+        let mut best: Option<(Weight, Shown<'r>)> = None;
         for shown in several {
             let (_, standing) = self.look(call, shown.bearer).await?;
             match (&best, standing.weight()) {
@@ -234,6 +237,6 @@ impl Call<'_> {
             return Ok(Claim::ticket(ticket.bearer));
         }
         let issued = self.verified(open_token(self.keys, &self.app.name, text)).map_err(Error::TokenInvalid)?;
-        Ok(Claim::shown(self.shown_as(&issued), ClaimKind::Token))
+        Ok(Claim::shown(self.shown_as(&issued, text), ClaimKind::Token))
     }
 }

@@ -48,13 +48,13 @@ pub enum OpenError {
     Redis(#[from] redis::RedisError),
 }
 
-/// Hands a verb on to whichever store it is.
+/// Hands a verb on to whichever store it is. What asks Redis is large, and would be moved about by those that do not.
 macro_rules! on_each {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
             Self::Memory($store) => $call.await,
             Self::Embedded($store) => $call.await,
-            Self::Redis($store) => $call.await,
+            Self::Redis($store) => Box::pin($call).await,
         }
     };
 }

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::trace::Trace;
 use crate::entropy;
@@ -44,8 +44,9 @@ impl Call {
     }
 
     /// Does something on behalf of the call.
-    pub async fn run<F: Future>(&self, work: F) -> F::Output {
-        CALL.scope(self.clone(), work).await
+    pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
+        // Not by an `async fn`, whose future would hold the work twice: every call's future is moved a few times.
+        CALL.scope(self.clone(), work)
     }
 
     /// Does something short on behalf of the call.
@@ -70,7 +71,7 @@ impl Call {
 
 impl CallId {
     fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(Self::HEADER).map(http::HeaderValue::as_bytes);
+        let given = headers.get(&REQUEST_ID).map(http::HeaderValue::as_bytes);
         match given.filter(|id| is_plain(id)).and_then(|id| std::str::from_utf8(id).ok()) {
             Some(id) => Self::Given(id.into()),
             None => Self::Made(made()),
@@ -78,7 +79,9 @@ impl CallId {
     }
 
     /// Where callers give it, and are told it when their call fails.
-    pub const HEADER: &'static str = "x-request-id";
+    pub fn header() -> &'static HeaderName {
+        &REQUEST_ID
+    }
 }
 
 impl fmt::Display for CallId {
@@ -111,6 +114,8 @@ fn made() -> u64 {
 /// Longer than a UUID or a trace id.
 const LONGEST: usize = 64;
 
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -119,7 +124,7 @@ mod tests {
 
     fn id(given: &str) -> CallId {
         let mut headers = HeaderMap::new();
-        headers.insert(CallId::HEADER, given.parse().unwrap());
+        headers.insert(CallId::header(), given.parse().unwrap());
         CallId::of(&headers)
     }
 

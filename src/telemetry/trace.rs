@@ -1,6 +1,6 @@
 //! The trace that a caller is in: W3C's `traceparent` header, read to the letter.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The caller's place in its trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) struct Trace {
 impl Trace {
     /// What the headers say; nothing if they say it wrongly, or twice.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut all = headers.get_all("traceparent").iter();
+        let mut all = headers.get_all(&TRACEPARENT).iter();
         match (all.next(), all.next()) {
             (Some(header), None) => Self::parse(header.as_bytes()),
             _ => None,
@@ -44,6 +44,9 @@ fn hex(digits: &[u8]) -> Option<u128> {
 
 /// Of version 00.
 const LENGTH: usize = 55;
+
+/// A name that is read once: in text it would be read at every call.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Sessions to render in tests.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
 
@@ -26,7 +26,7 @@ pub(super) fn full() -> SessionInfo {
         }),
         entry_count: 2,
         entry_bytes: 17,
-        entries: HashMap::from([
+        entries: BTreeMap::from([
             ("photo".to_owned(), Value { kind: Some(value::Kind::Raw(vec![0xff, 0, 1])) }),
             ("cart".to_owned(), Value { kind: Some(value::Kind::Json("[1,2]".to_owned())) }),
         ]),

@@ -1,0 +1,82 @@
+//! Sessions for a store, as a service would keep them there.
+
+use std::time::Duration;
+
+use cloakroom::app::AppName;
+use cloakroom::clock::{Clock as _, SystemClock, Time};
+use cloakroom::session::{
+    By, Changes, Context, Edit, Entries, Generation, Guard, Head, Limits, Marks, Record, Rotation, Value, Version,
+    WhenEmpty,
+};
+use cloakroom::store::{Place, Write};
+use cloakroom::token::{Id, Proof};
+
+/// Makes the place of the n-th session of the app.
+pub(crate) fn place(app: &AppName, n: u64) -> Place {
+    let mut id = [0; 16];
+    // Spread as ids are, which are hashes.
+    id[..8].copy_from_slice(&n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
+    id[8..].copy_from_slice(&n.wrapping_add(1).wrapping_mul(0xbf58_476d_1ce4_e5b9).to_le_bytes());
+    Place { app: app.clone(), id: Id::from_bytes(id) }
+}
+
+/// A session of four entries that have so many bytes in all, names included.
+pub(crate) fn record(bytes: usize) -> Record {
+    let now = now();
+    let value = json(bytes / NAMES.len() - NAMES[0].len());
+    let entries = Entries::pack(NAMES.map(|name| (name, value.as_bytes())));
+    let head = Head {
+        version: Version(1),
+        proof: PROOF,
+        create_time: now,
+        access_time: now,
+        authenticate_time: None,
+        idle_timeout: HOUR,
+        deadline_time: now + 24 * HOUR,
+        permanent: None,
+        generation: Generation::default(),
+        entry_count: entries.count(),
+        entry_bytes: entries.bytes(),
+        subject: None,
+        previous: None,
+        marks: Marks::default(),
+        context: Context::default(),
+        end: None,
+        origin: None,
+    };
+    Record { head, entries }
+}
+
+/// A save that replaces one of its entries by another one of the same size.
+pub(crate) fn save(bytes: usize) -> Result<Write, cloakroom::session::ValueError> {
+    let value = Value::json(json(bytes / NAMES.len() - NAMES[0].len()))?;
+    let changes = Changes { set: [(NAMES[0].to_owned(), value)].into(), ..Changes::default() };
+    Ok(Write::Edit(Box::new(Edit {
+        changes: Some(changes),
+        lifetime: None,
+        lifespans: None,
+        rotation: Rotation::Keep,
+        when_empty: WhenEmpty::Delete,
+        limits: Limits { max_entries: 256, max_bytes: 64 * 1024 },
+        context: None,
+    })))
+}
+
+/// By the session's token, now.
+pub(crate) fn guard() -> Guard {
+    Guard { by: By::Proof(PROOF), etag: None, fingerprint: None, now: now() }
+}
+
+fn now() -> Time {
+    SystemClock.now()
+}
+
+fn json(bytes: usize) -> String {
+    format!("\"{}\"", "x".repeat(bytes - 2))
+}
+
+const NAMES: [&str; 4] = ["entry-1", "entry-2", "entry-3", "entry-4"];
+
+const PROOF: Proof = Proof::from_bytes([7; 16]);
+
+const HOUR: Duration = Duration::from_secs(60 * 60);

@@ -1,0 +1,175 @@
+//! A generator of load: one call after the other on every stream, each answer looked at.
+//!
+//! One thread, and the `h2` crate with nothing on top, so that it costs less than what it measures.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf as _, Bytes};
+use clap::Args;
+use h2::client::{Builder, SendRequest};
+use http::{HeaderMap, Request, Uri, Version};
+use tokio::net::TcpStream;
+use tokio::runtime;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::{Outcome, tell};
+
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// Whom
+    #[arg(long)]
+    address: SocketAddr,
+    /// What: /package.Service/Method
+    #[arg(long)]
+    path: String,
+    /// With what: a file of messages as they go over the wire, each behind its five bytes of length
+    #[arg(long)]
+    messages: PathBuf,
+    #[arg(long)]
+    connections: usize,
+    /// Calls at once on each connection
+    #[arg(long)]
+    streams: usize,
+    /// How long
+    #[arg(long, default_value_t = 3600.0)]
+    seconds: f64,
+    /// How many calls in all, if it is not the time that ends it
+    #[arg(long, default_value_t = u64::MAX)]
+    calls: u64,
+}
+
+impl Load {
+    pub(crate) fn run(&self) -> Outcome {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        LocalSet::new().block_on(&runtime, self.drive())
+    }
+
+    async fn drive(&self) -> Outcome {
+        let uri = format!("http://{}{}", self.address, self.path).parse::<Uri>()?;
+        let messages = messages(&std::fs::read(&self.messages)?).ok_or("the file does not hold messages")?;
+        let mut connections = Vec::new();
+        for _ in 0..self.connections {
+            connections.push(connect(self.address).await?);
+        }
+        let begin = Instant::now();
+        let work = Rc::new(Work {
+            uri,
+            messages,
+            end: begin + Duration::from_secs_f64(self.seconds),
+            left: Cell::new(self.calls),
+            micros: RefCell::default(),
+            failures: RefCell::default(),
+        });
+        let mut callers = JoinSet::new();
+        for connection in connections {
+            for _ in 0..self.streams {
+                callers.spawn_local(Rc::clone(&work).call_until_the_end(connection.clone()));
+            }
+        }
+        callers.join_all().await;
+        tell(&work.outcome(begin.elapsed()));
+        Ok(())
+    }
+}
+
+/// What all callers share.
+struct Work {
+    uri: Uri,
+    messages: Vec<Bytes>,
+    end: Instant,
+    left: Cell<u64>,
+    micros: RefCell<Vec<u32>>,
+    failures: RefCell<BTreeMap<String, u64>>,
+}
+
+impl Work {
+    async fn call_until_the_end(self: Rc<Self>, mut connection: SendRequest<Bytes>) {
+        while let Some(number) = self.next() {
+            let begin = Instant::now();
+            let message = self.messages[(number % self.messages.len() as u64) as usize].clone();
+            match self.call(&mut connection, message).await {
+                Ok(()) => self.micros.borrow_mut().push(u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)),
+                Err(why) => *self.failures.borrow_mut().entry(why).or_default() += 1,
+            }
+        }
+    }
+
+    fn next(&self) -> Option<u64> {
+        let left = self.left.get().checked_sub(1).filter(|_| Instant::now() < self.end)?;
+        self.left.set(left);
+        Some(u64::MAX - left)
+    }
+
+    /// Fails with the reason unless the answer is whole and OK.
+    async fn call(&self, connection: &mut SendRequest<Bytes>, message: Bytes) -> Result<(), String> {
+        let request = Request::post(self.uri.clone()).version(Version::HTTP_2);
+        let request = request.header("content-type", "application/grpc").header("te", "trailers");
+        let request = request.body(()).map_err(|error| error.to_string())?;
+        let failed = |error: h2::Error| error.to_string();
+        let mut ready = connection.clone().ready().await.map_err(failed)?;
+        let (answer, mut stream) = ready.send_request(request, false).map_err(failed)?;
+        stream.send_data(message, true).map_err(failed)?;
+        let (head, mut body) = answer.await.map_err(failed)?.into_parts();
+        while let Some(data) = body.data().await {
+            let length = data.map_err(failed)?.len();
+            body.flow_control().release_capacity(length).map_err(failed)?;
+        }
+        match body.trailers().await.map_err(failed)? {
+            Some(trailers) => status(&trailers),
+            None => status(&head.headers),
+        }
+    }
+
+    fn outcome(&self, took: Duration) -> serde_json::Value {
+        let mut micros = self.micros.take();
+        micros.sort_unstable();
+        let percentile = |share: usize| micros.get(micros.len() * share / 100).map(|micros| f64::from(*micros) / 1e3);
+        let failures = self.failures.take();
+        serde_json::json!({
+            "calls": micros.len(),
+            "rate": micros.len() as f64 / took.as_secs_f64(),
+            "p50": percentile(50),
+            "p99": percentile(99),
+            "errors": failures.values().sum::<u64>(),
+            "why": failures.iter().map(|(why, count)| format!("{count} times {why}")).collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn status(headers: &HeaderMap) -> Result<(), String> {
+    match headers.get("grpc-status").map(http::HeaderValue::as_bytes) {
+        Some(b"0") => Ok(()),
+        _ => Err(format!("grpc-status {:?}: {:?}", headers.get("grpc-status"), headers.get("grpc-message"))),
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let mut builder = Builder::new();
+    builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW).enable_push(false);
+    let (requests, connection) = builder.handshake(socket).await?;
+    // If it fails, every call on it says so.
+    tokio::task::spawn_local(async { drop(connection.await) });
+    Ok(requests)
+}
+
+/// The messages of a file, each as it is sent; nothing, if the last one is cut.
+fn messages(mut file: &[u8]) -> Option<Vec<Bytes>> {
+    let mut messages = Vec::new();
+    while !file.is_empty() {
+        let mut length = file.get(1..5)?;
+        let (message, rest) = file.split_at_checked(5 + usize::try_from(length.get_u32()).ok()?)?;
+        messages.push(Bytes::copy_from_slice(message));
+        file = rest;
+    }
+    Some(messages)
+}
+
+/// Enough for all that may be under way on one connection.
+const WINDOW: u32 = 8 * 1024 * 1024;

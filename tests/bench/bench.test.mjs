@@ -1,0 +1,42 @@
+// `make bench` in seconds: it must run, not be fast.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { output, ROOT } from '../../deploy/load/service.mjs';
+
+const SHORT = { BENCH_SECONDS: '0.2', BENCH_ROUNDS: '2', BENCH_CALLS: '20', BENCH_MEMORY_SESSIONS: '10000' };
+
+const bench = (parts) => {
+  const env = { ...process.env, ...SHORT, BENCH_PARTS: parts };
+  return output(process.execPath, ['benches/run.mjs'], { cwd: ROOT, env, timeout: 600_000 });
+};
+
+// The rows of the first table, its titles not among them.
+const rowsOf = (printed) => printed.split('\n\n')[1].split('\n').slice(1).map((line) => line.trim().split(/ {2,}/));
+
+const goalsOf = (printed) => printed.split('Goals\n\n')[1].trim().split('\n');
+
+test('every call is measured beside the echo and beside Redis, and every goal is said to be reached or not', async () => {
+  const printed = await bench('rates stores');
+
+  const rows = rowsOf(printed);
+  for (const on of ['tonic echo', 'memory', 'embedded', 'redis', 'redis-benchmark']) assert.ok(rows.some(([name]) => name === on), on);
+  for (const [on, call, , rate] of rows) assert.ok(Number(rate) > 0, `${on} ${call}: ${rate} calls/s`);
+  const goals = goalsOf(printed);
+  assert.equal(goals.length, 10);
+  for (const goal of goals) assert.match(goal, /^(reached|NOT reached) +.*: [\d.]+ \(at (least|most) [\d.]+/);
+  assert.ok(goals.some((goal) => /^reached +SaveSession on Redis, scripts a call: 1.00/.test(goal)), printed);
+});
+
+test('instructions are counted without the start of the process, and SHA-256 apart', async () => {
+  const printed = await bench('instructions');
+
+  const rows = rowsOf(printed);
+  assert.equal(rows.length, 10);
+  for (const [on, call, all, sha, rest] of rows) {
+    // A process that starts takes tens of millions.
+    assert.ok(Number(all) > 10_000 && Number(all) < 5_000_000, `${on} ${call}: ${all}`);
+    assert.equal(Number(sha) > 0, on !== 'tonic echo' && call !== 'ShouldSetCookie', `${on} ${call}: ${sha}`);
+    assert.ok(Math.abs(Number(all) - Number(sha) - Number(rest)) <= 1);
+  }
+  assert.equal(goalsOf(printed).length, 1);
+});
