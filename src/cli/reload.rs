@@ -90,8 +90,8 @@ impl Reloading {
     fn next(&self, loaded: Loaded) -> Result<InForce, String> {
         // Without callers, an address that the process was started on would be open to everybody.
         let Settings { server, admin, .. } = &self.started_with;
-        server.check(&loaded.callers).map_err(|error| format!("server.{error}"))?;
-        admin.check(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
+        server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
+        admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
         let (apps, key) = loaded.apps_to_serve_after(&self.in_force).map_err(|error| error.to_string())?;
         Ok(InForce { loaded, apps, key })
     }

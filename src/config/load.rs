@@ -14,7 +14,6 @@ use super::reload::ephemeral;
 use super::{Error, Files, Key, Problem, Settings, Source, key_file, strict};
 use crate::app::{self, AcceptSettings, App, AppName, Apps};
 use crate::grpc::Callers;
-use crate::grpc::callers::CallerError;
 use crate::store;
 use crate::token::KeyRing;
 
@@ -176,42 +175,6 @@ impl Loaded {
         Ok(())
     }
 
-    /// Callers, whose hashes may lie in files of their own.
-    fn build_callers(&self) -> Result<Callers, Error> {
-        let mut callers = self.settings.callers.clone();
-        let mut problems = Vec::new();
-        for (name, caller) in &mut callers {
-            let at = Key::new(["callers", name]);
-            if let Some(path) = &caller.token_hashes_file {
-                match self.secrets_from(path, &at.join("token_hashes"), &caller.token_hashes, HASH) {
-                    Ok(hashes) => caller.token_hashes = hashes,
-                    Err(problem) => problems.push(problem),
-                }
-            }
-            let unknown = caller.named_apps().find(|app| self.apps.find(app).is_none());
-            problems.extend(unknown.map(|app| self.problem(at.join("apps"), format!("there is no app {app:?}"))));
-        }
-        Error::unless_none(problems)?;
-        let built = Callers::build(&callers).map_err(|CallerError { name, key, message }| {
-            let in_file = key == "token_hashes" && callers.get(&name).is_some_and(|of| of.token_hashes_file.is_some());
-            let key = Key::new(["callers", &name]).join(if in_file { "token_hashes_file" } else { key });
-            self.problem(key, message)
-        })?;
-        let listeners = [&self.settings.server.tls, &self.settings.admin.tls];
-        let named = callers.iter().find(|(_, caller)| !caller.certificate_names.is_empty());
-        match named {
-            Some((name, _)) if !listeners.iter().any(|tls| tls.knows_certificates()) => {
-                let key = Key::new(["callers", name]).join("certificate_names");
-                Err(self.problem(key, NO_CLIENT_CA.to_owned()).into())
-            }
-            _ => Ok(built),
-        }
-    }
-
-    fn problem(&self, key: Key, message: String) -> Problem {
-        Problem { source: self.source_of(&key), key, message }
-    }
-
     /// The app of these settings, into which what lies in files is read.
     fn build_app(&self, name: &str, settings: &mut app::Settings) -> Result<App, Problem> {
         let at = Key::new(["apps", name]);
@@ -262,7 +225,7 @@ impl Loaded {
     }
 
     /// The same of any secrets: what each is, and the command that makes one.
-    fn secrets_from(
+    pub(super) fn secrets_from(
         &self,
         path: &Path,
         keys: &Key,
@@ -299,9 +262,6 @@ impl Loaded {
 }
 
 const KEY: (&str, &str) = ("key", "cloakroom keygen");
-const HASH: (&str, &str) = ("hash", "cloakroom caller-token");
-const NO_CLIENT_CA: &str = "no listener asks for certificates; set client_ca_file in [server.tls] or [admin.tls]";
-
 /// The setting that names a file with another one's value.
 fn file_of(key: &Key) -> Key {
     let (last, above) = key.names().split_last().expect("a setting has a name");

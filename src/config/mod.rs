@@ -4,6 +4,7 @@
 //! only come together. Nothing else reads the environment. What [`load()`] answers is checked as a whole:
 //! nobody has to look at a setting twice.
 
+mod callers;
 pub mod default_key;
 mod document;
 mod effective;

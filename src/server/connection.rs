@@ -75,9 +75,13 @@ where
 
     async fn serve_tcp(self, socket: TcpStream) -> Result<End, Failure> {
         let Some(tls) = self.front.tls.clone() else { return self.serve_io(socket, Vec::new()).await };
+        let stopped = async {
+            self.stop.cancelled().await;
+            time::sleep(self.lifetime.drain.min(FIRST_CALL)).await;
+        };
         let accepted = tokio::select! {
             accepted = tls.accept(socket, self.lifetime.preface) => accepted,
-            () = self.stop.cancelled() => return Ok(End::Closed),
+            () = stopped => return Ok(End::Closed),
         };
         let (stream, names) = accepted.inspect_err(|_| self.front.traffic.fail_handshake())?;
         self.serve_io(stream, names).await

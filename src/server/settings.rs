@@ -90,7 +90,7 @@ impl Default for Settings {
 impl Settings {
     /// Says what is wrong, if anything is, with a server for these callers, without touching the machine.
     pub fn check(&self, callers: &Callers) -> Result<(), SettingsError> {
-        self.check_listeners(callers)?;
+        self.check_exposure(callers)?;
         self.tls.check(callers)?;
         counted("workers", self.workers, 0, 1024)?;
         counted("max_connections", self.max_connections, 1, 1_000_000)?;
@@ -112,7 +112,8 @@ impl Settings {
         self.unix_socket.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
-    fn check_listeners(&self, callers: &Callers) -> Result<(), SettingsError> {
+    /// Whether it listens somewhere, and not for strangers while it asks nobody who it is.
+    pub fn check_exposure(&self, callers: &Callers) -> Result<(), SettingsError> {
         let lets_all_in = callers.is_empty() && !self.insecure;
         match self.listen {
             None if self.unix_path().is_none() => Err(SettingsError::Nowhere),
