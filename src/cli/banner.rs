@@ -19,6 +19,7 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
     if let Some(address) = admin {
         row("admin", &address.to_string());
     }
+    row("callers", &callers(loaded));
     row("sessions", &sessions(loaded));
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
     let keyless = |app: &&Arc<App>| !app.has_keys();
@@ -30,7 +31,7 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
         row("warning", &format!("app {} has no key and so no sessions; {}", app.name, remedy(app)));
     }
     if let Some(address) = addresses.first() {
-        row("try", &call(address));
+        row("try", &call(address, loaded));
     }
     text
 }
@@ -64,7 +65,16 @@ fn key_of_default(key: &DefaultKey) -> String {
 }
 
 /// A command that calls the service.
-fn call(address: &Address) -> String {
+fn call(address: &Address, loaded: &Loaded) -> String {
     let method = "cloakroom.v1.SessionService/OpenSession";
-    format!("grpcurl -plaintext -d '{{}}' {address} {method}")
+    let is_tcp = matches!(address, Address::Tcp(_));
+    let how = if is_tcp && loaded.settings.server.tls.is_on() { "-cacert ca.pem" } else { "-plaintext" };
+    let who = if is_tcp && !loaded.callers.is_empty() { " -H \"authorization: Bearer $TOKEN\"" } else { "" };
+    format!("grpcurl {how}{who} -d '{{}}' {address} {method}")
+}
+
+/// Who may call by TCP.
+fn callers(loaded: &Loaded) -> String {
+    let names: Vec<&str> = loaded.settings.callers.keys().map(String::as_str).collect();
+    if names.is_empty() { "everybody who reaches an address above".to_owned() } else { names.join(", ") }
 }

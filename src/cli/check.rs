@@ -13,6 +13,9 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let loaded = self.config.load()?;
+        let settings = &loaded.settings;
+        settings.server.tls.check_files()?;
+        settings.admin.tls.check_files()?;
         let origin = match loaded.file() {
             Some(path) => format!("# From {} and the environment. Secrets are left out.", path.display()),
             None => "# From the environment alone: there is no file. Secrets are left out.".to_owned(),

@@ -9,6 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::connect::connect;
+use super::credentials::{Bearer, Credentials, Tls};
 use super::{Address, ConfigFile, Failure, output};
 use crate::config::{Settings, span};
 use crate::grpc;
@@ -22,17 +23,26 @@ pub(super) struct Healthcheck {
     #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = span::parse)]
     timeout: Duration,
     #[command(flatten)]
+    credentials: Credentials,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
 impl Healthcheck {
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let address = match &self.address {
-            Some(address) => address.clone(),
-            None => address_in(&self.config.load()?.settings).ok_or("the service listens nowhere")?,
+        let asked = self.credentials.tls().map_err(|why| Failure::Failed(why.into()))?;
+        let (address, tls) = match &self.address {
+            Some(address) => (address.clone(), asked),
+            None => {
+                let settings = self.config.load()?.settings;
+                let address = address_in(&settings).ok_or("the service listens nowhere")?;
+                let speaks_tls = settings.server.tls.is_on() && matches!(address, Address::Tcp(_));
+                let tls = asked.or_else(|| speaks_tls.then(Tls::with_anybody));
+                (address, tls)
+            }
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let answer = runtime.block_on(async { tokio::time::timeout(self.timeout, ask(&address)).await });
+        let answer = runtime.block_on(async { tokio::time::timeout(self.timeout, ask(&address, tls)).await });
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {}", span::text(self.timeout))));
         match answer {
             Ok(()) => Ok(output::answer(&format!("{address}: SERVING"))?),
@@ -50,8 +60,9 @@ fn address_in(settings: &Settings) -> Option<Address> {
     socket.or_else(|| settings.server.listen.map(Address::reached_at))
 }
 
-async fn ask(address: &Address) -> Result<(), String> {
-    let channel = connect(address).await?;
+/// Health is told to everybody, so no token is shown.
+async fn ask(address: &Address, tls: Option<Tls>) -> Result<(), String> {
+    let channel = connect(address, tls, Bearer::NONE).await?;
     let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(answer) => match answer.into_inner().status() {

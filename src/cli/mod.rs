@@ -2,10 +2,12 @@
 
 mod address;
 mod banner;
+mod caller_token;
 mod check;
 mod connect;
 mod cookie;
 mod cookie_kind;
+mod credentials;
 mod exit;
 mod healthcheck;
 mod keygen;
@@ -43,6 +45,8 @@ enum Command {
     Check(check::Check),
     /// Make signing keys
     Keygen(keygen::Keygen),
+    /// Make a token for a caller, and its hash
+    CallerToken(caller_token::CallerToken),
     /// Explain a cookie, a token or a ticket
     Cookie(cookie::Cookie),
     /// Ask a running service whether it is healthy
@@ -74,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Check(check) => check.run(),
         Command::Keygen(keygen) => keygen.run(),
+        Command::CallerToken(caller_token) => caller_token.run(),
         Command::Cookie(cookie) => cookie.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Sessions(sessions) => sessions.run(),

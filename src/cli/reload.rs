@@ -74,6 +74,8 @@ impl Reloading {
         // The file that was there has to be there: without it, the defaults would do, and log everybody out.
         let path = self.in_force.loaded.file().map(Path::to_owned);
         let load = move || load_watched(path.as_deref());
+        let reloader = self.reloader.clone();
+        spawn_blocking(move || reloader.refresh_certificates()).await.expect("reading certificates does not panic");
         let (loaded, files) = spawn_blocking(load).await.expect("loading neither panics nor is stopped");
         self.files = files;
         match loaded.map_err(reasons).and_then(|loaded| self.next(loaded)) {
@@ -86,13 +88,17 @@ impl Reloading {
     }
 
     fn next(&self, loaded: Loaded) -> Result<InForce, String> {
+        // Without callers, an address that the process was started on would be open to everybody.
+        let Settings { server, admin, .. } = &self.started_with;
+        server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
+        admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
         let apps = loaded.apps_to_serve_after(&self.in_force, &self.started_with);
         let (apps, key) = apps.map_err(|error| error.to_string())?;
         Ok(InForce { loaded, apps, key })
     }
 
     fn take_up(&mut self, next: InForce) {
-        self.reloader.reload(&Reloadable { apps: next.apps.clone() });
+        self.reloader.reload(&Reloadable { apps: next.apps.clone(), callers: next.loaded.callers.clone() });
         let AppChanges { added, removed, changed } = next.app_changes(&self.in_force);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));
         info!(apps.added = added, apps.removed = removed, apps.changed = changed, "the configuration is reloaded");

@@ -45,7 +45,12 @@ async fn serve(in_force: InForce, stop: CancellationToken) -> Result<(), Failure
     let Settings { server, admin, store, .. } = &loaded.settings;
     let apps = apps.clone();
     let store = Arc::new(AnyStore::open(store)?);
-    let cloakroom = Cloakroom::bind(server, admin, Parts { apps, store, clock: Arc::new(SystemClock) }).await?;
+    let cloakroom = Cloakroom::bind(
+        server,
+        admin,
+        Parts { apps, store, clock: Arc::new(SystemClock), callers: loaded.callers.clone() },
+    )
+    .await?;
 
     let tcp = cloakroom.tcp_addr().map(Address::reached_at);
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));

@@ -7,10 +7,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{Key, Problem, Source, strict};
+use super::{Key, Problem, Secret, Source, strict};
 
 /// All variables of an environment, by name.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
+
+/// The caller token for commands that call a service, if `CLOAKROOM_CALLER_TOKEN` holds one.
+pub fn caller_token() -> Option<Secret> {
+    #[expect(clippy::disallowed_methods, reason = "the environment is read in config/ alone")]
+    std::env::var("CLOAKROOM_CALLER_TOKEN").ok().filter(|token| !token.is_empty()).map(Secret::from)
+}
 
 /// One setting from the environment, of the type that the setting takes.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use super::environment::{self, Environment, Variable};
 use super::reload::ephemeral;
 use super::{Error, Files, Key, Problem, Settings, Source, key_file, strict};
 use crate::app::{self, AcceptSettings, App, AppName, Apps};
+use crate::grpc::Callers;
 use crate::store;
 use crate::token::KeyRing;
 
@@ -23,6 +24,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// The apps as configured. One without a key has only null sessions.
     pub apps: Apps,
+    /// Who may call.
+    pub callers: Callers,
     document: Option<Document>,
     variables: Vec<Variable>,
     /// The settings of the apps by name, with what lies in files of its own.
@@ -73,10 +76,12 @@ fn load_through(
     let mut settings = merged(document.as_ref(), &variables).map_err(unmergeable)?;
     settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
     let (apps, whole, files) = (Apps::default(), BTreeMap::new(), files.clone());
-    let mut loaded = Loaded { settings, apps, document, variables, whole, files };
+    let callers = Callers::default();
+    let mut loaded = Loaded { settings, apps, callers, document, variables, whole, files };
     loaded.read_redis_url()?;
-    loaded.check_tables()?;
     loaded.build_apps()?;
+    loaded.callers = loaded.build_callers()?;
+    loaded.check_tables()?;
     Ok(loaded)
 }
 
@@ -141,8 +146,8 @@ impl Loaded {
 
     /// What the tables of the other floors find wrong with themselves; their messages begin with the key.
     fn check_tables(&self) -> Result<(), Error> {
-        let server = self.settings.server.check().map_err(|error| (vec!["server"], error.to_string()));
-        let admin = self.settings.admin.check(&self.settings.server);
+        let server = self.settings.server.check(&self.callers).map_err(|error| (vec!["server"], error.to_string()));
+        let admin = self.settings.admin.check(&self.settings.server, &self.callers);
         let admin = admin.map_err(|error| (vec!["admin"], error.to_string()));
         let redis = self.settings.store.redis.check().map_err(|error| (vec!["store", "redis"], error.to_string()));
         let reload = self.settings.reload.check().map_err(|error| (vec!["reload"], error.to_string()));
@@ -216,6 +221,17 @@ impl Loaded {
 
     /// The keys in a file, which is named by the setting beside theirs.
     fn keys_from(&self, path: &Path, keys: &Key, given: &[super::Secret]) -> Result<Vec<super::Secret>, Problem> {
+        self.secrets_from(path, keys, given, KEY)
+    }
+
+    /// The same of any secrets: what each is, and the command that makes one.
+    pub(super) fn secrets_from(
+        &self,
+        path: &Path,
+        keys: &Key,
+        given: &[super::Secret],
+        (what, command): (&str, &str),
+    ) -> Result<Vec<super::Secret>, Problem> {
         let keys_file = file_of(keys);
         let problem = |message| Problem { source: self.source_of(&keys_file), key: keys_file.clone(), message };
         if !given.is_empty() {
@@ -224,7 +240,7 @@ impl Loaded {
         }
         match key_file::read(path, &self.files) {
             Ok(secrets) if secrets.is_empty() => {
-                Err(problem(format!("there is no key in {}; `cloakroom keygen` makes one", path.display())))
+                Err(problem(format!("there is no {what} in {}; `{command}` makes one", path.display())))
             }
             Ok(secrets) => Ok(secrets),
             Err(error) => Err(problem(format!("{} cannot be read: {error}", path.display()))),
@@ -245,6 +261,7 @@ impl Loaded {
     }
 }
 
+const KEY: (&str, &str) = ("key", "cloakroom keygen");
 /// The setting that names a file with another one's value.
 fn file_of(key: &Key) -> Key {
     let (last, above) = key.names().split_last().expect("a setting has a name");

@@ -4,6 +4,7 @@
 //! only come together. Nothing else reads the environment. What [`load()`] answers is checked as a whole:
 //! nobody has to look at a setting twice.
 
+mod callers;
 pub mod default_key;
 mod document;
 mod effective;
@@ -24,6 +25,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
 pub use files::Files;
 pub use key::Key;
@@ -32,7 +34,7 @@ pub use reload::{AppChanges, InForce, ReloadSettings};
 pub use secret::Secret;
 
 use crate::app::{self, AppName};
-use crate::{server, store, telemetry};
+use crate::{grpc, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -48,6 +50,8 @@ pub struct Settings {
     pub log: telemetry::Settings,
     /// When a changed configuration is taken up.
     pub reload: ReloadSettings,
+    /// Who may call, by name. Nobody: everybody.
+    pub callers: BTreeMap<String, grpc::CallerSettings>,
     /// The apps by name. `default` is always there.
     pub apps: BTreeMap<String, app::Settings>,
 }
@@ -60,6 +64,7 @@ impl Default for Settings {
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
             reload: ReloadSettings::default(),
+            callers: BTreeMap::new(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),
         }
     }

@@ -150,7 +150,7 @@ fn differences(one: &toml::Table, other: &toml::Table, at: &Key, found: &mut Vec
 }
 
 /// The tables that a running process takes up anew.
-const TAKEN_UP: [&str; 2] = ["apps", "reload"];
+const TAKEN_UP: [&str; 3] = ["apps", "callers", "reload"];
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(60 * 60);

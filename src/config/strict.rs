@@ -3,7 +3,10 @@
 //! `config` reads `1.7` as 2, `true` as 1 and `5` as "5"; serde on a TOML tree does not. So each source
 //! is read here first, and `config` only lays on top of each other what is known to fit.
 
+use std::collections::BTreeMap;
+
 use super::{Key, Settings};
+use crate::grpc::CallerSettings;
 
 /// One key that cannot be read.
 #[derive(Clone, Debug)]
@@ -14,7 +17,7 @@ pub(super) struct Fault {
 
 /// Whether a tree can be read.
 pub(super) fn check(tree: toml::Table) -> Result<(), Fault> {
-    if let Some(key) = list_for_table(&tree, &defaults(), &Key::default()) {
+    if let Some(key) = list_for_table(&tree, &example(), &Key::default()) {
         return Err(Fault { key, message: "expected a table, found a list".to_owned() });
     }
     serde_path_to_error::deserialize::<_, Settings>(tree).map(drop).map_err(|error| {
@@ -43,9 +46,18 @@ pub(super) fn defaults() -> toml::Table {
     toml::Table::try_from(Settings::default()).expect("the default settings can be written as TOML")
 }
 
+/// The same, with one caller: there is none by default.
+fn example() -> toml::Table {
+    let callers = BTreeMap::from([("example".to_owned(), CallerSettings::default())]);
+    let settings = Settings { callers, ..Settings::default() };
+    toml::Table::try_from(settings).expect("the default settings can be written as TOML")
+}
+
 /// A list where a table belongs: serde would take it for the table's values in their order.
 fn list_for_table(tree: &toml::Table, like: &toml::Table, at: &Key) -> Option<Key> {
-    let like_of = |name: &str| if at.names() == ["apps"] { like.values().next() } else { like.get(name) };
+    let like_of = |name: &str| {
+        if at.names() == ["apps"] || at.names() == ["callers"] { like.values().next() } else { like.get(name) }
+    };
     tree.iter().find_map(|(name, value)| {
         let key = Key::new(at.names().iter().chain([name]));
         match (value, like_of(name)?) {

@@ -2,6 +2,8 @@
 
 use tonic::{Request, Response, Status};
 
+use super::door::Door;
+use super::farewell::Farewell;
 use super::status::Malformed;
 use super::watch_events::{WatchEventsStream, watch_events};
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
@@ -13,10 +15,10 @@ use crate::token::Id;
 
 /// The gRPC service for operators.
 pub fn admin_service<S: Store>(service: Service<S>) -> AdminServiceServer<impl AdminService> {
-    AdminServiceServer::new(Admin(service))
+    AdminServiceServer::new(Admin(Door::to(service)))
 }
 
-struct Admin<S>(Service<S>);
+struct Admin<S>(Door<S>);
 
 #[tonic::async_trait]
 impl<S: Store> AdminService for Admin<S> {
@@ -24,14 +26,14 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::ListSessionsRequest>,
     ) -> Result<Response<wire::ListSessionsResponse>, Status> {
-        let request = request.into_inner();
-        let app = self.0.app(&request.app)?;
+        let (service, request) = self.0.enter(request)?;
+        let app = service.app(&request.app)?;
         let app = &app.name;
         let size = page_size(request.page_size)?;
         let from = page_token::parse(app, &request.page_token)?;
         let with = with_entries(request.with_entries);
         if request.subject.is_empty() {
-            let Listed { sessions, next } = self.0.list_app(&request.app, &from, (size, with)).await?;
+            let Listed { sessions, next } = service.list_app(&request.app, &from, (size, with)).await?;
             let sessions = sessions.into_iter().map(Into::into).collect();
             let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
             return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));
@@ -39,7 +41,7 @@ impl<S: Store> AdminService for Admin<S> {
         if !request.page_token.is_empty() {
             return Err(Malformed::PageToken.into());
         }
-        let sessions = self.0.list_subject(&request.app, &subject(&request.subject)?, with).await?;
+        let sessions = service.list_subject(&request.app, &subject(&request.subject)?, with).await?;
         let sessions = sessions.into_iter().map(Into::into).collect();
         Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token: String::new() }))
     }
@@ -48,9 +50,9 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::GetSessionRequest>,
     ) -> Result<Response<wire::GetSessionResponse>, Status> {
-        let request = request.into_inner();
+        let (service, request) = self.0.enter(request)?;
         let id = session_id("id", &request.id)?;
-        let session = self.0.session(&request.app, id, with_entries(request.with_entries)).await?;
+        let session = service.session(&request.app, id, with_entries(request.with_entries)).await?;
         Ok(Response::new(wire::GetSessionResponse { session: Some(session.into()) }))
     }
 
@@ -58,8 +60,8 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::RevokeSessionRequest>,
     ) -> Result<Response<wire::RevokeSessionResponse>, Status> {
-        let request = request.into_inner();
-        let fate = self.0.revoke_session(&request.app, session_id("id", &request.id)?).await?;
+        let (service, request) = self.0.enter(request)?;
+        let fate = service.revoke_session(&request.app, session_id("id", &request.id)?).await?;
         let (outcome, end_reason) = convert::fate(fate);
         let (outcome, end_reason) = (outcome.into(), end_reason.into());
         Ok(Response::new(wire::RevokeSessionResponse { outcome, end_reason }))
@@ -69,11 +71,11 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::RevokeSubjectRequest>,
     ) -> Result<Response<wire::RevokeSubjectResponse>, Status> {
-        let request = request.into_inner();
+        let (service, request) = self.0.enter(request)?;
         let subject = subject(&request.subject)?;
         let except = Some(request.except_id.as_str()).filter(|id| !id.is_empty());
         let except = except.map(|id| session_id("except_id", id)).transpose()?;
-        let revoked = self.0.revoke_subject(&request.app, &subject, except).await?;
+        let revoked = service.revoke_subject(&request.app, &subject, except).await?;
         Ok(Response::new(wire::RevokeSubjectResponse { revoked }))
     }
 
@@ -81,7 +83,8 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::RevokeAppRequest>,
     ) -> Result<Response<wire::RevokeAppResponse>, Status> {
-        self.0.revoke_app(&request.get_ref().app).await?;
+        let (service, request) = self.0.enter(request)?;
+        service.revoke_app(&request.app).await?;
         Ok(Response::new(wire::RevokeAppResponse {}))
     }
 
@@ -89,7 +92,8 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::GetStatsRequest>,
     ) -> Result<Response<wire::GetStatsResponse>, Status> {
-        Ok(Response::new(self.0.numbers(&request.get_ref().app)?.into()))
+        let (service, request) = self.0.enter(request)?;
+        Ok(Response::new(service.numbers(&request.app)?.into()))
     }
 
     type WatchEventsStream = WatchEventsStream<S>;
@@ -98,7 +102,9 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::WatchEventsRequest>,
     ) -> Result<Response<WatchEventsStream<S>>, Status> {
-        watch_events(&self.0, request)
+        let farewell = Farewell::of(request.extensions());
+        let (service, request) = self.0.enter(request)?;
+        watch_events(service, farewell, request)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The wire: from messages to what can be done, and back. tonic's types stop here.
 
 mod admin_service;
+pub mod callers;
 mod convert;
+mod door;
 mod farewell;
 mod page_token;
 mod reflection;
@@ -14,6 +16,7 @@ mod watch_session;
 pub mod wire;
 
 pub use admin_service::admin_service;
+pub use callers::{Caller, CallerSettings, Callers};
 pub use farewell::Farewell;
 pub use reflection::{reflection_v1, reflection_v1alpha};
 pub use rpcs::rpcs;

@@ -2,6 +2,8 @@
 
 use tonic::{Request, Response, Status};
 
+use super::door::Door;
+use super::farewell::Farewell;
 use super::watch_session::{WatchSessionStream, watch_session};
 use super::wire::session_service_server::{SessionService, SessionServiceServer};
 use super::{convert, wire};
@@ -13,10 +15,10 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The gRPC service for a session service.
 pub fn session_service<S: Store>(service: Service<S>) -> SessionServiceServer<impl SessionService> {
-    SessionServiceServer::new(Sessions(service)).max_decoding_message_size(MAX_REQUEST_BYTES)
+    SessionServiceServer::new(Sessions(Door::to(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
 }
 
-struct Sessions<S>(Service<S>);
+struct Sessions<S>(Door<S>);
 
 #[tonic::async_trait]
 impl<S: Store> SessionService for Sessions<S> {
@@ -26,8 +28,8 @@ impl<S: Store> SessionService for Sessions<S> {
     ) -> Result<Response<wire::OpenSessionResponse>, Status> {
         use wire::open_session_request::Credential as Wire;
 
-        let request = request.into_inner();
-        let opened = self.0.open(Open {
+        let (service, request) = self.0.enter(request)?;
+        let opened = service.open(Open {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
@@ -53,8 +55,8 @@ impl<S: Store> SessionService for Sessions<S> {
     ) -> Result<Response<wire::SaveSessionResponse>, Status> {
         use wire::save_session_request::Credential as Wire;
 
-        let request = request.into_inner();
-        let app = self.0.app(&request.app)?;
+        let (service, request) = self.0.enter(request)?;
+        let app = service.app(&request.app)?;
         let save = Save {
             app: &request.app,
             credential: match &request.credential {
@@ -71,7 +73,7 @@ impl<S: Store> SessionService for Sessions<S> {
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
         };
-        let Saved { fate, session, headers, counters } = self.0.save_in(&app, save).await?;
+        let Saved { fate, session, headers, counters } = service.save_in(&app, save).await?;
         let (outcome, end_reason) = convert::fate(fate);
         Ok(Response::new(wire::SaveSessionResponse {
             outcome: outcome.into(),
@@ -86,8 +88,8 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::ShouldSetCookieRequest>,
     ) -> Result<Response<wire::ShouldSetCookieResponse>, Status> {
-        let request = request.into_inner();
-        let app = self.0.app(&request.app)?;
+        let (service, request) = self.0.enter(request)?;
+        let app = service.app(&request.app)?;
         let should_set_cookie = app.should_set_cookie(request.modified, request.permanent);
         Ok(Response::new(wire::ShouldSetCookieResponse { should_set_cookie }))
     }
@@ -96,15 +98,16 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::GetAppPolicyRequest>,
     ) -> Result<Response<wire::GetAppPolicyResponse>, Status> {
-        Ok(Response::new(convert::policy(&*self.0.app(&request.get_ref().app)?)))
+        let (service, request) = self.0.enter(request)?;
+        Ok(Response::new(convert::policy(&*service.app(&request.app)?)))
     }
 
     async fn get_expiration_time(
         &self,
         request: Request<wire::GetExpirationTimeRequest>,
     ) -> Result<Response<wire::GetExpirationTimeResponse>, Status> {
-        let request = request.into_inner();
-        let expire_time = self.0.expiration_time(&request.app, request.permanent)?;
+        let (service, request) = self.0.enter(request)?;
+        let expire_time = service.expiration_time(&request.app, request.permanent)?;
         Ok(Response::new(wire::GetExpirationTimeResponse { expire_time: expire_time.map(convert::timestamp) }))
     }
 
@@ -112,7 +115,8 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::MakeNullSessionRequest>,
     ) -> Result<Response<wire::MakeNullSessionResponse>, Status> {
-        let reason = self.0.null_reason(&request.get_ref().app)?;
+        let (service, request) = self.0.enter(request)?;
+        let reason = service.null_reason(&request.app)?;
         Ok(Response::new(wire::MakeNullSessionResponse { session: Some(View::null(reason).into()) }))
     }
 
@@ -122,8 +126,8 @@ impl<S: Store> SessionService for Sessions<S> {
     ) -> Result<Response<wire::RotateSessionResponse>, Status> {
         use wire::rotate_session_request::Credential as Wire;
 
-        let request = request.into_inner();
-        let rotated = self.0.rotate(Rotate {
+        let (service, request) = self.0.enter(request)?;
+        let rotated = service.rotate(Rotate {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
@@ -154,8 +158,8 @@ impl<S: Store> SessionService for Sessions<S> {
     ) -> Result<Response<wire::DestroySessionResponse>, Status> {
         use wire::destroy_session_request::Credential as Wire;
 
-        let request = request.into_inner();
-        let destroyed = self.0.destroy(Destroy {
+        let (service, request) = self.0.enter(request)?;
+        let destroyed = service.destroy(Destroy {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
@@ -180,7 +184,8 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::WatchSessionRequest>,
     ) -> Result<Response<WatchSessionStream<S>>, Status> {
-        let (_, extensions, request) = request.into_parts();
-        Ok(Response::new(watch_session(&self.0, &extensions, request).await?))
+        let farewell = Farewell::of(request.extensions());
+        let (service, request) = self.0.enter(request)?;
+        Ok(Response::new(watch_session(service, farewell, request).await?))
     }
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tonic::{Request, Response, Status};
+use tonic::{Response, Status};
 
 use super::farewell::Farewell;
 use super::stream::{Step, Steps};
@@ -17,10 +17,10 @@ pub(super) type WatchEventsStream<S> = Steps<wire::WatchEventsResponse, (Events<
 /// The body of `AdminService::watch_events`.
 pub(super) fn watch_events<S: Store>(
     service: &Service<S>,
-    request: Request<wire::WatchEventsRequest>,
+    farewell: Farewell,
+    request: wire::WatchEventsRequest,
 ) -> Result<Response<WatchEventsStream<S>>, Status> {
-    let farewell = Farewell::of(request.extensions());
-    let wire::WatchEventsRequest { app, cursor } = request.into_inner();
+    let wire::WatchEventsRequest { app, cursor } = request;
     let events = service.events(&app, parse(&cursor)?)?;
     Ok(Response::new(Steps::new((events, farewell), step)))
 }

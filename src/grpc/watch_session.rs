@@ -1,6 +1,6 @@
 //! WatchSession: the stream that says when and why a token stops to open its session.
 
-use tonic::{Extensions, Status};
+use tonic::Status;
 
 use super::farewell::Farewell;
 use super::stream::{Step, Steps};
@@ -22,7 +22,7 @@ pub(super) enum State<S: Store> {
 /// Begins to watch; fails if that can't be.
 pub(super) async fn watch_session<S: Store>(
     service: &Service<S>,
-    extensions: &Extensions,
+    farewell: Farewell,
     request: wire::WatchSessionRequest,
 ) -> Result<WatchSessionStream<S>, Status> {
     use wire::watch_session_request::Credential as Wire;
@@ -37,7 +37,7 @@ pub(super) async fn watch_session<S: Store>(
         cookie_name: convert::cookie_name(&request.cookie_name),
     });
     let state = match watch.await? {
-        Watched::Alive(watching) => State::Alive(watching, Farewell::of(extensions)),
+        Watched::Alive(watching) => State::Alive(watching, farewell),
         Watched::Ended(reason) => State::Ended(reason),
     };
     Ok(Steps::new(state, step))

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -12,15 +13,19 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::{info, warn};
 
 use super::front::Front;
+use super::guard::Guard;
 use super::http::{Figures, Pages};
 use super::meter::Meter;
+use super::protocol::Protocols;
 use super::reloader::Reloader;
+use super::settings::is_loopback;
+use super::tls::keep_fresh;
 use super::traffic::Traffic;
 use super::vitals::Vitals;
-use super::{AdminSettings, BindError, Report, Server, Services, Settings};
+use super::{AdminSettings, BindError, Entrance, Report, Server, Services, Settings};
 use crate::app::Apps;
 use crate::clock::Clock;
-use crate::grpc;
+use crate::grpc::{self, Callers};
 use crate::service::Service;
 use crate::store::{self, AnyStore, Measured, Store};
 
@@ -33,6 +38,8 @@ pub struct Parts {
     pub store: Arc<AnyStore>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
+    /// Who may call it. Nobody: everybody.
+    pub callers: Callers,
 }
 
 /// Cloakroom, listening.
@@ -50,17 +57,24 @@ pub struct Cloakroom {
 impl Cloakroom {
     /// Puts the house together and listens where the settings say: for frontends, and apart for operators.
     pub async fn bind(settings: &Settings, admin: &AdminSettings, parts: Parts) -> Result<Self, BindError> {
-        let Parts { apps, store, clock } = parts;
+        let Parts { apps, store, clock, callers } = parts;
+        settings.check(&callers)?;
+        admin.check(settings, &callers)?;
         let store = Arc::new(Measured::new(store));
         let service = Service::new(apps, store, Arc::clone(&clock));
-        let reloader = Reloader::new(service.clone(), Arc::clone(&clock));
-        admin.check(settings)?;
-        let server = Server::bind(settings).await?;
+        let server = Server::listen(settings, Protocols::Http2).await?;
+        warn_of_plain_tokens(settings, &callers);
         let admin = match admin.server(settings) {
-            Some(settings) => Some(Server::bind(&settings).await?),
+            Some(settings) => {
+                warn_of_plain_tokens(&settings, &callers);
+                Some(Server::listen(&settings, Protocols::Both).await?)
+            }
             None => None,
         };
+        let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.front.tls.clone());
+        let entrance = Entrance { callers: Arc::new(ArcSwap::from_pointee(callers)), tls: tls.collect() };
         let Settings { drain_pause, store_silence, .. } = *settings;
+        let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
         Ok(Self { server, admin, service, reloader, clock, drain_pause, store_silence })
     }
 
@@ -72,6 +86,11 @@ impl Cloakroom {
     /// The service, for whoever calls it in this process.
     pub const fn service(&self) -> &Service<Measured<AnyStore>> {
         &self.service
+    }
+
+    /// Who is let in, to be changed while it runs.
+    pub const fn entrance(&self) -> &Entrance {
+        self.reloader.entrance()
     }
 
     /// Changes it while it serves.
@@ -96,9 +115,10 @@ impl Cloakroom {
             let watch = watch_store(&*store, &health, &vitals, store_silence);
             let sweep = sweep(&*store, &*clock);
             let census = count(&service);
+            let certificates = keep_fresh(&reloader.entrance().tls);
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = async { tokio::join!(watch, sweep, census); } => {}
+                () = async { tokio::join!(watch, sweep, census, certificates); } => {}
             }
             vitals.say_serving(false);
             say(&health, ServingStatus::NotServing).await;
@@ -127,13 +147,14 @@ impl Cloakroom {
     }
 }
 
-/// Both servers, counted; and before the operators' services the pages that tell it.
+/// Both servers, guarded and counted; and before the operators' services the pages that tell it.
 fn watched(
     (server, admin): (Server, Option<Server>),
     service: &Service<Measured<AnyStore>>,
     vitals: &Arc<Vitals>,
     reloader: &Reloader,
 ) -> (Server, Option<Server>) {
+    let guard = Guard::new(Arc::clone(&reloader.entrance().callers), grpc::rpcs());
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
     let figures = Figures {
@@ -145,9 +166,25 @@ fn watched(
         reloads: Arc::clone(reloader.reloads()),
     };
     let pages = Arc::new(Pages::new(Arc::clone(vitals), move || figures.page()));
-    let server = server.behind(Front { meter: Arc::clone(&calls), traffic: frontends, pages: None });
-    let front = Front { meter: calls, traffic: operators, pages: Some(pages) };
+    let server = server.behind(Front {
+        meter: Arc::clone(&calls),
+        traffic: frontends,
+        guard: guard.clone(),
+        ..Front::default()
+    });
+    let front = Front { meter: calls, traffic: operators, pages: Some(pages), guard, tls: None };
     (server, admin.map(|admin| admin.behind(front)))
+}
+
+/// Whoever listens on the way learns a token that is not encrypted.
+fn warn_of_plain_tokens(settings: &Settings, callers: &Callers) {
+    if let Some(listen) = settings.listen
+        && !is_loopback(listen)
+        && !settings.tls.is_on()
+        && callers.has_tokens()
+    {
+        warn!(%listen, "callers' tokens are not encrypted on their way; set certificate_file and key_file of its tls");
+    }
 }
 
 /// Tells both services' health.

@@ -52,6 +52,11 @@ impl Calls {
     }
 }
 
+/// What is answered to a call that was not let in.
+pub(super) fn refuse(request: &Request<Body>, refusal: Refusal) -> Response<Body> {
+    why_not_grpc(request).map_or_else(|| refusal.into_response(), not_grpc)
+}
+
 /// The service's answer, or that it panicked; what it was doing is dropped either way.
 async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
     let mut answer = pin!(service.oneshot(*request));

@@ -20,13 +20,14 @@ use tonic::body::Body;
 
 use super::activity::{Activity, Phase};
 use super::body::Answered;
-use super::call::Calls;
+use super::call::{Calls, refuse};
 use super::front::Front;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
 use super::ongoing::Ongoing;
 use super::{Grpc, Peer, protocol};
 use crate::grpc::Farewell;
+use crate::grpc::callers::CertificateName;
 
 /// What a connection is served with.
 #[derive(Debug)]
@@ -58,11 +59,11 @@ where
     pub(super) async fn serve(self, socket: Socket) -> End {
         let served = match socket {
             Socket::Tcp(socket) => match TcpStream::from_std(socket) {
-                Ok(socket) => self.serve_io(socket).await,
+                Ok(socket) => self.serve_tcp(socket).await,
                 Err(error) => Err(error.into()),
             },
             Socket::Unix(socket) => match UnixStream::from_std(socket) {
-                Ok(socket) => self.serve_io(socket).await,
+                Ok(socket) => self.serve_io(socket, Vec::new()).await,
                 Err(error) => Err(error.into()),
             },
         };
@@ -72,13 +73,29 @@ where
         })
     }
 
-    async fn serve_io<I>(self, io: I) -> Result<End, Failure>
+    async fn serve_tcp(self, socket: TcpStream) -> Result<End, Failure> {
+        let Some(tls) = self.front.tls.clone() else { return self.serve_io(socket, Vec::new()).await };
+        let stopped = async {
+            self.stop.cancelled().await;
+            time::sleep(self.lifetime.drain.min(FIRST_CALL)).await;
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(socket, self.lifetime.preface) => accepted,
+            () = stopped => return Ok(End::Closed),
+        };
+        let (stream, names) = accepted.inspect_err(|_| self.front.traffic.fail_handshake())?;
+        self.serve_io(stream, names).await
+    }
+
+    /// Serves bytes that are not encrypted any more, to the holder of a certificate with these names, if it has one.
+    async fn serve_io<I>(self, io: I, names: Vec<CertificateName>) -> Result<End, Failure>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let activity = Activity::default();
         let (calls, service, peer, streams) = (self.calls, self.service, self.peer, activity.clone());
         let front = self.front;
+        let visitor = Arc::new(front.guard.receive(peer, names));
         let farewell = Farewell::default();
         let told = farewell.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
@@ -88,12 +105,18 @@ where
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(told.clone());
             let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));
+            let visitor = Arc::clone(&visitor);
             async move {
-                if let Some(page) = front.page(&request) {
+                if let Some(page) = front.page(&request, &visitor) {
                     return Ok::<_, Infallible>(page.map(|body| Answered::page(body, stream)));
                 }
                 let mut call = Ongoing::begin(&front, &request);
-                let mut response = call.run(calls.answer(service, request)).await;
+                let admitted = call.step(|| visitor.admit(call.rpc(), request.headers()));
+                let admitted = admitted.map(|caller| _ = request.extensions_mut().insert(caller));
+                let mut response = match admitted {
+                    Ok(()) => call.run(calls.answer(service, request)).await,
+                    Err(refusal) => refuse(&request, refusal),
+                };
                 call.answered(&mut response);
                 Ok(response.map(|body| Answered::to(call, body, stream)))
             }

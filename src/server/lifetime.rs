@@ -13,7 +13,8 @@ use crate::entropy;
 pub(super) struct Lifetime {
     /// What running calls may still take when the connection is over.
     pub(super) drain: Duration,
-    preface: Duration,
+    /// What a connection has until its first call, and before that until TLS is agreed on.
+    pub(super) preface: Duration,
     idle: Duration,
     age: Duration,
 }

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::protocol::BACKLOG;
 use super::socket_file::SocketFile;
+use super::tls::TlsError;
 use super::{Peer, Settings, SettingsError};
 
 /// Open listeners. Nothing listens any more when this is dropped.
@@ -72,6 +73,9 @@ pub enum BindError {
     /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The files of TLS can't be used.
+    #[error("tls")]
+    Tls(#[from] TlsError),
     /// The machine refuses the TCP address.
     #[error("listen: cannot listen on {address}")]
     Tcp {

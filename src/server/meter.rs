@@ -27,6 +27,13 @@ pub(super) struct Meter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rpc(usize);
 
+impl Rpc {
+    /// Its place among all of them; one more for what is no RPC.
+    pub(super) const fn number(self) -> usize {
+        self.0
+    }
+}
+
 #[derive(Debug, Default)]
 struct Tally {
     /// By the number of the code.

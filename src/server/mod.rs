@@ -13,7 +13,9 @@ mod body;
 mod call;
 mod caps;
 mod connection;
+mod entrance;
 mod front;
+mod guard;
 mod http;
 mod lifetime;
 mod listeners;
@@ -27,6 +29,7 @@ mod services;
 mod settings;
 mod socket_file;
 mod timeout;
+mod tls;
 mod traffic;
 mod vitals;
 mod work;
@@ -43,16 +46,23 @@ use tower::Service;
 
 pub use admin::AdminSettings;
 pub use assembly::{Cloakroom, Parts};
+pub use entrance::Entrance;
 pub use listeners::BindError;
 pub use peer::Peer;
 pub use reloader::{Reloadable, Reloader};
 pub use services::{Answer, Services};
 pub use settings::{Settings, SettingsError};
+pub use tls::{Fault, TlsError, TlsSettings};
+pub(crate) use tls::{certificates, private_key, roots};
 
 use arrivals::Arrivals;
 use front::Front;
 use listeners::Listeners;
+use protocol::Protocols;
+use tls::Tls;
 use workers::Workers;
+
+use crate::grpc::Callers;
 
 /// A server that listens and does not answer yet.
 #[derive(Debug)]
@@ -67,14 +77,21 @@ impl Server {
     ///
     /// Needs a tokio runtime around it. Callers that connect before [`Self::run`] wait.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
-        settings.check()?;
-        let listeners = Listeners::bind(settings).await?;
-        Ok(Self { settings: settings.clone(), listeners, front: Front::default() })
+        settings.check(&Callers::default())?;
+        Self::listen(settings, Protocols::Http2).await
     }
 
-    /// The server, with its calls counted there, and those pages beside its service.
+    /// Listens where the settings say; they have been checked.
+    async fn listen(settings: &Settings, protocols: Protocols) -> Result<Self, BindError> {
+        let tls = Tls::open(&settings.tls, protocols)?;
+        let listeners = Listeners::bind(settings).await?;
+        Ok(Self { settings: settings.clone(), listeners, front: Front { tls, ..Front::default() } })
+    }
+
+    /// The server, with its callers guarded and its calls counted there, and those pages beside its service.
     fn behind(self, front: Front) -> Self {
-        Self { front, ..self }
+        let tls = self.front.tls;
+        Self { front: Front { tls, ..front }, ..self }
     }
 
     /// The TCP address it listens on, with the port that the machine chose.

@@ -41,6 +41,11 @@ impl Ongoing {
         Self { front: Arc::clone(front), rpc, call, begin: Instant::now(), phase: Phase::Asked }
     }
 
+    /// Which RPC it calls.
+    pub(super) const fn rpc(&self) -> Rpc {
+        self.rpc
+    }
+
     /// Does what there is to do for it, under its name.
     pub(super) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
         self.call.run(work)

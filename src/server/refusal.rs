@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::config::span;
+use crate::grpc::callers::Role;
 use crate::grpc::status::DOMAIN;
 
 /// Why a call is not answered by its service.
@@ -32,6 +33,10 @@ pub(super) enum Refusal {
     ServiceUnknown,
     /// The service has no such method.
     MethodUnknown,
+    /// Nobody knows who calls; the text says what to show.
+    CallerUnknown(&'static str),
+    /// The caller does not have the role that the call demands. None: no role allows it.
+    RoleMissing(Option<Role>),
 }
 
 impl Refusal {
@@ -63,6 +68,8 @@ impl Refusal {
             Self::RequestMalformed(_) => (Code::InvalidArgument, "REQUEST_MALFORMED"),
             Self::ServiceUnknown => (Code::Unimplemented, "SERVICE_UNKNOWN"),
             Self::MethodUnknown => (Code::Unimplemented, "METHOD_UNKNOWN"),
+            Self::CallerUnknown(_) => (Code::Unauthenticated, "CALLER_UNKNOWN"),
+            Self::RoleMissing(_) => (Code::PermissionDenied, "ROLE_MISSING"),
         }
     }
 
@@ -78,6 +85,11 @@ impl Refusal {
             Self::RequestMalformed(why) => why,
             Self::ServiceUnknown => "this address does not serve that service".to_owned(),
             Self::MethodUnknown => "the service has no such method; is the client newer than it?".to_owned(),
+            Self::CallerUnknown(what) => what.to_owned(),
+            Self::RoleMissing(Some(role)) => {
+                format!("this caller does not have the role {}; add it to the caller's roles", role.as_str())
+            }
+            Self::RoleMissing(None) => "no role allows this call".to_owned(),
         }
     }
 }

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::entrance::Entrance;
 use crate::app::Apps;
 use crate::clock::{Clock, Time};
+use crate::grpc::Callers;
 use crate::service::Service;
 use crate::store::{AnyStore, Measured};
 
@@ -15,12 +17,15 @@ use crate::store::{AnyStore, Measured};
 pub struct Reloadable {
     /// Whose sessions it keeps.
     pub apps: Apps,
+    /// Who may call.
+    pub callers: Callers,
 }
 
 /// Changes a house that serves.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     service: Service<Measured<AnyStore>>,
+    entrance: Entrance,
     clock: Arc<dyn Clock>,
     reloads: Arc<Reloads>,
 }
@@ -36,23 +41,34 @@ pub(super) struct Reloads {
 }
 
 impl Reloader {
-    pub(super) fn new(service: Service<Measured<AnyStore>>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(service: Service<Measured<AnyStore>>, entrance: Entrance, clock: Arc<dyn Clock>) -> Self {
         let reloads = Arc::new(Reloads {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             last_successful: AtomicBool::new(true),
             last_success: AtomicU64::new(clock.now().millis()),
         });
-        Self { service, clock, reloads }
+        Self { service, entrance, clock, reloads }
     }
 
     /// Serves with these from now on. No connection and no call notices but by what it is answered next.
     pub fn reload(&self, parts: &Reloadable) {
-        let Reloadable { apps } = parts;
+        let Reloadable { apps, callers } = parts;
         self.service.replace_apps(apps);
+        self.entrance.replace_callers(callers.clone());
         self.reloads.applied.fetch_add(1, Ordering::Relaxed);
         self.reloads.last_success.store(self.clock.now().millis(), Ordering::Relaxed);
         self.reloads.last_successful.store(true, Ordering::Relaxed);
+    }
+
+    /// Looks at the files of TLS, which need no configuration to change. Reads from disk.
+    pub fn refresh_certificates(&self) {
+        self.entrance.refresh_certificates();
+    }
+
+    /// The entrance that it changes.
+    pub(super) const fn entrance(&self) -> &Entrance {
+        &self.entrance
     }
 
     /// Tells the metrics that something wrong was to be taken up. All stays as it is.

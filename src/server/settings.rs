@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::address;
+use super::{TlsSettings, address};
 use crate::config::span;
+use crate::grpc::Callers;
 
 /// The `[server]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -20,7 +21,7 @@ pub struct Settings {
     ///
     /// Owner and group may connect. A file that a dead server left there is replaced.
     pub unix_socket: Option<PathBuf>,
-    /// Listen beyond loopback without encryption and without knowing callers. Only on a network that is all yours.
+    /// Listen beyond loopback though no callers are known. Only on a network that is all yours.
     pub insecure: bool,
     /// Threads that serve. 0: one a core. Lower it to leave cores to others.
     pub workers: usize,
@@ -58,6 +59,8 @@ pub struct Settings {
     /// How long the store may be silent before health says NOT_SERVING. Raise it if its failovers take longer.
     #[serde(with = "span")]
     pub store_silence: Duration,
+    /// Encryption of the TCP address.
+    pub tls: TlsSettings,
 }
 
 impl Default for Settings {
@@ -79,14 +82,16 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             drain_pause: Duration::ZERO,
             store_silence: Duration::from_secs(10),
+            tls: TlsSettings::default(),
         }
     }
 }
 
 impl Settings {
-    /// Says what is wrong, if anything is, without touching the machine.
-    pub fn check(&self) -> Result<(), SettingsError> {
-        self.check_listeners()?;
+    /// Says what is wrong, if anything is, with a server for these callers, without touching the machine.
+    pub fn check(&self, callers: &Callers) -> Result<(), SettingsError> {
+        self.check_exposure(callers)?;
+        self.tls.check(callers)?;
         counted("workers", self.workers, 0, 1024)?;
         counted("max_connections", self.max_connections, 1, 1_000_000)?;
         counted("max_connections_per_peer", self.max_connections_per_peer, 1, 1_000_000)?;
@@ -107,10 +112,12 @@ impl Settings {
         self.unix_socket.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
-    fn check_listeners(&self) -> Result<(), SettingsError> {
+    /// Whether it listens somewhere, and not for strangers while it asks nobody who it is.
+    pub fn check_exposure(&self, callers: &Callers) -> Result<(), SettingsError> {
+        let lets_all_in = callers.is_empty() && !self.insecure;
         match self.listen {
             None if self.unix_path().is_none() => Err(SettingsError::Nowhere),
-            Some(listen) if !self.insecure && !is_loopback(listen) => Err(SettingsError::Exposed { listen }),
+            Some(listen) if lets_all_in && !is_loopback(listen) => Err(SettingsError::Exposed { listen }),
             _ => Ok(()),
         }
     }
@@ -124,7 +131,7 @@ pub enum SettingsError {
     Nowhere,
     /// A listener that strangers reach.
     #[error(
-        "listen: {listen} is open to other machines, without encryption and to every caller; \
+        "listen: {listen} is open to other machines and to every caller; say in [callers] who may call, \
          listen on 127.0.0.1 or on unix_socket, or set insecure = true if the whole network is yours"
     )]
     Exposed {
@@ -133,13 +140,22 @@ pub enum SettingsError {
     },
     /// An AdminService that strangers reach.
     #[error(
-        "listen: {listen} is open to other machines, and whoever reaches it can end every session; \
-         listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours"
+        "listen: {listen} is open to other machines, and whoever reaches it can end every session; say in [callers] \
+         who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours"
     )]
     AdminExposed {
         /// Where.
         listen: SocketAddr,
     },
+    /// A certificate without a key, or the other way round.
+    #[error("{key}: a listener that is to speak TLS needs certificate_file and key_file")]
+    TlsIncomplete {
+        /// What is missing.
+        key: &'static str,
+    },
+    /// Certificates of callers are checked, but nobody is known by them.
+    #[error("tls.client_ca_file: no caller is known by its certificate; give one certificate_names in [callers]")]
+    ClientCaIdle,
     /// A time span out of its bounds.
     #[error("{key}: {} is not between {} and {}", span::text(*.value), span::text(*.least), span::text(*.most))]
     Span {

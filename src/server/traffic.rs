@@ -10,6 +10,7 @@ pub(super) struct Traffic {
     accepted: AtomicU64,
     refused: AtomicU64,
     closed: AtomicU64,
+    failed_handshakes: AtomicU64,
     /// Those that one thread opens and another one closes take each other away only in the sum.
     streams: Striped<AtomicU64>,
 }
@@ -23,6 +24,11 @@ impl Traffic {
     /// Connections that were one too many.
     pub(super) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Connections that never began, because their TLS handshake failed.
+    pub(super) fn failed_handshakes(&self) -> u64 {
+        self.failed_handshakes.load(Ordering::Relaxed)
     }
 
     /// Open connections.
@@ -47,6 +53,10 @@ impl Traffic {
 
     pub(super) fn close(&self) {
         self.closed.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn fail_handshake(&self) {
+        self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn open_stream(&self) {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { freePort } from '../web/processes.mjs';
 import { eventually, ROOT } from './engine.mjs';
-import { begin, CART, entries, serves } from './session.mjs';
+import { begin, CART, entries, HASH, serves } from './session.mjs';
 
 // The static program that `make test` links.
 export function program() {
@@ -17,7 +17,8 @@ export async function volumeKeepsSessions(engine) {
   const port = await freePort();
   await engine.podman('run', '--detach', '--name', 'alone', '--read-only', '--cap-drop', 'all', '--volume', 'alone:/data',
     '--publish', `127.0.0.1:${port}:50051`, '--env', 'CLOAKROOM__SERVER__LISTEN=0.0.0.0:50051',
-    '--env', 'CLOAKROOM__SERVER__INSECURE=true', 'cloakroom:latest');
+    '--env', 'CLOAKROOM__CALLERS__TEST__ROLES=frontend', '--env', 'CLOAKROOM__CALLERS__TEST__APPS=default',
+    '--env', `CLOAKROOM__CALLERS__TEST__TOKEN_HASHES=${HASH}`, 'cloakroom:latest');
   await eventually('the container serves', () => serves(port));
   const token = await begin(port);
   await engine.becomesHealthy('alone');

@@ -55,6 +55,6 @@ test('the secrets are made once and stay', async () => {
   const second = read();
   fs.rmSync(folder, { recursive: true });
 
-  assert.equal(first.length, 3);
+  assert.equal(first.length, 7);
   assert.deepEqual(second, first);
 });

@@ -1,4 +1,4 @@
-// The manifests of the base, run by podman: its Deployment, its ConfigMap, a Secret and its claim.
+// The manifests of the base, run by podman: its Deployment, its ConfigMap, its Secrets and its claim.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -6,19 +6,20 @@ import path from 'node:path';
 import { freePort } from '../web/processes.mjs';
 import { eventually } from './engine.mjs';
 import { renderWith } from './kubernetes.mjs';
-import { begin, CART, entries, serves } from './session.mjs';
+import { begin, CART, entries, HASH, keepsStrangersOut, serves } from './session.mjs';
 
 // What podman knows how to run.
 const KINDS = ['ConfigMap', 'PersistentVolumeClaim', 'Deployment'];
 
 export async function podKeepsSessions(engine) {
   const port = await freePort();
-  const documents = [secret(), ...(await manifests(port)).filter(({ kind }) => KINDS.includes(kind))];
+  const documents = [keys(), await callers(engine), ...(await manifests(port)).filter(({ kind }) => KINDS.includes(kind))];
   const file = path.join(engine.folder, 'pod.yaml');
   fs.writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
 
   await engine.podman('play', 'kube', '--network', 'podman', file);
   await eventually('the pod serves', () => serves(port));
+  await keepsStrangersOut(port);
   const token = await begin(port);
 
   const pods = (await engine.podman('pod', 'ps', '--quiet')).split('\n');
@@ -48,7 +49,7 @@ function manifests(port) {
 }
 
 // podman 4.3 hands out a secret's data as it stands, later ones decode it: this is a key either way.
-function secret() {
+function keys() {
   for (;;) {
     const key = randomBytes(36).toString('base64url');
     const data = Buffer.from(key).toString('base64');
@@ -56,4 +57,14 @@ function secret() {
       return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'cloakroom-keys' }, data: { keys: data } };
     }
   }
+}
+
+// The hashes of callers' tokens, one caller's being that of the tests.
+async function callers(engine) {
+  const [major, minor] = (await engine.podman('--version')).match(/\d+/g).map(Number);
+  const decodes = major > 4 || minor > 3;
+  const encoded = (hash) => (decodes ? Buffer.from(hash).toString('base64') : hash);
+  const hashes = { frontend: HASH, operator: '0'.repeat(64), monitor: '1'.repeat(64) };
+  const data = Object.fromEntries(Object.entries(hashes).map(([name, hash]) => [name, encoded(hash)]));
+  return { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'cloakroom-callers' }, data };
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cloakroom::grpc::Callers;
 use cloakroom::grpc::wire::{
     Changes, EndReason, GetSessionRequest, GetStatsRequest, ListSessionsRequest, OpenSessionRequest, Outcome,
     RequestContext, RevokeAppRequest, RevokeSessionRequest, RevokeSubjectRequest, RotationCause, SaveSessionRequest,
@@ -325,13 +326,14 @@ async fn operators_and_frontends_are_served_apart() {
 
 #[test]
 fn beyond_loopback_operators_are_served_only_if_that_is_said() {
-    let everywhere = AdminSettings { listen: "0.0.0.0:50052".parse().ok() };
+    let everywhere = AdminSettings { listen: "0.0.0.0:50052".parse().ok(), ..Default::default() };
+    let nobody = Callers::default();
     let careful = cloakroom::server::Settings::default();
     let insecure = cloakroom::server::Settings { insecure: true, ..careful.clone() };
 
-    assert!(everywhere.check(&careful).unwrap_err().to_string().starts_with("listen: 0.0.0.0:50052 is open"));
-    assert!(everywhere.check(&insecure).is_ok());
-    assert!(AdminSettings { listen: None }.check(&careful).is_ok());
+    assert!(everywhere.check(&careful, &nobody).unwrap_err().to_string().starts_with("listen: 0.0.0.0:50052 is open"));
+    assert!(everywhere.check(&insecure, &nobody).is_ok());
+    assert!(AdminSettings { listen: None, ..Default::default() }.check(&careful, &nobody).is_ok());
 }
 
 fn subject_list(subject: &str) -> ListSessionsRequest {

@@ -351,8 +351,9 @@ fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
     assert_eq!(reasons_of_the_readme(), provoked, "README.md, `## Errors` (left) and this file (right)");
 }
 
-/// The tests above, and those of apps of kind `cookie`, AdminService, its streams and the limits per subject, by what they provoke.
-const PROVOKED: [(&str, &str); 41] = [
+/// The tests above, and those of apps of kind `cookie`, AdminService, its streams, the limits per subject and callers (in
+/// `server`), by what they provoke.
+const PROVOKED: [(&str, &str); 44] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
     ("ABORTED", "REQUEST_ID_REUSED"),
@@ -387,9 +388,12 @@ const PROVOKED: [(&str, &str); 41] = [
     ("INVALID_ARGUMENT", "VALUE_INVALID"),
     ("NOT_FOUND", "APP_UNKNOWN"),
     ("NOT_FOUND", "SESSION_UNKNOWN"),
+    ("PERMISSION_DENIED", "APP_NOT_ALLOWED"),
+    ("PERMISSION_DENIED", "ROLE_MISSING"),
     ("RESOURCE_EXHAUSTED", "OVERLOADED"),
     ("RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE"),
     ("RESOURCE_EXHAUSTED", "STORE_FULL"),
+    ("UNAUTHENTICATED", "CALLER_UNKNOWN"),
     ("UNAVAILABLE", "GOING_AWAY"),
     ("UNAVAILABLE", "STORE_UNAVAILABLE"),
     ("UNIMPLEMENTED", "METHOD_UNKNOWN"),
@@ -432,7 +436,7 @@ fn reasons_of_the_readme() -> BTreeSet<(String, String)> {
     rows.map(|row| (cell(row, 1), cell(row, 2))).collect()
 }
 
-const CODES: [&str; 10] = [
+const CODES: [&str; 11] = [
     "ABORTED",
     "DEADLINE_EXCEEDED",
     "FAILED_PRECONDITION",
@@ -441,6 +445,7 @@ const CODES: [&str; 10] = [
     "NOT_FOUND",
     "PERMISSION_DENIED",
     "RESOURCE_EXHAUSTED",
+    "UNAUTHENTICATED",
     "UNAVAILABLE",
     "UNIMPLEMENTED",
 ];

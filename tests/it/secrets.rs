@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use cloakroom::grpc::callers::TokenHash;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{
@@ -14,7 +15,7 @@ use cloakroom::grpc::wire::{
 };
 use cloakroom::token::Key;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::cli::program::Program;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie};
@@ -29,7 +30,11 @@ const REMOTE: &str = "203.0.113.77";
 /// Where the frontend of the test calls from.
 const FRONTEND: &str = "127.0.0.77";
 const COOKIE: &str = "mark-cookie";
+/// The token of the test's caller, and that of nobody.
 const BEARER: &str = "mark-bearer";
+const WRONG_BEARER: &str = "mark-wrong-bearer";
+/// A caller that may do nothing but read metrics.
+const IDLE_BEARER: &str = "mark-idle-bearer";
 const REQUEST_ID: &str = "mark-request-id";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -55,6 +60,11 @@ impl Talkative {
             .env("CLOAKROOM__STORE__REDIS__TIMEOUT", "1s")
             .env("CLOAKROOM__SERVER__STORE_SILENCE", "2s")
             .env("CLOAKROOM__APPS__DEFAULT__KEYS", key)
+            .env("CLOAKROOM__CALLERS__ALL__ROLES", "frontend,admin,monitor")
+            .env("CLOAKROOM__CALLERS__ALL__APPS", "default")
+            .env("CLOAKROOM__CALLERS__ALL__TOKEN_HASHES", &hash(BEARER))
+            .env("CLOAKROOM__CALLERS__IDLE__ROLES", "monitor")
+            .env("CLOAKROOM__CALLERS__IDLE__TOKEN_HASHES", &hash(IDLE_BEARER))
             .env("CLOAKROOM__LOG__LEVEL", "trace")
             .env("CLOAKROOM__LOG__FORMAT", format);
         let said = program.path("said");
@@ -84,7 +94,11 @@ impl Talkative {
         use std::io::{Read as _, Write as _};
 
         let mut socket = TcpStream::connect(self.admin).unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\ncookie: session={COOKIE}\r\nconnection: close\r\n\r\n");
+        let bearer = if path == "/nothing" { WRONG_BEARER } else { BEARER };
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nhost: x\r\ncookie: session={COOKIE}\r\nauthorization: Bearer {bearer}\r\nconnection: \
+             close\r\n\r\n"
+        );
         socket.write_all(head.as_bytes()).unwrap();
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
@@ -122,6 +136,17 @@ fn dressed<T>(message: T) -> Request<T> {
     request
 }
 
+/// The same by another caller.
+fn dressed_as<T>(bearer: &str, message: T) -> Request<T> {
+    let mut request = dressed(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {bearer}").parse().unwrap());
+    request
+}
+
+fn hash(token: &str) -> String {
+    TokenHash::of(token.as_bytes()).to_string()
+}
+
 fn context() -> Option<RequestContext> {
     Some(RequestContext { user_agent: AGENT.to_owned(), remote_address: REMOTE.to_owned() })
 }
@@ -157,6 +182,7 @@ async fn go_through_all(program: &Talkative) -> Vec<String> {
         SaveSessionRequest { etag: COOKIE.to_owned(), ..save(&token, new().set("k", "1")) },
         SaveSessionRequest { request_id: REQUEST_ID.to_owned(), ..save(&token, new().set("k", "2")) },
         SaveSessionRequest { request_id: REQUEST_ID.repeat(9), ..save(&token, new()) },
+        // Another app than the caller's.
         SaveSessionRequest { app: ENTRY.to_owned(), ..save(&token, new()) },
         SaveSessionRequest { cookie_name: format!("{COOKIE} "), ..save(&token, new()) },
     ];
@@ -168,6 +194,10 @@ async fn go_through_all(program: &Talkative) -> Vec<String> {
     client.open_session(hurried).await.err().unwrap();
     for header in [format!("session={token}; session={other}"), format!("session={forged}; session={COOKIE}")] {
         client.open_session(dressed(open_cookie(&header))).await.unwrap();
+    }
+    for (bearer, code) in [(WRONG_BEARER, Code::Unauthenticated), (IDLE_BEARER, Code::PermissionDenied)] {
+        let refused = client.open_session(dressed_as(bearer, open_cookie(&format!("session={token}")))).await;
+        assert_eq!(refused.err().unwrap().code(), code);
     }
     operate(program).await.unwrap();
     tokens
@@ -243,8 +273,9 @@ async fn nothing_is_told(format: &str) -> String {
     let said = program.stop();
 
     let marks = [PASSWORD, ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, FRONTEND, COOKIE, BEARER, REQUEST_ID, &key];
+    let callers = [WRONG_BEARER.to_owned(), IDLE_BEARER.to_owned(), hash(BEARER), hash(IDLE_BEARER)];
     let parts = tokens.iter().flat_map(|token| token.rsplit('.').take(2));
-    let secrets: Vec<String> = marks.into_iter().chain(parts).map(str::to_owned).collect();
+    let secrets: Vec<String> = marks.into_iter().chain(parts).map(str::to_owned).chain(callers).collect();
     assert_silent(&said, &secrets);
     assert_silent(&pages, &secrets);
     said

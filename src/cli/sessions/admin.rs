@@ -1,34 +1,44 @@
 //! Calls of AdminService, each within its time, and what is told of those that fail.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::text::printable;
-use crate::cli::connect::connect;
+use crate::cli::connect::{Connection, connect};
+use crate::cli::credentials::Credentials;
 use crate::cli::{Address, Failure};
 use crate::config::span;
 use crate::grpc::wire::admin_service_client::AdminServiceClient;
 
 /// The client that the verbs call.
-pub(super) type Client = AdminServiceClient<Channel>;
+pub(super) type Client = AdminServiceClient<Connection>;
 
 /// A running service's AdminService.
 #[derive(Debug)]
 pub(super) struct Admin {
     client: Client,
+    is_encrypted: bool,
     address: Address,
     timeout: Duration,
 }
 
 impl Admin {
-    pub(super) async fn connect(address: &Address, timeout: Duration) -> Result<Self, Failure> {
-        let channel = within(timeout, address, connect(address)).await?.map_err(|why| failed(address, &why))?;
+    pub(super) async fn connect(
+        address: &Address,
+        credentials: &Credentials,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let unusable = |why: String| Failure::Failed(why.into());
+        let (tls, bearer) = (credentials.tls().map_err(unusable)?, credentials.bearer().map_err(unusable)?);
+        let is_encrypted = tls.is_some();
+        let connected = within(timeout, address, connect(address, tls, bearer)).await?;
+        let channel = connected.map_err(|why| failed(address, &why))?;
         // A page of entries may be larger than tonic's 4 MiB.
         let client = Client::new(channel).max_decoding_message_size(usize::MAX);
-        Ok(Self { client, address: address.clone(), timeout })
+        Ok(Self { client, is_encrypted, address: address.clone(), timeout })
     }
 
     /// The answer to one call.
@@ -37,14 +47,19 @@ impl Admin {
         call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
     ) -> Result<T, Failure> {
         let answer = within(self.timeout, &self.address, call(self.client.clone())).await?;
-        answer.map(Response::into_inner).map_err(|status| failed(&self.address, &told(&status)))
+        answer.map(Response::into_inner).map_err(|status| failed(&self.address, &self.told(&status)))
     }
 }
 
 impl Admin {
     /// The next answer of a stream, whenever it comes; nothing at its end.
     pub(super) async fn next<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, Failure> {
-        answers.message().await.map_err(|status| failed(&self.address, &told(&status)))
+        answers.message().await.map_err(|status| failed(&self.address, &self.told(&status)))
+    }
+
+    fn told(&self, status: &Status) -> String {
+        let is_broken = status.source().is_some();
+        if is_broken && !self.is_encrypted { format!("{}; {ENCRYPTED}", told(status)) } else { told(status) }
     }
 }
 
@@ -65,6 +80,8 @@ fn told(status: &Status) -> String {
     let reason = if reason.is_empty() { format!("{:?}", status.code()) } else { reason };
     format!("{} ({})", printable(status.message()), printable(&reason))
 }
+
+const ENCRYPTED: &str = "a service that encrypts is called with --ca";
 
 const NO_ADMIN: &str = "the address does not serve AdminService; is it the admin listener? \
                         Name that one with --address; `cloakroom check` shows it as admin.listen";

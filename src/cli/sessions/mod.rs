@@ -22,6 +22,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use tokio::runtime;
 
+use super::credentials::Credentials;
 use super::{Address, Failure};
 use crate::app::AppName;
 use crate::clock::{Clock as _, SystemClock, Time};
@@ -40,6 +41,8 @@ pub(super) struct Sessions {
     /// How long to wait for each answer
     #[arg(long, global = true, value_name = "SPAN", default_value = "10s", value_parser = span::parse)]
     timeout: Duration,
+    #[command(flatten)]
+    credentials: Credentials,
     /// Print JSON, one document a line, with the names of admin_service.proto
     #[arg(long, global = true)]
     json: bool,
@@ -91,7 +94,7 @@ impl Sessions {
     }
 
     async fn ask(&self) -> Result<(), Failure> {
-        let admin = Admin::connect(&self.address, self.timeout).await?;
+        let admin = Admin::connect(&self.address, &self.credentials, self.timeout).await?;
         let format = if self.json { Format::Json } else { Format::People };
         let desk = Desk { admin, app: self.app.clone(), format, now: SystemClock.now() };
         match &self.verb {

@@ -91,6 +91,9 @@ impl<S: Store> Figures<S> {
         family("cloakroom_connections_accepted_total", Kind::Counter, help, Traffic::accepted);
         let help = "Connections that were closed at once, because there were too many.";
         family("cloakroom_connections_refused_total", Kind::Counter, help, Traffic::refused);
+        let help =
+            "Connections that never began, because their TLS handshake failed, took too long or was one too many.";
+        family("cloakroom_tls_handshakes_failed_total", Kind::Counter, help, Traffic::failed_handshakes);
         family("cloakroom_streams", Kind::Gauge, "Calls whose answer is not over, watches included.", Traffic::streams);
     }
 

@@ -13,6 +13,7 @@ use tonic::body::Body;
 
 pub(super) use metrics::Figures;
 
+use super::guard::Visitor;
 use super::vitals::Vitals;
 use crate::telemetry::metrics::Text;
 
@@ -29,14 +30,17 @@ impl Pages {
     }
 
     /// The page that is asked for, or why there is none.
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+    pub(super) fn answer<B>(&self, request: &Request<B>, visitor: &Visitor) -> Response<Body> {
         if request.method() != Method::GET {
             let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "calls need gRPC, pages GET\n");
             refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
             return refusal;
         }
         match request.uri().path() {
-            "/metrics" => page(StatusCode::OK, Text::CONTENT_TYPE, (self.metrics)()),
+            "/metrics" => match visitor.admit_to_metrics(request.headers()) {
+                Ok(()) => page(StatusCode::OK, Text::CONTENT_TYPE, (self.metrics)()),
+                Err(status) => stranger(status),
+            },
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
             "/readyz" if self.vitals.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not serving\n"),
@@ -56,6 +60,12 @@ fn page(status: StatusCode, kind: &'static str, text: impl Into<bytes::Bytes>) -
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+fn stranger(status: StatusCode) -> Response<Body> {
+    let mut refusal = page(status, PLAIN, "metrics are for callers with the role monitor or admin\n");
+    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refusal
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";

@@ -8,6 +8,7 @@ mod keygen;
 mod load;
 mod operating;
 pub(crate) mod program;
+mod secured;
 mod seed;
 mod serve;
 mod sessions;

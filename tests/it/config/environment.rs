@@ -26,7 +26,7 @@ fn a_variable_that_is_no_setting_is_refused_with_those_that_are() {
     refused(
         "CLOAKROOM__COLOUR",
         "red",
-        "colour: there is no such setting; accepted here: server, admin, store, log, reload, apps",
+        "colour: there is no such setting; accepted here: server, admin, store, log, reload, callers, apps",
     );
 }
 

@@ -21,7 +21,9 @@ fn the_documented_file_holds_every_setting_with_its_default() {
     assert!(load_file(&path, &[]).is_ok());
     let unset = ["# unix_socket = ", "# keys_file = ", "# idle_timeout = ", "# absolute_timeout = "];
     let accepted = ["# until = ", "# url = ", "# url_file = ", "# signer_keys_file = "];
-    for unset in unset.into_iter().chain(accepted) {
+    let tls = ["# certificate_file = ", "# key_file = ", "# client_ca_file = "];
+    let callers = ["# roles = ", "# apps = ", "# certificate_names = ", "# token_hashes = ", "# token_hashes_file = "];
+    for unset in unset.into_iter().chain(accepted).chain(tls).chain(callers) {
         assert!(text.contains(unset), "{unset} is not documented");
     }
 }

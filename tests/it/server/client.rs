@@ -66,6 +66,11 @@ impl Client {
         self.begin_with(request, Bytes::new()).await
     }
 
+    /// Sends a request with a body and does not wait.
+    pub(super) async fn begin_message(&self, request: Request<()>, body: Bytes) -> ResponseFuture {
+        self.begin_with(request, body).await
+    }
+
     /// Calls a method and leaves the request open for as long as the second answer lives.
     pub(super) async fn begin_unfinished(&self, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
         let mut streams = soon(self.streams.clone().ready()).await.unwrap();

@@ -1,5 +1,7 @@
 //! The server from outside, with a service behind it that does as it is told.
 
+pub(crate) mod authority;
+mod callers;
 mod calls;
 mod caps;
 mod client;
@@ -10,7 +12,10 @@ mod house;
 mod lifetime;
 mod listening;
 mod open_files;
+mod pages;
 mod raw;
+mod secured;
 mod services;
 mod settings;
+mod tls;
 mod workers;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cloakroom::grpc::Callers;
 use cloakroom::server::{Settings, SettingsError};
 use serde_json::{Value, from_value, json, to_value};
 
@@ -12,7 +13,7 @@ fn the_defaults_are_right_and_are_written_as_they_are_read() {
 
     let written = to_value(&defaults).unwrap();
 
-    assert_eq!(defaults.check(), Ok(()));
+    assert_eq!(defaults.check(&Callers::default()), Ok(()));
     assert_eq!(written["listen"], "127.0.0.1:50051");
     assert_eq!(written["idle_timeout"], "15m");
     assert_eq!(to_value(read(written.clone()).unwrap()).unwrap(), written);
@@ -23,7 +24,7 @@ fn the_defaults_are_right_and_are_written_as_they_are_read() {
 fn no_tcp_is_an_empty_address() {
     let settings = read(json!({"listen": "", "unix_socket": "/run/cloakroom.sock"})).unwrap();
 
-    assert_eq!((settings.listen, settings.check()), (None, Ok(())));
+    assert_eq!((settings.listen, settings.check(&Callers::default())), (None, Ok(())));
     assert_eq!(to_value(settings).unwrap()["listen"], "");
 }
 
@@ -44,13 +45,13 @@ fn a_server_listens_somewhere() {
     let nowhere = Settings { listen: None, ..Settings::default() };
     let empty = Settings { listen: None, unix_socket: Some(PathBuf::new()), ..Settings::default() };
 
-    assert_eq!(nowhere.check(), Err(SettingsError::Nowhere));
-    assert_eq!(empty.check(), Err(SettingsError::Nowhere));
+    assert_eq!(nowhere.check(&Callers::default()), Err(SettingsError::Nowhere));
+    assert_eq!(empty.check(&Callers::default()), Err(SettingsError::Nowhere));
 }
 
 #[test]
 fn loopback_is_what_strangers_do_not_reach() {
-    let check = |listen: &str| read(json!({"listen": listen})).unwrap().check();
+    let check = |listen: &str| read(json!({"listen": listen})).unwrap().check(&Callers::default());
 
     for listen in ["127.0.0.1:1", "127.8.9.10:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         assert_eq!(check(listen), Ok(()), "{listen}");
@@ -65,8 +66,11 @@ fn a_value_out_of_bounds_is_named_with_its_bounds() {
     let none = Settings { max_calls: 0, ..Settings::default() };
     let hasty = Settings { idle_timeout: Duration::from_millis(1), ..Settings::default() };
 
-    assert_eq!(none.check().unwrap_err().to_string(), "max_calls: 0 is not between 1 and 1000000");
-    assert_eq!(hasty.check().unwrap_err().to_string(), "idle_timeout: 1ms is not between 10ms and 365d");
+    assert_eq!(none.check(&Callers::default()).unwrap_err().to_string(), "max_calls: 0 is not between 1 and 1000000");
+    assert_eq!(
+        hasty.check(&Callers::default()).unwrap_err().to_string(),
+        "idle_timeout: 1ms is not between 10ms and 365d"
+    );
 }
 
 fn read(value: Value) -> Result<Settings, String> {

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloakroom::app::{self, App, Apps};
 use cloakroom::clock::{Clock, ManualClock, Time};
+use cloakroom::grpc::Callers;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::server::{self, AdminSettings, Cloakroom, Parts};
@@ -115,9 +116,10 @@ impl House {
         folder: TempDir,
     ) -> Self {
         let (parts_store, parts_clock) = (Arc::clone(&store), clock.clone() as Arc<dyn Clock>);
-        let parts = Parts { apps: apps.clone(), store: parts_store, clock: parts_clock };
+        let parts = Parts { apps: apps.clone(), store: parts_store, clock: parts_clock, callers: Callers::default() };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
-        let cloakroom = Cloakroom::bind(&settings, &AdminSettings { listen: settings.listen }, parts).await.unwrap();
+        let admin = AdminSettings { listen: settings.listen, ..Default::default() };
+        let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
         let admin_address = format!("http://{}", cloakroom.admin_addr().unwrap());
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let service = cloakroom.service().clone();

@@ -1,0 +1,48 @@
+//! `cloakroom caller-token`: a token for a caller on stdout, and its hash for the service on stderr.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Failure, output};
+use crate::grpc::callers::{TokenHash, generate_token};
+
+#[derive(Debug, Args)]
+pub(super) struct CallerToken {
+    /// Print the hash of the token in this file instead, and make none. -: standard input
+    #[arg(long, value_name = "FILE")]
+    hash: Option<PathBuf>,
+}
+
+impl CallerToken {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        if let Some(file) = &self.hash {
+            let token = read(file)?;
+            let token = token.trim();
+            if token.is_empty() {
+                return Err("there is no token in it".into());
+            }
+            return Ok(output::answer(&TokenHash::of(token.as_bytes()).to_string())?);
+        }
+        let token = generate_token();
+        output::answer(&token)?;
+        output::tell(&format!("{HINT}{}", TokenHash::of(token.as_bytes())));
+        Ok(())
+    }
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let source: &mut dyn Read = if file == Path::new("-") { &mut io::stdin() } else { &mut File::open(file)? };
+    source.take(MAX_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+const MAX_BYTES: u64 = 4096;
+
+const HINT: &str = "\
+The caller sends it as `authorization: Bearer <token>`, and keeps it as safe as a password. The service gets its
+hash alone, in token_hashes of [callers.<name>], or in a line of the file that token_hashes_file names:
+";

@@ -1,0 +1,198 @@
+//! Callers: how they are known, and what each of them may do.
+//!
+//! A caller is one frontend, one operator or one monitor. It is known by a name in its client certificate or by a
+//! caller token, of which only the hash is kept. What an RPC demands stands in [`access`](access()). Nothing here
+//! knows of sockets.
+
+mod access;
+mod credential;
+mod settings;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
+
+pub use access::{Access, access};
+pub use credential::{CertificateName, TokenHash, generate_token};
+pub use settings::{CallerError, CallerSettings, Role};
+
+use crate::app::AppName;
+
+/// All callers that are known. None: nobody is asked who it is.
+#[derive(Clone, Debug, Default)]
+pub struct Callers {
+    by_certificate: HashMap<CertificateName, Arc<Known>>,
+    /// By the first bytes of the hash; the rest is compared in constant time.
+    by_token: HashMap<[u8; 8], (TokenHash, Arc<Known>)>,
+}
+
+/// A caller that is known.
+#[derive(Debug)]
+pub struct Known {
+    name: String,
+    roles: Vec<Role>,
+    apps: AllowedApps,
+}
+
+/// Whose sessions a caller may use.
+#[derive(Debug)]
+enum AllowedApps {
+    All,
+    These(Vec<AppName>),
+}
+
+/// On whose behalf a call is made. Stands in a request's extensions; without it no app can be used.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Nobody is asked, because no callers are configured or by the file mode of a Unix socket: everything is allowed.
+    Trusted,
+    /// Nobody was asked, because the RPC is open to all: no app can be used.
+    Unasked,
+    /// It is known.
+    Known(Arc<Known>),
+}
+
+impl Callers {
+    /// Callers with these settings, by their names.
+    pub fn build<'s>(
+        settings: impl IntoIterator<Item = (&'s String, &'s CallerSettings)>,
+    ) -> Result<Self, CallerError> {
+        let mut callers = Self::default();
+        for (name, settings) in settings {
+            settings.add_to(&mut callers, name)?;
+        }
+        Ok(callers)
+    }
+
+    /// Whether nobody is known, so that nobody is asked.
+    pub fn is_empty(&self) -> bool {
+        self.by_certificate.is_empty() && self.by_token.is_empty()
+    }
+
+    /// Whether any caller is known by its certificate.
+    pub fn has_certificates(&self) -> bool {
+        !self.by_certificate.is_empty()
+    }
+
+    /// Whether any caller is known by a token.
+    pub fn has_tokens(&self) -> bool {
+        !self.by_token.is_empty()
+    }
+
+    /// Whose certificate has these names. One that names two callers is nobody's.
+    pub fn with_certificate(&self, names: &[CertificateName]) -> Option<&Arc<Known>> {
+        let mut found = names.iter().filter_map(|name| self.by_certificate.get(name));
+        let first = found.next()?;
+        found.all(|other| Arc::ptr_eq(first, other)).then_some(first)
+    }
+
+    /// Whose token this is.
+    pub fn with_token(&self, token: &[u8]) -> Option<&Arc<Known>> {
+        let presented = TokenHash::of(token);
+        let (hash, known) = self.by_token.get(&presented.prefix())?;
+        bool::from(hash.bytes().ct_eq(presented.bytes())).then_some(known)
+    }
+}
+
+impl Caller {
+    /// Whether it has this role.
+    pub fn has(&self, role: Role) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Unasked => false,
+            Self::Known(known) => known.roles.contains(&role),
+        }
+    }
+
+    /// Whether it may use the app of that name, whether or not there is one; an empty name means `default`.
+    pub fn may_use(&self, app: &str) -> bool {
+        let app = if app.is_empty() { AppName::DEFAULT } else { app };
+        match self {
+            Self::Trusted => true,
+            Self::Unasked => false,
+            Self::Known(known) => match &known.apps {
+                AllowedApps::All => true,
+                AllowedApps::These(apps) => apps.iter().any(|allowed| allowed.as_str() == app),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trusted | Self::Unasked => f.write_str("somebody"),
+            Self::Known(known) => f.write_str(&known.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn callers(text: &str) -> Result<Callers, CallerError> {
+        Callers::build(&toml::from_str::<std::collections::BTreeMap<String, CallerSettings>>(text).unwrap())
+    }
+
+    fn hash(token: &str) -> String {
+        TokenHash::of(token.as_bytes()).to_string()
+    }
+
+    #[test]
+    fn a_certificate_that_names_two_callers_is_nobodys() {
+        let text = "[a]\ncertificate_names = ['a.test', 'spiffe://test/a']\nroles = ['monitor']\n\
+                    [b]\ncertificate_names = ['b.test']\nroles = ['monitor']\n";
+        let callers = callers(text).unwrap();
+        let known = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| CertificateName::parse(name).unwrap()).collect();
+            callers.with_certificate(&names).map(|known| known.name.clone())
+        };
+
+        assert_eq!(known(&["A.test", "spiffe://test/a", "x.test"]).as_deref(), Some("a"));
+        assert_eq!(known(&["a.test", "b.test"]), None);
+        assert_eq!(known(&["spiffe://test/A"]), None);
+        assert_eq!(known(&[]), None);
+    }
+
+    #[test]
+    fn a_caller_may_have_two_tokens_at_once_and_no_other() {
+        let text =
+            format!("[a]\ntoken_hashes = ['{}', '{}']\nroles = ['admin']\napps = ['*']\n", hash("old"), hash("new"));
+        let callers = callers(&text).unwrap();
+
+        for (token, is_known) in [("old", true), ("new", true), ("", false), ("other", false), ("old ", false)] {
+            assert_eq!(callers.with_token(token.as_bytes()).is_some(), is_known, "{token}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let hash = hash("x");
+        let table = [
+            ("[a]\nroles = ['admin']\napps = ['*']".to_owned(), "a.token_hashes"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\napps = ['*']"), "a.roles"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']\napps = ['*', 'b']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']\napps = ['B']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{}']\nroles = ['monitor']", &hash[1..]), "a.token_hashes"),
+            (format!("[a]\ntoken_hashes = ['{hash}', '{hash}']\nroles = ['monitor']"), "a.token_hashes"),
+            ("[a]\ncertificate_names = ['*.test']\nroles = ['monitor']".to_owned(), "a.certificate_names"),
+            ("[a]\ncertificate_names = ['']\nroles = ['monitor']".to_owned(), "a.certificate_names"),
+            (
+                format!(
+                    "[a]\ntoken_hashes = ['{hash}']\nroles = ['monitor']\n[b]\ntoken_hashes = ['{hash}']\nroles = ['monitor']"
+                ),
+                "b.token_hashes",
+            ),
+        ];
+
+        for (text, key) in table {
+            let error = callers(&text).expect_err(&text).to_string();
+            assert!(error.starts_with(&format!("{key}: ")), "{text}\n{error}");
+            assert!(!error.contains(&hash[1..]), "{error}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The entrance: who is let in, and what is shown to whoever comes, which may change while the house is open.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::tls::Tls;
+use crate::grpc::Callers;
+
+/// The entrance of a running house. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Entrance {
+    pub(super) callers: Arc<ArcSwap<Callers>>,
+    pub(super) tls: Vec<Arc<Tls>>,
+}
+
+impl Entrance {
+    /// From the next call on, these are the callers that are known, on connections that there are too.
+    pub fn replace_callers(&self, callers: Callers) {
+        self.callers.store(Arc::new(callers));
+    }
+
+    /// Looks at the files of TLS at once. What can't be used is refused, and told to the log.
+    ///
+    /// Reads from disk.
+    pub fn refresh_certificates(&self) {
+        self.tls.iter().for_each(|tls| tls.refresh());
+    }
+}

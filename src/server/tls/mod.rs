@@ -1,0 +1,149 @@
+//! TLS of a listener: handshakes bounded in time and number, and certificates that may change while it serves.
+//!
+//! rustls' types stop here. What a certificate's names mean is said in [`crate::grpc::callers`].
+
+mod handshakes;
+mod pem;
+mod settings;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::net::TcpStream;
+use tokio::time;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{info, warn};
+use webpki::EndEntityCert;
+
+pub use pem::{Fault, TlsError};
+pub(crate) use pem::{certificates, private_key, roots};
+pub use settings::TlsSettings;
+
+use self::handshakes::Handshakes;
+use self::pem::Contents;
+use self::settings::Files;
+use super::BindError;
+use super::protocol::Protocols;
+use crate::grpc::callers::CertificateName;
+
+/// The TLS of one listener.
+pub(super) struct Tls {
+    files: Files,
+    protocols: Protocols,
+    config: ArcSwap<ServerConfig>,
+    /// What was last looked at, whether it could be used or not.
+    seen: Mutex<Option<[u8; 32]>>,
+    handshakes: Handshakes,
+}
+
+impl Tls {
+    /// TLS with the files of these settings, if the listener is to speak it.
+    pub(super) fn open(settings: &TlsSettings, protocols: Protocols) -> Result<Option<Arc<Self>>, BindError> {
+        let Some(files) = settings.files()? else { return Ok(None) };
+        let contents = Contents::read(&files)?;
+        let (config, seen) = (ArcSwap::from_pointee(contents.config(protocols)?), contents.digest());
+        let handshakes = Handshakes::at_most(MAX_HANDSHAKES);
+        Ok(Some(Arc::new(Self { files, protocols, config, seen: Mutex::new(Some(seen)), handshakes })))
+    }
+
+    /// Says whether the files of these settings can be used, if there are any.
+    pub(super) fn try_files(settings: &TlsSettings) -> Result<(), BindError> {
+        Self::open(settings, Protocols::Http2).map(|_| ())
+    }
+
+    /// Looks at the files again. New connections get what they hold; if that can't be used, it stays as it was.
+    ///
+    /// Reads from disk. Connections that there are go on as they began.
+    pub(super) fn refresh(&self) {
+        let mut seen = self.seen.lock();
+        let contents = match Contents::read(&self.files) {
+            Ok(contents) => contents,
+            // Said once, and again after there was something else.
+            Err(error) if seen.is_some() => {
+                *seen = None;
+                warn!(%error, "the new certificate is refused, the old one stays");
+                return;
+            }
+            Err(_) => return,
+        };
+        let digest = contents.digest();
+        if *seen == Some(digest) {
+            return;
+        }
+        *seen = Some(digest);
+        match contents.config(self.protocols) {
+            Ok(config) => {
+                self.config.store(Arc::new(config));
+                info!(certificate = %self.files.certificate.display(), "new connections get a new certificate");
+            }
+            Err(error) => warn!(%error, "the new certificate is refused, the old one stays"),
+        }
+    }
+
+    /// The connection on a socket, and the names in the caller's certificate, if it showed one.
+    pub(super) async fn accept(
+        &self,
+        socket: TcpStream,
+        within: Duration,
+    ) -> Result<(TlsStream<TcpStream>, Vec<CertificateName>), HandshakeError> {
+        let place = self.handshakes.begin();
+        let acceptor = TlsAcceptor::from(self.config.load_full());
+        let stream = tokio::select! {
+            accepted = acceptor.accept(socket) => accepted?,
+            () = place.crowded_out() => return Err(HandshakeError::CrowdedOut),
+            () = time::sleep(within) => return Err(HandshakeError::Late),
+        };
+        let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        let names = certificate.map(names).unwrap_or_default();
+        Ok((stream, names))
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// Why a connection never began.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HandshakeError {
+    /// One of both did not like what the other one said.
+    #[error("the TLS handshake failed")]
+    Failed(#[from] io::Error),
+    /// It took too long.
+    #[error("the TLS handshake took too long")]
+    Late,
+    /// There were too many, and it was the oldest.
+    #[error("the TLS handshake made room for newer ones")]
+    CrowdedOut,
+}
+
+/// The names in a certificate that was verified.
+fn names(certificate: &CertificateDer<'_>) -> Vec<CertificateName> {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else { return Vec::new() };
+    let dns = certificate.valid_dns_names().map(CertificateName::dns);
+    dns.chain(certificate.valid_uri_names().map(|name| CertificateName::Uri(name.to_owned()))).collect()
+}
+
+/// Looks at the files of all these listeners now and again.
+pub(super) async fn keep_fresh(listeners: &[Arc<Tls>]) {
+    loop {
+        time::sleep(REFRESH_INTERVAL).await;
+        let listeners = listeners.to_vec();
+        // Files may lie on a network; a look that panics is told by the panic itself.
+        let _ = tokio::task::spawn_blocking(move || listeners.iter().for_each(|tls| tls.refresh())).await;
+    }
+}
+
+/// More than honest callers have under way at once, even when a whole fleet comes back.
+const MAX_HANDSHAKES: usize = 512;
+
+const REFRESH_INTERVAL: Duration = Duration::from_secs(2);

@@ -1,0 +1,277 @@
+//! A service that encrypts and knows its callers, started and called as a person does it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use cloakroom::grpc::callers::TokenHash;
+use cloakroom::token::Key;
+
+use super::program::{Ended, Program};
+use crate::server::authority::Authority;
+
+/// A running service, which says everything that it can say.
+struct Service {
+    child: Child,
+    lines: Receiver<String>,
+    said: String,
+    banner: String,
+    authority: Authority,
+    token: String,
+    program: Program,
+}
+
+impl Service {
+    fn start() -> Self {
+        Self::with(SETTINGS)
+    }
+
+    fn with(settings: &str) -> Self {
+        let authority = Authority::new();
+        let token = Program::new(&["caller-token"]).run().stdout.trim().to_owned();
+        let mut program = Program::new(&["serve"])
+            .file("ca.pem", &authority.pem())
+            .file("desk.hashes", &format!("# old, new\n{}\n{}\n", "0".repeat(64), TokenHash::of(token.as_bytes())))
+            .file("cloakroom.toml", settings)
+            .file("keys", &Key::generate());
+        authority.sign("localhost").write(&program.path("tls.crt"), &program.path("tls.key"));
+        let mut child = program.command().spawn().unwrap();
+        let (said, lines) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        let mut service = Self { child, lines, said: String::new(), banner: String::new(), authority, token, program };
+        service.until("grpcurl -cacert ca.pem");
+        service.banner.clone_from(&service.said);
+        service
+    }
+
+    /// Waits until it has said that.
+    fn until(&mut self, words: &str) {
+        while !self.said.contains(words) {
+            let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("{}", self.said));
+            self.said = format!("{}{line}\n", self.said);
+        }
+    }
+
+    /// Where it listens, by the name in its certificate.
+    fn address(&self, row: &str) -> String {
+        let line = self.banner.lines().find_map(|line| line.trim().strip_prefix(row)).unwrap();
+        line.trim().replace("127.0.0.1", "localhost")
+    }
+
+    /// What `cloakroom sessions stats` answers, with these arguments and with that in its environment.
+    fn stats(&self, arguments: &[&str], token: Option<&str>) -> Ended {
+        let address = self.address("admin");
+        let program = Program::new(&[&["sessions", "--address", &address, "stats"], arguments].concat());
+        token.into_iter().fold(program, |program, token| program.env("CLOAKROOM_CALLER_TOKEN", token)).run()
+    }
+
+    /// Puts a file in place of another and tells it to look.
+    fn reload(&self, name: &str, text: &str) {
+        std::fs::write(self.program.path(name), text).unwrap();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.program.path(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const SETTINGS: &str = "
+[server]
+listen = '127.0.0.1:0'
+[server.tls]
+certificate_file = 'tls.crt'
+key_file = 'tls.key'
+[admin]
+listen = '127.0.0.1:0'
+[admin.tls]
+certificate_file = 'tls.crt'
+key_file = 'tls.key'
+client_ca_file = 'ca.pem'
+[store]
+kind = 'memory'
+[log]
+level = 'trace'
+format = 'text'
+[apps.default]
+keys_file = 'keys'
+[callers.desk]
+roles = ['admin']
+apps = ['*']
+token_hashes_file = 'desk.hashes'
+[callers.auditor]
+roles = ['admin']
+apps = ['default']
+certificate_names = ['auditor.test']
+";
+
+#[test]
+fn an_operator_shows_a_token_or_a_certificate_and_nothing_of_it_is_told() {
+    let mut service = Service::start();
+    let ca = service.file("ca.pem");
+    let auditor = service.authority.sign("auditor.test");
+    auditor.write(&service.program.path("auditor.crt"), &service.program.path("auditor.key"));
+    std::fs::write(service.program.path("token"), format!("{}\n", service.token)).unwrap();
+
+    let by_file = service.stats(&["--ca", &ca, "--token-file", &service.file("token")], None);
+    let by_variable = service.stats(&["--ca", &ca], Some(&service.token));
+    let (cert, key) = (service.file("auditor.crt"), service.file("auditor.key"));
+    let by_certificate = service.stats(&["--ca", &ca, "--cert", &cert, "--key", &key], None);
+    let wrong = service.stats(&["--ca", &ca], Some("cloakroom_caller_wrong-mark"));
+    let nobody = service.stats(&["--ca", &ca], None);
+    let plain = service.stats(&[], Some(&service.token));
+    let other_name = service.stats(&["--ca", &ca, "--server-name", "other.test"], Some(&service.token));
+
+    for good in [by_file, by_variable, by_certificate] {
+        assert_eq!(good.code, Some(0), "{good:?}");
+    }
+    for refused in [&wrong, &nobody] {
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.stderr.contains("(CALLER_UNKNOWN)"), "{refused:?}");
+    }
+    for (unheard, words) in [(&plain, "is called with --ca"), (&other_name, "no connection: invalid peer certificate")]
+    {
+        assert!(unheard.code == Some(1) && unheard.stderr.contains(words), "{unheard:?}");
+    }
+    let key_before = std::fs::read_to_string(service.program.path("tls.key")).unwrap();
+    let another = service.authority.sign("localhost");
+    std::fs::write(service.program.path("tls.key"), &another.key).unwrap();
+    service.until("the new certificate is refused");
+    another.write(&service.program.path("tls.crt"), &service.program.path("tls.key"));
+    service.until("new connections get a new certificate");
+    let told = [&service.said, &wrong.stderr, &plain.stderr, &other_name.stderr].map(String::as_str).concat();
+    let keys = [&key_before, &another.key, &auditor.key];
+    let lines = keys.into_iter().flat_map(|key| key.lines().filter(|line| !line.starts_with('-')));
+    let hash = TokenHash::of(service.token.as_bytes()).to_string();
+    let secrets = lines.chain([service.token.as_str(), "wrong-mark", &hash]);
+    secrets.for_each(|secret| assert!(!told.contains(secret), "`{secret}` was told"));
+}
+
+#[test]
+fn health_is_asked_without_showing_anything() {
+    let service = Service::start();
+    let address = service.address("listens");
+    let with_ca = Program::new(&["healthcheck", "--address", &address, "--ca", &service.file("ca.pem")]).run();
+    let port = address.rsplit(':').next().unwrap();
+    let config = service.file("cloakroom.toml");
+
+    // As in a container, where the certificate is for another name than 127.0.0.1.
+    let by_configuration = Program::new(&["healthcheck", "--config", &config])
+        .env("CLOAKROOM__SERVER__LISTEN", &format!("127.0.0.1:{port}"))
+        .file("desk.hashes", &"0".repeat(64))
+        .file("keys", &Key::generate())
+        .run();
+
+    assert_eq!([with_ca.code, by_configuration.code], [Some(0); 2], "{with_ca:?} {by_configuration:?}");
+}
+
+#[test]
+fn check_names_callers_and_hides_what_they_show() {
+    let authority = Authority::new();
+    let identity = authority.sign("localhost");
+    let hash = TokenHash::of(b"x").to_string();
+    let settings =
+        format!("{SETTINGS}[callers.shop]\nroles = ['frontend']\napps = ['default']\ntoken_hashes = ['{hash}']\n");
+    let check = |certificate: &str| {
+        Program::new(&["check"])
+            .file("cloakroom.toml", &settings)
+            .file("desk.hashes", &"0".repeat(64))
+            .file("keys", &Key::generate())
+            .file("ca.pem", &authority.pem())
+            .file("tls.crt", certificate)
+            .file("tls.key", &identity.key)
+            .run()
+    };
+
+    let right = check(&identity.certificate);
+    let broken = check("nothing");
+
+    assert_eq!(right.code, Some(0), "{right:?}");
+    for line in
+        ["[callers.shop]", "roles = [\"frontend\"]  # cloakroom.toml:", "token_hashes = [\"***\"]  # cloakroom.toml:"]
+    {
+        assert!(right.stdout.contains(line), "{line} is missing in:\n{}", right.stdout);
+    }
+    assert!(!right.stdout.contains(&hash) && !right.stdout.contains(&"0".repeat(64)), "{}", right.stdout);
+    assert_eq!(broken.code, Some(1));
+    assert!(broken.stderr.contains("tls: tls.crt: there is no certificate in PEM in it"), "{}", broken.stderr);
+}
+
+#[test]
+fn a_token_and_its_hash_are_printed_apart() {
+    let made = Program::new(&["caller-token"]).run();
+    let token = made.stdout.trim();
+    let hash = TokenHash::of(token.as_bytes()).to_string();
+
+    let hashed = Program::new(&["caller-token", "--hash", "-"]).stdin(&made.stdout).run();
+    let none = Program::new(&["caller-token", "--hash", "-"]).stdin(" \n").run();
+
+    assert!(token.starts_with("cloakroom_caller_") && made.stdout.lines().count() == 1, "{made:?}");
+    assert!(made.stderr.contains(&hash) && !made.stderr.contains(token), "{made:?}");
+    assert_eq!((hashed.code, hashed.stdout.trim()), (Some(0), hash.as_str()));
+    assert_eq!(none.code, Some(1));
+}
+
+#[test]
+fn callers_that_make_no_sense_are_refused_by_their_place() {
+    let hash = TokenHash::of(b"x").to_string();
+    let table = [
+        (
+            "certificate_names = ['a.test']".to_owned(),
+            "cloakroom.toml:4: callers.a.certificate_names: no listener asks",
+        ),
+        (format!("token_hashes = '{hash}'"), "cloakroom.toml:4: callers.a.token_hashes: one text is no list"),
+        ("token_hashes = ['x']".to_owned(), "cloakroom.toml:4: callers.a.token_hashes: a hash is 64"),
+        (
+            "token_hashes_file = '/dev/null'".to_owned(),
+            "cloakroom.toml:4: callers.a.token_hashes_file: there is no hash",
+        ),
+        (
+            format!("token_hashes = ['{hash}']\n[callers.b]\nroles = ['boss']"),
+            "cloakroom.toml:6: callers.b.roles: \"boss\" is none of",
+        ),
+    ];
+
+    for (line, words) in table {
+        let settings = format!("[callers.a]\nroles = ['frontend']\napps = ['default']\n{line}\n");
+        let ended = Program::new(&["check"]).file("cloakroom.toml", &settings).run();
+        assert!(ended.code == Some(78) && ended.stderr.starts_with(words), "{words}\n{ended:?}");
+    }
+    let unknown = format!("[callers.a]\nroles = ['frontend']\napps = ['nowhere']\ntoken_hashes = ['{hash}']\n");
+    let ended = Program::new(&["check"]).file("cloakroom.toml", &unknown).run();
+    assert!(ended.stderr.contains("cloakroom.toml:3: callers.a.apps: there is no app \"nowhere\""), "{ended:?}");
+}
+
+#[test]
+fn callers_change_while_it_runs_and_never_leave_an_open_listener_to_all() {
+    let open = SETTINGS.replacen("127.0.0.1:0", "0.0.0.0:0", 1);
+    let mut service = Service::with(&open);
+    let ca = service.file("ca.pem");
+    let code = |service: &Service, token: Option<&str>| service.stats(&["--ca", &ca], token).code;
+    let old = service.token.clone();
+    assert_eq!([code(&service, Some(&old)), code(&service, None)], [Some(0), Some(1)]);
+
+    // Right for a process to come, but this one listens for other machines.
+    let without_callers = SETTINGS.split("[callers.desk]").next().unwrap().replace("client_ca_file = 'ca.pem'\n", "");
+    service.reload("cloakroom.toml", &without_callers);
+    service.until("refused; the old one stays in force");
+    assert!(service.said.contains("server.listen: 0.0.0.0:0 is open to other machines"), "{}", service.said);
+    assert_eq!([code(&service, Some(&old)), code(&service, None)], [Some(0), Some(1)]);
+
+    service.reload("cloakroom.toml", &open);
+    service.until("the configuration is reloaded");
+    service.said.clear();
+    service.reload("desk.hashes", &TokenHash::of(b"new").to_string());
+    service.until("the configuration is reloaded");
+    assert_eq!([code(&service, Some("new")), code(&service, Some(&old))], [Some(0), Some(1)]);
+}

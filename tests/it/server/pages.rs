@@ -1,0 +1,53 @@
+//! Pages of a house that knows its callers.
+
+use std::net::SocketAddr;
+
+use cloakroom::grpc::callers::Role;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::authority::Hello;
+use super::house::soon;
+use super::secured::{Secured, caller, token, uri};
+
+/// The answer to a GET by HTTP/1.1 over TLS.
+pub(super) async fn get(hello: &Hello<'_>, address: SocketAddr, path: &str, token: Option<&str>) -> String {
+    let mut stream = hello.connect(address).await.unwrap();
+    let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{bearer}connection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // Some servers close without TLS' own goodbye.
+    let _end: std::io::Result<usize> = soon(stream.read_to_end(&mut answer)).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn metrics_are_for_monitors_and_operators_and_health_is_for_all() {
+    let roles = [("watcher", Role::Monitor), ("desk", Role::Admin), ("shop", Role::Frontend)];
+    let house = Secured::new(roles.map(|(name, role)| caller(name, role, "*")).into()).await;
+    let authority = house.authority.pem();
+    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
+
+    for (path, name, status) in [
+        ("/metrics", None, "401 Unauthorized"),
+        ("/metrics", Some("stranger"), "401 Unauthorized"),
+        ("/metrics", Some("shop"), "403 Forbidden"),
+        ("/metrics", Some("watcher"), "200 OK"),
+        ("/metrics", Some("desk"), "200 OK"),
+        ("/healthz", None, "200 OK"),
+        ("/healthz", Some("stranger"), "200 OK"),
+        ("/readyz", None, "200 OK"),
+        ("/", None, "404 Not Found"),
+    ] {
+        let by_token = get(&hello, house.operators, path, name.map(token).as_deref()).await;
+        let own = name.map(|name| house.authority.sign(&uri(name)));
+        let shown = Hello { shows: own.as_ref(), ..hello.clone() };
+        let by_certificate = get(&shown, house.operators, path, None).await;
+
+        for answer in [by_token, by_certificate] {
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{path} {name:?}: {answer}");
+            assert_eq!(answer.contains("cloakroom_calls_total"), status == "200 OK" && path == "/metrics", "{answer}");
+            assert_eq!(answer.contains("www-authenticate: Bearer"), status.starts_with('4') && path == "/metrics");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The house with TLS on both listeners, and callers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cloakroom::clock::SystemClock;
+use cloakroom::grpc::callers::{CallerSettings, Callers, Role, TokenHash};
+use cloakroom::server::{AdminSettings, Cloakroom, Entrance, Parts, Settings, TlsSettings};
+use cloakroom::store::{AnyStore, Memory};
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::authority::{Authority, Hello};
+use super::client::Client;
+use super::house::settings;
+use crate::support::app_settings;
+
+/// A running house that knows its callers, with the apps `shop` and `desk` beside `default`.
+pub(super) struct Secured {
+    pub(super) frontends: SocketAddr,
+    pub(super) operators: SocketAddr,
+    pub(super) authority: Authority,
+    pub(super) entrance: Entrance,
+    folder: TempDir,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Secured {
+    /// With these callers, and with TLS.
+    pub(super) async fn new(callers: BTreeMap<String, CallerSettings>) -> Self {
+        Self::with(callers, settings()).await
+    }
+
+    /// The same with these settings of the server, TLS aside.
+    pub(super) async fn with(callers: BTreeMap<String, CallerSettings>, settings: Settings) -> Self {
+        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        let path = |name: &str| folder.path().join(name);
+        authority.sign("localhost").write(&path("server.pem"), &path("server.key"));
+        std::fs::write(path("ca.pem"), authority.pem()).unwrap();
+        let callers = Callers::build(&callers).unwrap();
+        let tls = TlsSettings {
+            certificate_file: Some(path("server.pem")),
+            key_file: Some(path("server.key")),
+            client_ca_file: callers.has_certificates().then(|| path("ca.pem")),
+        };
+        let settings = Settings { tls: tls.clone(), ..settings };
+        let admin = AdminSettings { listen: settings.listen, tls };
+        let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
+        let store = Arc::new(AnyStore::Memory(Memory::new()));
+        let parts = Parts { apps: apps.into_iter().collect(), store, clock: Arc::new(SystemClock), callers };
+        let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
+        let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
+        let (entrance, stop) = (cloakroom.entrance().clone(), CancellationToken::new());
+        tokio::spawn(cloakroom.run(stop.clone()));
+        let _stop_when_dropped = stop.clone().drop_guard();
+        Self { frontends, operators, authority, entrance, folder, stop, _stop_when_dropped }
+    }
+
+    /// A file of its TLS: `server.pem`, `server.key`, `ca.pem`.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A client that shows no certificate.
+    pub(super) async fn client(&self, address: SocketAddr) -> Client {
+        let authority = self.authority.pem();
+        Client::over(Hello::trusting(&authority).connect(address).await.unwrap()).await
+    }
+
+    /// Tells it to stop.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// A caller with this token and with a certificate of this name.
+pub(super) fn caller(name: &str, role: Role, app: &str) -> (String, CallerSettings) {
+    let settings = CallerSettings {
+        roles: vec![role],
+        apps: vec![app.to_owned()],
+        certificate_names: vec![uri(name)],
+        token_hashes: vec![hash(&token(name))],
+        token_hashes_file: None,
+    };
+    (name.to_owned(), settings)
+}
+
+/// The token of a caller.
+pub(super) fn token(name: &str) -> String {
+    format!("token-of-{name}")
+}
+
+/// The name in a caller's certificate.
+pub(super) fn uri(name: &str) -> String {
+    format!("spiffe://test/{name}")
+}
+
+/// A hash as a configuration has it.
+pub(super) fn hash(token: &str) -> cloakroom::config::Secret {
+    TokenHash::of(token.as_bytes()).to_string().into()
+}
