@@ -92,7 +92,8 @@ impl Reloading {
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
-        let (apps, key) = loaded.apps_to_serve_after(&self.in_force).map_err(|error| error.to_string())?;
+        let apps = loaded.apps_to_serve_after(&self.in_force, &self.started_with);
+        let (apps, key) = apps.map_err(|error| error.to_string())?;
         Ok(InForce { loaded, apps, key })
     }
 

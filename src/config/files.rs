@@ -29,14 +29,10 @@ enum Seen {
 impl Files {
     /// The text of a file, which from now on is one of these.
     pub fn read(&self, path: &Path) -> io::Result<String> {
-        let text = text(path);
-        let seen = match &text {
-            Ok(_) if !is_file(path) => Seen::Other,
-            Ok(text) => Seen::of(text.as_bytes()),
-            Err(error) => Seen::Unreadable(error.kind()),
-        };
+        let bytes = bytes(path);
+        let seen = if is_other(path) { Seen::Other } else { Seen::of(&bytes) };
         self.0.lock().insert(path.to_owned(), seen);
-        text
+        String::from_utf8(bytes?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     }
 
     /// Makes a file one of these, be it there or not, as it is now.
@@ -48,7 +44,10 @@ impl Files {
     #[must_use]
     pub fn again(&self) -> Self {
         let paths: Vec<PathBuf> = self.0.lock().keys().cloned().collect();
-        let now = paths.into_iter().map(|path| (Seen::at(&path), path)).map(|(seen, path)| (path, seen));
+        let now = paths.into_iter().map(|path| {
+            let seen = Seen::at(&path);
+            (path, seen)
+        });
         Self(Arc::new(Mutex::new(now.collect())))
     }
 
@@ -60,21 +59,21 @@ impl Files {
 }
 
 impl Seen {
-    fn of(bytes: &[u8]) -> Self {
-        Self::File(Sha256::digest(bytes).into())
-    }
-
-    fn at(path: &Path) -> Self {
-        match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_file() => Self::Other,
-            Ok(_) => bytes(path).map_or_else(|error| Self::Unreadable(error.kind()), |bytes| Self::of(&bytes)),
+    fn of(bytes: &io::Result<Vec<u8>>) -> Self {
+        match bytes {
+            Ok(bytes) => Self::File(Sha256::digest(bytes).into()),
             Err(error) => Self::Unreadable(error.kind()),
         }
     }
+
+    fn at(path: &Path) -> Self {
+        if is_other(path) { Self::Other } else { Self::of(&bytes(path)) }
+    }
 }
 
-fn is_file(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+/// Whether something is there that is no file. Never waits, as opening a pipe does.
+fn is_other(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
@@ -83,11 +82,31 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 /// Far more than a configuration of thousands of apps; a path such as /dev/zero ends here.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_changed_is_the_same_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("text"), "a").unwrap();
+        fs::write(path("bytes"), [0xff]).unwrap();
+        let files = Files::default();
+
+        let read = ["text", "bytes", "missing", "."].map(|name| files.read(&path(name)).is_ok());
+        files.watch(&path("watched"));
+
+        assert_eq!(read, [true, false, false, false]);
+        assert!(files.are_same(&files.again()));
+        for name in ["text", "bytes", "missing", "watched"] {
+            fs::write(path(name), "b").unwrap();
+            assert!(!files.are_same(&files.again()), "{name}");
+            files.watch(&path(name));
+            assert!(files.are_same(&files.again()), "{name}");
+        }
+    }
+}

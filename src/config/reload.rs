@@ -71,17 +71,20 @@ impl Loaded {
         &self.files
     }
 
-    /// The apps to serve in place of those that a process serves, on the store that it has. Writes no key.
-    pub fn apps_to_serve_after(&self, now: &InForce) -> Result<(Apps, DefaultKey), default_key::Error> {
-        let running = &now.loaded.settings;
+    /// The apps to serve in place of those `now`, on the store that the process was started with. Writes no key.
+    pub fn apps_to_serve_after(
+        &self,
+        now: &InForce,
+        started_with: &Settings,
+    ) -> Result<(Apps, DefaultKey), default_key::Error> {
         if self.default_app_has_keys() {
             return Ok((self.apps.clone(), DefaultKey::Configured));
         }
-        match running.store.kind {
+        match started_with.store.kind {
             store::Kind::Embedded => {
                 // Should it not be there, it may come back.
-                self.files.watch(&default_key::path_in(running.data_folder()));
-                let (ring, origin) = default_key::reopen(running.data_folder())?;
+                self.files.watch(&default_key::path_in(started_with.data_folder()));
+                let (ring, origin) = default_key::reopen(started_with.data_folder())?;
                 Ok((self.with_default_keys(ring), origin))
             }
             store::Kind::Memory => {
@@ -94,15 +97,15 @@ impl Loaded {
         }
     }
 
-    /// The settings in which it differs from what the process runs with, and which only a new process takes up.
-    pub fn needs_restart(&self, running: &Settings) -> Vec<Key> {
+    /// The settings in which it differs from those that a process was started with, and that only a new one takes up.
+    pub fn needs_restart(&self, started_with: &Settings) -> Vec<Key> {
         let tree = |settings: &Settings| {
             let mut tree = toml::Table::try_from(settings).expect("settings can be written as TOML");
             TAKEN_UP.iter().for_each(|table| _ = tree.remove(*table));
             tree
         };
         let (mut differing, root) = (Vec::new(), Key::default());
-        differences(&tree(running), &tree(&self.settings), &root, &mut differing);
+        differences(&tree(started_with), &tree(&self.settings), &root, &mut differing);
         differing
     }
 }

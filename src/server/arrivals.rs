@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::{Advice, Backoff};
 use super::caps::Caps;
 use super::listeners::{Listeners, Socket};
-use super::protocol::BACKLOG;
 use super::traffic::Traffic;
 use super::workers::Workers;
 use super::{Peer, Settings};
@@ -32,18 +30,13 @@ impl Arrivals {
     /// Accepts until `stop`, closes the listeners, and gives the workers back.
     pub(super) async fn receive_until(mut self, stop: &CancellationToken) -> Workers {
         stop.run_until_cancelled(self.receive()).await;
-        self.receive_waiting().await;
-        self.workers
-    }
-
-    /// Lets in who has connected already: closing the listeners would break it off, and its first call with it.
-    async fn receive_waiting(&mut self) {
-        for _ in 0..BACKLOG {
-            match time::timeout(Duration::ZERO, self.listeners.accept()).await {
-                Ok(Ok((socket, peer))) => self.hand_over(socket, peer).await,
-                Ok(Err(_)) | Err(_) => return,
+        let Self { listeners, caps, workers, .. } = self;
+        for (socket, peer) in listeners.close() {
+            if let Some(admission) = caps.admit(peer) {
+                workers.hand_over(socket, peer, admission).await;
             }
         }
+        workers
     }
 
     async fn receive(&mut self) {

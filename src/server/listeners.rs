@@ -50,6 +50,21 @@ impl Listeners {
             accepted = accept_unix(self.unix.as_ref()) => accepted,
         }
     }
+
+    /// Listens no more; answers who had connected by then.
+    ///
+    /// The machine breaks off whoever waits at a listener that is closed, and with it the first call that it has sent.
+    pub(super) fn close(self) -> Vec<(Socket, Peer)> {
+        let tcp = self.tcp.and_then(|listener| listener.into_std().ok());
+        let mut waiting: Vec<_> = tcp.iter().flat_map(waiting_at_tcp).take(BACKLOG as usize).collect();
+        drop(tcp);
+        if let Some((listener, _file)) = self.unix
+            && let Ok(listener) = listener.into_std()
+        {
+            waiting.extend(waiting_at_unix(&listener).take(BACKLOG as usize));
+        }
+        waiting
+    }
 }
 
 /// Why the server does not listen.
@@ -93,6 +108,26 @@ fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 async fn listen_at(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
     SocketFile::listen(path).await.map_err(|source| BindError::Unix { path: path.to_owned(), source })
+}
+
+/// Asked of the machine itself: tokio knows only what it has been told of so far.
+fn waiting_at_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = (Socket, Peer)> {
+    let accept = || {
+        let (socket, address) = listener.accept().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        let _ = socket.set_nodelay(true);
+        Some((Socket::Tcp(socket), Peer::Tcp(address)))
+    };
+    std::iter::from_fn(accept)
+}
+
+fn waiting_at_unix(listener: &std::os::unix::net::UnixListener) -> impl Iterator<Item = (Socket, Peer)> {
+    let accept = || {
+        let (socket, _) = listener.accept().ok()?;
+        socket.set_nonblocking(true).ok()?;
+        Some((Socket::Unix(socket), Peer::Unix))
+    };
+    std::iter::from_fn(accept)
 }
 
 async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<(Socket, Peer)> {

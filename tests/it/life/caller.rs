@@ -34,7 +34,7 @@ pub(super) struct Seen {
 /// What a restart may do to a call that is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// Nothing: it is finished, or was never taken.
+    /// Nothing: it is finished and answered, or was never begun.
     Orderly,
     /// It may be lost, done or not.
     Kill,
@@ -140,25 +140,16 @@ impl Caller {
 
     /// Goes on at the other replica after an answer that may be asked for again.
     async fn turn_from(&mut self, status: Status) {
-        let was_lost = || self.restart == Restart::Kill && status.source().is_some();
-        let may_be_repeated = status.code() == Code::Unavailable || was_never_taken(&status) || was_lost();
-        assert!(may_be_repeated, "a call failed: {status:?}");
+        assert!(status.code() == Code::Unavailable || is_of_the_connection(&status), "a call failed: {status:?}");
         self.seen.repeated.fetch_add(1, Ordering::Relaxed);
         self.at = 1 - self.at;
         sleep(PAUSE).await;
     }
 }
 
-/// Whether the server never began with a call: the connection said farewell before it was sent, or while it was.
-///
-/// Other libraries say UNAVAILABLE then, or repeat it by themselves. A call that was begun and then lost is none of these.
-fn was_never_taken(status: &Status) -> bool {
-    let mut causes = std::iter::successors(status.source(), |cause: &&(dyn Error + 'static)| (*cause).source());
-    causes.any(|cause| {
-        let unsent = cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled);
-        let refused = cause.downcast_ref::<h2::Error>();
-        unsent || refused.is_some_and(|error| error.is_go_away() && error.is_remote())
-    })
+/// Whether the connection failed, and not the call: other libraries say UNAVAILABLE then.
+fn is_of_the_connection(status: &Status) -> bool {
+    status.source().is_some_and(|cause| cause.is::<tonic::transport::Error>())
 }
 
 const CALLERS_OF_A_FRONTEND: usize = 4;

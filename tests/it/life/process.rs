@@ -109,6 +109,12 @@ impl Process {
         std::fs::read_to_string(self.path(&format!("said.{}", self.starts))).unwrap()
     }
 
+    /// Waits until it has said this so many times, for it writes beside its work; answers all that it has said.
+    pub(super) async fn has_said(&self, text: &str, times: usize) -> String {
+        let enough = async || Some(self.said()).filter(|said| said.matches(text).count() >= times);
+        eventually(text, enough).await
+    }
+
     /// Waits for a line of the log; answers it.
     pub(super) async fn logged(&self, message: &str) -> Value {
         let line = |line: &str| {

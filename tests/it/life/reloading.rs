@@ -178,8 +178,7 @@ async fn a_refusal_repeats_no_secret() {
         kept.process.until_metric(REFUSED, f64::from(number)).await;
     }
 
-    let said = kept.process.said();
-    assert_eq!(said.matches("is refused").count(), 6, "{said}");
+    let said = kept.process.has_said("is refused", 6).await;
     assert!(!said.contains("mark") && !said.contains("bWFyay1zaG9ydA"), "{said}");
 }
 
@@ -194,7 +193,7 @@ async fn what_is_gone_is_refused() {
         let text = std::fs::read_to_string(kept.process.path(name)).unwrap();
         std::fs::remove_file(kept.process.path(name)).unwrap();
         kept.process.until_metric(REFUSED, f64::from(number)).await;
-        assert!(kept.process.said().contains(reason), "{}", kept.process.said());
+        kept.process.has_said(reason, 1).await;
         assert!(kept.is_alive("", &session.token).await);
         kept.process.replace(name, &text);
         kept.process.until_metric(SUCCESSFUL, 1.0).await;
@@ -239,13 +238,17 @@ async fn apps_come_and_go_and_keep_what_is_stored() {
 #[tokio::test]
 async fn what_needs_a_restart_is_named_and_the_rest_is_taken_up() {
     let kept = Kept::start(&with_limit(QUICK, 10), &[]).await;
-    let other = "[store]\nkind = \"embedded\"\n[server]\nworkers = 3\n[reload]\npoll_interval = \"20ms\"\n";
+    let session = kept.stored("").await;
+    let other = "[store]\nkind = \"redis\"\n[server]\nworkers = 3\n[reload]\npoll_interval = \"20ms\"\n";
 
     kept.process.replace("cloakroom.toml", &with_limit(other, 11));
     kept.until("", |policy| policy.max_entries == 11).await;
 
     let told = kept.process.logged("need a restart").await;
     assert_eq!(told["settings"], "server.workers, store.kind");
+    kept.process.replace("cloakroom.toml", &with_limit(other, 12));
+    kept.until("", |policy| policy.max_entries == 12).await;
+    assert!(kept.is_alive("", &session.token).await, "the store and its key are the old ones");
     kept.has_one_connection().await;
 }
 
