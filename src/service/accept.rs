@@ -158,7 +158,7 @@ impl<S: Store> Service<S> {
         (place, kept): (&Place, Option<Kept>),
     ) -> Result<Known, Error> {
         let Some(kept) = kept else { return Ok(Known::Nothing) };
-        let rotated = kept.record.head.previous.map(|previous| previous.time);
+        let rotated = kept.record.head.previous.as_ref().map(|previous| previous.time);
         Ok(match call.standing(bearer, Some(kept)) {
             Standing::Live { record, .. } => {
                 if !self.end_if_revoked(call, door, place, &record.head).await? {

@@ -121,7 +121,7 @@ impl<S: Store> Watching<S> {
 /// When a token stops to open its session: with it, or with the grace of the token's own renewal.
 fn until(head: &Head, is_current: bool) -> Time {
     let expire_time = head.expire_time(head.access_time);
-    let grace_end = head.previous.filter(|_| !is_current).map(|previous| previous.grace_end());
+    let grace_end = head.previous.as_ref().filter(|_| !is_current).map(|previous| previous.grace_end());
     grace_end.map_or(expire_time, |grace_end| grace_end.min(expire_time))
 }
 

@@ -234,7 +234,7 @@ fn replace(head: &mut Head, Replacement { proof, previous }: Replacement) {
     // A call with an older token in its grace is told its successor when it is repeated; a logout with the one that was
     // current has to end the session all the same.
     let current = Some(head.proof).filter(|current| *current != previous.proof);
-    head.previous = Some(Previous { current, ..previous });
+    head.previous = Some(Box::new(Previous { current, ..previous }));
     head.proof = proof;
 }
 

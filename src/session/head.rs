@@ -45,8 +45,8 @@ pub struct Head {
     pub entry_bytes: u32,
     /// Whose it is.
     pub subject: Option<Subject>,
-    /// The token that the last rotation replaced.
-    pub previous: Option<Previous>,
+    /// The token that the last rotation replaced. In a box: most sessions have none, and every one would pay for it.
+    pub previous: Option<Box<Previous>>,
     /// The calls it remembers.
     pub marks: Marks,
     /// Where it was last used from.

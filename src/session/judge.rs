@@ -118,7 +118,7 @@ pub enum Hold {
 
 /// What the token of this proof is to a session.
 pub fn hold(head: &Head, proof: Proof, now: Time) -> Hold {
-    match head.previous {
+    match head.previous.as_deref().copied() {
         _ if head.proof == proof => Hold::Current,
         Some(previous) if !previous.is_remembered(now) => Hold::None,
         Some(previous) if previous.proof == proof => Hold::Previous(previous),

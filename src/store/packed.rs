@@ -37,7 +37,7 @@ impl Packed {
             meta: pack_meta(head),
             used: head.access_time.millis().to_be_bytes().to_vec(),
             subject: head.subject.as_ref().map(|subject| subject.as_str().as_bytes().to_vec()).unwrap_or_default(),
-            previous: head.previous.as_ref().map(pack_previous).unwrap_or_default(),
+            previous: head.previous.as_deref().map(pack_previous).unwrap_or_default(),
             marks: head.marks.iter().flat_map(|mark| mark.to_bytes()).collect(),
             context: pack_context(&head.context),
             end: head.end.map(pack_end).unwrap_or_default(),
@@ -53,7 +53,7 @@ impl Packed {
             head.subject = Some(Subject::parse(std::str::from_utf8(&self.subject).ok()?).ok()?);
         }
         if !self.previous.is_empty() {
-            head.previous = Some(unpack_previous(&self.previous)?);
+            head.previous = Some(Box::new(unpack_previous(&self.previous)?));
         }
         if !self.end.is_empty() {
             head.end = Some(unpack_end(&self.end)?);

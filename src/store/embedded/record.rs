@@ -103,7 +103,7 @@ mod tests {
             entry_count: entries.count(),
             entry_bytes: entries.bytes(),
             subject: Some(Subject::parse("anna").unwrap()),
-            previous: Some(previous),
+            previous: Some(Box::new(previous)),
             marks: (0..16).map(|_| Mark { fingerprint, time, outcome: Outcome::Updated }).collect::<Marks>(),
             context: Context { user_agent: "Browser/1.0".into(), remote_address: "192.0.2.1".into() },
             end: Some(End { reason: EndReason::Revoked, time }),

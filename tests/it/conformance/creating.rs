@@ -11,7 +11,7 @@ async fn a_created_session_is_kept_as_it_is(store: Arc<impl Store>) {
     let mut record = full_record();
     let mark = |n: u8| Mark { fingerprint: Fingerprint::new(&[n], &[n]), time: START, outcome: Outcome::Created };
     record.head.marks = (0..16).map(mark).collect();
-    record.head.previous = Some(renewal(4, 5, START).previous);
+    record.head.previous = Some(Box::new(renewal(4, 5, START).previous));
 
     let place = keep(&*store, place(1), &record).await;
 

@@ -56,7 +56,7 @@ async fn an_administrator_ends_the_session(store: Arc<impl Store>) {
 
 async fn a_tombstone_holds_reason_proofs_and_marks_but_no_data(store: Arc<impl Store>) {
     let mut before = full_record();
-    before.head.previous = Some(renewal(4, 1, START).previous);
+    before.head.previous = Some(Box::new(renewal(4, 1, START).previous));
     let place = keep(&*store, place(1), &before).await;
     let guard = Guard { fingerprint: Some(fingerprint(1, 1)), ..by(1, START) };
     let before = done(&*store, &place, &guard, &save(set("a", "2"))).await.head;

@@ -22,7 +22,7 @@ async fn a_rotation_changes_the_token_and_nothing_else(store: Arc<impl Store>) {
 
     let mut expected = record();
     expected.head.proof = proof(2);
-    expected.head.previous = Some(replacement.previous);
+    expected.head.previous = Some(Box::new(replacement.previous));
     assert_eq!(kept(&*store, &place).await, expected);
 }
 
@@ -59,7 +59,7 @@ async fn a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_a
         done(&*store, &place, &by(2, START), &rotate(Rotation::Always(replacement))).await;
 
         let previous = Previous { current: Some(proof(2)), ..replacement.previous };
-        assert_eq!(kept(&*store, &place).await.head.previous, Some(previous));
+        assert_eq!(kept(&*store, &place).await.head.previous.as_deref(), Some(&previous));
         for old in [1, 2] {
             let saved = judged(&*store, &place, &by(old, START), &save(set("a", "1"))).await;
             assert_eq!(saved, gone(EndReason::Superseded));
@@ -89,7 +89,7 @@ async fn what_is_remembered_of_the_old_token_says_who_rotated(store: Arc<impl St
     let guard = Guard { fingerprint: Some(fingerprint(1, 1)), ..by(1, START) };
     done(&*store, &place, &guard, &rotate(Rotation::Always(replacement))).await;
 
-    assert_eq!(kept(&*store, &place).await.head.previous, Some(replacement.previous));
+    assert_eq!(kept(&*store, &place).await.head.previous.as_deref(), Some(&replacement.previous));
 }
 
 async fn a_save_that_rotates_does_both(store: Arc<impl Store>) {
