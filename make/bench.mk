@@ -11,12 +11,15 @@ bench-service: bench-tools
 	cargo build --locked --release --package cloakroom-bench
 	node benches/run.mjs
 
-# The whole of it in seconds, with programs that are not optimised: it must run, not be fast.
+# Which tests, as a pattern of their names.
+BENCH_TESTS ?= .
+
+# The whole of it in seconds, with programs that are not optimized: it must run, not be fast.
 test-bench: bench-tools
 	cargo build --locked --bin cloakroom
 	cargo build --locked --package cloakroom-bench
 	CLOAKROOM_BIN=target/debug/cloakroom CLOAKROOM_BENCH_BIN=target/debug/cloakroom-bench \
-		node --test --test-reporter=spec tests/bench/*.test.mjs
+		node --test --test-reporter=spec --test-name-pattern='$(BENCH_TESTS)' tests/bench/*.test.mjs
 
 bench-tools: redis examples/node/node_modules/.package-lock.json
 	@$(call apt,node,nodejs)

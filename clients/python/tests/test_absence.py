@@ -158,9 +158,10 @@ def test_flasks_second_save_after_a_failed_one_counts_once(proxy):
     transport.real.open = original
     assert (response.status_code, proxy.lost) == (500, 4)
     requests = [request.request_id for request in transport.requests if type(request).__name__ == "SaveSessionRequest"]
-    assert len(requests) == 6
-    assert len(set(requests)) == 2
-    assert len(set(requests[:5])) == 1
+    # Whether a lost answer takes the connection with it, and so one more attempt, is chance.
+    first, second = dict.fromkeys(requests)
+    assert requests.count(first) >= 5
+    assert requests == [first] * requests.count(first) + [second]
     with client.session_transaction() as opened:
         assert (opened["n"], opened["apologies"]) == (2, 1)
 
