@@ -153,6 +153,8 @@ class Observed(unittest.TestCase):
         dashboard = json.loads((ROOT / "deploy/grafana/cloakroom.json").read_text())
         variables = {"$__rate_interval": "5m", "$job": "cloakroom", "$instance": ".*", "$app": ".*"}
         asked = 0
+        ids = [panel["id"] for panel in dashboard["panels"]]
+        self.assertEqual(len(ids), len(set(ids)))
         for panel in dashboard["panels"]:
             for target in panel.get("targets", []):
                 expression = target["expr"]
