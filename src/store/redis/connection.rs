@@ -1,10 +1,12 @@
-//! Connections to Redis: a few, shared by all calls, that mend themselves.
+//! Connections to Redis: a few on each worker, shared by all its calls, that mend themselves.
+//!
+//! A connection is driven by the runtime that uses it, so that no call crosses to another thread and back, and none
+//! ends with a worker that has others' calls on it.
 //!
 //! Every operation has a deadline. None is repeated here: the outcome of a write that was not
 //! answered is unknown, and the caller is told so.
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,31 +17,35 @@ use redis::{
     Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisError, ScriptInvocation,
     ServerErrorKind,
 };
-use tokio::runtime::Handle;
+use tokio::runtime::{self, Handle};
 
 use super::settings::Settings;
 use crate::store::Error;
 
-/// A few shared connections.
+/// A few shared connections on each runtime that has asked for one.
 #[derive(Debug)]
 pub(in crate::store) struct Connections {
     client: Client,
+    timeout: Duration,
+    /// How many each runtime has.
+    each: usize,
+    by_runtime: RwLock<Vec<(runtime::Id, Arc<Shared>)>>,
+}
+
+/// The connections of one runtime.
+#[derive(Debug)]
+struct Shared {
     managers: Vec<RwLock<ConnectionManager>>,
     next: AtomicUsize,
-    timeout: Duration,
-    /// Where the connections are driven: they outlive every worker that uses them.
-    home: Handle,
 }
 
 impl Connections {
-    /// Connections that are opened at their first use. Needs a tokio runtime around it, where they live.
+    /// Connections that are opened at their first use.
     pub(in crate::store) fn new(settings: &Settings) -> Result<Self, RedisError> {
         let info = settings.url.as_str().into_connection_info()?;
         let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
-        let timeout = settings.timeout;
-        let managers = (0..settings.connections.max(1)).map(|_| manager(&client, timeout).map(RwLock::new));
-        let managers = managers.collect::<Result<_, _>>()?;
-        Ok(Self { client, managers, next: AtomicUsize::new(0), timeout, home: Handle::current() })
+        let each = settings.connections.max(1);
+        Ok(Self { client, timeout: settings.timeout, each, by_runtime: RwLock::default() })
     }
 
     /// Runs a script.
@@ -62,16 +68,10 @@ impl Connections {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let slot = &self.managers[self.next.fetch_add(1, Ordering::Relaxed) % self.managers.len()];
+        let shared = self.here().map_err(explain)?;
+        let slot = &shared.managers[shared.next.fetch_add(1, Ordering::Relaxed) % shared.managers.len()];
         let manager = slot.read().clone();
-        let mut operation = pin!(operation(manager));
-        // The tasks that drive a connection are spawned by whichever call opens it. A worker's runtime ends with the
-        // worker, at a drain before the others'.
-        let at_home = poll_fn(|cx| {
-            let _home = self.home.enter();
-            operation.as_mut().poll(cx)
-        });
-        match tokio::time::timeout(self.timeout, at_home).await {
+        match tokio::time::timeout(self.timeout, operation(manager)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 self.mend(slot, &error);
@@ -79,6 +79,25 @@ impl Connections {
             }
             Err(elapsed) => Err(Error::unavailable(elapsed)),
         }
+    }
+
+    /// The connections of the runtime that asks.
+    fn here(&self) -> Result<Arc<Shared>, RedisError> {
+        let here = Handle::current().id();
+        let find = |all: &[(runtime::Id, Arc<Shared>)]| {
+            all.iter().find_map(|(runtime, shared)| (*runtime == here).then(|| Arc::clone(shared)))
+        };
+        if let Some(shared) = find(&self.by_runtime.read()) {
+            return Ok(shared);
+        }
+        let mut all = self.by_runtime.write();
+        if let Some(shared) = find(&all) {
+            return Ok(shared);
+        }
+        let managers = (0..self.each).map(|_| manager(&self.client, self.timeout).map(RwLock::new));
+        let shared = Arc::new(Shared { managers: managers.collect::<Result<_, _>>()?, next: AtomicUsize::new(0) });
+        all.push((here, Arc::clone(&shared)));
+        Ok(shared)
     }
 
     /// A primary that was demoted keeps its connections and refuses writes: leave it.

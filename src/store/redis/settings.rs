@@ -20,7 +20,7 @@ pub struct Settings {
     /// How long one operation may take before the call is answered UNAVAILABLE. 10 ms to 1 minute.
     #[serde(with = "span")]
     pub timeout: Duration,
-    /// How many connections are kept, each shared by many calls. 1 to 64.
+    /// How many connections each worker keeps, each shared by many calls. 1 to 64.
     pub connections: usize,
 }
 
@@ -66,7 +66,7 @@ impl Default for Settings {
             url_file: None,
             key_prefix: "cloakroom".to_owned(),
             timeout: Duration::from_secs(1),
-            connections: 2,
+            connections: 1,
         }
     }
 }
