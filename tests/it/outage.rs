@@ -125,7 +125,7 @@ async fn health_knows_the_service_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_connection_outlives_the_worker_that_opened_it() {
+async fn a_worker_that_has_ended_takes_no_connection_of_others_with_it() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, connections: 1, ..Default::default() };
     let store = Arc::new(Redis::new(&settings).unwrap());

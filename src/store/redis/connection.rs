@@ -29,6 +29,7 @@ pub(in crate::store) struct Connections {
     timeout: Duration,
     /// How many each runtime has.
     each: usize,
+    /// They are as many as there are workers, and none ends before the process does.
     by_runtime: RwLock<Vec<(runtime::Id, Arc<Shared>)>>,
 }
 
