@@ -5,8 +5,7 @@ use std::time::Duration;
 use cloakroom::app::AppName;
 use cloakroom::clock::{Clock as _, SystemClock, Time};
 use cloakroom::session::{
-    By, Changes, Context, Edit, Entries, Generation, Guard, Head, Limits, Marks, Record, Rotation, Value, Version,
-    WhenEmpty,
+    By, Changes, Edit, Entries, Guard, Head, Limits, Record, Rotation, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Place, Write};
 use cloakroom::token::{Id, Proof};
@@ -22,27 +21,13 @@ pub(crate) fn place(app: &AppName, n: u64) -> Place {
 
 /// A session of four entries that have so many bytes in all, names included.
 pub(crate) fn record(bytes: usize) -> Record {
-    let now = now();
     let value = json(bytes / NAMES.len() - NAMES[0].len());
     let entries = Entries::pack(NAMES.map(|name| (name, value.as_bytes())));
     let head = Head {
         version: Version(1),
-        proof: PROOF,
-        create_time: now,
-        access_time: now,
-        authenticate_time: None,
-        idle_timeout: HOUR,
-        deadline_time: now + 24 * HOUR,
-        permanent: None,
-        generation: Generation::default(),
         entry_count: entries.count(),
         entry_bytes: entries.bytes(),
-        subject: None,
-        previous: None,
-        marks: Marks::default(),
-        context: Context::default(),
-        end: None,
-        origin: None,
+        ..Head::new(PROOF, now(), HOUR, 24 * HOUR)
     };
     Record { head, entries }
 }

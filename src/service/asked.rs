@@ -6,9 +6,8 @@ use super::{Call, Error};
 use crate::app::Lifetimes;
 use crate::clock::Time;
 use crate::session::{
-    AuthenticationChange, By, Cause, Changes, Context, Counters, Edit, Entries, Fingerprint, Generation, Guard, Head,
-    Lifespan, Lifespans, LifetimeChange, Mark, Marks, NewLifetime, Outcome, Record, Rotation, Subject, SubjectChange,
-    Version, WhenEmpty, edit,
+    AuthenticationChange, By, Cause, Changes, Counters, Edit, Entries, Fingerprint, Guard, Head, Lifespan, Lifespans,
+    LifetimeChange, Mark, NewLifetime, Outcome, Record, Rotation, Subject, SubjectChange, Version, WhenEmpty, edit,
 };
 use crate::store::Write;
 use crate::token::Bearer;
@@ -136,24 +135,6 @@ fn lifespans(call: &Call<'_>) -> Option<Lifespans> {
 
 /// A session before its first save: nobody's.
 fn blank(call: &Call<'_>, bearer: Bearer) -> Head {
-    let lifetimes = call.app.anonymous_lifetimes;
-    Head {
-        version: Version::NEW,
-        proof: bearer.proof(&call.app.name),
-        create_time: call.now,
-        access_time: call.now,
-        authenticate_time: None,
-        idle_timeout: lifetimes.idle_timeout,
-        deadline_time: call.now + lifetimes.absolute_timeout,
-        permanent: None,
-        generation: Generation::default(),
-        entry_count: 0,
-        entry_bytes: 0,
-        subject: None,
-        previous: None,
-        marks: Marks::default(),
-        context: Context::default(),
-        end: None,
-        origin: None,
-    }
+    let Lifetimes { idle_timeout, absolute_timeout, .. } = call.app.anonymous_lifetimes;
+    Head::new(bearer.proof(&call.app.name), call.now, idle_timeout, absolute_timeout)
 }

@@ -58,6 +58,29 @@ pub struct Head {
 }
 
 impl Head {
+    /// A session that begins at `begin` and was never saved: nobody's, without entries, current by this proof.
+    pub fn new(proof: Proof, begin: Time, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
+        Self {
+            version: Version::NEW,
+            proof,
+            create_time: begin,
+            access_time: begin,
+            authenticate_time: None,
+            idle_timeout,
+            deadline_time: begin + absolute_timeout,
+            permanent: None,
+            generation: Generation::default(),
+            entry_count: 0,
+            entry_bytes: 0,
+            subject: None,
+            previous: None,
+            marks: Marks::default(),
+            context: Context::default(),
+            end: None,
+            origin: None,
+        }
+    }
+
     /// When it ends if it is last used at `used`: the earlier of its two deadlines.
     pub fn expire_time(&self, used: Time) -> Time {
         self.deadline_time.min(used.max(self.access_time) + self.idle_timeout)

@@ -6,8 +6,8 @@ use super::{CookieCall, Held};
 use crate::cookie::TemplateError;
 use crate::service::{Error, Fate, Header, Save, Saved, View};
 use crate::session::{
-    AuthenticationChange, By, Changes, Context, Counters, Edit, EndReason, Entries, Generation, Guard, Head,
-    LifetimeChange, Marks, Outcome, Record, Rotation, SubjectChange, Version, WhenEmpty, edit,
+    AuthenticationChange, By, Changes, Counters, Edit, EndReason, Entries, Guard, Head, LifetimeChange, Outcome,
+    Record, Rotation, SubjectChange, WhenEmpty, edit,
 };
 use crate::token::Proof;
 
@@ -57,24 +57,12 @@ impl CookieCall<'_> {
     /// What the cookie held as a record, so that changes and limits mean the same as where a store keeps it.
     fn record(&self, held: &Held) -> Record {
         let lifetimes = self.app.lifetimes;
+        let proof = Proof::from_bytes([0; 16]);
         let head = Head {
-            version: Version::NEW,
-            proof: Proof::from_bytes([0; 16]),
-            create_time: held.issued,
-            access_time: held.issued,
-            authenticate_time: None,
-            idle_timeout: lifetimes.idle_timeout,
-            deadline_time: held.issued + lifetimes.absolute_timeout,
             permanent: held.permanent,
-            generation: Generation::default(),
             entry_count: held.entries.count(),
             entry_bytes: held.entries.bytes(),
-            subject: None,
-            previous: None,
-            marks: Marks::default(),
-            context: Context::default(),
-            end: None,
-            origin: None,
+            ..Head::new(proof, held.issued, lifetimes.idle_timeout, lifetimes.absolute_timeout)
         };
         Record { head, entries: held.entries.clone() }
     }

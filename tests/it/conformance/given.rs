@@ -5,8 +5,8 @@ use std::time::Duration;
 use cloakroom::app::AppName;
 use cloakroom::clock::Time;
 use cloakroom::session::{
-    By, Cause, Changes, Context, Edit, EndReason, Entries, Fingerprint, Generation, Guard, Head, Limits, Marks,
-    NewLifetime, Previous, Record, Replacement, Rotation, Subject, SubjectChange, Value, Verdict, Version, WhenEmpty,
+    By, Cause, Changes, Context, Edit, EndReason, Entries, Fingerprint, Guard, Head, Limits, NewLifetime, Previous,
+    Record, Replacement, Rotation, Subject, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Created, Done, Kept, Place, Store, Touch, Write};
 use cloakroom::token::{Id, KeyId, Nonce, Proof};
@@ -76,22 +76,9 @@ pub(crate) fn record() -> Record {
     let entries = Entries::pack([("lang", b"\"en\"".as_slice())]);
     let head = Head {
         version: Version(1),
-        proof: proof(1),
-        create_time: START,
-        access_time: START,
-        authenticate_time: None,
-        idle_timeout: IDLE,
-        deadline_time: START + SPAN,
-        permanent: None,
-        generation: Generation::default(),
         entry_count: entries.count(),
         entry_bytes: entries.bytes(),
-        subject: None,
-        previous: None,
-        marks: Marks::default(),
-        context: Context::default(),
-        end: None,
-        origin: None,
+        ..Head::new(proof(1), START, IDLE, SPAN)
     };
     Record { head, entries }
 }
