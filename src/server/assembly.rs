@@ -12,6 +12,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::{info, warn};
 
+use super::entrance::Entrance;
 use super::front::Front;
 use super::guard::Guard;
 use super::http::{Figures, Pages};
@@ -22,7 +23,7 @@ use super::settings::is_loopback;
 use super::tls::keep_fresh;
 use super::traffic::Traffic;
 use super::vitals::Vitals;
-use super::{AdminSettings, BindError, Entrance, Report, Server, Services, Settings};
+use super::{AdminSettings, BindError, Report, Server, Services, Settings};
 use crate::app::Apps;
 use crate::clock::Clock;
 use crate::grpc::{self, Callers};
@@ -86,11 +87,6 @@ impl Cloakroom {
     /// The service, for whoever calls it in this process.
     pub const fn service(&self) -> &Service<Measured<AnyStore>> {
         &self.service
-    }
-
-    /// Who is let in, to be changed while it runs.
-    pub const fn entrance(&self) -> &Entrance {
-        self.reloader.entrance()
     }
 
     /// Changes it while it serves.

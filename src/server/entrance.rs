@@ -9,21 +9,21 @@ use crate::grpc::Callers;
 
 /// The entrance of a running house. Clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Entrance {
+pub(super) struct Entrance {
     pub(super) callers: Arc<ArcSwap<Callers>>,
     pub(super) tls: Vec<Arc<Tls>>,
 }
 
 impl Entrance {
     /// From the next call on, these are the callers that are known, on connections that there are too.
-    pub fn replace_callers(&self, callers: Callers) {
+    pub(super) fn replace_callers(&self, callers: Callers) {
         self.callers.store(Arc::new(callers));
     }
 
     /// Looks at the files of TLS at once. What can't be used is refused, and told to the log.
     ///
     /// Reads from disk.
-    pub fn refresh_certificates(&self) {
+    pub(super) fn refresh_certificates(&self) {
         self.tls.iter().for_each(|tls| tls.refresh());
     }
 }

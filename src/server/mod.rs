@@ -46,7 +46,6 @@ use tower::Service;
 
 pub use admin::AdminSettings;
 pub use assembly::{Cloakroom, Parts};
-pub use entrance::Entrance;
 pub use listeners::BindError;
 pub use peer::Peer;
 pub use reloader::{Reloadable, Reloader};

@@ -210,10 +210,10 @@ async fn a_caller_changes_its_token_without_a_refused_call() {
     let unknown = || told(Code::Unauthenticated, "CALLER_UNKNOWN");
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [None, unknown()]);
 
-    house.entrance.replace_callers(known(&[&old, "new"]));
+    house.know(known(&[&old, "new"]));
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [None, None]);
 
-    house.entrance.replace_callers(known(&["new"]));
+    house.know(known(&["new"]));
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [unknown(), None]);
 }
 
@@ -228,7 +228,7 @@ async fn a_caller_that_is_dropped_is_unknown_on_the_connection_that_it_has() {
 
     let mut left = both();
     left.remove("shop");
-    house.entrance.replace_callers(Callers::build(&left).unwrap());
+    house.know(Callers::build(&left).unwrap());
 
     assert_eq!(shop_call(&client, "").await, told(Code::Unauthenticated, "CALLER_UNKNOWN"));
 }

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use cloakroom::app::Apps;
 use cloakroom::clock::SystemClock;
 use cloakroom::grpc::callers::{CallerSettings, Callers, Role, TokenHash};
-use cloakroom::server::{AdminSettings, Cloakroom, Entrance, Parts, Settings, TlsSettings};
+use cloakroom::server::{AdminSettings, Cloakroom, Parts, Reloadable, Reloader, Settings, TlsSettings};
 use cloakroom::store::{AnyStore, Memory};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -22,7 +23,8 @@ pub(super) struct Secured {
     pub(super) frontends: SocketAddr,
     pub(super) operators: SocketAddr,
     pub(super) authority: Authority,
-    pub(super) entrance: Entrance,
+    pub(super) reloader: Reloader,
+    apps: Apps,
     folder: TempDir,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
@@ -49,14 +51,20 @@ impl Secured {
         let settings = Settings { tls: tls.clone(), ..settings };
         let admin = AdminSettings { listen: settings.listen, tls };
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
+        let apps: Apps = apps.into_iter().collect();
         let store = Arc::new(AnyStore::Memory(Memory::new()));
-        let parts = Parts { apps: apps.into_iter().collect(), store, clock: Arc::new(SystemClock), callers };
+        let parts = Parts { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
         let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
         let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
-        let (entrance, stop) = (cloakroom.entrance().clone(), CancellationToken::new());
+        let (reloader, stop) = (cloakroom.reloader().clone(), CancellationToken::new());
         tokio::spawn(cloakroom.run(stop.clone()));
         let _stop_when_dropped = stop.clone().drop_guard();
-        Self { frontends, operators, authority, entrance, folder, stop, _stop_when_dropped }
+        Self { frontends, operators, authority, reloader, apps, folder, stop, _stop_when_dropped }
+    }
+
+    /// Has it know these callers from now on.
+    pub(super) fn know(&self, callers: Callers) {
+        self.reloader.reload(&Reloadable { apps: self.apps.clone(), callers });
     }
 
     /// A file of its TLS: `server.pem`, `server.key`, `ca.pem`.

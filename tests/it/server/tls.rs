@@ -191,16 +191,16 @@ async fn a_broken_new_pair_leaves_the_old_one_in_force() {
     let broken = ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &another.certificate];
     for certificate in broken {
         std::fs::write(house.path("server.pem"), certificate).unwrap();
-        house.entrance.refresh_certificates();
+        house.reloader.refresh_certificates();
         assert!(is_welcome(&Hello::trusting(&authority), house.frontends).await, "{certificate}");
     }
     for name in ["server.pem", "server.key", "ca.pem"] {
         std::fs::remove_file(house.path(name)).unwrap();
-        house.entrance.refresh_certificates();
+        house.reloader.refresh_certificates();
         assert!(is_welcome(&Hello::trusting(&authority), house.frontends).await, "{name} is gone");
     }
     std::fs::write(house.path("server.pem"), good).unwrap();
-    house.entrance.refresh_certificates();
+    house.reloader.refresh_certificates();
     assert!(is_welcome(&Hello::trusting(&authority), house.frontends).await);
 }
 
@@ -213,7 +213,7 @@ async fn new_signers_of_callers_are_taken_up_too() {
     assert!(!is_welcome(&hello, house.frontends).await);
 
     std::fs::write(house.path("ca.pem"), format!("{}{}", authority, other.pem())).unwrap();
-    house.entrance.refresh_certificates();
+    house.reloader.refresh_certificates();
 
     let client = Client::over(hello.connect(house.frontends).await.unwrap()).await;
     assert_eq!(call(&client).await.code(), Code::Ok);
