@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use clap::Args;
 use rustls::ClientConfig;
-use rustls::crypto::ring;
+use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use tokio::net::TcpStream;
@@ -87,8 +87,12 @@ impl Tls {
     ///
     /// A certificate is seldom for the address at which a machine reaches itself.
     pub(super) fn with_anybody() -> Self {
-        let mut config =
-            builder().dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth();
+        let mut config = builder()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(
+                ring::default_provider().signature_verification_algorithms,
+            )))
+            .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec()];
         Self { connector: TlsConnector::from(Arc::new(config)), name: None }
     }
@@ -134,7 +138,7 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 
 /// Takes every certificate for good.
 #[derive(Debug)]
-struct Anybody;
+struct Anybody(WebPkiSupportedAlgorithms);
 
 impl rustls::client::danger::ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -154,8 +158,7 @@ impl rustls::client::danger::ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let schemes = ring::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &schemes)
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
     }
 
     fn verify_tls13_signature(
@@ -164,11 +167,10 @@ impl rustls::client::danger::ServerCertVerifier for Anybody {
         certificate: &CertificateDer<'_>,
         signature: &rustls::DigitallySignedStruct,
     ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        let schemes = ring::default_provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &schemes)
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
     }
 
     fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
+        self.0.supported_schemes()
     }
 }

@@ -80,7 +80,7 @@ impl<S> Clone for Service<S> {
 }
 
 impl<S: Store> Service<S> {
-    /// A service for these apps. If one of them has a door for Flask-Session, it needs a tokio runtime around it.
+    /// A service for these apps.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
         tell_doors(&apps, clock.now());
         Self {

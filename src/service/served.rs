@@ -34,7 +34,7 @@ pub(super) type ByName = BTreeMap<AppName, Arc<Served>>;
 pub(super) struct ServedApps(ArcSwap<ByName>);
 
 impl ServedApps {
-    /// These, for a start. An app with a door for Flask-Session needs a tokio runtime around it.
+    /// These, for a start.
     pub(super) fn new(apps: &Apps) -> Self {
         Self(ArcSwap::from_pointee(served(apps, &ByName::new())))
     }

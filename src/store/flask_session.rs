@@ -41,7 +41,7 @@ impl std::fmt::Debug for Found {
 }
 
 impl FlaskSessions {
-    /// The records behind a door, which are looked at when the first session comes in. Needs a tokio runtime around it.
+    /// The records behind a door, which are looked at when the first session comes in.
     pub fn new(door: &FlaskSession) -> Result<Self, RedisError> {
         let connections = Connections::new(&Settings {
             url: door.url.expose().to_owned(),
