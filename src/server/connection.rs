@@ -93,16 +93,15 @@ where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let activity = Activity::default();
-        let (calls, service, peer, streams) = (self.calls, self.service, self.peer, activity.clone());
+        let (calls, service, streams) = (self.calls, self.service, activity.clone());
         let front = self.front;
-        let visitor = Arc::new(front.guard.receive(peer, names));
+        let visitor = Arc::new(front.guard.receive(self.peer, names));
         let farewell = Farewell::default();
         let told = farewell.clone();
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
             // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
             let mut request = Box::new(request.map(Body::new));
-            request.extensions_mut().insert(peer);
             request.extensions_mut().insert(told.clone());
             let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));
             let visitor = Arc::clone(&visitor);

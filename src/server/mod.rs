@@ -47,7 +47,7 @@ use tower::Service;
 pub use admin::AdminSettings;
 pub use assembly::{Cloakroom, Parts};
 pub use listeners::BindError;
-pub use peer::Peer;
+use peer::Peer;
 pub use reloader::{Reloadable, Reloader};
 pub use services::{Answer, Services};
 pub use settings::{Settings, SettingsError};

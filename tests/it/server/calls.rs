@@ -20,15 +20,6 @@ async fn a_call_is_answered_by_the_service() {
 }
 
 #[tokio::test]
-async fn a_service_is_told_who_calls() {
-    let house = House::open(&settings()).await;
-
-    let answer = house.client().await.call("Peer").await;
-
-    assert!(answer.body.starts_with(b"Some(Tcp(127.0.0.1:"), "{answer:?}");
-}
-
-#[tokio::test]
 async fn a_caller_may_shorten_a_call() {
     let house = House::open(&settings()).await;
     let client = house.client().await;

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use bytes::Bytes;
-use cloakroom::server::{Answer, Peer};
+use cloakroom::server::Answer;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::Semaphore;
@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
 
-/// `test.Echo`: Echo, Wait, Stream, Panic, PanicLate, Thread, Peer.
+/// `test.Echo`: Echo, Wait, Stream, Panic, PanicLate, Thread.
 #[derive(Clone, Debug)]
 pub(super) struct Echo {
     begun: Arc<Semaphore>,
@@ -48,7 +48,6 @@ impl Echo {
     }
 
     async fn answer(self, request: Request<Body>) -> Response<Body> {
-        let peer = request.extensions().get::<Peer>().copied();
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         match method.as_str() {
             "Echo" => match request.into_body().collect().await {
@@ -66,7 +65,6 @@ impl Echo {
             "Panic" => panic!("as it was told"),
             "PanicLate" => streamed(async { panic!("as it was told") }),
             "Thread" => ok(thread::current().name().unwrap_or_default().to_owned()),
-            "Peer" => ok(format!("{peer:?}")),
             _ => Status::unimplemented("").into_http(),
         }
     }
