@@ -58,7 +58,7 @@ impl FlaskSessions {
         let mut pipe = redis::pipe();
         // One byte more than is read, so that what is cut is told from what is whole.
         pipe.cmd("GETRANGE").arg(&key).arg(0).arg(MAX_RECORD_BYTES).pttl(&key);
-        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(&pipe).await.map_err(told_apart)?;
+        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(pipe).await.map_err(told_apart)?;
         Ok(match record.len() {
             0 => Found::Missing,
             length if length > MAX_RECORD_BYTES => Found::TooLarge,

@@ -15,7 +15,7 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::io::tcp::TcpSettings;
 use redis::{
     Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, Pipeline, RedisError, ScriptInvocation,
-    ServerErrorKind,
+    ServerErrorKind, Value,
 };
 use tokio::runtime::{self, Handle};
 
@@ -60,8 +60,19 @@ impl Connections {
     }
 
     /// Sends several commands at once.
-    pub(in crate::store) async fn pipeline<T: FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Error> {
-        self.run(|mut connection| async move { pipe.query_async(&mut connection).await }).await
+    pub(in crate::store) async fn pipeline<T: FromRedisValue>(&self, mut pipe: Pipeline) -> Result<T, Error> {
+        // Asked to, the library looks for errors inside of every answer, and copies all of them for that.
+        pipe.ignore_errors();
+        let pipe = &pipe;
+        let answers = self.run(|mut connection| async move {
+            let answers: Vec<Value> = pipe.query_async(&mut connection).await?;
+            let failed = answers.iter().find_map(|answer| match answer {
+                Value::ServerError(error) => Some(error.clone()),
+                _ => None,
+            });
+            failed.map_or_else(|| Ok(T::from_redis_value(Value::Array(answers))?), |error| Err(error.into()))
+        });
+        answers.await
     }
 
     /// Runs one operation on one of the connections, within the deadline.

@@ -15,12 +15,12 @@ use crate::store::packed::{feed_tag, unpack_notice};
 use crate::store::{Cursor, Error, Feed, Notice, Since};
 
 impl Redis {
-    pub(super) fn feed_key(&self, app: &AppName, partition: u8) -> String {
-        format!("{}:{{{partition:02}}}:{app}:feed", self.prefix)
+    pub(super) fn feed_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
+        self.key(app, partition, b"feed")
     }
 
-    pub(super) fn feed_count_key(&self, app: &AppName, partition: u8) -> String {
-        format!("{}:{{{partition:02}}}:{app}:feed:count", self.prefix)
+    pub(super) fn feed_count_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
+        self.key(app, partition, b"feed:count")
     }
 
     /// How many notices were ever told in each partition.
@@ -43,7 +43,7 @@ impl Feed for Redis {
         for partition in 0..PARTITIONS {
             pipe.cmd("XREVRANGE").arg(self.feed_key(app, partition)).arg("+").arg("-").arg("COUNT").arg(1);
         }
-        let streams: Vec<Vec<Item>> = self.connections.pipeline(&pipe).await?;
+        let streams: Vec<Vec<Item>> = self.connections.pipeline(pipe).await?;
         let positions = streams.into_iter().map(|items| items.into_iter().next());
         let positions = positions.map(|item| item.map(|item| item.position).unwrap_or_default());
         Ok(pack(app, &positions.collect::<Vec<_>>()))
@@ -71,7 +71,7 @@ impl Feed for Redis {
             let position = positions[usize::from(*partition)];
             command.arg(format!("{}-{}", position.millis, position.step));
         }
-        let streams: Option<Vec<(String, Vec<Item>)>> = self.connections.query(&command).await?;
+        let streams: Option<Vec<(Vec<u8>, Vec<Item>)>> = self.connections.query(&command).await?;
         let streams = streams.unwrap_or_default();
         if streams.len() < told.len() {
             // It was told, and it is not there.

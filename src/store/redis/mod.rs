@@ -10,10 +10,10 @@ mod index;
 mod reply;
 mod settings;
 
-use redis::{RedisError, Script, ScriptInvocation};
+use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation};
 
 pub(super) use self::connection::Connections;
-use self::reply::Reply;
+use self::reply::{Reply, Snapshot};
 pub use self::settings::Settings;
 use super::packed::{Packed, millis, pack_context, pack_permanent, pack_previous, six};
 use super::{Applied, Created, Cursor, Error, Kept, Page, Place, Store, Touch, Write};
@@ -70,18 +70,24 @@ impl Redis {
         })
     }
 
-    fn session_key(&self, place: &Place) -> String {
-        format!("{}:{{{:02}}}:{}:{}", self.prefix, place.id.partition(), place.app, place.id)
+    fn session_key(&self, place: &Place) -> Vec<u8> {
+        self.key(&place.app, place.id.partition(), &place.id.digits())
     }
 
     /// No id is spelled like this, so that it can't be a session's key.
-    fn generation_key(&self, app: &AppName, partition: u8) -> String {
-        format!("{}:{{{partition:02}}}:{app}:generation", self.prefix)
+    fn generation_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
+        self.key(app, partition, b"generation")
     }
 
     /// When that generation was raised.
-    fn revoked_key(&self, app: &AppName, partition: u8) -> String {
-        format!("{}:{{{partition:02}}}:{app}:revoked", self.prefix)
+    fn revoked_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
+        self.key(app, partition, b"revoked")
+    }
+
+    fn key(&self, app: &AppName, partition: u8, last: &[u8]) -> Vec<u8> {
+        // By hand: every open needs two keys, and formatting them took a tenth of what it spends on Redis.
+        let tag = [b':', b'{', b'0' + partition / 10, b'0' + partition % 10, b'}', b':'];
+        [self.prefix.as_bytes(), &tag, app.as_bytes(), b":", last].concat()
     }
 
     fn invoke<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
@@ -95,10 +101,11 @@ impl Redis {
 
 impl Store for Redis {
     async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
-        let mut pipe = redis::pipe();
-        pipe.hgetall(self.session_key(place)).get(self.generation_key(&place.app, place.id.partition()));
-        let (fields, generation) = self.connections.pipeline(&pipe).await?;
-        reply::kept(fields, generation)
+        let mut pipe = Pipeline::with_capacity(2);
+        pipe.add_command(about("HGETALL", &self.session_key(place)));
+        pipe.add_command(about("GET", &self.generation_key(&place.app, place.id.partition())));
+        let Snapshot(kept) = self.connections.pipeline(pipe).await?;
+        Ok(kept)
     }
 
     async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
@@ -194,6 +201,13 @@ impl Store for Redis {
     async fn ping(&self) -> Result<(), Error> {
         self.connections.query(&redis::cmd("PING")).await
     }
+}
+
+/// A command with a key and nothing else, in as much memory as it needs.
+fn about(command: &str, key: &[u8]) -> Cmd {
+    let mut asked = Cmd::with_capacity(2, command.len() + key.len());
+    asked.arg(command).arg(key);
+    asked
 }
 
 /// now, by what right, etag, fingerprint.

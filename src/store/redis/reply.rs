@@ -1,12 +1,10 @@
 //! What the scripts answer, read into domain types.
 
-use std::collections::BTreeMap;
-
 use redis::{FromRedisValue, ParsingError, Value};
 
 use crate::session::{Entries, Generation, Head, Outcome, Record, Refusal, Subject};
 use crate::store::packed::Packed;
-use crate::store::{Done, Error, Kept};
+use crate::store::{Done, Kept};
 
 /// The answer of `edit.lua` and `end.lua`.
 pub(super) enum Reply {
@@ -64,33 +62,57 @@ fn head(value: Value) -> Result<Head, ParsingError> {
         end: next(),
         origin: next(),
     };
-    packed.unpack().ok_or_else(|| ParsingError::from("Redis keeps something there that is no session"))
+    packed.unpack().ok_or_else(no_session)
 }
 
-/// What is kept at a place, from all fields of its hash.
-pub(super) fn kept(fields: Vec<(Vec<u8>, Vec<u8>)>, generation: Option<u32>) -> Result<Option<Kept>, Error> {
-    if fields.is_empty() {
-        return Ok(None);
-    }
-    let mut packed = Packed::default();
-    let mut entries = BTreeMap::new();
-    for (field, value) in &fields {
-        match field.as_slice() {
-            [b'e', b':', name @ ..] => {
-                entries.insert(std::str::from_utf8(name).map_err(|_| Error::Corrupt)?, value.as_slice());
-            }
-            b"m" => packed.meta.clone_from(value),
-            b"u" => packed.used.clone_from(value),
-            b"s" => packed.subject.clone_from(value),
-            b"p" => packed.previous.clone_from(value),
-            b"k" => packed.marks.clone_from(value),
-            b"c" => packed.context.clone_from(value),
-            b"x" => packed.end.clone_from(value),
-            b"o" => packed.origin.clone_from(value),
-            _ => return Err(Error::Corrupt),
+/// What is kept at a place: the answers to HGETALL of its hash and GET of the generation.
+pub(super) struct Snapshot(pub(super) Option<Kept>);
+
+impl FromRedisValue for Snapshot {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (fields, generation): (Value, Option<u32>) = FromRedisValue::from_redis_value(value)?;
+        let mut fields = fields.into_map_iter().map_err(|_| no_session())?.peekable();
+        if fields.peek().is_none() {
+            return Ok(Self(None));
         }
+        let record = record(fields).ok_or_else(no_session)?;
+        Ok(Self(Some(Kept { record, generation: Generation(generation.unwrap_or_default()) })))
     }
-    let head = packed.unpack().ok_or(Error::Corrupt)?;
-    let record = Record { head, entries: Entries::pack(entries) };
-    Ok(Some(Kept { record, generation: Generation(generation.unwrap_or_default()) }))
 }
+
+/// The record from the names and the values of all fields.
+fn record(fields: impl Iterator<Item = (Value, Value)>) -> Option<Record> {
+    let mut packed = Packed::default();
+    let mut entries = Vec::with_capacity(fields.size_hint().0);
+    for field in fields {
+        let (Value::BulkString(field), Value::BulkString(value)) = field else { return None };
+        let part = match field.as_slice() {
+            [b'e', b':', ..] => {
+                entries.push((String::from_utf8(field).ok()?, value));
+                continue;
+            }
+            b"m" => &mut packed.meta,
+            b"u" => &mut packed.used,
+            b"s" => &mut packed.subject,
+            b"p" => &mut packed.previous,
+            b"k" => &mut packed.marks,
+            b"c" => &mut packed.context,
+            b"x" => &mut packed.end,
+            b"o" => &mut packed.origin,
+            _ => return None,
+        };
+        *part = value;
+    }
+    let head = packed.unpack()?;
+    // Redis keeps them in no order.
+    entries.sort_unstable();
+    let entries = entries.iter().map(|(field, value)| (&field[ENTRY.len()..], value.as_slice()));
+    Some(Record { head, entries: Entries::pack(entries) })
+}
+
+fn no_session() -> ParsingError {
+    ParsingError::from("Redis keeps something there that is no session")
+}
+
+/// What the fields of entries begin with.
+const ENTRY: &str = "e:";
