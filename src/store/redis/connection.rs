@@ -51,12 +51,12 @@ impl Connections {
 
     /// Runs a script.
     pub(in crate::store) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await
+        read(self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await?)
     }
 
     /// Sends a command.
     pub(in crate::store) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        self.run(|mut connection| async move { command.query_async(&mut connection).await }).await
+        read(self.run(|mut connection| async move { command.query_async(&mut connection).await }).await?)
     }
 
     /// Sends several commands at once.
@@ -70,15 +70,15 @@ impl Connections {
                 Value::ServerError(error) => Some(error.clone()),
                 _ => None,
             });
-            failed.map_or_else(|| Ok(T::from_redis_value(Value::Array(answers))?), |error| Err(error.into()))
+            failed.map_or(Ok(Value::Array(answers)), |error| Err(error.into()))
         });
-        answers.await
+        read(answers.await?)
     }
 
     /// Runs one operation on one of the connections, within the deadline.
-    async fn run<T, F>(&self, operation: impl FnOnce(ConnectionManager) -> F) -> Result<T, Error>
+    async fn run<F>(&self, operation: impl FnOnce(ConnectionManager) -> F) -> Result<Value, Error>
     where
-        F: Future<Output = Result<T, RedisError>>,
+        F: Future<Output = Result<Value, RedisError>>,
     {
         let shared = self.here().map_err(explain)?;
         let slot = &shared.managers[shared.next.fetch_add(1, Ordering::Relaxed) % shared.managers.len()];
@@ -133,11 +133,15 @@ fn manager(client: &Client, timeout: Duration) -> Result<ConnectionManager, Redi
     ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
+/// What Redis answered, as what it should be.
+fn read<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
+    T::from_redis_value(answer).map_err(|_| Error::Corrupt)
+}
+
 fn explain(error: RedisError) -> Error {
     match error.code() {
         // MISCONF, too, refuses every write, but for want of a disk to save to: not room for sessions is missing.
         Some("OOM") => Error::Full(Box::new(error)),
-        _ if error.kind() == ErrorKind::UnexpectedReturnType => Error::Corrupt,
         _ => Error::unavailable(error),
     }
 }
