@@ -113,7 +113,8 @@ where
                 let admitted = call.step(|| visitor.admit(call.rpc(), request.headers()));
                 let admitted = admitted.map(|caller| _ = request.extensions_mut().insert(caller));
                 let mut response = match admitted {
-                    Ok(()) => call.run(calls.answer(service, request)).await,
+                    // In a box, so that what is spawned for the stream is small: it is moved four times on its way.
+                    Ok(()) => Box::pin(call.run(calls.answer(service, request))).await,
                     Err(refusal) => refuse(&request, refusal),
                 };
                 call.answered(&mut response);
