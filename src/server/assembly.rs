@@ -73,7 +73,8 @@ impl Cloakroom {
             None => None,
         };
         let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.front.tls.clone());
-        let entrance = Entrance { callers: Arc::new(ArcSwap::from_pointee(callers)), tls: tls.collect() };
+        let tls: Vec<_> = tls.inspect(|tls| tls.tell_start(clock.now())).collect();
+        let entrance = Entrance { callers: Arc::new(ArcSwap::from_pointee(callers)), tls };
         let Settings { drain_pause, store_silence, .. } = *settings;
         let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
         Ok(Self { server, admin, service, reloader, clock, drain_pause, store_silence })
@@ -111,7 +112,7 @@ impl Cloakroom {
             let watch = watch_store(&*store, &health, &vitals, store_silence);
             let sweep = sweep(&*store, &*clock);
             let census = count(&service);
-            let certificates = keep_fresh(&reloader.entrance().tls);
+            let certificates = keep_fresh(&reloader.entrance().tls, &*clock);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = async { tokio::join!(watch, sweep, census, certificates); } => {}
@@ -153,9 +154,12 @@ fn watched(
     let guard = Guard::new(Arc::clone(&reloader.entrance().callers), grpc::rpcs());
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
+    let tls = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];
+    let tls = tls.into_iter().filter_map(|(name, server)| Some((name, server?.front.tls.clone()?)));
     let figures = Figures {
         calls: Arc::clone(&calls),
-        traffic: vec![("frontends", Arc::clone(&frontends)), ("operators", Arc::clone(&operators))],
+        traffic: vec![(FRONTENDS, Arc::clone(&frontends)), (OPERATORS, Arc::clone(&operators))],
+        tls: tls.collect(),
         service: service.clone(),
         store: service.store().work(),
         vitals: Arc::clone(vitals),
@@ -244,6 +248,10 @@ async fn count(service: &Service<impl Store>) {
         tokio::time::sleep(CENSUS_INTERVAL).await;
     }
 }
+
+/// What metrics call both servers.
+const FRONTENDS: &str = "frontends";
+const OPERATORS: &str = "operators";
 
 /// How often the store is asked in the time that it may be silent.
 const PINGS: u32 = 10;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::tls::Tls;
+use crate::clock::Time;
 use crate::grpc::Callers;
 
 /// The entrance of a running house. Clones are the same one.
@@ -23,7 +24,7 @@ impl Entrance {
     /// Looks at the files of TLS at once. What can't be used is refused, and told to the log.
     ///
     /// Reads from disk.
-    pub(super) fn refresh_certificates(&self) {
-        self.tls.iter().for_each(|tls| tls.refresh());
+    pub(super) fn refresh_certificates(&self, now: Time) {
+        self.tls.iter().for_each(|tls| tls.refresh(now));
     }
 }

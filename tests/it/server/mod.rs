@@ -7,6 +7,7 @@ mod caps;
 mod client;
 mod drain;
 mod echo;
+mod expiry;
 mod hostile;
 mod house;
 mod lifetime;
