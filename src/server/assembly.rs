@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -18,6 +17,7 @@ use super::guard::Guard;
 use super::http::{Figures, Pages};
 use super::meter::Meter;
 use super::protocol::Protocols;
+use super::register::Register;
 use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::tls::keep_fresh;
@@ -74,7 +74,7 @@ impl Cloakroom {
         };
         let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.front.tls.clone());
         let tls: Vec<_> = tls.inspect(|tls| tls.tell_start(clock.now())).collect();
-        let entrance = Entrance { callers: Arc::new(ArcSwap::from_pointee(callers)), tls };
+        let entrance = Entrance { register: Register::of(callers), tls };
         let Settings { drain_pause, store_silence, .. } = *settings;
         let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
         Ok(Self { server, admin, service, reloader, clock, drain_pause, store_silence })
@@ -151,7 +151,7 @@ fn watched(
     vitals: &Arc<Vitals>,
     reloader: &Reloader,
 ) -> (Server, Option<Server>) {
-    let guard = Guard::new(Arc::clone(&reloader.entrance().callers), grpc::rpcs());
+    let guard = Guard::new(reloader.entrance().register.clone(), grpc::rpcs());
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
     let tls = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];

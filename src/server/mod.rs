@@ -24,6 +24,7 @@ mod ongoing;
 mod peer;
 mod protocol;
 mod refusal;
+mod register;
 mod reloader;
 mod services;
 mod settings;

@@ -52,7 +52,8 @@ impl Refusal {
         trailers
     }
 
-    fn into_status(self) -> Status {
+    /// The status of that answer.
+    pub(super) fn into_status(self) -> Status {
         let (code, reason) = self.code();
         let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
         Status::with_error_details(code, self.message(), details)

@@ -5,6 +5,7 @@ mod callers;
 mod calls;
 mod caps;
 mod client;
+mod departing;
 mod drain;
 mod echo;
 mod expiry;
