@@ -154,12 +154,15 @@ fn watched(
     let guard = Guard::new(reloader.entrance().register.clone(), grpc::rpcs());
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
-    let tls = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];
-    let tls = tls.into_iter().filter_map(|(name, server)| Some((name, server?.front.tls.clone()?)));
+    let fronts = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];
+    let fronts = fronts.into_iter().filter_map(|(name, server)| Some((name, &server?.front)));
+    let budgets = fronts.clone().map(|(name, front)| (name, front.budget.clone())).collect();
+    let tls = fronts.filter_map(|(name, front)| Some((name, front.tls.clone()?))).collect();
     let figures = Figures {
         calls: Arc::clone(&calls),
         traffic: vec![(FRONTENDS, Arc::clone(&frontends)), (OPERATORS, Arc::clone(&operators))],
-        tls: tls.collect(),
+        budgets,
+        tls,
         service: service.clone(),
         store: service.store().work(),
         vitals: Arc::clone(vitals),
@@ -172,7 +175,7 @@ fn watched(
         guard: guard.clone(),
         ..Front::default()
     });
-    let front = Front { meter: calls, traffic: operators, pages: Some(pages), guard, tls: None };
+    let front = Front { meter: calls, traffic: operators, pages: Some(pages), guard, ..Front::default() };
     (server, admin.map(|admin| admin.behind(front)))
 }
 

@@ -20,6 +20,7 @@ use tonic::body::Body;
 
 use super::activity::{Activity, Phase};
 use super::body::Answered;
+use super::budget::Paying;
 use super::call::{Calls, refuse};
 use super::front::Front;
 use super::lifetime::Lifetime;
@@ -102,7 +103,7 @@ where
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
             // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
-            let mut request = Box::new(request.map(Body::new));
+            let mut request = Box::new(request.map(|body| Body::new(Paying::new(body, &front))));
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(Arc::clone(&origin));
             let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));

@@ -104,6 +104,11 @@ impl Client {
         soon(self.connection).await.unwrap().unwrap();
     }
 
+    /// Is gone, without a word.
+    pub(super) fn vanish(self) {
+        self.connection.abort();
+    }
+
     /// Whether the server has said that it takes no further calls.
     pub(super) async fn was_told_to_go(&self) -> bool {
         self.streams.clone().ready().await.is_err()

@@ -11,6 +11,7 @@ mod echo;
 mod expiry;
 mod hostile;
 mod house;
+mod large_requests;
 mod lifetime;
 mod listening;
 mod open_files;
