@@ -9,3 +9,4 @@ test-observe: observe-deps $(GRPCURL)
 # Only its programs are wanted: its own service, if the package starts one, is in nobody's way on port 9090.
 observe-deps:
 	@$(call apt,promtool,prometheus)
+	@$(call apt,openssl,openssl)

@@ -20,6 +20,11 @@ impl Time {
         if millis > Self::MAX.0 { Self::MAX } else { Self(millis) }
     }
 
+    /// A time from whole seconds since 1970.
+    pub const fn from_seconds(seconds: u64) -> Self {
+        Self::from_millis(seconds.saturating_mul(1000))
+    }
+
     /// Milliseconds since 1970.
     pub const fn millis(self) -> u64 {
         self.0

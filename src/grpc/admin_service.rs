@@ -3,7 +3,6 @@
 use tonic::{Request, Response, Status};
 
 use super::door::Door;
-use super::farewell::Farewell;
 use super::status::Malformed;
 use super::watch_events::{WatchEventsStream, watch_events};
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
@@ -102,9 +101,8 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::WatchEventsRequest>,
     ) -> Result<Response<WatchEventsStream<S>>, Status> {
-        let farewell = Farewell::of(request.extensions());
-        let (service, request) = self.0.enter(request)?;
-        watch_events(service, farewell, request)
+        let (service, request, leave) = self.0.enter_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
+        watch_events(service, leave, request)
     }
 }
 

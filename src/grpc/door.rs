@@ -6,6 +6,7 @@ use tonic::{Code, Request, Status};
 use tracing::warn;
 
 use super::callers::Caller;
+use super::leave::Leave;
 use super::status::explain;
 use super::wire;
 use crate::service::Service;
@@ -22,12 +23,25 @@ impl<S> Door<S> {
 
     /// The service and the message, if the caller may use the app that the message names.
     pub(super) fn enter<R: OfApp>(&self, request: Request<R>) -> Result<(&Service<S>, R), Status> {
-        let caller = request.extensions().get().unwrap_or(&Caller::Unasked);
-        if !caller.may_use(request.get_ref().app()) {
-            return Err(refuse(caller));
-        }
+        check(request.extensions().get().unwrap_or(&Caller::Unasked), request.get_ref().app())?;
         Ok((&self.0, request.into_inner()))
     }
+
+    /// The same for a stream of that RPC, with its leave to go on.
+    pub(super) fn enter_stream<R: OfApp>(
+        &self,
+        request: Request<R>,
+        rpc: &'static str,
+    ) -> Result<(&Service<S>, R, Leave), Status> {
+        let leave = Leave::of(&request, rpc)?;
+        let (service, message) = self.enter(request)?;
+        Ok((service, message, leave))
+    }
+}
+
+/// Says why a caller may not use an app, if it may not.
+pub(super) fn check(caller: &Caller, app: &str) -> Result<(), Status> {
+    if caller.may_use(app) { Ok(()) } else { Err(refuse(caller)) }
 }
 
 /// The same whether there is such an app or not.

@@ -4,7 +4,7 @@ mod admin_service;
 pub mod callers;
 mod convert;
 mod door;
-mod farewell;
+mod leave;
 mod page_token;
 mod reflection;
 mod rpcs;
@@ -17,7 +17,7 @@ pub mod wire;
 
 pub use admin_service::admin_service;
 pub use callers::{Caller, CallerSettings, Callers};
-pub use farewell::Farewell;
+pub use leave::{Doorkeeper, Origin};
 pub use reflection::{reflection_v1, reflection_v1alpha};
 pub use rpcs::rpcs;
 pub use session_service::{MAX_REQUEST_BYTES, session_service};

@@ -3,7 +3,6 @@
 use tonic::{Request, Response, Status};
 
 use super::door::Door;
-use super::farewell::Farewell;
 use super::watch_session::{WatchSessionStream, watch_session};
 use super::wire::session_service_server::{SessionService, SessionServiceServer};
 use super::{convert, wire};
@@ -184,8 +183,7 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::WatchSessionRequest>,
     ) -> Result<Response<WatchSessionStream<S>>, Status> {
-        let farewell = Farewell::of(request.extensions());
-        let (service, request) = self.0.enter(request)?;
-        Ok(Response::new(watch_session(service, farewell, request).await?))
+        let (service, request, leave) = self.0.enter_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
+        Ok(Response::new(watch_session(service, leave, request).await?))
     }
 }

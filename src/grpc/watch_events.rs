@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tonic::{Response, Status};
 
-use super::farewell::Farewell;
+use super::leave::Leave;
 use super::stream::{Step, Steps};
 use super::{convert, wire};
 use crate::service::{Batch, Error, Events, Service};
@@ -12,25 +12,23 @@ use crate::session::{Event, Happening};
 use crate::store::{Cursor, Notice, Store};
 
 /// What a WatchEvents answers.
-pub(super) type WatchEventsStream<S> = Steps<wire::WatchEventsResponse, (Events<S>, Farewell)>;
+pub(super) type WatchEventsStream<S> = Steps<wire::WatchEventsResponse, (Events<S>, Leave)>;
 
 /// The body of `AdminService::watch_events`.
 pub(super) fn watch_events<S: Store>(
     service: &Service<S>,
-    farewell: Farewell,
+    leave: Leave,
     request: wire::WatchEventsRequest,
 ) -> Result<Response<WatchEventsStream<S>>, Status> {
     let wire::WatchEventsRequest { app, cursor } = request;
     let events = service.events(&app, parse(&cursor)?)?;
-    Ok(Response::new(Steps::new((events, farewell), step)))
+    Ok(Response::new(Steps::new((events, leave), step)))
 }
 
-fn step<S: Store>(
-    (mut events, farewell): (Events<S>, Farewell),
-) -> Step<wire::WatchEventsResponse, (Events<S>, Farewell)> {
+fn step<S: Store>((mut events, mut leave): (Events<S>, Leave)) -> Step<wire::WatchEventsResponse, (Events<S>, Leave)> {
     Box::pin(async move {
-        let batch = farewell.or(async { Ok(events.next().await?) }).await?;
-        Ok((response(&batch), Some((events, farewell))))
+        let batch = leave.or(async { Ok(events.next().await?) }).await?;
+        Ok((response(&batch), Some((events, leave))))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::farewell::Farewell;
+use super::leave::Leave;
 use super::stream::{Step, Steps};
 use super::{convert, wire};
 use crate::service::{Credential, Service, Watch, Watched, Watching};
@@ -14,15 +14,15 @@ pub(super) type WatchSessionStream<S> = Steps<wire::WatchSessionResponse, State<
 
 /// What is still to be said.
 pub(super) enum State<S: Store> {
-    Alive(Box<Watching<S>>, Farewell),
-    Waiting(Box<Watching<S>>, Farewell),
+    Alive(Box<Watching<S>>, Leave),
+    Waiting(Box<Watching<S>>, Leave),
     Ended(Option<EndReason>),
 }
 
 /// Begins to watch; fails if that can't be.
 pub(super) async fn watch_session<S: Store>(
     service: &Service<S>,
-    farewell: Farewell,
+    leave: Leave,
     request: wire::WatchSessionRequest,
 ) -> Result<WatchSessionStream<S>, Status> {
     use wire::watch_session_request::Credential as Wire;
@@ -37,7 +37,7 @@ pub(super) async fn watch_session<S: Store>(
         cookie_name: convert::cookie_name(&request.cookie_name),
     });
     let state = match watch.await? {
-        Watched::Alive(watching) => State::Alive(watching, farewell),
+        Watched::Alive(watching) => State::Alive(watching, leave),
         Watched::Ended(reason) => State::Ended(reason),
     };
     Ok(Steps::new(state, step))
@@ -46,16 +46,16 @@ pub(super) async fn watch_session<S: Store>(
 fn step<S: Store>(state: State<S>) -> Step<wire::WatchSessionResponse, State<S>> {
     Box::pin(async move {
         Ok(match state {
-            State::Alive(watching, farewell) => {
+            State::Alive(watching, leave) => {
                 let alive = wire::WatchSessionResponse {
                     state: wire::WatchState::Alive.into(),
                     expire_time: Some(convert::timestamp(watching.expire_time())),
                     ..Default::default()
                 };
-                (alive, Some(State::Waiting(watching, farewell)))
+                (alive, Some(State::Waiting(watching, leave)))
             }
-            State::Waiting(watching, farewell) => {
-                let reason = farewell.or(async { Ok(watching.ended().await?) }).await?;
+            State::Waiting(watching, mut leave) => {
+                let reason = leave.or(async { Ok(watching.ended().await?) }).await?;
                 (ended(reason), None)
             }
             State::Ended(reason) => (ended(reason), None),

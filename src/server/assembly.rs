@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
@@ -18,6 +17,7 @@ use super::guard::Guard;
 use super::http::{Figures, Pages};
 use super::meter::Meter;
 use super::protocol::Protocols;
+use super::register::Register;
 use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::tls::keep_fresh;
@@ -73,7 +73,8 @@ impl Cloakroom {
             None => None,
         };
         let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.front.tls.clone());
-        let entrance = Entrance { callers: Arc::new(ArcSwap::from_pointee(callers)), tls: tls.collect() };
+        let tls: Vec<_> = tls.inspect(|tls| tls.tell_start(clock.now())).collect();
+        let entrance = Entrance { register: Register::of(callers), tls };
         let Settings { drain_pause, store_silence, .. } = *settings;
         let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
         Ok(Self { server, admin, service, reloader, clock, drain_pause, store_silence })
@@ -111,7 +112,7 @@ impl Cloakroom {
             let watch = watch_store(&*store, &health, &vitals, store_silence);
             let sweep = sweep(&*store, &*clock);
             let census = count(&service);
-            let certificates = keep_fresh(&reloader.entrance().tls);
+            let certificates = keep_fresh(&reloader.entrance().tls, &*clock);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = async { tokio::join!(watch, sweep, census, certificates); } => {}
@@ -150,12 +151,18 @@ fn watched(
     vitals: &Arc<Vitals>,
     reloader: &Reloader,
 ) -> (Server, Option<Server>) {
-    let guard = Guard::new(Arc::clone(&reloader.entrance().callers), grpc::rpcs());
+    let guard = Guard::new(reloader.entrance().register.clone(), grpc::rpcs());
     let calls = Arc::new(Meter::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<Traffic>; 2] = Default::default();
+    let fronts = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];
+    let fronts = fronts.into_iter().filter_map(|(name, server)| Some((name, &server?.front)));
+    let budgets = fronts.clone().map(|(name, front)| (name, front.budget.clone())).collect();
+    let tls = fronts.filter_map(|(name, front)| Some((name, front.tls.clone()?))).collect();
     let figures = Figures {
         calls: Arc::clone(&calls),
-        traffic: vec![("frontends", Arc::clone(&frontends)), ("operators", Arc::clone(&operators))],
+        traffic: vec![(FRONTENDS, Arc::clone(&frontends)), (OPERATORS, Arc::clone(&operators))],
+        budgets,
+        tls,
         service: service.clone(),
         store: service.store().work(),
         vitals: Arc::clone(vitals),
@@ -168,7 +175,7 @@ fn watched(
         guard: guard.clone(),
         ..Front::default()
     });
-    let front = Front { meter: calls, traffic: operators, pages: Some(pages), guard, tls: None };
+    let front = Front { meter: calls, traffic: operators, pages: Some(pages), guard, ..Front::default() };
     (server, admin.map(|admin| admin.behind(front)))
 }
 
@@ -244,6 +251,10 @@ async fn count(service: &Service<impl Store>) {
         tokio::time::sleep(CENSUS_INTERVAL).await;
     }
 }
+
+/// What metrics call both servers.
+const FRONTENDS: &str = "frontends";
+const OPERATORS: &str = "operators";
 
 /// How often the store is asked in the time that it may be silent.
 const PINGS: u32 = 10;

@@ -12,6 +12,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
+use super::budget::Taken;
 use super::refusal::{GRPC_STATUS, Refusal, not_grpc};
 use super::{Grpc, Settings, timeout};
 
@@ -60,9 +61,10 @@ pub(super) fn refuse(request: &Request<Body>, refusal: Refusal) -> Response<Body
 /// The service's answer, or that it panicked; what it was doing is dropped either way.
 async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
     let mut answer = pin!(service.oneshot(*request));
+    let mut taken = Taken::default();
     let polled = std::future::poll_fn(|cx| {
         // Nothing that the panic left half done is used again.
-        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+        match taken.during(|| catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))) {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(Refusal::Panicked)),
         }

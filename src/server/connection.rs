@@ -20,14 +20,15 @@ use tonic::body::Body;
 
 use super::activity::{Activity, Phase};
 use super::body::Answered;
+use super::budget::Paying;
 use super::call::{Calls, refuse};
 use super::front::Front;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
 use super::ongoing::Ongoing;
 use super::{Grpc, Peer, protocol};
-use crate::grpc::Farewell;
 use crate::grpc::callers::CertificateName;
+use crate::grpc::{Doorkeeper, Origin};
 
 /// What a connection is served with.
 #[derive(Debug)]
@@ -96,13 +97,14 @@ where
         let (calls, service, streams) = (self.calls, self.service, activity.clone());
         let front = self.front;
         let visitor = Arc::new(front.guard.receive(self.peer, names));
-        let farewell = Farewell::default();
-        let told = farewell.clone();
+        let farewell = CancellationToken::new();
+        let doorkeeper: Arc<dyn Doorkeeper> = Arc::clone(&visitor) as _;
+        let origin = Arc::new(Origin { farewell: farewell.clone(), doorkeeper });
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
             // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
-            let mut request = Box::new(request.map(Body::new));
-            request.extensions_mut().insert(told.clone());
+            let mut request = Box::new(request.map(|body| Body::new(Paying::new(body, &front))));
+            request.extensions_mut().insert(Arc::clone(&origin));
             let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));
             let visitor = Arc::clone(&visitor);
             async move {
@@ -133,7 +135,7 @@ where
             () = self.lifetime.over(&activity) => {}
         }
         connection.as_mut().graceful_shutdown();
-        farewell.0.cancel();
+        farewell.cancel();
         drain(connection, &activity, self.lifetime.drain).await
     }
 }

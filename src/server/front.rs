@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, Version};
 use tonic::body::Body;
 
+use super::budget::Budget;
 use super::guard::{Guard, Visitor};
 use super::http::Pages;
 use super::meter::Meter;
@@ -20,6 +21,7 @@ pub(super) struct Front {
     /// A server without pages speaks HTTP/2 alone.
     pub(super) pages: Option<Arc<Pages>>,
     pub(super) guard: Guard,
+    pub(super) budget: Budget,
     /// A server without it does not encrypt.
     pub(super) tls: Option<Arc<Tls>>,
 }

@@ -4,29 +4,32 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
+use tokio::sync::watch;
+use tonic::Status;
 use tracing::warn;
 
 use super::Peer;
 use super::meter::Rpc;
 use super::refusal::Refusal;
-use crate::grpc::callers::{Access, Caller, Callers, CertificateName, Known, Role, access};
+use super::register::Register;
+use crate::grpc::Doorkeeper;
+use crate::grpc::callers::{Access, Caller, Callers, CertificateName, Known, Role, TokenHash, access, bearer};
 use crate::telemetry::Seldom;
 
 /// The guard of the whole house. Clones share the callers.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Guard {
-    callers: Arc<ArcSwap<Callers>>,
+    register: Register,
     /// What each RPC demands, by its number. What has no number here is no RPC.
     access: Arc<[Access]>,
 }
 
 impl Guard {
-    /// A guard of these RPCs, by their numbers, that knows these callers.
-    pub(super) fn new(callers: Arc<ArcSwap<Callers>>, rpcs: &[String]) -> Self {
-        Self { callers, access: rpcs.iter().map(|rpc| access(rpc)).collect() }
+    /// A guard of these RPCs, by their numbers, that knows who stands in the register.
+    pub(super) fn new(register: Register, rpcs: &[String]) -> Self {
+        Self { register, access: rpcs.iter().map(|rpc| access(rpc)).collect() }
     }
 
     /// Whoever is at the other end of a connection, with the names in its certificate.
@@ -54,15 +57,19 @@ struct Recognized {
 impl Visitor {
     /// On whose behalf it calls that RPC, if it may.
     pub(super) fn admit(&self, rpc: Rpc, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let callers = self.guard.callers.load();
+        self.judge(self.guard.access.get(rpc.number()).copied(), || bearer(headers))
+    }
+
+    /// On whose behalf it calls what demands that, if it may.
+    fn judge(&self, access: Option<Access>, token: impl Fn() -> Option<TokenHash>) -> Result<Caller, Refusal> {
+        let callers = self.guard.register.callers();
         if self.is_trusted(&callers) {
             return Ok(Caller::Trusted);
         }
-        let access = self.guard.access.get(rpc.number()).copied();
         if access == Some(Access::Anybody) {
             return Ok(Caller::Unasked);
         }
-        let caller = self.identify(&callers, headers).inspect_err(|_| tell_stranger())?;
+        let caller = self.identify(&callers, token).inspect_err(|_| tell_stranger())?;
         match access {
             Some(Access::Role(role)) if !caller.has(role) => Err(denied(&caller, Some(role))),
             Some(Access::Nobody) => Err(denied(&caller, None)),
@@ -74,11 +81,11 @@ impl Visitor {
 
     /// Whether it may read the metrics; otherwise why not.
     pub(super) fn admit_to_metrics(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
-        let callers = self.guard.callers.load();
+        let callers = self.guard.register.callers();
         if self.is_trusted(&callers) {
             return Ok(());
         }
-        let caller = self.identify(&callers, headers).inspect_err(|_| tell_stranger());
+        let caller = self.identify(&callers, || bearer(headers)).inspect_err(|_| tell_stranger());
         let caller = caller.map_err(|_| StatusCode::UNAUTHORIZED)?;
         if caller.has(Role::Monitor) || caller.has(Role::Admin) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
     }
@@ -89,11 +96,11 @@ impl Visitor {
     }
 
     /// Its certificate decides, if it is a caller's; otherwise its token.
-    fn identify(&self, callers: &Arc<Callers>, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    fn identify(&self, callers: &Arc<Callers>, token: impl Fn() -> Option<TokenHash>) -> Result<Caller, Refusal> {
         if let Some(known) = self.by_certificate(callers) {
             return Ok(Caller::Known(known));
         }
-        let Some(token) = bearer(headers) else { return Err(Refusal::CallerUnknown(self.what_is_missing())) };
+        let Some(token) = token() else { return Err(Refusal::CallerUnknown(self.what_is_missing())) };
         let known = callers.with_token(token).ok_or(Refusal::CallerUnknown(WRONG_TOKEN))?;
         Ok(Caller::Known(Arc::clone(known)))
     }
@@ -118,12 +125,14 @@ impl Visitor {
     }
 }
 
-/// The token in `authorization: Bearer ...`.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
-    let (scheme, token) = value.split_at_checked(BEARER.len())?;
-    let is_right = scheme.eq_ignore_ascii_case(BEARER) && !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
-    is_right.then_some(token)
+impl Doorkeeper for Visitor {
+    fn admit(&self, rpc: &str, token: Option<TokenHash>) -> Result<Caller, Status> {
+        self.judge(Some(access(rpc)), || token).map_err(Refusal::into_status)
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.guard.register.changes()
+    }
 }
 
 fn denied(caller: &Caller, role: Option<Role>) -> Refusal {
@@ -140,11 +149,6 @@ fn tell_stranger() {
         warn!(calls, "calls of somebody unknown were refused");
     }
 }
-
-const BEARER: &[u8] = b"bearer ";
-
-/// Longer ones are not even hashed.
-const MAX_TOKEN_BYTES: usize = 256;
 
 const NOTHING_SHOWN: &str = "say who calls: send `authorization: Bearer <caller token>`, or show a client certificate";
 const WRONG_TOKEN: &str = "no caller has this token; is its hash in token_hashes of the service's configuration?";

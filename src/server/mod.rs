@@ -10,6 +10,7 @@ mod arrivals;
 mod assembly;
 mod backoff;
 mod body;
+mod budget;
 mod call;
 mod caps;
 mod connection;
@@ -17,6 +18,7 @@ mod entrance;
 mod front;
 mod guard;
 mod http;
+mod lengths;
 mod lifetime;
 mod listeners;
 mod meter;
@@ -24,6 +26,7 @@ mod ongoing;
 mod peer;
 mod protocol;
 mod refusal;
+mod register;
 mod reloader;
 mod services;
 mod settings;
@@ -55,6 +58,7 @@ pub use tls::{Fault, TlsError, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
 
 use arrivals::Arrivals;
+use budget::Budget;
 use front::Front;
 use listeners::Listeners;
 use protocol::Protocols;
@@ -84,13 +88,14 @@ impl Server {
     async fn listen(settings: &Settings, protocols: Protocols) -> Result<Self, BindError> {
         let tls = Tls::open(&settings.tls, protocols)?;
         let listeners = Listeners::bind(settings).await?;
-        Ok(Self { settings: settings.clone(), listeners, front: Front { tls, ..Front::default() } })
+        let front = Front { tls, budget: Budget::new(settings), ..Front::default() };
+        Ok(Self { settings: settings.clone(), listeners, front })
     }
 
     /// The server, with its callers guarded and its calls counted there, and those pages beside its service.
     fn behind(self, front: Front) -> Self {
-        let tls = self.front.tls;
-        Self { front: Front { tls, ..front }, ..self }
+        let Front { tls, budget, .. } = self.front;
+        Self { front: Front { tls, budget, ..front }, ..self }
     }
 
     /// The TCP address it listens on, with the port that the machine chose.

@@ -19,6 +19,8 @@ use crate::grpc::status::DOMAIN;
 pub(super) enum Refusal {
     /// Too many calls are running.
     Overloaded,
+    /// Large requests take all that they may.
+    BudgetSpent,
     /// `grpc-timeout` can't be read.
     TimeoutMalformed,
     /// It took longer than the caller or the settings allow.
@@ -52,7 +54,8 @@ impl Refusal {
         trailers
     }
 
-    fn into_status(self) -> Status {
+    /// The status of that answer.
+    pub(super) fn into_status(self) -> Status {
         let (code, reason) = self.code();
         let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
         Status::with_error_details(code, self.message(), details)
@@ -60,7 +63,7 @@ impl Refusal {
 
     fn code(&self) -> (Code, &'static str) {
         match self {
-            Self::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
+            Self::Overloaded | Self::BudgetSpent => (Code::ResourceExhausted, "OVERLOADED"),
             Self::TimeoutMalformed => (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"),
             Self::TimeoutExceeded(_) => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Self::Panicked => (Code::Internal, "INTERNAL"),
@@ -76,6 +79,7 @@ impl Refusal {
     fn message(self) -> String {
         match self {
             Self::Overloaded => "too many calls are running; try again with a growing delay".to_owned(),
+            Self::BudgetSpent => "too many large requests are under way; try again with a growing delay".to_owned(),
             Self::TimeoutMalformed => "grpc-timeout has to be 1 to 8 digits and one of H, M, S, m, u, n".to_owned(),
             Self::TimeoutExceeded(limit) => {
                 format!("no answer within {}; whether a write was done is unknown", span::text(limit))

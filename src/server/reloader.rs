@@ -63,7 +63,7 @@ impl Reloader {
 
     /// Looks at the files of TLS, which need no configuration to change. Reads from disk.
     pub fn refresh_certificates(&self) {
-        self.entrance.refresh_certificates();
+        self.entrance.refresh_certificates(self.clock.now());
     }
 
     /// The entrance that it changes.

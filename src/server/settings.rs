@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{TlsSettings, address};
 use crate::config::span;
-use crate::grpc::Callers;
+use crate::grpc::{Callers, MAX_REQUEST_BYTES};
 
 /// The `[server]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -33,6 +33,10 @@ pub struct Settings {
     pub max_concurrent_streams: u32,
     /// The most calls at once in the whole process; further ones are OVERLOADED. Lower it if memory is short.
     pub max_calls: usize,
+    /// The most bytes, at once, of requests that are over 64 KiB; further ones are OVERLOADED. Lower it if memory is short.
+    ///
+    /// Counted from the first byte of a request to its answer. At least 4 MiB, so that every single one fits.
+    pub request_budget_bytes: usize,
     /// How soon a new connection has to make its first call. Raise it for callers behind very slow links.
     #[serde(with = "span")]
     pub preface_timeout: Duration,
@@ -74,6 +78,7 @@ impl Default for Settings {
             max_connections_per_peer: 256,
             max_concurrent_streams: 256,
             max_calls: 4096,
+            request_budget_bytes: 128 * 1024 * 1024,
             preface_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(15 * 60),
             max_connection_age: Duration::from_secs(30 * 60),
@@ -97,6 +102,7 @@ impl Settings {
         counted("max_connections_per_peer", self.max_connections_per_peer, 1, 1_000_000)?;
         counted("max_concurrent_streams", self.max_concurrent_streams as usize, 1, 65_536)?;
         counted("max_calls", self.max_calls, 1, 1_000_000)?;
+        counted("request_budget_bytes", self.request_budget_bytes, MAX_REQUEST_BYTES, MOST_BUDGET)?;
         within("preface_timeout", self.preface_timeout, SHORTEST, HOUR)?;
         within("idle_timeout", self.idle_timeout, SHORTEST, YEAR)?;
         within("max_connection_age", self.max_connection_age, SHORTEST, YEAR)?;
@@ -197,5 +203,7 @@ fn counted(key: &'static str, value: usize, least: usize, most: usize) -> Result
 
 // Shorter is a slip of the unit; it still lets tests be quick.
 const SHORTEST: Duration = Duration::from_millis(10);
+/// 1 TiB.
+const MOST_BUDGET: usize = 1 << 40;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

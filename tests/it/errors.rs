@@ -11,6 +11,7 @@ use cloakroom::grpc::wire::{
 };
 use cloakroom::server;
 use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use tokio::task::JoinSet;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -328,6 +329,31 @@ async fn one_call_too_many_is_an_overload() {
     let status = refused(first);
     assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
     assert!(status.message().contains("calls"));
+}
+
+#[tokio::test]
+async fn more_large_requests_than_fit_are_an_overload() {
+    let settings = server::Settings { request_budget_bytes: 4 << 20, ..Default::default() };
+    let (redis, house) = house_on_a_redis_of_its_own(settings).await;
+    let token = house.stored(&[("a", "1")]).await;
+    let header = format!("x={}; session={token}", "x".repeat(900_000));
+
+    redis.signal("-STOP");
+    // Four of them fit and wait for the store, the last one is answered at once.
+    let mut opens = JoinSet::new();
+    for _ in 0..5 {
+        let (mut client, open) = (house.client.clone(), open_cookie(&header));
+        opens.spawn(async move { client.open_session(open).await });
+    }
+
+    let status = refused(opens.join_next().await.unwrap().unwrap());
+    assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
+    assert!(status.message().contains("large requests"));
+    redis.signal("-CONT");
+    for answer in opens.join_all().await {
+        assert!(!answer.unwrap().into_inner().session.unwrap().new);
+    }
+    assert!(!house.open_cookie(&token).await.session.unwrap().new, "there is room again");
 }
 
 #[tokio::test]

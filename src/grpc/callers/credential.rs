@@ -6,6 +6,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 
 use crate::entropy;
@@ -82,10 +83,23 @@ impl fmt::Debug for TokenHash {
     }
 }
 
+/// The hash of the token in `authorization: Bearer ...`, if there is one.
+pub fn bearer(headers: &HeaderMap) -> Option<TokenHash> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(BEARER.len())?;
+    let is_right = scheme.eq_ignore_ascii_case(BEARER) && !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
+    is_right.then(|| TokenHash::of(token))
+}
+
 /// A new caller token. Its beginning is for tools that look for secrets where they do not belong.
 pub fn generate_token() -> String {
     format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(entropy::bytes::<32>()))
 }
+
+const BEARER: &[u8] = b"bearer ";
+
+/// Longer ones are not even hashed.
+const MAX_TOKEN_BYTES: usize = 256;
 
 const TOKEN_PREFIX: &str = "cloakroom_caller_";
 

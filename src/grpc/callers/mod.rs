@@ -15,7 +15,7 @@ use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 pub use access::{Access, access};
-pub use credential::{CertificateName, TokenHash, generate_token};
+pub use credential::{CertificateName, TokenHash, bearer, generate_token};
 pub use settings::{CallerError, CallerSettings, Role};
 
 use crate::app::AppName;
@@ -88,9 +88,8 @@ impl Callers {
         found.all(|other| Arc::ptr_eq(first, other)).then_some(first)
     }
 
-    /// Whose token this is.
-    pub fn with_token(&self, token: &[u8]) -> Option<&Arc<Known>> {
-        let presented = TokenHash::of(token);
+    /// Whose token it is that has this hash.
+    pub fn with_token(&self, presented: TokenHash) -> Option<&Arc<Known>> {
         let (hash, known) = self.by_token.get(&presented.prefix())?;
         bool::from(hash.bytes().ct_eq(presented.bytes())).then_some(known)
     }
@@ -171,7 +170,7 @@ mod tests {
         let callers = callers(&text).unwrap();
 
         for (token, is_known) in [("old", true), ("new", true), ("", false), ("other", false), ("old ", false)] {
-            assert_eq!(callers.with_token(token.as_bytes()).is_some(), is_known, "{token}");
+            assert_eq!(callers.with_token(TokenHash::of(token.as_bytes())).is_some(), is_known, "{token}");
         }
     }
 

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::server::budget::Budget;
 use crate::server::meter::Meter;
 use crate::server::reloader::Reloads;
+use crate::server::tls::Tls;
 use crate::server::traffic::Traffic;
 use crate::server::vitals::Vitals;
 use crate::service::{Numbers, Served, Service};
@@ -19,6 +21,10 @@ pub(in crate::server) struct Figures<S> {
     pub(in crate::server) calls: Arc<Meter>,
     /// Each server's, by its name.
     pub(in crate::server) traffic: Vec<(&'static str, Arc<Traffic>)>,
+    /// Each server's, by its name.
+    pub(in crate::server) budgets: Vec<(&'static str, Budget)>,
+    /// That of each server that encrypts, by the server's name.
+    pub(in crate::server) tls: Vec<(&'static str, Arc<Tls>)>,
     pub(in crate::server) service: Service<S>,
     pub(in crate::server) store: Arc<Work>,
     pub(in crate::server) vitals: Arc<Vitals>,
@@ -95,6 +101,16 @@ impl<S: Store> Figures<S> {
             "Connections that never began, because their TLS handshake failed, took too long or was one too many.";
         family("cloakroom_tls_handshakes_failed_total", Kind::Counter, help, Traffic::failed_handshakes);
         family("cloakroom_streams", Kind::Gauge, "Calls whose answer is not over, watches included.", Traffic::streams);
+        let help = "Bytes that requests over 64 KiB take of request_budget_bytes.";
+        page.family("cloakroom_large_request_bytes", Kind::Gauge, help);
+        for (listener, budget) in &self.budgets {
+            page.sample(&[("listener", listener)], budget.taken() as u64);
+        }
+        let help = "When the certificate that new connections are shown expires, in seconds since 1970; of a chain the earliest.";
+        page.family("cloakroom_tls_certificate_expiry_timestamp_seconds", Kind::Gauge, help);
+        for (listener, tls) in &self.tls {
+            page.sample(&[("listener", listener)], tls.expire_time().seconds());
+        }
     }
 
     fn store(&self, page: &mut Text) {

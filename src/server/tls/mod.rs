@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::net::TcpStream;
 use tokio::time;
@@ -27,17 +26,18 @@ pub(crate) use pem::{certificates, private_key, roots};
 pub use settings::TlsSettings;
 
 use self::handshakes::Handshakes;
-use self::pem::Contents;
+use self::pem::{Contents, Pair};
 use self::settings::Files;
 use super::BindError;
 use super::protocol::Protocols;
+use crate::clock::{Clock, Time};
 use crate::grpc::callers::CertificateName;
 
 /// The TLS of one listener.
 pub(super) struct Tls {
     files: Files,
     protocols: Protocols,
-    config: ArcSwap<ServerConfig>,
+    pair: ArcSwap<Pair>,
     /// What was last looked at, whether it could be used or not.
     seen: Mutex<Option<[u8; 32]>>,
     handshakes: Handshakes,
@@ -48,9 +48,9 @@ impl Tls {
     pub(super) fn open(settings: &TlsSettings, protocols: Protocols) -> Result<Option<Arc<Self>>, BindError> {
         let Some(files) = settings.files()? else { return Ok(None) };
         let contents = Contents::read(&files)?;
-        let (config, seen) = (ArcSwap::from_pointee(contents.config(protocols)?), contents.digest());
+        let (pair, seen) = (ArcSwap::from_pointee(contents.pair(protocols)?), contents.digest());
         let handshakes = Handshakes::at_most(MAX_HANDSHAKES);
-        Ok(Some(Arc::new(Self { files, protocols, config, seen: Mutex::new(Some(seen)), handshakes })))
+        Ok(Some(Arc::new(Self { files, protocols, pair, seen: Mutex::new(Some(seen)), handshakes })))
     }
 
     /// Says whether the files of these settings can be used, if there are any.
@@ -58,10 +58,32 @@ impl Tls {
         Self::open(settings, Protocols::Http2).map(|_| ())
     }
 
+    /// When what it serves with expires.
+    pub(super) fn expire_time(&self) -> Time {
+        self.pair.load().expire_time
+    }
+
+    /// Tells the log what it serves with from its start on.
+    pub(super) fn tell_start(&self, now: Time) {
+        self.tell("connections are shown a certificate", now);
+    }
+
+    /// Tells the log what it does with its certificate, and until when that is any good.
+    fn tell(&self, what: &str, now: Time) {
+        let (certificate, end) = (self.files.certificate.display(), self.expire_time());
+        let expire_time = humantime::format_rfc3339_seconds(end.into());
+        if end <= now {
+            // No reason to refuse it: callers do, and they are told why.
+            warn!(%certificate, %expire_time, "{what} that has expired, callers refuse it; put a new one in its file");
+        } else {
+            info!(%certificate, %expire_time, "{what}");
+        }
+    }
+
     /// Looks at the files again. New connections get what they hold; if that can't be used, it stays as it was.
     ///
     /// Reads from disk. Connections that there are go on as they began.
-    pub(super) fn refresh(&self) {
+    pub(super) fn refresh(&self, now: Time) {
         let mut seen = self.seen.lock();
         let contents = match Contents::read(&self.files) {
             Ok(contents) => contents,
@@ -78,10 +100,10 @@ impl Tls {
             return;
         }
         *seen = Some(digest);
-        match contents.config(self.protocols) {
-            Ok(config) => {
-                self.config.store(Arc::new(config));
-                info!(certificate = %self.files.certificate.display(), "new connections get a new certificate");
+        match contents.pair(self.protocols) {
+            Ok(pair) => {
+                self.pair.store(Arc::new(pair));
+                self.tell("new connections get a new certificate", now);
             }
             Err(error) => warn!(%error, "the new certificate is refused, the old one stays"),
         }
@@ -94,7 +116,7 @@ impl Tls {
         within: Duration,
     ) -> Result<(TlsStream<TcpStream>, Vec<CertificateName>), HandshakeError> {
         let place = self.handshakes.begin();
-        let acceptor = TlsAcceptor::from(self.config.load_full());
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.pair.load().config));
         let stream = tokio::select! {
             accepted = acceptor.accept(socket) => accepted?,
             () = place.crowded_out() => return Err(HandshakeError::CrowdedOut),
@@ -134,12 +156,12 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<CertificateName> {
 }
 
 /// Looks at the files of all these listeners now and again.
-pub(super) async fn keep_fresh(listeners: &[Arc<Tls>]) {
+pub(super) async fn keep_fresh(listeners: &[Arc<Tls>], clock: &dyn Clock) {
     loop {
         time::sleep(REFRESH_INTERVAL).await;
-        let listeners = listeners.to_vec();
+        let (listeners, now) = (listeners.to_vec(), clock.now());
         // Files may lie on a network; a look that panics is told by the panic itself.
-        let _ = tokio::task::spawn_blocking(move || listeners.iter().for_each(|tls| tls.refresh())).await;
+        let _ = tokio::task::spawn_blocking(move || listeners.iter().for_each(|tls| tls.refresh(now))).await;
     }
 }
 

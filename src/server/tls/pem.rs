@@ -12,8 +12,11 @@ use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientV
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
+use x509_parser::certificate::X509CertificateParser;
+use x509_parser::nom::Parser as _;
 
 use super::settings::Files;
+use crate::clock::Time;
 use crate::server::protocol::Protocols;
 
 /// What the files hold at one moment.
@@ -22,6 +25,13 @@ pub(super) struct Contents<'f> {
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
+}
+
+/// A certificate and its key that belong together, ready to be served with.
+pub(super) struct Pair {
+    pub(super) config: Arc<ServerConfig>,
+    /// The earliest end in the certificate's chain.
+    pub(super) expire_time: Time,
 }
 
 impl<'f> Contents<'f> {
@@ -46,7 +56,7 @@ impl<'f> Contents<'f> {
     }
 
     /// What a listener serves with, if everything fits together.
-    pub(super) fn config(&self, protocols: Protocols) -> Result<ServerConfig, TlsError> {
+    pub(super) fn pair(&self, protocols: Protocols) -> Result<Pair, TlsError> {
         let fault = |file: &Path, fault| TlsError { file: file.to_owned(), fault };
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -62,8 +72,9 @@ impl<'f> Contents<'f> {
         };
         let chain = certificates(&self.certificate).map_err(|why| fault(&self.files.certificate, why))?;
         let key = private_key(&self.key).map_err(|why| fault(&self.files.key, why))?;
-        let pair = builder.with_single_cert(chain, key);
-        let mut config = pair.map_err(|error| fault(&self.files.key, Fault::Tls(error)))?;
+        let expire_time = expire_time(&chain).map_err(|why| fault(&self.files.certificate, why))?;
+        let config = builder.with_single_cert(chain, key);
+        let mut config = config.map_err(|error| fault(&self.files.key, Fault::Tls(error)))?;
         config.alpn_protocols = match protocols {
             Protocols::Http2 => vec![b"h2".to_vec()],
             Protocols::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -71,8 +82,21 @@ impl<'f> Contents<'f> {
         // A resumed handshake would trust a certificate that has expired since. Connections are few and live long.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(config)
+        Ok(Pair { config: Arc::new(config), expire_time })
     }
+}
+
+/// When the first certificate of a chain expires: what callers check then is good for nothing.
+fn expire_time(chain: &[CertificateDer<'_>]) -> Result<Time, Fault> {
+    let ends = chain.iter().map(|certificate| {
+        let (_, certificate) = X509CertificateParser::new()
+            // Whatever an extension holds, it does not move the end.
+            .with_deep_parse_extensions(false)
+            .parse(certificate)
+            .map_err(|_| Fault::NotX509)?;
+        Ok(Time::from_seconds(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default()))
+    });
+    ends.reduce(|one, other| Ok(one?.min(other?))).unwrap_or(Err(Fault::None { what: CERTIFICATE }))
 }
 
 /// The certificates of a PEM file, at least one.
@@ -148,6 +172,9 @@ pub enum Fault {
         /// What it should hold.
         what: &'static str,
     },
+    /// It is PEM, but what is in it is something else.
+    #[error("one of its certificates is no X.509 certificate")]
+    NotX509,
     /// Key and certificate do not belong together, or are of a kind that is not spoken.
     #[error("{}", in_words(.0))]
     Tls(rustls::Error),

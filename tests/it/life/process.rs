@@ -12,7 +12,7 @@ use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::cli::program::Program;
@@ -69,8 +69,11 @@ impl Process {
 
     /// A client of its operators' listener.
     pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
-        let endpoint = Endpoint::from_shared(format!("http://{}", self.admin)).unwrap();
-        AdminServiceClient::new(endpoint.connect_lazy())
+        AdminServiceClient::new(self.admin_endpoint().connect_lazy())
+    }
+
+    pub(super) fn admin_endpoint(&self) -> Endpoint {
+        Endpoint::from_shared(format!("http://{}", self.admin)).unwrap()
     }
 
     pub(super) fn endpoint(&self) -> Endpoint {
@@ -168,6 +171,11 @@ fn own_address() -> [u8; 4] {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
     [127, 64 | (high & 63), low, NEXT.fetch_add(1, Ordering::Relaxed)]
+}
+
+/// What comes, unless it takes so long that it never will.
+pub(super) async fn soon<F: Future>(what: F) -> F::Output {
+    timeout(Duration::from_secs(60), what).await.expect("it takes far less than a minute, or never happens")
 }
 
 /// Tries until there is an answer.

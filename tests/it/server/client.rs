@@ -73,8 +73,13 @@ impl Client {
 
     /// Calls a method and leaves the request open for as long as the second answer lives.
     pub(super) async fn begin_unfinished(&self, method: &str) -> (ResponseFuture, SendStream<Bytes>) {
+        self.begin_unfinished_request(request(method)).await
+    }
+
+    /// Sends a request and leaves it open for as long as the second answer lives.
+    pub(super) async fn begin_unfinished_request(&self, request: Request<()>) -> (ResponseFuture, SendStream<Bytes>) {
         let mut streams = soon(self.streams.clone().ready()).await.unwrap();
-        streams.send_request(request(method), false).unwrap()
+        streams.send_request(request, false).unwrap()
     }
 
     async fn begin_with(&self, request: Request<()>, body: Bytes) -> ResponseFuture {
@@ -97,6 +102,11 @@ impl Client {
     pub(super) async fn hang_up(self) {
         drop(self.streams);
         soon(self.connection).await.unwrap().unwrap();
+    }
+
+    /// Is gone, without a word.
+    pub(super) fn vanish(self) {
+        self.connection.abort();
     }
 
     /// Whether the server has said that it takes no further calls.

@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
 
-/// `test.Echo`: Echo, Wait, Stream, Panic, PanicLate, Thread.
+/// `test.Echo`: Echo, ReadAndWait, Wait, Stream, Panic, PanicLate, Thread.
 #[derive(Clone, Debug)]
 pub(super) struct Echo {
     begun: Arc<Semaphore>,
@@ -27,7 +27,7 @@ impl Echo {
         Self { begun: Arc::new(Semaphore::new(0)), released: Arc::new(Semaphore::new(0)) }
     }
 
-    /// Waits until a call of Wait, or the body of Stream, has begun.
+    /// Waits until a call of Wait or ReadAndWait, or the body of Stream, has begun.
     pub(super) async fn has_begun(&self) {
         self.begun.acquire().await.unwrap().forget();
     }
@@ -54,6 +54,11 @@ impl Echo {
                 Ok(body) => ok(body.to_bytes()),
                 Err(status) => status.into_http(),
             },
+            "ReadAndWait" => {
+                drop(request.into_body().collect().await);
+                self.pause().await;
+                ok(Bytes::new())
+            }
             "Wait" => {
                 self.pause().await;
                 ok(Bytes::new())

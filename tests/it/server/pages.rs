@@ -21,6 +21,15 @@ pub(super) async fn get(hello: &Hello<'_>, address: SocketAddr, path: &str, toke
     String::from_utf8(answer).unwrap()
 }
 
+/// A number among the metrics of a house that knows a monitor named `watcher`.
+pub(super) async fn metric(house: &Secured, name: &str) -> u64 {
+    let authority = house.authority.pem();
+    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
+    let page = get(&hello, house.operators, "/metrics", Some(&token("watcher"))).await;
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    page.lines().find_map(value).unwrap_or_else(|| panic!("no {name}: {page}"))
+}
+
 #[tokio::test]
 async fn metrics_are_for_monitors_and_operators_and_health_is_for_all() {
     let roles = [("watcher", Role::Monitor), ("desk", Role::Admin), ("shop", Role::Frontend)];

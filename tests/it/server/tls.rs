@@ -14,6 +14,7 @@ use tonic::Code;
 use super::authority::{Authority, Hello, Identity};
 use super::client::{Client, Reply, request};
 use super::house::{eventually, ms, settings, soon};
+use super::pages::metric;
 use super::secured::{Secured, caller, token, uri};
 
 /// A house that a shop may call, and whose metrics somebody may read.
@@ -41,11 +42,7 @@ async fn is_welcome(hello: &Hello<'_>, address: SocketAddr) -> bool {
 }
 
 async fn failed_handshakes(house: &Secured) -> u64 {
-    let authority = house.authority.pem();
-    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
-    let page = super::pages::get(&hello, house.operators, "/metrics", Some(&token("watcher"))).await;
-    let name = "cloakroom_tls_handshakes_failed_total{listener=\"frontends\"} ";
-    page.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or_else(|| panic!("{page}"))
+    metric(house, "cloakroom_tls_handshakes_failed_total{listener=\"frontends\"}").await
 }
 
 #[tokio::test]

@@ -1,0 +1,126 @@
+//! The budget of large requests: how many bytes of them may be received and handled at once.
+//!
+//! A message says how long it is before it comes, so one that does not fit is refused before any of it is kept. Small
+//! ones are counted by nobody: the number of calls bounds them. What a request has taken is its call's until that is
+//! answered, though whoever decodes the message drops its body long before.
+
+use std::cell::Cell;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Settings;
+use super::front::Front;
+use super::lengths::Lengths;
+use super::refusal::Refusal;
+
+/// The bytes that the large requests of one server may take. Clones are the same budget.
+#[derive(Clone, Debug)]
+pub(super) struct Budget {
+    most: usize,
+    left: Arc<Semaphore>,
+}
+
+impl Budget {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let most = settings.request_budget_bytes;
+        Self { most, left: Arc::new(Semaphore::new(most)) }
+    }
+
+    /// How many bytes are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.most - self.left.available_permits()
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(&Settings::default())
+    }
+}
+
+/// What a call has taken of the budget. It is given back when this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Taken(Option<OwnedSemaphorePermit>);
+
+thread_local! {
+    /// What the call that is polled on this thread has taken, while it is polled.
+    static TAKEN: Cell<Option<Taken>> = const { Cell::new(None) };
+}
+
+impl Taken {
+    /// Does a step of a call; what its request takes meanwhile is kept here.
+    pub(super) fn during<T>(&mut self, step: impl FnOnce() -> T) -> T {
+        TAKEN.set(Some(mem::take(self)));
+        let done = step();
+        *self = TAKEN.take().unwrap_or_default();
+        done
+    }
+
+    fn add(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.0 {
+            Some(taken) => taken.merge(permit),
+            None => self.0 = Some(permit),
+        }
+    }
+}
+
+/// The body of a request, which pays for its large messages.
+#[derive(Debug)]
+pub(super) struct Paying {
+    body: Incoming,
+    lengths: Lengths,
+    // Of the connection's own, so that no call counts references where other threads do.
+    front: Arc<Front>,
+    /// Of a body that is read where no call is polled.
+    taken: Taken,
+}
+
+impl Paying {
+    pub(super) fn new(body: Incoming, front: &Arc<Front>) -> Self {
+        Self { body, lengths: Lengths::default(), front: Arc::clone(front), taken: Taken::default() }
+    }
+
+    fn pay(&mut self, bytes: u32) -> Result<(), Refusal> {
+        let left = Arc::clone(&self.front.budget.left);
+        let permit = left.try_acquire_many_owned(bytes).map_err(|_| Refusal::BudgetSpent)?;
+        match TAKEN.take() {
+            Some(mut taken) => {
+                taken.add(permit);
+                TAKEN.set(Some(taken));
+            }
+            None => self.taken.add(permit),
+        }
+        Ok(())
+    }
+}
+
+impl Body for Paying {
+    type Data = Bytes;
+    type Error = tonic::codegen::StdError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
+        let large = frame.data_ref().map_or(0, |data| self.lengths.see(data));
+        if large > 0
+            && let Err(refusal) = self.pay(large)
+        {
+            return Poll::Ready(Some(Err(refusal.into_status().into())));
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,83 @@
+//! When the service's own certificates expire, and how that is told.
+
+use cloakroom::grpc::callers::Role;
+
+use super::authority::Hello;
+use super::pages::{get, metric};
+use super::secured::{Secured, caller};
+
+const FRONTENDS: &str = "cloakroom_tls_certificate_expiry_timestamp_seconds{listener=\"frontends\"}";
+const OPERATORS: &str = "cloakroom_tls_certificate_expiry_timestamp_seconds{listener=\"operators\"}";
+
+/// The beginning of a year, in seconds since 1970.
+const YEAR_2040: u64 = 2_208_988_800;
+const YEAR_2050: u64 = 2_524_608_000;
+const YEAR_2100: u64 = 4_102_444_800;
+
+async fn house() -> Secured {
+    Secured::new([caller("watcher", Role::Monitor, "*")].into()).await
+}
+
+/// Both listeners': they have the same files here.
+async fn told(house: &Secured) -> [u64; 2] {
+    [metric(house, FRONTENDS).await, metric(house, OPERATORS).await]
+}
+
+#[tokio::test]
+async fn the_metrics_tell_when_the_certificate_of_each_listener_expires() {
+    let house = house().await;
+    assert_eq!(told(&house).await, [YEAR_2100; 2]);
+
+    // From 2050 on X.509 writes times in another way.
+    for (year, time) in [(2040, YEAR_2040), (2050, YEAR_2050)] {
+        let newer = house.authority.sign_until("localhost", year);
+        newer.write(&house.path("server.pem"), &house.path("server.key"));
+        house.reloader.refresh_certificates();
+        assert_eq!(told(&house).await, [time; 2]);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_expires_with_the_first_of_its_certificates() {
+    let house = house().await;
+    let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
+    let between = house.authority.sign_until("between.test", 2040).certificate;
+
+    std::fs::write(house.path("server.pem"), format!("{own}{between}{}", house.authority.pem())).unwrap();
+    house.reloader.refresh_certificates();
+
+    assert_eq!(told(&house).await, [YEAR_2040; 2]);
+}
+
+#[tokio::test]
+async fn what_is_refused_does_not_move_the_time() {
+    let house = house().await;
+    let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
+    let another = house.authority.sign_until("localhost", 2040).certificate;
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    for refused in [another, format!("{own}{no_certificate}")] {
+        std::fs::write(house.path("server.pem"), refused).unwrap();
+        house.reloader.refresh_certificates();
+        assert_eq!(told(&house).await, [YEAR_2100; 2]);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_shown_all_the_same() {
+    let house = house().await;
+    let authority = house.authority.pem();
+    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
+    let expired = house.authority.sign_until("localhost", 2001);
+
+    expired.write(&house.path("server.pem"), &house.path("server.key"));
+    house.reloader.refresh_certificates();
+
+    let refused = hello.connect(house.operators).await.map(|_| ()).unwrap_err();
+    assert!(refused.to_string().contains("expired"), "{refused}");
+    let newer = house.authority.sign_until("localhost", 2040);
+    newer.write(&house.path("server.pem"), &house.path("server.key"));
+    house.reloader.refresh_certificates();
+    let page = get(&hello, house.operators, "/healthz", None).await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+}
