@@ -81,6 +81,20 @@ impl Head {
         }
     }
 
+    /// The head without what no caller is told: previous token, marks, context and origin.
+    ///
+    /// They may be most of it, and whoever has written needs none of them.
+    pub fn told(&self) -> Self {
+        Self {
+            subject: self.subject.clone(),
+            previous: None,
+            marks: Marks::default(),
+            context: Context::default(),
+            origin: None,
+            ..*self
+        }
+    }
+
     /// When it ends if it is last used at `used`: the earlier of its two deadlines.
     pub fn expire_time(&self, used: Time) -> Time {
         self.deadline_time.min(used.max(self.access_time) + self.idle_timeout)
