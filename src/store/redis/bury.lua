@@ -17,9 +17,8 @@ local function tell(happening)
 end
 
 -- Replaces the session by its tombstone: reason, proofs and marks.
-local function bury(of_version, reason, counters)
+local function bury(meta, reason, counters)
   local previous, origin = unpack(redis.call('HMGET', key, 'p', 'o'))
-  local meta = struct.pack(META, of_version, proof, create, idle, deadline, 0, 0, 0, 0, born)
   local ending = struct.pack('>BI6', reason, now)
   marks = with_mark(4)
   redis.call('DEL', key)

@@ -5,8 +5,8 @@
 --   's...' on a change of subject, 'a...' always, then proof and previous), context ('' keep, '=...'), what is granted
 --   ('' no matter, else idle and span with a subject, and without); and how many fields to unset, to set, to increment.
 -- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
--- Answers {1, the head's m, u and s, x, subject before, counters} when done, {3, name} not a counter,
---   {4, count} too many, {5, bytes} too large, {6} nobody to authenticate.
+-- Answers {1, the head's m, u and s, x, subject before, counters} when done, or as set.lua if there is no more to tell;
+--   {3, name} not a counter, {4, count} too many, {5, bytes} too large, {6} nobody to authenticate.
 local changes, permanent_asked, when_empty, authentication, most_entries, most_bytes,
   subject_asked, asked, rotation, context, granted, unsets, sets, increments =
   struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0Bc0I2I2I2', ARGV[1], after_call)
@@ -23,7 +23,7 @@ if authentication == 'n' and subject == '' then return {6} end
 
 local at = 1
 local function take() at = at + 1; return ARGV[at] end
-local count_before, bytes_before = count, bytes
+local count_before, bytes_before, used_before = count, bytes, used
 if wiped then count, bytes = 0, 0 end
 local gone, put, counters, undo = {}, {}, {}, {}
 
@@ -89,7 +89,9 @@ if changes ~= '-' then
   if permanent_asked ~= 3 then permanent = permanent_asked end
   if subject_asked == '-' then authenticate = 0
   elseif subject_asked ~= '' or authentication == 'n' then authenticate = now end
-  if count == 0 and permanent == 0 and when_empty == 'd' then return bury(version, 2, counters) end
+  if count == 0 and permanent == 0 and when_empty == 'd' then
+    return bury(struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born), 2, counters)
+  end
 end
 
 local proof_before, previous = proof, nil
@@ -129,7 +131,9 @@ if now > used then used = now end
 local meta = struct.pack(META, version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born)
 local use = struct.pack('>I8', used)
 
-local origin = redis.call('HGET', key, 'o')
+-- A deadline that moves back does not do so beyond the origin.
+local is_bounded_anew = wiped or cut or asked ~= ''
+local origin = is_bounded_anew and redis.call('HGET', key, 'o')
 local context_before = h[5] or ''
 if context == '' then context = context_before else context = string.sub(context, 2) end
 if wiped then
@@ -152,6 +156,12 @@ for first = 1, #put, 2000 do
 end
 if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
 if not wiped and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
-forget_at(math.min(used + MINUTE + idle, deadline) + MEMORY, origin)
+local time = math.min(used + MINUTE + idle, deadline) + MEMORY
+if is_bounded_anew then
+  forget_at(time, origin)
+elseif used - used % MINUTE > used_before then
+  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+end
 if subject ~= subject_before then tell(130) elseif proof ~= proof_before then tell(129) end
+if subject == subject_before and #counters == 0 then return meta .. use .. subject end
 return {1, meta .. use .. subject, '', subject_before, counters}

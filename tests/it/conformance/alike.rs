@@ -90,7 +90,7 @@ async fn same_both_ways(
 /// A step in the life of a session.
 #[derive(Clone, Debug)]
 enum Step {
-    Save(Save),
+    Save(Box<Save>),
     Touch(Duration),
     Lifetime(Duration, Duration),
     Clear,
@@ -172,7 +172,7 @@ fn guard(head: &Head, save: &Save, now: Time) -> Guard {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => a_save().prop_map(Step::Save),
+        20 => a_save().prop_map(|save| Step::Save(Box::new(save))),
         5 => wait().prop_map(Step::Touch),
         5 => (wait(), wait()).prop_map(|(idle, span)| Step::Lifetime(idle, span)),
         2 => Just(Step::Clear),
