@@ -81,9 +81,9 @@ impl Head {
         }
     }
 
-    /// The head without what no caller is told: previous token, marks, context and origin.
+    /// What whoever has just written needs of it: all but the previous token, marks, context and origin.
     ///
-    /// They may be most of it, and whoever has written needs none of them.
+    /// They may be most of it, and a store would have to bring them.
     pub fn told(&self) -> Self {
         Self {
             subject: self.subject.clone(),

@@ -35,9 +35,7 @@ else
   marks = string.sub(marks .. fingerprint .. struct.pack('>I6BB', now, 3, 0), -16 * MARK)
   redis.call('HSET', key, 'm', meta, 'u', use, 'k', marks, unpack(ARGV, first))
 end
-if context == '=' then
-  redis.call('HDEL', key, 'c')
-elseif context ~= '' and context ~= '=' .. (h[5] or '') then
+if context ~= '' and context ~= '=' .. (h[5] or '') then
   redis.call('HSET', key, 'c', string.sub(context, 2))
 end
 if used - used % MINUTE > used_before then
