@@ -19,12 +19,16 @@ local MINUTE = 60000        -- a key's expiry is a minute late, so that a save i
 
 local key = KEYS[1]
 local now, right, etag, fingerprint, after_call = struct.unpack('>I6I2c0Bc0Bc0', ARGV[1])
-local h = redis.call('HMGET', key, 'm', 'u', 's', 'k', 'c', 'x')
+local h
+if fingerprint == '' then
+  h = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c')
+else
+  h = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c', 'k')
+end
 if not h[1] then return {2} end
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
 local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
 local used = struct.unpack('>I8', h[2])
-local marks = h[4] or ''
 
 -- Whether the call has the right to write: '' as an administrator, 'p...' with the current token's proof, 'e...' with
 -- that or the ones that the last rotation replaced, while they are remembered, 's...' if the session is that subject's.
@@ -41,7 +45,7 @@ if not may then
   end
 end
 
-local is_marked = false
+local marks, is_marked = h[6] or '', false
 if fingerprint ~= '' then
   local request = string.sub(fingerprint, 1, 8)
   local at = string.find(marks, request, 1, true)
@@ -51,7 +55,7 @@ if fingerprint ~= '' then
   end
 end
 
-if h[6] or born < generation or now >= deadline or now >= used + idle
+if h[4] or born < generation or now >= deadline or now >= used + idle
    or not may or is_marked or (etag ~= '' and etag ~= string.sub(h[1], 1, 8)) then
   return {0, generation, redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x', 'o')}
 end

@@ -136,6 +136,7 @@ local is_bounded_anew = wiped or cut or asked ~= ''
 local origin = is_bounded_anew and redis.call('HGET', key, 'o')
 local context_before = h[5] or ''
 if context == '' then context = context_before else context = string.sub(context, 2) end
+local kept_marks = (wiped or fingerprint ~= '') and with_mark(3) or ''
 if wiped then
   previous = previous or redis.call('HGET', key, 'p')
   redis.call('DEL', key)
@@ -144,8 +145,7 @@ elseif #gone > 0 then
 end
 put[#put + 1] = 'm'; put[#put + 1] = meta
 put[#put + 1] = 'u'; put[#put + 1] = use
-marks = with_mark(3)
-if marks ~= '' and (wiped or fingerprint ~= '') then put[#put + 1] = 'k'; put[#put + 1] = marks end
+if kept_marks ~= '' then put[#put + 1] = 'k'; put[#put + 1] = kept_marks end
 if previous then put[#put + 1] = 'p'; put[#put + 1] = previous end
 if context ~= '' and (wiped or context ~= context_before) then put[#put + 1] = 'c'; put[#put + 1] = context end
 if subject ~= '' and (wiped or subject ~= subject_before) then put[#put + 1] = 's'; put[#put + 1] = subject end
