@@ -81,6 +81,20 @@ impl Head {
         }
     }
 
+    /// What whoever has just written needs of it: all but the previous token, marks, context and origin.
+    ///
+    /// They may be most of it, and a store would have to bring them.
+    pub fn told(&self) -> Self {
+        Self {
+            subject: self.subject.clone(),
+            previous: None,
+            marks: Marks::default(),
+            context: Context::default(),
+            origin: None,
+            ..*self
+        }
+    }
+
     /// When it ends if it is last used at `used`: the earlier of its two deadlines.
     pub fn expire_time(&self, used: Time) -> Time {
         self.deadline_time.min(used.max(self.access_time) + self.idle_timeout)

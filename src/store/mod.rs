@@ -130,7 +130,7 @@ pub enum Applied {
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// The head from now on.
+    /// What is told of the head from now on: [`Head::told()`].
     pub head: Head,
     /// What became of the session.
     pub outcome: Outcome,
@@ -222,7 +222,7 @@ fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), 
         }
     };
     let subject_before = kept.record.head.subject.clone();
-    let done = Done { head: record.head.clone(), outcome, counters, subject_before };
+    let done = Done { head: record.head.told(), outcome, counters, subject_before };
     Ok((record, done))
 }
 

@@ -217,7 +217,8 @@ async fn every_key_expires_sixteen_minutes_after_its_session() {
     };
     let within = |millis: u64, span: Duration| {
         let late = Duration::from_secs(60);
-        assert!((span - late..=span).contains(&Duration::from_millis(millis)), "{millis} ms, not {span:?}");
+        // A minute more, so that most saves need not move it.
+        assert!((span - late..=span + late).contains(&Duration::from_millis(millis)), "{millis} ms, not {span:?}");
     };
 
     within(expires_in(&mut connection), 31 * DAY + MEMORY);

@@ -1,38 +1,29 @@
 -- A save or a rotation.
--- ARGV: now, by what right, etag, fingerprint, changes ('' none, '-', 'c' with clear), permanent ('' keep, else its byte),
+-- ARGV[1] goes on with: changes ('-' none, 's' some, 'c' with clear), permanent (its byte, or 3 keep), when empty
+--   ('d' delete, 'k' keep), authentication ('-' keep, 'n' now), most entries, most bytes; then, each behind its length,
 --   subject ('' keep, '-' gone, '=...'), lifetime ('' keep, else idle, span and cap), rotation ('' none,
---   's...' on a change of subject, 'a...' always, then proof and previous), when empty ('d' delete, 'k' keep),
---   most entries, most bytes, context ('' keep, '=...'),
---   authentication ('' keep, 'n' now), what is granted ('' no matter, else idle and span with a subject, and without),
---   then three lists, each behind its length: unset names, set names and values, increment names and deltas.
--- Answers {0, generation, head} as it is, {1, head, counters, subject before} when done, {2} missing, {3, name} not a counter,
---   {4, count} too many, {5, bytes} too large,
---   {6} nobody to authenticate.
-if not h[1] then return {2} end
-local now, shown, etag, fingerprint = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
-local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
-local used = struct.unpack('>I8', h[2])
-
-if h[7] or born < generation or now >= deadline or now >= used + idle
-   or not may(shown, proof, now)
-   or (etag ~= '' and etag ~= string.sub(h[1], 1, 8))
-   or (fingerprint ~= '' and marked(fingerprint, now)) then
-  return {0, generation, h}
-end
+--   's...' on a change of subject, 'a...' always, then proof and previous), context ('' keep, '=...'), what is granted
+--   ('' no matter, else idle and span with a subject, and without); and how many fields to unset, to set, to increment.
+-- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
+-- Answers {1, the head's m, u and s, x, subject before, counters} when done, or as set.lua if there is no more to tell;
+--   {3, name} not a counter, {4, count} too many, {5, bytes} too large, {6} nobody to authenticate.
+local changes, permanent_asked, when_empty, authentication, most_entries, most_bytes,
+  subject_asked, asked, rotation, context, granted, unsets, sets, increments =
+  struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0Bc0I2I2I2', ARGV[1], after_call)
 
 local subject_before = h[3] or ''
 local subject = subject_before
-if ARGV[7] == '-' then subject = ''
-elseif ARGV[7] ~= '' then subject = string.sub(ARGV[7], 2)
-elseif ARGV[5] == 'c' then subject = '' end
+if subject_asked == '-' then subject = ''
+elseif subject_asked ~= '' then subject = string.sub(subject_asked, 2)
+elseif changes == 'c' then subject = '' end
 -- What one subject left is not for the next.
-local wiped = ARGV[5] == 'c' or (subject_before ~= '' and subject ~= '' and subject_before ~= subject)
+local wiped = changes == 'c' or (subject_before ~= '' and subject ~= '' and subject_before ~= subject)
 
-if ARGV[14] ~= '' and subject == '' then return {6} end
+if authentication == 'n' and subject == '' then return {6} end
 
-local at = 16
-local function take() at = at + 1; return ARGV[at - 1] end
-local count_before, bytes_before = count, bytes
+local at = 1
+local function take() at = at + 1; return ARGV[at] end
+local count_before, bytes_before, used_before = count, bytes, used
 if wiped then count, bytes = 0, 0 end
 local gone, put, counters, undo = {}, {}, {}, {}
 
@@ -40,8 +31,8 @@ local function length(field)
   if wiped then return 0 end
   return redis.call('HSTRLEN', key, field)  -- no kept value is empty
 end
-local function resized(name, before, after)
-  if before == 0 then count = count + 1; bytes = bytes + #name + after
+local function resized(field, before, after)
+  if before == 0 then count = count + 1; bytes = bytes + #field - 2 + after
   else bytes = bytes + after - before end
 end
 local function refuse(answer)
@@ -51,26 +42,25 @@ local function refuse(answer)
   return answer
 end
 
-for _ = 1, tonumber(take()) do
-  local name = take()
-  local before = length('e:' .. name)
+for _ = 1, unsets do
+  local field = take()
+  local before = length(field)
   if before > 0 then
     count = count - 1
-    bytes = bytes - #name - before
-    gone[#gone + 1] = 'e:' .. name
+    bytes = bytes - (#field - 2) - before
+    gone[#gone + 1] = field
   end
 end
-for _ = 1, tonumber(take()) do
-  local name, value = take(), take()
-  resized(name, length('e:' .. name), #value)
-  put[#put + 1] = 'e:' .. name
+for _ = 1, sets do
+  local field, value = take(), take()
+  resized(field, length(field), #value)
+  put[#put + 1] = field
   put[#put + 1] = value
 end
 -- Counters move first, for Redis alone adds int64 exactly; a refusal moves them back.
-for _ = 1, tonumber(take()) do
-  local name, delta = take(), take()
-  local field, value = 'e:' .. name, delta
-  local before = length(field)
+for _ = 1, increments do
+  local field, delta = take(), take()
+  local value, before = delta, length(field)
   if wiped then
     put[#put + 1] = field
     put[#put + 1] = delta
@@ -80,35 +70,35 @@ for _ = 1, tonumber(take()) do
     if type(moved) == 'table' and moved.err then
       local not_a_counter = string.find(moved.err, 'integer', 1, true) or string.find(moved.err, 'overflow', 1, true)
       -- Anything else, such as a full memory, says nothing about the entry.
-      return refuse(not_a_counter and {3, name} or moved)
+      return refuse(not_a_counter and {3, string.sub(field, 3)} or moved)
     end
     undo[#undo + 1] = field
     undo[#undo + 1] = old
     value = redis.call('HGET', key, field)
   end
-  resized(name, before, #value)
-  counters[#counters + 1] = name
+  resized(field, before, #value)
+  counters[#counters + 1] = string.sub(field, 3)
   counters[#counters + 1] = value
 end
-if count > tonumber(ARGV[11]) and count > count_before then return refuse({4, count}) end
-if bytes > tonumber(ARGV[12]) and bytes > bytes_before then return refuse({5, bytes}) end
+if count > most_entries and count > count_before then return refuse({4, count}) end
+if bytes > most_bytes and bytes > bytes_before then return refuse({5, bytes}) end
 
-if ARGV[5] ~= '' then
+if changes ~= '-' then
   version = version + 1
   if wiped then permanent, authenticate = 0, 0 end
-  if ARGV[6] ~= '' then permanent = tonumber(ARGV[6]) end
-  if ARGV[7] == '-' then authenticate = 0 elseif ARGV[7] ~= '' or ARGV[14] ~= '' then authenticate = now end
-  if count == 0 and permanent == 0 and ARGV[10] == 'd' then
-    local meta = struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born)
-    return {1, bury(meta, fingerprint, now, 2), counters, subject_before}
+  if permanent_asked ~= 3 then permanent = permanent_asked end
+  if subject_asked == '-' then authenticate = 0
+  elseif subject_asked ~= '' or authentication == 'n' then authenticate = now end
+  if count == 0 and permanent == 0 and when_empty == 'd' then
+    return bury(struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born), 2, counters)
   end
 end
 
-local proof_before, previous, context = proof, h[4], h[6]
-local rotation = string.sub(ARGV[9], 1, 1)
-if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
-  proof = string.sub(ARGV[9], 2, 17)
-  previous = string.sub(ARGV[9], 18)
+local proof_before, previous = proof, nil
+local rotates = string.sub(rotation, 1, 1)
+if rotates == 'a' or (rotates == 's' and subject ~= subject_before) then
+  proof = string.sub(rotation, 2, 17)
+  previous = string.sub(rotation, 18)
   -- Asked with an older token, in its grace: the current one is remembered behind it, and the cause says so.
   if string.sub(previous, 1, 16) ~= proof_before then
     local cause = string.char(string.byte(previous, 39) + 2)
@@ -116,11 +106,11 @@ if rotation == 'a' or (rotation == 's' and subject ~= subject_before) then
   end
 end
 -- As session/lifetime.rs has it.
-local asked, was_owned, is_owned = ARGV[8], subject_before ~= '', subject ~= ''
-if ARGV[15] ~= '' and is_owned and not was_owned and asked == '' then
-  asked = string.sub(ARGV[15], 1, 12) .. struct.pack('>I6', 0)
+local was_owned, is_owned = subject_before ~= '', subject ~= ''
+if granted ~= '' and is_owned and not was_owned and asked == '' then
+  asked = string.sub(granted, 1, 12) .. struct.pack('>I6', 0)
 end
-local cut = ARGV[15] ~= '' and not is_owned and (was_owned or asked ~= '')
+local cut = granted ~= '' and not is_owned and (was_owned or asked ~= '')
 if cut or asked ~= '' then
   local latest = deadline
   if asked ~= '' then
@@ -130,37 +120,48 @@ if cut or asked ~= '' then
     if cap > 0 and cap < deadline then deadline = cap end
   end
   if cut then
-    local most_idle, span = struct.unpack('>I6I6', ARGV[15], 13)
+    local most_idle, span = struct.unpack('>I6I6', granted, 13)
     latest = was_owned and now + span or math.max(latest, create + span)
     idle, deadline = math.min(idle, most_idle), math.min(deadline, latest)
   end
   -- Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
   if deadline < now then deadline = now end
 end
-if ARGV[13] ~= '' then context = string.sub(ARGV[13], 2) end
 if now > used then used = now end
-local marks = with_mark(fingerprint, now, 3)
 local meta = struct.pack(META, version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born)
 local use = struct.pack('>I8', used)
 
+-- A deadline that moves back does not do so beyond the origin.
+local is_bounded_anew = wiped or cut or asked ~= ''
+local origin = is_bounded_anew and redis.call('HGET', key, 'o')
+local context_before = h[5] or ''
+if context == '' then context = context_before else context = string.sub(context, 2) end
+local kept_marks = (wiped or fingerprint ~= '') and with_mark(3) or ''
 if wiped then
+  previous = previous or redis.call('HGET', key, 'p')
   redis.call('DEL', key)
 elseif #gone > 0 then
   redis.call('HDEL', key, unpack(gone))
 end
 put[#put + 1] = 'm'; put[#put + 1] = meta
 put[#put + 1] = 'u'; put[#put + 1] = use
-if marks ~= '' and (wiped or fingerprint ~= '') then put[#put + 1] = 'k'; put[#put + 1] = marks end
-if previous and (wiped or previous ~= h[4]) then put[#put + 1] = 'p'; put[#put + 1] = previous end
-if context and context ~= '' and (wiped or context ~= h[6]) then put[#put + 1] = 'c'; put[#put + 1] = context end
+if kept_marks ~= '' then put[#put + 1] = 'k'; put[#put + 1] = kept_marks end
+if previous then put[#put + 1] = 'p'; put[#put + 1] = previous end
+if context ~= '' and (wiped or context ~= context_before) then put[#put + 1] = 'c'; put[#put + 1] = context end
 if subject ~= '' and (wiped or subject ~= subject_before) then put[#put + 1] = 's'; put[#put + 1] = subject end
-if wiped and h[8] then put[#put + 1] = 'o'; put[#put + 1] = h[8] end
+if origin and wiped then put[#put + 1] = 'o'; put[#put + 1] = origin end
 -- unpack takes a few thousand values at most.
 for first = 1, #put, 2000 do
   redis.call('HSET', key, unpack(put, first, math.min(first + 1999, #put)))
 end
 if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
-if not wiped and context == '' and h[6] then redis.call('HDEL', key, 'c') end
-forget_at(math.min(used + idle, deadline) + MEMORY)
-if subject ~= subject_before then tell(130, now) elseif proof ~= proof_before then tell(129, now) end
-return {1, {meta, use, subject, previous, marks, context, false, h[8]}, counters, subject_before}
+if not wiped and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
+local time = math.min(used + MINUTE + idle, deadline) + MEMORY
+if is_bounded_anew then
+  forget_at(time, origin)
+elseif used - used % MINUTE > used_before then
+  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+end
+if subject ~= subject_before then tell(130) elseif proof ~= proof_before then tell(129) end
+if subject == subject_before and #counters == 0 then return meta .. use .. subject end
+return {1, meta .. use .. subject, '', subject_before, counters}

@@ -3,26 +3,30 @@
 //! Keys are `<prefix>:{<partition>}:<app>:<id>`. The partition, the first six bits of the id, is the only
 //! hash tag, so that a session shares its slot with its app's generation of that partition. Scripts
 //! decide whether a call is a plain go; anything else the judge explains here.
+//!
+//! A save has two scripts: most set entries and nothing else, which `set.lua` does; `edit.lua` does whatever there is.
+//! Nobody can tell them apart but by their price.
 
+mod arguments;
 mod connection;
 mod feed;
 mod index;
 mod reply;
 mod settings;
 
+use std::time::Duration;
+
 use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation};
 
+use self::arguments::{field, told};
 pub(super) use self::connection::Connections;
 use self::reply::{Reply, Snapshot};
 pub use self::settings::Settings;
-use super::packed::{Packed, millis, pack_context, pack_permanent, pack_previous, six};
+use super::packed::Packed;
 use super::{Applied, Created, Cursor, Error, Kept, Page, Place, Store, Touch, Write};
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{
-    AuthenticationChange, By, Changes, Edit, Guard, Lifespan, Lifespans, NewLifetime, PermanentChange, Record,
-    Replacement, Rotation, SubjectChange, Verdict, WhenEmpty, judge,
-};
+use crate::session::{Guard, Record, Verdict, judge};
 use crate::token::Id;
 
 /// Sessions in Redis.
@@ -36,6 +40,7 @@ pub struct Redis {
 #[derive(Debug)]
 struct Scripts {
     create: Script,
+    set: Script,
     edit: Script,
     end: Script,
     touch: Script,
@@ -52,14 +57,17 @@ impl Redis {
             prefix: settings.key_prefix.clone(),
             scripts: Scripts {
                 create: Script::new(concat!(include_str!("notice.lua"), include_str!("create.lua"))),
+                set: Script::new(concat!(include_str!("common.lua"), include_str!("set.lua"))),
                 edit: Script::new(concat!(
-                    include_str!("notice.lua"),
                     include_str!("common.lua"),
+                    include_str!("notice.lua"),
+                    include_str!("bury.lua"),
                     include_str!("edit.lua")
                 )),
                 end: Script::new(concat!(
-                    include_str!("notice.lua"),
                     include_str!("common.lua"),
+                    include_str!("notice.lua"),
+                    include_str!("bury.lua"),
                     include_str!("end.lua")
                 )),
                 touch: Script::new(include_str!("touch.lua")),
@@ -90,10 +98,38 @@ impl Redis {
         [self.prefix.as_bytes(), &tag, app.as_bytes(), b":", last].concat()
     }
 
+    fn script_of(&self, place: &Place, guard: &Guard, write: &Write) -> ScriptInvocation<'_> {
+        match write {
+            Write::End(reason) => {
+                let mut script = self.invoke_and_tell(&self.scripts.end, place);
+                arguments::add_end(&mut script, guard, *reason);
+                script
+            }
+            Write::Edit(edit) => match arguments::sets_alone(edit) {
+                Some(changes) => {
+                    let mut script = self.invoke(&self.scripts.set, place);
+                    arguments::add_set(&mut script, guard, (edit, changes));
+                    script
+                }
+                None => {
+                    let mut script = self.invoke_and_tell(&self.scripts.edit, place);
+                    arguments::add_edit(&mut script, guard, edit);
+                    script
+                }
+            },
+        }
+    }
+
     fn invoke<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
         let mut invocation = script.key(self.session_key(place));
+        invocation.key(self.generation_key(&place.app, place.id.partition()));
+        invocation
+    }
+
+    /// As [`Self::invoke()`], for a script that may have something to tell whoever watches.
+    fn invoke_and_tell<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
+        let mut invocation = self.invoke(script, place);
         let partition = place.id.partition();
-        invocation.key(self.generation_key(&place.app, partition));
         invocation.key(self.feed_key(&place.app, partition)).key(self.feed_count_key(&place.app, partition));
         invocation
     }
@@ -110,11 +146,11 @@ impl Store for Redis {
 
     async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
         let Packed { meta, used, subject, previous, marks, context, end: _, origin } = Packed::pack(&record.head);
-        let mut script = self.invoke(&self.scripts.create, place);
+        let mut script = self.invoke_and_tell(&self.scripts.create, place);
         if record.head.origin.is_some() {
             script.key(self.revoked_key(&place.app, place.id.partition()));
         }
-        script.arg(record.head.forget_time().millis()).arg(&meta[..meta.len() - 4]).arg(place.id.as_bytes());
+        script.arg((record.head.forget_time() + LATE).millis()).arg(&meta[..meta.len() - 4]).arg(place.id.as_bytes());
         let issued = record.head.origin.and_then(|origin| origin.issued);
         script.arg(issued.map_or(0, Time::millis)).arg("u").arg(used);
         for (field, bytes) in [("s", subject), ("p", previous), ("k", marks), ("c", context), ("o", origin)] {
@@ -123,7 +159,7 @@ impl Store for Redis {
             }
         }
         for (name, value) in record.entries.iter() {
-            script.arg(format!("e:{name}")).arg(value);
+            script.arg(field(name)).arg(value);
         }
         match self.connections.invoke(&script).await? {
             0_u8 => Ok(Created::Occupied),
@@ -134,18 +170,7 @@ impl Store for Redis {
     }
 
     async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        let mut script = match write {
-            Write::Edit(_) => self.invoke(&self.scripts.edit, place),
-            Write::End(_) => self.invoke(&self.scripts.end, place),
-        };
-        add_guard(&mut script, guard);
-        match write {
-            Write::Edit(edit) => add_edit(&mut script, edit),
-            Write::End(reason) => {
-                script.arg(*reason as u8);
-            }
-        }
-        Ok(match self.connections.invoke(&script).await? {
+        Ok(match self.connections.invoke(&self.script_of(place, guard, write)).await? {
             Reply::Missing => Applied::Missing,
             Reply::Refused(refusal) => Applied::Refused(refusal),
             Reply::Done(done) => Applied::Done(done),
@@ -160,7 +185,7 @@ impl Store for Redis {
     async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
         let mut script = self.scripts.touch.key(self.session_key(place));
         script.arg(touch.proof.as_bytes()).arg(touch.used.millis());
-        script.arg(touch.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
+        script.arg(told(touch.context.as_ref()));
         self.connections.invoke(&script).await
     }
 
@@ -210,89 +235,6 @@ fn about(command: &str, key: &[u8]) -> Cmd {
     asked
 }
 
-/// now, by what right, etag, fingerprint.
-fn add_guard(script: &mut ScriptInvocation<'_>, guard: &Guard) {
-    script.arg(guard.now.millis());
-    match &guard.by {
-        By::Admin => script.arg(""),
-        By::Proof(proof) => script.arg(prefixed(b"p", &[proof.as_bytes()])),
-        By::Ending(proof) => script.arg(prefixed(b"e", &[proof.as_bytes()])),
-        By::Subject(subject) => script.arg(prefixed(b"s", &[subject.as_str().as_bytes()])),
-    };
-    script.arg(guard.etag.map(|etag| etag.0.to_be_bytes().to_vec()).unwrap_or_default());
-    script.arg(guard.fingerprint.map(|fingerprint| fingerprint.to_bytes().to_vec()).unwrap_or_default());
-}
-
-/// What `edit.lua` lists.
-fn add_edit(script: &mut ScriptInvocation<'_>, edit: &Edit) {
-    let none = Changes::default();
-    let changes = edit.changes.as_ref().unwrap_or(&none);
-    script.arg(match &edit.changes {
-        None => "",
-        Some(changes) if changes.clear => "c",
-        Some(_) => "-",
-    });
-    match changes.permanent {
-        PermanentChange::Keep => script.arg(""),
-        PermanentChange::Set(permanent) => script.arg(pack_permanent(Some(permanent))),
-        PermanentChange::Unset => script.arg(pack_permanent(None)),
-    };
-    match &changes.subject {
-        SubjectChange::Keep => script.arg(""),
-        SubjectChange::Remove => script.arg("-"),
-        SubjectChange::Set(subject) => script.arg(prefixed(b"=", &[subject.as_str().as_bytes()])),
-    };
-    script.arg(edit.lifetime.map(pack_lifetime).unwrap_or_default());
-    match &edit.rotation {
-        Rotation::Keep => script.arg(""),
-        Rotation::OnSubjectChange(replacement) => script.arg(pack_replacement(b"s", replacement)),
-        Rotation::Always(replacement) => script.arg(pack_replacement(b"a", replacement)),
-    };
-    script.arg(match edit.when_empty {
-        WhenEmpty::Delete => "d",
-        WhenEmpty::Keep => "k",
-    });
-    script.arg(edit.limits.max_entries).arg(edit.limits.max_bytes);
-    script.arg(edit.context.as_ref().map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default());
-    script.arg(match changes.authentication {
-        AuthenticationChange::Keep => "",
-        AuthenticationChange::Now => "n",
-    });
-    script.arg(edit.lifespans.map(pack_lifespans).unwrap_or_default());
-    script.arg(changes.unset.len());
-    for name in &changes.unset {
-        script.arg(name);
-    }
-    script.arg(changes.set.len());
-    for (name, value) in &changes.set {
-        script.arg(name).arg(value.kept());
-    }
-    script.arg(changes.increment.len());
-    for (name, delta) in &changes.increment {
-        script.arg(name).arg(*delta);
-    }
-}
-
-fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {
-    let cap = lifetime.cap.map_or(0, Time::millis);
-    [six(millis(lifetime.idle_timeout)), six(millis(lifetime.span)), six(cap)].concat()
-}
-
-fn pack_lifespans(Lifespans { owned, anonymous }: Lifespans) -> Vec<u8> {
-    let pack = |lifespan: Lifespan| [six(millis(lifespan.idle_timeout)), six(millis(lifespan.span))].concat();
-    [pack(owned), pack(anonymous)].concat()
-}
-
-fn pack_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {
-    prefixed(mode, &[replacement.proof.as_bytes(), &pack_previous(&replacement.previous)])
-}
-
-fn prefixed(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = prefix.to_vec();
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
-    bytes
-}
-
 /// A prefix as a pattern that matches only itself.
 fn escape(prefix: &str) -> String {
     prefix.chars().flat_map(|c| ['\\', c]).collect()
@@ -300,3 +242,6 @@ fn escape(prefix: &str) -> String {
 
 /// How many parts the ids of an app are spread over. Final: keys depend on it.
 const PARTITIONS: u8 = 64;
+
+/// How much later than it may a key expires, so that most saves need not move its expiry: `common.lua` says the same.
+const LATE: Duration = Duration::from_secs(60);

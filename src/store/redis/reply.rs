@@ -2,11 +2,11 @@
 
 use redis::{FromRedisValue, ParsingError, Value};
 
-use crate::session::{Entries, Generation, Head, Outcome, Record, Refusal, Subject};
-use crate::store::packed::Packed;
+use crate::session::{Counters, Entries, Generation, Head, Outcome, Record, Refusal, Subject};
+use crate::store::packed::{META_BYTES, Packed};
 use crate::store::{Done, Kept};
 
-/// The answer of `edit.lua` and `end.lua`.
+/// The answer of `set.lua`, `edit.lua` and `end.lua`.
 pub(super) enum Reply {
     /// No plain go: the judge has to say why.
     AsItIs { head: Box<Head>, generation: Generation },
@@ -21,7 +21,16 @@ pub(super) enum Reply {
 impl FromRedisValue for Reply {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let strange = || ParsingError::from("a script answers what it never should");
-        let Value::Array(answer) = value else { return Err(strange()) };
+        let answer = match value {
+            Value::Array(answer) => answer,
+            Value::BulkString(bytes) => {
+                let head = told_head(&bytes, Vec::new())?;
+                let subject_before = head.subject.clone();
+                let counters = Counters::new();
+                return Ok(Self::Done(Box::new(Done { head, outcome: Outcome::Updated, counters, subject_before })));
+            }
+            _ => return Err(strange()),
+        };
         let mut answer = answer.into_iter();
         let mut next = || answer.next().ok_or_else(strange);
         match u8::from_redis_value(next()?)? {
@@ -30,11 +39,11 @@ impl FromRedisValue for Reply {
                 Ok(Self::AsItIs { head: Box::new(head(next()?)?), generation })
             }
             1 => {
-                let head = head(next()?)?;
-                let counters = Vec::<(String, i64)>::from_redis_value(next()?)?.into_iter().collect();
+                let head =
+                    told_head(&Vec::<u8>::from_redis_value(next()?)?, FromRedisValue::from_redis_value(next()?)?)?;
                 let outcome = if head.end.is_some() { Outcome::Deleted } else { Outcome::Updated };
-                let subject = String::from_redis_value(next()?)?;
-                let subject_before = Subject::parse(&subject).ok();
+                let subject_before = Subject::parse(&String::from_redis_value(next()?)?).ok();
+                let counters = Vec::<(String, i64)>::from_redis_value(next()?)?.into_iter().collect();
                 Ok(Self::Done(Box::new(Done { head, outcome, counters, subject_before })))
             }
             2 => Ok(Self::Missing),
@@ -63,6 +72,14 @@ fn head(value: Value) -> Result<Head, ParsingError> {
         origin: next(),
     };
     packed.unpack().ok_or_else(no_session)
+}
+
+/// What is told of the head, from the values of the fields m, u and s in one piece, and of x.
+fn told_head(bytes: &[u8], end: Vec<u8>) -> Result<Head, ParsingError> {
+    let (meta, rest) = bytes.split_at_checked(META_BYTES).ok_or_else(no_session)?;
+    let (used, subject) = rest.split_at_checked(size_of::<u64>()).ok_or_else(no_session)?;
+    let (meta, used, subject) = (meta.to_vec(), used.to_vec(), subject.to_vec());
+    Packed { meta, used, subject, end, ..Packed::default() }.unpack().ok_or_else(no_session)
 }
 
 /// What is kept at a place: the answers to HGETALL of its hash and GET of the generation.

@@ -1,7 +1,7 @@
 -- A use that changed nothing: never creates, never revives, never goes back.
 -- ARGV: proof, time of use, context ('' keep, '=...').
 local key = KEYS[1]
-local h = redis.call('HMGET', key, 'm', 'u', 'x', 'o')
+local h = redis.call('HMGET', key, 'm', 'u', 'x')
 if not h[1] or h[3] or string.sub(h[1], 9, 24) ~= ARGV[1] then return 0 end
 local used = tonumber(ARGV[2])
 local last = struct.unpack('>I8', h[2])
@@ -13,8 +13,6 @@ if ARGV[3] == '=' then
 elseif ARGV[3] ~= '' then
   redis.call('HSET', key, 'c', string.sub(ARGV[3], 2))
 end
-local forget = math.min(used + idle, deadline) + 960000
--- What it was imported by may be good for longer.
-if h[4] then forget = math.max(forget, (struct.unpack('>I6', h[4], 7))) end
-redis.call('PEXPIREAT', key, forget)
+-- As set.lua has it: a minute late, and not before what it was imported by opens nothing any more.
+redis.call('PEXPIREAT', key, string.format('%d', math.min(used + 60000 + idle, deadline) + 960000), 'GT')
 return 1

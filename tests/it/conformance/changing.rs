@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Changes, Edit, NewLifetime, PermanentChange, Record, SubjectChange, Value, Version};
+use cloakroom::session::{Changes, Edit, Limits, NewLifetime, PermanentChange, Record, SubjectChange, Value, Version};
 use cloakroom::store::Store;
 
 use super::given::*;
@@ -37,6 +37,24 @@ async fn unset_removes_and_set_replaces(store: Arc<impl Store>) {
     assert_eq!(names(&kept), ["a", "c", "\u{fc}"]);
     assert_eq!(kept.entries.to_map()["a"], b"[2]");
     assert_eq!((kept.head.entry_count, kept.head.entry_bytes), (kept.entries.count(), kept.entries.bytes()));
+}
+
+async fn a_save_changes_as_many_entries_as_it_names(store: Arc<impl Store>) {
+    let names = |count| (0..count).map(|n| format!("n{n}"));
+    for (n, count) in [(1, 999), (2, 1000), (3, 1001), (4, 4096)] {
+        let place = keep(&*store, place(n), &record()).await;
+        let room = Limits { max_entries: 4097, max_bytes: 1 << 20 };
+        let save = |changes| write(Edit { changes: Some(changes), limits: room, ..edit() });
+        let all = Changes { set: names(count).map(|name| (name, json("1"))).collect(), ..Changes::default() };
+        let none = Changes { unset: names(count).collect(), ..set("a", "1") };
+
+        let full = done(&*store, &place, &by(1, START), &save(all)).await;
+        done(&*store, &place, &by(1, START), &save(none)).await;
+
+        let kept = kept(&*store, &place).await;
+        assert_eq!(full.head.entry_count, count + 1);
+        assert_eq!((self::names(&kept), kept.head.entry_count), (vec!["a", "lang"], 2));
+    }
 }
 
 async fn saves_of_different_entries_both_survive(store: Arc<impl Store>) {
@@ -119,8 +137,10 @@ async fn a_save_tells_where_it_came_from(store: Arc<impl Store>) {
     let save =
         |agent: Option<&str>| write(Edit { changes: Some(set("a", "1")), context: agent.map(context), ..edit() });
 
-    let told = done(&*store, &place, &by(1, START), &save(Some("Browser/2.0"))).await;
-    let not_told = done(&*store, &place, &by(1, START), &save(None)).await;
+    done(&*store, &place, &by(1, START), &save(Some("Browser/2.0"))).await;
+    let told = kept(&*store, &place).await;
+    done(&*store, &place, &by(1, START), &save(None)).await;
+    let not_told = kept(&*store, &place).await;
 
     assert_eq!((told.head.context, not_told.head.context), (context("Browser/2.0"), context("Browser/2.0")));
 }
@@ -143,6 +163,7 @@ async fn a_lifetime_is_counted_from_the_creation(store: Arc<impl Store>) {
 facts_of_every_store!(
     values_are_kept_byte_by_byte,
     unset_removes_and_set_replaces,
+    a_save_changes_as_many_entries_as_it_names,
     saves_of_different_entries_both_survive,
     a_save_without_changes_is_a_version_all_the_same,
     clear_removes_entries_permanent_subject_and_its_time,

@@ -32,19 +32,20 @@ async fn its_origin_stays_whatever_happens_to_a_session(store: Arc<impl Store>) 
     let full = full_record();
     let full = Record { head: Head { origin: Some(origin()), ..full.head }, ..full };
     let place = keep(&*store, place(1), &full).await;
-    let mut heads = vec![kept(&*store, &place).await.head];
+    let mut origins = vec![kept(&*store, &place).await.head.origin];
 
-    heads.push(done(&*store, &place, &by(1, START), &save(set("a", "2"))).await.head);
+    done(&*store, &place, &by(1, START), &save(set("a", "2"))).await;
+    origins.push(kept(&*store, &place).await.head.origin);
     store.touch(&place, &touch(1, START + MINUTE)).await.expect("the store answers");
-    heads.push(kept(&*store, &place).await.head);
-    heads.push(done(&*store, &place, &by(1, START), &rotate(Rotation::Always(privilege(1, 2, START)))).await.head);
-    heads.push(done(&*store, &place, &by(2, START), &save(Changes { clear: true, ..set("b", "1") })).await.head);
-    heads.push(done(&*store, &place, &by(2, START), &LOGOUT).await.head);
-    heads.push(kept(&*store, &place).await.head);
+    origins.push(kept(&*store, &place).await.head.origin);
+    done(&*store, &place, &by(1, START), &rotate(Rotation::Always(privilege(1, 2, START)))).await;
+    origins.push(kept(&*store, &place).await.head.origin);
+    done(&*store, &place, &by(2, START), &save(Changes { clear: true, ..set("b", "1") })).await;
+    origins.push(kept(&*store, &place).await.head.origin);
+    done(&*store, &place, &by(2, START), &LOGOUT).await;
+    origins.push(kept(&*store, &place).await.head.origin);
 
-    for head in heads {
-        assert_eq!(head.origin, Some(origin()));
-    }
+    assert_eq!(origins, [Some(origin()); 6]);
 }
 
 async fn the_reason_of_an_end_is_forgotten_before_the_end_itself(store: Arc<impl Store>) {
@@ -170,5 +171,6 @@ async fn redis_keeps_an_imported_session_for_as_long_as_its_old_credential_is_go
     done(&store, &place, &by(1, START), &LOGOUT).await;
     times.push(expire_time(&place));
 
-    assert_eq!(times, [(START + OLD).millis(); 5]);
+    let until = START + OLD;
+    assert!(times.iter().all(|time| (until..=until + MINUTE).contains(&Time::from_millis(*time))), "{times:?}");
 }

@@ -95,6 +95,7 @@ macro_rules! facts {
 }
 
 mod agreeing;
+mod alike;
 mod authenticating;
 mod changing;
 mod counting;

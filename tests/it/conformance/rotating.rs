@@ -138,7 +138,8 @@ async fn the_same_subject_again_rotates_nothing(store: Arc<impl Store>) {
 
     let done = done(&*store, &place, &by(1, START + HOUR / 2), &offering(login("anna"))).await;
 
-    assert_eq!((done.head.proof, done.head.previous), (proof(1), None));
+    let kept = kept(&*store, &place).await;
+    assert_eq!((done.head.proof, kept.head.proof, kept.head.previous), (proof(1), proof(1), None));
     assert_eq!(done.head.authenticate_time, Some(START + HOUR / 2));
 }
 

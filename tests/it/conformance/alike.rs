@@ -1,0 +1,219 @@
+//! Alike: a save that a store has a shorter way for is no other save than by the longer one.
+//!
+//! Redis sets entries by a script of its own, as long as nothing else is asked for. To say again what `permanent` is
+//! changes nothing, and is something else.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use cloakroom::clock::Time;
+use cloakroom::session::{
+    Changes, Context, Edit, EndReason, Guard, Head, Limits, Origin, PermanentChange, Record, Value, Version, WhenEmpty,
+};
+use cloakroom::store::{Place, Redis, Store, Write};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::{Just, Strategy};
+use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::{prop_assert, prop_assert_eq, prop_oneof};
+use redis::Client;
+use tokio::runtime::Runtime;
+
+use super::given::*;
+use super::{InAFile, InMemory, InRedis, Kind};
+use crate::support::redis::settings;
+
+/// A save of entries.
+#[derive(Clone, Debug)]
+struct Save {
+    /// How long it comes after what was before.
+    after: Duration,
+    proof: u8,
+    etag: Option<i64>,
+    request: Option<(u8, u8)>,
+    edit: Edit,
+}
+
+#[test]
+fn memory_saves_alike_whatever_is_said_again() {
+    saves_alike::<InMemory>();
+}
+
+#[test]
+fn a_file_saves_alike_whatever_is_said_again() {
+    saves_alike::<InAFile>();
+}
+
+#[test]
+fn redis_saves_alike_whatever_is_said_again() {
+    saves_alike::<InRedis>();
+}
+
+fn saves_alike<K: Kind>() {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let (store, _home) = runtime.block_on(K::fresh());
+    each_story(&vec(a_save(), 1..=30), |app, saves| {
+        runtime.block_on(async {
+            for (n, record) in [(1, record()), (2, full_record())] {
+                let short = keep(&*store, place_of(app, n), &record).await;
+                let long = keep(&*store, place_of(app, n + 10), &record).await;
+                let mut now = START;
+                for save in saves {
+                    now = now + save.after;
+                    same_both_ways(&*store, (&short, &long), save, now).await?;
+                }
+            }
+            Ok(())
+        })
+    });
+}
+
+async fn same_both_ways(
+    store: &impl Store,
+    (short, long): (&Place, &Place),
+    save: &Save,
+    now: Time,
+) -> Result<(), TestCaseError> {
+    let head = kept(store, long).await.head;
+    let guard = guard(&head, save, now);
+    let again = head.permanent.map_or(PermanentChange::Unset, PermanentChange::Set);
+    let changes = save.edit.changes.clone().map(|changes| Changes { permanent: again, ..changes });
+
+    let one = apply(store, short, &guard, &write(save.edit.clone())).await;
+    let other = apply(store, long, &guard, &write(Edit { changes, ..save.edit.clone() })).await;
+
+    prop_assert_eq!(one, other);
+    prop_assert_eq!(load(store, short).await, load(store, long).await);
+    Ok(())
+}
+
+/// A step in the life of a session.
+#[derive(Clone, Debug)]
+enum Step {
+    Save(Box<Save>),
+    Touch(Duration),
+    Lifetime(Duration, Duration),
+    Clear,
+    End,
+}
+
+#[test]
+fn redis_forgets_no_session_before_its_time_and_none_a_minute_after() {
+    let runtime = Runtime::new().expect("a runtime starts");
+    let settings = settings();
+    let store = Redis::new(&settings).expect("the settings are right");
+    let client = Client::open(settings.url.as_str()).expect("the address is one");
+    let connection = RefCell::new(client.get_connection().expect("Redis answers"));
+    let until = option::of(wait().prop_map(|span| START + span));
+    each_story(&(until, vec(step(), 1..=30)), |app, (until, steps)| {
+        let mut head = record().head;
+        head.origin = until.map(|until| Origin { issued: None, until });
+        runtime.block_on(async {
+            let place = keep(&store, place_of(app, 1), &Record { head, ..record() }).await;
+            let key = format!("{}:{{{:02}}}:{app}:{}", settings.key_prefix, place.id.partition(), place.id);
+            let mut now = START;
+            for step in steps {
+                take(&store, &place, step, &mut now).await;
+                let expire_time = redis::cmd("PEXPIRETIME").arg(&key).query(&mut *connection.borrow_mut());
+                let expire_time = Time::from_millis(expire_time.expect("Redis answers"));
+                let forget_time = kept(&store, &place).await.head.forget_time();
+                prop_assert!(expire_time >= forget_time, "{expire_time:?} is before {forget_time:?}");
+                prop_assert!(expire_time <= forget_time + MINUTE, "{expire_time:?} is long after {forget_time:?}");
+            }
+            Ok(())
+        })
+    });
+}
+
+async fn take(store: &impl Store, place: &Place, step: &Step, now: &mut Time) {
+    let head = kept(store, place).await.head;
+    let current = head.proof.as_bytes()[0];
+    match step {
+        Step::Save(save) => {
+            *now = *now + save.after;
+            apply(store, place, &guard(&head, save, *now), &write(save.edit.clone())).await;
+        }
+        Step::Touch(after) => {
+            *now = *now + *after;
+            store.touch(place, &touch(current, *now)).await.expect("the store answers");
+        }
+        Step::Lifetime(idle_timeout, span) => {
+            let edit = Edit { changes: Some(set("a", "1")), lifetime: lifetime(*idle_timeout, *span), ..edit() };
+            apply(store, place, &by(current, *now), &write(edit)).await;
+        }
+        Step::Clear => {
+            apply(store, place, &by(current, *now), &save(Changes { clear: true, ..set("a", "1") })).await;
+        }
+        Step::End => {
+            apply(store, place, &by(current, *now), &Write::End(EndReason::Destroyed)).await;
+        }
+    }
+}
+
+/// Tells many stories, each to an app of its own.
+fn each_story<S: Strategy>(stories: &S, tell: impl Fn(&str, &S::Value) -> Result<(), TestCaseError>) {
+    let number = Cell::new(0);
+    let outcome = TestRunner::default().run(stories, |story| {
+        number.set(number.get() + 1);
+        tell(&format!("alike-{}", number.get()), &story)
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
+
+fn guard(head: &Head, save: &Save, now: Time) -> Guard {
+    Guard {
+        etag: save.etag.map(|off| Version(head.version.0.saturating_add_signed(off))),
+        fingerprint: save.request.map(|(request, asked)| fingerprint(request, asked)),
+        ..by(save.proof, now)
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        20 => a_save().prop_map(|save| Step::Save(Box::new(save))),
+        5 => wait().prop_map(Step::Touch),
+        5 => (wait(), wait()).prop_map(|(idle, span)| Step::Lifetime(idle, span)),
+        2 => Just(Step::Clear),
+        1 => Just(Step::End),
+    ]
+}
+
+fn a_save() -> impl Strategy<Value = Save> {
+    let name = || prop_oneof![Just("a"), Just("b"), Just("lang"), Just("\u{fc}")].prop_map(str::to_owned);
+    let value =
+        prop_oneof![Just(json("1")), Just(json("\"text\"")), Just(Value::raw(b"")), Just(Value::raw(&[0, 255]))];
+    let changes = (vec(name(), 0..3), btree_map(name(), value, 0..3)).prop_map(|(mut unset, set)| {
+        unset.retain(|name| !set.contains_key(name));
+        Changes { unset, set, ..Changes::default() }.check(None).expect("no name is changed twice")
+    });
+    let proof = prop_oneof![20 => Just(1_u8), 1 => Just(2)];
+    let etag = option::weighted(0.2, -1..=1_i64);
+    let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
+    let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((2, 65536)), 1 => Just((256, 16))];
+    let context =
+        option::weighted(0.5, prop_oneof![Just(Context::default()), Just(context("one")), Just(context("two"))]);
+    (wait(), proof, (etag, request), changes, limits, context).prop_map(
+        |(after, proof, (etag, request), changes, (max_entries, max_bytes), context)| {
+            let limits = Limits { max_entries, max_bytes };
+            let edit = Edit { changes: Some(changes), limits, context, when_empty: WhenEmpty::Keep, ..edit() };
+            Save { after, proof, etag, request, edit }
+        },
+    )
+}
+
+/// Mostly short: of two saves in one minute the second has less to do.
+fn wait() -> impl Strategy<Value = Duration> {
+    let second = Duration::from_secs(1);
+    prop_oneof![
+        4 => Just(Duration::ZERO),
+        4 => Just(MS),
+        4 => Just(20 * second),
+        4 => Just(MINUTE - MS),
+        2 => Just(MINUTE),
+        1 => Just(10 * MINUTE),
+        1 => Just(IDLE - MINUTE),
+        1 => Just(2 * HOUR),
+    ]
+}
