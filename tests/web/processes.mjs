@@ -13,7 +13,9 @@ export class Process {
     this.child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'inherit'] });
     this.child.stdout.resume(); // A pipe that nobody reads would stop the process once it is full.
     this.ended = new Promise((resolve) => this.child.once('exit', resolve).once('error', resolve));
-    process.once('exit', () => this.child.kill('SIGKILL'));
+    const kill = () => this.child.kill('SIGKILL');
+    process.once('exit', kill);
+    this.child.once('exit', () => process.removeListener('exit', kill));
   }
 
   // The first line that it prints.
