@@ -104,6 +104,7 @@ impl Cloakroom {
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<Report> {
         let Self { server, admin, service, reloader, clock, drain_pause, store_silence } = self;
         let (health, health_service) = health_reporter();
+        let health_service = health_service.max_decoding_message_size(grpc::MAX_QUESTION_BYTES);
         let closing = CancellationToken::new();
         let store = Arc::clone(service.store());
         let vitals = Arc::new(Vitals::default());

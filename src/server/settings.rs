@@ -35,7 +35,8 @@ pub struct Settings {
     pub max_calls: usize,
     /// The most bytes, at once, of requests that are over 64 KiB; further ones are OVERLOADED. Lower it if memory is short.
     ///
-    /// Counted from the first byte of a request to its answer. At least 4 MiB, so that every single one fits.
+    /// Counted from the first byte of a request to its answer, as it comes: decoded, an honest one takes twice as much, and one
+    /// that is made to be large up to 13 times. At least 4 MiB, so that every single one fits.
     pub request_budget_bytes: usize,
     /// How soon a new connection has to make its first call. Raise it for callers behind very slow links.
     #[serde(with = "span")]

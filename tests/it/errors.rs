@@ -258,6 +258,7 @@ async fn a_full_store_refuses_writes_and_still_answers_reads() {
     redis.cli(&["config", "set", "maxmemory", "1"]);
     let refusals = [
         refused(house.try_save(save(&token, Changes::default().set("a", "2"))).await),
+        refused(house.try_save(save(&token, Changes::default().unset("nothing").set("a", "2"))).await),
         refused(house.try_save(save(&token, Changes::default().increment("n", 1))).await),
         refused(house.try_save(save(&ticket, Changes::default().set("a", "2"))).await),
     ];

@@ -9,6 +9,7 @@ mod settings;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -38,6 +39,8 @@ pub(super) struct Tls {
     files: Files,
     protocols: Protocols,
     pair: ArcSwap<Pair>,
+    /// When that expires, in milliseconds since 1970, as it was told to the log.
+    expire_time: AtomicU64,
     /// What was last looked at, whether it could be used or not.
     seen: Mutex<Option<[u8; 32]>>,
     handshakes: Handshakes,
@@ -50,7 +53,8 @@ impl Tls {
         let contents = Contents::read(&files)?;
         let (pair, seen) = (ArcSwap::from_pointee(contents.pair(protocols)?), contents.digest());
         let handshakes = Handshakes::at_most(MAX_HANDSHAKES);
-        Ok(Some(Arc::new(Self { files, protocols, pair, seen: Mutex::new(Some(seen)), handshakes })))
+        let (seen, expire_time) = (Mutex::new(Some(seen)), AtomicU64::default());
+        Ok(Some(Arc::new(Self { files, protocols, pair, expire_time, seen, handshakes })))
     }
 
     /// Says whether the files of these settings can be used, if there are any.
@@ -60,7 +64,7 @@ impl Tls {
 
     /// When what it serves with expires.
     pub(super) fn expire_time(&self) -> Time {
-        self.pair.load().expire_time
+        Time::from_millis(self.expire_time.load(Ordering::Relaxed))
     }
 
     /// Tells the log what it serves with from its start on.
@@ -70,7 +74,8 @@ impl Tls {
 
     /// Tells the log what it does with its certificate, and until when that is any good.
     fn tell(&self, what: &str, now: Time) {
-        let (certificate, end) = (self.files.certificate.display(), self.expire_time());
+        let (certificate, end) = (self.files.certificate.display(), self.pair.load().ends.first(now));
+        self.expire_time.store(end.millis(), Ordering::Relaxed);
         let expire_time = humantime::format_rfc3339_seconds(end.into());
         if end <= now {
             // No reason to refuse it: callers do, and they are told why.

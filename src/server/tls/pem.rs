@@ -30,8 +30,7 @@ pub(super) struct Contents<'f> {
 /// A certificate and its key that belong together, ready to be served with.
 pub(super) struct Pair {
     pub(super) config: Arc<ServerConfig>,
-    /// The earliest end in the certificate's chain.
-    pub(super) expire_time: Time,
+    pub(super) ends: Ends,
 }
 
 impl<'f> Contents<'f> {
@@ -72,7 +71,7 @@ impl<'f> Contents<'f> {
         };
         let chain = certificates(&self.certificate).map_err(|why| fault(&self.files.certificate, why))?;
         let key = private_key(&self.key).map_err(|why| fault(&self.files.key, why))?;
-        let expire_time = expire_time(&chain).map_err(|why| fault(&self.files.certificate, why))?;
+        let ends = Ends::of(&chain).map_err(|why| fault(&self.files.certificate, why))?;
         let config = builder.with_single_cert(chain, key);
         let mut config = config.map_err(|error| fault(&self.files.key, Fault::Tls(error)))?;
         config.alpn_protocols = match protocols {
@@ -82,21 +81,37 @@ impl<'f> Contents<'f> {
         // A resumed handshake would trust a certificate that has expired since. Connections are few and live long.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Pair { config: Arc::new(config), expire_time })
+        Ok(Pair { config: Arc::new(config), ends })
     }
 }
 
-/// When the first certificate of a chain expires: what callers check then is good for nothing.
-fn expire_time(chain: &[CertificateDer<'_>]) -> Result<Time, Fault> {
-    let ends = chain.iter().map(|certificate| {
-        let (_, certificate) = X509CertificateParser::new()
-            // Whatever an extension holds, it does not move the end.
-            .with_deep_parse_extensions(false)
-            .parse(certificate)
-            .map_err(|_| Fault::NotX509)?;
-        Ok(Time::from_seconds(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default()))
-    });
-    ends.reduce(|one, other| Ok(one?.min(other?))).unwrap_or(Err(Fault::None { what: CERTIFICATE }))
+/// When the certificates of a chain expire.
+#[derive(Debug)]
+pub(super) struct Ends {
+    own: Time,
+    others: Vec<Time>,
+}
+
+impl Ends {
+    /// Those behind the service's own that cannot be read are for the callers to judge.
+    fn of(chain: &[CertificateDer<'_>]) -> Result<Self, Fault> {
+        let (own, others) = chain.split_first().ok_or(Fault::None { what: CERTIFICATE })?;
+        Ok(Self { own: end_of(own).ok_or(Fault::NotX509)?, others: others.iter().filter_map(end_of).collect() })
+    }
+
+    /// When the first of them expires: what callers check then is good for nothing.
+    ///
+    /// Those behind the service's own that have expired before `now` do not count: callers pass over what they do not
+    /// need, such as an old root's signature for whoever knows no newer one.
+    pub(super) fn first(&self, now: Time) -> Time {
+        self.others.iter().copied().filter(|end| *end > now).fold(self.own, Time::min)
+    }
+}
+
+fn end_of(certificate: &CertificateDer<'_>) -> Option<Time> {
+    // Whatever an extension holds, it does not move the end.
+    let (_, certificate) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(certificate).ok()?;
+    Some(Time::from_seconds(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default()))
 }
 
 /// The certificates of a PEM file, at least one.

@@ -7,11 +7,13 @@ local most_entries, most_bytes, context, unset = struct.unpack('>I4I4I2c0I2', AR
 local first = 2 + unset
 local count_before, bytes_before, used_before = count, bytes, used
 
+local gone = {}
 for at = 2, first - 1 do
   local before = redis.call('HSTRLEN', key, ARGV[at])  -- no kept value is empty
   if before > 0 then
     count = count - 1
     bytes = bytes - (#ARGV[at] - 2) - before
+    gone[#gone + 1] = ARGV[at]
   end
 end
 for at = first, #ARGV, 2 do
@@ -28,7 +30,8 @@ if bytes > most_bytes and bytes > bytes_before then return {5, bytes} end
 if now > used then used = now end
 local meta = struct.pack(META, version + 1, proof, create, idle, deadline, authenticate, permanent, count, bytes, born)
 local use = struct.pack('>I8', used)
-if unset > 0 then redis.call('HDEL', key, unpack(ARGV, 2, first - 1)) end
+-- Only if there is something to remove: a script that has written before is not asked any more whether Redis is full.
+if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 if fingerprint == '' then
   redis.call('HSET', key, 'm', meta, 'u', use, unpack(ARGV, first))
 else

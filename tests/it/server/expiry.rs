@@ -14,6 +14,8 @@ const YEAR_2040: u64 = 2_208_988_800;
 const YEAR_2050: u64 = 2_524_608_000;
 const YEAR_2100: u64 = 4_102_444_800;
 
+const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 async fn house() -> Secured {
     Secured::new([caller("watcher", Role::Monitor, "*")].into()).await
 }
@@ -50,13 +52,28 @@ async fn a_chain_expires_with_the_first_of_its_certificates() {
 }
 
 #[tokio::test]
+async fn what_callers_pass_over_in_a_chain_does_not_move_its_end() {
+    let house = house().await;
+    let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
+    let expired = house.authority.sign_until("between.test", 2001).certificate;
+
+    std::fs::write(house.path("server.pem"), format!("{own}{expired}{NO_CERTIFICATE}")).unwrap();
+    house.reloader.refresh_certificates();
+
+    assert_eq!(told(&house).await, [YEAR_2100; 2]);
+    let authority = house.authority.pem();
+    let page =
+        get(&Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) }, house.operators, "/healthz", None).await;
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+}
+
+#[tokio::test]
 async fn what_is_refused_does_not_move_the_time() {
     let house = house().await;
     let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
     let another = house.authority.sign_until("localhost", 2040).certificate;
-    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
-    for refused in [another, format!("{own}{no_certificate}")] {
+    for refused in [another, format!("{NO_CERTIFICATE}{own}")] {
         std::fs::write(house.path("server.pem"), refused).unwrap();
         house.reloader.refresh_certificates();
         assert_eq!(told(&house).await, [YEAR_2100; 2]);

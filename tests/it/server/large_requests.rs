@@ -172,6 +172,20 @@ async fn a_length_counts_in_whatever_pieces_it_comes_and_wherever_in_a_request()
 }
 
 #[tokio::test]
+async fn whoever_need_not_say_who_calls_takes_nothing_of_what_callers_have() {
+    let house = house(patient()).await;
+    let client = house.client(house.frontends).await;
+    let mut health = request("");
+    *health.uri_mut() = "http://test/grpc.health.v1.Health/Check".parse().unwrap();
+
+    let (response, mut sending) = client.begin_unfinished_request(health).await;
+    sending.send_data(message(BUDGET).split_to(5), false).unwrap();
+
+    assert_eq!(soon(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
+    until_taken(&house, 0).await;
+}
+
+#[tokio::test]
 async fn a_request_over_the_limit_of_one_takes_nothing_of_what_all_have() {
     let house = house(patient()).await;
     let client = house.client(house.frontends).await;
