@@ -10,7 +10,7 @@ export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 all: check
 
 # What lands has passed this.
-test: tools lint lint-proto doc test-rust test-web test-python test-observe test-deploy test-load test-bench
+test: tools lint lint-proto doc test-rust test-valkey test-web test-python test-observe test-deploy test-load test-bench
 	@echo 'all tests passed'
 
 # Counting instructions takes a minute and more: `make test-bench` alone does that as well.
