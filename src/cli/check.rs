@@ -1,8 +1,10 @@
 //! `cloakroom check`: is the configuration right, and what does it come to?
 
 use clap::Args;
+use humantime::format_rfc3339_seconds;
 
 use super::{ConfigFile, Failure, output};
+use crate::clock::{Clock as _, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -14,12 +16,19 @@ impl Check {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let loaded = self.config.load()?;
         let settings = &loaded.settings;
-        settings.server.tls.check_files()?;
-        settings.admin.tls.check_files()?;
-        let origin = match loaded.file() {
-            Some(path) => format!("# From {} and the environment. Secrets are left out.", path.display()),
-            None => "# From the environment alone: there is no file. Secrets are left out.".to_owned(),
+        let now = SystemClock.now();
+        let certificates = [("server", &settings.server.tls), ("admin", &settings.admin.tls)];
+        let mut remarks = match loaded.file() {
+            Some(path) => format!("# From {} and the environment. Secrets are left out.\n", path.display()),
+            None => "# From the environment alone: there is no file. Secrets are left out.\n".to_owned(),
         };
-        Ok(output::answer(&format!("{origin}\n\n{}", loaded.effective()))?)
+        for (table, tls) in certificates {
+            if let Some(end) = tls.check_files(now)? {
+                let (verb, end) =
+                    (if end > now { "expires" } else { "has expired" }, format_rfc3339_seconds(end.into()));
+                remarks += &format!("# The certificate of [{table}.tls] {verb}: {end}.\n");
+            }
+        }
+        Ok(output::answer(&format!("{remarks}\n{}", loaded.effective()))?)
     }
 }

@@ -57,9 +57,9 @@ impl Tls {
         Ok(Some(Arc::new(Self { files, protocols, pair, expire_time, seen, handshakes })))
     }
 
-    /// Says whether the files of these settings can be used, if there are any.
-    pub(super) fn try_files(settings: &TlsSettings) -> Result<(), BindError> {
-        Self::open(settings, Protocols::Http2).map(|_| ())
+    /// Whether the files of these settings can be used, if there are any, and until when they are any good.
+    pub(super) fn try_files(settings: &TlsSettings, now: Time) -> Result<Option<Time>, BindError> {
+        Ok(Self::open(settings, Protocols::Http2)?.map(|tls| tls.pair.load().ends.first(now)))
     }
 
     /// When what it serves with expires.

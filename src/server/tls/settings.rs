@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Tls;
+use crate::clock::Time;
 use crate::grpc::Callers;
 use crate::server::{BindError, SettingsError};
 
@@ -54,9 +55,9 @@ impl TlsSettings {
         if asks_in_vain { Err(SettingsError::ClientCaIdle) } else { Ok(()) }
     }
 
-    /// Reads the files, if there are any, and says what is wrong with them.
-    pub fn check_files(&self) -> Result<(), BindError> {
-        Tls::try_files(self)
+    /// Reads the files, if there are any; says when the certificate expires, or what is wrong with them.
+    pub fn check_files(&self, now: Time) -> Result<Option<Time>, BindError> {
+        Tls::try_files(self, now)
     }
 
     /// Whether the listener speaks TLS.

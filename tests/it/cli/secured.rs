@@ -176,33 +176,45 @@ fn health_is_asked_without_showing_anything() {
 }
 
 #[test]
-fn check_names_callers_and_hides_what_they_show() {
+fn check_names_callers_and_certificates_and_hides_what_they_show() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
     let hash = TokenHash::of(b"x").to_string();
     let settings =
         format!("{SETTINGS}[callers.shop]\nroles = ['frontend']\napps = ['default']\ntoken_hashes = ['{hash}']\n");
-    let check = |certificate: &str| {
+    let check = |certificate: &str, key: &str| {
         Program::new(&["check"])
             .file("cloakroom.toml", &settings)
             .file("desk.hashes", &"0".repeat(64))
             .file("keys", &Key::generate())
             .file("ca.pem", &authority.pem())
             .file("tls.crt", certificate)
-            .file("tls.key", &identity.key)
+            .file("tls.key", key)
             .run()
     };
 
-    let right = check(&identity.certificate);
-    let broken = check("nothing");
+    let right = check(&identity.certificate, &identity.key);
+    let broken = check("nothing", &identity.key);
+    let expired = authority.sign_until("localhost", 2001);
+    let late = check(&expired.certificate, &expired.key);
 
     assert_eq!(right.code, Some(0), "{right:?}");
-    for line in
-        ["[callers.shop]", "roles = [\"frontend\"]  # cloakroom.toml:", "token_hashes = [\"***\"]  # cloakroom.toml:"]
-    {
+    for line in [
+        "[callers.shop]",
+        "roles = [\"frontend\"]  # cloakroom.toml:",
+        "token_hashes = [\"***\"]  # cloakroom.toml:",
+        "# The certificate of [server.tls] expires: 2100-01-01T00:00:00Z.",
+        "# The certificate of [admin.tls] expires: 2100-01-01T00:00:00Z.",
+    ] {
         assert!(right.stdout.contains(line), "{line} is missing in:\n{}", right.stdout);
     }
     assert!(!right.stdout.contains(&hash) && !right.stdout.contains(&"0".repeat(64)), "{}", right.stdout);
+    assert_eq!(late.code, Some(0), "{late:?}");
+    assert!(
+        late.stdout.contains("# The certificate of [server.tls] has expired: 2001-01-01T00:00:00Z.\n"),
+        "{}",
+        late.stdout
+    );
     assert_eq!(broken.code, Some(1));
     assert!(broken.stderr.contains("tls: tls.crt: there is no certificate in PEM in it"), "{}", broken.stderr);
 }
