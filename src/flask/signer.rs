@@ -135,7 +135,7 @@ impl Signer {
         Ok(Opened {
             entries: content.entries,
             permanent: content.permanent,
-            issued: Time::from_millis(issued.saturating_mul(1000)),
+            issued: Time::from_seconds(issued),
             signature: signature.into(),
         })
     }

@@ -25,10 +25,10 @@ pub use session_service::{MAX_REQUEST_BYTES, session_service};
 /// The service whose health is watched.
 pub const SERVICE: &str = "cloakroom.v1.SessionService";
 
-/// The largest request to what anybody may ask, whoever he is: health and reflection.
-///
-/// Too small to take anything of the budget of large requests.
-pub const MAX_QUESTION_BYTES: usize = 4 * 1024;
-
 /// The operators' service, on a listener of its own.
 pub const ADMIN_SERVICE: &str = "cloakroom.v1.AdminService";
+
+/// The largest request to what anybody may ask, whoever he is: health and reflection.
+///
+/// A longer one is refused by its length alone, and so keeps nothing of the budget of large requests.
+pub const MAX_QUESTION_BYTES: usize = 4 * 1024;

@@ -8,7 +8,7 @@ use crate::clock::Time;
 use crate::grpc::wire::{EndReason, RequestContext, SessionInfo, Value, value};
 
 /// 2026-01-02T03:04:05Z.
-pub(super) const NOW: Time = Time::from_millis(SECONDS as u64 * 1000);
+pub(super) const NOW: Time = Time::from_seconds(SECONDS as u64);
 
 pub(super) fn full() -> SessionInfo {
     SessionInfo {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use redis::ScriptInvocation;
 
+use super::ENTRY;
 use crate::clock::Time;
 use crate::session::{
     AuthenticationChange, By, Changes, Context, Edit, EndReason, Guard, Lifespan, Lifespans, NewLifetime,
@@ -106,7 +107,7 @@ fn add_entries(script: &mut ScriptInvocation<'_>, entries: &BTreeMap<String, Val
 
 /// Where an entry lies in its session's hash.
 pub(super) fn field(name: &str) -> String {
-    format!("e:{name}")
+    [ENTRY, name].concat()
 }
 
 fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {

@@ -243,5 +243,8 @@ fn escape(prefix: &str) -> String {
 /// How many parts the ids of an app are spread over. Final: keys depend on it.
 const PARTITIONS: u8 = 64;
 
+/// What the fields of entries begin with.
+const ENTRY: &str = "e:";
+
 /// How much later than it may a key expires, so that most saves need not move its expiry: `common.lua` says the same.
 const LATE: Duration = Duration::from_secs(60);

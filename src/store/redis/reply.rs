@@ -2,6 +2,7 @@
 
 use redis::{FromRedisValue, ParsingError, Value};
 
+use super::ENTRY;
 use crate::session::{Counters, Entries, Generation, Head, Outcome, Record, Refusal, Subject};
 use crate::store::packed::{META_BYTES, Packed};
 use crate::store::{Done, Kept};
@@ -104,7 +105,7 @@ fn record(fields: impl Iterator<Item = (Value, Value)>) -> Option<Record> {
     for field in fields {
         let (Value::BulkString(field), Value::BulkString(value)) = field else { return None };
         let part = match field.as_slice() {
-            [b'e', b':', ..] => {
+            name if name.starts_with(ENTRY.as_bytes()) => {
                 entries.push((String::from_utf8(field).ok()?, value));
                 continue;
             }
@@ -130,6 +131,3 @@ fn record(fields: impl Iterator<Item = (Value, Value)>) -> Option<Record> {
 fn no_session() -> ParsingError {
     ParsingError::from("Redis keeps something there that is no session")
 }
-
-/// What the fields of entries begin with.
-const ENTRY: &str = "e:";

@@ -35,14 +35,10 @@ if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 if fingerprint == '' then
   redis.call('HSET', key, 'm', meta, 'u', use, unpack(ARGV, first))
 else
-  marks = string.sub(marks .. fingerprint .. struct.pack('>I6BB', now, 3, 0), -16 * MARK)
-  redis.call('HSET', key, 'm', meta, 'u', use, 'k', marks, unpack(ARGV, first))
+  redis.call('HSET', key, 'm', meta, 'u', use, 'k', with_mark(3), unpack(ARGV, first))
 end
 if context ~= '' and context ~= '=' .. (h[5] or '') then
   redis.call('HSET', key, 'c', string.sub(context, 2))
 end
-if used - used % MINUTE > used_before then
-  local time = math.min(used + MINUTE + idle, deadline) + MEMORY
-  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
-end
+forget_later(used_before)
 return meta .. use .. (h[3] or '')
