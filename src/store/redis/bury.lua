@@ -2,9 +2,9 @@
 -- KEYS[3] is the feed of the session's partition, KEYS[4] its count.
 
 -- The marks from now on.
-local function marks_after(outcome)
+local function with_mark(outcome)
   if fingerprint == '' then return redis.call('HGET', key, 'k') or '' end
-  return with_mark(outcome)
+  return string.sub(marks .. fingerprint .. struct.pack('>I6BB', now, outcome, 0), -16 * MARK)
 end
 
 -- Forgets the session at that time, but not before what it was imported by opens nothing any more.
@@ -22,7 +22,7 @@ end
 local function bury(meta, reason, counters)
   local previous, origin = unpack(redis.call('HMGET', key, 'p', 'o'))
   local ending = struct.pack('>BI6', reason, now)
-  local marks = marks_after(4)
+  local marks = with_mark(4)
   redis.call('DEL', key)
   redis.call('HSET', key, 'm', meta, 'u', h[2], 'x', ending)
   if previous then redis.call('HSET', key, 'p', previous) end

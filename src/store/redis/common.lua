@@ -59,20 +59,3 @@ if h[4] or born < generation or now >= deadline or now >= used + idle
    or not may or is_marked or (etag ~= '' and etag ~= string.sub(h[1], 1, 8)) then
   return {0, generation, redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x', 'o')}
 end
-
--- The marks with that of this call, which has a fingerprint.
-local function with_mark(outcome)
-  return string.sub(marks .. fingerprint .. struct.pack('>I6BB', now, outcome, 0), -16 * MARK)
-end
-
--- When to forget the session as it is now.
-local function forget_time()
-  return math.min(used + MINUTE + idle, deadline) + MEMORY
-end
-
--- Forgets it later than before, if this use of it is in another minute than the one before.
-local function forget_later(used_before)
-  if used - used % MINUTE > used_before then
-    redis.call('PEXPIREAT', key, string.format('%d', forget_time()), 'GT')
-  end
-end

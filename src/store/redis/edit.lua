@@ -136,7 +136,7 @@ local is_bounded_anew = wiped or cut or asked ~= ''
 local origin = is_bounded_anew and redis.call('HGET', key, 'o')
 local context_before = h[5] or ''
 if context == '' then context = context_before else context = string.sub(context, 2) end
-local kept_marks = (wiped or fingerprint ~= '') and marks_after(3) or ''
+local kept_marks = (wiped or fingerprint ~= '') and with_mark(3) or ''
 if wiped then
   previous = previous or redis.call('HGET', key, 'p')
   redis.call('DEL', key)
@@ -156,7 +156,12 @@ for first = 1, #put, 2000 do
 end
 if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
 if not wiped and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
-if is_bounded_anew then forget_at(forget_time(), origin) else forget_later(used_before) end
+local time = math.min(used + MINUTE + idle, deadline) + MEMORY
+if is_bounded_anew then
+  forget_at(time, origin)
+elseif used - used % MINUTE > used_before then
+  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+end
 if subject ~= subject_before then tell(130) elseif proof ~= proof_before then tell(129) end
 if subject == subject_before and #counters == 0 then return meta .. use .. subject end
 return {1, meta .. use .. subject, '', subject_before, counters}

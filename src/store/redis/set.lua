@@ -2,6 +2,7 @@
 -- it can't be its end. It does what edit.lua would, for half the price.
 -- ARGV[1] goes on with: most entries, most bytes, context ('' keep, '=...') behind its length, how many fields to unset.
 -- Then ARGV: those fields; fields and values to set, at least one.
+-- The mark and the expiry are as bury.lua and edit.lua have them, in place: functions for both took 9 % more instructions.
 -- Answers in one string the head's m, u and s when done, {4, count} too many, {5, bytes} too large.
 local most_entries, most_bytes, context, unset = struct.unpack('>I4I4I2c0I2', ARGV[1], after_call)
 local first = 2 + unset
@@ -35,10 +36,14 @@ if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
 if fingerprint == '' then
   redis.call('HSET', key, 'm', meta, 'u', use, unpack(ARGV, first))
 else
-  redis.call('HSET', key, 'm', meta, 'u', use, 'k', with_mark(3), unpack(ARGV, first))
+  marks = string.sub(marks .. fingerprint .. struct.pack('>I6BB', now, 3, 0), -16 * MARK)
+  redis.call('HSET', key, 'm', meta, 'u', use, 'k', marks, unpack(ARGV, first))
 end
 if context ~= '' and context ~= '=' .. (h[5] or '') then
   redis.call('HSET', key, 'c', string.sub(context, 2))
 end
-forget_later(used_before)
+if used - used % MINUTE > used_before then
+  local time = math.min(used + MINUTE + idle, deadline) + MEMORY
+  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+end
 return meta .. use .. (h[3] or '')
