@@ -30,9 +30,9 @@
 //!    it by, passes its caps and gets its deadline, and goes by its path to the gRPC service.
 //! 2. [`grpc`] turns the message into a [`service::Open`].
 //! 3. [`Service::open`](service::Service::open) finds the app, takes the values of the app's cookie out of the
-//!    header ([`cookie::values`]) and checks their signatures ([`token::open_token`]). A forged one ends here: the
+//!    header ([`cookie::values`]) and checks their signatures ([`token::verify_token`]). A forged one ends here: the
 //!    store is never asked.
-//! 4. The locator in the token gives the id, the id the [`store::Place`], and [`Store::load`](store::Store::load)
+//! 4. The locator in the token gives the id, the id the [`store::SessionKey`], and [`Store::load`](store::Store::load)
 //!    answers what is kept there, with the app's generation.
 //! 5. [`session::judge()`] says whether the token opens it. If it does not, the answer is a new session with a ticket,
 //!    of which no store knows. If it does, and a twentieth of the idle timeout has passed since the last use, the use

@@ -5,18 +5,18 @@ use std::time::Duration;
 use cloakroom::app::AppName;
 use cloakroom::clock::{Clock as _, SystemClock, Time};
 use cloakroom::session::{
-    By, Changes, Edit, Entries, Guard, Head, Limits, Record, Rotation, Value, Version, WhenEmpty,
+    Authority, Changes, Edit, Entries, Head, Limits, Precondition, Record, Rotation, Value, Version, WhenEmpty,
 };
-use cloakroom::store::{Place, Write};
-use cloakroom::token::{Id, Proof};
+use cloakroom::store::{SessionKey, Write};
+use cloakroom::token::{SessionId, VerifierHash};
 
 /// Makes the place of the n-th session of the app.
-pub(crate) fn place(app: &AppName, n: u64) -> Place {
+pub(crate) fn place(app: &AppName, n: u64) -> SessionKey {
     let mut id = [0; 16];
     // Spread as ids are, which are hashes.
     id[..8].copy_from_slice(&n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
     id[8..].copy_from_slice(&n.wrapping_add(1).wrapping_mul(0xbf58_476d_1ce4_e5b9).to_le_bytes());
-    Place { app: app.clone(), id: Id::from_bytes(id) }
+    SessionKey { app: app.clone(), id: SessionId::from_bytes(id) }
 }
 
 /// A session of four entries that have so many bytes in all, names included.
@@ -48,8 +48,8 @@ pub(crate) fn save(bytes: usize) -> Result<Write, cloakroom::session::ValueError
 }
 
 /// By the session's token, now.
-pub(crate) fn guard() -> Guard {
-    Guard { by: By::Proof(PROOF), etag: None, fingerprint: None, now: now() }
+pub(crate) fn precondition() -> Precondition {
+    Precondition { authority: Authority::Token(PROOF), etag: None, fingerprint: None, now: now() }
 }
 
 fn now() -> Time {
@@ -62,6 +62,6 @@ fn json(bytes: usize) -> String {
 
 const NAMES: [&str; 4] = ["entry-1", "entry-2", "entry-3", "entry-4"];
 
-const PROOF: Proof = Proof::from_bytes([7; 16]);
+const PROOF: VerifierHash = VerifierHash::from_bytes([7; 16]);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);

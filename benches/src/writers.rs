@@ -74,7 +74,7 @@ impl Writers {
             writers.spawn(async move {
                 let (mut saves, mut number) = (0, writer % sessions);
                 while Instant::now() < end {
-                    let applied = store.apply(&kept::place(&app, number), &kept::guard(), &write).await?;
+                    let applied = store.apply(&kept::place(&app, number), &kept::precondition(), &write).await?;
                     saves += u64::from(matches!(applied, Applied::Done(_)));
                     number = (number + step) % sessions;
                 }

@@ -2,10 +2,10 @@
 //!
 //! What stands here is checked: an app that exists can be served. Nothing here reads a store.
 
-mod accept;
-mod accept_settings;
 mod flask;
 mod kind;
+mod migration;
+mod migration_settings;
 mod name;
 mod settings;
 mod subject_limit;
@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use accept::{Accept, Door, FlaskCookie, FlaskSession};
-pub use accept_settings::{AcceptError, AcceptSettings, FlaskCookieSettings, FlaskSessionSettings};
 pub use flask::{FlaskKeysError, FlaskSettings};
 pub use kind::{Kind, KindSetting};
+pub use migration::{FlaskCookie, FlaskSession, Migration, MigrationSource};
+pub use migration_settings::{FlaskCookieSettings, FlaskSessionSettings, MigrationError, MigrationSettings};
 pub use name::{AppName, NameError};
 pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
-pub use subject_limit::{SubjectLimit, WhenFull};
+pub use subject_limit::{OnSessionLimit, SubjectLimit};
 
 use crate::cookie;
 use crate::flask::Signer;
@@ -53,7 +53,7 @@ pub struct App {
     /// How many sessions one subject may have at once.
     pub subject_limit: Option<SubjectLimit>,
     /// What it accepts of what its users had before.
-    pub accept: Option<Accept>,
+    pub migration: Option<Migration>,
 }
 
 impl App {

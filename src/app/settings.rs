@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AcceptError, AcceptSettings, App, AppName, FlaskKeysError, FlaskSettings, Kind, KindSetting, Lifetimes, NameError,
-    SubjectLimit, WhenFull,
+    App, AppName, FlaskKeysError, FlaskSettings, Kind, KindSetting, Lifetimes, MigrationError, MigrationSettings,
+    NameError, OnSessionLimit, SubjectLimit,
 };
 use crate::config::{Secret, secret, span};
 use crate::cookie::{self, SameSite};
@@ -52,11 +52,11 @@ pub struct Settings {
     ///
     /// Refusing is exact where one process keeps the sessions. With several replicas on one Redis, logins at the same
     /// moment can make a few more; evicting is exact everywhere.
-    pub when_full: WhenFull,
+    pub on_session_limit: OnSessionLimit,
     /// How large a session may be.
     pub limits: LimitSettings,
     /// What comes in, for a while, of the sessions from before.
-    pub accept: AcceptSettings,
+    pub migrate: MigrationSettings,
 }
 
 impl Default for Settings {
@@ -74,9 +74,9 @@ impl Default for Settings {
             subject_key: String::new(),
             anonymous: AnonymousSettings::default(),
             max_sessions_per_subject: 0,
-            when_full: WhenFull::Evict,
+            on_session_limit: OnSessionLimit::Evict,
             limits: LimitSettings::default(),
-            accept: AcceptSettings::default(),
+            migrate: MigrationSettings::default(),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Settings {
             subject_key: self.subject_key()?,
             limits: self.limits.build()?,
             subject_limit: self.subject_limit()?,
-            accept: self.accept.build()?,
+            migration: self.migrate.build()?,
         })
     }
 
@@ -115,7 +115,7 @@ impl Settings {
             ("anonymous.idle_timeout", idle_timeout.is_some()),
             ("anonymous.absolute_timeout", absolute_timeout.is_some()),
             ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),
-            ("accept.until", self.accept.is_set()),
+            ("migrate.until", self.migrate.is_set()),
         ];
         match self.kind {
             KindSetting::Stored if self.flask != FlaskSettings::default() => Err(SettingsError::FlaskOfStored),
@@ -150,7 +150,7 @@ impl Settings {
             return Err(SettingsError::Limit { key: "max_sessions_per_subject", least: 0, most: MOST_SESSIONS });
         }
         let max_sessions = NonZeroU32::new(self.max_sessions_per_subject);
-        Ok(max_sessions.map(|max_sessions| SubjectLimit { max_sessions, when_full: self.when_full }))
+        Ok(max_sessions.map(|max_sessions| SubjectLimit { max_sessions, on_session_limit: self.on_session_limit }))
     }
 
     fn subject_key(&self) -> Result<Option<Box<str>>, SettingsError> {
@@ -381,7 +381,7 @@ pub enum SettingsError {
     },
     /// What is accepted.
     #[error(transparent)]
-    Accept(#[from] AcceptError),
+    Migration(#[from] MigrationError),
     /// `subject_key` names no entry.
     #[error("subject_key: it has to name an entry: 1 to 256 bytes, and not `_permanent`")]
     SubjectKey,
@@ -401,7 +401,7 @@ impl SettingsError {
             Self::AnonymousOverApp { key, .. } => &[key, key.trim_start_matches("anonymous.")],
             Self::Span { key, .. } | Self::Limit { key, .. } => &[key],
             Self::SubjectKey => &["subject_key"],
-            Self::Accept(error) => return vec![error.key()],
+            Self::Migration(error) => return vec![error.key()],
         };
         keys.iter().map(|key| (*key).to_owned()).collect()
     }

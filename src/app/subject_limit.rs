@@ -10,13 +10,13 @@ pub struct SubjectLimit {
     /// How many.
     pub max_sessions: NonZeroU32,
     /// What happens to the one that is too many.
-    pub when_full: WhenFull,
+    pub on_session_limit: OnSessionLimit,
 }
 
 /// What happens when a subject has as many sessions as it may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum WhenFull {
+pub enum OnSessionLimit {
     /// The session that authenticated longest ago ends.
     #[default]
     Evict,

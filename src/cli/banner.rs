@@ -7,7 +7,7 @@ use super::Address;
 use crate::app::{App, AppName, Kind as AppKind};
 use crate::config::Loaded;
 use crate::config::default_key::DefaultKey;
-use crate::store::Kind;
+use crate::store::StoreKind;
 
 /// A few lines for stderr, to be written once the service listens at `addresses`, and for operators at `admin`.
 pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {
@@ -38,9 +38,9 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
 
 fn sessions(loaded: &Loaded) -> String {
     match loaded.settings.store.kind {
-        Kind::Embedded => format!("in {}, on this disk", loaded.settings.data_folder().display()),
-        Kind::Memory => "in memory: a restart loses them".to_owned(),
-        Kind::Redis => "in Redis".to_owned(),
+        StoreKind::Embedded => format!("in {}, on this disk", loaded.settings.data_folder().display()),
+        StoreKind::Memory => "in memory: a restart loses them".to_owned(),
+        StoreKind::Redis => "in Redis".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, output};
+use super::{CliError, output};
 use crate::grpc::callers::{TokenHash, generate_token};
 
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(super) struct CallerToken {
 }
 
 impl CallerToken {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CliError> {
         if let Some(file) = &self.hash {
             let token = read(file)?;
             let token = token.trim();

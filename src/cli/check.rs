@@ -3,7 +3,7 @@
 use clap::Args;
 use humantime::format_rfc3339_seconds;
 
-use super::{ConfigFile, Failure, output};
+use super::{CliError, ConfigFile, output};
 use crate::clock::{Clock as _, SystemClock};
 
 #[derive(Debug, Args)]
@@ -13,7 +13,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CliError> {
         let loaded = self.config.load()?;
         let settings = &loaded.settings;
         let now = SystemClock.now();

@@ -10,13 +10,17 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
 use super::Address;
-use super::credentials::{Bearer, Tls};
+use super::credentials::{CallerTokenHeader, TlsOptions};
 
 /// A connection that shows who calls.
-pub(super) type Connection = InterceptedService<Channel, Bearer>;
+pub(super) type Connection = InterceptedService<Channel, CallerTokenHeader>;
 
 /// Connects, or says why not.
-pub(super) async fn connect(address: &Address, tls: Option<Tls>, bearer: Bearer) -> Result<Connection, String> {
+pub(super) async fn connect(
+    address: &Address,
+    tls: Option<TlsOptions>,
+    bearer: CallerTokenHeader,
+) -> Result<Connection, String> {
     // The name is needed for the request's authority alone, where a connector of our own connects.
     let local = Endpoint::from_static("http://localhost");
     let connected = match (address, tls) {

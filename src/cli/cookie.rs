@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{ConfigFile, Failure, cookie_kind, output};
+use super::{CliError, ConfigFile, cookie_kind, output};
 use crate::app::{App, AppName, Apps, Kind};
 use crate::clock::{Clock as _, SystemClock, Time};
 use crate::cookie;
-use crate::token::{Id, KeyId, KeyRing, Rejected, claimed_key, is_ticket, open_ticket, open_token};
+use crate::token::{KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
 
 #[derive(Debug, Args)]
 pub(super) struct Cookie {
@@ -26,55 +26,55 @@ pub(super) struct Cookie {
 }
 
 impl Cookie {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CliError> {
         let apps = self.config.load()?.apps_as_served()?;
         let Some(app) = apps.find(&self.app) else {
             let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Failure::Failed(format!("there is no app `{}`; there are: {names}", self.app).into()));
+            return Err(CliError::Failed(format!("there is no app `{}`; there are: {names}", self.app).into()));
         };
         let text = self.text.clone().map_or_else(read_stdin, Ok)?;
         let explained = explain(&apps, app, text.trim(), SystemClock.now());
         output::answer(&explained.text)?;
-        if explained.verified { Ok(()) } else { Err(Failure::Answered) }
+        if explained.verified { Ok(()) } else { Err(CliError::RecordedBody) }
     }
 }
 
 /// An explanation, and whether anything in it verified.
-struct Explained {
+struct Explanation {
     text: String,
     verified: bool,
 }
 
-fn explain(apps: &Apps, app: &App, text: &str, now: Time) -> Explained {
+fn explain(apps: &Apps, app: &App, text: &str, now: Time) -> Explanation {
     if let Kind::Cookie(Some(signer)) = &app.kind {
         let (text, verified) = cookie_kind::explain(app, signer, without_field_name(text), now);
-        return Explained { text, verified };
+        return Explanation { text, verified };
     }
     let Some(ring) = &app.keys else {
         let text = format!("the app {} has no key: nothing can be verified, and it has only null sessions", app.name);
-        return Explained { text, verified: false };
+        return Explanation { text, verified: false };
     };
-    let mut desk = Desk { apps, app, ring, now, text: String::new(), verified: Vec::new() };
-    desk.heading();
+    let mut inspector = Inspector { apps, app, ring, now, text: String::new(), verified: Vec::new() };
+    inspector.heading();
     if text.contains('=') {
-        desk.header(without_field_name(text))
+        inspector.header(without_field_name(text))
     } else {
-        desk.bare(text)
+        inspector.bare(text)
     }
-    Explained { text: desk.text, verified: !desk.verified.is_empty() }
+    Explanation { text: inspector.text, verified: !inspector.verified.is_empty() }
 }
 
 /// Where credentials of one app are looked at.
-struct Desk<'a> {
+struct Inspector<'a> {
     apps: &'a Apps,
     app: &'a App,
     ring: &'a KeyRing,
     now: Time,
     text: String,
-    verified: Vec<Id>,
+    verified: Vec<SessionId>,
 }
 
-impl Desk<'_> {
+impl Inspector<'_> {
     fn heading(&mut self) {
         let keys = self.ring.ids().map(|id| self.described(id)).collect::<Vec<_>>().join(", ");
         let cookie = self.app.cookie.attributes().name.as_str();
@@ -102,20 +102,20 @@ impl Desk<'_> {
         if !is_ticket(text) {
             return self.token(text);
         }
-        match open_ticket(self.ring, &self.app.name, text, self.now) {
-            Ok(ticket) => self.accepted(text, "a ticket, good for its first save", ticket.bearer.id(&self.app.name)),
+        match verify_ticket(self.ring, &self.app.name, text, self.now) {
+            Ok(ticket) => self.accepted(text, "a ticket, good for its first save", ticket.token.id(&self.app.name)),
             Err(why) => self.rejected(text, why),
         }
     }
 
     fn token(&mut self, text: &str) {
-        match open_token(self.ring, &self.app.name, text) {
-            Ok(issued) => self.accepted(text, "a token", issued.bearer.id(&self.app.name)),
+        match verify_token(self.ring, &self.app.name, text) {
+            Ok(issued) => self.accepted(text, "a token", issued.token.id(&self.app.name)),
             Err(why) => self.rejected(text, why),
         }
     }
 
-    fn accepted(&mut self, text: &str, what: &str, id: Id) {
+    fn accepted(&mut self, text: &str, what: &str, id: SessionId) {
         self.line(&format!("{}: verified: {what}", shown(text)));
         self.line(&format!("  session {id}"));
         if let Some(key) = claimed_key(text) {
@@ -124,14 +124,14 @@ impl Desk<'_> {
         self.verified.push(id);
     }
 
-    fn rejected(&mut self, text: &str, why: Rejected) {
+    fn rejected(&mut self, text: &str, why: TokenRejection) {
         self.refused(text, &why.to_string());
         if let Some(key) = claimed_key(text) {
             self.line(&format!("  key {key}"));
         }
         let verifies_for = |app: &&Arc<App>| {
             app.keys.as_ref().is_some_and(|ring| {
-                open_token(ring, &app.name, text).is_ok() || open_ticket(ring, &app.name, text, self.now).is_ok()
+                verify_token(ring, &app.name, text).is_ok() || verify_ticket(ring, &app.name, text, self.now).is_ok()
             })
         };
         if let Some(other) = self.apps.iter().find(verifies_for).map(|app| app.name.clone()) {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::app::App;
 use crate::clock::Time;
 use crate::cookie;
-use crate::flask::{Opened, Rejected, Signer};
+use crate::flask::{CookieRejection, Signer, VerifiedCookie};
 
 /// What the cookie's text, or each of the app's cookies in a header, is worth; and whether any of them opens.
 pub(super) fn explain(app: &App, signer: &Signer, text: &str, now: Time) -> (String, bool) {
@@ -20,14 +20,14 @@ pub(super) fn explain(app: &App, signer: &Signer, text: &str, now: Time) -> (Str
     }
     let mut verified = false;
     for (n, value) in values.into_iter().enumerate() {
-        let opened = signer.open(value, app.lifetimes.idle_timeout, now);
+        let opened = signer.verify(value, app.lifetimes.idle_timeout, now);
         verified |= opened.is_ok();
         let _ = writeln!(out, "cookie {}: {}", n + 1, said(&opened, now));
     }
     (out, verified)
 }
 
-fn said(opened: &Result<Opened, Rejected>, now: Time) -> String {
+fn said(opened: &Result<VerifiedCookie, CookieRejection>, now: Time) -> String {
     match opened {
         Ok(opened) => {
             let (count, age) = (opened.entries.count(), now.since(opened.issued).as_secs());

@@ -42,7 +42,7 @@ pub(super) struct Credentials {
 
 impl Credentials {
     /// The TLS to speak, if it is to be spoken.
-    pub(super) fn tls(&self) -> Result<Option<Tls>, String> {
+    pub(super) fn tls(&self) -> Result<Option<TlsOptions>, String> {
         let Some(ca) = &self.ca else { return Ok(None) };
         let trusted = roots(&read(ca)?).map_err(|fault| format!("{}: {fault}", ca.display()))?;
         let builder = builder().with_root_certificates(trusted);
@@ -56,40 +56,40 @@ impl Credentials {
             _ => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Some(Tls { connector: TlsConnector::from(Arc::new(config)), name: self.server_name.clone() }))
+        Ok(Some(TlsOptions { connector: TlsConnector::from(Arc::new(config)), name: self.server_name.clone() }))
     }
 
     /// What is sent with each call.
-    pub(super) fn bearer(&self) -> Result<Bearer, String> {
+    pub(super) fn bearer(&self) -> Result<CallerTokenHeader, String> {
         let token = match &self.token_file {
             Some(file) => String::from_utf8(read(file)?).map_err(|_| format!("{}: this is no text", file.display()))?,
             None => config::caller_token().map(|token| token.expose().to_owned()).unwrap_or_default(),
         };
         if token.trim().is_empty() {
-            return Ok(Bearer(None));
+            return Ok(CallerTokenHeader(None));
         }
         let value = format!("Bearer {}", token.trim()).parse::<MetadataValue<Ascii>>();
         let mut value = value.map_err(|_| "the caller token has characters that no header can have".to_owned())?;
         value.set_sensitive(true);
-        Ok(Bearer(Some(value)))
+        Ok(CallerTokenHeader(Some(value)))
     }
 }
 
 /// How TLS is spoken to a service.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(super) struct TlsOptions {
     connector: TlsConnector,
     name: Option<String>,
 }
 
-impl Tls {
+impl TlsOptions {
     /// TLS with whoever answers there: for health, which is told to everybody and asked without showing anything.
     ///
     /// A certificate is seldom for the address at which a machine reaches itself.
     pub(super) fn with_anybody() -> Self {
         let mut config = builder()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(
+            .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(
                 ring::default_provider().signature_verification_algorithms,
             )))
             .with_no_client_auth();
@@ -111,14 +111,14 @@ impl Tls {
 
 /// Puts the caller token into every call.
 #[derive(Clone)]
-pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
+pub(super) struct CallerTokenHeader(Option<MetadataValue<Ascii>>);
 
-impl Bearer {
+impl CallerTokenHeader {
     /// Nothing to put there.
     pub(super) const NONE: Self = Self(None);
 }
 
-impl Interceptor for Bearer {
+impl Interceptor for CallerTokenHeader {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(value) = &self.0 {
             request.metadata_mut().insert("authorization", value.clone());
@@ -138,9 +138,9 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
 
 /// Takes every certificate for good.
 #[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
+struct AcceptAnyCertificate(WebPkiSupportedAlgorithms);
 
-impl rustls::client::danger::ServerCertVerifier for Anybody {
+impl rustls::client::danger::ServerCertVerifier for AcceptAnyCertificate {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,

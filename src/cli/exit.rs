@@ -70,21 +70,21 @@ pub(super) fn table() -> String {
 
 /// Why a command did not do what it was asked.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CliError {
     /// The configuration is wrong.
     Config(config::Error),
     /// Something else is.
     Failed(Box<dyn StdError>),
     /// The answer is no, and the command has said so.
-    Answered,
+    RecordedBody,
 }
 
-impl Failure {
+impl CliError {
     /// The exit code for it.
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) => Exit::Config,
-            Self::Failed(_) | Self::Answered => Exit::Failed,
+            Self::Failed(_) | Self::RecordedBody => Exit::Failed,
         }
     }
 
@@ -93,48 +93,48 @@ impl Failure {
         match self {
             Self::Config(error) => output::tell(&error.to_string()),
             Self::Failed(error) => output::tell(&format!("cloakroom: {}", chain(error.as_ref()))),
-            Self::Answered => {}
+            Self::RecordedBody => {}
         }
     }
 }
 
-impl From<config::Error> for Failure {
+impl From<config::Error> for CliError {
     fn from(error: config::Error) -> Self {
         Self::Config(error)
     }
 }
 
-impl From<default_key::Error> for Failure {
+impl From<default_key::Error> for CliError {
     fn from(error: default_key::Error) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<store::OpenError> for Failure {
+impl From<store::OpenError> for CliError {
     fn from(error: store::OpenError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<server::BindError> for Failure {
+impl From<server::BindError> for CliError {
     fn from(error: server::BindError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<&'static str> for Failure {
+impl From<&'static str> for CliError {
     fn from(why: &'static str) -> Self {
         Self::Failed(why.into())
     }
 }
 
-impl From<super::seed::FillError> for Failure {
+impl From<super::seed::FillError> for CliError {
     fn from(error: super::seed::FillError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl From<std::io::Error> for Failure {
+impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(error.into())
     }

@@ -9,8 +9,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::connect::connect;
-use super::credentials::{Bearer, Credentials, Tls};
-use super::{Address, ConfigFile, Failure, output};
+use super::credentials::{CallerTokenHeader, Credentials, TlsOptions};
+use super::{Address, CliError, ConfigFile, output};
 use crate::config::{Settings, span};
 use crate::grpc;
 
@@ -29,15 +29,15 @@ pub(super) struct Healthcheck {
 }
 
 impl Healthcheck {
-    pub(super) fn run(&self) -> Result<(), Failure> {
-        let asked = self.credentials.tls().map_err(|why| Failure::Failed(why.into()))?;
+    pub(super) fn run(&self) -> Result<(), CliError> {
+        let asked = self.credentials.tls().map_err(|why| CliError::Failed(why.into()))?;
         let (address, tls) = match &self.address {
             Some(address) => (address.clone(), asked),
             None => {
                 let settings = self.config.load()?.settings;
                 let address = address_in(&settings).ok_or("the service listens nowhere")?;
                 let speaks_tls = settings.server.tls.is_on() && matches!(address, Address::Tcp(_));
-                let tls = asked.or_else(|| speaks_tls.then(Tls::with_anybody));
+                let tls = asked.or_else(|| speaks_tls.then(TlsOptions::with_anybody));
                 (address, tls)
             }
         };
@@ -48,7 +48,7 @@ impl Healthcheck {
             Ok(()) => Ok(output::answer(&format!("{address}: SERVING"))?),
             Err(why) => {
                 output::tell(&format!("{address}: {why}"));
-                Err(Failure::Answered)
+                Err(CliError::RecordedBody)
             }
         }
     }
@@ -61,8 +61,8 @@ fn address_in(settings: &Settings) -> Option<Address> {
 }
 
 /// Health is told to everybody, so no token is shown.
-async fn ask(address: &Address, tls: Option<Tls>) -> Result<(), String> {
-    let channel = connect(address, tls, Bearer::NONE).await?;
+async fn ask(address: &Address, tls: Option<TlsOptions>) -> Result<(), String> {
+    let channel = connect(address, tls, CallerTokenHeader::NONE).await?;
     let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(answer) => match answer.into_inner().status() {

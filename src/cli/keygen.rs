@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, output};
+use super::{CliError, output};
 use crate::token::Key;
 
 #[derive(Debug, Args)]
@@ -13,7 +13,7 @@ pub(super) struct Keygen {
 }
 
 impl Keygen {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CliError> {
         let keys = (0..self.count).map(|_| Key::generate()).collect::<Vec<_>>();
         output::answer(&keys.join("\n"))?;
         output::tell(HINT);

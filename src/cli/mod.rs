@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use address::Address;
 pub use banner::banner;
-pub use exit::{Exit, Failure};
+pub use exit::{CliError, Exit};
 
 use crate::config::{self, Loaded};
 
@@ -67,7 +67,7 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn load(&self) -> Result<Loaded, Failure> {
+    fn load(&self) -> Result<Loaded, CliError> {
         Ok(config::load(self.config.as_deref())?)
     }
 }

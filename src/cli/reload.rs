@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::app::AppName;
-use crate::config::{self, AppChanges, Files, InForce, Key, Loaded, Settings, load_watched};
+use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, Loaded, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
 
 /// Takes up new configurations for as long as it is run.
@@ -20,11 +20,11 @@ use crate::server::{Reloadable, Reloader};
 pub(super) struct Reloading {
     hangups: Signal,
     reloader: Reloader,
-    in_force: InForce,
+    in_force: ActiveConfig,
     /// What the process was started with: some of it only a restart changes.
     started_with: Settings,
     /// What the last configuration was read from, right or wrong.
-    files: Files,
+    files: WatchedFiles,
 }
 
 /// Catches SIGHUP from now on, which would end the process otherwise.
@@ -34,14 +34,14 @@ pub(super) fn hangups() -> io::Result<Signal> {
 
 impl Reloading {
     /// Nothing is reloaded before [`Self::run`].
-    pub(super) fn new(hangups: Signal, reloader: Reloader, in_force: InForce) -> Self {
+    pub(super) fn new(hangups: Signal, reloader: Reloader, in_force: ActiveConfig) -> Self {
         let (started_with, files) = (in_force.loaded.settings.clone(), in_force.loaded.files().clone());
         Self { hangups, reloader, in_force, started_with, files }
     }
 
     /// Reloads whenever there is a reason to. Never ends; may be dropped while it waits.
     pub(super) async fn run(mut self) -> Infallible {
-        let mut unsettled: Option<Files> = None;
+        let mut unsettled: Option<WatchedFiles> = None;
         loop {
             let interval = self.in_force.loaded.settings.reload.poll_interval;
             tokio::select! {
@@ -65,7 +65,7 @@ impl Reloading {
     }
 
     /// The files as they are now.
-    async fn look(&self) -> Files {
+    async fn look(&self) -> WatchedFiles {
         let files = self.files.clone();
         spawn_blocking(move || files.again()).await.expect("looking at files neither panics nor is stopped")
     }
@@ -87,17 +87,17 @@ impl Reloading {
         }
     }
 
-    fn next(&self, loaded: Loaded) -> Result<InForce, String> {
+    fn next(&self, loaded: Loaded) -> Result<ActiveConfig, String> {
         // Without callers, an address that the process was started on would be open to everybody.
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
         let apps = loaded.apps_to_serve_after(&self.in_force, &self.started_with);
         let (apps, key) = apps.map_err(|error| error.to_string())?;
-        Ok(InForce { loaded, apps, key })
+        Ok(ActiveConfig { loaded, apps, key })
     }
 
-    fn take_up(&mut self, next: InForce) {
+    fn take_up(&mut self, next: ActiveConfig) {
         self.reloader.reload(&Reloadable { apps: next.apps.clone(), callers: next.loaded.callers.clone() });
         let AppChanges { added, removed, changed } = next.app_changes(&self.in_force);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));
@@ -107,7 +107,7 @@ impl Reloading {
         }
         let waiting = next.loaded.needs_restart(&self.started_with);
         if !waiting.is_empty() {
-            let settings = waiting.iter().map(Key::to_string).collect::<Vec<_>>().join(", ");
+            let settings = waiting.iter().map(ConfigKey::to_string).collect::<Vec<_>>().join(", ");
             warn!(settings, "these settings have changed and need a restart; until then the old ones are in force");
         }
         self.in_force = next;

@@ -9,10 +9,10 @@ use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, Reloading};
-use super::{Address, ConfigFile, Failure, banner, output, signal};
+use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::clock::SystemClock;
-use crate::config::{InForce, Settings};
-use crate::server::{Cloakroom, Parts};
+use crate::config::{ActiveConfig, Settings};
+use crate::server::{Cloakroom, Dependencies};
 use crate::store::AnyStore;
 use crate::telemetry;
 
@@ -23,11 +23,11 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CliError> {
         let loaded = self.config.load()?;
         let (apps, key) = loaded.apps_to_serve()?;
-        let in_force = InForce { loaded, apps, key };
-        let _logs = telemetry::init(&in_force.loaded.settings.log).map_err(|error| Failure::Failed(error.into()))?;
+        let in_force = ActiveConfig { loaded, apps, key };
+        let _logs = telemetry::init(&in_force.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let done = runtime.block_on(async {
             let stop = signal::stop()?;
@@ -39,16 +39,16 @@ impl Serve {
     }
 }
 
-async fn serve(in_force: InForce, stop: CancellationToken) -> Result<(), Failure> {
+async fn serve(in_force: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
-    let InForce { loaded, apps, key } = &in_force;
+    let ActiveConfig { loaded, apps, key } = &in_force;
     let Settings { server, admin, store, .. } = &loaded.settings;
     let apps = apps.clone();
     let store = Arc::new(AnyStore::open(store)?);
     let cloakroom = Cloakroom::bind(
         server,
         admin,
-        Parts { apps, store, clock: Arc::new(SystemClock), callers: loaded.callers.clone() },
+        Dependencies { apps, store, clock: Arc::new(SystemClock), callers: loaded.callers.clone() },
     )
     .await?;
 

@@ -1,6 +1,6 @@
 //! The callers of a configuration: what lies in files of its own is read, and what they name is looked for.
 
-use super::{Error, Key, Loaded, Problem};
+use super::{ConfigKey, Error, Loaded, Problem};
 use crate::grpc::Callers;
 use crate::grpc::callers::CallerError;
 
@@ -10,7 +10,7 @@ impl Loaded {
         let mut callers = self.settings.callers.clone();
         let mut problems = Vec::new();
         for (name, caller) in &mut callers {
-            let at = Key::new(["callers", name]);
+            let at = ConfigKey::new(["callers", name]);
             if let Some(path) = &caller.token_hashes_file {
                 match self.secrets_from(path, &at.join("token_hashes"), &caller.token_hashes, HASH) {
                     Ok(hashes) => caller.token_hashes = hashes,
@@ -23,21 +23,21 @@ impl Loaded {
         Error::unless_none(problems)?;
         let built = Callers::build(&callers).map_err(|CallerError { name, key, message }| {
             let in_file = key == "token_hashes" && callers.get(&name).is_some_and(|of| of.token_hashes_file.is_some());
-            let key = Key::new(["callers", &name]).join(if in_file { "token_hashes_file" } else { key });
+            let key = ConfigKey::new(["callers", &name]).join(if in_file { "token_hashes_file" } else { key });
             self.problem(key, message)
         })?;
         let listeners = [&self.settings.server.tls, &self.settings.admin.tls];
         let named = callers.iter().find(|(_, caller)| !caller.certificate_names.is_empty());
         match named {
             Some((name, _)) if !listeners.iter().any(|tls| tls.knows_certificates()) => {
-                let key = Key::new(["callers", name]).join("certificate_names");
+                let key = ConfigKey::new(["callers", name]).join("certificate_names");
                 Err(self.problem(key, NO_CLIENT_CA.to_owned()).into())
             }
             _ => Ok(built),
         }
     }
 
-    fn problem(&self, key: Key, message: String) -> Problem {
+    fn problem(&self, key: ConfigKey, message: String) -> Problem {
         Problem { source: self.source_of(&key), key, message }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Files, Key, Problem, Source};
+use super::{ConfigKey, Problem, Source, WatchedFiles};
 
 /// A configuration file in TOML.
 #[derive(Clone)]
@@ -17,10 +17,10 @@ pub(super) struct Document {
 
 impl Document {
     /// Reads a file that has to be there.
-    pub(super) fn open(path: &Path, files: &Files) -> Result<Self, Problem> {
+    pub(super) fn open(path: &Path, files: &WatchedFiles) -> Result<Self, Problem> {
         let problem = |line, message| Problem {
             source: Source::File { path: path.to_owned(), line },
-            key: Key::default(),
+            key: ConfigKey::default(),
             message,
         };
         let text = files.read(path).map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
@@ -47,7 +47,7 @@ impl Document {
     }
 
     /// Where a setting stands, if the file has it.
-    pub(super) fn source_of(&self, key: &Key) -> Option<Source> {
+    pub(super) fn source_of(&self, key: &ConfigKey) -> Option<Source> {
         let root = DeTable::parse(&self.text).ok()?;
         let mut table = root.get_ref();
         let mut start = None;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::secret::HIDDEN;
-use super::{Key, Loaded, default_key};
+use super::{ConfigKey, Loaded, default_key};
 use crate::app::AppName;
 use crate::store;
 
@@ -12,13 +12,13 @@ impl Loaded {
     pub fn effective(&self) -> String {
         let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");
         let mut text = String::new();
-        self.write_table(&mut text, &tree, &Key::default()).expect("a String takes all that is written to it");
+        self.write_table(&mut text, &tree, &ConfigKey::default()).expect("a String takes all that is written to it");
         text
     }
 
     /// Values first, tables after them, as TOML wants it.
-    fn write_table(&self, text: &mut String, table: &toml::Table, at: &Key) -> fmt::Result {
-        let below = |name: &String| Key::new(at.names().iter().chain([name]));
+    fn write_table(&self, text: &mut String, table: &toml::Table, at: &ConfigKey) -> fmt::Result {
+        let below = |name: &String| ConfigKey::new(at.names().iter().chain([name]));
         let values = || table.iter().filter(|(_, value)| !value.is_table());
         if values().next().is_some() {
             let gap = if text.is_empty() { "" } else { "\n" };
@@ -40,7 +40,7 @@ impl Loaded {
     }
 
     /// Keys as their public names, and what happens if there is none.
-    fn write_keys(&self, text: &mut String, app: &str, key: &Key) -> fmt::Result {
+    fn write_keys(&self, text: &mut String, app: &str, key: &ConfigKey) -> fmt::Result {
         let ids = self.apps.find(app).map(|app| app.key_ids()).unwrap_or_default();
         if ids.is_empty() {
             return writeln!(text, "keys = []  # {}: {}", self.source_of(key), self.without_keys(app));
@@ -55,11 +55,11 @@ impl Loaded {
     fn without_keys(&self, app: &str) -> String {
         match self.settings.store.kind {
             _ if self.default_app_has_keys() => "without a key the app has only null sessions".to_owned(),
-            store::Kind::Embedded if app == AppName::DEFAULT => {
+            store::StoreKind::Embedded if app == AppName::DEFAULT => {
                 let path = default_key::path_in(self.settings.data_folder());
                 format!("the first start makes a key and keeps it in {}", path.display())
             }
-            store::Kind::Memory if app == AppName::DEFAULT => "every start makes a key of its own".to_owned(),
+            store::StoreKind::Memory if app == AppName::DEFAULT => "every start makes a key of its own".to_owned(),
             _ => "without a key the app has only null sessions".to_owned(),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{Key, Problem, Secret, Source, strict};
+use super::{ConfigKey, Problem, Secret, Source, strict};
 
 /// All variables of an environment, by name.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
@@ -22,7 +22,7 @@ pub fn caller_token() -> Option<Secret> {
 #[derive(Clone)]
 pub(super) struct Variable {
     pub(super) name: String,
-    pub(super) key: Key,
+    pub(super) key: ConfigKey,
     pub(super) value: toml::Value,
 }
 
@@ -59,13 +59,13 @@ fn read(name: &str, text: Option<&str>) -> Result<Option<Variable>, Problem> {
 }
 
 /// The setting that a variable is for; none if it is for somebody else.
-fn key(name: &str) -> Option<Key> {
+fn key(name: &str) -> Option<ConfigKey> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
-    prefix.eq_ignore_ascii_case(PREFIX).then(|| Key::new(rest.to_ascii_lowercase().split(SEPARATOR)))
+    prefix.eq_ignore_ascii_case(PREFIX).then(|| ConfigKey::new(rest.to_ascii_lowercase().split(SEPARATOR)))
 }
 
 /// The value as the setting takes it, or what is wrong with it at the most telling attempt.
-fn typed(key: &Key, text: &str) -> Result<toml::Value, strict::Fault> {
+fn typed(key: &ConfigKey, text: &str) -> Result<toml::Value, strict::KeyProblem> {
     let attempt = |value: toml::Value| strict::check(key.tree(value.clone())).map(|()| value);
     let as_text = attempt(toml::Value::String(text.to_owned()));
     let as_scalar = || scalar(text).map(attempt);
@@ -92,7 +92,7 @@ fn scalar(text: &str) -> Option<toml::Value> {
 /// Other names that begin with `CLOAKROOM_` are left alone: Kubernetes adds some for a service's address.
 fn misspelt(name: &str) -> Option<Problem> {
     let rest = name.strip_prefix("CLOAKROOM_")?;
-    let meant = leaves(&strict::defaults(), &Key::default())
+    let meant = leaves(&strict::defaults(), &ConfigKey::default())
         .into_iter()
         .find(|key| key.names().join("_").to_ascii_uppercase() == rest.replace("__", "_"))?;
     let right = format!("{PREFIX}{}", meant.names().join(SEPARATOR).to_ascii_uppercase());
@@ -100,15 +100,15 @@ fn misspelt(name: &str) -> Option<Problem> {
 }
 
 /// All settings of a tree.
-fn leaves(tree: &toml::Table, at: &Key) -> Vec<Key> {
+fn leaves(tree: &toml::Table, at: &ConfigKey) -> Vec<ConfigKey> {
     let below = |(name, value): (&String, &toml::Value)| {
-        let key = Key::new(at.names().iter().chain([name]));
+        let key = ConfigKey::new(at.names().iter().chain([name]));
         value.as_table().map_or_else(|| vec![key.clone()], |inner| leaves(inner, &key))
     };
     tree.iter().flat_map(below).collect()
 }
 
-fn problem(name: &str, key: &Key, message: String) -> Problem {
+fn problem(name: &str, key: &ConfigKey, message: String) -> Problem {
     Problem { source: Source::Variable(name.to_owned()), key: key.clone(), message }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Key;
+use super::ConfigKey;
 
 /// Everything that is wrong with a configuration. Never empty.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Problem {
     /// Where the value comes from.
     pub source: Source,
     /// The setting; empty when it is about the source as a whole.
-    pub key: Key,
+    pub key: ConfigKey,
     /// What is wrong and what would be right. Never repeats a secret.
     pub message: String,
 }

@@ -13,11 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 /// What was seen in each file that was read. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Files(Arc<Mutex<BTreeMap<PathBuf, Seen>>>);
+pub struct WatchedFiles(Arc<Mutex<BTreeMap<PathBuf, FileState>>>);
 
 /// What was seen at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Seen {
+enum FileState {
     /// A file with these bytes.
     File([u8; 32]),
     /// A pipe or a device, which may be read only once.
@@ -26,18 +26,18 @@ enum Seen {
     Unreadable(io::ErrorKind),
 }
 
-impl Files {
+impl WatchedFiles {
     /// The text of a file, which from now on is one of these.
     pub fn read(&self, path: &Path) -> io::Result<String> {
         let bytes = bytes(path);
-        let seen = if is_other(path) { Seen::Other } else { Seen::of(&bytes) };
+        let seen = if is_other(path) { FileState::Other } else { FileState::of(&bytes) };
         self.0.lock().insert(path.to_owned(), seen);
         String::from_utf8(bytes?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     }
 
     /// Makes a file one of these, be it there or not, as it is now.
     pub fn watch(&self, path: &Path) {
-        self.0.lock().insert(path.to_owned(), Seen::at(path));
+        self.0.lock().insert(path.to_owned(), FileState::at(path));
     }
 
     /// The same files as they are now.
@@ -45,7 +45,7 @@ impl Files {
     pub fn again(&self) -> Self {
         let paths: Vec<PathBuf> = self.0.lock().keys().cloned().collect();
         let now = paths.into_iter().map(|path| {
-            let seen = Seen::at(&path);
+            let seen = FileState::at(&path);
             (path, seen)
         });
         Self(Arc::new(Mutex::new(now.collect())))
@@ -58,7 +58,7 @@ impl Files {
     }
 }
 
-impl Seen {
+impl FileState {
     fn of(bytes: &io::Result<Vec<u8>>) -> Self {
         match bytes {
             Ok(bytes) => Self::File(Sha256::digest(bytes).into()),
@@ -95,7 +95,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         fs::write(path("text"), "a").unwrap();
         fs::write(path("bytes"), [0xff]).unwrap();
-        let files = Files::default();
+        let files = WatchedFiles::default();
 
         let read = ["text", "bytes", "missing", "."].map(|name| files.read(&path(name)).is_ok());
         files.watch(&path("watched"));

@@ -6,9 +6,9 @@ use serde_path_to_error::{Path, Segment};
 
 /// The names that lead to a setting, from the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Key(Vec<String>);
+pub struct ConfigKey(Vec<String>);
 
-impl Key {
+impl ConfigKey {
     /// A key of these names.
     pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Self {
         Self(names.into_iter().map(Into::into).collect())
@@ -44,7 +44,7 @@ impl Key {
     }
 }
 
-impl From<&Path> for Key {
+impl From<&Path> for ConfigKey {
     /// An item of a list has no key of its own: the list's stands for it.
     fn from(path: &Path) -> Self {
         let names = path.iter().map_while(|segment| match segment {
@@ -55,7 +55,7 @@ impl From<&Path> for Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ConfigKey {
     /// As TOML writes it: a name with unusual characters stands in quotes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, name) in self.0.iter().enumerate() {

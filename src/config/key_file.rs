@@ -5,10 +5,10 @@
 use std::io;
 use std::path::Path;
 
-use super::{Files, Secret};
+use super::{Secret, WatchedFiles};
 
 /// The secrets in a file, in its order.
-pub fn read(path: &Path, files: &Files) -> io::Result<Vec<Secret>> {
+pub fn read(path: &Path, files: &WatchedFiles) -> io::Result<Vec<Secret>> {
     files.read(path).map(|text| parse(&text))
 }
 

@@ -11,8 +11,8 @@ use super::default_key::{self, DefaultKey};
 use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::reload::ephemeral;
-use super::{Error, Files, Key, Problem, Settings, Source, key_file, strict};
-use crate::app::{self, AcceptSettings, App, AppName, Apps};
+use super::{ConfigKey, Error, Problem, Settings, Source, WatchedFiles, key_file, strict};
+use crate::app::{self, App, AppName, Apps, MigrationSettings};
 use crate::grpc::Callers;
 use crate::store;
 use crate::token::KeyRing;
@@ -30,7 +30,7 @@ pub struct Loaded {
     variables: Vec<Variable>,
     /// The settings of the apps by name, with what lies in files of its own.
     pub(super) whole: BTreeMap<String, app::Settings>,
-    pub(super) files: Files,
+    pub(super) files: WatchedFiles,
 }
 
 /// Loads `file`, else the file that `CLOAKROOM_CONFIG` names, else `cloakroom.toml` if it is there.
@@ -41,10 +41,10 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, Error> {
 }
 
 /// As [`load()`], with the files that were read, be the configuration right or wrong.
-pub fn load_watched(file: Option<&Path>) -> (Result<Loaded, Error>, Files) {
+pub fn load_watched(file: Option<&Path>) -> (Result<Loaded, Error>, WatchedFiles) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     let environment = env::vars_os();
-    let files = Files::default();
+    let files = WatchedFiles::default();
     (load_through(&files, file, environment), files)
 }
 
@@ -53,11 +53,11 @@ pub fn load_from(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, Error> {
-    load_through(&Files::default(), file, environment)
+    load_through(&WatchedFiles::default(), file, environment)
 }
 
 fn load_through(
-    files: &Files,
+    files: &WatchedFiles,
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Loaded, Error> {
@@ -92,7 +92,7 @@ impl Loaded {
     }
 
     /// Where the value of a setting comes from.
-    pub fn source_of(&self, key: &Key) -> Source {
+    pub fn source_of(&self, key: &ConfigKey) -> Source {
         let variable = self.variables.iter().find(|variable| variable.key == *key);
         let from_environment = variable.map(|variable| Source::Variable(variable.name.clone()));
         let from_file = || self.document.as_ref().and_then(|document| document.source_of(key));
@@ -107,19 +107,19 @@ impl Loaded {
             return Ok((self.apps.clone(), DefaultKey::Configured));
         }
         match self.settings.store.kind {
-            store::Kind::Embedded => {
+            store::StoreKind::Embedded => {
                 let (ring, origin) = default_key::open(self.settings.data_folder())?;
                 self.files.watch(&default_key::path_in(self.settings.data_folder()));
                 Ok((self.with_default_keys(ring), origin))
             }
-            store::Kind::Memory => Ok((self.with_default_keys(ephemeral()), DefaultKey::Ephemeral)),
-            store::Kind::Redis => Ok((self.apps.clone(), DefaultKey::Missing)),
+            store::StoreKind::Memory => Ok((self.with_default_keys(ephemeral()), DefaultKey::Ephemeral)),
+            store::StoreKind::Redis => Ok((self.apps.clone(), DefaultKey::Missing)),
         }
     }
 
     /// The apps with the keys that there are by now. Creates nothing.
     pub fn apps_as_served(&self) -> Result<Apps, default_key::Error> {
-        let keeps_a_key = !self.default_app_has_keys() && self.settings.store.kind == store::Kind::Embedded;
+        let keeps_a_key = !self.default_app_has_keys() && self.settings.store.kind == store::StoreKind::Embedded;
         let kept = if keeps_a_key { default_key::find(self.settings.data_folder())? } else { None };
         Ok(kept.map_or_else(|| self.apps.clone(), |ring| self.with_default_keys(ring)))
     }
@@ -140,7 +140,7 @@ impl Loaded {
     /// The address of Redis may hold a password, and so may come in a file of its own.
     fn read_redis_url(&mut self) -> Result<(), Error> {
         let Some(path) = self.settings.store.redis.url_file.clone() else { return Ok(()) };
-        self.settings.store.redis.url = self.url_from(&path, &Key::new(["store", "redis", "url"]))?;
+        self.settings.store.redis.url = self.url_from(&path, &ConfigKey::new(["store", "redis", "url"]))?;
         Ok(())
     }
 
@@ -154,7 +154,7 @@ impl Loaded {
         let wrong = [server.err(), admin.err(), redis.err(), reload.err()].into_iter().flatten();
         let problem = |(table, text): (Vec<&str>, String)| {
             let (name, message) = text.split_once(": ").unwrap_or(("", &text));
-            let key = Key::new(table).join(name);
+            let key = ConfigKey::new(table).join(name);
             Problem { source: self.source_of(&key), key, message: message.to_owned() }
         };
         Error::unless_none(wrong.map(problem).collect())
@@ -177,11 +177,11 @@ impl Loaded {
 
     /// The app of these settings, into which what lies in files is read.
     fn build_app(&self, name: &str, settings: &mut app::Settings) -> Result<App, Problem> {
-        let at = Key::new(["apps", name]);
+        let at = ConfigKey::new(["apps", name]);
         if let Some(path) = &settings.keys_file {
             settings.keys = self.keys_from(path, &at.join("keys"), &settings.keys)?;
         }
-        self.read_accepted(&at.join("accept"), &mut settings.accept)?;
+        self.read_migrate_secrets(&at.join("migrate"), &mut settings.migrate)?;
         settings.build(name).map_err(|error| {
             let blamed = error.keys();
             let keys = blamed.iter().map(|key| at.join(&in_file(key, settings))).collect::<Vec<_>>();
@@ -197,8 +197,8 @@ impl Loaded {
     }
 
     /// What an app accepts may lie in files of its own, for all of it is secret.
-    fn read_accepted(&self, at: &Key, accept: &mut AcceptSettings) -> Result<(), Problem> {
-        let AcceptSettings { flask_cookie, flask_session, .. } = accept;
+    fn read_migrate_secrets(&self, at: &ConfigKey, migration: &mut MigrationSettings) -> Result<(), Problem> {
+        let MigrationSettings { flask_cookie, flask_session, .. } = migration;
         if let Some(path) = &flask_cookie.keys_file {
             flask_cookie.keys = self.keys_from(path, &at.join("flask_cookie.keys"), &flask_cookie.keys)?;
         }
@@ -220,7 +220,7 @@ impl Loaded {
     }
 
     /// The keys in a file, which is named by the setting beside theirs.
-    fn keys_from(&self, path: &Path, keys: &Key, given: &[super::Secret]) -> Result<Vec<super::Secret>, Problem> {
+    fn keys_from(&self, path: &Path, keys: &ConfigKey, given: &[super::Secret]) -> Result<Vec<super::Secret>, Problem> {
         self.secrets_from(path, keys, given, KEY)
     }
 
@@ -228,7 +228,7 @@ impl Loaded {
     pub(super) fn secrets_from(
         &self,
         path: &Path,
-        keys: &Key,
+        keys: &ConfigKey,
         given: &[super::Secret],
         (what, command): (&str, &str),
     ) -> Result<Vec<super::Secret>, Problem> {
@@ -248,7 +248,7 @@ impl Loaded {
     }
 
     /// The address in a file, which is named by the setting beside its own.
-    fn url_from(&self, path: &Path, url: &Key) -> Result<String, Problem> {
+    fn url_from(&self, path: &Path, url: &ConfigKey) -> Result<String, Problem> {
         let url_file = file_of(url);
         let problem = |message| Problem { source: self.source_of(&url_file), key: url_file.clone(), message };
         let source = self.source_of(url);
@@ -263,23 +263,23 @@ impl Loaded {
 
 const KEY: (&str, &str) = ("key", "cloakroom keygen");
 /// The setting that names a file with another one's value.
-fn file_of(key: &Key) -> Key {
+fn file_of(key: &ConfigKey) -> ConfigKey {
     let (last, above) = key.names().split_last().expect("a setting has a name");
-    Key::new(above).join(&format!("{last}_file"))
+    ConfigKey::new(above).join(&format!("{last}_file"))
 }
 
 /// Of a setting of an app that lies in a file: the one that names the file.
 fn in_file(key: &str, settings: &app::Settings) -> String {
     let is_in_file = match key {
         "keys" => settings.keys_file.is_some(),
-        "accept.flask_cookie.keys" => settings.accept.flask_cookie.keys_file.is_some(),
-        "accept.flask_session.signer_keys" => settings.accept.flask_session.signer_keys_file.is_some(),
+        "migrate.flask_cookie.keys" => settings.migrate.flask_cookie.keys_file.is_some(),
+        "migrate.flask_session.signer_keys" => settings.migrate.flask_session.signer_keys_file.is_some(),
         _ => false,
     };
     if is_in_file { format!("{key}_file") } else { key.to_owned() }
 }
 
-fn find(file: Option<&Path>, environment: &Environment, files: &Files) -> Option<PathBuf> {
+fn find(file: Option<&Path>, environment: &Environment, files: &WatchedFiles) -> Option<PathBuf> {
     let named = || environment.get(&OsString::from(FILE_VARIABLE)).filter(|value| !value.is_empty());
     let usual = || {
         // One that is written later counts, too.
@@ -290,12 +290,12 @@ fn find(file: Option<&Path>, environment: &Environment, files: &Files) -> Option
 }
 
 fn document_problems(document: &Document) -> Vec<Problem> {
-    let problem = |fault: strict::Fault| {
+    let problem = |fault: strict::KeyProblem| {
         let whole = || Source::File { path: document.path().to_owned(), line: None };
         let source = document.source_of(&fault.key).unwrap_or_else(whole);
         Problem { source, key: fault.key, message: fault.message }
     };
-    strict::faults(document.tree().clone()).into_iter().map(problem).collect()
+    strict::problems(document.tree().clone()).into_iter().map(problem).collect()
 }
 
 /// The sources on top of each other. Tables merge, lists replace each other.
@@ -324,7 +324,7 @@ fn layered(value: &toml::Value) -> config::Value {
 /// Sources that fit the settings each by itself, but not together.
 fn unmergeable(error: ConfigError) -> Error {
     let message = format!("file and environment do not fit together: {error}");
-    Problem { source: Source::Default, key: Key::default(), message }.into()
+    Problem { source: Source::Default, key: ConfigKey::default(), message }.into()
 }
 
 const FILE_VARIABLE: &str = "CLOAKROOM_CONFIG";

@@ -16,6 +16,7 @@ pub mod key_file;
 mod load;
 pub mod moment;
 mod reload;
+mod renamed;
 pub mod secret;
 pub mod span;
 mod strict;
@@ -27,10 +28,10 @@ use serde::{Deserialize, Serialize};
 
 pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
-pub use files::Files;
-pub use key::Key;
+pub use files::WatchedFiles;
+pub use key::ConfigKey;
 pub use load::{Loaded, load, load_from, load_watched};
-pub use reload::{AppChanges, InForce, ReloadSettings};
+pub use reload::{ActiveConfig, AppChanges, ReloadSettings};
 pub use secret::Secret;
 
 use crate::app::{self, AppName};

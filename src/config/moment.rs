@@ -28,7 +28,7 @@ pub mod option {
 
     /// Reads a moment, if there is one.
     pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
-        Ok(Option::<Moment>::deserialize(source)?.map(|Moment(time)| time))
+        Ok(Option::<Timestamp>::deserialize(source)?.map(|Timestamp(time)| time))
     }
 
     /// Writes a moment, if there is one.
@@ -36,9 +36,9 @@ pub mod option {
         time.map(super::text).serialize(target)
     }
 
-    struct Moment(Time);
+    struct Timestamp(Time);
 
-    impl<'de> Deserialize<'de> for Moment {
+    impl<'de> Deserialize<'de> for Timestamp {
         fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
             source.deserialize_str(MomentVisitor)
         }
@@ -47,14 +47,14 @@ pub mod option {
     struct MomentVisitor;
 
     impl Visitor<'_> for MomentVisitor {
-        type Value = Moment;
+        type Value = Timestamp;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a date or time in quotes, such as \"2027-01-31\"")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            super::parse(text).map(Moment).map_err(E::custom)
+            super::parse(text).map(Timestamp).map_err(E::custom)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::default_key::{self, DefaultKey};
-use super::{Files, Key, Loaded, Settings, span};
+use super::{ConfigKey, Loaded, Settings, WatchedFiles, span};
 use crate::app::{App, AppName, Apps};
 use crate::store;
 use crate::token::{Key as SigningKey, KeyRing};
@@ -45,7 +45,7 @@ pub(super) struct ReloadSettingsError(Duration);
 
 /// A configuration that a process serves with.
 #[derive(Debug)]
-pub struct InForce {
+pub struct ActiveConfig {
     /// The configuration.
     pub loaded: Loaded,
     /// The apps of it, with their keys.
@@ -67,50 +67,50 @@ pub struct AppChanges {
 
 impl Loaded {
     /// The files that it was read from, as they were.
-    pub const fn files(&self) -> &Files {
+    pub const fn files(&self) -> &WatchedFiles {
         &self.files
     }
 
     /// The apps to serve in place of those `now`, on the store that the process was started with. Writes no key.
     pub fn apps_to_serve_after(
         &self,
-        now: &InForce,
+        now: &ActiveConfig,
         started_with: &Settings,
     ) -> Result<(Apps, DefaultKey), default_key::Error> {
         if self.default_app_has_keys() {
             return Ok((self.apps.clone(), DefaultKey::Configured));
         }
         match started_with.store.kind {
-            store::Kind::Embedded => {
+            store::StoreKind::Embedded => {
                 // Should it not be there, it may come back.
                 self.files.watch(&default_key::path_in(started_with.data_folder()));
                 let (ring, origin) = default_key::reopen(started_with.data_folder())?;
                 Ok((self.with_default_keys(ring), origin))
             }
-            store::Kind::Memory => {
+            store::StoreKind::Memory => {
                 // A new one would log everybody out.
                 let kept = || now.apps.find(AppName::DEFAULT)?.keys.clone();
                 let ring = if now.key == DefaultKey::Ephemeral { kept() } else { None };
                 Ok((self.with_default_keys(ring.unwrap_or_else(ephemeral)), DefaultKey::Ephemeral))
             }
-            store::Kind::Redis => Ok((self.apps.clone(), DefaultKey::Missing)),
+            store::StoreKind::Redis => Ok((self.apps.clone(), DefaultKey::Missing)),
         }
     }
 
     /// The settings in which it differs from those that a process was started with, and that only a new one takes up.
-    pub fn needs_restart(&self, started_with: &Settings) -> Vec<Key> {
+    pub fn needs_restart(&self, started_with: &Settings) -> Vec<ConfigKey> {
         let tree = |settings: &Settings| {
             let mut tree = toml::Table::try_from(settings).expect("settings can be written as TOML");
-            TAKEN_UP.iter().for_each(|table| _ = tree.remove(*table));
+            RELOADABLE.iter().for_each(|table| _ = tree.remove(*table));
             tree
         };
-        let (mut differing, root) = (Vec::new(), Key::default());
+        let (mut differing, root) = (Vec::new(), ConfigKey::default());
         differences(&tree(started_with), &tree(&self.settings), &root, &mut differing);
         differing
     }
 }
 
-impl InForce {
+impl ActiveConfig {
     /// In which apps it differs from what was in force before.
     pub fn app_changes(&self, before: &Self) -> AppChanges {
         let missing = |here: &Apps, there: &Apps| {
@@ -137,10 +137,10 @@ pub(super) fn ephemeral() -> KeyRing {
 }
 
 /// The settings in which two trees differ, tables entered.
-fn differences(one: &toml::Table, other: &toml::Table, at: &Key, found: &mut Vec<Key>) {
+fn differences(one: &toml::Table, other: &toml::Table, at: &ConfigKey, found: &mut Vec<ConfigKey>) {
     let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     for name in names {
-        let key = Key::new(at.names().iter().chain([name]));
+        let key = ConfigKey::new(at.names().iter().chain([name]));
         match (one.get(name), other.get(name)) {
             (Some(toml::Value::Table(one)), Some(toml::Value::Table(other))) => differences(one, other, &key, found),
             (one, other) if one != other => found.push(key),
@@ -150,7 +150,7 @@ fn differences(one: &toml::Table, other: &toml::Table, at: &Key, found: &mut Vec
 }
 
 /// The tables that a running process takes up anew.
-const TAKEN_UP: [&str; 3] = ["apps", "callers", "reload"];
+const RELOADABLE: [&str; 3] = ["apps", "callers", "reload"];
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(60 * 60);

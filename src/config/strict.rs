@@ -5,40 +5,44 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, Settings};
+use super::{ConfigKey, Settings, renamed};
 use crate::grpc::CallerSettings;
 
 /// One key that cannot be read.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
-    pub(super) key: Key,
+pub(super) struct KeyProblem {
+    pub(super) key: ConfigKey,
     pub(super) message: String,
 }
 
 /// Whether a tree can be read.
-pub(super) fn check(tree: toml::Table) -> Result<(), Fault> {
-    if let Some(key) = list_for_table(&tree, &example(), &Key::default()) {
-        return Err(Fault { key, message: "expected a table, found a list".to_owned() });
+pub(super) fn check(tree: toml::Table) -> Result<(), KeyProblem> {
+    if let Some(key) = list_for_table(&tree, &example(), &ConfigKey::default()) {
+        return Err(KeyProblem { key, message: "expected a table, found a list".to_owned() });
     }
     serde_path_to_error::deserialize::<_, Settings>(tree).map(drop).map_err(|error| {
-        let key = Key::from(error.path());
-        Fault { key, message: explained(error.inner().message()) }
+        let key = ConfigKey::from(error.path());
+        let message = match renamed::new_name(&key) {
+            Some(new) => format!("this setting is now called `{new}`"),
+            None => explained(error.inner().message()),
+        };
+        KeyProblem { key, message }
     })
 }
 
 /// Everything in a tree that cannot be read: what is wrong is taken out, and the rest is read again.
-pub(super) fn faults(mut tree: toml::Table) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    while faults.len() < MOST_FAULTS
+pub(super) fn problems(mut tree: toml::Table) -> Vec<KeyProblem> {
+    let mut problems = Vec::new();
+    while problems.len() < MOST_FAULTS
         && let Err(fault) = check(tree.clone())
     {
         let removed = fault.key.remove_from(&mut tree);
-        faults.push(fault);
+        problems.push(fault);
         if !removed {
             break;
         }
     }
-    faults
+    problems
 }
 
 /// All settings at their defaults.
@@ -54,12 +58,12 @@ fn example() -> toml::Table {
 }
 
 /// A list where a table belongs: serde would take it for the table's values in their order.
-fn list_for_table(tree: &toml::Table, like: &toml::Table, at: &Key) -> Option<Key> {
+fn list_for_table(tree: &toml::Table, like: &toml::Table, at: &ConfigKey) -> Option<ConfigKey> {
     let like_of = |name: &str| {
         if at.names() == ["apps"] || at.names() == ["callers"] { like.values().next() } else { like.get(name) }
     };
     tree.iter().find_map(|(name, value)| {
-        let key = Key::new(at.names().iter().chain([name]));
+        let key = ConfigKey::new(at.names().iter().chain([name]));
         match (value, like_of(name)?) {
             (toml::Value::Array(_), toml::Value::Table(_)) => Some(key),
             (toml::Value::Table(inner), toml::Value::Table(like)) => list_for_table(inner, like, &key),

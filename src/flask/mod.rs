@@ -16,10 +16,10 @@ mod write;
 
 pub use digest::Digest;
 pub use payload::{MAX_JSON_BYTES, NotAnEntry};
-pub use read::{Flaw, JsonError, MAX_DEPTH, MAX_DIGITS};
-pub use signer::{DEFAULT_SALT, KeysError, Opened, Rejected, Signer};
+pub use read::{JsonError, JsonFlaw, MAX_DEPTH, MAX_DIGITS};
+pub use signer::{CookieRejection, DEFAULT_SALT, KeysError, Signer, VerifiedCookie};
 
-use value::Value;
+use value::PyValue;
 
 /// Reads one value as Flask's serializer would, and answers it as Python writes it.
 ///
@@ -30,5 +30,5 @@ pub fn normalise(json: &str) -> Result<String, JsonError> {
 
 /// The JSON text of a Python `bytes` object.
 pub fn bytes_to_json(bytes: &[u8]) -> String {
-    write::to_text(&Value::Bytes(bytes.into()))
+    write::to_text(&PyValue::Bytes(bytes.into()))
 }

@@ -6,10 +6,10 @@ use ::base64::Engine as _;
 use ::base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::read::{Flaw, JsonError, MAX_DEPTH, read};
-use super::signer::Rejected;
-use super::text::Text;
-use super::value::{Places, Value, insert};
+use super::read::{JsonError, JsonFlaw, MAX_DEPTH, read};
+use super::signer::CookieRejection;
+use super::text::PyText;
+use super::value::{Places, PyValue, insert};
 use super::write::{to_text, write_dict};
 use crate::session::{Entries, Kind, PERMANENT};
 
@@ -25,25 +25,25 @@ pub(super) struct Content {
 }
 
 /// Reads a payload whose signature was right.
-pub(super) fn decode(payload: &str) -> Result<Content, Rejected> {
+pub(super) fn decode(payload: &str) -> Result<Content, CookieRejection> {
     let json = match payload.strip_prefix('.') {
         Some(compressed) => inflate(&base64(compressed)?)?,
         None => base64(payload)?,
     };
     if json.len() > MAX_JSON_BYTES {
-        return Err(Rejected::TooLarge);
+        return Err(CookieRejection::TooLarge);
     }
-    let json = std::str::from_utf8(&json).map_err(|_| Rejected::Payload)?;
+    let json = std::str::from_utf8(&json).map_err(|_| CookieRejection::Payload)?;
     // One level more than a value may have: that of the session itself.
-    let session = read(json, MAX_DEPTH + 1).map_err(|_| Rejected::Payload)?;
+    let session = read(json, MAX_DEPTH + 1).map_err(|_| CookieRejection::Payload)?;
     content(items(session)?)
 }
 
 /// Writes the payload that Flask writes for the same session.
 pub(super) fn encode(entries: &Entries, permanent: Option<bool>) -> Result<String, NotAnEntry> {
-    let permanent = permanent.map(|permanent| (Text::from(PERMANENT), Value::Bool(permanent)));
+    let permanent = permanent.map(|permanent| (PyText::from(PERMANENT), PyValue::Bool(permanent)));
     let named = entries.iter().filter(|(name, _)| *name != PERMANENT);
-    let named = named.map(|(name, kept)| Ok((Text::from(name), value(name, kept)?)));
+    let named = named.map(|(name, stored)| Ok((PyText::from(name), value(name, stored)?)));
     let items = named.chain(permanent.map(Ok)).collect::<Result<Vec<_>, NotAnEntry>>()?;
     let mut json = String::new();
     write_dict(&mut json, &items.iter().map(|(name, value)| (name, value)).collect::<Vec<_>>());
@@ -65,18 +65,18 @@ pub struct NotAnEntry {
 }
 
 /// The one spelling of base64: what else Python would read, nothing legitimate writes.
-fn base64(text: &str) -> Result<Vec<u8>, Rejected> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Rejected::Payload)
+fn base64(text: &str) -> Result<Vec<u8>, CookieRejection> {
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| CookieRejection::Payload)
 }
 
-fn inflate(compressed: &[u8]) -> Result<Vec<u8>, Rejected> {
+fn inflate(compressed: &[u8]) -> Result<Vec<u8>, CookieRejection> {
     // What follows the end of the stream does not count, as in Python.
     let room = compressed.len().saturating_mul(MOST_INFLATED).min(MAX_JSON_BYTES + 1);
     let mut json = Vec::with_capacity(room);
     match Decompress::new(true).decompress_vec(compressed, &mut json, FlushDecompress::Finish) {
-        _ if json.len() > MAX_JSON_BYTES => Err(Rejected::TooLarge),
+        _ if json.len() > MAX_JSON_BYTES => Err(CookieRejection::TooLarge),
         Ok(Status::StreamEnd) => Ok(json),
-        Ok(Status::Ok | Status::BufError) | Err(_) => Err(Rejected::Payload),
+        Ok(Status::Ok | Status::BufError) | Err(_) => Err(CookieRejection::Payload),
     }
 }
 
@@ -95,27 +95,27 @@ fn deflate(json: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The items of the `dict` that Python makes of what a payload held.
-fn items(session: Value) -> Result<Vec<(Text, Value)>, Rejected> {
+fn items(session: PyValue) -> Result<Vec<(PyText, PyValue)>, CookieRejection> {
     let pairs = match session {
-        Value::None => return Ok(Vec::new()),
-        Value::Dict(items) => return Ok(items),
-        other => other.into_items().ok_or(Rejected::Payload)?,
+        PyValue::None => return Ok(Vec::new()),
+        PyValue::Dict(items) => return Ok(items),
+        other => other.into_items().ok_or(CookieRejection::Payload)?,
     };
     let (mut items, mut places) = (Vec::new(), Places::new());
     for pair in pairs {
-        let pair = <[Value; 2]>::try_from(pair.into_items().ok_or(Rejected::Payload)?);
-        let [key, value] = pair.map_err(|_| Rejected::Payload)?;
-        let key = key.as_text().ok_or(Rejected::Payload)?.clone();
+        let pair = <[PyValue; 2]>::try_from(pair.into_items().ok_or(CookieRejection::Payload)?);
+        let [key, value] = pair.map_err(|_| CookieRejection::Payload)?;
+        let key = key.as_text().ok_or(CookieRejection::Payload)?.clone();
         insert(&mut items, &mut places, key, value);
     }
     Ok(items)
 }
 
-fn content(items: Vec<(Text, Value)>) -> Result<Content, Rejected> {
+fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
     let mut permanent = None;
     let mut entries = Vec::with_capacity(items.len());
     for (key, value) in items {
-        let name = key.as_str().filter(|name| name.len() <= MAX_NAME_BYTES).ok_or(Rejected::Payload)?;
+        let name = key.as_str().filter(|name| name.len() <= MAX_NAME_BYTES).ok_or(CookieRejection::Payload)?;
         match name {
             PERMANENT => permanent = Some(value.is_true()),
             _ => entries.push((name.to_owned(), to_text(&value))),
@@ -126,11 +126,11 @@ fn content(items: Vec<(Text, Value)>) -> Result<Content, Rejected> {
     Ok(Content { entries, permanent })
 }
 
-fn value(name: &str, kept: &[u8]) -> Result<Value, NotAnEntry> {
-    let json = match Kind::of(kept) {
-        Some(Kind::Raw(bytes)) => return Ok(Value::Bytes(bytes.into())),
+fn value(name: &str, stored: &[u8]) -> Result<PyValue, NotAnEntry> {
+    let json = match Kind::of(stored) {
+        Some(Kind::Raw(bytes)) => return Ok(PyValue::Bytes(bytes.into())),
         Some(Kind::Json(json)) => Ok(json),
-        None => Err(JsonError { flaw: Flaw::Syntax, line: 1, column: 1 }),
+        None => Err(JsonError { flaw: JsonFlaw::Syntax, line: 1, column: 1 }),
     };
     // One level more than a client may send: a tuple that Flask read out of a text may have it.
     let value = json.and_then(|json| read(json, MAX_DEPTH + 1));

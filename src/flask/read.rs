@@ -4,8 +4,8 @@
 //! digits, which Python refuses. Nested at most so deep, so that no text can exhaust a stack, here or at a client.
 
 use super::tag::untag;
-use super::text::Text;
-use super::value::{Places, Value, insert};
+use super::text::PyText;
+use super::value::{Places, PyValue, insert};
 
 /// How deep one value may be nested.
 pub const MAX_DEPTH: usize = 127;
@@ -14,29 +14,29 @@ pub const MAX_DEPTH: usize = 127;
 pub const MAX_DIGITS: usize = 4300;
 
 /// Reads one value, nested at most `max_depth` deep.
-pub(super) fn read(json: &str, max_depth: usize) -> Result<Value, JsonError> {
-    let mut reader = Reader { json, at: 0, room: max_depth };
+pub(super) fn read(json: &str, max_depth: usize) -> Result<PyValue, JsonError> {
+    let mut reader = JsonReader { json, at: 0, room: max_depth };
     let value = reader.value().and_then(|value| {
         reader.space();
-        if reader.at == json.len() { Ok(value) } else { Err(Flaw::Syntax) }
+        if reader.at == json.len() { Ok(value) } else { Err(JsonFlaw::Syntax) }
     });
     value.map_err(|flaw| JsonError::new(json, reader.at, flaw))
 }
 
-struct Reader<'j> {
+struct JsonReader<'j> {
     json: &'j str,
     at: usize,
     /// How much deeper it may still go.
     room: usize,
 }
 
-impl<'j> Reader<'j> {
-    fn value(&mut self) -> Result<Value, Flaw> {
+impl<'j> JsonReader<'j> {
+    fn value(&mut self) -> Result<PyValue, JsonFlaw> {
         self.space();
         match self.peek() {
             Some(b'{') => self.nested(Self::dict),
             Some(b'[') => self.nested(Self::list),
-            Some(b'"') => self.text().map(Value::Text),
+            Some(b'"') => self.text().map(PyValue::PyText),
             _ => match WORDS.iter().find(|(word, _)| self.rest().starts_with(word)) {
                 Some((word, value)) => {
                     self.at += word.len();
@@ -47,69 +47,69 @@ impl<'j> Reader<'j> {
         }
     }
 
-    fn nested(&mut self, inner: fn(&mut Self) -> Result<Value, Flaw>) -> Result<Value, Flaw> {
-        self.room = self.room.checked_sub(1).ok_or(Flaw::Depth)?;
+    fn nested(&mut self, inner: fn(&mut Self) -> Result<PyValue, JsonFlaw>) -> Result<PyValue, JsonFlaw> {
+        self.room = self.room.checked_sub(1).ok_or(JsonFlaw::Depth)?;
         self.at += 1;
         let value = inner(self)?;
         self.room += 1;
         Ok(value)
     }
 
-    fn list(&mut self) -> Result<Value, Flaw> {
+    fn list(&mut self) -> Result<PyValue, JsonFlaw> {
         let mut items = Vec::new();
         if self.takes(b']') {
-            return Ok(Value::List(items));
+            return Ok(PyValue::List(items));
         }
         loop {
             items.push(self.value()?);
             match self.token() {
                 Some(b',') => {}
-                Some(b']') => return Ok(Value::List(items)),
-                _ => return Err(Flaw::Syntax),
+                Some(b']') => return Ok(PyValue::List(items)),
+                _ => return Err(JsonFlaw::Syntax),
             }
         }
     }
 
-    fn dict(&mut self) -> Result<Value, Flaw> {
+    fn dict(&mut self) -> Result<PyValue, JsonFlaw> {
         let (mut items, mut places) = (Vec::new(), Places::new());
         if self.takes(b'}') {
-            return Ok(Value::Dict(items));
+            return Ok(PyValue::Dict(items));
         }
         loop {
             self.space();
-            let key = if self.peek() == Some(b'"') { self.text()? } else { return Err(Flaw::Syntax) };
+            let key = if self.peek() == Some(b'"') { self.text()? } else { return Err(JsonFlaw::Syntax) };
             if self.token() != Some(b':') {
-                return Err(Flaw::Syntax);
+                return Err(JsonFlaw::Syntax);
             }
             let value = self.value()?;
             insert(&mut items, &mut places, key, value);
             match self.token() {
                 Some(b',') => {}
-                Some(b'}') => return untag(items).map_err(Flaw::Tag),
-                _ => return Err(Flaw::Syntax),
+                Some(b'}') => return untag(items).map_err(JsonFlaw::Tag),
+                _ => return Err(JsonFlaw::Syntax),
             }
         }
     }
 
     /// From one quote to the next.
-    fn text(&mut self) -> Result<Text, Flaw> {
+    fn text(&mut self) -> Result<PyText, JsonFlaw> {
         self.at += 1;
-        let mut text = Text::default();
+        let mut text = PyText::default();
         loop {
             let plain =
-                self.rest().bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).ok_or(Flaw::Syntax)?;
+                self.rest().bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).ok_or(JsonFlaw::Syntax)?;
             text.push_str(&self.rest()[..plain]);
             self.at += plain;
             match self.next() {
                 Some(b'"') => return Ok(text),
                 Some(b'\\') => text.push(self.escaped()?),
-                _ => return Err(Flaw::Syntax),
+                _ => return Err(JsonFlaw::Syntax),
             }
         }
     }
 
-    fn escaped(&mut self) -> Result<u32, Flaw> {
-        Ok(match self.next().ok_or(Flaw::Syntax)? {
+    fn escaped(&mut self) -> Result<u32, JsonFlaw> {
+        Ok(match self.next().ok_or(JsonFlaw::Syntax)? {
             plain @ (b'"' | b'\\' | b'/') => u32::from(plain),
             b'b' => 0x08,
             b'f' => 0x0c,
@@ -117,10 +117,10 @@ impl<'j> Reader<'j> {
             b'r' => 0x0d,
             b't' => 0x09,
             b'u' => {
-                let unit = self.unit().ok_or(Flaw::Syntax)?;
+                let unit = self.unit().ok_or(JsonFlaw::Syntax)?;
                 self.second_half(unit).unwrap_or(unit)
             }
-            _ => return Err(Flaw::Syntax),
+            _ => return Err(JsonFlaw::Syntax),
         })
     }
 
@@ -146,13 +146,13 @@ impl<'j> Reader<'j> {
         u32::from_str_radix(digits, 16).ok()
     }
 
-    fn number(&mut self) -> Result<Value, Flaw> {
+    fn number(&mut self) -> Result<PyValue, JsonFlaw> {
         let start = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
         let first = self.peek();
         let whole = self.digits()?;
         if first == Some(b'0') && whole > 1 {
-            return Err(Flaw::Syntax);
+            return Err(JsonFlaw::Syntax);
         }
         let mut is_float = false;
         if self.peek() == Some(b'.') {
@@ -168,18 +168,18 @@ impl<'j> Reader<'j> {
         }
         let text = &self.json[start..self.at];
         match text {
-            _ if is_float => text.parse().map(Value::Float).map_err(|_| Flaw::Syntax),
-            _ if whole > MAX_DIGITS => Err(Flaw::Digits),
-            "-0" => Ok(Value::Int("0".into())),
-            _ => Ok(Value::Int(text.into())),
+            _ if is_float => text.parse().map(PyValue::Float).map_err(|_| JsonFlaw::Syntax),
+            _ if whole > MAX_DIGITS => Err(JsonFlaw::Digits),
+            "-0" => Ok(PyValue::Int("0".into())),
+            _ => Ok(PyValue::Int(text.into())),
         }
     }
 
     /// How many digits stand here; at least one has to.
-    fn digits(&mut self) -> Result<usize, Flaw> {
+    fn digits(&mut self) -> Result<usize, JsonFlaw> {
         let count = self.rest().bytes().take_while(u8::is_ascii_digit).count();
         self.at += count;
-        if count > 0 { Ok(count) } else { Err(Flaw::Syntax) }
+        if count > 0 { Ok(count) } else { Err(JsonFlaw::Syntax) }
     }
 
     fn token(&mut self) -> Option<u8> {
@@ -218,7 +218,7 @@ impl<'j> Reader<'j> {
 #[error("{flaw}: line {line}, column {column}")]
 pub struct JsonError {
     /// What is wrong.
-    pub flaw: Flaw,
+    pub flaw: JsonFlaw,
     /// Where, from 1.
     pub line: usize,
     /// Where, from 1.
@@ -226,7 +226,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    fn new(json: &str, at: usize, flaw: Flaw) -> Self {
+    fn new(json: &str, at: usize, flaw: JsonFlaw) -> Self {
         let before = &json.as_bytes()[..at.min(json.len())];
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -236,7 +236,7 @@ impl JsonError {
 
 /// What is wrong with a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
+pub enum JsonFlaw {
     /// It is not JSON, as Python reads it.
     #[error("json is not JSON text as Python reads it")]
     Syntax,
@@ -251,11 +251,11 @@ pub enum Flaw {
     Tag(&'static str),
 }
 
-const WORDS: [(&str, Value); 6] = [
-    ("null", Value::None),
-    ("true", Value::Bool(true)),
-    ("false", Value::Bool(false)),
-    ("NaN", Value::Float(f64::NAN)),
-    ("Infinity", Value::Float(f64::INFINITY)),
-    ("-Infinity", Value::Float(f64::NEG_INFINITY)),
+const WORDS: [(&str, PyValue); 6] = [
+    ("null", PyValue::None),
+    ("true", PyValue::Bool(true)),
+    ("false", PyValue::Bool(false)),
+    ("NaN", PyValue::Float(f64::NAN)),
+    ("Infinity", PyValue::Float(f64::INFINITY)),
+    ("-Infinity", PyValue::Float(f64::NEG_INFINITY)),
 ];

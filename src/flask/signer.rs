@@ -34,7 +34,7 @@ struct Key {
 
 /// What a cookie held whose signature was right and that is not too old.
 #[derive(Clone, Debug)]
-pub struct Opened {
+pub struct VerifiedCookie {
     /// What the session holds: tagged JSON by name, each value as Python writes it. Never `_permanent`.
     pub entries: Entries,
     /// Flask's entry `_permanent`, as Python's `bool` sees it.
@@ -47,7 +47,7 @@ pub struct Opened {
 
 /// Why a cookie opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rejected {
+pub enum CookieRejection {
     /// Not written as one.
     Malformed,
     /// The signature is wrong: forged, or under another key, salt or digest.
@@ -62,7 +62,7 @@ pub enum Rejected {
     TooLarge,
 }
 
-impl Rejected {
+impl CookieRejection {
     /// All reasons, in their order.
     pub const ALL: [Self; 6] =
         [Self::Malformed, Self::BadSignature, Self::Expired, Self::FromTheFuture, Self::Payload, Self::TooLarge];
@@ -80,7 +80,7 @@ impl Rejected {
     }
 }
 
-impl fmt::Display for Rejected {
+impl fmt::Display for CookieRejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "it is not written as a signed cookie",
@@ -116,23 +116,23 @@ impl Signer {
     }
 
     /// Reads a cookie that was signed at most `max_age` before `now`, both in whole seconds as Flask counts.
-    pub fn open(&self, text: &str, max_age: Duration, now: Time) -> Result<Opened, Rejected> {
+    pub fn verify(&self, text: &str, max_age: Duration, now: Time) -> Result<VerifiedCookie, CookieRejection> {
         if text.len() > MAX_TEXT {
-            return Err(Rejected::Malformed);
+            return Err(CookieRejection::Malformed);
         }
-        let (signed, signature) = text.rsplit_once('.').ok_or(Rejected::Malformed)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Rejected::Malformed)?;
+        let (signed, signature) = text.rsplit_once('.').ok_or(CookieRejection::Malformed)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| CookieRejection::Malformed)?;
         if !self.keys.iter().any(|key| key.mac.verifies(signed.as_bytes(), &signature)) {
-            return Err(Rejected::BadSignature);
+            return Err(CookieRejection::BadSignature);
         }
-        let (payload, seconds) = signed.rsplit_once('.').ok_or(Rejected::Malformed)?;
-        let issued = seconds_from(seconds).ok_or(Rejected::Malformed)?;
-        let age = now.seconds().checked_sub(issued).ok_or(Rejected::FromTheFuture)?;
+        let (payload, seconds) = signed.rsplit_once('.').ok_or(CookieRejection::Malformed)?;
+        let issued = seconds_from(seconds).ok_or(CookieRejection::Malformed)?;
+        let age = now.seconds().checked_sub(issued).ok_or(CookieRejection::FromTheFuture)?;
         if age > max_age.as_secs() {
-            return Err(Rejected::Expired);
+            return Err(CookieRejection::Expired);
         }
         let content = payload::decode(payload)?;
-        Ok(Opened {
+        Ok(VerifiedCookie {
             entries: content.entries,
             permanent: content.permanent,
             issued: Time::from_seconds(issued),
@@ -144,7 +144,7 @@ impl Signer {
     ///
     /// Byte for byte what Flask writes, unless Flask would compress it: zlibs differ in how. `_permanent` counts as
     /// `permanent`, wherever it stands.
-    pub fn seal(&self, entries: &Entries, permanent: Option<bool>, now: Time) -> Result<String, NotAnEntry> {
+    pub fn sign(&self, entries: &Entries, permanent: Option<bool>, now: Time) -> Result<String, NotAnEntry> {
         let mut text = payload::encode(entries, permanent)?;
         text.push('.');
         let seconds = now.seconds().to_be_bytes();

@@ -5,8 +5,8 @@
 //! A dict of one item with another key may be a tag that an application has registered, and is left as it is.
 
 use super::base64;
-use super::text::Text;
-use super::value::Value;
+use super::text::PyText;
+use super::value::PyValue;
 
 pub(super) const DICT: &str = " di";
 pub(super) const TUPLE: &str = " t";
@@ -16,21 +16,21 @@ pub(super) const UUID: &str = " u";
 pub(super) const DATE: &str = " d";
 
 /// Whether a key is one of Flask's own tags.
-pub(super) fn is_tag(key: &Text) -> bool {
+pub(super) fn is_tag(key: &PyText) -> bool {
     key.as_str().is_some_and(|key| [DICT, TUPLE, BYTES, MARKUP, UUID, DATE].contains(&key))
 }
 
 /// What a dict stands for. The error is its tag, whose value Flask can not load.
-pub(super) fn untag(mut items: Vec<(Text, Value)>) -> Result<Value, &'static str> {
+pub(super) fn untag(mut items: Vec<(PyText, PyValue)>) -> Result<PyValue, &'static str> {
     let tag = match items.as_slice() {
         [(key, _)] if is_tag(key) => key.as_str().unwrap_or_default(),
-        _ => return Ok(Value::Dict(items)),
+        _ => return Ok(PyValue::Dict(items)),
     };
-    let (tag, to_python): (_, fn(Value) -> Option<Value>) = match tag {
+    let (tag, to_python): (_, fn(PyValue) -> Option<PyValue>) = match tag {
         DICT => (DICT, dict),
-        TUPLE => (TUPLE, |value| value.into_items().map(Value::Tuple)),
+        TUPLE => (TUPLE, |value| value.into_items().map(PyValue::Tuple)),
         BYTES => (BYTES, bytes),
-        MARKUP => (MARKUP, |value| value.as_text().cloned().map(Value::Markup)),
+        MARKUP => (MARKUP, |value| value.as_text().cloned().map(PyValue::Markup)),
         UUID => (UUID, uuid),
         _ => (DATE, date),
     };
@@ -38,42 +38,42 @@ pub(super) fn untag(mut items: Vec<(Text, Value)>) -> Result<Value, &'static str
 }
 
 /// A dict of one item whose key would be a tag: two characters are put behind the key.
-fn dict(value: Value) -> Option<Value> {
-    let Value::Dict(items) = value else { return None };
+fn dict(value: PyValue) -> Option<PyValue> {
+    let PyValue::Dict(items) = value else { return None };
     let (key, value) = items.into_iter().next()?;
     let codes = key.code_points().collect::<Vec<_>>();
-    let mut key = Text::default();
+    let mut key = PyText::default();
     codes[..codes.len().saturating_sub(2)].iter().for_each(|code| key.push(*code));
-    Some(Value::Dict(vec![(key, value)]))
+    Some(PyValue::Dict(vec![(key, value)]))
 }
 
-fn bytes(value: Value) -> Option<Value> {
+fn bytes(value: PyValue) -> Option<PyValue> {
     let bytes = match &value {
-        Value::Bytes(bytes) => base64::decode(bytes)?,
+        PyValue::Bytes(bytes) => base64::decode(bytes)?,
         _ => base64::decode(value.as_text()?.as_str().filter(|text| text.is_ascii())?.as_bytes())?,
     };
-    Some(Value::Bytes(bytes.into()))
+    Some(PyValue::Bytes(bytes.into()))
 }
 
 /// Python's `UUID(hex)`, but for digits that only its `int` knows: of other scripts, or with a sign or `_` among them.
-fn uuid(value: Value) -> Option<Value> {
+fn uuid(value: PyValue) -> Option<PyValue> {
     let text = value.as_text()?.as_str()?.replace("urn:", "").replace("uuid:", "");
     let digits = text.trim_matches(['{', '}']).replace('-', "");
     let is_uuid = digits.len() == 32 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    is_uuid.then(|| Value::Uuid(digits.to_ascii_lowercase().into()))
+    is_uuid.then(|| PyValue::Uuid(digits.to_ascii_lowercase().into()))
 }
 
 /// Whatever Flask's `parse_date` does not raise at: what it can not read is no date, but `None`.
-fn date(value: Value) -> Option<Value> {
+fn date(value: PyValue) -> Option<PyValue> {
     match value {
-        Value::Bytes(_) => Some(Value::None),
-        _ if !value.is_true() => Some(Value::None),
-        _ => value.as_text().filter(|text| !has_huge_number(text)).cloned().map(Value::Date),
+        PyValue::Bytes(_) => Some(PyValue::None),
+        _ if !value.is_true() => Some(PyValue::None),
+        _ => value.as_text().filter(|text| !has_huge_number(text)).cloned().map(PyValue::Date),
     }
 }
 
 /// Python raises at a number in a date that its C code has no room for.
-fn has_huge_number(text: &Text) -> bool {
+fn has_huge_number(text: &PyText) -> bool {
     let mut digits = 0;
     text.code_points().any(|code| {
         let counts = char::from_u32(code).is_some_and(|c| c.is_numeric() || c == '_');

@@ -2,9 +2,9 @@
 
 /// Code points in UTF-8, as if that had a form for surrogates too. So the order of bytes is that of code points.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Text(Vec<u8>);
+pub(super) struct PyText(Vec<u8>);
 
-impl Text {
+impl PyText {
     pub(super) fn push(&mut self, code: u32) {
         match char::from_u32(code) {
             Some(c) => self.push_str(c.encode_utf8(&mut [0; 4])),
@@ -40,7 +40,7 @@ impl Text {
     }
 }
 
-impl From<&str> for Text {
+impl From<&str> for PyText {
     fn from(text: &str) -> Self {
         Self(text.as_bytes().to_vec())
     }

@@ -4,20 +4,20 @@ use std::fmt::Write as _;
 
 use super::float;
 use super::tag::{BYTES, DATE, DICT, MARKUP, TUPLE, UUID, is_tag};
-use super::text::Text;
-use super::value::Value;
+use super::text::PyText;
+use super::value::PyValue;
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 
 /// One object as tagged JSON: keys sorted, no white space, ASCII alone.
-pub(super) fn to_text(value: &Value) -> String {
+pub(super) fn to_text(value: &PyValue) -> String {
     let mut out = String::new();
     write_value(&mut out, value);
     out
 }
 
 /// A dict, given by its items in any order, each key once.
-pub(super) fn write_dict(out: &mut String, items: &[(&Text, &Value)]) {
+pub(super) fn write_dict(out: &mut String, items: &[(&PyText, &PyValue)]) {
     if let [(key, value)] = items
         && is_tag(key)
     {
@@ -30,25 +30,25 @@ pub(super) fn write_dict(out: &mut String, items: &[(&Text, &Value)]) {
     write_items(out, &items);
 }
 
-fn write_value(out: &mut String, value: &Value) {
+fn write_value(out: &mut String, value: &PyValue) {
     match value {
-        Value::None => out.push_str("null"),
-        Value::Bool(true) => out.push_str("true"),
-        Value::Bool(false) => out.push_str("false"),
-        Value::Int(digits) => out.push_str(digits),
-        Value::Float(number) => out.push_str(&float::repr(*number)),
-        Value::Text(text) => write_text(out, text),
-        Value::List(items) => write_list(out, items),
-        Value::Dict(items) => write_dict(out, &items.iter().map(|(key, value)| (key, value)).collect::<Vec<_>>()),
-        Value::Tuple(items) => tagged(out, TUPLE, |out| write_list(out, items)),
-        Value::Bytes(bytes) => tagged(out, BYTES, |out| {
+        PyValue::None => out.push_str("null"),
+        PyValue::Bool(true) => out.push_str("true"),
+        PyValue::Bool(false) => out.push_str("false"),
+        PyValue::Int(digits) => out.push_str(digits),
+        PyValue::Float(number) => out.push_str(&float::repr(*number)),
+        PyValue::PyText(text) => write_text(out, text),
+        PyValue::List(items) => write_list(out, items),
+        PyValue::Dict(items) => write_dict(out, &items.iter().map(|(key, value)| (key, value)).collect::<Vec<_>>()),
+        PyValue::Tuple(items) => tagged(out, TUPLE, |out| write_list(out, items)),
+        PyValue::Bytes(bytes) => tagged(out, BYTES, |out| {
             out.push('"');
             STANDARD.encode_string(bytes, out);
             out.push('"');
         }),
-        Value::Markup(inner) => tagged(out, MARKUP, |out| write_text(out, inner)),
-        Value::Uuid(digits) => tagged(out, UUID, |out| write_text(out, &Text::from(&**digits))),
-        Value::Date(text) => tagged(out, DATE, |out| write_text(out, text)),
+        PyValue::Markup(inner) => tagged(out, MARKUP, |out| write_text(out, inner)),
+        PyValue::Uuid(digits) => tagged(out, UUID, |out| write_text(out, &PyText::from(&**digits))),
+        PyValue::Date(text) => tagged(out, DATE, |out| write_text(out, text)),
     }
 }
 
@@ -58,7 +58,7 @@ fn tagged(out: &mut String, tag: &str, inner: impl FnOnce(&mut String)) {
     out.push('}');
 }
 
-fn write_items(out: &mut String, items: &[(&Text, &Value)]) {
+fn write_items(out: &mut String, items: &[(&PyText, &PyValue)]) {
     out.push('{');
     for (n, (key, value)) in items.iter().enumerate() {
         out.push_str(if n > 0 { "," } else { "" });
@@ -69,7 +69,7 @@ fn write_items(out: &mut String, items: &[(&Text, &Value)]) {
     out.push('}');
 }
 
-fn write_list(out: &mut String, items: &[Value]) {
+fn write_list(out: &mut String, items: &[PyValue]) {
     out.push('[');
     for (n, value) in items.iter().enumerate() {
         out.push_str(if n > 0 { "," } else { "" });
@@ -78,7 +78,7 @@ fn write_list(out: &mut String, items: &[Value]) {
     out.push(']');
 }
 
-fn write_text(out: &mut String, text: &Text) {
+fn write_text(out: &mut String, text: &PyText) {
     out.push('"');
     for code in text.code_points() {
         match char::from_u32(code) {

@@ -9,5 +9,5 @@ mod record;
 mod sid;
 
 pub use json::{FLOAT, strict};
-pub use record::{NotARecord, Record};
-pub use sid::{Rejected, Sid, SidKey};
+pub use record::{FlaskRecord, RecordError};
+pub use sid::{Sid, SidKey, SidRejection};

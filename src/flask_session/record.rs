@@ -5,7 +5,7 @@ use crate::session::{Entries, PERMANENT};
 
 /// What a record holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct FlaskRecord {
     /// Flask's tagged JSON by name. Never `_permanent`.
     pub entries: Entries,
     /// The entry `_permanent`, as Python's `bool` sees it.
@@ -14,22 +14,22 @@ pub struct Record {
 
 /// Why bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotARecord {
+pub enum RecordError {
     /// A pickle, of Flask-Session before 0.6: reading one can run anything, so nobody does.
     Pickle,
     /// Neither MessagePack nor JSON, or nothing that entries can hold.
     Malformed,
 }
 
-impl Record {
+impl FlaskRecord {
     /// Reads a record. A map of MessagePack and an object of JSON begin with different bytes.
-    pub fn decode(bytes: &[u8]) -> Result<Self, NotARecord> {
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let items = match bytes {
-            [0x80, 2..=5, ..] => return Err(NotARecord::Pickle),
+            [0x80, 2..=5, ..] => return Err(RecordError::Pickle),
             [b'{' | b' ' | b'\n' | b'\r' | b'\t', ..] => std::str::from_utf8(bytes).ok().and_then(json::items),
             _ => msgpack::items(bytes),
         };
-        Self::of(items.ok_or(NotARecord::Malformed)?).ok_or(NotARecord::Malformed)
+        Self::of(items.ok_or(RecordError::Malformed)?).ok_or(RecordError::Malformed)
     }
 
     fn of(items: Vec<(String, String)>) -> Option<Self> {
@@ -56,13 +56,13 @@ mod tests {
     #[test]
     fn both_formats_are_read_and_a_pickle_never() {
         let record =
-            Record { entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]), permanent: Some(true) };
+            FlaskRecord { entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]), permanent: Some(true) };
 
-        assert_eq!(Record::decode(b"\x83\xa1b\x91\xc3\xaa_permanent\xc3\xa1a\x01"), Ok(record.clone()));
-        assert_eq!(Record::decode(br#"{"_permanent":true,"b":[true],"a":1}"#), Ok(record));
-        assert_eq!(Record::decode(b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94."), Err(NotARecord::Pickle));
+        assert_eq!(FlaskRecord::decode(b"\x83\xa1b\x91\xc3\xaa_permanent\xc3\xa1a\x01"), Ok(record.clone()));
+        assert_eq!(FlaskRecord::decode(br#"{"_permanent":true,"b":[true],"a":1}"#), Ok(record));
+        assert_eq!(FlaskRecord::decode(b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94."), Err(RecordError::Pickle));
         for bytes in [b"".as_slice(), b"[]", b"1", b"{", b"(dp0\n.", b"\x80\x01", b"\xff"] {
-            assert_eq!(Record::decode(bytes), Err(NotARecord::Malformed), "{bytes:?}");
+            assert_eq!(FlaskRecord::decode(bytes), Err(RecordError::Malformed), "{bytes:?}");
         }
     }
 }

@@ -13,21 +13,21 @@ pub struct Sid<'c>(&'c str);
 
 impl<'c> Sid<'c> {
     /// Reads a cookie. With keys, it has to be signed with one of them; without, it must not be signed.
-    pub fn parse(cookie: &'c str, keys: &[SidKey]) -> Result<Self, Rejected> {
+    pub fn parse(cookie: &'c str, keys: &[SidKey]) -> Result<Self, SidRejection> {
         let sid = match (keys, cookie.split_once('.')) {
             ([], None) => cookie,
-            ([], Some(_)) | (_, None) => return Err(Rejected::Malformed),
+            ([], Some(_)) | (_, None) => return Err(SidRejection::Malformed),
             (keys, Some((sid, signature))) => {
-                let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Rejected::Malformed)?;
+                let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| SidRejection::Malformed)?;
                 let is_right = |key: &SidKey| key.0.clone().chain_update(sid).verify_slice(&signature).is_ok();
                 if !keys.iter().any(is_right) {
-                    return Err(Rejected::BadSignature);
+                    return Err(SidRejection::BadSignature);
                 }
                 sid
             }
         };
         let is_one = (MIN_BYTES..=MAX_BYTES).contains(&sid.len()) && sid.bytes().all(is_sid_byte);
-        if is_one { Ok(Self(sid)) } else { Err(Rejected::Malformed) }
+        if is_one { Ok(Self(sid)) } else { Err(SidRejection::Malformed) }
     }
 
     /// The id as text.
@@ -62,7 +62,7 @@ impl fmt::Debug for SidKey {
 
 /// Why a cookie holds no id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejected {
+pub enum SidRejection {
     /// Not written as one.
     Malformed,
     /// The signature is wrong.
@@ -94,7 +94,7 @@ mod tests {
     fn an_id_stands_alone_where_nothing_is_signed() {
         assert_eq!(Sid::parse(SID, &[]).unwrap().as_str(), SID);
         for cookie in ["", "short", "../../../../../etc/passwd", &format!("{SID}.AAAA"), &"a".repeat(257)] {
-            assert_eq!(Sid::parse(cookie, &[]), Err(Rejected::Malformed), "{cookie}");
+            assert_eq!(Sid::parse(cookie, &[]), Err(SidRejection::Malformed), "{cookie}");
         }
     }
 
@@ -102,8 +102,8 @@ mod tests {
     fn an_id_without_a_signature_is_none_where_they_are_signed() {
         let keys = [SidKey::new(b"secret")];
 
-        assert_eq!(Sid::parse(SID, &keys), Err(Rejected::Malformed));
+        assert_eq!(Sid::parse(SID, &keys), Err(SidRejection::Malformed));
         let signed = format!("{SID}.{}", URL_SAFE_NO_PAD.encode([0; 20]));
-        assert_eq!(Sid::parse(&signed, &keys), Err(Rejected::BadSignature));
+        assert_eq!(Sid::parse(&signed, &keys), Err(SidRejection::BadSignature));
     }
 }

@@ -2,25 +2,25 @@
 
 use tonic::{Request, Response, Status};
 
-use super::door::Door;
-use super::status::Malformed;
+use super::app_authorizer::AppAuthorizer;
+use super::status::RequestError;
 use super::watch_events::{WatchEventsStream, watch_events};
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
 use super::{convert, page_token, wire};
-use crate::service::{Listed, Service, WithEntries};
+use crate::service::{Service, SessionPage, WithEntries};
 use crate::session::Subject;
 use crate::store::Store;
-use crate::token::Id;
+use crate::token::SessionId;
 
 /// The gRPC service for operators.
 pub fn admin_service<S: Store>(service: Service<S>) -> AdminServiceServer<impl AdminService> {
-    AdminServiceServer::new(Admin(Door::to(service)))
+    AdminServiceServer::new(AdminRpcs(AppAuthorizer::to(service)))
 }
 
-struct Admin<S>(Door<S>);
+struct AdminRpcs<S>(AppAuthorizer<S>);
 
 #[tonic::async_trait]
-impl<S: Store> AdminService for Admin<S> {
+impl<S: Store> AdminService for AdminRpcs<S> {
     async fn list_sessions(
         &self,
         request: Request<wire::ListSessionsRequest>,
@@ -32,13 +32,13 @@ impl<S: Store> AdminService for Admin<S> {
         let from = page_token::parse(app, &request.page_token)?;
         let with = with_entries(request.with_entries);
         if request.subject.is_empty() {
-            let Listed { sessions, next } = service.list_app(&request.app, &from, (size, with)).await?;
+            let SessionPage { sessions, next } = service.list_app(&request.app, &from, (size, with)).await?;
             let sessions = sessions.into_iter().map(Into::into).collect();
             let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
             return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));
         }
         if !request.page_token.is_empty() {
-            return Err(Malformed::PageToken.into());
+            return Err(RequestError::PageToken.into());
         }
         let sessions = service.list_subject(&request.app, &subject(&request.subject)?, with).await?;
         let sessions = sessions.into_iter().map(Into::into).collect();
@@ -60,8 +60,8 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<wire::RevokeSessionRequest>,
     ) -> Result<Response<wire::RevokeSessionResponse>, Status> {
         let (service, request) = self.0.enter(request)?;
-        let fate = service.revoke_session(&request.app, session_id("id", &request.id)?).await?;
-        let (outcome, end_reason) = convert::fate(fate);
+        let outcome = service.revoke_session(&request.app, session_id("id", &request.id)?).await?;
+        let (outcome, end_reason) = convert::outcome(outcome);
         let (outcome, end_reason) = (outcome.into(), end_reason.into());
         Ok(Response::new(wire::RevokeSessionResponse { outcome, end_reason }))
     }
@@ -92,7 +92,7 @@ impl<S: Store> AdminService for Admin<S> {
         request: Request<wire::GetStatsRequest>,
     ) -> Result<Response<wire::GetStatsResponse>, Status> {
         let (service, request) = self.0.enter(request)?;
-        Ok(Response::new(service.numbers(&request.app)?.into()))
+        Ok(Response::new(service.stats(&request.app)?.into()))
     }
 
     type WatchEventsStream = WatchEventsStream<S>;
@@ -101,21 +101,21 @@ impl<S: Store> AdminService for Admin<S> {
         &self,
         request: Request<wire::WatchEventsRequest>,
     ) -> Result<Response<WatchEventsStream<S>>, Status> {
-        let (service, request, leave) = self.0.enter_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
-        watch_events(service, leave, request)
+        let (service, request, permit) = self.0.enter_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
+        watch_events(service, permit, request)
     }
 }
 
-fn subject(text: &str) -> Result<Subject, Malformed> {
-    Subject::parse(text).map_err(Malformed::Owner)
+fn subject(text: &str) -> Result<Subject, RequestError> {
+    Subject::parse(text).map_err(RequestError::SubjectRef)
 }
 
-fn session_id(field: &'static str, text: &str) -> Result<Id, Malformed> {
-    Id::parse(text).ok_or(Malformed::SessionId(field))
+fn session_id(field: &'static str, text: &str) -> Result<SessionId, RequestError> {
+    SessionId::parse(text).ok_or(RequestError::SessionId(field))
 }
 
-fn page_size(size: i32) -> Result<usize, Malformed> {
-    match usize::try_from(size).map_err(|_| Malformed::PageSize)? {
+fn page_size(size: i32) -> Result<usize, RequestError> {
+    match usize::try_from(size).map_err(|_| RequestError::PageSize)? {
         0 => Ok(USUAL_PAGE),
         size => Ok(size.min(LARGEST_PAGE)),
     }

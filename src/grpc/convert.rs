@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use prost_types::{Duration as WireDuration, Timestamp};
 
-use super::status::Malformed;
+use super::status::RequestError;
 use super::wire;
 use crate::app::{App, Kind as AppKind};
 use crate::clock::Time;
 use crate::cookie::SameSite;
-use crate::service::{DoorNumbers, Fate, Header, Info, NullReason, Numbers, View};
+use crate::service::{AppStats, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
 use crate::session::{
     AuthenticationChange, Changes, Context, EndReason, Entries, Kind, LifetimeChange, PermanentChange, Subject,
     SubjectChange, Value, Version,
 };
 
 /// The changes that a save of this app's sessions asks for.
-pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, Malformed> {
+pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, RequestError> {
     let value = |(name, value): (String, wire::Value)| match self::value(value, app) {
         Ok(value) => Ok((name, value)),
-        Err(why) => Err(Malformed::Value { name, why }),
+        Err(why) => Err(RequestError::Value { name, why }),
     };
     Ok(Changes {
         clear: changes.clear,
@@ -53,17 +53,17 @@ fn value(value: wire::Value, app: &App) -> Result<Value, String> {
     }
 }
 
-fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange, Malformed> {
+fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange, RequestError> {
     use wire::changes::Lifetime;
 
     match lifetime {
         None | Some(Lifetime::DefaultLifetime(false)) => Ok(LifetimeChange::Keep),
         Some(Lifetime::DefaultLifetime(true)) => Ok(LifetimeChange::Default),
         Some(Lifetime::IdleTimeout(span)) => {
-            positive_span(&span).map(LifetimeChange::Idle).ok_or(Malformed::Lifetime("idle_timeout"))
+            positive_span(&span).map(LifetimeChange::Idle).ok_or(RequestError::Lifetime("idle_timeout"))
         }
         Some(Lifetime::DeadlineTime(time)) => {
-            time_of(&time).map(LifetimeChange::Until).ok_or(Malformed::Lifetime("deadline_time"))
+            time_of(&time).map(LifetimeChange::Until).ok_or(RequestError::Lifetime("deadline_time"))
         }
     }
 }
@@ -90,18 +90,18 @@ fn nanos_of(nanos: i32) -> Option<u32> {
 }
 
 /// How old an authentication may be, if that is asked.
-pub(super) fn authenticate_age(span: Option<WireDuration>) -> Result<Option<Duration>, Malformed> {
-    span.map(|span| positive_span(&span).ok_or(Malformed::AuthenticateAge)).transpose()
+pub(super) fn authenticate_age(span: Option<WireDuration>) -> Result<Option<Duration>, RequestError> {
+    span.map(|span| positive_span(&span).ok_or(RequestError::AuthenticateAge)).transpose()
 }
 
 /// An etag; empty: none.
-pub(super) fn etag(etag: &str) -> Result<Option<Version>, Malformed> {
-    if etag.is_empty() { Ok(None) } else { Version::parse(etag).map(Some).ok_or(Malformed::Etag) }
+pub(super) fn etag(etag: &str) -> Result<Option<Version>, RequestError> {
+    if etag.is_empty() { Ok(None) } else { Version::parse(etag).map(Some).ok_or(RequestError::Etag) }
 }
 
 /// A `request_id` that is not too long.
-pub(super) const fn request_id(request_id: &str) -> Result<&str, Malformed> {
-    if request_id.len() > 64 { Err(Malformed::RequestId(request_id.len())) } else { Ok(request_id) }
+pub(super) const fn request_id(request_id: &str) -> Result<&str, RequestError> {
+    if request_id.len() > 64 { Err(RequestError::RequestId(request_id.len())) } else { Ok(request_id) }
 }
 
 /// A name that overrides the app's; empty: none.
@@ -110,17 +110,17 @@ pub(super) fn cookie_name(name: &str) -> Option<&str> {
 }
 
 /// A request's context, its user agent cut to 256 bytes.
-pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<Context>, Malformed> {
+pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<Context>, RequestError> {
     let Some(wire::RequestContext { user_agent, remote_address }) = context else { return Ok(None) };
     if remote_address.len() > 64 {
-        return Err(Malformed::Context(remote_address.len()));
+        return Err(RequestError::Context(remote_address.len()));
     }
     let cut = user_agent.floor_char_boundary(256);
     Ok(Some(Context { user_agent: user_agent[..cut].into(), remote_address: remote_address.into() }))
 }
 
-impl From<View> for wire::Session {
-    fn from(view: View) -> Self {
+impl From<SessionView> for wire::Session {
+    fn from(view: SessionView) -> Self {
         let times = view.times;
         Self {
             id: view.id.map(|id| id.to_string()).unwrap_or_default(),
@@ -140,8 +140,8 @@ impl From<View> for wire::Session {
     }
 }
 
-impl From<Info> for wire::SessionInfo {
-    fn from(info: Info) -> Self {
+impl From<SessionInfo> for wire::SessionInfo {
+    fn from(info: SessionInfo) -> Self {
         let (head, end_reason) = (info.record.head, info.end_reason.map_or(wire::EndReason::Unspecified, end_reason));
         let Context { user_agent, remote_address } = head.context.clone();
         Self {
@@ -166,27 +166,27 @@ impl From<Info> for wire::SessionInfo {
     }
 }
 
-impl From<Numbers> for wire::GetStatsResponse {
-    fn from(numbers: Numbers) -> Self {
+impl From<AppStats> for wire::GetStatsResponse {
+    fn from(numbers: AppStats) -> Self {
         let ended = numbers.ended.into_iter().filter(|(_, count)| *count > 0);
         Self {
             start_time: Some(timestamp(numbers.start_time)),
             opened: numbers.opened,
             created: numbers.created,
             ended: ended.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
-            live: numbers.census.map_or(0, |census| census.live),
-            live_anonymous: numbers.census.map_or(0, |census| census.live_anonymous),
-            scan_time: numbers.census.map(|census| timestamp(census.time)),
-            doors: numbers.doors.into_iter().map(Into::into).collect(),
+            live: numbers.live_count.map_or(0, |census| census.live),
+            live_anonymous: numbers.live_count.map_or(0, |census| census.live_anonymous),
+            scan_time: numbers.live_count.map(|census| timestamp(census.time)),
+            migrations: numbers.migrations.into_iter().map(Into::into).collect(),
         }
     }
 }
 
-impl From<DoorNumbers> for wire::DoorStats {
-    fn from(numbers: DoorNumbers) -> Self {
+impl From<MigrationStats> for wire::MigrationStats {
+    fn from(numbers: MigrationStats) -> Self {
         let refused = numbers.refused.into_iter().filter(|(_, count)| *count > 0);
         Self {
-            door: numbers.door.to_string(),
+            source: numbers.source.to_string(),
             until: Some(timestamp(numbers.until)),
             imported: numbers.imported,
             found: numbers.found,
@@ -197,11 +197,11 @@ impl From<DoorNumbers> for wire::DoorStats {
 }
 
 fn wire_entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
-    entries.iter().filter_map(|(name, kept)| Some((name.to_owned(), wire_value(kept)?))).collect()
+    entries.iter().filter_map(|(name, stored)| Some((name.to_owned(), wire_value(stored)?))).collect()
 }
 
-fn wire_value(kept: &[u8]) -> Option<wire::Value> {
-    let kind = match Kind::of(kept)? {
+fn wire_value(stored: &[u8]) -> Option<wire::Value> {
+    let kind = match Kind::of(stored)? {
         Kind::Json(text) => wire::value::Kind::Json(text.to_owned()),
         Kind::Raw(bytes) => wire::value::Kind::Raw(bytes.to_vec()),
     };
@@ -217,15 +217,15 @@ pub(super) fn headers(headers: Vec<Header>) -> Vec<wire::Header> {
 }
 
 /// Outcome and reason of what became of a session.
-pub(super) const fn fate(fate: Fate) -> (wire::Outcome, wire::EndReason) {
+pub(super) const fn outcome(outcome: Outcome) -> (wire::Outcome, wire::EndReason) {
     let none = wire::EndReason::Unspecified;
-    match fate {
-        Fate::Unchanged => (wire::Outcome::Unchanged, none),
-        Fate::Created => (wire::Outcome::Created, none),
-        Fate::Updated => (wire::Outcome::Updated, none),
-        Fate::Deleted(reason) => (wire::Outcome::Deleted, end_reason(reason)),
-        Fate::Gone(Some(reason)) => (wire::Outcome::Gone, end_reason(reason)),
-        Fate::Gone(None) => (wire::Outcome::Gone, none),
+    match outcome {
+        Outcome::Unchanged => (wire::Outcome::Unchanged, none),
+        Outcome::Created => (wire::Outcome::Created, none),
+        Outcome::Updated => (wire::Outcome::Updated, none),
+        Outcome::Deleted(reason) => (wire::Outcome::Deleted, end_reason(reason)),
+        Outcome::Gone(Some(reason)) => (wire::Outcome::Gone, end_reason(reason)),
+        Outcome::Gone(None) => (wire::Outcome::Gone, none),
     }
 }
 

@@ -1,26 +1,26 @@
 //! The wire: from messages to what can be done, and back. tonic's types stop here.
 
 mod admin_service;
+mod app_authorizer;
 pub mod callers;
 mod convert;
-mod door;
-mod leave;
 mod page_token;
 mod reflection;
 mod rpcs;
 mod session_service;
 pub mod status;
 mod stream;
+mod stream_permit;
 mod watch_events;
 mod watch_session;
 pub mod wire;
 
 pub use admin_service::admin_service;
 pub use callers::{Caller, CallerSettings, Callers};
-pub use leave::{Doorkeeper, Origin};
 pub use reflection::{reflection_v1, reflection_v1alpha};
 pub use rpcs::rpcs;
 pub use session_service::{MAX_REQUEST_BYTES, session_service};
+pub use stream_permit::{Authorizer, ConnectionInfo};
 
 /// The service whose health is watched.
 pub const SERVICE: &str = "cloakroom.v1.SessionService";

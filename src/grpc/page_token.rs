@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::status::Malformed;
+use super::status::RequestError;
 use crate::app::AppName;
 use crate::store::Cursor;
 
@@ -16,14 +16,14 @@ pub(super) fn text(app: &AppName, cursor: &Cursor) -> String {
 }
 
 /// The cursor of a text; an empty text is the beginning.
-pub(super) fn parse(app: &AppName, text: &str) -> Result<Cursor, Malformed> {
+pub(super) fn parse(app: &AppName, text: &str) -> Result<Cursor, RequestError> {
     if text.is_empty() {
         return Ok(Cursor::default());
     }
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed::PageToken)?;
-    let (shown, cursor) = bytes.split_first_chunk::<DIGEST>().ok_or(Malformed::PageToken)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| RequestError::PageToken)?;
+    let (shown, cursor) = bytes.split_first_chunk::<DIGEST>().ok_or(RequestError::PageToken)?;
     let cursor = Cursor(cursor.to_vec());
-    if *shown == digest(app, &cursor) { Ok(cursor) } else { Err(Malformed::PageToken) }
+    if *shown == digest(app, &cursor) { Ok(cursor) } else { Err(RequestError::PageToken) }
 }
 
 fn digest(app: &AppName, cursor: &Cursor) -> [u8; DIGEST] {

@@ -2,11 +2,13 @@
 
 use tonic::{Request, Response, Status};
 
-use super::door::Door;
+use super::app_authorizer::AppAuthorizer;
 use super::watch_session::{WatchSessionStream, watch_session};
 use super::wire::session_service_server::{SessionService, SessionServiceServer};
 use super::{convert, wire};
-use crate::service::{Credential, Destroy, Open, Rotate, RotationCause, Save, Saved, Service, View};
+use crate::service::{
+    Credential, DestroyRequest, OpenRequest, RotateRequest, RotationCause, SaveRequest, Saved, Service, SessionView,
+};
 use crate::store::Store;
 
 /// The largest request: a Cookie header of 1 MiB and the largest session fit.
@@ -14,13 +16,13 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The gRPC service for a session service.
 pub fn session_service<S: Store>(service: Service<S>) -> SessionServiceServer<impl SessionService> {
-    SessionServiceServer::new(Sessions(Door::to(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
+    SessionServiceServer::new(SessionRpcs(AppAuthorizer::to(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
 }
 
-struct Sessions<S>(Door<S>);
+struct SessionRpcs<S>(AppAuthorizer<S>);
 
 #[tonic::async_trait]
-impl<S: Store> SessionService for Sessions<S> {
+impl<S: Store> SessionService for SessionRpcs<S> {
     async fn open_session(
         &self,
         request: Request<wire::OpenSessionRequest>,
@@ -28,12 +30,12 @@ impl<S: Store> SessionService for Sessions<S> {
         use wire::open_session_request::Credential as Wire;
 
         let (service, request) = self.0.enter(request)?;
-        let opened = service.open(Open {
+        let opened = service.open(OpenRequest {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
                 Some(Wire::Token(token)) => Credential::Token(token),
-                None => Credential::None,
+                None => Credential::Absent,
             },
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
@@ -56,12 +58,12 @@ impl<S: Store> SessionService for Sessions<S> {
 
         let (service, request) = self.0.enter(request)?;
         let app = service.app(&request.app)?;
-        let save = Save {
+        let save = SaveRequest {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                None => Credential::None,
+                None => Credential::Absent,
             },
             changes: request.changes.map(|changes| convert::changes(changes, &app)).transpose()?,
             accessed: request.accessed,
@@ -72,8 +74,8 @@ impl<S: Store> SessionService for Sessions<S> {
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
         };
-        let Saved { fate, session, headers, counters } = service.save_in(&app, save).await?;
-        let (outcome, end_reason) = convert::fate(fate);
+        let Saved { outcome, session, headers, counters } = service.save_in(&app, save).await?;
+        let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::SaveSessionResponse {
             outcome: outcome.into(),
             end_reason: end_reason.into(),
@@ -116,7 +118,7 @@ impl<S: Store> SessionService for Sessions<S> {
     ) -> Result<Response<wire::MakeNullSessionResponse>, Status> {
         let (service, request) = self.0.enter(request)?;
         let reason = service.null_reason(&request.app)?;
-        Ok(Response::new(wire::MakeNullSessionResponse { session: Some(View::null(reason).into()) }))
+        Ok(Response::new(wire::MakeNullSessionResponse { session: Some(SessionView::null(reason).into()) }))
     }
 
     async fn rotate_session(
@@ -126,12 +128,12 @@ impl<S: Store> SessionService for Sessions<S> {
         use wire::rotate_session_request::Credential as Wire;
 
         let (service, request) = self.0.enter(request)?;
-        let rotated = service.rotate(Rotate {
+        let rotated = service.rotate(RotateRequest {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                None => Credential::None,
+                None => Credential::Absent,
             },
             cause: match request.cause() {
                 wire::RotationCause::Renewal => RotationCause::Renewal,
@@ -141,8 +143,8 @@ impl<S: Store> SessionService for Sessions<S> {
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context.clone())?,
         });
-        let Saved { fate, session, headers, .. } = rotated.await?;
-        let (outcome, end_reason) = convert::fate(fate);
+        let Saved { outcome, session, headers, .. } = rotated.await?;
+        let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::RotateSessionResponse {
             outcome: outcome.into(),
             end_reason: end_reason.into(),
@@ -158,18 +160,18 @@ impl<S: Store> SessionService for Sessions<S> {
         use wire::destroy_session_request::Credential as Wire;
 
         let (service, request) = self.0.enter(request)?;
-        let destroyed = service.destroy(Destroy {
+        let destroyed = service.destroy(DestroyRequest {
             app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                None => Credential::None,
+                None => Credential::Absent,
             },
             request_id: convert::request_id(&request.request_id)?,
             cookie_name: convert::cookie_name(&request.cookie_name),
         });
         let destroyed = destroyed.await?;
-        let (outcome, end_reason) = convert::fate(destroyed.fate);
+        let (outcome, end_reason) = convert::outcome(destroyed.outcome);
         Ok(Response::new(wire::DestroySessionResponse {
             outcome: outcome.into(),
             end_reason: end_reason.into(),
@@ -183,7 +185,7 @@ impl<S: Store> SessionService for Sessions<S> {
         &self,
         request: Request<wire::WatchSessionRequest>,
     ) -> Result<Response<WatchSessionStream<S>>, Status> {
-        let (service, request, leave) = self.0.enter_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
-        Ok(Response::new(watch_session(service, leave, request).await?))
+        let (service, request, permit) = self.0.enter_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
+        Ok(Response::new(watch_session(service, permit, request).await?))
     }
 }

@@ -7,16 +7,16 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::{error, warn};
 
 use crate::service::Error;
-use crate::session::{ChangesError, Refusal};
+use crate::session::{ChangesError, EditError};
 use crate::store;
-use crate::telemetry::Seldom;
+use crate::telemetry::LogThrottle;
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "cloakroom";
 
 /// Why a request is refused before it reaches the service.
 #[derive(Debug, thiserror::Error)]
-pub enum Malformed {
+pub enum RequestError {
     /// A value without a kind, or JSON that is none.
     #[error("changes.set[{name:?}]: {why}")]
     Value {
@@ -45,7 +45,7 @@ pub enum Malformed {
     Context(usize),
     /// An owner that is none.
     #[error("subject: {0}")]
-    Owner(#[source] crate::session::SubjectError),
+    SubjectRef(#[source] crate::session::SubjectError),
     /// An id that is none.
     #[error("{0}: a session's id is 32 lower-case hexadecimal digits")]
     SessionId(&'static str),
@@ -57,19 +57,19 @@ pub enum Malformed {
     PageSize,
 }
 
-impl From<Malformed> for Status {
-    fn from(malformed: Malformed) -> Self {
+impl From<RequestError> for Status {
+    fn from(malformed: RequestError) -> Self {
         let reason = match malformed {
-            Malformed::Value { .. } => "VALUE_INVALID",
-            Malformed::Subject(_) | Malformed::Owner(_) => "SUBJECT_INVALID",
-            Malformed::Lifetime(_) => "LIFETIME_INVALID",
-            Malformed::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
-            Malformed::Etag => "ETAG_INVALID",
-            Malformed::RequestId(_) => "REQUEST_ID_INVALID",
-            Malformed::Context(_) => "CONTEXT_INVALID",
-            Malformed::SessionId(_) => "SESSION_ID_INVALID",
-            Malformed::PageToken => "PAGE_TOKEN_INVALID",
-            Malformed::PageSize => "PAGE_SIZE_INVALID",
+            RequestError::Value { .. } => "VALUE_INVALID",
+            RequestError::Subject(_) | RequestError::SubjectRef(_) => "SUBJECT_INVALID",
+            RequestError::Lifetime(_) => "LIFETIME_INVALID",
+            RequestError::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
+            RequestError::Etag => "ETAG_INVALID",
+            RequestError::RequestId(_) => "REQUEST_ID_INVALID",
+            RequestError::Context(_) => "CONTEXT_INVALID",
+            RequestError::SessionId(_) => "SESSION_ID_INVALID",
+            RequestError::PageToken => "PAGE_TOKEN_INVALID",
+            RequestError::PageSize => "PAGE_SIZE_INVALID",
         };
         explain(Code::InvalidArgument, reason, malformed.to_string())
     }
@@ -105,7 +105,7 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
         Error::DeadlinePassed => (Code::InvalidArgument, "LIFETIME_INVALID"),
         Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => (Code::Aborted, "REQUEST_ID_REUSED"),
-        Error::Refused { refusal, .. } => (Code::FailedPrecondition, refusal_reason(refusal)),
+        Error::Refused { edit_error, .. } => (Code::FailedPrecondition, refusal_reason(edit_error)),
         Error::TooManyWatchers => (Code::ResourceExhausted, "OVERLOADED"),
         Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
         Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),
@@ -127,12 +127,12 @@ const fn changes_reason(changes: &ChangesError) -> &'static str {
     }
 }
 
-const fn refusal_reason(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::TooManyEntries { .. } => "TOO_MANY_ENTRIES",
-        Refusal::TooLarge { .. } => "SESSION_TOO_LARGE",
-        Refusal::NotACounter { .. } => "NOT_A_COUNTER",
-        Refusal::NoSubject => "SUBJECT_MISSING",
+const fn refusal_reason(edit_error: &EditError) -> &'static str {
+    match edit_error {
+        EditError::TooManyEntries { .. } => "TOO_MANY_ENTRIES",
+        EditError::TooLarge { .. } => "SESSION_TOO_LARGE",
+        EditError::NotACounter { .. } => "NOT_A_COUNTER",
+        EditError::NoSubject => "SUBJECT_MISSING",
     }
 }
 
@@ -140,16 +140,16 @@ const fn refusal_reason(refusal: &Refusal) -> &'static str {
 ///
 /// An outage fails thousands of calls a second. A line a second tells of all of them, with the newest cause.
 fn log(error: &Error) {
-    static SILENT: Seldom = Seldom::new();
-    static FULL: Seldom = Seldom::new();
+    static SILENT: LogThrottle = LogThrottle::new();
+    static FULL: LogThrottle = LogThrottle::new();
     match error {
         Error::Store(store::Error::Unavailable(source)) => {
-            if let Some(calls) = SILENT.happened() {
+            if let Some(calls) = SILENT.should_log() {
                 warn!(error = %source, calls, "the store does not answer");
             }
         }
         Error::Store(store::Error::Full(source)) => {
-            if let Some(calls) = FULL.happened() {
+            if let Some(calls) = FULL.should_log() {
                 error!(error = %source, calls, "the store is full");
             }
         }

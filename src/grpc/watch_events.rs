@@ -4,31 +4,33 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tonic::{Response, Status};
 
-use super::leave::Leave;
 use super::stream::{Step, Steps};
+use super::stream_permit::StreamPermit;
 use super::{convert, wire};
-use crate::service::{Batch, Error, Events, Service};
-use crate::session::{Event, Happening};
-use crate::store::{Cursor, Notice, Store};
+use crate::service::{Error, EventBatch, EventReader, Service};
+use crate::session::{Event, EventKind};
+use crate::store::{Cursor, FeedEntry, Store};
 
 /// What a WatchEvents answers.
-pub(super) type WatchEventsStream<S> = Steps<wire::WatchEventsResponse, (Events<S>, Leave)>;
+pub(super) type WatchEventsStream<S> = Steps<wire::WatchEventsResponse, (EventReader<S>, StreamPermit)>;
 
 /// The body of `AdminService::watch_events`.
 pub(super) fn watch_events<S: Store>(
     service: &Service<S>,
-    leave: Leave,
+    permit: StreamPermit,
     request: wire::WatchEventsRequest,
 ) -> Result<Response<WatchEventsStream<S>>, Status> {
     let wire::WatchEventsRequest { app, cursor } = request;
     let events = service.events(&app, parse(&cursor)?)?;
-    Ok(Response::new(Steps::new((events, leave), step)))
+    Ok(Response::new(Steps::new((events, permit), step)))
 }
 
-fn step<S: Store>((mut events, mut leave): (Events<S>, Leave)) -> Step<wire::WatchEventsResponse, (Events<S>, Leave)> {
+fn step<S: Store>(
+    (mut events, mut permit): (EventReader<S>, StreamPermit),
+) -> Step<wire::WatchEventsResponse, (EventReader<S>, StreamPermit)> {
     Box::pin(async move {
-        let batch = leave.or(async { Ok(events.next().await?) }).await?;
-        Ok((response(&batch), Some((events, leave))))
+        let batch = permit.or(async { Ok(events.next().await?) }).await?;
+        Ok((response(&batch), Some((events, permit))))
     })
 }
 
@@ -40,22 +42,22 @@ fn parse(cursor: &str) -> Result<Option<Cursor>, Error> {
     URL_SAFE_NO_PAD.decode(cursor).map(|bytes| Some(Cursor(bytes))).map_err(|_| Error::EventsMissed)
 }
 
-fn response(batch: &Batch) -> wire::WatchEventsResponse {
+fn response(batch: &EventBatch) -> wire::WatchEventsResponse {
     let events = batch.notices.iter().map(event).collect();
     wire::WatchEventsResponse { events, cursor: URL_SAFE_NO_PAD.encode(&batch.cursor.0) }
 }
 
-fn event(notice: &Notice) -> wire::SessionEvent {
+fn event(notice: &FeedEntry) -> wire::SessionEvent {
     use wire::SessionEventKind as Kind;
 
     let (id, kind, reason, time) = match notice {
-        Notice::AppRevoked { time } => (String::new(), Kind::AppRevoked, None, *time),
-        Notice::Session(Event { id, happening, time }) => {
-            let (kind, reason) = match happening {
-                Happening::Created => (Kind::Created, None),
-                Happening::Rotated => (Kind::Rotated, None),
-                Happening::SubjectChanged => (Kind::SubjectChanged, None),
-                Happening::Ended(reason) => (Kind::Ended, Some(*reason)),
+        FeedEntry::AppRevoked { time } => (String::new(), Kind::AppRevoked, None, *time),
+        FeedEntry::Session(Event { id, kind, time }) => {
+            let (kind, reason) = match kind {
+                EventKind::Created => (Kind::Created, None),
+                EventKind::Rotated => (Kind::Rotated, None),
+                EventKind::SubjectChanged => (Kind::SubjectChanged, None),
+                EventKind::Ended(reason) => (Kind::Ended, Some(*reason)),
             };
             (id.to_string(), kind, reason, *time)
         }

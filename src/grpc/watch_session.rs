@@ -2,63 +2,63 @@
 
 use tonic::Status;
 
-use super::leave::Leave;
 use super::stream::{Step, Steps};
+use super::stream_permit::StreamPermit;
 use super::{convert, wire};
-use crate::service::{Credential, Service, Watch, Watched, Watching};
+use crate::service::{Credential, Service, SessionWatch, WatchRequest, WatchStart};
 use crate::session::EndReason;
 use crate::store::Store;
 
 /// What a WatchSession answers.
-pub(super) type WatchSessionStream<S> = Steps<wire::WatchSessionResponse, State<S>>;
+pub(super) type WatchSessionStream<S> = Steps<wire::WatchSessionResponse, WatchPhase<S>>;
 
 /// What is still to be said.
-pub(super) enum State<S: Store> {
-    Alive(Box<Watching<S>>, Leave),
-    Waiting(Box<Watching<S>>, Leave),
+pub(super) enum WatchPhase<S: Store> {
+    Alive(Box<SessionWatch<S>>, StreamPermit),
+    Waiting(Box<SessionWatch<S>>, StreamPermit),
     Ended(Option<EndReason>),
 }
 
 /// Begins to watch; fails if that can't be.
 pub(super) async fn watch_session<S: Store>(
     service: &Service<S>,
-    leave: Leave,
+    permit: StreamPermit,
     request: wire::WatchSessionRequest,
 ) -> Result<WatchSessionStream<S>, Status> {
     use wire::watch_session_request::Credential as Wire;
 
-    let watch = service.watch(Watch {
+    let watch = service.watch(WatchRequest {
         app: &request.app,
         credential: match &request.credential {
             Some(Wire::Token(token)) => Credential::Token(token),
             Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-            None => Credential::None,
+            None => Credential::Absent,
         },
         cookie_name: convert::cookie_name(&request.cookie_name),
     });
     let state = match watch.await? {
-        Watched::Alive(watching) => State::Alive(watching, leave),
-        Watched::Ended(reason) => State::Ended(reason),
+        WatchStart::Alive(watching) => WatchPhase::Alive(watching, permit),
+        WatchStart::Ended(reason) => WatchPhase::Ended(reason),
     };
     Ok(Steps::new(state, step))
 }
 
-fn step<S: Store>(state: State<S>) -> Step<wire::WatchSessionResponse, State<S>> {
+fn step<S: Store>(state: WatchPhase<S>) -> Step<wire::WatchSessionResponse, WatchPhase<S>> {
     Box::pin(async move {
         Ok(match state {
-            State::Alive(watching, leave) => {
+            WatchPhase::Alive(watching, permit) => {
                 let alive = wire::WatchSessionResponse {
                     state: wire::WatchState::Alive.into(),
                     expire_time: Some(convert::timestamp(watching.expire_time())),
                     ..Default::default()
                 };
-                (alive, Some(State::Waiting(watching, leave)))
+                (alive, Some(WatchPhase::Waiting(watching, permit)))
             }
-            State::Waiting(watching, mut leave) => {
-                let reason = leave.or(async { Ok(watching.ended().await?) }).await?;
+            WatchPhase::Waiting(watching, mut permit) => {
+                let reason = permit.or(async { Ok(watching.ended().await?) }).await?;
                 (ended(reason), None)
             }
-            State::Ended(reason) => (ended(reason), None),
+            WatchPhase::Ended(reason) => (ended(reason), None),
         })
     })
 }

@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 /// What one connection is doing. Clones watch the same connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Activity(Arc<Mutex<Phase>>);
+pub(super) struct Activity(Arc<Mutex<ConnectionPhase>>);
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum ConnectionPhase {
     /// It has not opened a stream yet.
     #[default]
     Fresh,
@@ -23,34 +23,36 @@ pub(super) enum Phase {
 
 impl Activity {
     /// What the connection is doing now.
-    pub(super) fn phase(&self) -> Phase {
+    pub(super) fn phase(&self) -> ConnectionPhase {
         *self.0.lock()
     }
 
     /// Counts a stream as open until the answer is dropped.
-    pub(super) fn begin(&self) -> Stream {
+    pub(super) fn begin(&self) -> OpenStream {
         let mut phase = self.0.lock();
         *phase = match *phase {
-            Phase::Fresh | Phase::Idle(_) => Phase::Busy(1),
-            Phase::Busy(open) => Phase::Busy(open + 1),
+            ConnectionPhase::Fresh | ConnectionPhase::Idle(_) => ConnectionPhase::Busy(1),
+            ConnectionPhase::Busy(open) => ConnectionPhase::Busy(open + 1),
         };
-        Stream(self.clone())
+        OpenStream(self.clone())
     }
 
     fn end(&self) {
         let mut phase = self.0.lock();
         *phase = match *phase {
-            Phase::Busy(open) if open > 1 => Phase::Busy(open - 1),
-            Phase::Fresh | Phase::Busy(_) | Phase::Idle(_) => Phase::Idle(Instant::now()),
+            ConnectionPhase::Busy(open) if open > 1 => ConnectionPhase::Busy(open - 1),
+            ConnectionPhase::Fresh | ConnectionPhase::Busy(_) | ConnectionPhase::Idle(_) => {
+                ConnectionPhase::Idle(Instant::now())
+            }
         };
     }
 }
 
 /// A stream that is open while this lives.
 #[derive(Debug)]
-pub(super) struct Stream(Activity);
+pub(super) struct OpenStream(Activity);
 
-impl Drop for Stream {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.end();
     }

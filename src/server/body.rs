@@ -9,32 +9,32 @@ use http_body::{Body as _, Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::activity::Stream;
-use super::ongoing::Ongoing;
-use super::refusal::Refusal;
+use super::activity::OpenStream;
+use super::call_recorder::CallRecorder;
+use super::rejection::Rejection;
 
 /// An answer's body; its stream counts as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct RecordedBody {
     body: Body,
     /// None, if it is a page.
-    call: Option<Ongoing>,
-    _stream: Stream,
+    call: Option<CallRecorder>,
+    _stream: OpenStream,
 }
 
-impl Answered {
+impl RecordedBody {
     /// The answer to a call.
-    pub(super) fn to(call: Ongoing, body: Body, stream: Stream) -> Self {
+    pub(super) fn to(call: CallRecorder, body: Body, stream: OpenStream) -> Self {
         Self { body, call: Some(call), _stream: stream }
     }
 
     /// A page.
-    pub(super) fn page(body: Body, stream: Stream) -> Self {
+    pub(super) fn page(body: Body, stream: OpenStream) -> Self {
         Self { body, call: None, _stream: stream }
     }
 }
 
-impl http_body::Body for Answered {
+impl http_body::Body for RecordedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -65,6 +65,6 @@ fn poll_body(body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<
         tracing::error!("a stream panicked");
         // Dropped, because a body that panicked must not be polled again.
         *body = Body::empty();
-        Poll::Ready(Some(Ok(Frame::trailers(Refusal::Panicked.into_trailers()))))
+        Poll::Ready(Some(Ok(Frame::trailers(Rejection::Panicked.into_trailers()))))
     })
 }

@@ -16,9 +16,9 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Settings;
-use super::front::Front;
-use super::lengths::Lengths;
-use super::refusal::Refusal;
+use super::context::ServerContext;
+use super::frame_lengths::FrameLengths;
+use super::rejection::Rejection;
 
 /// The bytes that the large requests of one server may take. Clones are the same budget.
 #[derive(Clone, Debug)]
@@ -47,14 +47,14 @@ impl Default for Budget {
 
 /// What a call has taken of the budget. It is given back when this is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Taken(Option<OwnedSemaphorePermit>);
+pub(super) struct BudgetPermit(Option<OwnedSemaphorePermit>);
 
 thread_local! {
     /// What the call that is polled on this thread has taken, while it is polled.
-    static TAKEN: Cell<Option<Taken>> = const { Cell::new(None) };
+    static TAKEN: Cell<Option<BudgetPermit>> = const { Cell::new(None) };
 }
 
-impl Taken {
+impl BudgetPermit {
     /// Does a step of a call; what its request takes meanwhile is kept here.
     pub(super) fn during<T>(&mut self, step: impl FnOnce() -> T) -> T {
         TAKEN.set(Some(mem::take(self)));
@@ -73,23 +73,28 @@ impl Taken {
 
 /// The body of a request, which pays for its large messages.
 #[derive(Debug)]
-pub(super) struct Paying {
+pub(super) struct BudgetedBody {
     body: Incoming,
-    lengths: Lengths,
+    frame_lengths: FrameLengths,
     // Of the connection's own, so that no call counts references where other threads do.
-    front: Arc<Front>,
+    context: Arc<ServerContext>,
     /// Of a body that is read where no call is polled.
-    taken: Taken,
+    taken: BudgetPermit,
 }
 
-impl Paying {
-    pub(super) fn new(body: Incoming, front: &Arc<Front>) -> Self {
-        Self { body, lengths: Lengths::default(), front: Arc::clone(front), taken: Taken::default() }
+impl BudgetedBody {
+    pub(super) fn new(body: Incoming, context: &Arc<ServerContext>) -> Self {
+        Self {
+            body,
+            frame_lengths: FrameLengths::default(),
+            context: Arc::clone(context),
+            taken: BudgetPermit::default(),
+        }
     }
 
-    fn pay(&mut self, bytes: u32) -> Result<(), Refusal> {
-        let left = Arc::clone(&self.front.budget.left);
-        let permit = left.try_acquire_many_owned(bytes).map_err(|_| Refusal::BudgetSpent)?;
+    fn acquire(&mut self, bytes: u32) -> Result<(), Rejection> {
+        let left = Arc::clone(&self.context.budget.left);
+        let permit = left.try_acquire_many_owned(bytes).map_err(|_| Rejection::BudgetSpent)?;
         match TAKEN.take() {
             Some(mut taken) => {
                 taken.add(permit);
@@ -101,17 +106,17 @@ impl Paying {
     }
 }
 
-impl Body for Paying {
+impl Body for BudgetedBody {
     type Data = Bytes;
     type Error = tonic::codegen::StdError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
-        let large = frame.data_ref().map_or(0, |data| self.lengths.see(data));
+        let large = frame.data_ref().map_or(0, |data| self.frame_lengths.see(data));
         if large > 0
-            && let Err(refusal) = self.pay(large)
+            && let Err(rejection) = self.acquire(large)
         {
-            return Poll::Ready(Some(Err(refusal.into_status().into())));
+            return Poll::Ready(Some(Err(rejection.into_status().into())));
         }
         Poll::Ready(Some(Ok(frame)))
     }

@@ -12,18 +12,18 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use super::budget::Taken;
-use super::refusal::{GRPC_STATUS, Refusal, not_grpc};
+use super::budget::BudgetPermit;
+use super::rejection::{GRPC_STATUS, Rejection, not_grpc};
 use super::{Grpc, Settings, timeout};
 
 /// What bounds the calls of the whole process.
 #[derive(Debug)]
-pub(super) struct Calls {
+pub(super) struct CallLimits {
     free: Semaphore,
     timeout: Duration,
 }
 
-impl Calls {
+impl CallLimits {
     pub(super) fn new(settings: &Settings) -> Self {
         Self { free: Semaphore::new(settings.max_calls), timeout: settings.call_timeout }
     }
@@ -38,42 +38,42 @@ impl Calls {
         }
         match self.run(service, request).await {
             Ok(response) => explain(response),
-            Err(refusal) => refusal.into_response(),
+            Err(rejection) => rejection.into_response(),
         }
     }
 
-    async fn run<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
-        let _running = self.free.try_acquire().map_err(|_| Refusal::Overloaded)?;
-        let asked = timeout::of(request.headers()).map_err(|_| Refusal::TimeoutMalformed)?;
+    async fn run<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Rejection> {
+        let _running = self.free.try_acquire().map_err(|_| Rejection::Overloaded)?;
+        let asked = timeout::of(request.headers()).map_err(|_| Rejection::TimeoutMalformed)?;
         let limit = asked.unwrap_or(self.timeout).min(self.timeout);
         match time::timeout(limit, caught(service, request)).await {
             Ok(answer) => answer,
-            Err(_) => Err(Refusal::TimeoutExceeded(limit)),
+            Err(_) => Err(Rejection::TimeoutExceeded(limit)),
         }
     }
 }
 
 /// What is answered to a call that was not let in.
-pub(super) fn refuse(request: &Request<Body>, refusal: Refusal) -> Response<Body> {
-    why_not_grpc(request).map_or_else(|| refusal.into_response(), not_grpc)
+pub(super) fn refuse(request: &Request<Body>, rejection: Rejection) -> Response<Body> {
+    why_not_grpc(request).map_or_else(|| rejection.into_response(), not_grpc)
 }
 
 /// The service's answer, or that it panicked; what it was doing is dropped either way.
-async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Refusal> {
+async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Rejection> {
     let mut answer = pin!(service.oneshot(*request));
-    let mut taken = Taken::default();
+    let mut taken = BudgetPermit::default();
     let polled = std::future::poll_fn(|cx| {
         // Nothing that the panic left half done is used again.
         match taken.during(|| catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))) {
             Ok(polled) => polled.map(Ok),
-            Err(_) => Poll::Ready(Err(Refusal::Panicked)),
+            Err(_) => Poll::Ready(Err(Rejection::Panicked)),
         }
     });
     match polled.await {
         Ok(Ok(response)) => Ok(response),
-        Err(refusal) => {
+        Err(rejection) => {
             tracing::error!("a call panicked");
-            Err(refusal)
+            Err(rejection)
         }
     }
 }
@@ -92,14 +92,14 @@ fn why_not_grpc(request: &Request<Body>) -> Option<StatusCode> {
 
 /// Gives tonic's own answers the codes and the reasons that clients are promised.
 fn explain(response: Response<Body>) -> Response<Body> {
-    match refusal(response.headers()) {
-        Some(refusal) => refusal.into_response(),
+    match rejection(response.headers()) {
+        Some(rejection) => rejection.into_response(),
         None => response,
     }
 }
 
 /// What tonic refused before the service was asked. The service's own answers come with details.
-fn refusal(headers: &HeaderMap) -> Option<Refusal> {
+fn rejection(headers: &HeaderMap) -> Option<Rejection> {
     // Most answers have their status in the trailers.
     headers.get(&GRPC_STATUS)?;
     if headers.contains_key(&GRPC_STATUS_DETAILS) {
@@ -107,9 +107,9 @@ fn refusal(headers: &HeaderMap) -> Option<Refusal> {
     }
     let status = Status::from_header_map(headers)?;
     match status.code() {
-        Code::OutOfRange => Some(Refusal::RequestTooLarge(status.message().to_owned())),
-        Code::Internal => Some(Refusal::RequestMalformed(status.message().to_owned())),
-        Code::Unimplemented if status.message().is_empty() => Some(Refusal::MethodUnknown),
+        Code::OutOfRange => Some(Rejection::RequestTooLarge(status.message().to_owned())),
+        Code::Internal => Some(Rejection::RequestMalformed(status.message().to_owned())),
+        Code::Unimplemented if status.message().is_empty() => Some(Rejection::MethodUnknown),
         _ => None,
     }
 }

@@ -18,33 +18,33 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 
-use super::activity::{Activity, Phase};
-use super::body::Answered;
-use super::budget::Paying;
-use super::call::{Calls, refuse};
-use super::front::Front;
+use super::activity::{Activity, ConnectionPhase};
+use super::body::RecordedBody;
+use super::budget::BudgetedBody;
+use super::call::{CallLimits, refuse};
+use super::call_recorder::CallRecorder;
+use super::context::ServerContext;
 use super::lifetime::Lifetime;
 use super::listeners::Socket;
-use super::ongoing::Ongoing;
-use super::{Grpc, Peer, protocol};
+use super::{Grpc, PeerAddress, protocol};
 use crate::grpc::callers::CertificateName;
-use crate::grpc::{Doorkeeper, Origin};
+use crate::grpc::{Authorizer, ConnectionInfo};
 
 /// What a connection is served with.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     pub(super) protocol: protocol::Builder,
     pub(super) lifetime: Lifetime,
-    pub(super) calls: Arc<Calls>,
-    pub(super) front: Arc<Front>,
+    pub(super) calls: Arc<CallLimits>,
+    pub(super) context: Arc<ServerContext>,
     pub(super) service: S,
-    pub(super) peer: Peer,
+    pub(super) peer_address: PeerAddress,
     pub(super) stop: CancellationToken,
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ConnectionEnd {
     /// No call was running any more, or the peer went.
     Closed,
     /// Calls were running, and their time was over.
@@ -57,7 +57,7 @@ where
     S::Future: Send,
 {
     /// Serves the socket until the connection is over.
-    pub(super) async fn serve(self, socket: Socket) -> End {
+    pub(super) async fn serve(self, socket: Socket) -> ConnectionEnd {
         let served = match socket {
             Socket::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(socket) => self.serve_tcp(socket).await,
@@ -68,59 +68,59 @@ where
                 Err(error) => Err(error.into()),
             },
         };
-        served.unwrap_or_else(|error: Failure| {
+        served.unwrap_or_else(|error: BoxError| {
             tracing::debug!(error = &*error as &dyn Error, "a connection failed");
-            End::Closed
+            ConnectionEnd::Closed
         })
     }
 
-    async fn serve_tcp(self, socket: TcpStream) -> Result<End, Failure> {
-        let Some(tls) = self.front.tls.clone() else { return self.serve_io(socket, Vec::new()).await };
+    async fn serve_tcp(self, socket: TcpStream) -> Result<ConnectionEnd, BoxError> {
+        let Some(tls) = self.context.tls.clone() else { return self.serve_io(socket, Vec::new()).await };
         let stopped = async {
             self.stop.cancelled().await;
             time::sleep(self.lifetime.drain.min(FIRST_CALL)).await;
         };
         let accepted = tokio::select! {
             accepted = tls.accept(socket, self.lifetime.preface) => accepted,
-            () = stopped => return Ok(End::Closed),
+            () = stopped => return Ok(ConnectionEnd::Closed),
         };
-        let (stream, names) = accepted.inspect_err(|_| self.front.traffic.fail_handshake())?;
+        let (stream, names) = accepted.inspect_err(|_| self.context.connection_metrics.fail_handshake())?;
         self.serve_io(stream, names).await
     }
 
     /// Serves bytes that are not encrypted any more, to the holder of a certificate with these names, if it has one.
-    async fn serve_io<I>(self, io: I, names: Vec<CertificateName>) -> Result<End, Failure>
+    async fn serve_io<I>(self, io: I, names: Vec<CertificateName>) -> Result<ConnectionEnd, BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let activity = Activity::default();
         let (calls, service, streams) = (self.calls, self.service, activity.clone());
-        let front = self.front;
-        let visitor = Arc::new(front.guard.receive(self.peer, names));
-        let farewell = CancellationToken::new();
-        let doorkeeper: Arc<dyn Doorkeeper> = Arc::clone(&visitor) as _;
-        let origin = Arc::new(Origin { farewell: farewell.clone(), doorkeeper });
+        let context = self.context;
+        let peer = Arc::new(context.authenticator.receive(self.peer_address, names));
+        let goaway = CancellationToken::new();
+        let authorizer: Arc<dyn Authorizer> = Arc::clone(&peer) as _;
+        let connection_info = Arc::new(ConnectionInfo { goaway: goaway.clone(), authorizer });
         let answer = service_fn(move |request: Request<Incoming>| {
             let stream = streams.begin();
             // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
-            let mut request = Box::new(request.map(|body| Body::new(Paying::new(body, &front))));
-            request.extensions_mut().insert(Arc::clone(&origin));
-            let (calls, service, front) = (Arc::clone(&calls), service.clone(), Arc::clone(&front));
-            let visitor = Arc::clone(&visitor);
+            let mut request = Box::new(request.map(|body| Body::new(BudgetedBody::new(body, &context))));
+            request.extensions_mut().insert(Arc::clone(&connection_info));
+            let (calls, service, context) = (Arc::clone(&calls), service.clone(), Arc::clone(&context));
+            let peer = Arc::clone(&peer);
             async move {
-                if let Some(page) = front.page(&request, &visitor) {
-                    return Ok::<_, Infallible>(page.map(|body| Answered::page(body, stream)));
+                if let Some(page) = context.page(&request, &peer) {
+                    return Ok::<_, Infallible>(page.map(|body| RecordedBody::page(body, stream)));
                 }
-                let mut call = Ongoing::begin(&front, &request);
-                let admitted = call.step(|| visitor.admit(call.rpc(), request.headers()));
+                let mut call = CallRecorder::begin(&context, &request);
+                let admitted = call.step(|| peer.admit(call.rpc(), request.headers()));
                 let admitted = admitted.map(|caller| _ = request.extensions_mut().insert(caller));
                 let mut response = match admitted {
                     // In a box, so that what is spawned for the stream is small: it is moved four times on its way.
                     Ok(()) => Box::pin(call.run(calls.answer(service, request))).await,
-                    Err(refusal) => refuse(&request, refusal),
+                    Err(rejection) => refuse(&request, rejection),
                 };
                 call.answered(&mut response);
-                Ok(response.map(|body| Answered::to(call, body, stream)))
+                Ok(response.map(|body| RecordedBody::to(call, body, stream)))
             }
         });
         let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(io), answer));
@@ -135,7 +135,7 @@ where
             () = self.lifetime.over(&activity) => {}
         }
         connection.as_mut().graceful_shutdown();
-        farewell.cancel();
+        goaway.cancel();
         drain(connection, &activity, self.lifetime.drain).await
     }
 }
@@ -148,46 +148,46 @@ async fn first_call<C>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     within: Duration,
-) -> Option<Result<(), Failure>>
+) -> Option<Result<(), BoxError>>
 where
-    C: Future<Output = Result<(), Failure>>,
+    C: Future<Output = Result<(), BoxError>>,
 {
     let seen = poll_fn(|context| match connection.as_mut().poll(context) {
         Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        Poll::Pending if activity.phase() != Phase::Fresh => Poll::Ready(None),
+        Poll::Pending if activity.phase() != ConnectionPhase::Fresh => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     });
     time::timeout(within.min(FIRST_CALL), seen).await.ok().flatten()
 }
 
 /// Lets running calls finish on a connection that is told to go away.
-async fn drain<C>(mut connection: Pin<&mut C>, activity: &Activity, within: Duration) -> Result<End, Failure>
+async fn drain<C>(mut connection: Pin<&mut C>, activity: &Activity, within: Duration) -> Result<ConnectionEnd, BoxError>
 where
-    C: Future<Output = Result<(), Failure>>,
+    C: Future<Output = Result<(), BoxError>>,
 {
     // One look, which says farewell and finds the calls that are in the socket already.
     if let Ok(ended) = time::timeout(Duration::ZERO, connection.as_mut()).await {
         return closed(ended);
     }
-    if activity.phase() == Phase::Fresh {
-        return Ok(End::Closed);
+    if activity.phase() == ConnectionPhase::Fresh {
+        return Ok(ConnectionEnd::Closed);
     }
     match (time::timeout(within, connection).await, activity.phase()) {
         (Ok(ended), _) => closed(ended),
-        (Err(_), Phase::Busy(calls)) => {
+        (Err(_), ConnectionPhase::Busy(calls)) => {
             tracing::debug!(calls, "a connection was cut, its calls did not finish in time");
-            Ok(End::Cut)
+            Ok(ConnectionEnd::Cut)
         }
         // The peer did not say goodbye, and nobody misses it.
-        (Err(_), Phase::Fresh | Phase::Idle(_)) => Ok(End::Closed),
+        (Err(_), ConnectionPhase::Fresh | ConnectionPhase::Idle(_)) => Ok(ConnectionEnd::Closed),
     }
 }
 
-fn closed(ended: Result<(), Failure>) -> Result<End, Failure> {
-    ended.map(|()| End::Closed)
+fn closed(ended: Result<(), BoxError>) -> Result<ConnectionEnd, BoxError> {
+    ended.map(|()| ConnectionEnd::Closed)
 }
 
 /// A caller's first bytes come so long after it was accepted, if they come at all.
 const FIRST_CALL: Duration = Duration::from_millis(500);
 
-type Failure = Box<dyn Error + Send + Sync>;
+type BoxError = Box<dyn Error + Send + Sync>;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::register::Register;
+use super::caller_registry::CallerRegistry;
 use super::tls::Tls;
 use crate::clock::Time;
 use crate::grpc::Callers;
@@ -10,7 +10,7 @@ use crate::grpc::Callers;
 /// The entrance of a running house. Clones are the same one.
 #[derive(Clone, Debug)]
 pub(super) struct Entrance {
-    pub(super) register: Register,
+    pub(super) registry: CallerRegistry,
     pub(super) tls: Vec<Arc<Tls>>,
 }
 
@@ -18,7 +18,7 @@ impl Entrance {
     /// From the next call on, these are the callers that are known, on connections that there are too; and streams of
     /// callers that may not go on end.
     pub(super) fn replace_callers(&self, callers: Callers) {
-        self.register.replace(callers);
+        self.registry.replace(callers);
     }
 
     /// Looks at the files of TLS at once. What can't be used is refused, and told to the log.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::{self, Instant};
 
 use super::Settings;
-use super::activity::{Activity, Phase};
+use super::activity::{Activity, ConnectionPhase};
 use crate::entropy;
 
 /// The time spans of a connection.
@@ -23,7 +23,7 @@ impl Lifetime {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             drain: settings.drain_timeout,
-            preface: settings.preface_timeout,
+            preface: settings.first_request_timeout,
             idle: settings.idle_timeout,
             age: settings.max_connection_age,
         }
@@ -36,9 +36,9 @@ impl Lifetime {
         loop {
             let now = Instant::now();
             let until = match activity.phase() {
-                Phase::Fresh => end.min(begin + self.preface),
-                Phase::Busy(_) => end,
-                Phase::Idle(since) => end.min(since + self.idle),
+                ConnectionPhase::Fresh => end.min(begin + self.preface),
+                ConnectionPhase::Busy(_) => end,
+                ConnectionPhase::Idle(since) => end.min(since + self.idle),
             };
             if until <= now {
                 return;

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use super::protocol::BACKLOG;
 use super::socket_file::SocketFile;
 use super::tls::TlsError;
-use super::{Peer, Settings, SettingsError};
+use super::{PeerAddress, Settings, SettingsError};
 
 /// Open listeners. Nothing listens any more when this is dropped.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Listeners {
     }
 
     /// The next connection. May be dropped while it waits without losing one.
-    pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {
+    pub(super) async fn accept(&self) -> io::Result<(Socket, PeerAddress)> {
         tokio::select! {
             accepted = accept_tcp(self.tcp.as_ref()) => accepted,
             accepted = accept_unix(self.unix.as_ref()) => accepted,
@@ -54,7 +54,7 @@ impl Listeners {
     /// Listens no more; answers who had connected by then.
     ///
     /// The machine breaks off whoever waits at a listener that is closed, and with it the first call that it has sent.
-    pub(super) fn close(self) -> Vec<(Socket, Peer)> {
+    pub(super) fn close(self) -> Vec<(Socket, PeerAddress)> {
         let tcp = self.tcp.and_then(|listener| listener.into_std().ok());
         let mut waiting: Vec<_> = tcp.iter().flat_map(waiting_at_tcp).take(BACKLOG as usize).collect();
         drop(tcp);
@@ -111,36 +111,36 @@ async fn listen_at(path: &Path) -> Result<(UnixListener, SocketFile), BindError>
 }
 
 /// Asked of the machine itself: tokio knows only what it has been told of so far.
-fn waiting_at_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = (Socket, Peer)> {
+fn waiting_at_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = (Socket, PeerAddress)> {
     let accept = || {
         let (socket, address) = listener.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
         let _ = socket.set_nodelay(true);
-        Some((Socket::Tcp(socket), Peer::Tcp(address)))
+        Some((Socket::Tcp(socket), PeerAddress::Tcp(address)))
     };
     std::iter::from_fn(accept)
 }
 
-fn waiting_at_unix(listener: &std::os::unix::net::UnixListener) -> impl Iterator<Item = (Socket, Peer)> {
+fn waiting_at_unix(listener: &std::os::unix::net::UnixListener) -> impl Iterator<Item = (Socket, PeerAddress)> {
     let accept = || {
         let (socket, _) = listener.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
-        Some((Socket::Unix(socket), Peer::Unix))
+        Some((Socket::Unix(socket), PeerAddress::Unix))
     };
     std::iter::from_fn(accept)
 }
 
-async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<(Socket, Peer)> {
+async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<(Socket, PeerAddress)> {
     let Some(listener) = listener else { return pending().await };
     let (socket, address) = listener.accept().await?;
     // A message of a few hundred bytes must not wait for the acknowledgement of the last one. Fails only if
     // the caller is gone again, which must not look like a failing listener.
     let _ = socket.set_nodelay(true);
-    Ok((Socket::Tcp(socket.into_std()?), Peer::Tcp(address)))
+    Ok((Socket::Tcp(socket.into_std()?), PeerAddress::Tcp(address)))
 }
 
-async fn accept_unix(listener: Option<&(UnixListener, SocketFile)>) -> io::Result<(Socket, Peer)> {
+async fn accept_unix(listener: Option<&(UnixListener, SocketFile)>) -> io::Result<(Socket, PeerAddress)> {
     let Some((listener, _)) = listener else { return pending().await };
     let (socket, _) = listener.accept().await?;
-    Ok((Socket::Unix(socket.into_std()?), Peer::Unix))
+    Ok((Socket::Unix(socket.into_std()?), PeerAddress::Unix))
 }

@@ -3,39 +3,39 @@
 //! It knows sockets, connections and calls, and nothing of what is called. One task accepts; each worker is a thread
 //! with a runtime of its own, and a connection stays on the worker that it was given to.
 
+mod acceptor;
 mod activity;
 mod address;
 mod admin;
-mod arrivals;
-mod assembly;
+mod authenticator;
 mod backoff;
 mod body;
 mod budget;
 mod call;
-mod caps;
+mod call_metrics;
+mod call_recorder;
+mod caller_registry;
 mod connection;
+mod connection_limits;
+mod connection_metrics;
+mod context;
 mod entrance;
-mod front;
-mod guard;
+mod frame_lengths;
+mod health;
 mod http;
-mod lengths;
 mod lifetime;
 mod listeners;
-mod meter;
-mod ongoing;
-mod peer;
+mod peer_address;
 mod protocol;
-mod refusal;
-mod register;
+mod rejection;
 mod reloader;
+mod run;
 mod services;
 mod settings;
 mod socket_file;
 mod timeout;
 mod tls;
-mod traffic;
-mod vitals;
-mod work;
+mod worker_loop;
 mod workers;
 
 use std::convert::Infallible;
@@ -48,18 +48,18 @@ use tonic::body::Body;
 use tower::Service;
 
 pub use admin::AdminSettings;
-pub use assembly::{Cloakroom, Parts};
 pub use listeners::BindError;
-use peer::Peer;
+use peer_address::PeerAddress;
 pub use reloader::{Reloadable, Reloader};
+pub use run::{Cloakroom, Dependencies};
 pub use services::{Answer, Services};
 pub use settings::{Settings, SettingsError};
-pub use tls::{Fault, TlsError, TlsSettings};
+pub use tls::{TlsError, TlsFault, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
 
-use arrivals::Arrivals;
+use acceptor::Acceptor;
 use budget::Budget;
-use front::Front;
+use context::ServerContext;
 use listeners::Listeners;
 use protocol::Protocols;
 use tls::Tls;
@@ -72,7 +72,7 @@ use crate::grpc::Callers;
 pub struct Server {
     settings: Settings,
     listeners: Listeners,
-    front: Front,
+    context: ServerContext,
 }
 
 impl Server {
@@ -88,14 +88,14 @@ impl Server {
     async fn listen(settings: &Settings, protocols: Protocols) -> Result<Self, BindError> {
         let tls = Tls::open(&settings.tls, protocols)?;
         let listeners = Listeners::bind(settings).await?;
-        let front = Front { tls, budget: Budget::new(settings), ..Front::default() };
-        Ok(Self { settings: settings.clone(), listeners, front })
+        let context = ServerContext { tls, budget: Budget::new(settings), ..ServerContext::default() };
+        Ok(Self { settings: settings.clone(), listeners, context })
     }
 
     /// The server, with its callers guarded and its calls counted there, and those pages beside its service.
-    fn behind(self, front: Front) -> Self {
-        let Front { tls, budget, .. } = self.front;
-        Self { front: Front { tls, budget, ..front }, ..self }
+    fn behind(self, context: ServerContext) -> Self {
+        let ServerContext { tls, budget, .. } = self.context;
+        Self { context: ServerContext { tls, budget, ..context }, ..self }
     }
 
     /// The TCP address it listens on, with the port that the machine chose.
@@ -113,23 +113,23 @@ impl Server {
         self,
         service: impl Fn(usize) -> S + Send + Sync + 'static,
         shutdown: CancellationToken,
-    ) -> io::Result<Report>
+    ) -> io::Result<ShutdownReport>
     where
         S: Grpc,
         S::Future: Send,
     {
         let stop = shutdown.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
-        let workers = Workers::start(&self.settings, self.front.clone(), service, &stop).await?;
-        let arrivals = Arrivals::new(&self.settings, self.listeners, self.front.traffic, workers);
+        let workers = Workers::start(&self.settings, self.context.clone(), service, &stop).await?;
+        let arrivals = Acceptor::new(&self.settings, self.listeners, self.context.connection_metrics, workers);
         let workers = arrivals.receive_until(&stop).await;
-        Ok(Report { cut: workers.join().await })
+        Ok(ShutdownReport { cut: workers.join().await })
     }
 }
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct ShutdownReport {
     /// Connections that still had running calls when the drain's time was over.
     pub cut: usize,
 }

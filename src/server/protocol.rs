@@ -28,7 +28,7 @@ pub(super) fn builder(settings: &Settings, protocols: Protocols) -> Builder {
         .auto_date_header(false)
         .half_close(false)
         // It runs between requests as well: a connection without one is closed after it.
-        .header_read_timeout(settings.preface_timeout)
+        .header_read_timeout(settings.first_request_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES);
     builder

@@ -10,7 +10,7 @@ use crate::app::Apps;
 use crate::clock::{Clock, Time};
 use crate::grpc::Callers;
 use crate::service::Service;
-use crate::store::{AnyStore, Measured};
+use crate::store::{AnyStore, Instrumented};
 
 /// All that may change while the house serves.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Reloadable {
 /// Changes a house that serves.
 #[derive(Clone, Debug)]
 pub struct Reloader {
-    service: Service<Measured<AnyStore>>,
+    service: Service<Instrumented<AnyStore>>,
     entrance: Entrance,
     clock: Arc<dyn Clock>,
     reloads: Arc<Reloads>,
@@ -41,7 +41,7 @@ pub(super) struct Reloads {
 }
 
 impl Reloader {
-    pub(super) fn new(service: Service<Measured<AnyStore>>, entrance: Entrance, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(service: Service<Instrumented<AnyStore>>, entrance: Entrance, clock: Arc<dyn Clock>) -> Self {
         let reloads = Arc::new(Reloads {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),

@@ -14,7 +14,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use super::Grpc;
-use super::refusal::Refusal;
+use super::rejection::Rejection;
 
 /// An answer on its way, as generated servers give it.
 pub type Answer = BoxFuture<Response<Body>, Infallible>;
@@ -72,7 +72,7 @@ where
         }
         match self.others.iter().find(|other| other.name == name) {
             Some(other) => Box::pin(other.service.clone().oneshot(request)),
-            None => Box::pin(ready(Ok(Refusal::ServiceUnknown.into_response()))),
+            None => Box::pin(ready(Ok(Rejection::ServiceUnknown.into_response()))),
         }
     }
 }

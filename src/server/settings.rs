@@ -40,7 +40,7 @@ pub struct Settings {
     pub request_budget_bytes: usize,
     /// How soon a new connection has to make its first call. Raise it for callers behind very slow links.
     #[serde(with = "span")]
-    pub preface_timeout: Duration,
+    pub first_request_timeout: Duration,
     /// How long a connection may stay open without a call. Lower it if many frontends come and go.
     #[serde(with = "span")]
     pub idle_timeout: Duration,
@@ -60,10 +60,10 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// How long a stop waits between saying NOT_SERVING and refusing connections. As long as load balancers look away.
     #[serde(with = "span")]
-    pub drain_pause: Duration,
+    pub shutdown_delay: Duration,
     /// How long the store may be silent before health says NOT_SERVING. Raise it if its failovers take longer.
     #[serde(with = "span")]
-    pub store_silence: Duration,
+    pub store_unhealthy_after: Duration,
     /// Encryption of the TCP address.
     pub tls: TlsSettings,
 }
@@ -80,14 +80,14 @@ impl Default for Settings {
             max_concurrent_streams: 256,
             max_calls: 4096,
             request_budget_bytes: 128 * 1024 * 1024,
-            preface_timeout: Duration::from_secs(10),
+            first_request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(15 * 60),
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(30),
             call_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
-            drain_pause: Duration::ZERO,
-            store_silence: Duration::from_secs(10),
+            shutdown_delay: Duration::ZERO,
+            store_unhealthy_after: Duration::from_secs(10),
             tls: TlsSettings::default(),
         }
     }
@@ -104,14 +104,14 @@ impl Settings {
         counted("max_concurrent_streams", self.max_concurrent_streams as usize, 1, 65_536)?;
         counted("max_calls", self.max_calls, 1, 1_000_000)?;
         counted("request_budget_bytes", self.request_budget_bytes, MAX_REQUEST_BYTES, MOST_BUDGET)?;
-        within("preface_timeout", self.preface_timeout, SHORTEST, HOUR)?;
+        within("first_request_timeout", self.first_request_timeout, SHORTEST, HOUR)?;
         within("idle_timeout", self.idle_timeout, SHORTEST, YEAR)?;
         within("max_connection_age", self.max_connection_age, SHORTEST, YEAR)?;
         within("keepalive_interval", self.keepalive_interval, SHORTEST, HOUR)?;
         within("call_timeout", self.call_timeout, SHORTEST, HOUR)?;
         within("drain_timeout", self.drain_timeout, Duration::ZERO, HOUR)?;
-        within("drain_pause", self.drain_pause, Duration::ZERO, HOUR)?;
-        within("store_silence", self.store_silence, SHORTEST, HOUR)
+        within("shutdown_delay", self.shutdown_delay, Duration::ZERO, HOUR)?;
+        within("store_unhealthy_after", self.store_unhealthy_after, SHORTEST, HOUR)
     }
 
     /// Where the Unix socket is to be, if there is to be one.

@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 use tokio_util::sync::CancellationToken;
 
-use super::caps::Admission;
-use super::front::Front;
+use super::connection_limits::ConnectionPermit;
+use super::context::ServerContext;
 use super::listeners::Socket;
-use super::work::{Arrival, Work};
-use super::{Grpc, Peer, Settings};
+use super::worker_loop::{AcceptedConnection, WorkerLoop};
+use super::{Grpc, PeerAddress, Settings};
 
 /// The running workers.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Workers(Vec<Worker>);
 
 #[derive(Debug)]
 struct Worker {
-    queue: mpsc::Sender<Arrival>,
+    queue: mpsc::Sender<AcceptedConnection>,
     // As many clones as this worker has connections, and this one.
     load: Arc<()>,
     thread: JoinHandle<usize>,
@@ -34,7 +34,7 @@ impl Workers {
     /// Starts the workers; each finishes its connections after `stop`, or when it can get no more.
     pub(super) async fn start<S, F>(
         settings: &Settings,
-        front: Front,
+        context: ServerContext,
         service: F,
         stop: &CancellationToken,
     ) -> io::Result<Self>
@@ -43,7 +43,7 @@ impl Workers {
         S::Future: Send,
         F: Fn(usize) -> S + Send + Sync + 'static,
     {
-        let (work, service) = (Work::new(settings, front, stop), Arc::new(service));
+        let (work, service) = (WorkerLoop::new(settings, context, stop), Arc::new(service));
         let mut workers = Vec::new();
         for number in 0..count(settings) {
             let service = Arc::clone(&service);
@@ -53,9 +53,9 @@ impl Workers {
     }
 
     /// Gives a connection to the worker that has the fewest; waits while its queue is full.
-    pub(super) async fn hand_over(&self, socket: Socket, peer: Peer, admission: Admission) {
+    pub(super) async fn hand_over(&self, socket: Socket, peer_address: PeerAddress, admission: ConnectionPermit) {
         let Some(worker) = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.load)) else { return };
-        let arrival = Arrival { socket, peer, counted: (admission, Arc::clone(&worker.load)) };
+        let arrival = AcceptedConnection { socket, peer_address, counted: (admission, Arc::clone(&worker.load)) };
         if worker.queue.send(arrival).await.is_err() {
             tracing::error!("a worker thread is gone, and a connection with it");
         }
@@ -80,7 +80,7 @@ impl Workers {
 
 impl Worker {
     /// Answers when the thread is ready to serve, or why it is not.
-    async fn start<S>(number: usize, work: Work, service: impl FnOnce() -> S + Send + 'static) -> io::Result<Self>
+    async fn start<S>(number: usize, work: WorkerLoop, service: impl FnOnce() -> S + Send + 'static) -> io::Result<Self>
     where
         S: Grpc,
         S::Future: Send,

@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use super::view::NullReason;
 use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
 use crate::flask;
-use crate::session::{ChangesError, Limits, Refusal};
+use crate::session::{ChangesError, EditError, Limits};
 use crate::store;
-use crate::token::Rejected;
+use crate::token::TokenRejection;
 
 /// Why a call fails. After each of them, the store's own failures aside, nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -23,10 +23,10 @@ pub enum Error {
     TokenMissing,
     /// The token does not verify.
     #[error("token does not verify: {0}; open the session again")]
-    TokenInvalid(Rejected),
+    TokenInvalid(TokenRejection),
     /// Flask's cookie, shown as a token, does not open.
     #[error("token does not verify: {0}; open the session again")]
-    CookieInvalid(flask::Rejected),
+    CookieInvalid(flask::CookieRejection),
     /// Only a store can do that.
     #[error(
         "{0}: the app keeps its sessions in the cookie itself, and this needs a store; do without it, or set the app's \
@@ -73,10 +73,10 @@ pub enum Error {
     #[error("this request_id stands for another call on this session; make a new one for each save")]
     RequestIdReused,
     /// The session can't be made to be so.
-    #[error("{}", explain(.refusal, *.max))]
+    #[error("{}", explain(.edit_error, *.max))]
     Refused {
         /// Why.
-        refusal: Refusal,
+        edit_error: EditError,
         /// The limit that it is over, if it is.
         max: u32,
     },
@@ -105,25 +105,25 @@ pub enum Error {
 
 impl Error {
     /// What was refused, with the limit that it is over, if it is.
-    pub(super) const fn refused(refusal: Refusal, limits: Limits) -> Self {
-        let max = match refusal {
-            Refusal::TooManyEntries { .. } => limits.max_entries,
-            Refusal::TooLarge { .. } | Refusal::NotACounter { .. } | Refusal::NoSubject => limits.max_bytes,
+    pub(super) const fn refused(edit_error: EditError, limits: Limits) -> Self {
+        let max = match edit_error {
+            EditError::TooManyEntries { .. } => limits.max_entries,
+            EditError::TooLarge { .. } | EditError::NotACounter { .. } | EditError::NoSubject => limits.max_bytes,
         };
-        Self::Refused { refusal, max }
+        Self::Refused { edit_error, max }
     }
 }
 
-fn explain(refusal: &Refusal, max: u32) -> String {
-    match refusal {
-        Refusal::NoSubject => {
+fn explain(edit_error: &EditError, max: u32) -> String {
+    match edit_error {
+        EditError::NoSubject => {
             "changes.authenticated needs a session with a subject; set changes.subject too".to_owned()
         }
-        Refusal::TooManyEntries { count } => format!("the session would have {count} entries; the limit is {max}"),
-        Refusal::TooLarge { bytes } => {
+        EditError::TooManyEntries { count } => format!("the session would have {count} entries; the limit is {max}"),
+        EditError::TooLarge { bytes } => {
             format!("names and values of the session would have {bytes} bytes; the limit is {max}")
         }
-        Refusal::NotACounter { name } => {
+        EditError::NotACounter { name } => {
             format!("`{name}` is no decimal int64 in JSON, or would leave its range; set it to a number first")
         }
     }

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use super::{Error, Service};
 use crate::app::AppName;
-use crate::store::{Cursor, Notice, Since, Store};
+use crate::store::{Cursor, FeedEntry, FeedRead, Store};
 
 /// A reader of an app's feed.
 #[derive(Debug)]
-pub struct Events<S> {
+pub struct EventReader<S> {
     service: Service<S>,
     app: AppName,
-    begin: Begin,
+    begin: ReadFrom,
     cursor: Cursor,
 }
 
 /// Where a reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Begin {
+enum ReadFrom {
     /// Nothing is read, and it begins with what comes.
     Latest,
     /// Nothing is read, and it goes on where another one ended.
@@ -30,43 +30,43 @@ enum Begin {
 
 /// Some of what happened, in the order it happened to each session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batch {
+pub struct EventBatch {
     /// What happened.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<FeedEntry>,
     /// Goes on behind it.
     pub cursor: Cursor,
 }
 
 impl<S: Store> Service<S> {
     /// Reads what happens to an app's sessions, from a cursor or, without one, from now on.
-    pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<Events<S>, Error> {
+    pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<EventReader<S>, Error> {
         let app = self.stored_app(app, "WatchEvents")?.name.clone();
-        let begin = if cursor.is_some() { Begin::Cursor } else { Begin::Latest };
-        Ok(Events { service: self.clone(), app, begin, cursor: cursor.unwrap_or_default() })
+        let begin = if cursor.is_some() { ReadFrom::Cursor } else { ReadFrom::Latest };
+        Ok(EventReader { service: self.clone(), app, begin, cursor: cursor.unwrap_or_default() })
     }
 }
 
-impl<S: Store> Events<S> {
+impl<S: Store> EventReader<S> {
     /// The next batch: the first one at once, with or without notices, a further one when it has any.
     ///
     /// May be asked again after a store's failure, and goes on where it was. May be dropped without losing anything.
-    pub async fn next(&mut self) -> Result<Batch, Error> {
-        if self.begin == Begin::Latest {
+    pub async fn next(&mut self) -> Result<EventBatch, Error> {
+        if self.begin == ReadFrom::Latest {
             self.cursor = self.service.store.latest(&self.app).await?;
-            self.begin = Begin::Done;
-            return Ok(Batch { notices: Vec::new(), cursor: self.cursor.clone() });
+            self.begin = ReadFrom::Done;
+            return Ok(EventBatch { notices: Vec::new(), cursor: self.cursor.clone() });
         }
         loop {
             // An app may go, or change its kind, while its events are read.
             self.service.stored_app(self.app.as_str(), "WatchEvents")?;
             match self.service.store.since(&self.app, &self.cursor).await? {
-                Since::Missed => return Err(Error::EventsMissed),
-                Since::Notices(notices, cursor) if self.begin == Begin::Cursor || !notices.is_empty() => {
-                    self.begin = Begin::Done;
+                FeedRead::CursorExpired => return Err(Error::EventsMissed),
+                FeedRead::Entries(notices, cursor) if self.begin == ReadFrom::Cursor || !notices.is_empty() => {
+                    self.begin = ReadFrom::Done;
                     self.cursor.clone_from(&cursor);
-                    return Ok(Batch { notices, cursor });
+                    return Ok(EventBatch { notices, cursor });
                 }
-                Since::Notices(..) => tokio::time::sleep(INTERVAL).await,
+                FeedRead::Entries(..) => tokio::time::sleep(INTERVAL).await,
             }
         }
     }

@@ -4,23 +4,23 @@
 //! all others find it. Its lifetimes are the app's, from now on. Limits wait for its next growth, and no other session
 //! of its subject gives way to it: nobody loses anything by the move.
 
-use super::index::owner;
-use super::stats::Refused;
-use super::{Call, Error, Service};
-use crate::app::Door;
+use super::index::subject_ref;
+use super::stats::MigrationRefusal;
+use super::{AppCall, Error, Service};
+use crate::app::MigrationSource;
 use crate::session::{
-    By, Context, EndReason, Entries, Generation, Guard, Head, Marks, Origin, Record, Subject, Value, Version,
-    subject_of,
+    Authority, Context, EndReason, Entries, Generation, Head, IdempotencyRecords, ImportedFrom, Precondition, Record,
+    Subject, Value, Version, subject_of,
 };
-use crate::store::{Created, Place, Revocation, Store, Write};
-use crate::token::Bearer;
+use crate::store::{Created, Revocation, SessionKey, Store, Write};
+use crate::token::SplitToken;
 
 /// What an old session holds, and what it was known by.
 #[derive(Clone, Debug)]
-pub(super) struct Old<'r> {
+pub(super) struct LegacySession<'r> {
     pub(super) entries: Entries,
     pub(super) permanent: Option<bool>,
-    pub(super) origin: Origin,
+    pub(super) imported_from: ImportedFrom,
     pub(super) context: Option<&'r Context>,
 }
 
@@ -28,29 +28,31 @@ impl<S: Store> Service<S> {
     /// Creates the session of an old credential that opens none yet. Answers its bearer, if there is one then.
     pub(super) async fn import(
         &self,
-        call: &Call<'_>,
-        door: Door,
-        bearer: Bearer,
-        old: Old<'_>,
-    ) -> Result<Option<Bearer>, Error> {
+        call: &AppCall<'_>,
+        source: MigrationSource,
+        token: SplitToken,
+        old: LegacySession<'_>,
+    ) -> Result<Option<SplitToken>, Error> {
         if old.entries.count() == 0 && old.permanent.is_none() {
             return Ok(None);
         }
-        let Some(record) = call.imported(bearer, old) else { return Ok(self.refuse(call, door, Refused::Malformed)) };
-        let place = call.place(bearer);
+        let Some(record) = call.imported(token, old) else {
+            return Ok(self.refuse(call, source, MigrationRefusal::Malformed));
+        };
+        let session_key = call.session_key(token);
         if let Some(subject) = &record.head.subject {
-            self.enter(&owner(call.app, subject), &call.entry(bearer)).await?;
+            self.enter(&subject_ref(call.app, subject), &call.entry(token)).await?;
         }
-        match self.store.create(&place, &record).await? {
+        match self.store.create(&session_key, &record).await? {
             Created::Stored => {
                 self.stats.created(&call.app.name);
-                if !self.end_if_revoked(call, door, &place, &record.head).await? {
-                    self.stats.imported(&call.app.name, door, call.now);
+                if !self.end_if_revoked(call, source, &session_key, &record.head).await? {
+                    self.stats.imported(&call.app.name, source, call.now);
                 }
-                Ok(Some(bearer))
+                Ok(Some(token))
             }
-            Created::Occupied => Ok(self.known(call, door, bearer).await?.flatten()),
-            Created::Revoked => Ok(self.refuse(call, door, Refused::Revoked)),
+            Created::Occupied => Ok(self.known(call, source, token).await?.flatten()),
+            Created::Revoked => Ok(self.refuse(call, source, MigrationRefusal::Revoked)),
         }
     }
 
@@ -60,36 +62,42 @@ impl<S: Store> Service<S> {
     /// created: one of the two meets the other.
     pub(super) async fn end_if_revoked(
         &self,
-        call: &Call<'_>,
-        door: Door,
-        place: &Place,
+        call: &AppCall<'_>,
+        source: MigrationSource,
+        session_key: &SessionKey,
         head: &Head,
     ) -> Result<bool, Error> {
-        let (Some(subject), Some(origin)) = (&head.subject, &head.origin) else { return Ok(false) };
-        let revocation = self.store.revocation(&owner(call.app, subject)).await?;
-        if !revocation.is_some_and(|revocation| covers(&revocation, origin, place)) {
+        let (Some(subject), Some(imported_from)) = (&head.subject, &head.imported_from) else { return Ok(false) };
+        let revocation = self.store.revocation(&subject_ref(call.app, subject)).await?;
+        if !revocation.is_some_and(|revocation| covers(&revocation, imported_from, session_key)) {
             return Ok(false);
         }
-        let guard = Guard { by: By::Subject(subject.clone()), etag: None, fingerprint: None, now: call.now };
-        self.apply(place, &guard, &Write::End(EndReason::Revoked)).await?;
-        self.refuse(call, door, Refused::Revoked);
+        let precondition = Precondition {
+            authority: Authority::Subject(subject.clone()),
+            etag: None,
+            fingerprint: None,
+            now: call.now,
+        };
+        self.apply(session_key, &precondition, &Write::End(EndReason::Revoked)).await?;
+        self.refuse(call, source, MigrationRefusal::Revoked);
         Ok(true)
     }
 }
 
-impl Call<'_> {
+impl AppCall<'_> {
     /// The record of an old session; nothing if it holds what no session can.
-    fn imported(&self, bearer: Bearer, old: Old<'_>) -> Option<Record> {
-        let is_json = |kept: &[u8]| std::str::from_utf8(kept).is_ok_and(|text| Value::json(text.to_owned()).is_ok());
+    fn imported(&self, token: SplitToken, old: LegacySession<'_>) -> Option<Record> {
+        let is_json =
+            |stored: &[u8]| std::str::from_utf8(stored).is_ok_and(|text| Value::json(text.to_owned()).is_ok());
         let entries = old.entries;
-        if !entries.iter().all(|(_, kept)| is_json(kept)) {
+        if !entries.iter().all(|(_, stored)| is_json(stored)) {
             return None;
         }
         let subject = self.subject_in(&entries);
         let lifetimes = if subject.is_some() { self.app.lifetimes } else { self.app.anonymous_lifetimes };
         let head = Head {
             version: Version::NEW.next(),
-            proof: bearer.proof(&self.app.name),
+            verifier_hash: token.verifier_hash(&self.app.name),
             create_time: self.now,
             access_time: self.now,
             // Nobody knows: Flask signs its cookie anew whenever something changes, and often when nothing does.
@@ -102,10 +110,10 @@ impl Call<'_> {
             entry_bytes: entries.bytes(),
             subject,
             previous: None,
-            marks: Marks::default(),
+            idempotency: IdempotencyRecords::default(),
             context: old.context.cloned().unwrap_or_default(),
             end: None,
-            origin: Some(old.origin),
+            imported_from: Some(old.imported_from),
         };
         Some(Record { head, entries })
     }
@@ -113,12 +121,12 @@ impl Call<'_> {
     /// Whose a session is by its entries. One whose entry is no subject is nobody's, as it could not be saved.
     fn subject_in(&self, entries: &Entries) -> Option<Subject> {
         let key = self.app.subject_key.as_deref()?;
-        let (_, kept) = entries.iter().find(|(name, _)| *name == key)?;
-        subject_of(kept).ok().flatten()
+        let (_, stored) = entries.iter().find(|(name, _)| *name == key)?;
+        subject_of(stored).ok().flatten()
     }
 }
 
 /// Whether a revocation ends what was issued elsewhere. What does not say when it was issued may be older than any.
-fn covers(revocation: &Revocation, origin: &Origin, place: &Place) -> bool {
-    revocation.except != Some(place.id) && origin.issued.is_none_or(|issued| issued <= revocation.time)
+fn covers(revocation: &Revocation, imported_from: &ImportedFrom, session_key: &SessionKey) -> bool {
+    revocation.except != Some(session_key.id) && imported_from.issued.is_none_or(|issued| issued <= revocation.time)
 }

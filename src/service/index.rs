@@ -11,20 +11,20 @@ use tracing::warn;
 use super::{Error, Service, WithEntries};
 use crate::app::App;
 use crate::clock::Time;
-use crate::session::{By, EndReason, Entries, Guard, Record, Subject, Verdict, judge};
-use crate::store::{Applied, Entry, Kept, Owner, Place, Store, Write};
-use crate::token::Id;
+use crate::session::{Authority, EndReason, Entries, Precondition, Record, Subject, Verdict, judge};
+use crate::store::{Applied, IndexEntry, SessionKey, Snapshot, Store, SubjectRef, Write};
+use crate::token::SessionId;
 
 /// A session of a subject that was found alive.
 #[derive(Clone, Debug)]
-pub(super) struct Living {
-    pub(super) id: Id,
+pub(super) struct SubjectSession {
+    pub(super) id: SessionId,
     pub(super) record: Record,
 }
 
 /// What an entry of the index turns out to name.
-enum Named {
-    Living(Box<Record>),
+enum IndexLookup {
+    SubjectSession(Box<Record>),
     /// It may be the subject's in a moment: somebody entered it just now.
     Pending,
     /// It is not the subject's, and will not be by this entry.
@@ -33,57 +33,75 @@ enum Named {
 
 impl<S: Store> Service<S> {
     /// Enters a session that is about to become the subject's. What it gets to see of a long index it heals.
-    pub(super) async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        for other in self.store.enter(owner, entry).await? {
-            self.follow(owner, other, WithEntries::No, entry.entered).await?;
+    pub(super) async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        for other in self.store.enter(subject_ref, entry).await? {
+            self.follow(subject_ref, other, WithEntries::No, entry.entered).await?;
         }
         Ok(())
     }
 
     /// Writes; counts an end, and takes what has ended out of its subject's index.
-    pub(super) async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        let applied = self.store.apply(place, guard, write).await?;
+    pub(super) async fn apply(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, Error> {
+        let applied = self.store.apply(session_key, precondition, write).await?;
         let Applied::Done(done) = &applied else { return Ok(applied) };
         let Some(end) = done.head.end else { return Ok(applied) };
-        self.stats.ended(&place.app, end.reason);
+        self.stats.ended(&session_key.app, end.reason);
         if let Some(subject) = done.subject_before.clone() {
-            let owner = Owner { app: place.app.clone(), subject };
-            if let Err(error) = self.store.forget(&owner, place.id).await {
+            let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
+            if let Err(error) = self.store.forget(&subject_ref, session_key.id).await {
                 // It names the dead until the next listing.
-                warn!(error = &error as &dyn std::error::Error, session.id = %place.id, "the index was not tidied");
+                warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "the index was not tidied");
             }
         }
         Ok(applied)
     }
 
     /// The subject's live sessions, in no order. Entries that name nothing of the subject's any more are taken out.
-    pub(super) async fn living(&self, owner: &Owner, with: WithEntries, now: Time) -> Result<Vec<Living>, Error> {
-        let mut entries = self.store.entries(owner).await?.into_iter();
-        let (mut looks, mut living) = (JoinSet::new(), Vec::new());
+    pub(super) async fn subject_sessions(
+        &self,
+        subject_ref: &SubjectRef,
+        with: WithEntries,
+        now: Time,
+    ) -> Result<Vec<SubjectSession>, Error> {
+        let mut entries = self.store.entries(subject_ref).await?.into_iter();
+        let (mut checks, mut subject_sessions) = (JoinSet::new(), Vec::new());
         loop {
-            while looks.len() < AT_ONCE
+            while checks.len() < AT_ONCE
                 && let Some(entry) = entries.next()
             {
-                let (service, owner) = (self.clone(), owner.clone());
-                looks.spawn(async move { service.follow(&owner, entry, with, now).await });
+                let (service, subject_ref) = (self.clone(), subject_ref.clone());
+                checks.spawn(async move { service.follow(&subject_ref, entry, with, now).await });
             }
-            let Some(found) = looks.join_next().await else { return Ok(living) };
-            living.extend(found.expect("a look neither panics nor is stopped")?);
+            let Some(found) = checks.join_next().await else { return Ok(subject_sessions) };
+            subject_sessions.extend(found.expect("a look neither panics nor is stopped")?);
         }
     }
 
     /// What an entry names, if it lives and is the owner's.
-    async fn follow(&self, owner: &Owner, entry: Entry, with: WithEntries, now: Time) -> Result<Option<Living>, Error> {
-        let kept = self.store.load(&Place { app: owner.app.clone(), id: entry.id }).await?;
-        match named(&entry, kept, &owner.subject, now) {
-            Named::Pending => Ok(None),
-            Named::Living(record) if with == WithEntries::Yes => Ok(Some(Living { id: entry.id, record: *record })),
-            Named::Living(record) => {
-                let record = Record { head: record.head, entries: Entries::default() };
-                Ok(Some(Living { id: entry.id, record }))
+    async fn follow(
+        &self,
+        subject_ref: &SubjectRef,
+        entry: IndexEntry,
+        with: WithEntries,
+        now: Time,
+    ) -> Result<Option<SubjectSession>, Error> {
+        let snapshot = self.store.load(&SessionKey { app: subject_ref.app.clone(), id: entry.id }).await?;
+        match named(&entry, snapshot, &subject_ref.subject, now) {
+            IndexLookup::Pending => Ok(None),
+            IndexLookup::SubjectSession(record) if with == WithEntries::Yes => {
+                Ok(Some(SubjectSession { id: entry.id, record: *record }))
             }
-            Named::Dead => {
-                if let Err(error) = self.store.leave(owner, &entry).await {
+            IndexLookup::SubjectSession(record) => {
+                let record = Record { head: record.head, entries: Entries::default() };
+                Ok(Some(SubjectSession { id: entry.id, record }))
+            }
+            IndexLookup::Dead => {
+                if let Err(error) = self.store.leave(subject_ref, &entry).await {
                     // The next listing meets it again.
                     warn!(error = &error as &dyn std::error::Error, session.id = %entry.id, "the index was not healed");
                 }
@@ -95,8 +113,8 @@ impl<S: Store> Service<S> {
     /// Ends sessions as the subject's, those that are still the subject's alone. Answers how many.
     pub(super) async fn end_of(
         &self,
-        owner: &Owner,
-        ids: Vec<Id>,
+        subject_ref: &SubjectRef,
+        ids: Vec<SessionId>,
         (reason, now): (EndReason, Time),
     ) -> Result<u32, Error> {
         let mut ids = ids.into_iter();
@@ -105,9 +123,14 @@ impl<S: Store> Service<S> {
             while ends.len() < AT_ONCE
                 && let Some(id) = ids.next()
             {
-                let (service, place) = (self.clone(), Place { app: owner.app.clone(), id });
-                let guard = Guard { by: By::Subject(owner.subject.clone()), etag: None, fingerprint: None, now };
-                ends.spawn(async move { service.apply(&place, &guard, &Write::End(reason)).await });
+                let (service, session_key) = (self.clone(), SessionKey { app: subject_ref.app.clone(), id });
+                let precondition = Precondition {
+                    authority: Authority::Subject(subject_ref.subject.clone()),
+                    etag: None,
+                    fingerprint: None,
+                    now,
+                };
+                ends.spawn(async move { service.apply(&session_key, &precondition, &Write::End(reason)).await });
             }
             let Some(applied) = ends.join_next().await else { return Ok(ended) };
             let applied = applied.expect("an end neither panics nor is stopped")?;
@@ -117,24 +140,26 @@ impl<S: Store> Service<S> {
 }
 
 /// One subject of an app.
-pub(super) fn owner(app: &App, subject: &Subject) -> Owner {
-    Owner { app: app.name.clone(), subject: subject.clone() }
+pub(super) fn subject_ref(app: &App, subject: &Subject) -> SubjectRef {
+    SubjectRef { app: app.name.clone(), subject: subject.clone() }
 }
 
 /// What the judge says to an administrator at `now`.
-pub(super) fn judge_as_admin(kept: &Kept, now: Time) -> Verdict {
-    let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now };
-    judge(&kept.record.head, kept.generation, &guard)
+pub(super) fn judge_as_admin(snapshot: &Snapshot, now: Time) -> Verdict {
+    let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now };
+    judge(&snapshot.record.head, snapshot.generation, &precondition)
 }
 
-fn named(entry: &Entry, kept: Option<Kept>, subject: &Subject, now: Time) -> Named {
-    let settled = if now.since(entry.entered) > UNDER_WAY { Named::Dead } else { Named::Pending };
-    let Some(kept) = kept else { return settled };
-    match judge_as_admin(&kept, now) {
-        Verdict::Go if kept.record.head.subject.as_ref() == Some(subject) => Named::Living(Box::new(kept.record)),
+fn named(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {
+    let settled = if now.since(entry.entered) > UNDER_WAY { IndexLookup::Dead } else { IndexLookup::Pending };
+    let Some(snapshot) = snapshot else { return settled };
+    match judge_as_admin(&snapshot, now) {
+        Verdict::Allow if snapshot.record.head.subject.as_ref() == Some(subject) => {
+            IndexLookup::SubjectSession(Box::new(snapshot.record))
+        }
         // Another replica's clock may be behind, and with it the session may yet be used.
-        Verdict::Gone(Some(EndReason::Idle | EndReason::Absolute)) => Named::Pending,
-        Verdict::Gone(Some(_)) => Named::Dead,
+        Verdict::Gone(Some(EndReason::Idle | EndReason::Absolute)) => IndexLookup::Pending,
+        Verdict::Gone(Some(_)) => IndexLookup::Dead,
         _ => settled,
     }
 }

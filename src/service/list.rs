@@ -2,17 +2,17 @@
 
 use std::cmp::Reverse;
 
-use super::index::{Living, judge_as_admin, owner};
+use super::index::{SubjectSession, judge_as_admin, subject_ref};
 use super::{Error, Service};
 use crate::session::{EndReason, Entries, Record, Subject, Verdict};
-use crate::store::{Cursor, Place, Store};
-use crate::token::Id;
+use crate::store::{Cursor, SessionKey, Store};
+use crate::token::SessionId;
 
 /// A session as an operator sees it.
 #[derive(Clone, Debug)]
-pub struct Info {
+pub struct SessionInfo {
     /// Its handle.
-    pub id: Id,
+    pub id: SessionId,
     /// What is kept of it; its entries only if they were asked for.
     pub record: Record,
     /// Why it has ended, if it has.
@@ -30,20 +30,27 @@ pub enum WithEntries {
 
 /// A part of an app's sessions.
 #[derive(Clone, Debug)]
-pub struct Listed {
+pub struct SessionPage {
     /// The live ones that were met.
-    pub sessions: Vec<Info>,
+    pub sessions: Vec<SessionInfo>,
     /// Where to go on; nothing at the end.
     pub next: Option<Cursor>,
 }
 
 impl<S: Store> Service<S> {
     /// The live sessions of a subject, the one used last first.
-    pub async fn list_subject(&self, app: &str, subject: &Subject, with: WithEntries) -> Result<Vec<Info>, Error> {
+    pub async fn list_subject(
+        &self,
+        app: &str,
+        subject: &Subject,
+        with: WithEntries,
+    ) -> Result<Vec<SessionInfo>, Error> {
         let app = self.stored_app(app, "ListSessions")?;
-        let mut living = self.living(&owner(&app, subject), with, self.clock.now()).await?;
-        living.sort_unstable_by_key(|living| Reverse((living.record.head.access_time, living.id)));
-        Ok(living.into_iter().map(|Living { id, record }| info(id, record, None, with)).collect())
+        let mut subject_sessions = self.subject_sessions(&subject_ref(&app, subject), with, self.clock.now()).await?;
+        subject_sessions.sort_unstable_by_key(|subject_sessions| {
+            Reverse((subject_sessions.record.head.access_time, subject_sessions.id))
+        });
+        Ok(subject_sessions.into_iter().map(|SubjectSession { id, record }| info(id, record, None, with)).collect())
     }
 
     /// A page of about `limit` of an app's sessions: the live ones of it.
@@ -52,30 +59,32 @@ impl<S: Store> Service<S> {
         app: &str,
         from: &Cursor,
         (limit, with): (usize, WithEntries),
-    ) -> Result<Listed, Error> {
+    ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
         let page = self.store.scan(&app.name, from, limit).await?;
-        let living = page.sessions.into_iter().filter(|(_, kept)| judge_as_admin(kept, now) == Verdict::Go);
-        let sessions = living.map(|(id, kept)| info(id, kept.record, None, with)).collect();
-        Ok(Listed { sessions, next: page.next })
+        let subject_sessions =
+            page.sessions.into_iter().filter(|(_, snapshot)| judge_as_admin(snapshot, now) == Verdict::Allow);
+        let sessions = subject_sessions.map(|(id, snapshot)| info(id, snapshot.record, None, with)).collect();
+        Ok(SessionPage { sessions, next: page.next })
     }
 
     /// One session, alive or lately ended.
-    pub async fn session(&self, app: &str, id: Id, with: WithEntries) -> Result<Info, Error> {
+    pub async fn session(&self, app: &str, id: SessionId, with: WithEntries) -> Result<SessionInfo, Error> {
         let app = self.stored_app(app, "GetSession")?;
-        let kept = self.store.load(&Place { app: app.name.clone(), id }).await?.ok_or(Error::SessionUnknown)?;
-        match judge_as_admin(&kept, self.clock.now()) {
+        let snapshot =
+            self.store.load(&SessionKey { app: app.name.clone(), id }).await?.ok_or(Error::SessionUnknown)?;
+        match judge_as_admin(&snapshot, self.clock.now()) {
             Verdict::Gone(None) => Err(Error::SessionUnknown),
-            Verdict::Gone(reason) => Ok(info(id, kept.record, reason, WithEntries::No)),
-            _ => Ok(info(id, kept.record, None, with)),
+            Verdict::Gone(reason) => Ok(info(id, snapshot.record, reason, WithEntries::No)),
+            _ => Ok(info(id, snapshot.record, None, with)),
         }
     }
 }
 
-fn info(id: Id, mut record: Record, end_reason: Option<EndReason>, with: WithEntries) -> Info {
+fn info(id: SessionId, mut record: Record, end_reason: Option<EndReason>, with: WithEntries) -> SessionInfo {
     if with == WithEntries::No {
         record.entries = Entries::default();
     }
-    Info { id, record, end_reason }
+    SessionInfo { id, record, end_reason }
 }

@@ -3,27 +3,27 @@
 //! Knows the rules and the store's contract. Knows nothing of gRPC, of sockets or of how a store
 //! keeps things.
 
-mod accept;
-mod asked;
-mod claim;
 mod cookie_kind;
+mod credential;
 mod destroy;
 mod error;
 mod events;
-mod hub;
 mod import;
 mod index;
 mod list;
+mod migration;
 mod open;
 mod policy;
+mod prepared_save;
 mod revoke;
 mod rotate;
 mod save;
-mod served;
+mod served_apps;
 mod stats;
 mod subject_limit;
 mod view;
 mod watch;
+mod watch_registry;
 mod write;
 
 use std::borrow::Cow;
@@ -31,29 +31,29 @@ use std::sync::Arc;
 
 use tracing::info;
 
-pub use claim::Credential;
-pub use destroy::{Destroy, Destroyed};
+pub use credential::Credential;
+pub use destroy::{DestroyRequest, Destroyed};
 pub use error::Error;
-pub use events::{Batch, Events};
-pub use list::{Info, Listed, WithEntries};
-pub use open::{Open, Opened};
-pub use rotate::{Rotate, RotationCause};
-pub use save::{Save, Saved};
-pub use served::Served;
-pub use stats::{Census, DoorNumbers, Numbers, Refused};
-pub use view::{Fate, Header, NullReason, View};
-pub use watch::{Watch, Watched, Watching};
+pub use events::{EventBatch, EventReader};
+pub use list::{SessionInfo, SessionPage, WithEntries};
+pub use open::{OpenRequest, Opened};
+pub use rotate::{RotateRequest, RotationCause};
+pub use save::{SaveRequest, Saved};
+pub use served_apps::ServedApp;
+pub use stats::{AppStats, LiveCount, MigrationRefusal, MigrationStats};
+pub use view::{Header, NullReason, Outcome, SessionView};
+pub use watch::{SessionWatch, WatchRequest, WatchStart};
 
-use self::hub::Hub;
-use self::served::ServedApps;
+use self::served_apps::ServedApps;
 use self::stats::Stats;
-use self::subject_limit::Queues;
-use crate::app::{App, Apps, Door, Kind};
+use self::subject_limit::SubjectLocks;
+use self::watch_registry::WatchRegistry;
+use crate::app::{App, Apps, Kind, MigrationSource};
 use crate::clock::{Clock, Time};
 use crate::config::moment;
 use crate::cookie;
-use crate::store::{Place, Store};
-use crate::token::{Bearer, KeyRing, Rejected};
+use crate::store::{SessionKey, Store};
+use crate::token::{KeyRing, SplitToken, TokenRejection};
 
 /// The session service, on one store. Cloning shares it.
 #[derive(Debug)]
@@ -61,9 +61,9 @@ pub struct Service<S> {
     apps: Arc<ServedApps>,
     store: Arc<S>,
     clock: Arc<dyn Clock>,
-    hub: Arc<Hub>,
+    watch_registry: Arc<WatchRegistry>,
     stats: Arc<Stats>,
-    queues: Arc<Queues>,
+    subject_locks: Arc<SubjectLocks>,
 }
 
 impl<S> Clone for Service<S> {
@@ -72,9 +72,9 @@ impl<S> Clone for Service<S> {
             apps: Arc::clone(&self.apps),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
-            hub: Arc::clone(&self.hub),
+            watch_registry: Arc::clone(&self.watch_registry),
             stats: Arc::clone(&self.stats),
-            queues: Arc::clone(&self.queues),
+            subject_locks: Arc::clone(&self.subject_locks),
         }
     }
 }
@@ -82,11 +82,11 @@ impl<S> Clone for Service<S> {
 impl<S: Store> Service<S> {
     /// A service for these apps.
     pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
-        tell_doors(&apps, clock.now());
+        log_migration_sources(&apps, clock.now());
         Self {
             stats: Arc::new(Stats::new(&apps, clock.now())),
-            queues: Arc::new(Queues::new()),
-            hub: Arc::default(),
+            subject_locks: Arc::new(SubjectLocks::new()),
+            watch_registry: Arc::default(),
             apps: Arc::new(ServedApps::new(&apps)),
             store,
             clock,
@@ -97,20 +97,23 @@ impl<S: Store> Service<S> {
     ///
     /// What is kept of an app that goes stays in the store; its watches end, as those of an unknown app.
     pub fn replace_apps(&self, apps: &Apps) {
-        tell_doors(apps, self.clock.now());
+        log_migration_sources(apps, self.clock.now());
         // First, so that no call of a new app goes uncounted.
         self.stats.include(apps);
         let before = self.apps.replace(apps);
-        before.keys().filter(|name| apps.find(name.as_str()).is_none()).for_each(|gone| self.hub.ring_all(gone));
+        before
+            .keys()
+            .filter(|name| apps.find(name.as_str()).is_none())
+            .for_each(|gone| self.watch_registry.notify_all(gone));
     }
 
     /// The app of that name, as it is served now; an empty name means `default`.
-    pub fn app(&self, name: &str) -> Result<Arc<Served>, Error> {
+    pub fn app(&self, name: &str) -> Result<Arc<ServedApp>, Error> {
         self.apps.find(name).ok_or(Error::AppUnknown)
     }
 
     /// The app of that name, for what only a store can do.
-    fn stored_app(&self, name: &str, what: &'static str) -> Result<Arc<Served>, Error> {
+    fn stored_app(&self, name: &str, what: &'static str) -> Result<Arc<ServedApp>, Error> {
         let app = self.app(name)?;
         match app.kind {
             Kind::Stored => Ok(app),
@@ -124,9 +127,9 @@ impl<S: Store> Service<S> {
     }
 
     /// What every verb needs to know of its call.
-    fn call<'s>(&'s self, app: &'s Served, cookie_name: Option<&str>) -> Result<Call<'s>, Error> {
+    fn call<'s>(&'s self, app: &'s ServedApp, cookie_name: Option<&str>) -> Result<AppCall<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        Ok(Call { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now(), stats: &self.stats })
+        Ok(AppCall { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now(), stats: &self.stats })
     }
 }
 
@@ -137,34 +140,34 @@ fn cookie_of<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Tem
 }
 
 /// Says which doors for old sessions stand open.
-fn tell_doors(apps: &Apps, now: Time) {
-    for (app, accept) in apps.iter().filter_map(|app| Some((&app.name, app.accept.as_ref()?))) {
-        let doors = accept.doors().map(Door::as_str).collect::<Vec<_>>().join(", ");
-        let until = moment::text(accept.until);
-        if now < accept.until {
-            info!(%app, doors, until, "sessions from before may come in");
+fn log_migration_sources(apps: &Apps, now: Time) {
+    for (app, migration) in apps.iter().filter_map(|app| Some((&app.name, app.migration.as_ref()?))) {
+        let sources = migration.sources().map(MigrationSource::as_str).collect::<Vec<_>>().join(", ");
+        let until = moment::text(migration.until);
+        if now < migration.until {
+            info!(%app, sources, until, "sessions from before may come in");
         } else {
-            info!(%app, doors, until, "the doors for sessions from before are shut; their settings can go");
+            info!(%app, sources, until, "the doors for sessions from before are shut; their settings can go");
         }
     }
 }
 
 /// One call on behalf of an app that has keys: at one time, with one cookie.
-struct Call<'s> {
-    app: &'s Served,
+struct AppCall<'s> {
+    app: &'s ServedApp,
     keys: &'s KeyRing,
     cookie: Cow<'s, cookie::Template>,
     now: Time,
     stats: &'s Stats,
 }
 
-impl Call<'_> {
+impl AppCall<'_> {
     /// What was issued, unless it does not verify, which is counted.
-    fn verified<T>(&self, opened: Result<T, Rejected>) -> Result<T, Rejected> {
+    fn verified<T>(&self, opened: Result<T, TokenRejection>) -> Result<T, TokenRejection> {
         opened.inspect_err(|reason| self.stats.rejected(&self.app.name, *reason))
     }
 
-    fn place(&self, bearer: Bearer) -> Place {
-        Place { app: self.app.name.clone(), id: bearer.id(&self.app.name) }
+    fn session_key(&self, token: SplitToken) -> SessionKey {
+        SessionKey { app: self.app.name.clone(), id: token.id(&self.app.name) }
     }
 }

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::claim::{Shown, Standing};
-use super::view::Carry;
-use super::{Call, Credential, Error, Header, NullReason, Service, View};
+use super::credential::{PresentedToken, TokenState};
+use super::view::CookieAction;
+use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
 use crate::clock::Time;
 use crate::session::{Context, Head, Record};
-use crate::store::{Place, Store, Touch};
-use crate::telemetry::Seldom;
-use crate::token::{Bearer, is_ticket, seal_token};
+use crate::store::{SessionKey, Store, Touch};
+use crate::telemetry::LogThrottle;
+use crate::token::{SplitToken, is_ticket, sign_token};
 
 /// Asks for the session of a request.
 #[derive(Clone, Debug, Default)]
-pub struct Open<'r> {
+pub struct OpenRequest<'r> {
     /// The app; empty means `default`.
     pub app: &'r str,
     /// What the request shows.
@@ -34,7 +34,7 @@ pub struct Open<'r> {
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The session, with its entries.
-    pub session: View,
+    pub session: SessionView,
     /// To send if the request looks at the session and changes nothing.
     pub read_headers: Vec<Header>,
     /// To send if the request never looks at it.
@@ -44,23 +44,23 @@ pub struct Opened {
 }
 
 /// A live session, as it was found.
-struct Found<'r> {
-    place: Place,
+struct LiveSession<'r> {
+    session_key: SessionKey,
     record: Box<Record>,
-    bearer: Bearer,
+    token: SplitToken,
     /// Its token, if it was shown and the browser can keep it.
     text: Option<&'r str>,
-    carry: Carry,
+    cookie_action: CookieAction,
 }
 
 impl Opened {
     /// No session that lives: `session` stands in for it.
-    const fn without_session(session: View, read_headers: Vec<Header>) -> Self {
+    const fn without_session(session: SessionView, read_headers: Vec<Header>) -> Self {
         Self { session, read_headers, untouched_headers: Vec::new(), recently_authenticated: false }
     }
 }
 
-impl Found<'_> {
+impl LiveSession<'_> {
     /// Whether its subject authenticated less than `max_age` ago; a session that is asked about at that age is too old.
     fn is_recently_authenticated(&self, max_age: Option<Duration>, now: Time) -> bool {
         let times = max_age.zip(self.record.head.authenticate_time);
@@ -70,11 +70,11 @@ impl Found<'_> {
 
 impl<S: Store> Service<S> {
     /// Opens the session that a request's cookies name, or a new one.
-    pub async fn open(&self, open: Open<'_>) -> Result<Opened, Error> {
+    pub async fn open(&self, open: OpenRequest<'_>) -> Result<Opened, Error> {
         open.credential.check()?;
         let app = self.app(open.app)?;
         if !app.has_keys() {
-            let session = View::null(NullReason::NoKey);
+            let session = SessionView::null(NullReason::NoKey);
             return Ok(Opened::without_session(session, Vec::new()));
         }
         if let Some(call) = self.cookie_call(&app, open.cookie_name)? {
@@ -82,7 +82,7 @@ impl<S: Store> Service<S> {
         }
         let call = self.call(&app, open.cookie_name)?;
         let shown = match open.credential {
-            Credential::None => Vec::new(),
+            Credential::Absent => Vec::new(),
             Credential::CookieHeader(header) => self.shown(&call, header, open.context.as_ref()).await?,
             // A ticket may be shown again: it is no token, and no attempt to be one.
             Credential::Token(text) if text.is_empty() || is_ticket(text) => Vec::new(),
@@ -104,64 +104,75 @@ impl<S: Store> Service<S> {
     /// The one live session among the cookies, and failing that a token that was replaced.
     async fn find<'r>(
         &self,
-        call: &Call<'_>,
-        shown: &[Shown<'r>],
-    ) -> Result<(Option<Found<'r>>, Option<Bearer>), Error> {
-        let (mut found, mut superseded): (Option<Found<'r>>, Option<Bearer>) = (None, None);
+        call: &AppCall<'_>,
+        shown: &[PresentedToken<'r>],
+    ) -> Result<(Option<LiveSession<'r>>, Option<SplitToken>), Error> {
+        let (mut found, mut superseded): (Option<LiveSession<'r>>, Option<SplitToken>) = (None, None);
         for shown in shown {
-            let (place, standing) = self.look(call, shown.bearer).await?;
-            let (record, bearer) = match standing {
-                Standing::Live { record, bearer } => (record, bearer),
-                Standing::Superseded => {
-                    superseded.get_or_insert(shown.bearer);
+            let (session_key, token_state) = self.look(call, shown.token).await?;
+            let (record, token) = match token_state {
+                TokenState::Live { record, token } => (record, token),
+                TokenState::Superseded => {
+                    superseded.get_or_insert(shown.token);
                     continue;
                 }
-                Standing::Dead(_) => continue,
+                TokenState::Dead(_) => continue,
             };
-            let carry = if bearer == shown.bearer { shown.carry } else { Carry::Set };
+            let cookie_action = if token == shown.token { shown.cookie_action } else { CookieAction::Set };
             match &found {
-                Some(other) if other.place != place => return Err(Error::CookiesAmbiguous),
+                Some(other) if other.session_key != session_key => return Err(Error::CookiesAmbiguous),
                 // Of two tokens of one session the one that the browser can keep.
-                Some(other) if other.carry == Carry::Keep => {}
+                Some(other) if other.cookie_action == CookieAction::Keep => {}
                 _ => {
-                    let text = shown.text.filter(|_| carry == Carry::Keep);
-                    found = Some(Found { place, record, bearer, text, carry });
+                    let text = shown.text.filter(|_| cookie_action == CookieAction::Keep);
+                    found = Some(LiveSession { session_key, record, token, text, cookie_action });
                 }
             }
         }
         Ok((found, superseded))
     }
 
-    async fn opened(&self, call: &Call<'_>, found: Found<'_>, context: Option<Context>) -> Result<Opened, Error> {
-        let Found { place, record, bearer, text, carry } = found;
+    async fn opened(
+        &self,
+        call: &AppCall<'_>,
+        found: LiveSession<'_>,
+        context: Option<Context>,
+    ) -> Result<Opened, Error> {
+        let LiveSession { session_key, record, token, text, cookie_action } = found;
         let Record { head, entries } = *record;
         self.stats.opened(&call.app.name);
-        self.touch_if_due(call, &place, &head, context).await;
+        self.touch_if_due(call, &session_key, &head, context).await;
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
-        let token = text.map_or_else(|| seal_token(call.keys, &call.app.name, bearer), str::to_owned);
-        let session = View { token, entries, ..call.view(place.id, &head, None) };
+        let token = text.map_or_else(|| sign_token(call.keys, &call.app.name, token), str::to_owned);
+        let session = SessionView { token, entries, ..call.view(session_key.id, &head, None) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
-        let carry = if refresh { Carry::Set } else { carry };
-        let read_headers = call.headers(&session, carry, true)?;
-        let untouched_headers = call.headers(&session, carry, false)?;
+        let cookie_action = if refresh { CookieAction::Set } else { cookie_action };
+        let read_headers = call.headers(&session, cookie_action, true)?;
+        let untouched_headers = call.headers(&session, cookie_action, false)?;
         Ok(Opened { session, read_headers, untouched_headers, recently_authenticated: false })
     }
 
     /// Writes down that a session is used, if that is due. A failure costs at most one threshold of its life.
-    pub(super) async fn touch_if_due(&self, call: &Call<'_>, place: &Place, head: &Head, context: Option<Context>) {
+    pub(super) async fn touch_if_due(
+        &self,
+        call: &AppCall<'_>,
+        session_key: &SessionKey,
+        head: &Head,
+        context: Option<Context>,
+    ) {
         if head.touch_is_due(call.now) {
             // In a box, because nineteen of twenty opens have nothing of so large a future.
-            Box::pin(self.touch(call, place, head, context)).await;
+            Box::pin(self.touch(call, session_key, head, context)).await;
         }
     }
 
-    async fn touch(&self, call: &Call<'_>, place: &Place, head: &Head, context: Option<Context>) {
-        let touch = Touch { proof: head.proof, used: call.now, context };
-        if let Err(error) = self.store.touch(place, &touch).await
-            && let Some(uses) = UNWRITTEN.happened()
+    async fn touch(&self, call: &AppCall<'_>, session_key: &SessionKey, head: &Head, context: Option<Context>) {
+        let touch = Touch { verifier_hash: head.verifier_hash, used: call.now, context };
+        if let Err(error) = self.store.touch(session_key, &touch).await
+            && let Some(uses) = FAILED_TOUCHES.should_log()
         {
-            warn!(error = &error as &dyn std::error::Error, uses, session.id = %place.id, "could not write down a use");
+            warn!(error = &error as &dyn std::error::Error, uses, session.id = %session_key.id, "could not write down a use");
         }
     }
 }
@@ -169,20 +180,20 @@ impl<S: Store> Service<S> {
 /// No session: a new one with a ticket, or one that keeps a dead token, so that a write with it is GONE
 /// instead of a second session whose cookie would overwrite the first one's. Its id is never that of the
 /// session that lives: an app may keep things by it.
-fn empty(call: &Call<'_>, superseded: Option<Bearer>) -> Opened {
-    let new = call.new_view(Bearer::random());
+fn empty(call: &AppCall<'_>, superseded: Option<SplitToken>) -> Opened {
+    let new = call.new_view(SplitToken::random());
     let session = match superseded {
         None => new,
-        Some(dead) => View { token: seal_token(call.keys, &call.app.name, dead), ..new },
+        Some(dead) => SessionView { token: sign_token(call.keys, &call.app.name, dead), ..new },
     };
     Opened::without_session(session, vec![Header::vary()])
 }
 
-fn ambiguous(call: &Call<'_>) -> Opened {
+fn ambiguous(call: &AppCall<'_>) -> Opened {
     call.stats.suspicious(&call.app.name);
     warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
-    Opened::without_session(View::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
+    Opened::without_session(SessionView::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
 }
 
 /// Uses that could not be written down: a Redis that is full still reads, so every open meets it.
-static UNWRITTEN: Seldom = Seldom::new();
+static FAILED_TOUCHES: LogThrottle = LogThrottle::new();

@@ -14,6 +14,6 @@ impl<S: Store> Service<S> {
     /// Flask's `make_null_session`: why an app's sessions are null sessions.
     pub fn null_reason(&self, app: &str) -> Result<NullReason, Error> {
         let app = self.app(app)?;
-        Ok(if app.has_keys() { NullReason::None } else { NullReason::NoKey })
+        Ok(if app.has_keys() { NullReason::NotNeeded } else { NullReason::NoKey })
     }
 }

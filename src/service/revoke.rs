@@ -2,23 +2,24 @@
 
 use tracing::info;
 
-use super::index::owner;
-use super::view::Fate;
+use super::index::subject_ref;
+use super::view::Outcome;
 use super::{Error, Service};
-use crate::session::{By, EndReason, Guard, Subject, Verdict};
-use crate::store::{Applied, Place, Revocation, Store, Write};
-use crate::token::Id;
+use crate::session::{Authority, EndReason, Precondition, Subject, Verdict};
+use crate::store::{Applied, Revocation, SessionKey, Store, Write};
+use crate::token::SessionId;
 
 impl<S: Store> Service<S> {
     /// Ends one session, whatever its token is by now.
-    pub async fn revoke_session(&self, app: &str, id: Id) -> Result<Fate, Error> {
+    pub async fn revoke_session(&self, app: &str, id: SessionId) -> Result<Outcome, Error> {
         let app = self.stored_app(app, "RevokeSession")?;
-        let place = Place { app: app.name.clone(), id };
-        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: self.clock.now() };
-        Ok(match self.apply(&place, &guard, &Write::End(EndReason::Revoked)).await? {
-            Applied::Done(_) => Fate::Deleted(EndReason::Revoked),
-            Applied::Judged(Verdict::Gone(reason)) => Fate::Gone(reason),
-            Applied::Judged(_) | Applied::Refused(_) | Applied::Missing => Fate::Gone(None),
+        let session_key = SessionKey { app: app.name.clone(), id };
+        let precondition =
+            Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.clock.now() };
+        Ok(match self.apply(&session_key, &precondition, &Write::End(EndReason::Revoked)).await? {
+            Applied::Done(_) => Outcome::Deleted(EndReason::Revoked),
+            Applied::Judged(Verdict::Gone(reason)) => Outcome::Gone(reason),
+            Applied::Judged(_) | Applied::Refused(_) | Applied::Missing => Outcome::Gone(None),
         })
     }
 
@@ -26,16 +27,16 @@ impl<S: Store> Service<S> {
     ///
     /// None is missed whose subject was set by a call that was answered before: it was entered first. What has not come
     /// in yet, and was issued before, does not come in.
-    pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<Id>) -> Result<u32, Error> {
+    pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<SessionId>) -> Result<u32, Error> {
         let app = self.stored_app(app, "RevokeSubject")?;
-        let (owner, now) = (owner(&app, subject), self.clock.now());
-        if let Some(accept) = app.accept.as_ref().filter(|accept| now < accept.until) {
+        let (subject_ref, now) = (subject_ref(&app, subject), self.clock.now());
+        if let Some(migration) = app.migration.as_ref().filter(|migration| now < migration.until) {
             // Before the listing: what comes in meanwhile is met by it, or meets this.
-            self.store.revoke(&owner, &Revocation { time: now, until: accept.until, except }).await?;
+            self.store.revoke(&subject_ref, &Revocation { time: now, until: migration.until, except }).await?;
         }
-        let entries = self.store.entries(&owner).await?;
+        let entries = self.store.entries(&subject_ref).await?;
         let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
-        self.end_of(&owner, ids, (EndReason::Revoked, now)).await
+        self.end_of(&subject_ref, ids, (EndReason::Revoked, now)).await
     }
 
     /// Ends every session of an app that was created before, by raising the app's generation.

@@ -1,16 +1,16 @@
 //! Rotating: a new token for the same session.
 
-use super::asked::fingerprint;
-use super::claim::{ClaimKind, Standing};
-use super::view::{Carry, Fate};
-use super::write::{Attempt, Finished, InGrace, Terms, Written};
+use super::credential::{CredentialKind, TokenState};
+use super::prepared_save::fingerprint;
+use super::view::{CookieAction, Outcome};
+use super::write::{CompletedWrite, Conditions, InGrace, WriteAttempt, WriteResult};
 use super::{Credential, Error, Saved, Service};
 use crate::session::{Cause, Context, Counters, Edit, EndReason, Rotation, WhenEmpty};
 use crate::store::{Store, Write};
 
 /// Asks for a new token.
 #[derive(Clone, Debug, Default)]
-pub struct Rotate<'r> {
+pub struct RotateRequest<'r> {
     /// The app; empty means `default`.
     pub app: &'r str,
     /// What the request shows.
@@ -37,7 +37,7 @@ pub enum RotationCause {
 
 impl<S: Store> Service<S> {
     /// Gives a session a new token. Its answer is that of a save without changes.
-    pub async fn rotate(&self, rotate: Rotate<'_>) -> Result<Saved, Error> {
+    pub async fn rotate(&self, rotate: RotateRequest<'_>) -> Result<Saved, Error> {
         rotate.credential.check()?;
         let app = self.stored_app(rotate.app, "RotateSession")?;
         let call = self.call(&app, rotate.cookie_name)?;
@@ -46,44 +46,49 @@ impl<S: Store> Service<S> {
             RotationCause::Privilege => (Cause::Privilege, InGrace::Write),
             RotationCause::Renewal => (Cause::Renewal { grace: app.rotation_grace }, InGrace::Answer),
         };
-        let asked = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
-        let terms = Terms { etag: None, fingerprint: fingerprint(rotate.request_id, asked) };
-        let offer = call.offer(claim.bearer, cause, terms);
+        let prepared = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
+        let terms = Conditions { etag: None, fingerprint: fingerprint(rotate.request_id, prepared) };
+        let next_token = call.derive_next_token(claim.token, cause, terms);
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
             lifespans: None,
-            rotation: Rotation::Always(offer.replacement),
+            rotation: Rotation::Always(next_token.replacement),
             when_empty: WhenEmpty::Keep,
             limits: app.limits,
             context: rotate.context,
         }));
-        let place = call.place(claim.bearer);
-        let attempt = Attempt { write: &write, offer: Some(offer), in_grace };
-        let (fate, head, bearer) = match self.write(&call, claim.bearer, terms, attempt).await? {
-            Written::Done(finished) => {
-                let Finished { fate, head, bearer, .. } = *finished;
+        let session_key = call.session_key(claim.token);
+        let attempt = WriteAttempt { write: &write, next_token: Some(next_token), in_grace };
+        let (outcome, head, token) = match self.write(&call, claim.token, terms, attempt).await? {
+            WriteResult::Done(finished) => {
+                let CompletedWrite { outcome, head, token, .. } = *finished;
                 // A repeated rotation whose session has ended since: the outcome as it was, but nothing to set.
-                let Some(head) = head else { return Ok(Saved { fate, ..Saved::gone(None, false) }) };
-                (fate, head, bearer)
+                let Some(head) = head else { return Ok(Saved { outcome, ..Saved::gone(None, false) }) };
+                (outcome, head, token)
             }
             // Judged again: by now the successor may have been replaced by a login, whose cookie must not be put over.
-            Written::Renewed(next) => match self.look(&call, next).await?.1 {
-                Standing::Live { record, bearer } if bearer == next => (Fate::Updated, record.head, Some(next)),
-                Standing::Live { .. } | Standing::Superseded => {
+            WriteResult::Renewed(next) => match self.look(&call, next).await?.1 {
+                TokenState::Live { record, token } if token == next => (Outcome::Updated, record.head, Some(next)),
+                TokenState::Live { .. } | TokenState::Superseded => {
                     return Ok(Saved::gone(Some(EndReason::Superseded), false));
                 }
-                Standing::Dead(reason) => return Ok(Saved::gone(reason, false)),
+                TokenState::Dead(reason) => return Ok(Saved::gone(reason, false)),
             },
-            Written::Missing if claim.kind == ClaimKind::Ticket => {
-                let session = Some(call.new_view(claim.bearer));
-                return Ok(Saved { fate: Fate::Unchanged, session, headers: Vec::new(), counters: Counters::new() });
+            WriteResult::Missing if claim.kind == CredentialKind::Ticket => {
+                let session = Some(call.new_view(claim.token));
+                return Ok(Saved {
+                    outcome: Outcome::Unchanged,
+                    session,
+                    headers: Vec::new(),
+                    counters: Counters::new(),
+                });
             }
-            Written::Missing | Written::Nothing => return Ok(Saved::gone(None, false)),
-            Written::Gone(reason) => return Ok(Saved::gone(reason, false)),
+            WriteResult::Missing | WriteResult::Nothing => return Ok(Saved::gone(None, false)),
+            WriteResult::Gone(reason) => return Ok(Saved::gone(reason, false)),
         };
-        let session = call.view(place.id, &head, bearer);
-        let headers = call.headers(&session, Carry::Set, false)?;
-        Ok(Saved { fate, session: Some(session), headers, counters: Counters::new() })
+        let session = call.view(session_key.id, &head, token);
+        let headers = call.headers(&session, CookieAction::Set, false)?;
+        Ok(Saved { outcome, session: Some(session), headers, counters: Counters::new() })
     }
 }

@@ -9,50 +9,50 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::index::judge_as_admin;
-use super::{Error, Served, Service};
-use crate::app::{Accept, App, AppName, Apps, Door, Kind};
+use super::{Error, ServedApp, Service};
+use crate::app::{App, AppName, Apps, Kind, Migration, MigrationSource};
 use crate::clock::Time;
 use crate::flask;
 use crate::session::{EndReason, Verdict};
 use crate::store::{Cursor, Store};
-use crate::token::Rejected;
+use crate::token::TokenRejection;
 
 /// The counters of all apps.
 #[derive(Debug)]
 pub(super) struct Stats {
     start_time: Time,
     /// An app that is served no more keeps its counters: should it come back, none of them goes backwards.
-    apps: ArcSwap<BTreeMap<AppName, Arc<Counters>>>,
+    apps: ArcSwap<BTreeMap<AppName, Arc<AppCounters>>>,
 }
 
 #[derive(Debug, Default)]
-struct Counters {
+struct AppCounters {
     opened: AtomicU64,
     created: AtomicU64,
     /// By the byte of the reason.
     ended: [AtomicU64; 8],
-    /// By the place of the reason in [`Rejected::ALL`].
-    rejected: [AtomicU64; Rejected::ALL.len()],
-    /// By the place of the reason in [`flask::Rejected::ALL`].
-    rejected_cookies: [AtomicU64; flask::Rejected::ALL.len()],
+    /// By the place of the reason in [`TokenRejection::ALL`].
+    rejected: [AtomicU64; TokenRejection::ALL.len()],
+    /// By the place of the reason in [`flask::CookieRejection::ALL`].
+    rejected_cookies: [AtomicU64; flask::CookieRejection::ALL.len()],
     suspicious: AtomicU64,
-    census: Mutex<Option<Census>>,
-    doors: [DoorCounters; Door::ALL.len()],
+    live_count: Mutex<Option<LiveCount>>,
+    sources: [MigrationCounters; MigrationSource::ALL.len()],
 }
 
 #[derive(Debug, Default)]
-struct DoorCounters {
+struct MigrationCounters {
     imported: AtomicU64,
     found: AtomicU64,
     /// By the place of the reason among all.
-    refused: [AtomicU64; Refused::ALL.len()],
+    refused: [AtomicU64; MigrationRefusal::ALL.len()],
     /// Milliseconds since 1970; zero: nobody came.
     last_import: AtomicU64,
 }
 
 /// The live sessions of an app, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Census {
+pub struct LiveCount {
     /// All of them.
     pub live: u64,
     /// Those that are nobody's.
@@ -63,7 +63,7 @@ pub struct Census {
 
 /// The numbers of an app.
 #[derive(Clone, Debug)]
-pub struct Numbers {
+pub struct AppStats {
     /// Since when this process counts.
     pub start_time: Time,
     /// Sessions that an open found alive.
@@ -77,16 +77,16 @@ pub struct Numbers {
     /// Cookie headers that named two live sessions.
     pub suspicious: u64,
     /// The live ones; nothing before the first count.
-    pub census: Option<Census>,
+    pub live_count: Option<LiveCount>,
     /// What came in by each door that the app has.
-    pub doors: Vec<DoorNumbers>,
+    pub migrations: Vec<MigrationStats>,
 }
 
 /// What came in by a door.
 #[derive(Clone, Debug)]
-pub struct DoorNumbers {
+pub struct MigrationStats {
     /// Which.
-    pub door: Door,
+    pub source: MigrationSource,
     /// When it shuts.
     pub until: Time,
     /// Sessions that came in.
@@ -94,14 +94,14 @@ pub struct DoorNumbers {
     /// How often one that had come in before was found by its old credential.
     pub found: u64,
     /// Credentials that opened nothing, by reason.
-    pub refused: Vec<(Refused, u64)>,
+    pub refused: Vec<(MigrationRefusal, u64)>,
     /// When the last session came in.
     pub last_import: Option<Time>,
 }
 
 /// Why an old credential opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum MigrationRefusal {
     /// Forged, or signed with another key, salt or digest.
     BadSignature,
     /// Too old.
@@ -122,7 +122,7 @@ pub enum Refused {
     Revoked,
 }
 
-impl Refused {
+impl MigrationRefusal {
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::BadSignature,
@@ -178,11 +178,11 @@ impl Stats {
         self.count(app, |counters| &counters.ended[usize::from(reason as u8)]);
     }
 
-    pub(super) fn rejected(&self, app: &AppName, reason: Rejected) {
+    pub(super) fn rejected(&self, app: &AppName, reason: TokenRejection) {
         self.count(app, |counters| &counters.rejected[reason as usize]);
     }
 
-    pub(super) fn rejected_cookie(&self, app: &AppName, reason: flask::Rejected) {
+    pub(super) fn rejected_cookie(&self, app: &AppName, reason: flask::CookieRejection) {
         self.count(app, |counters| &counters.rejected_cookies[reason as usize]);
     }
 
@@ -190,57 +190,62 @@ impl Stats {
         self.count(app, |counters| &counters.suspicious);
     }
 
-    pub(super) fn imported(&self, app: &AppName, door: Door, now: Time) {
-        self.count(app, |counters| &counters.doors[door as usize].imported);
+    pub(super) fn imported(&self, app: &AppName, source: MigrationSource, now: Time) {
+        self.count(app, |counters| &counters.sources[source as usize].imported);
         if let Some(counters) = self.apps.load().get(app) {
-            counters.doors[door as usize].last_import.fetch_max(now.millis(), Ordering::Relaxed);
+            counters.sources[source as usize].last_import.fetch_max(now.millis(), Ordering::Relaxed);
         }
     }
 
-    pub(super) fn found(&self, app: &AppName, door: Door) {
-        self.count(app, |counters| &counters.doors[door as usize].found);
+    pub(super) fn found(&self, app: &AppName, source: MigrationSource) {
+        self.count(app, |counters| &counters.sources[source as usize].found);
     }
 
-    pub(super) fn refused(&self, app: &AppName, door: Door, why: Refused) {
-        self.count(app, |counters| &counters.doors[door as usize].refused[why as usize]);
+    pub(super) fn refused(&self, app: &AppName, source: MigrationSource, why: MigrationRefusal) {
+        self.count(app, |counters| &counters.sources[source as usize].refused[why as usize]);
     }
 
-    fn count(&self, app: &AppName, counter: impl FnOnce(&Counters) -> &AtomicU64) {
+    fn count(&self, app: &AppName, counter: impl FnOnce(&AppCounters) -> &AtomicU64) {
         if let Some(counters) = self.apps.load().get(app) {
             counter(counters).fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Counters {
-    fn numbers(&self, app: &App, start_time: Time) -> Numbers {
-        let doors = app.accept.iter();
-        Numbers {
+impl AppCounters {
+    fn stats(&self, app: &App, start_time: Time) -> AppStats {
+        let sources = app.migration.iter();
+        AppStats {
             start_time,
             opened: read(&self.opened),
             created: read(&self.created),
             ended: ENDS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
             rejected: match app.kind {
-                Kind::Stored => Rejected::ALL.map(|why| (why.as_str(), read(&self.rejected[why as usize]))).into(),
+                Kind::Stored => {
+                    TokenRejection::ALL.map(|why| (why.as_str(), read(&self.rejected[why as usize]))).into()
+                }
                 Kind::Cookie(_) => {
-                    let count = |why: flask::Rejected| (why.as_str(), read(&self.rejected_cookies[why as usize]));
-                    flask::Rejected::ALL.map(count).into()
+                    let count =
+                        |why: flask::CookieRejection| (why.as_str(), read(&self.rejected_cookies[why as usize]));
+                    flask::CookieRejection::ALL.map(count).into()
                 }
             },
             suspicious: read(&self.suspicious),
-            census: *self.census.lock(),
-            doors: doors.flat_map(|accept| accept.doors().map(|door| self.door_numbers(door, accept))).collect(),
+            live_count: *self.live_count.lock(),
+            migrations: sources
+                .flat_map(|migration| migration.sources().map(|source| self.migration_stats(source, migration)))
+                .collect(),
         }
     }
 
-    fn door_numbers(&self, door: Door, accept: &Accept) -> DoorNumbers {
-        let counters = &self.doors[door as usize];
-        DoorNumbers {
-            door,
-            until: accept.until,
+    fn migration_stats(&self, source: MigrationSource, migration: &Migration) -> MigrationStats {
+        let counters = &self.sources[source as usize];
+        MigrationStats {
+            source,
+            until: migration.until,
             imported: read(&counters.imported),
             found: read(&counters.found),
-            refused: Refused::ALL.map(|why| (why, read(&counters.refused[why as usize]))).into(),
+            refused: MigrationRefusal::ALL.map(|why| (why, read(&counters.refused[why as usize]))).into(),
             last_import: Some(read(&counters.last_import)).filter(|millis| *millis > 0).map(Time::from_millis),
         }
     }
@@ -252,30 +257,32 @@ fn read(counter: &AtomicU64) -> u64 {
 
 impl<S: Store> Service<S> {
     /// The numbers of an app.
-    pub fn numbers(&self, app: &str) -> Result<Numbers, Error> {
+    pub fn stats(&self, app: &str) -> Result<AppStats, Error> {
         let app = self.app(app)?;
         let counters = self.stats.apps.load();
         let counters = counters.get(&app.name).ok_or(Error::AppUnknown)?;
-        Ok(counters.numbers(&app, self.stats.start_time))
+        Ok(counters.stats(&app, self.stats.start_time))
     }
 
     /// The numbers of every app. Asks no store.
-    pub fn all_numbers(&self) -> Vec<(Arc<Served>, Numbers)> {
+    pub fn all_stats(&self) -> Vec<(Arc<ServedApp>, AppStats)> {
         let counters = self.stats.apps.load();
-        let numbers = |app: &App| Some(counters.get(&app.name)?.numbers(app, self.stats.start_time));
-        self.apps.all().values().filter_map(|app| Some((Arc::clone(app), numbers(app)?))).collect()
+        let stats = |app: &App| Some(counters.get(&app.name)?.stats(app, self.stats.start_time));
+        self.apps.all().values().filter_map(|app| Some((Arc::clone(app), stats(app)?))).collect()
     }
 
     /// Counts the live sessions of every app, page by page and without hurry.
-    pub async fn take_census(&self) -> Result<(), Error> {
+    pub async fn count_live_sessions(&self) -> Result<(), Error> {
         for app in self.apps.all().values().filter(|app| matches!(app.kind, Kind::Stored)) {
             let (mut live, mut live_anonymous, mut from) = (0, 0, Some(Cursor::default()));
             while let Some(cursor) = from {
                 let page = self.store.scan(&app.name, &cursor, CENSUS_PAGE).await?;
                 let now = self.clock.now();
-                for (_, kept) in page.sessions.iter().filter(|(_, kept)| judge_as_admin(kept, now) == Verdict::Go) {
+                for (_, snapshot) in
+                    page.sessions.iter().filter(|(_, snapshot)| judge_as_admin(snapshot, now) == Verdict::Allow)
+                {
                     live += 1;
-                    live_anonymous += u64::from(kept.record.head.subject.is_none());
+                    live_anonymous += u64::from(snapshot.record.head.subject.is_none());
                 }
                 from = page.next;
                 if from.is_some() {
@@ -283,7 +290,7 @@ impl<S: Store> Service<S> {
                 }
             }
             if let Some(counters) = self.stats.apps.load().get(&app.name) {
-                *counters.census.lock() = Some(Census { live, live_anonymous, time: self.clock.now() });
+                *counters.live_count.lock() = Some(LiveCount { live, live_anonymous, time: self.clock.now() });
             }
         }
         Ok(())

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Call, Error};
+use super::{AppCall, Error};
 use crate::clock::Time;
 use crate::cookie::{self, Expiry};
 use crate::session::{EndReason, Entries, Head, Subject, Version};
-use crate::token::{Bearer, Id, seal_ticket, seal_token};
+use crate::token::{SessionId, SplitToken, sign_ticket, sign_token};
 
 /// A session as a caller sees it.
 #[derive(Clone, Debug)]
-pub struct View {
+pub struct SessionView {
     /// Its handle; a null session has none, nor has one that no store knows by any.
-    pub id: Option<Id>,
+    pub id: Option<SessionId>,
     /// Its token or ticket; empty where none may be handed out.
     pub token: String,
     /// What it holds.
@@ -24,14 +24,14 @@ pub struct View {
     /// Whose it is.
     pub subject: Option<Subject>,
     /// Its times; a null session has none.
-    pub times: Option<Times>,
+    pub times: Option<SessionTimes>,
     /// Why it is a null session.
     pub null: Option<NullReason>,
 }
 
 /// The times of a session.
 #[derive(Clone, Copy, Debug)]
-pub struct Times {
+pub struct SessionTimes {
     /// First save; a new session has none.
     pub create_time: Option<Time>,
     /// Last use.
@@ -44,7 +44,7 @@ pub struct Times {
     pub idle_timeout: Duration,
 }
 
-impl View {
+impl SessionView {
     /// A null session.
     pub fn null(reason: NullReason) -> Self {
         Self {
@@ -68,7 +68,7 @@ pub enum NullReason {
     /// The request's cookies name two live sessions.
     CookiesAmbiguous,
     /// There is no reason: the app can have sessions.
-    None,
+    NotNeeded,
 }
 
 impl NullReason {
@@ -77,7 +77,7 @@ impl NullReason {
         match self {
             Self::NoKey => "NO_KEY",
             Self::CookiesAmbiguous => "COOKIES_AMBIGUOUS",
-            Self::None => "NONE",
+            Self::NotNeeded => "NONE",
         }
     }
 
@@ -92,14 +92,14 @@ impl NullReason {
                 "The request's cookies name two live sessions, so one of them may have been planted. If the cookie's \
                  path or domain was changed, rename the cookie as well."
             }
-            Self::None => "The app can have sessions; this null session stands in for none of them.",
+            Self::NotNeeded => "The app can have sessions; this null session stands in for none of them.",
         }
     }
 }
 
 /// What became of a session by a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// There was nothing to write.
     Unchanged,
     /// It is stored for the first time.
@@ -139,25 +139,25 @@ impl Header {
 
 /// What a response has to do with the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carry {
+pub(super) enum CookieAction {
     /// Leave it as the browser has it.
     Keep,
     /// Set it.
     Set,
 }
 
-impl Call<'_> {
+impl AppCall<'_> {
     /// A session that no store knows, with a ticket.
-    pub(super) fn new_view(&self, bearer: Bearer) -> View {
+    pub(super) fn new_view(&self, token: SplitToken) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
-        View {
-            id: Some(bearer.id(&self.app.name)),
-            token: seal_ticket(self.keys, &self.app.name, bearer, self.now),
+        SessionView {
+            id: Some(token.id(&self.app.name)),
+            token: sign_ticket(self.keys, &self.app.name, token, self.now),
             entries: Entries::default(),
             permanent: None,
             version: Version::NEW,
             subject: None,
-            times: Some(Times {
+            times: Some(SessionTimes {
                 create_time: None,
                 access_time: self.now,
                 authenticate_time: None,
@@ -169,15 +169,15 @@ impl Call<'_> {
     }
 
     /// A session that is used now, without its entries. Without a bearer its token stays untold.
-    pub(super) fn view(&self, id: Id, head: &Head, bearer: Option<Bearer>) -> View {
-        View {
+    pub(super) fn view(&self, id: SessionId, head: &Head, token: Option<SplitToken>) -> SessionView {
+        SessionView {
             id: Some(id),
-            token: bearer.map(|bearer| seal_token(self.keys, &self.app.name, bearer)).unwrap_or_default(),
+            token: token.map(|token| sign_token(self.keys, &self.app.name, token)).unwrap_or_default(),
             entries: Entries::default(),
             permanent: head.permanent,
             version: head.version,
             subject: head.subject.clone(),
-            times: Some(Times {
+            times: Some(SessionTimes {
                 create_time: Some(head.create_time),
                 access_time: head.access_time.max(self.now),
                 authenticate_time: head.authenticate_time,
@@ -189,9 +189,14 @@ impl Call<'_> {
     }
 
     /// The headers of a response that carries the session, in order.
-    pub(super) fn headers(&self, view: &View, carry: Carry, vary: bool) -> Result<Vec<Header>, Error> {
+    pub(super) fn headers(
+        &self,
+        view: &SessionView,
+        cookie_action: CookieAction,
+        vary: bool,
+    ) -> Result<Vec<Header>, Error> {
         let mut headers = Vec::with_capacity(2);
-        if carry == Carry::Set && !view.token.is_empty() {
+        if cookie_action == CookieAction::Set && !view.token.is_empty() {
             let expiry = match view.times {
                 Some(times) if view.permanent == Some(true) => Expiry::At { time: times.expire_time, now: self.now },
                 _ => Expiry::WithBrowser,
@@ -209,13 +214,13 @@ impl Call<'_> {
     /// What they lead to opens nothing any more; the application from before may still take them.
     pub(super) fn deleting_headers_of(&self, header: &str) -> Vec<Header> {
         let mut headers = Header::deleting(&self.cookie);
-        let doors = self.open_doors().into_iter().flat_map(|accept| {
-            accept
-                .doors()
-                .filter_map(|door| accept.cookie_name(door))
+        let sources = self.open_migration().into_iter().flat_map(|migration| {
+            migration
+                .sources()
+                .filter_map(|source| migration.cookie_name(source))
                 .filter(|name| **name != self.cookie.attributes().name)
         });
-        let mut names = doors.map(cookie::Name::as_str).collect::<Vec<_>>();
+        let mut names = sources.map(cookie::Name::as_str).collect::<Vec<_>>();
         names.dedup();
         let shown = names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
         let old = shown.filter_map(|name| Some(Header::set_cookie(self.cookie.named(name).ok()?.delete())));

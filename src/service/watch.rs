@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::claim::Standing;
-use super::hub::Seat;
+use super::credential::TokenState;
+use super::watch_registry::Subscription;
 use super::{Credential, Error, Service};
 use crate::clock::Time;
 use crate::session::{EndReason, Head};
-use crate::store::{self, Place, Store};
-use crate::token::Bearer;
+use crate::store::{self, SessionKey, Store};
+use crate::token::SplitToken;
 
 /// Asks for the end of the session of a request.
 #[derive(Clone, Debug, Default)]
-pub struct Watch<'r> {
+pub struct WatchRequest<'r> {
     /// The app; empty means `default`.
     pub app: &'r str,
     /// What the request shows.
@@ -28,20 +28,20 @@ pub struct Watch<'r> {
 
 /// What a watch finds when it begins.
 #[derive(Debug)]
-pub enum Watched<S: Store> {
+pub enum WatchStart<S: Store> {
     /// The token opens its session.
-    Alive(Box<Watching<S>>),
+    Alive(Box<SessionWatch<S>>),
     /// It does not. Without a reason: there is no such session, or it ended too long ago to know.
     Ended(Option<EndReason>),
 }
 
 /// A watch that goes on. Dropping it ends it.
 #[derive(Debug)]
-pub struct Watching<S: Store> {
+pub struct SessionWatch<S: Store> {
     service: Service<S>,
-    place: Place,
-    bearer: Bearer,
-    seat: Seat,
+    session_key: SessionKey,
+    token: SplitToken,
+    subscription: Subscription,
     expire_time: Time,
 }
 
@@ -53,28 +53,34 @@ enum Look {
 
 impl<S: Store> Service<S> {
     /// Begins to watch the session that a request shows.
-    pub async fn watch(&self, watch: Watch<'_>) -> Result<Watched<S>, Error> {
+    pub async fn watch(&self, watch: WatchRequest<'_>) -> Result<WatchStart<S>, Error> {
         watch.credential.check()?;
         let app = self.stored_app(watch.app, "WatchSession")?;
         let call = self.call(&app, watch.cookie_name)?;
-        let Some(claim) = self.claim(&call, watch.credential).await? else { return Ok(Watched::Ended(None)) };
-        let place = call.place(claim.bearer);
+        let Some(claim) = self.claim(&call, watch.credential).await? else { return Ok(WatchStart::Ended(None)) };
+        let session_key = call.session_key(claim.token);
         // The seat first, then the look: what happens between the two rings.
-        let seat = self.hub.seat(&self.store, &self.clock, &place).ok_or(Error::TooManyWatchers)?;
-        let mut watching =
-            Watching { service: self.clone(), place, bearer: claim.bearer, seat, expire_time: Time::MAX };
+        let subscription =
+            self.watch_registry.subscription(&self.store, &self.clock, &session_key).ok_or(Error::TooManyWatchers)?;
+        let mut watching = SessionWatch {
+            service: self.clone(),
+            session_key,
+            token: claim.token,
+            subscription,
+            expire_time: Time::MAX,
+        };
         Ok(match watching.look().await? {
-            Look::Ended(reason) => Watched::Ended(reason),
+            Look::Ended(reason) => WatchStart::Ended(reason),
             Look::Alive { until } => {
                 watching.expire_time = until;
-                watching.seat.expect(until);
-                Watched::Alive(Box::new(watching))
+                watching.subscription.notify_at(until);
+                WatchStart::Alive(Box::new(watching))
             }
         })
     }
 }
 
-impl<S: Store> Watching<S> {
+impl<S: Store> SessionWatch<S> {
     /// When the token stopped to open its session if that was not used, as it stood when the watch began.
     pub const fn expire_time(&self) -> Time {
         self.expire_time
@@ -85,19 +91,19 @@ impl<S: Store> Watching<S> {
     /// A store that does not answer is asked again.
     pub async fn ended(mut self) -> Result<Option<EndReason>, Error> {
         loop {
-            self.seat.rung().await;
-            self.seat.be_attended(&self.service.store, &self.service.clock, &self.place.app);
+            self.subscription.notified().await;
+            self.subscription.ensure_poller(&self.service.store, &self.service.clock, &self.session_key.app);
             let looked = {
-                let _turn = self.seat.turn().await;
+                let _turn = self.subscription.permit().await;
                 self.look().await
             };
             match looked {
                 Ok(Look::Ended(reason)) => return Ok(reason),
-                Ok(Look::Alive { until }) => self.seat.expect(until),
+                Ok(Look::Alive { until }) => self.subscription.notify_at(until),
                 Err(Error::Store(store::Error::Unavailable(source))) => {
-                    debug!(error = &*source as &dyn std::error::Error, session.id = %self.place.id, "a watch waits");
+                    debug!(error = &*source as &dyn std::error::Error, session.id = %self.session_key.id, "a watch waits");
                     tokio::time::sleep(RETRY).await;
-                    self.seat.ring();
+                    self.subscription.notify();
                 }
                 Err(error) => return Err(error),
             }
@@ -105,15 +111,15 @@ impl<S: Store> Watching<S> {
     }
 
     async fn look(&self) -> Result<Look, Error> {
-        let Self { service, place, bearer: shown, .. } = self;
+        let Self { service, session_key, token: shown, .. } = self;
         // Before the load, so that the deadline is not judged on a later clock than the one it is waited for with.
-        let app = service.app(place.app.as_str())?;
+        let app = service.app(session_key.app.as_str())?;
         let call = service.call(&app, None)?;
-        let kept = service.store.load(place).await?;
-        Ok(match call.standing(*shown, kept) {
-            Standing::Live { record, bearer } => Look::Alive { until: until(&record.head, bearer == *shown) },
-            Standing::Superseded => Look::Ended(Some(EndReason::Superseded)),
-            Standing::Dead(reason) => Look::Ended(reason),
+        let snapshot = service.store.load(session_key).await?;
+        Ok(match call.token_state(*shown, snapshot) {
+            TokenState::Live { record, token } => Look::Alive { until: until(&record.head, token == *shown) },
+            TokenState::Superseded => Look::Ended(Some(EndReason::Superseded)),
+            TokenState::Dead(reason) => Look::Ended(reason),
         })
     }
 }

@@ -1,27 +1,27 @@
 //! Writing with a token: the one loop that save, rotate and destroy share.
 
 use super::index::judge_as_admin;
-use super::view::Fate;
-use super::{Call, Error, Service};
+use super::view::Outcome;
+use super::{AppCall, Error, Service};
 use crate::session::{
-    By, Cause, Counters, EndReason, Fingerprint, Guard, Head, Hold, Outcome, Previous, Record, Refusal, Replacement,
-    Verdict, Version, counter, hold,
+    Authority, Cause, Counters, EditError, EndReason, Fingerprint, Head, Precondition, Previous, Record, Replacement,
+    TokenMatch, Verdict, Version, WriteEffect, counter, hold,
 };
 use crate::store::{Applied, Done, Store, Write};
-use crate::token::{Bearer, Nonce, successor};
+use crate::token::{Nonce, SplitToken, next_token};
 
 /// On what conditions a call writes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
+pub(super) struct Conditions {
     pub(super) etag: Option<Version>,
     pub(super) fingerprint: Option<Fingerprint>,
 }
 
 /// What became of a write.
 #[derive(Debug)]
-pub(super) enum Written {
+pub(super) enum WriteResult {
     /// It is done, now or before.
-    Done(Box<Finished>),
+    Done(Box<CompletedWrite>),
     /// The session had ended.
     Gone(Option<EndReason>),
     /// Nothing is kept there.
@@ -29,33 +29,33 @@ pub(super) enum Written {
     /// Nothing is kept there, and there is nothing to keep.
     Nothing,
     /// The token is in its grace, and this is the successor: for a renewal that has happened already.
-    Renewed(Bearer),
+    Renewed(SplitToken),
 }
 
 /// A write that is done.
 #[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) fate: Fate,
+pub(super) struct CompletedWrite {
+    pub(super) outcome: Outcome,
     /// The head from now on; nothing if the session has ended since.
     pub(super) head: Option<Head>,
     /// The session's bearer from now on; nothing if this caller may not know it.
-    pub(super) bearer: Option<Bearer>,
+    pub(super) token: Option<SplitToken>,
     pub(super) counters: Counters,
 }
 
 /// What to write, and how.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt<'w> {
+pub(super) struct WriteAttempt<'w> {
     pub(super) write: &'w Write,
     /// The rotation that the write may do.
-    pub(super) offer: Option<Offer>,
+    pub(super) next_token: Option<NextToken>,
     pub(super) in_grace: InGrace,
 }
 
 /// A rotation that a call offers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
-    pub(super) next: Bearer,
+pub(super) struct NextToken {
+    pub(super) next: SplitToken,
     pub(super) replacement: Replacement,
 }
 
@@ -68,13 +68,13 @@ pub(super) enum InGrace {
     Answer,
 }
 
-impl Call<'_> {
+impl AppCall<'_> {
     /// The token that a rotation by the holder of `old` would put in its place.
-    pub(super) fn offer(&self, old: Bearer, cause: Cause, terms: Terms) -> Offer {
+    pub(super) fn derive_next_token(&self, old: SplitToken, cause: Cause, terms: Conditions) -> NextToken {
         let (key, nonce) = (self.keys.signing(), Nonce::random());
-        let next = successor(key, old, nonce);
+        let next = next_token(key, old, nonce);
         let previous = Previous {
-            proof: old.proof(&self.app.name),
+            verifier_hash: old.verifier_hash(&self.app.name),
             nonce,
             key_id: key.id(),
             cause,
@@ -82,11 +82,11 @@ impl Call<'_> {
             fingerprint: terms.fingerprint,
             current: None,
         };
-        Offer { next, replacement: Replacement { proof: next.proof(&self.app.name), previous } }
+        NextToken { next, replacement: Replacement { verifier_hash: next.verifier_hash(&self.app.name), previous } }
     }
 
-    pub(super) fn refused(&self, refusal: Refusal) -> Error {
-        Error::refused(refusal, self.app.limits)
+    pub(super) fn refused(&self, edit_error: EditError) -> Error {
+        Error::refused(edit_error, self.app.limits)
     }
 }
 
@@ -94,38 +94,45 @@ impl<S: Store> Service<S> {
     /// Writes with the right of `bearer`, or of its successor while it is in its grace.
     pub(super) async fn write(
         &self,
-        call: &Call<'_>,
-        bearer: Bearer,
-        terms: Terms,
-        attempt: Attempt<'_>,
-    ) -> Result<Written, Error> {
-        let Attempt { write, offer, in_grace } = attempt;
-        let place = call.place(bearer);
-        let mut acting = bearer;
+        call: &AppCall<'_>,
+        token: SplitToken,
+        terms: Conditions,
+        attempt: WriteAttempt<'_>,
+    ) -> Result<WriteResult, Error> {
+        let WriteAttempt { write, next_token, in_grace } = attempt;
+        let session_key = call.session_key(token);
+        let mut acting = token;
         loop {
-            let proof = acting.proof(&call.app.name);
-            let by = if matches!(write, Write::End(_)) { By::Ending(proof) } else { By::Proof(proof) };
-            let guard = Guard { by, etag: terms.etag, fingerprint: terms.fingerprint, now: call.now };
-            return match self.apply(&place, &guard, write).await? {
-                Applied::Done(done) => Ok(Written::Done(Box::new(finished(*done, acting, offer)))),
-                Applied::Missing => Ok(Written::Missing),
-                Applied::Refused(refusal) => Err(call.refused(refusal)),
-                Applied::Judged(Verdict::Replay(outcome)) => self.replay(call, bearer, terms, (outcome, write)).await,
-                Applied::Judged(Verdict::Stale) => Err(Error::EtagMismatch),
-                Applied::Judged(Verdict::MarkReused) => Err(Error::RequestIdReused),
-                Applied::Judged(Verdict::Gone(reason)) => Ok(Written::Gone(reason)),
-                Applied::Judged(Verdict::Grace(previous)) if acting == bearer => {
-                    match call.successor(bearer, &previous) {
-                        Some(next) if in_grace == InGrace::Answer => Ok(Written::Renewed(next)),
+            let verifier_hash = acting.verifier_hash(&call.app.name);
+            let authority = if matches!(write, Write::End(_)) {
+                Authority::EndWithToken(verifier_hash)
+            } else {
+                Authority::Token(verifier_hash)
+            };
+            let precondition =
+                Precondition { authority, etag: terms.etag, fingerprint: terms.fingerprint, now: call.now };
+            return match self.apply(&session_key, &precondition, write).await? {
+                Applied::Done(done) => Ok(WriteResult::Done(Box::new(finished(*done, acting, next_token)))),
+                Applied::Missing => Ok(WriteResult::Missing),
+                Applied::Refused(edit_error) => Err(call.refused(edit_error)),
+                Applied::Judged(Verdict::Replay(effect)) => self.replay(call, token, terms, (effect, write)).await,
+                Applied::Judged(Verdict::EtagMismatch) => Err(Error::EtagMismatch),
+                Applied::Judged(Verdict::RequestIdReused) => Err(Error::RequestIdReused),
+                Applied::Judged(Verdict::Gone(reason)) => Ok(WriteResult::Gone(reason)),
+                Applied::Judged(Verdict::Grace(previous)) if acting == token => {
+                    match call.find_next_token(token, &previous) {
+                        Some(next) if in_grace == InGrace::Answer => Ok(WriteResult::Renewed(next)),
                         Some(next) => {
                             acting = next;
                             continue;
                         }
-                        None => Ok(Written::Gone(Some(EndReason::Superseded))),
+                        None => Ok(WriteResult::Gone(Some(EndReason::Superseded))),
                     }
                 }
                 // The successor was replaced in its turn: two generations back is too far.
-                Applied::Judged(Verdict::Grace(_) | Verdict::Go) => Ok(Written::Gone(Some(EndReason::Superseded))),
+                Applied::Judged(Verdict::Grace(_) | Verdict::Allow) => {
+                    Ok(WriteResult::Gone(Some(EndReason::Superseded)))
+                }
             };
         }
     }
@@ -133,49 +140,49 @@ impl<S: Store> Service<S> {
     /// Answers a call that has been done before: the same outcome, the session as it stands.
     async fn replay(
         &self,
-        call: &Call<'_>,
-        bearer: Bearer,
-        terms: Terms,
-        (outcome, write): (Outcome, &Write),
-    ) -> Result<Written, Error> {
-        let place = call.place(bearer);
-        let Some(kept) = self.store.load(&place).await? else { return Ok(Written::Missing) };
-        let lives = judge_as_admin(&kept, call.now) == Verdict::Go;
-        let record = kept.record;
-        let fate = match outcome {
-            Outcome::Unchanged => Fate::Unchanged,
-            Outcome::Created => Fate::Created,
-            Outcome::Updated => Fate::Updated,
-            Outcome::Deleted => Fate::Deleted(record.head.end.map_or(EndReason::Destroyed, |end| end.reason)),
+        call: &AppCall<'_>,
+        token: SplitToken,
+        terms: Conditions,
+        (effect, write): (WriteEffect, &Write),
+    ) -> Result<WriteResult, Error> {
+        let session_key = call.session_key(token);
+        let Some(snapshot) = self.store.load(&session_key).await? else { return Ok(WriteResult::Missing) };
+        let lives = judge_as_admin(&snapshot, call.now) == Verdict::Allow;
+        let record = snapshot.record;
+        let outcome = match effect {
+            WriteEffect::Unchanged => Outcome::Unchanged,
+            WriteEffect::Created => Outcome::Created,
+            WriteEffect::Updated => Outcome::Updated,
+            WriteEffect::Deleted => Outcome::Deleted(record.head.end.map_or(EndReason::Destroyed, |end| end.reason)),
         };
-        let bearer = match hold(&record.head, bearer.proof(&call.app.name), call.now) {
-            Hold::Current => Some(bearer),
-            Hold::Previous(previous) if yields(&previous, terms, call) => call.successor(bearer, &previous),
-            Hold::Previous(_) | Hold::Replaced | Hold::None => None,
+        let token = match hold(&record.head, token.verifier_hash(&call.app.name), call.now) {
+            TokenMatch::Current => Some(token),
+            TokenMatch::Previous(previous) if yields(&previous, terms, call) => call.find_next_token(token, &previous),
+            TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => None,
         };
         let counters = counters(&record, write);
         let head = Some(record.head).filter(|_| lives);
-        Ok(Written::Done(Box::new(Finished { fate, head, bearer, counters })))
+        Ok(WriteResult::Done(Box::new(CompletedWrite { outcome, head, token, counters })))
     }
 }
 
 /// Whether a replaced token yields its successor: in its grace, and to the very call that replaced it.
-fn yields(previous: &Previous, terms: Terms, call: &Call<'_>) -> bool {
+fn yields(previous: &Previous, terms: Conditions, call: &AppCall<'_>) -> bool {
     let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == terms.fingerprint;
     by_this_call || previous.is_in_grace(call.now)
 }
 
-fn finished(done: Done, acting: Bearer, offer: Option<Offer>) -> Finished {
-    let rotated = offer.filter(|offer| offer.replacement.proof == done.head.proof);
-    let fate = match (done.outcome, done.head.end) {
-        (Outcome::Deleted, end) => Fate::Deleted(end.map_or(EndReason::Destroyed, |end| end.reason)),
-        (Outcome::Created, _) => Fate::Created,
-        (Outcome::Unchanged, _) => Fate::Unchanged,
-        (Outcome::Updated, _) => Fate::Updated,
+fn finished(done: Done, acting: SplitToken, next_token: Option<NextToken>) -> CompletedWrite {
+    let rotated = next_token.filter(|next_token| next_token.replacement.verifier_hash == done.head.verifier_hash);
+    let outcome = match (done.effect, done.head.end) {
+        (WriteEffect::Deleted, end) => Outcome::Deleted(end.map_or(EndReason::Destroyed, |end| end.reason)),
+        (WriteEffect::Created, _) => Outcome::Created,
+        (WriteEffect::Unchanged, _) => Outcome::Unchanged,
+        (WriteEffect::Updated, _) => Outcome::Updated,
     };
-    Finished {
-        fate,
-        bearer: Some(rotated.map_or(acting, |offer| offer.next)),
+    CompletedWrite {
+        outcome,
+        token: Some(rotated.map_or(acting, |next_token| next_token.next)),
         head: Some(done.head).filter(|head| head.end.is_none()),
         counters: done.counters,
     }

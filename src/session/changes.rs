@@ -120,7 +120,7 @@ impl Changes {
         self.unset.iter().for_each(|name| add(b'u', name.as_bytes()));
         for (name, value) in &self.set {
             add(b's', name.as_bytes());
-            add(b'v', value.kept());
+            add(b'v', value.stored());
         }
         for (name, delta) in &self.increment {
             add(b'i', name.as_bytes());
@@ -173,7 +173,7 @@ impl Changes {
         if self.increment.contains_key(PERMANENT) {
             return Err(ChangesError::Permanent);
         }
-        let alias = match self.set.remove(PERMANENT).map(|value| value.kept().trim_ascii().to_vec()) {
+        let alias = match self.set.remove(PERMANENT).map(|value| value.stored().trim_ascii().to_vec()) {
             None => PermanentChange::Keep,
             Some(text) if text == b"true" => PermanentChange::Set(true),
             Some(text) if text == b"false" => PermanentChange::Set(false),
@@ -195,7 +195,7 @@ impl Changes {
             return Err(ChangesError::Subject(SubjectError));
         }
         let alias = match self.set.get(key) {
-            Some(value) => subject_of(value.kept())?.map_or(SubjectChange::Remove, SubjectChange::Set),
+            Some(value) => subject_of(value.stored())?.map_or(SubjectChange::Remove, SubjectChange::Set),
             None if self.unset.iter().any(|name| name == key) => SubjectChange::Remove,
             None => SubjectChange::Keep,
         };
@@ -239,8 +239,8 @@ pub enum ChangesError {
 }
 
 /// The subject that a kept value stands for, if it stands for one: a string as it is, an integer as its decimal digits.
-pub fn subject_of(kept: &[u8]) -> Result<Option<Subject>, SubjectError> {
-    let Some(Kind::Json(text)) = Kind::of(kept) else { return Err(SubjectError) };
+pub fn subject_of(stored: &[u8]) -> Result<Option<Subject>, SubjectError> {
+    let Some(Kind::Json(text)) = Kind::of(stored) else { return Err(SubjectError) };
     let subject = match serde_json::from_str(text).map_err(|_| SubjectError)? {
         serde_json::Value::Null => return Ok(None),
         serde_json::Value::String(text) => text,

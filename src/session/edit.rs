@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 
 use super::changes::{AuthenticationChange, Changes, PermanentChange, SubjectChange};
-use super::end::{End, EndReason, Outcome};
+use super::end::{End, EndReason, WriteEffect};
 use super::entries::Entries;
 use super::head::{Context, Head, Previous, Record, Subject};
-use super::judge::Guard;
+use super::idempotency::IdempotencyRecord;
+use super::judge::Precondition;
 use super::lifetime::{Lifespans, NewLifetime, set_lifetime};
-use super::mark::Mark;
 use super::value::{Value, counter};
 use crate::clock::Time;
-use crate::token::Proof;
+use crate::token::VerifierHash;
 
 /// What a save or a rotation is to do.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub enum Rotation {
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement {
     /// Of its secret.
-    pub proof: Proof,
+    pub verifier_hash: VerifierHash,
     /// What is remembered of the one that it replaces.
     pub previous: Previous,
 }
@@ -81,14 +81,14 @@ pub struct Edited {
     /// The record from now on.
     pub record: Record,
     /// What became of the session.
-    pub outcome: Outcome,
+    pub effect: WriteEffect,
     /// The counters.
     pub counters: Counters,
 }
 
 /// Why an edit cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum EditError {
     /// Nobody can have authenticated, for it is nobody's session.
     NoSubject,
     /// It would have too many entries.
@@ -109,18 +109,18 @@ pub enum Refusal {
 }
 
 /// What `record` is after the edit.
-pub fn edit(record: &Record, edit: &Edit, guard: &Guard) -> Result<Edited, Refusal> {
+pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result<Edited, EditError> {
     let mut head = record.head.clone();
     let subject = edit.changes.as_ref().map_or_else(|| head.subject.clone(), |changes| subject_after(&head, changes));
     let (entries, counters) = match &edit.changes {
         None => (record.entries.clone(), Counters::new()),
         Some(changes) => {
             if changes.authentication == AuthenticationChange::Now && subject.is_none() {
-                return Err(Refusal::NoSubject);
+                return Err(EditError::NoSubject);
             }
             let wiped = changes.clear || hands_over(head.subject.as_ref(), subject.as_ref());
             let (entries, counters) = entries_after(record, changes, wiped)?;
-            change_head(&mut head, changes, wiped, guard.now);
+            change_head(&mut head, changes, wiped, precondition.now);
             (entries, counters)
         }
     };
@@ -128,28 +128,28 @@ pub fn edit(record: &Record, edit: &Edit, guard: &Guard) -> Result<Edited, Refus
     check_limits(&record.head, &head, edit.limits)?;
     let is_empty = head.entry_count == 0 && head.permanent.is_none();
     if edit.changes.is_some() && is_empty && edit.when_empty == WhenEmpty::Delete {
-        let record = end(&Record { head, entries }, EndReason::Emptied, guard);
-        return Ok(Edited { record, outcome: Outcome::Deleted, counters });
+        let record = end(&Record { head, entries }, EndReason::Emptied, precondition);
+        return Ok(Edited { record, effect: WriteEffect::Deleted, counters });
     }
     match edit.rotation {
         Rotation::Always(replacement) => replace(&mut head, replacement),
         Rotation::OnSubjectChange(replacement) if subject != head.subject => replace(&mut head, replacement),
         Rotation::OnSubjectChange(_) | Rotation::Keep => {}
     }
-    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifespans), guard.now);
+    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifespans), precondition.now);
     head.subject = subject;
     if let Some(context) = &edit.context {
         head.context = context.clone();
     }
-    head.access_time = head.access_time.max(guard.now);
-    remember(&mut head, guard, Outcome::Updated);
-    Ok(Edited { record: Record { head, entries }, outcome: Outcome::Updated, counters })
+    head.access_time = head.access_time.max(precondition.now);
+    remember(&mut head, precondition, WriteEffect::Updated);
+    Ok(Edited { record: Record { head, entries }, effect: WriteEffect::Updated, counters })
 }
 
 /// What is left of `record` after its end: a tombstone of reason, proofs and marks.
-pub fn end(record: &Record, reason: EndReason, guard: &Guard) -> Record {
+pub fn end(record: &Record, reason: EndReason, precondition: &Precondition) -> Record {
     let mut head = Head {
-        end: Some(End { reason, time: guard.now }),
+        end: Some(End { reason, time: precondition.now }),
         subject: None,
         permanent: None,
         authenticate_time: None,
@@ -158,7 +158,7 @@ pub fn end(record: &Record, reason: EndReason, guard: &Guard) -> Record {
         context: Context::default(),
         ..record.head.clone()
     };
-    remember(&mut head, guard, Outcome::Deleted);
+    remember(&mut head, precondition, WriteEffect::Deleted);
     Record { head, entries: Entries::default() }
 }
 
@@ -176,24 +176,24 @@ fn hands_over(before: Option<&Subject>, after: Option<&Subject>) -> bool {
     before.is_some() && after.is_some() && before != after
 }
 
-fn entries_after(record: &Record, changes: &Changes, wiped: bool) -> Result<(Entries, Counters), Refusal> {
+fn entries_after(record: &Record, changes: &Changes, wiped: bool) -> Result<(Entries, Counters), EditError> {
     let counted = |name: &String, delta: i64, before: Option<&[u8]>| {
         let before = before.map_or(Some(0), counter);
         let after = before.and_then(|before| before.checked_add(delta));
-        after.ok_or_else(|| Refusal::NotACounter { name: name.clone() })
+        after.ok_or_else(|| EditError::NotACounter { name: name.clone() })
     };
     let mut entries = if wiped { BTreeMap::new() } else { record.entries.to_map() };
     let counters = changes.increment.iter();
     let counters =
         counters.map(|(name, delta)| Ok((name.clone(), counted(name, *delta, entries.get(name.as_str()).copied())?)));
-    let counters = counters.collect::<Result<Counters, Refusal>>()?;
+    let counters = counters.collect::<Result<Counters, EditError>>()?;
     let counted: Vec<(&str, Value)> = counters.iter().map(|(name, n)| (name.as_str(), Value::counter(*n))).collect();
 
     for name in &changes.unset {
         entries.remove(name.as_str());
     }
-    entries.extend(changes.set.iter().map(|(name, value)| (name.as_str(), value.kept())));
-    entries.extend(counted.iter().map(|(name, value)| (*name, value.kept())));
+    entries.extend(changes.set.iter().map(|(name, value)| (name.as_str(), value.stored())));
+    entries.extend(counted.iter().map(|(name, value)| (*name, value.stored())));
     Ok((Entries::pack(entries.iter().map(|(name, value)| (*name, *value))), counters))
 }
 
@@ -219,27 +219,27 @@ fn change_head(head: &mut Head, changes: &Changes, wiped: bool, now: Time) {
     }
 }
 
-fn check_limits(before: &Head, after: &Head, limits: Limits) -> Result<(), Refusal> {
+fn check_limits(before: &Head, after: &Head, limits: Limits) -> Result<(), EditError> {
     let (count, bytes) = (after.entry_count, after.entry_bytes);
     if count > limits.max_entries && count > before.entry_count {
-        Err(Refusal::TooManyEntries { count })
+        Err(EditError::TooManyEntries { count })
     } else if bytes > limits.max_bytes && bytes > before.entry_bytes {
-        Err(Refusal::TooLarge { bytes })
+        Err(EditError::TooLarge { bytes })
     } else {
         Ok(())
     }
 }
 
-fn replace(head: &mut Head, Replacement { proof, previous }: Replacement) {
+fn replace(head: &mut Head, Replacement { verifier_hash, previous }: Replacement) {
     // A call with an older token in its grace is told its successor when it is repeated; a logout with the one that was
     // current has to end the session all the same.
-    let current = Some(head.proof).filter(|current| *current != previous.proof);
+    let current = Some(head.verifier_hash).filter(|current| *current != previous.verifier_hash);
     head.previous = Some(Box::new(Previous { current, ..previous }));
-    head.proof = proof;
+    head.verifier_hash = verifier_hash;
 }
 
-fn remember(head: &mut Head, guard: &Guard, outcome: Outcome) {
-    if let Some(fingerprint) = guard.fingerprint {
-        head.marks.push(Mark { fingerprint, time: guard.now, outcome });
+fn remember(head: &mut Head, precondition: &Precondition, effect: WriteEffect) {
+    if let Some(fingerprint) = precondition.fingerprint {
+        head.idempotency.push(IdempotencyRecord { fingerprint, time: precondition.now, effect });
     }
 }

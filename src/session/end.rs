@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Time;
 
 /// How long an end is remembered: longer than any ticket (15 minutes) and any mark (10 minutes) lives.
-pub const MEMORY: Duration = Duration::from_secs(16 * 60);
+pub const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);
 
 /// The end of a session by a call. What is left of the session then is its tombstone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl EndReason {
 /// What became of a session by a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Outcome {
+pub enum WriteEffect {
     /// There was nothing to write.
     Unchanged = 1,
     /// It is stored for the first time.
@@ -79,7 +79,7 @@ pub enum Outcome {
     Deleted = 4,
 }
 
-impl Outcome {
+impl WriteEffect {
     /// The outcome that is kept as this byte.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {

@@ -6,22 +6,22 @@
 use super::end::EndReason;
 use super::head::Head;
 use crate::clock::Time;
-use crate::token::Id;
+use crate::token::SessionId;
 
 /// Something that happened to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The session.
-    pub id: Id,
+    pub id: SessionId,
     /// What happened.
-    pub happening: Happening,
+    pub kind: EventKind,
     /// When.
     pub time: Time,
 }
 
 /// What can happen to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Happening {
+pub enum EventKind {
     /// It was stored for the first time.
     Created,
     /// Its token was replaced.
@@ -32,13 +32,13 @@ pub enum Happening {
     Ended(EndReason),
 }
 
-impl Happening {
+impl EventKind {
     /// What the write that made `after` of `before` did, if others want to know.
     pub fn between(before: &Head, after: &Head) -> Option<Self> {
         match after.end {
             Some(end) => Some(Self::Ended(end.reason)),
             None if before.subject != after.subject => Some(Self::SubjectChanged),
-            None if before.proof != after.proof => Some(Self::Rotated),
+            None if before.verifier_hash != after.verifier_hash => Some(Self::Rotated),
             None => None,
         }
     }

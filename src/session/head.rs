@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::end::{End, MEMORY};
+use super::end::{End, TOMBSTONE_TTL};
 use super::entries::Entries;
-use super::mark::{Fingerprint, MARK_MEMORY, Marks};
+use super::idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecords};
 use crate::clock::Time;
-use crate::token::{KeyId, Nonce, Proof};
+use crate::token::{KeyId, Nonce, VerifierHash};
 
 /// A session as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct Head {
     /// Grows by one with every save that changes the session.
     pub version: Version,
     /// Of the current token's secret.
-    pub proof: Proof,
+    pub verifier_hash: VerifierHash,
     /// When it was first saved.
     pub create_time: Time,
     /// When it was last used, as far as that was written.
@@ -48,21 +48,21 @@ pub struct Head {
     /// The token that the last rotation replaced. In a box: most sessions have none, and every one would pay for it.
     pub previous: Option<Box<Previous>>,
     /// The calls it remembers.
-    pub marks: Marks,
+    pub idempotency: IdempotencyRecords,
     /// Where it was last used from.
     pub context: Context,
     /// How it ended.
     pub end: Option<End>,
     /// What it was imported by, if it did not begin here.
-    pub origin: Option<Origin>,
+    pub imported_from: Option<ImportedFrom>,
 }
 
 impl Head {
     /// A session that begins at `begin` and was never saved: nobody's, without entries, current by this proof.
-    pub fn new(proof: Proof, begin: Time, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
+    pub fn new(verifier_hash: VerifierHash, begin: Time, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
         Self {
             version: Version::NEW,
-            proof,
+            verifier_hash,
             create_time: begin,
             access_time: begin,
             authenticate_time: None,
@@ -74,23 +74,23 @@ impl Head {
             entry_bytes: 0,
             subject: None,
             previous: None,
-            marks: Marks::default(),
+            idempotency: IdempotencyRecords::default(),
             context: Context::default(),
             end: None,
-            origin: None,
+            imported_from: None,
         }
     }
 
     /// What whoever has just written needs of it: all but the previous token, marks, context and origin.
     ///
     /// They may be most of it, and a store would have to bring them.
-    pub fn told(&self) -> Self {
+    pub fn public_view(&self) -> Self {
         Self {
             subject: self.subject.clone(),
             previous: None,
-            marks: Marks::default(),
+            idempotency: IdempotencyRecords::default(),
             context: Context::default(),
-            origin: None,
+            imported_from: None,
             ..*self
         }
     }
@@ -101,14 +101,15 @@ impl Head {
     }
 
     /// Until when the reason of its end is told.
-    pub fn memory_end(&self) -> Time {
+    pub fn tombstone_expiry(&self) -> Time {
         let ended = self.end.map_or_else(|| self.expire_time(self.access_time), |end| end.time);
-        ended + MEMORY
+        ended + TOMBSTONE_TTL
     }
 
     /// When every store may forget it: the memory of its end is over, and what it was imported by opens nothing.
-    pub fn forget_time(&self) -> Time {
-        self.origin.map_or_else(|| self.memory_end(), |origin| origin.until.max(self.memory_end()))
+    pub fn purge_time(&self) -> Time {
+        self.imported_from
+            .map_or_else(|| self.tombstone_expiry(), |imported_from| imported_from.until.max(self.tombstone_expiry()))
     }
 
     /// Whether a use at `now` is to be written down: a twentieth of the idle timeout has passed, and 10 s.
@@ -121,7 +122,7 @@ impl Head {
 ///
 /// It leads to this session for as long as it is good: an end that is forgotten sooner would be undone by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct ImportedFrom {
     /// When it was issued, if it says so.
     pub issued: Option<Time>,
     /// From when on it opens nothing any more.
@@ -189,7 +190,7 @@ pub struct SubjectError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Previous {
     /// Of the replaced token's secret.
-    pub proof: Proof,
+    pub verifier_hash: VerifierHash,
     /// With the replaced secret it gives the successor.
     pub nonce: Nonce,
     /// The key that derives the successor.
@@ -201,13 +202,13 @@ pub struct Previous {
     /// The call that did it, if it had a request_id.
     pub fingerprint: Option<Fingerprint>,
     /// Of the token that was current then, if that was another one: the call showed an older one, in its grace.
-    pub current: Option<Proof>,
+    pub current: Option<VerifierHash>,
 }
 
 impl Previous {
     /// Whether it still counts: for the longer of its grace and 10 minutes.
     pub fn is_remembered(&self, now: Time) -> bool {
-        now < self.time + self.grace().max(PREVIOUS_MEMORY)
+        now < self.time + self.grace().max(PREVIOUS_TTL)
     }
 
     /// Whether the replaced token still opens the session.
@@ -256,4 +257,4 @@ impl fmt::Debug for Context {
 }
 
 /// How long the replaced token is remembered at least: as long as a mark.
-pub const PREVIOUS_MEMORY: Duration = MARK_MEMORY;
+pub const PREVIOUS_TTL: Duration = IDEMPOTENCY_TTL;

@@ -3,17 +3,17 @@
 //! The order of judgement stands here and nowhere else: request_id, gone, etag. (Limits follow in
 //! the edit itself.) Stores compare and write; what they cannot decide plainly they bring here.
 
-use super::end::{EndReason, Outcome};
+use super::end::{EndReason, WriteEffect};
 use super::head::{Generation, Head, Previous, Subject, Version};
-use super::mark::Fingerprint;
+use super::idempotency::Fingerprint;
 use crate::clock::Time;
-use crate::token::Proof;
+use crate::token::VerifierHash;
 
 /// Who asks, and on what conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guard {
+pub struct Precondition {
     /// By what right.
-    pub by: By,
+    pub authority: Authority,
     /// Only if the session has this version.
     pub etag: Option<Version>,
     /// The call, if it has a request_id.
@@ -24,11 +24,11 @@ pub struct Guard {
 
 /// By what right a call writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum Authority {
     /// With the current token.
-    Proof(Proof),
+    Token(VerifierHash),
     /// With the current token or the one that it replaced: enough to end a session.
-    Ending(Proof),
+    EndWithToken(VerifierHash),
     /// As an administrator.
     Admin,
     /// As an administrator of one subject's sessions: if it has become another's, it is gone for this call.
@@ -39,35 +39,35 @@ pub enum By {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Write.
-    Go,
+    Allow,
     /// This very call has been done: answer as it was answered.
-    Replay(Outcome),
+    Replay(WriteEffect),
     /// The token is in its grace: write as its successor.
     Grace(Previous),
     /// The session has ended, or this token's hold on it. Without a reason: too long ago.
     Gone(Option<EndReason>),
     /// Somebody has saved since.
-    Stale,
+    EtagMismatch,
     /// The request_id stands for another call.
-    MarkReused,
+    RequestIdReused,
 }
 
 /// Judges a call against what is kept of a session and the app's generation.
-pub fn judge(head: &Head, generation: Generation, guard: &Guard) -> Verdict {
-    if guard.now >= head.memory_end() {
+pub fn judge(head: &Head, generation: Generation, precondition: &Precondition) -> Verdict {
+    if precondition.now >= head.tombstone_expiry() {
         return Verdict::Gone(None);
     }
-    if let Some(asked) = guard.fingerprint
-        && let Some(mark) = head.marks.find(&asked.request, guard.now)
+    if let Some(asked) = precondition.fingerprint
+        && let Some(mark) = head.idempotency.find(&asked.request, precondition.now)
     {
         let same = mark.fingerprint.asked == asked.asked;
-        return if same { Verdict::Replay(mark.outcome) } else { Verdict::MarkReused };
+        return if same { Verdict::Replay(mark.effect) } else { Verdict::RequestIdReused };
     }
-    if let Some(reason) = ended(head, generation, guard.now) {
+    if let Some(reason) = ended(head, generation, precondition.now) {
         return Verdict::Gone(Some(reason));
     }
-    match right(head, guard) {
-        Verdict::Go if guard.etag.is_some_and(|etag| etag != head.version) => Verdict::Stale,
+    match right(head, precondition) {
+        Verdict::Allow if precondition.etag.is_some_and(|etag| etag != head.version) => Verdict::EtagMismatch,
         verdict => verdict,
     }
 }
@@ -87,25 +87,27 @@ fn ended(head: &Head, generation: Generation, now: Time) -> Option<EndReason> {
     }
 }
 
-fn right(head: &Head, guard: &Guard) -> Verdict {
-    let (proof, ending) = match &guard.by {
-        By::Admin => return Verdict::Go,
-        By::Subject(subject) if head.subject.as_ref() == Some(subject) => return Verdict::Go,
-        By::Subject(_) => return Verdict::Gone(None),
-        By::Proof(proof) => (*proof, false),
-        By::Ending(proof) => (*proof, true),
+fn right(head: &Head, precondition: &Precondition) -> Verdict {
+    let (verifier_hash, ending) = match &precondition.authority {
+        Authority::Admin => return Verdict::Allow,
+        Authority::Subject(subject) if head.subject.as_ref() == Some(subject) => return Verdict::Allow,
+        Authority::Subject(_) => return Verdict::Gone(None),
+        Authority::Token(verifier_hash) => (*verifier_hash, false),
+        Authority::EndWithToken(verifier_hash) => (*verifier_hash, true),
     };
-    match hold(head, proof, guard.now) {
-        Hold::Current => Verdict::Go,
-        Hold::Previous(_) | Hold::Replaced if ending => Verdict::Go,
-        Hold::Previous(previous) if previous.is_in_grace(guard.now) => Verdict::Grace(previous),
-        Hold::Previous(_) | Hold::Replaced | Hold::None => Verdict::Gone(Some(EndReason::Superseded)),
+    match hold(head, verifier_hash, precondition.now) {
+        TokenMatch::Current => Verdict::Allow,
+        TokenMatch::Previous(_) | TokenMatch::Replaced if ending => Verdict::Allow,
+        TokenMatch::Previous(previous) if previous.is_in_grace(precondition.now) => Verdict::Grace(previous),
+        TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => {
+            Verdict::Gone(Some(EndReason::Superseded))
+        }
     }
 }
 
 /// What a token is to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum TokenMatch {
     /// Its token.
     Current,
     /// The one that the last rotation was asked with, still remembered.
@@ -113,16 +115,16 @@ pub enum Hold {
     /// The one that the last rotation replaced, though it was asked with an older one: good for an end alone.
     Replaced,
     /// An older one.
-    None,
+    Unknown,
 }
 
 /// What the token of this proof is to a session.
-pub fn hold(head: &Head, proof: Proof, now: Time) -> Hold {
+pub fn hold(head: &Head, verifier_hash: VerifierHash, now: Time) -> TokenMatch {
     match head.previous.as_deref().copied() {
-        _ if head.proof == proof => Hold::Current,
-        Some(previous) if !previous.is_remembered(now) => Hold::None,
-        Some(previous) if previous.proof == proof => Hold::Previous(previous),
-        Some(previous) if previous.current == Some(proof) => Hold::Replaced,
-        _ => Hold::None,
+        _ if head.verifier_hash == verifier_hash => TokenMatch::Current,
+        Some(previous) if !previous.is_remembered(now) => TokenMatch::Unknown,
+        Some(previous) if previous.verifier_hash == verifier_hash => TokenMatch::Previous(previous),
+        Some(previous) if previous.current == Some(verifier_hash) => TokenMatch::Replaced,
+        _ => TokenMatch::Unknown,
     }
 }

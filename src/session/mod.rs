@@ -8,23 +8,23 @@ mod end;
 mod entries;
 mod event;
 mod head;
+mod idempotency;
 mod judge;
 mod lifetime;
-mod mark;
 mod value;
 
 pub use changes::{
     AuthenticationChange, Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANENT, PermanentChange,
     SubjectChange, subject_of,
 };
-pub use edit::{Counters, Edit, Edited, Limits, Refusal, Replacement, Rotation, WhenEmpty, edit, end};
-pub use end::{End, EndReason, MEMORY, Outcome};
+pub use edit::{Counters, Edit, EditError, Edited, Limits, Replacement, Rotation, WhenEmpty, edit, end};
+pub use end::{End, EndReason, TOMBSTONE_TTL, WriteEffect};
 pub use entries::Entries;
-pub use event::{Event, Happening};
+pub use event::{Event, EventKind};
 pub use head::{
-    Cause, Context, Generation, Head, Origin, PREVIOUS_MEMORY, Previous, Record, Subject, SubjectError, Version,
+    Cause, Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, Previous, Record, Subject, SubjectError, Version,
 };
-pub use judge::{By, Guard, Hold, Verdict, hold, judge};
+pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
+pub use judge::{Authority, Precondition, TokenMatch, Verdict, hold, judge};
 pub use lifetime::{Lifespan, Lifespans, NewLifetime};
-pub use mark::{Fingerprint, MARK_MEMORY, MAX_MARKS, Mark, Marks};
 pub use value::{Kind, Value, ValueError, counter};

@@ -32,10 +32,10 @@ impl Value {
 
     /// Bytes that nobody looks at.
     pub fn raw(bytes: &[u8]) -> Self {
-        let mut kept = Vec::with_capacity(bytes.len() + 1);
-        kept.push(RAW);
-        kept.extend_from_slice(bytes);
-        Self(kept)
+        let mut stored = Vec::with_capacity(bytes.len() + 1);
+        stored.push(RAW);
+        stored.extend_from_slice(bytes);
+        Self(stored)
     }
 
     /// A counter that stands at `number`.
@@ -44,7 +44,7 @@ impl Value {
     }
 
     /// The bytes that stores keep.
-    pub fn kept(&self) -> &[u8] {
+    pub fn stored(&self) -> &[u8] {
         &self.0
     }
 }
@@ -67,10 +67,10 @@ pub enum Kind<'v> {
 
 impl<'v> Kind<'v> {
     /// Reads a kept value.
-    pub fn of(kept: &'v [u8]) -> Option<Self> {
-        match kept.split_first() {
+    pub fn of(stored: &'v [u8]) -> Option<Self> {
+        match stored.split_first() {
             Some((&RAW, raw)) => Some(Self::Raw(raw)),
-            _ => std::str::from_utf8(kept).ok().map(Self::Json),
+            _ => std::str::from_utf8(stored).ok().map(Self::Json),
         }
     }
 }
@@ -95,8 +95,8 @@ impl ValueError {
 }
 
 /// Reads a kept value as a counter: a decimal int64 in its one spelling, without spaces or plus.
-pub fn counter(kept: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(kept).ok()?;
+pub fn counter(stored: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(stored).ok()?;
     let number = text.parse::<i64>().ok()?;
     (number.to_string() == text).then_some(number)
 }

@@ -1,13 +1,13 @@
 //! The three stores behind one type, so that the service is compiled once.
 
 use super::{
-    Applied, Created, Cursor, Embedded, EmbeddedError, Entry, Error, Feed, Index, Kept, Kind, Memory, Owner, Page,
-    Place, Redis, Revocation, Settings, Since, Store, Touch, Write,
+    Applied, Created, Cursor, Embedded, Error, Feed, FeedRead, FileOpenError, Index, IndexEntry, Memory, Page, Redis,
+    Revocation, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
 };
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{Guard, Record};
-use crate::token::Id;
+use crate::session::{Precondition, Record};
+use crate::token::SessionId;
 
 /// One of the three stores.
 #[derive(Debug)]
@@ -24,9 +24,9 @@ impl AnyStore {
     /// Opens the store that the settings name.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         Ok(match settings.kind {
-            Kind::Memory => Self::Memory(Memory::new()),
-            Kind::Embedded => Self::Embedded(Embedded::open(&settings.embedded)?),
-            Kind::Redis => Redis::new(&settings.redis)?.into(),
+            StoreKind::Memory => Self::Memory(Memory::new()),
+            StoreKind::Embedded => Self::Embedded(Embedded::open(&settings.embedded)?),
+            StoreKind::Redis => Redis::new(&settings.redis)?.into(),
         })
     }
 }
@@ -42,7 +42,7 @@ impl From<Redis> for AnyStore {
 pub enum OpenError {
     /// The file.
     #[error("store.embedded")]
-    Embedded(#[from] EmbeddedError),
+    Embedded(#[from] FileOpenError),
     /// The address of Redis.
     #[error("store.redis.url")]
     Redis(#[from] redis::RedisError),
@@ -60,20 +60,25 @@ macro_rules! on_each {
 }
 
 impl Store for AnyStore {
-    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
-        on_each!(self, store => store.load(place))
+    async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
+        on_each!(self, store => store.load(session_key))
     }
 
-    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
-        on_each!(self, store => store.create(place, record))
+    async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
+        on_each!(self, store => store.create(session_key, record))
     }
 
-    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        on_each!(self, store => store.apply(place, guard, write))
+    async fn apply(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, Error> {
+        on_each!(self, store => store.apply(session_key, precondition, write))
     }
 
-    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
-        on_each!(self, store => store.touch(place, touch))
+    async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
+        on_each!(self, store => store.touch(session_key, touch))
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
@@ -94,28 +99,28 @@ impl Store for AnyStore {
 }
 
 impl Index for AnyStore {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
-        on_each!(self, store => store.enter(owner, entry))
+    async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        on_each!(self, store => store.enter(subject_ref, entry))
     }
 
-    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        on_each!(self, store => store.leave(owner, entry))
+    async fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        on_each!(self, store => store.leave(subject_ref, entry))
     }
 
-    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
-        on_each!(self, store => store.forget(owner, id))
+    async fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        on_each!(self, store => store.forget(subject_ref, id))
     }
 
-    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        on_each!(self, store => store.entries(owner))
+    async fn entries(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+        on_each!(self, store => store.entries(subject_ref))
     }
 
-    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
-        on_each!(self, store => store.revoke(owner, revocation))
+    async fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        on_each!(self, store => store.revoke(subject_ref, revocation))
     }
 
-    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
-        on_each!(self, store => store.revocation(owner))
+    async fn revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        on_each!(self, store => store.revocation(subject_ref))
     }
 }
 
@@ -124,7 +129,7 @@ impl Feed for AnyStore {
         on_each!(self, store => store.latest(app))
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
         on_each!(self, store => store.since(app, cursor))
     }
 }

@@ -20,21 +20,21 @@ pub trait Feed {
     fn latest(&self, app: &AppName) -> impl Future<Output = Result<Cursor, Error>> + Send;
 
     /// What came after the cursor; answers at once.
-    fn since(&self, app: &AppName, cursor: &Cursor) -> impl Future<Output = Result<Since, Error>> + Send;
+    fn since(&self, app: &AppName, cursor: &Cursor) -> impl Future<Output = Result<FeedRead, Error>> + Send;
 }
 
 /// What came after a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Since {
+pub enum FeedRead {
     /// These, a thousand or so at most, and where to go on.
-    Notices(Vec<Notice>, Cursor),
+    Entries(Vec<FeedEntry>, Cursor),
     /// Some that are kept no longer, or the cursor is of another feed: what is known has to be looked up again.
-    Missed,
+    CursorExpired,
 }
 
 /// What a feed tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum FeedEntry {
     /// Of one session.
     Session(Event),
     /// Of all, or of a part of them that no reader needs to know: what was created before has ended.

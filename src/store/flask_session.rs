@@ -21,7 +21,7 @@ pub struct FlaskSessions {
 
 /// A record as it lies there.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum FlaskRecord {
     /// There is none.
     Missing,
     /// It is over [`MAX_RECORD_BYTES`].
@@ -30,7 +30,7 @@ pub enum Found {
     Record(Vec<u8>, Option<Duration>),
 }
 
-impl std::fmt::Debug for Found {
+impl std::fmt::Debug for FlaskRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Missing => "Missing",
@@ -53,16 +53,16 @@ impl FlaskSessions {
     }
 
     /// The record of a session.
-    pub async fn find(&self, sid: Sid<'_>) -> Result<Found, Error> {
+    pub async fn find(&self, sid: Sid<'_>) -> Result<FlaskRecord, Error> {
         let key = format!("{}{}", self.key_prefix, sid.as_str());
         let mut pipe = redis::pipe();
         // One byte more than is read, so that what is cut is told from what is whole.
         pipe.cmd("GETRANGE").arg(&key).arg(0).arg(MAX_RECORD_BYTES).pttl(&key);
-        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(pipe).await.map_err(told_apart)?;
+        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(pipe).await.map_err(name_the_flask_redis)?;
         Ok(match record.len() {
-            0 => Found::Missing,
-            length if length > MAX_RECORD_BYTES => Found::TooLarge,
-            _ => Found::Record(record, u64::try_from(left).ok().map(Duration::from_millis)),
+            0 => FlaskRecord::Missing,
+            length if length > MAX_RECORD_BYTES => FlaskRecord::TooLarge,
+            _ => FlaskRecord::Record(record, u64::try_from(left).ok().map(Duration::from_millis)),
         })
     }
 }
@@ -70,11 +70,11 @@ impl FlaskSessions {
 /// Whoever reads the log has to look at the right Redis.
 #[derive(Debug, thiserror::Error)]
 #[error("the Redis of Flask-Session: {0}")]
-struct Silent(Box<dyn StdError + Send + Sync>);
+struct FlaskRedisError(Box<dyn StdError + Send + Sync>);
 
-fn told_apart(error: Error) -> Error {
+fn name_the_flask_redis(error: Error) -> Error {
     match error {
-        Error::Unavailable(source) => Error::unavailable(Silent(source)),
+        Error::Unavailable(source) => Error::unavailable(FlaskRedisError(source)),
         Error::Full(_) | Error::Corrupt => error,
     }
 }

@@ -10,30 +10,38 @@ use super::Error;
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::Subject;
-use crate::token::Id;
+use crate::token::SessionId;
 
 /// The index of a store.
 pub trait Index {
     /// Enters a session; one that is there already gets these times.
     ///
-    /// Answers [`GLIMPSE`] others at most, by chance, of a subject that has more than [`FEW`]: whoever looks at them, and
+    /// Answers [`INDEX_SAMPLE`] others at most, by chance, of a subject that has more than [`INDEX_CLEANUP_MIN`]: whoever looks at them, and
     /// takes out the dead, keeps those few beside the living, for a price that does not grow.
-    fn enter(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
+    fn enter(
+        &self,
+        subject_ref: &SubjectRef,
+        entry: &IndexEntry,
+    ) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
 
     /// Takes out this very entry; another one of the same session, entered since, stays.
-    fn leave(&self, owner: &Owner, entry: &Entry) -> impl Future<Output = Result<(), Error>> + Send;
+    fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Takes out a session that has ended for good, whatever its entry is.
-    fn forget(&self, owner: &Owner, id: Id) -> impl Future<Output = Result<(), Error>> + Send;
+    fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Every entry of a subject, in one snapshot.
-    fn entries(&self, owner: &Owner) -> impl Future<Output = Result<Vec<Entry>, Error>> + Send;
+    fn entries(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
 
     /// Remembers that a subject's sessions were revoked, in the place of an earlier time.
-    fn revoke(&self, owner: &Owner, revocation: &Revocation) -> impl Future<Output = Result<(), Error>> + Send;
+    fn revoke(
+        &self,
+        subject_ref: &SubjectRef,
+        revocation: &Revocation,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// When a subject's sessions were last revoked, as far as that is remembered.
-    fn revocation(&self, owner: &Owner) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
+    fn revocation(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
 }
 
 /// That all sessions of a subject were revoked, for those that are imported later.
@@ -47,12 +55,12 @@ pub struct Revocation {
     /// Until when it matters: nothing is imported later.
     pub until: Time,
     /// The one session that was spared.
-    pub except: Option<Id>,
+    pub except: Option<SessionId>,
 }
 
 /// Whose sessions: one subject in one app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner {
+pub struct SubjectRef {
     /// The app.
     pub app: AppName,
     /// The subject.
@@ -61,9 +69,9 @@ pub struct Owner {
 
 /// A session in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Entry {
+pub struct IndexEntry {
     /// The session.
-    pub id: Id,
+    pub id: SessionId,
     /// When it was entered.
     pub entered: Time,
     /// When the entry ends: not before the session can.
@@ -71,7 +79,7 @@ pub struct Entry {
 }
 
 /// So many entries cost nothing worth a look.
-pub const FEW: usize = 16;
+pub const INDEX_CLEANUP_MIN: usize = 16;
 
 /// How many entries are looked at for one that is entered: so the dead among them are a quarter in the long run.
-pub const GLIMPSE: usize = 4;
+pub const INDEX_SAMPLE: usize = 4;

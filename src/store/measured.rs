@@ -8,36 +8,36 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
 use super::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Owner, Page, Place, Revocation, Since, Store, Touch,
-    Write,
+    Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot, Store,
+    SubjectRef, Touch, Write,
 };
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{Guard, Record};
-use crate::telemetry::metrics::{Histogram, Striped, Times};
-use crate::token::Id;
+use crate::session::{Precondition, Record};
+use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
+use crate::token::SessionId;
 
 /// Hands every verb on to the store underneath.
 #[derive(Debug)]
-pub struct Measured<S> {
+pub struct Instrumented<S> {
     store: Arc<S>,
-    work: Arc<Work>,
+    work: Arc<StoreMetrics>,
 }
 
 /// What a store has done since the start, verb by verb.
 #[derive(Debug)]
-pub struct Work(Striped<[Tally; VERBS.len()]>);
+pub struct StoreMetrics(Striped<[OperationCounters; OPERATIONS.len()]>);
 
 #[derive(Debug, Default)]
-struct Tally {
+struct OperationCounters {
     times: Histogram,
-    /// By the place of the failure in [`Failure::ALL`].
-    failures: [AtomicU64; Failure::ALL.len()],
+    /// By the place of the failure in [`FailureKind::ALL`].
+    failures: [AtomicU64; FailureKind::ALL.len()],
 }
 
 /// How a verb fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum FailureKind {
     /// The store did not answer.
     Unavailable,
     /// It has no room.
@@ -50,51 +50,53 @@ pub enum Failure {
 
 /// What was seen of one verb.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct OperationMetrics {
     /// Its name.
     pub verb: &'static str,
     /// How long it took, however it ended.
-    pub times: Times,
+    pub times: HistogramSnapshot,
     /// How often it failed, by every way to fail.
-    pub failures: [(Failure, u64); Failure::ALL.len()],
+    pub failures: [(FailureKind, u64); FailureKind::ALL.len()],
 }
 
-impl<S> Measured<S> {
+impl<S> Instrumented<S> {
     /// Watches a store.
     pub fn new(store: Arc<S>) -> Self {
-        Self { store, work: Arc::new(Work(Striped::default())) }
+        Self { store, work: Arc::new(StoreMetrics(Striped::default())) }
     }
 
     /// What it has done; goes on counting.
-    pub fn work(&self) -> Arc<Work> {
+    pub fn work(&self) -> Arc<StoreMetrics> {
         Arc::clone(&self.work)
     }
 
     /// The answer, counted.
-    async fn watch<T>(&self, verb: Verb, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let watch = Watch { work: &self.work, verb, begin: Instant::now(), failure: Some(Failure::Abandoned) };
+    async fn watch<T>(&self, verb: Operation, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let watch =
+            OperationTimer { work: &self.work, verb, begin: Instant::now(), failure: Some(FailureKind::Abandoned) };
         let answer = answer.await;
         watch.end(answer.as_ref().err());
         answer
     }
 }
 
-impl Work {
+impl StoreMetrics {
     /// What was seen of every verb.
-    pub fn seen(&self) -> impl Iterator<Item = Seen> {
-        VERBS.iter().enumerate().map(|(number, (_, verb))| Seen {
+    pub fn seen(&self) -> impl Iterator<Item = OperationMetrics> {
+        OPERATIONS.iter().enumerate().map(|(number, (_, verb))| OperationMetrics {
             verb,
             times: Histogram::read(&self.0, |tallies| &tallies[number].times),
-            failures: Failure::ALL.map(|failure| {
-                let read =
-                    |tallies: &[Tally; VERBS.len()]| tallies[number].failures[failure as usize].load(Ordering::Relaxed);
+            failures: FailureKind::ALL.map(|failure| {
+                let read = |tallies: &[OperationCounters; OPERATIONS.len()]| {
+                    tallies[number].failures[failure as usize].load(Ordering::Relaxed)
+                };
                 (failure, self.0.sum(read))
             }),
         })
     }
 }
 
-impl Failure {
+impl FailureKind {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Unavailable, Self::Full, Self::Corrupt, Self::Abandoned];
 
@@ -118,20 +120,20 @@ impl Failure {
 }
 
 /// A verb that runs; one that is dropped before its end was abandoned.
-struct Watch<'w> {
-    work: &'w Work,
-    verb: Verb,
+struct OperationTimer<'w> {
+    work: &'w StoreMetrics,
+    verb: Operation,
     begin: Instant,
-    failure: Option<Failure>,
+    failure: Option<FailureKind>,
 }
 
-impl Watch<'_> {
+impl OperationTimer<'_> {
     fn end(mut self, error: Option<&Error>) {
-        self.failure = error.map(Failure::of);
+        self.failure = error.map(FailureKind::of);
     }
 }
 
-impl Drop for Watch<'_> {
+impl Drop for OperationTimer<'_> {
     fn drop(&mut self) {
         let tally = &self.work.0.mine()[self.verb as usize];
         tally.times.observe(self.begin.elapsed());
@@ -143,7 +145,7 @@ impl Drop for Watch<'_> {
 
 /// What can be asked of a store.
 #[derive(Clone, Copy, Debug)]
-enum Verb {
+enum Operation {
     Load,
     Create,
     Apply,
@@ -153,102 +155,107 @@ enum Verb {
     Sweep,
     Ping,
     Enter,
-    Leave,
+    StreamPermit,
     Forget,
     Entries,
     Revoke,
     Revocation,
     Latest,
-    Since,
+    FeedRead,
 }
 
 /// All of them in their order, and their names.
-const VERBS: [(Verb, &str); 16] = [
-    (Verb::Load, "load"),
-    (Verb::Create, "create"),
-    (Verb::Apply, "apply"),
-    (Verb::Touch, "touch"),
-    (Verb::RevokeApp, "revoke_app"),
-    (Verb::Scan, "scan"),
-    (Verb::Sweep, "sweep"),
-    (Verb::Ping, "ping"),
-    (Verb::Enter, "enter"),
-    (Verb::Leave, "leave"),
-    (Verb::Forget, "forget"),
-    (Verb::Entries, "entries"),
-    (Verb::Revoke, "revoke"),
-    (Verb::Revocation, "revocation"),
-    (Verb::Latest, "latest"),
-    (Verb::Since, "since"),
+const OPERATIONS: [(Operation, &str); 16] = [
+    (Operation::Load, "load"),
+    (Operation::Create, "create"),
+    (Operation::Apply, "apply"),
+    (Operation::Touch, "touch"),
+    (Operation::RevokeApp, "revoke_app"),
+    (Operation::Scan, "scan"),
+    (Operation::Sweep, "sweep"),
+    (Operation::Ping, "ping"),
+    (Operation::Enter, "add_to_index"),
+    (Operation::StreamPermit, "remove_from_index"),
+    (Operation::Forget, "remove_session_from_index"),
+    (Operation::Entries, "list_index"),
+    (Operation::Revoke, "record_revocation"),
+    (Operation::Revocation, "load_revocation"),
+    (Operation::Latest, "feed_end"),
+    (Operation::FeedRead, "read_feed"),
 ];
 
-impl<S: Store> Store for Measured<S> {
-    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
-        self.watch(Verb::Load, self.store.load(place)).await
+impl<S: Store> Store for Instrumented<S> {
+    async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
+        self.watch(Operation::Load, self.store.load(session_key)).await
     }
 
-    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
-        self.watch(Verb::Create, self.store.create(place, record)).await
+    async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
+        self.watch(Operation::Create, self.store.create(session_key, record)).await
     }
 
-    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        self.watch(Verb::Apply, self.store.apply(place, guard, write)).await
+    async fn apply(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, Error> {
+        self.watch(Operation::Apply, self.store.apply(session_key, precondition, write)).await
     }
 
-    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
-        self.watch(Verb::Touch, self.store.touch(place, touch)).await
+    async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
+        self.watch(Operation::Touch, self.store.touch(session_key, touch)).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
-        self.watch(Verb::RevokeApp, self.store.revoke_app(app, now)).await
+        self.watch(Operation::RevokeApp, self.store.revoke_app(app, now)).await
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        self.watch(Verb::Scan, self.store.scan(app, from, limit)).await
+        self.watch(Operation::Scan, self.store.scan(app, from, limit)).await
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
-        self.watch(Verb::Sweep, self.store.sweep(now)).await
+        self.watch(Operation::Sweep, self.store.sweep(now)).await
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.watch(Verb::Ping, self.store.ping()).await
+        self.watch(Operation::Ping, self.store.ping()).await
     }
 }
 
-impl<S: Store> Index for Measured<S> {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
-        self.watch(Verb::Enter, self.store.enter(owner, entry)).await
+impl<S: Store> Index for Instrumented<S> {
+    async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        self.watch(Operation::Enter, self.store.enter(subject_ref, entry)).await
     }
 
-    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        self.watch(Verb::Leave, self.store.leave(owner, entry)).await
+    async fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        self.watch(Operation::StreamPermit, self.store.leave(subject_ref, entry)).await
     }
 
-    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
-        self.watch(Verb::Forget, self.store.forget(owner, id)).await
+    async fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        self.watch(Operation::Forget, self.store.forget(subject_ref, id)).await
     }
 
-    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.watch(Verb::Entries, self.store.entries(owner)).await
+    async fn entries(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+        self.watch(Operation::Entries, self.store.entries(subject_ref)).await
     }
 
-    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
-        self.watch(Verb::Revoke, self.store.revoke(owner, revocation)).await
+    async fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        self.watch(Operation::Revoke, self.store.revoke(subject_ref, revocation)).await
     }
 
-    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
-        self.watch(Verb::Revocation, self.store.revocation(owner)).await
+    async fn revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        self.watch(Operation::Revocation, self.store.revocation(subject_ref)).await
     }
 }
 
-impl<S: Store> Feed for Measured<S> {
+impl<S: Store> Feed for Instrumented<S> {
     async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
-        self.watch(Verb::Latest, self.store.latest(app)).await
+        self.watch(Operation::Latest, self.store.latest(app)).await
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
-        self.watch(Verb::Since, self.store.since(app, cursor)).await
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
+        self.watch(Operation::FeedRead, self.store.since(app, cursor)).await
     }
 }
 
@@ -262,21 +269,21 @@ mod tests {
 
     #[test]
     fn every_verb_stands_where_its_tally_is() {
-        for (number, (verb, _)) in VERBS.iter().enumerate() {
+        for (number, (verb, _)) in OPERATIONS.iter().enumerate() {
             assert_eq!(*verb as usize, number, "{verb:?}");
         }
-        for (number, failure) in Failure::ALL.iter().enumerate() {
+        for (number, failure) in FailureKind::ALL.iter().enumerate() {
             assert_eq!(*failure as usize, number, "{failure:?}");
         }
     }
 
     #[tokio::test]
     async fn answers_failures_and_what_nobody_waits_for_are_told_apart() {
-        let store = Measured::new(Arc::new(Memory::new()));
+        let store = Instrumented::new(Arc::new(Memory::new()));
 
         store.ping().await.unwrap();
-        let failed = store.watch(Verb::Ping, async { Err::<(), _>(Error::Corrupt) }).await;
-        let hangs = store.watch(Verb::Ping, pending::<Result<(), Error>>());
+        let failed = store.watch(Operation::Ping, async { Err::<(), _>(Error::Corrupt) }).await;
+        let hangs = store.watch(Operation::Ping, pending::<Result<(), Error>>());
         let gave_up = tokio::time::timeout(Duration::from_millis(1), hangs).await;
 
         assert!(failed.is_err() && gave_up.is_err());

@@ -6,16 +6,16 @@
 //! never see a token. What is missing is `None`, not an error. Ending twice is fine.
 //!
 //! A deadline is judged on the service's clock, never on the store's own: a store forgets a session
-//! late, not before [`Head::forget_time`].
+//! late, not before [`Head::purge_time`].
 
 mod any;
 mod embedded;
+mod encoding;
 mod feed;
 mod flask_session;
 mod index;
 mod measured;
 mod memory;
-mod packed;
 mod redis;
 mod settings;
 
@@ -23,41 +23,46 @@ use std::error::Error as StdError;
 use std::future::Future;
 
 pub use any::{AnyStore, OpenError};
-pub use embedded::{Embedded, OpenError as EmbeddedError, Settings as EmbeddedSettings};
-pub use feed::{Feed, Notice, Since};
-pub use flask_session::{FlaskSessions, Found, MAX_RECORD_BYTES};
-pub use index::{Entry, FEW, GLIMPSE, Index, Owner, Revocation};
-pub use measured::{Failure, Measured, Seen, Work};
+pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
+pub use feed::{Feed, FeedEntry, FeedRead};
+pub use flask_session::{FlaskRecord, FlaskSessions, MAX_RECORD_BYTES};
+pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
+pub use measured::{FailureKind, Instrumented, OperationMetrics, StoreMetrics};
 pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
-pub use settings::{Kind, Settings};
+pub use settings::{Settings, StoreKind};
 
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::session::{
-    Context, Counters, Edit, EndReason, Generation, Guard, Head, Origin, Outcome, Record, Refusal, Subject, Verdict,
+    Context, Counters, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, Subject,
+    Verdict, WriteEffect,
 };
-use crate::token::{Id, Proof};
+use crate::token::{SessionId, VerifierHash};
 
 /// What can be asked of a place where sessions lie.
 pub trait Store: Index + Feed + Send + Sync + 'static {
     /// One snapshot of what is kept at a place, alive or ended, with the app's generation.
-    fn load(&self, place: &Place) -> impl Future<Output = Result<Option<Kept>, Error>> + Send;
+    fn load(&self, session_key: &SessionKey) -> impl Future<Output = Result<Option<Snapshot>, Error>> + Send;
 
     /// Keeps a new record unless something is kept there already, a tombstone included.
     ///
     /// The record's generation is set to the app's in the same step. An imported one that began before the app's
     /// sessions were last revoked, or of which nobody knows when it began, is not kept if they ever were.
-    fn create(&self, place: &Place, record: &Record) -> impl Future<Output = Result<Created, Error>> + Send;
+    fn create(&self, session_key: &SessionKey, record: &Record) -> impl Future<Output = Result<Created, Error>> + Send;
 
     /// Writes, if the judge lets the call go and the limits hold.
-    fn apply(&self, place: &Place, guard: &Guard, write: &Write)
-    -> impl Future<Output = Result<Applied, Error>> + Send;
+    fn apply(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> impl Future<Output = Result<Applied, Error>> + Send;
 
     /// Moves the time of last use on, if the proof is the current one.
     ///
     /// Never creates, never revives, never goes back, and leaves the version alone.
-    fn touch(&self, place: &Place, touch: &Touch) -> impl Future<Output = Result<(), Error>> + Send;
+    fn touch(&self, session_key: &SessionKey, touch: &Touch) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Ends every session of an app that was created before, however many there are.
     fn revoke_app(&self, app: &AppName, now: Time) -> impl Future<Output = Result<(), Error>> + Send;
@@ -78,16 +83,16 @@ pub trait Store: Index + Feed + Send + Sync + 'static {
 
 /// Where a session lies.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct SessionKey {
     /// The app.
     pub app: AppName,
     /// The session.
-    pub id: Id,
+    pub id: SessionId,
 }
 
 /// What a store keeps at a place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct Snapshot {
     /// The record.
     pub record: Record,
     /// The app's generation at that moment.
@@ -119,10 +124,10 @@ pub enum Write {
 pub enum Applied {
     /// It is written.
     Done(Box<Done>),
-    /// The judge said no; never [`Verdict::Go`].
+    /// The judge said no; never [`Verdict::Allow`].
     Judged(Verdict),
     /// The session can't be made to be so.
-    Refused(Refusal),
+    Refused(EditError),
     /// Nothing is kept there.
     Missing,
 }
@@ -133,7 +138,7 @@ pub struct Done {
     /// What is told of the head from now on: [`Head::told()`].
     pub head: Head,
     /// What became of the session.
-    pub outcome: Outcome,
+    pub effect: WriteEffect,
     /// The counters that the call moved.
     pub counters: Counters,
     /// Whose it was before.
@@ -144,7 +149,7 @@ pub struct Done {
 #[derive(Clone, Debug)]
 pub struct Touch {
     /// Of the token that it was used with.
-    pub proof: Proof,
+    pub verifier_hash: VerifierHash,
     /// When.
     pub used: Time,
     /// Where from, if the frontend told it.
@@ -155,7 +160,7 @@ pub struct Touch {
 #[derive(Clone, Debug)]
 pub struct Page {
     /// What was met, with the app's generation at that moment.
-    pub sessions: Vec<(Id, Kept)>,
+    pub sessions: Vec<(SessionId, Snapshot)>,
     /// Where to go on; nothing at the end.
     pub next: Option<Cursor>,
 }
@@ -187,42 +192,42 @@ impl Error {
 
 /// How often all sessions of an app were revoked, and when last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Revoked {
+struct AppRevocation {
     generation: Generation,
     /// None although there was one: it was not written down then.
     time: Option<Time>,
 }
 
-impl Revoked {
+impl AppRevocation {
     /// After one more.
     fn again(self, now: Time) -> Self {
         Self { generation: Generation(self.generation.0.saturating_add(1)), time: self.time.max(Some(now)) }
     }
 
     /// Whether that ended, before it came here, what came from there.
-    fn covers(&self, origin: &Origin) -> bool {
+    fn covers(&self, imported_from: &ImportedFrom) -> bool {
         let is_later = |(issued, time): (Time, Time)| issued > time;
-        self.generation > Generation::default() && !origin.issued.zip(self.time).is_some_and(is_later)
+        self.generation > Generation::default() && !imported_from.issued.zip(self.time).is_some_and(is_later)
     }
 }
 
 /// What a write makes of a record, in a store that can ask the judge inside its own step.
-fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), Applied> {
+fn written(snapshot: &Snapshot, precondition: &Precondition, write: &Write) -> Result<(Record, Done), Applied> {
     use crate::session::{edit, end, judge};
 
-    match judge(&kept.record.head, kept.generation, guard) {
-        Verdict::Go => {}
+    match judge(&snapshot.record.head, snapshot.generation, precondition) {
+        Verdict::Allow => {}
         verdict => return Err(Applied::Judged(verdict)),
     }
-    let (record, outcome, counters) = match write {
-        Write::End(reason) => (end(&kept.record, *reason, guard), Outcome::Deleted, Counters::new()),
+    let (record, effect, counters) = match write {
+        Write::End(reason) => (end(&snapshot.record, *reason, precondition), WriteEffect::Deleted, Counters::new()),
         Write::Edit(asked) => {
-            let edited = edit(&kept.record, asked, guard).map_err(Applied::Refused)?;
-            (edited.record, edited.outcome, edited.counters)
+            let edited = edit(&snapshot.record, asked, precondition).map_err(Applied::Refused)?;
+            (edited.record, edited.effect, edited.counters)
         }
     };
-    let subject_before = kept.record.head.subject.clone();
-    let done = Done { head: record.head.told(), outcome, counters, subject_before };
+    let subject_before = snapshot.record.head.subject.clone();
+    let done = Done { head: record.head.public_view(), effect, counters, subject_before };
     Ok((record, done))
 }
 
@@ -230,7 +235,7 @@ fn written(kept: &Kept, guard: &Guard, write: &Write) -> Result<(Record, Done), 
 fn touched(record: &Record, touch: &Touch) -> Option<Record> {
     let head = &record.head;
     let is_over = head.end.is_some() || touch.used >= head.expire_time(head.access_time);
-    if is_over || head.proof != touch.proof || touch.used <= head.access_time {
+    if is_over || head.verifier_hash != touch.verifier_hash || touch.used <= head.access_time {
         return None;
     }
     let mut record = record.clone();

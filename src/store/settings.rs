@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Where sessions lie: `embedded`, `redis` or `memory`.
-    pub kind: Kind,
+    pub kind: StoreKind,
     /// Where the file lies.
     pub embedded: super::EmbeddedSettings,
     /// How Redis is reached.
@@ -17,7 +17,7 @@ pub struct Settings {
 /// Where sessions lie.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum StoreKind {
     /// In a file of the service's own.
     #[default]
     Embedded,

@@ -7,17 +7,17 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::call::Call;
+use super::call_context::CallContext;
 
 /// A format of lines, with the call's fields at the end of each.
-pub(super) enum Line<F> {
+pub(super) enum LogLine<F> {
     /// One JSON object a line.
     Json(F),
     /// For people.
     Text(F),
 }
 
-impl<S, N, F> FormatEvent<S, N> for Line<F>
+impl<S, N, F> FormatEvent<S, N> for LogLine<F>
 where
     S: Subscriber + for<'s> LookupSpan<'s>,
     N: for<'w> FormatFields<'w> + 'static,
@@ -25,7 +25,7 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (Self::Json(format) | Self::Text(format)) = self;
-        let Some(written) = Call::current(|call| {
+        let Some(written) = CallContext::current(|call| {
             let mut line = String::new();
             format.format_event(context, Writer::new(&mut line), event)?;
             self.name(call, &mut line)?;
@@ -37,9 +37,9 @@ where
     }
 }
 
-impl<F> Line<F> {
+impl<F> LogLine<F> {
     /// Adds the call to a whole line.
-    fn name(&self, call: &Call, line: &mut String) -> fmt::Result {
+    fn name(&self, call: &CallContext, line: &mut String) -> fmt::Result {
         let (close, end) = match self {
             Self::Json(_) => ("}\n", "}\n"),
             Self::Text(_) => ("\n", "\n"),

@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::Level;
-use super::line::Line;
+use super::line::LogLine;
 use super::queue::{self, Drain};
 
 /// The `[log]` table.
@@ -20,7 +20,7 @@ use super::queue::{self, Drain};
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How a line is written: `text`, `json`, or `auto`: text on a terminal, else JSON.
-    pub format: Format,
+    pub format: LogFormat,
     /// The least level, or levels by module: `info`, or `warn,cloakroom::store=debug`.
     pub level: Level,
 }
@@ -28,7 +28,7 @@ pub struct Settings {
 /// How a line is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum LogFormat {
     /// As text on a terminal, as JSON anywhere else.
     #[default]
     Auto,
@@ -51,11 +51,11 @@ pub fn init(settings: &Settings) -> Result<Logs, InitError> {
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(queue);
     let lines = match settings.format {
-        Format::Auto | Format::Text if terminal || settings.format == Format::Text => {
-            lines.with_ansi(terminal).event_format(Line::Text(Lines::default().with_ansi(terminal))).boxed()
+        LogFormat::Auto | LogFormat::Text if terminal || settings.format == LogFormat::Text => {
+            lines.with_ansi(terminal).event_format(LogLine::Text(Lines::default().with_ansi(terminal))).boxed()
         }
-        Format::Auto | Format::Text | Format::Json => {
-            let line = Line::Json(Lines::default().json().flatten_event(true));
+        LogFormat::Auto | LogFormat::Text | LogFormat::Json => {
+            let line = LogLine::Json(Lines::default().json().flatten_event(true));
             lines.event_format(line).fmt_fields(JsonFields::new()).boxed()
         }
     };
@@ -78,7 +78,7 @@ pub enum InitError {
     Thread(#[source] io::Error),
     /// They have been started before.
     #[error("logging cannot be started")]
-    Taken(#[from] TryInitError),
+    BudgetPermit(#[from] TryInitError),
 }
 
 /// A few megabytes at most, and seconds of a busy log.

@@ -2,16 +2,16 @@
 //!
 //! Nothing here knows what a session is; what is told is chosen where it happens.
 
-mod call;
+mod call_context;
 mod level;
 mod line;
 mod log;
+mod log_throttle;
 pub mod metrics;
 mod queue;
-mod seldom;
 mod trace;
 
-pub use call::{Call, CallId};
+pub use call_context::{CallContext, CallId};
 pub use level::{Level, LevelError};
-pub use log::{Format, InitError, Logs, Settings, init};
-pub use seldom::Seldom;
+pub use log::{InitError, LogFormat, Logs, Settings, init};
+pub use log_throttle::LogThrottle;

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     lines: SyncSender<Message>,
-    state: Arc<State>,
+    state: Arc<QueueState>,
 }
 
 /// The far end; when it goes, what is queued is written first, for as long as [`LAST_WAIT`].
@@ -33,7 +33,7 @@ enum Message {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     dropped: AtomicU64,
     ending: AtomicBool,
 }
@@ -89,7 +89,7 @@ impl Drop for Drain {
 }
 
 /// An error of stderr has nowhere to be told: the line is lost and the next one is tried.
-fn write_all(waiting: &Receiver<Message>, mut target: impl Write, state: &State) {
+fn write_all(waiting: &Receiver<Message>, mut target: impl Write, state: &QueueState) {
     let mut next = waiting.recv().ok();
     while let Some(message) = next {
         if let Message::Line(line) = message {

@@ -4,38 +4,38 @@
 //! proof from both, so that a copy of the store opens no session. Nothing here reads a store.
 
 mod key;
-mod seal;
-mod successor;
+mod next_token;
+mod sign;
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
-pub use seal::{
-    Issued, Rejected, TICKET_LIFE, Ticket, claimed_key, is_shaped, is_ticket, open_ticket, open_token, seal_ticket,
-    seal_token,
+pub use next_token::{Nonce, next_token};
+pub use sign::{
+    TICKET_LIFE, Ticket, TokenRejection, VerifiedToken, claimed_key, is_shaped, is_ticket, sign_ticket, sign_token,
+    verify_ticket, verify_token,
 };
-pub use successor::{Nonce, successor};
 
 use crate::app::AppName;
 use crate::entropy;
 
 /// What finds a session: 16 random bytes. Half of what a token says.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Locator([u8; 16]);
+pub struct Selector([u8; 16]);
 
 /// What opens a session: 16 random bytes. The other half.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Secret([u8; 16]);
+pub struct Verifier([u8; 16]);
 
-impl fmt::Debug for Locator {
+impl fmt::Debug for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Locator(..)")
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
@@ -43,14 +43,14 @@ impl fmt::Debug for Secret {
 
 /// Locator and secret of one token, before it is signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Bearer {
+pub struct SplitToken {
     /// Finds the session.
-    pub locator: Locator,
+    pub selector: Selector,
     /// Opens it.
-    pub secret: Secret,
+    pub verifier: Verifier,
 }
 
-impl Bearer {
+impl SplitToken {
     /// A bearer for a session that nobody has yet.
     pub fn random() -> Self {
         Self::from_bytes(entropy::bytes())
@@ -66,36 +66,36 @@ impl Bearer {
     }
 
     /// The same session under another secret.
-    pub const fn with_secret(self, secret: Secret) -> Self {
-        Self { secret, ..self }
+    pub const fn with_secret(self, verifier: Verifier) -> Self {
+        Self { verifier, ..self }
     }
 
     /// The public handle of the session.
-    pub fn id(&self, app: &AppName) -> Id {
-        Id(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.locator.0]))
+    pub fn id(&self, app: &AppName) -> SessionId {
+        SessionId(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.selector.0]))
     }
 
     /// What the store keeps of the secret.
-    pub fn proof(&self, app: &AppName) -> Proof {
-        Proof(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.locator.0, &self.secret.0]))
+    pub fn verifier_hash(&self, app: &AppName) -> VerifierHash {
+        VerifierHash(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.selector.0, &self.verifier.0]))
     }
 
     fn from_bytes(bytes: [u8; 32]) -> Self {
-        let (mut locator, mut secret) = ([0; 16], [0; 16]);
-        locator.copy_from_slice(&bytes[..16]);
-        secret.copy_from_slice(&bytes[16..]);
-        Self { locator: Locator(locator), secret: Secret(secret) }
+        let (mut selector, mut verifier) = ([0; 16], [0; 16]);
+        selector.copy_from_slice(&bytes[..16]);
+        verifier.copy_from_slice(&bytes[16..]);
+        Self { selector: Selector(selector), verifier: Verifier(verifier) }
     }
 
     fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes[..16].copy_from_slice(&self.locator.0);
-        bytes[16..].copy_from_slice(&self.secret.0);
+        bytes[..16].copy_from_slice(&self.selector.0);
+        bytes[16..].copy_from_slice(&self.verifier.0);
         bytes
     }
 }
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for SplitToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bearer(..)")
     }
@@ -105,9 +105,9 @@ impl fmt::Debug for Bearer {
 ///
 /// SHA-256 cut to 16 bytes: as many bits as the locator has, so that cutting gives nothing away.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id([u8; 16]);
+pub struct SessionId([u8; 16]);
 
-impl Id {
+impl SessionId {
     /// An id from its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -145,13 +145,13 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
+impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.digits()).expect("hexadecimal digits are text"))
     }
 }
 
-impl fmt::Debug for Id {
+impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Id({self})")
     }
@@ -161,9 +161,9 @@ impl fmt::Debug for Id {
 ///
 /// Proofs may be compared byte by byte: how many agree tells nothing about the secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Proof([u8; 16]);
+pub struct VerifierHash([u8; 16]);
 
-impl Proof {
+impl VerifierHash {
     /// A proof from its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
@@ -175,7 +175,7 @@ impl Proof {
     }
 }
 
-impl fmt::Debug for Proof {
+impl fmt::Debug for VerifierHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Proof(..)")
     }

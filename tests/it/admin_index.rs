@@ -6,10 +6,12 @@ use std::time::Duration;
 use cloakroom::app::{self, AppName};
 use cloakroom::clock::Clock as _;
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
-use cloakroom::service::{Credential, Save, Service};
+use cloakroom::service::{Credential, SaveRequest, Service};
 use cloakroom::session::{self, Subject, SubjectChange};
-use cloakroom::store::{AnyStore, Entry, FEW, GLIMPSE, Index as _, Owner, Redis, RedisSettings};
-use cloakroom::token::Id;
+use cloakroom::store::{
+    AnyStore, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index as _, IndexEntry, Redis, RedisSettings, SubjectRef,
+};
+use cloakroom::token::SessionId;
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
@@ -17,9 +19,9 @@ use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
 use crate::support::{House, On, app_settings, patient};
 
-fn owner(subject: &str) -> Owner {
+fn owner(subject: &str) -> SubjectRef {
     let app = AppName::parse(AppName::DEFAULT).unwrap();
-    Owner { app, subject: Subject::parse(subject).unwrap() }
+    SubjectRef { app, subject: Subject::parse(subject).unwrap() }
 }
 
 /// The ids of a subject's entries, living or not.
@@ -31,7 +33,7 @@ async fn entries(house: &House, subject: &str) -> Vec<String> {
 /// Enters a session as a login does that crashes before its second write.
 async fn enter(house: &House, subject: &str, id: &str) {
     let now = house.clock.now();
-    let entry = Entry { id: Id::parse(id).unwrap(), entered: now, until: now + HOUR };
+    let entry = IndexEntry { id: SessionId::parse(id).unwrap(), entered: now, until: now + HOUR };
     house.store.enter(&owner(subject), &entry).await.unwrap();
 }
 
@@ -134,7 +136,10 @@ async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own
 
     let subject = SubjectChange::Set(owner("alice").subject);
     let changes = Some(session::Changes { subject, ..session::Changes::default() });
-    service.save(Save { credential: Credential::Token(&token), changes, ..Save::default() }).await.unwrap();
+    service
+        .save(SaveRequest { credential: Credential::Token(&token), changes, ..SaveRequest::default() })
+        .await
+        .unwrap();
 
     let entries = house.store.entries(&owner("alice")).await.unwrap();
     assert_eq!(entries[0].until, house.clock.now() + 9 * HOUR);
@@ -149,7 +154,7 @@ async fn an_index_that_nobody_lists_is_healed_by_its_logins(on: On) {
     }
 
     let dead = entries(&house, "alice").await.len();
-    assert!((1..=FEW + GLIMPSE).contains(&dead), "{dead}");
+    assert!((1..=INDEX_CLEANUP_MIN + INDEX_SAMPLE).contains(&dead), "{dead}");
     assert_eq!(house.ids_of("bob").await.len(), 60);
 }
 

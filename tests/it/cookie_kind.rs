@@ -65,7 +65,7 @@ fn signer() -> Signer {
 /// A cookie that Flask would have signed then.
 fn signed(entries: &[(&str, &str)], permanent: Option<bool>, time: Time) -> String {
     let entries = Entries::pack(entries.iter().map(|(name, json)| (*name, json.as_bytes())));
-    signer().seal(&entries, permanent, time).unwrap()
+    signer().sign(&entries, permanent, time).unwrap()
 }
 
 /// What the headers say: the cookie, if they set one, and whether there is `Vary: Cookie`.
@@ -247,7 +247,7 @@ async fn a_cookie_that_opens_nothing_is_a_new_session_and_counted_by_its_reason(
         assert_eq!(said(&opened.read_headers), (None, true), "{cookie}");
     }
 
-    let numbers = house.service.numbers("").unwrap();
+    let numbers = house.service.stats("").unwrap();
     let each_once = ["MALFORMED", "BAD_SIGNATURE", "EXPIRED", "FROM_THE_FUTURE"].map(|why| (why, 1));
     assert_eq!(numbers.rejected, [&each_once[..], &[("PAYLOAD", 0), ("TOO_LARGE", 0)]].concat());
 }
@@ -276,7 +276,7 @@ async fn keys_salt_and_digest_are_those_of_the_application() {
     let own = other.save(save_cookie("", Changes::default().set("a", "1"))).await.session.unwrap().token;
 
     assert!(!opened.new && foreign.new);
-    let opens = |signer: Signer, text: &str| signer.open(text, Duration::ZERO, noon()).is_ok();
+    let opens = |signer: Signer, text: &str| signer.verify(text, Duration::ZERO, noon()).is_ok();
     assert!(opens(Signer::new(&["base64:x"], b"cookie-session", Digest::Sha1).unwrap(), &saved), "the first one signs");
     assert!(opens(Signer::new(&["secret-key"], b"other", Digest::Sha256).unwrap(), &own));
 }
@@ -289,7 +289,7 @@ async fn bytes_are_a_key_too() {
     let token = house.open_new().await.token;
 
     let signer = Signer::new(&[b"\xff\x00\xfe"], b"cookie-session", Digest::Sha1).unwrap();
-    assert!(signer.open(&token, Duration::ZERO, noon()).is_ok());
+    assert!(signer.verify(&token, Duration::ZERO, noon()).is_ok());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use cloakroom::entropy;
 use cloakroom::session::{EndReason, Entries, Record, Value, counter};
 use cloakroom::store::{Applied, Created, Embedded, EmbeddedSettings, Error, Store as _, Write};
 
-use crate::conformance::given::{START, by, increment, place, record, save};
+use crate::conformance::given::{START, authority, increment, record, save, session_key};
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
@@ -89,9 +89,9 @@ fn a_writer_until_the_disk_is_full() {
         let (mut full, mut n) = (0, 0);
         while full < FULL {
             n += 1;
-            match store.create(&place(n), &record_of(16 * 1024)).await {
+            match store.create(&session_key(n), &record_of(16 * 1024)).await {
                 Ok(Created::Stored) => tell(&format!("created {n}")),
-                Ok(Created::Occupied | Created::Revoked) => panic!("the place was free"),
+                Ok(Created::Occupied | Created::Revoked) => panic!("the session_key was free"),
                 Err(Error::Full(_)) => {
                     tell(&format!("full {n}"));
                     full += 1;
@@ -101,7 +101,7 @@ fn a_writer_until_the_disk_is_full() {
                 Err(Error::Corrupt) => panic!("nothing is corrupt"),
             }
             // Reads go on.
-            assert!(store.load(&place(1)).await.expect("the store answers").is_some());
+            assert!(store.load(&session_key(1)).await.expect("the store answers").is_some());
         }
     });
 }
@@ -110,16 +110,19 @@ fn a_writer_until_the_disk_is_full() {
 async fn write_on(store: Arc<Embedded>, round: u32, writer: u32) {
     for n in 0.. {
         let number = (round * WRITERS + writer) * 100_000 + n;
-        let place = place(number);
-        assert_eq!(store.create(&place, &record_of(100)).await.expect("the store answers"), Created::Stored);
+        let session_key = session_key(number);
+        assert_eq!(store.create(&session_key, &record_of(100)).await.expect("the store answers"), Created::Stored);
         tell(&format!("created {number}"));
         for _ in 0..n % 7 {
-            let done = store.apply(&place, &by(1, START), &save(increment("n", 1))).await.expect("the store answers");
+            let done = store
+                .apply(&session_key, &authority(1, START), &save(increment("n", 1)))
+                .await
+                .expect("the store answers");
             let Applied::Done(done) = done else { panic!("not written: {done:?}") };
             tell(&format!("saved {number} {}", done.counters["n"]));
         }
         if n % 2 == 0 {
-            let ended = store.apply(&place, &by(1, START), &Write::End(EndReason::Destroyed)).await;
+            let ended = store.apply(&session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
             assert!(matches!(ended.expect("the store answers"), Applied::Done(_)));
             tell(&format!("ended {number}"));
         }
@@ -165,7 +168,7 @@ impl Told {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
         let store = open(folder);
         for (number, acknowledged) in &self.sessions {
-            let kept = runtime.block_on(store.load(&place(*number))).expect("the store answers");
+            let kept = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
             let Record { head, entries } = kept.expect("what was acknowledged is there").record;
             if acknowledged.is_ended {
                 assert!(head.end.is_some(), "session {number} lives again");
@@ -177,7 +180,7 @@ impl Told {
             assert!(head.end.is_some() || saves == count, "session {number}: {saves} saves counted {count}");
         }
         for number in &self.full {
-            let kept = runtime.block_on(store.load(&place(*number))).expect("the store answers");
+            let kept = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
             assert_eq!(kept, None, "session {number} was written though there was no room");
         }
     }
@@ -232,7 +235,7 @@ fn open(folder: &Path) -> Embedded {
 /// A session with this much in it.
 fn record_of(bytes: usize) -> Record {
     let mut record = record();
-    record.entries = Entries::pack([("data", Value::raw(&vec![7; bytes]).kept())]);
+    record.entries = Entries::pack([("data", Value::raw(&vec![7; bytes]).stored())]);
     (record.head.entry_count, record.head.entry_bytes) = (record.entries.count(), record.entries.bytes());
     record
 }

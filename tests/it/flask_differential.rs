@@ -33,11 +33,11 @@ impl Case {
         let signer = Signer::new(&keys, self.salt.as_bytes(), self.digest).unwrap();
         let now = Time::from_millis(self.now * 1000);
         let normalised = self.texts.iter().map(|(name, text)| (name, normalise(text).ok())).collect::<BTreeMap<_, _>>();
-        let opened = match signer.open(&self.cookie, Duration::from_secs(self.max_age), now) {
+        let opened = match signer.verify(&self.cookie, Duration::from_secs(self.max_age), now) {
             Ok(opened) => opened,
             Err(why) => return json!({ "error": why.as_str(), "normalised": normalised }),
         };
-        let again = signer.seal(&opened.entries, opened.permanent, now).unwrap();
+        let again = signer.sign(&opened.entries, opened.permanent, now).unwrap();
         let text = |json: &[u8]| String::from_utf8(json.to_vec()).unwrap();
         let entries = opened.entries.iter().map(|(name, json)| (name, text(json))).collect::<BTreeMap<_, _>>();
         json!({ "entries": entries, "permanent": opened.permanent, "again": again, "normalised": normalised })

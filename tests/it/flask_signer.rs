@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom::clock::Time;
-use cloakroom::flask::{Digest, KeysError, MAX_JSON_BYTES, Rejected, Signer, bytes_to_json, normalise};
+use cloakroom::flask::{CookieRejection, Digest, KeysError, MAX_JSON_BYTES, Signer, bytes_to_json, normalise};
 use cloakroom::session::Entries;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -51,17 +51,17 @@ fn a_bomb_is_refused_at_the_limit_whoever_signed_it() {
     assert!(bomb.len() < 100_000);
 
     let outcomes = [bomb, compressed(&json_of(MAX_JSON_BYTES + 1)), compressed(&json_of(MAX_JSON_BYTES))]
-        .map(|cookie| signer().open(&cookie, Duration::ZERO, now()).map(|opened| opened.entries.bytes()));
+        .map(|cookie| signer().verify(&cookie, Duration::ZERO, now()).map(|opened| opened.entries.bytes()));
 
     let fits = u32::try_from(MAX_JSON_BYTES - 5).unwrap();
-    assert_eq!(outcomes, [Err(Rejected::TooLarge), Err(Rejected::TooLarge), Ok(fits)]);
+    assert_eq!(outcomes, [Err(CookieRejection::TooLarge), Err(CookieRejection::TooLarge), Ok(fits)]);
 }
 
 #[test]
 fn a_text_that_only_nests_is_refused_before_it_costs_a_stack() {
     let deep = compressed(format!("{{\"a\":{}", "[".repeat(MAX_JSON_BYTES - 5)).as_bytes());
 
-    assert_eq!(signer().open(&deep, Duration::ZERO, now()).err(), Some(Rejected::Payload));
+    assert_eq!(signer().verify(&deep, Duration::ZERO, now()).err(), Some(CookieRejection::Payload));
 }
 
 #[test]
@@ -69,19 +69,19 @@ fn each_part_has_one_spelling() {
     let good = "eyJhIjoxfQ.ZVPxAA.kLN1Gx0L6rY_ztgI9I8kkga4vjo";
     let (spare_bits, padded) = (good.replace("4vjo", "4vjp"), format!("{good}="));
 
-    assert!(signer().open(good, Duration::ZERO, now()).is_ok());
+    assert!(signer().verify(good, Duration::ZERO, now()).is_ok());
     for cookie in [spare_bits, padded, good.replace('_', "/")] {
-        assert_eq!(signer().open(&cookie, Duration::ZERO, now()).err(), Some(Rejected::Malformed), "{cookie}");
+        assert_eq!(signer().verify(&cookie, Duration::ZERO, now()).err(), Some(CookieRejection::Malformed), "{cookie}");
     }
-    assert_eq!(signer().open(&signed("eyJhIjoxfQ=="), Duration::ZERO, now()).err(), Some(Rejected::Payload));
-    assert_eq!(signer().open(&signed("eyJhIjoxfR"), Duration::ZERO, now()).err(), Some(Rejected::Payload));
+    assert_eq!(signer().verify(&signed("eyJhIjoxfQ=="), Duration::ZERO, now()).err(), Some(CookieRejection::Payload));
+    assert_eq!(signer().verify(&signed("eyJhIjoxfR"), Duration::ZERO, now()).err(), Some(CookieRejection::Payload));
 }
 
 #[test]
 fn the_signature_is_answered_decoded() {
-    let cookie = signer().seal(&Entries::default(), Some(true), now()).unwrap();
+    let cookie = signer().sign(&Entries::default(), Some(true), now()).unwrap();
 
-    let opened = signer().open(&cookie, Duration::ZERO, now()).unwrap();
+    let opened = signer().verify(&cookie, Duration::ZERO, now()).unwrap();
 
     assert_eq!(URL_SAFE_NO_PAD.encode(&opened.signature), cookie.rsplit('.').next().unwrap());
     assert_eq!((opened.permanent, opened.issued), (Some(true), now()));
@@ -101,7 +101,7 @@ fn a_list_of_keys_has_to_be_one() {
 fn what_is_no_entry_is_told_by_name() {
     let entries = Entries::pack([("good", &b"1"[..]), ("wrong", b"{")]);
 
-    let error = signer().seal(&entries, None, now()).unwrap_err();
+    let error = signer().sign(&entries, None, now()).unwrap_err();
 
     assert_eq!(error.name, "wrong");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom::clock::Time;
-use cloakroom::flask::{Digest, Opened, Rejected, Signer, normalise};
+use cloakroom::flask::{CookieRejection, Digest, Signer, VerifiedCookie, normalise};
 use serde_json::Value;
 
 /// Signatures in other spellings of base64, which Flask reads and nothing legitimate writes.
@@ -44,13 +44,13 @@ impl Vector {
         Signer::new(&keys, self.text("salt").as_bytes(), Digest::Sha1).unwrap()
     }
 
-    fn open(&self) -> Result<Opened, Rejected> {
-        self.signer().open(self.text("cookie"), Duration::from_secs(self.number("max_age")), self.time("now"))
+    fn open(&self) -> Result<VerifiedCookie, CookieRejection> {
+        self.signer().verify(self.text("cookie"), Duration::from_secs(self.number("max_age")), self.time("now"))
     }
 }
 
 /// A session's entries as one JSON text, as Flask would write them.
-fn json(opened: &Opened) -> String {
+fn json(opened: &VerifiedCookie) -> String {
     let permanent = opened.permanent.map(|permanent| ("_permanent".to_owned(), permanent.to_string()));
     let entries = opened.entries.iter().map(|(name, json)| (name.to_owned(), String::from_utf8(json.into()).unwrap()));
     let mut items = entries.chain(permanent).collect::<Vec<_>>();
@@ -68,16 +68,19 @@ fn every_cookie_has_the_outcome_that_flask_gave_it() {
 
         let refused = opened.as_ref().err();
         match outcome.split(':').next().unwrap() {
-            "ok" if DELIBERATE.contains(&name) => assert_eq!(refused, Some(&Rejected::Malformed), "{name}"),
+            "ok" if DELIBERATE.contains(&name) => assert_eq!(refused, Some(&CookieRejection::Malformed), "{name}"),
             "ok" => assert_eq!(refused, None, "{name}"),
             "SignatureExpired" if outcome.contains("age -") => {
-                assert_eq!(refused, Some(&Rejected::FromTheFuture), "{name}");
+                assert_eq!(refused, Some(&CookieRejection::FromTheFuture), "{name}");
             }
-            "SignatureExpired" => assert_eq!(refused, Some(&Rejected::Expired), "{name}"),
+            "SignatureExpired" => assert_eq!(refused, Some(&CookieRejection::Expired), "{name}"),
             "BadSignature" | "BadTimeSignature" => {
-                assert!(matches!(refused, Some(Rejected::BadSignature | Rejected::Malformed)), "{name}: {refused:?}");
+                assert!(
+                    matches!(refused, Some(CookieRejection::BadSignature | CookieRejection::Malformed)),
+                    "{name}: {refused:?}"
+                );
             }
-            _ => assert_eq!(refused, Some(&Rejected::Payload), "{name}: {outcome}"),
+            _ => assert_eq!(refused, Some(&CookieRejection::Payload), "{name}: {outcome}"),
         }
     }
 }
@@ -120,9 +123,9 @@ fn what_is_signed_here_is_what_flask_signed() {
     for vector in Vector::all().iter().filter(|vector| vector.text("kind") == "dump_load") {
         let opened = vector.open().unwrap();
 
-        let sealed = vector.signer().seal(&opened.entries, opened.permanent, vector.time("timestamp")).unwrap();
+        let sealed = vector.signer().sign(&opened.entries, opened.permanent, vector.time("timestamp")).unwrap();
 
-        let again = vector.signer().open(&sealed, Duration::ZERO, vector.time("timestamp")).unwrap();
+        let again = vector.signer().verify(&sealed, Duration::ZERO, vector.time("timestamp")).unwrap();
         assert_eq!(json(&again), json(&opened), "{}", vector.text("name"));
         // Outside an application Flask does not sort, and zlibs differ in how they compress.
         if vector.0["in_app_context"] == true && !vector.text("cookie").starts_with('.') && !sealed.starts_with('.') {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloakroom::app::{self, AppName, CookieSettings};
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RequestContext, Session, open_session_request};
 use cloakroom::store::{AnyStore, Redis, RedisSettings};
-use cloakroom::token::{Bearer, Key, KeyRing, open_token, seal_token};
+use cloakroom::token::{Key, KeyRing, SplitToken, sign_token, verify_token};
 use tonic::Code;
 
 use crate::on_every_store;
@@ -46,8 +46,8 @@ async fn a_cookie_that_names_no_session_opens_an_empty_one(on: On) {
 
 async fn the_id_of_an_unknown_session_is_never_adopted(on: On) {
     let (house, ring) = house_with_ring(on).await;
-    let bearer = Bearer::random();
-    let well_signed = seal_token(&ring, &default_app(), bearer);
+    let bearer = SplitToken::random();
+    let well_signed = sign_token(&ring, &default_app(), bearer);
 
     let session = house.open_cookie(&well_signed).await.session.unwrap();
     let saved = house.save(save(&session.token, Changes::default().set("a", "1"))).await;
@@ -127,7 +127,7 @@ async fn a_token_of_one_app_is_nothing_to_another(on: On) {
 async fn of_several_cookies_the_one_that_lives_counts(on: On) {
     let (house, ring) = house_with_ring(on).await;
     let token = house.stored(&[("a", "1")]).await;
-    let unknown = seal_token(&ring, &default_app(), Bearer::random());
+    let unknown = sign_token(&ring, &default_app(), SplitToken::random());
     let ended = house.stored(&[("b", "2")]).await;
     house.destroy(&ended).await;
 
@@ -293,8 +293,8 @@ async fn a_token_under_a_removed_key_opens_an_empty_session(on: On) {
     let (house, ring) = house_with_ring(on).await;
     let token = house.stored(&[("a", "1")]).await;
     let removed = KeyRing::parse(&[Key::generate()]).unwrap();
-    let bearer = open_token(&ring, &default_app(), &token).unwrap().bearer;
-    let old = seal_token(&removed, &default_app(), bearer);
+    let bearer = verify_token(&ring, &default_app(), &token).unwrap().token;
+    let old = sign_token(&removed, &default_app(), bearer);
 
     let session = house.open_cookie(&old).await.session.unwrap();
     let saved = refused(house.try_save(save(&old, Changes::default().set("a", "2"))).await);
@@ -412,11 +412,11 @@ struct Rings {
 impl Rings {
     /// The same bearer as the old key signed it.
     fn under_old_key(&self, token: &str) -> String {
-        seal_token(&self.old, &default_app(), open_token(&self.both, &default_app(), token).unwrap().bearer)
+        sign_token(&self.old, &default_app(), verify_token(&self.both, &default_app(), token).unwrap().token)
     }
 
     fn ticket_under_old_key(&self, clock: &dyn cloakroom::clock::Clock) -> String {
-        cloakroom::token::seal_ticket(&self.old, &default_app(), Bearer::random(), clock.now())
+        cloakroom::token::sign_ticket(&self.old, &default_app(), SplitToken::random(), clock.now())
     }
 }
 

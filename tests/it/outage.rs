@@ -221,13 +221,13 @@ async fn every_key_expires_sixteen_minutes_after_its_session() {
         assert!((span - late..=span + late).contains(&Duration::from_millis(millis)), "{millis} ms, not {span:?}");
     };
 
-    within(expires_in(&mut connection), 31 * DAY + MEMORY);
+    within(expires_in(&mut connection), 31 * DAY + TOMBSTONE_TTL);
     house.save(save(&live, lifetime(3600))).await;
-    within(expires_in(&mut connection), Duration::from_secs(3600) + MEMORY);
+    within(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
     house.rotate(&live, RotationCause::Renewal, "").await;
-    within(expires_in(&mut connection), Duration::from_secs(3600) + MEMORY);
+    within(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
     house.destroy(&live).await;
-    within(expires_in(&mut connection), MEMORY);
+    within(expires_in(&mut connection), TOMBSTONE_TTL);
 }
 
 #[tokio::test]
@@ -383,7 +383,7 @@ async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
-    let server = server::Settings { store_silence: Duration::from_millis(500), ..patient() };
+    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     (redis, house)
 }
@@ -392,4 +392,4 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How long an end is remembered.
-const MEMORY: Duration = Duration::from_secs(16 * 60);
+const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);

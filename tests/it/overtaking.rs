@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex};
 
 use cloakroom::app::{AppName, Apps};
 use cloakroom::clock::{ManualClock, Time};
-use cloakroom::service::{Credential, Fate, Rotate, RotationCause, Save, Service};
-use cloakroom::session::{Changes, EndReason, Guard, Record, Value};
+use cloakroom::service::{Credential, Outcome, RotateRequest, RotationCause, SaveRequest, Service};
+use cloakroom::session::{Changes, EndReason, Precondition, Record, Value};
 use cloakroom::store::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Memory, Owner, Page, Place, Revocation, Since, Store,
-    Touch, Write,
+    Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Memory, Page, Revocation, SessionKey, Snapshot,
+    Store, SubjectRef, Touch, Write,
 };
-use cloakroom::token::Id;
+use cloakroom::token::SessionId;
 
 use crate::support::app_settings;
 
@@ -31,7 +31,7 @@ async fn a_renewal_that_a_login_overtakes_gives_no_dead_cookie() {
 
     let renewed = Service::new(apps, Arc::new(overtaken), clock).rotate(renewal(&old)).await.unwrap();
 
-    assert_eq!(renewed.fate, Fate::Gone(Some(EndReason::Superseded)));
+    assert_eq!(renewed.outcome, Outcome::Gone(Some(EndReason::Superseded)));
     assert!(renewed.session.is_none() && renewed.headers.is_empty());
 }
 
@@ -39,33 +39,34 @@ async fn stored(service: &Service<Memory>) -> String {
     let ticket = service.open(Default::default()).await.unwrap().session.token;
     let set = [("a".to_owned(), Value::counter(1))].into();
     let changes = Some(Changes { set, ..Default::default() });
-    let saved = service.save(Save { credential: Credential::Token(&ticket), changes, ..Default::default() }).await;
+    let saved =
+        service.save(SaveRequest { credential: Credential::Token(&ticket), changes, ..Default::default() }).await;
     saved.unwrap().session.unwrap().token
 }
 
-fn renewal(token: &str) -> Rotate<'_> {
-    Rotate { credential: Credential::Token(token), cause: RotationCause::Renewal, ..Default::default() }
+fn renewal(token: &str) -> RotateRequest<'_> {
+    RotateRequest { credential: Credential::Token(token), cause: RotationCause::Renewal, ..Default::default() }
 }
 
 impl Store for Overtaken {
-    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
+    async fn load(&self, place: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let login = self.login.lock().unwrap().take();
         if let Some((service, token)) = login {
             let credential = Credential::Token(&token);
-            service.rotate(Rotate { credential, ..Default::default() }).await.unwrap();
+            service.rotate(RotateRequest { credential, ..Default::default() }).await.unwrap();
         }
         self.store.load(place).await
     }
 
-    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
+    async fn create(&self, place: &SessionKey, record: &Record) -> Result<Created, Error> {
         self.store.create(place, record).await
     }
 
-    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        self.store.apply(place, guard, write).await
+    async fn apply(&self, place: &SessionKey, precondition: &Precondition, write: &Write) -> Result<Applied, Error> {
+        self.store.apply(place, precondition, write).await
     }
 
-    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
+    async fn touch(&self, place: &SessionKey, touch: &Touch) -> Result<(), Error> {
         self.store.touch(place, touch).await
     }
 
@@ -87,27 +88,27 @@ impl Store for Overtaken {
 }
 
 impl Index for Overtaken {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
+    async fn enter(&self, owner: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
         self.store.enter(owner, entry).await
     }
 
-    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
+    async fn leave(&self, owner: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
         self.store.leave(owner, entry).await
     }
 
-    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
+    async fn forget(&self, owner: &SubjectRef, id: SessionId) -> Result<(), Error> {
         self.store.forget(owner, id).await
     }
 
-    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn entries(&self, owner: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
         self.store.entries(owner).await
     }
 
-    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
+    async fn revoke(&self, owner: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
         self.store.revoke(owner, revocation).await
     }
 
-    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
+    async fn revocation(&self, owner: &SubjectRef) -> Result<Option<Revocation>, Error> {
         self.store.revocation(owner).await
     }
 }
@@ -117,7 +118,7 @@ impl Feed for Overtaken {
         self.store.latest(app).await
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
         self.store.since(app, cursor).await
     }
 }

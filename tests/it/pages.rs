@@ -106,7 +106,7 @@ async fn a_call_by_http_1_is_refused() {
 
 #[tokio::test]
 async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
-    let settings = server::Settings { preface_timeout: Duration::from_secs(1), ..Default::default() };
+    let settings = server::Settings { first_request_timeout: Duration::from_secs(1), ..Default::default() };
     let house = House::with_server(On::Memory, settings).await;
     let large = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(20_000));
     let many = format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{}\r\n", "x: y\r\n".repeat(100));
@@ -233,7 +233,7 @@ async fn pages_are_there_in_an_outage_and_tell_of_it() {
     let mut redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(1), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
-    let server = server::Settings { store_silence: Duration::from_millis(500), ..patient() };
+    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     let token = house.stored(&[("a", "1")]).await;
     until_sample(&house, "cloakroom_store_up", 1.0).await;

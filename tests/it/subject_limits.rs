@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::app::{self, WhenFull};
+use cloakroom::app::{self, OnSessionLimit};
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, SaveSessionRequest};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -13,8 +13,8 @@ use crate::support::sessions::{MINUTE, SaveExt as _, gone};
 use crate::support::{House, On, app_settings};
 
 /// A house where a subject may have three sessions.
-async fn house(on: On, when_full: WhenFull) -> House {
-    let settings = app::Settings { max_sessions_per_subject: 3, when_full, ..app_settings() };
+async fn house(on: On, on_session_limit: OnSessionLimit) -> House {
+    let settings = app::Settings { max_sessions_per_subject: 3, on_session_limit, ..app_settings() };
     House::with_apps(on, [("default", settings)]).await
 }
 
@@ -23,7 +23,7 @@ fn login(token: &str) -> SaveSessionRequest {
 }
 
 async fn the_session_that_authenticated_longest_ago_is_evicted(on: On) {
-    let house = house(on, WhenFull::Evict).await;
+    let house = house(on, OnSessionLimit::Evict).await;
     let mut tokens = Vec::new();
     for _ in 0..3 {
         tokens.push(house.logged_in("alice").await.token);
@@ -44,8 +44,8 @@ async fn the_session_that_authenticated_longest_ago_is_evicted(on: On) {
 }
 
 async fn others_and_the_dead_take_no_room(on: On) {
-    for when_full in [WhenFull::Evict, WhenFull::Refuse] {
-        let house = house(on, when_full).await;
+    for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
+        let house = house(on, on_session_limit).await;
         let [ended, left, stays] =
             [house.logged_in("alice").await, house.logged_in("alice").await, house.logged_in("alice").await];
         house.destroy(&ended.token).await;
@@ -64,14 +64,14 @@ async fn others_and_the_dead_take_no_room(on: On) {
 }
 
 async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(on: On) {
-    for when_full in [WhenFull::Evict, WhenFull::Refuse] {
-        let house = Arc::new(house(on, when_full).await);
+    for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
+        let house = Arc::new(house(on, on_session_limit).await);
         let answers = hundred_logins(&house).await;
 
         let full = (Code::FailedPrecondition, "TOO_MANY_SESSIONS".to_owned());
         let refused = answers.iter().filter(|answer| answer.is_err()).count();
         assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|status| reason(status) == full));
-        assert_eq!(refused, if when_full == WhenFull::Refuse { 97 } else { 0 });
+        assert_eq!(refused, if on_session_limit == OnSessionLimit::Refuse { 97 } else { 0 });
         assert_eq!(house.ids_of("alice").await.len(), 3);
         assert_eq!(house.pages("", 1000).await.concat().len(), 3);
     }
@@ -79,7 +79,7 @@ async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(on: On) {
 
 /// With several replicas only eviction is exact: nothing here refuses.
 async fn eviction_is_exact_with_two_processes_on_one_store(on: On) {
-    let one = Arc::new(house(on, WhenFull::Evict).await);
+    let one = Arc::new(house(on, OnSessionLimit::Evict).await);
     let other = Arc::new(one.another_process().await);
 
     let (answers, others) = tokio::join!(hundred_logins(&one), hundred_logins(&other));
@@ -110,7 +110,7 @@ async fn hundred_logins(house: &Arc<House>) -> Vec<Result<Outcome, Status>> {
 }
 
 async fn a_login_too_many_is_refused_and_changes_nothing(on: On) {
-    let house = house(on, WhenFull::Refuse).await;
+    let house = house(on, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
         sessions.push(house.logged_in("alice").await);
@@ -132,7 +132,7 @@ async fn a_login_too_many_is_refused_and_changes_nothing(on: On) {
 }
 
 async fn a_full_subject_may_save_and_log_in_again(on: On) {
-    let house = house(on, WhenFull::Refuse).await;
+    let house = house(on, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
         sessions.push(house.logged_in("alice").await.token);
@@ -145,7 +145,7 @@ async fn a_full_subject_may_save_and_log_in_again(on: On) {
 }
 
 async fn what_is_judged_before_limits_is_answered_before_them(on: On) {
-    let house = house(on, WhenFull::Refuse).await;
+    let house = house(on, OnSessionLimit::Refuse).await;
     let ticket = house.open_new().await.token;
     let first = house.save(login(&ticket).id("0123456789abcdef")).await;
     let token = first.session.unwrap().token;

@@ -4,7 +4,8 @@ use cloakroom::app::AppName;
 use cloakroom::clock::Time;
 use cloakroom::grpc::wire::Changes;
 use cloakroom::token::{
-    Bearer, Key, KeyRing, Nonce, Rejected, TICKET_LIFE, open_ticket, open_token, seal_ticket, seal_token, successor,
+    Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, next_token, sign_ticket, sign_token, verify_ticket,
+    verify_token,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -27,38 +28,38 @@ const SUCCESSOR: &str =
 
 #[test]
 fn a_token_is_written_as_it_always_was() {
-    let bearer = open_token(&ring(), &shop(), TOKEN).unwrap().bearer;
+    let bearer = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
 
-    assert_eq!(seal_token(&ring(), &shop(), bearer), TOKEN);
+    assert_eq!(sign_token(&ring(), &shop(), bearer), TOKEN);
     assert_eq!(Key::parse(KEY).unwrap().id().to_string(), "OxP0MMqm");
 }
 
 #[test]
 fn a_ticket_is_written_as_it_always_was() {
-    let bearer = open_ticket(&ring(), &shop(), TICKET, issued()).unwrap().bearer;
+    let bearer = verify_ticket(&ring(), &shop(), TICKET, issued()).unwrap().token;
 
-    assert_eq!(seal_ticket(&ring(), &shop(), bearer, issued()), TICKET);
-    assert_eq!(seal_token(&ring(), &shop(), bearer), TOKEN);
+    assert_eq!(sign_ticket(&ring(), &shop(), bearer, issued()), TICKET);
+    assert_eq!(sign_token(&ring(), &shop(), bearer), TOKEN);
 }
 
 #[test]
 fn an_id_and_a_proof_are_derived_as_they_always_were() {
-    let bearer = open_token(&ring(), &shop(), TOKEN).unwrap().bearer;
+    let bearer = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
 
     assert_eq!(bearer.id(&shop()).to_string(), "ff6909aafc1b3e6d10c6714839c7e5ee");
-    assert_eq!(hex(bearer.proof(&shop()).as_bytes()), "3e1382bcafd73fd462513b588e966e94");
+    assert_eq!(hex(bearer.verifier_hash(&shop()).as_bytes()), "3e1382bcafd73fd462513b588e966e94");
 }
 
 #[test]
 fn a_successor_is_derived_as_it_always_was() {
-    let old = open_token(&ring(), &shop(), TOKEN).unwrap().bearer;
+    let old = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
     let nonce = Nonce::from_bytes(std::array::from_fn(|n| 0xc0 + u8::try_from(n).unwrap()));
 
-    let next = successor(&Key::parse(KEY).unwrap(), old, nonce);
+    let next = next_token(&Key::parse(KEY).unwrap(), old, nonce);
 
-    assert_eq!(seal_token(&ring(), &shop(), next), SUCCESSOR);
+    assert_eq!(sign_token(&ring(), &shop(), next), SUCCESSOR);
     assert_eq!(next.id(&shop()), old.id(&shop()));
-    assert_eq!(hex(next.proof(&shop()).as_bytes()), "9b5ba0d9be245358b7c24bfca443ad98");
+    assert_eq!(hex(next.verifier_hash(&shop()).as_bytes()), "9b5ba0d9be245358b7c24bfca443ad98");
 }
 
 #[test]
@@ -135,12 +136,12 @@ fn the_seconds_of_a_ticket_have_one_spelling_and_are_signed() {
 
 #[test]
 fn a_ticket_is_good_for_fifteen_minutes_and_no_longer() {
-    let at = |seconds| open_ticket(&ring(), &shop(), TICKET, issued() + std::time::Duration::from_secs(seconds));
+    let at = |seconds| verify_ticket(&ring(), &shop(), TICKET, issued() + std::time::Duration::from_secs(seconds));
 
     assert_eq!(TICKET_LIFE.as_secs(), 900);
     assert!(at(0).is_ok());
     assert!(at(900).is_ok());
-    assert_eq!(at(901).unwrap_err(), Rejected::TooOld);
+    assert_eq!(at(901).unwrap_err(), TokenRejection::TooOld);
 }
 
 #[test]
@@ -163,8 +164,8 @@ fn purposes_and_versions_cannot_be_swapped() {
 
 #[test]
 fn a_token_is_nothing_to_the_other_reader() {
-    assert!(open_token(&ring(), &shop(), TICKET).is_err());
-    assert!(open_ticket(&ring(), &shop(), TOKEN, issued()).is_err());
+    assert!(verify_token(&ring(), &shop(), TICKET).is_err());
+    assert!(verify_ticket(&ring(), &shop(), TOKEN, issued()).is_err());
 }
 
 #[test]
@@ -172,20 +173,20 @@ fn a_token_of_another_app_is_refused() {
     for name in ["shop2", "sho", "s", "default", "shop-", "shop_"] {
         let app = AppName::parse(name).unwrap();
 
-        assert_eq!(open_token(&ring(), &app, TOKEN).unwrap_err(), Rejected::BadSignature);
-        assert_eq!(open_ticket(&ring(), &app, TICKET, issued()).unwrap_err(), Rejected::BadSignature);
+        assert_eq!(verify_token(&ring(), &app, TOKEN).unwrap_err(), TokenRejection::BadSignature);
+        assert_eq!(verify_ticket(&ring(), &app, TICKET, issued()).unwrap_err(), TokenRejection::BadSignature);
     }
 }
 
 #[test]
 fn a_token_of_another_key_is_refused_even_under_this_keys_name() {
     let other = KeyRing::parse(&[Key::generate()]).unwrap();
-    let foreign = seal_token(&other, &shop(), open_token(&ring(), &shop(), TOKEN).unwrap().bearer);
+    let foreign = sign_token(&other, &shop(), verify_token(&ring(), &shop(), TOKEN).unwrap().token);
     let renamed = foreign.replace(&other.signing().id().to_string(), "OxP0MMqm");
 
-    assert_eq!(open_token(&ring(), &shop(), &foreign).unwrap_err(), Rejected::UnknownKey);
-    assert_eq!(open_token(&ring(), &shop(), &renamed).unwrap_err(), Rejected::BadSignature);
-    assert_eq!(open_token(&other, &shop(), TOKEN).unwrap_err(), Rejected::UnknownKey);
+    assert_eq!(verify_token(&ring(), &shop(), &foreign).unwrap_err(), TokenRejection::UnknownKey);
+    assert_eq!(verify_token(&ring(), &shop(), &renamed).unwrap_err(), TokenRejection::BadSignature);
+    assert_eq!(verify_token(&other, &shop(), TOKEN).unwrap_err(), TokenRejection::UnknownKey);
 }
 
 #[test]
@@ -194,14 +195,17 @@ fn two_keys_of_one_ring_do_not_stand_in_for_each_other() {
     let both = KeyRing::parse(&[KEY, &second]).unwrap();
     let second_id = Key::parse(&second).unwrap().id().to_string();
 
-    assert!(open_token(&both, &shop(), TOKEN).is_ok());
-    assert_eq!(open_token(&both, &shop(), &TOKEN.replace("OxP0MMqm", &second_id)).unwrap_err(), Rejected::BadSignature);
+    assert!(verify_token(&both, &shop(), TOKEN).is_ok());
+    assert_eq!(
+        verify_token(&both, &shop(), &TOKEN.replace("OxP0MMqm", &second_id)).unwrap_err(),
+        TokenRejection::BadSignature
+    );
 }
 
 #[test]
 fn halves_of_two_tokens_do_not_make_a_third() {
-    let bearers = [Bearer::random(), Bearer::random()];
-    let [one, other] = bearers.map(|bearer| seal_token(&ring(), &shop(), bearer));
+    let bearers = [SplitToken::random(), SplitToken::random()];
+    let [one, other] = bearers.map(|bearer| sign_token(&ring(), &shop(), bearer));
     let (one, other): (Vec<&str>, Vec<&str>) = (one.split('.').collect(), other.split('.').collect());
 
     assert_refused(&format!("v1.{}.{}.{}", one[1], one[2], other[3]));
@@ -245,12 +249,12 @@ proptest! {
     fn what_is_sealed_opens_for_its_app_and_key_alone(app in "[a-z0-9][a-z0-9_-]{0,63}", other in "[a-z0-9][a-z0-9_-]{0,63}") {
         prop_assume!(app != other);
         let (app, other) = (AppName::parse(&app).unwrap(), AppName::parse(&other).unwrap());
-        let bearer = Bearer::random();
-        let (token, ticket) = (seal_token(&ring(), &app, bearer), seal_ticket(&ring(), &app, bearer, issued()));
-        prop_assert!(open_token(&ring(), &app, &token).unwrap().bearer == bearer);
-        prop_assert!(open_ticket(&ring(), &app, &ticket, issued()).unwrap().bearer == bearer);
-        prop_assert!(open_token(&ring(), &other, &token).is_err());
-        prop_assert!(open_ticket(&ring(), &other, &ticket, issued()).is_err());
+        let bearer = SplitToken::random();
+        let (token, ticket) = (sign_token(&ring(), &app, bearer), sign_ticket(&ring(), &app, bearer, issued()));
+        prop_assert!(verify_token(&ring(), &app, &token).unwrap().token == bearer);
+        prop_assert!(verify_ticket(&ring(), &app, &ticket, issued()).unwrap().token == bearer);
+        prop_assert!(verify_token(&ring(), &other, &token).is_err());
+        prop_assert!(verify_ticket(&ring(), &other, &ticket, issued()).is_err());
         prop_assert!(bearer.id(&app) != bearer.id(&other));
     }
 }
@@ -356,7 +360,7 @@ fn assert_refused(text: &str) {
 }
 
 fn is_refused(text: &str) -> bool {
-    open_token(&ring(), &shop(), text).is_err() && open_ticket(&ring(), &shop(), text, issued()).is_err()
+    verify_token(&ring(), &shop(), text).is_err() && verify_ticket(&ring(), &shop(), text, issued()).is_err()
 }
 
 fn ring() -> KeyRing {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, EndReason, RotationCause};
 use cloakroom::server;
-use cloakroom::service::{Credential, Error, Watch, Watched};
+use cloakroom::service::{Credential, Error, WatchRequest, WatchStart};
 use cloakroom::session;
 use cloakroom::store::{AnyStore, Redis, RedisSettings, Store as _};
 use tokio::task::JoinSet;
@@ -309,18 +309,19 @@ async fn a_stop_tells_watchers_to_go_on_elsewhere_and_waits_for_none() {
 async fn an_app_has_ten_thousand_watchers_and_no_more() {
     let house = House::new(On::Memory).await;
     let token = house.stored(&[("a", "1")]).await;
-    let watch =
-        async || house.service.watch(Watch { credential: Credential::Token(&token), ..Default::default() }).await;
+    let watch = async || {
+        house.service.watch(WatchRequest { credential: Credential::Token(&token), ..Default::default() }).await
+    };
     let mut watching = Vec::new();
     for _ in 0..10_000 {
-        let Ok(Watched::Alive(one)) = watch().await else { panic!("the token opens its session") };
+        let Ok(WatchStart::Alive(one)) = watch().await else { panic!("the token opens its session") };
         watching.push(one);
     }
 
     assert!(matches!(watch().await, Err(Error::TooManyWatchers)));
     watching.pop();
 
-    assert!(matches!(watch().await, Ok(Watched::Alive(_))));
+    assert!(matches!(watch().await, Ok(WatchStart::Alive(_))));
     house.destroy(&token).await;
     for one in watching {
         assert_eq!(one.ended().await.unwrap(), Some(session::EndReason::Destroyed));

@@ -2,8 +2,8 @@
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::service::Error;
-use cloakroom::session::{EndReason, Event, Happening};
-use cloakroom::store::{Cursor, Notice};
+use cloakroom::session::{EndReason, Event, EventKind};
+use cloakroom::store::{Cursor, FeedEntry};
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
@@ -11,10 +11,10 @@ use crate::support::watches::place;
 use crate::support::{House, On};
 
 /// What happened, by session.
-fn happenings(notices: &[Notice]) -> Vec<(cloakroom::token::Id, Happening)> {
-    let of_one = |notice: &Notice| match notice {
-        Notice::Session(Event { id, happening, .. }) => (*id, *happening),
-        Notice::AppRevoked { .. } => panic!("no app was revoked"),
+fn happenings(notices: &[FeedEntry]) -> Vec<(cloakroom::token::SessionId, EventKind)> {
+    let of_one = |notice: &FeedEntry| match notice {
+        FeedEntry::Session(Event { id, kind, .. }) => (*id, *kind),
+        FeedEntry::AppRevoked { .. } => panic!("no app was revoked"),
     };
     notices.iter().map(of_one).collect()
 }
@@ -35,9 +35,9 @@ async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
     house.destroy(&token).await;
     let mut resumed = house.service.events("", Some(changed.cursor)).unwrap();
 
-    assert_eq!(happenings(&created.notices), [(id, Happening::Created)]);
-    assert_eq!(happenings(&changed.notices), [(id, Happening::SubjectChanged)]);
-    let ended = [(id, Happening::Ended(EndReason::Destroyed))];
+    assert_eq!(happenings(&created.notices), [(id, EventKind::Created)]);
+    assert_eq!(happenings(&changed.notices), [(id, EventKind::SubjectChanged)]);
+    let ended = [(id, EventKind::Ended(EndReason::Destroyed))];
     assert_eq!(happenings(&events.next().await.unwrap().notices), ended);
     assert_eq!(happenings(&resumed.next().await.unwrap().notices), ended);
 }

@@ -11,7 +11,7 @@ use super::shape::Shape;
 use crate::app::{App, Apps};
 use crate::clock::{ManualClock, Time};
 use crate::config::span;
-use crate::service::{self, Credential, Open, Save, Service};
+use crate::service::{self, Credential, OpenRequest, SaveRequest, Service};
 use crate::session::{Changes, Context, Subject, SubjectChange, Value};
 use crate::store::Store;
 
@@ -86,15 +86,16 @@ async fn seed<S: Store>(
         ..Changes::default()
     };
 
-    let opened = service.open(Open { app, ..Open::default() }).await?;
+    let opened = service.open(OpenRequest { app, ..OpenRequest::default() }).await?;
     let credential = Credential::Token(&opened.session.token);
     let (changes, told) = (Some(changes), Some(context.clone()));
-    let saved = service.save(Save { app, credential, changes, context: told, ..Save::default() }).await?;
+    let saved = service.save(SaveRequest { app, credential, changes, context: told, ..SaveRequest::default() }).await?;
     let token = saved.session.ok_or(FillError::Lost)?.token;
 
     clock.set(used);
     let credential = Credential::Token(&token);
-    let opened = service.open(Open { app, credential, context: Some(context), ..Open::default() }).await?;
+    let opened =
+        service.open(OpenRequest { app, credential, context: Some(context), ..OpenRequest::default() }).await?;
     if opened.session.token == token { Ok(Seeded { token, cart_bytes }) } else { Err(FillError::Lost) }
 }
 

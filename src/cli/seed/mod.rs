@@ -15,12 +15,12 @@ use tokio::runtime;
 pub use fill::{FillError, Seeded, fill};
 pub use requests::{Sampling, write};
 
-use super::{ConfigFile, Failure, output};
+use super::{CliError, ConfigFile, output};
 use crate::app::AppName;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::span;
 use crate::service;
-use crate::store::{AnyStore, Kind};
+use crate::store::{AnyStore, StoreKind};
 use progress::Progress;
 
 #[derive(Debug, Args)]
@@ -93,10 +93,10 @@ impl Default for Plan {
 }
 
 impl Seed {
-    pub(super) fn run(&self) -> Result<(), Failure> {
+    pub(super) fn run(&self) -> Result<(), CliError> {
         let loaded = self.config.load()?;
         let settings = &loaded.settings.store;
-        if settings.kind == Kind::Memory {
+        if settings.kind == StoreKind::Memory {
             return Err("store.kind is memory, which ends with this command; seed an embedded store or Redis".into());
         }
         let (apps, _) = loaded.apps_to_serve()?;

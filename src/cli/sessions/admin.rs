@@ -9,7 +9,7 @@ use tonic_types::StatusExt as _;
 use super::text::printable;
 use crate::cli::connect::{Connection, connect};
 use crate::cli::credentials::Credentials;
-use crate::cli::{Address, Failure};
+use crate::cli::{Address, CliError};
 use crate::config::span;
 use crate::grpc::wire::admin_service_client::AdminServiceClient;
 
@@ -18,20 +18,20 @@ pub(super) type Client = AdminServiceClient<Connection>;
 
 /// A running service's AdminService.
 #[derive(Debug)]
-pub(super) struct Admin {
+pub(super) struct AdminClient {
     client: Client,
     is_encrypted: bool,
     address: Address,
     timeout: Duration,
 }
 
-impl Admin {
+impl AdminClient {
     pub(super) async fn connect(
         address: &Address,
         credentials: &Credentials,
         timeout: Duration,
-    ) -> Result<Self, Failure> {
-        let unusable = |why: String| Failure::Failed(why.into());
+    ) -> Result<Self, CliError> {
+        let unusable = |why: String| CliError::Failed(why.into());
         let (tls, bearer) = (credentials.tls().map_err(unusable)?, credentials.bearer().map_err(unusable)?);
         let is_encrypted = tls.is_some();
         let connected = within(timeout, address, connect(address, tls, bearer)).await?;
@@ -45,15 +45,15 @@ impl Admin {
     pub(super) async fn ask<T>(
         &self,
         call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CliError> {
         let answer = within(self.timeout, &self.address, call(self.client.clone())).await?;
         answer.map(Response::into_inner).map_err(|status| failed(&self.address, &self.told(&status)))
     }
 }
 
-impl Admin {
+impl AdminClient {
     /// The next answer of a stream, whenever it comes; nothing at its end.
-    pub(super) async fn next<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, Failure> {
+    pub(super) async fn next<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, CliError> {
         answers.message().await.map_err(|status| failed(&self.address, &self.told(&status)))
     }
 
@@ -63,13 +63,13 @@ impl Admin {
     }
 }
 
-async fn within<T>(timeout: Duration, address: &Address, answer: impl Future<Output = T>) -> Result<T, Failure> {
+async fn within<T>(timeout: Duration, address: &Address, answer: impl Future<Output = T>) -> Result<T, CliError> {
     let late = |_| failed(address, &format!("no answer within {}", span::text(timeout)));
     tokio::time::timeout(timeout, answer).await.map_err(late)
 }
 
-fn failed(address: &Address, why: &str) -> Failure {
-    Failure::Failed(format!("{address}: {why}").into())
+fn failed(address: &Address, why: &str) -> CliError {
+    CliError::Failed(format!("{address}: {why}").into())
 }
 
 fn told(status: &Status) -> String {

@@ -9,7 +9,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 
 use super::text;
-use crate::grpc::wire::{DoorStats, GetStatsResponse, RevokeSessionResponse, SessionInfo, Value, value};
+use crate::grpc::wire::{GetStatsResponse, MigrationStats, RevokeSessionResponse, SessionInfo, Value, value};
 
 /// One line. Characters that a terminal would obey are escaped, beyond what JSON asks for.
 pub(super) fn line(document: &impl Serialize) -> String {
@@ -28,7 +28,7 @@ pub(super) fn line(document: &impl Serialize) -> String {
 
 /// A session.
 #[derive(Serialize)]
-pub(super) struct Session<'a> {
+pub(super) struct SessionJson<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     subject: &'a str,
@@ -44,7 +44,7 @@ pub(super) struct Session<'a> {
     entry_count: u32,
     entry_bytes: u32,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    entries: BTreeMap<&'a str, Entry<'a>>,
+    entries: BTreeMap<&'a str, EntryJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_reason: Option<&'static str>,
 }
@@ -52,12 +52,12 @@ pub(super) struct Session<'a> {
 /// `{"json":"…"}` or `{"raw":"<base64>"}`, as in proto JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Entry<'a> {
+enum EntryJson<'a> {
     Json(&'a str),
     Raw(String),
 }
 
-impl<'a> From<&'a SessionInfo> for Session<'a> {
+impl<'a> From<&'a SessionInfo> for SessionJson<'a> {
     fn from(session: &'a SessionInfo) -> Self {
         let context = session.context.as_ref();
         let stamps = [
@@ -83,24 +83,24 @@ impl<'a> From<&'a SessionInfo> for Session<'a> {
     }
 }
 
-fn entry<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, Entry<'a>)> {
+fn entry<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, EntryJson<'a>)> {
     let entry = match value.kind.as_ref()? {
-        value::Kind::Json(json) => Entry::Json(json),
-        value::Kind::Raw(raw) => Entry::Raw(STANDARD.encode(raw)),
+        value::Kind::Json(json) => EntryJson::Json(json),
+        value::Kind::Raw(raw) => EntryJson::Raw(STANDARD.encode(raw)),
     };
     Some((name, entry))
 }
 
 /// What became of one session.
 #[derive(Serialize)]
-pub(super) struct Revoked<'a> {
+pub(super) struct RevokedJson<'a> {
     id: &'a str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_reason: Option<&'static str>,
 }
 
-impl<'a> Revoked<'a> {
+impl<'a> RevokedJson<'a> {
     pub(super) fn new(id: &'a str, answer: &RevokeSessionResponse) -> Self {
         Self { id, outcome: text::outcome(answer.outcome()), end_reason: text::end_reason(answer.end_reason()) }
     }
@@ -108,7 +108,7 @@ impl<'a> Revoked<'a> {
 
 /// The numbers of an app.
 #[derive(Serialize)]
-pub(super) struct Stats<'a> {
+pub(super) struct StatsJson<'a> {
     #[serde(flatten)]
     times: BTreeMap<&'static str, String>,
     opened: u64,
@@ -117,13 +117,13 @@ pub(super) struct Stats<'a> {
     live: u64,
     live_anonymous: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    doors: Vec<Door<'a>>,
+    migrations: Vec<MigrationJson<'a>>,
 }
 
 /// What came in by one door.
 #[derive(Serialize)]
-struct Door<'a> {
-    door: &'a str,
+struct MigrationJson<'a> {
+    source: &'a str,
     #[serde(flatten)]
     times: BTreeMap<&'static str, String>,
     imported: u64,
@@ -131,11 +131,11 @@ struct Door<'a> {
     refused: BTreeMap<&'a str, u64>,
 }
 
-impl<'a> From<&'a DoorStats> for Door<'a> {
-    fn from(stats: &'a DoorStats) -> Self {
+impl<'a> From<&'a MigrationStats> for MigrationJson<'a> {
+    fn from(stats: &'a MigrationStats) -> Self {
         let stamps = [("until", &stats.until), ("last_import_time", &stats.last_import_time)];
         Self {
-            door: &stats.door,
+            source: &stats.source,
             times: times(stamps),
             imported: stats.imported,
             found: stats.found,
@@ -144,7 +144,7 @@ impl<'a> From<&'a DoorStats> for Door<'a> {
     }
 }
 
-impl<'a> From<&'a GetStatsResponse> for Stats<'a> {
+impl<'a> From<&'a GetStatsResponse> for StatsJson<'a> {
     fn from(stats: &'a GetStatsResponse) -> Self {
         let stamps = [("start_time", &stats.start_time), ("scan_time", &stats.scan_time)];
         Self {
@@ -154,7 +154,7 @@ impl<'a> From<&'a GetStatsResponse> for Stats<'a> {
             ended: stats.ended.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
             live: stats.live,
             live_anonymous: stats.live_anonymous,
-            doors: stats.doors.iter().map(Into::into).collect(),
+            migrations: stats.migrations.iter().map(Into::into).collect(),
         }
     }
 }
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_session_is_one_line_with_the_names_of_the_proto() {
-        let text = line(&Session::from(&example::full()));
+        let text = line(&SessionJson::from(&example::full()));
 
         assert_eq!(
             text,
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn what_is_unset_is_left_out() {
-        let text = line(&Session::from(&example::bare()));
+        let text = line(&SessionJson::from(&example::bare()));
 
         for name in ["subject", "permanent", "authenticate_time", "user_agent", "entries", "end_reason"] {
             assert!(!text.contains(&format!("\"{name}\"")), "{name} stands in {text}");
@@ -214,8 +214,8 @@ mod tests {
             end_reason: reason.into(),
         };
 
-        let ended = line(&Revoked::new("0f", &answer(Outcome::Deleted, EndReason::Revoked)));
-        let unknown = line(&Revoked::new("0f", &answer(Outcome::Gone, EndReason::Unspecified)));
+        let ended = line(&RevokedJson::new("0f", &answer(Outcome::Deleted, EndReason::Revoked)));
+        let unknown = line(&RevokedJson::new("0f", &answer(Outcome::Gone, EndReason::Unspecified)));
 
         assert_eq!(ended, r#"{"id":"0f","outcome":"DELETED","end_reason":"REVOKED"}"#);
         assert_eq!(unknown, r#"{"id":"0f","outcome":"GONE"}"#);
@@ -231,11 +231,11 @@ mod tests {
             live: 2,
             live_anonymous: 1,
             scan_time: None,
-            doors: Vec::new(),
+            migrations: Vec::new(),
         };
 
         let expected = "{\"start_time\":\"2026-01-02T03:04:05.000Z\",\"opened\":9,\"created\":3,\
                         \"ended\":{\"REVOKED\":1},\"live\":2,\"live_anonymous\":1}";
-        assert_eq!(line(&Stats::from(&stats)), expected);
+        assert_eq!(line(&StatsJson::from(&stats)), expected);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use clap::Args;
 
 use super::table::Table;
-use super::{Desk, Format, json};
-use crate::cli::{Failure, output};
+use super::{CommandContext, OutputFormat, json};
+use crate::cli::{CliError, output};
 use crate::grpc::wire::{ListSessionsRequest, SessionInfo};
 
 #[derive(Debug, Args)]
@@ -20,20 +20,20 @@ pub(super) struct List {
 }
 
 impl List {
-    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
+    pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         let mut request = ListSessionsRequest {
-            app: desk.app.clone(),
+            app: context.app.clone(),
             subject: self.subject.clone().unwrap_or_default(),
             page_size: if self.entries { PAGE_WITH_ENTRIES } else { PAGE },
             page_token: String::new(),
             with_entries: self.entries,
         };
-        let (mut table, mut seen) = (Table::new(desk.now), HashSet::new());
+        let (mut table, mut seen) = (Table::new(context.now), HashSet::new());
         loop {
             let asked = request.clone();
-            let page = desk.admin.ask(async |mut client| client.list_sessions(asked).await).await?;
+            let page = context.admin.ask(async |mut client| client.list_sessions(asked).await).await?;
             let fresh = fresh(page.sessions, &mut seen);
-            if !fresh.is_empty() && output::part(&rendered(desk.format, &mut table, &fresh))?.is_break() {
+            if !fresh.is_empty() && output::part(&rendered(context.format, &mut table, &fresh))?.is_break() {
                 return Ok(());
             }
             if page.next_page_token.is_empty() {
@@ -41,7 +41,7 @@ impl List {
             }
             request.page_token = page.next_page_token;
         }
-        if desk.format == Format::People {
+        if context.format == OutputFormat::People {
             output::tell(&format!("{} sessions", seen.len()));
         }
         Ok(())
@@ -53,11 +53,11 @@ fn fresh(page: Vec<SessionInfo>, seen: &mut HashSet<String>) -> Vec<SessionInfo>
     page.into_iter().filter(|session| seen.insert(session.id.clone())).collect()
 }
 
-fn rendered(format: Format, table: &mut Table, sessions: &[SessionInfo]) -> String {
+fn rendered(format: OutputFormat, table: &mut Table, sessions: &[SessionInfo]) -> String {
     match format {
-        Format::People => table.page(sessions),
-        Format::Json => {
-            let lines = sessions.iter().map(|session| json::line(&json::Session::from(session)));
+        OutputFormat::People => table.page(sessions),
+        OutputFormat::Json => {
+            let lines = sessions.iter().map(|session| json::line(&json::SessionJson::from(session)));
             lines.collect::<Vec<_>>().join("\n")
         }
     }
@@ -87,7 +87,7 @@ mod tests {
     fn json_is_one_line_a_session() {
         let mut table = Table::new(example::NOW);
 
-        let text = rendered(Format::Json, &mut table, &[example::full(), example::bare()]);
+        let text = rendered(OutputFormat::Json, &mut table, &[example::full(), example::bare()]);
 
         assert_eq!(text.lines().count(), 2);
         assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{text}");

@@ -14,8 +14,8 @@ mod show;
 mod stats;
 mod table;
 mod text;
-mod vigil;
 mod watch;
+mod watch_printer;
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ use clap::{Args, Subcommand};
 use tokio::runtime;
 
 use super::credentials::Credentials;
-use super::{Address, Failure};
+use super::{Address, CliError};
 use crate::app::AppName;
 use crate::clock::{Clock as _, SystemClock, Time};
 use crate::config::span;
-use crate::token::Id;
-use admin::Admin;
+use crate::token::SessionId;
+use admin::AdminClient;
 
 #[derive(Debug, Args)]
 pub(super) struct Sessions {
@@ -47,11 +47,11 @@ pub(super) struct Sessions {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: SessionsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum SessionsCommand {
     /// List live sessions: a subject's, the one used last first; or all of the app's, in no order
     List(list::List),
     /// Show one session, alive or lately ended
@@ -63,53 +63,53 @@ enum Verb {
     /// End all sessions of the app, however many there are
     RevokeApp(revoke_app::RevokeApp),
     /// Count sessions
-    Stats(stats::Stats),
+    Stats(stats::StatsArgs),
     /// Tell what happens to the app's sessions: created, rotated, subject changed, ended by a call; or to one until it ends
     Watch(watch::Watch),
 }
 
 /// What every verb works with.
 #[derive(Debug)]
-struct Desk {
-    admin: Admin,
+struct CommandContext {
+    admin: AdminClient,
     app: String,
-    format: Format,
+    format: OutputFormat,
     now: Time,
 }
 
 /// For whom answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum OutputFormat {
     People,
     Json,
 }
 
 impl Sessions {
-    pub(super) fn run(&self) -> Result<(), Failure> {
-        if let Verb::RevokeApp(verb) = &self.verb {
+    pub(super) fn run(&self) -> Result<(), CliError> {
+        if let SessionsCommand::RevokeApp(verb) = &self.verb {
             verb.confirm(&self.app)?;
         }
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(self.ask())
     }
 
-    async fn ask(&self) -> Result<(), Failure> {
-        let admin = Admin::connect(&self.address, &self.credentials, self.timeout).await?;
-        let format = if self.json { Format::Json } else { Format::People };
-        let desk = Desk { admin, app: self.app.clone(), format, now: SystemClock.now() };
+    async fn ask(&self) -> Result<(), CliError> {
+        let admin = AdminClient::connect(&self.address, &self.credentials, self.timeout).await?;
+        let format = if self.json { OutputFormat::Json } else { OutputFormat::People };
+        let context = CommandContext { admin, app: self.app.clone(), format, now: SystemClock.now() };
         match &self.verb {
-            Verb::List(verb) => verb.run(&desk).await,
-            Verb::Show(verb) => verb.run(&desk).await,
-            Verb::Revoke(verb) => verb.run(&desk).await,
-            Verb::RevokeSubject(verb) => verb.run(&desk).await,
-            Verb::RevokeApp(verb) => verb.run(&desk).await,
-            Verb::Stats(verb) => verb.run(&desk).await,
-            Verb::Watch(verb) => verb.run(&desk).await,
+            SessionsCommand::List(verb) => verb.run(&context).await,
+            SessionsCommand::Show(verb) => verb.run(&context).await,
+            SessionsCommand::Revoke(verb) => verb.run(&context).await,
+            SessionsCommand::RevokeSubject(verb) => verb.run(&context).await,
+            SessionsCommand::RevokeApp(verb) => verb.run(&context).await,
+            SessionsCommand::Stats(verb) => verb.run(&context).await,
+            SessionsCommand::Watch(verb) => verb.run(&context).await,
         }
     }
 }
 
 /// Reads a session's id.
-fn id(text: &str) -> Result<Id, String> {
-    Id::parse(text).ok_or_else(|| "an id is 32 lower-case hexadecimal digits".to_owned())
+fn id(text: &str) -> Result<SessionId, String> {
+    SessionId::parse(text).ok_or_else(|| "an id is 32 lower-case hexadecimal digits".to_owned())
 }

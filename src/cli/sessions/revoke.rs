@@ -2,32 +2,32 @@
 
 use clap::Args;
 
-use super::{Desk, Format, json, text};
-use crate::cli::{Failure, output};
+use super::{CommandContext, OutputFormat, json, text};
+use crate::cli::{CliError, output};
 use crate::grpc::wire::{EndReason, Outcome, RevokeSessionRequest, RevokeSessionResponse};
-use crate::token::Id;
+use crate::token::SessionId;
 
 #[derive(Debug, Args)]
 pub(super) struct Revoke {
     /// Which
     #[arg(required = true, value_name = "ID", value_parser = super::id)]
-    ids: Vec<Id>,
+    ids: Vec<SessionId>,
 }
 
 impl Revoke {
     /// Ends them all, also after one that nobody knows; then says no.
-    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
+    pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         let mut all_known = true;
-        for id in self.ids.iter().map(Id::to_string) {
-            let request = RevokeSessionRequest { app: desk.app.clone(), id: id.clone() };
-            let answer = desk.admin.ask(async |mut client| client.revoke_session(request).await).await?;
+        for id in self.ids.iter().map(SessionId::to_string) {
+            let request = RevokeSessionRequest { app: context.app.clone(), id: id.clone() };
+            let answer = context.admin.ask(async |mut client| client.revoke_session(request).await).await?;
             all_known &= is_known(&answer);
-            output::answer(&match desk.format {
-                Format::People => format!("{id}  {}", told(&answer)),
-                Format::Json => json::line(&json::Revoked::new(&id, &answer)),
+            output::answer(&match context.format {
+                OutputFormat::People => format!("{id}  {}", told(&answer)),
+                OutputFormat::Json => json::line(&json::RevokedJson::new(&id, &answer)),
             })?;
         }
-        if all_known { Ok(()) } else { Err(Failure::Answered) }
+        if all_known { Ok(()) } else { Err(CliError::RecordedBody) }
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::Args;
 
-use super::{Desk, Format};
-use crate::cli::{Failure, output};
+use super::{CommandContext, OutputFormat};
+use crate::cli::{CliError, output};
 use crate::grpc::wire::RevokeAppRequest;
 
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(super) struct RevokeApp {
 
 impl RevokeApp {
     /// Asks on a terminal, and elsewhere wants `--yes`.
-    pub(super) fn confirm(&self, app: &str) -> Result<(), Failure> {
+    pub(super) fn confirm(&self, app: &str) -> Result<(), CliError> {
         if self.yes {
             return Ok(());
         }
@@ -30,12 +30,12 @@ impl RevokeApp {
         if answer.trim() == app { Ok(()) } else { Err("that is not its name; nothing was done".into()) }
     }
 
-    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
-        let request = RevokeAppRequest { app: desk.app.clone() };
-        desk.admin.ask(async |mut client| client.revoke_app(request).await).await?;
-        Ok(output::answer(&match desk.format {
-            Format::People => format!("all sessions of the app {} ended", desk.app),
-            Format::Json => "{}".to_owned(),
+    pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
+        let request = RevokeAppRequest { app: context.app.clone() };
+        context.admin.ask(async |mut client| client.revoke_app(request).await).await?;
+        Ok(output::answer(&match context.format {
+            OutputFormat::People => format!("all sessions of the app {} ended", context.app),
+            OutputFormat::Json => "{}".to_owned(),
         })?)
     }
 }

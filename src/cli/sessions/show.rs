@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::{Desk, Format, json, table};
-use crate::cli::{Failure, output};
+use super::{CommandContext, OutputFormat, json, table};
+use crate::cli::{CliError, output};
 use crate::grpc::wire::GetSessionRequest;
-use crate::token::Id;
+use crate::token::SessionId;
 
 #[derive(Debug, Args)]
 pub(super) struct Show {
@@ -14,18 +14,18 @@ pub(super) struct Show {
     entries: bool,
     /// Which
     #[arg(value_parser = super::id)]
-    id: Id,
+    id: SessionId,
 }
 
 impl Show {
-    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
-        let (app, id) = (desk.app.clone(), self.id.to_string());
+    pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
+        let (app, id) = (context.app.clone(), self.id.to_string());
         let request = GetSessionRequest { app, id, with_entries: self.entries };
-        let answer = desk.admin.ask(async |mut client| client.get_session(request).await).await?;
+        let answer = context.admin.ask(async |mut client| client.get_session(request).await).await?;
         let session = answer.session.ok_or("the service answered no session")?;
-        Ok(output::answer(&match desk.format {
-            Format::People => table::sheet(&session, desk.now),
-            Format::Json => json::line(&json::Session::from(&session)),
+        Ok(output::answer(&match context.format {
+            OutputFormat::People => table::sheet(&session, context.now),
+            OutputFormat::Json => json::line(&json::SessionJson::from(&session)),
         })?)
     }
 }

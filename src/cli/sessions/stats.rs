@@ -5,21 +5,21 @@ use std::collections::HashMap;
 use clap::Args;
 
 use super::text::{NONE, absolute, printable, time};
-use super::{Desk, Format, json, table};
-use crate::cli::{Failure, output};
+use super::{CommandContext, OutputFormat, json, table};
+use crate::cli::{CliError, output};
 use crate::clock::Time;
 use crate::grpc::wire::{GetStatsRequest, GetStatsResponse};
 
 #[derive(Debug, Args)]
-pub(super) struct Stats {}
+pub(super) struct StatsArgs {}
 
-impl Stats {
-    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
-        let request = GetStatsRequest { app: desk.app.clone() };
-        let stats = desk.admin.ask(async |mut client| client.get_stats(request).await).await?;
-        Ok(output::answer(&match desk.format {
-            Format::People => sheet(&stats, desk.now),
-            Format::Json => json::line(&json::Stats::from(&stats)),
+impl StatsArgs {
+    pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
+        let request = GetStatsRequest { app: context.app.clone() };
+        let stats = context.admin.ask(async |mut client| client.get_stats(request).await).await?;
+        Ok(output::answer(&match context.format {
+            OutputFormat::People => sheet(&stats, context.now),
+            OutputFormat::Json => json::line(&json::StatsJson::from(&stats)),
         })?)
     }
 }
@@ -28,7 +28,7 @@ fn sheet(stats: &GetStatsResponse, now: Time) -> String {
     // Before the first scan nobody knows.
     let live = match stats.scan_time {
         None => NONE.to_owned(),
-        Some(_) => format!("{}, {} of them nobody's", stats.live, stats.live_anonymous),
+        Some(_) => format!("{}, {} of them anonymous", stats.live, stats.live_anonymous),
     };
     let mut fields = vec![
         ("counting since", absolute(time(&stats.start_time), now)),
@@ -38,13 +38,13 @@ fn sheet(stats: &GetStatsResponse, now: Time) -> String {
         ("live", live),
         ("scanned", absolute(time(&stats.scan_time), now)),
     ];
-    for door in &stats.doors {
+    for source in &stats.migrations {
         fields.extend([
-            ("door", format!("{}, until {}", printable(&door.door), absolute(time(&door.until), now))),
-            ("  imported", door.imported.to_string()),
-            ("  last import", absolute(time(&door.last_import_time), now)),
-            ("  found again", door.found.to_string()),
-            ("  refused", by_reason(&door.refused)),
+            ("migration", format!("{}, until {}", printable(&source.source), absolute(time(&source.until), now))),
+            ("  imported", source.imported.to_string()),
+            ("  last import", absolute(time(&source.last_import_time), now)),
+            ("  found again", source.found.to_string()),
+            ("  refused", by_reason(&source.refused)),
         ]);
     }
     table::fields(&fields)
@@ -62,7 +62,7 @@ fn by_reason(counts: &HashMap<String, u64>) -> String {
 mod tests {
     use super::super::example;
     use super::*;
-    use crate::grpc::wire::DoorStats;
+    use crate::grpc::wire::MigrationStats;
 
     #[test]
     fn numbers_are_told_with_the_time_of_the_scan() {
@@ -74,7 +74,7 @@ mod tests {
             live: 23,
             live_anonymous: 4,
             scan_time: example::at(-30),
-            doors: Vec::new(),
+            migrations: Vec::new(),
         };
 
         assert_eq!(
@@ -84,23 +84,23 @@ counting since  2026-01-02T01:04:05Z (2h ago)
 opened          900
 created         30
 ended           5 DESTROYED, 2 REVOKED
-live            23, 4 of them nobody's
+live            23, 4 of them anonymous
 scanned         2026-01-02T03:03:35Z (30s ago)
 "
         );
     }
 
     #[test]
-    fn each_door_tells_what_came_in_and_when_last() {
-        let door = DoorStats {
-            door: "flask_cookie".to_owned(),
+    fn each_migration_source_shows_its_imports_and_the_last_one() {
+        let source = MigrationStats {
+            source: "flask_cookie".to_owned(),
             until: example::at(86_400),
             imported: 812,
             found: 40,
             refused: [("EXPIRED".to_owned(), 3), ("ENDED".to_owned(), 9)].into(),
             last_import_time: example::at(-7200),
         };
-        let text = sheet(&GetStatsResponse { doors: vec![door], ..Default::default() }, example::NOW);
+        let text = sheet(&GetStatsResponse { migrations: vec![source], ..Default::default() }, example::NOW);
 
         let told = "\
   imported      812
@@ -108,11 +108,11 @@ scanned         2026-01-02T03:03:35Z (30s ago)
   found again   40
   refused       9 ENDED, 3 EXPIRED
 ";
-        assert!(text.ends_with(told) && text.contains("\ndoor            flask_cookie, until 2026-01-03T"), "{text}");
+        assert!(text.ends_with(told) && text.contains("\nmigration       flask_cookie, until 2026-01-03T"), "{text}");
     }
 
     #[test]
-    fn before_the_first_scan_nobody_knows_how_many_live() {
+    fn before_the_first_scan_the_live_count_is_unknown() {
         let text = sheet(&GetStatsResponse { start_time: example::at(0), ..Default::default() }, example::NOW);
 
         assert!(text.contains("live            -\nscanned         -\n"), "{text}");

@@ -6,30 +6,30 @@ use clap::Args;
 use serde::Serialize;
 use tonic::Streaming;
 
-use super::vigil::Vigil;
-use super::{Desk, Format, json, text};
-use crate::cli::{Failure, output};
+use super::watch_printer::WatchPrinter;
+use super::{CommandContext, OutputFormat, json, text};
+use crate::cli::{CliError, output};
 use crate::grpc::wire::{SessionEvent, WatchEventsRequest, WatchEventsResponse};
-use crate::token::Id;
+use crate::token::SessionId;
 
 #[derive(Debug, Args)]
 pub(super) struct Watch {
     /// Only what happens to this session, until it ends; ends with it. Otherwise all of the app's
     #[arg(value_name = "ID", value_parser = super::id, conflicts_with = "cursor")]
-    id: Option<Id>,
+    id: Option<SessionId>,
     /// Go on behind this cursor, as --json printed it last. Otherwise from now on
     #[arg(long, value_name = "CURSOR", default_value = "")]
     cursor: String,
 }
 
 impl Watch {
-    pub(super) async fn run(&self, desk: &Desk) -> Result<(), Failure> {
+    pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         if let Some(id) = self.id {
-            return Vigil::over(desk, id).await;
+            return WatchPrinter::over(context, id).await;
         }
-        let mut batches = begin(desk, &self.cursor).await?;
-        while let Some(batch) = desk.admin.next(&mut batches).await? {
-            if tell(desk, &batch)?.is_break() {
+        let mut batches = begin(context, &self.cursor).await?;
+        while let Some(batch) = context.admin.next(&mut batches).await? {
+            if tell(context, &batch)?.is_break() {
                 break;
             }
         }
@@ -38,16 +38,16 @@ impl Watch {
 }
 
 /// Begins to read the app's events.
-pub(super) async fn begin(desk: &Desk, cursor: &str) -> Result<Streaming<WatchEventsResponse>, Failure> {
-    let request = WatchEventsRequest { app: desk.app.clone(), cursor: cursor.to_owned() };
-    desk.admin.ask(async |mut client| client.watch_events(request).await).await
+pub(super) async fn begin(context: &CommandContext, cursor: &str) -> Result<Streaming<WatchEventsResponse>, CliError> {
+    let request = WatchEventsRequest { app: context.app.clone(), cursor: cursor.to_owned() };
+    context.admin.ask(async |mut client| client.watch_events(request).await).await
 }
 
 /// Prints a batch. For scripts the first one tells where the stream begins, and may hold nothing else.
-pub(super) fn tell(desk: &Desk, batch: &WatchEventsResponse) -> Result<ControlFlow<()>, Failure> {
-    let lines: Vec<String> = match desk.format {
-        Format::People => batch.events.iter().map(row).collect(),
-        Format::Json => vec![json::line(&Batch::new(&batch.events, &batch.cursor))],
+pub(super) fn tell(context: &CommandContext, batch: &WatchEventsResponse) -> Result<ControlFlow<()>, CliError> {
+    let lines: Vec<String> = match context.format {
+        OutputFormat::People => batch.events.iter().map(row).collect(),
+        OutputFormat::Json => vec![json::line(&BatchJson::new(&batch.events, &batch.cursor))],
     };
     if lines.is_empty() { Ok(ControlFlow::Continue(())) } else { Ok(output::part(&lines.join("\n"))?) }
 }
@@ -66,13 +66,13 @@ fn kind(event: &SessionEvent) -> &'static str {
 
 /// A batch, as in proto JSON.
 #[derive(Serialize)]
-struct Batch<'a> {
-    events: Vec<Event<'a>>,
+struct BatchJson<'a> {
+    events: Vec<EventJson<'a>>,
     cursor: &'a str,
 }
 
 #[derive(Serialize)]
-struct Event<'a> {
+struct EventJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     id: &'a str,
     kind: &'static str,
@@ -82,9 +82,9 @@ struct Event<'a> {
     time: Option<String>,
 }
 
-impl<'a> Batch<'a> {
+impl<'a> BatchJson<'a> {
     fn new(events: &'a [SessionEvent], cursor: &'a str) -> Self {
-        let event = |event: &'a SessionEvent| Event {
+        let event = |event: &'a SessionEvent| EventJson {
             id: &event.id,
             kind: kind(event),
             end_reason: text::end_reason(event.end_reason()),
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_a_line_for_scripts() {
-        let line = json::line(&Batch::new(&[ended()], "c1"));
+        let line = json::line(&BatchJson::new(&[ended()], "c1"));
 
         let event = r#""kind":"ENDED","end_reason":"REVOKED","time":"2023-11-14T22:13:20.005Z""#;
         assert_eq!(line, format!(r#"{{"events":[{{"id":"{}",{event}}}],"cursor":"c1"}}"#, "0f".repeat(16)));

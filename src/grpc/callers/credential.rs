@@ -83,7 +83,7 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// The hash of the token in `authorization: Bearer ...`, if there is one.
+/// The hash of the token in `authorization: SplitToken ...`, if there is one.
 pub fn bearer(headers: &HeaderMap) -> Option<TokenHash> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(BEARER.len())?;

@@ -23,14 +23,14 @@ use crate::app::AppName;
 /// All callers that are known. None: nobody is asked who it is.
 #[derive(Clone, Default)]
 pub struct Callers {
-    by_certificate: HashMap<CertificateName, Arc<Known>>,
+    by_certificate: HashMap<CertificateName, Arc<KnownCaller>>,
     /// By the first bytes of the hash; the rest is compared in constant time.
-    by_token: HashMap<[u8; 8], (TokenHash, Arc<Known>)>,
+    by_token: HashMap<[u8; 8], (TokenHash, Arc<KnownCaller>)>,
 }
 
 /// A caller that is known.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownCaller {
     name: String,
     roles: Vec<Role>,
     apps: AllowedApps,
@@ -49,9 +49,9 @@ pub enum Caller {
     /// Nobody is asked, because no callers are configured or by the file mode of a Unix socket: everything is allowed.
     Trusted,
     /// Nobody was asked, because the RPC is open to all: no app can be used.
-    Unasked,
+    Anonymous,
     /// It is known.
-    Known(Arc<Known>),
+    KnownCaller(Arc<KnownCaller>),
 }
 
 impl Callers {
@@ -82,14 +82,14 @@ impl Callers {
     }
 
     /// Whose certificate has these names. One that names two callers is nobody's.
-    pub fn with_certificate(&self, names: &[CertificateName]) -> Option<&Arc<Known>> {
+    pub fn with_certificate(&self, names: &[CertificateName]) -> Option<&Arc<KnownCaller>> {
         let mut found = names.iter().filter_map(|name| self.by_certificate.get(name));
         let first = found.next()?;
         found.all(|other| Arc::ptr_eq(first, other)).then_some(first)
     }
 
     /// Whose token it is that has this hash.
-    pub fn with_token(&self, presented: TokenHash) -> Option<&Arc<Known>> {
+    pub fn with_token(&self, presented: TokenHash) -> Option<&Arc<KnownCaller>> {
         let (hash, known) = self.by_token.get(&presented.prefix())?;
         bool::from(hash.bytes().ct_eq(presented.bytes())).then_some(known)
     }
@@ -100,8 +100,8 @@ impl Caller {
     pub fn has(&self, role: Role) -> bool {
         match self {
             Self::Trusted => true,
-            Self::Unasked => false,
-            Self::Known(known) => known.roles.contains(&role),
+            Self::Anonymous => false,
+            Self::KnownCaller(known) => known.roles.contains(&role),
         }
     }
 
@@ -110,8 +110,8 @@ impl Caller {
         let app = if app.is_empty() { AppName::DEFAULT } else { app };
         match self {
             Self::Trusted => true,
-            Self::Unasked => false,
-            Self::Known(known) => match &known.apps {
+            Self::Anonymous => false,
+            Self::KnownCaller(known) => match &known.apps {
                 AllowedApps::All => true,
                 AllowedApps::These(apps) => apps.iter().any(|allowed| allowed.as_str() == app),
             },
@@ -129,8 +129,8 @@ impl fmt::Debug for Callers {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trusted | Self::Unasked => f.write_str("somebody"),
-            Self::Known(known) => f.write_str(&known.name),
+            Self::Trusted | Self::Anonymous => f.write_str("somebody"),
+            Self::KnownCaller(known) => f.write_str(&known.name),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AllowedApps, Callers, CertificateName, Known, TokenHash};
+use super::{AllowedApps, Callers, CertificateName, KnownCaller, TokenHash};
 use crate::app::AppName;
 use crate::config::{Secret, secret};
 
@@ -53,7 +53,7 @@ impl CallerSettings {
     /// Adds this caller to others, if it makes sense among them.
     pub(super) fn add_to(&self, callers: &mut Callers, name: &str) -> Result<(), CallerError> {
         let error = |key, message: &str| CallerError { name: name.to_owned(), key, message: message.to_owned() };
-        let known = Arc::new(Known {
+        let known = Arc::new(KnownCaller {
             name: AppName::parse(name).map_err(|_| error("", NAME))?.to_string(),
             roles: if self.roles.is_empty() { return Err(error("roles", NO_ROLE)) } else { self.roles.clone() },
             apps: self.allowed_apps().map_err(|message| error("apps", message))?,

@@ -11,45 +11,45 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-pub(super) use metrics::Figures;
+pub(super) use metrics::MetricsSources;
 
-use super::guard::Visitor;
-use super::vitals::Vitals;
-use crate::telemetry::metrics::Text;
+use super::authenticator::Peer;
+use super::health::HealthState;
+use crate::telemetry::metrics::MetricsText;
 
 /// The pages, told apart by their paths.
-pub(super) struct Pages {
+pub(super) struct AdminHttp {
     metrics: Box<dyn Fn() -> String + Send + Sync>,
-    vitals: Arc<Vitals>,
+    health: Arc<HealthState>,
 }
 
-impl Pages {
+impl AdminHttp {
     /// Pages on what `vitals` says, and with the metrics that `metrics` writes.
-    pub(super) fn new(vitals: Arc<Vitals>, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self { metrics: Box::new(metrics), vitals }
+    pub(super) fn new(health: Arc<HealthState>, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { metrics: Box::new(metrics), health }
     }
 
     /// The page that is asked for, or why there is none.
-    pub(super) fn answer<B>(&self, request: &Request<B>, visitor: &Visitor) -> Response<Body> {
+    pub(super) fn answer<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
         if request.method() != Method::GET {
-            let mut refusal = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "calls need gRPC, pages GET\n");
-            refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
-            return refusal;
+            let mut rejection = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "calls need gRPC, pages GET\n");
+            rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            return rejection;
         }
         match request.uri().path() {
-            "/metrics" => match visitor.admit_to_metrics(request.headers()) {
-                Ok(()) => page(StatusCode::OK, Text::CONTENT_TYPE, (self.metrics)()),
+            "/metrics" => match peer.admit_to_metrics(request.headers()) {
+                Ok(()) => page(StatusCode::OK, MetricsText::CONTENT_TYPE, (self.metrics)()),
                 Err(status) => stranger(status),
             },
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
-            "/readyz" if self.vitals.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
+            "/readyz" if self.health.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not serving\n"),
             _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n"),
         }
     }
 }
 
-impl fmt::Debug for Pages {
+impl fmt::Debug for AdminHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages").finish_non_exhaustive()
     }
@@ -63,9 +63,9 @@ fn page(status: StatusCode, kind: &'static str, text: impl Into<bytes::Bytes>) -
 }
 
 fn stranger(status: StatusCode) -> Response<Body> {
-    let mut refusal = page(status, PLAIN, "metrics are for callers with the role monitor or admin\n");
-    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    refusal
+    let mut rejection = page(status, PLAIN, "metrics are for callers with the role monitor or admin\n");
+    rejection.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    rejection
 }
 
 const PLAIN: &str = "text/plain; charset=utf-8";

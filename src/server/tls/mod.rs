@@ -22,13 +22,13 @@ use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 use webpki::EndEntityCert;
 
-pub use pem::{Fault, TlsError};
+pub use pem::{TlsError, TlsFault};
 pub(crate) use pem::{certificates, private_key, roots};
 pub use settings::TlsSettings;
 
 use self::handshakes::Handshakes;
 use self::pem::{Contents, Pair};
-use self::settings::Files;
+use self::settings::TlsFiles;
 use super::BindError;
 use super::protocol::Protocols;
 use crate::clock::{Clock, Time};
@@ -36,7 +36,7 @@ use crate::grpc::callers::CertificateName;
 
 /// The TLS of one listener.
 pub(super) struct Tls {
-    files: Files,
+    files: TlsFiles,
     protocols: Protocols,
     pair: ArcSwap<Pair>,
     /// When that expires, in milliseconds since 1970, as it was told to the log.
@@ -68,12 +68,12 @@ impl Tls {
     }
 
     /// Tells the log what it serves with from its start on.
-    pub(super) fn tell_start(&self, now: Time) {
-        self.tell("connections are shown a certificate", now);
+    pub(super) fn log_start(&self, now: Time) {
+        self.log_expiry("connections are shown a certificate", now);
     }
 
     /// Tells the log what it does with its certificate, and until when that is any good.
-    fn tell(&self, what: &str, now: Time) {
+    fn log_expiry(&self, what: &str, now: Time) {
         let (certificate, end) = (self.files.certificate.display(), self.pair.load().ends.first(now));
         self.expire_time.store(end.millis(), Ordering::Relaxed);
         let expire_time = humantime::format_rfc3339_seconds(end.into());
@@ -108,7 +108,7 @@ impl Tls {
         match contents.pair(self.protocols) {
             Ok(pair) => {
                 self.pair.store(Arc::new(pair));
-                self.tell("new connections get a new certificate", now);
+                self.log_expiry("new connections get a new certificate", now);
             }
             Err(error) => warn!(%error, "the new certificate is refused, the old one stays"),
         }

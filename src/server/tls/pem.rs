@@ -15,13 +15,13 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser as _;
 
-use super::settings::Files;
+use super::settings::TlsFiles;
 use crate::clock::Time;
 use crate::server::protocol::Protocols;
 
 /// What the files hold at one moment.
 pub(super) struct Contents<'f> {
-    files: &'f Files,
+    files: &'f TlsFiles,
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
@@ -35,7 +35,7 @@ pub(super) struct Pair {
 
 impl<'f> Contents<'f> {
     /// Reads them all.
-    pub(super) fn read(files: &'f Files) -> Result<Self, TlsError> {
+    pub(super) fn read(files: &'f TlsFiles) -> Result<Self, TlsError> {
         Ok(Self {
             files,
             certificate: read(&files.certificate)?,
@@ -60,11 +60,11 @@ impl<'f> Contents<'f> {
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| fault(&self.files.certificate, Fault::Tls(error)))?;
+            .map_err(|error| fault(&self.files.certificate, TlsFault::Tls(error)))?;
         let builder = match (&self.files.client_ca, &self.client_ca) {
             (Some(file), Some(text)) => {
                 let roots = roots(text).map_err(|why| fault(file, why))?;
-                let verifier = verifier(roots, provider).map_err(|error| fault(file, Fault::ClientCa(error)))?;
+                let verifier = verifier(roots, provider).map_err(|error| fault(file, TlsFault::ClientCa(error)))?;
                 builder.with_client_cert_verifier(verifier)
             }
             _ => builder.with_no_client_auth(),
@@ -73,7 +73,7 @@ impl<'f> Contents<'f> {
         let key = private_key(&self.key).map_err(|why| fault(&self.files.key, why))?;
         let ends = Ends::of(&chain).map_err(|why| fault(&self.files.certificate, why))?;
         let config = builder.with_single_cert(chain, key);
-        let mut config = config.map_err(|error| fault(&self.files.key, Fault::Tls(error)))?;
+        let mut config = config.map_err(|error| fault(&self.files.key, TlsFault::Tls(error)))?;
         config.alpn_protocols = match protocols {
             Protocols::Http2 => vec![b"h2".to_vec()],
             Protocols::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -94,9 +94,9 @@ pub(super) struct Ends {
 
 impl Ends {
     /// Those behind the service's own that cannot be read are for the callers to judge.
-    fn of(chain: &[CertificateDer<'_>]) -> Result<Self, Fault> {
-        let (own, others) = chain.split_first().ok_or(Fault::None { what: CERTIFICATE })?;
-        Ok(Self { own: end_of(own).ok_or(Fault::NotX509)?, others: others.iter().filter_map(end_of).collect() })
+    fn of(chain: &[CertificateDer<'_>]) -> Result<Self, TlsFault> {
+        let (own, others) = chain.split_first().ok_or(TlsFault::None { what: CERTIFICATE })?;
+        Ok(Self { own: end_of(own).ok_or(TlsFault::NotX509)?, others: others.iter().filter_map(end_of).collect() })
     }
 
     /// When the first of them expires: what callers check then is good for nothing.
@@ -115,22 +115,22 @@ fn end_of(certificate: &CertificateDer<'_>) -> Option<Time> {
 }
 
 /// The certificates of a PEM file, at least one.
-pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| no(CERTIFICATE, error))?;
-    if chain.is_empty() { Err(Fault::None { what: CERTIFICATE }) } else { Ok(chain) }
+    if chain.is_empty() { Err(TlsFault::None { what: CERTIFICATE }) } else { Ok(chain) }
 }
 
 /// The private key of a PEM file.
-pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
+pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFault> {
     PrivateKeyDer::from_pem_slice(text).map_err(|error| no(KEY, error))
 }
 
 /// The certificates of a PEM file, as those that sign others.
-pub(crate) fn roots(text: &[u8]) -> Result<RootCertStore, Fault> {
+pub(crate) fn roots(text: &[u8]) -> Result<RootCertStore, TlsFault> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(text)? {
-        roots.add(certificate).map_err(Fault::Tls)?;
+        roots.add(certificate).map_err(TlsFault::Tls)?;
     }
     Ok(roots)
 }
@@ -148,14 +148,14 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     let read = File::open(file).and_then(|open| open.take(MAX_BYTES).read_to_end(&mut bytes));
     match read {
         Ok(_) => Ok(bytes),
-        Err(error) => Err(TlsError { file: file.to_owned(), fault: Fault::Unreadable(error) }),
+        Err(error) => Err(TlsError { file: file.to_owned(), fault: TlsFault::Unreadable(error) }),
     }
 }
 
-fn no(what: &'static str, error: pem::Error) -> Fault {
+fn no(what: &'static str, error: pem::Error) -> TlsFault {
     match error {
-        pem::Error::NoItemsFound => Fault::None { what },
-        _ => Fault::NotPem { what },
+        pem::Error::NoItemsFound => TlsFault::None { what },
+        _ => TlsFault::NotPem { what },
     }
 }
 
@@ -166,12 +166,12 @@ pub struct TlsError {
     /// Which of them.
     pub file: PathBuf,
     /// What is wrong with it.
-    pub fault: Fault,
+    pub fault: TlsFault,
 }
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum TlsFault {
     /// It can not be read.
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),

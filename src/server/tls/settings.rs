@@ -25,7 +25,7 @@ pub struct TlsSettings {
 
 /// Which files a listener that speaks TLS reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Files {
+pub(super) struct TlsFiles {
     pub(super) certificate: PathBuf,
     pub(super) key: PathBuf,
     pub(super) client_ca: Option<PathBuf>,
@@ -33,11 +33,11 @@ pub(super) struct Files {
 
 impl TlsSettings {
     /// The files, if the listener is to speak TLS.
-    pub(super) fn files(&self) -> Result<Option<Files>, SettingsError> {
+    pub(super) fn files(&self) -> Result<Option<TlsFiles>, SettingsError> {
         let [certificate, key, client_ca] =
             [&self.certificate_file, &self.key_file, &self.client_ca_file].map(|path| path.as_deref().filter(is_set));
         match (certificate, key) {
-            (Some(certificate), Some(key)) => Ok(Some(Files {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
                 certificate: certificate.to_owned(),
                 key: key.to_owned(),
                 client_ca: client_ca.map(Path::to_owned),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::stats::Stats;
-use super::view::{Header, NullReason, Times, View};
+use super::view::{Header, NullReason, SessionTimes, SessionView};
 use super::{Credential, Error, Service, cookie_of};
 use crate::app::{App, Kind};
 use crate::clock::Time;
@@ -32,7 +32,7 @@ pub(super) struct CookieCall<'s> {
 }
 
 /// A session as its cookie holds it.
-struct Held {
+struct CookieSession {
     /// The cookie's text.
     token: String,
     entries: Entries,
@@ -41,7 +41,7 @@ struct Held {
     issued: Time,
 }
 
-impl Held {
+impl CookieSession {
     /// Flask signs no session that holds nothing: such a text is the token of a new one.
     fn is_new(&self) -> bool {
         self.entries.count() == 0 && self.permanent.is_none()
@@ -64,9 +64,9 @@ impl<S: Store> Service<S> {
 
 impl CookieCall<'_> {
     /// The session of a write. A token was good at its open, and is so for the length of a request.
-    fn claim(&self, credential: Credential<'_>) -> Result<Held, Error> {
+    fn claim(&self, credential: Credential<'_>) -> Result<CookieSession, Error> {
         match credential {
-            Credential::None | Credential::Token("") => Err(Error::TokenMissing),
+            Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => {
                 let max_age = self.app.lifetimes.idle_timeout + REQUEST_TIME;
                 self.read(text, max_age).map_err(Error::CookieInvalid)
@@ -76,10 +76,10 @@ impl CookieCall<'_> {
     }
 
     /// The first cookie of the app's name that opens. Flask looks at the first alone.
-    fn first(&self, header: &str) -> Option<Held> {
+    fn first(&self, header: &str) -> Option<CookieSession> {
         let name = self.cookie.attributes().name.as_str();
         let read = |text| match self.read(text, self.app.lifetimes.idle_timeout) {
-            Ok(held) => Some(held),
+            Ok(session) => Some(session),
             Err(why) => {
                 self.stats.rejected_cookie(&self.app.name, why);
                 None
@@ -88,37 +88,37 @@ impl CookieCall<'_> {
         cookie::values(header, name).filter(|text| !text.is_empty()).find_map(read)
     }
 
-    fn read(&self, text: &str, max_age: Duration) -> Result<Held, flask::Rejected> {
-        let flask::Opened { entries, permanent, issued, .. } = self.signer.open(text, max_age, self.now)?;
-        Ok(Held { token: text.to_owned(), entries, permanent, issued })
+    fn read(&self, text: &str, max_age: Duration) -> Result<CookieSession, flask::CookieRejection> {
+        let flask::VerifiedCookie { entries, permanent, issued, .. } = self.signer.verify(text, max_age, self.now)?;
+        Ok(CookieSession { token: text.to_owned(), entries, permanent, issued })
     }
 
     /// A session that holds nothing.
-    fn blank(&self) -> Result<Held, Error> {
-        self.sealed(Entries::default(), None)
+    fn blank(&self) -> Result<CookieSession, Error> {
+        self.signed(Entries::default(), None)
     }
 
     /// A session, signed now.
-    fn sealed(&self, entries: Entries, permanent: Option<bool>) -> Result<Held, Error> {
-        let token = self.signer.seal(&entries, permanent, self.now)?;
-        Ok(Held { token, entries, permanent, issued: self.now })
+    fn signed(&self, entries: Entries, permanent: Option<bool>) -> Result<CookieSession, Error> {
+        let token = self.signer.sign(&entries, permanent, self.now)?;
+        Ok(CookieSession { token, entries, permanent, issued: self.now })
     }
 
     /// What a caller gets to see: a session without id, for nobody could find it by one.
-    fn view(&self, held: Held) -> View {
+    fn view(&self, session: CookieSession) -> SessionView {
         let idle_timeout = self.app.lifetimes.idle_timeout;
-        View {
+        SessionView {
             id: None,
-            version: if held.is_new() { Version::NEW } else { Version::NEW.next() },
-            token: held.token,
-            entries: held.entries,
-            permanent: held.permanent,
+            version: if session.is_new() { Version::NEW } else { Version::NEW.next() },
+            token: session.token,
+            entries: session.entries,
+            permanent: session.permanent,
             subject: None,
-            times: Some(Times {
+            times: Some(SessionTimes {
                 create_time: None,
                 access_time: self.now,
                 authenticate_time: None,
-                expire_time: held.issued + idle_timeout,
+                expire_time: session.issued + idle_timeout,
                 idle_timeout,
             }),
             null: None,
@@ -126,25 +126,25 @@ impl CookieCall<'_> {
     }
 
     /// The header that sets a session's cookie.
-    fn set_cookie(&self, held: &Held) -> Result<Header, cookie::TemplateError> {
-        let time = held.issued + self.app.lifetimes.idle_timeout;
-        let is_permanent = held.permanent == Some(true);
+    fn set_cookie(&self, session: &CookieSession) -> Result<Header, cookie::TemplateError> {
+        let time = session.issued + self.app.lifetimes.idle_timeout;
+        let is_permanent = session.permanent == Some(true);
         let expiry = if is_permanent { Expiry::At { time, now: self.now } } else { Expiry::WithBrowser };
-        self.cookie.set(&held.token, expiry).map(Header::set_cookie)
+        self.cookie.set(&session.token, expiry).map(Header::set_cookie)
     }
 
     /// A session that nobody changed, signed again if its expiry moves on, and the header for that.
-    fn refreshed(&self, held: Held) -> (Held, Option<Header>) {
-        if !self.app.should_set_cookie(false, held.permanent == Some(true)) {
-            return (held, None);
+    fn refreshed(&self, session: CookieSession) -> (CookieSession, Option<Header>) {
+        if !self.app.should_set_cookie(false, session.permanent == Some(true)) {
+            return (session, None);
         }
-        let again = self.sealed(held.entries.clone(), held.permanent);
+        let again = self.signed(session.entries.clone(), session.permanent);
         match again.and_then(|again| Ok((self.set_cookie(&again).map_err(Error::Cookie)?, again))) {
             Ok((header, again)) => (again, Some(header)),
             // Another zlib may have had room for it. The browser keeps what it has; nobody has changed anything.
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, app = %self.app.name, "a cookie is not signed again");
-                (held, None)
+                (session, None)
             }
         }
     }

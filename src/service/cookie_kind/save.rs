@@ -2,69 +2,69 @@
 //!
 //! The browser keeps the session, so of two saves at the same moment the later answer wins whole: as in Flask.
 
-use super::{CookieCall, Held};
+use super::{CookieCall, CookieSession};
 use crate::cookie::TemplateError;
-use crate::service::{Error, Fate, Header, Save, Saved, View};
+use crate::service::{Error, Header, Outcome, SaveRequest, Saved, SessionView};
 use crate::session::{
-    AuthenticationChange, By, Changes, Counters, Edit, EndReason, Entries, Guard, Head, LifetimeChange, Outcome,
-    Record, Rotation, SubjectChange, WhenEmpty, edit,
+    AuthenticationChange, Authority, Changes, Counters, Edit, EndReason, Entries, Head, LifetimeChange, Precondition,
+    Record, Rotation, SubjectChange, WhenEmpty, WriteEffect, edit,
 };
-use crate::token::Proof;
+use crate::token::VerifierHash;
 
 impl CookieCall<'_> {
     /// Applies what a request changed.
-    pub(in crate::service) fn save(&self, save: Save<'_>) -> Result<Saved, Error> {
+    pub(in crate::service) fn save(&self, save: SaveRequest<'_>) -> Result<Saved, Error> {
         check_save(&save)?;
-        let held = self.claim(save.credential)?;
-        let Some(changes) = save.changes else { return Ok(self.unchanged(held, save.accessed)) };
+        let session = self.claim(save.credential)?;
+        let Some(changes) = save.changes else { return Ok(self.unchanged(session, save.accessed)) };
         let changes = changes.check(None)?;
         check_changes(&changes)?;
 
-        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: self.now };
-        let edited = edit(&self.record(&held), &self.asked(changes), &guard)
-            .map_err(|refusal| Error::refused(refusal, self.app.limits))?;
-        if edited.outcome == Outcome::Deleted {
-            let fate = Fate::Deleted(EndReason::Emptied);
+        let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.now };
+        let edited = edit(&self.record(&session), &self.asked(changes), &precondition)
+            .map_err(|edit_error| Error::refused(edit_error, self.app.limits))?;
+        if edited.effect == WriteEffect::Deleted {
+            let outcome = Outcome::Deleted(EndReason::Emptied);
             let (session, headers) = (None, Header::deleting(&self.cookie));
-            return Ok(Saved { fate, session, headers, counters: edited.counters });
+            return Ok(Saved { outcome, session, headers, counters: edited.counters });
         }
-        let saved = self.sealed(edited.record.entries, edited.record.head.permanent)?;
+        let saved = self.signed(edited.record.entries, edited.record.head.permanent)?;
         let header = self.set_cookie(&saved).map_err(|error| match error {
             TemplateError::TooLarge { bytes } => Error::CookieTooLarge { bytes },
             other => Error::Cookie(other),
         })?;
-        let fate = if held.is_new() { Fate::Created } else { Fate::Updated };
-        if fate == Fate::Created {
+        let outcome = if session.is_new() { Outcome::Created } else { Outcome::Updated };
+        if outcome == Outcome::Created {
             self.stats.created(&self.app.name);
         }
         let headers = vec![header, Header::vary()];
-        Ok(Saved { fate, session: Some(self.without_entries(saved)), headers, counters: edited.counters })
+        Ok(Saved { outcome, session: Some(self.without_entries(saved)), headers, counters: edited.counters })
     }
 
     /// Nothing to write: at most the expiry moves on.
-    fn unchanged(&self, held: Held, accessed: bool) -> Saved {
-        let (held, header) = self.refreshed(held);
+    fn unchanged(&self, session: CookieSession, accessed: bool) -> Saved {
+        let (session, header) = self.refreshed(session);
         let vary = (accessed || header.is_some()).then(Header::vary);
         let headers = header.into_iter().chain(vary).collect();
-        let session = Some(self.without_entries(held));
-        Saved { fate: Fate::Unchanged, session, headers, counters: Counters::new() }
+        let session = Some(self.without_entries(session));
+        Saved { outcome: Outcome::Unchanged, session, headers, counters: Counters::new() }
     }
 
-    fn without_entries(&self, held: Held) -> View {
-        View { entries: Entries::default(), ..self.view(held) }
+    fn without_entries(&self, session: CookieSession) -> SessionView {
+        SessionView { entries: Entries::default(), ..self.view(session) }
     }
 
     /// What the cookie held as a record, so that changes and limits mean the same as where a store keeps it.
-    fn record(&self, held: &Held) -> Record {
+    fn record(&self, session: &CookieSession) -> Record {
         let lifetimes = self.app.lifetimes;
-        let proof = Proof::from_bytes([0; 16]);
+        let verifier_hash = VerifierHash::from_bytes([0; 16]);
         let head = Head {
-            permanent: held.permanent,
-            entry_count: held.entries.count(),
-            entry_bytes: held.entries.bytes(),
-            ..Head::new(proof, held.issued, lifetimes.idle_timeout, lifetimes.absolute_timeout)
+            permanent: session.permanent,
+            entry_count: session.entries.count(),
+            entry_bytes: session.entries.bytes(),
+            ..Head::new(verifier_hash, session.issued, lifetimes.idle_timeout, lifetimes.absolute_timeout)
         };
-        Record { head, entries: held.entries.clone() }
+        Record { head, entries: session.entries.clone() }
     }
 
     /// The changes, with the app's limits.
@@ -82,7 +82,7 @@ impl CookieCall<'_> {
 }
 
 /// Refuses what only a store can do.
-fn check_save(save: &Save<'_>) -> Result<(), Error> {
+fn check_save(save: &SaveRequest<'_>) -> Result<(), Error> {
     let asked = [("rotate", save.rotate), ("keep_empty", save.keep_empty), ("etag", save.etag.is_some())];
     refuse(asked)
 }

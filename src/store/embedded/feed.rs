@@ -3,17 +3,17 @@
 use redb::{ReadTransaction, ReadableTable, TableDefinition};
 
 use super::file::{FORMAT, IDENTITY};
-use super::tables::{Fault, Tables};
+use super::tables::{Tables, TablesError};
 use crate::app::AppName;
-use crate::store::packed::{feed_tag, pack_notice, unpack_notice};
-use crate::store::{Cursor, Notice, Since};
+use crate::store::encoding::{feed_tag, pack_feed_entry, unpack_feed_entry};
+use crate::store::{Cursor, FeedEntry, FeedRead};
 
 impl Tables<'_> {
     /// Tells of something that the transaction does.
-    pub(super) fn tell(&mut self, app: &AppName, notice: &Notice) -> Result<(), Fault> {
+    pub(super) fn tell(&mut self, app: &AppName, notice: &FeedEntry) -> Result<(), TablesError> {
         let number = last_number(&self.feed, app)? + 1;
         self.dirty = true;
-        self.feed.insert(key(app, number).as_slice(), pack_notice(notice).as_slice())?;
+        self.feed.insert(key(app, number).as_slice(), pack_feed_entry(notice).as_slice())?;
         if number.is_multiple_of(TRIM_EVERY) && number > KEPT {
             let old = key(app, 0)..key(app, number - KEPT);
             self.feed.retain_in(old.start.as_slice()..old.end.as_slice(), |_, _| false)?;
@@ -23,43 +23,43 @@ impl Tables<'_> {
 }
 
 /// See [`crate::store::Feed::latest`].
-pub(super) fn latest(reading: &ReadTransaction, app: &AppName) -> Result<Cursor, Fault> {
+pub(super) fn latest(reading: &ReadTransaction, app: &AppName) -> Result<Cursor, TablesError> {
     let number = last_number(&reading.open_table(FEED)?, app)?;
     Ok(cursor(&whose(reading, app)?, number))
 }
 
 /// See [`crate::store::Feed::since`].
-pub(super) fn since(reading: &ReadTransaction, app: &AppName, after: &Cursor) -> Result<Since, Fault> {
+pub(super) fn since(reading: &ReadTransaction, app: &AppName, after: &Cursor) -> Result<FeedRead, TablesError> {
     let whose = whose(reading, app)?;
     let feed = reading.open_table(FEED)?;
     let position = after.0.strip_prefix(whose.as_slice()).and_then(|number| number.try_into().ok());
-    let Some(mut number) = position.map(u64::from_be_bytes) else { return Ok(Since::Missed) };
+    let Some(mut number) = position.map(u64::from_be_bytes) else { return Ok(FeedRead::CursorExpired) };
     if number > last_number(&feed, app)? {
-        return Ok(Since::Missed);
+        return Ok(FeedRead::CursorExpired);
     }
     let mut notices = Vec::new();
     let rows = key(app, number + 1)..=key(app, u64::MAX);
     for row in feed.range::<&[u8]>(rows.start().as_slice()..=rows.end().as_slice())?.take(PAGE) {
         let (key, notice) = row?;
         if number_of(key.value()) != Some(number + 1) {
-            return Ok(Since::Missed);
+            return Ok(FeedRead::CursorExpired);
         }
         number += 1;
-        notices.push(unpack_notice(notice.value()).ok_or(Fault::Corrupt)?);
+        notices.push(unpack_feed_entry(notice.value()).ok_or(TablesError::Corrupt)?);
     }
-    Ok(Since::Notices(notices, cursor(&whose, number)))
+    Ok(FeedRead::Entries(notices, cursor(&whose, number)))
 }
 
-fn last_number(feed: &impl ReadableTable<&'static [u8], &'static [u8]>, app: &AppName) -> Result<u64, Fault> {
+fn last_number(feed: &impl ReadableTable<&'static [u8], &'static [u8]>, app: &AppName) -> Result<u64, TablesError> {
     let rows = key(app, 0)..=key(app, u64::MAX);
     let last = feed.range::<&[u8]>(rows.start().as_slice()..=rows.end().as_slice())?.next_back().transpose()?;
     Ok(last.and_then(|(key, _)| number_of(key.value())).unwrap_or_default())
 }
 
 /// Tells the cursors of this file and this app from all others.
-fn whose(reading: &ReadTransaction, app: &AppName) -> Result<Vec<u8>, Fault> {
+fn whose(reading: &ReadTransaction, app: &AppName) -> Result<Vec<u8>, TablesError> {
     let identity = reading.open_table(FORMAT)?.get(IDENTITY)?.map(|identity| identity.value().to_vec());
-    Ok([identity.ok_or(Fault::Corrupt)?.as_slice(), &feed_tag(app)].concat())
+    Ok([identity.ok_or(TablesError::Corrupt)?.as_slice(), &feed_tag(app)].concat())
 }
 
 fn cursor(whose: &[u8], number: u64) -> Cursor {

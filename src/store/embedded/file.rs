@@ -13,7 +13,7 @@ use redb::{
 };
 
 use super::Settings;
-use super::tables::{Fault, make_tables};
+use super::tables::{TablesError, make_tables};
 use crate::store::Error;
 
 /// The file. Closed only between a failure and its mending.
@@ -25,11 +25,11 @@ pub(super) struct File {
 
 impl File {
     /// Opens the file of a folder; makes what is missing.
-    pub(super) fn open(settings: &Settings) -> Result<Self, OpenError> {
+    pub(super) fn open(settings: &Settings) -> Result<Self, FileOpenError> {
         let folder = &settings.path;
-        make_folder(folder).map_err(|source| OpenError::Folder { path: folder.clone(), source })?;
+        make_folder(folder).map_err(|source| FileOpenError::Folder { path: folder.clone(), source })?;
         let path = folder.join(NAME);
-        make_file(folder, &path).map_err(|source| OpenError::File { path: path.clone(), source })?;
+        make_file(folder, &path).map_err(|source| FileOpenError::File { path: path.clone(), source })?;
 
         let builder = builder(settings.cache_bytes);
         let database = builder.create(&path).map_err(|error| refused(&path, error))?;
@@ -38,7 +38,7 @@ impl File {
     }
 
     /// Reads from a snapshot of all that was acknowledged before.
-    pub(super) fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, Fault>) -> Result<T, Error> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, TablesError>) -> Result<T, Error> {
         let database = self.database();
         let Some(database) = &*database else { return Err(Error::unavailable(CLOSED)) };
         let reading = database.begin_read().map_err(Error::unavailable)?;
@@ -53,7 +53,7 @@ impl File {
     /// Closes the file and opens it again, which mends what a failure has left.
     ///
     /// Makes no new file: a file that is gone is no empty store.
-    pub(super) fn reopen(&self) -> Result<(), OpenError> {
+    pub(super) fn reopen(&self) -> Result<(), FileOpenError> {
         // Taken out first, so that readers are refused meanwhile instead of waiting: closing may wait for the disk,
         // and by then the lock has to be free again.
         let failed = self.database.write().take();
@@ -81,7 +81,7 @@ impl fmt::Debug for File {
 
 /// Why the store does not open, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum FileOpenError {
     /// The folder can't be made.
     #[error("{}: the folder can't be made", path.display())]
     Folder {
@@ -157,54 +157,54 @@ fn make_file(folder: &Path, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn refused(path: &Path, error: DatabaseError) -> OpenError {
+fn refused(path: &Path, error: DatabaseError) -> FileOpenError {
     let path = path.to_owned();
     match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => OpenError::Held { path },
-        DatabaseError::UpgradeRequired(_) => OpenError::Foreign { path },
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => FileOpenError::Held { path },
+        DatabaseError::UpgradeRequired(_) => FileOpenError::Foreign { path },
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
-            OpenError::Foreign { path }
+            FileOpenError::Foreign { path }
         }
-        DatabaseError::Storage(StorageError::Io(source)) => OpenError::File { path, source },
-        source => OpenError::Damaged { path, source: source.into() },
+        DatabaseError::Storage(StorageError::Io(source)) => FileOpenError::File { path, source },
+        source => FileOpenError::Damaged { path, source: source.into() },
     }
 }
 
 /// Checks that the file is ours; marks it so if nothing is in it yet.
-fn check_format(path: &Path, database: &Database) -> Result<(), OpenError> {
+fn check_format(path: &Path, database: &Database) -> Result<(), FileOpenError> {
     let path = || path.to_owned();
     match format(database) {
-        Ok(Format::Version(FORMAT_VERSION)) => Ok(()),
-        Ok(Format::Version(found)) => Err(OpenError::TooNew { path: path(), found }),
-        Ok(Format::Foreign) => Err(OpenError::Foreign { path: path() }),
-        Ok(Format::Empty) => write_format(database).map_err(|source| match source {
-            redb::Error::Io(source) => OpenError::File { path: path(), source },
-            source => OpenError::Damaged { path: path(), source: source.into() },
+        Ok(FileFormat::Version(FORMAT_VERSION)) => Ok(()),
+        Ok(FileFormat::Version(found)) => Err(FileOpenError::TooNew { path: path(), found }),
+        Ok(FileFormat::Foreign) => Err(FileOpenError::Foreign { path: path() }),
+        Ok(FileFormat::Empty) => write_format(database).map_err(|source| match source {
+            redb::Error::Io(source) => FileOpenError::File { path: path(), source },
+            source => FileOpenError::Damaged { path: path(), source: source.into() },
         }),
-        Err(source) => Err(OpenError::Damaged { path: path(), source: source.into() }),
+        Err(source) => Err(FileOpenError::Damaged { path: path(), source: source.into() }),
     }
 }
 
-enum Format {
+enum FileFormat {
     Empty,
     Version(u32),
     Foreign,
 }
 
-fn format(database: &Database) -> Result<Format, redb::Error> {
+fn format(database: &Database) -> Result<FileFormat, redb::Error> {
     let reading = database.begin_read()?;
     let table = match reading.open_table(FORMAT) {
         Ok(table) => table,
         Err(TableError::Storage(error)) => return Err(error.into()),
         Err(TableError::TableDoesNotExist(_)) => {
             let is_empty = reading.list_tables()?.next().is_none() && reading.list_multimap_tables()?.next().is_none();
-            return Ok(if is_empty { Format::Empty } else { Format::Foreign });
+            return Ok(if is_empty { FileFormat::Empty } else { FileFormat::Foreign });
         }
-        Err(_) => return Ok(Format::Foreign),
+        Err(_) => return Ok(FileFormat::Foreign),
     };
     let version = table.get(VERSION)?;
     let version = version.and_then(|bytes| bytes.value().try_into().ok()).map(u32::from_be_bytes);
-    Ok(version.map_or(Format::Foreign, Format::Version))
+    Ok(version.map_or(FileFormat::Foreign, FileFormat::Version))
 }
 
 fn write_format(database: &Database) -> Result<(), redb::Error> {
@@ -277,7 +277,7 @@ mod tests {
 
         let refused = File::open(&settings(&path)).unwrap_err();
 
-        assert!(matches!(&refused, OpenError::Folder { path: named, .. } if *named == path), "{refused:?}");
+        assert!(matches!(&refused, FileOpenError::Folder { path: named, .. } if *named == path), "{refused:?}");
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
 
         let refused = File::open(&settings(home.path())).unwrap_err();
 
-        assert!(matches!(&refused, OpenError::File { path: named, .. } if *named == path), "{refused:?}");
+        assert!(matches!(&refused, FileOpenError::File { path: named, .. } if *named == path), "{refused:?}");
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         let refused = File::open(&settings(home.path())).unwrap_err();
         drop(file);
 
-        assert!(matches!(refused, OpenError::Held { .. }), "{refused:?}");
+        assert!(matches!(refused, FileOpenError::Held { .. }), "{refused:?}");
         File::open(&settings(home.path())).unwrap();
     }
 
@@ -312,7 +312,7 @@ mod tests {
 
         let refused = File::open(&settings(home.path())).unwrap_err();
 
-        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+        assert!(matches!(refused, FileOpenError::Foreign { .. }), "{refused:?}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 
@@ -327,7 +327,7 @@ mod tests {
 
         let refused = File::open(&settings(home.path())).unwrap_err();
 
-        assert!(matches!(refused, OpenError::Foreign { .. }), "{refused:?}");
+        assert!(matches!(refused, FileOpenError::Foreign { .. }), "{refused:?}");
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
 
         let refused = File::open(&settings(home.path())).unwrap_err();
 
-        assert!(matches!(refused, OpenError::TooNew { found: 2, .. }), "{refused:?}");
+        assert!(matches!(refused, FileOpenError::TooNew { found: 2, .. }), "{refused:?}");
         assert!(refused.to_string().ends_with("it has format 2, this version reads format 1; run a newer one"));
     }
 
@@ -353,7 +353,7 @@ mod tests {
 
         let refused = file.reopen().unwrap_err();
 
-        assert!(matches!(refused, OpenError::File { .. }), "{refused:?}");
+        assert!(matches!(refused, FileOpenError::File { .. }), "{refused:?}");
         assert!(matches!(file.read(|_| Ok(())), Err(Error::Unavailable(_))));
         assert!(!home.path().join(NAME).exists());
     }

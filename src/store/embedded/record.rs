@@ -4,13 +4,24 @@
 //! packed entries to the end. Only an imported session has a part for its origin, and says so by its version. Bytes that are no record are answered with nothing.
 
 use crate::session::{Entries, Head, Record};
-use crate::store::packed::Packed;
+use crate::store::encoding::EncodedHead;
 
 /// The bytes of a record.
 pub(super) fn encode(record: &Record) -> Vec<u8> {
-    let Packed { meta, used, subject, previous, marks, context, end, origin } = Packed::pack(&record.head);
-    let (version, origin) = if origin.is_empty() { (VERSION, None) } else { (WITH_ORIGIN, Some(origin)) };
-    let parts = [Some(meta), Some(used), Some(subject), Some(previous), Some(marks), Some(context), Some(end), origin];
+    let EncodedHead { meta, used, subject, previous, idempotency, context, end, imported_from } =
+        EncodedHead::pack(&record.head);
+    let (version, imported_from) =
+        if imported_from.is_empty() { (VERSION, None) } else { (WITH_IMPORTED_FROM, Some(imported_from)) };
+    let parts = [
+        Some(meta),
+        Some(used),
+        Some(subject),
+        Some(previous),
+        Some(idempotency),
+        Some(context),
+        Some(end),
+        imported_from,
+    ];
     let parts: Vec<Vec<u8>> = parts.into_iter().flatten().collect();
     let entries = record.entries.packed();
     let size = parts.iter().map(|part| LENGTH_BYTES + part.len()).sum::<usize>();
@@ -38,7 +49,7 @@ pub(super) fn decode_head(bytes: &[u8]) -> Option<Head> {
 /// The head, and the bytes behind it.
 fn split(bytes: &[u8]) -> Option<(Head, &[u8])> {
     let (&version, mut rest) = bytes.split_first()?;
-    if version != VERSION && version != WITH_ORIGIN {
+    if version != VERSION && version != WITH_IMPORTED_FROM {
         return None;
     }
     let mut part = || {
@@ -47,21 +58,21 @@ fn split(bytes: &[u8]) -> Option<(Head, &[u8])> {
         rest = behind;
         Some(part.to_vec())
     };
-    let packed = Packed {
+    let packed = EncodedHead {
         meta: part()?,
         used: part()?,
         subject: part()?,
         previous: part()?,
-        marks: part()?,
+        idempotency: part()?,
         context: part()?,
         end: part()?,
-        origin: if version == WITH_ORIGIN { part()? } else { Vec::new() },
+        imported_from: if version == WITH_IMPORTED_FROM { part()? } else { Vec::new() },
     };
     Some((packed.unpack()?, rest))
 }
 
 const VERSION: u8 = 1;
-const WITH_ORIGIN: u8 = 2;
+const WITH_IMPORTED_FROM: u8 = 2;
 const LENGTH_BYTES: usize = 4;
 
 #[cfg(test)]
@@ -71,10 +82,10 @@ mod tests {
     use super::*;
     use crate::clock::Time;
     use crate::session::{
-        Cause, Context, End, EndReason, Fingerprint, Generation, Mark, Marks, Origin, Outcome, Previous, Subject,
-        Version,
+        Cause, Context, End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom,
+        Previous, Subject, Version, WriteEffect,
     };
-    use crate::token::{KeyId, Nonce, Proof};
+    use crate::token::{KeyId, Nonce, VerifierHash};
 
     /// A record that has something in every part.
     fn record() -> Record {
@@ -82,17 +93,17 @@ mod tests {
         let fingerprint = Fingerprint::new(b"request", b"asked");
         let time = Time::from_millis(1_800_000_000_123);
         let previous = Previous {
-            proof: Proof::from_bytes([2; 16]),
+            verifier_hash: VerifierHash::from_bytes([2; 16]),
             nonce: Nonce::from_bytes([3; 16]),
             key_id: KeyId::from_bytes([4; 6]),
             cause: Cause::Renewal { grace: Duration::from_secs(30) },
             time,
             fingerprint: Some(fingerprint),
-            current: Some(Proof::from_bytes([5; 16])),
+            current: Some(VerifierHash::from_bytes([5; 16])),
         };
         let head = Head {
             version: Version(7),
-            proof: Proof::from_bytes([1; 16]),
+            verifier_hash: VerifierHash::from_bytes([1; 16]),
             create_time: time,
             access_time: time,
             authenticate_time: Some(time),
@@ -104,10 +115,12 @@ mod tests {
             entry_bytes: entries.bytes(),
             subject: Some(Subject::parse("anna").unwrap()),
             previous: Some(Box::new(previous)),
-            marks: (0..16).map(|_| Mark { fingerprint, time, outcome: Outcome::Updated }).collect::<Marks>(),
+            idempotency: (0..16)
+                .map(|_| IdempotencyRecord { fingerprint, time, effect: WriteEffect::Updated })
+                .collect::<IdempotencyRecords>(),
             context: Context { user_agent: "Browser/1.0".into(), remote_address: "192.0.2.1".into() },
             end: Some(End { reason: EndReason::Revoked, time }),
-            origin: None,
+            imported_from: None,
         };
         Record { head, entries }
     }
@@ -125,7 +138,7 @@ mod tests {
         let until = Time::from_millis(1_900_000_000_000);
         for issued in [None, Some(Time::from_millis(1_700_000_000_000))] {
             let mut record = record();
-            record.head.origin = Some(Origin { issued, until });
+            record.head.imported_from = Some(ImportedFrom { issued, until });
 
             assert_eq!(decode(&encode(&record)), Some(record));
         }
@@ -146,7 +159,7 @@ mod tests {
     #[test]
     fn another_version_is_none() {
         let mut bytes = encode(&record());
-        bytes[0] = WITH_ORIGIN + 1;
+        bytes[0] = WITH_IMPORTED_FROM + 1;
 
         assert_eq!(decode(&bytes), None);
     }
@@ -155,10 +168,10 @@ mod tests {
     fn whatever_a_byte_becomes_nothing_panics() {
         let bytes = encode(&record());
 
-        for place in 0..bytes.len() {
-            for value in [0, 1, 127, 128, 255, bytes[place] ^ 1] {
+        for session_key in 0..bytes.len() {
+            for value in [0, 1, 127, 128, 255, bytes[session_key] ^ 1] {
                 let mut bytes = bytes.clone();
-                bytes[place] = value;
+                bytes[session_key] = value;
                 if let Some(record) = decode(&bytes) {
                     assert_eq!(decode(&encode(&record)), Some(record));
                 }

@@ -12,11 +12,12 @@ use super::record::{decode, decode_head, encode};
 use crate::app::AppName;
 use crate::clock::Time;
 use crate::entropy;
-use crate::session::{Event, Generation, Guard, Happening, Head, Record};
+use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
 use crate::store::{
-    Applied, Created, Cursor, Error, Kept, Notice, Owner, Page, Place, Revoked, Touch, Write, touched, written,
+    AppRevocation, Applied, Created, Cursor, Error, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
+    touched, written,
 };
-use crate::token::Id;
+use crate::token::SessionId;
 
 /// The tables, open for writing.
 pub(super) struct Tables<'t> {
@@ -49,7 +50,7 @@ pub(super) struct Swept {
 
 /// Why a call failed inside its transaction.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum TablesError {
     /// The database failed, and the transaction with it.
     Storage(redb::Error),
     /// What is kept there is no session. The rest of the transaction is well.
@@ -83,35 +84,42 @@ impl<'t> Tables<'t> {
     }
 
     /// See [`crate::store::Store::create`].
-    pub(super) fn create(&mut self, place: &Place, mut record: Record) -> Result<Created, Fault> {
-        let key = key(place);
+    pub(super) fn create(&mut self, session_key: &SessionKey, mut record: Record) -> Result<Created, TablesError> {
+        let key = key(session_key);
         if self.sessions.get(key.as_slice())?.is_some() {
             return Ok(Created::Occupied);
         }
-        let revoked = revoked(&self.generations, &place.app)?;
-        if record.head.origin.is_some_and(|origin| revoked.covers(&origin)) {
+        let revoked = revoked(&self.generations, &session_key.app)?;
+        if record.head.imported_from.is_some_and(|imported_from| revoked.covers(&imported_from)) {
             return Ok(Created::Revoked);
         }
         record.head.generation = revoked.generation;
         self.put(&key, &record)?;
         self.remember(&key, &record.head)?;
-        self.tell_of(place, Happening::Created, record.head.create_time)?;
+        self.tell_of(session_key, EventKind::Created, record.head.create_time)?;
         Ok(Created::Stored)
     }
 
     /// See [`crate::store::Store::apply`].
-    pub(super) fn apply(&mut self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Fault> {
-        let key = key(place);
-        let Some(kept) = kept(&self.sessions, &self.generations, place)? else { return Ok(Applied::Missing) };
-        match written(&kept, guard, write) {
+    pub(super) fn apply(
+        &mut self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, TablesError> {
+        let key = key(session_key);
+        let Some(snapshot) = snapshot(&self.sessions, &self.generations, session_key)? else {
+            return Ok(Applied::Missing);
+        };
+        match written(&snapshot, precondition, write) {
             Err(refused) => Ok(refused),
             Ok((record, done)) => {
                 self.put(&key, &record)?;
-                if record.head.forget_time() < kept.record.head.forget_time() {
+                if record.head.purge_time() < snapshot.record.head.purge_time() {
                     self.remember(&key, &record.head)?;
                 }
-                if let Some(happening) = Happening::between(&kept.record.head, &record.head) {
-                    self.tell_of(place, happening, guard.now)?;
+                if let Some(kind) = EventKind::between(&snapshot.record.head, &record.head) {
+                    self.tell_of(session_key, kind, precondition.now)?;
                 }
                 Ok(Applied::Done(Box::new(done)))
             }
@@ -119,8 +127,8 @@ impl<'t> Tables<'t> {
     }
 
     /// See [`crate::store::Store::touch`].
-    pub(super) fn touch(&mut self, place: &Place, touch: &Touch) -> Result<(), Fault> {
-        let key = key(place);
+    pub(super) fn touch(&mut self, session_key: &SessionKey, touch: &Touch) -> Result<(), TablesError> {
+        let key = key(session_key);
         if let Some(record) = record(&self.sessions, &key)?
             && let Some(record) = touched(&record, touch)
         {
@@ -130,17 +138,17 @@ impl<'t> Tables<'t> {
     }
 
     /// See [`crate::store::Store::revoke_app`].
-    pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), Fault> {
-        let Revoked { generation, time } = revoked(&self.generations, app)?.again(now);
+    pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), TablesError> {
+        let AppRevocation { generation, time } = revoked(&self.generations, app)?.again(now);
         let mut bytes = generation.0.to_be_bytes().to_vec();
         bytes.extend(time.iter().flat_map(|time| time.millis().to_be_bytes()));
         self.dirty = true;
         self.generations.insert(app.as_bytes(), bytes.as_slice())?;
-        self.tell(app, &Notice::AppRevoked { time: now })
+        self.tell(app, &FeedEntry::AppRevoked { time: now })
     }
 
     /// Forgets what is due, as much as one transaction may.
-    pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, Fault> {
+    pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, TablesError> {
         let after = (now.millis() + 1).to_be_bytes();
         let due = self.forgetting.range::<&[u8]>(..after.as_slice())?.take(MAX_SWEEP);
         let due = due.map(|entry| entry.map(|(due, _)| due.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
@@ -153,17 +161,17 @@ impl<'t> Tables<'t> {
     }
 
     /// Follows one entry; answers whether a record went.
-    fn forget(&mut self, due: &[u8], now: Time) -> Result<bool, Fault> {
+    fn forget(&mut self, due: &[u8], now: Time) -> Result<bool, TablesError> {
         self.dirty = true;
         self.forgetting.remove(due)?;
-        let key = due.get(TIME_BYTES..).ok_or(Fault::Corrupt)?;
+        let key = due.get(TIME_BYTES..).ok_or(TablesError::Corrupt)?;
         let Some(head) = self.sessions.get(key)?.map(|bytes| decode_head(bytes.value())) else { return Ok(false) };
         match head {
-            Some(head) if now < head.forget_time() => self.remember(key, &head).map(|()| false),
+            Some(head) if now < head.purge_time() => self.remember(key, &head).map(|()| false),
             Some(head) => {
                 self.sessions.remove(key)?;
-                if let (Some(subject), Some(Place { app, id })) = (head.subject, place(key)) {
-                    self.forget_entry(&Owner { app, subject }, id)?;
+                if let (Some(subject), Some(SessionKey { app, id })) = (head.subject, session_key(key)) {
+                    self.forget_entry(&SubjectRef { app, subject }, id)?;
                 }
                 Ok(true)
             }
@@ -174,46 +182,51 @@ impl<'t> Tables<'t> {
         }
     }
 
-    fn tell_of(&mut self, place: &Place, happening: Happening, time: Time) -> Result<(), Fault> {
-        self.tell(&place.app, &Notice::Session(Event { id: place.id, happening, time }))
+    fn tell_of(&mut self, session_key: &SessionKey, kind: EventKind, time: Time) -> Result<(), TablesError> {
+        self.tell(&session_key.app, &FeedEntry::Session(Event { id: session_key.id, kind, time }))
     }
 
-    fn put(&mut self, key: &[u8], record: &Record) -> Result<(), Fault> {
+    fn put(&mut self, key: &[u8], record: &Record) -> Result<(), TablesError> {
         self.dirty = true;
         self.sessions.insert(key, encode(record).as_slice())?;
         Ok(())
     }
 
-    fn remember(&mut self, key: &[u8], head: &Head) -> Result<(), Fault> {
-        let due = [&head.forget_time().millis().to_be_bytes(), key].concat();
+    fn remember(&mut self, key: &[u8], head: &Head) -> Result<(), TablesError> {
+        let due = [&head.purge_time().millis().to_be_bytes(), key].concat();
         self.forgetting.insert(due.as_slice(), [].as_slice())?;
         Ok(())
     }
 }
 
 /// See [`crate::store::Store::load`].
-pub(super) fn load(reading: &ReadTransaction, place: &Place) -> Result<Option<Kept>, Fault> {
-    kept(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, place)
+pub(super) fn load(reading: &ReadTransaction, session_key: &SessionKey) -> Result<Option<Snapshot>, TablesError> {
+    snapshot(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, session_key)
 }
 
 /// See [`crate::store::Store::scan`].
-pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Fault> {
+pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, TablesError> {
     let generation = revoked(&reading.open_table(GENERATIONS)?, app)?.generation;
     let sessions = reading.open_table(SESSIONS)?;
-    let first =
-        if from.0.is_empty() { key(&Place { app: app.clone(), id: Id::from_bytes([0; 16]) }) } else { from.0.clone() };
-    let last = key(&Place { app: app.clone(), id: Id::from_bytes([0xff; 16]) });
+    let first = if from.0.is_empty() {
+        key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0; 16]) })
+    } else {
+        from.0.clone()
+    };
+    let last = key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0xff; 16]) });
     let mut page = Page { sessions: Vec::new(), next: None };
     for row in sessions.range::<&[u8]>(first.as_slice()..=last.as_slice())? {
         let (key, bytes) = row?;
         // Between the sessions of an app lie those of apps whose name begins with its name.
-        let Some(place) = place(key.value()).filter(|place| place.app == *app) else { continue };
+        let Some(session_key) = session_key(key.value()).filter(|session_key| session_key.app == *app) else {
+            continue;
+        };
         if page.sessions.len() == limit {
             page.next = Some(Cursor(key.value().to_vec()));
             break;
         }
-        let record = decode(bytes.value()).ok_or(Fault::Corrupt)?;
-        page.sessions.push((place.id, Kept { record, generation }));
+        let record = decode(bytes.value()).ok_or(TablesError::Corrupt)?;
+        page.sessions.push((session_key.id, Snapshot { record, generation }));
     }
     Ok(page)
 }
@@ -227,22 +240,22 @@ pub(super) fn make_tables(writing: &WriteTransaction) -> Result<(), redb::Error>
     Ok(())
 }
 
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
+impl From<TablesError> for Error {
+    fn from(fault: TablesError) -> Self {
         match fault {
-            Fault::Storage(error) => Self::unavailable(error),
-            Fault::Corrupt => Self::Corrupt,
+            TablesError::Storage(error) => Self::unavailable(error),
+            TablesError::Corrupt => Self::Corrupt,
         }
     }
 }
 
-impl From<redb::StorageError> for Fault {
+impl From<redb::StorageError> for TablesError {
     fn from(error: redb::StorageError) -> Self {
         Self::Storage(error.into())
     }
 }
 
-impl From<redb::TableError> for Fault {
+impl From<redb::TableError> for TablesError {
     fn from(error: redb::TableError) -> Self {
         Self::Storage(error.into())
     }
@@ -252,34 +265,38 @@ trait Read: ReadableTable<&'static [u8], &'static [u8]> {}
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> Read for T {}
 
-fn kept(sessions: &impl Read, generations: &impl Read, place: &Place) -> Result<Option<Kept>, Fault> {
-    let Some(record) = record(sessions, &key(place))? else { return Ok(None) };
-    Ok(Some(Kept { record, generation: revoked(generations, &place.app)?.generation }))
+fn snapshot(
+    sessions: &impl Read,
+    generations: &impl Read,
+    session_key: &SessionKey,
+) -> Result<Option<Snapshot>, TablesError> {
+    let Some(record) = record(sessions, &key(session_key))? else { return Ok(None) };
+    Ok(Some(Snapshot { record, generation: revoked(generations, &session_key.app)?.generation }))
 }
 
-fn record(sessions: &impl Read, key: &[u8]) -> Result<Option<Record>, Fault> {
-    sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(Fault::Corrupt)).transpose()
+fn record(sessions: &impl Read, key: &[u8]) -> Result<Option<Record>, TablesError> {
+    sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(TablesError::Corrupt)).transpose()
 }
 
-fn revoked(generations: &impl Read, app: &AppName) -> Result<Revoked, Fault> {
-    let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(Revoked::default()) };
-    let (generation, time) = bytes.value().split_first_chunk().ok_or(Fault::Corrupt)?;
+fn revoked(generations: &impl Read, app: &AppName) -> Result<AppRevocation, TablesError> {
+    let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(AppRevocation::default()) };
+    let (generation, time) = bytes.value().split_first_chunk().ok_or(TablesError::Corrupt)?;
     let time = match time {
         [] => None,
-        time => Some(Time::from_millis(u64::from_be_bytes(time.try_into().map_err(|_| Fault::Corrupt)?))),
+        time => Some(Time::from_millis(u64::from_be_bytes(time.try_into().map_err(|_| TablesError::Corrupt)?))),
     };
-    Ok(Revoked { generation: Generation(u32::from_be_bytes(*generation)), time })
+    Ok(AppRevocation { generation: Generation(u32::from_be_bytes(*generation)), time })
 }
 
 /// The app's name, then the id: apps lie together, and the id's fixed length tells where the name ends.
-fn key(place: &Place) -> Vec<u8> {
-    [place.app.as_bytes(), place.id.as_bytes()].concat()
+fn key(session_key: &SessionKey) -> Vec<u8> {
+    [session_key.app.as_bytes(), session_key.id.as_bytes()].concat()
 }
 
-fn place(key: &[u8]) -> Option<Place> {
+fn session_key(key: &[u8]) -> Option<SessionKey> {
     let (app, id) = key.split_last_chunk()?;
     let app = AppName::parse(std::str::from_utf8(app).ok()?).ok()?;
-    Some(Place { app, id: Id::from_bytes(*id) })
+    Some(SessionKey { app, id: SessionId::from_bytes(*id) })
 }
 
 /// By app and id: the record.
@@ -298,29 +315,30 @@ const MAX_SWEEP: usize = 1000;
 mod tests {
     use super::super::{Embedded, Settings};
     use super::*;
-    use crate::session::{By, EndReason};
+    use crate::session::{Authority, EndReason};
     use crate::store::Store as _;
-    use crate::token::{Id, Proof};
+    use crate::token::{SessionId, VerifierHash};
 
     #[tokio::test]
     async fn what_is_no_session_is_told_and_left_as_it_is() {
         let home = tempfile::tempdir().unwrap();
         let store = Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
-        let place = Place { app: AppName::parse("default").unwrap(), id: Id::from_bytes([1; 16]) };
-        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: Time::default() };
-        let touch = Touch { proof: Proof::from_bytes([1; 16]), used: Time::MAX, context: None };
-        put_raw(&store, &key(&place), b"\x01no session");
+        let session_key = SessionKey { app: AppName::parse("default").unwrap(), id: SessionId::from_bytes([1; 16]) };
+        let precondition =
+            Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: Time::default() };
+        let touch = Touch { verifier_hash: VerifierHash::from_bytes([1; 16]), used: Time::MAX, context: None };
+        put_raw(&store, &key(&session_key), b"\x01no session");
 
-        let loaded = store.load(&place).await;
-        let applied = store.apply(&place, &guard, &Write::End(EndReason::Revoked)).await;
-        let touched = store.touch(&place, &touch).await;
+        let loaded = store.load(&session_key).await;
+        let applied = store.apply(&session_key, &precondition, &Write::End(EndReason::Revoked)).await;
+        let touched = store.touch(&session_key, &touch).await;
         let swept = store.sweep(Time::MAX).await.unwrap();
 
         assert!(matches!(loaded, Err(Error::Corrupt)), "{loaded:?}");
         assert!(matches!(applied, Err(Error::Corrupt)), "{applied:?}");
         assert!(matches!(touched, Err(Error::Corrupt)), "{touched:?}");
         assert_eq!(swept, 0);
-        assert!(matches!(store.load(&place).await, Err(Error::Corrupt)));
+        assert!(matches!(store.load(&session_key).await, Err(Error::Corrupt)));
         store.ping().await.unwrap();
     }
 

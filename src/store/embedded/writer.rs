@@ -13,7 +13,7 @@ use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::file::File;
-use super::tables::{Fault, Tables};
+use super::tables::{Tables, TablesError};
 use crate::store::Error;
 
 /// The writer's thread. Dropping this writes what is queued and waits for the thread to end.
@@ -37,11 +37,11 @@ impl Writer {
     /// A caller that is dropped while the queue is full has asked nothing.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send + 'static,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, TablesError> + Send + 'static,
     ) -> Result<T, Error> {
         let stopped = || Error::unavailable("the store's writer has stopped");
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Asked { work: Some(work), done: None, reply });
+        let job = Box::new(WriteRequest { work: Some(work), done: None, reply });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(job).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
@@ -63,33 +63,33 @@ trait Job: Send {
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
 
     /// Tells the caller what became of it.
-    fn answer(self: Box<Self>, outcome: Result<(), Error>);
+    fn answer(self: Box<Self>, effect: Result<(), Error>);
 }
 
-struct Asked<W, T> {
+struct WriteRequest<W, T> {
     work: Option<W>,
     done: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<W, T> Job for Asked<W, T>
+impl<W, T> Job for WriteRequest<W, T>
 where
-    W: FnOnce(&mut Tables<'_>) -> Result<T, Fault> + Send,
+    W: FnOnce(&mut Tables<'_>) -> Result<T, TablesError> + Send,
     T: Send,
 {
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
         // Whoever has given up waiting need not have it done.
         let Some(work) = self.work.take().filter(|_| !self.reply.is_closed()) else { return Ok(()) };
         self.done = match work(tables) {
-            Err(Fault::Storage(error)) => return Err(error),
+            Err(TablesError::Storage(error)) => return Err(error),
             done => Some(done.map_err(Error::from)),
         };
         Ok(())
     }
 
-    fn answer(self: Box<Self>, outcome: Result<(), Error>) {
+    fn answer(self: Box<Self>, effect: Result<(), Error>) {
         let Self { done, reply, .. } = *self;
-        let answer = outcome.and_then(|()| done.unwrap_or_else(|| Err(Error::unavailable("nobody waits"))));
+        let answer = effect.and_then(|()| done.unwrap_or_else(|| Err(Error::unavailable("nobody waits"))));
         // Nobody may be listening any more.
         let _ = reply.send(answer);
     }
@@ -109,9 +109,9 @@ impl Turns {
         let mut batch = Batch::with_capacity(MAX_BATCH);
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
             let turn = catch_unwind(AssertUnwindSafe(|| self.turn(&mut batch)));
-            let outcome = turn.unwrap_or_else(|_| self.panicked());
+            let effect = turn.unwrap_or_else(|_| self.panicked());
             for job in batch.drain(..) {
-                job.answer(outcome.as_ref().map(|_| ()).map_err(Failed::error));
+                job.answer(effect.as_ref().map(|_| ()).map_err(Failed::error));
             }
         }
     }
@@ -137,7 +137,7 @@ impl Turns {
     }
 
     /// Opens the file again after a failure, and finds out whether anything was written.
-    fn failed(&mut self, failure: Failure) -> Failed {
+    fn failed(&mut self, failure: CommitError) -> Failed {
         let is_full = is_full(&failure.error);
         tracing::error!(error = &failure.error as &dyn std::error::Error, "the store has failed to write");
         let is_open = self.reopen();
@@ -165,30 +165,30 @@ impl Turns {
 }
 
 /// Does a batch in one transaction.
-fn write(database: &Database, batch: &mut Batch) -> Result<(), Failure> {
-    let mut writing = database.begin_write().map_err(Failure::before_commit)?;
+fn write(database: &Database, batch: &mut Batch) -> Result<(), CommitError> {
+    let mut writing = database.begin_write().map_err(CommitError::before_commit)?;
     // A file of 1 and 2 GiB that a killed process left opens in 1 ms with this; without, all of it is read: 1.3
     // and 3.3 s. A lone commit costs 0.9 to 1.4 ms instead of 0.4 to 0.5, one of a hundred saves 8 to 10 ms instead
     // of 6 to 7.5. It brings the two-phase commit that values from strangers call for.
     writing.set_quick_repair(true);
-    let mut tables = Tables::open(&writing).map_err(Failure::before_commit)?;
+    let mut tables = Tables::open(&writing).map_err(CommitError::before_commit)?;
     for job in batch {
-        job.run(&mut tables).map_err(Failure::before_commit)?;
+        job.run(&mut tables).map_err(CommitError::before_commit)?;
     }
-    match tables.finish().map_err(Failure::before_commit)? {
-        None => writing.abort().map_err(Failure::before_commit),
-        Some(number) => writing.commit().map_err(|error| Failure { error: error.into(), commit: Some(number) }),
+    match tables.finish().map_err(CommitError::before_commit)? {
+        None => writing.abort().map_err(CommitError::before_commit),
+        Some(number) => writing.commit().map_err(|error| CommitError { error: error.into(), commit: Some(number) }),
     }
 }
 
 /// What went wrong with a batch.
-struct Failure {
+struct CommitError {
     error: redb::Error,
     /// The commit that was under way.
     commit: Option<u64>,
 }
 
-impl Failure {
+impl CommitError {
     fn before_commit(error: impl Into<redb::Error>) -> Self {
         Self { error: error.into(), commit: None }
     }
@@ -243,7 +243,7 @@ mod tests {
         let file = Arc::new(File::open(&settings).expect("an empty folder opens"));
         let writer = Writer::start(file).expect("a thread starts");
 
-        let panicked = writer.ask(|_| -> Result<(), Fault> { panic!("a test") }).await;
+        let panicked = writer.ask(|_| -> Result<(), TablesError> { panic!("a test") }).await;
         let next = writer.ask(|_| Ok(())).await;
 
         assert!(matches!(panicked, Err(Error::Unavailable(_))));

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use crate::app::AppName;
 use crate::entropy;
-use crate::store::packed::feed_tag;
-use crate::store::{Cursor, Notice, Since};
+use crate::store::encoding::feed_tag;
+use crate::store::{Cursor, FeedEntry, FeedRead};
 
 /// The feeds of all apps.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Feeds {
 struct Ring {
     /// How many notices there have ever been.
     told: u64,
-    newest: VecDeque<Notice>,
+    newest: VecDeque<FeedEntry>,
 }
 
 impl Feeds {
@@ -30,7 +30,7 @@ impl Feeds {
     }
 
     /// Tells of something; under the lock of what it happened to.
-    pub(super) fn tell(&self, app: &AppName, notice: Notice) {
+    pub(super) fn tell(&self, app: &AppName, notice: FeedEntry) {
         let mut rings = self.rings.lock();
         let ring = match rings.get_mut(app) {
             Some(ring) => ring,
@@ -47,18 +47,18 @@ impl Feeds {
         self.cursor(app, self.rings.lock().get(app).map_or(0, |ring| ring.told))
     }
 
-    pub(super) fn since(&self, app: &AppName, cursor: &Cursor) -> Since {
-        let Some(after) = self.position(app, cursor) else { return Since::Missed };
+    pub(super) fn since(&self, app: &AppName, cursor: &Cursor) -> FeedRead {
+        let Some(after) = self.position(app, cursor) else { return FeedRead::CursorExpired };
         let rings = self.rings.lock();
         let (told, newest) = rings.get(app).map_or((0, None), |ring| (ring.told, Some(&ring.newest)));
         let new = told.checked_sub(after).and_then(|new| usize::try_from(new).ok());
         let length = newest.map_or(0, VecDeque::len);
         match new.and_then(|new| length.checked_sub(new)) {
-            None => Since::Missed,
+            None => FeedRead::CursorExpired,
             Some(known) => {
-                let notices: Vec<Notice> = newest.into_iter().flatten().skip(known).take(PAGE).copied().collect();
+                let notices: Vec<FeedEntry> = newest.into_iter().flatten().skip(known).take(PAGE).copied().collect();
                 let position = after + u64::try_from(notices.len()).unwrap_or_default();
-                Since::Notices(notices, self.cursor(app, position))
+                FeedRead::Entries(notices, self.cursor(app, position))
             }
         }
     }

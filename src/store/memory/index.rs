@@ -6,44 +6,44 @@ use std::collections::hash_map::Entry as Slot;
 use parking_lot::Mutex;
 
 use crate::clock::Time;
-use crate::store::{Entry, FEW, GLIMPSE, Owner, Revocation};
-use crate::token::Id;
+use crate::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Revocation, SubjectRef};
+use crate::token::SessionId;
 
 /// The entries of all owners.
 #[derive(Debug, Default)]
-pub(super) struct Entries {
-    owners: Mutex<HashMap<Owner, Vec<Entry>>>,
-    revocations: Mutex<HashMap<Owner, Revocation>>,
+pub(super) struct SubjectEntries {
+    owners: Mutex<HashMap<SubjectRef, Vec<IndexEntry>>>,
+    revocations: Mutex<HashMap<SubjectRef, Revocation>>,
 }
 
-impl Entries {
-    pub(super) fn enter(&self, owner: &Owner, entry: &Entry) -> Vec<Entry> {
+impl SubjectEntries {
+    pub(super) fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry> {
         let mut owners = self.owners.lock();
-        let entries = owners.entry(owner.clone()).or_default();
+        let entries = owners.entry(subject_ref.clone()).or_default();
         entries.retain(|other| other.id != entry.id);
-        let others = if entries.len() < FEW { Vec::new() } else { glimpse(entries, entry.id) };
+        let others = if entries.len() < INDEX_CLEANUP_MIN { Vec::new() } else { sample(entries, entry.id) };
         entries.push(*entry);
         others
     }
 
-    pub(super) fn leave(&self, owner: &Owner, entry: &Entry) {
-        self.retain(owner, |other| other != entry);
+    pub(super) fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) {
+        self.retain(subject_ref, |other| other != entry);
     }
 
-    pub(super) fn forget(&self, owner: &Owner, id: Id) {
-        self.retain(owner, |entry| entry.id != id);
+    pub(super) fn forget(&self, subject_ref: &SubjectRef, id: SessionId) {
+        self.retain(subject_ref, |entry| entry.id != id);
     }
 
-    pub(super) fn of(&self, owner: &Owner) -> Vec<Entry> {
-        self.owners.lock().get(owner).cloned().unwrap_or_default()
+    pub(super) fn of(&self, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
+        self.owners.lock().get(subject_ref).cloned().unwrap_or_default()
     }
 
-    pub(super) fn revoke(&self, owner: &Owner, revocation: &Revocation) {
-        self.revocations.lock().insert(owner.clone(), *revocation);
+    pub(super) fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
+        self.revocations.lock().insert(subject_ref.clone(), *revocation);
     }
 
-    pub(super) fn revocation(&self, owner: &Owner) -> Option<Revocation> {
-        self.revocations.lock().get(owner).copied()
+    pub(super) fn revocation(&self, subject_ref: &SubjectRef) -> Option<Revocation> {
+        self.revocations.lock().get(subject_ref).copied()
     }
 
     /// Takes out what has ended by itself.
@@ -55,8 +55,8 @@ impl Entries {
         });
     }
 
-    fn retain(&self, owner: &Owner, stays: impl Fn(&Entry) -> bool) {
-        if let Slot::Occupied(mut slot) = self.owners.lock().entry(owner.clone()) {
+    fn retain(&self, subject_ref: &SubjectRef, stays: impl Fn(&IndexEntry) -> bool) {
+        if let Slot::Occupied(mut slot) = self.owners.lock().entry(subject_ref.clone()) {
             slot.get_mut().retain(stays);
             if slot.get().is_empty() {
                 slot.remove();
@@ -66,7 +66,7 @@ impl Entries {
 }
 
 /// A few that lie together, anywhere: an id is as good as a die.
-fn glimpse(entries: &[Entry], id: Id) -> Vec<Entry> {
+fn sample(entries: &[IndexEntry], id: SessionId) -> Vec<IndexEntry> {
     let from = usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]])) % entries.len();
-    entries.iter().cycle().skip(from).take(GLIMPSE).copied().collect()
+    entries.iter().cycle().skip(from).take(INDEX_SAMPLE).copied().collect()
 }

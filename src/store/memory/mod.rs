@@ -12,22 +12,22 @@ use hashbrown::hash_table::Entry as Slots;
 use parking_lot::{Mutex, RwLock};
 
 use self::feed::Feeds;
-use self::index::Entries;
+use self::index::SubjectEntries;
 use super::{
-    Applied, Created, Cursor, Entry, Error, Feed, Index, Kept, Notice, Owner, Page, Place, Revocation, Revoked, Since,
-    Store, Touch, Write, touched, written,
+    AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, Page, Revocation,
+    SessionKey, Snapshot, Store, SubjectRef, Touch, Write, touched, written,
 };
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{Event, Generation, Guard, Happening, Record};
-use crate::token::Id;
+use crate::session::{Event, EventKind, Generation, Precondition, Record};
+use crate::token::SessionId;
 
 /// Sessions in memory.
 #[derive(Debug)]
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
-    revoked: RwLock<BTreeMap<AppName, Revoked>>,
-    index: Entries,
+    revoked: RwLock<BTreeMap<AppName, AppRevocation>>,
+    index: SubjectEntries,
     feeds: Feeds,
 }
 
@@ -35,7 +35,7 @@ type Shard = HashTable<Box<Slot>>;
 
 #[derive(Debug)]
 struct Slot {
-    place: Place,
+    session_key: SessionKey,
     record: Record,
 }
 
@@ -45,21 +45,21 @@ impl Memory {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             revoked: RwLock::default(),
-            index: Entries::default(),
+            index: SubjectEntries::default(),
             feeds: Feeds::new(),
         }
     }
 
-    fn shard(&self, place: &Place) -> &Mutex<Shard> {
-        &self.shards[shard_number(place.id)]
+    fn shard(&self, session_key: &SessionKey) -> &Mutex<Shard> {
+        &self.shards[shard_number(session_key.id)]
     }
 
     fn generation(&self, app: &AppName) -> Generation {
         self.revoked.read().get(app).copied().unwrap_or_default().generation
     }
 
-    fn tell(&self, place: &Place, happening: Happening, time: Time) {
-        self.feeds.tell(&place.app, Notice::Session(Event { id: place.id, happening, time }));
+    fn tell(&self, session_key: &SessionKey, kind: EventKind, time: Time) {
+        self.feeds.tell(&session_key.app, FeedEntry::Session(Event { id: session_key.id, kind, time }));
     }
 }
 
@@ -70,40 +70,45 @@ impl Default for Memory {
 }
 
 impl Store for Memory {
-    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
-        let shard = self.shard(place).lock();
-        let record = find(&shard, place).map(|slot| slot.record.clone());
-        Ok(record.map(|record| Kept { record, generation: self.generation(&place.app) }))
+    async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
+        let shard = self.shard(session_key).lock();
+        let record = find(&shard, session_key).map(|slot| slot.record.clone());
+        Ok(record.map(|record| Snapshot { record, generation: self.generation(&session_key.app) }))
     }
 
-    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
-        let mut shard = self.shard(place).lock();
-        match shard.entry(hash(place), |slot| slot.place == *place, |slot| hash(&slot.place)) {
+    async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
+        let mut shard = self.shard(session_key).lock();
+        match shard.entry(hash(session_key), |slot| slot.session_key == *session_key, |slot| hash(&slot.session_key)) {
             Slots::Occupied(_) => Ok(Created::Occupied),
             Slots::Vacant(vacant) => {
                 let mut record = record.clone();
                 // Held until it is told, so that no reader hears first of a revocation that does not cover it.
                 let all_revoked = self.revoked.read();
-                let revoked = all_revoked.get(&place.app).copied().unwrap_or_default();
-                if record.head.origin.is_some_and(|origin| revoked.covers(&origin)) {
+                let revoked = all_revoked.get(&session_key.app).copied().unwrap_or_default();
+                if record.head.imported_from.is_some_and(|imported_from| revoked.covers(&imported_from)) {
                     return Ok(Created::Revoked);
                 }
                 record.head.generation = revoked.generation;
-                self.tell(place, Happening::Created, record.head.create_time);
-                vacant.insert(Box::new(Slot { place: place.clone(), record }));
+                self.tell(session_key, EventKind::Created, record.head.create_time);
+                vacant.insert(Box::new(Slot { session_key: session_key.clone(), record }));
                 Ok(Created::Stored)
             }
         }
     }
 
-    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        let mut shard = self.shard(place).lock();
-        let Some(slot) = find_mut(&mut shard, place) else { return Ok(Applied::Missing) };
-        let kept = Kept { record: slot.record.clone(), generation: self.generation(&place.app) };
-        Ok(match written(&kept, guard, write) {
+    async fn apply(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, Error> {
+        let mut shard = self.shard(session_key).lock();
+        let Some(slot) = find_mut(&mut shard, session_key) else { return Ok(Applied::Missing) };
+        let snapshot = Snapshot { record: slot.record.clone(), generation: self.generation(&session_key.app) };
+        Ok(match written(&snapshot, precondition, write) {
             Ok((record, done)) => {
-                if let Some(happening) = Happening::between(&kept.record.head, &record.head) {
-                    self.tell(place, happening, guard.now);
+                if let Some(kind) = EventKind::between(&snapshot.record.head, &record.head) {
+                    self.tell(session_key, kind, precondition.now);
                 }
                 slot.record = record;
                 Applied::Done(Box::new(done))
@@ -112,9 +117,9 @@ impl Store for Memory {
         })
     }
 
-    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
-        let mut shard = self.shard(place).lock();
-        if let Some(slot) = find_mut(&mut shard, place)
+    async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
+        let mut shard = self.shard(session_key).lock();
+        if let Some(slot) = find_mut(&mut shard, session_key)
             && let Some(record) = touched(&slot.record, touch)
         {
             slot.record = record;
@@ -126,25 +131,25 @@ impl Store for Memory {
         let mut all_revoked = self.revoked.write();
         let revoked = all_revoked.entry(app.clone()).or_default();
         *revoked = revoked.again(now);
-        self.feeds.tell(app, Notice::AppRevoked { time: now });
+        self.feeds.tell(app, FeedEntry::AppRevoked { time: now });
         Ok(())
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
         let generation = self.generation(app);
-        let after = <[u8; 16]>::try_from(from.0.as_slice()).ok().map(Id::from_bytes);
+        let after = <[u8; 16]>::try_from(from.0.as_slice()).ok().map(SessionId::from_bytes);
         let first = after.map_or(0, shard_number);
         let mut sessions = Vec::new();
         for number in first..SHARDS {
             let shard = self.shards[number].lock();
-            let is_new = |id: Id| number != first || after.is_none_or(|after| id > after);
-            let met = shard.iter().filter(|slot| slot.place.app == *app && is_new(slot.place.id));
+            let is_new = |id: SessionId| number != first || after.is_none_or(|after| id > after);
+            let met = shard.iter().filter(|slot| slot.session_key.app == *app && is_new(slot.session_key.id));
             let mut met: Vec<&Slot> = met.map(|slot| &**slot).collect();
-            met.sort_unstable_by_key(|slot| slot.place.id);
+            met.sort_unstable_by_key(|slot| slot.session_key.id);
             let room = limit - sessions.len();
             sessions.extend(met.into_iter().take(room).map(|slot| {
                 let record = slot.record.clone();
-                (slot.place.id, Kept { record, generation })
+                (slot.session_key.id, Snapshot { record, generation })
             }));
             if sessions.len() == limit {
                 break;
@@ -159,11 +164,11 @@ impl Store for Memory {
         self.index.sweep(now);
         let swept = self.shards.iter().map(|shard| {
             let mut shard = shard.lock();
-            let forgotten = shard.extract_if(|slot| now >= slot.record.head.forget_time());
+            let forgotten = shard.extract_if(|slot| now >= slot.record.head.purge_time());
             let forgotten = forgotten.map(|slot| {
-                let Slot { place, record } = *slot;
+                let Slot { session_key, record } = *slot;
                 if let Some(subject) = record.head.subject {
-                    self.index.forget(&Owner { app: place.app, subject }, place.id);
+                    self.index.forget(&SubjectRef { app: session_key.app, subject }, session_key.id);
                 }
             });
             forgotten.count()
@@ -177,31 +182,31 @@ impl Store for Memory {
 }
 
 impl Index for Memory {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
-        Ok(self.index.enter(owner, entry))
+    async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        Ok(self.index.enter(subject_ref, entry))
     }
 
-    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        self.index.leave(owner, entry);
+    async fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        self.index.leave(subject_ref, entry);
         Ok(())
     }
 
-    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
-        self.index.forget(owner, id);
+    async fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        self.index.forget(subject_ref, id);
         Ok(())
     }
 
-    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        Ok(self.index.of(owner))
+    async fn entries(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+        Ok(self.index.of(subject_ref))
     }
 
-    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
-        self.index.revoke(owner, revocation);
+    async fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        self.index.revoke(subject_ref, revocation);
         Ok(())
     }
 
-    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
-        Ok(self.index.revocation(owner))
+    async fn revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        Ok(self.index.revocation(subject_ref))
     }
 }
 
@@ -210,27 +215,27 @@ impl Feed for Memory {
         Ok(self.feeds.latest(app))
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
         Ok(self.feeds.since(app, cursor))
     }
 }
 
-fn find<'s>(shard: &'s Shard, place: &Place) -> Option<&'s Slot> {
-    shard.find(hash(place), |slot| slot.place == *place).map(|slot| &**slot)
+fn find<'s>(shard: &'s Shard, session_key: &SessionKey) -> Option<&'s Slot> {
+    shard.find(hash(session_key), |slot| slot.session_key == *session_key).map(|slot| &**slot)
 }
 
-fn find_mut<'s>(shard: &'s mut Shard, place: &Place) -> Option<&'s mut Slot> {
-    shard.find_mut(hash(place), |slot| slot.place == *place).map(|slot| &mut **slot)
+fn find_mut<'s>(shard: &'s mut Shard, session_key: &SessionKey) -> Option<&'s mut Slot> {
+    shard.find_mut(hash(session_key), |slot| slot.session_key == *session_key).map(|slot| &mut **slot)
 }
 
-fn shard_number(id: Id) -> usize {
+fn shard_number(id: SessionId) -> usize {
     usize::from(id.as_bytes()[15]) % SHARDS
 }
 
 /// Ids are hashes that nobody can choose, so eight of their bytes are hash enough.
-fn hash(place: &Place) -> u64 {
+fn hash(session_key: &SessionKey) -> u64 {
     let mut bytes = [0; 8];
-    bytes.copy_from_slice(&place.id.as_bytes()[..8]);
+    bytes.copy_from_slice(&session_key.id.as_bytes()[..8]);
     u64::from_le_bytes(bytes)
 }
 

@@ -9,10 +9,10 @@ use redis::ScriptInvocation;
 use super::ENTRY;
 use crate::clock::Time;
 use crate::session::{
-    AuthenticationChange, By, Changes, Context, Edit, EndReason, Guard, Lifespan, Lifespans, NewLifetime,
-    PermanentChange, Replacement, Rotation, SubjectChange, Value, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Context, Edit, EndReason, Lifespan, Lifespans, NewLifetime,
+    PermanentChange, Precondition, Replacement, Rotation, SubjectChange, Value, WhenEmpty,
 };
-use crate::store::packed::{millis, pack_context, pack_permanent, pack_previous, six};
+use crate::store::encoding::{millis, pack_context, pack_permanent, pack_previous, u48_be};
 
 /// The changes, if `set.lua` can make them: entries, and nothing else of the session.
 pub(super) fn sets_alone(edit: &Edit) -> Option<&Changes> {
@@ -29,51 +29,56 @@ pub(super) fn sets_alone(edit: &Edit) -> Option<&Changes> {
     (is_plain && keeps_token && edit.lifetime.is_none() && is_short).then_some(changes)
 }
 
-pub(super) fn add_set(script: &mut ScriptInvocation<'_>, guard: &Guard, (edit, changes): (&Edit, &Changes)) {
-    let mut call = Packer::call(guard);
-    call.four(edit.limits.max_entries).four(edit.limits.max_bytes);
-    call.long(&told(edit.context.as_ref())).two(changes.unset.len());
+pub(super) fn add_set(
+    script: &mut ScriptInvocation<'_>,
+    precondition: &Precondition,
+    (edit, changes): (&Edit, &Changes),
+) {
+    let mut call = Packer::call(precondition);
+    call.u32(edit.limits.max_entries).u32(edit.limits.max_bytes);
+    call.bytes16(&subject_or_none(edit.context.as_ref())).u16(changes.unset.len());
     script.arg(call.0);
     add_names(script, &changes.unset);
     add_entries(script, &changes.set);
 }
 
-pub(super) fn add_edit(script: &mut ScriptInvocation<'_>, guard: &Guard, edit: &Edit) {
+pub(super) fn add_edit(script: &mut ScriptInvocation<'_>, precondition: &Precondition, edit: &Edit) {
     let none = Changes::default();
     let changes = edit.changes.as_ref().unwrap_or(&none);
-    let mut call = Packer::call(guard);
-    call.one(match &edit.changes {
+    let mut call = Packer::call(precondition);
+    call.u8(match &edit.changes {
         None => b'-',
         Some(changes) if changes.clear => b'c',
         Some(_) => b's',
     });
-    call.one(match changes.permanent {
+    call.u8(match changes.permanent {
         PermanentChange::Keep => 3,
         PermanentChange::Set(permanent) => pack_permanent(Some(permanent)),
         PermanentChange::Unset => pack_permanent(None),
     });
-    call.one(match edit.when_empty {
+    call.u8(match edit.when_empty {
         WhenEmpty::Delete => b'd',
         WhenEmpty::Keep => b'k',
     });
-    call.one(match changes.authentication {
+    call.u8(match changes.authentication {
         AuthenticationChange::Keep => b'-',
         AuthenticationChange::Now => b'n',
     });
-    call.four(edit.limits.max_entries).four(edit.limits.max_bytes);
+    call.u32(edit.limits.max_entries).u32(edit.limits.max_bytes);
     match &changes.subject {
-        SubjectChange::Keep => call.long(b""),
-        SubjectChange::Remove => call.long(b"-"),
-        SubjectChange::Set(subject) => call.long(&prefixed(b"=", &[subject.as_str().as_bytes()])),
+        SubjectChange::Keep => call.bytes16(b""),
+        SubjectChange::Remove => call.bytes16(b"-"),
+        SubjectChange::Set(subject) => call.bytes16(&prefixed(b"=", &[subject.as_str().as_bytes()])),
     };
-    call.short(&edit.lifetime.map(pack_lifetime).unwrap_or_default());
+    call.bytes8(&edit.lifetime.map(pack_lifetime).unwrap_or_default());
     match &edit.rotation {
-        Rotation::Keep => call.short(b""),
-        Rotation::OnSubjectChange(replacement) => call.short(&pack_replacement(b"s", replacement)),
-        Rotation::Always(replacement) => call.short(&pack_replacement(b"a", replacement)),
+        Rotation::Keep => call.bytes8(b""),
+        Rotation::OnSubjectChange(replacement) => call.bytes8(&pack_replacement(b"s", replacement)),
+        Rotation::Always(replacement) => call.bytes8(&pack_replacement(b"a", replacement)),
     };
-    call.long(&told(edit.context.as_ref())).short(&edit.lifespans.map(pack_lifespans).unwrap_or_default());
-    call.two(changes.unset.len()).two(changes.set.len()).two(changes.increment.len());
+    call.bytes16(&subject_or_none(edit.context.as_ref()))
+        .bytes8(&edit.lifespans.map(pack_lifespans).unwrap_or_default());
+    call.u16(changes.unset.len()).u16(changes.set.len()).u16(changes.increment.len());
     script.arg(call.0);
     add_names(script, &changes.unset);
     add_entries(script, &changes.set);
@@ -82,14 +87,14 @@ pub(super) fn add_edit(script: &mut ScriptInvocation<'_>, guard: &Guard, edit: &
     }
 }
 
-pub(super) fn add_end(script: &mut ScriptInvocation<'_>, guard: &Guard, reason: EndReason) {
-    let mut call = Packer::call(guard);
-    call.one(reason as u8);
+pub(super) fn add_end(script: &mut ScriptInvocation<'_>, precondition: &Precondition, reason: EndReason) {
+    let mut call = Packer::call(precondition);
+    call.u8(reason as u8);
     script.arg(call.0);
 }
 
 /// A context that is told: `=` and its bytes; nothing, if it is not.
-pub(super) fn told(context: Option<&Context>) -> Vec<u8> {
+pub(super) fn subject_or_none(context: Option<&Context>) -> Vec<u8> {
     context.map(|context| prefixed(b"=", &[&pack_context(context)])).unwrap_or_default()
 }
 
@@ -101,7 +106,7 @@ fn add_names(script: &mut ScriptInvocation<'_>, names: &[String]) {
 
 fn add_entries(script: &mut ScriptInvocation<'_>, entries: &BTreeMap<String, Value>) {
     for (name, value) in entries {
-        script.arg(field(name)).arg(value.kept());
+        script.arg(field(name)).arg(value.stored());
     }
 }
 
@@ -112,16 +117,16 @@ pub(super) fn field(name: &str) -> String {
 
 fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {
     let cap = lifetime.cap.map_or(0, Time::millis);
-    [six(millis(lifetime.idle_timeout)), six(millis(lifetime.span)), six(cap)].concat()
+    [u48_be(millis(lifetime.idle_timeout)), u48_be(millis(lifetime.span)), u48_be(cap)].concat()
 }
 
 fn pack_lifespans(Lifespans { owned, anonymous }: Lifespans) -> Vec<u8> {
-    let pack = |lifespan: Lifespan| [six(millis(lifespan.idle_timeout)), six(millis(lifespan.span))].concat();
+    let pack = |lifespan: Lifespan| [u48_be(millis(lifespan.idle_timeout)), u48_be(millis(lifespan.span))].concat();
     [pack(owned), pack(anonymous)].concat()
 }
 
 fn pack_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {
-    prefixed(mode, &[replacement.proof.as_bytes(), &pack_previous(&replacement.previous)])
+    prefixed(mode, &[replacement.verifier_hash.as_bytes(), &pack_previous(&replacement.previous)])
 }
 
 fn prefixed(prefix: &[u8], parts: &[&[u8]]) -> Vec<u8> {
@@ -135,51 +140,51 @@ struct Packer(Vec<u8>);
 
 impl Packer {
     /// What every call begins with: now, by what right, etag, fingerprint.
-    fn call(guard: &Guard) -> Self {
+    fn call(precondition: &Precondition) -> Self {
         let mut call = Self(Vec::with_capacity(96));
-        call.0.extend_from_slice(&six(guard.now.millis()));
-        match &guard.by {
-            By::Admin => call.long(b""),
-            By::Proof(proof) => call.long(&prefixed(b"p", &[proof.as_bytes()])),
-            By::Ending(proof) => call.long(&prefixed(b"e", &[proof.as_bytes()])),
-            By::Subject(subject) => call.long(&prefixed(b"s", &[subject.as_str().as_bytes()])),
+        call.0.extend_from_slice(&u48_be(precondition.now.millis()));
+        match &precondition.authority {
+            Authority::Admin => call.bytes16(b""),
+            Authority::Token(verifier_hash) => call.bytes16(&prefixed(b"p", &[verifier_hash.as_bytes()])),
+            Authority::EndWithToken(verifier_hash) => call.bytes16(&prefixed(b"e", &[verifier_hash.as_bytes()])),
+            Authority::Subject(subject) => call.bytes16(&prefixed(b"s", &[subject.as_str().as_bytes()])),
         };
-        match guard.etag {
-            None => call.short(b""),
-            Some(etag) => call.short(&etag.0.to_be_bytes()),
+        match precondition.etag {
+            None => call.bytes8(b""),
+            Some(etag) => call.bytes8(&etag.0.to_be_bytes()),
         };
-        match guard.fingerprint {
-            None => call.short(b""),
-            Some(fingerprint) => call.short(&fingerprint.to_bytes()),
+        match precondition.fingerprint {
+            None => call.bytes8(b""),
+            Some(fingerprint) => call.bytes8(&fingerprint.to_bytes()),
         };
         call
     }
 
-    fn one(&mut self, byte: u8) -> &mut Self {
+    fn u8(&mut self, byte: u8) -> &mut Self {
         self.0.push(byte);
         self
     }
 
-    fn two(&mut self, count: usize) -> &mut Self {
+    fn u16(&mut self, count: usize) -> &mut Self {
         self.0.extend_from_slice(&u16::try_from(count).unwrap_or(u16::MAX).to_be_bytes());
         self
     }
 
-    fn four(&mut self, number: u32) -> &mut Self {
+    fn u32(&mut self, number: u32) -> &mut Self {
         self.0.extend_from_slice(&number.to_be_bytes());
         self
     }
 
     /// A part of at most 255 bytes.
-    fn short(&mut self, part: &[u8]) -> &mut Self {
-        self.one(u8::try_from(part.len()).unwrap_or(u8::MAX));
+    fn bytes8(&mut self, part: &[u8]) -> &mut Self {
+        self.u8(u8::try_from(part.len()).unwrap_or(u8::MAX));
         self.0.extend_from_slice(part);
         self
     }
 
     /// A part of at most 65,535 bytes.
-    fn long(&mut self, part: &[u8]) -> &mut Self {
-        self.two(part.len());
+    fn bytes16(&mut self, part: &[u8]) -> &mut Self {
+        self.u16(part.len());
         self.0.extend_from_slice(part);
         self
     }

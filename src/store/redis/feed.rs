@@ -11,8 +11,8 @@ use redis::{FromRedisValue, Value};
 
 use super::{PARTITIONS, Redis};
 use crate::app::AppName;
-use crate::store::packed::{feed_tag, unpack_notice};
-use crate::store::{Cursor, Error, Feed, Notice, Since};
+use crate::store::encoding::{feed_tag, unpack_feed_entry};
+use crate::store::{Cursor, Error, Feed, FeedEntry, FeedRead};
 
 impl Redis {
     pub(super) fn feed_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
@@ -49,18 +49,18 @@ impl Feed for Redis {
         Ok(pack(app, &positions.collect::<Vec<_>>()))
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<Since, Error> {
-        let Some(mut positions) = unpack(app, cursor) else { return Ok(Since::Missed) };
+    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
+        let Some(mut positions) = unpack(app, cursor) else { return Ok(FeedRead::CursorExpired) };
         let counts = self.counts(app).await?;
         if positions.iter().zip(&counts).any(|(position, count)| *count < position.number) {
-            return Ok(Since::Missed);
+            return Ok(FeedRead::CursorExpired);
         }
         let told = |(partition, position): (u8, &Position)| {
             (counts[usize::from(partition)] > position.number).then_some(partition)
         };
         let told: Vec<u8> = (0..PARTITIONS).zip(&positions).filter_map(told).collect();
         if told.is_empty() {
-            return Ok(Since::Notices(Vec::new(), cursor.clone()));
+            return Ok(FeedRead::Entries(Vec::new(), cursor.clone()));
         }
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(PAGE).arg("STREAMS");
@@ -75,7 +75,7 @@ impl Feed for Redis {
         let streams = streams.unwrap_or_default();
         if streams.len() < told.len() {
             // It was told, and it is not there.
-            return Ok(Since::Missed);
+            return Ok(FeedRead::CursorExpired);
         }
         let mut notices = Vec::new();
         for (key, items) in streams {
@@ -84,13 +84,13 @@ impl Feed for Redis {
             let position = position.ok_or(Error::Corrupt)?;
             for item in items {
                 if Some(item.position.number) != position.number.checked_add(1) {
-                    return Ok(Since::Missed);
+                    return Ok(FeedRead::CursorExpired);
                 }
                 *position = item.position;
                 notices.push(item.notice);
             }
         }
-        Ok(Since::Notices(notices, pack(app, &positions)))
+        Ok(FeedRead::Entries(notices, pack(app, &positions)))
     }
 }
 
@@ -106,7 +106,7 @@ struct Position {
 
 struct Item {
     position: Position,
-    notice: Notice,
+    notice: FeedEntry,
 }
 
 impl FromRedisValue for Item {
@@ -121,7 +121,7 @@ impl FromRedisValue for Item {
             step: step.parse().map_err(|_| strange())?,
             number: number.ok_or_else(strange)?,
         };
-        Ok(Self { position, notice: unpack_notice(notice).ok_or_else(strange)? })
+        Ok(Self { position, notice: unpack_feed_entry(notice).ok_or_else(strange)? })
     }
 }
 

@@ -4,62 +4,62 @@
 
 use super::Redis;
 use crate::clock::Time;
-use crate::store::packed::{owner_hash, pack_entry, pack_revocation, unpack_entry, unpack_revocation};
-use crate::store::{Entry, Error, FEW, GLIMPSE, Index, Owner, Revocation};
-use crate::token::Id;
+use crate::store::encoding::{pack_entry, pack_revocation, subject_hash, unpack_entry, unpack_revocation};
+use crate::store::{Error, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
+use crate::token::SessionId;
 
 impl Redis {
-    fn index_key(&self, owner: &Owner) -> String {
-        let hash = Id::from_bytes(owner_hash(owner));
-        format!("{}:{{{hash}}}:{}:subject", self.prefix, owner.app)
+    fn index_key(&self, subject_ref: &SubjectRef) -> String {
+        let hash = SessionId::from_bytes(subject_hash(subject_ref));
+        format!("{}:{{{hash}}}:{}:subject", self.prefix, subject_ref.app)
     }
 }
 
 impl Index for Redis {
-    async fn enter(&self, owner: &Owner, entry: &Entry) -> Result<Vec<Entry>, Error> {
-        let mut script = self.scripts.enter.key(self.index_key(owner));
+    async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        let mut script = self.scripts.enter.key(self.index_key(subject_ref));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry)).arg(Time::millis(entry.until));
-        script.arg(FEW).arg(GLIMPSE);
+        script.arg(INDEX_CLEANUP_MIN).arg(INDEX_SAMPLE);
         let mut others = read(&self.connections.invoke::<Fields>(&script).await?)?;
         others.retain(|other| other.id != entry.id);
         Ok(others)
     }
 
-    async fn leave(&self, owner: &Owner, entry: &Entry) -> Result<(), Error> {
-        let mut script = self.scripts.leave.key(self.index_key(owner));
+    async fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        let mut script = self.scripts.leave.key(self.index_key(subject_ref));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry));
         self.connections.invoke(&script).await
     }
 
-    async fn forget(&self, owner: &Owner, id: Id) -> Result<(), Error> {
-        let command = redis::Cmd::hdel(self.index_key(owner), id.as_bytes());
+    async fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        let command = redis::Cmd::hdel(self.index_key(subject_ref), id.as_bytes());
         self.connections.query(&command).await
     }
 
-    async fn entries(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        let command = redis::Cmd::hgetall(self.index_key(owner));
+    async fn entries(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+        let command = redis::Cmd::hgetall(self.index_key(subject_ref));
         read(&self.connections.query::<Fields>(&command).await?)
     }
 
-    async fn revoke(&self, owner: &Owner, revocation: &Revocation) -> Result<(), Error> {
-        let mut script = self.scripts.enter.key(self.index_key(owner));
+    async fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        let mut script = self.scripts.enter.key(self.index_key(subject_ref));
         script.arg(REVOCATION).arg(pack_revocation(revocation)).arg(Time::millis(revocation.until));
         // Whatever else the subject has is few: nothing is to be answered.
         script.arg(u32::MAX).arg(0);
         self.connections.invoke::<Fields>(&script).await.map(drop)
     }
 
-    async fn revocation(&self, owner: &Owner) -> Result<Option<Revocation>, Error> {
-        let command = redis::Cmd::hget(self.index_key(owner), REVOCATION);
-        let kept: Option<Vec<u8>> = self.connections.query(&command).await?;
-        kept.map(|bytes| unpack_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
+    async fn revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        let command = redis::Cmd::hget(self.index_key(subject_ref), REVOCATION);
+        let snapshot: Option<Vec<u8>> = self.connections.query(&command).await?;
+        snapshot.map(|bytes| unpack_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
     }
 }
 
 /// Each with its value.
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn read(fields: &Fields) -> Result<Vec<Entry>, Error> {
+fn read(fields: &Fields) -> Result<Vec<IndexEntry>, Error> {
     let entries = fields.iter().filter(|(field, _)| field != REVOCATION);
     entries.map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
 }

@@ -18,16 +18,16 @@ use std::time::Duration;
 
 use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation};
 
-use self::arguments::{field, told};
+use self::arguments::{field, subject_or_none};
 pub(super) use self::connection::Connections;
-use self::reply::{Reply, Snapshot};
+use self::reply::{Reply, SnapshotReply};
 pub use self::settings::Settings;
-use super::packed::Packed;
-use super::{Applied, Created, Cursor, Error, Kept, Page, Place, Store, Touch, Write};
+use super::encoding::EncodedHead;
+use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
 use crate::app::AppName;
 use crate::clock::Time;
-use crate::session::{Guard, Record, Verdict, judge};
-use crate::token::Id;
+use crate::session::{Precondition, Record, Verdict, judge};
+use crate::token::SessionId;
 
 /// Sessions in Redis.
 #[derive(Debug)]
@@ -78,8 +78,8 @@ impl Redis {
         })
     }
 
-    fn session_key(&self, place: &Place) -> Vec<u8> {
-        self.key(&place.app, place.id.partition(), &place.id.digits())
+    fn session_key(&self, session_key: &SessionKey) -> Vec<u8> {
+        self.key(&session_key.app, session_key.id.partition(), &session_key.id.digits())
     }
 
     /// No id is spelled like this, so that it can't be a session's key.
@@ -98,62 +98,70 @@ impl Redis {
         [self.prefix.as_bytes(), &tag, app.as_bytes(), b":", last].concat()
     }
 
-    fn script_of(&self, place: &Place, guard: &Guard, write: &Write) -> ScriptInvocation<'_> {
+    fn script_of(&self, session_key: &SessionKey, precondition: &Precondition, write: &Write) -> ScriptInvocation<'_> {
         match write {
             Write::End(reason) => {
-                let mut script = self.invoke_and_tell(&self.scripts.end, place);
-                arguments::add_end(&mut script, guard, *reason);
+                let mut script = self.invoke_and_tell(&self.scripts.end, session_key);
+                arguments::add_end(&mut script, precondition, *reason);
                 script
             }
             Write::Edit(edit) => match arguments::sets_alone(edit) {
                 Some(changes) => {
-                    let mut script = self.invoke(&self.scripts.set, place);
-                    arguments::add_set(&mut script, guard, (edit, changes));
+                    let mut script = self.invoke(&self.scripts.set, session_key);
+                    arguments::add_set(&mut script, precondition, (edit, changes));
                     script
                 }
                 None => {
-                    let mut script = self.invoke_and_tell(&self.scripts.edit, place);
-                    arguments::add_edit(&mut script, guard, edit);
+                    let mut script = self.invoke_and_tell(&self.scripts.edit, session_key);
+                    arguments::add_edit(&mut script, precondition, edit);
                     script
                 }
             },
         }
     }
 
-    fn invoke<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
-        let mut invocation = script.key(self.session_key(place));
-        invocation.key(self.generation_key(&place.app, place.id.partition()));
+    fn invoke<'s>(&self, script: &'s Script, session_key: &SessionKey) -> ScriptInvocation<'s> {
+        let mut invocation = script.key(self.session_key(session_key));
+        invocation.key(self.generation_key(&session_key.app, session_key.id.partition()));
         invocation
     }
 
     /// As [`Self::invoke()`], for a script that may have something to tell whoever watches.
-    fn invoke_and_tell<'s>(&self, script: &'s Script, place: &Place) -> ScriptInvocation<'s> {
-        let mut invocation = self.invoke(script, place);
-        let partition = place.id.partition();
-        invocation.key(self.feed_key(&place.app, partition)).key(self.feed_count_key(&place.app, partition));
+    fn invoke_and_tell<'s>(&self, script: &'s Script, session_key: &SessionKey) -> ScriptInvocation<'s> {
+        let mut invocation = self.invoke(script, session_key);
+        let partition = session_key.id.partition();
+        invocation
+            .key(self.feed_key(&session_key.app, partition))
+            .key(self.feed_count_key(&session_key.app, partition));
         invocation
     }
 }
 
 impl Store for Redis {
-    async fn load(&self, place: &Place) -> Result<Option<Kept>, Error> {
+    async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let mut pipe = Pipeline::with_capacity(2);
-        pipe.add_command(about("HGETALL", &self.session_key(place)));
-        pipe.add_command(about("GET", &self.generation_key(&place.app, place.id.partition())));
-        let Snapshot(kept) = self.connections.pipeline(pipe).await?;
-        Ok(kept)
+        pipe.add_command(about("HGETALL", &self.session_key(session_key)));
+        pipe.add_command(about("GET", &self.generation_key(&session_key.app, session_key.id.partition())));
+        let SnapshotReply(snapshot) = self.connections.pipeline(pipe).await?;
+        Ok(snapshot)
     }
 
-    async fn create(&self, place: &Place, record: &Record) -> Result<Created, Error> {
-        let Packed { meta, used, subject, previous, marks, context, end: _, origin } = Packed::pack(&record.head);
-        let mut script = self.invoke_and_tell(&self.scripts.create, place);
-        if record.head.origin.is_some() {
-            script.key(self.revoked_key(&place.app, place.id.partition()));
+    async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
+        let EncodedHead { meta, used, subject, previous, idempotency, context, end: _, imported_from } =
+            EncodedHead::pack(&record.head);
+        let mut script = self.invoke_and_tell(&self.scripts.create, session_key);
+        if record.head.imported_from.is_some() {
+            script.key(self.revoked_key(&session_key.app, session_key.id.partition()));
         }
-        script.arg((record.head.forget_time() + LATE).millis()).arg(&meta[..meta.len() - 4]).arg(place.id.as_bytes());
-        let issued = record.head.origin.and_then(|origin| origin.issued);
+        script
+            .arg((record.head.purge_time() + LATE).millis())
+            .arg(&meta[..meta.len() - 4])
+            .arg(session_key.id.as_bytes());
+        let issued = record.head.imported_from.and_then(|imported_from| imported_from.issued);
         script.arg(issued.map_or(0, Time::millis)).arg("u").arg(used);
-        for (field, bytes) in [("s", subject), ("p", previous), ("k", marks), ("c", context), ("o", origin)] {
+        for (field, bytes) in
+            [("s", subject), ("p", previous), ("k", idempotency), ("c", context), ("o", imported_from)]
+        {
             if !bytes.is_empty() {
                 script.arg(field).arg(bytes);
             }
@@ -169,23 +177,28 @@ impl Store for Redis {
         }
     }
 
-    async fn apply(&self, place: &Place, guard: &Guard, write: &Write) -> Result<Applied, Error> {
-        Ok(match self.connections.invoke(&self.script_of(place, guard, write)).await? {
+    async fn apply(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, Error> {
+        Ok(match self.connections.invoke(&self.script_of(session_key, precondition, write)).await? {
             Reply::Missing => Applied::Missing,
-            Reply::Refused(refusal) => Applied::Refused(refusal),
+            Reply::Refused(edit_error) => Applied::Refused(edit_error),
             Reply::Done(done) => Applied::Done(done),
-            Reply::AsItIs { head, generation } => match judge(&head, generation, guard) {
+            Reply::AsItIs { head, generation } => match judge(&head, generation, precondition) {
                 // Script and judge differ: a defect that the conformance suite would show.
-                Verdict::Go => return Err(Error::Corrupt),
+                Verdict::Allow => return Err(Error::Corrupt),
                 verdict => Applied::Judged(verdict),
             },
         })
     }
 
-    async fn touch(&self, place: &Place, touch: &Touch) -> Result<(), Error> {
-        let mut script = self.scripts.touch.key(self.session_key(place));
-        script.arg(touch.proof.as_bytes()).arg(touch.used.millis());
-        script.arg(told(touch.context.as_ref()));
+    async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
+        let mut script = self.scripts.touch.key(self.session_key(session_key));
+        script.arg(touch.verifier_hash.as_bytes()).arg(touch.used.millis());
+        script.arg(subject_or_none(touch.context.as_ref()));
         self.connections.invoke(&script).await
     }
 
@@ -200,7 +213,7 @@ impl Store for Redis {
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        let place = |id| Place { app: app.clone(), id };
+        let session_key = |id| SessionKey { app: app.clone(), id };
         let cursor = <[u8; 8]>::try_from(from.0.as_slice()).map_or(0, u64::from_be_bytes);
         let mut command = redis::cmd("SCAN");
         let pattern = format!("{}:{{??}}:{app}:????????????????????????????????", escape(&self.prefix));
@@ -209,9 +222,9 @@ impl Store for Redis {
         keys.sort_unstable();
         keys.dedup();
         let mut sessions = Vec::with_capacity(keys.len());
-        for id in keys.iter().filter_map(|key| Id::parse(key.get(key.len().checked_sub(32)?..)?)) {
-            if let Some(kept) = self.load(&place(id)).await? {
-                sessions.push((id, kept));
+        for id in keys.iter().filter_map(|key| SessionId::parse(key.get(key.len().checked_sub(32)?..)?)) {
+            if let Some(snapshot) = self.load(&session_key(id)).await? {
+                sessions.push((id, snapshot));
             }
         }
         let next = (next != 0).then(|| Cursor(next.to_be_bytes().to_vec()));

@@ -3,9 +3,9 @@
 use redis::{FromRedisValue, ParsingError, Value};
 
 use super::ENTRY;
-use crate::session::{Counters, Entries, Generation, Head, Outcome, Record, Refusal, Subject};
-use crate::store::packed::{META_BYTES, Packed};
-use crate::store::{Done, Kept};
+use crate::session::{Counters, EditError, Entries, Generation, Head, Record, Subject, WriteEffect};
+use crate::store::encoding::{EncodedHead, META_BYTES};
+use crate::store::{Done, Snapshot};
 
 /// The answer of `set.lua`, `edit.lua` and `end.lua`.
 pub(super) enum Reply {
@@ -16,7 +16,7 @@ pub(super) enum Reply {
     /// Nothing is kept there.
     Missing,
     /// The session can't be made to be so.
-    Refused(Refusal),
+    Refused(EditError),
 }
 
 impl FromRedisValue for Reply {
@@ -25,10 +25,10 @@ impl FromRedisValue for Reply {
         let answer = match value {
             Value::Array(answer) => answer,
             Value::BulkString(bytes) => {
-                let head = told_head(&bytes, Vec::new())?;
+                let head = public_head(&bytes, Vec::new())?;
                 let subject_before = head.subject.clone();
                 let counters = Counters::new();
-                return Ok(Self::Done(Box::new(Done { head, outcome: Outcome::Updated, counters, subject_before })));
+                return Ok(Self::Done(Box::new(Done { head, effect: WriteEffect::Updated, counters, subject_before })));
             }
             _ => return Err(strange()),
         };
@@ -41,17 +41,17 @@ impl FromRedisValue for Reply {
             }
             1 => {
                 let head =
-                    told_head(&Vec::<u8>::from_redis_value(next()?)?, FromRedisValue::from_redis_value(next()?)?)?;
-                let outcome = if head.end.is_some() { Outcome::Deleted } else { Outcome::Updated };
+                    public_head(&Vec::<u8>::from_redis_value(next()?)?, FromRedisValue::from_redis_value(next()?)?)?;
+                let effect = if head.end.is_some() { WriteEffect::Deleted } else { WriteEffect::Updated };
                 let subject_before = Subject::parse(&String::from_redis_value(next()?)?).ok();
                 let counters = Vec::<(String, i64)>::from_redis_value(next()?)?.into_iter().collect();
-                Ok(Self::Done(Box::new(Done { head, outcome, counters, subject_before })))
+                Ok(Self::Done(Box::new(Done { head, effect, counters, subject_before })))
             }
             2 => Ok(Self::Missing),
-            3 => Ok(Self::Refused(Refusal::NotACounter { name: FromRedisValue::from_redis_value(next()?)? })),
-            4 => Ok(Self::Refused(Refusal::TooManyEntries { count: FromRedisValue::from_redis_value(next()?)? })),
-            5 => Ok(Self::Refused(Refusal::TooLarge { bytes: FromRedisValue::from_redis_value(next()?)? })),
-            6 => Ok(Self::Refused(Refusal::NoSubject)),
+            3 => Ok(Self::Refused(EditError::NotACounter { name: FromRedisValue::from_redis_value(next()?)? })),
+            4 => Ok(Self::Refused(EditError::TooManyEntries { count: FromRedisValue::from_redis_value(next()?)? })),
+            5 => Ok(Self::Refused(EditError::TooLarge { bytes: FromRedisValue::from_redis_value(next()?)? })),
+            6 => Ok(Self::Refused(EditError::NoSubject)),
             _ => Err(strange()),
         }
     }
@@ -62,31 +62,31 @@ fn head(value: Value) -> Result<Head, ParsingError> {
     let fields: Vec<Option<Vec<u8>>> = FromRedisValue::from_redis_value(value)?;
     let mut fields = fields.into_iter().map(Option::unwrap_or_default);
     let mut next = || fields.next().unwrap_or_default();
-    let packed = Packed {
+    let packed = EncodedHead {
         meta: next(),
         used: next(),
         subject: next(),
         previous: next(),
-        marks: next(),
+        idempotency: next(),
         context: next(),
         end: next(),
-        origin: next(),
+        imported_from: next(),
     };
     packed.unpack().ok_or_else(no_session)
 }
 
 /// What is told of the head, from the values of the fields m, u and s in one piece, and of x.
-fn told_head(bytes: &[u8], end: Vec<u8>) -> Result<Head, ParsingError> {
+fn public_head(bytes: &[u8], end: Vec<u8>) -> Result<Head, ParsingError> {
     let (meta, rest) = bytes.split_at_checked(META_BYTES).ok_or_else(no_session)?;
     let (used, subject) = rest.split_at_checked(size_of::<u64>()).ok_or_else(no_session)?;
     let (meta, used, subject) = (meta.to_vec(), used.to_vec(), subject.to_vec());
-    Packed { meta, used, subject, end, ..Packed::default() }.unpack().ok_or_else(no_session)
+    EncodedHead { meta, used, subject, end, ..EncodedHead::default() }.unpack().ok_or_else(no_session)
 }
 
 /// What is kept at a place: the answers to HGETALL of its hash and GET of the generation.
-pub(super) struct Snapshot(pub(super) Option<Kept>);
+pub(super) struct SnapshotReply(pub(super) Option<Snapshot>);
 
-impl FromRedisValue for Snapshot {
+impl FromRedisValue for SnapshotReply {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let (fields, generation): (Value, Option<u32>) = FromRedisValue::from_redis_value(value)?;
         let mut fields = fields.into_map_iter().map_err(|_| no_session())?.peekable();
@@ -94,13 +94,13 @@ impl FromRedisValue for Snapshot {
             return Ok(Self(None));
         }
         let record = record(fields).ok_or_else(no_session)?;
-        Ok(Self(Some(Kept { record, generation: Generation(generation.unwrap_or_default()) })))
+        Ok(Self(Some(Snapshot { record, generation: Generation(generation.unwrap_or_default()) })))
     }
 }
 
 /// The record from the names and the values of all fields.
 fn record(fields: impl Iterator<Item = (Value, Value)>) -> Option<Record> {
-    let mut packed = Packed::default();
+    let mut packed = EncodedHead::default();
     let mut entries = Vec::with_capacity(fields.size_hint().0);
     for field in fields {
         let (Value::BulkString(field), Value::BulkString(value)) = field else { return None };
@@ -113,10 +113,10 @@ fn record(fields: impl Iterator<Item = (Value, Value)>) -> Option<Record> {
             b"u" => &mut packed.used,
             b"s" => &mut packed.subject,
             b"p" => &mut packed.previous,
-            b"k" => &mut packed.marks,
+            b"k" => &mut packed.idempotency,
             b"c" => &mut packed.context,
             b"x" => &mut packed.end,
-            b"o" => &mut packed.origin,
+            b"o" => &mut packed.imported_from,
             _ => return None,
         };
         *part = value;

@@ -15,7 +15,7 @@ pub struct Histogram {
 
 /// A histogram, read.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Times {
+pub struct HistogramSnapshot {
     /// How many were within each bound, in seconds, and so within all higher ones.
     pub within: Vec<(f64, u64)>,
     /// How many there were.
@@ -34,7 +34,7 @@ impl Histogram {
     }
 
     /// What the copies of a histogram, which `of` finds, come to.
-    pub fn read<T>(copies: &Striped<T>, of: impl Fn(&T) -> &Self) -> Times {
+    pub fn read<T>(copies: &Striped<T>, of: impl Fn(&T) -> &Self) -> HistogramSnapshot {
         let bucket = |number: usize| copies.sum(|copy| of(copy).buckets[number].load(Ordering::Relaxed));
         let mut count = 0;
         let within = BOUNDS.iter().enumerate().map(|(number, bound)| {
@@ -43,7 +43,7 @@ impl Histogram {
         });
         let within = within.collect();
         count += bucket(BOUNDS.len());
-        Times { within, count, sum: seconds(copies.sum(|copy| of(copy).nanos.load(Ordering::Relaxed))) }
+        HistogramSnapshot { within, count, sum: seconds(copies.sum(|copy| of(copy).nanos.load(Ordering::Relaxed))) }
     }
 }
 

@@ -8,7 +8,7 @@ mod process;
 mod striped;
 mod text;
 
-pub use histogram::{Histogram, Times};
+pub use histogram::{Histogram, HistogramSnapshot};
 pub use process::process;
 pub use striped::Striped;
-pub use text::{Kind, Text};
+pub use text::{MetricKind, MetricsText};

@@ -4,23 +4,24 @@
 
 use std::fs;
 
-use super::{Kind, Text};
+use super::{MetricKind, MetricsText};
 
 /// Adds CPU time, memory and open files to a page.
-pub fn process(page: &mut Text) {
+pub fn process(page: &mut MetricsText) {
     if let Some(seconds) = cpu_seconds() {
-        page.family("process_cpu_seconds_total", Kind::Counter, "CPU time of the process, user and system.");
+        page.family("process_cpu_seconds_total", MetricKind::Counter, "CPU time of the process, user and system.");
         page.seconds(&[], seconds);
     }
     if let Some(bytes) = resident_bytes() {
-        page.family("process_resident_memory_bytes", Kind::Gauge, "Memory of the process that is in RAM.");
+        page.family("process_resident_memory_bytes", MetricKind::Gauge, "Memory of the process that is in RAM.");
         page.sample(&[], bytes);
     }
     if let Some(files) = open_files() {
-        page.family("process_open_fds", Kind::Gauge, "Open files and sockets.").sample(&[], files);
+        page.family("process_open_fds", MetricKind::Gauge, "Open files and sockets.").sample(&[], files);
     }
     if let Some(most) = most_files() {
-        page.family("process_max_fds", Kind::Gauge, "The most open files and sockets there may be.").sample(&[], most);
+        page.family("process_max_fds", MetricKind::Gauge, "The most open files and sockets there may be.")
+            .sample(&[], most);
     }
 }
 

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A few copies of `T`, one to a thread; with more threads, some share.
 #[derive(Debug)]
-pub struct Striped<T>(Box<[Line<T>]>);
+pub struct Striped<T>(Box<[CacheLine<T>]>);
 
 /// Keeps neighbours out of its cache line, and of the one that is fetched with it.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Line<T>(T);
+struct CacheLine<T>(T);
 
 impl<T> Striped<T> {
     /// Copies that are all made by `make`.
     pub fn new(make: impl Fn() -> T) -> Self {
-        Self((0..STRIPES).map(|_| Line(make())).collect())
+        Self((0..STRIPES).map(|_| CacheLine(make())).collect())
     }
 
     /// The copy that this thread counts in.

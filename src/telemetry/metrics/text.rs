@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 
-use super::Times;
+use super::HistogramSnapshot;
 
 /// A page of metrics, written family by family.
 #[derive(Debug, Default)]
-pub struct Text {
+pub struct MetricsText {
     text: String,
     family: &'static str,
 }
 
 /// What a family's numbers are.
 #[derive(Clone, Copy, Debug)]
-pub enum Kind {
+pub enum MetricKind {
     /// A number that only grows.
     Counter,
     /// A number that comes and goes.
@@ -25,16 +25,16 @@ pub enum Kind {
 /// A label's name and its value.
 type Label<'l> = (&'static str, &'l str);
 
-impl Text {
+impl MetricsText {
     /// What the page is, for its Content-Type.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Begins a family: all of its samples come before the next one.
-    pub fn family(&mut self, name: &'static str, kind: Kind, help: &'static str) -> &mut Self {
+    pub fn family(&mut self, name: &'static str, kind: MetricKind, help: &'static str) -> &mut Self {
         let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         self.family = name;
         self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
@@ -56,7 +56,7 @@ impl Text {
     }
 
     /// A histogram.
-    pub fn times(&mut self, label: Label<'_>, times: &Times) -> &mut Self {
+    pub fn times(&mut self, label: Label<'_>, times: &HistogramSnapshot) -> &mut Self {
         for (bound, count) in &times.within {
             self.begin("_bucket", &[label, ("le", &bound.to_string())]);
             self.put(format_args!(" {count}\n"));
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn a_page_is_what_prometheus_reads() {
-        let mut page = Text::default();
-        let times = Times { within: vec![(0.001, 1), (2.5, 3)], count: 4, sum: 9.5 };
+        let mut page = MetricsText::default();
+        let times = HistogramSnapshot { within: vec![(0.001, 1), (2.5, 3)], count: 4, sum: 9.5 };
 
-        page.family("a_total", Kind::Counter, "As.").sample(&[], 1).sample(&[("b", "x\"\\\ny"), ("c", "")], 2);
-        page.family("d_seconds", Kind::Histogram, "Ds.").times(("e", "f"), &times);
+        page.family("a_total", MetricKind::Counter, "As.").sample(&[], 1).sample(&[("b", "x\"\\\ny"), ("c", "")], 2);
+        page.family("d_seconds", MetricKind::Histogram, "Ds.").times(("e", "f"), &times);
 
         let expected = "# HELP a_total As.\n# TYPE a_total counter\na_total 1\na_total{b=\"x\\\"\\\\\\ny\",c=\"\"} 2\n\
                         # HELP d_seconds Ds.\n# TYPE d_seconds histogram\nd_seconds_bucket{e=\"f\",le=\"0.001\"} 1\n\

@@ -2,7 +2,7 @@
 
 use cloakroom::app::AppName;
 use cloakroom::clock::{Clock as _, SystemClock, Time};
-use cloakroom::token::{Bearer, Key, KeyRing, seal_ticket, seal_token};
+use cloakroom::token::{Key, KeyRing, SplitToken, sign_ticket, sign_token};
 
 use super::program::{Ended, Program};
 
@@ -11,17 +11,17 @@ struct Fixture {
     new: String,
     old: String,
     other: String,
-    bearer: Bearer,
+    bearer: SplitToken,
 }
 
 impl Fixture {
     fn new() -> Self {
         let [new, old, other] = [Key::generate(), Key::generate(), Key::generate()];
-        Self { new, old, other, bearer: Bearer::random() }
+        Self { new, old, other, bearer: SplitToken::random() }
     }
 
     fn token(&self, key: &str, app: &str) -> String {
-        seal_token(&ring(key), &name(app), self.bearer)
+        sign_token(&ring(key), &name(app), self.bearer)
     }
 
     fn explain(&self, text: &str) -> Ended {
@@ -124,7 +124,7 @@ fn a_text_that_is_no_token_is_said_to_be_none() {
 #[test]
 fn a_ticket_is_good_for_its_minutes_and_never_in_a_cookie() {
     let at = Fixture::new();
-    let seal = |time| seal_ticket(&ring(&at.new), &name("default"), at.bearer, time);
+    let seal = |time| sign_ticket(&ring(&at.new), &name("default"), at.bearer, time);
     let fresh = seal(SystemClock.now());
     let old = seal(Time::from_millis(SystemClock.now().millis() - 16 * 60 * 1000));
 
@@ -151,7 +151,7 @@ fn a_header_without_the_apps_cookie_is_answered_with_the_names_it_has() {
 #[test]
 fn two_sessions_in_one_header_are_pointed_out() {
     let at = Fixture::new();
-    let planted = seal_token(&ring(&at.new), &name("default"), Bearer::random());
+    let planted = sign_token(&ring(&at.new), &name("default"), SplitToken::random());
     let header = format!("session={}; session={planted}", at.token(&at.new, "default"));
 
     at.expect(&header, 0, &["several sessions verify"]);
@@ -160,7 +160,7 @@ fn two_sessions_in_one_header_are_pointed_out() {
 #[test]
 fn the_key_of_the_data_folder_counts() {
     let key = Key::generate();
-    let token = seal_token(&ring(&key), &name("default"), Bearer::random());
+    let token = sign_token(&ring(&key), &name("default"), SplitToken::random());
     let program = Program::new(&["cookie", &token]);
     std::fs::create_dir(program.path("data")).unwrap();
     let program = program.file("data/default.key", &key);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloakroom::store::Kind;
+use cloakroom::store::StoreKind;
 use cloakroom::token::Key;
 
 use super::load;
@@ -28,6 +28,11 @@ fn a_variable_that_is_no_setting_is_refused_with_those_that_are() {
         "red",
         "colour: there is no such setting; accepted here: server, admin, store, log, reload, callers, apps",
     );
+}
+
+#[test]
+fn a_variable_of_a_renamed_setting_is_refused_with_the_new_name() {
+    refused("CLOAKROOM__SERVER__DRAIN_PAUSE", "5s", "server.drain_pause: this setting is now called `shutdown_delay`");
 }
 
 #[test]
@@ -101,14 +106,14 @@ fn what_kubernetes_adds_for_a_service_is_nobodys_setting() {
 fn the_environment_comes_on_top_of_the_file() {
     let loaded = load("[store]\nkind = \"redis\"\n", &[("CLOAKROOM__STORE__KIND", "memory")]).unwrap();
 
-    assert_eq!(loaded.settings.store.kind, Kind::Memory);
+    assert_eq!(loaded.settings.store.kind, StoreKind::Memory);
 }
 
 #[test]
 fn an_empty_variable_counts_as_unset() {
     let loaded = load("[store]\nkind = \"redis\"\n", &[("CLOAKROOM__STORE__KIND", "")]).unwrap();
 
-    assert_eq!(loaded.settings.store.kind, Kind::Redis);
+    assert_eq!(loaded.settings.store.kind, StoreKind::Redis);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cloakroom::config::{Key as SettingKey, Settings, Source};
+use cloakroom::config::{ConfigKey, Settings, Source};
 use cloakroom::token::Key;
 
 use super::{load, load_file};
@@ -65,7 +65,7 @@ fn the_app_default_is_always_there() {
 fn the_source_of_a_value_is_known() {
     let loaded = load("[log]\nlevel = \"warn\"\n", &[("CLOAKROOM__STORE__KIND", "memory")]).unwrap();
 
-    let source = |key: [&str; 2]| loaded.source_of(&SettingKey::new(key));
+    let source = |key: [&str; 2]| loaded.source_of(&ConfigKey::new(key));
     assert_eq!(source(["store", "kind"]), Source::Variable("CLOAKROOM__STORE__KIND".to_owned()));
     assert!(matches!(source(["log", "level"]), Source::File { line: Some(2), .. }));
     assert_eq!(source(["log", "format"]), Source::Default);

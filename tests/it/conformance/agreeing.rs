@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use cloakroom::clock::Time;
 use cloakroom::session::{
-    AuthenticationChange, By, Changes, Edit, EndReason, Guard, Lifespan, Lifespans, Limits, NewLifetime, Origin,
-    PermanentChange, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Edit, EndReason, ImportedFrom, Lifespan, Lifespans, Limits, NewLifetime,
+    PermanentChange, Precondition, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
-use cloakroom::store::{Applied, Cursor, Feed as _, Kept, Memory, Notice, Store, Touch, Write};
+use cloakroom::store::{Applied, Cursor, Feed as _, FeedEntry, Memory, Snapshot, Store, Touch, Write};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
@@ -25,9 +25,9 @@ use super::{InAFile, InRedis, Kind};
 /// One step of a story.
 #[derive(Clone, Debug)]
 enum Step {
-    Create { place: u32, proof: u8, idle: Duration, origin: Option<(Option<Duration>, Duration)> },
-    Apply { place: u32, right: Right, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
-    Touch { place: u32, proof: u8, ago: Duration },
+    Create { session_key: u32, verifier_hash: u8, idle: Duration, imported_from: Option<(Option<Duration>, Duration)> },
+    Apply { session_key: u32, right: Right, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
+    Touch { session_key: u32, verifier_hash: u8, ago: Duration },
     RevokeApp,
     Sweep,
     Wait(Duration),
@@ -37,7 +37,7 @@ enum Step {
 enum Right {
     /// Whatever the current proof is: most calls come with it.
     Current,
-    Proof(u8),
+    VerifierHash(u8),
     Ending(u8),
     Admin,
     Subject(&'static str),
@@ -74,7 +74,7 @@ fn memory_agrees_with<K: Kind>() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let (store, _home) = runtime.block_on(K::fresh());
     let stories = std::cell::Cell::new(0);
-    let outcome = TestRunner::default().run(&vec(step(), 1..=40), |steps| {
+    let effect = TestRunner::default().run(&vec(step(), 1..=40), |steps| {
         // An app for each story: a store that is shared looks new to it.
         stories.set(stories.get() + 1);
         let mut story =
@@ -89,7 +89,7 @@ fn memory_agrees_with<K: Kind>() {
             story.compare_feeds(&begin_of_memory, &begin).await
         })
     });
-    if let Err(failure) = outcome {
+    if let Err(failure) = effect {
         panic!("{failure}");
     }
 }
@@ -105,22 +105,25 @@ impl<S: Store> Story<'_, S> {
     async fn tell(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Wait(span) => self.now = self.now + *span,
-            Step::Create { place, proof, idle, origin } => self.create(*place, *proof, *idle, *origin).await?,
-            Step::Apply { place, right, etag, request, write } => {
-                let place = place_of(&self.app, *place);
-                let kept = load(&self.memory, &place).await;
-                let guard = self.guard(kept.as_ref(), *right, *etag, *request);
-                let write = self.write(kept.as_ref(), write);
-                let one = apply(&self.memory, &place, &guard, &write).await;
-                let other = apply(self.other, &place, &guard, &write).await;
+            Step::Create { session_key, verifier_hash, idle, imported_from } => {
+                self.create(*session_key, *verifier_hash, *idle, *imported_from).await?
+            }
+            Step::Apply { session_key, right, etag, request, write } => {
+                let session_key = place_of(&self.app, *session_key);
+                let snapshot = load(&self.memory, &session_key).await;
+                let precondition = self.precondition(snapshot.as_ref(), *right, *etag, *request);
+                let write = self.write(snapshot.as_ref(), write);
+                let one = apply(&self.memory, &session_key, &precondition, &write).await;
+                let other = apply(self.other, &session_key, &precondition, &write).await;
                 same(&forgiven(one), &forgiven(other))?;
             }
-            Step::Touch { place, proof: n, ago } => {
+            Step::Touch { session_key, verifier_hash: n, ago } => {
                 let used = Time::from_millis(self.now.millis() - u64::try_from(ago.as_millis()).unwrap_or(0));
-                let touch = Touch { proof: proof(*n), used, context: ago.is_zero().then(|| context("touch")) };
-                let place = place_of(&self.app, *place);
-                self.memory.touch(&place, &touch).await.expect("memory answers");
-                self.other.touch(&place, &touch).await.expect("the store answers");
+                let touch =
+                    Touch { verifier_hash: verifier_hash(*n), used, context: ago.is_zero().then(|| context("touch")) };
+                let session_key = place_of(&self.app, *session_key);
+                self.memory.touch(&session_key, &touch).await.expect("memory answers");
+                self.other.touch(&session_key, &touch).await.expect("the store answers");
             }
             Step::RevokeApp => {
                 let app = app(&self.app);
@@ -140,36 +143,43 @@ impl<S: Store> Story<'_, S> {
         n: u32,
         proof_number: u8,
         idle: Duration,
-        origin: Option<(Option<Duration>, Duration)>,
+        imported_from: Option<(Option<Duration>, Duration)>,
     ) -> Result<(), TestCaseError> {
-        let place = place_of(&self.app, n);
-        let kept = [load(&self.memory, &place).await, load(self.other, &place).await];
-        if kept.iter().flatten().any(|kept| self.now >= kept.record.head.forget_time()) {
+        let session_key = place_of(&self.app, n);
+        let snapshot = [load(&self.memory, &session_key).await, load(self.other, &session_key).await];
+        if snapshot.iter().flatten().any(|snapshot| self.now >= snapshot.record.head.purge_time()) {
             // Whether this place is free depends on who has swept.
             return Ok(());
         }
         let mut record = if n == 0 { record() } else { full_record() };
-        record.head.proof = proof(proof_number);
+        record.head.verifier_hash = verifier_hash(proof_number);
         (record.head.create_time, record.head.access_time) = (self.now, self.now);
         (record.head.idle_timeout, record.head.deadline_time) = (idle, self.now + SPAN);
         let issued_ago = |ago: Duration| self.now.before(ago);
-        let origin = origin.map(|(ago, left)| Origin { issued: ago.map(issued_ago), until: self.now + left });
-        record.head.origin = origin;
-        let one = self.memory.create(&place, &record).await.expect("memory answers");
-        let other = self.other.create(&place, &record).await.expect("the store answers");
+        let imported_from =
+            imported_from.map(|(ago, left)| ImportedFrom { issued: ago.map(issued_ago), until: self.now + left });
+        record.head.imported_from = imported_from;
+        let one = self.memory.create(&session_key, &record).await.expect("memory answers");
+        let other = self.other.create(&session_key, &record).await.expect("the store answers");
         same(&one, &other)
     }
 
-    fn guard(&self, kept: Option<&Kept>, right: Right, etag: Option<i64>, request: Option<(u8, u8)>) -> Guard {
-        let current = kept.map_or(proof(0), |kept| kept.record.head.proof);
-        let version = kept.map_or(0, |kept| kept.record.head.version.0);
-        Guard {
-            by: match right {
-                Right::Current => By::Proof(current),
-                Right::Proof(n) => By::Proof(proof(n)),
-                Right::Ending(n) => By::Ending(proof(n)),
-                Right::Admin => By::Admin,
-                Right::Subject(name) => By::Subject(subject(name)),
+    fn precondition(
+        &self,
+        snapshot: Option<&Snapshot>,
+        right: Right,
+        etag: Option<i64>,
+        request: Option<(u8, u8)>,
+    ) -> Precondition {
+        let current = snapshot.map_or(verifier_hash(0), |snapshot| snapshot.record.head.verifier_hash);
+        let version = snapshot.map_or(0, |snapshot| snapshot.record.head.version.0);
+        Precondition {
+            authority: match right {
+                Right::Current => Authority::Token(current),
+                Right::VerifierHash(n) => Authority::Token(verifier_hash(n)),
+                Right::Ending(n) => Authority::EndWithToken(verifier_hash(n)),
+                Right::Admin => Authority::Admin,
+                Right::Subject(name) => Authority::Subject(subject(name)),
             },
             etag: etag.map(|off| Version(version.saturating_add_signed(off))),
             fingerprint: request.map(|(request, asked)| fingerprint(request, asked)),
@@ -177,12 +187,12 @@ impl<S: Store> Story<'_, S> {
         }
     }
 
-    fn write(&self, kept: Option<&Kept>, step: &WriteStep) -> Write {
+    fn write(&self, snapshot: Option<&Snapshot>, step: &WriteStep) -> Write {
         let WriteStep::Edit { edit, rotation } = step else {
             let WriteStep::End(reason) = step else { unreachable!("there are two kinds of write") };
             return Write::End(*reason);
         };
-        let current = kept.map_or(0, |kept| kept.record.head.proof.as_bytes()[0]);
+        let current = snapshot.map_or(0, |snapshot| snapshot.record.head.verifier_hash.as_bytes()[0]);
         let rotation = match *rotation {
             RotationStep::Keep => Rotation::Keep,
             RotationStep::OnSubjectChange(new) => Rotation::OnSubjectChange(privilege(current, new, self.now)),
@@ -195,10 +205,10 @@ impl<S: Store> Story<'_, S> {
 
     async fn compare(&self) -> Result<(), TestCaseError> {
         for n in 0..PLACES {
-            let place = place_of(&self.app, n);
-            let present = |kept: &Kept| self.now < kept.record.head.forget_time();
-            let one = load(&self.memory, &place).await.filter(present);
-            let other = load(self.other, &place).await.filter(present);
+            let session_key = place_of(&self.app, n);
+            let present = |snapshot: &Snapshot| self.now < snapshot.record.head.purge_time();
+            let one = load(&self.memory, &session_key).await.filter(present);
+            let other = load(self.other, &session_key).await.filter(present);
             same(&one, &other)?;
         }
         Ok(())
@@ -212,16 +222,16 @@ impl<S: Store> Story<'_, S> {
         let (other, _) = told(self.other, &self.app, begin).await;
         for n in 0..PLACES {
             let id = place_of(&self.app, n).id;
-            let of = |notices: &[Notice]| -> Vec<Notice> {
-                let is_of = |notice: &&Notice| matches!(notice, Notice::Session(event) if event.id == id);
+            let of = |notices: &[FeedEntry]| -> Vec<FeedEntry> {
+                let is_of = |notice: &&FeedEntry| matches!(notice, FeedEntry::Session(event) if event.id == id);
                 notices.iter().filter(is_of).copied().collect()
             };
             same(&of(&one), &of(&other))?;
         }
-        let revoked = |notices: &[Notice]| -> BTreeSet<Time> {
-            let time = |notice: &Notice| match notice {
-                Notice::AppRevoked { time } => Some(*time),
-                Notice::Session(_) => None,
+        let revoked = |notices: &[FeedEntry]| -> BTreeSet<Time> {
+            let time = |notice: &FeedEntry| match notice {
+                FeedEntry::AppRevoked { time } => Some(*time),
+                FeedEntry::Session(_) => None,
             };
             notices.iter().filter_map(time).collect()
         };
@@ -239,25 +249,28 @@ fn same<T: PartialEq + std::fmt::Debug>(memory: &T, other: &T) -> Result<(), Tes
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let place = 0..PLACES;
+    let session_key = 0..PLACES;
     let idle = prop_oneof![Just(10 * MINUTE), Just(IDLE)];
     let ago = prop_oneof![3 => Just(Duration::ZERO), 1 => Just(MINUTE)];
     let etag = option::weighted(0.2, -1..=1_i64);
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
-    let apply = (place.clone(), right(), etag, request, write_step())
-        .prop_map(|(place, right, etag, request, write)| Step::Apply { place, right, etag, request, write });
+    let apply = (session_key.clone(), right(), etag, request, write_step()).prop_map(
+        |(session_key, right, etag, request, write)| Step::Apply { session_key, right, etag, request, write },
+    );
     let issued = option::weighted(0.8, prop_oneof![Just(MS), Just(10 * MINUTE)]);
-    let origin = option::weighted(0.4, (issued, prop_oneof![Just(MINUTE), Just(3 * HOUR), Just(2 * SPAN)]));
-    let create = (place.clone(), proof_number(), idle, origin).prop_map(|(place, proof, idle, origin)| Step::Create {
-        place,
-        proof,
-        idle,
-        origin,
-    });
+    let imported_from = option::weighted(0.4, (issued, prop_oneof![Just(MINUTE), Just(3 * HOUR), Just(2 * SPAN)]));
+    let create = (session_key.clone(), proof_number(), idle, imported_from).prop_map(
+        |(session_key, verifier_hash, idle, imported_from)| Step::Create {
+            session_key,
+            verifier_hash,
+            idle,
+            imported_from,
+        },
+    );
     prop_oneof![
         3 => create,
         12 => apply,
-        2 => (place, proof_number(), ago).prop_map(|(place, proof, ago)| Step::Touch { place, proof, ago }),
+        2 => (session_key, proof_number(), ago).prop_map(|(session_key, verifier_hash, ago)| Step::Touch { session_key, verifier_hash, ago }),
         1 => Just(Step::RevokeApp),
         1 => Just(Step::Sweep),
         4 => wait().prop_map(Step::Wait),
@@ -267,7 +280,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn right() -> impl Strategy<Value = Right> {
     prop_oneof![
         8 => Just(Right::Current),
-        3 => proof_number().prop_map(Right::Proof),
+        3 => proof_number().prop_map(Right::VerifierHash),
         2 => proof_number().prop_map(Right::Ending),
         1 => Just(Right::Admin),
         1 => prop_oneof![Just("anna"), Just("bert")].prop_map(Right::Subject),
@@ -357,8 +370,8 @@ fn wait() -> impl Strategy<Value = Duration> {
         Just(MINUTE),
         Just(10 * MINUTE - MS),
         Just(10 * MINUTE),
-        Just(MEMORY),
-        Just(IDLE + MEMORY),
+        Just(TOMBSTONE_TTL),
+        Just(IDLE + TOMBSTONE_TTL),
     ]
 }
 

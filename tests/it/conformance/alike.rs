@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use cloakroom::clock::Time;
 use cloakroom::session::{
-    Changes, Context, Edit, EndReason, Guard, Head, Limits, Origin, PermanentChange, Record, Value, Version, WhenEmpty,
+    Changes, Context, Edit, EndReason, Head, ImportedFrom, Limits, PermanentChange, Precondition, Record, Value,
+    Version, WhenEmpty,
 };
-use cloakroom::store::{Place, Redis, Store, Write};
+use cloakroom::store::{Redis, SessionKey, Store, Write};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy};
@@ -28,7 +29,7 @@ use crate::support::redis::settings;
 struct Save {
     /// How long it comes after what was before.
     after: Duration,
-    proof: u8,
+    verifier_hash: u8,
     etag: Option<i64>,
     request: Option<(u8, u8)>,
     edit: Edit,
@@ -70,17 +71,17 @@ fn saves_alike<K: Kind>() {
 
 async fn same_both_ways(
     store: &impl Store,
-    (short, long): (&Place, &Place),
+    (short, long): (&SessionKey, &SessionKey),
     save: &Save,
     now: Time,
 ) -> Result<(), TestCaseError> {
-    let head = kept(store, long).await.head;
-    let guard = guard(&head, save, now);
+    let head = snapshot(store, long).await.head;
+    let precondition = precondition(&head, save, now);
     let again = head.permanent.map_or(PermanentChange::Unset, PermanentChange::Set);
     let changes = save.edit.changes.clone().map(|changes| Changes { permanent: again, ..changes });
 
-    let one = apply(store, short, &guard, &write(save.edit.clone())).await;
-    let other = apply(store, long, &guard, &write(Edit { changes, ..save.edit.clone() })).await;
+    let one = apply(store, short, &precondition, &write(save.edit.clone())).await;
+    let other = apply(store, long, &precondition, &write(Edit { changes, ..save.edit.clone() })).await;
 
     prop_assert_eq!(one, other);
     prop_assert_eq!(load(store, short).await, load(store, long).await);
@@ -107,45 +108,45 @@ fn redis_forgets_no_session_before_its_time_and_none_a_minute_after() {
     let until = option::of(wait().prop_map(|span| START + span));
     each_story(&(until, vec(step(), 1..=30)), |app, (until, steps)| {
         let mut head = record().head;
-        head.origin = until.map(|until| Origin { issued: None, until });
+        head.imported_from = until.map(|until| ImportedFrom { issued: None, until });
         runtime.block_on(async {
-            let place = keep(&store, place_of(app, 1), &Record { head, ..record() }).await;
-            let key = format!("{}:{{{:02}}}:{app}:{}", settings.key_prefix, place.id.partition(), place.id);
+            let session_key = keep(&store, place_of(app, 1), &Record { head, ..record() }).await;
+            let key = format!("{}:{{{:02}}}:{app}:{}", settings.key_prefix, session_key.id.partition(), session_key.id);
             let mut now = START;
             for step in steps {
-                take(&store, &place, step, &mut now).await;
+                take(&store, &session_key, step, &mut now).await;
                 let expire_time = redis::cmd("PEXPIRETIME").arg(&key).query(&mut *connection.borrow_mut());
                 let expire_time = Time::from_millis(expire_time.expect("Redis answers"));
-                let forget_time = kept(&store, &place).await.head.forget_time();
-                prop_assert!(expire_time >= forget_time, "{expire_time:?} is before {forget_time:?}");
-                prop_assert!(expire_time <= forget_time + MINUTE, "{expire_time:?} is long after {forget_time:?}");
+                let purge_time = snapshot(&store, &session_key).await.head.purge_time();
+                prop_assert!(expire_time >= purge_time, "{expire_time:?} is before {purge_time:?}");
+                prop_assert!(expire_time <= purge_time + MINUTE, "{expire_time:?} is long after {purge_time:?}");
             }
             Ok(())
         })
     });
 }
 
-async fn take(store: &impl Store, place: &Place, step: &Step, now: &mut Time) {
-    let head = kept(store, place).await.head;
-    let current = head.proof.as_bytes()[0];
+async fn take(store: &impl Store, session_key: &SessionKey, step: &Step, now: &mut Time) {
+    let head = snapshot(store, session_key).await.head;
+    let current = head.verifier_hash.as_bytes()[0];
     match step {
         Step::Save(save) => {
             *now = *now + save.after;
-            apply(store, place, &guard(&head, save, *now), &write(save.edit.clone())).await;
+            apply(store, session_key, &precondition(&head, save, *now), &write(save.edit.clone())).await;
         }
         Step::Touch(after) => {
             *now = *now + *after;
-            store.touch(place, &touch(current, *now)).await.expect("the store answers");
+            store.touch(session_key, &touch(current, *now)).await.expect("the store answers");
         }
         Step::Lifetime(idle_timeout, span) => {
             let edit = Edit { changes: Some(set("a", "1")), lifetime: lifetime(*idle_timeout, *span), ..edit() };
-            apply(store, place, &by(current, *now), &write(edit)).await;
+            apply(store, session_key, &authority(current, *now), &write(edit)).await;
         }
         Step::Clear => {
-            apply(store, place, &by(current, *now), &save(Changes { clear: true, ..set("a", "1") })).await;
+            apply(store, session_key, &authority(current, *now), &save(Changes { clear: true, ..set("a", "1") })).await;
         }
         Step::End => {
-            apply(store, place, &by(current, *now), &Write::End(EndReason::Destroyed)).await;
+            apply(store, session_key, &authority(current, *now), &Write::End(EndReason::Destroyed)).await;
         }
     }
 }
@@ -153,20 +154,20 @@ async fn take(store: &impl Store, place: &Place, step: &Step, now: &mut Time) {
 /// Tells many stories, each to an app of its own.
 fn each_story<S: Strategy>(stories: &S, tell: impl Fn(&str, &S::Value) -> Result<(), TestCaseError>) {
     let number = Cell::new(0);
-    let outcome = TestRunner::default().run(stories, |story| {
+    let effect = TestRunner::default().run(stories, |story| {
         number.set(number.get() + 1);
         tell(&format!("alike-{}", number.get()), &story)
     });
-    if let Err(failure) = outcome {
+    if let Err(failure) = effect {
         panic!("{failure}");
     }
 }
 
-fn guard(head: &Head, save: &Save, now: Time) -> Guard {
-    Guard {
+fn precondition(head: &Head, save: &Save, now: Time) -> Precondition {
+    Precondition {
         etag: save.etag.map(|off| Version(head.version.0.saturating_add_signed(off))),
         fingerprint: save.request.map(|(request, asked)| fingerprint(request, asked)),
-        ..by(save.proof, now)
+        ..authority(save.verifier_hash, now)
     }
 }
 
@@ -188,17 +189,17 @@ fn a_save() -> impl Strategy<Value = Save> {
         unset.retain(|name| !set.contains_key(name));
         Changes { unset, set, ..Changes::default() }.check(None).expect("no name is changed twice")
     });
-    let proof = prop_oneof![20 => Just(1_u8), 1 => Just(2)];
+    let verifier_hash = prop_oneof![20 => Just(1_u8), 1 => Just(2)];
     let etag = option::weighted(0.2, -1..=1_i64);
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
     let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((2, 65536)), 1 => Just((256, 16))];
     let context =
         option::weighted(0.5, prop_oneof![Just(Context::default()), Just(context("one")), Just(context("two"))]);
-    (wait(), proof, (etag, request), changes, limits, context).prop_map(
-        |(after, proof, (etag, request), changes, (max_entries, max_bytes), context)| {
+    (wait(), verifier_hash, (etag, request), changes, limits, context).prop_map(
+        |(after, verifier_hash, (etag, request), changes, (max_entries, max_bytes), context)| {
             let limits = Limits { max_entries, max_bytes };
             let edit = Edit { changes: Some(changes), limits, context, when_empty: WhenEmpty::Keep, ..edit() };
-            Save { after, proof, etag, request, edit }
+            Save { after, verifier_hash, etag, request, edit }
         },
     )
 }

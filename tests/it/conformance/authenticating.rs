@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{AuthenticationChange, Changes, Refusal, SubjectChange};
+use cloakroom::session::{AuthenticationChange, Changes, EditError, SubjectChange};
 use cloakroom::store::{Applied, Store};
 
 use super::given::*;
@@ -12,19 +12,19 @@ fn again() -> Changes {
 }
 
 async fn it_is_kept_and_changes_nothing_else(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     let mut expected = full_record();
 
-    done(&*store, &place, &by(1, START + HOUR / 2), &save(again())).await;
+    done(&*store, &session_key, &authority(1, START + HOUR / 2), &save(again())).await;
 
     expected.head.version = expected.head.version.next();
     (expected.head.access_time, expected.head.authenticate_time) = (START + HOUR / 2, Some(START + HOUR / 2));
-    assert_eq!(kept(&*store, &place).await, expected);
+    assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
 async fn a_session_of_nobody_refuses_it_and_stays_as_it_is(store: Arc<impl Store>) {
     let one = one_session(&*store).await;
-    let other = keep(&*store, place(2), &full_record()).await;
+    let other = keep(&*store, session_key(2), &full_record()).await;
     let with_a_counter = Changes { increment: increment("n", 1).increment, ..again() };
 
     let refused = [
@@ -33,20 +33,20 @@ async fn a_session_of_nobody_refuses_it_and_stays_as_it_is(store: Arc<impl Store
         (&other, Changes { clear: true, ..again() }),
     ];
 
-    for (place, changes) in refused {
-        let before = load(&*store, place).await;
-        let applied = apply(&*store, place, &by(1, START), &save(changes)).await;
-        assert_eq!(applied, Applied::Refused(Refusal::NoSubject));
-        assert_eq!(load(&*store, place).await, before);
+    for (session_key, changes) in refused {
+        let before = load(&*store, session_key).await;
+        let applied = apply(&*store, session_key, &authority(1, START), &save(changes)).await;
+        assert_eq!(applied, Applied::Refused(EditError::NoSubject));
+        assert_eq!(load(&*store, session_key).await, before);
     }
 }
 
 async fn a_subject_of_the_same_save_is_enough(store: Arc<impl Store>) {
     for (n, clear) in [(1, false), (2, true)] {
-        let place = keep(&*store, place(n), &record()).await;
+        let session_key = keep(&*store, session_key(n), &record()).await;
         let changes = Changes { clear, set: set("a", "1").set, subject: login("anna").subject, ..again() };
 
-        let saved = done(&*store, &place, &by(1, START + MINUTE), &save(changes)).await;
+        let saved = done(&*store, &session_key, &authority(1, START + MINUTE), &save(changes)).await;
 
         assert_eq!(saved.head.authenticate_time, Some(START + MINUTE));
     }

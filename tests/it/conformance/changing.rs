@@ -12,149 +12,152 @@ fn names(record: &Record) -> Vec<&str> {
 }
 
 async fn values_are_kept_byte_by_byte(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let raw: Vec<u8> = (0..=255).collect();
     let changes = Changes {
         set: [("raw".to_owned(), Value::raw(&raw)), ("json".to_owned(), json(" {\"a\" : 1.0e0}\n"))].into(),
         ..Changes::default()
     };
 
-    done(&*store, &place, &by(1, START), &save(changes.clone())).await;
+    done(&*store, &session_key, &authority(1, START), &save(changes.clone())).await;
 
-    let kept = kept(&*store, &place).await;
-    let entries = kept.entries.to_map();
-    assert_eq!(entries["raw"], changes.set["raw"].kept());
-    assert_eq!(entries["json"], changes.set["json"].kept());
+    let snapshot = snapshot(&*store, &session_key).await;
+    let entries = snapshot.entries.to_map();
+    assert_eq!(entries["raw"], changes.set["raw"].stored());
+    assert_eq!(entries["json"], changes.set["json"].stored());
 }
 
 async fn unset_removes_and_set_replaces(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes = Changes { unset: vec!["b".to_owned(), "nothing".to_owned()], ..set("a", "[2]") };
 
-    done(&*store, &place, &by(1, START), &save(changes)).await;
+    done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
-    let kept = kept(&*store, &place).await;
-    assert_eq!(names(&kept), ["a", "c", "\u{fc}"]);
-    assert_eq!(kept.entries.to_map()["a"], b"[2]");
-    assert_eq!((kept.head.entry_count, kept.head.entry_bytes), (kept.entries.count(), kept.entries.bytes()));
+    let snapshot = snapshot(&*store, &session_key).await;
+    assert_eq!(names(&snapshot), ["a", "c", "\u{fc}"]);
+    assert_eq!(snapshot.entries.to_map()["a"], b"[2]");
+    assert_eq!(
+        (snapshot.head.entry_count, snapshot.head.entry_bytes),
+        (snapshot.entries.count(), snapshot.entries.bytes())
+    );
 }
 
 async fn a_save_changes_as_many_entries_as_it_names(store: Arc<impl Store>) {
     let names = |count| (0..count).map(|n| format!("n{n}"));
     for (n, count) in [(1, 999), (2, 1000), (3, 1001), (4, 4096)] {
-        let place = keep(&*store, place(n), &record()).await;
+        let session_key = keep(&*store, session_key(n), &record()).await;
         let room = Limits { max_entries: 4097, max_bytes: 1 << 20 };
         let save = |changes| write(Edit { changes: Some(changes), limits: room, ..edit() });
         let all = Changes { set: names(count).map(|name| (name, json("1"))).collect(), ..Changes::default() };
         let none = Changes { unset: names(count).collect(), ..set("a", "1") };
 
-        let full = done(&*store, &place, &by(1, START), &save(all)).await;
-        done(&*store, &place, &by(1, START), &save(none)).await;
+        let full = done(&*store, &session_key, &authority(1, START), &save(all)).await;
+        done(&*store, &session_key, &authority(1, START), &save(none)).await;
 
-        let kept = kept(&*store, &place).await;
+        let snapshot = snapshot(&*store, &session_key).await;
         assert_eq!(full.head.entry_count, count + 1);
-        assert_eq!((self::names(&kept), kept.head.entry_count), (vec!["a", "lang"], 2));
+        assert_eq!((self::names(&snapshot), snapshot.head.entry_count), (vec!["a", "lang"], 2));
     }
 }
 
 async fn saves_of_different_entries_both_survive(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    done(&*store, &place, &by(1, START), &save(set("a", "1"))).await;
-    done(&*store, &place, &by(1, START), &save(set("b", "2"))).await;
+    done(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
+    done(&*store, &session_key, &authority(1, START), &save(set("b", "2"))).await;
 
-    assert_eq!(names(&kept(&*store, &place).await), ["a", "b", "lang"]);
+    assert_eq!(names(&snapshot(&*store, &session_key).await), ["a", "b", "lang"]);
 }
 
 async fn a_save_without_changes_is_a_version_all_the_same(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    done(&*store, &place, &by(1, START), &save(Changes::default())).await;
+    done(&*store, &session_key, &authority(1, START), &save(Changes::default())).await;
 
     let mut expected = record();
     expected.head.version = Version(2);
-    assert_eq!(kept(&*store, &place).await, expected);
+    assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
 async fn clear_removes_entries_permanent_subject_and_its_time(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
 
-    done(&*store, &place, &by(1, START), &save(Changes { clear: true, ..set("a", "2") })).await;
+    done(&*store, &session_key, &authority(1, START), &save(Changes { clear: true, ..set("a", "2") })).await;
 
-    let kept = kept(&*store, &place).await;
-    assert_eq!(names(&kept), ["a"]);
-    assert_eq!((kept.head.permanent, kept.head.subject, kept.head.authenticate_time), (None, None, None));
+    let snapshot = snapshot(&*store, &session_key).await;
+    assert_eq!(names(&snapshot), ["a"]);
+    assert_eq!((snapshot.head.permanent, snapshot.head.subject, snapshot.head.authenticate_time), (None, None, None));
 }
 
 async fn clear_goes_first_and_keeps_what_the_same_save_sets(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes =
         Changes { clear: true, set: set("z", "1").set, permanent: PermanentChange::Set(true), ..login("anna") };
 
-    done(&*store, &place, &by(1, START + HOUR / 2), &save(changes)).await;
+    done(&*store, &session_key, &authority(1, START + HOUR / 2), &save(changes)).await;
 
-    let kept = kept(&*store, &place).await;
-    assert_eq!(names(&kept), ["z"]);
-    assert_eq!((kept.head.permanent, kept.head.subject), (Some(true), Some(subject("anna"))));
-    assert_eq!(kept.head.authenticate_time, Some(START + HOUR / 2));
+    let snapshot = snapshot(&*store, &session_key).await;
+    assert_eq!(names(&snapshot), ["z"]);
+    assert_eq!((snapshot.head.permanent, snapshot.head.subject), (Some(true), Some(subject("anna"))));
+    assert_eq!(snapshot.head.authenticate_time, Some(START + HOUR / 2));
 }
 
 async fn a_first_subject_finds_the_entries_as_they_are(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    done(&*store, &place, &by(1, START + MINUTE), &save(login("anna"))).await;
+    done(&*store, &session_key, &authority(1, START + MINUTE), &save(login("anna"))).await;
 
-    let kept = kept(&*store, &place).await;
-    assert_eq!(names(&kept), ["lang"]);
-    assert_eq!((kept.head.subject, kept.head.authenticate_time), (Some(subject("anna")), Some(START + MINUTE)));
+    let snapshot = snapshot(&*store, &session_key).await;
+    assert_eq!(names(&snapshot), ["lang"]);
+    assert_eq!((snapshot.head.subject, snapshot.head.authenticate_time), (Some(subject("anna")), Some(START + MINUTE)));
 }
 
 async fn what_one_subject_leaves_another_does_not_find(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes = Changes { set: set("z", "1").set, ..login("bert") };
 
-    done(&*store, &place, &by(1, START + MINUTE), &save(changes)).await;
+    done(&*store, &session_key, &authority(1, START + MINUTE), &save(changes)).await;
 
-    let kept = kept(&*store, &place).await;
-    assert_eq!(names(&kept), ["z"]);
-    assert_eq!((kept.head.permanent, kept.head.subject), (None, Some(subject("bert"))));
-    assert_eq!(kept.head.authenticate_time, Some(START + MINUTE));
+    let snapshot = snapshot(&*store, &session_key).await;
+    assert_eq!(names(&snapshot), ["z"]);
+    assert_eq!((snapshot.head.permanent, snapshot.head.subject), (None, Some(subject("bert"))));
+    assert_eq!(snapshot.head.authenticate_time, Some(START + MINUTE));
 }
 
 async fn a_subject_that_goes_leaves_the_entries(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes = Changes { subject: SubjectChange::Remove, ..Changes::default() };
 
-    done(&*store, &place, &by(1, START), &save(changes)).await;
+    done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
-    let kept = kept(&*store, &place).await;
-    assert_eq!(kept.entries, full_record().entries);
-    assert_eq!((kept.head.subject, kept.head.authenticate_time), (None, None));
+    let snapshot = snapshot(&*store, &session_key).await;
+    assert_eq!(snapshot.entries, full_record().entries);
+    assert_eq!((snapshot.head.subject, snapshot.head.authenticate_time), (None, None));
 }
 
 async fn a_save_tells_where_it_came_from(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     let save =
         |agent: Option<&str>| write(Edit { changes: Some(set("a", "1")), context: agent.map(context), ..edit() });
 
-    done(&*store, &place, &by(1, START), &save(Some("Browser/2.0"))).await;
-    let told = kept(&*store, &place).await;
-    done(&*store, &place, &by(1, START), &save(None)).await;
-    let not_told = kept(&*store, &place).await;
+    done(&*store, &session_key, &authority(1, START), &save(Some("Browser/2.0"))).await;
+    let told = snapshot(&*store, &session_key).await;
+    done(&*store, &session_key, &authority(1, START), &save(None)).await;
+    let not_told = snapshot(&*store, &session_key).await;
 
     assert_eq!((told.head.context, not_told.head.context), (context("Browser/2.0"), context("Browser/2.0")));
 }
 
 async fn a_lifetime_is_counted_from_the_creation(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let cap = START + 3 * HOUR;
     let save = |cap| {
         let lifetime = Some(NewLifetime { idle_timeout: 2 * HOUR, span: 5 * HOUR, cap });
         write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() })
     };
 
-    let free = done(&*store, &place, &by(1, START + MINUTE), &save(None)).await;
-    let capped = done(&*store, &place, &by(1, START + MINUTE), &save(Some(cap))).await;
+    let free = done(&*store, &session_key, &authority(1, START + MINUTE), &save(None)).await;
+    let capped = done(&*store, &session_key, &authority(1, START + MINUTE), &save(Some(cap))).await;
 
     assert_eq!((free.head.idle_timeout, free.head.deadline_time), (2 * HOUR, START + 5 * HOUR));
     assert_eq!((capped.head.idle_timeout, capped.head.deadline_time), (2 * HOUR, cap));

@@ -2,119 +2,119 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Changes, Guard, Refusal, Value};
-use cloakroom::store::{Applied, Place, Store};
+use cloakroom::session::{Changes, EditError, Precondition, Value};
+use cloakroom::store::{Applied, SessionKey, Store};
 
 use super::given::*;
 
-async fn counter(store: &impl Store, place: &Place, delta: i64) -> Option<i64> {
-    match apply(store, place, &by(1, START), &save(increment("n", delta))).await {
+async fn counter(store: &impl Store, session_key: &SessionKey, delta: i64) -> Option<i64> {
+    match apply(store, session_key, &authority(1, START), &save(increment("n", delta))).await {
         Applied::Done(done) => Some(done.counters["n"]),
-        Applied::Refused(Refusal::NotACounter { name }) if name == "n" => None,
+        Applied::Refused(EditError::NotACounter { name }) if name == "n" => None,
         other => panic!("neither counted nor refused: {other:?}"),
     }
 }
 
 async fn an_absent_counter_is_zero(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    assert_eq!(counter(&*store, &place, -7).await, Some(-7));
-    assert_eq!(kept(&*store, &place).await.entries.to_map()["n"], b"-7");
+    assert_eq!(counter(&*store, &session_key, -7).await, Some(-7));
+    assert_eq!(snapshot(&*store, &session_key).await.entries.to_map()["n"], b"-7");
 }
 
 async fn increments_add_up(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &save(set("n", "40"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &save(set("n", "40"))).await;
 
-    assert_eq!(counter(&*store, &place, 5).await, Some(45));
-    assert_eq!(counter(&*store, &place, 0).await, Some(45));
-    assert_eq!(counter(&*store, &place, -50).await, Some(-5));
+    assert_eq!(counter(&*store, &session_key, 5).await, Some(45));
+    assert_eq!(counter(&*store, &session_key, 0).await, Some(45));
+    assert_eq!(counter(&*store, &session_key, -50).await, Some(-5));
 }
 
 async fn a_counter_reaches_both_ends_of_an_int64_and_stops_there(store: Arc<impl Store>) {
     for (n, end, step) in [(1, i64::MAX, 1), (2, i64::MIN, -1)] {
-        let place = keep(&*store, place(n), &record()).await;
+        let session_key = keep(&*store, session_key(n), &record()).await;
 
-        assert_eq!(counter(&*store, &place, end).await, Some(end));
-        assert_eq!(counter(&*store, &place, step).await, None);
-        assert_eq!(counter(&*store, &place, -step).await, Some(end - step));
-        assert_eq!(counter(&*store, &place, step).await, Some(end));
-        assert_eq!(counter(&*store, &place, end).await, None);
-        assert_eq!(kept(&*store, &place).await.entries.to_map()["n"], end.to_string().as_bytes());
+        assert_eq!(counter(&*store, &session_key, end).await, Some(end));
+        assert_eq!(counter(&*store, &session_key, step).await, None);
+        assert_eq!(counter(&*store, &session_key, -step).await, Some(end - step));
+        assert_eq!(counter(&*store, &session_key, step).await, Some(end));
+        assert_eq!(counter(&*store, &session_key, end).await, None);
+        assert_eq!(snapshot(&*store, &session_key).await.entries.to_map()["n"], end.to_string().as_bytes());
     }
 }
 
 async fn a_counter_crosses_from_one_end_to_the_other(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &save(set("n", "-9223372036854775808"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &save(set("n", "-9223372036854775808"))).await;
 
-    assert_eq!(counter(&*store, &place, i64::MAX).await, Some(-1));
+    assert_eq!(counter(&*store, &session_key, i64::MAX).await, Some(-1));
 }
 
 async fn numbers_beyond_doubles_are_counted_exactly(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &save(set("n", "9007199254740992"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &save(set("n", "9007199254740992"))).await;
 
-    assert_eq!(counter(&*store, &place, 1).await, Some(9_007_199_254_740_993));
+    assert_eq!(counter(&*store, &session_key, 1).await, Some(9_007_199_254_740_993));
 }
 
 async fn what_is_no_decimal_int64_is_no_counter(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let no_counters =
         ["1.0", "1e3", "-0", " 1", "1 ", "\"1\"", "null", "true", "[1]", "9223372036854775808", "-9223372036854775809"];
     let no_counters = no_counters.map(json).into_iter().chain([Value::raw(b"1"), Value::raw(b"")]);
 
     for value in no_counters {
         let changes = Changes { set: [("n".to_owned(), value.clone())].into(), ..Changes::default() };
-        done(&*store, &place, &by(1, START), &save(changes)).await;
+        done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
-        assert_eq!(counter(&*store, &place, 1).await, None, "{:?}", value.kept());
-        assert_eq!(kept(&*store, &place).await.entries.to_map()["n"], value.kept());
+        assert_eq!(counter(&*store, &session_key, 1).await, None, "{:?}", value.stored());
+        assert_eq!(snapshot(&*store, &session_key).await.entries.to_map()["n"], value.stored());
     }
 }
 
 async fn a_save_counts_all_or_nothing(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    let before = kept(&*store, &place).await;
+    let session_key = one_session(&*store).await;
+    let before = snapshot(&*store, &session_key).await;
     let changes = Changes {
         set: set("a", "1").set,
         increment: [("b".to_owned(), 1), ("lang".to_owned(), 1), ("n".to_owned(), 1)].into(),
         ..Changes::default()
     };
 
-    let guard = Guard { fingerprint: Some(fingerprint(1, 1)), ..by(1, START) };
-    let refused = apply(&*store, &place, &guard, &save(changes)).await;
+    let precondition = Precondition { fingerprint: Some(fingerprint(1, 1)), ..authority(1, START) };
+    let refused = apply(&*store, &session_key, &precondition, &save(changes)).await;
 
-    assert_eq!(refused, Applied::Refused(Refusal::NotACounter { name: "lang".to_owned() }));
-    assert_eq!(kept(&*store, &place).await, before);
+    assert_eq!(refused, Applied::Refused(EditError::NotACounter { name: "lang".to_owned() }));
+    assert_eq!(snapshot(&*store, &session_key).await, before);
 }
 
 async fn several_counters_are_answered_with_their_values(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let both = Changes { increment: [("x".to_owned(), 1), ("y".to_owned(), -2)].into(), ..Changes::default() };
 
-    done(&*store, &place, &by(1, START), &save(both.clone())).await;
-    let done = done(&*store, &place, &by(1, START), &save(both)).await;
+    done(&*store, &session_key, &authority(1, START), &save(both.clone())).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save(both)).await;
 
     assert_eq!(done.counters, [("x".to_owned(), 2), ("y".to_owned(), -4)].into());
 }
 
 async fn clear_sets_counters_back(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    counter(&*store, &place, 5).await;
+    let session_key = one_session(&*store).await;
+    counter(&*store, &session_key, 5).await;
 
     let changes = Changes { clear: true, ..increment("n", 2) };
-    let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
     assert_eq!(done.counters["n"], 2);
 }
 
 async fn another_subject_starts_counting_anew(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
-    counter(&*store, &place, 5).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
+    counter(&*store, &session_key, 5).await;
 
     let changes = Changes { increment: increment("n", 2).increment, ..login("bert") };
-    let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
     assert_eq!(done.counters["n"], 2);
 }

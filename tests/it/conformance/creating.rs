@@ -2,21 +2,25 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{EndReason, Fingerprint, Generation, Mark, Outcome};
-use cloakroom::store::{Created, Kept, Store, Write};
+use cloakroom::session::{EndReason, Fingerprint, Generation, IdempotencyRecord, WriteEffect};
+use cloakroom::store::{Created, Snapshot, Store, Write};
 
 use super::given::*;
 
 async fn a_created_session_is_kept_as_it_is(store: Arc<impl Store>) {
     let mut record = full_record();
-    let mark = |n: u8| Mark { fingerprint: Fingerprint::new(&[n], &[n]), time: START, outcome: Outcome::Created };
-    record.head.marks = (0..16).map(mark).collect();
+    let idempotency = |n: u8| IdempotencyRecord {
+        fingerprint: Fingerprint::new(&[n], &[n]),
+        time: START,
+        effect: WriteEffect::Created,
+    };
+    record.head.idempotency = (0..16).map(idempotency).collect();
     record.head.previous = Some(Box::new(renewal(4, 5, START).previous));
 
-    let place = keep(&*store, place(1), &record).await;
+    let session_key = keep(&*store, session_key(1), &record).await;
 
-    let kept = load(&*store, &place).await;
-    assert_eq!(kept, Some(Kept { generation: record.head.generation, record }));
+    let snapshot = load(&*store, &session_key).await;
+    assert_eq!(snapshot, Some(Snapshot { generation: record.head.generation, record }));
 }
 
 async fn a_session_without_entries_is_kept(store: Arc<impl Store>) {
@@ -24,53 +28,53 @@ async fn a_session_without_entries_is_kept(store: Arc<impl Store>) {
     record.entries = Default::default();
     (record.head.entry_count, record.head.entry_bytes) = (0, 0);
 
-    let place = keep(&*store, place(1), &record).await;
+    let session_key = keep(&*store, session_key(1), &record).await;
 
-    assert_eq!(kept(&*store, &place).await, record);
+    assert_eq!(snapshot(&*store, &session_key).await, record);
 }
 
 async fn what_is_not_kept_is_none(store: Arc<impl Store>) {
     one_session(&*store).await;
 
-    assert_eq!(load(&*store, &place(2)).await, None);
+    assert_eq!(load(&*store, &session_key(2)).await, None);
 }
 
 async fn a_second_creation_finds_the_place_occupied(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    let created = store.create(&place, &full_record()).await;
+    let created = store.create(&session_key, &full_record()).await;
 
     assert_eq!(created.expect("the store answers"), Created::Occupied);
-    assert_eq!(kept(&*store, &place).await, record());
+    assert_eq!(snapshot(&*store, &session_key).await, record());
 }
 
 async fn a_tombstone_occupies_its_place(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &Write::End(EndReason::Destroyed)).await;
-    let tombstone = kept(&*store, &place).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
+    let tombstone = snapshot(&*store, &session_key).await;
 
-    let created = store.create(&place, &record()).await;
+    let created = store.create(&session_key, &record()).await;
 
     assert_eq!(created.expect("the store answers"), Created::Occupied);
-    assert_eq!(kept(&*store, &place).await, tombstone);
+    assert_eq!(snapshot(&*store, &session_key).await, tombstone);
 }
 
 async fn one_id_in_two_apps_is_two_sessions(store: Arc<impl Store>) {
     let here = keep(&*store, place_of("shop", 1), &record()).await;
     let there = keep(&*store, place_of("shop-2", 1), &record()).await;
 
-    done(&*store, &here, &by(1, START), &Write::End(EndReason::Destroyed)).await;
+    done(&*store, &here, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
 
-    assert_eq!(kept(&*store, &there).await, record());
+    assert_eq!(snapshot(&*store, &there).await, record());
 }
 
 async fn a_creation_takes_the_generation_of_its_app(store: Arc<impl Store>) {
     store.revoke_app(&app("default"), START).await.expect("the store answers");
 
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    let kept = load(&*store, &place).await.expect("it is kept");
-    assert_eq!((kept.record.head.generation, kept.generation), (Generation(1), Generation(1)));
+    let snapshot = load(&*store, &session_key).await.expect("it is kept");
+    assert_eq!((snapshot.record.head.generation, snapshot.generation), (Generation(1), Generation(1)));
 }
 
 async fn the_store_answers_a_ping(store: Arc<impl Store>) {

@@ -2,71 +2,71 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Changes, Edit, End, EndReason, Outcome, PermanentChange, Rotation, WhenEmpty};
+use cloakroom::session::{Changes, Edit, End, EndReason, PermanentChange, Rotation, WhenEmpty, WriteEffect};
 use cloakroom::store::Store;
 
 use super::given::*;
 
 async fn a_save_that_leaves_no_entries_ends_the_session(store: Arc<impl Store>) {
     for (n, changes) in [(1, unset("lang")), (2, clear())] {
-        let place = keep(&*store, place(n), &record()).await;
+        let session_key = keep(&*store, session_key(n), &record()).await;
 
-        let done = done(&*store, &place, &by(1, START + MINUTE), &save(changes)).await;
+        let done = done(&*store, &session_key, &authority(1, START + MINUTE), &save(changes)).await;
 
-        assert_eq!(done.outcome, Outcome::Deleted);
+        assert_eq!(done.effect, WriteEffect::Deleted);
         assert_eq!(done.head.end, Some(End { reason: EndReason::Emptied, time: START + MINUTE }));
-        assert_eq!(kept(&*store, &place).await.head.told(), done.head);
+        assert_eq!(snapshot(&*store, &session_key).await.head.public_view(), done.head);
     }
 }
 
 async fn a_subject_alone_does_not_keep_a_session(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let changes = Changes { unset: vec!["lang".to_owned()], ..login("anna") };
 
-    let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
-    assert_eq!((done.outcome, done.head.subject), (Outcome::Deleted, None));
+    assert_eq!((done.effect, done.head.subject), (WriteEffect::Deleted, None));
 }
 
 async fn a_save_may_keep_what_it_empties(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
     let save = write(Edit { changes: Some(unset("lang")), when_empty: WhenEmpty::Keep, ..edit() });
-    let done = done(&*store, &place, &by(1, START), &save).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save).await;
 
-    assert_eq!((done.outcome, done.head.end, done.head.entry_count), (Outcome::Updated, None, 0));
+    assert_eq!((done.effect, done.head.end, done.head.entry_count), (WriteEffect::Updated, None, 0));
 }
 
 async fn a_permanent_session_is_kept_though_it_is_empty(store: Arc<impl Store>) {
     for (n, permanent) in [(1, true), (2, false)] {
-        let place = keep(&*store, place(n), &record()).await;
+        let session_key = keep(&*store, session_key(n), &record()).await;
         let changes = Changes { permanent: PermanentChange::Set(permanent), ..unset("lang") };
 
-        let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+        let done = done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
-        assert_eq!((done.outcome, done.head.permanent), (Outcome::Updated, Some(permanent)));
+        assert_eq!((done.effect, done.head.permanent), (WriteEffect::Updated, Some(permanent)));
     }
 }
 
 async fn an_empty_session_ends_when_it_is_no_longer_permanent(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let changes = Changes { permanent: PermanentChange::Set(true), ..unset("lang") };
-    done(&*store, &place, &by(1, START), &save(changes)).await;
+    done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
     let changes = Changes { permanent: PermanentChange::Unset, ..Changes::default() };
-    let done = done(&*store, &place, &by(1, START), &save(changes)).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save(changes)).await;
 
-    assert_eq!(done.outcome, Outcome::Deleted);
+    assert_eq!(done.effect, WriteEffect::Deleted);
 }
 
 async fn a_save_that_ends_the_session_does_not_rotate(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let rotation = Rotation::Always(privilege(1, 2, START));
 
     let save = write(Edit { changes: Some(unset("lang")), rotation, ..edit() });
-    let done = done(&*store, &place, &by(1, START), &save).await;
+    let done = done(&*store, &session_key, &authority(1, START), &save).await;
 
-    assert_eq!((done.outcome, done.head.proof), (Outcome::Deleted, proof(1)));
+    assert_eq!((done.effect, done.head.verifier_hash), (WriteEffect::Deleted, verifier_hash(1)));
 }
 
 facts_of_every_store!(

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use cloakroom::clock::Time;
-use cloakroom::session::{By, Edit, EndReason, Event, Guard, Happening, Limits, Rotation, Verdict, Version};
-use cloakroom::store::{Applied, Created, Cursor, Feed, Notice, Place, Since, Store, Write};
+use cloakroom::session::{
+    Authority, Edit, EndReason, Event, EventKind, Limits, Precondition, Rotation, Verdict, Version,
+};
+use cloakroom::store::{Applied, Created, Cursor, Feed, FeedEntry, FeedRead, SessionKey, Store, Write};
 use tokio::task::JoinSet;
 
 use super::given::*;
@@ -14,18 +16,18 @@ async fn latest(store: &impl Feed, name: &str) -> Cursor {
     store.latest(&app(name)).await.expect("the store answers")
 }
 
-async fn since(store: &impl Feed, name: &str, cursor: &Cursor) -> Since {
+async fn since(store: &impl Feed, name: &str, cursor: &Cursor) -> FeedRead {
     store.since(&app(name), cursor).await.expect("the store answers")
 }
 
 /// All that came after a cursor, and where it ends.
-pub(super) async fn told(store: &impl Feed, name: &str, cursor: &Cursor) -> (Vec<Notice>, Cursor) {
+pub(super) async fn told(store: &impl Feed, name: &str, cursor: &Cursor) -> (Vec<FeedEntry>, Cursor) {
     let (mut all, mut cursor) = (Vec::new(), cursor.clone());
     loop {
         match since(store, name, &cursor).await {
-            Since::Missed => panic!("nothing is missed"),
-            Since::Notices(notices, next) if notices.is_empty() => return (all, next),
-            Since::Notices(notices, next) => {
+            FeedRead::CursorExpired => panic!("nothing is missed"),
+            FeedRead::Entries(notices, next) if notices.is_empty() => return (all, next),
+            FeedRead::Entries(notices, next) => {
                 all.extend(notices);
                 cursor = next;
             }
@@ -33,8 +35,8 @@ pub(super) async fn told(store: &impl Feed, name: &str, cursor: &Cursor) -> (Vec
     }
 }
 
-fn happened(place: &Place, happening: Happening, time: Time) -> Notice {
-    Notice::Session(Event { id: place.id, happening, time })
+fn should_log(session_key: &SessionKey, kind: EventKind, time: Time) -> FeedEntry {
+    FeedEntry::Session(Event { id: session_key.id, kind, time })
 }
 
 fn rotation(n: u8, now: Time) -> Write {
@@ -43,23 +45,23 @@ fn rotation(n: u8, now: Time) -> Write {
 
 async fn a_session_is_told_of_from_its_creation_to_its_end(store: Arc<impl Store>) {
     let begin = latest(&*store, "default").await;
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START + MS), &rotation(1, START + MS)).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START + MS), &rotation(1, START + MS)).await;
     let login = Edit {
         changes: Some(login("anna")),
         rotation: Rotation::OnSubjectChange(privilege(2, 3, START + MINUTE)),
         ..edit()
     };
-    done(&*store, &place, &by(2, START + MINUTE), &write(login)).await;
-    done(&*store, &place, &by(3, START + 30 * MINUTE), &Write::End(EndReason::Destroyed)).await;
+    done(&*store, &session_key, &authority(2, START + MINUTE), &write(login)).await;
+    done(&*store, &session_key, &authority(3, START + 30 * MINUTE), &Write::End(EndReason::Destroyed)).await;
 
     let (notices, end) = told(&*store, "default", &begin).await;
 
     let expected = [
-        happened(&place, Happening::Created, START),
-        happened(&place, Happening::Rotated, START + MS),
-        happened(&place, Happening::SubjectChanged, START + MINUTE),
-        happened(&place, Happening::Ended(EndReason::Destroyed), START + 30 * MINUTE),
+        should_log(&session_key, EventKind::Created, START),
+        should_log(&session_key, EventKind::Rotated, START + MS),
+        should_log(&session_key, EventKind::SubjectChanged, START + MINUTE),
+        should_log(&session_key, EventKind::Ended(EndReason::Destroyed), START + 30 * MINUTE),
     ];
     assert_eq!(notices, expected);
     assert_eq!(told(&*store, "default", &end).await, (Vec::new(), end));
@@ -68,75 +70,76 @@ async fn a_session_is_told_of_from_its_creation_to_its_end(store: Arc<impl Store
 async fn every_end_by_a_call_is_told_with_its_reason(store: Arc<impl Store>) {
     let reasons = [EndReason::Destroyed, EndReason::Revoked, EndReason::Evicted, EndReason::Emptied];
     for (n, reason) in (1..).zip(reasons) {
-        let place = keep(&*store, place(n), &record()).await;
+        let session_key = keep(&*store, session_key(n), &record()).await;
         let begin = latest(&*store, "default").await;
 
         let write = if reason == EndReason::Emptied { save(clear()) } else { Write::End(reason) };
-        done(&*store, &place, &by_admin(START), &write).await;
+        done(&*store, &session_key, &by_admin(START), &write).await;
 
         let (notices, _) = told(&*store, "default", &begin).await;
-        assert_eq!(notices, [happened(&place, Happening::Ended(reason), START)]);
+        assert_eq!(notices, [should_log(&session_key, EventKind::Ended(reason), START)]);
     }
 }
 
 async fn what_changes_neither_token_nor_subject_nor_life_is_not_told(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let begin = latest(&*store, "default").await;
 
-    done(&*store, &place, &by(1, START), &save(set("a", "1"))).await;
-    done(&*store, &place, &by(1, START), &write(edit())).await;
-    store.touch(&place, &touch(1, START + MINUTE)).await.expect("the store answers");
-    assert_eq!(store.create(&place, &record()).await.expect("the store answers"), Created::Occupied);
+    done(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
+    done(&*store, &session_key, &authority(1, START), &write(edit())).await;
+    store.touch(&session_key, &touch(1, START + MINUTE)).await.expect("the store answers");
+    assert_eq!(store.create(&session_key, &record()).await.expect("the store answers"), Created::Occupied);
 
     assert_eq!(told(&*store, "default", &begin).await.0, []);
 }
 
 async fn what_is_not_written_is_not_told(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let begin = latest(&*store, "default").await;
     let small = Limits { max_entries: 1, max_bytes: 1024 };
 
     let refused = write(Edit { changes: Some(set("a", "1")), limits: small, ..edit() });
-    assert!(matches!(apply(&*store, &place, &by(1, START), &refused).await, Applied::Refused(_)));
-    judged(&*store, &place, &by(9, START), &rotation(9, START)).await;
-    let stale = Guard { etag: Some(Version(7)), ..by(1, START) };
-    judged(&*store, &place, &stale, &Write::End(EndReason::Destroyed)).await;
-    let late = by(1, START + IDLE);
-    judged(&*store, &place, &late, &Write::End(EndReason::Destroyed)).await;
-    let missing = apply(&*store, &super::given::place(2), &by(1, START), &Write::End(EndReason::Destroyed)).await;
+    assert!(matches!(apply(&*store, &session_key, &authority(1, START), &refused).await, Applied::Refused(_)));
+    judged(&*store, &session_key, &authority(9, START), &rotation(9, START)).await;
+    let stale = Precondition { etag: Some(Version(7)), ..authority(1, START) };
+    judged(&*store, &session_key, &stale, &Write::End(EndReason::Destroyed)).await;
+    let late = authority(1, START + IDLE);
+    judged(&*store, &session_key, &late, &Write::End(EndReason::Destroyed)).await;
+    let missing =
+        apply(&*store, &super::given::session_key(2), &authority(1, START), &Write::End(EndReason::Destroyed)).await;
     assert_eq!(missing, Applied::Missing);
 
     assert_eq!(told(&*store, "default", &begin).await.0, []);
 }
 
 async fn what_is_repeated_is_told_once(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let begin = latest(&*store, "default").await;
-    let call = Guard { fingerprint: Some(fingerprint(1, 1)), ..by(1, START) };
+    let call = Precondition { fingerprint: Some(fingerprint(1, 1)), ..authority(1, START) };
 
-    done(&*store, &place, &call, &rotation(1, START)).await;
-    judged(&*store, &place, &call, &rotation(1, START)).await;
-    done(&*store, &place, &by(2, START), &Write::End(EndReason::Destroyed)).await;
-    judged(&*store, &place, &by(2, START), &Write::End(EndReason::Destroyed)).await;
+    done(&*store, &session_key, &call, &rotation(1, START)).await;
+    judged(&*store, &session_key, &call, &rotation(1, START)).await;
+    done(&*store, &session_key, &authority(2, START), &Write::End(EndReason::Destroyed)).await;
+    judged(&*store, &session_key, &authority(2, START), &Write::End(EndReason::Destroyed)).await;
 
-    let ended = Happening::Ended(EndReason::Destroyed);
-    let expected = [happened(&place, Happening::Rotated, START), happened(&place, ended, START)];
+    let ended = EventKind::Ended(EndReason::Destroyed);
+    let expected = [should_log(&session_key, EventKind::Rotated, START), should_log(&session_key, ended, START)];
     assert_eq!(told(&*store, "default", &begin).await.0, expected);
 }
 
 async fn a_subject_ends_only_its_own_session(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
-    let nobodys = keep(&*store, super::given::place(2), &record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
+    let nobodys = keep(&*store, super::given::session_key(2), &record()).await;
     let begin = latest(&*store, "default").await;
-    let by_subject = |name| Guard { by: By::Subject(subject(name)), ..by_admin(START) };
+    let by_subject = |name| Precondition { authority: Authority::Subject(subject(name)), ..by_admin(START) };
     let end = Write::End(EndReason::Revoked);
 
-    assert_eq!(judged(&*store, &place, &by_subject("bert"), &end).await, Verdict::Gone(None));
+    assert_eq!(judged(&*store, &session_key, &by_subject("bert"), &end).await, Verdict::Gone(None));
     assert_eq!(judged(&*store, &nobodys, &by_subject("anna"), &end).await, Verdict::Gone(None));
-    done(&*store, &place, &by_subject("anna"), &end).await;
-    assert_eq!(judged(&*store, &place, &by_subject("anna"), &end).await, gone(EndReason::Revoked));
+    done(&*store, &session_key, &by_subject("anna"), &end).await;
+    assert_eq!(judged(&*store, &session_key, &by_subject("anna"), &end).await, gone(EndReason::Revoked));
 
-    let ended = happened(&place, Happening::Ended(EndReason::Revoked), START);
+    let ended = should_log(&session_key, EventKind::Ended(EndReason::Revoked), START);
     assert_eq!(told(&*store, "default", &begin).await.0, [ended]);
 }
 
@@ -148,14 +151,14 @@ async fn the_revocation_of_an_app_is_told_to_its_own_readers(store: Arc<impl Sto
 
     let (mut notices, _) = told(&*store, "default", &begin).await;
     notices.dedup();
-    assert_eq!(notices, [Notice::AppRevoked { time: START + MINUTE }]);
+    assert_eq!(notices, [FeedEntry::AppRevoked { time: START + MINUTE }]);
     for (name, cursor) in ["default2", "defaul"].into_iter().zip(&others) {
         assert_eq!(told(&*store, name, cursor).await.0, []);
     }
 }
 
 async fn a_cursor_goes_on_exactly_where_it_was_given(store: Arc<impl Store>) {
-    let (one, other) = (one_session(&*store).await, keep(&*store, place(2), &record()).await);
+    let (one, other) = (one_session(&*store).await, keep(&*store, session_key(2), &record()).await);
     let mut cursor = latest(&*store, "default").await;
 
     for n in 1..20 {
@@ -165,7 +168,11 @@ async fn a_cursor_goes_on_exactly_where_it_was_given(store: Arc<impl Store>) {
 
         let (notices, next) = told(&*store, "default", &cursor).await;
         assert_eq!(notices.len(), 2);
-        assert!([&one, &other].iter().all(|place| notices.contains(&happened(place, Happening::Rotated, now))));
+        assert!([&one, &other].iter().all(|session_key| notices.contains(&should_log(
+            session_key,
+            EventKind::Rotated,
+            now
+        ))));
         cursor = next;
     }
 }
@@ -176,10 +183,10 @@ async fn many_notices_come_by_pages_and_in_order(store: Arc<impl Store>) {
     for n in 1..=3 {
         let store = Arc::clone(&store);
         sessions.spawn(async move {
-            let place = keep(&*store, place(n), &record()).await;
+            let session_key = keep(&*store, session_key(n), &record()).await;
             for n in 1..900_u32 {
                 let now = START + n * MS;
-                done(&*store, &place, &by_admin(now), &rotation((n % 250) as u8, now)).await;
+                done(&*store, &session_key, &by_admin(now), &rotation((n % 250) as u8, now)).await;
             }
         });
     }
@@ -189,9 +196,9 @@ async fn many_notices_come_by_pages_and_in_order(store: Arc<impl Store>) {
 
     assert_eq!(notices.len(), 2700);
     for n in 1..=3 {
-        let id = place(n).id;
+        let id = session_key(n).id;
         let times = notices.iter().filter_map(|notice| match notice {
-            Notice::Session(event) if event.id == id => Some(event.time),
+            FeedEntry::Session(event) if event.id == id => Some(event.time),
             _ => None,
         });
         assert!(times.eq((0..900).map(|n| START + n * MS)));
@@ -205,19 +212,19 @@ async fn who_is_too_slow_is_told_so(store: Arc<impl Store>) {
         let store = Arc::clone(&store);
         writers.spawn(async move {
             // All in one partition, for a store that has some.
-            let mut place = place(1);
-            place.id = cloakroom::token::Id::from_bytes([&[0; 15][..], &[n]].concat().try_into().unwrap());
-            keep(&*store, place.clone(), &record()).await;
+            let mut session_key = session_key(1);
+            session_key.id = cloakroom::token::SessionId::from_bytes([&[0; 15][..], &[n]].concat().try_into().unwrap());
+            keep(&*store, session_key.clone(), &record()).await;
             for n in 1..180 {
-                done(&*store, &place, &by_admin(START), &rotation(n, START)).await;
+                done(&*store, &session_key, &by_admin(START), &rotation(n, START)).await;
             }
         });
     }
     writers.join_all().await;
 
-    assert_eq!(since(&*store, "default", &begin).await, Since::Missed);
+    assert_eq!(since(&*store, "default", &begin).await, FeedRead::CursorExpired);
     let end = latest(&*store, "default").await;
-    assert_eq!(since(&*store, "default", &end).await, Since::Notices(Vec::new(), end));
+    assert_eq!(since(&*store, "default", &end).await, FeedRead::Entries(Vec::new(), end));
 }
 
 async fn what_is_no_cursor_of_this_feed_is_missed(store: Arc<impl Store>) {
@@ -230,9 +237,9 @@ async fn what_is_no_cursor_of_this_feed_is_missed(store: Arc<impl Store>) {
     let garbage = Cursor(vec![0xff; good.0.len()]);
 
     for cursor in [of_another_app, longer, shorter, garbage, Cursor::default(), Cursor(vec![1])] {
-        assert_eq!(since(&*store, "default", &cursor).await, Since::Missed, "{cursor:?}");
+        assert_eq!(since(&*store, "default", &cursor).await, FeedRead::CursorExpired, "{cursor:?}");
     }
-    assert_eq!(since(&*store, "default", &good).await, Since::Notices(Vec::new(), good));
+    assert_eq!(since(&*store, "default", &good).await, FeedRead::Entries(Vec::new(), good));
 }
 
 facts_of_every_store!(
@@ -262,5 +269,5 @@ async fn is_missed_elsewhere<K: Kind>() {
 
     let cursor = latest(&*there, "default").await;
 
-    assert_eq!(since(&*here, "default", &cursor).await, Since::Missed);
+    assert_eq!(since(&*here, "default", &cursor).await, FeedRead::CursorExpired);
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use cloakroom::app::AppName;
 use cloakroom::clock::Time;
 use cloakroom::session::{
-    By, Cause, Changes, Context, Edit, EndReason, Entries, Fingerprint, Guard, Head, Limits, NewLifetime, Previous,
-    Record, Replacement, Rotation, Subject, SubjectChange, Value, Verdict, Version, WhenEmpty,
+    Authority, Cause, Changes, Context, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
+    Previous, Record, Replacement, Rotation, Subject, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
-use cloakroom::store::{Applied, Created, Done, Kept, Place, Store, Touch, Write};
-use cloakroom::token::{Id, KeyId, Nonce, Proof};
+use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touch, Write};
+use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
 
 /// When every story begins, in the year 2100.
 pub(crate) const START: Time = Time::from_millis(4_102_444_800_000);
@@ -28,7 +28,7 @@ pub(crate) const SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 /// How long an end is remembered.
-pub(crate) const MEMORY: Duration = Duration::from_secs(16 * 60);
+pub(crate) const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);
 
 /// A millisecond before.
 pub(crate) fn just_before(time: Time) -> Time {
@@ -39,20 +39,20 @@ pub(crate) fn app(name: &str) -> AppName {
     AppName::parse(name).expect("the name is one")
 }
 
-pub(crate) fn place(n: u32) -> Place {
+pub(crate) fn session_key(n: u32) -> SessionKey {
     place_of("default", n)
 }
 
-pub(crate) fn place_of(name: &str, n: u32) -> Place {
+pub(crate) fn place_of(name: &str, n: u32) -> SessionKey {
     let mut id = [0; 16];
     // Spread over partitions and shards, as ids are.
     id[..4].copy_from_slice(&n.wrapping_mul(0x9E37_79B1).to_be_bytes());
     id[12..].copy_from_slice(&n.to_be_bytes());
-    Place { app: app(name), id: Id::from_bytes(id) }
+    SessionKey { app: app(name), id: SessionId::from_bytes(id) }
 }
 
-pub(crate) fn proof(n: u8) -> Proof {
-    Proof::from_bytes([n; 16])
+pub(crate) fn verifier_hash(n: u8) -> VerifierHash {
+    VerifierHash::from_bytes([n; 16])
 }
 
 pub(crate) fn fingerprint(request: u8, asked: u8) -> Fingerprint {
@@ -78,7 +78,7 @@ pub(crate) fn record() -> Record {
         version: Version(1),
         entry_count: entries.count(),
         entry_bytes: entries.bytes(),
-        ..Head::new(proof(1), START, IDLE, SPAN)
+        ..Head::new(verifier_hash(1), START, IDLE, SPAN)
     };
     Record { head, entries }
 }
@@ -98,17 +98,17 @@ pub(crate) fn full_record() -> Record {
 }
 
 /// A call by the token of that proof.
-pub(crate) fn by(proof_number: u8, now: Time) -> Guard {
-    Guard { by: By::Proof(proof(proof_number)), etag: None, fingerprint: None, now }
+pub(crate) fn authority(proof_number: u8, now: Time) -> Precondition {
+    Precondition { authority: Authority::Token(verifier_hash(proof_number)), etag: None, fingerprint: None, now }
 }
 
 /// An end asked for by the token of that proof.
-pub(crate) fn ending(proof_number: u8, now: Time) -> Guard {
-    Guard { by: By::Ending(proof(proof_number)), ..by(proof_number, now) }
+pub(crate) fn ending(proof_number: u8, now: Time) -> Precondition {
+    Precondition { authority: Authority::EndWithToken(verifier_hash(proof_number)), ..authority(proof_number, now) }
 }
 
-pub(crate) fn by_admin(now: Time) -> Guard {
-    Guard { by: By::Admin, ..by(0, now) }
+pub(crate) fn by_admin(now: Time) -> Precondition {
+    Precondition { authority: Authority::Admin, ..authority(0, now) }
 }
 
 /// An edit that changes nothing.
@@ -165,9 +165,9 @@ pub(crate) fn rotate(rotation: Rotation) -> Write {
 /// The token of the old proof gives way to that of the new one, without grace.
 pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
     Replacement {
-        proof: proof(new),
+        verifier_hash: verifier_hash(new),
         previous: Previous {
-            proof: proof(old),
+            verifier_hash: verifier_hash(old),
             nonce: Nonce::from_bytes([new; 16]),
             key_id: KeyId::from_bytes([7; 6]),
             cause: Cause::Privilege,
@@ -186,46 +186,61 @@ pub(crate) fn renewal(old: u8, new: u8, now: Time) -> Replacement {
 }
 
 pub(crate) fn touch(proof_number: u8, used: Time) -> Touch {
-    Touch { proof: proof(proof_number), used, context: None }
+    Touch { verifier_hash: verifier_hash(proof_number), used, context: None }
 }
 
 /// A store that keeps [`record`] at place 1, which it answers.
-pub(crate) async fn one_session(store: &impl Store) -> Place {
-    keep(store, place(1), &record()).await
+pub(crate) async fn one_session(store: &impl Store) -> SessionKey {
+    keep(store, session_key(1), &record()).await
 }
 
-pub(crate) async fn keep(store: &impl Store, place: Place, record: &Record) -> Place {
-    let created = store.create(&place, record).await.expect("the store answers");
+pub(crate) async fn keep(store: &impl Store, session_key: SessionKey, record: &Record) -> SessionKey {
+    let created = store.create(&session_key, record).await.expect("the store answers");
     assert_eq!(created, Created::Stored);
-    place
+    session_key
 }
 
-pub(crate) async fn load(store: &impl Store, place: &Place) -> Option<Kept> {
-    store.load(place).await.expect("the store answers")
+pub(crate) async fn load(store: &impl Store, session_key: &SessionKey) -> Option<Snapshot> {
+    store.load(session_key).await.expect("the store answers")
 }
 
 /// The record that is kept.
-pub(crate) async fn kept(store: &impl Store, place: &Place) -> Record {
-    load(store, place).await.expect("something is kept there").record
+pub(crate) async fn snapshot(store: &impl Store, session_key: &SessionKey) -> Record {
+    load(store, session_key).await.expect("something is kept there").record
 }
 
-pub(crate) async fn apply(store: &impl Store, place: &Place, guard: &Guard, write: &Write) -> Applied {
-    store.apply(place, guard, write).await.expect("the store answers")
+pub(crate) async fn apply(
+    store: &impl Store,
+    session_key: &SessionKey,
+    precondition: &Precondition,
+    write: &Write,
+) -> Applied {
+    store.apply(session_key, precondition, write).await.expect("the store answers")
 }
 
 /// Writes, and expects that it is written.
-pub(crate) async fn done(store: &impl Store, place: &Place, guard: &Guard, write: &Write) -> Done {
-    match apply(store, place, guard, write).await {
+pub(crate) async fn done(
+    store: &impl Store,
+    session_key: &SessionKey,
+    precondition: &Precondition,
+    write: &Write,
+) -> Done {
+    match apply(store, session_key, precondition, write).await {
         Applied::Done(done) => *done,
         other => panic!("not written: {other:?}"),
     }
 }
 
 /// Writes, and expects that the judge says no and that nothing is changed.
-pub(crate) async fn judged(store: &impl Store, place: &Place, guard: &Guard, write: &Write) -> Verdict {
-    let before = load(store, place).await;
-    let Applied::Judged(verdict) = apply(store, place, guard, write).await else { panic!("not judged") };
-    assert_eq!(load(store, place).await, before);
+pub(crate) async fn judged(
+    store: &impl Store,
+    session_key: &SessionKey,
+    precondition: &Precondition,
+    write: &Write,
+) -> Verdict {
+    let before = load(store, session_key).await;
+    let Applied::Judged(verdict) = apply(store, session_key, precondition, write).await else { panic!("not judged") };
+    assert_eq!(load(store, session_key).await, before);
     verdict
 }
 

@@ -6,34 +6,34 @@ use std::sync::Arc;
 use cloakroom::app::AppName;
 use cloakroom::clock::Time;
 use cloakroom::session::Subject;
-use cloakroom::store::{Entry, FEW, GLIMPSE, Index, Owner, Redis, RedisSettings, Store};
+use cloakroom::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Redis, RedisSettings, Store, SubjectRef};
 
 use super::given::*;
 use crate::support::redis::RedisServer;
 
-fn owner(app_name: &str, name: &str) -> Owner {
-    Owner { app: app(app_name), subject: subject(name) }
+fn subject_ref(app_name: &str, name: &str) -> SubjectRef {
+    SubjectRef { app: app(app_name), subject: subject(name) }
 }
 
-fn anna() -> Owner {
-    owner("default", "anna")
+fn anna() -> SubjectRef {
+    subject_ref("default", "anna")
 }
 
-fn entry(n: u32, entered: Time) -> Entry {
-    Entry { id: place(n).id, entered, until: entered + SPAN }
+fn entry(n: u32, entered: Time) -> IndexEntry {
+    IndexEntry { id: session_key(n).id, entered, until: entered + SPAN }
 }
 
-async fn enter(store: &impl Index, owner: &Owner, entry: Entry) {
-    store.enter(owner, &entry).await.expect("the store answers");
+async fn enter(store: &impl Index, subject_ref: &SubjectRef, entry: IndexEntry) {
+    store.enter(subject_ref, &entry).await.expect("the store answers");
 }
 
-async fn entries(store: &impl Index, owner: &Owner) -> Vec<Entry> {
-    let mut entries = store.entries(owner).await.expect("the store answers");
+async fn entries(store: &impl Index, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
+    let mut entries = store.entries(subject_ref).await.expect("the store answers");
     entries.sort();
     entries
 }
 
-fn sorted<const N: usize>(mut entries: [Entry; N]) -> [Entry; N] {
+fn sorted<const N: usize>(mut entries: [IndexEntry; N]) -> [IndexEntry; N] {
     entries.sort();
     entries
 }
@@ -52,13 +52,13 @@ async fn a_subject_that_nobody_entered_has_nothing(store: Arc<impl Store>) {
 }
 
 async fn subjects_and_apps_are_kept_apart(store: Arc<impl Store>) {
-    let owners = [anna(), owner("default", "ann"), owner("defaulta", "nna"), owner("shop", "anna")];
-    for (n, owner) in (1..).zip(&owners) {
-        enter(&*store, owner, entry(n, START)).await;
+    let owners = [anna(), subject_ref("default", "ann"), subject_ref("defaulta", "nna"), subject_ref("shop", "anna")];
+    for (n, subject_ref) in (1..).zip(&owners) {
+        enter(&*store, subject_ref, entry(n, START)).await;
     }
 
-    for (n, owner) in (1..).zip(&owners) {
-        assert_eq!(entries(&*store, owner).await, [entry(n, START)]);
+    for (n, subject_ref) in (1..).zip(&owners) {
+        assert_eq!(entries(&*store, subject_ref).await, [entry(n, START)]);
     }
 }
 
@@ -87,22 +87,22 @@ async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Sto
     enter(&*store, &anna(), entry(2, START)).await;
 
     for n in [1, 1, 3] {
-        store.forget(&anna(), place(n).id).await.expect("the store answers");
+        store.forget(&anna(), session_key(n).id).await.expect("the store answers");
     }
 
     assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
 }
 
 async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>) {
-    let all: Vec<Entry> = (0..=FEW as u32).map(|n| entry(n, START)).collect();
-    for few in &all[..FEW] {
+    let all: Vec<IndexEntry> = (0..=INDEX_CLEANUP_MIN as u32).map(|n| entry(n, START)).collect();
+    for few in &all[..INDEX_CLEANUP_MIN] {
         assert_eq!(store.enter(&anna(), few).await.expect("the store answers"), []);
     }
 
     let mut shown = BTreeSet::new();
-    for one in all.iter().cycle().skip(FEW).take(400) {
+    for one in all.iter().cycle().skip(INDEX_CLEANUP_MIN).take(400) {
         let others = store.enter(&anna(), one).await.expect("the store answers");
-        assert!((1..=GLIMPSE).contains(&others.len()) && !others.contains(one), "{others:?}");
+        assert!((1..=INDEX_SAMPLE).contains(&others.len()) && !others.contains(one), "{others:?}");
         shown.extend(others);
     }
 
@@ -110,7 +110,7 @@ async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>
 }
 
 async fn the_longest_subject_is_one(store: Arc<impl Store>) {
-    let long = Owner {
+    let long = SubjectRef {
         app: AppName::parse(&"a".repeat(64)).unwrap(),
         subject: Subject::parse(&"\u{fc}".repeat(128)).unwrap(),
     };
@@ -121,11 +121,11 @@ async fn the_longest_subject_is_one(store: Arc<impl Store>) {
 }
 
 async fn an_index_is_left_alone_by_what_happens_to_sessions(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
     enter(&*store, &anna(), entry(1, START)).await;
 
-    done(&*store, &place, &by_admin(START), &save(login("bert"))).await;
-    store.revoke_app(&place.app, START).await.expect("the store answers");
+    done(&*store, &session_key, &by_admin(START), &save(login("bert"))).await;
+    store.revoke_app(&session_key.app, START).await.expect("the store answers");
 
     assert_eq!(entries(&*store, &anna()).await, [entry(1, START)]);
 }
@@ -148,12 +148,12 @@ mod sweeping {
     async fn the_sweep_of_an_expired_session_takes_its_entry(store: Arc<impl Store>) {
         let mut other = full_record();
         other.head.access_time = START + HOUR;
-        keep(&*store, place(1), &full_record()).await;
-        keep(&*store, place(2), &other).await;
+        keep(&*store, session_key(1), &full_record()).await;
+        keep(&*store, session_key(2), &other).await;
         enter(&*store, &anna(), entry(1, START)).await;
         enter(&*store, &anna(), entry(2, START)).await;
 
-        while store.sweep(START + IDLE + MEMORY).await.expect("the store answers") > 0 {}
+        while store.sweep(START + IDLE + TOMBSTONE_TTL).await.expect("the store answers") > 0 {}
 
         assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
     }
@@ -193,7 +193,7 @@ async fn in_redis_an_index_expires_with_its_last_entry() {
     assert_eq!(expire_time(), (START + HOUR + SPAN).millis());
 
     for n in 1..=3 {
-        store.forget(&anna(), place(n).id).await.unwrap();
+        store.forget(&anna(), session_key(n).id).await.unwrap();
     }
     assert_eq!(server.cli(&["--raw", "keys", "*"]).trim(), "");
 }

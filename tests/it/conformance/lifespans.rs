@@ -47,26 +47,26 @@ const fn deadlines(head: &Head) -> (Duration, Time) {
 }
 
 async fn a_first_subject_gives_the_apps_own_counted_from_the_creation(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &anonymous()).await;
+    let session_key = keep(&*store, session_key(1), &anonymous()).await;
 
-    let saved = done(&*store, &place, &by(1, START + MINUTE), &asking(login("anna"), None)).await;
+    let saved = done(&*store, &session_key, &authority(1, START + MINUTE), &asking(login("anna"), None)).await;
 
     assert_eq!(deadlines(&saved.head), (IDLE, START + SPAN));
 }
 
 async fn a_first_subject_ends_a_lifetime_that_was_asked_for_before(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &with_deadlines(record(), 2 * MINUTE, START + 3 * MINUTE)).await;
+    let session_key = keep(&*store, session_key(1), &with_deadlines(record(), 2 * MINUTE, START + 3 * MINUTE)).await;
 
-    let saved = done(&*store, &place, &by(1, START + MINUTE), &asking(login("anna"), None)).await;
+    let saved = done(&*store, &session_key, &authority(1, START + MINUTE), &asking(login("anna"), None)).await;
 
     assert_eq!(deadlines(&saved.head), (IDLE, START + SPAN));
 }
 
 async fn a_lifetime_of_the_login_itself_goes_first(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &anonymous()).await;
+    let session_key = keep(&*store, session_key(1), &anonymous()).await;
     let asked = NewLifetime { idle_timeout: HOUR / 2, span: SPAN, cap: Some(START + 5 * HOUR) };
 
-    let saved = done(&*store, &place, &by(1, START + MINUTE), &asking(login("anna"), Some(asked))).await;
+    let saved = done(&*store, &session_key, &authority(1, START + MINUTE), &asking(login("anna"), Some(asked))).await;
 
     assert_eq!(deadlines(&saved.head), (HOUR / 2, START + 5 * HOUR));
 }
@@ -75,18 +75,18 @@ async fn without_its_subject_a_session_has_at_most_the_anonymous_from_then_on(st
     for (n, changes) in [(1, logout()), (2, Changes { clear: true, ..set("a", "1") })] {
         let mut late = owned();
         late.head.access_time = START + 20 * HOUR;
-        let place = keep(&*store, place(n), &late).await;
+        let session_key = keep(&*store, session_key(n), &late).await;
 
-        let saved = done(&*store, &place, &by(1, START + 20 * HOUR), &asking(changes, None)).await;
+        let saved = done(&*store, &session_key, &authority(1, START + 20 * HOUR), &asking(changes, None)).await;
 
         assert_eq!(deadlines(&saved.head), (TEN_MINUTES, START + 22 * HOUR));
     }
 }
 
 async fn a_lost_subject_never_lengthens_a_life(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &with_deadlines(owned(), MINUTE, START + HOUR)).await;
+    let session_key = keep(&*store, session_key(1), &with_deadlines(owned(), MINUTE, START + HOUR)).await;
 
-    let saved = done(&*store, &place, &by(1, START), &asking(logout(), None)).await;
+    let saved = done(&*store, &session_key, &authority(1, START), &asking(logout(), None)).await;
 
     assert_eq!(deadlines(&saved.head), (MINUTE, START + HOUR));
 }
@@ -97,22 +97,22 @@ async fn a_lifetime_of_the_logout_itself_stays_within_the_anonymous(store: Arc<i
         (NewLifetime { idle_timeout: MINUTE, span: SPAN, cap: Some(START + HOUR) }, (MINUTE, START + HOUR)),
     ];
     for (n, (asked, expected)) in (1..).zip(table) {
-        let place = keep(&*store, place(n), &with_deadlines(owned(), HOUR, START + 3 * HOUR / 2)).await;
+        let session_key = keep(&*store, session_key(n), &with_deadlines(owned(), HOUR, START + 3 * HOUR / 2)).await;
 
-        let saved = done(&*store, &place, &by(1, START), &asking(logout(), Some(asked))).await;
+        let saved = done(&*store, &session_key, &authority(1, START), &asking(logout(), Some(asked))).await;
 
         assert_eq!(deadlines(&saved.head), expected);
     }
 }
 
 async fn an_anonymous_session_asks_within_the_anonymous_and_can_have_them_back(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &anonymous()).await;
+    let session_key = keep(&*store, session_key(1), &anonymous()).await;
     let ask = |lifetime| asking(set("a", "1"), Some(lifetime));
     let default = NewLifetime { idle_timeout: IDLE, span: SPAN, cap: None };
 
     let shorter = NewLifetime { idle_timeout: MINUTE, span: SPAN, cap: Some(START + HOUR) };
-    let shorter = done(&*store, &place, &by(1, START), &ask(shorter)).await;
-    let back = done(&*store, &place, &by(1, START), &ask(default)).await;
+    let shorter = done(&*store, &session_key, &authority(1, START), &ask(shorter)).await;
+    let back = done(&*store, &session_key, &authority(1, START), &ask(default)).await;
 
     assert_eq!(deadlines(&shorter.head), (MINUTE, START + HOUR));
     assert_eq!(deadlines(&back.head), (TEN_MINUTES, START + TWO_HOURS));
@@ -121,23 +121,23 @@ async fn an_anonymous_session_asks_within_the_anonymous_and_can_have_them_back(s
 async fn one_that_lost_its_subject_late_is_not_ended_by_asking_for_the_default(store: Arc<impl Store>) {
     let mut late = owned();
     late.head.access_time = START + 20 * HOUR;
-    let place = keep(&*store, place(1), &late).await;
+    let session_key = keep(&*store, session_key(1), &late).await;
     let now = START + 20 * HOUR;
-    done(&*store, &place, &by(1, now), &asking(logout(), None)).await;
+    done(&*store, &session_key, &authority(1, now), &asking(logout(), None)).await;
 
     let default = NewLifetime { idle_timeout: IDLE, span: SPAN, cap: None };
-    let saved = done(&*store, &place, &by(1, now + MINUTE), &asking(set("a", "1"), Some(default))).await;
+    let saved = done(&*store, &session_key, &authority(1, now + MINUTE), &asking(set("a", "1"), Some(default))).await;
 
     assert_eq!(deadlines(&saved.head), (TEN_MINUTES, now + TWO_HOURS));
 }
 
 async fn saves_that_leave_the_subject_leave_the_lifetime(store: Arc<impl Store>) {
-    let nobody = keep(&*store, place(1), &with_deadlines(record(), 2 * HOUR, START + 5 * HOUR)).await;
-    let somebody = keep(&*store, place(2), &with_deadlines(owned(), MINUTE, START + HOUR)).await;
+    let nobody = keep(&*store, session_key(1), &with_deadlines(record(), 2 * HOUR, START + 5 * HOUR)).await;
+    let somebody = keep(&*store, session_key(2), &with_deadlines(owned(), MINUTE, START + HOUR)).await;
 
-    let nobody = done(&*store, &nobody, &by(1, START), &asking(set("a", "1"), None)).await;
-    let same = done(&*store, &somebody, &by(1, START), &asking(login("anna"), None)).await;
-    let other = done(&*store, &somebody, &by(1, START), &asking(login("bert"), None)).await;
+    let nobody = done(&*store, &nobody, &authority(1, START), &asking(set("a", "1"), None)).await;
+    let same = done(&*store, &somebody, &authority(1, START), &asking(login("anna"), None)).await;
+    let other = done(&*store, &somebody, &authority(1, START), &asking(login("bert"), None)).await;
 
     assert_eq!(deadlines(&nobody.head), (2 * HOUR, START + 5 * HOUR));
     assert_eq!(deadlines(&same.head), (MINUTE, START + HOUR));
@@ -145,13 +145,13 @@ async fn saves_that_leave_the_subject_leave_the_lifetime(store: Arc<impl Store>)
 }
 
 async fn a_session_that_lost_its_subject_ends_at_its_new_deadlines(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &owned()).await;
-    done(&*store, &place, &by(1, START), &asking(logout(), None)).await;
+    let session_key = keep(&*store, session_key(1), &owned()).await;
+    done(&*store, &session_key, &authority(1, START), &asking(logout(), None)).await;
 
-    done(&*store, &place, &by(1, just_before(START + TEN_MINUTES)), &save(set("a", "1"))).await;
+    done(&*store, &session_key, &authority(1, just_before(START + TEN_MINUTES)), &save(set("a", "1"))).await;
     let end = just_before(START + TEN_MINUTES) + TEN_MINUTES;
 
-    assert_eq!(judged(&*store, &place, &by(1, end), &save(set("a", "2"))).await, gone(EndReason::Idle));
+    assert_eq!(judged(&*store, &session_key, &authority(1, end), &save(set("a", "2"))).await, gone(EndReason::Idle));
 }
 
 facts_of_every_store!(

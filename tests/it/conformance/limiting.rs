@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Changes, Edit, Limits, Refusal, WhenEmpty};
-use cloakroom::store::{Applied, Place, Store, Write};
+use cloakroom::session::{Changes, Edit, EditError, Limits, WhenEmpty};
+use cloakroom::store::{Applied, SessionKey, Store, Write};
 
 use super::given::*;
 
@@ -13,56 +13,58 @@ fn within(max_entries: u32, max_bytes: u32, changes: Changes) -> Write {
     write(Edit { changes: Some(changes), limits, when_empty: WhenEmpty::Keep, ..edit() })
 }
 
-async fn refused(store: &impl Store, place: &Place, save: &Write) -> Refusal {
-    let before = kept(store, place).await;
-    let Applied::Refused(refusal) = apply(store, place, &by(1, START), save).await else { panic!("not refused") };
-    assert_eq!(kept(store, place).await, before);
-    refusal
+async fn refused(store: &impl Store, session_key: &SessionKey, save: &Write) -> EditError {
+    let before = snapshot(store, session_key).await;
+    let Applied::Refused(edit_error) = apply(store, session_key, &authority(1, START), save).await else {
+        panic!("not refused")
+    };
+    assert_eq!(snapshot(store, session_key).await, before);
+    edit_error
 }
 
 async fn a_session_holds_as_many_entries_as_it_may(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &within(2, 1024, set("a", "1"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &within(2, 1024, set("a", "1"))).await;
 
-    let refusal = refused(&*store, &place, &within(2, 1024, set("b", "1"))).await;
+    let edit_error = refused(&*store, &session_key, &within(2, 1024, set("b", "1"))).await;
 
-    assert_eq!(refusal, Refusal::TooManyEntries { count: 3 });
+    assert_eq!(edit_error, EditError::TooManyEntries { count: 3 });
 }
 
 async fn a_session_holds_as_many_bytes_as_it_may(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    let refusal = refused(&*store, &place, &within(9, 10, set("ab", "1"))).await;
-    done(&*store, &place, &by(1, START), &within(9, 10, set("a", "1"))).await;
+    let edit_error = refused(&*store, &session_key, &within(9, 10, set("ab", "1"))).await;
+    done(&*store, &session_key, &authority(1, START), &within(9, 10, set("a", "1"))).await;
 
-    assert_eq!(refusal, Refusal::TooLarge { bytes: 11 });
-    assert_eq!(kept(&*store, &place).await.head.entry_bytes, 10);
+    assert_eq!(edit_error, EditError::TooLarge { bytes: 11 });
+    assert_eq!(snapshot(&*store, &session_key).await.head.entry_bytes, 10);
 }
 
 async fn a_counter_that_needs_one_more_digit_may_be_too_large(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &within(9, 10, increment("n", 9))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &within(9, 10, increment("n", 9))).await;
 
-    let refusal = refused(&*store, &place, &within(9, 10, increment("n", 1))).await;
+    let edit_error = refused(&*store, &session_key, &within(9, 10, increment("n", 1))).await;
 
-    assert_eq!(refusal, Refusal::TooLarge { bytes: 11 });
+    assert_eq!(edit_error, EditError::TooLarge { bytes: 11 });
 }
 
 async fn what_does_not_grow_is_never_refused(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
 
     // The limits are lower by now than what is kept.
-    done(&*store, &place, &by(1, START), &within(1, 1, set("a", "2"))).await;
-    done(&*store, &place, &by(1, START), &within(1, 1, login("anna"))).await;
+    done(&*store, &session_key, &authority(1, START), &within(1, 1, set("a", "2"))).await;
+    done(&*store, &session_key, &authority(1, START), &within(1, 1, login("anna"))).await;
     let swap = Changes { unset: vec!["b".to_owned()], ..set("d", "1") };
-    done(&*store, &place, &by(1, START), &within(1, 1, swap)).await;
-    done(&*store, &place, &by(1, START), &within(1, 1, unset("a"))).await;
+    done(&*store, &session_key, &authority(1, START), &within(1, 1, swap)).await;
+    done(&*store, &session_key, &authority(1, START), &within(1, 1, unset("a"))).await;
 
-    assert_eq!(kept(&*store, &place).await.head.entry_count, 3);
+    assert_eq!(snapshot(&*store, &session_key).await.head.entry_count, 3);
 }
 
 async fn entries_and_bytes_are_limited_apart(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
 
     // Fewer entries, more bytes; then fewer bytes, more entries.
     let larger = Changes { unset: vec!["b".to_owned(), "c".to_owned()], ..set("a", "\"a long text, a long text\"") };
@@ -72,8 +74,8 @@ async fn entries_and_bytes_are_limited_apart(store: Arc<impl Store>) {
         ..Changes::default()
     };
 
-    assert!(matches!(refused(&*store, &place, &within(1, 1, larger)).await, Refusal::TooLarge { .. }));
-    assert_eq!(refused(&*store, &place, &within(1, 1, more)).await, Refusal::TooManyEntries { count: 5 });
+    assert!(matches!(refused(&*store, &session_key, &within(1, 1, larger)).await, EditError::TooLarge { .. }));
+    assert_eq!(refused(&*store, &session_key, &within(1, 1, more)).await, EditError::TooManyEntries { count: 5 });
 }
 
 facts_of_every_store!(

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use cloakroom::app::{self, AppName, Apps, WhenFull};
+use cloakroom::app::{self, AppName, Apps, OnSessionLimit};
 use cloakroom::clock::ManualClock;
-use cloakroom::service::{Credential, Fate, Open, Save, Saved, Service, WithEntries};
+use cloakroom::service::{Credential, OpenRequest, Outcome, SaveRequest, Saved, Service, WithEntries};
 use cloakroom::session::{Changes, EndReason, Subject, SubjectChange, Version};
 use cloakroom::store::Store;
-use cloakroom::token::{Id, Key};
+use cloakroom::token::{Key, SessionId};
 
 use super::given::*;
 use super::meeting::{meet, rounds};
@@ -31,7 +31,7 @@ struct Round<S: Store> {
 
 /// A session that a round began.
 struct Begun {
-    id: Id,
+    id: SessionId,
     token: String,
 }
 
@@ -70,16 +70,21 @@ fn settings() -> app::Settings {
 
 impl<S: Store> Replica<S> {
     async fn ticket(self: Arc<Self>) -> String {
-        self.service.open(Open { app: &self.app, ..Open::default() }).await.expect("the store answers").session.token
+        self.service
+            .open(OpenRequest { app: &self.app, ..OpenRequest::default() })
+            .await
+            .expect("the store answers")
+            .session
+            .token
     }
 
     async fn save(self: Arc<Self>, token: String, changes: Changes) -> Saved {
         let (app, credential) = (&*self.app, Credential::Token(&token));
-        let save = Save { app, credential, changes: Some(changes), ..Save::default() };
+        let save = SaveRequest { app, credential, changes: Some(changes), ..SaveRequest::default() };
         self.service.save(save).await.expect("the store answers")
     }
 
-    async fn revoke(self: Arc<Self>, id: Id) -> Fate {
+    async fn revoke(self: Arc<Self>, id: SessionId) -> Outcome {
         self.service.revoke_session(&self.app, id).await.expect("the store answers")
     }
 
@@ -91,13 +96,13 @@ impl<S: Store> Replica<S> {
         self.service.revoke_app(&self.app).await.expect("the store answers");
     }
 
-    async fn list(self: Arc<Self>, subject: Subject) -> Vec<Id> {
+    async fn list(self: Arc<Self>, subject: Subject) -> Vec<SessionId> {
         let listed = self.service.list_subject(&self.app, &subject, WithEntries::No).await.expect("the store answers");
         listed.into_iter().map(|session| session.id).collect()
     }
 
     async fn lives(&self, token: &str) -> bool {
-        let open = Open { app: &self.app, credential: Credential::Token(token), ..Open::default() };
+        let open = OpenRequest { app: &self.app, credential: Credential::Token(token), ..OpenRequest::default() };
         self.service.open(open).await.expect("the store answers").session.version != Version::NEW
     }
 }
@@ -128,7 +133,7 @@ impl<S: Store> Round<S> {
         left
     }
 
-    async fn listed(&self) -> Vec<Id> {
+    async fn listed(&self) -> Vec<SessionId> {
         self.left.clone().list(self.subject.clone()).await
     }
 
@@ -153,7 +158,7 @@ async fn a_login_is_ended_by_the_revocation_that_it_meets_or_by_the_next(store: 
         let login = round.left.clone().save(anonymous.token, round.login());
         let (login, _) = meet(login, round.right.clone().revoke_subject(round.subject.clone())).await;
 
-        assert_eq!(login.fate, Fate::Updated);
+        assert_eq!(login.outcome, Outcome::Updated);
         assert!(!round.lives(&before.token).await, "it was the subject's before");
         round.is_covered(&begun(login)).await;
     })
@@ -167,7 +172,7 @@ async fn a_creation_is_ended_by_the_revocation_that_it_meets_or_by_the_next(stor
         let creation = round.left.clone().save(ticket, round.login());
         let (created, _) = meet(creation, round.right.clone().revoke_subject(round.subject.clone())).await;
 
-        assert_eq!(created.fate, Fate::Created);
+        assert_eq!(created.outcome, Outcome::Created);
         assert!(!round.lives(&before.token).await, "it was the subject's before");
         round.is_covered(&begun(created)).await;
     })
@@ -184,7 +189,11 @@ async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
         let (saved, revoked) = meet(save, round.right.clone().revoke_subject(round.subject.clone())).await;
 
         assert_eq!(revoked, 1);
-        assert!(matches!(saved.fate, Fate::Updated | Fate::Gone(Some(EndReason::Revoked))), "{:?}", saved.fate);
+        assert!(
+            matches!(saved.outcome, Outcome::Updated | Outcome::Gone(Some(EndReason::Revoked))),
+            "{:?}",
+            saved.outcome
+        );
         assert!(!round.lives(&session.token).await && round.listed().await.is_empty());
     })
     .await;
@@ -198,9 +207,9 @@ async fn a_session_that_loses_its_subject_is_ended_by_its_id_all_the_same(store:
         let left = round.left.clone().save(session.token.clone(), leaving);
         let (left, revoked) = meet(left, round.right.clone().revoke(session.id)).await;
 
-        assert_eq!(revoked, Fate::Deleted(EndReason::Revoked));
-        let successor = left.session.map(|session| session.token).unwrap_or_default();
-        assert!(!round.lives(&session.token).await && !round.lives(&successor).await);
+        assert_eq!(revoked, Outcome::Deleted(EndReason::Revoked));
+        let next_token = left.session.map(|session| session.token).unwrap_or_default();
+        assert!(!round.lives(&session.token).await && !round.lives(&next_token).await);
         assert!(round.listed().await.is_empty());
     })
     .await;
@@ -215,11 +224,11 @@ async fn a_session_that_changes_hands_is_ended_for_the_first_or_lives_for_the_ne
         let (handed_over, revoked) = meet(handing_over, next.right.clone().revoke_subject(first)).await;
 
         assert!(!next.lives(&session.token).await);
-        if handed_over.fate == Fate::Updated {
+        if handed_over.outcome == Outcome::Updated {
             assert_eq!(revoked, 0);
             next.is_covered(&begun(handed_over)).await;
         } else {
-            assert_eq!((handed_over.fate, revoked), (Fate::Gone(Some(EndReason::Revoked)), 1));
+            assert_eq!((handed_over.outcome, revoked), (Outcome::Gone(Some(EndReason::Revoked)), 1));
             assert!(next.listed().await.is_empty());
         }
     })
@@ -237,9 +246,13 @@ async fn what_an_app_had_before_its_revocation_is_dead_whatever_met_it(store: Ar
             let login = round.left.clone().save(anonymous.token.clone(), round.login());
             let (login, ()) = meet(login, round.right.clone().revoke_app()).await;
 
-            assert!(matches!(login.fate, Fate::Updated | Fate::Gone(Some(EndReason::Revoked))), "{:?}", login.fate);
-            let successor = login.session.map(|session| session.token).unwrap_or_default();
-            for token in [session.token, anonymous.token, successor] {
+            assert!(
+                matches!(login.outcome, Outcome::Updated | Outcome::Gone(Some(EndReason::Revoked))),
+                "{:?}",
+                login.outcome
+            );
+            let next_token = login.session.map(|session| session.token).unwrap_or_default();
+            for token in [session.token, anonymous.token, next_token] {
                 assert!(!round.lives(&token).await);
             }
             assert!(round.listed().await.is_empty());
@@ -267,7 +280,7 @@ async fn a_listing_that_heals_loses_no_login(store: Arc<impl Store>) {
 }
 
 async fn two_logins_of_a_full_subject_leave_as_many_as_may_be(store: Arc<impl Store>) {
-    let settings = app::Settings { max_sessions_per_subject: 2, when_full: WhenFull::Evict, ..settings() };
+    let settings = app::Settings { max_sessions_per_subject: 2, on_session_limit: OnSessionLimit::Evict, ..settings() };
     many(store, settings, |round| async move {
         let before = [round.logged_in().await, round.logged_in().await];
         round.clock.advance(MS);

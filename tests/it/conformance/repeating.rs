@@ -2,120 +2,120 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Edit, EndReason, Guard, Limits, Outcome, Rotation, Verdict, Version};
+use cloakroom::session::{Edit, EndReason, Limits, Precondition, Rotation, Verdict, Version, WriteEffect};
 use cloakroom::store::{Applied, Store, Write};
 
 use super::given::*;
 
-fn request(n: u8, now: cloakroom::clock::Time) -> Guard {
-    Guard { fingerprint: Some(fingerprint(n, 1)), ..by(1, now) }
+fn request(n: u8, now: cloakroom::clock::Time) -> Precondition {
+    Precondition { fingerprint: Some(fingerprint(n, 1)), ..authority(1, now) }
 }
 
 async fn a_repeated_save_is_one_save(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &request(1, START), &save(increment("n", 5))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &request(1, START), &save(increment("n", 5))).await;
 
-    let verdict = judged(&*store, &place, &request(1, START + MINUTE), &save(increment("n", 5))).await;
+    let verdict = judged(&*store, &session_key, &request(1, START + MINUTE), &save(increment("n", 5))).await;
 
-    assert_eq!(verdict, Verdict::Replay(Outcome::Updated));
-    assert_eq!(kept(&*store, &place).await.head.version, Version(2));
+    assert_eq!(verdict, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(2));
 }
 
 async fn a_request_id_with_another_request_is_told(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &request(1, START), &save(set("a", "1"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
 
-    let other = Guard { fingerprint: Some(fingerprint(1, 2)), ..by(1, START) };
+    let other = Precondition { fingerprint: Some(fingerprint(1, 2)), ..authority(1, START) };
 
-    assert_eq!(judged(&*store, &place, &other, &save(set("a", "2"))).await, Verdict::MarkReused);
+    assert_eq!(judged(&*store, &session_key, &other, &save(set("a", "2"))).await, Verdict::RequestIdReused);
 }
 
 async fn another_request_id_with_the_same_request_is_another_call(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
     for n in 1..=2 {
-        done(&*store, &place, &request(n, START), &save(increment("n", 5))).await;
+        done(&*store, &session_key, &request(n, START), &save(increment("n", 5))).await;
     }
 
-    assert_eq!(kept(&*store, &place).await.head.version, Version(3));
+    assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(3));
 }
 
 async fn a_call_without_request_id_is_never_a_repetition(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
     for _ in 0..2 {
-        done(&*store, &place, &by(1, START), &save(set("a", "1"))).await;
+        done(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
     }
 
-    assert!(kept(&*store, &place).await.head.marks.is_empty());
+    assert!(snapshot(&*store, &session_key).await.head.idempotency.is_empty());
 }
 
 async fn a_mark_counts_for_ten_minutes(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &request(1, START), &save(set("a", "1"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
 
-    let last = judged(&*store, &place, &request(1, just_before(START + 10 * MINUTE)), &save(set("a", "1"))).await;
-    done(&*store, &place, &request(1, START + 10 * MINUTE), &save(set("a", "1"))).await;
+    let last = judged(&*store, &session_key, &request(1, just_before(START + 10 * MINUTE)), &save(set("a", "1"))).await;
+    done(&*store, &session_key, &request(1, START + 10 * MINUTE), &save(set("a", "1"))).await;
 
-    assert_eq!(last, Verdict::Replay(Outcome::Updated));
-    assert_eq!(kept(&*store, &place).await.head.version, Version(3));
+    assert_eq!(last, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(3));
 }
 
 async fn a_session_remembers_its_last_sixteen_calls(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     for n in 0..16 {
-        done(&*store, &place, &request(n, START), &save(set("a", "1"))).await;
+        done(&*store, &session_key, &request(n, START), &save(set("a", "1"))).await;
     }
-    let first = judged(&*store, &place, &request(0, START), &save(set("a", "1"))).await;
+    let first = judged(&*store, &session_key, &request(0, START), &save(set("a", "1"))).await;
 
-    done(&*store, &place, &request(16, START), &save(set("a", "1"))).await;
+    done(&*store, &session_key, &request(16, START), &save(set("a", "1"))).await;
 
-    let second = judged(&*store, &place, &request(1, START), &save(set("a", "1"))).await;
-    assert_eq!((first, second), (Verdict::Replay(Outcome::Updated), Verdict::Replay(Outcome::Updated)));
-    assert_eq!(kept(&*store, &place).await.head.marks.iter().count(), 16);
-    done(&*store, &place, &request(0, START), &save(set("a", "1"))).await;
+    let second = judged(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
+    assert_eq!((first, second), (Verdict::Replay(WriteEffect::Updated), Verdict::Replay(WriteEffect::Updated)));
+    assert_eq!(snapshot(&*store, &session_key).await.head.idempotency.iter().count(), 16);
+    done(&*store, &session_key, &request(0, START), &save(set("a", "1"))).await;
 }
 
 async fn a_refused_save_leaves_no_mark(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let limits = Limits { max_entries: 1, max_bytes: 1024 };
     let too_many = write(Edit { changes: Some(set("a", "1")), limits, ..edit() });
 
-    let refused = apply(&*store, &place, &request(1, START), &too_many).await;
+    let refused = apply(&*store, &session_key, &request(1, START), &too_many).await;
 
     assert!(matches!(refused, Applied::Refused(_)));
-    done(&*store, &place, &request(1, START), &save(set("a", "1"))).await;
+    done(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
 }
 
 async fn a_repeated_rotation_is_one_rotation(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let rotation = rotate(Rotation::Always(privilege(1, 2, START)));
-    done(&*store, &place, &request(1, START), &rotation).await;
+    done(&*store, &session_key, &request(1, START), &rotation).await;
 
     let again = rotate(Rotation::Always(privilege(1, 3, START)));
-    let verdict = judged(&*store, &place, &request(1, START), &again).await;
+    let verdict = judged(&*store, &session_key, &request(1, START), &again).await;
 
-    assert_eq!(verdict, Verdict::Replay(Outcome::Updated));
-    assert_eq!(kept(&*store, &place).await.head.proof, proof(2));
+    assert_eq!(verdict, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(snapshot(&*store, &session_key).await.head.verifier_hash, verifier_hash(2));
 }
 
 async fn a_repeated_end_is_one_end(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &request(1, START), &Write::End(EndReason::Destroyed)).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &request(1, START), &Write::End(EndReason::Destroyed)).await;
 
-    let verdict = judged(&*store, &place, &request(1, START), &Write::End(EndReason::Destroyed)).await;
+    let verdict = judged(&*store, &session_key, &request(1, START), &Write::End(EndReason::Destroyed)).await;
 
-    assert_eq!(verdict, Verdict::Replay(Outcome::Deleted));
+    assert_eq!(verdict, Verdict::Replay(WriteEffect::Deleted));
 }
 
 async fn a_repeated_save_that_emptied_is_told_that_it_deleted(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    let first = done(&*store, &place, &request(1, START), &save(unset("lang"))).await;
+    let session_key = one_session(&*store).await;
+    let first = done(&*store, &session_key, &request(1, START), &save(unset("lang"))).await;
 
-    let verdict = judged(&*store, &place, &request(1, START), &save(unset("lang"))).await;
+    let verdict = judged(&*store, &session_key, &request(1, START), &save(unset("lang"))).await;
 
-    assert_eq!(first.outcome, Outcome::Deleted);
-    assert_eq!(verdict, Verdict::Replay(Outcome::Deleted));
+    assert_eq!(first.effect, WriteEffect::Deleted);
+    assert_eq!(verdict, Verdict::Replay(WriteEffect::Deleted));
 }
 
 facts_of_every_store!(

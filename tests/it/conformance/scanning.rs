@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cloakroom::session::EndReason;
-use cloakroom::store::{Cursor, Kept, Store, Write};
-use cloakroom::token::Id;
+use cloakroom::store::{Cursor, Snapshot, Store, Write};
+use cloakroom::token::SessionId;
 
 use super::given::*;
 
 /// All that a scan meets, by pages of about this size.
-async fn scan(store: &impl Store, name: &str, limit: usize) -> Vec<(Id, Kept)> {
+async fn scan(store: &impl Store, name: &str, limit: usize) -> Vec<(SessionId, Snapshot)> {
     let (mut all, mut cursor) = (Vec::new(), Cursor::default());
     loop {
         let page = store.scan(&app(name), &cursor, limit).await.expect("the store answers");
@@ -24,14 +24,14 @@ async fn scan(store: &impl Store, name: &str, limit: usize) -> Vec<(Id, Kept)> {
 
 async fn each_session_is_met_once_whatever_the_size_of_the_pages(store: Arc<impl Store>) {
     for n in 0..250 {
-        keep(&*store, place(n), &record()).await;
+        keep(&*store, session_key(n), &record()).await;
     }
-    let kept: BTreeSet<Id> = (0..250).map(|n| place(n).id).collect();
+    let snapshot: BTreeSet<SessionId> = (0..250).map(|n| session_key(n).id).collect();
 
     for limit in [7, 250, 1000] {
-        let ids: Vec<Id> = scan(&*store, "default", limit).await.into_iter().map(|(id, _)| id).collect();
+        let ids: Vec<SessionId> = scan(&*store, "default", limit).await.into_iter().map(|(id, _)| id).collect();
         assert_eq!(ids.len(), 250, "by pages of {limit}");
-        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), kept);
+        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), snapshot);
     }
 }
 
@@ -45,24 +45,24 @@ async fn other_apps_are_not_met(store: Arc<impl Store>) {
 
     for (n, name) in (0..).zip(names) {
         for limit in [250, 1000] {
-            let ids: BTreeSet<Id> = scan(&*store, name, limit).await.into_iter().map(|(id, _)| id).collect();
-            assert_eq!(ids, (0..=n).map(|of_app| place(of_app).id).collect(), "{name}");
+            let ids: BTreeSet<SessionId> = scan(&*store, name, limit).await.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(ids, (0..=n).map(|of_app| session_key(of_app).id).collect(), "{name}");
         }
     }
 }
 
 async fn a_scan_meets_what_a_load_does(store: Arc<impl Store>) {
-    let living = keep(&*store, place(1), &full_record()).await;
-    let ended = keep(&*store, place(2), &record()).await;
-    done(&*store, &ended, &by(1, START), &Write::End(EndReason::Destroyed)).await;
+    let living = keep(&*store, session_key(1), &full_record()).await;
+    let ended = keep(&*store, session_key(2), &record()).await;
+    done(&*store, &ended, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
     store.revoke_app(&app("default"), START).await.expect("the store answers");
 
     let met = scan(&*store, "default", 10).await;
 
     assert_eq!(met.len(), 2);
-    for (id, kept) in met {
-        let place = if id == living.id { &living } else { &ended };
-        assert_eq!(Some(kept), load(&*store, place).await);
+    for (id, snapshot) in met {
+        let session_key = if id == living.id { &living } else { &ended };
+        assert_eq!(Some(snapshot), load(&*store, session_key).await);
     }
 }
 

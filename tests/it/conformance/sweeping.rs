@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cloakroom::clock::Time;
 use cloakroom::session::{Edit, EndReason};
-use cloakroom::store::{Place, Store, Write};
+use cloakroom::store::{SessionKey, Store, Write};
 
 use super::given::*;
 
@@ -20,89 +20,101 @@ async fn sweep(store: &impl Store, now: Time) -> usize {
 }
 
 /// The record at this place is forgotten at `end`, and not a millisecond earlier.
-async fn is_forgotten_at(store: &impl Store, place: &Place, end: Time) {
-    let before = load(store, place).await;
+async fn is_forgotten_at(store: &impl Store, session_key: &SessionKey, end: Time) {
+    let before = load(store, session_key).await;
     assert!(before.is_some());
     assert_eq!(sweep(store, just_before(end)).await, 0);
-    assert_eq!(load(store, place).await, before);
+    assert_eq!(load(store, session_key).await, before);
     assert_eq!(sweep(store, end).await, 1);
-    assert_eq!(load(store, place).await, None);
+    assert_eq!(load(store, session_key).await, None);
     assert_eq!(sweep(store, Time::MAX).await, 0);
 }
 
 async fn an_idle_session_is_forgotten_sixteen_minutes_after_its_end(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
 
-    is_forgotten_at(&*store, &place, START + IDLE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + IDLE + TOMBSTONE_TTL).await;
 }
 
 async fn a_touched_session_is_forgotten_later(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    store.touch(&place, &touch(1, START + MINUTE)).await.expect("the store answers");
+    let session_key = one_session(&*store).await;
+    store.touch(&session_key, &touch(1, START + MINUTE)).await.expect("the store answers");
 
-    is_forgotten_at(&*store, &place, START + MINUTE + IDLE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + MINUTE + IDLE + TOMBSTONE_TTL).await;
 }
 
 async fn a_session_that_is_touched_between_sweeps_is_forgotten_later_each_time(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     for n in 1..5 {
         let now = START + n * (IDLE - MINUTE);
-        store.touch(&place, &touch(1, now)).await.expect("the store answers");
-        assert_eq!(sweep(&*store, just_before(now + IDLE + MEMORY)).await, 0);
+        store.touch(&session_key, &touch(1, now)).await.expect("the store answers");
+        assert_eq!(sweep(&*store, just_before(now + IDLE + TOMBSTONE_TTL)).await, 0);
     }
 
-    is_forgotten_at(&*store, &place, START + 4 * (IDLE - MINUTE) + IDLE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + 4 * (IDLE - MINUTE) + IDLE + TOMBSTONE_TTL).await;
 }
 
 async fn a_session_that_is_saved_is_forgotten_later(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START + MINUTE), &save(set("a", "1"))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START + MINUTE), &save(set("a", "1"))).await;
 
-    is_forgotten_at(&*store, &place, START + MINUTE + IDLE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + MINUTE + IDLE + TOMBSTONE_TTL).await;
 }
 
 async fn an_ended_session_is_forgotten_after_sixteen_minutes(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START + MINUTE), &Write::End(EndReason::Destroyed)).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START + MINUTE), &Write::End(EndReason::Destroyed)).await;
 
-    is_forgotten_at(&*store, &place, START + MINUTE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + MINUTE + TOMBSTONE_TTL).await;
 }
 
 async fn an_emptied_session_is_forgotten_after_sixteen_minutes(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START + MINUTE), &save(clear())).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START + MINUTE), &save(clear())).await;
 
-    is_forgotten_at(&*store, &place, START + MINUTE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + MINUTE + TOMBSTONE_TTL).await;
 }
 
 async fn a_session_with_a_shorter_life_is_forgotten_earlier(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     let lifetime = lifetime(5 * MINUTE, SPAN);
-    done(&*store, &place, &by(1, START), &write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() })).await;
+    done(
+        &*store,
+        &session_key,
+        &authority(1, START),
+        &write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() }),
+    )
+    .await;
 
-    is_forgotten_at(&*store, &place, START + 5 * MINUTE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + 5 * MINUTE + TOMBSTONE_TTL).await;
 }
 
 async fn a_session_with_a_shorter_and_then_a_longer_life_is_forgotten_later(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
+    let session_key = one_session(&*store).await;
     for idle in [5 * MINUTE, 2 * HOUR, MINUTE, 3 * HOUR] {
         let lifetime = lifetime(idle, SPAN);
-        done(&*store, &place, &by(1, START), &write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() })).await;
+        done(
+            &*store,
+            &session_key,
+            &authority(1, START),
+            &write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() }),
+        )
+        .await;
     }
 
-    is_forgotten_at(&*store, &place, START + 3 * HOUR + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + 3 * HOUR + TOMBSTONE_TTL).await;
 }
 
 async fn a_place_that_was_forgotten_is_free_again(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &Write::End(EndReason::Destroyed)).await;
-    assert_eq!(sweep(&*store, START + MEMORY).await, 1);
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
+    assert_eq!(sweep(&*store, START + TOMBSTONE_TTL).await, 1);
 
     let mut later = record();
-    later.head.access_time = START + MEMORY;
-    keep(&*store, place.clone(), &later).await;
+    later.head.access_time = START + TOMBSTONE_TTL;
+    keep(&*store, session_key.clone(), &later).await;
 
-    is_forgotten_at(&*store, &place, START + MEMORY + IDLE + MEMORY).await;
+    is_forgotten_at(&*store, &session_key, START + TOMBSTONE_TTL + IDLE + TOMBSTONE_TTL).await;
 }
 
 async fn thousands_are_forgotten_in_turn_and_the_living_stay(store: Arc<impl Store>) {
@@ -113,20 +125,20 @@ async fn thousands_are_forgotten_in_turn_and_the_living_stay(store: Arc<impl Sto
         tasks.spawn(async move {
             let mut record = record();
             record.head.idle_timeout = if n < EACH { MINUTE } else { MINUTE + MS };
-            let place = keep(&*store, place(n), &record).await;
+            let session_key = keep(&*store, session_key(n), &record).await;
             // The first were to be forgotten before the others, and stand in the sweeper's way.
             if n < EACH {
-                store.touch(&place, &touch(1, just_before(START + MINUTE))).await.expect("the store answers");
+                store.touch(&session_key, &touch(1, just_before(START + MINUTE))).await.expect("the store answers");
             }
         });
     }
     tasks.join_all().await;
 
-    let first = sweep(&*store, START + MINUTE + MS + MEMORY).await;
+    let first = sweep(&*store, START + MINUTE + MS + TOMBSTONE_TTL).await;
     for n in 0..2 * EACH {
-        assert_eq!(load(&*store, &place(n)).await.is_some(), n < EACH);
+        assert_eq!(load(&*store, &session_key(n)).await.is_some(), n < EACH);
     }
-    let second = sweep(&*store, START + 2 * MINUTE + MEMORY).await;
+    let second = sweep(&*store, START + 2 * MINUTE + TOMBSTONE_TTL).await;
 
     assert_eq!((first, second), (EACH as usize, EACH as usize));
 }

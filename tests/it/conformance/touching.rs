@@ -3,77 +3,77 @@
 use std::sync::Arc;
 
 use cloakroom::session::{EndReason, Rotation};
-use cloakroom::store::{Place, Store, Touch, Write};
+use cloakroom::store::{SessionKey, Store, Touch, Write};
 
 use super::given::*;
 
 /// Touches, and expects that nothing is changed.
-async fn without_effect(store: &impl Store, place: &Place, touch: &Touch) {
-    let before = load(store, place).await;
-    store.touch(place, touch).await.expect("the store answers");
-    assert_eq!(load(store, place).await, before);
+async fn without_effect(store: &impl Store, session_key: &SessionKey, touch: &Touch) {
+    let before = load(store, session_key).await;
+    store.touch(session_key, touch).await.expect("the store answers");
+    assert_eq!(load(store, session_key).await, before);
 }
 
 async fn a_touch_moves_the_time_of_last_use_and_nothing_else(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
 
-    store.touch(&place, &touch(1, START + MINUTE)).await.expect("the store answers");
+    store.touch(&session_key, &touch(1, START + MINUTE)).await.expect("the store answers");
 
     let mut expected = full_record();
     expected.head.access_time = START + MINUTE;
-    assert_eq!(kept(&*store, &place).await, expected);
+    assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
 async fn a_touch_tells_where_it_came_from(store: Arc<impl Store>) {
-    let place = keep(&*store, place(1), &full_record()).await;
+    let session_key = keep(&*store, session_key(1), &full_record()).await;
 
     let touch = Touch { context: Some(context("Browser/2.0")), ..touch(1, START + MINUTE) };
-    store.touch(&place, &touch).await.expect("the store answers");
+    store.touch(&session_key, &touch).await.expect("the store answers");
 
-    assert_eq!(kept(&*store, &place).await.head.context, context("Browser/2.0"));
+    assert_eq!(snapshot(&*store, &session_key).await.head.context, context("Browser/2.0"));
 }
 
 async fn a_touch_never_goes_back(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    store.touch(&place, &touch(1, START + 2 * MINUTE)).await.expect("the store answers");
+    let session_key = one_session(&*store).await;
+    store.touch(&session_key, &touch(1, START + 2 * MINUTE)).await.expect("the store answers");
 
-    without_effect(&*store, &place, &touch(1, START + MINUTE)).await;
+    without_effect(&*store, &session_key, &touch(1, START + MINUTE)).await;
     let same_time = Touch { context: Some(context("late")), ..touch(1, START + 2 * MINUTE) };
-    without_effect(&*store, &place, &same_time).await;
+    without_effect(&*store, &session_key, &same_time).await;
 }
 
 async fn a_touch_needs_the_current_token(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &rotate(Rotation::Always(renewal(1, 2, START)))).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &rotate(Rotation::Always(renewal(1, 2, START)))).await;
 
-    without_effect(&*store, &place, &touch(9, START + MINUTE)).await;
-    without_effect(&*store, &place, &touch(1, START + MINUTE)).await;
+    without_effect(&*store, &session_key, &touch(9, START + MINUTE)).await;
+    without_effect(&*store, &session_key, &touch(1, START + MINUTE)).await;
 }
 
 async fn a_touch_creates_nothing(store: Arc<impl Store>) {
-    without_effect(&*store, &place(1), &touch(1, START)).await;
+    without_effect(&*store, &session_key(1), &touch(1, START)).await;
 }
 
 async fn a_touch_does_not_revive_what_was_ended(store: Arc<impl Store>) {
-    let place = one_session(&*store).await;
-    done(&*store, &place, &by(1, START), &Write::End(EndReason::Destroyed)).await;
+    let session_key = one_session(&*store).await;
+    done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
 
-    without_effect(&*store, &place, &touch(1, START + MINUTE)).await;
+    without_effect(&*store, &session_key, &touch(1, START + MINUTE)).await;
 }
 
 async fn a_touch_does_not_revive_what_has_expired(store: Arc<impl Store>) {
     let idle = one_session(&*store).await;
     let mut short = record();
     short.head.deadline_time = START + MINUTE;
-    let absolute = keep(&*store, place(2), &short).await;
+    let absolute = keep(&*store, session_key(2), &short).await;
 
     without_effect(&*store, &idle, &touch(1, START + IDLE)).await;
     without_effect(&*store, &absolute, &touch(1, START + MINUTE)).await;
 
     store.touch(&idle, &touch(1, just_before(START + IDLE))).await.expect("the store answers");
     store.touch(&absolute, &touch(1, just_before(START + MINUTE))).await.expect("the store answers");
-    assert_eq!(kept(&*store, &idle).await.head.access_time, just_before(START + IDLE));
-    assert_eq!(kept(&*store, &absolute).await.head.access_time, just_before(START + MINUTE));
+    assert_eq!(snapshot(&*store, &idle).await.head.access_time, just_before(START + IDLE));
+    assert_eq!(snapshot(&*store, &absolute).await.head.access_time, just_before(START + MINUTE));
 }
 
 facts_of_every_store!(

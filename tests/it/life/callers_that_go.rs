@@ -18,7 +18,7 @@ use super::process::{Process, soon};
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
 
 /// A client that shows a caller token.
-type Shown = InterceptedService<Channel, Show>;
+type PresentedToken = InterceptedService<Channel, Show>;
 
 #[derive(Clone)]
 struct Show(MetadataValue<Ascii>);
@@ -69,7 +69,7 @@ impl House {
         self.process.has_said("the configuration is reloaded", self.reloads).await;
     }
 
-    fn frontend(&self, token: &str) -> SessionServiceClient<Shown> {
+    fn frontend(&self, token: &str) -> SessionServiceClient<PresentedToken> {
         SessionServiceClient::with_interceptor(self.process.endpoint().connect_lazy(), show(token))
     }
 

@@ -9,7 +9,7 @@ use crate::support::redis::RedisServer;
 
 /// How a replica is told.
 #[derive(Clone, Copy)]
-enum By {
+enum Authority {
     File,
     Signal,
 }
@@ -21,7 +21,7 @@ async fn three_changes_of_keys_fail_no_call_and_log_nobody_out() {
     let load = Load::start(&replicas, CALLERS, Restart::Orderly);
     load.more(CALLS_BETWEEN).await;
 
-    for by in [By::File, By::Signal, By::File] {
+    for by in [Authority::File, Authority::Signal, Authority::File] {
         let new = Key::generate();
         // Verified everywhere before it signs anywhere.
         roll_out(&replicas, by, &[&old, &new], &load).await;
@@ -41,12 +41,12 @@ async fn three_changes_of_keys_fail_no_call_and_log_nobody_out() {
 }
 
 /// Gives a list of keys to one replica after the other, with calls between and afterwards.
-async fn roll_out(replicas: &[Process; 2], by: By, keys: &[&str], load: &Load) {
+async fn roll_out(replicas: &[Process; 2], by: Authority, keys: &[&str], load: &Load) {
     let ids = KeyRing::parse(keys).unwrap();
     for replica in replicas {
         match by {
-            By::File => replica.replace("keys", &keys.join("\n")),
-            By::Signal => {
+            Authority::File => replica.replace("keys", &keys.join("\n")),
+            Authority::Signal => {
                 replica.replace("keys", &keys.join("\n"));
                 replica.signal("-HUP");
             }

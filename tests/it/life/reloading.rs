@@ -21,12 +21,12 @@ const REFUSED: &str = r#"cloakroom_config_reloads_total{outcome="refused"}"#;
 const ACCEPTED: &str = r#"cloakroom_connections_accepted_total{listener="frontends"}"#;
 
 /// A process with a caller that keeps one connection for the whole test.
-struct Kept {
+struct Snapshot {
     process: Process,
     client: SessionServiceClient<Channel>,
 }
 
-impl Kept {
+impl Snapshot {
     async fn start(config: &str, files: &[(&str, &str)]) -> Self {
         let process = Process::start(config, files, &[]).await;
         let client = process.client();
@@ -71,7 +71,7 @@ fn with_limit(base: &str, most: u32) -> String {
 
 #[tokio::test]
 async fn a_changed_file_is_taken_up_on_the_connections_that_are_there() {
-    let kept = Kept::start(&with_limit(QUICK, 10), &[]).await;
+    let kept = Snapshot::start(&with_limit(QUICK, 10), &[]).await;
     kept.until("", |policy| policy.max_entries == 10).await;
 
     for most in 11..15 {
@@ -86,7 +86,7 @@ async fn a_changed_file_is_taken_up_on_the_connections_that_are_there() {
 
 #[tokio::test]
 async fn a_hangup_reloads_at_once_and_alone_where_nobody_looks() {
-    let kept = Kept::start(&with_limit(BY_SIGNAL, 10), &[]).await;
+    let kept = Snapshot::start(&with_limit(BY_SIGNAL, 10), &[]).await;
     kept.until("", |policy| policy.max_entries == 10).await;
 
     kept.process.replace("cloakroom.toml", &with_limit(BY_SIGNAL, 11));
@@ -103,7 +103,7 @@ async fn a_folder_of_links_that_is_swapped_is_a_change() {
     // As Kubernetes mounts a Secret: keys is a link into ..data, which is a link that is replaced.
     let (old, new) = (Key::generate(), Key::generate());
     let config = format!("{BY_SIGNAL}[apps.default]\nkeys_file = \"keys\"\n");
-    let kept = Kept::start(&config, &[("keys", &old)]).await;
+    let kept = Snapshot::start(&config, &[("keys", &old)]).await;
     let session = kept.stored("").await;
     let folder = |name: &str| kept.process.path(name);
     for (name, text) in [("one", format!("{old}\n")), ("two", format!("{new}\n{old}\n"))] {
@@ -137,7 +137,7 @@ async fn a_folder_of_links_that_is_swapped_is_a_change() {
 
 #[tokio::test]
 async fn a_wrong_configuration_is_refused_as_a_whole_with_its_reason() {
-    let kept = Kept::start(&with_limit(QUICK, 10), &[]).await;
+    let kept = Snapshot::start(&with_limit(QUICK, 10), &[]).await;
     kept.until("", |policy| policy.max_entries == 10).await;
     let session = kept.stored("").await;
 
@@ -163,7 +163,7 @@ async fn a_wrong_configuration_is_refused_as_a_whole_with_its_reason() {
 #[tokio::test]
 async fn a_refusal_repeats_no_secret() {
     let keys = format!("{QUICK}[apps.default]\nkeys_file = \"keys\"\n");
-    let kept = Kept::start(&keys, &[("keys", &Key::generate())]).await;
+    let kept = Snapshot::start(&keys, &[("keys", &Key::generate())]).await;
     let wrong = [
         ("keys", "mark-no-key\n".to_owned()),
         ("keys", "bWFyay1zaG9ydA\n".to_owned()),
@@ -185,7 +185,7 @@ async fn a_refusal_repeats_no_secret() {
 #[tokio::test]
 async fn what_is_gone_is_refused() {
     let key = Key::generate();
-    let kept = Kept::start(&format!("{QUICK}[apps.default]\nkeys_file = \"keys\"\n"), &[("keys", &key)]).await;
+    let kept = Snapshot::start(&format!("{QUICK}[apps.default]\nkeys_file = \"keys\"\n"), &[("keys", &key)]).await;
     let session = kept.stored("").await;
     let cases = [("keys", "keys cannot be read"), ("cloakroom.toml", "the file cannot be read")];
 
@@ -207,7 +207,7 @@ async fn what_is_gone_is_refused() {
 async fn apps_come_and_go_and_keep_what_is_stored() {
     let key = Key::generate();
     let shop = format!("{QUICK}[apps.shop]\nkeys_file = \"keys\"\n");
-    let kept = Kept::start(QUICK, &[("keys", &key)]).await;
+    let kept = Snapshot::start(QUICK, &[("keys", &key)]).await;
     let unknown = reason(&refused(kept.policy("shop").await));
 
     kept.process.replace("cloakroom.toml", &shop);
@@ -237,7 +237,7 @@ async fn apps_come_and_go_and_keep_what_is_stored() {
 
 #[tokio::test]
 async fn what_needs_a_restart_is_named_and_the_rest_is_taken_up() {
-    let kept = Kept::start(&with_limit(QUICK, 10), &[]).await;
+    let kept = Snapshot::start(&with_limit(QUICK, 10), &[]).await;
     let session = kept.stored("").await;
     let other = "[store]\nkind = \"redis\"\n[server]\nworkers = 3\n[reload]\npoll_interval = \"20ms\"\n";
 
@@ -254,7 +254,7 @@ async fn what_needs_a_restart_is_named_and_the_rest_is_taken_up() {
 
 #[tokio::test]
 async fn the_key_of_one_process_alone_outlives_its_reloads() {
-    let kept = Kept::start(&with_limit(QUICK, 10), &[]).await;
+    let kept = Snapshot::start(&with_limit(QUICK, 10), &[]).await;
     let session = kept.stored("").await;
 
     kept.process.replace("cloakroom.toml", &with_limit(QUICK, 11));
@@ -266,7 +266,7 @@ async fn the_key_of_one_process_alone_outlives_its_reloads() {
 #[tokio::test]
 async fn the_key_that_the_service_keeps_is_reloaded_and_never_made_anew() {
     let quick = "[reload]\npoll_interval = \"20ms\"\n";
-    let kept = Kept::start(quick, &[]).await;
+    let kept = Snapshot::start(quick, &[]).await;
     let session = kept.stored("").await;
     let path = kept.process.path("data/default.key");
     let text = std::fs::read_to_string(&path).unwrap();

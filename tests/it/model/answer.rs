@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use cloakroom::clock::Time;
-use cloakroom::service::{Error, Fate, Header, View};
-use cloakroom::session::Refusal;
+use cloakroom::service::{Error, Header, Outcome, SessionView};
+use cloakroom::session::EditError;
 
 use super::facts::Facts;
 
@@ -15,19 +15,19 @@ pub(super) type Checked<T = ()> = Result<T, String>;
 
 /// The answer to a write.
 pub(super) struct Answer {
-    pub(super) fate: Fate,
-    pub(super) session: Option<View>,
+    pub(super) outcome: Outcome,
+    pub(super) session: Option<SessionView>,
     pub(super) headers: Vec<Header>,
 }
 
-pub(super) type Answered = Result<Answer, Error>;
+pub(super) type RecordedBody = Result<Answer, Error>;
 
 impl Answer {
-    pub(super) const fn new(fate: Fate, session: Option<View>, headers: Vec<Header>) -> Self {
-        Self { fate, session, headers }
+    pub(super) const fn new(outcome: Outcome, session: Option<SessionView>, headers: Vec<Header>) -> Self {
+        Self { outcome, session, headers }
     }
 
-    pub(super) fn view(&self) -> Checked<&View> {
+    pub(super) fn view(&self) -> Checked<&SessionView> {
         self.session.as_ref().ok_or_else(|| "the answer has no session".to_owned())
     }
 
@@ -43,7 +43,7 @@ impl Answer {
     }
 }
 
-pub(super) fn check_view(facts: &Facts, view: &View, now: u64) -> Checked {
+pub(super) fn check_view(facts: &Facts, view: &SessionView, now: u64) -> Checked {
     same("id", view.id.map(|id| id.to_string()), Some(facts.id.clone()))?;
     same("version", view.version.0, facts.version)?;
     same("permanent", view.permanent, facts.permanent)?;
@@ -56,20 +56,20 @@ pub(super) fn check_view(facts: &Facts, view: &View, now: u64) -> Checked {
     same("its end", times.expire_time.millis(), facts.expires(now))
 }
 
-pub(super) fn entries(view: &View) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn entries(view: &SessionView) -> BTreeMap<String, Vec<u8>> {
     view.entries.iter().map(|(name, kept)| (name.to_owned(), kept.to_vec())).collect()
 }
 
-pub(super) fn refused(answer: Answered, why: &str) -> Checked {
+pub(super) fn refused(answer: RecordedBody, why: &str) -> Checked {
     let error = answer.err().ok_or_else(|| format!("it has to be refused: {why}"))?;
     let said = match &error {
         Error::TokenInvalid(_) => "token",
         Error::EtagMismatch => "stale",
         Error::RequestIdReused => "reused",
-        Error::Refused { refusal: Refusal::NoSubject, .. } => "nobody",
-        Error::Refused { refusal: Refusal::NotACounter { .. }, .. } => "no counter",
-        Error::Refused { refusal: Refusal::TooManyEntries { .. }, .. } => "too many",
-        Error::Refused { refusal: Refusal::TooLarge { .. }, .. } => "too large",
+        Error::Refused { edit_error: EditError::NoSubject, .. } => "nobody",
+        Error::Refused { edit_error: EditError::NotACounter { .. }, .. } => "no counter",
+        Error::Refused { edit_error: EditError::TooManyEntries { .. }, .. } => "too many",
+        Error::Refused { edit_error: EditError::TooLarge { .. }, .. } => "too large",
         other => return Err(format!("it fails: {other}")),
     };
     same("refused for", said, why)

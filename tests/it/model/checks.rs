@@ -1,20 +1,20 @@
 //! Checks: what each answer has to be by the facts, which go along with it.
 
-use cloakroom::service::{Fate, NullReason, Opened, View};
-use cloakroom::session::{EndReason, Outcome, Version};
+use cloakroom::service::{NullReason, Opened, Outcome, SessionView};
+use cloakroom::session::{EndReason, Version, WriteEffect};
 use cloakroom::store::Store;
 
-use super::answer::{Answer, Answered, Checked, check_view, entries, refused, same, text};
-use super::facts::{Ask, Asked, Facts, Hold, State, Wrote};
-use super::world::{Held, How, Shown, World};
+use super::answer::{Answer, Checked, RecordedBody, check_view, entries, refused, same, text};
+use super::facts::{Ask, Asked, Facts, State, TokenMatch, Wrote};
+use super::world::{Held, How, PresentedToken, World};
 
 /// What an answer shows of a session.
 enum Shows<'v> {
     Nothing,
     /// One that no store knows, begun by this very call or (with a number) before.
-    New(&'v View, Option<u64>),
+    New(&'v SessionView, Option<u64>),
     /// One that is stored, with its current token or (false) without.
-    Stored(&'v View, u64, bool),
+    Stored(&'v SessionView, u64, bool),
 }
 
 impl<S: Store> World<S> {
@@ -27,8 +27,8 @@ impl<S: Store> World<S> {
     ) -> Checked {
         // A ticket is valid in no cookie, and opens nothing.
         let tokens = held.iter().filter_map(|held| match held.shown {
-            Shown::Token(token) => Some((held.session, token)),
-            Shown::Ticket => None,
+            PresentedToken::Token(token) => Some((held.session, token)),
+            PresentedToken::Ticket => None,
         });
         let (mut live, mut dead) = (Vec::new(), Vec::new());
         for (session, token) in tokens {
@@ -37,8 +37,10 @@ impl<S: Store> World<S> {
                 continue;
             }
             match facts.hold(token, now) {
-                Hold::Current | Hold::InGrace => live.push(session),
-                Hold::Previous | Hold::Replaced | Hold::Older => dead.push(facts.tokens[token].clone()),
+                TokenMatch::Current | TokenMatch::InGrace => live.push(session),
+                TokenMatch::Previous | TokenMatch::Replaced | TokenMatch::Older => {
+                    dead.push(facts.tokens[token].clone())
+                }
             }
         }
         live.sort_unstable();
@@ -78,18 +80,18 @@ impl<S: Store> World<S> {
         by: usize,
         (held, how): (Option<Held>, How),
         ask: &Ask,
-        answer: Answered,
+        answer: RecordedBody,
     ) -> Checked {
         let now = self.now();
         let Some(held) = held else { return self.check_first_save(by, None, ask, answer) };
         let facts = self.sessions.get_mut(&held.session).ok_or("no facts")?;
         let token = match held.shown {
-            Shown::Ticket if !facts.ticket_is_good(now) => return refused(answer, "token"),
-            Shown::Ticket if facts.state(now) == State::New => {
+            PresentedToken::Ticket if !facts.ticket_is_good(now) => return refused(answer, "token"),
+            PresentedToken::Ticket if facts.state(now) == State::New => {
                 return self.check_first_save(by, Some(held.session), ask, answer);
             }
-            Shown::Ticket => 0,
-            Shown::Token(token) => token,
+            PresentedToken::Ticket => 0,
+            PresentedToken::Token(token) => token,
         };
         if let Asked::Save { changes: None, rotate: false, .. } = ask.asked {
             return self.check_look(by, (held, how), token, answer);
@@ -101,20 +103,20 @@ impl<S: Store> World<S> {
     }
 
     /// A save without changes only looks.
-    fn check_look(&mut self, by: usize, (held, how): (Held, How), token: usize, answer: Answered) -> Checked {
+    fn check_look(&mut self, by: usize, (held, how): (Held, How), token: usize, answer: RecordedBody) -> Checked {
         let now = self.now();
         let answer = answer.map_err(|error| format!("refused: {error}"))?;
         let facts = self.sessions.get_mut(&held.session).ok_or("no facts")?;
         match (facts.state(now), facts.hold(token, now)) {
-            (State::Alive, Hold::Current | Hold::InGrace) => {
+            (State::Alive, TokenMatch::Current | TokenMatch::InGrace) => {
                 facts.touch(now);
-                same("fate", answer.fate, Fate::Unchanged)?;
+                same("fate", answer.outcome, Outcome::Unchanged)?;
                 self.check(by, &Shows::Stored(answer.view()?, held.session, true), now)
             }
             (State::Alive, _) => self.check_gone(by, &answer, Some(EndReason::Superseded)),
             (State::Ended(reason), _) => self.check_gone(by, &answer, Some(reason)),
             (State::New | State::Forgotten, _) if how == How::Cookie => {
-                same("fate", answer.fate, Fate::Unchanged)?;
+                same("fate", answer.outcome, Outcome::Unchanged)?;
                 self.check(by, &Shows::New(answer.view()?, None), now)
             }
             (State::New | State::Forgotten, _) => self.check_gone(by, &answer, None),
@@ -122,7 +124,7 @@ impl<S: Store> World<S> {
     }
 
     /// A save to a ticket (with a number), or without any session: nothing is stored yet.
-    fn check_first_save(&mut self, by: usize, ticket: Option<u64>, ask: &Ask, answer: Answered) -> Checked {
+    fn check_first_save(&mut self, by: usize, ticket: Option<u64>, ask: &Ask, answer: RecordedBody) -> Checked {
         let now = self.now();
         let mut facts = match ticket {
             Some(number) => self.sessions[&number].clone(),
@@ -134,12 +136,12 @@ impl<S: Store> World<S> {
             Wrote::Refused(why) => refused(answer, why),
             Wrote::Missing if matches!(ask.asked, Asked::Save { changes: None, .. }) => {
                 let answer = answer.map_err(|error| format!("refused: {error}"))?;
-                same("fate", answer.fate, Fate::Unchanged)?;
+                same("fate", answer.outcome, Outcome::Unchanged)?;
                 self.check(by, &Shows::New(answer.view()?, ticket), now)
             }
             Wrote::Missing => {
                 let answer = answer.map_err(|error| format!("refused: {error}"))?;
-                same("fate", answer.fate, Fate::Deleted(EndReason::Emptied))?;
+                same("fate", answer.outcome, Outcome::Deleted(EndReason::Emptied))?;
                 answer.deletes_the_cookie()?;
                 self.check(by, &Shows::Nothing, now)
             }
@@ -155,43 +157,49 @@ impl<S: Store> World<S> {
         }
     }
 
-    pub(super) fn check_rotation(&mut self, by: usize, held: Option<Held>, ask: &Ask, answer: Answered) -> Checked {
+    pub(super) fn check_rotation(&mut self, by: usize, held: Option<Held>, ask: &Ask, answer: RecordedBody) -> Checked {
         let now = self.now();
         let Some(held) = held else { return self.check_gone(by, &answer.map_err(text)?, None) };
         let facts = self.sessions.get_mut(&held.session).ok_or("no facts")?;
         let token = match held.shown {
-            Shown::Ticket if !facts.ticket_is_good(now) => return refused(answer, "token"),
-            Shown::Ticket if facts.state(now) == State::New => {
+            PresentedToken::Ticket if !facts.ticket_is_good(now) => return refused(answer, "token"),
+            PresentedToken::Ticket if facts.state(now) == State::New => {
                 let answer = answer.map_err(text)?;
-                same("fate", answer.fate, Fate::Unchanged)?;
+                same("fate", answer.outcome, Outcome::Unchanged)?;
                 return self.check(by, &Shows::New(answer.view()?, Some(held.session)), now);
             }
-            Shown::Ticket => 0,
-            Shown::Token(token) => token,
+            PresentedToken::Ticket => 0,
+            PresentedToken::Token(token) => token,
         };
         let wrote = facts.write(token, ask, now);
         self.check_written(by, held.session, wrote, answer)
     }
 
-    pub(super) fn check_destruction(&mut self, by: usize, held: Option<Held>, ask: &Ask, answer: Answered) -> Checked {
+    pub(super) fn check_destruction(
+        &mut self,
+        by: usize,
+        held: Option<Held>,
+        ask: &Ask,
+        answer: RecordedBody,
+    ) -> Checked {
         let now = self.now();
-        let Some(held) = held else { return same("fate", answer.map_err(text)?.fate, Fate::Gone(None)) };
+        let Some(held) = held else { return same("fate", answer.map_err(text)?.outcome, Outcome::Gone(None)) };
         let facts = self.sessions.get_mut(&held.session).ok_or("no facts")?;
         let token = match held.shown {
-            Shown::Ticket if !facts.ticket_is_good(now) => return refused(answer, "token"),
-            Shown::Ticket => 0,
-            Shown::Token(token) => token,
+            PresentedToken::Ticket if !facts.ticket_is_good(now) => return refused(answer, "token"),
+            PresentedToken::Ticket => 0,
+            PresentedToken::Token(token) => token,
         };
-        let fate = match facts.write(token, ask, now) {
+        let outcome = match facts.write(token, ask, now) {
             Wrote::Refused(why) => return refused(answer, why),
-            Wrote::Missing => Fate::Gone(None),
-            Wrote::Gone(reason) => Fate::Gone(Some(reason)),
-            _ => Fate::Deleted(facts.end.ok_or("it has not ended")?.0),
+            Wrote::Missing => Outcome::Gone(None),
+            Wrote::Gone(reason) => Outcome::Gone(Some(reason)),
+            _ => Outcome::Deleted(facts.end.ok_or("it has not ended")?.0),
         };
         let answer = answer.map_err(text)?;
-        same("fate", answer.fate, fate)?;
-        match fate {
-            Fate::Gone(Some(EndReason::Superseded)) => same("headers", answer.headers.len(), 0),
+        same("fate", answer.outcome, outcome)?;
+        match outcome {
+            Outcome::Gone(Some(EndReason::Superseded)) => same("headers", answer.headers.len(), 0),
             _ => {
                 self.browsers[by] = None;
                 answer.deletes_the_cookie()
@@ -199,7 +207,7 @@ impl<S: Store> World<S> {
         }
     }
 
-    fn check_written(&mut self, by: usize, number: u64, wrote: Wrote, answer: Answered) -> Checked {
+    fn check_written(&mut self, by: usize, number: u64, wrote: Wrote, answer: RecordedBody) -> Checked {
         let now = self.now();
         self.meet(&format!("{wrote:?}"));
         let facts = self.sessions.get_mut(&number).ok_or("no facts")?;
@@ -208,9 +216,9 @@ impl<S: Store> World<S> {
             Wrote::Missing => return self.check_gone(by, &answer.map_err(text)?, None),
             Wrote::Gone(reason) => return self.check_gone(by, &answer.map_err(text)?, Some(reason)),
             Wrote::Again { outcome, told } => (outcome, told),
-            Wrote::Renewed => (Outcome::Updated, true),
+            Wrote::Renewed => (WriteEffect::Updated, true),
             Wrote::Done { outcome, rotated } => {
-                if rotated || outcome == Outcome::Created {
+                if rotated || outcome == WriteEffect::Created {
                     // A new token is whatever the answer says, as long as it never was one before.
                     let view = answer.as_ref().map_err(|error| format!("refused: {error}"))?.view()?;
                     let token = view.token.clone();
@@ -221,15 +229,15 @@ impl<S: Store> World<S> {
             }
         };
         let answer = answer.map_err(text)?;
-        let fate = match outcome {
-            Outcome::Unchanged => Fate::Unchanged,
-            Outcome::Created => Fate::Created,
-            Outcome::Updated => Fate::Updated,
-            Outcome::Deleted => Fate::Deleted(facts.end.ok_or("it has not ended")?.0),
+        let outcome = match outcome {
+            WriteEffect::Unchanged => Outcome::Unchanged,
+            WriteEffect::Created => Outcome::Created,
+            WriteEffect::Updated => Outcome::Updated,
+            WriteEffect::Deleted => Outcome::Deleted(facts.end.ok_or("it has not ended")?.0),
         };
-        same("fate", answer.fate, fate)?;
-        match fate {
-            Fate::Deleted(_) => {
+        same("fate", answer.outcome, outcome)?;
+        match outcome {
+            Outcome::Deleted(_) => {
                 answer.deletes_the_cookie()?;
                 self.check(by, &Shows::Nothing, now)
             }
@@ -239,7 +247,7 @@ impl<S: Store> World<S> {
     }
 
     fn check_gone(&mut self, by: usize, answer: &Answer, reason: Option<EndReason>) -> Checked {
-        same("fate", answer.fate, Fate::Gone(reason))?;
+        same("fate", answer.outcome, Outcome::Gone(reason))?;
         same("no session", answer.session.is_none(), true)?;
         same("no cookie", answer.cookies().len(), 0)?;
         self.check(by, &Shows::Nothing, self.now())
@@ -260,7 +268,7 @@ impl<S: Store> World<S> {
                 let times = view.times.ok_or("no times")?;
                 let fresh = Facts::new(id, String::new(), now);
                 same("its end", times.expire_time.millis(), fresh.expires(now))?;
-                Held { session: number, shown: Shown::Ticket }
+                Held { session: number, shown: PresentedToken::Ticket }
             }
             Shows::Stored(view, session, told) => {
                 let facts = &self.sessions[&session];
@@ -270,7 +278,7 @@ impl<S: Store> World<S> {
                 if !told {
                     return Ok(());
                 }
-                Held { session, shown: Shown::Token(facts.tokens.len() - 1) }
+                Held { session, shown: PresentedToken::Token(facts.tokens.len() - 1) }
             }
         };
         if self.dice.chance(85) {

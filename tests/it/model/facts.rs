@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use cloakroom::service::RotationCause;
 use cloakroom::session::{
-    AuthenticationChange, Changes, EndReason, Kind, LifetimeChange, Outcome, PermanentChange, SubjectChange, Value,
+    AuthenticationChange, Changes, EndReason, Kind, LifetimeChange, PermanentChange, SubjectChange, Value, WriteEffect,
 };
 
 pub(super) const MINUTE: u64 = 60_000;
@@ -18,8 +18,8 @@ pub(super) const OWNED: (u64, u64) = (10 * MINUTE, 60 * MINUTE);
 pub(super) const ANONYMOUS: (u64, u64) = (3 * MINUTE, 20 * MINUTE);
 
 pub(super) const GRACE: u64 = 30_000;
-pub(super) const MEMORY: u64 = 16 * MINUTE;
-pub(super) const MARK_MEMORY: u64 = 10 * MINUTE;
+pub(super) const TOMBSTONE_TTL: u64 = 16 * MINUTE;
+pub(super) const IDEMPOTENCY_TTL: u64 = 10 * MINUTE;
 pub(super) const MAX_ENTRIES: usize = 6;
 pub(super) const MAX_BYTES: usize = 1024;
 
@@ -48,11 +48,11 @@ pub(super) enum Wrote {
     Refused(&'static str),
     /// Answered as it was; whether the caller is told the current token.
     Again {
-        outcome: Outcome,
+        outcome: WriteEffect,
         told: bool,
     },
     Done {
-        outcome: Outcome,
+        outcome: WriteEffect,
         rotated: bool,
     },
     /// A renewal that has happened already.
@@ -68,7 +68,7 @@ pub(super) enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(super) enum TokenMatch {
     Current,
     InGrace,
     Previous,
@@ -89,11 +89,11 @@ struct Previous {
 }
 
 #[derive(Clone, Debug)]
-struct Mark {
+struct IdempotencyRecord {
     request: String,
     asked: Asked,
     time: u64,
-    outcome: Outcome,
+    outcome: WriteEffect,
 }
 
 /// One session.
@@ -117,7 +117,7 @@ pub(super) struct Facts {
     pub(super) revoked: bool,
     pub(super) end: Option<(EndReason, u64)>,
     previous: Option<Previous>,
-    marks: VecDeque<Mark>,
+    marks: VecDeque<IdempotencyRecord>,
 }
 
 impl Facts {
@@ -154,7 +154,7 @@ impl Facts {
             return State::New;
         }
         let over = self.end.map_or(self.expires(self.used), |(_, time)| time);
-        if now >= over + MEMORY {
+        if now >= over + TOMBSTONE_TTL {
             return State::Forgotten;
         }
         match self.end {
@@ -176,13 +176,15 @@ impl Facts {
     }
 
     /// What a token is to a session that lives.
-    pub(super) fn hold(&self, token: usize, now: u64) -> Hold {
+    pub(super) fn hold(&self, token: usize, now: u64) -> TokenMatch {
         match &self.previous {
-            _ if token + 1 == self.tokens.len() => Hold::Current,
-            Some(previous) if previous.token == token && now < previous.time + previous.grace => Hold::InGrace,
-            Some(previous) if previous.token == token && now < previous.time + MARK_MEMORY => Hold::Previous,
-            Some(previous) if previous.current == token && now < previous.time + MARK_MEMORY => Hold::Replaced,
-            _ => Hold::Older,
+            _ if token + 1 == self.tokens.len() => TokenMatch::Current,
+            Some(previous) if previous.token == token && now < previous.time + previous.grace => TokenMatch::InGrace,
+            Some(previous) if previous.token == token && now < previous.time + IDEMPOTENCY_TTL => TokenMatch::Previous,
+            Some(previous) if previous.current == token && now < previous.time + IDEMPOTENCY_TTL => {
+                TokenMatch::Replaced
+            }
+            _ => TokenMatch::Older,
         }
     }
 
@@ -196,9 +198,9 @@ impl Facts {
     /// Times at which something ends, for a clock that likes to stop there.
     pub(super) fn ends(&self) -> Vec<u64> {
         let mut ends = vec![(self.issued + 15 * 60) * 1000 + 1000, self.expires(self.used), self.deadline];
-        ends.push(self.end.map_or(self.expires(self.used), |(_, time)| time) + MEMORY);
-        ends.extend(self.previous.iter().flat_map(|previous| [previous.time + GRACE, previous.time + MARK_MEMORY]));
-        ends.extend(self.marks.iter().map(|mark| mark.time + MARK_MEMORY));
+        ends.push(self.end.map_or(self.expires(self.used), |(_, time)| time) + TOMBSTONE_TTL);
+        ends.extend(self.previous.iter().flat_map(|previous| [previous.time + GRACE, previous.time + IDEMPOTENCY_TTL]));
+        ends.extend(self.marks.iter().map(|mark| mark.time + IDEMPOTENCY_TTL));
         ends
     }
 
@@ -209,7 +211,8 @@ impl Facts {
             State::Ended(reason) => Some(reason),
             State::Alive => None,
         };
-        let seen = self.marks.iter().rev().find(|mark| mark.request == ask.request && now < mark.time + MARK_MEMORY);
+        let seen =
+            self.marks.iter().rev().find(|mark| mark.request == ask.request && now < mark.time + IDEMPOTENCY_TTL);
         if let Some(mark) = seen {
             let again = Wrote::Again { outcome: mark.outcome, told: self.tells(token, ask, now) };
             return if mark.asked == ask.asked { again } else { Wrote::Refused("reused") };
@@ -218,10 +221,13 @@ impl Facts {
             return Wrote::Gone(reason);
         }
         match (self.hold(token, now), &ask.asked) {
-            (Hold::Current, _) | (Hold::InGrace | Hold::Previous | Hold::Replaced, Asked::Destroy) => {}
-            (Hold::InGrace, Asked::Rotate(RotationCause::Renewal)) => return Wrote::Renewed,
-            (Hold::InGrace, _) => {}
-            (Hold::Previous | Hold::Replaced | Hold::Older, _) => return Wrote::Gone(EndReason::Superseded),
+            (TokenMatch::Current, _)
+            | (TokenMatch::InGrace | TokenMatch::Previous | TokenMatch::Replaced, Asked::Destroy) => {}
+            (TokenMatch::InGrace, Asked::Rotate(RotationCause::Renewal)) => return Wrote::Renewed,
+            (TokenMatch::InGrace, _) => {}
+            (TokenMatch::Previous | TokenMatch::Replaced | TokenMatch::Older, _) => {
+                return Wrote::Gone(EndReason::Superseded);
+            }
         }
         if ask.etag.is_some_and(|etag| etag != self.version) {
             return Wrote::Refused("stale");
@@ -252,11 +258,11 @@ impl Facts {
         };
         match applied {
             Err(why) => Wrote::Refused(why),
-            Ok((Outcome::Deleted, _)) => Wrote::Missing,
+            Ok((WriteEffect::Deleted, _)) => Wrote::Missing,
             Ok(_) => {
-                created.remember(ask, now, Outcome::Created);
+                created.remember(ask, now, WriteEffect::Created);
                 *self = created;
-                Wrote::Done { outcome: Outcome::Created, rotated: false }
+                Wrote::Done { outcome: WriteEffect::Created, rotated: false }
             }
         }
     }
@@ -267,42 +273,47 @@ impl Facts {
             previous.by.as_ref().is_some_and(|(request, asked)| *request == ask.request && *asked == ask.asked)
         };
         match self.hold(token, now) {
-            Hold::Current | Hold::InGrace => true,
-            Hold::Previous => self.previous.as_ref().is_some_and(did_it),
-            Hold::Replaced | Hold::Older => false,
+            TokenMatch::Current | TokenMatch::InGrace => true,
+            TokenMatch::Previous => self.previous.as_ref().is_some_and(did_it),
+            TokenMatch::Replaced | TokenMatch::Older => false,
         }
     }
 
-    fn remember(&mut self, ask: &Ask, time: u64, outcome: Outcome) {
+    fn remember(&mut self, ask: &Ask, time: u64, outcome: WriteEffect) {
         if !ask.request.is_empty() {
-            self.marks.push_back(Mark { request: ask.request.clone(), asked: ask.asked.clone(), time, outcome });
+            self.marks.push_back(IdempotencyRecord {
+                request: ask.request.clone(),
+                asked: ask.asked.clone(),
+                time,
+                outcome,
+            });
             self.marks.drain(..self.marks.len().saturating_sub(16));
         }
     }
 
     /// The outcome, and the grace of the token that was replaced, if one was.
-    fn apply(&mut self, ask: &Ask, now: u64) -> Result<(Outcome, Option<u64>), &'static str> {
+    fn apply(&mut self, ask: &Ask, now: u64) -> Result<(WriteEffect, Option<u64>), &'static str> {
         match &ask.asked {
             Asked::Destroy => {
                 self.bury(EndReason::Destroyed, now);
-                Ok((Outcome::Deleted, None))
+                Ok((WriteEffect::Deleted, None))
             }
             Asked::Rotate(cause) => {
                 self.used = self.used.max(now);
-                Ok((Outcome::Updated, Some(if *cause == RotationCause::Renewal { GRACE } else { 0 })))
+                Ok((WriteEffect::Updated, Some(if *cause == RotationCause::Renewal { GRACE } else { 0 })))
             }
             Asked::Save { changes, rotate, keep_empty } => {
                 let Some(changes) = changes else {
                     self.used = self.used.max(now);
-                    return Ok((Outcome::Updated, rotate.then_some(0)));
+                    return Ok((WriteEffect::Updated, rotate.then_some(0)));
                 };
                 let privileged = self.change(changes, now)?;
                 if self.entries.is_empty() && self.permanent.is_none() && !keep_empty {
                     self.bury(EndReason::Emptied, now);
-                    return Ok((Outcome::Deleted, None));
+                    return Ok((WriteEffect::Deleted, None));
                 }
                 self.used = self.used.max(now);
-                Ok((Outcome::Updated, (privileged || *rotate).then_some(0)))
+                Ok((WriteEffect::Updated, (privileged || *rotate).then_some(0)))
             }
         }
     }
@@ -356,7 +367,7 @@ impl Facts {
         }
         changes.unset.iter().for_each(|name| drop(entries.remove(name)));
         for (name, value) in &changes.set {
-            entries.insert(name.clone(), Value::kept(value).to_vec());
+            entries.insert(name.clone(), Value::stored(value).to_vec());
         }
         let bytes = |entries: &BTreeMap<String, Vec<u8>>| -> usize {
             entries.iter().map(|(name, kept)| name.len() + kept.len()).sum()

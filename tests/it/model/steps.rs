@@ -11,7 +11,7 @@ use cloakroom::store::Store;
 use super::answer::Checked;
 use super::dice::Dice;
 use super::facts::{ANONYMOUS, Ask, Asked, GRACE, MINUTE, OWNED};
-use super::world::{BROWSERS, CAUSES, Held, How, Shown, World};
+use super::world::{BROWSERS, CAUSES, Held, How, PresentedToken, World};
 
 /// Does one step, checks it, and looks at some session by some token. Answers what was done.
 pub(super) async fn step<S: Store>(world: &mut World<S>) -> Checked<String> {
@@ -76,7 +76,7 @@ async fn look<S: Store>(world: &mut World<S>) -> Checked {
         return Ok(());
     }
     let token = usize::try_from(world.dice.below(tokens as u64)).unwrap();
-    let held = Held { session, shown: Shown::Token(token) };
+    let held = Held { session, shown: PresentedToken::Token(token) };
     let by = usize::try_from(world.dice.below(BROWSERS as u64)).unwrap();
     world.open(by, &[held], How::Cookie, None).await.map_err(|error| format!("a look at {held:?}: {error}"))
 }
@@ -153,12 +153,13 @@ fn copy<S: Store>(world: &mut World<S>, by: usize) -> Checked<String> {
 /// A browser forgets its cookies, or comes back with an old one.
 fn leave<S: Store>(world: &mut World<S>, by: usize) -> Checked<String> {
     world.browsers[by] = match world.browsers[by] {
-        Some(Held { session, shown: Shown::Token(token) }) if token > 0 && world.dice.chance(70) => {
+        Some(Held { session, shown: PresentedToken::Token(token) }) if token > 0 && world.dice.chance(70) => {
             let older = usize::try_from(world.dice.below(token as u64)).unwrap();
-            Some(Held { session, shown: Shown::Token(older) })
+            Some(Held { session, shown: PresentedToken::Token(older) })
         }
-        Some(Held { session, shown: Shown::Token(_) }) if world.dice.chance(50) => {
-            Some(Held { session, shown: Shown::Ticket }).filter(|_| !world.sessions[&session].ticket.is_empty())
+        Some(Held { session, shown: PresentedToken::Token(_) }) if world.dice.chance(50) => {
+            Some(Held { session, shown: PresentedToken::Ticket })
+                .filter(|_| !world.sessions[&session].ticket.is_empty())
         }
         _ => None,
     };

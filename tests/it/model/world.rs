@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use cloakroom::app::{AppName, Apps};
 use cloakroom::clock::{Clock, ManualClock, Time};
-use cloakroom::service::{Credential, Destroy, Fate, Open, Rotate, RotationCause, Save, Service, WithEntries};
+use cloakroom::service::{
+    Credential, DestroyRequest, OpenRequest, Outcome, RotateRequest, RotationCause, SaveRequest, Service, WithEntries,
+};
 use cloakroom::session::{EndReason, Subject, Version};
-use cloakroom::store::{Place, Store};
-use cloakroom::token::Id;
+use cloakroom::store::{SessionKey, Store};
+use cloakroom::token::SessionId;
 
 use super::answer::{Answer, Checked, same, text};
 use super::dice::Dice;
@@ -20,11 +22,11 @@ use super::steps;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) session: u64,
-    pub(super) shown: Shown,
+    pub(super) shown: PresentedToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(super) enum PresentedToken {
     Ticket,
     Token(usize),
 }
@@ -82,8 +84,8 @@ impl<S: Store> World<S> {
     fn text(&self, held: Held) -> String {
         let facts = &self.sessions[&held.session];
         match held.shown {
-            Shown::Ticket => facts.ticket.clone(),
-            Shown::Token(token) => facts.tokens[token].clone(),
+            PresentedToken::Ticket => facts.ticket.clone(),
+            PresentedToken::Token(token) => facts.tokens[token].clone(),
         }
     }
 
@@ -93,12 +95,13 @@ impl<S: Store> World<S> {
         let texts: Vec<String> = held.iter().map(|held| self.text(*held)).collect();
         let header = texts.iter().map(|text| format!("session={text}")).collect::<Vec<_>>().join("; ");
         let credential = match (&*texts, how) {
-            ([], _) => Credential::None,
+            ([], _) => Credential::Absent,
             ([text], How::Bare) => Credential::Token(text),
             _ => Credential::CookieHeader(&header),
         };
         let max_authenticate_age = max_age.map(Duration::from_millis);
-        let opened = self.service.open(Open { credential, max_authenticate_age, ..Open::default() }).await;
+        let opened =
+            self.service.open(OpenRequest { credential, max_authenticate_age, ..OpenRequest::default() }).await;
         let opened = opened.map_err(|error| format!("an open fails: {error}"))?;
         self.check_open(by, held, max_age, (&opened, now))
     }
@@ -112,11 +115,11 @@ impl<S: Store> World<S> {
             _ => Credential::CookieHeader(&header),
         };
         // In a cookie a ticket is no token of anything.
-        let held = held.filter(|held| how == How::Bare || held.shown != Shown::Ticket);
+        let held = held.filter(|held| how == How::Bare || held.shown != PresentedToken::Ticket);
         let request_id = &*ask.request;
         match &ask.asked {
             Asked::Save { changes, rotate, keep_empty } => {
-                let saved = self.service.save(Save {
+                let saved = self.service.save(SaveRequest {
                     credential,
                     changes: changes.clone(),
                     accessed: true,
@@ -124,20 +127,21 @@ impl<S: Store> World<S> {
                     request_id,
                     rotate: *rotate,
                     keep_empty: *keep_empty,
-                    ..Save::default()
+                    ..SaveRequest::default()
                 });
-                let answer = saved.await.map(|saved| Answer::new(saved.fate, saved.session, saved.headers));
+                let answer = saved.await.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
                 self.check_save(by, (held, how), ask, answer)
             }
             Asked::Rotate(cause) => {
-                let rotate = Rotate { credential, cause: *cause, request_id, ..Rotate::default() };
+                let rotate = RotateRequest { credential, cause: *cause, request_id, ..RotateRequest::default() };
                 let saved = self.service.rotate(rotate).await;
-                let answer = saved.map(|saved| Answer::new(saved.fate, saved.session, saved.headers));
+                let answer = saved.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
                 self.check_rotation(by, held, ask, answer)
             }
             Asked::Destroy => {
-                let destroyed = self.service.destroy(Destroy { credential, request_id, ..Destroy::default() }).await;
-                let answer = destroyed.map(|destroyed| Answer::new(destroyed.fate, None, destroyed.headers));
+                let destroyed =
+                    self.service.destroy(DestroyRequest { credential, request_id, ..DestroyRequest::default() }).await;
+                let answer = destroyed.map(|destroyed| Answer::new(destroyed.outcome, None, destroyed.headers));
                 self.check_destruction(by, held, ask, answer)
             }
         }
@@ -146,8 +150,8 @@ impl<S: Store> World<S> {
     /// Whether the store keeps what was acknowledged, and nothing alive that has ended.
     pub(super) async fn check_store(&self, number: u64) -> Checked {
         let (now, facts) = (self.now(), &self.sessions[&number]);
-        let id = Id::parse(&facts.id).ok_or("no id")?;
-        let kept = self.store.load(&Place { app: app_name(), id }).await.map_err(|error| error.to_string())?;
+        let id = SessionId::parse(&facts.id).ok_or("no id")?;
+        let kept = self.store.load(&SessionKey { app: app_name(), id }).await.map_err(|error| error.to_string())?;
         match facts.state(now) {
             State::New => same("nothing is kept", kept.is_some(), false),
             State::Forgotten => Ok(()),
@@ -180,26 +184,26 @@ impl<S: Store> World<S> {
         let now = self.now();
         let facts = self.sessions.get_mut(&number).ok_or("no facts")?;
         // What was never stored may have shown no id.
-        let Some(id) = Id::parse(&facts.id) else { return Ok(()) };
-        let fate = self.service.revoke_session("", id).await.map_err(text)?;
+        let Some(id) = SessionId::parse(&facts.id) else { return Ok(()) };
+        let outcome = self.service.revoke_session("", id).await.map_err(text)?;
         match facts.state(now) {
             State::Alive => {
                 facts.bury(EndReason::Revoked, now);
-                same("fate", fate, Fate::Deleted(EndReason::Revoked))
+                same("fate", outcome, Outcome::Deleted(EndReason::Revoked))
             }
-            State::Ended(reason) => same("fate", fate, Fate::Gone(Some(reason))),
-            State::New | State::Forgotten => same("fate", fate, Fate::Gone(None)),
+            State::Ended(reason) => same("fate", outcome, Outcome::Gone(Some(reason))),
+            State::New | State::Forgotten => same("fate", outcome, Outcome::Gone(None)),
         }
     }
 
     /// Ends the sessions of a subject, those too of which no browser knows any more, but for one perhaps.
     pub(super) async fn revoke_subject(&mut self, subject: &str, except: Option<u64>) -> Checked {
         let now = self.now();
-        let except = except.and_then(|number| Id::parse(&self.sessions.get(&number)?.id));
+        let except = except.and_then(|number| SessionId::parse(&self.sessions.get(&number)?.id));
         let revoked = self.service.revoke_subject("", &owner(subject), except).await.map_err(text)?;
         let mut covered = 0;
         for facts in self.sessions.values_mut().filter(|facts| facts.is_of(subject, now)) {
-            if Id::parse(&facts.id) != except {
+            if SessionId::parse(&facts.id) != except {
                 facts.bury(EndReason::Revoked, now);
                 covered += 1;
             }

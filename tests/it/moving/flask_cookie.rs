@@ -78,7 +78,7 @@ async fn what_is_forged_expired_or_foreign_is_nothing(on: On) {
     let foreign = Signer::new(&["of another application"], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
     let other_salt = Signer::new(&[KEY], b"another salt", Digest::Sha1).unwrap();
     let other_digest = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha256).unwrap();
-    let seal = |signer: &Signer| signer.seal(&Entries::pack([("a", b"1".as_slice())]), None, now).unwrap();
+    let seal = |signer: &Signer| signer.sign(&Entries::pack([("a", b"1".as_slice())]), None, now).unwrap();
     let signature = good.rfind('.').unwrap();
     let nothing = [
         format!("x{good}"),
@@ -250,7 +250,7 @@ async fn what_json_cannot_hold_is_tagged(on: On) {
     let house = house(on).await;
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
     let held = Entries::pack([("a", b"[NaN,-Infinity]".as_slice()), ("b", br#"{" f":1}"#), ("c", br#""\ud800""#)]);
-    let old = signer.seal(&held, None, house.clock.now()).unwrap();
+    let old = signer.sign(&held, None, house.clock.now()).unwrap();
 
     let (_, session) = house.opens(&old).await;
 

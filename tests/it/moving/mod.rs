@@ -10,11 +10,11 @@ mod revoking;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cloakroom::app::{self, AcceptSettings, FlaskCookieSettings};
+use cloakroom::app::{self, FlaskCookieSettings, MigrationSettings};
 use cloakroom::clock::{Clock as _, Time};
 use cloakroom::flask::{DEFAULT_SALT, Digest, Signer};
 use cloakroom::grpc::wire::{
-    DestroySessionRequest, DestroySessionResponse, DoorStats, OpenSessionResponse, RotateSessionRequest, Session,
+    DestroySessionRequest, DestroySessionResponse, MigrationStats, OpenSessionResponse, RotateSessionRequest, Session,
     destroy_session_request, rotate_session_request,
 };
 use cloakroom::session::Entries;
@@ -40,8 +40,8 @@ fn settings() -> app::Settings {
 
 fn accepting(flask_cookie: FlaskCookieSettings) -> app::Settings {
     let until = Some(crate::support::now() + OPEN);
-    let accept = AcceptSettings { until, flask_cookie, ..Default::default() };
-    app::Settings { subject_key: "_user_id".to_owned(), accept, ..app_settings() }
+    let migrate = MigrationSettings { until, flask_cookie, ..Default::default() };
+    app::Settings { subject_key: "_user_id".to_owned(), migrate, ..app_settings() }
 }
 
 async fn house(on: On) -> House {
@@ -53,7 +53,7 @@ fn signed(entries: &[(&str, &str)], permanent: Option<bool>, at: Time) -> String
     let entries = entries.iter().map(|(name, json)| (*name, json.as_bytes())).collect::<BTreeMap<_, _>>();
     let entries = Entries::pack(entries.iter().map(|(name, json)| (*name, *json)));
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
-    signer.seal(&entries, permanent, at).unwrap()
+    signer.sign(&entries, permanent, at).unwrap()
 }
 
 impl House {
@@ -92,8 +92,8 @@ impl House {
     }
 
     /// The numbers of one door.
-    async fn door(&self, door: &str) -> DoorStats {
-        self.stats("").await.doors.into_iter().find(|stats| stats.door == door).unwrap()
+    async fn door(&self, door: &str) -> MigrationStats {
+        self.stats("").await.migrations.into_iter().find(|stats| stats.source == door).unwrap()
     }
 
     /// How often old credentials opened nothing, by reason.

@@ -29,8 +29,8 @@ pub(super) fn records(server: &RedisServer, signer_keys: &[&str]) -> app::Settin
     let url = Some(server.url().into());
     let flask_session = FlaskSessionSettings { url, signer_keys, ..Default::default() };
     let until = Some(crate::support::now() + OPEN);
-    let accept = AcceptSettings { until, flask_session, ..Default::default() };
-    app::Settings { subject_key: "_user_id".to_owned(), accept, ..app_settings() }
+    let migrate = MigrationSettings { until, flask_session, ..Default::default() };
+    app::Settings { subject_key: "_user_id".to_owned(), migrate, ..app_settings() }
 }
 
 /// Opens the one session with every kind of object in it, and has Python compare.

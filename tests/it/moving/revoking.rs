@@ -1,6 +1,6 @@
 //! A revocation covers what has not come in yet.
 
-use cloakroom::app::{self, WhenFull};
+use cloakroom::app::{self, OnSessionLimit};
 use cloakroom::grpc::wire::Changes;
 
 use super::*;
@@ -74,8 +74,8 @@ async fn a_session_that_became_somebody_s_here_needs_no_look(on: On) {
 }
 
 async fn nobody_gives_way_to_what_comes_in(on: On) {
-    for when_full in [WhenFull::Evict, WhenFull::Refuse] {
-        let limited = app::Settings { max_sessions_per_subject: 1, when_full, ..settings() };
+    for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
+        let limited = app::Settings { max_sessions_per_subject: 1, on_session_limit, ..settings() };
         let house = House::with_apps(on, [("default", limited)]).await;
         let olds = ["1", "2", "3"].map(|n| house.old(&[("_user_id", "7"), ("n", n)]));
         let mut ids = Vec::new();
@@ -88,12 +88,12 @@ async fn nobody_gives_way_to_what_comes_in(on: On) {
         listed.sort_unstable();
         assert_eq!(listed, ids);
         let login = save(&house.open_new().await.token, Changes::default().set("_user_id", "7"));
-        match when_full {
-            WhenFull::Evict => {
+        match on_session_limit {
+            OnSessionLimit::Evict => {
                 house.save(login).await;
                 assert_eq!(house.ids_of("7").await.len(), 1, "the next login counts them");
             }
-            WhenFull::Refuse => assert_eq!(house.refusal(login).await.1, "TOO_MANY_SESSIONS"),
+            OnSessionLimit::Refuse => assert_eq!(house.refusal(login).await.1, "TOO_MANY_SESSIONS"),
         }
     }
 }

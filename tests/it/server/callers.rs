@@ -31,7 +31,7 @@ struct Rpc {
 
 /// How callers show who they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+enum Authority {
     Token,
     Certificate,
 }
@@ -125,16 +125,17 @@ async fn refusal(client: &Client, rpc: &Rpc, app: &str, token: Option<&str>) -> 
 /// A house, and how its callers show themselves.
 struct Door {
     house: Secured,
-    by: By,
+    by: Authority,
 }
 
 impl Door {
     /// What somebody of that name is refused; no name: somebody who shows nothing.
     async fn refusal(&self, at: SocketAddr, rpc: &Rpc, app: &str, name: Option<&str>) -> Option<(Code, String)> {
         let (authority, own) = (self.house.authority.pem(), name.map(|name| self.house.authority.sign(&uri(name))));
-        let hello = Hello { shows: own.as_ref().filter(|_| self.by == By::Certificate), ..Hello::trusting(&authority) };
+        let hello =
+            Hello { shows: own.as_ref().filter(|_| self.by == Authority::Certificate), ..Hello::trusting(&authority) };
         let client = Client::over(hello.connect(at).await.unwrap()).await;
-        let token = name.filter(|_| self.by == By::Token).map(token);
+        let token = name.filter(|_| self.by == Authority::Token).map(token);
         refusal(&client, rpc, app, token.as_deref()).await
     }
 }
@@ -143,7 +144,7 @@ fn told(code: Code, reason: &str) -> Option<(Code, String)> {
     Some((code, reason.to_owned()))
 }
 
-async fn everybody_tries_everything(by: By) {
+async fn everybody_tries_everything(by: Authority) {
     let door = Door { house: Secured::new(callers()).await, by };
     let unknown = || told(Code::Unauthenticated, "CALLER_UNKNOWN");
     let role_missing = || told(Code::PermissionDenied, "ROLE_MISSING");
@@ -181,12 +182,12 @@ async fn everybody_tries_everything(by: By) {
 
 #[tokio::test]
 async fn every_rpc_is_refused_to_all_tokens_but_the_right_one() {
-    everybody_tries_everything(By::Token).await;
+    everybody_tries_everything(Authority::Token).await;
 }
 
 #[tokio::test]
 async fn every_rpc_is_refused_to_all_certificates_but_the_right_one() {
-    everybody_tries_everything(By::Certificate).await;
+    everybody_tries_everything(Authority::Certificate).await;
 }
 
 /// A client of frontends, on a connection that shows nothing by itself.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cloakroom::server::{Report, Settings};
+use cloakroom::server::{Settings, ShutdownReport};
 use tokio::net::TcpStream;
 use tonic::Code;
 
@@ -23,7 +23,7 @@ async fn a_running_call_finishes() {
 
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
     assert!(client.closed().await.is_ok());
-    assert_eq!(house.report().await, Report { cut: 0 });
+    assert_eq!(house.report().await, ShutdownReport { cut: 0 });
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_call_that_does_not_finish_is_cut() {
     let report = house.close().await;
 
     assert!(begin.elapsed() >= ms(200), "{:?}", begin.elapsed());
-    assert_eq!(report, Report { cut: 1 });
+    assert_eq!(report, ShutdownReport { cut: 1 });
     assert!(reply(call).await.is_err());
     assert!(other.closed().await.is_ok());
 }
@@ -64,7 +64,7 @@ async fn an_open_stream_is_cut() {
     let stream = client.begin("Stream").await;
     house.echo.has_begun().await;
 
-    assert_eq!(house.close().await, Report { cut: 1 });
+    assert_eq!(house.close().await, ShutdownReport { cut: 1 });
 
     assert!(reply(stream).await.is_err());
 }
@@ -77,7 +77,7 @@ async fn connections_without_calls_do_not_delay_a_stop() {
     idle.call("Echo").await;
     let begin = Instant::now();
 
-    assert_eq!(house.close().await, Report { cut: 0 });
+    assert_eq!(house.close().await, ShutdownReport { cut: 0 });
 
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(idle.closed().await.is_ok());
@@ -98,7 +98,7 @@ async fn a_connection_that_is_being_made_at_the_stop_is_answered() {
         raw.say(&call(1, &[])).await;
         let code = raw.ended().await;
 
-        code == Some(NO_ERROR) && house.report().await == Report { cut: 0 }
+        code == Some(NO_ERROR) && house.report().await == ShutdownReport { cut: 0 }
     })
     .await;
 }

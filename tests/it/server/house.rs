@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cloakroom::server::{Report, Server, Settings};
+use cloakroom::server::{Server, Settings, ShutdownReport};
 use tokio::task::JoinHandle;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ pub(super) struct House {
     pub(super) echo: Echo,
     address: Option<SocketAddr>,
     stop: CancellationToken,
-    running: JoinHandle<std::io::Result<Report>>,
+    running: JoinHandle<std::io::Result<ShutdownReport>>,
 }
 
 impl House {
@@ -46,7 +46,7 @@ impl House {
     }
 
     /// Waits for the end of the drain.
-    pub(super) async fn report(self) -> Report {
+    pub(super) async fn report(self) -> ShutdownReport {
         soon(self.running).await.unwrap().unwrap()
     }
 
@@ -56,7 +56,7 @@ impl House {
     }
 
     /// Begins the drain and waits for its end.
-    pub(super) async fn close(self) -> Report {
+    pub(super) async fn close(self) -> ShutdownReport {
         self.stop();
         self.report().await
     }

@@ -13,7 +13,7 @@ use super::raw::{NO_ERROR, Raw, call};
 
 #[tokio::test]
 async fn a_socket_that_says_nothing_is_closed() {
-    let house = House::open(&Settings { preface_timeout: ms(200), ..settings() }).await;
+    let house = House::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
     let begin = Instant::now();
 
     Raw::connect(house.address()).await.ended().await;
@@ -23,7 +23,7 @@ async fn a_socket_that_says_nothing_is_closed() {
 
 #[tokio::test]
 async fn a_connection_that_makes_no_call_is_told_to_go() {
-    let house = House::open(&Settings { preface_timeout: ms(200), ..settings() }).await;
+    let house = House::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
     let begin = Instant::now();
 
     let code = Raw::hello(house.address()).await.ended().await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cloakroom::app::Apps;
 use cloakroom::clock::SystemClock;
 use cloakroom::grpc::callers::{CallerSettings, Callers, Role, TokenHash};
-use cloakroom::server::{AdminSettings, Cloakroom, Parts, Reloadable, Reloader, Settings, TlsSettings};
+use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Reloadable, Reloader, Settings, TlsSettings};
 use cloakroom::store::{AnyStore, Memory};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -53,7 +53,7 @@ impl Secured {
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
         let apps: Apps = apps.into_iter().collect();
         let store = Arc::new(AnyStore::Memory(Memory::new()));
-        let parts = Parts { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
+        let parts = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
         let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
         let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
         let (reloader, stop) = (cloakroom.reloader().clone(), CancellationToken::new());

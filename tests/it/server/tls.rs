@@ -131,7 +131,7 @@ async fn a_foreign_an_expired_and_a_self_made_certificate_end_the_handshake() {
 
 #[tokio::test]
 async fn a_handshake_that_is_never_finished_ends_in_time() {
-    let settings = Settings { preface_timeout: ms(300), ..settings() };
+    let settings = Settings { first_request_timeout: ms(300), ..settings() };
     let house = with(settings).await;
     let mut silent = TcpStream::connect(house.frontends).await.unwrap();
     let mut half = TcpStream::connect(house.frontends).await.unwrap();
@@ -146,7 +146,8 @@ async fn a_handshake_that_is_never_finished_ends_in_time() {
 
 #[tokio::test]
 async fn half_open_handshakes_keep_nobody_out() {
-    let settings = Settings { max_connections_per_peer: 2000, preface_timeout: Duration::from_secs(600), ..settings() };
+    let settings =
+        Settings { max_connections_per_peer: 2000, first_request_timeout: Duration::from_secs(600), ..settings() };
     let house = with(settings).await;
 
     let mut half = Vec::new();
@@ -218,7 +219,7 @@ async fn new_signers_of_callers_are_taken_up_too() {
 
 #[tokio::test]
 async fn a_stop_waits_for_no_handshake() {
-    let settings = Settings { preface_timeout: Duration::from_secs(600), ..settings() };
+    let settings = Settings { first_request_timeout: Duration::from_secs(600), ..settings() };
     let house = with(settings).await;
     let mut half = TcpStream::connect(house.frontends).await.unwrap();
     half.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();

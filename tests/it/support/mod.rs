@@ -20,9 +20,9 @@ use cloakroom::clock::{Clock, ManualClock, Time};
 use cloakroom::grpc::Callers;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
-use cloakroom::server::{self, AdminSettings, Cloakroom, Parts};
+use cloakroom::server::{self, AdminSettings, Cloakroom, Dependencies};
 use cloakroom::service::Service;
-use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Measured, Memory};
+use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Instrumented, Memory};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
@@ -46,7 +46,7 @@ pub(crate) struct House {
     pub address: String,
     pub(crate) admin_address: String,
     /// The service itself, for what no client may do.
-    pub(crate) service: Service<Measured<AnyStore>>,
+    pub(crate) service: Service<Instrumented<AnyStore>>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
     _folder: TempDir,
@@ -116,7 +116,8 @@ impl House {
         folder: TempDir,
     ) -> Self {
         let (parts_store, parts_clock) = (Arc::clone(&store), clock.clone() as Arc<dyn Clock>);
-        let parts = Parts { apps: apps.clone(), store: parts_store, clock: parts_clock, callers: Callers::default() };
+        let parts =
+            Dependencies { apps: apps.clone(), store: parts_store, clock: parts_clock, callers: Callers::default() };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let admin = AdminSettings { listen: settings.listen, ..Default::default() };
         let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use cloakroom::app::AppName;
 use cloakroom::grpc::wire::{EndReason, WatchSessionRequest, WatchSessionResponse, WatchState, watch_session_request};
-use cloakroom::session::{self, By, Guard};
-use cloakroom::store::{Applied, Place, Store as _, Write};
-use cloakroom::token::Id;
+use cloakroom::session::{self, Authority, Precondition};
+use cloakroom::store::{Applied, SessionKey, Store as _, Write};
+use cloakroom::token::SessionId;
 use tonic::{Status, Streaming};
 
 use super::House;
@@ -45,8 +45,8 @@ impl House {
 
     /// Ends a session as an administrator does.
     pub(crate) async fn end(&self, id: &str, reason: session::EndReason) {
-        let guard = Guard { by: By::Admin, etag: None, fingerprint: None, now: self.now() };
-        let ended = self.service.store().apply(&place(id), &guard, &Write::End(reason)).await.unwrap();
+        let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.now() };
+        let ended = self.service.store().apply(&place(id), &precondition, &Write::End(reason)).await.unwrap();
         assert!(matches!(ended, Applied::Done(_)), "{ended:?}");
     }
 }
@@ -83,8 +83,8 @@ pub(crate) fn watch_cookie(header: &str) -> WatchSessionRequest {
 }
 
 /// Where the session of that handle lies.
-pub(crate) fn place(id: &str) -> Place {
-    Place { app: AppName::parse("default").unwrap(), id: Id::parse(id).unwrap() }
+pub(crate) fn place(id: &str) -> SessionKey {
+    SessionKey { app: AppName::parse("default").unwrap(), id: SessionId::parse(id).unwrap() }
 }
 
 /// Generous enough for the busiest machine; only a failure waits so long.

@@ -1,0 +1,387 @@
+//! The house put together: a store, the services on it, their health, and the server before them.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, health_reporter};
+use tracing::{info, warn};
+
+use super::authenticator::Authenticator;
+use super::call_metrics::CallMetrics;
+use super::caller_registry::CallerRegistry;
+use super::connection_metrics::ConnectionMetrics;
+use super::context::ServerContext;
+use super::entrance::Entrance;
+use super::health::HealthState;
+use super::http::{AdminHttp, MetricsSources};
+use super::protocol::Protocols;
+use super::reloader::Reloader;
+use super::settings::is_loopback;
+use super::tls::keep_fresh;
+use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport};
+use crate::app::Apps;
+use crate::clock::Clock;
+use crate::grpc::{self, Callers};
+use crate::service::Service;
+use crate::store::{self, AnyStore, Instrumented, Store};
+
+/// What the house is made of.
+#[derive(Debug)]
+pub struct Dependencies {
+    /// Whose sessions it keeps.
+    pub apps: Apps,
+    /// Where it keeps them.
+    pub store: Arc<AnyStore>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who may call it. Nobody: everybody.
+    pub callers: Callers,
+}
+
+/// Cloakroom, listening.
+#[derive(Debug)]
+pub struct Cloakroom {
+    server: Server,
+    admin: Option<Server>,
+    service: Service<Instrumented<AnyStore>>,
+    reloader: Reloader,
+    clock: Arc<dyn Clock>,
+    shutdown_delay: Duration,
+    store_unhealthy_after: Duration,
+}
+
+impl Cloakroom {
+    /// Puts the house together and listens where the settings say: for frontends, and apart for operators.
+    pub async fn bind(settings: &Settings, admin: &AdminSettings, parts: Dependencies) -> Result<Self, BindError> {
+        let Dependencies { apps, store, clock, callers } = parts;
+        settings.check(&callers)?;
+        admin.check(settings, &callers)?;
+        let store = Arc::new(Instrumented::new(store));
+        let service = Service::new(apps, store, Arc::clone(&clock));
+        let server = Server::listen(settings, Protocols::Http2).await?;
+        warn_of_plain_tokens(settings, &callers);
+        let admin = match admin.server(settings) {
+            Some(settings) => {
+                warn_of_plain_tokens(&settings, &callers);
+                Some(Server::listen(&settings, Protocols::Both).await?)
+            }
+            None => None,
+        };
+        let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.context.tls.clone());
+        let tls: Vec<_> = tls.inspect(|tls| tls.log_start(clock.now())).collect();
+        let entrance = Entrance { registry: CallerRegistry::of(callers), tls };
+        let Settings { shutdown_delay, store_unhealthy_after, .. } = *settings;
+        let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
+        Ok(Self { server, admin, service, reloader, clock, shutdown_delay, store_unhealthy_after })
+    }
+
+    /// The TCP address it listens on.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.server.tcp_addr()
+    }
+
+    /// The service, for whoever calls it in this process.
+    pub const fn service(&self) -> &Service<Instrumented<AnyStore>> {
+        &self.service
+    }
+
+    /// Changes it while it serves.
+    pub const fn reloader(&self) -> &Reloader {
+        &self.reloader
+    }
+
+    /// The TCP address that it serves operators on, if it does.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.tcp_addr()
+    }
+
+    /// Serves until `shutdown`; then says `NOT_SERVING`, pauses, and drains.
+    pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<ShutdownReport> {
+        let Self { server, admin, service, reloader, clock, shutdown_delay, store_unhealthy_after } = self;
+        let (health, health_service) = health_reporter();
+        let health_service = health_service.max_decoding_message_size(grpc::MAX_QUESTION_BYTES);
+        let closing = CancellationToken::new();
+        let store = Arc::clone(service.store());
+        let health_state = Arc::new(HealthState::default());
+        let (server, admin) = watched((server, admin), &service, &health_state, &reloader);
+        let chores = async {
+            let watch = watch_store(&*store, &health, &health_state, store_unhealthy_after);
+            let sweep = sweep(&*store, &*clock);
+            let census = count(&service);
+            let certificates = keep_fresh(&reloader.entrance().tls, &*clock);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = async { tokio::join!(watch, sweep, census, certificates); } => {}
+            }
+            health_state.say_serving(false);
+            say(&health, ServingStatus::NotServing).await;
+            health.set_service_status("", ServingStatus::NotServing).await;
+            tokio::time::sleep(shutdown_delay).await;
+            closing.cancel();
+            Ok(())
+        };
+        let services = Services::new(grpc::session_service(service.clone()))
+            .and(health_service.clone())
+            .and(grpc::reflection_v1())
+            .and(grpc::reflection_v1alpha());
+        let admin_services = Services::new(grpc::admin_service(service.clone()))
+            .and(health_service)
+            .and(grpc::reflection_v1())
+            .and(grpc::reflection_v1alpha());
+        let frontends = server.run(move |_| services.clone(), closing.clone());
+        let operators = async {
+            match admin {
+                Some(admin) => admin.run(move |_| admin_services.clone(), closing.clone()).await,
+                None => Ok(ShutdownReport { cut: 0 }),
+            }
+        };
+        let (frontends, operators, ()) = tokio::try_join!(frontends, operators, chores)?;
+        Ok(ShutdownReport { cut: frontends.cut + operators.cut })
+    }
+}
+
+/// Both servers, guarded and counted; and before the operators' services the pages that tell it.
+fn watched(
+    (server, admin): (Server, Option<Server>),
+    service: &Service<Instrumented<AnyStore>>,
+    health_state: &Arc<HealthState>,
+    reloader: &Reloader,
+) -> (Server, Option<Server>) {
+    let authenticator = Authenticator::new(reloader.entrance().registry.clone(), grpc::rpcs());
+    let calls = Arc::new(CallMetrics::new(grpc::rpcs()));
+    let [frontends, operators]: [Arc<ConnectionMetrics>; 2] = Default::default();
+    let contexts = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];
+    let contexts = contexts.into_iter().filter_map(|(name, server)| Some((name, &server?.context)));
+    let budgets = contexts.clone().map(|(name, context)| (name, context.budget.clone())).collect();
+    let tls = contexts.filter_map(|(name, context)| Some((name, context.tls.clone()?))).collect();
+    let sources = MetricsSources {
+        calls: Arc::clone(&calls),
+        connection_metrics: vec![(FRONTENDS, Arc::clone(&frontends)), (OPERATORS, Arc::clone(&operators))],
+        budgets,
+        tls,
+        service: service.clone(),
+        store: service.store().work(),
+        health_state: Arc::clone(health_state),
+        reloads: Arc::clone(reloader.reloads()),
+    };
+    let admin_http = Arc::new(AdminHttp::new(Arc::clone(health_state), move || sources.page()));
+    let server = server.behind(ServerContext {
+        call_metrics: Arc::clone(&calls),
+        connection_metrics: frontends,
+        authenticator: authenticator.clone(),
+        ..ServerContext::default()
+    });
+    let context = ServerContext {
+        call_metrics: calls,
+        connection_metrics: operators,
+        admin_http: Some(admin_http),
+        authenticator,
+        ..ServerContext::default()
+    };
+    (server, admin.map(|admin| admin.behind(context)))
+}
+
+/// Whoever listens on the way learns a token that is not encrypted.
+fn warn_of_plain_tokens(settings: &Settings, callers: &Callers) {
+    if let Some(listen) = settings.listen
+        && !is_loopback(listen)
+        && !settings.tls.is_on()
+        && callers.has_tokens()
+    {
+        warn!(%listen, "callers' tokens are not encrypted on their way; set certificate_file and key_file of its tls");
+    }
+}
+
+/// Tells both services' health.
+async fn say(health: &HealthReporter, status: ServingStatus) {
+    health.set_service_status(grpc::SERVICE, status).await;
+    health.set_service_status(grpc::ADMIN_SERVICE, status).await;
+}
+
+/// Says `NOT_SERVING` when the store has been silent for so long, and `SERVING` again at its first answer.
+async fn watch_store(store: &impl Store, health: &HealthReporter, health_state: &HealthState, silence: Duration) {
+    let mut last_answer = Instant::now();
+    let mut said = ServingStatus::Serving;
+    health_state.say_serving(true);
+    say(health, said).await;
+    loop {
+        // A disk that hangs never answers at all.
+        let answer =
+            timeout(silence, store.ping()).await.unwrap_or_else(|silent| Err(store::Error::unavailable(silent)));
+        health_state.see_store(answer.is_ok());
+        let status = match &answer {
+            Ok(()) => {
+                last_answer = Instant::now();
+                ServingStatus::Serving
+            }
+            Err(_) if last_answer.elapsed() >= silence => ServingStatus::NotServing,
+            Err(_) => said,
+        };
+        if status != said {
+            match answer {
+                Ok(()) => info!("the store answers again"),
+                Err(error) => {
+                    warn!(error = &error as &dyn Error, "the store has been silent for too long: not serving")
+                }
+            }
+            health_state.say_serving(status == ServingStatus::Serving);
+            say(health, status).await;
+            said = status;
+        }
+        tokio::time::sleep(silence / PINGS).await;
+    }
+}
+
+/// Forgets what may be forgotten, for as long as there is something.
+async fn sweep(store: &impl Store, clock: &dyn Clock) {
+    loop {
+        match store.sweep(clock.now()).await {
+            Ok(0) => {}
+            Ok(_) => continue,
+            Err(error) => warn!(error = &error as &dyn Error, "could not sweep the store"),
+        }
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+    }
+}
+
+/// Counts the live sessions, at the start and then now and again.
+async fn count(service: &Service<impl Store>) {
+    loop {
+        if let Err(error) = service.count_live_sessions().await {
+            warn!(error = &error as &dyn Error, "could not count the live sessions");
+        }
+        tokio::time::sleep(CENSUS_INTERVAL).await;
+    }
+}
+
+/// What metrics call both servers.
+const FRONTENDS: &str = "frontends";
+const OPERATORS: &str = "operators";
+
+/// How often the store is asked in the time that it may be silent.
+const PINGS: u32 = 10;
+
+const CENSUS_INTERVAL: Duration = Duration::from_secs(5 * 60);
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tonic::Request;
+    use tonic::codegen::tokio_stream::StreamExt as _;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_server::Health as _;
+    use tonic_health::server::HealthService;
+
+    use super::*;
+    use crate::app::AppName;
+    use crate::clock::Time;
+    use crate::session::{Precondition, Record};
+    use crate::store::{
+        Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot,
+        SubjectRef, Touch, Write,
+    };
+    use crate::token::SessionId;
+
+    /// A store on a disk that hangs.
+    struct Hanging;
+
+    impl Index for Hanging {
+        async fn enter(&self, _: &SubjectRef, _: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+            pending().await
+        }
+
+        async fn leave(&self, _: &SubjectRef, _: &IndexEntry) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn forget(&self, _: &SubjectRef, _: SessionId) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn entries(&self, _: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+            pending().await
+        }
+
+        async fn revoke(&self, _: &SubjectRef, _: &Revocation) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn revocation(&self, _: &SubjectRef) -> Result<Option<Revocation>, Error> {
+            pending().await
+        }
+    }
+
+    impl Feed for Hanging {
+        async fn latest(&self, _: &AppName) -> Result<Cursor, Error> {
+            pending().await
+        }
+
+        async fn since(&self, _: &AppName, _: &Cursor) -> Result<FeedRead, Error> {
+            pending().await
+        }
+    }
+
+    impl Store for Hanging {
+        async fn load(&self, _: &SessionKey) -> Result<Option<Snapshot>, Error> {
+            pending().await
+        }
+
+        async fn create(&self, _: &SessionKey, _: &Record) -> Result<Created, Error> {
+            pending().await
+        }
+
+        async fn apply(&self, _: &SessionKey, _: &Precondition, _: &Write) -> Result<Applied, Error> {
+            pending().await
+        }
+
+        async fn touch(&self, _: &SessionKey, _: &Touch) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn revoke_app(&self, _: &AppName, _: Time) -> Result<(), Error> {
+            pending().await
+        }
+
+        async fn scan(&self, _: &AppName, _: &Cursor, _: usize) -> Result<Page, Error> {
+            pending().await
+        }
+
+        async fn sweep(&self, _: Time) -> Result<usize, Error> {
+            pending().await
+        }
+
+        async fn ping(&self) -> Result<(), Error> {
+            pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_is_silent_too() {
+        let health = HealthReporter::new();
+        let question = || Request::new(HealthCheckRequest { service: grpc::SERVICE.to_owned() });
+        let told = async {
+            let mut answers =
+                HealthService::from_health_reporter(health.clone()).watch(question()).await.unwrap().into_inner();
+            while let Some(answer) = answers.next().await {
+                if answer.unwrap().status() == tonic_health::pb::health_check_response::ServingStatus::NotServing {
+                    return;
+                }
+            }
+        };
+        health.set_service_status(grpc::SERVICE, ServingStatus::Serving).await;
+        let health_state = HealthState::default();
+
+        tokio::select! {
+            () = watch_store(&Hanging, &health, &health_state, Duration::from_millis(10)) => {}
+            told = timeout(Duration::from_secs(5), told) => told.unwrap(),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! The text of tokens and tickets: `v1.<key id>.<random>.<mac>` and `t1.<key id>.<seconds>.<random>.<mac>`.
+//!
+//! The signature is checked, in constant time, before anything else is looked at. Only the one
+//! canonical spelling is accepted, so that a token cannot be written in two ways.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use super::key::Purpose;
+use super::{Key, KeyId, KeyRing, SplitToken, length_prefix};
+use crate::app::AppName;
+use crate::clock::Time;
+
+/// How long a ticket is good for.
+pub const TICKET_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// A token whose signature was right.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifiedToken {
+    /// What it says.
+    pub token: SplitToken,
+    /// The key that signed it.
+    pub key_id: KeyId,
+}
+
+/// A ticket whose signature was right and that is not too old.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket {
+    /// What it says: the same as the token of the session to come.
+    pub token: SplitToken,
+}
+
+/// Why a token or ticket is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRejection {
+    /// Not written as one.
+    Malformed,
+    /// Signed with a key that the app does not have.
+    UnknownKey,
+    /// The signature is wrong: forged, or of another app.
+    BadSignature,
+    /// A ticket past its 15 minutes.
+    TooOld,
+}
+
+impl TokenRejection {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Malformed, Self::UnknownKey, Self::BadSignature, Self::TooOld];
+
+    /// The reason in one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "MALFORMED",
+            Self::UnknownKey => "UNKNOWN_KEY",
+            Self::BadSignature => "BAD_SIGNATURE",
+            Self::TooOld => "TOO_OLD",
+        }
+    }
+}
+
+impl fmt::Display for TokenRejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "it is not written as a token",
+            Self::UnknownKey => "it is signed with a key that the app does not have",
+            Self::BadSignature => "its signature is wrong: it is forged or of another app",
+            Self::TooOld => "it is a ticket older than 15 minutes",
+        })
+    }
+}
+
+/// Whether a text has the shape of a token or a ticket, be it good or not.
+pub fn is_shaped(text: &str) -> bool {
+    text.starts_with(TOKEN_VERSION) || is_ticket(text)
+}
+
+/// Whether a text is written as a ticket, be it good or not.
+pub fn is_ticket(text: &str) -> bool {
+    text.starts_with(TICKET_VERSION)
+}
+
+/// The key that a token or a ticket says it is signed with. Proves nothing.
+pub fn claimed_key(text: &str) -> Option<KeyId> {
+    let rest = text.strip_prefix(TOKEN_VERSION).or_else(|| text.strip_prefix(TICKET_VERSION))?;
+    rest.split('.').next().and_then(KeyId::parse)
+}
+
+/// Writes the token for a token, signed with the app's first key.
+pub fn sign_token(ring: &KeyRing, app: &AppName, token: SplitToken) -> String {
+    sign(ring.signing(), Purpose::Token, app, None, token)
+}
+
+/// Reads a token; its signature is right if this answers one.
+pub fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
+    let rest = text.strip_prefix(TOKEN_VERSION).ok_or(TokenRejection::Malformed)?;
+    let (key, token, _) = verify(ring, Purpose::Token, app, rest)?;
+    Ok(VerifiedToken { token, key_id: key.id() })
+}
+
+/// Writes the ticket for a token, issued at `now`.
+pub fn sign_ticket(ring: &KeyRing, app: &AppName, token: SplitToken, now: Time) -> String {
+    sign(ring.signing(), Purpose::Ticket, app, Some(now.seconds()), token)
+}
+
+/// Reads a ticket that is no older than [`TICKET_LIFE`] at `now`.
+pub fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Result<Ticket, TokenRejection> {
+    let rest = text.strip_prefix(TICKET_VERSION).ok_or(TokenRejection::Malformed)?;
+    let (_, token, seconds) = verify(ring, Purpose::Ticket, app, rest)?;
+    let age = now.seconds().saturating_sub(seconds.unwrap_or_default());
+    if age > TICKET_LIFE.as_secs() {
+        return Err(TokenRejection::TooOld);
+    }
+    Ok(Ticket { token })
+}
+
+fn sign(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, token: SplitToken) -> String {
+    let random = token.to_bytes();
+    let mac = mac(key, purpose, app, seconds, &random).finalize().into_bytes();
+    let mut text = String::with_capacity(MAX_TEXT);
+    text.push_str(if seconds.is_some() { TICKET_VERSION } else { TOKEN_VERSION });
+    URL_SAFE_NO_PAD.encode_string(key.id().as_bytes(), &mut text);
+    text.push('.');
+    if let Some(seconds) = seconds {
+        text.push_str(&seconds.to_string());
+        text.push('.');
+    }
+    URL_SAFE_NO_PAD.encode_string(random, &mut text);
+    text.push('.');
+    URL_SAFE_NO_PAD.encode_string(mac, &mut text);
+    text
+}
+
+fn verify<'r>(
+    ring: &'r KeyRing,
+    purpose: Purpose,
+    app: &AppName,
+    rest: &str,
+) -> Result<(&'r Key, SplitToken, Option<u64>), TokenRejection> {
+    if rest.len() > MAX_TEXT {
+        return Err(TokenRejection::Malformed);
+    }
+    let mut parts = rest.split('.');
+    let mut part = || parts.next().ok_or(TokenRejection::Malformed);
+    let key_id = KeyId::parse(part()?).ok_or(TokenRejection::Malformed)?;
+    let seconds = match purpose {
+        Purpose::Ticket => Some(canonical_number(part()?).ok_or(TokenRejection::Malformed)?),
+        Purpose::Token | Purpose::Rotation => None,
+    };
+    let (random, signature) = (decode(part()?)?, decode(part()?)?);
+    if part().is_ok() {
+        return Err(TokenRejection::Malformed);
+    }
+    let key = ring.find(key_id).ok_or(TokenRejection::UnknownKey)?;
+    let mac = mac(key, purpose, app, seconds, &random);
+    mac.verify_slice(&signature).map_err(|_| TokenRejection::BadSignature)?;
+    Ok((key, SplitToken::from_bytes(random), seconds))
+}
+
+/// The signature covers version and purpose, key id, app, time of issue and the random part.
+fn mac(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, random: &[u8; 32]) -> Hmac<Sha256> {
+    let mut mac = key.mac(purpose);
+    let mut add = |part: &[u8]| {
+        mac.update(&length_prefix(part));
+        mac.update(part);
+    };
+    add(purpose.label());
+    add(key.id().as_bytes());
+    add(app.as_bytes());
+    if let Some(seconds) = seconds {
+        add(&seconds.to_be_bytes());
+    }
+    add(random);
+    mac
+}
+
+fn decode(text: &str) -> Result<[u8; 32], TokenRejection> {
+    let mut buffer = [0; 33];
+    // The engine refuses spare bits that are not zero, so each value has one spelling.
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut buffer).map_err(|_| TokenRejection::Malformed)?;
+    <[u8; 32]>::try_from(&buffer[..length]).map_err(|_| TokenRejection::Malformed)
+}
+
+fn canonical_number(text: &str) -> Option<u64> {
+    let number = text.parse::<u64>().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+const TOKEN_VERSION: &str = "v1.";
+const TICKET_VERSION: &str = "t1.";
+const MAX_TEXT: usize = 3 + 8 + 1 + 20 + 1 + 43 + 1 + 43;
