@@ -177,16 +177,16 @@ impl From<Numbers> for wire::GetStatsResponse {
             live: numbers.census.map_or(0, |census| census.live),
             live_anonymous: numbers.census.map_or(0, |census| census.live_anonymous),
             scan_time: numbers.census.map(|census| timestamp(census.time)),
-            doors: numbers.doors.into_iter().map(Into::into).collect(),
+            migrations: numbers.doors.into_iter().map(Into::into).collect(),
         }
     }
 }
 
-impl From<DoorNumbers> for wire::DoorStats {
+impl From<DoorNumbers> for wire::MigrationStats {
     fn from(numbers: DoorNumbers) -> Self {
         let refused = numbers.refused.into_iter().filter(|(_, count)| *count > 0);
         Self {
-            door: numbers.door.to_string(),
+            source: numbers.door.to_string(),
             until: Some(timestamp(numbers.until)),
             imported: numbers.imported,
             found: numbers.found,

@@ -9,7 +9,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 
 use super::text;
-use crate::grpc::wire::{DoorStats, GetStatsResponse, RevokeSessionResponse, SessionInfo, Value, value};
+use crate::grpc::wire::{GetStatsResponse, MigrationStats, RevokeSessionResponse, SessionInfo, Value, value};
 
 /// One line. Characters that a terminal would obey are escaped, beyond what JSON asks for.
 pub(super) fn line(document: &impl Serialize) -> String {
@@ -117,13 +117,13 @@ pub(super) struct Stats<'a> {
     live: u64,
     live_anonymous: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    doors: Vec<Door<'a>>,
+    migrations: Vec<Migration<'a>>,
 }
 
-/// What came in by one door.
+/// The numbers of one migration source.
 #[derive(Serialize)]
-struct Door<'a> {
-    door: &'a str,
+struct Migration<'a> {
+    source: &'a str,
     #[serde(flatten)]
     times: BTreeMap<&'static str, String>,
     imported: u64,
@@ -131,11 +131,11 @@ struct Door<'a> {
     refused: BTreeMap<&'a str, u64>,
 }
 
-impl<'a> From<&'a DoorStats> for Door<'a> {
-    fn from(stats: &'a DoorStats) -> Self {
+impl<'a> From<&'a MigrationStats> for Migration<'a> {
+    fn from(stats: &'a MigrationStats) -> Self {
         let stamps = [("until", &stats.until), ("last_import_time", &stats.last_import_time)];
         Self {
-            door: &stats.door,
+            source: &stats.source,
             times: times(stamps),
             imported: stats.imported,
             found: stats.found,
@@ -154,7 +154,7 @@ impl<'a> From<&'a GetStatsResponse> for Stats<'a> {
             ended: stats.ended.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
             live: stats.live,
             live_anonymous: stats.live_anonymous,
-            doors: stats.doors.iter().map(Into::into).collect(),
+            migrations: stats.migrations.iter().map(Into::into).collect(),
         }
     }
 }
@@ -231,7 +231,7 @@ mod tests {
             live: 2,
             live_anonymous: 1,
             scan_time: None,
-            doors: Vec::new(),
+            migrations: Vec::new(),
         };
 
         let expected = "{\"start_time\":\"2026-01-02T03:04:05.000Z\",\"opened\":9,\"created\":3,\

@@ -38,13 +38,13 @@ fn sheet(stats: &GetStatsResponse, now: Time) -> String {
         ("live", live),
         ("scanned", absolute(time(&stats.scan_time), now)),
     ];
-    for door in &stats.doors {
+    for migration in &stats.migrations {
         fields.extend([
-            ("door", format!("{}, until {}", printable(&door.door), absolute(time(&door.until), now))),
-            ("  imported", door.imported.to_string()),
-            ("  last import", absolute(time(&door.last_import_time), now)),
-            ("  found again", door.found.to_string()),
-            ("  refused", by_reason(&door.refused)),
+            ("source", format!("{}, until {}", printable(&migration.source), absolute(time(&migration.until), now))),
+            ("  imported", migration.imported.to_string()),
+            ("  last import", absolute(time(&migration.last_import_time), now)),
+            ("  found again", migration.found.to_string()),
+            ("  refused", by_reason(&migration.refused)),
         ]);
     }
     table::fields(&fields)
@@ -62,7 +62,7 @@ fn by_reason(counts: &HashMap<String, u64>) -> String {
 mod tests {
     use super::super::example;
     use super::*;
-    use crate::grpc::wire::DoorStats;
+    use crate::grpc::wire::MigrationStats;
 
     #[test]
     fn numbers_are_told_with_the_time_of_the_scan() {
@@ -74,7 +74,7 @@ mod tests {
             live: 23,
             live_anonymous: 4,
             scan_time: example::at(-30),
-            doors: Vec::new(),
+            migrations: Vec::new(),
         };
 
         assert_eq!(
@@ -91,16 +91,16 @@ scanned         2026-01-02T03:03:35Z (30s ago)
     }
 
     #[test]
-    fn each_door_tells_what_came_in_and_when_last() {
-        let door = DoorStats {
-            door: "flask_cookie".to_owned(),
+    fn each_migration_source_has_its_imports_and_the_last_of_them() {
+        let migration = MigrationStats {
+            source: "flask_cookie".to_owned(),
             until: example::at(86_400),
             imported: 812,
             found: 40,
             refused: [("EXPIRED".to_owned(), 3), ("ENDED".to_owned(), 9)].into(),
             last_import_time: example::at(-7200),
         };
-        let text = sheet(&GetStatsResponse { doors: vec![door], ..Default::default() }, example::NOW);
+        let text = sheet(&GetStatsResponse { migrations: vec![migration], ..Default::default() }, example::NOW);
 
         let told = "\
   imported      812
@@ -108,7 +108,7 @@ scanned         2026-01-02T03:03:35Z (30s ago)
   found again   40
   refused       9 ENDED, 3 EXPIRED
 ";
-        assert!(text.ends_with(told) && text.contains("\ndoor            flask_cookie, until 2026-01-03T"), "{text}");
+        assert!(text.ends_with(told) && text.contains("\nsource          flask_cookie, until 2026-01-03T"), "{text}");
     }
 
     #[test]

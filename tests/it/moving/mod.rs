@@ -14,7 +14,7 @@ use cloakroom::app::{self, AcceptSettings, FlaskCookieSettings};
 use cloakroom::clock::{Clock as _, Time};
 use cloakroom::flask::{DEFAULT_SALT, Digest, Signer};
 use cloakroom::grpc::wire::{
-    DestroySessionRequest, DestroySessionResponse, DoorStats, OpenSessionResponse, RotateSessionRequest, Session,
+    DestroySessionRequest, DestroySessionResponse, MigrationStats, OpenSessionResponse, RotateSessionRequest, Session,
     destroy_session_request, rotate_session_request,
 };
 use cloakroom::session::Entries;
@@ -92,8 +92,8 @@ impl House {
     }
 
     /// The numbers of one door.
-    async fn door(&self, door: &str) -> DoorStats {
-        self.stats("").await.doors.into_iter().find(|stats| stats.door == door).unwrap()
+    async fn door(&self, door: &str) -> MigrationStats {
+        self.stats("").await.migrations.into_iter().find(|stats| stats.source == door).unwrap()
     }
 
     /// How often old credentials opened nothing, by reason.
