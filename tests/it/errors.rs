@@ -370,12 +370,12 @@ async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
 }
 
 #[test]
-fn the_contract_and_the_readme_list_the_reasons_that_are_provoked_here() {
+fn the_contract_and_the_page_list_the_reasons_that_are_provoked_here() {
     let provoked: BTreeSet<(String, String)> =
         PROVOKED.iter().map(|(code, reason)| ((*code).to_owned(), (*reason).to_owned())).collect();
 
     assert_eq!(reasons_of_the_contract(), provoked, "proto comments (left) and this file (right)");
-    assert_eq!(reasons_of_the_readme(), provoked, "README.md, `## Errors` (left) and this file (right)");
+    assert_eq!(reasons_of_the_page(), provoked, "docs/errors.md (left) and this file (right)");
 }
 
 /// The tests above, and those of apps of kind `cookie`, AdminService, its streams, the limits per subject and callers (in
@@ -454,13 +454,18 @@ fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
     reasons
 }
 
-/// Every row of the table under `## Errors`: the code, then the reason.
-fn reasons_of_the_readme() -> BTreeSet<(String, String)> {
-    let text = std::fs::read_to_string("README.md").unwrap();
-    let section = text.split("\n## ").find(|section| section.starts_with("Errors\n"));
-    let rows = section.expect("README.md has a section `## Errors`").lines().filter(|line| line.starts_with("| `"));
-    let cell = |row: &str, n: usize| row.split('|').nth(n).unwrap().trim().trim_matches('`').to_owned();
-    rows.map(|row| (cell(row, 1), cell(row, 2))).collect()
+/// Every reason in `docs/errors.md`: the code is a heading, and each row of the table below it begins with a reason.
+fn reasons_of_the_page() -> BTreeSet<(String, String)> {
+    let text = std::fs::read_to_string("docs/errors.md").unwrap();
+    let (mut reasons, mut code) = (BTreeSet::new(), "");
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            code = heading;
+        } else if let Some((reason, _)) = line.strip_prefix("| `").and_then(|row| row.split_once('`')) {
+            reasons.insert((code.to_owned(), reason.to_owned()));
+        }
+    }
+    reasons
 }
 
 const CODES: [&str; 11] = [

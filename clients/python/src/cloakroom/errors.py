@@ -1,4 +1,4 @@
-"""What a caller can act on. The service's reason stands in `reason`; the proto and README list them all."""
+"""What a caller can act on. The service's reason stands in `reason`; docs/errors.md lists them all."""
 
 from __future__ import annotations
 
