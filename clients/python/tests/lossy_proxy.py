@@ -1,4 +1,4 @@
-"""A TCP proxy before the service that loses answers: the request goes through, and then the connection is cut."""
+"""A TCP proxy in front of the service that drops responses: the request arrives, then the connection is closed."""
 
 from __future__ import annotations
 
@@ -9,48 +9,48 @@ import threading
 from service import free_port
 
 
-class Proxy:
-    """Passes bytes on, and counts connections. While `loses` is above zero, the next answers are lost."""
+class LossyProxy:
+    """Forwards bytes in both directions. While `responses_to_drop` is above zero, it drops the next responses."""
 
     def __init__(self, port: int) -> None:
-        self._target = port
+        self._target_port = port
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.loses = 0
-        self.lost = 0
+        self.responses_to_drop = 0
+        self.dropped = 0
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                caller, _ = self._listener.accept()
-                service = socket.create_connection(("127.0.0.1", self._target))
-                threading.Thread(target=self._pass, args=(caller, service), daemon=True).start()
-                threading.Thread(target=self._answer, args=(service, caller), daemon=True).start()
+                client, _ = self._listener.accept()
+                service = socket.create_connection(("127.0.0.1", self._target_port))
+                threading.Thread(target=self._forward_requests, args=(client, service), daemon=True).start()
+                threading.Thread(target=self._forward_responses, args=(service, client), daemon=True).start()
 
-    def _pass(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward_requests(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 target.sendall(data)
-        _cut(source, target)
+        _close(source, target)
 
-    def _answer(self, source: socket.socket, target: socket.socket) -> None:
+    def _forward_responses(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                # A HEADERS frame is an answer; settings, pings and windows are not.
-                if self.loses and _has_headers(data):
-                    self.loses -= 1
-                    self.lost += 1
+                # Only a response has a HEADERS frame. SETTINGS, PING and WINDOW_UPDATE frames pass.
+                if self.responses_to_drop and _has_headers_frame(data):
+                    self.responses_to_drop -= 1
+                    self.dropped += 1
                     break
                 target.sendall(data)
-        _cut(source, target)
+        _close(source, target)
 
     def close(self) -> None:
         self._listener.close()
 
 
-def _has_headers(data: bytes) -> bool:
+def _has_headers_frame(data: bytes) -> bool:
     at = 0
     while at + 9 <= len(data):
         if data[at + 3] == 1:
@@ -59,7 +59,7 @@ def _has_headers(data: bytes) -> bool:
     return False
 
 
-def _cut(*sockets: socket.socket) -> None:
+def _close(*sockets: socket.socket) -> None:
     for each in sockets:
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)

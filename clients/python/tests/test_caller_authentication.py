@@ -1,4 +1,4 @@
-"""A service that asks who calls: over TLS, by a caller token or by a certificate."""
+"""A service that authenticates its callers over TLS, by a caller token or by a certificate."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ certificate_names = ["shop.test"]
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory):
-    """Who signs certificates, a caller token and the service that knows both."""
-    folder = tmp_path_factory.mktemp("secured")
+def secure_service(tmp_path_factory):
+    """Yields a certificate authority, a caller token, and a service that accepts both."""
+    folder = tmp_path_factory.mktemp("secure_service")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(folder / "ca.crt"))
-    own = authority.issue_cert("127.0.0.1")
-    own.private_key_pem.write_to_path(str(folder / "tls.key"))
-    own.cert_chain_pems[0].write_to_path(str(folder / "tls.crt"))
-    made = subprocess.run([binary(), "caller-token"], check=True, capture_output=True, text=True)
-    callers = CALLERS.replace("{folder}", str(folder)).replace("{hash}", made.stderr.split()[-1])
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(str(folder / "tls.key"))
+    certificate.cert_chain_pems[0].write_to_path(str(folder / "tls.crt"))
+    created = subprocess.run([binary(), "caller-token"], check=True, capture_output=True, text=True)
+    callers = CALLERS.replace("{folder}", str(folder)).replace("{hash}", created.stderr.split()[-1])
     with Service.start(folder, APPS + callers) as service:
-        yield authority, made.stdout.strip(), service
+        yield authority, created.stdout.strip(), service
 
 
-def visits(transport):
-    """What an application counts in two requests of one browser."""
+def count_visits(transport):
+    """Returns the counter of an application after two requests of one browser."""
     app = Flask(__name__)
     app.session_interface = CloakroomSessionInterface(transport, app="shop")
     app.config["PROPAGATE_EXCEPTIONS"] = True
-    app.add_url_rule("/", "visit", lambda: str(session.increment("visits")))
+    app.add_url_rule("/", "count", lambda: str(session.increment("visits")))
     client = app.test_client()
     client.get("/")
     client.get("/")
@@ -58,25 +58,25 @@ def visits(transport):
         return opened["visits"]
 
 
-def test_a_caller_is_known_by_its_token(secured):
-    authority, token, service = secured
+def test_a_caller_is_authenticated_by_its_token(secure_service):
+    authority, token, service = secure_service
     credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
     metadata = [("authorization", f"Bearer {token}")]
-    assert visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata)) == 2
+    assert count_visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata)) == 2
 
 
-def test_a_caller_is_known_by_its_certificate(secured):
-    authority, _, service = secured
-    own = authority.issue_cert("shop.test")
-    key, chain = own.private_key_pem.bytes(), own.cert_chain_pems[0].bytes()
+def test_a_caller_is_authenticated_by_its_certificate(secure_service):
+    authority, _, service = secure_service
+    certificate = authority.issue_cert("shop.test")
+    key, chain = certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()
     credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), key, chain)
-    assert visits(GrpcTransport(service.address, credentials=credentials)) == 2
+    assert count_visits(GrpcTransport(service.address, credentials=credentials)) == 2
 
 
-def test_nobody_else_has_a_session(secured):
-    authority, token, service = secured
+def test_an_unknown_caller_is_rejected(secure_service):
+    authority, token, service = secure_service
     credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
     for metadata in [], [("authorization", f"Bearer {token}x")]:
         with pytest.raises(SessionRefused) as refused:
-            visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata))
+            count_visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata))
         assert refused.value.reason == "CALLER_UNKNOWN"
