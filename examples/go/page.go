@@ -25,7 +25,7 @@ var layout = template.Must(template.New("page").Parse(`<!doctype html><title>Clo
 {{- if .Text}}
 <p id="who">{{.Text}}</p>
 {{- if .Ended}}
-<form method="post" action="/logout"><button>Start afresh</button></form>
+<form method="post" action="/logout"><button>Start a new session</button></form>
 {{- end}}
 {{- else}}
 <p id="who">{{if .Name}}Hello, {{.Name}}{{else}}not logged in{{end}}</p>

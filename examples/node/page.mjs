@@ -6,7 +6,7 @@ const page = (body) => `<!doctype html><title>Cloakroom</title>\n${body}\n`;
 
 export const messagePage = (text) => page(`<p id="who">${text}</p>`);
 
-export const sessionEndedPage = () => page(`<p id="who">This session has ended.</p>${formButton('/logout', 'Start afresh')}`);
+export const sessionEndedPage = () => page(`<p id="who">This session has ended.</p>${formButton('/logout', 'Start a new session')}`);
 
 export const counterPage = ({ name, count }) => page(
   `<p id="who">${name ? `Hello, ${escapeHtml(JSON.parse(name.json))}` : 'not logged in'}</p>

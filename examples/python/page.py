@@ -15,7 +15,7 @@ def counter_page(entries, counter=None):
 
 
 def session_ended_page():
-    return page(f'<p id="who">This session has ended.</p>{form_button("/logout", "Start afresh")}')
+    return page(f'<p id="who">This session has ended.</p>{form_button("/logout", "Start a new session")}')
 
 
 def message_page(text):
