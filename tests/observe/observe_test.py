@@ -92,8 +92,8 @@ class MonitoringTest(unittest.TestCase):
             "CLOAKROOM__SERVER__TLS__KEY_FILE": str(folder / "tls.key"),
             "CLOAKROOM__ADMIN__LISTEN": f"127.0.0.1:{cls.admin}",
             "CLOAKROOM__STORE__KIND": "memory",
-            "CLOAKROOM__APPS__DEFAULT__ACCEPT__UNTIL": "2999-01-01",
-            "CLOAKROOM__APPS__DEFAULT__ACCEPT__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",
+            "CLOAKROOM__APPS__DEFAULT__MIGRATE__UNTIL": "2999-01-01",
+            "CLOAKROOM__APPS__DEFAULT__MIGRATE__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",
         }
         cls.enterClassContext(running(BINARY, "serve", cwd=folder, env=settings))
         wait_for(lambda: cls.page("/readyz"))

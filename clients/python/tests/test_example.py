@@ -98,8 +98,8 @@ def test_the_application_changes_in_two_lines(before):
 
 
 MIGRATION_SOURCES = {
-    "before_signed_cookies": '[apps.shop.accept.flask_cookie]\nkeys = ["secret-key"]\n',
-    "before_flask_session": '[apps.shop.accept.flask_session]\nurl = "{redis}"\n',
+    "before_signed_cookies": '[apps.shop.migrate.flask_cookie]\nkeys = ["secret-key"]\n',
+    "before_flask_session": '[apps.shop.migrate.flask_session]\nurl = "{redis}"\n',
 }
 
 
@@ -110,7 +110,7 @@ def test_a_user_stays_logged_in_through_the_migration(tmp_path, redis, before):
         browser.load("/add", item="pear")
         assert browser.load("/login", user="ada")["who"] == "ada"
         old_cookie = browser.cookie()
-    migration = '[apps.shop.accept]\nuntil = "2099-01-01"\n' + MIGRATION_SOURCES[before].replace("{redis}", redis)
+    migration = '[apps.shop.migrate]\nuntil = "2099-01-01"\n' + MIGRATION_SOURCES[before].replace("{redis}", redis)
     with shop_service(tmp_path, migration) as service, Shop("app", CLOAKROOM_ADDRESS=service.address) as shop:
         browser.port = shop.port
         concurrent = Browser(shop.port)
