@@ -1,23 +1,25 @@
-// The second part: instructions a call in user space, counted by callgrind, which no neighbour on the machine disturbs.
+// The second part: user-space instructions per call, counted by callgrind. Other processes do not change them.
 //
-// Each call is counted twice, so often and twice as often; the difference holds no start and no end.
+// Each call is counted in two runs, one with twice as many calls. The difference excludes the start and the stop of the
+// process.
 import fs from 'node:fs';
 import path from 'node:path';
-import { Redis, Service, STORES, temporary } from '../deploy/load/service.mjs';
+import { Redis, Service, STORES, temporaryFolder } from '../deploy/load/service.mjs';
 import { digits, tableOf } from '../deploy/load/table.mjs';
 import { echoOf, prepare } from './calls.mjs';
 import { Echo, load } from './rust.mjs';
 import { CALLS, TOP } from './settings.mjs';
 
 const SESSIONS = 20;
-const TENS = [10, 10];
+// Connections and streams per connection.
+const TEN_BY_TEN = [10, 10];
 const KINDS = { open: 'OpenSession', save: 'SaveSession', shouldSetCookie: 'ShouldSetCookie' };
-// valgrind knows no instructions for SHA, so what a real processor does in a few is software here.
+// valgrind does not support the SHA instructions of processors, so SHA-256 runs in software here and is listed apart.
 const SHA = /\bsha2::|sha256/i;
 
 export async function instructions() {
   const redis = await Redis.start();
-  const folder = temporary('callgrind');
+  const folder = temporaryFolder('callgrind');
   try {
     const echoes = {};
     const rows = [];
@@ -35,35 +37,35 @@ export async function instructions() {
     const all = Object.entries(echoes).map(([kind, echo]) => ({ key: `echo.${kind}`, on: 'tonic echo', title: `as ${KINDS[kind]}`, ...echo }));
     return { rows: [...all, ...rows], byKey: Object.fromEntries(rows.map((row) => [row.key, row])) };
   } finally {
-    await redis.end();
+    await redis.stop();
     fs.rmSync(folder, { recursive: true });
   }
 }
 
-async function count(make, { folder, prepare: prepareCall }) {
+async function count(createServer, { folder, prepare: prepareCall }) {
   const profiles = [];
   let call;
   for (const calls of [CALLS, 2 * CALLS]) {
     const file = path.join(folder, 'callgrind.out');
-    const server = make(['valgrind', '--quiet', '--tool=callgrind', `--callgrind-out-file=${file}`]);
+    const server = createServer(['valgrind', '--quiet', '--tool=callgrind', `--callgrind-out-file=${file}`]);
     console.error(`${calls} calls of ${server.store ?? 'the echo'} under callgrind`);
     await server.start();
     try {
       call = await prepareCall(server);
-      await load(server, call, TENS, { calls });
+      await load(server, call, TEN_BY_TEN, { calls });
     } finally {
-      await server.end();
+      await server.stop();
     }
-    profiles.push(parse(fs.readFileSync(file, 'latin1')));
+    profiles.push(parseProfile(fs.readFileSync(file, 'latin1')));
   }
-  const [once, twice] = profiles;
-  const own = new Map([...twice].map(([name, cost]) => [name, (cost - (once.get(name) ?? 0)) / CALLS]));
-  const sum = (chosen) => [...own].filter(([name]) => chosen(name)).reduce((total, [, cost]) => total + cost, 0);
+  const [single, double] = profiles;
+  const own = new Map([...double].map(([name, cost]) => [name, (cost - (single.get(name) ?? 0)) / CALLS]));
+  const sum = (isIncluded) => [...own].filter(([name]) => isIncluded(name)).reduce((total, [, cost]) => total + cost, 0);
   return { call, own, all: sum(() => true), sha: sum((name) => SHA.test(name)) };
 }
 
-// What each function took itself, by its name.
-function parse(text) {
+// Returns each function's own instructions, without those of the functions it calls.
+function parseProfile(text) {
   const names = new Map();
   const own = new Map();
   let current;
@@ -100,11 +102,11 @@ export function instructionTable({ rows }) {
   return tableOf(columns, rows);
 }
 
-// What the instructions of each call are spent on, if that is asked.
+// Returns the functions with the most instructions for each call, if BENCH_TOP is set.
 export function profiles({ rows }) {
   if (!TOP) return '';
   return rows.map(({ on, title, own }) => {
-    const most = [...own].toSorted(([, one], [, other]) => other - one).slice(0, TOP);
-    return [`\n${on}, ${title}`, ...most.map(([name, cost]) => `${digits(cost, 0).padStart(8)}  ${name}`)].join('\n');
+    const top = [...own].toSorted(([, one], [, other]) => other - one).slice(0, TOP);
+    return [`\n${on}, ${title}`, ...top.map(([name, cost]) => `${digits(cost, 0).padStart(8)}  ${name}`)].join('\n');
   }).join('\n');
 }

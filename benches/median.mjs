@@ -1,3 +1,4 @@
+// Returns the median of a list of numbers.
 export function median(numbers) {
   const sorted = numbers.toSorted((one, other) => one - other);
   const half = sorted.length >> 1;

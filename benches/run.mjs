@@ -1,4 +1,4 @@
-// `make bench`: what a call costs, beside an echo and beside Redis. README.md beside this file says how to read it.
+// `make bench`: measures calls, a bare echo and Redis. README.md in this folder explains the output.
 import { goalLines } from './goals.mjs';
 import { instructions, instructionTable, profiles } from './instructions.mjs';
 import { rates, rateTable } from './rates.mjs';

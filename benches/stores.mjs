@@ -1,7 +1,7 @@
-// The third part: stores by themselves, without any call.
+// The third part: the stores alone, without calls.
 import fs from 'node:fs';
 import path from 'node:path';
-import { temporary } from '../deploy/load/service.mjs';
+import { temporaryFolder } from '../deploy/load/service.mjs';
 import { median } from './median.mjs';
 import { run } from './rust.mjs';
 import { MEMORY_SESSIONS, ROUNDS, SECONDS } from './settings.mjs';
@@ -23,7 +23,7 @@ export async function stores() {
 }
 
 async function writers(count) {
-  const folder = temporary('writers');
+  const folder = temporaryFolder('writers');
   try {
     const options = { path: path.join(folder, 'data'), sessions: SESSIONS, bytes: BYTES, writers: count, seconds: SECONDS };
     return (await run('writers', options)).rate;

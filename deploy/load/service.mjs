@@ -1,4 +1,4 @@
-// The service and its Redis, started on loopback for a measurement, and the processor time that each has used.
+// Starts the service and Redis on loopback for a measurement, and reads their CPU time.
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -6,14 +6,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePort, listens, Process, until } from '../../tests/web/processes.mjs';
+import { freePort, isListening, Process, waitUntil } from '../../tests/web/processes.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const STORES = ['memory', 'embedded', 'redis'];
 
-// One key for all: a token then means the same session wherever its store was seeded.
+// One signing key for all services, so that a token is valid in each of them.
 const KEY = randomBytes(32).toString('base64url');
-const TICK_US = 1e6 / 100; // USER_HZ is 100 on every Linux.
+const TICK_US = 1e6 / 100; // USER_HZ is 100 on all common Linux systems.
 
 export function program() {
   const file = path.resolve(ROOT, process.env.CLOAKROOM_BIN ?? 'target/release/cloakroom');
@@ -21,37 +21,38 @@ export function program() {
   return file;
 }
 
-export const temporary = (name) => fs.mkdtempSync(path.join(os.tmpdir(), `cloakroom-${name}-`));
+export const temporaryFolder = (name) => fs.mkdtempSync(path.join(os.tmpdir(), `cloakroom-${name}-`));
 
-// Microseconds of processor time that a process has used, of all its threads, those that have ended included.
-export function cpu({ pid }) {
+// Returns the CPU time of a process in microseconds, ended threads included.
+export function cpuTime({ pid }) {
   const fields = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1].split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
 }
 
-// The same of all processes that were ours and have ended.
-export function cpuOfEnded() {
+// Returns the CPU time of all ended child processes in microseconds.
+export function cpuTimeOfChildren() {
   const fields = fs.readFileSync('/proc/self/stat', 'latin1').split(') ')[1].split(' ');
   return (Number(fields[13]) + Number(fields[14])) * TICK_US;
 }
 
-// Does work that answers how many `calls` it was; adds what each process used meanwhile, a call.
-export async function measured({ service, redis }, work) {
-  const used = () => [service ? cpu(service) : NaN, redis ? cpu(redis) : NaN, cpuOfEnded()];
+// Runs a load, and adds to its result the CPU time per call of the service, of Redis and of the load generator.
+// `run` returns how many `calls` it made.
+export async function measured({ service, redis }, run) {
+  const used = () => [service ? cpuTime(service) : NaN, redis ? cpuTime(redis) : NaN, cpuTimeOfChildren()];
   const before = used();
-  const result = await work();
-  const [own, ofRedis, ofGenerator] = used().map((after, number) => (after - before[number]) / result.calls);
-  return { ...result, own, ofRedis, ofGenerator };
+  const result = await run();
+  const [serviceCpu, redisCpu, generatorCpu] = used().map((after, number) => (after - before[number]) / result.calls);
+  return { ...result, serviceCpu, redisCpu, generatorCpu };
 }
 
 export class Redis {
   static async start() {
     const redis = new Redis();
     redis.port = await freePort();
-    redis.folder = temporary('redis');
+    redis.folder = temporaryFolder('redis');
     const args = ['--port', redis.port, '--bind', '127.0.0.1', '--save', '', '--dir', redis.folder, '--loglevel', 'warning'];
     redis.process = new Process('redis-server', [...args, '--hash-max-listpack-value', '1024'].map(String), {});
-    await redis.process.outlives(until('Redis listens', () => listens(redis.port)));
+    await redis.process.whileRunning(waitUntil('Redis listens', () => isListening(redis.port)));
     return redis;
   }
 
@@ -59,23 +60,23 @@ export class Redis {
     return this.process.child.pid;
   }
 
-  async end() {
+  async stop() {
     await this.process.stop();
     fs.rmSync(this.folder, { recursive: true });
   }
 }
 
 export class Service {
-  // `launcher`: a command that runs it, such as valgrind with its options.
+  // `launcher` is a command that runs the service, such as valgrind with its options.
   constructor(store, redis, { launcher = [], env = {} } = {}) {
     this.store = store;
     this.launcher = launcher;
-    this.folder = temporary(store);
-    this.extra = {
+    this.folder = temporaryFolder(store);
+    this.settings = {
       CLOAKROOM__STORE__KIND: store,
       CLOAKROOM__STORE__EMBEDDED__PATH: path.join(this.folder, 'data'),
       CLOAKROOM__STORE__REDIS__URL: `redis://127.0.0.1:${redis?.port ?? 6379}`,
-      // Longer than by default: on a machine that is shared with its load, late is no outage.
+      // Longer than the default, because the load on the same machine delays Redis.
       CLOAKROOM__STORE__REDIS__TIMEOUT: '4s',
       CLOAKROOM__APPS__DEFAULT__KEYS: KEY,
       CLOAKROOM__ADMIN__LISTEN: '127.0.0.1:0',
@@ -85,7 +86,7 @@ export class Service {
   }
 
   get env() {
-    return { PATH: process.env.PATH, ...this.extra };
+    return { PATH: process.env.PATH, ...this.settings };
   }
 
   get pid() {
@@ -98,21 +99,21 @@ export class Service {
     const [command, ...args] = [...this.launcher, program(), 'serve'];
     const options = { cwd: this.folder, env: { ...this.env, CLOAKROOM__SERVER__LISTEN: this.address } };
     this.process = new Process(command, args, options);
-    await this.process.outlives(until('the service listens', () => listens(this.port)));
+    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port)));
   }
 
-  // Runs the program once in the same settings.
+  // Runs a command of the program with the same settings.
   run(...args) {
     return promisify(execFile)(program(), args, { cwd: this.folder, env: this.env });
   }
 
-  async end() {
+  async stop() {
     await this.process?.stop();
     fs.rmSync(this.folder, { recursive: true });
   }
 }
 
-// Runs a command to its end; answers what it printed.
+// Runs a command to its end and returns its standard output.
 export async function output(command, args, options) {
   const { stdout } = await promisify(execFile)(command, args, { maxBuffer: 256 << 20, ...options });
   return stdout;

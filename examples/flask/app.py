@@ -1,4 +1,4 @@
-"""The shop, with its sessions in Cloakroom."""
+"""The shop with its sessions in Cloakroom."""
 
 import os
 

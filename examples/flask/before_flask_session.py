@@ -1,4 +1,4 @@
-"""The shop, with its sessions in Redis by Flask-Session."""
+"""The shop with its sessions in Redis, by Flask-Session."""
 
 import os
 

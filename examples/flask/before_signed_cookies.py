@@ -1,4 +1,4 @@
-"""The shop, with its sessions in Flask's own signed cookies."""
+"""The shop with its sessions in Flask's own signed cookies."""
 
 import os
 

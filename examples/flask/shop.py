@@ -1,4 +1,4 @@
-"""The shop: a login, a cart and flash messages. Knows nothing of where its sessions lie."""
+"""The shop: a login, a cart and flash messages. It does not depend on where sessions are stored."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def home() -> str:
 
 @shop.get("/health")
 def health() -> str:
-    return "well"
+    return "ok"
 
 
 @shop.post("/login")
 def login():
     cart = session.get("cart")
-    # What a stranger may have planted in this browser's session ends here; Cloakroom replaces the token too.
+    # Prevents session fixation: only the cart outlives the login, and Cloakroom also replaces the token.
     session.clear()
     session.permanent = True
     session["user"] = request.form["user"]

@@ -1,4 +1,4 @@
-// A login and a counter on Cloakroom: open the session, save it at most once, append the headers that come back.
+// A login and a counter: each request opens its session, saves it at most once, and sends the returned headers.
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() {
 		log.Fatal(err)
 	}
 	http.Handle("GET /{$}", handler(s.home))
-	// The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
+	// The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
 	http.Handle("POST /login", handler(s.login))
 	http.Handle("POST /count", handler(s.count))
 	http.Handle("POST /logout", handler(s.logout))
@@ -38,7 +38,7 @@ func (s sessions) home(r *http.Request) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	return view(opened.Session.Entries, opened.ReadHeaders), nil
+	return counterPage(opened.Session.Entries, opened.ReadHeaders), nil
 }
 
 func (s sessions) login(r *http.Request) (page, error) {
@@ -46,9 +46,9 @@ func (s sessions) login(r *http.Request) (page, error) {
 	if name == "" || utf8.RuneCountInString(name) > 64 {
 		return page{Status: http.StatusBadRequest, Text: "A name has 1 to 64 characters."}, nil
 	}
-	changes := &pb.Changes{Set: map[string]*pb.Value{"name": text(name)}, Subject: &name}
+	changes := &pb.Changes{Set: map[string]*pb.Value{"name": jsonString(name)}, Subject: &name}
 	saved, err := s.openAndSave(r, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
-	if saved.GetOutcome() == pb.Outcome_OUTCOME_GONE { // The cookie is from before another login; begin afresh.
+	if saved.GetOutcome() == pb.Outcome_OUTCOME_GONE { // The cookie is older than another login, so start a new session.
 		saved, err = s.openAndSave(new(http.Request), &pb.SaveSessionRequest{Changes: changes})
 	}
 	return redirect(saved.GetHeaders()), err
@@ -62,11 +62,11 @@ func (s sessions) count(r *http.Request) (page, error) {
 	changes := &pb.Changes{Increment: map[string]int64{"count": 1}}
 	saved, err := s.save(r, opened, &pb.SaveSessionRequest{Changes: changes})
 	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
-		return ended(saved.GetHeaders()), err
+		return sessionEndedPage(saved.GetHeaders()), err
 	}
-	shown := view(opened.Session.Entries, saved.Headers)
-	shown.Count = fmt.Sprint(saved.Counters["count"])
-	return shown, nil
+	result := counterPage(opened.Session.Entries, saved.Headers)
+	result.Count = fmt.Sprint(saved.Counters["count"])
+	return result, nil
 }
 
 func (s sessions) logout(r *http.Request) (page, error) {

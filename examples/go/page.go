@@ -12,10 +12,11 @@ import (
 	pb "example/counter/cloakroom/v1"
 )
 
+// page is a response: the session's name and counter, or Text in their place.
 type page struct {
 	Status      int
-	Text        string // Instead of the session.
-	Ended       bool
+	Text        string
+	Ended       bool // Shows a button that starts a new session.
 	Name, Count string
 	Headers     []*pb.Header
 }
@@ -24,7 +25,7 @@ var layout = template.Must(template.New("page").Parse(`<!doctype html><title>Clo
 {{- if .Text}}
 <p id="who">{{.Text}}</p>
 {{- if .Ended}}
-<form method="post" action="/logout"><button>Start afresh</button></form>
+<form method="post" action="/logout"><button>Start a new session</button></form>
 {{- end}}
 {{- else}}
 <p id="who">{{if .Name}}Hello, {{.Name}}{{else}}not logged in{{end}}</p>
@@ -35,26 +36,27 @@ var layout = template.Must(template.New("page").Parse(`<!doctype html><title>Clo
 {{- end}}
 `))
 
-func view(entries map[string]*pb.Value, headers []*pb.Header) page {
-	shown := page{Status: http.StatusOK, Count: "0", Headers: headers}
+// counterPage shows the entries of a session.
+func counterPage(entries map[string]*pb.Value, headers []*pb.Header) page {
+	result := page{Status: http.StatusOK, Count: "0", Headers: headers}
 	if count, ok := entries["count"]; ok {
-		shown.Count = count.GetJson()
+		result.Count = count.GetJson()
 	}
 	if name, ok := entries["name"]; ok {
-		if err := json.Unmarshal([]byte(name.GetJson()), &shown.Name); err != nil {
+		if err := json.Unmarshal([]byte(name.GetJson()), &result.Name); err != nil {
 			log.Print(err)
 		}
 	}
-	return shown
+	return result
 }
 
-// A name as the entry's value.
-func text(name string) *pb.Value {
-	encoded, _ := json.Marshal(name) // A string always has a JSON text.
+// jsonString returns a string as the value of an entry.
+func jsonString(text string) *pb.Value {
+	encoded, _ := json.Marshal(text) // Cannot fail for a string.
 	return &pb.Value{Kind: &pb.Value_Json{Json: string(encoded)}}
 }
 
-func ended(headers []*pb.Header) page {
+func sessionEndedPage(headers []*pb.Header) page {
 	return page{Status: http.StatusConflict, Text: "This session has ended.", Ended: true, Headers: headers}
 }
 
@@ -63,23 +65,23 @@ func redirect(headers []*pb.Header) page {
 	return page{Status: http.StatusSeeOther, Text: "See the first page.", Headers: headers}
 }
 
-// A request's answer, or why there is none.
+// handler returns the page for a request, or the error of a call to Cloakroom.
 type handler func(r *http.Request) (page, error)
 
-func (answer handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (handle handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
-	shown, err := answer(r)
+	response, err := handle(r)
 	switch status.Code(err) {
 	case codes.OK:
-		for _, header := range shown.Headers {
+		for _, header := range response.Headers {
 			w.Header().Add(header.Name, header.Value)
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.WriteHeader(shown.Status)
-		if err := layout.Execute(w, shown); err != nil {
+		w.WriteHeader(response.Status)
+		if err := layout.Execute(w, response); err != nil {
 			log.Print(err)
 		}
-	// A session that cannot be read now is no reason to show a logged out page.
+	// If the session cannot be read now, do not show the page of a user who is logged out.
 	case codes.Unavailable, codes.DeadlineExceeded, codes.ResourceExhausted:
 		log.Print(err)
 		http.Error(w, "Try again in a moment.", http.StatusServiceUnavailable)

@@ -16,8 +16,8 @@ import (
 
 const deadline = 5 * time.Second
 
-// Repeating is harmless: opening and destroying always, saving because each save has a request_id.
-const retry = `{"methodConfig": [{
+// Retries are safe: opens and destroys may be repeated, and saves have a request_id.
+const retryPolicy = `{"methodConfig": [{
 	"name": [{"service": "cloakroom.v1.SessionService"}],
 	"retryPolicy": {
 		"maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
@@ -25,12 +25,12 @@ const retry = `{"methodConfig": [{
 	}
 }]}`
 
-// Calls Cloakroom, with a deadline on each call.
+// sessions calls Cloakroom with a deadline per call.
 type sessions struct{ service pb.SessionServiceClient }
 
 func dial(address string) (sessions, error) {
 	conn, err := grpc.NewClient(address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(retry))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(retryPolicy))
 	return sessions{pb.NewSessionServiceClient(conn)}, err
 }
 
@@ -42,30 +42,30 @@ func (s sessions) open(r *http.Request) (*pb.OpenSessionResponse, error) {
 	})
 }
 
-// Saves what save says of the opened session, and answers all the headers to append.
-func (s sessions) save(r *http.Request, opened *pb.OpenSessionResponse, save *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+// save saves the changes in request to the opened session. The response has all headers to send.
+func (s sessions) save(r *http.Request, opened *pb.OpenSessionResponse, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	id := make([]byte, 16)
-	rand.Read(id) // Never fails, says its documentation.
-	save.RequestId = hex.EncodeToString(id)
-	save.Credential = &pb.SaveSessionRequest_Token{Token: opened.Session.Token}
-	save.Accessed = true
-	saved, err := s.service.SaveSession(ctx, save)
-	// The open may have put another token in the place of the browser's, which the save then takes for known.
+	rand.Read(id) // Never returns an error, by its documentation.
+	request.RequestId = hex.EncodeToString(id)
+	request.Credential = &pb.SaveSessionRequest_Token{Token: opened.Session.Token}
+	request.Accessed = true
+	saved, err := s.service.SaveSession(ctx, request)
+	// If the open returned a new token, only the headers of the open set it.
 	if err == nil && saved.Outcome != pb.Outcome_OUTCOME_GONE {
 		saved.Headers = append(opened.UntouchedHeaders, saved.Headers...)
 	}
 	return saved, err
 }
 
-// Saves what save says of the request's session, or of a new one if the request has no cookie.
-func (s sessions) openAndSave(r *http.Request, save *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+// openAndSave saves the changes in request to the session of r, or to a new session if r has no cookie.
+func (s sessions) openAndSave(r *http.Request, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
 	opened, err := s.open(r)
 	if err != nil {
 		return nil, err
 	}
-	return s.save(r, opened, save)
+	return s.save(r, opened, request)
 }
 
 func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
@@ -76,7 +76,7 @@ func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
 	})
 }
 
-// All Cookie lines, each byte read as the Latin-1 character of that number.
+// cookieHeader returns all Cookie lines, decoded as Latin-1, which is what Cloakroom expects.
 func cookieHeader(r *http.Request) string {
 	line := []byte(strings.Join(r.Header["Cookie"], "; "))
 	text := make([]rune, len(line))

@@ -1,33 +1,33 @@
-// A login and a counter on Cloakroom: open the session, save it at most once, append the headers that come back.
+// A login and a counter: each request opens its session, saves it at most once, and sends the returned headers.
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import { ended, message, view } from './page.mjs';
-import { destroy, isPassing, open, save } from './sessions.mjs';
+import { counterPage, messagePage, sessionEndedPage } from './page.mjs';
+import { destroy, isTemporary, open, save } from './sessions.mjs';
 
-// The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
+// The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
 const routes = {
   async 'GET /'(cookies) {
     const { session, readHeaders } = await open(cookies);
-    return { status: 200, body: view(session.entries), headers: readHeaders };
+    return { status: 200, body: counterPage(session.entries), headers: readHeaders };
   },
 
   async 'POST /login'(cookies, form) {
     const name = form.get('name') ?? '';
-    if (name === '' || [...name].length > 64) return { status: 400, body: message('A name has 1 to 64 characters.') };
+    if (name === '' || [...name].length > 64) return { status: 400, body: messagePage('A name has 1 to 64 characters.') };
     const changes = { set: { name: { json: JSON.stringify(name) } }, subject: name };
     const opened = await open(cookies);
     const saved = await save(opened.session, changes, { rotate: true });
-    if (saved.outcome !== 'OUTCOME_GONE') return redirect(headersOf(opened, saved));
-    // The cookie is from before another login; this one begins afresh.
+    if (saved.outcome !== 'OUTCOME_GONE') return redirect(bothHeaders(opened, saved));
+    // The cookie is older than another login, so start a new session.
     return redirect((await save((await open('')).session, changes)).headers);
   },
 
   async 'POST /count'(cookies) {
     const opened = await open(cookies);
     const saved = await save(opened.session, { increment: { count: 1 } });
-    if (saved.outcome === 'OUTCOME_GONE') return { status: 409, body: ended(), headers: saved.headers };
+    if (saved.outcome === 'OUTCOME_GONE') return { status: 409, body: sessionEndedPage(), headers: saved.headers };
     const entries = { ...opened.session.entries, count: { json: saved.counters.count } };
-    return { status: 200, body: view(entries), headers: headersOf(opened, saved) };
+    return { status: 200, body: counterPage(entries), headers: bothHeaders(opened, saved) };
   },
 
   async 'POST /logout'(cookies) {
@@ -36,29 +36,29 @@ const routes = {
   },
 };
 
-// The open may have put another token in the place of the browser's, which the save then takes for known.
-const headersOf = (opened, saved) => [...opened.untouchedHeaders, ...saved.headers];
+// If the open returned a new token, only the headers of the open set it.
+const bothHeaders = (opened, saved) => [...opened.untouchedHeaders, ...saved.headers];
 const redirect = (headers) =>
-  ({ status: 303, body: message('See the first page.'), headers: [...headers, { name: 'Location', value: '/' }] });
+  ({ status: 303, body: messagePage('See the first page.'), headers: [...headers, { name: 'Location', value: '/' }] });
 
-async function answer(request) {
+async function handle(request) {
   const { method, url, headers } = request;
   const route = routes[`${method} ${url.split('?')[0]}`];
-  if (!route) return { status: 404, body: message('Not found.') };
-  if (headers['transfer-encoding'] || headers['content-length'] > 4096) return { status: 413, body: message('Too long.') };
+  if (!route) return { status: 404, body: messagePage('Not found.') };
+  if (headers['transfer-encoding'] || headers['content-length'] > 4096) return { status: 413, body: messagePage('Too long.') };
   try {
-    // Node has read the bytes of the Cookie header as Latin-1 and joined several lines by "; ".
+    // Node decodes the Cookie header as Latin-1, which is what Cloakroom expects, and joins several lines with "; ".
     return await route(headers.cookie ?? '', new URLSearchParams(await text(request)));
   } catch (error) {
     console.error(error.message);
-    // A session that cannot be read now is no reason to show a logged out page.
-    if (isPassing(error)) return { status: 503, body: message('Try again in a moment.') };
-    return { status: 500, body: message('Something broke.') };
+    // If the session cannot be read now, do not show the page of a user who is logged out.
+    if (isTemporary(error)) return { status: 503, body: messagePage('Try again in a moment.') };
+    return { status: 500, body: messagePage('Something broke.') };
   }
 }
 
 const server = http.createServer(async (request, response) => {
-  const { status, body, headers = [] } = await answer(request);
+  const { status, body, headers = [] } = await handle(request);
   for (const { name, value } of headers) response.appendHeader(name, value);
   response.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8' }).end(body);
 });

@@ -1,16 +1,16 @@
-// What the user sees.
-const escape = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
-const button = (path, label, fields = '') =>
+// The HTML pages.
+const escapeHtml = (text) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
+const formButton = (path, label, fields = '') =>
   `<form method="post" action="${path}">${fields}<button>${label}</button></form>`;
 const page = (body) => `<!doctype html><title>Cloakroom</title>\n${body}\n`;
 
-export const message = (text) => page(`<p id="who">${text}</p>`);
+export const messagePage = (text) => page(`<p id="who">${text}</p>`);
 
-export const ended = () => page(`<p id="who">This session has ended.</p>${button('/logout', 'Start afresh')}`);
+export const sessionEndedPage = () => page(`<p id="who">This session has ended.</p>${formButton('/logout', 'Start a new session')}`);
 
-export const view = ({ name, count }) => page(
-  `<p id="who">${name ? `Hello, ${escape(JSON.parse(name.json))}` : 'not logged in'}</p>
+export const counterPage = ({ name, count }) => page(
+  `<p id="who">${name ? `Hello, ${escapeHtml(JSON.parse(name.json))}` : 'not logged in'}</p>
 <p>Counter: <output id="count">${count ? count.json : 0}</output></p>
-${button('/count', 'Count')}
-${button('/logout', 'Log out')}
-${button('/login', 'Log in', '<input name="name" required maxlength="64">')}`);
+${formButton('/count', 'Count')}
+${formButton('/logout', 'Log out')}
+${formButton('/login', 'Log in', '<input name="name" required maxlength="64">')}`);

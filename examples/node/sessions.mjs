@@ -1,4 +1,4 @@
-// Calls Cloakroom, with a deadline on each call.
+// Calls Cloakroom with a deadline per call.
 import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
@@ -6,7 +6,7 @@ import { loadSync } from '@grpc/proto-loader';
 
 const { CLOAKROOM_ADDRESS = '127.0.0.1:50051' } = process.env;
 const DEADLINE_MS = 5000;
-// Repeating is harmless: opening and destroying always, saving because each save has a request_id.
+// Retries are safe: opens and destroys may be repeated, and saves have a request_id.
 const RETRY = JSON.stringify({
   methodConfig: [{
     name: [{ service: 'cloakroom.v1.SessionService' }],
@@ -16,12 +16,12 @@ const RETRY = JSON.stringify({
     },
   }],
 });
-const LATER = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED, grpc.status.RESOURCE_EXHAUSTED];
+const TEMPORARY = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED, grpc.status.RESOURCE_EXHAUSTED];
 
-const contract = loadSync('cloakroom/v1/session_service.proto', {
+const definition = loadSync('cloakroom/v1/session_service.proto', {
   includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))], longs: String, enums: String, defaults: true,
 });
-const { SessionService } = grpc.loadPackageDefinition(contract).cloakroom.v1;
+const { SessionService } = grpc.loadPackageDefinition(definition).cloakroom.v1;
 const cloakroom = new SessionService(
   CLOAKROOM_ADDRESS, grpc.credentials.createInsecure(), { 'grpc.service_config': RETRY });
 
@@ -37,5 +37,5 @@ export const save = ({ token }, changes, { rotate = false } = {}) =>
 
 export const destroy = (cookieHeader) => call('DestroySession', { cookieHeader });
 
-// Whether the session may well be there a moment later.
-export const isPassing = (error) => LATER.includes(error.code);
+// Whether the same call may succeed a moment later.
+export const isTemporary = (error) => TEMPORARY.includes(error.code);

@@ -1,4 +1,4 @@
-"""A login and a counter on Cloakroom: open the session, save it at most once, append the headers that come back."""
+"""A login and a counter: each request opens its session, saves it at most once, and sends the returned headers."""
 
 import json
 import os
@@ -7,35 +7,35 @@ from urllib.parse import parse_qs
 
 import grpc
 from cloakroom.v1 import session_service_pb2 as pb
-from page import ended, message, view
+from page import counter_page, message_page, session_ended_page
 from server import serve
-from sessions import destroy_session, is_passing, open_session, save_session
+from sessions import destroy_session, is_temporary, open_session, save_session
 
 
 def home(cookies, form):
     opened = open_session(cookies)
-    return "200 OK", view(opened.session.entries), opened.read_headers
+    return "200 OK", counter_page(opened.session.entries), opened.read_headers
 
 
 def login(cookies, form):
     name = form.get("name", [""])[0]
     if not 1 <= len(name) <= 64:
-        return "400 Bad Request", message("A name has 1 to 64 characters."), []
+        return "400 Bad Request", message_page("A name has 1 to 64 characters."), []
     changes = pb.Changes(set={"name": pb.Value(json=json.dumps(name))}, subject=name)
     opened = open_session(cookies)
     saved = save_session(opened.session, changes, rotate=True)
-    if saved.outcome == pb.OUTCOME_GONE:  # The cookie is from before another login; this one begins afresh.
+    if saved.outcome == pb.OUTCOME_GONE:  # The cookie is older than another login, so start a new session.
         opened = open_session("")
         saved = save_session(opened.session, changes)
-    return redirect(headers_of(opened, saved))
+    return redirect(both_headers(opened, saved))
 
 
 def count(cookies, form):
     opened = open_session(cookies)
     saved = save_session(opened.session, pb.Changes(increment={"count": 1}))
     if saved.outcome == pb.OUTCOME_GONE:
-        return "409 Conflict", ended(), saved.headers
-    return "200 OK", view(opened.session.entries, saved.counters["count"]), headers_of(opened, saved)
+        return "409 Conflict", session_ended_page(), saved.headers
+    return "200 OK", counter_page(opened.session.entries, saved.counters["count"]), both_headers(opened, saved)
 
 
 def logout(cookies, form):
@@ -43,19 +43,19 @@ def logout(cookies, form):
 
 
 def not_found(cookies, form):
-    return "404 Not Found", message("Not found."), []
+    return "404 Not Found", message_page("Not found."), []
 
 
-def headers_of(opened, saved):
-    # The open may have put another token in the place of the browser's, which the save then takes for known.
+def both_headers(opened, saved):
+    # If the open returned a new token, only the headers of the open set it.
     return [*opened.untouched_headers, *saved.headers]
 
 
 def redirect(headers):
-    return "303 See Other", message("See the first page."), [*headers, pb.Header(name="Location", value="/")]
+    return "303 See Other", message_page("See the first page."), [*headers, pb.Header(name="Location", value="/")]
 
 
-# The cookie is SameSite=Lax unless the app's settings differ; a real site adds CSRF tokens to its forms.
+# The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
 ROUTES = {("GET", "/"): home, ("POST", "/login"): login, ("POST", "/count"): count, ("POST", "/logout"): logout}
 
 
@@ -63,14 +63,14 @@ def app(environ, start_response):
     route = ROUTES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]), not_found)
     body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), 4096))
     try:
-        # WSGI has read the bytes of the Cookie header as Latin-1.
+        # WSGI decodes the Cookie header as Latin-1, which is what Cloakroom expects.
         status, page, headers = route(environ.get("HTTP_COOKIE", ""), parse_qs(body.decode(errors="replace")))
     except grpc.RpcError as error:
         print(error.code(), error.details(), file=sys.stderr)
-        status, page, headers = "500 Internal Server Error", message("Something broke."), []
-        # A session that cannot be read now is no reason to show a logged out page.
-        if is_passing(error):
-            status, page = "503 Service Unavailable", message("Try again in a moment.")
+        status, page, headers = "500 Internal Server Error", message_page("Something broke."), []
+        # If the session cannot be read now, do not show the page of a user who is logged out.
+        if is_temporary(error):
+            status, page = "503 Service Unavailable", message_page("Try again in a moment.")
     start_response(status, [("Content-Type", "text/html; charset=utf-8"), *((h.name, h.value) for h in headers)])
     return [page.encode()]
 

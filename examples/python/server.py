@@ -1,4 +1,4 @@
-"""The standard library's WSGI server, with a thread for each request."""
+"""The WSGI server of the standard library, with one thread per request."""
 
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -11,7 +11,7 @@ class Server(ThreadingMixIn, WSGIServer):
 
 class Handler(WSGIRequestHandler):
     def get_environ(self):
-        # wsgiref joins several lines by a comma, but it is "; " that parts cookies.
+        # wsgiref joins several Cookie lines with a comma, but cookies are separated by "; ".
         return super().get_environ() | {"HTTP_COOKIE": "; ".join(self.headers.get_all("Cookie", []))}
 
 

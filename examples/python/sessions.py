@@ -1,4 +1,4 @@
-"""Calls Cloakroom, with a deadline on each call."""
+"""Calls Cloakroom with a deadline per call."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from cloakroom.v1.session_service_pb2_grpc import SessionServiceStub
 
 ADDRESS = os.environ.get("CLOAKROOM_ADDRESS", "127.0.0.1:50051")
 DEADLINE = 5  # seconds
-# Repeating is harmless: opening and destroying always, saving because each save has a request_id.
+# Retries are safe: opens and destroys may be repeated, and saves have a request_id.
 RETRY = {"methodConfig": [{
     "name": [{"service": "cloakroom.v1.SessionService"}],
     "retryPolicy": {
@@ -18,7 +18,7 @@ RETRY = {"methodConfig": [{
         "retryableStatusCodes": ["UNAVAILABLE"],
     },
 }]}
-LATER = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+TEMPORARY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 cloakroom = SessionServiceStub(grpc.insecure_channel(ADDRESS, [("grpc.service_config", json.dumps(RETRY))]))
 
@@ -37,6 +37,6 @@ def destroy_session(cookies):
     return cloakroom.DestroySession(pb.DestroySessionRequest(cookie_header=cookies), timeout=DEADLINE)
 
 
-def is_passing(error):
-    """Whether the session may well be there a moment later."""
-    return error.code() in LATER
+def is_temporary(error):
+    """Whether the same call may succeed a moment later."""
+    return error.code() in TEMPORARY

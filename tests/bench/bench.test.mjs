@@ -1,4 +1,4 @@
-// `make bench` in seconds: it must run, not be fast.
+// `make bench` with short runs: checks that it works, not that anything is fast.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { output, ROOT } from '../../deploy/load/service.mjs';
@@ -10,12 +10,12 @@ const bench = (parts) => {
   return output(process.execPath, ['benches/run.mjs'], { cwd: ROOT, env, timeout: 600_000 });
 };
 
-// The rows of the first table, its titles not among them.
+// Returns the rows of the first table without its titles.
 const rowsOf = (printed) => printed.split('\n\n')[1].split('\n').slice(1).map((line) => line.trim().split(/ {2,}/));
 
 const goalsOf = (printed) => printed.split('Goals\n\n')[1].trim().split('\n');
 
-test('every call is measured beside the echo and beside Redis, and every goal is said to be reached or not', async () => {
+test('every call is measured on every store, with the echo and Redis, and every goal is reached or not', async () => {
   const printed = await bench('rates stores');
 
   const rows = rowsOf(printed);
@@ -27,13 +27,13 @@ test('every call is measured beside the echo and beside Redis, and every goal is
   assert.ok(goals.some((goal) => /^reached +SaveSession on Redis, scripts a call: 1.00/.test(goal)), printed);
 });
 
-test('instructions are counted without the start of the process, and SHA-256 apart', async () => {
+test('instructions are counted without the start of the process, and separately for SHA-256', async () => {
   const printed = await bench('instructions');
 
   const rows = rowsOf(printed);
   assert.equal(rows.length, 10);
   for (const [on, call, all, sha, rest] of rows) {
-    // A process that starts takes tens of millions.
+    // The start of a process takes tens of millions.
     assert.ok(Number(all) > 10_000 && Number(all) < 5_000_000, `${on} ${call}: ${all}`);
     assert.equal(Number(sha) > 0, on !== 'tonic echo' && call !== 'ShouldSetCookie', `${on} ${call}: ${sha}`);
     assert.ok(Math.abs(Number(all) - Number(sha) - Number(rest)) <= 1);

@@ -1,39 +1,39 @@
-// The image as its users run it, around the program that was built last.
+// Runs the image as its users do, with the program that was built last.
 //
-// One container at a time. A test is skipped only where a probe of the machine fails as well.
+// One container at a time. A test is skipped only if a probe of this machine fails as well.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { composeKeepsSessions } from './composed.mjs';
+import { testCompose } from './compose.mjs';
 import { Engine } from './engine.mjs';
-import { program, volumeKeepsSessions } from './lives.mjs';
-import { podKeepsSessions } from './pod.mjs';
-import { onMachinesThatCan } from './probe.mjs';
+import { staticProgram, testVolume } from './volume.mjs';
+import { testPod } from './pod.mjs';
+import { skipIfMachineCannot } from './probe.mjs';
 
-// The program that tests run is not optimized: `make test-image` holds the real one to 25 MB.
-const MOST_BYTES = 40e6;
+// The program of the tests is not optimized. `make test-image` checks that the real image is under 25 MB.
+const MAX_BYTES = 40e6;
 const engine = new Engine();
 
-after(() => engine.end());
+after(() => engine.stop());
 
-test('the image is small, has one program in it and is nobody\'s root', (t) =>
-  onMachinesThatCan('container', engine, t, async () => {
-    await engine.buildImage(program());
+test('the image is small, has only one program, and does not run as root', (t) =>
+  skipIfMachineCannot('container', engine, t, async () => {
+    await engine.buildImage(staticProgram());
     const image = await engine.inspect('--type', 'image', 'cloakroom:latest');
     const version = await engine.podman('run', '--rm', 'cloakroom:latest', '--version');
     const shell = await engine.attempt('run', '--rm', '--entrypoint', '/bin/sh', 'cloakroom:latest', '-c', 'true');
 
-    assert.ok(image.Size < MOST_BYTES, `${image.Size} bytes`);
+    assert.ok(image.Size < MAX_BYTES, `${image.Size} bytes`);
     assert.equal(image.Config.User, '65532:65532');
     assert.equal(image.Config.Labels['org.opencontainers.image.title'], 'Cloakroom');
     assert.match(version, /^cloakroom \d/);
-    assert.equal(shell.code, 127, 'there is a shell in it');
+    assert.equal(shell.code, 127, 'the image has a shell');
   }));
 
-test('the image keeps sessions on its volume through SIGTERM, and drains before it ends', (t) =>
-  onMachinesThatCan('container', engine, t, () => volumeKeepsSessions(engine)));
+test('sessions on the volume survive SIGTERM, after which the service shuts down cleanly', (t) =>
+  skipIfMachineCannot('container', engine, t, () => testVolume(engine)));
 
-test('the manifests run as a pod that keeps sessions on its claim', (t) =>
-  onMachinesThatCan('pod', engine, t, () => podKeepsSessions(engine)));
+test('the manifests run as a pod whose sessions survive a restart', (t) =>
+  skipIfMachineCannot('pod', engine, t, () => testPod(engine)));
 
-test('the compose file brings up a service that keeps sessions in Redis', (t) =>
-  onMachinesThatCan('names', engine, t, () => composeKeepsSessions(engine)));
+test('the compose file runs a service whose sessions in Redis survive a restart', (t) =>
+  skipIfMachineCannot('names', engine, t, () => testCompose(engine)));

@@ -1,22 +1,19 @@
-// Builds and runs containers with buildah and podman, in a storage of its own that is gone afterwards.
+// Builds and runs containers with buildah and podman, in a temporary storage.
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { until } from '../web/processes.mjs';
+import { waitUntil } from '../web/processes.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const TOOLS = path.join(ROOT, '.tools/deploy/bin');
-const PATIENCE_MS = 300_000;
+const TIMEOUT_MS = 300_000;
 
-// Asks until the answer is true: containers take their time to begin, on a busy machine above all.
-export const eventually = (fact, question) => until(fact, question, 60_000);
-
-// Runs a command to its end and never fails by its exit code.
+// Runs a command to its end and returns its exit code and output. Does not fail for a non-zero exit code.
 export async function attempt(command, args, { env, ...options } = {}) {
-  const settings = { timeout: PATIENCE_MS, maxBuffer: 64 << 20, env: { ...process.env, ...env }, ...options };
+  const settings = { timeout: TIMEOUT_MS, maxBuffer: 64 << 20, env: { ...process.env, ...env }, ...options };
   try {
     return { code: 0, ...await promisify(execFile)(command, args, settings) };
   } catch (error) {
@@ -26,7 +23,7 @@ export async function attempt(command, args, { env, ...options } = {}) {
   }
 }
 
-// Answers what the command printed; fails with what it complained of.
+// Runs a command to its end and returns its standard output. Fails with all its output.
 export async function run(command, args, options) {
   const { code, stdout, stderr } = await attempt(command, args, options);
   if (code !== 0) throw new Error(`${path.basename(command)} ${args.join(' ')}: exit code ${code}\n${stdout}${stderr}`);
@@ -40,8 +37,8 @@ export class Engine {
       fs.writeFileSync(path.join(this.folder, name), text);
       return path.join(this.folder, name);
     };
-    // No systemd, no crun and few privileges are needed, so that it runs within another container as well. The networks
-    // are none that podman uses by itself: bridges outlive their containers.
+    // Needs no systemd, no crun and few privileges, so that it also runs inside a container. The subnets differ from
+    // podman's defaults, because network bridges remain after their containers are removed.
     this.env = {
       CONTAINERS_CONF: file('containers.conf', `
         [engine]
@@ -75,21 +72,21 @@ export class Engine {
     return attempt('podman', args, { env: this.env });
   }
 
-  // Waits until the container's own health check passes. Asked by hand: without systemd nobody else asks.
-  async becomesHealthy(name) {
+  // Waits until the container's health check passes. Runs the check itself: podman does so only with systemd.
+  async waitUntilHealthy(name) {
     let last;
     const passes = async () => (last = await this.attempt('healthcheck', 'run', name)).code === 0;
-    await eventually(`${name} is healthy`, passes).catch((error) => {
+    await waitUntil(`${name} is healthy`, passes).catch((error) => {
       throw new Error(`the health check of ${name} says ${JSON.stringify(last)}`, { cause: error });
     });
   }
 
-  // What podman knows of a thing.
+  // Returns what `podman inspect` prints.
   async inspect(...args) {
     return JSON.parse(await this.podman('inspect', ...args))[0];
   }
 
-  // The Dockerfile's final stage, word for word, around a program that is built already.
+  // Builds only the Dockerfile's final stage, with a program that is already built.
   async buildImage(program) {
     const context = path.join(this.folder, 'image');
     for (const folder of ['etc/cloakroom', 'data']) fs.mkdirSync(path.join(context, 'out', folder), { recursive: true });
@@ -100,7 +97,7 @@ export class Engine {
     await this.build('cloakroom:latest', context);
   }
 
-  // A stand-in for the public image of that name: this machine's Redis and the libraries that it needs.
+  // Builds a replacement for the public Redis image from this machine's Redis and its libraries.
   async buildRedis(name) {
     const context = path.join(this.folder, 'redis');
     fs.mkdirSync(path.join(context, 'data'), { recursive: true });
@@ -116,12 +113,12 @@ export class Engine {
     await this.build(name, context);
   }
 
-  build(name, context, more = [], patience = PATIENCE_MS) {
-    const args = ['bud', '--isolation', 'chroot', '--pull=never', '--format', 'docker', '--tag', name, ...more, context];
-    return run('buildah', args, { env: this.env, timeout: patience });
+  build(name, context, options = [], timeout = TIMEOUT_MS) {
+    const args = ['bud', '--isolation', 'chroot', '--pull=never', '--format', 'docker', '--tag', name, ...options, context];
+    return run('buildah', args, { env: this.env, timeout });
   }
 
-  // Ends all that runs and removes all but the images.
+  // Stops and removes everything except the images.
   async clear() {
     await this.attempt('pod', 'rm', '--all', '--force', '--time', '0');
     await this.attempt('rm', '--all', '--force', '--volumes', '--time', '0');
@@ -129,10 +126,10 @@ export class Engine {
     await this.attempt('network', 'prune', '--force');
   }
 
-  // Leaves nothing behind.
-  async end() {
+  // Stops everything and removes the storage.
+  async stop() {
     await this.clear();
-    // Without root the images belong to users that only podman can be.
+    // Without root, only podman can remove the files of an image's users.
     if (process.getuid() !== 0) await this.attempt('unshare', 'rm', '-rf', this.folder);
     fs.rmSync(this.folder, { recursive: true, force: true });
   }

@@ -1,9 +1,9 @@
-// The manifests as kustomize renders them, and what Kubernetes' own schemas say of them.
+// Renders the manifests with kustomize, and validates them against the schemas of Kubernetes.
 import fs from 'node:fs';
 import path from 'node:path';
 import { ROOT, run, TOOLS } from './engine.mjs';
 
-// A list of documents. JSON is YAML, so whatever reads manifests reads them as they stand here.
+// Returns the manifests as a list of documents. They can be written as JSON, because JSON is valid YAML.
 export async function render(folder) {
   const rendered = '"$1/kubectl" kustomize "$2" | "$1/python" -c "$3"';
   const convert = 'import json, sys, yaml; json.dump(list(yaml.safe_load_all(sys.stdin)), sys.stdout)';
@@ -11,13 +11,13 @@ export async function render(folder) {
   return JSON.parse(await run('bash', ['-c', script, 'render', TOOLS, folder, convert], { cwd: ROOT }));
 }
 
-// Renders the folder with changes of the test's own.
+// Renders a kustomization of the test. Its paths are relative to the repository.
 export async function renderWith(kustomization) {
   const folder = fs.mkdtempSync(path.join(ROOT, 'target/kustomize-'));
-  const inside = (name) => path.relative(folder, path.join(ROOT, name));
+  const fromFolder = (name) => path.relative(folder, path.join(ROOT, name));
   const { resources = [], components = [], ...rest } = kustomization;
-  const whole = { ...rest, resources: resources.map(inside), components: components.map(inside) };
-  fs.writeFileSync(path.join(folder, 'kustomization.yaml'), JSON.stringify(whole));
+  const complete = { ...rest, resources: resources.map(fromFolder), components: components.map(fromFolder) };
+  fs.writeFileSync(path.join(folder, 'kustomization.yaml'), JSON.stringify(complete));
   try {
     return await render(path.relative(ROOT, folder));
   } finally {
@@ -28,6 +28,7 @@ export async function renderWith(kustomization) {
 export const withMonitoring = (folder) =>
   renderWith({ resources: [folder], components: ['deploy/kubernetes/monitoring'] });
 
+// Fails if a document has an invalid or unknown field.
 export async function validate(documents) {
   const folder = fs.mkdtempSync(path.join(ROOT, 'target/manifests-'));
   const files = documents.map((document, number) => {

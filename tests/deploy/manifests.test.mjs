@@ -1,4 +1,4 @@
-// What can be known of the Dockerfile, the compose file and the manifests without running them.
+// Checks the Dockerfile and the manifests without running them.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -11,12 +11,12 @@ test('hadolint finds nothing in the Dockerfile', async () => {
 });
 
 for (const name of ['base', 'redis']) {
-  test(`the manifests of ${name} are valid, and know no other fields`, async () => {
+  test(`the manifests of ${name} are valid and have no unknown fields`, async () => {
     await validate(await render(`deploy/kubernetes/${name}`));
   });
 }
 
-test('with monitoring the admin port is let in for Prometheus alone', async () => {
+test('with monitoring only Prometheus can reach the admin port', async () => {
   const documents = await withMonitoring('deploy/kubernetes/redis');
   const [monitor] = documents.filter(({ kind }) => kind === 'ServiceMonitor');
   const rest = documents.filter((document) => document !== monitor);
@@ -36,7 +36,7 @@ test('with monitoring the admin port is let in for Prometheus alone', async () =
   assert.deepEqual(admin[0].from[0].podSelector.matchLabels, { 'app.kubernetes.io/name': 'prometheus' });
 });
 
-test('without monitoring nothing but the port of frontends is open', async () => {
+test('without monitoring only the port for frontends is open', async () => {
   const documents = await render('deploy/kubernetes/redis');
   const deployment = documents.find(({ kind }) => kind === 'Deployment');
   const config = documents.find(({ kind }) => kind === 'ConfigMap').data['cloakroom.toml'];
@@ -45,7 +45,7 @@ test('without monitoring nothing but the port of frontends is open', async () =>
   assert.match(config, /\[admin\]\n(#.*\n)*listen = "127\.0\.0\.1:50052"/);
 });
 
-test('the secrets are made once and stay', async () => {
+test('secrets.sh creates the secrets once and does not replace them', async () => {
   const folder = fs.mkdtempSync(path.join(ROOT, 'target/secrets-'));
   const read = () => fs.readdirSync(folder).sort().map((name) => fs.readFileSync(path.join(folder, name), 'utf8'));
 

@@ -1,26 +1,25 @@
-// The manifests of the base, run by podman: its Deployment, its ConfigMap, its Secrets and its claim.
+// Runs the base manifests by podman: the Deployment, the ConfigMap, the Secrets and the volume claim.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../web/processes.mjs';
-import { eventually } from './engine.mjs';
+import { freePort, waitUntil } from '../web/processes.mjs';
 import { renderWith } from './kubernetes.mjs';
-import { begin, CART, entries, HASH, keepsStrangersOut, serves } from './session.mjs';
+import { CART, createSession, HASH, isServing, rejectsUnknownCallers, sessionEntries } from './frontend.mjs';
 
-// What podman knows how to run.
+// The kinds that podman can run.
 const KINDS = ['ConfigMap', 'PersistentVolumeClaim', 'Deployment'];
 
-export async function podKeepsSessions(engine) {
+export async function testPod(engine) {
   const port = await freePort();
-  const documents = [keys(), await callers(engine), ...(await manifests(port)).filter(({ kind }) => KINDS.includes(kind))];
+  const documents = [keysSecret(), await callersSecret(engine), ...(await manifests(port)).filter(({ kind }) => KINDS.includes(kind))];
   const file = path.join(engine.folder, 'pod.yaml');
   fs.writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
 
   await engine.podman('play', 'kube', '--network', 'podman', file);
-  await eventually('the pod serves', () => serves(port));
-  await keepsStrangersOut(port);
-  const token = await begin(port);
+  await waitUntil('the pod serves', () => isServing(port));
+  await rejectsUnknownCallers(port);
+  const token = await createSession(port);
 
   const pods = (await engine.podman('pod', 'ps', '--quiet')).split('\n');
   assert.equal(pods.length, 1);
@@ -30,12 +29,12 @@ export async function podKeepsSessions(engine) {
   assert.equal((await engine.inspect(name)).State.ExitCode, 0);
 
   await engine.podman('pod', 'start', ...pods);
-  await eventually('the pod serves again', () => serves(port));
-  assert.deepEqual(await entries(port, token), CART);
+  await waitUntil('the pod serves again', () => isServing(port));
+  assert.deepEqual(await sessionEntries(port, token), CART);
   await engine.podman('pod', 'rm', '--force', '--time', '0', ...pods);
 }
 
-// The base, reached from this machine's loopback alone.
+// Renders the base, with its port on this machine's loopback interface.
 function manifests(port) {
   const container = '/spec/template/spec/containers/0';
   const host = { name: 'grpc', containerPort: 50051, hostPort: port, hostIP: '127.0.0.1' };
@@ -48,8 +47,8 @@ function manifests(port) {
   });
 }
 
-// podman 4.3 hands out a secret's data as it stands, later ones decode it: this is a key either way.
-function keys() {
+// podman 4.3 does not decode a secret's base64 data; later versions do. The data is a valid key both ways.
+function keysSecret() {
   for (;;) {
     const key = randomBytes(36).toString('base64url');
     const data = Buffer.from(key).toString('base64');
@@ -59,8 +58,8 @@ function keys() {
   }
 }
 
-// The hashes of callers' tokens, one caller's being that of the tests.
-async function callers(engine) {
+// Returns the Secret with the hashes of the callers' tokens. The frontend's token is the tests'.
+async function callersSecret(engine) {
   const [major, minor] = (await engine.podman('--version')).match(/\d+/g).map(Number);
   const decodes = major > 4 || minor > 3;
   const encoded = (hash) => (decodes ? Buffer.from(hash).toString('base64') : hash);

@@ -1,74 +1,73 @@
-// What containers this machine can run at all, tried with Redis, which is not ours: where Redis can't be run that way
-// either, a test of our image tells nothing of it.
+// Probes what kinds of containers this machine can run. A test that fails is skipped if the probe of its kind fails too.
 //
-// Knows nothing of Cloakroom: if its image, its program or its manifests are broken, no probe notices.
+// The probes run Redis and do not depend on Cloakroom, so a fault of Cloakroom cannot make a probe fail.
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, listens } from '../web/processes.mjs';
-import { eventually } from './engine.mjs';
+import { freePort, isListening, waitUntil } from '../web/processes.mjs';
 
 export const REDIS = 'docker.io/library/redis:7.2-bookworm';
 const SERVE = ['redis-server', '--dir', '/data', '--protected-mode', 'no'];
-const LOCKED = ['--read-only', '--cap-drop', 'all', '--user', '999:999', '--security-opt', 'no-new-privileges:true'];
+const RESTRICTED = ['--read-only', '--cap-drop', 'all', '--user', '999:999', '--security-opt', 'no-new-privileges:true'];
 
 const PROBES = {
-  // A locked container with a volume, reached by a published port and looked into, stopped and begun again.
+  // A restricted container with a volume and a published port, which is stopped and started again.
   async container(engine) {
     const port = await freePort();
     const publish = ['--publish', `127.0.0.1:${port}:6379`, '--volume', 'probe:/data'];
-    await engine.podman('run', '--detach', '--name', 'probe', ...LOCKED, ...publish, REDIS, ...SERVE);
-    await eventually('the probe listens', () => listens(port));
+    await engine.podman('run', '--detach', '--name', 'probe', ...RESTRICTED, ...publish, REDIS, ...SERVE);
+    await waitUntil('the probe listens', () => isListening(port));
     await engine.podman('exec', 'probe', 'redis-cli', 'ping');
     await engine.podman('stop', '--time', '20', 'probe');
     await engine.podman('start', 'probe');
-    await eventually('the probe listens again', () => listens(port));
+    await waitUntil('the probe listens again', () => isListening(port));
   },
 
-  // A pod out of a manifest, reached by a port of the host.
+  // A pod from a manifest, with a port of the host.
   async pod(engine) {
     const port = await freePort();
     const file = path.join(engine.folder, 'probe.yaml');
     fs.writeFileSync(file, JSON.stringify(pod(port)));
     await engine.podman('play', 'kube', '--network', 'podman', file);
-    await eventually('the pod listens', () => listens(port));
+    await waitUntil('the pod listens', () => isListening(port));
     await engine.podman('pod', 'stop', '--time', '20', 'probe');
     await engine.podman('pod', 'start', 'probe');
-    await eventually('the pod listens again', () => listens(port));
+    await waitUntil('the pod listens again', () => isListening(port));
   },
 
-  // Two networks, one of them without a way out, in which containers find each other by name.
+  // Two networks, one of them internal, in which containers resolve each other's names.
   async names(engine) {
     const port = await freePort();
     await engine.podman('network', 'create', 'open');
     await engine.podman('network', 'create', '--internal', 'closed');
-    await engine.podman('run', '--detach', '--name', 'named', ...LOCKED, '--network', 'closed', REDIS, ...SERVE);
+    await engine.podman('run', '--detach', '--name', 'server', ...RESTRICTED, '--network', 'closed', REDIS, ...SERVE);
     const publish = ['--publish', `127.0.0.1:${port}:6379`, '--network', 'open,closed'];
-    await engine.podman('run', '--detach', '--name', 'asks', ...LOCKED, ...publish, REDIS, ...SERVE);
-    await eventually('the container of two networks listens', () => listens(port));
-    await eventually('a name is found', async () => {
-      const { stdout } = await engine.attempt('exec', 'asks', 'redis-cli', '-h', 'named', 'ping');
+    await engine.podman('run', '--detach', '--name', 'client', ...RESTRICTED, ...publish, REDIS, ...SERVE);
+    await waitUntil('the container in both networks listens', () => isListening(port));
+    await waitUntil('the name is resolved', async () => {
+      const { stdout } = await engine.attempt('exec', 'client', 'redis-cli', '-h', 'server', 'ping');
       return stdout.includes('PONG');
     });
   },
 };
 
-// Runs a test; if it fails, asks whether the machine is to blame, and only then skips it, loud and clear.
-export async function onMachinesThatCan(probe, engine, t, body) {
+// Runs a test. If the test and the probe both fail, it skips the test with a notice on standard error.
+export async function skipIfMachineCannot(probe, engine, t, body) {
   try {
     await body();
   } catch (failure) {
     await engine.clear();
-    const why = await obstacle(engine, probe);
+    const why = await probeError(engine, probe);
     if (!why) throw failure;
     const frame = '!'.repeat(100);
-    console.error(`${frame}\nNOT TESTED: ${t.name}\nThis machine can't run Redis' containers that way either: ${why}\n${frame}`);
+    console.error(`${frame}\nNOT TESTED: ${t.name}\nThe same kind of container fails on this machine with Redis too: ${why}\n${frame}`);
     t.skip(`the probe "${probe}" fails on this machine`);
   } finally {
     await engine.clear();
   }
 }
 
-async function obstacle(engine, probe) {
+// Returns the error of a probe, or undefined if it passes.
+async function probeError(engine, probe) {
   try {
     await engine.buildRedis(REDIS);
     await PROBES[probe](engine);

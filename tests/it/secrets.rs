@@ -58,7 +58,7 @@ impl Talkative {
             .env("CLOAKROOM__STORE__KIND", "redis")
             .env("CLOAKROOM__STORE__REDIS__URL", &format!("{}?pass={PASSWORD}", redis.url()))
             .env("CLOAKROOM__STORE__REDIS__TIMEOUT", "1s")
-            .env("CLOAKROOM__SERVER__STORE_SILENCE", "2s")
+            .env("CLOAKROOM__SERVER__STORE_UNHEALTHY_AFTER", "2s")
             .env("CLOAKROOM__APPS__DEFAULT__KEYS", key)
             .env("CLOAKROOM__CALLERS__ALL__ROLES", "frontend,admin,monitor")
             .env("CLOAKROOM__CALLERS__ALL__APPS", "default")

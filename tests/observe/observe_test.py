@@ -1,7 +1,7 @@
-"""Metrics as operators meet them: a real service, a real Prometheus, and every query of deploy/.
+"""Tests the metrics, the alerts and the dashboard of deploy/ with a real service and a real Prometheus.
 
-The service gets a little of everything that it counts. Then the dashboard's queries, the recording rules and what the
-alerts look at are asked of Prometheus, and each has to answer. Needs prometheus, promtool and grpcurl.
+The tests make calls that change every counter. Then each query of the dashboard, the recording rules and the alerts must
+return a result. Needs prometheus, promtool and grpcurl.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ GRPCURL = ROOT / ".tools/bin/grpcurl"
 RULES = ROOT / "deploy/prometheus/cloakroom.rules.yml"
 SESSIONS = "cloakroom.v1.SessionService"
 
-# What is rightly empty while all is well, and why.
-EMPTY = {
-    'absent(up{job="cloakroom"} == 1)': "there is a replica that answers",
+# Queries that return nothing in a healthy system, with the reason.
+EMPTY_QUERIES = {
+    'absent(up{job="cloakroom"} == 1)': "a replica is up",
 }
 
 
@@ -37,26 +37,26 @@ def free_port():
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        return answer.read().decode()
+    with urllib.request.urlopen(url, timeout=5) as response:
+        return response.read().decode()
 
 
-def eventually(what, within=90):
-    """What `what` answers, as soon as it answers something."""
-    end = time.monotonic() + within
+def wait_for(query, timeout=90):
+    """Calls `query` until its result is true, and returns that. Fails after `timeout` seconds."""
+    end = time.monotonic() + timeout
     while True:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            answer = what()
-            if answer:
-                return answer
+            result = query()
+            if result:
+                return result
         if time.monotonic() > end:
-            raise AssertionError(f"{what} has not come about within {within} s")
+            raise AssertionError(f"no result within {timeout} s: {query}")
         time.sleep(0.1)
 
 
 @contextlib.contextmanager
 def running(*command, **options):
-    """A program that is told to stop in the end, and made to if it does not listen."""
+    """Runs a program in a `with` block, and then stops it, by SIGKILL if SIGTERM is not enough."""
     program = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options)
     try:
         yield program
@@ -74,8 +74,8 @@ def promtool(*arguments, **options):
     return done.returncode, done.stdout + done.stderr
 
 
-class Observed(unittest.TestCase):
-    """One service and one Prometheus for all tests."""
+class MonitoringTest(unittest.TestCase):
+    """Starts one service and one Prometheus for all tests."""
 
     @classmethod
     def setUpClass(cls):
@@ -92,27 +92,27 @@ class Observed(unittest.TestCase):
             "CLOAKROOM__SERVER__TLS__KEY_FILE": str(folder / "tls.key"),
             "CLOAKROOM__ADMIN__LISTEN": f"127.0.0.1:{cls.admin}",
             "CLOAKROOM__STORE__KIND": "memory",
-            "CLOAKROOM__APPS__DEFAULT__ACCEPT__UNTIL": "2999-01-01",
-            "CLOAKROOM__APPS__DEFAULT__ACCEPT__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",
+            "CLOAKROOM__APPS__DEFAULT__MIGRATE__UNTIL": "2999-01-01",
+            "CLOAKROOM__APPS__DEFAULT__MIGRATE__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",
         }
         cls.enterClassContext(running(BINARY, "serve", cwd=folder, env=settings))
-        eventually(lambda: cls.page("/readyz"))
+        wait_for(lambda: cls.page("/readyz"))
         scrape = {"job_name": "cloakroom", "static_configs": [{"targets": [f"127.0.0.1:{cls.admin}"]}]}
-        often = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
-        # YAML takes JSON.
-        config = {"global": often, "rule_files": [str(RULES)], "scrape_configs": [scrape]}
+        intervals = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
+        # Prometheus reads YAML, which includes JSON.
+        config = {"global": intervals, "rule_files": [str(RULES)], "scrape_configs": [scrape]}
         (folder / "prometheus.json").write_text(json.dumps(config))
         cls.enterClassContext(running(
             "prometheus", f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/tsdb",
             f"--web.listen-address=127.0.0.1:{cls.prometheus}", "--log.level=error", cwd=folder,
         ))
-        # What is counted before the first scrape has no rate.
-        eventually(lambda: cls.query("cloakroom_calls_total"))
+        # A counter that changed only before the first scrape has no rate.
+        wait_for(lambda: cls.query("cloakroom_calls_total"))
         for _ in range(2):
-            cls.use()
+            cls.make_calls()
             time.sleep(1)
-        eventually(lambda: cls.query('rate(cloakroom_sessions_ended_total{reason="DESTROYED"}[5m]) > 0'))
-        eventually(lambda: cls.query("job:cloakroom_calls_failed:ratio5m"))
+        wait_for(lambda: cls.query('rate(cloakroom_sessions_ended_total{reason="DESTROYED"}[5m]) > 0'))
+        wait_for(lambda: cls.query("job:cloakroom_calls_failed:ratio5m"))
 
     @classmethod
     def page(cls, path):
@@ -125,16 +125,16 @@ class Observed(unittest.TestCase):
 
     @classmethod
     def call(cls, method, request, port=None):
-        # Frontends' listener alone encrypts here.
-        speaks = "-plaintext" if port else "-insecure"
-        command = [GRPCURL, speaks, "-max-time", "30", "-d", json.dumps(request)]
+        # Only the listener for frontends uses TLS here.
+        tls_option = "-plaintext" if port else "-insecure"
+        command = [GRPCURL, tls_option, "-max-time", "30", "-d", json.dumps(request)]
         address = f"127.0.0.1:{port or cls.port}"
         done = subprocess.run([*command, address, method], capture_output=True, text=True, timeout=60)
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
     @classmethod
-    def use(cls):
-        """A little of everything that is counted."""
+    def make_calls(cls):
+        """Makes calls that change every counter."""
         tokens = []
         for _ in range(2):
             opened = cls.call(f"{SESSIONS}/OpenSession", {})
@@ -149,19 +149,19 @@ class Observed(unittest.TestCase):
         cls.call(f"{SESSIONS}/DestroySession", {"token": tokens[0]})
         cls.call("cloakroom.v1.AdminService/ListSessions", {"subject": "ada"}, cls.admin)
 
-    def test_promtool_finds_nothing_to_mend(self):
+    def test_promtool_finds_no_problem(self):
         with self.subTest("metrics"):
             self.assertEqual(promtool("check", "metrics", input=self.page("/metrics")), (0, ""))
         for check in [("check", "rules", RULES), ("check", "config", RULES.with_name("prometheus.yml")),
                       ("test", "rules", pathlib.Path(__file__).with_name("alerts.test.yml"))]:
             with self.subTest(check[:2]):
-                code, said = promtool(*check)
-                self.assertEqual(code, 0, said)
+                code, output = promtool(*check)
+                self.assertEqual(code, 0, output)
 
-    def test_every_query_of_the_dashboard_answers(self):
+    def test_every_query_of_the_dashboard_returns_a_result(self):
         dashboard = json.loads((ROOT / "deploy/grafana/cloakroom.json").read_text())
         variables = {"$__rate_interval": "5m", "$job": "cloakroom", "$instance": ".*", "$app": ".*"}
-        asked = 0
+        queries = 0
         ids = [panel["id"] for panel in dashboard["panels"]]
         self.assertEqual(len(ids), len(set(ids)))
         for panel in dashboard["panels"]:
@@ -169,32 +169,32 @@ class Observed(unittest.TestCase):
                 expression = target["expr"]
                 for name, value in variables.items():
                     expression = expression.replace(name, value)
-                asked += 1
+                queries += 1
                 with self.subTest(panel["title"], query=expression):
-                    answer = self.query(expression)
-                    self.assertTrue(answer)
+                    result = self.query(expression)
+                    self.assertTrue(result)
                     labels = re.findall(r"{{(\w+)}}", target["legendFormat"])
-                    self.assertLessEqual(set(labels), set(answer[0]["metric"]), "the legend names what is not there")
-                    self.assertNotIn("NaN", [sample["value"][1] for sample in answer])
-        self.assertGreater(asked, 25)
+                    self.assertLessEqual(set(labels), set(result[0]["metric"]), "the legend has an unknown label")
+                    self.assertNotIn("NaN", [sample["value"][1] for sample in result])
+        self.assertGreater(queries, 25)
 
-    def test_what_every_rule_looks_at_is_there(self):
+    def test_every_metric_in_a_rule_exists(self):
         groups = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/rules"))["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         self.assertGreater(len(rules), 15)
         for rule in rules:
             with self.subTest(rule["name"]):
                 self.assertEqual((rule["health"], rule.get("lastError")), ("ok", None))
-                if rule["query"] not in EMPTY:
-                    # An alert is empty while all is well; what it compares is not.
-                    watched = re.sub(r" (>|<|==) [0-9.e+]+$", "", rule["query"])
-                    self.assertTrue(self.query(watched), watched)
+                if rule["query"] not in EMPTY_QUERIES:
+                    # An alert that does not fire has an empty result. The left side of its comparison does not.
+                    compared = re.sub(r" (>|<|==) [0-9.e+]+$", "", rule["query"])
+                    self.assertTrue(self.query(compared), compared)
 
-    def test_the_planted_cookie_raises_its_alert_and_nothing_else_does(self):
+    def test_only_the_alert_for_suspicious_cookies_fires(self):
         alerts = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/alerts"))["data"]["alerts"]
         self.assertEqual({alert["labels"]["alertname"] for alert in alerts}, {"CloakroomSuspiciousCookies"})
 
-    def test_every_alert_has_its_place_in_the_runbook(self):
+    def test_every_alert_has_a_section_in_the_runbook(self):
         runbook = (ROOT / "docs/operations.md").read_text()
         headings = {line.removeprefix("### ").lower() for line in runbook.splitlines() if line.startswith("### ")}
         rules = RULES.read_text()
@@ -202,12 +202,12 @@ class Observed(unittest.TestCase):
         self.assertEqual([name.lower() for name in alerts], re.findall(r"runbook: docs/operations.md#(\w+)", rules))
         self.assertLessEqual({name.lower() for name in alerts}, headings)
 
-    def test_every_metric_is_explained(self):
+    def test_every_metric_is_documented(self):
         runbook = (ROOT / "docs/operations.md").read_text()
         for metric in re.findall(r"^# TYPE (\S+)", self.page("/metrics"), re.MULTILINE):
             self.assertIn(f"`{metric}", runbook)
 
-    def test_stats_tell_what_the_metrics_tell(self):
+    def test_stats_equal_the_metrics(self):
         stats = self.call("cloakroom.v1.AdminService/GetStats", {}, self.admin)
         for metric, count in [
             ('cloakroom_sessions_opened_total{app="default"}', stats["opened"]),

@@ -1,8 +1,8 @@
-// An HTTP client that hides nothing: no redirects, no cookie jar, headers as they stood on the wire.
+// An HTTP client without redirects and without a cookie jar, which returns the headers exactly as received.
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
 
-// `cookies` are the lines of the Cookie header, in Latin-1: their characters go out byte by byte.
+// `cookies` are the lines of the Cookie header, sent as Latin-1.
 export function send(method, url, { cookies = [], form } = {}) {
   const body = form ? new URLSearchParams(form).toString() : '';
   const headers = ['Host', new URL(url).host, 'Content-Length', String(body.length)];
@@ -11,7 +11,7 @@ export function send(method, url, { cookies = [], form } = {}) {
   return new Promise((resolve, reject) => {
     const request = http.request(url, { method, headers, agent: false });
     request.once('error', reject).once('response', (response) => {
-      text(response).then((page) => resolve(read(response.statusCode, response.rawHeaders, page)), reject);
+      text(response).then((page) => resolve(parse(response.statusCode, response.rawHeaders, page)), reject);
     });
     request.end(body);
   });
@@ -20,7 +20,7 @@ export function send(method, url, { cookies = [], form } = {}) {
 export const get = (url, cookies) => send('GET', url, { cookies });
 export const post = (url, options) => send('POST', url, options);
 
-function read(status, raw, body) {
+function parse(status, raw, body) {
   const all = (name) => raw.filter((_, i) => i % 2 === 1 && raw[i - 1].toLowerCase() === name);
   return {
     status,
@@ -32,5 +32,5 @@ function read(status, raw, body) {
   };
 }
 
-// The pair that a browser would send back.
+// Returns the cookie of a response as `name=value`.
 export const cookieOf = ({ setCookie: [line] }) => line.split(';')[0];

@@ -1,56 +1,57 @@
-// Starts the processes that a test needs and ends them by their ids.
+// Starts, suspends and stops the processes that a test needs.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
-// A started process. Its standard error is the test's.
+// A running process. Its standard error goes to that of the test.
 export class Process {
   constructor(command, args, options) {
     this.child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'inherit'] });
-    this.child.stdout.resume(); // A pipe that nobody reads would stop the process once it is full.
+    this.child.stdout.resume(); // The process would block on a full pipe.
     this.ended = new Promise((resolve) => this.child.once('exit', resolve).once('error', resolve));
+    // If the test's process ends first, this one ends too.
     const kill = () => this.child.kill('SIGKILL');
     process.once('exit', kill);
     this.child.once('exit', () => process.removeListener('exit', kill));
   }
 
-  // The first line that it prints.
+  // Returns the first line that the process prints.
   async firstLine() {
-    const [line] = await this.outlives(once(createInterface({ input: this.child.stdout }), 'line'));
+    const [line] = await this.whileRunning(once(createInterface({ input: this.child.stdout }), 'line'));
     return line;
   }
 
-  // Waits for `event`; fails if the process ends before.
-  outlives(event) {
-    const died = this.ended.then(() => { throw new Error(`${this.child.spawnfile} ended before it was ready`); });
-    return Promise.race([event, died]);
+  // Waits for a promise, and fails if the process ends first.
+  whileRunning(promise) {
+    const ended = this.ended.then(() => { throw new Error(`${this.child.spawnfile} ended before it was ready`); });
+    return Promise.race([promise, ended]);
   }
 
-  // Stops every thread; a busy machine takes a moment for that.
-  async freeze() {
+  // Suspends the process, and waits until every thread has stopped: that takes a moment on a busy machine.
+  async suspend() {
     this.child.kill('SIGSTOP');
     const threads = `/proc/${this.child.pid}/task`;
     const isStopped = (id) => / T /.test(readFileSync(`${threads}/${id}/stat`, 'latin1'));
-    await until('every thread has stopped', () => readdirSync(threads).every(isStopped));
+    await waitUntil('every thread has stopped', () => readdirSync(threads).every(isStopped));
   }
 
-  thaw() {
+  resume() {
     this.child.kill('SIGCONT');
   }
 
   async stop(signal = 'SIGTERM') {
     this.child.kill(signal);
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE_MS);
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), TIMEOUT_MS);
     await this.ended;
     clearTimeout(timer);
   }
 }
 
-// A port of the loopback interface that was free a moment ago.
+// Returns a free port of the loopback interface.
 export async function freePort() {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -59,17 +60,17 @@ export async function freePort() {
   return port;
 }
 
-// Asks again until the answer is true.
-export async function until(fact, question, patienceMs = PATIENCE_MS) {
-  for (const end = Date.now() + patienceMs; Date.now() < end;) {
-    if (await question()) return;
+// Calls `condition` until it is true. Fails after `timeoutMs`.
+export async function waitUntil(description, condition, timeoutMs = TIMEOUT_MS) {
+  for (const end = Date.now() + timeoutMs; Date.now() < end;) {
+    if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`not within ${patienceMs} ms: ${fact}`);
+  throw new Error(`not within ${timeoutMs} ms: ${description}`);
 }
 
-// Whether somebody listens there.
-export const listens = (port) => new Promise((resolve) => {
+// Whether a process listens on the port.
+export const isListening = (port) => new Promise((resolve) => {
   const socket = net.connect(port, '127.0.0.1');
   socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
   socket.once('connect', () => socket.destroy());

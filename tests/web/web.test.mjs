@@ -1,9 +1,9 @@
-// What the example apps promise, over HTTP and in a browser, against the real service.
+// The example apps against a real service, over HTTP and in a browser.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { App, browser, LANGUAGES, Service } from './cast.mjs';
+import { App, LANGUAGES, launchBrowser, Service } from './fixtures.mjs';
 import { cookieOf, get, post } from './client.mjs';
-import { until } from './processes.mjs';
+import { waitUntil } from './processes.mjs';
 
 const SET = /^session=v1\.[\w-]+\.[\w-]{43}\.[\w-]{43}; HttpOnly; Path=\/; SameSite=Lax$/;
 const DELETE = 'session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; Path=/; SameSite=Lax';
@@ -15,13 +15,13 @@ const apps = {};
 before(async () => {
   service = await Service.start();
   for (const language of LANGUAGES) apps[language] = await App.start(language, service);
-  chromium = await browser();
+  chromium = await launchBrowser();
 });
 
 after(async () => {
   await chromium?.close();
-  for (const app of Object.values(apps)) await app.end();
-  await service?.end();
+  for (const app of Object.values(apps)) await app.stop();
+  await service?.stop();
 });
 
 for (const language of LANGUAGES) {
@@ -36,13 +36,13 @@ for (const language of LANGUAGES) {
       assert.deepEqual([read.who, read.count], ['not logged in', '0']);
     });
 
-    test('a page that never looks at the session sends none of its headers', async () => {
+    test('a page that does not use the session sends none of its headers', async () => {
       const missing = await get(at('favicon.ico'));
 
       assert.deepEqual([missing.status, missing.vary, missing.setCookie], [404, [], []]);
     });
 
-    test('the first write sets the cookie and the next one leaves it as it is', async () => {
+    test('the first write sets the cookie and the next one does not', async () => {
       const first = await post(at('count'));
       const second = await post(at('count'), { cookies: cookieOf(first) });
 
@@ -54,42 +54,42 @@ for (const language of LANGUAGES) {
     });
 
     test('a login keeps the counter under a new cookie', async () => {
-      const stranger = cookieOf(await post(at('count')));
+      const anonymous = cookieOf(await post(at('count')));
 
-      const login = await post(at('login'), { form: { name: 'Ada' }, cookies: stranger });
+      const login = await post(at('login'), { form: { name: 'Ada' }, cookies: anonymous });
       const read = await get(at(), cookieOf(login));
 
       assert.deepEqual([login.status, login.location, login.vary], [303, ['/'], ['Cookie']]);
       assert.equal(login.setCookie.length, 1);
       assert.match(login.setCookie[0], SET);
-      assert.notEqual(cookieOf(login), stranger);
+      assert.notEqual(cookieOf(login), anonymous);
       assert.deepEqual([read.who, read.count, read.vary, read.setCookie], ['Hello, Ada', '1', ['Cookie'], []]);
     });
 
-    test('a browser that holds a cookie from before a login can log in', async () => {
-      const stranger = cookieOf(await post(at('count')));
-      await logIn('Ada', await logIn('Ada', stranger));
+    test('a browser whose cookie is older than a login can log in', async () => {
+      const anonymous = cookieOf(await post(at('count')));
+      await logIn('Ada', await logIn('Ada', anonymous));
 
-      const login = await post(at('login'), { form: { name: 'Grace' }, cookies: stranger });
+      const login = await post(at('login'), { form: { name: 'Grace' }, cookies: anonymous });
       const read = await get(at(), cookieOf(login));
 
       assert.deepEqual([login.status, login.setCookie.length], [303, 1]);
       assert.deepEqual([read.who, read.count], ['Hello, Grace', '0']);
     });
 
-    test('a cookie from before the login opens nothing after it', async () => {
-      const stranger = cookieOf(await post(at('count')));
-      const ada = await logIn('Ada', stranger);
+    test('a cookie that is older than the login opens no session', async () => {
+      const anonymous = cookieOf(await post(at('count')));
+      const ada = await logIn('Ada', anonymous);
 
-      const read = await get(at(), stranger);
-      const write = await post(at('count'), { cookies: stranger });
+      const read = await get(at(), anonymous);
+      const write = await post(at('count'), { cookies: anonymous });
 
       assert.deepEqual([read.status, read.who, read.count, read.setCookie], [200, 'not logged in', '0', []]);
       assert.deepEqual([write.status, write.who, write.setCookie], [409, 'This session has ended.', []]);
       assert.equal((await get(at(), ada)).count, '1');
     });
 
-    test('a logout deletes the cookie with every attribute it was set with', async () => {
+    test('a logout deletes the cookie with every attribute that it was set with', async () => {
       const ada = await logIn('Ada');
 
       const logout = await post(at('logout'), { cookies: ada });
@@ -98,7 +98,7 @@ for (const language of LANGUAGES) {
       assert.deepEqual(logout.setCookie, [DELETE]);
     });
 
-    test('the old cookie opens nothing after a logout', async () => {
+    test('the old cookie opens no session after a logout', async () => {
       const ada = await logIn('Ada');
       await post(at('count'), { cookies: ada });
       await post(at('logout'), { cookies: ada });
@@ -108,22 +108,22 @@ for (const language of LANGUAGES) {
       assert.deepEqual([read.status, read.who, read.count, read.setCookie], [200, 'not logged in', '0', []]);
     });
 
-    test('a browser that only writes is given the token that its session has under a new key', async () => {
+    test('a write sends a new cookie after the signing key has changed', async () => {
       const old = await post(at('count'));
       await service.process.stop();
       service.addKey();
-      await service.run();
+      await service.launch();
 
-      const anew = await post(at('count'), { cookies: cookieOf(old) });
-      const next = await post(at('count'), { cookies: cookieOf(anew) });
+      const renewed = await post(at('count'), { cookies: cookieOf(old) });
+      const next = await post(at('count'), { cookies: cookieOf(renewed) });
 
-      assert.equal(anew.setCookie.length, 1);
-      assert.match(anew.setCookie[0], SET);
-      assert.notEqual(cookieOf(anew), cookieOf(old));
-      assert.deepEqual([anew.count, next.count, next.setCookie], ['2', '3', []]);
+      assert.equal(renewed.setCookie.length, 1);
+      assert.match(renewed.setCookie[0], SET);
+      assert.notEqual(cookieOf(renewed), cookieOf(old));
+      assert.deepEqual([renewed.count, next.count, next.setCookie], ['2', '3', []]);
     });
 
-    test('several lines of cookies and bytes beyond ASCII are one Cookie header', async () => {
+    test('several Cookie lines with bytes beyond ASCII are one Cookie header', async () => {
       const ada = await logIn('Ada');
 
       const read = await get(at(), ['theme=caf\xe9', ada, 'last=\xff']);
@@ -131,7 +131,7 @@ for (const language of LANGUAGES) {
       assert.equal(read.who, 'Hello, Ada');
     });
 
-    test('a name without letters or beyond 64 is refused', async () => {
+    test('an empty name and one of more than 64 characters are refused', async () => {
       const refused = ['', 'x'.repeat(65)].map((name) => post(at('login'), { form: { name } }));
 
       for (const { status, setCookie } of await Promise.all(refused)) {
@@ -141,45 +141,45 @@ for (const language of LANGUAGES) {
   });
 
   describe(`the ${language} app, in a browser`, () => {
-    test('a person logs in, counts and logs out, and the cookie is worth nothing then', async () => {
-      const person = await Person.visit(at());
-      await person.logIn('Ada');
-      await person.count(1);
-      await person.count(2);
-      const [cookie, ...others] = await person.context.cookies();
+    test('a user logs in, counts and logs out, and then the cookie opens no session', async () => {
+      const user = await User.open(at());
+      await user.logIn('Ada');
+      await user.count(1);
+      await user.count(2);
+      const [cookie, ...others] = await user.context.cookies();
 
-      await person.logOut();
+      await user.logOut();
 
       assert.deepEqual(others, []);
       const { name, value, ...attributes } = cookie;
       assert.deepEqual(attributes, {
         domain: '127.0.0.1', path: '/', expires: -1, httpOnly: true, secure: false, sameSite: 'Lax',
       });
-      assert.deepEqual(await person.context.cookies(), []);
+      assert.deepEqual(await user.context.cookies(), []);
       assert.equal((await get(at(), `${name}=${value}`)).who, 'not logged in');
-      await person.leave();
+      await user.close();
     });
 
-    test('two tabs that count at once lose nothing', async () => {
-      const person = await Person.visit(at());
-      await person.logIn('Ada');
-      const tabs = [person.page, await person.tab(at())];
+    test('two tabs that count at the same time lose no count', async () => {
+      const user = await User.open(at());
+      await user.logIn('Ada');
+      const tabs = [user.page, await user.openTab(at())];
 
-      const answered = (await Promise.all(tabs.map((tab) => tab.evaluate(countTwentyTimesAtOnce)))).flat();
+      const counts = (await Promise.all(tabs.map((tab) => tab.evaluate(countTwentyTimesAtOnce)))).flat();
 
-      const everyNumberOnce = Array.from({ length: 40 }, (_, i) => i + 1);
-      assert.deepEqual(answered.sort((a, b) => a - b), everyNumberOnce);
-      await person.count(41);
-      await person.leave();
+      const expected = Array.from({ length: 40 }, (_, i) => i + 1);
+      assert.deepEqual(counts.sort((a, b) => a - b), expected);
+      await user.count(41);
+      await user.close();
     });
 
-    test('a name is text and never markup', async () => {
-      const person = await Person.visit(at());
+    test('a name is shown as text and not as HTML', async () => {
+      const user = await User.open(at());
 
-      await person.logIn(`<b id="bold">Zoë</b> & "co" 'n' 😀`);
+      await user.logIn(`<b id="bold">Zoë</b> & "co" 'n' 😀`);
 
-      assert.equal(await person.page.locator('#bold').count(), 0);
-      await person.leave();
+      assert.equal(await user.page.locator('#bold').count(), 0);
+      await user.close();
     });
   });
 }
@@ -188,85 +188,85 @@ describe('the three apps together', () => {
   for (const [i, first] of LANGUAGES.entries()) {
     const others = LANGUAGES.toSpliced(i, 1);
 
-    test(`a session that the ${first} app began continues in ${others.join(' and ')}`, async () => {
-      const person = await Person.visit(apps[first].url);
-      await person.logIn('Zoë & Söhne 😀');
-      await person.count(1);
+    test(`a session that starts in the ${first} app continues in ${others.join(' and ')}`, async () => {
+      const user = await User.open(apps[first].url);
+      await user.logIn('Zoë & Söhne 😀');
+      await user.count(1);
 
       for (const [j, other] of others.entries()) {
-        await person.visits(apps[other].url);
-        await person.sees('Hello, Zoë & Söhne 😀');
-        await person.count(2 + j);
+        await user.goTo(apps[other].url);
+        await user.waitForName('Hello, Zoë & Söhne 😀');
+        await user.count(2 + j);
       }
-      await person.logOut();
+      await user.logOut();
 
-      await person.visits(apps[first].url);
-      await person.sees('not logged in');
-      await person.leave();
+      await user.goTo(apps[first].url);
+      await user.waitForName('not logged in');
+      await user.close();
     });
   }
 
-  test('a service that hangs is a 503 and logs nobody out', async (t) => {
+  test('a service that does not answer gives 503 and logs no user out', async (t) => {
     const ada = cookieOf(await post(`${apps.go.url}/login`, { form: { name: 'Ada' } }));
-    await service.process.freeze();
-    t.after(() => service.process.thaw());
+    await service.process.suspend();
+    t.after(() => service.process.resume());
 
     const during = await Promise.all(Object.values(apps).map(({ url }) => get(url, ada)));
-    service.process.thaw();
+    service.process.resume();
 
     for (const { status, setCookie, who } of during) {
       assert.deepEqual([status, setCookie], [503, []]);
       assert.notEqual(who, 'not logged in');
     }
-    await everywhere(ada, 'Hello, Ada');
+    await checkEveryApp(ada, 'Hello, Ada');
   });
 
-  test('a service that is down is a 503, and its sessions outlive the restart', async () => {
+  test('a service that is down gives 503, and its sessions survive the restart', async () => {
     const ada = cookieOf(await post(`${apps.go.url}/login`, { form: { name: 'Ada' } }));
     await service.process.stop();
 
     const during = await Promise.all(Object.values(apps).map(({ url }) => get(url, ada)));
-    await service.run();
+    await service.launch();
 
     for (const { status, setCookie, who } of during) {
       assert.deepEqual([status, setCookie], [503, []]);
       assert.notEqual(who, 'not logged in');
     }
-    await everywhere(ada, 'Hello, Ada');
+    await checkEveryApp(ada, 'Hello, Ada');
   });
 });
 
-// Waits until every app can read the session again.
-async function everywhere(cookies, who) {
+// Waits until every app can read the session again, and checks that it does.
+async function checkEveryApp(cookies, who) {
   for (const { url } of Object.values(apps)) {
-    await until(`${url} answers 200`, async () => (await get(url, cookies)).status === 200);
+    await waitUntil(`${url} answers 200`, async () => (await get(url, cookies)).status === 200);
     assert.equal((await get(url, cookies)).who, who);
   }
 }
 
-// Somebody with a browser profile of their own.
-class Person {
-  static async visit(url) {
-    const person = new Person();
-    person.context = await chromium.newContext();
-    person.page = await person.tab(url);
-    return person;
+// A user with a separate browser profile.
+class User {
+  static async open(url) {
+    const user = new User();
+    user.context = await chromium.newContext();
+    user.page = await user.openTab(url);
+    return user;
   }
 
-  async tab(url) {
+  async openTab(url) {
     const page = await this.context.newPage();
     await page.goto(url);
     return page;
   }
 
-  visits(url) {
+  goTo(url) {
     return this.page.goto(url);
   }
 
   async logIn(name) {
     await this.page.locator('input[name=name]').fill(name);
     await this.page.getByRole('button', { name: 'Log in' }).click();
-    await this.sees(`Hello, ${name}`);
+    await this.waitForName(`Hello, ${name}`);
   }
 
   async count(expected) {
@@ -276,19 +276,19 @@ class Person {
 
   async logOut() {
     await this.page.getByRole('button', { name: 'Log out' }).click();
-    await this.sees('not logged in');
+    await this.waitForName('not logged in');
   }
 
-  sees(who) {
+  waitForName(who) {
     return this.page.locator('#who', { hasText: who }).waitFor();
   }
 
-  leave() {
+  close() {
     return this.context.close();
   }
 }
 
-// Runs in the page.
+// Runs in the browser.
 function countTwentyTimesAtOnce() {
   const count = async () => {
     const page = await (await fetch('/count', { method: 'POST' })).text();

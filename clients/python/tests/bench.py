@@ -1,4 +1,7 @@
-"""What a session costs inside a Flask request: alternating in one run, medians. Run by `make bench-python`."""
+"""Measures what a session costs inside a Flask request. Run by `make bench-python`.
+
+All variants take turns in one run; the figures are medians.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import time
 from flask import Flask, session
 from flask_session import Session
 from redis import Redis
-from service import APPS, Service, command, free_port, listens, until
+from service import APPS, Service, free_port, is_listening, program, wait_until
 
 from cloakroom.flask import CloakroomSessionInterface
 
@@ -30,12 +33,12 @@ def make_app(interface=None, redis=None):
     app.add_url_rule("/fill", "fill", lambda: str(session.update(user="ada", cart=list(range(50)), text="x" * 500)))
     app.add_url_rule("/untouched", "untouched", lambda: "ok")
     app.add_url_rule("/read", "read", lambda: str(session["user"]))
-    app.add_url_rule("/written", "written", lambda: str(session.update(count=session.get("count", 0) + 1)))
+    app.add_url_rule("/write", "write", lambda: str(session.update(count=session.get("count", 0) + 1)))
     return app
 
 
-def once(client, path):
-    """Microseconds of a request, the mean of a round."""
+def measure_round(client, path):
+    """Returns the mean time of a request in one round, in microseconds."""
     began = time.perf_counter()
     for _ in range(REQUESTS):
         assert client.get(path).status_code == 200
@@ -45,19 +48,19 @@ def once(client, path):
 def measure(clients):
     for client in clients.values():
         client.get("/fill")
-    paths = ["/untouched", "/read", "/written"]
-    taken = {(name, path): [] for name in clients for path in paths}
+    paths = ["/untouched", "/read", "/write"]
+    times = {(name, path): [] for name in clients for path in paths}
     for _ in range(ROUNDS):
         for name, client in clients.items():
             for path in paths:
-                taken[name, path].append(once(client, path))
-    print(f"\nmicroseconds a request of Flask's test client (to {BASELINE})")
+                times[name, path].append(measure_round(client, path))
+    print(f"\nmicroseconds per request of Flask's test client (in brackets: relative to {BASELINE})")
     print(f"{'':34}" + "".join(f"{path[1:]:>20}" for path in paths))
     for name in clients:
         cells = []
         for path in paths:
-            median = statistics.median(taken[name, path])
-            cells.append(f"{median:>11.0f} ({median / statistics.median(taken[BASELINE, path]):.2f})")
+            median = statistics.median(times[name, path])
+            cells.append(f"{median:>11.0f} ({median / statistics.median(times[BASELINE, path]):.2f})")
         print(f"{name:34}" + "".join(f"{cell:>20}" for cell in cells))
 
 
@@ -65,9 +68,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder]
-        server = subprocess.Popen([command("redis-server"), *options], stdout=subprocess.DEVNULL)
+        server = subprocess.Popen([program("redis-server"), *options], stdout=subprocess.DEVNULL)
         try:
-            until("redis listens", lambda: listens(port))
+            wait_until("redis listens", lambda: is_listening(port))
             run(pathlib.Path(folder), port)
         finally:
             server.terminate()
@@ -89,9 +92,9 @@ def run(folder, port):
             (folder / store).mkdir()
             service = Service.start(folder / store, APPS, settings)
             services.append(service)
-            for way, address in {"TCP": service.address, "Unix socket": f"unix:{service.socket}"}.items():
+            for connection, address in {"TCP": service.address, "Unix socket": f"unix:{service.socket}"}.items():
                 interface = CloakroomSessionInterface(address, app="shop")
-                clients[f"Cloakroom, {store}, {way}"] = make_app(interface).test_client()
+                clients[f"Cloakroom, {store}, {connection}"] = make_app(interface).test_client()
         measure(clients)
     finally:
         for service in services:

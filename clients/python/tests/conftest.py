@@ -1,4 +1,4 @@
-"""A service to test against: the binary that CLOAKROOM_BIN names, on free ports of the loopback interface."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ from service import Service
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory):
+    """A service on free ports of the loopback interface, shared by all tests."""
     with Service.start(tmp_path_factory.mktemp("service")) as service:
         yield service

@@ -1,4 +1,4 @@
-"""Starts the service, and says where it listens."""
+"""Starts a service for the tests."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import subprocess
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-PATIENCE = 60
+#: Seconds.
+TIMEOUT = 60
 
 
 def binary() -> str:
-    """The service that CLOAKROOM_BIN names, or else the one that was built last."""
+    """Returns the program named by CLOAKROOM_BIN, or else the one that was built last."""
     named = os.environ.get("CLOAKROOM_BIN")
     if named:
         return named
@@ -28,25 +29,25 @@ def binary() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
-def until(fact: str, question, patience: float = PATIENCE):
-    """Asks again until the answer is true, and returns it."""
-    end = time.monotonic() + patience
+def wait_until(description: str, condition, timeout: float = TIMEOUT):
+    """Calls `condition` until its result is true, and returns that. Fails after `timeout` seconds."""
+    end = time.monotonic() + timeout
     while time.monotonic() < end:
-        answer = question()
-        if answer:
-            return answer
+        result = condition()
+        if result:
+            return result
         time.sleep(0.02)
-    raise AssertionError(f"not within {patience} s: {fact}")
+    raise AssertionError(f"not within {timeout} s: {description}")
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as asked:
-        return asked.connect_ex(("127.0.0.1", port)) == 0
+def is_listening(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 APPS = """
@@ -67,7 +68,7 @@ samesite = ""
 
 
 class Service:
-    """A running service with a few apps, which ends with its `with` block."""
+    """A running service with a few apps. Leaving its `with` block stops it."""
 
     def __init__(self, folder: pathlib.Path, apps: str, store: str) -> None:
         self.port, self.admin_port = free_port(), free_port()
@@ -85,39 +86,40 @@ class Service:
     @classmethod
     def start(cls, folder: pathlib.Path, apps: str = APPS, store: str = '[store]\nkind = "memory"') -> Service:
         service = cls(folder, apps, store)
-        service.resume()
+        service.launch()
         return service
 
-    def resume(self) -> None:
-        """Starts it, again if it was stopped."""
-        command = [binary(), "serve", "--config", str(self.config)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=self._log)
-        until("the service listens", lambda: self.process.poll() is not None or listens(self.port))
+    def launch(self) -> None:
+        """Starts the process, also after `stop`."""
+        arguments = [binary(), "serve", "--config", str(self.config)]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=self._log)
+        wait_until("the service listens", lambda: self.process.poll() is not None or is_listening(self.port))
         assert self.process.poll() is None, pathlib.Path(self._log.name).read_text()
 
-    def stop(self, how: int = signal.SIGTERM) -> None:
-        self.process.send_signal(how)
+    def stop(self, signal_number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(signal_number)
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
-    def freeze(self) -> None:
-        """Stops every thread; a busy machine takes a moment for that."""
+    def suspend(self) -> None:
+        """Suspends the process, and waits until every thread has stopped: that takes a moment on a busy machine."""
         self.process.send_signal(signal.SIGSTOP)
         threads = pathlib.Path(f"/proc/{self.process.pid}/task")
-        until(
+        wait_until(
             "every thread has stopped", lambda: all(") T " in (each / "stat").read_text() for each in threads.iterdir())
         )
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
+        """Resumes the process after `suspend`."""
         self.process.send_signal(signal.SIGCONT)
 
     def sessions(self, *arguments: str) -> list:
-        """What `cloakroom sessions` prints."""
-        command = [binary(), "sessions", "--address", f"127.0.0.1:{self.admin_port}", "--json", *arguments]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        """Runs `cloakroom sessions` and returns what it prints."""
+        admin = ["--address", f"127.0.0.1:{self.admin_port}", "--json"]
+        done = subprocess.run([binary(), "sessions", *admin, *arguments], check=True, capture_output=True, text=True)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def __enter__(self) -> Service:
@@ -128,8 +130,8 @@ class Service:
         self._log.close()
 
 
-def command(name: str) -> str:
-    """A program that a test needs; never does one go missing quietly."""
+def program(name: str) -> str:
+    """Returns the path of a program that a test needs. Fails if it is missing, so that no test is skipped silently."""
     found = shutil.which(name)
     if not found:
         raise RuntimeError(f"{name} is missing")

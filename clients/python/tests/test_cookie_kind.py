@@ -1,4 +1,4 @@
-"""An app of kind `cookie`: the same client, and Flask's own cookie, which real Flask opens and signs too."""
+"""An app of kind `cookie`: its cookies are Flask's own signed cookies, which Flask reads and writes as well."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pytest
 from flask import Flask, session
+from flask_app import VALUES, request, session_entries, set_entries
 from markupsafe import Markup
 from service import Service
-from test_flask import VALUES, has, put, visit
 
 from cloakroom import NotInCookieKind
 from cloakroom.flask import CloakroomSessionInterface
@@ -17,52 +17,52 @@ APPS = '[apps.signed]\nkind = "cookie"\nkeys = ["secret-key"]\n[apps.signed.cook
 
 
 @pytest.fixture(scope="module")
-def signing(tmp_path_factory):
-    with Service.start(tmp_path_factory.mktemp("signing"), APPS) as service:
+def cookie_service(tmp_path_factory):
+    with Service.start(tmp_path_factory.mktemp("cookie_kind"), APPS) as service:
         yield service
 
 
-def make_app(signing=None):
+def make_app(service=None):
     app = Flask(__name__)
     app.secret_key = "secret-key"
     app.testing = True
-    if signing is not None:
-        app.session_interface = CloakroomSessionInterface(signing.address, app="signed")
+    if service is not None:
+        app.session_interface = CloakroomSessionInterface(service.address, app="signed")
     return app
 
 
-def moved(client, app):
-    """A browser of one application that goes to another one."""
+def copy_browser(client, app):
+    """Returns a browser for another application, with the same session cookie."""
     other = app.test_client()
     other.set_cookie("session", client.get_cookie("session").value)
     return other
 
 
 @pytest.mark.parametrize("value", [*VALUES, math.inf], ids=repr)
-def test_flask_and_the_service_read_each_others_cookies(signing, value):
-    flasks, ours = make_app(), make_app(signing)
-    for writer, reader in ((ours, flasks), (flasks, ours)):
+def test_flask_and_the_service_read_each_others_cookies(cookie_service, value):
+    flask_app, cloakroom_app = make_app(), make_app(cookie_service)
+    for writer, reader in ((cloakroom_app, flask_app), (flask_app, cloakroom_app)):
         client = writer.test_client()
-        put(writer, client, value=value, more=[value, Markup("<b>")])
-        assert has(reader, moved(client, reader)) == {"value": value, "more": [value, Markup("<b>")]}
+        set_entries(writer, client, value=value, more=[value, Markup("<b>")])
+        assert session_entries(reader, copy_browser(client, reader)) == {"value": value, "more": [value, Markup("<b>")]}
 
 
-def test_a_session_lives_from_request_to_request(signing):
-    app = make_app(signing)
+def test_a_session_persists_across_requests(cookie_service):
+    app = make_app(cookie_service)
     client = app.test_client()
-    put(app, client, a=1)
-    put(app, client, b=2)
-    assert has(app, client) == {"a": 1, "b": 2}
-    visit(app, client, lambda: session.clear())
+    set_entries(app, client, a=1)
+    set_entries(app, client, b=2)
+    assert session_entries(app, client) == {"a": 1, "b": 2}
+    request(app, client, lambda: session.clear())
     assert client.get_cookie("session") is None
 
 
-def test_a_permanent_session_is_signed_again_when_it_is_read(signing):
-    app = make_app(signing)
+def test_a_permanent_session_is_signed_again_when_it_is_read(cookie_service):
+    app = make_app(cookie_service)
     client = app.test_client()
-    visit(app, client, lambda: session.update(a=1, _permanent=True))
-    assert "Expires=" in visit(app, client, lambda: dict(session)).headers["Set-Cookie"]
-    assert has(app, client) == {"a": 1, "_permanent": True}
+    request(app, client, lambda: session.update(a=1, _permanent=True))
+    assert "Expires=" in request(app, client, lambda: dict(session)).headers["Set-Cookie"]
+    assert session_entries(app, client) == {"a": 1, "_permanent": True}
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_permanent_session_is_signed_again_when_it_is_read(signing):
         lambda: session.authenticated(),
     ],
 )
-def test_what_needs_a_store_is_a_clear_error(signing, use):
-    app = make_app(signing)
+def test_an_operation_that_needs_a_store_raises(cookie_service, use):
+    app = make_app(cookie_service)
     with pytest.raises(NotInCookieKind, match="in the cookie itself"):
-        visit(app, app.test_client(), use)
+        request(app, app.test_client(), use)

@@ -1,4 +1,4 @@
-"""What Flask's documentation says of sessions, and what Cloakroom adds to it, through the real service."""
+"""Flask's session interface: what Flask documents, and what Cloakroom adds, against a real service."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import datetime
 import decimal
 import logging
 import math
-import uuid
 import warnings
 
 import flask
 import pytest
-from counting import Counting
 from flask import Flask, flash, get_flashed_messages, session
 from flask.sessions import NullSession
+from flask_app import VALUES, make_app, request, session_entries, set_entries
 from markupsafe import Markup
+from recording_transport import RecordingTransport
 
 from cloakroom import SessionGone, SessionRefused
 from cloakroom.flask import CloakroomSessionInterface, session_gone
@@ -22,7 +22,7 @@ from cloakroom.flask import CloakroomSessionInterface, session_gone
 
 @pytest.fixture
 def transport(service):
-    return Counting(service.address)
+    return RecordingTransport(service.address)
 
 
 @pytest.fixture
@@ -30,98 +30,46 @@ def app(transport):
     return make_app(transport)
 
 
-def make_app(service, name="shop", **settings):
-    app = Flask(__name__)
-    app.testing = True
-    app.session_interface = CloakroomSessionInterface(service, app=name, **settings)
-    return app
-
-
-def visit(app, client, work):
-    """One request, in which `work` is done with the session; answers the response, and what `work` answered in it."""
-    answers = []
-    app.view_functions["visit"] = lambda: (answers.append(work()), "ok")[1]
-    if "visit" not in {rule.endpoint for rule in app.url_map.iter_rules()}:
-        app.add_url_rule("/", "visit")
-    response = client.get("/")
-    response.answer = answers[-1] if answers else None
-    return response
-
-
-def has(app, client):
-    return visit(app, client, lambda: dict(session)).answer
-
-
-def put(app, client, **entries):
-    return visit(app, client, lambda: session.update(entries))
-
-
-def entries(transport):
-    """What the last save sent: the names that it set, and those that it removed."""
+def saved_names(transport):
+    """Returns the names of the entries that the last save set, and of those that it removed."""
     changes = transport.requests[-1].changes
     return sorted(changes.set), sorted(changes.unset)
-
-
-VALUES = [
-    None,
-    True,
-    0,
-    -1,
-    2**70,
-    1e16,
-    1e-05,
-    -0.0,
-    "",
-    "é \u2028 \U0001f600 </script>",
-    [1, [2, {"a": None}]],
-    {"a": {"b": [1]}},
-    (1, "x", (2,)),
-    [(1, 2), (3,)],
-    b"\xff\x00\xfe",
-    Markup("<b>bold</b>"),
-    uuid.UUID("12345678123456781234567812345678"),
-    datetime.datetime(2023, 11, 14, 20, 13, 20, tzinfo=datetime.timezone.utc),
-    {" t": [1]},
-    {" f": "NaN"},
-    {" t__": 1},
-    {" z": 1},
-    {" t": 1, "b": 2},
-]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_a_value_comes_back_with_its_type(app, value):
     client = app.test_client()
-    put(app, client, value=value)
-    answer = has(app, client)["value"]
-    assert (answer, type(answer)) == (value, type(value))
+    set_entries(app, client, value=value)
+    result = session_entries(app, client)["value"]
+    assert (result, type(result)) == (value, type(value))
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
-def test_a_number_that_json_lacks_comes_back(app, value):
+def test_a_number_that_json_cannot_express_comes_back(app, value):
     client = app.test_client()
-    put(app, client, value=[value])
-    assert repr(has(app, client)["value"]) == repr([value])
+    set_entries(app, client, value=[value])
+    assert repr(session_entries(app, client)["value"]) == repr([value])
 
 
-def test_lossy_values_are_lossy_as_in_flask(app):
+def test_values_that_flask_converts_are_converted_the_same_way(app):
     client = app.test_client()
-    put(app, client, price=decimal.Decimal("1.10"), day=datetime.date(2023, 1, 2), keys={1: "one"})
-    assert has(app, client) == {"price": "1.10", "day": "Mon, 02 Jan 2023 00:00:00 GMT", "keys": {"1": "one"}}
+    set_entries(app, client, price=decimal.Decimal("1.10"), day=datetime.date(2023, 1, 2), keys={1: "one"})
+    expected = {"price": "1.10", "day": "Mon, 02 Jan 2023 00:00:00 GMT", "keys": {"1": "one"}}
+    assert session_entries(app, client) == expected
 
 
-def test_a_plain_value_is_plain_json_for_others(app, transport):
+def test_a_value_without_tags_is_stored_as_plain_json(app, transport):
     client = app.test_client()
-    put(app, client, cart=[1, "a"], name="ada", tuple=(1,))
+    set_entries(app, client, cart=[1, "a"], name="ada", tuple=(1,))
     values = {name: value.json for name, value in transport.requests[-1].changes.set.items()}
     assert values == {"cart": '[1,"a"]', "name": '"ada"', "tuple": '{" t":[1]}'}
 
 
-def test_a_value_that_nothing_can_write_is_an_error_and_not_saved(app):
+def test_a_value_that_cannot_be_serialized_raises_and_nothing_is_saved(app):
     client = app.test_client()
     with pytest.raises(TypeError, match="not JSON serializable"):
-        put(app, client, a=1, b={1, 2})
-    assert has(app, client) == {}
+        set_entries(app, client, a=1, b={1, 2})
+    assert session_entries(app, client) == {}
 
 
 def test_a_tag_of_the_application_is_used(app):
@@ -142,60 +90,60 @@ def test_a_tag_of_the_application_is_used(app):
 
     app.session_interface.serializer.register(TagPoint, index=0)
     client = app.test_client()
-    put(app, client, at=Point([1, 2]))
-    assert type(has(app, client)["at"]) is Point
+    set_entries(app, client, at=Point([1, 2]))
+    assert type(session_entries(app, client)["at"]) is Point
 
 
-def test_only_what_changed_travels(app, transport):
+def test_a_save_sends_only_the_changed_entries(app, transport):
     client = app.test_client()
-    put(app, client, a=1, b=[1], c=3)
+    set_entries(app, client, a=1, b=[1], c=3)
 
     def work():
         session["a"] = 2
         session.pop("c")
         return session["b"]
 
-    visit(app, client, work)
-    assert entries(transport) == (["a"], ["c"])
+    request(app, client, work)
+    assert saved_names(transport) == (["a"], ["c"])
 
 
-def test_a_nested_change_is_noticed(app, transport):
+def test_a_change_inside_a_value_is_saved(app, transport):
     client = app.test_client()
-    put(app, client, cart={"items": []}, other=[1])
-    visit(app, client, lambda: (session["cart"]["items"].append(7), session["other"]))
-    assert entries(transport) == (["cart"], [])
-    assert has(app, client)["cart"] == {"items": [7]}
+    set_entries(app, client, cart={"items": []}, other=[1])
+    request(app, client, lambda: (session["cart"]["items"].append(7), session["other"]))
+    assert saved_names(transport) == (["cart"], [])
+    assert session_entries(app, client)["cart"] == {"items": [7]}
 
 
-def test_a_nested_change_that_is_taken_back_is_none(app, transport):
+def test_a_reverted_change_inside_a_value_is_not_saved(app, transport):
     client = app.test_client()
-    put(app, client, cart=[1])
-    transport.taken()
-    visit(app, client, lambda: (session["cart"].append(2), session["cart"].pop()))
-    assert transport.taken() == ["open"]
+    set_entries(app, client, cart=[1])
+    transport.take_calls()
+    request(app, client, lambda: (session["cart"].append(2), session["cart"].pop()))
+    assert transport.take_calls() == ["open"]
 
 
-def test_two_requests_at_once_lose_nothing(app):
+def test_concurrent_requests_that_write_different_entries_lose_nothing(app):
     client, other = app.test_client(), app.test_client()
-    put(app, client, a=1)
+    set_entries(app, client, a=1)
     other.set_cookie("session", client.get_cookie("session").value)
 
     def work():
         session["a"]
-        visit_other()
+        write_from_other()
         session["mine"] = 1
 
-    def visit_other():
+    def write_from_other():
         with other.session_transaction() as theirs:
             theirs["theirs"] = 2
 
-    visit(app, client, work)
-    assert has(app, client) == {"a": 1, "mine": 1, "theirs": 2}
+    request(app, client, work)
+    assert session_entries(app, client) == {"a": 1, "mine": 1, "theirs": 2}
 
 
-def test_a_mapping_behaves_as_a_dict(app):
+def test_a_session_behaves_as_a_dict(app):
     client = app.test_client()
-    put(app, client, b=2, a=1)
+    set_entries(app, client, b=2, a=1)
 
     def work():
         assert list(session) == ["a", "b"]
@@ -224,8 +172,8 @@ def test_a_mapping_behaves_as_a_dict(app):
         session.update(a=7)
         return list(session)
 
-    assert visit(app, client, work).answer == ["b", "a"]
-    assert has(app, client) == {"a": 7, "b": 2}
+    assert request(app, client, work).result == ["b", "a"]
+    assert session_entries(app, client) == {"a": 7, "b": 2}
 
 
 @pytest.mark.parametrize(
@@ -240,30 +188,30 @@ def test_a_mapping_behaves_as_a_dict(app):
         lambda: session.increment("n"),
     ],
 )
-def test_what_marks_a_session_as_modified(app, work):
+def test_every_write_sets_modified(app, work):
     client = app.test_client()
-    put(app, client, a=1)
-    assert visit(app, client, lambda: (work(), session.modified)).answer[1]
+    set_entries(app, client, a=1)
+    assert request(app, client, lambda: (work(), session.modified)).result[1]
 
 
-def test_a_session_whose_modified_was_taken_back_is_not_saved(app, transport):
+def test_a_session_with_modified_set_to_false_is_not_saved(app, transport):
     client = app.test_client()
-    put(app, client, a=1)
-    transport.taken()
+    set_entries(app, client, a=1)
+    transport.take_calls()
 
     def work():
         session["a"] = 2
         session.modified = False
 
-    visit(app, client, work)
-    assert transport.taken() == []
-    assert has(app, client) == {"a": 1}
+    request(app, client, work)
+    assert transport.take_calls() == []
+    assert session_entries(app, client) == {"a": 1}
 
 
-def test_what_was_written_is_read_without_a_call(app, transport):
+def test_a_written_key_is_read_without_a_call(app, transport):
     client = app.test_client()
-    put(app, client, a=1)
-    transport.taken()
+    set_entries(app, client, a=1)
+    transport.take_calls()
 
     def work():
         session["a"] = 2
@@ -271,27 +219,27 @@ def test_what_was_written_is_read_without_a_call(app, transport):
         session.clear()
         return seen, dict(session), len(session), bool(session)
 
-    answer = visit(app, client, work).answer
-    assert answer == ((2, True, 2, None), {}, 0, False)
-    assert transport.taken() == ["save"]
+    result = request(app, client, work).result
+    assert result == ((2, True, 2, None), {}, 0, False)
+    assert transport.take_calls() == ["save"]
 
 
-def test_a_deletion_knows_what_is_there(app, transport):
+def test_a_deletion_opens_the_session_and_raises_for_a_missing_key(app, transport):
     client = app.test_client()
-    put(app, client, a=1, b=2)
-    transport.taken()
+    set_entries(app, client, a=1, b=2)
+    transport.take_calls()
 
     def work():
         del session["a"]
         with pytest.raises(KeyError):
             del session["a"]
 
-    visit(app, client, work)
-    assert transport.taken() == ["open", "save"]
-    assert has(app, client) == {"b": 2}
+    request(app, client, work)
+    assert transport.take_calls() == ["open", "save"]
+    assert session_entries(app, client) == {"b": 2}
 
 
-def test_a_session_belongs_to_its_request(app):
+def test_a_session_cannot_be_pickled(app):
     import pickle
 
     with app.test_request_context(), pytest.raises(TypeError, match="can't be pickled"):
@@ -300,39 +248,39 @@ def test_a_session_belongs_to_its_request(app):
 
 def test_flashed_messages_are_shown_once(app):
     client = app.test_client()
-    visit(app, client, lambda: (flash("saved", "info"), flash(Markup("<b>really</b>"))))
+    request(app, client, lambda: (flash("saved", "info"), flash(Markup("<b>really</b>"))))
 
     def read():
         return get_flashed_messages(with_categories=True)
 
-    assert visit(app, client, read).answer == [("info", "saved"), ("message", Markup("<b>really</b>"))]
-    assert visit(app, client, read).answer == []
+    assert request(app, client, read).result == [("info", "saved"), ("message", Markup("<b>really</b>"))]
+    assert request(app, client, read).result == []
 
 
 def test_a_permanent_session_has_an_expiry(app):
     client = app.test_client()
-    response = visit(app, client, lambda: setattr(session, "permanent", True))
+    response = request(app, client, lambda: setattr(session, "permanent", True))
     assert "Expires=" in response.headers["Set-Cookie"]
-    assert visit(app, client, lambda: (session.permanent, dict(session))).answer == (True, {"_permanent": True})
+    assert request(app, client, lambda: (session.permanent, dict(session))).result == (True, {"_permanent": True})
 
 
-def test_the_applications_lifetime_travels_with_the_save(app, service):
+def test_a_save_sends_the_applications_lifetime(app, service):
     app.permanent_session_lifetime = datetime.timedelta(hours=2)
     client = app.test_client()
-    identity = visit(app, client, lambda: (session.update(a=1), session.id)).answer[1]
-    [shown] = service.sessions("show", "--app", "shop", identity)
-    # Pythons before 3.11 do not know the Z of RFC 3339.
-    lives = [datetime.datetime.fromisoformat(shown[end][:-1]) for end in ("access_time", "expire_time")]
-    assert lives[1] - lives[0] == datetime.timedelta(hours=2)
+    session_id = request(app, client, lambda: (session.update(a=1), session.id)).result[1]
+    [shown] = service.sessions("show", "--app", "shop", session_id)
+    # Python before 3.11 cannot parse the Z of RFC 3339.
+    times = [datetime.datetime.fromisoformat(shown[name][:-1]) for name in ("access_time", "expire_time")]
+    assert times[1] - times[0] == datetime.timedelta(hours=2)
 
 
-def test_a_longer_lifetime_than_the_services_is_warned_of_once(service):
+def test_a_lifetime_over_the_services_idle_timeout_warns_once(service):
     app = make_app(service.address, "brief")
     client = app.test_client()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        put(app, client, a=1)
-        has(app, client)
+        set_entries(app, client, a=1)
+        session_entries(app, client)
     assert ["PERMANENT_SESSION_LIFETIME" in str(warning.message) for warning in caught].count(True) == 1
 
 
@@ -340,7 +288,7 @@ def test_session_transactions_work(app):
     client = app.test_client()
     with client.session_transaction() as opened:
         opened["a"] = 1
-    assert has(app, client) == {"a": 1}
+    assert session_entries(app, client) == {"a": 1}
     with client.session_transaction() as opened:
         assert opened["a"] == 1
         del opened["a"]
@@ -356,14 +304,14 @@ def test_an_app_without_a_key_has_null_sessions(service):
         with pytest.raises(RuntimeError, match=r"The session is unavailable because no secret key was set\.  Set the"):
             session["a"] = 1
 
-    assert "Set-Cookie" not in visit(app, app.test_client(), work).headers
+    assert "Set-Cookie" not in request(app, app.test_client(), work).headers
 
 
-def test_two_live_cookies_are_a_null_session(app):
+def test_cookies_of_two_live_sessions_give_a_null_session(app):
     cookies = []
     for _ in range(2):
         client = app.test_client()
-        put(app, client, a=1)
+        set_entries(app, client, a=1)
         cookies.append("session=" + client.get_cookie("session").value)
     client = app.test_client(use_cookies=False)
 
@@ -372,16 +320,16 @@ def test_two_live_cookies_are_a_null_session(app):
         with pytest.raises(SessionRefused, match="two"):
             session["a"] = 2
 
-    app.view_functions["visit"] = lambda: (work(), "ok")[1]
+    app.view_functions["view"] = lambda: (work(), "ok")[1]
     response = client.get("/", headers={"Cookie": "; ".join(cookies)})
     assert (response.status_code, response.headers.get("Set-Cookie")) == (200, None)
 
 
-def test_a_forged_cookie_is_an_empty_session(app):
+def test_a_forged_cookie_gives_an_empty_session(app):
     client = app.test_client()
     client.set_cookie("session", "v1.nonsense")
-    response = visit(app, client, lambda: dict(session))
-    assert (response.answer, response.headers.get("Set-Cookie")) == ({}, None)
+    response = request(app, client, lambda: dict(session))
+    assert (response.result, response.headers.get("Set-Cookie")) == ({}, None)
 
 
 def test_overridden_cookie_settings_are_honoured(transport):
@@ -403,7 +351,7 @@ def test_overridden_cookie_settings_are_honoured(transport):
 
     app = Flask(__name__)
     app.session_interface = Named(transport, app="shop")
-    app.add_url_rule("/deep/", "visit", lambda: str(session.setdefault("a", flask.request.headers["Tenant"])))
+    app.add_url_rule("/deep/", "deep", lambda: str(session.setdefault("a", flask.request.headers["Tenant"])))
     client = app.test_client()
     response = client.get("/deep/", headers={"Tenant": "one"})
     cookie = response.headers["Set-Cookie"]
@@ -413,103 +361,103 @@ def test_overridden_cookie_settings_are_honoured(transport):
     assert client.get("/deep/", headers={"Tenant": "one"}).text == "one"
 
 
-def test_a_subclass_that_sets_no_cookie_sets_none(service):
-    class Silent(CloakroomSessionInterface):
+def test_should_set_cookie_can_be_overridden(service):
+    class Cookieless(CloakroomSessionInterface):
         def should_set_cookie(self, app, session):
             return False
 
     app = Flask(__name__)
-    app.session_interface = Silent(service.address, app="shop")
-    assert "Set-Cookie" not in put(app, app.test_client(), a=1).headers
+    app.session_interface = Cookieless(service.address, app="shop")
+    assert "Set-Cookie" not in set_entries(app, app.test_client(), a=1).headers
 
 
 def test_an_untouched_permanent_session_can_be_refreshed_as_in_flask(service):
-    transport = Counting(service.address)
+    transport = RecordingTransport(service.address)
     app = make_app(transport, refresh_untouched=True)
     client = app.test_client()
-    visit(app, client, lambda: session.update(a=1, _permanent=True))
-    transport.taken()
-    response = visit(app, client, lambda: None)
+    request(app, client, lambda: session.update(a=1, _permanent=True))
+    transport.take_calls()
+    response = request(app, client, lambda: None)
     assert "Expires=" in response.headers["Set-Cookie"]
     assert response.headers["Vary"] == "Cookie"
-    assert transport.taken() == ["open"]
-    visit(app, app.test_client(), lambda: None)
-    assert transport.taken() == []
+    assert transport.take_calls() == ["open"]
+    request(app, app.test_client(), lambda: None)
+    assert transport.take_calls() == []
 
 
 def test_a_login_replaces_the_token_and_keeps_the_id(app):
     client = app.test_client()
-    before = visit(app, client, lambda: (session.update(cart=[1]), session.id)).answer[1]
+    before = request(app, client, lambda: (session.update(cart=[1]), session.id)).result[1]
     old = client.get_cookie("session").value
 
     def login():
         session.subject = "ada"
         return session.subject
 
-    assert visit(app, client, login).answer == "ada"
+    assert request(app, client, login).result == "ada"
     assert client.get_cookie("session").value != old
-    assert visit(app, client, lambda: (session.id, session.subject, session["cart"])).answer == (before, "ada", [1])
+    assert request(app, client, lambda: (session.id, session.subject, session["cart"])).result == (before, "ada", [1])
     stale = app.test_client()
     stale.set_cookie("session", old)
-    assert has(app, stale) == {}
+    assert session_entries(app, stale) == {}
 
 
 def test_a_rotation_alone_replaces_the_token(app):
     client = app.test_client()
-    put(app, client, a=1)
+    set_entries(app, client, a=1)
     old = client.get_cookie("session").value
-    visit(app, client, lambda: session.rotate())
+    request(app, client, lambda: session.rotate())
     assert client.get_cookie("session").value != old
-    assert has(app, client) == {"a": 1}
+    assert session_entries(app, client) == {"a": 1}
 
 
-def test_a_destroyed_session_is_gone_everywhere_and_its_cookie_too(app):
+def test_a_destroyed_session_has_ended_for_every_browser_and_its_cookie_is_deleted(app):
     client, other = app.test_client(), app.test_client()
-    put(app, client, a=1)
+    set_entries(app, client, a=1)
     other.set_cookie("session", client.get_cookie("session").value)
-    response = visit(app, client, lambda: (session.destroy(), dict(session)))
-    assert response.answer == (None, {})
+    response = request(app, client, lambda: (session.destroy(), dict(session)))
+    assert response.result == (None, {})
     assert response.headers["Set-Cookie"].startswith("session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0;")
-    assert has(app, other) == {}
+    assert session_entries(app, other) == {}
 
 
-def test_what_is_written_after_a_destruction_begins_another_session(app):
+def test_a_write_after_destroy_starts_another_session(app):
     client = app.test_client()
-    first = visit(app, client, lambda: (session.update(a=1), session.id)).answer[1]
-    visit(app, client, lambda: (session.destroy(), flash("You have logged out.")))
-    assert visit(app, client, lambda: get_flashed_messages()).answer == ["You have logged out."]
-    visit(app, client, lambda: session.update(b=1))
-    assert visit(app, client, lambda: session.id).answer != first
+    first = request(app, client, lambda: (session.update(a=1), session.id)).result[1]
+    request(app, client, lambda: (session.destroy(), flash("You have logged out.")))
+    assert request(app, client, lambda: get_flashed_messages()).result == ["You have logged out."]
+    request(app, client, lambda: session.update(b=1))
+    assert request(app, client, lambda: session.id).result != first
 
 
 def test_a_counter_loses_no_count(app):
     client = app.test_client()
-    visit(app, client, lambda: session.increment("visits"))
-    visit(app, client, lambda: session.increment("visits", 4))
-    assert visit(app, client, lambda: (session.increment("visits"), session["visits"])).answer == (None, 6)
-    assert has(app, client) == {"visits": 6}
+    request(app, client, lambda: session.increment("visits"))
+    request(app, client, lambda: session.increment("visits", 4))
+    assert request(app, client, lambda: (session.increment("visits"), session["visits"])).result == (None, 6)
+    assert session_entries(app, client) == {"visits": 6}
 
 
-def test_a_recent_authentication_is_known(service):
+def test_recently_authenticated_is_true_after_a_login(service):
     app = make_app(service.address, max_authenticate_age=datetime.timedelta(minutes=5))
     client = app.test_client()
-    put(app, client, a=1)
-    assert not visit(app, client, lambda: session.recently_authenticated).answer
-    visit(app, client, lambda: setattr(session, "subject", "ada"))
-    assert visit(app, client, lambda: session.recently_authenticated).answer
-    visit(app, client, lambda: session.authenticated())
-    assert visit(app, client, lambda: session.authenticate_time).answer is not None
+    set_entries(app, client, a=1)
+    assert not request(app, client, lambda: session.recently_authenticated).result
+    request(app, client, lambda: setattr(session, "subject", "ada"))
+    assert request(app, client, lambda: session.recently_authenticated).result
+    request(app, client, lambda: session.authenticated())
+    assert request(app, client, lambda: session.authenticate_time).result is not None
 
 
-def test_a_refusal_says_what_to_change(app):
+def test_a_rejected_save_raises_with_the_services_reason(app):
     client = app.test_client()
     with pytest.raises(SessionRefused, match="bytes") as refused:
-        put(app, client, a="x" * 70000)
+        set_entries(app, client, a="x" * 70000)
     assert refused.value.reason == "SESSION_TOO_LARGE"
 
 
-def logout_meanwhile(app, client):
-    """A request that reads its session, and writes it when another one has ended it."""
+def write_after_concurrent_logout(app, client):
+    """Sends a request that reads its session, and writes it after another request has ended it."""
     other = app.test_client()
     other.set_cookie("session", client.get_cookie("session").value)
 
@@ -521,23 +469,23 @@ def logout_meanwhile(app, client):
             session.destroy()
         session["b"] = 2
 
-    return visit(app, client, work)
+    return request(app, client, work)
 
 
-def test_a_save_after_a_logout_is_told_and_changes_nothing(app, caplog):
+def test_a_save_after_a_logout_writes_nothing_and_sends_a_signal(app, caplog):
     client = app.test_client()
-    put(app, client, a=1)
-    told = []
+    set_entries(app, client, a=1)
+    signals = []
 
     def listener(sender, session, reason):
-        told.append((sender, reason))
+        signals.append((sender, reason))
 
     with session_gone.connected_to(listener), caplog.at_level(logging.WARNING):
-        response = logout_meanwhile(app, client)
+        response = write_after_concurrent_logout(app, client)
     assert (response.status_code, response.headers.get("Set-Cookie")) == (200, None)
-    assert told == [(app, "DESTROYED")]
+    assert signals == [(app, "DESTROYED")]
     assert "DESTROYED" in caplog.text
-    assert has(app, client) == {}
+    assert session_entries(app, client) == {}
 
 
 def test_an_application_can_fail_a_request_whose_session_is_gone(service):
@@ -548,12 +496,12 @@ def test_an_application_can_fail_a_request_whose_session_is_gone(service):
     app = Flask(__name__)
     app.session_interface = Strict(service.address, app="shop")
     client = app.test_client()
-    put(app, client, a=1)
-    assert logout_meanwhile(app, client).status_code == 500
+    set_entries(app, client, a=1)
+    assert write_after_concurrent_logout(app, client).status_code == 500
 
 
 @pytest.mark.parametrize("name", ["shop", "login"])
-def test_a_login_with_a_superseded_cookie_begins_anew(service, name):
+def test_a_login_with_a_superseded_cookie_starts_a_new_session(service, name):
     app = make_app(service.address, name)
     client = app.test_client()
 
@@ -563,31 +511,31 @@ def test_a_login_with_a_superseded_cookie_begins_anew(service, name):
         if name == "shop":
             session.subject = "ada"
 
-    put(app, client, a=1)
+    set_entries(app, client, a=1)
     stale = client.get_cookie("session").value
-    visit(app, client, login)
-    # The answer never came, so that the browser still has the old cookie.
+    request(app, client, login)
+    # The browser still has the old cookie, as after a lost response.
     client.set_cookie("session", stale)
-    assert has(app, client) == {}
-    visit(app, client, login)
-    assert has(app, client) == {"_user_id": "ada"}
+    assert session_entries(app, client) == {}
+    request(app, client, login)
+    assert session_entries(app, client) == {"_user_id": "ada"}
 
 
-def test_what_a_view_wrote_before_it_failed_is_saved(app):
+def test_changes_of_a_view_that_fails_later_are_saved(app):
     app.testing = False
     client = app.test_client()
-    assert visit(app, client, lambda: (session.update(a=1), 1 / 0)).status_code == 500
-    assert has(app, client) == {"a": 1}
+    assert request(app, client, lambda: (session.update(a=1), 1 / 0)).status_code == 500
+    assert session_entries(app, client) == {"a": 1}
 
 
-def test_a_session_that_was_never_opened_is_tolerated_at_the_save(app):
+def test_save_session_accepts_none(app):
     with app.test_request_context():
         app.session_interface.save_session(app, None, app.response_class())
 
 
-def test_a_streamed_body_can_save_for_itself(app):
+def test_a_streamed_body_can_save_the_session(app):
     client = app.test_client()
-    put(app, client, a=1)
+    set_entries(app, client, a=1)
 
     def stream():
         def body():
@@ -597,6 +545,6 @@ def test_a_streamed_body_can_save_for_itself(app):
 
         return app.response_class(flask.stream_with_context(body()))
 
-    app.view_functions["visit"] = stream
+    app.view_functions["view"] = stream
     assert client.get("/").text == "done"
-    assert has(app, client) == {"a": 1, "b": 2}
+    assert session_entries(app, client) == {"a": 1, "b": 2}

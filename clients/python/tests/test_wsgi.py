@@ -1,9 +1,9 @@
-"""The middleware, with an application of no framework, and another language's view of the same session."""
+"""The middleware, with a plain WSGI application."""
 
 from __future__ import annotations
 
 import pytest
-from counting import Counting
+from recording_transport import RecordingTransport
 from werkzeug.test import Client
 
 from cloakroom.wsgi import SESSION, CloakroomMiddleware
@@ -11,7 +11,7 @@ from cloakroom.wsgi import SESSION, CloakroomMiddleware
 
 @pytest.fixture
 def transport(service):
-    return Counting(service.address)
+    return RecordingTransport(service.address)
 
 
 @pytest.fixture
@@ -34,15 +34,15 @@ def application(environ, start_response):
     return [body]
 
 
-def test_a_session_lives_from_request_to_request(client):
+def test_a_session_persists_across_requests(client):
     assert client.get("/write").headers["Vary"] == "Cookie"
     client.get("/write")
     assert client.get("/read").text == "{'cart': [1, 1]}"
 
 
-def test_the_calls_are_those_that_are_needed(client, transport):
+def test_each_request_makes_only_the_calls_it_needs(client, transport):
     client.get("/write")
-    transport.taken()
+    transport.take_calls()
     for path, calls in {
         "/untouched": [],
         "/read": ["open"],
@@ -51,7 +51,7 @@ def test_the_calls_are_those_that_are_needed(client, transport):
         "/logout": ["destroy"],
     }.items():
         client.get(path)
-        assert (path, transport.taken()) == (path, calls)
+        assert (path, transport.take_calls()) == (path, calls)
 
 
 def test_a_login_replaces_the_cookie_and_a_logout_deletes_it(client):

@@ -22,7 +22,7 @@ async fn with_a_running_call(server: &str) -> (RedisServer, Process, JoinHandle<
     let redis = RedisServer::start();
     let config = format!(
         "[store]\nkind = \"redis\"\n[store.redis]\nurl = {:?}\ntimeout = \"60s\"\n[apps.default]\nkeys = [{:?}]\n\
-         [server]\ncall_timeout = \"60s\"\nstore_silence = \"60s\"\n{server}",
+         [server]\ncall_timeout = \"60s\"\nstore_unhealthy_after = \"60s\"\n{server}",
         redis.url(),
         cloakroom::token::Key::generate(),
     );

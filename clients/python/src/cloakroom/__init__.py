@@ -1,8 +1,8 @@
-"""Sessions kept by Cloakroom: one call for a request that reads its session, one more for one that writes it.
+"""The Python client of Cloakroom.
 
-`cloakroom.flask` is Flask's session interface, `cloakroom.wsgi` a middleware for any other WSGI application. What
-they share knows neither: `session` (the mapping), `entries` (what changed), `client` (deadlines, retries),
-`transport` (the seam to the wire) and `carry` (what happens to the cookie).
+`cloakroom.flask` has Flask's session interface, `cloakroom.wsgi` a middleware for any other WSGI application. Both are
+built on modules that depend on no framework: `session` (the mapping), `entries` (tracks changes), `client` (deadlines
+and retries), `transport` (the interface to the network) and `cookie` (decides what a response does with the cookie).
 """
 
 from .client import Client

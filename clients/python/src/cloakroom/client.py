@@ -1,6 +1,6 @@
-"""Calls with one deadline for all tries, repeated only where the contract says that it is harmless.
+"""Makes calls with one deadline for all attempts, and retries those that are safe to repeat.
 
-Knows nothing of HTTP or frameworks.
+Does not depend on HTTP or on a framework.
 """
 
 from __future__ import annotations
@@ -16,23 +16,30 @@ from .v1 import session_service_pb2 as pb
 
 
 class Client:
-    """One app's sessions at one service."""
+    """Calls one service for the sessions of one app.
+
+    Every call raises `SessionUnavailable` if it got no answer in time, `SessionRefused` if the service rejects the
+    request, and `CloakroomError` for any other failure.
+
+    Args:
+        service: The service's address, such as `localhost:50051` or `unix:/path`, or a `Transport`.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+    """
 
     def __init__(self, service: str | Transport, *, app: str = "", deadline: float = 2.0) -> None:
-        #: The app, as the service's configuration calls it; empty is `default`.
         self.app = app
-        #: Seconds that one call may take, its retries included.
         self.deadline = deadline
         self.transport: Transport = GrpcTransport(service) if isinstance(service, str) else service
         self._policy: pb.GetAppPolicyResponse | None = None
-        self._ask_policy_after = 0.0
+        self._policy_retry_time = 0.0
 
     def open(self, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
         response: pb.OpenSessionResponse = self._call(self.transport.open, request)
         return response
 
     def save(self, request: pb.SaveSessionRequest) -> pb.SaveSessionResponse:
-        """Saves; the request has a request_id, so that repeating it is harmless."""
+        """Saves changes. The request must have a request_id, so that a retry is not applied twice."""
         response: pb.SaveSessionResponse = self._call(self.transport.save, request)
         return response
 
@@ -45,16 +52,19 @@ class Client:
         return response
 
     def policy(self) -> pb.GetAppPolicyResponse:
-        """The app's policy, asked once a process; children inherit the answer."""
+        """Returns the app's policy. Fetches it once per process; forked children inherit it."""
         if self._policy is None:
             self._policy = self._call(self.transport.policy, pb.GetAppPolicyRequest(app=self.app))
         assert self._policy is not None
         return self._policy
 
-    def policy_if_known(self) -> pb.GetAppPolicyResponse | None:
-        """The app's policy; None while the service is away, which is asked about once in a few seconds."""
-        if self._policy is None and time.monotonic() >= self._ask_policy_after:
-            self._ask_policy_after = time.monotonic() + _POLICY_PAUSE
+    def policy_if_available(self) -> pb.GetAppPolicyResponse | None:
+        """Returns the app's policy, or None while the service is unavailable.
+
+        After a failure it waits a few seconds before it calls the service again.
+        """
+        if self._policy is None and time.monotonic() >= self._policy_retry_time:
+            self._policy_retry_time = time.monotonic() + _POLICY_RETRY_DELAY
             try:
                 return self.policy()
             except errors.SessionUnavailable:
@@ -63,37 +73,37 @@ class Client:
 
     def _call(self, call: Callable[[Any, float], Any], request: object) -> Any:
         end = time.monotonic() + self.deadline
-        pause = _FIRST_PAUSE
+        delay = _FIRST_DELAY
         while True:
             try:
                 return call(request, max(end - time.monotonic(), 0.001))
             except CallFailed as failed:
-                if not _is_passing(failed) or time.monotonic() + pause >= end or pause > _LAST_PAUSE:
+                if not _is_retryable(failed) or time.monotonic() + delay >= end or delay > _LAST_DELAY:
                     raise _error(failed) from failed
-            # Half of it by chance, so that many workers do not come back at once.
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause *= 2
+            # Random, so that many workers do not retry at the same time.
+            time.sleep(delay * random.uniform(0.5, 1.0))
+            delay *= 2
 
 
-def _is_passing(failed: CallFailed) -> bool:
+def _is_retryable(failed: CallFailed) -> bool:
     return failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED"
 
 
 def _error(failed: CallFailed) -> errors.CloakroomError:
-    return _kind(failed)(str(failed), failed.code, failed.reason)
+    return _error_class(failed)(str(failed), failed.code, failed.reason)
 
 
-def _kind(failed: CallFailed) -> type[errors.CloakroomError]:
+def _error_class(failed: CallFailed) -> type[errors.CloakroomError]:
     if failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED"):
         return errors.SessionUnavailable
     if failed.reason == "NOT_IN_COOKIE_KIND":
         return errors.NotInCookieKind
-    if failed.code in _REFUSALS:
+    if failed.code in _REFUSED_CODES:
         return errors.SessionRefused
     return errors.CloakroomError
 
 
-_REFUSALS = (
+_REFUSED_CODES = (
     "INVALID_ARGUMENT",
     "FAILED_PRECONDITION",
     "ABORTED",
@@ -102,8 +112,8 @@ _REFUSALS = (
     "UNAUTHENTICATED",
     "UNIMPLEMENTED",
 )
-#: Seconds before the second try, doubled for each further one, of which there are at most three.
-_FIRST_PAUSE = 0.05
-_LAST_PAUSE = 0.2
-#: Seconds for which an app's policy is not asked again after the service was away.
-_POLICY_PAUSE = 5.0
+#: Seconds before the first retry. The delay doubles for each further retry, of which there are at most three in all.
+_FIRST_DELAY = 0.05
+_LAST_DELAY = 0.2
+#: Seconds before the app's policy is fetched again after a failure.
+_POLICY_RETRY_DELAY = 5.0

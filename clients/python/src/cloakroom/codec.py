@@ -1,4 +1,4 @@
-"""How one value of a session becomes JSON text and back."""
+"""Converts one value of a session to JSON text and back."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class Codec(Protocol):
     """Writes and reads the JSON text of one value."""
 
     def dumps(self, value: Any) -> str:
-        """The value as RFC 8259 text. Raises TypeError or ValueError for what has none."""
+        """Returns the value as JSON text by RFC 8259. Raises TypeError or ValueError if that is not possible."""
         ...
 
     def loads(self, text: str) -> Any:
-        """A new object, equal to what was written."""
+        """Returns a new object that equals the one that was written."""
         ...
 
 

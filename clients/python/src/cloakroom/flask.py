@@ -1,4 +1,4 @@
-"""Flask's session interface on Cloakroom."""
+"""Flask's session interface for Cloakroom."""
 
 from __future__ import annotations
 
@@ -11,37 +11,48 @@ from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 
-from .carry import Carry, Verdict
 from .client import Client
+from .cookie import CookieAction, CookieDecision
 from .errors import SessionGone, SessionUnavailable
-from .session import _KIND_COOKIE, Session, Visit
-from .tagged import TaggedCodec, TagNonFinite, forget_non_finite
+from .session import RequestInfo, Session
+from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
 from .transport import Transport
 from .v1 import session_service_pb2 as pb
 
 try:
     from blinker import Signal
 
-    #: Sent when the session had ended before it was saved: (app, session=, reason=).
+    #: Sent if a session had ended before it was saved. The sender is the application; the keywords are session, reason.
     session_gone: Signal | None = Signal()
-except ImportError:  # Flask before 2.3 does without.
+except ImportError:  # Flask before 2.3 does not need blinker.
     session_gone = None
 
 log = logging.getLogger("cloakroom")
 
 
 class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-ignore]
-    """Flask's session, with `rotate`, `destroy`, `id`, `subject` and `increment`."""
+    """Flask's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition."""
 
 
 class CloakroomSessionInterface(SessionInterface):
-    """Keeps an application's sessions in Cloakroom.
+    """Stores a Flask application's sessions in Cloakroom.
 
         app.session_interface = CloakroomSessionInterface("localhost:50051", app="shop")
 
-    `unavailable` says what a request sees while the service is away: "raise" `SessionUnavailable` from the line that
-    needs the session, or a "null" session, which reads as empty and raises at writes. `refresh_untouched` makes one
-    call for a request that carries the cookie and never looks at its session, to extend a permanent one as Flask does.
+    Args:
+        service: The service's address, such as `localhost:50051` or `unix:/path`, or a `Transport`.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+        unavailable: What happens while the service is unavailable. "raise": the line that needs the session raises
+            `SessionUnavailable`. "null": the session reads as empty, and writes raise `SessionUnavailable`.
+        refresh_untouched: Whether to extend a permanent session also in requests that do not use it, as Flask does.
+            It costs one call for each such request that has the cookie.
+        send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
+        max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
+            kind `cookie`.
+
+    Raises:
+        ValueError: `unavailable` is neither "raise" nor "null".
     """
 
     session_class = CloakroomSession
@@ -60,65 +71,71 @@ class CloakroomSessionInterface(SessionInterface):
         if unavailable not in ("raise", "null"):
             raise ValueError('unavailable must be "raise" or "null"')
         self.client = Client(service, app=app, deadline=deadline)
-        #: Where an application registers tags of its own.
+        #: Applications register their own tags here.
         self.serializer = TaggedJSONSerializer()
         self.serializer.register(TagNonFinite)
         self._codec = TaggedCodec(self.serializer)
-        self._tolerates_absence = unavailable == "null"
+        self._null_when_unavailable = unavailable == "null"
         self._refresh_untouched = refresh_untouched
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
-        self._has_warned = False
+        self._has_warned_of_lifetime = False
 
     def open_session(self, app: Flask, request: Request) -> Any:
-        """The request's session. Makes no call, but for the app's policy once a process."""
-        policy = self.client.policy_if_known()
+        """Creates the request's session. Makes no call, except once per process for the app's policy."""
+        policy = self.client.policy_if_available()
         if policy is not None:
-            self._check_lifetime(app, policy)
+            self._warn_of_long_lifetime(app, policy)
             if policy.HasField("null_session"):
                 return None
-            if policy.kind == _KIND_COOKIE:
-                forget_non_finite(self.serializer)
-        visit = Visit(
+            if policy.kind == pb.APP_KIND_COOKIE:
+                unregister_non_finite(self.serializer)
+        request_info = RequestInfo(
             client=self.client,
             codec=self._codec,
             cookie_header=request.environ.get("HTTP_COOKIE", ""),
             cookie_name=self.get_cookie_name(app),
             context=self._context(request),
-            tolerates_absence=self._tolerates_absence,
+            null_when_unavailable=self._null_when_unavailable,
             max_authenticate_age=self._max_authenticate_age,
-            idle_timeout=lambda: self._lifetime(app),
+            idle_timeout=lambda: self._idle_timeout(app),
         )
-        return self.session_class(visit)
+        return self.session_class(request_info)
 
     def save_session(self, app: Flask, session: SessionMixin | None, response: Response) -> None:
-        """Saves what has changed, and sets the cookie if the browser needs it."""
+        """Saves the changes, and sets or deletes the cookie if needed."""
         if not isinstance(session, Session):
             return
         is_read = session.accessed
         if not is_read:
-            if not (self._refresh_untouched and session._visit.sent()):
+            if not (self._refresh_untouched and session._request_info.sent_tokens()):
                 return
             session.open()
         if is_read:
             response.vary.add("Cookie")
         was_gone = session.gone
-        verdict = session.finish(is_read=is_read)
+        decision = session.finish(is_read=is_read)
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
-        self._carry(app, session, verdict, response)
+        self._apply_to_cookie(app, session, decision, response)
 
     def on_gone(self, app: Flask, session: Session, reason: str, response: Response) -> None:
-        """Called when the session had ended before it was saved: nothing was written, and the cookie stays as it is.
+        """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
 
-        Logs it and sends the signal `session_gone`. An override may raise `SessionGone`, or change the response.
+        Logs a warning and sends the signal `session_gone`. An override may raise `SessionGone` or change the response.
+
+        Args:
+            app: The application.
+            session: The request's session.
+            reason: Why the session had ended, such as `DESTROYED` or `SUPERSEDED`.
+            response: The response, which has not been sent yet.
         """
         log.warning("a request's changes were not saved, for its session has ended: %s", reason)
         if session_gone is not None:
             session_gone.send(app, session=session, reason=reason)
 
-    def _carry(self, app: Flask, session: Any, verdict: Verdict, response: Response) -> None:
-        if verdict.carry is Carry.KEEP:
+    def _apply_to_cookie(self, app: Flask, session: Any, decision: CookieDecision, response: Response) -> None:
+        if decision.action is CookieAction.KEEP:
             return
         name = self.get_cookie_name(app)
         attributes: dict[str, Any] = {
@@ -128,40 +145,41 @@ class CloakroomSessionInterface(SessionInterface):
             "samesite": self.get_cookie_samesite(app),
             "httponly": self.get_cookie_httponly(app),
         }
-        # Flask before 3.1 knows nothing of it.
+        # Flask before 3.1 does not have this method.
         if hasattr(self, "get_cookie_partitioned") and self.get_cookie_partitioned(app):
             attributes["partitioned"] = True
-        if verdict.carry is Carry.DELETE:
+        if decision.action is CookieAction.DELETE:
             response.delete_cookie(name, **attributes)
             response.vary.add("Cookie")
             return
-        if verdict.carry is Carry.SET:
-            # The cookie holds another token from here on, which is a change as Flask understands it.
+        if decision.action is CookieAction.SET:
+            # `should_set_cookie` checks this: for Flask a new cookie is a modification.
             session._modified = True
         if not self.should_set_cookie(app, session):
             return
-        response.set_cookie(name, verdict.token, expires=self._expires(app, session, verdict), **attributes)
+        response.set_cookie(name, decision.token, expires=self._expires(app, session, decision), **attributes)
         response.vary.add("Cookie")
 
-    def _expires(self, app: Flask, session: Any, verdict: Verdict) -> datetime | None:
+    def _expires(self, app: Flask, session: Any, decision: CookieDecision) -> datetime | None:
         if type(self).get_expiration_time is not SessionInterface.get_expiration_time:
             return self.get_expiration_time(app, session)
-        return verdict.expire_time if verdict.permanent else None
+        return decision.expire_time if decision.permanent else None
 
-    def _lifetime(self, app: Flask) -> timedelta | None:
-        """PERMANENT_SESSION_LIFETIME, if it is shorter than what the service grants by itself."""
+    def _idle_timeout(self, app: Flask) -> timedelta | None:
+        """Returns PERMANENT_SESSION_LIFETIME if it is shorter than the app's idle timeout in the service."""
         lifetime = app.permanent_session_lifetime
         return lifetime if lifetime < self.client.policy().idle_timeout.ToTimedelta() else None
 
-    def _check_lifetime(self, app: Flask, policy: pb.GetAppPolicyResponse) -> None:
-        most = policy.idle_timeout.ToTimedelta()
-        if not self._has_warned and policy.HasField("idle_timeout") and app.permanent_session_lifetime > most:
+    def _warn_of_long_lifetime(self, app: Flask, policy: pb.GetAppPolicyResponse) -> None:
+        limit = policy.idle_timeout.ToTimedelta()
+        lifetime = app.permanent_session_lifetime
+        if not self._has_warned_of_lifetime and policy.HasField("idle_timeout") and lifetime > limit:
             warnings.warn(
-                f"PERMANENT_SESSION_LIFETIME is {app.permanent_session_lifetime}, and Cloakroom grants this app {most}:"
+                f"PERMANENT_SESSION_LIFETIME is {lifetime}, and Cloakroom grants this app {limit}:"
                 " raise idle_timeout in its configuration, or lower the lifetime.",
                 stacklevel=2,
             )
-            self._has_warned = True
+            self._has_warned_of_lifetime = True
 
     def _context(self, request: Request) -> pb.RequestContext:
         if not self._send_context:

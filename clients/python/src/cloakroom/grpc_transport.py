@@ -1,4 +1,4 @@
-"""The transport that uses the grpcio package. The only file that knows it."""
+"""A transport by the grpcio package. No other module imports grpcio."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Callable, TypeVar
 
-# A child that was forked after a call needs it to make calls of its own. Read when grpc is first imported.
+# grpc reads it when it is first imported. Without it, a child that is forked after a call cannot make calls.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "true")
 
 import grpc  # noqa: E402
@@ -16,7 +16,15 @@ from .v1 import session_service_pb2 as pb  # noqa: E402
 
 
 class GrpcTransport:
-    """One channel a process, made at the first call: after a fork the child makes its own and leaves its parent's."""
+    """Makes calls over one channel per process.
+
+    The channel is created at the first call. A forked child creates its own and does not use its parent's.
+
+    Args:
+        address: The service's address, such as `localhost:50051` or `unix:/path`.
+        credentials: TLS settings, from `grpc.ssl_channel_credentials`. None: the connection is not encrypted.
+        metadata: Pairs that are sent with every call, such as `("authorization", "Bearer <caller token>")`.
+    """
 
     def __init__(
         self,
@@ -28,60 +36,60 @@ class GrpcTransport:
         self.address = address
         self._credentials = credentials
         self._metadata = tuple(metadata) or None
-        self._calls: _Calls | None = None
+        self._channel: _ProcessChannel | None = None
 
     def open(self, request: pb.OpenSessionRequest, timeout: float) -> pb.OpenSessionResponse:
-        return self._try(self._here().open, request, timeout)
+        return self._call(self._process_channel().open, request, timeout)
 
     def save(self, request: pb.SaveSessionRequest, timeout: float) -> pb.SaveSessionResponse:
-        return self._try(self._here().save, request, timeout)
+        return self._call(self._process_channel().save, request, timeout)
 
     def rotate(self, request: pb.RotateSessionRequest, timeout: float) -> pb.RotateSessionResponse:
-        return self._try(self._here().rotate, request, timeout)
+        return self._call(self._process_channel().rotate, request, timeout)
 
     def destroy(self, request: pb.DestroySessionRequest, timeout: float) -> pb.DestroySessionResponse:
-        return self._try(self._here().destroy, request, timeout)
+        return self._call(self._process_channel().destroy, request, timeout)
 
     def policy(self, request: pb.GetAppPolicyRequest, timeout: float) -> pb.GetAppPolicyResponse:
-        return self._try(self._here().policy, request, timeout)
+        return self._call(self._process_channel().policy, request, timeout)
 
     def close(self) -> None:
-        """Closes this process's channel; the next call makes another."""
-        calls, self._calls = self._calls, None
-        if calls is not None and calls.pid == os.getpid():
-            calls.channel.close()
+        """Closes this process's channel. The next call creates another one."""
+        channel, self._channel = self._channel, None
+        if channel is not None and channel.pid == os.getpid():
+            channel.grpc_channel.close()
 
-    def _here(self) -> _Calls:
-        calls = self._calls
-        if calls is None or calls.pid != os.getpid():
-            if calls is not None:
-                _ABANDONED.append(calls)
-            # Two threads may each make one; both work, and the one that is not kept closes when it is unused.
-            calls = self._calls = _Calls(self._channel())
-        return calls
+    def _process_channel(self) -> _ProcessChannel:
+        channel = self._channel
+        if channel is None or channel.pid != os.getpid():
+            if channel is not None:
+                _INHERITED_CHANNELS.append(channel)
+            # Two threads may each create one. Both work, and the one that is overwritten closes after its last call.
+            channel = self._channel = _ProcessChannel(self._connect())
+        return channel
 
-    def _channel(self) -> grpc.Channel:
-        options = _OPTIONS + (_UNIX if self.address.startswith("unix:") else [])
+    def _connect(self) -> grpc.Channel:
+        options = _OPTIONS + (_UNIX_OPTIONS if self.address.startswith("unix:") else [])
         if self._credentials is None:
             return grpc.insecure_channel(self.address, options)
         return grpc.secure_channel(self.address, self._credentials, options)
 
-    def _try(self, call: Callable[..., _Response], request: object, timeout: float) -> _Response:
+    def _call(self, call: Callable[..., _Response], request: object, timeout: float) -> _Response:
         try:
             return call(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise _failure(error) from error
+            raise _call_failed(error) from error
 
 
 _Response = TypeVar("_Response")
 
 
-class _Calls:
-    """A channel, whose it is, and its methods."""
+class _ProcessChannel:
+    """A channel, the process that created it, and the methods to call."""
 
     def __init__(self, channel: grpc.Channel) -> None:
         self.pid = os.getpid()
-        self.channel = channel
+        self.grpc_channel = channel
         self.open = _method(channel, "OpenSession", pb.OpenSessionRequest, pb.OpenSessionResponse)
         self.save = _method(channel, "SaveSession", pb.SaveSessionRequest, pb.SaveSessionResponse)
         self.rotate = _method(channel, "RotateSession", pb.RotateSessionRequest, pb.RotateSessionResponse)
@@ -93,18 +101,18 @@ def _method(
     channel: grpc.Channel, name: str, request: type[Any], response: type[_Response]
 ) -> Callable[..., _Response]:
     path = f"/cloakroom.v1.SessionService/{name}"
-    read: Any = response
-    method: Callable[..., _Response] = channel.unary_unary(path, request.SerializeToString, read.FromString)
+    response_type: Any = response
+    method: Callable[..., _Response] = channel.unary_unary(path, request.SerializeToString, response_type.FromString)
     return method
 
 
-def _failure(error: grpc.RpcError) -> CallFailed:
+def _call_failed(error: grpc.RpcError) -> CallFailed:
     code = error.code().name
     details = error.details() or code
-    return CallFailed(code, _reason(error), details)
+    return CallFailed(code, _error_reason(error), details)
 
 
-def _reason(error: grpc.RpcError) -> str:
+def _error_reason(error: grpc.RpcError) -> str:
     pairs: Any = error.trailing_metadata() or ()
     for key, value in pairs:
         if key == "grpc-status-details-bin":
@@ -113,18 +121,21 @@ def _reason(error: grpc.RpcError) -> str:
 
 
 def _error_info_reason(status: bytes) -> str:
-    """The reason of the ErrorInfo in a google.rpc.Status, which the protobuf package does not bring along."""
-    for number, detail in _fields(status):
-        if number == 3:  # Status.details: an Any, whose value is field 2
-            for part, info in _fields(detail):
-                if part == 2:
-                    reasons = [text for field, text in _fields(info) if field == 1]
+    """Returns the reason in the ErrorInfo of a serialized google.rpc.Status.
+
+    Parsed by hand, because the protobuf package does not include google.rpc.Status.
+    """
+    for status_field, detail in _bytes_fields(status):
+        if status_field == 3:  # Status.details, of type Any
+            for any_field, error_info in _bytes_fields(detail):
+                if any_field == 2:  # Any.value
+                    reasons = [text for field, text in _bytes_fields(error_info) if field == 1]
                     return reasons[0].decode() if reasons else ""
     return ""
 
 
-def _fields(message: bytes) -> list[tuple[int, bytes]]:
-    """The length-delimited fields of a message."""
+def _bytes_fields(message: bytes) -> list[tuple[int, bytes]]:
+    """Returns the number and the content of each length-delimited field of a message."""
     fields, at = [], 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -149,19 +160,19 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-#: A channel that a fork left behind belongs to the parent: collecting it in the child would wait for threads that are
-#: not there.
-_ABANDONED: list[_Calls] = []
+#: Channels that a forked child inherited. They are never garbage-collected: that would wait for threads that exist only
+#: in the parent.
+_INHERITED_CHANNELS: list[_ProcessChannel] = []
 
 _OPTIONS: list[tuple[str, Any]] = [
-    # The client repeats calls itself, within one deadline and only where that is harmless.
+    # The client itself retries, within one deadline and only if that is safe.
     ("grpc.enable_retries", 0),
-    # A forked child must not find its parent's connection.
+    # A forked child must not reuse its parent's connection.
     ("grpc.use_local_subchannel_pool", 1),
-    # Find a service that was restarted within a second.
+    # Reconnects to a restarted service within a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
-# Without it the authority is the percent-encoded path, which HTTP/2 servers refuse.
-_UNIX: list[tuple[str, Any]] = [("grpc.default_authority", "localhost")]
+# The default authority is the percent-encoded path of the socket, which HTTP/2 servers reject.
+_UNIX_OPTIONS: list[tuple[str, Any]] = [("grpc.default_authority", "localhost")]

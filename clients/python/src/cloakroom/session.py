@@ -1,7 +1,7 @@
-"""A request's session: a mapping that is opened when it is first read and saved when the request is done.
+"""A request's session: a mapping that is opened at the first read and saved at the end of the request.
 
-Knows nothing of frameworks: they make one for each request, hand it to the application, and call `finish` for what
-the response does with the cookie.
+Does not depend on a framework. A framework's integration creates one session per request, passes it to the application,
+and calls `finish` to save it and to learn what the response does with the cookie.
 """
 
 from __future__ import annotations
@@ -12,93 +12,98 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
-from . import carry, errors
-from .carry import Carry, Verdict
+from . import cookie, errors
 from .client import Client
 from .codec import Codec
+from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
 from .v1 import session_service_pb2 as pb
 
 
 @dataclass
-class Visit:
-    """What is known of a request before its session is looked at, and how its session is asked for."""
+class RequestInfo:
+    """What a session needs to know of its request, and the client to open it with."""
 
     client: Client
     codec: Codec
-    #: The whole Cookie header, its bytes read as Latin-1.
+    #: The whole Cookie header, its bytes decoded as Latin-1.
     cookie_header: str = ""
-    #: The cookie's name, if it is not the one of the app's policy.
+    #: The cookie's name, if it differs from the one in the app's policy.
     cookie_name: str = ""
     context: pb.RequestContext = field(default_factory=pb.RequestContext)
-    #: Read as empty and refuse writes, instead of failing, while the service is away.
-    tolerates_absence: bool = False
+    #: While the service is unavailable, reads find an empty session and writes raise. Otherwise both raise.
+    null_when_unavailable: bool = False
+    #: How long an authentication counts as recent. None: `recently_authenticated` is always false.
     max_authenticate_age: timedelta | None = None
-    #: Answers how long the session lives unused, if that is not as long as the service grants by itself.
+    #: Returns how long the session lives without use, or None for the app's idle timeout in the service.
     idle_timeout: Callable[[], timedelta | None] = lambda: None
 
-    def sent(self) -> list[str]:
-        """What the browser sent as this cookie."""
-        return carry.values(self.cookie_header, self.cookie_name or self.client.policy().cookie_name)
+    def sent_tokens(self) -> list[str]:
+        """Returns the values that the browser sent for this cookie."""
+        return cookie.cookie_values(self.cookie_header, self.cookie_name or self.client.policy().cookie_name)
 
-    def foreign_name(self) -> str:
-        """The cookie's name, if the app's policy has another one."""
+    def cookie_name_override(self) -> str:
+        """Returns the cookie's name if it differs from the app's policy, else an empty string."""
         return "" if self.cookie_name == self.client.policy().cookie_name else self.cookie_name
 
 
 class Session(MutableMapping[str, Any]):
-    """A request's session. What it holds is asked for when it is first needed; only what changed is saved.
+    """A request's session. It is opened when a value is needed, and a save sends only what changed.
 
-    Assigning, `update` and `clear` need no answer of the service; everything that reads, and `del`, `pop` and
-    `setdefault`, which may have to, opens the session first, unless this request has written the very key.
+    Assigning, `update`, `clear` and `increment` make no call. Reads, `del`, `pop` and `setdefault` open the session,
+    unless this request has already written the same key.
+
+    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`.
     """
 
-    def __init__(self, visit: Visit) -> None:
-        self._visit = visit
-        self._entries = Entries(visit.codec)
-        #: The request looked at its session.
+    def __init__(self, request_info: RequestInfo) -> None:
+        self._request_info = request_info
+        self._entries = Entries(request_info.codec)
+        #: Whether the request has used its session.
         self.accessed = False
         self._modified = False
-        self._is_muted = False
-        #: Something happened since the last save that a save has to tell.
-        self._is_touched = False
-        self._terms = pb.Changes()
-        self._rotates = False
+        #: Set by `modified = False`: nothing is saved until the next change.
+        self._is_save_suppressed = False
+        #: Whether to save even if no entry has changed.
+        self._needs_save = False
+        #: The changes of the next save that are not entries: subject and authentication.
+        self._other_changes = pb.Changes()
+        self._rotate_requested = False
         self._opened: pb.OpenSessionResponse | None = None
-        #: The session as the service last told it.
-        self._known: pb.Session | None = None
-        #: Set: every write is refused by raising it.
-        self._refusal: errors.CloakroomError | None = None
-        #: A save whose outcome is not known yet, as it was sent.
-        self._pending: pb.SaveSessionRequest | None = None
-        self._credential: dict[str, Any] = {"cookie_header": visit.cookie_header}
-        #: What the last save, or the end of the session, says about the cookie.
-        self._verdict: Verdict | None = None
-        #: Why the session had ended when it was to be saved, such as `SUPERSEDED`; None: it had not.
+        #: The session's properties as the service returned them last.
+        self._info: pb.Session | None = None
+        #: Why this session cannot be written. Every write raises it.
+        self._write_error: errors.CloakroomError | None = None
+        #: A save whose result is unknown, exactly as it was sent.
+        self._unconfirmed_save: pb.SaveSessionRequest | None = None
+        self._credential: dict[str, Any] = {"cookie_header": request_info.cookie_header}
+        #: What the saves and the end of the session mean for the cookie. None before the first of them.
+        self._cookie_decision: CookieDecision | None = None
+        #: Why the session had ended before it was saved, such as `SUPERSEDED`. None if it had not.
         self.gone: str | None = None
 
     # Reading.
 
     def __getitem__(self, key: str) -> Any:
-        value = self._look(key)
+        value = self._lookup(key)
         if value is MISSING:
             raise KeyError(key)
         return value
 
     def __contains__(self, key: object) -> bool:
-        return self._look(key) is not MISSING
+        return self._lookup(key) is not MISSING
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._keys())
+        return iter(self._list_keys())
 
     def __reversed__(self) -> Iterator[str]:
-        return iter(self._keys()[::-1])
+        return iter(self._list_keys()[::-1])
 
     def __len__(self) -> int:
-        return len(self._keys())
+        return len(self._list_keys())
 
     def copy(self) -> dict[str, Any]:
-        """A plain dict of what the session holds now."""
+        """Returns the entries as a plain dict."""
         return dict(self)
 
     def __or__(self, other: Any) -> dict[str, Any]:
@@ -118,24 +123,24 @@ class Session(MutableMapping[str, Any]):
     # Writing.
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._touch()
+        self._mark_modified()
         self._entries.set(key, value)
 
     def __delitem__(self, key: str) -> None:
         self._check_writable()
-        if self._look(key) is MISSING:
+        if self._lookup(key) is MISSING:
             raise KeyError(key)
-        self._touch()
+        self._mark_modified()
         self._entries.remove(key)
 
     def clear(self) -> None:
-        """Empties the session, takes its subject away and, since it begins anew, replaces its token."""
-        self._touch()
+        """Removes all entries and the subject. The save also replaces the token."""
+        self._mark_modified()
         self._entries.clear()
-        self._terms.Clear()
+        self._other_changes.Clear()
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        self._touch()
+        self._mark_modified()
         super().update(*args, **kwargs)
 
     def __ior__(self, other: Any) -> Any:
@@ -147,9 +152,9 @@ class Session(MutableMapping[str, Any]):
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[str, Any]:
-        """Takes the last entry."""
+        """Removes the last entry and returns its key and value. Raises KeyError if the session is empty."""
         self._check_writable()
-        keys = self._keys()
+        keys = self._list_keys()
         if not keys:
             raise KeyError("popitem(): session is empty")
         return keys[-1], self.pop(keys[-1])
@@ -159,26 +164,29 @@ class Session(MutableMapping[str, Any]):
         return super().setdefault(key, default)
 
     def increment(self, key: str, by: int = 1) -> None:
-        """Adds to a counter, exactly, however many requests do so at once. An absent one counts from 0."""
-        self._touch()
+        """Adds to a counter. Concurrent requests lose no counts. A missing counter starts at 0."""
+        self._mark_modified()
         self._entries.increment(key, by)
 
     @property
     def modified(self) -> bool:
-        """The request changed the session. Set it for a change that nothing else tells."""
+        """Whether the request changed the session.
+
+        Setting it to True makes a save even without changes; setting it to False saves nothing until the next change.
+        """
         return self._modified
 
     @modified.setter
     def modified(self, value: bool) -> None:
         if value:
-            self._touch()
-        self._modified, self._is_muted = bool(value), not value
+            self._mark_modified()
+        self._modified, self._is_save_suppressed = bool(value), not value
 
-    # What is known of the session besides its entries.
+    # Properties of the session besides its entries.
 
     @property
     def permanent(self) -> bool:
-        """The cookie outlives the browser."""
+        """Whether the cookie outlives the browser."""
         return bool(self.get(PERMANENT, False))
 
     @permanent.setter
@@ -187,249 +195,273 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def new(self) -> bool:
-        """No store knows this session yet."""
-        return self._info().new
+        """Whether the session has not been stored yet."""
+        return self._load_info().new
 
     @property
     def id(self) -> str:
-        """The public handle, safe to log: it opens nothing, and stays through rotations. Empty: there is none."""
-        self._check_stored("id")
-        return self._info().id
+        """The session's public id. Empty if there is no session, as after `destroy`.
+
+        It is safe to log, because it does not open the session. It stays the same when the token is replaced. Raises
+        `NotInCookieKind` if the app's kind is `cookie`.
+        """
+        self._require_stored_kind("id")
+        return self._load_info().id
 
     @property
     def subject(self) -> str | None:
-        """Whose session it is; None: nobody's. Setting it is a login: the token is replaced by the same save."""
-        if self._terms.HasField("subject"):
-            return self._terms.subject or None
-        self._check_stored("subject")
-        return self._info().subject or None
+        """The id of the user to whom the session belongs, or None for an anonymous session.
+
+        Setting it is a login: the same save replaces the token. Raises `NotInCookieKind` if the app's kind is
+        `cookie`.
+        """
+        if self._other_changes.HasField("subject"):
+            return self._other_changes.subject or None
+        self._require_stored_kind("subject")
+        return self._load_info().subject or None
 
     @subject.setter
     def subject(self, value: str | None) -> None:
-        self._check_stored("subject")
-        self._touch()
-        self._terms.subject = value or ""
+        self._require_stored_kind("subject")
+        self._mark_modified()
+        self._other_changes.subject = value or ""
 
     @property
     def authenticate_time(self) -> datetime | None:
-        """When the subject last authenticated."""
-        info = self._info()
+        """The time when the subject last authenticated, in UTC. None for an anonymous session."""
+        info = self._load_info()
         return info.authenticate_time.ToDatetime(timezone.utc) if info.HasField("authenticate_time") else None
 
     @property
     def recently_authenticated(self) -> bool:
-        """The subject authenticated less than `max_authenticate_age` ago, on the service's clock."""
-        self._info()
+        """Whether the subject authenticated less than `max_authenticate_age` ago, by the service's clock."""
+        self._load_info()
         return self._opened is not None and self._opened.recently_authenticated
 
     def authenticated(self) -> None:
-        """Says that the subject has just authenticated again; the token is replaced by the same save."""
-        self._check_stored("authenticated")
-        self._touch()
-        self._terms.authenticated = True
+        """Records that the subject has just authenticated again. The same save replaces the token.
+
+        Raises `NotInCookieKind` if the app's kind is `cookie`.
+        """
+        self._require_stored_kind("authenticated")
+        self._mark_modified()
+        self._other_changes.authenticated = True
 
     def rotate(self) -> None:
-        """Replaces the token with the save: call it when what the user may do changes. Older tokens are dead then."""
-        self._check_stored("rotate")
-        self._touch()
-        self._rotates = True
+        """Replaces the token with the next save, and so invalidates older tokens.
+
+        Call it when the user's privileges change. Raises `NotInCookieKind` if the app's kind is `cookie`.
+        """
+        self._require_stored_kind("rotate")
+        self._mark_modified()
+        self._rotate_requested = True
 
     def destroy(self) -> None:
-        """Ends the session now, everywhere; the response deletes the cookie. What is written after begins another."""
+        """Ends the session at once. The response deletes the cookie; later writes start another session."""
         self._check_writable()
-        client = self._visit.client
+        client = self._request_info.client
         request = pb.DestroySessionRequest(
-            app=client.app, request_id=_request_id(), cookie_name=self._visit.foreign_name(), **self._credential
+            app=client.app,
+            request_id=_new_request_id(),
+            cookie_name=self._request_info.cookie_name_override(),
+            **self._credential,
         )
-        self._verdict = carry.of_destroy(client.destroy(request))
-        self._begin_anew()
+        self._cookie_decision = cookie.after_destroy(client.destroy(request))
+        self._start_new_session()
         self.accessed = self._modified = True
 
     def save(self) -> None:
-        """Saves now what has changed, such as while a body is streamed. A cookie still needs a response to go with."""
+        """Saves the changes now, for example while a body is streamed.
+
+        A new cookie can only be sent if the response's headers have not been sent yet.
+        """
         self.finish()
 
-    # For frameworks.
+    # For integrations with frameworks.
 
-    def finish(self, *, is_read: bool = True) -> Verdict:
-        """Saves what has changed, and says what the response does with the cookie.
+    def finish(self, *, is_read: bool = True) -> CookieDecision:
+        """Saves the changes and returns what the response does with the cookie.
 
-        May be called again: a save whose outcome is unknown is repeated as it was, and counts once.
+        It may be called again: a save whose result is unknown is repeated with the same request_id, so that it is
+        applied only once.
+
+        Args:
+            is_read: Whether the request used its session. If not, the decision is the one for an untouched session.
         """
-        while (request := self._pending or self._draw_up()) is not None:
-            self._pending = request
-            saved = self._visit.client.save(request)
-            self._pending = None
-            self._take_in(request, saved)
-        verdict = self._verdict
+        while (request := self._unconfirmed_save or self._build_save()) is not None:
+            self._unconfirmed_save = request
+            saved = self._request_info.client.save(request)
+            self._unconfirmed_save = None
+            self._apply_response(request, saved)
+        decision = self._cookie_decision
         if self._opened is None:
-            return verdict or Verdict()
-        opened = carry.of_open(self._opened, self._visit.sent(), is_read=is_read)
-        if verdict is None:
-            return opened
-        # A token that came with the open was the save's credential: nobody but the open says that it is new.
-        is_kept = verdict.carry is Carry.KEEP and self.gone is None
-        return opened if is_kept and opened.carry is Carry.SET else verdict
+            return decision or CookieDecision()
+        after_open = cookie.after_open(self._opened, self._request_info.sent_tokens(), is_read=is_read)
+        if decision is None:
+            return after_open
+        # If the open returned another token than the browser's, then the save was made with that token and assumes
+        # that the browser has it. Only the open's decision sets it.
+        is_kept = decision.action is CookieAction.KEEP and self.gone is None
+        return after_open if is_kept and after_open.action is CookieAction.SET else decision
 
     def open(self) -> None:
-        """Asks the service what the session holds, if nobody has yet."""
-        if self._opened is None and self._refusal is None:
-            self._open()
+        """Opens the session if it is not opened yet."""
+        if self._opened is None and self._write_error is None:
+            self._call_open()
 
     def is_opened(self) -> bool:
-        """What the service keeps has been asked for."""
+        """Whether the session has been opened."""
         return self._opened is not None
 
-    # Inside.
+    # Private.
 
-    def _look(self, key: Any) -> Any:
+    def _lookup(self, key: Any) -> Any:
         self.accessed = True
         value = self._entries.lookup(key)
         if value is UNKNOWN:
-            self._open()
+            self._call_open()
             value = self._entries.lookup(key)
         return value
 
-    def _keys(self) -> list[Any]:
+    def _list_keys(self) -> list[Any]:
         self.accessed = True
         if not self._entries.is_complete:
-            self._open()
+            self._call_open()
         return list(self._entries.keys())
 
-    def _info(self) -> pb.Session:
+    def _load_info(self) -> pb.Session:
         self.accessed = True
-        if self._known is None and self._refusal is None:
-            self._open()
-        return self._known or pb.Session()
+        if self._info is None and self._write_error is None:
+            self._call_open()
+        return self._info or pb.Session()
 
-    def _open(self) -> None:
-        visit = self._visit
+    def _call_open(self) -> None:
+        info = self._request_info
         try:
             request = pb.OpenSessionRequest(
-                app=visit.client.app, cookie_name=visit.foreign_name(), context=visit.context, **self._credential
+                app=info.client.app, cookie_name=info.cookie_name_override(), context=info.context, **self._credential
             )
-            if visit.max_authenticate_age is not None:
-                request.max_authenticate_age.FromTimedelta(visit.max_authenticate_age)
-            opened = visit.client.open(request)
+            if info.max_authenticate_age is not None:
+                request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
+            opened = info.client.open(request)
         except errors.SessionUnavailable as error:
-            if not visit.tolerates_absence:
+            if not info.null_when_unavailable:
                 raise
-            self._refusal = error
+            self._write_error = error
             if not self._entries.is_complete:
-                self._entries.fill({})
+                self._entries.load({})
             return
-        self._opened, self._known = opened, opened.session
+        self._opened, self._info = opened, opened.session
         if opened.session.HasField("null_session"):
             null = opened.session.null_session
-            self._refusal = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
+            self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
         elif opened.session.token:
             self._credential = {"token": opened.session.token}
         if not self._entries.is_complete:
-            self._entries.fill(_kept(opened.session))
+            self._entries.load(_stored_entries(opened.session))
 
-    def _touch(self) -> None:
+    def _mark_modified(self) -> None:
         self._check_writable()
-        self.accessed = self._modified = self._is_touched = True
-        self._is_muted = False
+        self.accessed = self._modified = self._needs_save = True
+        self._is_save_suppressed = False
 
     def _check_writable(self) -> None:
-        if self._refusal is not None:
-            raise self._refusal
+        if self._write_error is not None:
+            raise self._write_error
 
-    def _check_stored(self, what: str) -> None:
-        if self._visit.client.policy().kind == _KIND_COOKIE:
+    def _require_stored_kind(self, attribute: str) -> None:
+        if self._request_info.client.policy().kind == pb.APP_KIND_COOKIE:
             raise errors.NotInCookieKind(
-                f"session.{what} needs a session in a store, and this app keeps its sessions in the cookie itself",
+                f"session.{attribute} needs a session in a store, and this app keeps its sessions in the cookie itself",
                 "FAILED_PRECONDITION",
                 "NOT_IN_COOKIE_KIND",
             )
 
-    def _draw_up(self) -> pb.SaveSessionRequest | None:
-        """The save that tells what has changed since the last one."""
-        if self._is_muted or self._refusal is not None:
+    def _build_save(self) -> pb.SaveSessionRequest | None:
+        """Builds the request that saves the changes since the last save. None: there is nothing to save."""
+        if self._is_save_suppressed or self._write_error is not None:
             return None
-        if not self._is_touched and not self._entries.has_changes():
+        if not self._needs_save and not self._entries.has_changes():
             return None
         self._modified = True
         changes = self._entries.changes()
-        changes.MergeFrom(self._terms)
-        visit = self._visit
-        idle_timeout = visit.idle_timeout()
-        if idle_timeout is not None and visit.client.policy().kind != _KIND_COOKIE:
+        changes.MergeFrom(self._other_changes)
+        info = self._request_info
+        idle_timeout = info.idle_timeout()
+        if idle_timeout is not None and info.client.policy().kind != pb.APP_KIND_COOKIE:
             changes.idle_timeout.FromTimedelta(idle_timeout)
         request = pb.SaveSessionRequest(
-            app=visit.client.app,
+            app=info.client.app,
             changes=changes,
             accessed=True,
-            request_id=_request_id(),
-            rotate=self._rotates,
-            cookie_name=visit.foreign_name(),
-            context=visit.context,
+            request_id=_new_request_id(),
+            rotate=self._rotate_requested,
+            cookie_name=info.cookie_name_override(),
+            context=info.context,
             **self._credential,
         )
-        self._entries.settle(changes)
-        self._terms.Clear()
-        self._rotates = self._is_touched = False
+        self._entries.mark_saved(changes)
+        self._other_changes.Clear()
+        self._rotate_requested = self._needs_save = False
         return request
 
-    def _take_in(self, request: pb.SaveSessionRequest, saved: pb.SaveSessionResponse) -> None:
+    def _apply_response(self, request: pb.SaveSessionRequest, saved: pb.SaveSessionResponse) -> None:
+        """Updates the session with the response to a save."""
         changes = request.changes
         if saved.outcome == pb.OUTCOME_GONE:
-            if self._is_beginning(request):
-                self._pending = _begun_anew(request)
+            if self._replaces_session(request):
+                self._unconfirmed_save = _for_new_session(request)
                 return
             self.gone = pb.EndReason.Name(saved.end_reason).replace("END_REASON_", "")
-        touches_permanent = changes.clear or PERMANENT in changes.set or PERMANENT in changes.unset
-        later = carry.of_save(saved, self._visit.sent(), touches_permanent=touches_permanent)
-        earlier = Verdict() if saved.outcome == pb.OUTCOME_GONE else self._verdict or Verdict()
-        self._verdict = earlier.then(later)
-        self._entries.counted(saved.counters.items())
+        changes_permanent = changes.clear or PERMANENT in changes.set or PERMANENT in changes.unset
+        later = cookie.after_save(saved, self._request_info.sent_tokens(), changes_permanent=changes_permanent)
+        no_decision = CookieDecision()
+        earlier = no_decision if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision or no_decision
+        self._cookie_decision = earlier.followed_by(later)
+        self._entries.update_counters(saved.counters.items())
         if saved.outcome == pb.OUTCOME_DELETED:
             self._credential = {"cookie_header": ""}
-            self._known = pb.Session()
+            self._info = pb.Session()
         elif saved.HasField("session"):
-            self._known = saved.session
+            self._info = saved.session
             if saved.session.token:
                 self._credential = {"token": saved.session.token}
 
-    def _is_beginning(self, request: pb.SaveSessionRequest) -> bool:
-        """A save such as a login form's, which begins a session whatever there was."""
+    def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
+        """Whether this save may start a new session after the old one has ended, as a login does."""
         changes = request.changes
-        subject_key = self._visit.client.policy().subject_key
-        gains_subject = bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
-        return bool(changes.set) and (request.rotate or changes.clear or gains_subject)
+        subject_key = self._request_info.client.policy().subject_key
+        sets_subject = bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
+        return bool(changes.set) and (request.rotate or changes.clear or sets_subject)
 
-    def _begin_anew(self) -> None:
-        self._entries = Entries(self._visit.codec)
-        self._entries.fill({})
-        self._terms.Clear()
-        self._rotates = self._is_touched = False
-        self._opened, self._known, self._pending = None, pb.Session(), None
+    def _start_new_session(self) -> None:
+        """Forgets the session, so that the next save creates another one."""
+        self._entries = Entries(self._request_info.codec)
+        self._entries.load({})
+        self._other_changes.Clear()
+        self._rotate_requested = self._needs_save = False
+        self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
         self._credential = {"cookie_header": ""}
 
 
-def _kept(session: pb.Session) -> dict[str, Any]:
-    kept: dict[str, Any] = {}
+def _stored_entries(session: pb.Session) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
     for name, value in session.entries.items():
-        kept[name] = value.json if value.WhichOneof("kind") == "json" else value.raw
+        entries[name] = value.json if value.WhichOneof("kind") == "json" else value.raw
     if session.HasField("permanent"):
-        kept[PERMANENT] = "true" if session.permanent else "false"
-    return kept
+        entries[PERMANENT] = "true" if session.permanent else "false"
+    return entries
 
 
-def _begun_anew(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
-    """The same save for a session that nobody has yet."""
-    begun = pb.SaveSessionRequest()
-    begun.CopyFrom(request)
-    begun.cookie_header, begun.request_id = "", _request_id()
-    begun.changes.clear, begun.rotate = False, False
-    del begun.changes.unset[:]
-    return begun
+def _for_new_session(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
+    """Returns the same save for a session that does not exist yet."""
+    for_new = pb.SaveSessionRequest()
+    for_new.CopyFrom(request)
+    for_new.cookie_header, for_new.request_id = "", _new_request_id()
+    for_new.changes.clear, for_new.rotate = False, False
+    del for_new.changes.unset[:]
+    return for_new
 
 
-def _request_id() -> str:
+def _new_request_id() -> str:
     return secrets.token_hex(16)
-
-
-#: APP_KIND_COOKIE.
-_KIND_COOKIE = 2

@@ -1,4 +1,4 @@
-"""Values as Flask's own sessions write them: JSON with tags for tuples, bytes, Markup, UUIDs and datetimes."""
+"""Writes values as Flask's own sessions do: JSON with tags for tuples, bytes, Markup, UUIDs and datetimes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask.json.tag import JSONTag, TaggedJSONSerializer
 
 
 class TagNonFinite(JSONTag):
-    """NaN and the infinities, for which JSON has no text."""
+    """A tag for NaN and the infinities, which JSON cannot express."""
 
     __slots__ = ()
     key = " f"
@@ -26,14 +26,14 @@ class TagNonFinite(JSONTag):
         return float(value)
 
 
-def forget_non_finite(serializer: TaggedJSONSerializer) -> None:
-    """Makes it write NaN as Flask's own cookie has it, which is as no JSON has it."""
+def unregister_non_finite(serializer: TaggedJSONSerializer) -> None:
+    """Removes the tag for NaN: Flask's own cookie has a bare NaN, although that is not valid JSON."""
     if serializer.tags.pop(TagNonFinite.key, None) is not None:
         serializer.order = [tag for tag in serializer.order if not isinstance(tag, TagNonFinite)]
 
 
 class TaggedCodec:
-    """A serializer of Flask's, with a short way for what needs no tags."""
+    """Uses a serializer of Flask, and a faster path for values that need no tags."""
 
     def __init__(self, serializer: TaggedJSONSerializer) -> None:
         self.serializer = serializer

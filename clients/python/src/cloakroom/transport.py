@@ -1,6 +1,6 @@
-"""The seam to the wire: five calls, each with the time that is left for it.
+"""The interface to the network: five calls, each with a timeout.
 
-Knows nothing of retries, cookies or frameworks. `grpc_transport` is the one implementation; a native one follows.
+Does not depend on retries, cookies or frameworks. `grpc_transport` implements it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from .v1 import session_service_pb2 as pb
 
 
 class CallFailed(Exception):
-    """One try of one call that did not answer."""
+    """One attempt of one call failed.
+
+    Args:
+        code: The canonical gRPC code, such as `UNAVAILABLE`.
+        reason: The service's reason, such as `OVERLOADED`. Empty if the service did not answer.
+        message: A description for people.
+    """
 
     def __init__(self, code: str, reason: str, message: str) -> None:
         super().__init__(message)
@@ -20,10 +26,10 @@ class CallFailed(Exception):
 
 
 class Transport(Protocol):
-    """Carries calls to the service.
+    """Makes calls to the service.
 
-    Safe to use from several threads, and from a forked child that inherited it. Raises `CallFailed`, at the latest
-    when `timeout` seconds have passed. Never repeats a call by itself.
+    An implementation is safe to use from several threads, and in a forked child that inherited it. It raises
+    `CallFailed`, at the latest after `timeout` seconds, and never retries by itself.
     """
 
     def open(self, request: pb.OpenSessionRequest, timeout: float) -> pb.OpenSessionResponse: ...

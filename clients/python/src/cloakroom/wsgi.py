@@ -1,7 +1,7 @@
-"""A middleware that gives any WSGI application its session, in `environ["cloakroom.session"]`.
+"""A middleware that adds `environ["cloakroom.session"]` to any WSGI application.
 
-Needs no framework: the cookie is the service's own, as the app's configuration there describes it. The session is saved
-when the application calls `start_response`; what it writes while its body is read is saved by `session.save()`.
+Needs no framework. The cookie has the attributes that the service's configuration gives the app. The session is saved
+when the application calls `start_response`. Changes made later, while the body is read, need `session.save()`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from .client import Client
 from .codec import Codec, JsonCodec
-from .session import Session, Visit
+from .session import RequestInfo, Session
 from .transport import Transport
 from .v1 import session_service_pb2 as pb
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Where the session stands in the environ.
+#: The session's key in the environ.
 SESSION = "cloakroom.session"
 
 
@@ -29,7 +29,13 @@ class CloakroomMiddleware:
 
         application = CloakroomMiddleware(application, "localhost:50051", app="shop")
 
-    `idle_timeout` is how long a session lives unused, if that is less than the service grants by itself.
+    Args:
+        application: The WSGI application.
+        service: The service's address, such as `localhost:50051` or `unix:/path`, or a `Transport`.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+        idle_timeout: How long a session lives without use, if shorter than the app's idle timeout in the service.
+        codec: Converts values to JSON text and back. The default is plain JSON.
     """
 
     def __init__(
@@ -48,9 +54,9 @@ class CloakroomMiddleware:
         self._idle_timeout = idle_timeout
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        session = environ[SESSION] = Session(self._visit(environ))
+        session = environ[SESSION] = Session(self._request_info(environ))
 
-        def start(
+        def start_response_with_session(
             status: str,
             headers: list[tuple[str, str]],
             exc_info: tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None = None,
@@ -59,11 +65,11 @@ class CloakroomMiddleware:
                 headers = [*headers, *session.finish().headers]
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
-        return self._application(environ, start)
+        return self._application(environ, start_response_with_session)
 
-    def _visit(self, environ: WSGIEnvironment) -> Visit:
+    def _request_info(self, environ: WSGIEnvironment) -> RequestInfo:
         agent, address = environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
-        return Visit(
+        return RequestInfo(
             client=self.client,
             codec=self._codec,
             idle_timeout=lambda: self._idle_timeout,

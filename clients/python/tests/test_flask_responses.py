@@ -1,4 +1,4 @@
-"""Real Flask's responses beside ours, case by case: Vary and Set-Cookie, and where they differ on purpose."""
+"""Compares status, Vary and Set-Cookie with those of Flask's own sessions, and lists the deliberate differences."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CASES = {
     "untouched": lambda: None,
     "get": lambda: session.get("a"),
     "in": lambda: "a" in session,
-    "pop of what is missing": lambda: session.pop("zz", None),
-    "setdefault of what is there": lambda: session.setdefault("a", 2),
+    "pop of a missing key": lambda: session.pop("zz", None),
+    "setdefault of an existing key": lambda: session.setdefault("a", 2),
     "write": lambda: session.update(b=1),
     "same value": lambda: session.update(a=1),
     "empty update": lambda: session.update({}),
@@ -30,11 +30,11 @@ CASES = {
 }
 STARTS = {"no cookie": {}, "a session": {"a": 1}, "a permanent session": {"a": 1, "_permanent": True}, "forged": None}
 
-#: Set-Cookie where Flask has it and we do not: the browser has the very token, and the session lies in the service.
+#: Flask sends Set-Cookie and Cloakroom does not: the browser already has the token, and the entries are in the service.
 UNCHANGED_TOKEN = {
     ("a session", case) for case in ("write", "same value", "empty update", "modified", "flash", "failed after a write")
 }
-#: A permanent session that nobody looks at is not refreshed, unless `refresh_untouched` is set.
+#: A permanent session that the request does not use is refreshed only with `refresh_untouched`.
 UNTOUCHED = {("a permanent session", "untouched")}
 
 
@@ -42,19 +42,20 @@ SETTINGS = [(start, case, False) for start in STARTS for case in CASES] + [(*eac
 
 
 @pytest.mark.parametrize(("start", "case", "refresh_untouched"), SETTINGS)
-def test_a_response_is_flasks(service, start, case, refresh_untouched):
-    ours = CloakroomSessionInterface(service.address, app="shop", refresh_untouched=refresh_untouched)
-    expected, answer = [respond(interface, start, case) for interface in (None, ours)]
+def test_the_response_equals_flasks(service, start, case, refresh_untouched):
+    interface = CloakroomSessionInterface(service.address, app="shop", refresh_untouched=refresh_untouched)
+    expected, actual = [respond(each, start, case) for each in (None, interface)]
     if (start, case) in UNCHANGED_TOKEN:
         assert expected[2] is not None
         expected = (*expected[:2], None)
     if (start, case) in UNTOUCHED and not refresh_untouched:
         assert expected[1:] == ("Cookie", "session=…; Expires=…; HttpOnly; Path=/")
         expected = (expected[0], None, None)
-    assert answer == expected
+    assert actual == expected
 
 
 def respond(interface, start, case):
+    """Returns status, Vary and Set-Cookie of the case's response. `interface` None: Flask's own sessions."""
     app = Flask(__name__)
     app.secret_key = "secret-key"
     if interface is not None:

@@ -1,4 +1,4 @@
-"""What happens when the service is away, slow, or loses its answers."""
+"""Behaviour while the service is down, slow, or its responses are lost."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import signal
 import time
 
 import pytest
-from counting import Counting
 from flask import Flask, session
-from proxy import Proxy
-from service import PATIENCE, Service
+from lossy_proxy import LossyProxy
+from recording_transport import RecordingTransport
+from service import TIMEOUT, Service
 
 from cloakroom import SessionUnavailable
 from cloakroom.flask import CloakroomSessionInterface
 
 
 @pytest.fixture
-def own(tmp_path):
-    """A service that a test may stop."""
+def own_service(tmp_path):
+    """A service of one test, which the test may stop."""
     with Service.start(tmp_path, store=f'[store.embedded]\npath = "{tmp_path}/data"') as service:
         yield service
 
 
 @pytest.fixture
 def proxy(service):
-    proxy = Proxy(service.port)
+    proxy = LossyProxy(service.port)
     yield proxy
     proxy.close()
 
@@ -40,17 +40,17 @@ def make_app(transport, **settings):
     return app
 
 
-def eventually(so, within=10.0):
-    """Whether it comes to be so in time."""
-    end = time.monotonic() + within
-    while not so():
+def becomes_true(condition, timeout=10.0):
+    """Whether `condition` returns true within the timeout."""
+    end = time.monotonic() + timeout
+    while not condition():
         if time.monotonic() > end:
             return False
     return True
 
 
-def failure(app, client, path):
-    """The error that a request met."""
+def request_error(app, client, path):
+    """Returns the error that a request raises."""
     app.config["PROPAGATE_EXCEPTIONS"] = True
     with pytest.raises(SessionUnavailable) as failed:
         client.get(path)
@@ -58,90 +58,90 @@ def failure(app, client, path):
     return failed.value
 
 
-def test_an_outage_is_a_clear_error_and_logs_nobody_out(own):
-    app = make_app(own.address)
+def test_an_outage_raises_and_logs_no_user_out(own_service):
+    app = make_app(own_service.address)
     client = app.test_client()
     client.get("/write")
-    own.stop(signal.SIGKILL)
-    assert failure(app, client, "/read").code == "UNAVAILABLE"
+    own_service.stop(signal.SIGKILL)
+    assert request_error(app, client, "/read").code == "UNAVAILABLE"
     response = client.get("/read")
     assert (response.status_code, response.headers.get("Set-Cookie")) == (500, None)
     assert client.get("/write").status_code == 500
     assert client.get("/untouched").text == "untouched"
-    own.resume()
+    own_service.launch()
     # gRPC waits up to a second before it connects again.
-    assert eventually(lambda: client.get("/read").text == "1")
+    assert becomes_true(lambda: client.get("/read").text == "1")
 
 
-def test_a_silent_service_costs_one_deadline(own):
-    app = make_app(own.address, deadline=0.5)
+def test_a_service_that_does_not_answer_costs_one_deadline(own_service):
+    app = make_app(own_service.address, deadline=0.5)
     client = app.test_client()
     client.get("/write")
-    own.freeze()
+    own_service.suspend()
     began = time.monotonic()
-    error = failure(app, client, "/read")
+    error = request_error(app, client, "/read")
     took = time.monotonic() - began
-    own.thaw()
+    own_service.resume()
     assert error.code == "DEADLINE_EXCEEDED"
     assert 0.4 < took < 10
 
 
-def test_an_application_can_live_without_its_sessions(own):
-    app = make_app(own.address, unavailable="null")
+def test_with_unavailable_null_a_read_finds_an_empty_session_and_a_write_raises(own_service):
+    app = make_app(own_service.address, unavailable="null")
     client = app.test_client()
     client.get("/write")
-    own.stop(signal.SIGKILL)
+    own_service.stop(signal.SIGKILL)
     response = client.get("/read")
     assert (response.text, response.headers.get("Set-Cookie")) == ("None", None)
-    assert failure(app, client, "/both").code == "UNAVAILABLE"
+    assert request_error(app, client, "/both").code == "UNAVAILABLE"
     assert client.get("/write").status_code == 500
-    own.resume()
-    assert eventually(lambda: client.get("/read").text == "1")
+    own_service.launch()
+    assert becomes_true(lambda: client.get("/read").text == "1")
 
 
-def test_an_application_that_starts_before_the_service_finds_it(own):
-    own.stop()
-    app = make_app(own.address)
+def test_an_application_can_start_before_the_service(own_service):
+    own_service.stop()
+    app = make_app(own_service.address)
     client = app.test_client()
     assert client.get("/untouched").text == "untouched"
-    own.resume()
-    assert eventually(lambda: client.get("/write").status_code == 200)
+    own_service.launch()
+    assert becomes_true(lambda: client.get("/write").status_code == 200)
     assert client.get("/read").text == "1"
 
 
-def test_a_lost_answer_to_a_read_is_asked_for_again(proxy):
-    transport = Counting(proxy.address)
-    client = make_app(transport, deadline=PATIENCE).test_client()
+def test_a_read_is_retried_after_a_lost_response(proxy):
+    transport = RecordingTransport(proxy.address)
+    client = make_app(transport, deadline=TIMEOUT).test_client()
     client.get("/write")
-    transport.taken()
-    proxy.loses = 1
+    transport.take_calls()
+    proxy.responses_to_drop = 1
     assert client.get("/read").text == "1"
-    assert (transport.taken(), proxy.lost) == (["open", "open"], 1)
+    assert (transport.take_calls(), proxy.dropped) == (["open", "open"], 1)
 
 
-def test_a_lost_answer_to_a_save_counts_once(proxy):
-    transport = Counting(proxy.address)
-    app = make_app(transport, deadline=PATIENCE)
+def test_a_save_is_applied_once_after_a_lost_response(proxy):
+    transport = RecordingTransport(proxy.address)
+    app = make_app(transport, deadline=TIMEOUT)
     client = app.test_client()
     client.get("/both")
     for _ in range(3):
-        transport.taken()
+        transport.take_calls()
         with app.test_request_context(headers={"Cookie": f"session={client.get_cookie('session').value}"}):
             session.get("a")
             session.increment("n")
-            proxy.loses = 1
+            proxy.responses_to_drop = 1
             app.session_interface.save_session(app, session._get_current_object(), app.response_class())
         saves = [request.request_id for request in transport.requests if hasattr(request, "request_id")]
-        assert transport.taken() == ["open", "save", "save"]
+        assert transport.take_calls() == ["open", "save", "save"]
         assert saves[0] == saves[1]
     with client.session_transaction() as opened:
         assert opened["n"] == 4
 
 
-def test_flasks_second_save_after_a_failed_one_counts_once(proxy):
-    """Flask saves again when the first save raised, with what the error's page has written meanwhile."""
-    transport = Counting(proxy.address)
-    app = make_app(transport, deadline=PATIENCE)
+def test_flasks_second_save_after_a_failed_one_is_applied_once(proxy):
+    """Flask saves again if the first save raised, then with the changes of the error handler."""
+    transport = RecordingTransport(proxy.address)
+    app = make_app(transport, deadline=TIMEOUT)
 
     @app.errorhandler(500)
     def apology(error):
@@ -150,15 +150,15 @@ def test_flasks_second_save_after_a_failed_one_counts_once(proxy):
 
     client = app.test_client()
     client.get("/both")
-    transport.taken()
-    proxy.loses = 4
-    original = transport.real.open
-    transport.real.open = lambda request, timeout: _sparing(proxy, original, request, timeout)
+    transport.take_calls()
+    proxy.responses_to_drop = 4
+    original = transport.grpc.open
+    transport.grpc.open = lambda request, timeout: _call_without_loss(proxy, original, request, timeout)
     response = client.get("/both")
-    transport.real.open = original
-    assert (response.status_code, proxy.lost) == (500, 4)
+    transport.grpc.open = original
+    assert (response.status_code, proxy.dropped) == (500, 4)
     requests = [request.request_id for request in transport.requests if type(request).__name__ == "SaveSessionRequest"]
-    # Whether a lost answer takes the connection with it, and so one more attempt, is chance.
+    # By chance a lost response closes the connection too, which takes one more attempt.
     first, second = dict.fromkeys(requests)
     assert requests.count(first) >= 5
     assert requests == [first] * requests.count(first) + [second]
@@ -166,25 +166,25 @@ def test_flasks_second_save_after_a_failed_one_counts_once(proxy):
         assert (opened["n"], opened["apologies"]) == (2, 1)
 
 
-def _sparing(proxy, call, request, timeout):
-    """Makes a call whose answer is not lost."""
-    kept, proxy.loses = proxy.loses, 0
+def _call_without_loss(proxy, call, request, timeout):
+    """Makes a call whose response is not dropped."""
+    to_drop, proxy.responses_to_drop = proxy.responses_to_drop, 0
     try:
         return call(request, timeout)
     finally:
-        proxy.loses = kept
+        proxy.responses_to_drop = to_drop
 
 
-def test_a_new_session_is_created_once_however_often_the_answer_is_lost(proxy, service):
-    app = make_app(proxy.address, deadline=PATIENCE)
+def test_a_new_session_is_created_once_even_if_responses_are_lost(proxy, service):
+    app = make_app(proxy.address, deadline=TIMEOUT)
 
     before = len(service.sessions("list", "--app", "shop"))
     with app.test_request_context():
         session.get("a")
         session["a"] = 1
-        proxy.loses = 2
+        proxy.responses_to_drop = 2
         response = app.response_class()
         app.session_interface.save_session(app, session._get_current_object(), response)
-    assert proxy.lost == 2
+    assert proxy.dropped == 2
     assert response.headers["Set-Cookie"].startswith("session=v1.")
     assert len(service.sessions("list", "--app", "shop")) == before + 1

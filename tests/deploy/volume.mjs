@@ -1,27 +1,27 @@
-// One container and its volume: begun, stopped, begun again.
+// Runs one container with a volume, stops it, and starts it again.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../web/processes.mjs';
-import { eventually, ROOT } from './engine.mjs';
-import { begin, CART, entries, HASH, serves } from './session.mjs';
+import { freePort, waitUntil } from '../web/processes.mjs';
+import { ROOT } from './engine.mjs';
+import { CART, createSession, HASH, isServing, sessionEntries } from './frontend.mjs';
 
-// The static program that `make test` links.
-export function program() {
+// Returns the static program that `make static` links.
+export function staticProgram() {
   const file = path.resolve(ROOT, process.env.CLOAKROOM_STATIC ?? 'target/container/cloakroom');
-  if (!fs.existsSync(file)) throw new Error('link the program first: make target/container/cloakroom');
+  if (!fs.existsSync(file)) throw new Error('link the program first: make static');
   return file;
 }
 
-export async function volumeKeepsSessions(engine) {
+export async function testVolume(engine) {
   const port = await freePort();
   await engine.podman('run', '--detach', '--name', 'alone', '--read-only', '--cap-drop', 'all', '--volume', 'alone:/data',
     '--publish', `127.0.0.1:${port}:50051`, '--env', 'CLOAKROOM__SERVER__LISTEN=0.0.0.0:50051',
     '--env', 'CLOAKROOM__CALLERS__TEST__ROLES=frontend', '--env', 'CLOAKROOM__CALLERS__TEST__APPS=default',
     '--env', `CLOAKROOM__CALLERS__TEST__TOKEN_HASHES=${HASH}`, 'cloakroom:latest');
-  await eventually('the container serves', () => serves(port));
-  const token = await begin(port);
-  await engine.becomesHealthy('alone');
+  await waitUntil('the container serves', () => isServing(port));
+  const token = await createSession(port);
+  await engine.waitUntilHealthy('alone');
 
   await engine.podman('stop', '--time', '20', 'alone');
   const { State } = await engine.inspect('alone');
@@ -30,7 +30,7 @@ export async function volumeKeepsSessions(engine) {
   assert.match(logs.stderr, /"stopped"/);
 
   await engine.podman('start', 'alone');
-  await eventually('the container serves again', () => serves(port));
-  assert.deepEqual(await entries(port, token), CART);
+  await waitUntil('the container serves again', () => isServing(port));
+  assert.deepEqual(await sessionEntries(port, token), CART);
   await engine.podman('rm', '--force', '--time', '0', 'alone');
 }

@@ -1,20 +1,20 @@
-"""A transport that counts the calls it carries."""
+"""A transport that records the calls it makes."""
 
 from __future__ import annotations
 
 from cloakroom.grpc_transport import GrpcTransport
 
 
-class Counting:
-    """Carries calls as the real one does, and remembers their names and requests."""
+class RecordingTransport:
+    """Makes calls by gRPC, and records their names and requests."""
 
     def __init__(self, address: str) -> None:
-        self.real = GrpcTransport(address)
+        self.grpc = GrpcTransport(address)
         self.calls: list[str] = []
         self.requests: list[object] = []
 
     def __getattr__(self, name: str):
-        method = getattr(self.real, name)
+        method = getattr(self.grpc, name)
 
         def call(request, timeout):
             self.calls.append(name)
@@ -23,7 +23,7 @@ class Counting:
 
         return call
 
-    def taken(self) -> list[str]:
-        """The calls since it was asked last."""
+    def take_calls(self) -> list[str]:
+        """Returns the names of the calls since the last `take_calls`."""
         calls, self.calls, self.requests = self.calls, [], []
         return calls

@@ -1,17 +1,17 @@
-"""What a request costs: the calls that it makes, counted against the real service."""
+"""How many calls each kind of request makes, counted against a real service."""
 
 from __future__ import annotations
 
 import pytest
-from counting import Counting
 from flask import Flask, session
+from recording_transport import RecordingTransport
 
 from cloakroom.flask import CloakroomSessionInterface
 
 
 @pytest.fixture
 def transport(service):
-    return Counting(service.address)
+    return RecordingTransport(service.address)
 
 
 @pytest.fixture
@@ -44,12 +44,12 @@ def app(transport):
         session["user"] = "ada"
         session.subject = "ada"
         session.rotate()
-        return "in"
+        return "logged in"
 
     @app.route("/logout")
     def logout():
         session.destroy()
-        return "out"
+        return "logged out"
 
     return app
 
@@ -58,45 +58,45 @@ def app(transport):
 def client(app, transport):
     client = app.test_client()
     client.get("/write")
-    transport.taken()
+    transport.take_calls()
     return client
 
 
-def test_the_policy_is_asked_once(app, transport):
+def test_the_policy_is_fetched_once(app, transport):
     client = app.test_client()
     for _ in range(3):
         client.get("/untouched")
-    assert transport.taken() == ["policy"]
+    assert transport.take_calls() == ["policy"]
 
 
-def test_an_untouched_session_costs_nothing(client, transport):
+def test_an_untouched_session_makes_no_call(client, transport):
     assert client.get("/untouched").text == "untouched"
-    assert transport.taken() == []
+    assert transport.take_calls() == []
 
 
 def test_a_read_is_one_call(client, transport):
     assert client.get("/read").text == "1"
-    assert transport.taken() == ["open"]
+    assert transport.take_calls() == ["open"]
 
 
 def test_a_read_and_a_write_are_two_calls(client, transport):
     client.get("/both")
-    assert transport.taken() == ["open", "save"]
+    assert transport.take_calls() == ["open", "save"]
 
 
 def test_a_write_without_a_read_is_one_call(client, transport):
     client.get("/write")
-    assert transport.taken() == ["save"]
+    assert transport.take_calls() == ["save"]
 
 
 def test_a_login_with_its_rotation_is_two_calls(client, transport):
     before = client.get_cookie("session").value
     client.get("/login")
-    assert transport.taken() == ["open", "save"]
+    assert transport.take_calls() == ["open", "save"]
     assert client.get_cookie("session").value != before
 
 
 def test_a_logout_without_a_read_is_one_call(client, transport):
     client.get("/logout")
-    assert transport.taken() == ["destroy"]
+    assert transport.take_calls() == ["destroy"]
     assert client.get_cookie("session") is None

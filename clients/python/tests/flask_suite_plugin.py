@@ -1,4 +1,4 @@
-"""A pytest plugin for Flask's own tests: every application keeps its sessions in the service of CLOAKROOM_ADDRESS."""
+"""A pytest plugin that runs Flask's own tests with sessions in Cloakroom, at the address CLOAKROOM_ADDRESS."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cloakroom.flask import CloakroomSessionInterface
 
 ADDRESS = os.environ["CLOAKROOM_ADDRESS"]
 
-WITHOUT_KEY = CloakroomSessionInterface(ADDRESS, app="keyless")
+KEYLESS_INTERFACE = CloakroomSessionInterface(ADDRESS, app="keyless")
 
 
 class Interface(CloakroomSessionInterface):
-    """An application without a secret key is one whose app has no key."""
+    """Uses an app without a key for an application without a secret key, so that its session is a null session too."""
 
     def open_session(self, app, request):
-        real = super().open_session if app.secret_key else WITHOUT_KEY.open_session
-        return real(app, request)
+        open_session = super().open_session if app.secret_key else KEYLESS_INTERFACE.open_session
+        return open_session(app, request)
 
 
 def pytest_configure(config):

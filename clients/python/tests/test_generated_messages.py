@@ -1,4 +1,4 @@
-"""The messages that are committed are those of proto/."""
+"""The generated messages in the repository match proto/."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from service import ROOT
 from cloakroom.v1 import session_service_pb2 as pb
 
 
-def test_the_committed_messages_are_those_of_the_proto(tmp_path):
+def test_the_generated_messages_match_the_proto(tmp_path):
     out = tmp_path / "descriptors"
     source = "cloakroom/v1/session_service.proto"
     protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"--descriptor_set_out={out}", source]
@@ -31,7 +31,7 @@ def test_the_committed_messages_are_those_of_the_proto(tmp_path):
     assert actual == expected, "run `make python-messages`"
 
 
-def test_the_package_speaks_no_python_that_3_9_does_not():
+def test_the_package_parses_as_python_3_9():
     import ast
 
     sources = pathlib.Path(pb.__file__).parents[1].rglob("*.py")

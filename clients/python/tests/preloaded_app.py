@@ -1,4 +1,4 @@
-"""An application that has used its sessions before gunicorn forks, as one that is preloaded and warmed up may."""
+"""A Flask application that uses its sessions before gunicorn forks, as with `--preload` and a warm-up request."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def count():
     return f"{os.getpid()} {session['count']}"
 
 
-PARENT = app.test_client().get("/").text.split()
-assert [str(os.getpid()), "1"] == PARENT, PARENT
+FIRST_RESPONSE = app.test_client().get("/").text.split()
+assert [str(os.getpid()), "1"] == FIRST_RESPONSE, FIRST_RESPONSE

@@ -1,11 +1,11 @@
-// Who plays: the service, the three apps, and a browser.
+// The service, the three example apps, and a browser.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
-import { freePort, listens, Process, until } from './processes.mjs';
+import { freePort, isListening, Process, waitUntil } from './processes.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const APPS = {
@@ -15,7 +15,7 @@ const APPS = {
 };
 export const LANGUAGES = Object.keys(APPS);
 
-// The service, on one port and with one store for all its lives.
+// The service. It keeps its port and its store when it is restarted.
 export class Service {
   static async start() {
     const service = new Service();
@@ -23,7 +23,7 @@ export class Service {
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
     service.keys = [];
     service.addKey();
-    await service.run();
+    await service.launch();
     return service;
   }
 
@@ -31,14 +31,14 @@ export class Service {
     return `127.0.0.1:${this.port}`;
   }
 
-  // From the next start on a new key signs; those that there are still verify.
+  // Adds a key that signs from the next start. The older keys still verify.
   addKey() {
     this.keys.unshift(execFileSync(binary(), ['keygen'], { encoding: 'utf8' }).trim());
     fs.writeFileSync(path.join(this.folder, 'cloakroom.toml'), `[apps.default]\nkeys = ${JSON.stringify(this.keys)}\n`);
   }
 
-  async run() {
-    // Its own folder, where its settings lie.
+  async launch() {
+    // It reads the settings in its working directory.
     const env = {
       ...process.env,
       CLOAKROOM__SERVER__LISTEN: this.address,
@@ -46,16 +46,16 @@ export class Service {
       CLOAKROOM__STORE__EMBEDDED__PATH: this.folder,
     };
     this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });
-    await this.process.outlives(until('the service listens', () => listens(this.port)));
+    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port)));
   }
 
-  async end() {
+  async stop() {
     await this.process.stop();
     fs.rmSync(this.folder, { recursive: true });
   }
 }
 
-// One of the three apps. `url` is its first page.
+// One of the three apps. `url` is its home page.
 export class App {
   static async start(language, service) {
     const [command, ...args] = APPS[language];
@@ -66,25 +66,25 @@ export class App {
     return app;
   }
 
-  end() {
+  stop() {
     return this.process.stop();
   }
 }
 
-// Headless Chromium, with a profile of its own that is gone afterwards.
-export const browser = () => chromium.launch({
+// Starts headless Chromium with a temporary profile.
+export const launchBrowser = () => chromium.launch({
   executablePath: '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 });
 
-// The service that was built last.
+// Returns the program named by CLOAKROOM_BIN, or else the one that was built last.
 function binary() {
   const built = ['release', 'debug']
     .map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'))
     .filter((file) => fs.existsSync(file))
     .sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs);
-  const found = process.env.CLOAKROOM_BIN ?? built[0];
-  if (!found) throw new Error('build the service first (cargo build), or name it by CLOAKROOM_BIN');
-  return path.resolve(found);
+  const file = process.env.CLOAKROOM_BIN ?? built[0];
+  if (!file) throw new Error('build the service first (cargo build), or name it by CLOAKROOM_BIN');
+  return path.resolve(file);
 }

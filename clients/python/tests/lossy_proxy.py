@@ -1,0 +1,66 @@
+"""A TCP proxy in front of the service that drops responses: the request arrives, then the connection is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+
+from service import free_port
+
+
+class LossyProxy:
+    """Forwards bytes in both directions. While `responses_to_drop` is above zero, it drops the next responses."""
+
+    def __init__(self, port: int) -> None:
+        self._target_port = port
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.responses_to_drop = 0
+        self.dropped = 0
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                service = socket.create_connection(("127.0.0.1", self._target_port))
+                threading.Thread(target=self._forward_requests, args=(client, service), daemon=True).start()
+                threading.Thread(target=self._forward_responses, args=(service, client), daemon=True).start()
+
+    def _forward_requests(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        _close(source, target)
+
+    def _forward_responses(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                # Only a response has a HEADERS frame. SETTINGS, PING and WINDOW_UPDATE frames pass.
+                if self.responses_to_drop and _has_headers_frame(data):
+                    self.responses_to_drop -= 1
+                    self.dropped += 1
+                    break
+                target.sendall(data)
+        _close(source, target)
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+def _has_headers_frame(data: bytes) -> bool:
+    at = 0
+    while at + 9 <= len(data):
+        if data[at + 3] == 1:
+            return True
+        at += 9 + int.from_bytes(data[at : at + 3], "big")
+    return False
+
+
+def _close(*sockets: socket.socket) -> None:
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
