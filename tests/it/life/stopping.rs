@@ -47,7 +47,7 @@ async fn health(process: &Process) -> ServingStatus {
 
 #[tokio::test]
 async fn a_stop_says_not_serving_while_it_still_serves() {
-    let config = "[store]\nkind = \"memory\"\n[server]\ndrain_pause = \"1h\"\n";
+    let config = "[store]\nkind = \"memory\"\n[server]\nshutdown_delay = \"1h\"\n";
     let mut process = Process::start(config, &[], &[]).await;
     assert_eq!(health(&process).await, ServingStatus::Serving);
 
