@@ -64,13 +64,11 @@
 //! random bytes, nothing but [`config`] reads the environment. No write whose outcome is unknown is ever repeated.
 
 pub mod app;
+pub mod auth;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod cookie;
-pub mod entropy;
 pub mod flask;
-pub mod flask_session;
 pub mod grpc;
 pub mod server;
 pub mod service;
@@ -78,3 +76,4 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod types;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use cloakroom::app::AppName;
-use cloakroom::clock::{Clock as _, SystemClock, Time};
 use cloakroom::session::{
     Authority, Changes, Edit, Entries, Head, Limits, Precondition, Record, Rotation, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{SessionKey, Write};
 use cloakroom::token::{SessionId, VerifierHash};
+use cloakroom::types::{AppName, Clock as _, SystemClock, Time};
 
 /// Makes the place of the n-th session of the app.
 pub(crate) fn place(app: &AppName, n: u64) -> SessionKey {

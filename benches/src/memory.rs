@@ -3,8 +3,8 @@
 use std::fs;
 
 use clap::Args;
-use cloakroom::app::AppName;
 use cloakroom::store::{self, Store as _};
+use cloakroom::types::AppName;
 use tokio::runtime::Builder;
 
 use crate::{Outcome, kept, tell};

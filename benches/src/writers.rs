@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use cloakroom::app::AppName;
 use cloakroom::store::{Applied, Created, Embedded, EmbeddedSettings, Error, Store as _};
+use cloakroom::types::AppName;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Secret;
 use crate::flask::{DEFAULT_SALT, Digest, KeysError, Signer};
+use crate::types::Secret;
 
 /// The `[apps.<name>.flask]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]

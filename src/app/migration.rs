@@ -3,11 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::clock::Time;
-use crate::config::Secret;
 use crate::cookie;
 use crate::flask::Signer;
-use crate::flask_session::SidKey;
+use crate::flask::flask_session::SidKey;
+use crate::types::{Secret, Time};
 
 /// The doors of an app, until they are shut.
 #[derive(Clone, Debug)]

@@ -8,18 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::migration::{FlaskCookie, FlaskSession, Migration};
-use crate::clock::Time;
-use crate::config::{Secret, moment, secret, span};
 use crate::cookie;
+use crate::flask::flask_session::SidKey;
 use crate::flask::{DEFAULT_SALT, Digest, KeysError, Signer};
-use crate::flask_session::SidKey;
+use crate::types::{Secret, Time, duration, secret, timestamp};
 
 /// The `[apps.<name>.migrate]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MigrationSettings {
     /// When the doors shut by themselves: a date, whose first moment counts, or a date and time. With any of them needed.
-    #[serde(with = "moment::option")]
+    #[serde(with = "timestamp::option")]
     pub until: Option<Time>,
     /// Flask's own signed cookies.
     pub flask_cookie: FlaskCookieSettings,
@@ -41,7 +40,7 @@ pub struct FlaskCookieSettings {
     /// The digest, if a subclass of Flask's interface has another.
     pub digest: Digest,
     /// Flask's `PERMANENT_SESSION_LIFETIME`.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub lifetime: Duration,
     /// Flask's `SESSION_COOKIE_NAME`. Empty: the app's.
     pub cookie_name: String,
@@ -71,7 +70,7 @@ pub struct FlaskSessionSettings {
     /// Flask-Session's `SESSION_KEY_PREFIX`.
     pub key_prefix: String,
     /// How long one look may take before the call is answered UNAVAILABLE. 10 ms to 1 minute.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// With `SESSION_USE_SIGNER`: the Flask application's `SECRET_KEY`.
     #[serde(deserialize_with = "secret::list")]

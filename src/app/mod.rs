@@ -6,7 +6,6 @@ mod flask;
 mod kind;
 mod migration;
 mod migration_settings;
-mod name;
 mod settings;
 mod subject_limit;
 
@@ -18,7 +17,6 @@ pub use flask::{FlaskKeysError, FlaskSettings};
 pub use kind::{Kind, KindSetting};
 pub use migration::{FlaskCookie, FlaskSession, Migration, MigrationSource};
 pub use migration_settings::{FlaskCookieSettings, FlaskSessionSettings, MigrationError, MigrationSettings};
-pub use name::{AppName, NameError};
 pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
 pub use subject_limit::{OnSessionLimit, SubjectLimit};
 
@@ -26,6 +24,7 @@ use crate::cookie;
 use crate::flask::Signer;
 use crate::session::Limits;
 use crate::token::{KeyId, KeyRing};
+use crate::types::AppName;
 
 /// One frontend application.
 #[derive(Clone, Debug)]

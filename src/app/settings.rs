@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, AppName, FlaskKeysError, FlaskSettings, Kind, KindSetting, Lifetimes, MigrationError, MigrationSettings,
-    NameError, OnSessionLimit, SubjectLimit,
+    App, FlaskKeysError, FlaskSettings, Kind, KindSetting, Lifetimes, MigrationError, MigrationSettings,
+    OnSessionLimit, SubjectLimit,
 };
-use crate::config::{Secret, secret, span};
 use crate::cookie::{self, SameSite};
 use crate::session::{self, Limits};
 use crate::token::{KeyRing, KeyRingError};
+use crate::types::{AppName, NameError, Secret, duration, secret};
 
 /// One `[apps.<name>]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -34,13 +34,13 @@ pub struct Settings {
     /// Send a permanent session's cookie with every response, so that its expiry moves on.
     pub refresh_each_request: bool,
     /// How long a session lives without being used. At least 1 minute.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub idle_timeout: Duration,
     /// How long a session lives however much it is used. At most 400 days.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub absolute_timeout: Duration,
     /// How long a token that a renewal replaced still opens its session. At most 1 hour.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub rotation_grace: Duration,
     /// The entry that holds the subject, such as Flask-Login's `_user_id`. Empty: none.
     pub subject_key: String,
@@ -244,10 +244,10 @@ impl From<SameSiteSetting> for Option<SameSite> {
 #[serde(default, deny_unknown_fields)]
 pub struct AnonymousSettings {
     /// How long such a session lives without being used. At least 1 minute; the app's, if it is not set.
-    #[serde(with = "span::option")]
+    #[serde(with = "duration::option")]
     pub idle_timeout: Option<Duration>,
     /// How long such a session lives however much it is used. At least 1 minute; the app's, if it is not set.
-    #[serde(with = "span::option")]
+    #[serde(with = "duration::option")]
     pub absolute_timeout: Option<Duration>,
 }
 
@@ -323,7 +323,7 @@ pub enum SettingsError {
     #[error("cookie.{0}")]
     Cookie(#[from] cookie::TemplateError),
     /// A time span out of its bounds.
-    #[error("{key}: {} is not between {} and {}", span::text(*.value), span::text(*.least), span::text(*.most))]
+    #[error("{key}: {} is not between {} and {}", duration::text(*.value), duration::text(*.least), duration::text(*.most))]
     Span {
         /// Which.
         key: &'static str,
@@ -337,7 +337,7 @@ pub enum SettingsError {
     /// A session that would end before it is idle.
     #[error(
         "idle_timeout: {} is longer than absolute_timeout, {}; shorten it or lengthen the other",
-        span::text(*.idle_timeout), span::text(*.absolute_timeout)
+        duration::text(*.idle_timeout), duration::text(*.absolute_timeout)
     )]
     IdleOverAbsolute {
         /// The one.
@@ -348,7 +348,7 @@ pub enum SettingsError {
     /// A session of nobody's that would live longer than somebody's.
     #[error(
         "{key}: {} is longer than the app's own, {}; shorten it or lengthen the other",
-        span::text(*.value), span::text(*.most)
+        duration::text(*.value), duration::text(*.most)
     )]
     AnonymousOverApp {
         /// Which.
@@ -361,7 +361,7 @@ pub enum SettingsError {
     /// An anonymous session that would end before it is idle.
     #[error(
         "anonymous.idle_timeout: {} is longer than anonymous.absolute_timeout, {}; shorten it or lengthen the other",
-        span::text(*.idle_timeout), span::text(*.absolute_timeout)
+        duration::text(*.idle_timeout), duration::text(*.absolute_timeout)
     )]
     AnonymousIdleOverAbsolute {
         /// The one.

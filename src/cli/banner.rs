@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::Address;
-use crate::app::{App, AppName, Kind as AppKind};
+use crate::app::{App, Kind as AppKind};
 use crate::config::Loaded;
 use crate::config::default_key::DefaultKey;
 use crate::store::StoreKind;
+use crate::types::AppName;
 
 /// A few lines for stderr, to be written once the service listens at `addresses`, and for operators at `admin`.
 pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CliError, output};
-use crate::grpc::callers::{TokenHash, generate_token};
+use crate::auth::{TokenHash, generate_token};
 
 #[derive(Debug, Args)]
 pub(super) struct CallerToken {

@@ -4,7 +4,7 @@ use clap::Args;
 use humantime::format_rfc3339_seconds;
 
 use super::{CliError, ConfigFile, output};
-use crate::clock::{Clock as _, SystemClock};
+use crate::types::{Clock as _, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct Check {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{CliError, ConfigFile, cookie_kind, output};
-use crate::app::{App, AppName, Apps, Kind};
-use crate::clock::{Clock as _, SystemClock, Time};
+use crate::app::{App, Apps, Kind};
 use crate::cookie;
 use crate::token::{KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
+use crate::types::{AppName, Clock as _, SystemClock, Time};
 
 #[derive(Debug, Args)]
 pub(super) struct Cookie {

@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 
 use crate::app::App;
-use crate::clock::Time;
 use crate::cookie;
 use crate::flask::{CookieRejection, Signer, VerifiedCookie};
+use crate::types::Time;
 
 /// What the cookie's text, or each of the app's cookies in a header, is worth; and whether any of them opens.
 pub(super) fn explain(app: &App, signer: &Signer, text: &str, now: Time) -> (String, bool) {

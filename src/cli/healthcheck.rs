@@ -11,8 +11,9 @@ use tonic_health::pb::health_client::HealthClient;
 use super::connect::connect;
 use super::credentials::{CallerTokenHeader, Credentials, TlsOptions};
 use super::{Address, CliError, ConfigFile, output};
-use crate::config::{Settings, span};
+use crate::config::Settings;
 use crate::grpc;
+use crate::types::duration;
 
 #[derive(Debug, Args)]
 pub(super) struct Healthcheck {
@@ -20,7 +21,7 @@ pub(super) struct Healthcheck {
     #[arg(long, value_name = "ADDRESS")]
     address: Option<Address>,
     /// How long to wait for the answer
-    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = span::parse)]
+    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = duration::parse)]
     timeout: Duration,
     #[command(flatten)]
     credentials: Credentials,
@@ -43,7 +44,7 @@ impl Healthcheck {
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let answer = runtime.block_on(async { tokio::time::timeout(self.timeout, ask(&address, tls)).await });
-        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {}", span::text(self.timeout))));
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(self.timeout))));
         match answer {
             Ok(()) => Ok(output::answer(&format!("{address}: SERVING"))?),
             Err(why) => {

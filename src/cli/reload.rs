@@ -11,9 +11,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::app::AppName;
 use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, Loaded, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
+use crate::types::AppName;
 
 /// Takes up new configurations for as long as it is run.
 #[derive(Debug)]

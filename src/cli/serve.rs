@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, Reloading};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
-use crate::clock::SystemClock;
 use crate::config::{ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies};
 use crate::store::AnyStore;
 use crate::telemetry;
+use crate::types::SystemClock;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {

@@ -1,8 +1,7 @@
 //! The callers of a configuration: what lies in files of its own is read, and what they name is looked for.
 
 use super::{ConfigKey, Error, Loaded, Problem};
-use crate::grpc::Callers;
-use crate::grpc::callers::CallerError;
+use crate::auth::{CallerError, Callers};
 
 impl Loaded {
     /// Callers, whose hashes may lie in files of their own.

@@ -9,8 +9,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Secret, key_file};
+use super::key_file;
 use crate::token::{Key, KeyRing, KeyRingError};
+use crate::types::Secret;
 
 /// Where the key of the app `default` is from.
 #[derive(Clone, Debug, PartialEq, Eq)]

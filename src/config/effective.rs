@@ -2,10 +2,10 @@
 
 use std::fmt::{self, Write as _};
 
-use super::secret::HIDDEN;
 use super::{ConfigKey, Loaded, default_key};
-use crate::app::AppName;
 use crate::store;
+use crate::types::AppName;
+use crate::types::secret::HIDDEN;
 
 impl Loaded {
     /// The configuration in force, as `cloakroom check` prints it.

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{ConfigKey, Problem, Secret, Source, strict};
+use super::{ConfigKey, Problem, Source, strict};
+use crate::types::Secret;
 
 /// All variables of an environment, by name.
 pub(super) type Environment = BTreeMap<OsString, OsString>;

@@ -5,7 +5,8 @@
 use std::io;
 use std::path::Path;
 
-use super::{Secret, WatchedFiles};
+use super::WatchedFiles;
+use crate::types::Secret;
 
 /// The secrets in a file, in its order.
 pub fn read(path: &Path, files: &WatchedFiles) -> io::Result<Vec<Secret>> {

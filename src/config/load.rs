@@ -12,10 +12,11 @@ use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::reload::ephemeral;
 use super::{ConfigKey, Error, Problem, Settings, Source, WatchedFiles, key_file, strict};
-use crate::app::{self, App, AppName, Apps, MigrationSettings};
-use crate::grpc::Callers;
+use crate::app::{self, App, Apps, MigrationSettings};
+use crate::auth::Callers;
 use crate::store;
 use crate::token::KeyRing;
+use crate::types::{AppName, Secret};
 
 /// A configuration without a mistake in it.
 #[derive(Debug)]
@@ -220,7 +221,7 @@ impl Loaded {
     }
 
     /// The keys in a file, which is named by the setting beside theirs.
-    fn keys_from(&self, path: &Path, keys: &ConfigKey, given: &[super::Secret]) -> Result<Vec<super::Secret>, Problem> {
+    fn keys_from(&self, path: &Path, keys: &ConfigKey, given: &[Secret]) -> Result<Vec<Secret>, Problem> {
         self.secrets_from(path, keys, given, KEY)
     }
 
@@ -229,9 +230,9 @@ impl Loaded {
         &self,
         path: &Path,
         keys: &ConfigKey,
-        given: &[super::Secret],
+        given: &[Secret],
         (what, command): (&str, &str),
-    ) -> Result<Vec<super::Secret>, Problem> {
+    ) -> Result<Vec<Secret>, Problem> {
         let keys_file = file_of(keys);
         let problem = |message| Problem { source: self.source_of(&keys_file), key: keys_file.clone(), message };
         if !given.is_empty() {

@@ -14,11 +14,8 @@ mod files;
 mod key;
 pub mod key_file;
 mod load;
-pub mod moment;
 mod reload;
 mod renamed;
-pub mod secret;
-pub mod span;
 mod strict;
 
 use std::collections::BTreeMap;
@@ -32,10 +29,10 @@ pub use files::WatchedFiles;
 pub use key::ConfigKey;
 pub use load::{Loaded, load, load_from, load_watched};
 pub use reload::{ActiveConfig, AppChanges, ReloadSettings};
-pub use secret::Secret;
 
-use crate::app::{self, AppName};
-use crate::{grpc, server, store, telemetry};
+use crate::app;
+use crate::types::AppName;
+use crate::{auth, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -52,7 +49,7 @@ pub struct Settings {
     /// When a changed configuration is taken up.
     pub reload: ReloadSettings,
     /// Who may call, by name. Nobody: everybody.
-    pub callers: BTreeMap<String, grpc::CallerSettings>,
+    pub callers: BTreeMap<String, auth::CallerSettings>,
     /// The apps by name. `default` is always there.
     pub apps: BTreeMap<String, app::Settings>,
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::default_key::{self, DefaultKey};
-use super::{ConfigKey, Loaded, Settings, WatchedFiles, span};
-use crate::app::{App, AppName, Apps};
+use super::{ConfigKey, Loaded, Settings, WatchedFiles};
+use crate::app::{App, Apps};
 use crate::store;
 use crate::token::{Key as SigningKey, KeyRing};
+use crate::types::{AppName, duration};
 
 /// The `[reload]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -19,7 +20,7 @@ pub struct ReloadSettings {
     /// How often the files that the configuration was read from are looked at. 0s: never, a SIGHUP reloads.
     ///
     /// A change counts once it has stood for two looks, so that no file is taken up half written. At most 1 hour.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub poll_interval: Duration,
 }
 
@@ -40,7 +41,7 @@ impl ReloadSettings {
 
 /// The interval is out of its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("poll_interval: {} is neither 0s nor between {} and {}", span::text(*.0), span::text(SHORTEST), span::text(LONGEST))]
+#[error("poll_interval: {} is neither 0s nor between {} and {}", duration::text(*.0), duration::text(SHORTEST), duration::text(LONGEST))]
 pub(super) struct ReloadSettingsError(Duration);
 
 /// A configuration that a process serves with.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{ConfigKey, Settings, renamed};
-use crate::grpc::CallerSettings;
+use crate::auth::CallerSettings;
 
 /// One key that cannot be read.
 #[derive(Clone, Debug)]

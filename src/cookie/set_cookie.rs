@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::clock::Time;
+use crate::types::Time;
 
 /// The longest name and value together; browsers drop what is longer (RFC 6265bis section 5.7).
 pub const MAX_COOKIE_BYTES: usize = 4096;

@@ -5,6 +5,7 @@
 
 mod base64;
 mod digest;
+pub mod flask_session;
 mod float;
 mod payload;
 mod read;
@@ -21,11 +22,18 @@ pub use signer::{CookieRejection, DEFAULT_SALT, KeysError, Signer, VerifiedCooki
 
 use value::PyValue;
 
+use crate::session::Value;
+
 /// Reads one value as Flask's serializer would, and answers it as Python writes it.
 ///
 /// Takes what Python's `json` takes, `NaN` and lone surrogates included, and refuses what Flask could not load again.
 pub fn normalise(json: &str) -> Result<String, JsonError> {
     read::read(json, MAX_DEPTH).map(|value| write::to_text(&value))
+}
+
+/// A value of a session from such a text, for an app whose sessions are in Flask's cookie.
+pub fn json_value(json: &str) -> Result<Value, JsonError> {
+    normalise(json).map(Value::checked_json)
 }
 
 /// The JSON text of a Python `bytes` object.

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::digest::{Digest, Mac};
 use super::payload::{self, MAX_JSON_BYTES, NotAnEntry};
-use crate::clock::Time;
 use crate::session::Entries;
 use crate::token::KeyId;
+use crate::types::Time;
 
 /// Flask's salt for sessions.
 pub const DEFAULT_SALT: &str = "cookie-session";

@@ -14,7 +14,7 @@ use crate::token::SessionId;
 
 /// The gRPC service for operators.
 pub fn admin_service<S: Store>(service: Service<S>) -> AdminServiceServer<impl AdminService> {
-    AdminServiceServer::new(AdminRpcs(AppAuthorizer::to(service)))
+    AdminServiceServer::new(AdminRpcs(AppAuthorizer::new(service)))
 }
 
 struct AdminRpcs<S>(AppAuthorizer<S>);
@@ -25,7 +25,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::ListSessionsRequest>,
     ) -> Result<Response<wire::ListSessionsResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let app = service.app(&request.app)?;
         let app = &app.name;
         let size = page_size(request.page_size)?;
@@ -49,7 +49,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::GetSessionRequest>,
     ) -> Result<Response<wire::GetSessionResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let id = session_id("id", &request.id)?;
         let session = service.session(&request.app, id, with_entries(request.with_entries)).await?;
         Ok(Response::new(wire::GetSessionResponse { session: Some(session.into()) }))
@@ -59,7 +59,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::RevokeSessionRequest>,
     ) -> Result<Response<wire::RevokeSessionResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let outcome = service.revoke_session(&request.app, session_id("id", &request.id)?).await?;
         let (outcome, end_reason) = convert::outcome(outcome);
         let (outcome, end_reason) = (outcome.into(), end_reason.into());
@@ -70,7 +70,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::RevokeSubjectRequest>,
     ) -> Result<Response<wire::RevokeSubjectResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let subject = subject(&request.subject)?;
         let except = Some(request.except_id.as_str()).filter(|id| !id.is_empty());
         let except = except.map(|id| session_id("except_id", id)).transpose()?;
@@ -82,7 +82,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::RevokeAppRequest>,
     ) -> Result<Response<wire::RevokeAppResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         service.revoke_app(&request.app).await?;
         Ok(Response::new(wire::RevokeAppResponse {}))
     }
@@ -91,7 +91,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::GetStatsRequest>,
     ) -> Result<Response<wire::GetStatsResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         Ok(Response::new(service.stats(&request.app)?.into()))
     }
 
@@ -101,7 +101,7 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         &self,
         request: Request<wire::WatchEventsRequest>,
     ) -> Result<Response<WatchEventsStream<S>>, Status> {
-        let (service, request, permit) = self.0.enter_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
+        let (service, request, permit) = self.0.authorize_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
         watch_events(service, permit, request)
     }
 }

@@ -1,68 +1,53 @@
-//! The door: nobody reaches the service but on behalf of a caller that may use the app in question.
+//! The way into the service: only for a caller that may use the app of its request.
 //!
-//! The service stands behind it alone, so an RPC that does not ask who calls does not compile.
+//! The RPCs reach the service through this type alone, so an RPC without the check does not compile.
 
-use tonic::{Code, Request, Status};
-use tracing::warn;
+use std::sync::Arc;
 
-use super::callers::Caller;
-use super::status::explain;
-use super::stream_permit::StreamPermit;
+use tonic::{Request, Status};
+
 use super::wire;
+use crate::auth::{Caller, ConnectionInfo, StreamPermit};
 use crate::service::Service;
-use crate::telemetry::LogThrottle;
 
-/// A service behind its door.
+/// A service that is reached only with a permitted app.
 #[derive(Debug)]
 pub(super) struct AppAuthorizer<S>(Service<S>);
 
 impl<S> AppAuthorizer<S> {
-    pub(super) const fn to(service: Service<S>) -> Self {
+    pub(super) const fn new(service: Service<S>) -> Self {
         Self(service)
     }
 
-    /// The service and the message, if the caller may use the app that the message names.
-    pub(super) fn enter<R: OfApp>(&self, request: Request<R>) -> Result<(&Service<S>, R), Status> {
-        check(request.extensions().get().unwrap_or(&Caller::Anonymous), request.get_ref().app())?;
+    /// Returns the service and the message if the caller may use the app that the message names.
+    pub(super) fn authorize<R: AppRequest>(&self, request: Request<R>) -> Result<(&Service<S>, R), Status> {
+        let caller = request.extensions().get().unwrap_or(&Caller::Anonymous);
+        caller.check_app(request.get_ref().app())?;
         Ok((&self.0, request.into_inner()))
     }
 
-    /// The same for a stream of that RPC, with its leave to go on.
-    pub(super) fn enter_stream<R: OfApp>(
+    /// The same for a stream of this RPC, with the permit that it needs to go on.
+    pub(super) fn authorize_stream<R: AppRequest>(
         &self,
         request: Request<R>,
         rpc: &'static str,
     ) -> Result<(&Service<S>, R, StreamPermit), Status> {
-        let permit = StreamPermit::of(&request, rpc)?;
-        let (service, message) = self.enter(request)?;
+        let connection = request.extensions().get::<Arc<ConnectionInfo>>();
+        let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), request.get_ref().app())?;
+        let (service, message) = self.authorize(request)?;
         Ok((service, message, permit))
     }
 }
 
-/// Says why a caller may not use an app, if it may not.
-pub(super) fn check(caller: &Caller, app: &str) -> Result<(), Status> {
-    if caller.may_use(app) { Ok(()) } else { Err(refuse(caller)) }
-}
-
-/// The same whether there is such an app or not.
-fn refuse(caller: &Caller) -> Status {
-    static REFUSED: LogThrottle = LogThrottle::new();
-    if let Some(calls) = REFUSED.should_log() {
-        warn!(caller = %caller, calls, "a caller was refused an app that it may not use");
-    }
-    let message = "this caller may not use that app; name it in the caller's apps, or use another one";
-    explain(Code::PermissionDenied, "APP_NOT_ALLOWED", message.to_owned())
-}
-
 /// A request on behalf of one app.
-pub(super) trait OfApp {
+pub(super) trait AppRequest {
     /// The app's name; empty means `default`.
     fn app(&self) -> &str;
 }
 
-macro_rules! of_app {
+macro_rules! app_requests {
     ($($request:ident),* $(,)?) => {
-        $(impl OfApp for wire::$request {
+        $(impl AppRequest for wire::$request {
             fn app(&self) -> &str {
                 &self.app
             }
@@ -70,7 +55,7 @@ macro_rules! of_app {
     };
 }
 
-of_app![
+app_requests![
     OpenSessionRequest,
     SaveSessionRequest,
     ShouldSetCookieRequest,

@@ -8,13 +8,14 @@ use prost_types::{Duration as WireDuration, Timestamp};
 use super::status::RequestError;
 use super::wire;
 use crate::app::{App, Kind as AppKind};
-use crate::clock::Time;
 use crate::cookie::SameSite;
+use crate::flask;
 use crate::service::{AppStats, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
 use crate::session::{
     AuthenticationChange, Changes, Context, EndReason, Entries, Kind, LifetimeChange, PermanentChange, Subject,
     SubjectChange, Value, Version,
 };
+use crate::types::Time;
 
 /// The changes that a save of this app's sessions asks for.
 pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, RequestError> {
@@ -46,7 +47,7 @@ fn value(value: wire::Value, app: &App) -> Result<Value, String> {
     match (value.kind, &app.kind) {
         (Some(wire::value::Kind::Json(text)), AppKind::Stored) => Value::json(text).map_err(|error| error.to_string()),
         (Some(wire::value::Kind::Json(text)), AppKind::Cookie(_)) => {
-            Value::python_json(&text).map_err(|error| error.to_string())
+            flask::json_value(&text).map_err(|error| error.to_string())
         }
         (Some(wire::value::Kind::Raw(bytes)), _) => Ok(Value::raw(&bytes)),
         (None, _) => Err("a value needs a kind, json or raw".to_owned()),

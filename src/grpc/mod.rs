@@ -2,25 +2,23 @@
 
 mod admin_service;
 mod app_authorizer;
-pub mod callers;
 mod convert;
 mod page_token;
 mod reflection;
+mod rejection;
 mod rpcs;
 mod session_service;
 pub mod status;
 mod stream;
-mod stream_permit;
 mod watch_events;
 mod watch_session;
 pub mod wire;
 
 pub use admin_service::admin_service;
-pub use callers::{Caller, CallerSettings, Callers};
 pub use reflection::{reflection_v1, reflection_v1alpha};
+pub use rejection::{GRPC_STATUS, Rejection, not_grpc};
 pub use rpcs::rpcs;
 pub use session_service::{MAX_REQUEST_BYTES, session_service};
-pub use stream_permit::{Authorizer, ConnectionInfo};
 
 /// The service whose health is watched.
 pub const SERVICE: &str = "cloakroom.v1.SessionService";

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use super::status::RequestError;
-use crate::app::AppName;
 use crate::store::Cursor;
+use crate::types::AppName;
 
 /// The text for a cursor.
 pub(super) fn text(app: &AppName, cursor: &Cursor) -> String {

@@ -33,6 +33,7 @@ const BUILT_IN: &str = "the descriptors are built in and whole";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::{Access, access};
 
     #[test]
     fn every_service_that_listens_is_named_once() {
@@ -46,6 +47,13 @@ mod tests {
             "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         ] {
             assert_eq!(has(rpc), 1, "{rpc}: {:?}", rpcs());
+        }
+    }
+
+    #[test]
+    fn the_access_table_has_every_rpc() {
+        for rpc in rpcs() {
+            assert_ne!(access(rpc), Access::Nobody, "{rpc}: say in auth/access.rs who may call it");
         }
     }
 }

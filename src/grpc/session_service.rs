@@ -16,7 +16,7 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The gRPC service for a session service.
 pub fn session_service<S: Store>(service: Service<S>) -> SessionServiceServer<impl SessionService> {
-    SessionServiceServer::new(SessionRpcs(AppAuthorizer::to(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
+    SessionServiceServer::new(SessionRpcs(AppAuthorizer::new(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
 }
 
 struct SessionRpcs<S>(AppAuthorizer<S>);
@@ -29,7 +29,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
     ) -> Result<Response<wire::OpenSessionResponse>, Status> {
         use wire::open_session_request::Credential as Wire;
 
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let opened = service.open(OpenRequest {
             app: &request.app,
             credential: match &request.credential {
@@ -56,7 +56,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
     ) -> Result<Response<wire::SaveSessionResponse>, Status> {
         use wire::save_session_request::Credential as Wire;
 
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let app = service.app(&request.app)?;
         let save = SaveRequest {
             app: &request.app,
@@ -89,7 +89,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         &self,
         request: Request<wire::ShouldSetCookieRequest>,
     ) -> Result<Response<wire::ShouldSetCookieResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let app = service.app(&request.app)?;
         let should_set_cookie = app.should_set_cookie(request.modified, request.permanent);
         Ok(Response::new(wire::ShouldSetCookieResponse { should_set_cookie }))
@@ -99,7 +99,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         &self,
         request: Request<wire::GetAppPolicyRequest>,
     ) -> Result<Response<wire::GetAppPolicyResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         Ok(Response::new(convert::policy(&*service.app(&request.app)?)))
     }
 
@@ -107,7 +107,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         &self,
         request: Request<wire::GetExpirationTimeRequest>,
     ) -> Result<Response<wire::GetExpirationTimeResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let expire_time = service.expiration_time(&request.app, request.permanent)?;
         Ok(Response::new(wire::GetExpirationTimeResponse { expire_time: expire_time.map(convert::timestamp) }))
     }
@@ -116,7 +116,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         &self,
         request: Request<wire::MakeNullSessionRequest>,
     ) -> Result<Response<wire::MakeNullSessionResponse>, Status> {
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let reason = service.null_reason(&request.app)?;
         Ok(Response::new(wire::MakeNullSessionResponse { session: Some(SessionView::null(reason).into()) }))
     }
@@ -127,7 +127,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
     ) -> Result<Response<wire::RotateSessionResponse>, Status> {
         use wire::rotate_session_request::Credential as Wire;
 
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let rotated = service.rotate(RotateRequest {
             app: &request.app,
             credential: match &request.credential {
@@ -159,7 +159,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
     ) -> Result<Response<wire::DestroySessionResponse>, Status> {
         use wire::destroy_session_request::Credential as Wire;
 
-        let (service, request) = self.0.enter(request)?;
+        let (service, request) = self.0.authorize(request)?;
         let destroyed = service.destroy(DestroyRequest {
             app: &request.app,
             credential: match &request.credential {
@@ -185,7 +185,8 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         &self,
         request: Request<wire::WatchSessionRequest>,
     ) -> Result<Response<WatchSessionStream<S>>, Status> {
-        let (service, request, permit) = self.0.enter_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
+        let (service, request, permit) =
+            self.0.authorize_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
         Ok(Response::new(watch_session(service, permit, request).await?))
     }
 }

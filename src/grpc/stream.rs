@@ -4,8 +4,11 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tonic::Status;
 use tonic::codegen::tokio_stream::Stream;
+use tonic::{Code, Status};
+
+use super::status::explain;
+use crate::auth::StreamPermit;
 
 /// A stream of answers. After an error, or a step without a next state, it ends.
 pub(super) struct Steps<T, S> {
@@ -39,6 +42,25 @@ impl<T, S> Stream for Steps<T, S> {
             }
         }))
     }
+}
+
+/// Waits for the next answer of a stream, or for the end of its permit.
+pub(super) async fn permitted<T>(
+    permit: &mut StreamPermit,
+    next: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let goaway = permit.goaway();
+    tokio::select! {
+        biased;
+        error = permit.revoked() => Err(error.into()),
+        answer = next => answer,
+        () = goaway.cancelled() => Err(going_away()),
+    }
+}
+
+fn going_away() -> Status {
+    let message = "this connection ends, because it is old or the service stops; go on on another one";
+    explain(Code::Unavailable, "GOING_AWAY", message.to_owned())
 }
 
 impl<T, S> fmt::Debug for Steps<T, S> {

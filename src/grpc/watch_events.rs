@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tonic::{Response, Status};
 
-use super::stream::{Step, Steps};
-use super::stream_permit::StreamPermit;
+use super::stream::{Step, Steps, permitted};
 use super::{convert, wire};
+use crate::auth::StreamPermit;
 use crate::service::{Error, EventBatch, EventReader, Service};
 use crate::session::{Event, EventKind};
 use crate::store::{Cursor, FeedEntry, Store};
@@ -29,7 +29,7 @@ fn step<S: Store>(
     (mut events, mut permit): (EventReader<S>, StreamPermit),
 ) -> Step<wire::WatchEventsResponse, (EventReader<S>, StreamPermit)> {
     Box::pin(async move {
-        let batch = permit.or(async { Ok(events.next().await?) }).await?;
+        let batch = permitted(&mut permit, async { Ok(events.next().await?) }).await?;
         Ok((response(&batch), Some((events, permit))))
     })
 }

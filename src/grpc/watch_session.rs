@@ -2,9 +2,9 @@
 
 use tonic::Status;
 
-use super::stream::{Step, Steps};
-use super::stream_permit::StreamPermit;
+use super::stream::{Step, Steps, permitted};
 use super::{convert, wire};
+use crate::auth::StreamPermit;
 use crate::service::{Credential, Service, SessionWatch, WatchRequest, WatchStart};
 use crate::session::EndReason;
 use crate::store::Store;
@@ -55,7 +55,7 @@ fn step<S: Store>(state: WatchPhase<S>) -> Step<wire::WatchSessionResponse, Watc
                 (alive, Some(WatchPhase::Waiting(watching, permit)))
             }
             WatchPhase::Waiting(watching, mut permit) => {
-                let reason = permit.or(async { Ok(watching.ended().await?) }).await?;
+                let reason = permitted(&mut permit, async { Ok(watching.ended().await?) }).await?;
                 (ended(reason), None)
             }
             WatchPhase::Ended(reason) => (ended(reason), None),

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::settings::is_loopback;
-use super::{Settings, SettingsError, TlsSettings, address};
-use crate::grpc::Callers;
+use super::{Settings, SettingsError, TlsSettings};
+use crate::auth::Callers;
+use crate::types::listen_address;
 
 /// The `[admin]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -15,7 +16,7 @@ pub struct AdminSettings {
     /// The TCP address of AdminService, IP and port. Empty: none. Change it if the port is taken.
     ///
     /// Beyond loopback only if callers are known, or if the server is `insecure`: whoever may call it ends sessions.
-    #[serde(with = "address")]
+    #[serde(with = "listen_address")]
     pub listen: Option<SocketAddr>,
     /// Encryption of that address. It is not that of the server.
     pub tls: TlsSettings,

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use http::{Method, Request, Response, Version};
 use tonic::body::Body;
 
-use super::authenticator::{Authenticator, Peer};
-use super::budget::Budget;
-use super::call_metrics::CallMetrics;
-use super::connection_metrics::ConnectionMetrics;
-use super::http::AdminHttp;
-use super::protocol::Protocols;
+use super::admin_http::AdminHttp;
+use super::call::{Budget, CallMetrics};
+use super::connection::connection_metrics::ConnectionMetrics;
+use super::connection::protocol::Protocols;
 use super::tls::Tls;
+use crate::auth::{Authenticator, Peer};
 
 /// The front of one server.
 #[derive(Clone, Debug, Default)]

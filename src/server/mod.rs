@@ -3,40 +3,17 @@
 //! It knows sockets, connections and calls, and nothing of what is called. One task accepts; each worker is a thread
 //! with a runtime of its own, and a connection stays on the worker that it was given to.
 
-mod acceptor;
-mod activity;
-mod address;
+mod accept;
 mod admin;
-mod authenticator;
-mod backoff;
-mod body;
-mod budget;
+mod admin_http;
 mod call;
-mod call_metrics;
-mod call_recorder;
-mod caller_registry;
 mod connection;
-mod connection_limits;
-mod connection_metrics;
 mod context;
-mod entrance;
-mod frame_lengths;
 mod health;
-mod http;
-mod lifetime;
-mod listeners;
-mod peer_address;
-mod protocol;
-mod rejection;
 mod reloader;
 mod run;
-mod services;
 mod settings;
-mod socket_file;
-mod timeout;
 mod tls;
-mod worker_loop;
-mod workers;
 
 use std::convert::Infallible;
 use std::io;
@@ -47,25 +24,22 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
+pub use accept::BindError;
 pub use admin::AdminSettings;
-pub use listeners::BindError;
-use peer_address::PeerAddress;
+pub use call::{Answer, Services};
 pub use reloader::{Reloadable, Reloader};
 pub use run::{Cloakroom, Dependencies};
-pub use services::{Answer, Services};
 pub use settings::{Settings, SettingsError};
 pub use tls::{TlsError, TlsFault, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
 
-use acceptor::Acceptor;
-use budget::Budget;
+use accept::{Acceptor, Listeners, Workers};
+use call::Budget;
+use connection::protocol::Protocols;
 use context::ServerContext;
-use listeners::Listeners;
-use protocol::Protocols;
 use tls::Tls;
-use workers::Workers;
 
-use crate::grpc::Callers;
+use crate::auth::Callers;
 
 /// A server that listens and does not answer yet.
 #[derive(Debug)]

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::entrance::Entrance;
+use super::tls::Tls;
 use crate::app::Apps;
-use crate::clock::{Clock, Time};
-use crate::grpc::Callers;
+use crate::auth::{CallerRegistry, Callers};
 use crate::service::Service;
 use crate::store::{AnyStore, Instrumented};
+use crate::types::{Clock, Time};
 
 /// All that may change while the house serves.
 #[derive(Clone, Debug)]
@@ -25,7 +25,8 @@ pub struct Reloadable {
 #[derive(Clone, Debug)]
 pub struct Reloader {
     service: Service<Instrumented<AnyStore>>,
-    entrance: Entrance,
+    registry: CallerRegistry,
+    tls: Vec<Arc<Tls>>,
     clock: Arc<dyn Clock>,
     reloads: Arc<Reloads>,
 }
@@ -41,21 +42,26 @@ pub(super) struct Reloads {
 }
 
 impl Reloader {
-    pub(super) fn new(service: Service<Instrumented<AnyStore>>, entrance: Entrance, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        service: Service<Instrumented<AnyStore>>,
+        registry: CallerRegistry,
+        tls: Vec<Arc<Tls>>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let reloads = Arc::new(Reloads {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             last_successful: AtomicBool::new(true),
             last_success: AtomicU64::new(clock.now().millis()),
         });
-        Self { service, entrance, clock, reloads }
+        Self { service, registry, tls, clock, reloads }
     }
 
     /// Serves with these from now on. No connection and no call notices but by what it is answered next.
     pub fn reload(&self, parts: &Reloadable) {
         let Reloadable { apps, callers } = parts;
         self.service.replace_apps(apps);
-        self.entrance.replace_callers(callers.clone());
+        self.registry.replace(callers.clone());
         self.reloads.applied.fetch_add(1, Ordering::Relaxed);
         self.reloads.last_success.store(self.clock.now().millis(), Ordering::Relaxed);
         self.reloads.last_successful.store(true, Ordering::Relaxed);
@@ -63,12 +69,17 @@ impl Reloader {
 
     /// Looks at the files of TLS, which need no configuration to change. Reads from disk.
     pub fn refresh_certificates(&self) {
-        self.entrance.refresh_certificates(self.clock.now());
+        self.tls.iter().for_each(|tls| tls.refresh(self.clock.now()));
     }
 
-    /// The entrance that it changes.
-    pub(super) const fn entrance(&self) -> &Entrance {
-        &self.entrance
+    /// The callers that it replaces.
+    pub(super) const fn registry(&self) -> &CallerRegistry {
+        &self.registry
+    }
+
+    /// The TLS of every listener that has it.
+    pub(super) fn tls(&self) -> &[Arc<Tls>] {
+        &self.tls
     }
 
     /// Tells the metrics that something wrong was to be taken up. All stays as it is.

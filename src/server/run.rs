@@ -11,24 +11,22 @@ use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 use tracing::{info, warn};
 
-use super::authenticator::Authenticator;
-use super::call_metrics::CallMetrics;
-use super::caller_registry::CallerRegistry;
-use super::connection_metrics::ConnectionMetrics;
+use super::admin_http::{AdminHttp, MetricsSources};
+use super::call::CallMetrics;
+use super::connection::connection_metrics::ConnectionMetrics;
+use super::connection::protocol::Protocols;
 use super::context::ServerContext;
-use super::entrance::Entrance;
 use super::health::HealthState;
-use super::http::{AdminHttp, MetricsSources};
-use super::protocol::Protocols;
 use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::tls::keep_fresh;
 use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport};
 use crate::app::Apps;
-use crate::clock::Clock;
-use crate::grpc::{self, Callers};
+use crate::auth::{Authenticator, CallerRegistry, Callers};
+use crate::grpc;
 use crate::service::Service;
 use crate::store::{self, AnyStore, Instrumented, Store};
+use crate::types::Clock;
 
 /// What the house is made of.
 #[derive(Debug)]
@@ -74,9 +72,8 @@ impl Cloakroom {
         };
         let tls = [Some(&server), admin.as_ref()].into_iter().flatten().filter_map(|server| server.context.tls.clone());
         let tls: Vec<_> = tls.inspect(|tls| tls.log_start(clock.now())).collect();
-        let entrance = Entrance { registry: CallerRegistry::of(callers), tls };
         let Settings { shutdown_delay, store_unhealthy_after, .. } = *settings;
-        let reloader = Reloader::new(service.clone(), entrance, Arc::clone(&clock));
+        let reloader = Reloader::new(service.clone(), CallerRegistry::new(callers), tls, Arc::clone(&clock));
         Ok(Self { server, admin, service, reloader, clock, shutdown_delay, store_unhealthy_after })
     }
 
@@ -113,7 +110,7 @@ impl Cloakroom {
             let watch = watch_store(&*store, &health, &health_state, store_unhealthy_after);
             let sweep = sweep(&*store, &*clock);
             let census = count(&service);
-            let certificates = keep_fresh(&reloader.entrance().tls, &*clock);
+            let certificates = keep_fresh(reloader.tls(), &*clock);
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = async { tokio::join!(watch, sweep, census, certificates); } => {}
@@ -152,7 +149,7 @@ fn watched(
     health_state: &Arc<HealthState>,
     reloader: &Reloader,
 ) -> (Server, Option<Server>) {
-    let authenticator = Authenticator::new(reloader.entrance().registry.clone(), grpc::rpcs());
+    let authenticator = Authenticator::new(reloader.registry().clone(), grpc::rpcs());
     let calls = Arc::new(CallMetrics::new(grpc::rpcs()));
     let [frontends, operators]: [Arc<ConnectionMetrics>; 2] = Default::default();
     let contexts = [(FRONTENDS, Some(&server)), (OPERATORS, admin.as_ref())];
@@ -281,14 +278,14 @@ mod tests {
     use tonic_health::server::HealthService;
 
     use super::*;
-    use crate::app::AppName;
-    use crate::clock::Time;
     use crate::session::{Precondition, Record};
     use crate::store::{
         Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot,
         SubjectRef, Touch, Write,
     };
     use crate::token::SessionId;
+    use crate::types::AppName;
+    use crate::types::Time;
 
     /// A store on a disk that hangs.
     struct Hanging;

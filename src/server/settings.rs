@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{TlsSettings, address};
-use crate::config::span;
-use crate::grpc::{Callers, MAX_REQUEST_BYTES};
+use super::TlsSettings;
+use crate::auth::Callers;
+use crate::grpc::MAX_REQUEST_BYTES;
+use crate::types::{duration, listen_address};
 
 /// The `[server]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The TCP address to listen on, IP and port. Empty: none. Change it to serve other machines.
-    #[serde(with = "address")]
+    #[serde(with = "listen_address")]
     pub listen: Option<SocketAddr>,
     /// A Unix socket to listen on as well. Empty: none. Set it when callers run on this machine: a call costs half.
     ///
@@ -39,30 +40,30 @@ pub struct Settings {
     /// that is made to be large up to 13 times. At least 4 MiB, so that every single one fits.
     pub request_budget_bytes: usize,
     /// How soon a new connection has to make its first call. Raise it for callers behind very slow links.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub first_request_timeout: Duration,
     /// How long a connection may stay open without a call. Lower it if many frontends come and go.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub idle_timeout: Duration,
     /// How old a connection may get, give or take a tenth. Lower it so that callers find new servers sooner.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub max_connection_age: Duration,
     /// How long a connection may be silent before it is asked for a sign of life, which has as long, at most 10 s.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub keepalive_interval: Duration,
     /// The longest a call may take; a caller's `grpc-timeout` shortens it. Raise it for a slow store.
     ///
     /// A stream has to begin by then, and may go on.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub call_timeout: Duration,
     /// How long running calls may finish when a connection or the server ends. Raise it with `call_timeout`.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub drain_timeout: Duration,
     /// How long a stop waits between saying NOT_SERVING and refusing connections. As long as load balancers look away.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub shutdown_delay: Duration,
     /// How long the store may be silent before health says NOT_SERVING. Raise it if its failovers take longer.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub store_unhealthy_after: Duration,
     /// Encryption of the TCP address.
     pub tls: TlsSettings,
@@ -164,7 +165,7 @@ pub enum SettingsError {
     #[error("tls.client_ca_file: no caller is known by its certificate; give one certificate_names in [callers]")]
     ClientCaIdle,
     /// A time span out of its bounds.
-    #[error("{key}: {} is not between {} and {}", span::text(*.value), span::text(*.least), span::text(*.most))]
+    #[error("{key}: {} is not between {} and {}", duration::text(*.value), duration::text(*.least), duration::text(*.most))]
     Span {
         /// Which.
         key: &'static str,

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{Error, Service};
-use crate::app::AppName;
 use crate::store::{Cursor, FeedEntry, FeedRead, Store};
+use crate::types::AppName;
 
 /// A reader of an app's feed.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use tracing::warn;
 
 use super::{Error, Service, WithEntries};
 use crate::app::App;
-use crate::clock::Time;
 use crate::session::{Authority, EndReason, Entries, Precondition, Record, Subject, Verdict, judge};
 use crate::store::{Applied, IndexEntry, SessionKey, Snapshot, Store, SubjectRef, Write};
 use crate::token::SessionId;
+use crate::types::Time;
 
 /// A session of a subject that was found alive.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use super::{AppCall, Error, Service};
 use crate::app::{Migration, MigrationSource};
 use crate::cookie;
 use crate::flask;
-use crate::flask_session::{self, RecordError, Sid, SidRejection, strict};
+use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
 use crate::session::{Context, EndReason, Entries, ImportedFrom, PREVIOUS_TTL};
 use crate::store::{FlaskRecord, SessionKey, Snapshot, Store};
 use crate::token::{self, SplitToken};

@@ -49,11 +49,10 @@ use self::stats::Stats;
 use self::subject_limit::SubjectLocks;
 use self::watch_registry::WatchRegistry;
 use crate::app::{App, Apps, Kind, MigrationSource};
-use crate::clock::{Clock, Time};
-use crate::config::moment;
 use crate::cookie;
 use crate::store::{SessionKey, Store};
 use crate::token::{KeyRing, SplitToken, TokenRejection};
+use crate::types::{Clock, Time, timestamp};
 
 /// The session service, on one store. Cloning shares it.
 #[derive(Debug)]
@@ -143,7 +142,7 @@ fn cookie_of<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Tem
 fn log_migration_sources(apps: &Apps, now: Time) {
     for (app, migration) in apps.iter().filter_map(|app| Some((&app.name, app.migration.as_ref()?))) {
         let sources = migration.sources().map(MigrationSource::as_str).collect::<Vec<_>>().join(", ");
-        let until = moment::text(migration.until);
+        let until = timestamp::text(migration.until);
         if now < migration.until {
             info!(%app, sources, until, "sessions from before may come in");
         } else {

@@ -9,11 +9,11 @@ use tracing::warn;
 use super::credential::{PresentedToken, TokenState};
 use super::view::CookieAction;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
-use crate::clock::Time;
 use crate::session::{Context, Head, Record};
 use crate::store::{SessionKey, Store, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{SplitToken, is_ticket, sign_token};
+use crate::types::Time;
 
 /// Asks for the session of a request.
 #[derive(Clone, Debug, Default)]

@@ -1,8 +1,8 @@
 //! What is asked of an app alone: no session, no store.
 
 use super::{Error, NullReason, Service};
-use crate::clock::Time;
 use crate::store::Store;
+use crate::types::Time;
 
 impl<S: Store> Service<S> {
     /// Flask's `get_expiration_time`: when a cookie that is sent now expires, if it does.

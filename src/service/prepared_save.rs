@@ -4,7 +4,6 @@ use super::save::SaveRequest;
 use super::write::{Conditions, NextToken};
 use super::{AppCall, Error};
 use crate::app::Lifetimes;
-use crate::clock::Time;
 use crate::session::{
     AuthenticationChange, Authority, Cause, Changes, Counters, Edit, Entries, Fingerprint, Head, IdempotencyRecord,
     Lifespan, Lifespans, LifetimeChange, NewLifetime, Precondition, Record, Rotation, Subject, SubjectChange, Version,
@@ -12,6 +11,7 @@ use crate::session::{
 };
 use crate::store::Write;
 use crate::token::SplitToken;
+use crate::types::Time;
 
 /// What a save asks for.
 pub(super) struct PreparedSave {

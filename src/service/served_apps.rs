@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::app::{App, AppName, Apps, FlaskSession};
+use crate::app::{App, Apps, FlaskSession};
 use crate::store::FlaskSessions;
+use crate::types::AppName;
 
 /// An app as it is served, with what its door for Flask-Session looks into.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use parking_lot::Mutex;
 
 use super::index::judge_as_admin;
 use super::{Error, ServedApp, Service};
-use crate::app::{App, AppName, Apps, Kind, Migration, MigrationSource};
-use crate::clock::Time;
+use crate::app::{App, Apps, Kind, Migration, MigrationSource};
 use crate::flask;
 use crate::session::{EndReason, Verdict};
 use crate::store::{Cursor, Store};
 use crate::token::TokenRejection;
+use crate::types::{AppName, Time};
 
 /// The counters of all apps.
 #[derive(Debug)]

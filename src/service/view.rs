@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{AppCall, Error};
-use crate::clock::Time;
 use crate::cookie::{self, Expiry};
 use crate::session::{EndReason, Entries, Head, Subject, Version};
 use crate::token::{SessionId, SplitToken, sign_ticket, sign_token};
+use crate::types::Time;
 
 /// A session as a caller sees it.
 #[derive(Clone, Debug)]

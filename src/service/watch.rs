@@ -10,10 +10,10 @@ use tracing::debug;
 use super::credential::TokenState;
 use super::watch_registry::Subscription;
 use super::{Credential, Error, Service};
-use crate::clock::Time;
 use crate::session::{EndReason, Head};
 use crate::store::{self, SessionKey, Store};
 use crate::token::SplitToken;
+use crate::types::Time;
 
 /// Asks for the end of the session of a request.
 #[derive(Clone, Debug, Default)]

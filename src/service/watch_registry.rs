@@ -12,10 +12,9 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-use crate::app::AppName;
-use crate::clock::{Clock, Time};
 use crate::store::{Cursor, Error, FeedEntry, FeedRead, SessionKey, Store};
 use crate::token::SessionId;
+use crate::types::{AppName, Clock, Time};
 
 /// All watchers of the process.
 #[derive(Debug, Default)]

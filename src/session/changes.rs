@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::head::{Subject, SubjectError};
 use super::value::{Kind, Value};
-use crate::clock::Time;
+use crate::types::Time;
 
 /// The longest name of an entry.
 pub const MAX_NAME_BYTES: usize = 256;

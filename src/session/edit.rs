@@ -12,8 +12,8 @@ use super::idempotency::IdempotencyRecord;
 use super::judge::Precondition;
 use super::lifetime::{Lifespans, NewLifetime, set_lifetime};
 use super::value::{Value, counter};
-use crate::clock::Time;
 use crate::token::VerifierHash;
+use crate::types::Time;
 
 /// What a save or a rotation is to do.
 #[derive(Clone, Debug)]

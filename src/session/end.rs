@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Time;
+use crate::types::Time;
 
 /// How long an end is remembered: longer than any ticket (15 minutes) and any mark (10 minutes) lives.
 pub const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);

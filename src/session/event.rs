@@ -5,8 +5,8 @@
 
 use super::end::EndReason;
 use super::head::Head;
-use crate::clock::Time;
 use crate::token::SessionId;
+use crate::types::Time;
 
 /// Something that happened to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

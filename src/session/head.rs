@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::end::{End, TOMBSTONE_TTL};
 use super::entries::Entries;
 use super::idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecords};
-use crate::clock::Time;
 use crate::token::{KeyId, Nonce, VerifierHash};
+use crate::types::Time;
 
 /// A session as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use sha2::{Digest, Sha256};
 
 use super::end::WriteEffect;
-use crate::clock::Time;
+use crate::types::Time;
 use std::time::Duration;
 
 /// How long a mark counts.

@@ -6,8 +6,8 @@
 use super::end::{EndReason, WriteEffect};
 use super::head::{Generation, Head, Previous, Subject, Version};
 use super::idempotency::Fingerprint;
-use crate::clock::Time;
 use crate::token::VerifierHash;
+use crate::types::Time;
 
 /// Who asks, and on what conditions.
 #[derive(Clone, Debug, PartialEq, Eq)]

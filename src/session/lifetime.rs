@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::head::{Head, Subject};
-use crate::clock::Time;
+use crate::types::Time;
 
 /// A lifetime that a save asks for, measured against the app's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,9 @@ use super::{
     Applied, Created, Cursor, Embedded, Error, Feed, FeedRead, FileOpenError, Index, IndexEntry, Memory, Page, Redis,
     Revocation, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
 };
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
+use crate::types::{AppName, Time};
 
 /// One of the three stores.
 #[derive(Debug)]

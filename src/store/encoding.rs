@@ -8,13 +8,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::{FeedEntry, IndexEntry, Revocation, SubjectRef};
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{
     Cause, Context, End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord,
     IdempotencyRecords, ImportedFrom, Previous, Subject, Version,
 };
 use crate::token::{KeyId, Nonce, SessionId, VerifierHash};
+use crate::types::{AppName, Time};
 
 /// A head in bytes. Parts that say nothing are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

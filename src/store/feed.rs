@@ -10,9 +10,8 @@
 use std::future::Future;
 
 use super::{Cursor, Error};
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::Event;
+use crate::types::{AppName, Time};
 
 /// The feed of a store.
 pub trait Feed {

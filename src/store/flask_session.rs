@@ -10,7 +10,7 @@ use redis::RedisError;
 use super::Error;
 use super::redis::{Connections, Settings};
 use crate::app::FlaskSession;
-use crate::flask_session::Sid;
+use crate::flask::flask_session::Sid;
 
 /// The records of one application.
 #[derive(Debug)]

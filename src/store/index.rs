@@ -7,10 +7,9 @@
 use std::future::Future;
 
 use super::Error;
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::Subject;
 use crate::token::SessionId;
+use crate::types::{AppName, Time};
 
 /// The index of a store.
 pub trait Index {

@@ -11,11 +11,10 @@ use super::{
     Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot, Store,
     SubjectRef, Touch, Write,
 };
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{Precondition, Record};
 use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
 use crate::token::SessionId;
+use crate::types::{AppName, Time};
 
 /// Hands every verb on to the store underneath.
 #[derive(Debug)]

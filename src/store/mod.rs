@@ -32,13 +32,12 @@ pub use memory::Memory;
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Settings, StoreKind};
 
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{
     Context, Counters, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, Subject,
     Verdict, WriteEffect,
 };
 use crate::token::{SessionId, VerifierHash};
+use crate::types::{AppName, Time};
 
 /// What can be asked of a place where sessions lie.
 pub trait Store: Index + Feed + Send + Sync + 'static {

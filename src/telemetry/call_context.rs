@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName};
 
 use super::trace::Trace;
-use crate::entropy;
+use crate::types::random;
 
 /// A call, as logs name it.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ fn is_plain(id: &[u8]) -> bool {
 /// A number that no other call has, for next to nothing: every thread counts from a place of its own.
 fn made() -> u64 {
     thread_local! {
-        static NEXT: Cell<u64> = Cell::new(u64::from_be_bytes(entropy::bytes()));
+        static NEXT: Cell<u64> = Cell::new(u64::from_be_bytes(random::bytes()));
     }
     NEXT.with(|next| {
         // The steps of the golden ratio come by every number once, and look like none is the next of another.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::entropy;
+use crate::types::random;
 
 /// One signing key of an app.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub struct Key {
 impl Key {
     /// A fresh key as text, for a configuration file.
     pub fn generate() -> String {
-        URL_SAFE_NO_PAD.encode(entropy::bytes::<32>())
+        URL_SAFE_NO_PAD.encode(random::bytes::<32>())
     }
 
     /// Reads a key: base64url without padding, of at least 32 bytes.

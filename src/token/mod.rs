@@ -18,8 +18,7 @@ pub use sign::{
     verify_ticket, verify_token,
 };
 
-use crate::app::AppName;
-use crate::entropy;
+use crate::types::{AppName, random};
 
 /// What finds a session: 16 random bytes. Half of what a token says.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub struct SplitToken {
 impl SplitToken {
     /// A bearer for a session that nobody has yet.
     pub fn random() -> Self {
-        Self::from_bytes(entropy::bytes())
+        Self::from_bytes(random::bytes())
     }
 
     /// The bearer that an old credential stands for, told by what names that credential and not by how it is spelled.

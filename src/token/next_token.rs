@@ -9,7 +9,7 @@ use hmac::Mac;
 
 use super::key::Purpose;
 use super::{Key, SplitToken, Verifier};
-use crate::entropy;
+use crate::types::random;
 
 /// What makes one rotation differ from another.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Nonce([u8; 16]);
 impl Nonce {
     /// A nonce for a rotation that has not happened yet.
     pub fn random() -> Self {
-        Self(entropy::bytes())
+        Self(random::bytes())
     }
 
     /// A nonce from its bytes.

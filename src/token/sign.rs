@@ -13,8 +13,7 @@ use sha2::Sha256;
 
 use super::key::Purpose;
 use super::{Key, KeyId, KeyRing, SplitToken, length_prefix};
-use crate::app::AppName;
-use crate::clock::Time;
+use crate::types::{AppName, Time};
 
 /// How long a ticket is good for.
 pub const TICKET_LIFE: Duration = Duration::from_secs(15 * 60);

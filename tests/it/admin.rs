@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cloakroom::grpc::Callers;
+use cloakroom::auth::Callers;
 use cloakroom::grpc::wire::{
     Changes, EndReason, GetSessionRequest, GetStatsRequest, ListSessionsRequest, OpenSessionRequest, Outcome,
     RequestContext, RevokeAppRequest, RevokeSessionRequest, RevokeSubjectRequest, RotationCause, SaveSessionRequest,

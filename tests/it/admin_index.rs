@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::app::{self, AppName};
-use cloakroom::clock::Clock as _;
+use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
 use cloakroom::service::{Credential, SaveRequest, Service};
 use cloakroom::session::{self, Subject, SubjectChange};
@@ -12,6 +11,7 @@ use cloakroom::store::{
     AnyStore, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index as _, IndexEntry, Redis, RedisSettings, SubjectRef,
 };
 use cloakroom::token::SessionId;
+use cloakroom::types::{AppName, Clock as _};
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};

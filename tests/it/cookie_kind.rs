@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use cloakroom::app::{self, CookieSettings, FlaskSettings, KindSetting, SameSiteSetting};
-use cloakroom::clock::Time;
 use cloakroom::flask::{Digest, Signer};
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
@@ -13,6 +12,7 @@ use cloakroom::grpc::wire::{
     rotate_session_request, watch_session_request,
 };
 use cloakroom::session::Entries;
+use cloakroom::types::Time;
 use tonic::{Code, Status};
 
 use crate::support::calls::{

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cloakroom::app::CookieSettings;
-use cloakroom::clock::Time;
 use cloakroom::cookie::{
     Attributes, Expiry, MAX_CANDIDATES, MAX_COOKIE_BYTES, MAX_HEADER_BYTES, Name, SameSite, Template, TemplateError,
     values,
 };
 use cloakroom::grpc::wire::Changes;
+use cloakroom::types::Time;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use tonic::Code;

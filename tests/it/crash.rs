@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use cloakroom::entropy;
 use cloakroom::session::{EndReason, Entries, Record, Value, counter};
 use cloakroom::store::{Applied, Created, Embedded, EmbeddedSettings, Error, Store as _, Write};
+use cloakroom::types::random;
 
 use crate::conformance::given::{START, authority, increment, record, save, session_key};
 
@@ -22,7 +22,7 @@ fn what_was_acknowledged_survives_a_kill() {
     let mut told = Told::default();
 
     for round in 0..ROUNDS {
-        let delay = Duration::from_millis(10 + u64::from(entropy::bytes::<1>()[0]) * 90 / 255);
+        let delay = Duration::from_millis(10 + u64::from(random::bytes::<1>()[0]) * 90 / 255);
         let mut child = spawn(Command::new(this_binary()), "crash::a_writer_until_it_is_killed", folder.path(), round);
         let lines = lines(&mut child);
         // One in three may be killed while it opens the file, the others are at work.

@@ -114,7 +114,7 @@ async fn an_older_ticket_is_refused_and_creates_nothing(on: On) {
     ];
 
     assert_eq!(refusals, [(); 3].map(|()| (Code::InvalidArgument, "TOKEN_INVALID".to_owned())));
-    house.clock.set(cloakroom::clock::Time::from_millis(house.millis() - 15 * 60 * 1000));
+    house.clock.set(cloakroom::types::Time::from_millis(house.millis() - 15 * 60 * 1000));
     let saved = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
     assert_eq!(saved.outcome(), Outcome::Created);
 }

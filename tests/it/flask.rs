@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use cloakroom::app::{self, CookieSettings, SameSiteSetting};
-use cloakroom::clock::Time;
 use cloakroom::grpc::wire::{Changes, Header, Outcome, SaveSessionRequest, save_session_request::Credential};
+use cloakroom::types::Time;
 use tonic::Code;
 
 use crate::on_every_store;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom::clock::Time;
 use cloakroom::flask::{Digest, Signer, normalise};
+use cloakroom::types::Time;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

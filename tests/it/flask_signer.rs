@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::clock::Time;
 use cloakroom::flask::{CookieRejection, Digest, KeysError, MAX_JSON_BYTES, Signer, bytes_to_json, normalise};
 use cloakroom::session::Entries;
+use cloakroom::types::Time;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use hmac::{Hmac, KeyInit, Mac};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom::clock::Time;
 use cloakroom::flask::{CookieRejection, Digest, Signer, VerifiedCookie, normalise};
+use cloakroom::types::Time;
 use serde_json::Value;
 
 /// Signatures in other spellings of base64, which Flask reads and nothing legitimate writes.

@@ -26,10 +26,10 @@ async fn use_until(house: &House, token: &str, left_of_the_hour: std::time::Dura
 
 /// Lives up to this moment and no longer.
 async fn expect_end(house: &House, token: &str, end: u64, reason: EndReason) {
-    house.clock.set(cloakroom::clock::Time::from_millis(end - 1));
+    house.clock.set(cloakroom::types::Time::from_millis(end - 1));
     let saved = house.save(crate::support::calls::save_unmodified(token)).await;
     assert!(saved.session.is_some(), "it lives up to its end");
-    house.clock.set(cloakroom::clock::Time::from_millis(end));
+    house.clock.set(cloakroom::types::Time::from_millis(end));
     assert!(!house.lives(token).await);
     assert_eq!(gone(&house.save(save(token, Changes::default().set("b", "2"))).await), reason);
 }
@@ -230,7 +230,7 @@ async fn a_clock_that_goes_back_revives_nothing_that_was_ended(on: On) {
     house.advance(5 * SECOND);
     house.destroy(&token).await;
 
-    house.clock.set(cloakroom::clock::Time::from_millis(house.millis() - 4_000));
+    house.clock.set(cloakroom::types::Time::from_millis(house.millis() - 4_000));
 
     assert_eq!(gone(&house.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Destroyed);
     assert!(!house.lives(&token).await);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use cloakroom::app::{self, AppName, CookieSettings};
+use cloakroom::app::{self, CookieSettings};
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RequestContext, Session, open_session_request};
 use cloakroom::store::{AnyStore, Redis, RedisSettings};
 use cloakroom::token::{Key, KeyRing, SplitToken, sign_token, verify_token};
+use cloakroom::types::AppName;
 use tonic::Code;
 
 use crate::on_every_store;
@@ -415,7 +416,7 @@ impl Rings {
         sign_token(&self.old, &default_app(), verify_token(&self.both, &default_app(), token).unwrap().token)
     }
 
-    fn ticket_under_old_key(&self, clock: &dyn cloakroom::clock::Clock) -> String {
+    fn ticket_under_old_key(&self, clock: &dyn cloakroom::types::Clock) -> String {
         cloakroom::token::sign_ticket(&self.old, &default_app(), SplitToken::random(), clock.now())
     }
 }

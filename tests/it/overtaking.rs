@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use cloakroom::app::{AppName, Apps};
-use cloakroom::clock::{ManualClock, Time};
+use cloakroom::app::Apps;
 use cloakroom::service::{Credential, Outcome, RotateRequest, RotationCause, SaveRequest, Service};
 use cloakroom::session::{Changes, EndReason, Precondition, Record, Value};
 use cloakroom::store::{
@@ -11,6 +10,7 @@ use cloakroom::store::{
     Store, SubjectRef, Touch, Write,
 };
 use cloakroom::token::SessionId;
+use cloakroom::types::{AppName, ManualClock, Time};
 
 use crate::support::app_settings;
 

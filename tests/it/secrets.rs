@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use cloakroom::grpc::callers::TokenHash;
+use cloakroom::auth::TokenHash;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{

@@ -1,12 +1,11 @@
 //! Tokens and tickets: what is not one is refused, whatever was done to it, and their format stays as it is.
 
-use cloakroom::app::AppName;
-use cloakroom::clock::Time;
 use cloakroom::grpc::wire::Changes;
 use cloakroom::token::{
     Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, next_token, sign_ticket, sign_token, verify_ticket,
     verify_token,
 };
+use cloakroom::types::{AppName, Time};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -111,10 +111,10 @@ async fn a_clock_that_goes_back_takes_no_use_back(on: On) {
     house.open_cookie(&token).await;
     let used = house.millis();
 
-    house.clock.set(cloakroom::clock::Time::from_millis(used - 200_000));
+    house.clock.set(cloakroom::types::Time::from_millis(used - 200_000));
     house.open_cookie(&token).await;
     house.update(&token, Changes::default().set("a", "2")).await;
-    house.clock.set(cloakroom::clock::Time::from_millis(used + 599_999));
+    house.clock.set(cloakroom::types::Time::from_millis(used + 599_999));
 
     assert!(house.lives(&token).await);
 }

@@ -9,11 +9,10 @@ use tokio::task::JoinSet;
 use super::Plan;
 use super::shape::Shape;
 use crate::app::{App, Apps};
-use crate::clock::{ManualClock, Time};
-use crate::config::span;
 use crate::service::{self, Credential, OpenRequest, SaveRequest, Service};
 use crate::session::{Changes, Context, Subject, SubjectChange, Value};
 use crate::store::Store;
+use crate::types::{ManualClock, Time, duration};
 
 /// A session that is in the store.
 #[derive(Debug)]
@@ -75,7 +74,7 @@ async fn seed<S: Store>(
     app: &str,
     shape: Shape,
 ) -> Result<Seeded, FillError> {
-    use crate::clock::Clock as _;
+    use crate::types::Clock as _;
 
     let context = Context { user_agent: shape.user_agent.into(), remote_address: shape.remote_address.into() };
     let used = clock.now() + now.since(clock.now()).mul_f64(shape.used);
@@ -123,7 +122,7 @@ fn age(plan: &Plan, app: &App) -> Result<Duration, FillError> {
 #[derive(Debug, thiserror::Error)]
 pub enum FillError {
     /// Some sessions would be over already.
-    #[error("--age: sessions of this app end when they are not used; let them be at most {} old", span::text(*.most))]
+    #[error("--age: sessions of this app end when they are not used; let them be at most {} old", duration::text(*.most))]
     Age {
         /// The most that can be asked for.
         most: Duration,

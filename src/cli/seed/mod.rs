@@ -16,11 +16,9 @@ pub use fill::{FillError, Seeded, fill};
 pub use requests::{Sampling, write};
 
 use super::{CliError, ConfigFile, output};
-use crate::app::AppName;
-use crate::clock::{Clock as _, SystemClock};
-use crate::config::span;
 use crate::service;
 use crate::store::{AnyStore, StoreKind};
+use crate::types::{AppName, Clock as _, SystemClock, duration};
 use progress::Progress;
 
 #[derive(Debug, Args)]
@@ -43,7 +41,7 @@ pub(super) struct Seed {
     #[arg(long, value_name = "N")]
     subjects: Option<u32>,
     /// How long ago the oldest session was created. Otherwise nine tenths of the app's idle timeout, the most
-    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
     age: Option<Duration>,
     /// How many requests of each kind to write
     #[arg(long, value_name = "N", default_value_t = 10_000)]

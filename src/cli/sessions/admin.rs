@@ -10,8 +10,8 @@ use super::text::printable;
 use crate::cli::connect::{Connection, connect};
 use crate::cli::credentials::Credentials;
 use crate::cli::{Address, CliError};
-use crate::config::span;
 use crate::grpc::wire::admin_service_client::AdminServiceClient;
+use crate::types::duration;
 
 /// The client that the verbs call.
 pub(super) type Client = AdminServiceClient<Connection>;
@@ -64,7 +64,7 @@ impl AdminClient {
 }
 
 async fn within<T>(timeout: Duration, address: &Address, answer: impl Future<Output = T>) -> Result<T, CliError> {
-    let late = |_| failed(address, &format!("no answer within {}", span::text(timeout)));
+    let late = |_| failed(address, &format!("no answer within {}", duration::text(timeout)));
     tokio::time::timeout(timeout, answer).await.map_err(late)
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
 
-use crate::clock::Time;
 use crate::grpc::wire::{EndReason, RequestContext, SessionInfo, Value, value};
+use crate::types::Time;
 
 /// 2026-01-02T03:04:05Z.
 pub(super) const NOW: Time = Time::from_seconds(SECONDS as u64);

@@ -24,10 +24,8 @@ use tokio::runtime;
 
 use super::credentials::Credentials;
 use super::{Address, CliError};
-use crate::app::AppName;
-use crate::clock::{Clock as _, SystemClock, Time};
-use crate::config::span;
 use crate::token::SessionId;
+use crate::types::{AppName, Clock as _, SystemClock, Time, duration};
 use admin::AdminClient;
 
 #[derive(Debug, Args)]
@@ -39,7 +37,7 @@ pub(super) struct Sessions {
     #[arg(long, global = true, value_name = "NAME", default_value = AppName::DEFAULT)]
     app: String,
     /// How long to wait for each answer
-    #[arg(long, global = true, value_name = "SPAN", default_value = "10s", value_parser = span::parse)]
+    #[arg(long, global = true, value_name = "SPAN", default_value = "10s", value_parser = duration::parse)]
     timeout: Duration,
     #[command(flatten)]
     credentials: Credentials,

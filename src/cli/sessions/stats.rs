@@ -7,8 +7,8 @@ use clap::Args;
 use super::text::{NONE, absolute, printable, time};
 use super::{CommandContext, OutputFormat, json, table};
 use crate::cli::{CliError, output};
-use crate::clock::Time;
 use crate::grpc::wire::{GetStatsRequest, GetStatsResponse};
+use crate::types::Time;
 
 #[derive(Debug, Args)]
 pub(super) struct StatsArgs {}

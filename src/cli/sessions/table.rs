@@ -1,8 +1,8 @@
 //! Sessions for people: a table of many, a sheet of one.
 
 use super::text::{NONE, absolute, cut, end_reason, printable, relative, time, value};
-use crate::clock::Time;
 use crate::grpc::wire::{SessionInfo, Value};
+use crate::types::Time;
 
 /// Writes a table page by page. Columns only grow, so that a short list is aligned as a whole.
 #[derive(Debug)]

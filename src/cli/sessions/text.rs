@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
 
-use crate::clock::Time;
 use crate::grpc::wire::{EndReason, Outcome, Value, value};
+use crate::types::Time;
 
 /// A text that cannot do anything to a terminal: what is not plainly visible is escaped as in Rust.
 pub(super) fn printable(text: &str) -> String {

@@ -12,11 +12,11 @@ use tonic::Streaming;
 use super::watch::{begin, tell};
 use super::{CommandContext, text};
 use crate::cli::CliError;
-use crate::clock::{Clock as _, SystemClock};
 use crate::grpc::wire::{
     EndReason, GetSessionRequest, SessionEvent, SessionEventKind, SessionInfo, WatchEventsResponse,
 };
 use crate::token::SessionId;
+use crate::types::{Clock as _, SystemClock};
 
 /// One session, and the events of its app.
 pub(super) struct WatchPrinter<'d> {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 /// The handshakes of one listener.
 #[derive(Debug)]
-pub(super) struct Handshakes {
+pub(crate) struct Handshakes {
     most: usize,
     running: Mutex<Running>,
 }
@@ -23,12 +23,12 @@ struct Running {
 
 impl Handshakes {
     /// At most so many at once.
-    pub(super) fn at_most(most: usize) -> Self {
+    pub(crate) fn at_most(most: usize) -> Self {
         Self { most, running: Mutex::default() }
     }
 
     /// One more, which is under way until the answer is dropped.
-    pub(super) fn begin(&self) -> Handshake<'_> {
+    pub(crate) fn begin(&self) -> Handshake<'_> {
         let crowded_out = Arc::new(Notify::new());
         let mut running = self.running.lock();
         let number = running.next;
@@ -45,7 +45,7 @@ impl Handshakes {
 
 /// One handshake that is under way.
 #[derive(Debug)]
-pub(super) struct Handshake<'h> {
+pub(crate) struct Handshake<'h> {
     all: &'h Handshakes,
     number: u64,
     crowded_out: Arc<Notify>,
@@ -53,7 +53,7 @@ pub(super) struct Handshake<'h> {
 
 impl Handshake<'_> {
     /// Answers when it has to make room.
-    pub(super) async fn crowded_out(&self) {
+    pub(crate) async fn crowded_out(&self) {
         self.crowded_out.notified().await;
     }
 }

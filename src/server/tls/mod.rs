@@ -1,6 +1,6 @@
 //! TLS of a listener: handshakes bounded in time and number, and certificates that may change while it serves.
 //!
-//! rustls' types stop here. What a certificate's names mean is said in [`crate::grpc::callers`].
+//! rustls' types stop here. What a certificate's names mean is said in [`crate::auth::callers`].
 
 mod handshakes;
 mod pem;
@@ -29,13 +29,13 @@ pub use settings::TlsSettings;
 use self::handshakes::Handshakes;
 use self::pem::{Contents, Pair};
 use self::settings::TlsFiles;
-use super::BindError;
-use super::protocol::Protocols;
-use crate::clock::{Clock, Time};
-use crate::grpc::callers::CertificateName;
+use crate::auth::CertificateName;
+use crate::server::BindError;
+use crate::server::connection::protocol::Protocols;
+use crate::types::{Clock, Time};
 
 /// The TLS of one listener.
-pub(super) struct Tls {
+pub(crate) struct Tls {
     files: TlsFiles,
     protocols: Protocols,
     pair: ArcSwap<Pair>,
@@ -48,7 +48,7 @@ pub(super) struct Tls {
 
 impl Tls {
     /// TLS with the files of these settings, if the listener is to speak it.
-    pub(super) fn open(settings: &TlsSettings, protocols: Protocols) -> Result<Option<Arc<Self>>, BindError> {
+    pub(crate) fn open(settings: &TlsSettings, protocols: Protocols) -> Result<Option<Arc<Self>>, BindError> {
         let Some(files) = settings.files()? else { return Ok(None) };
         let contents = Contents::read(&files)?;
         let (pair, seen) = (ArcSwap::from_pointee(contents.pair(protocols)?), contents.digest());
@@ -58,17 +58,17 @@ impl Tls {
     }
 
     /// Whether the files of these settings can be used, if there are any, and until when they are any good.
-    pub(super) fn try_files(settings: &TlsSettings, now: Time) -> Result<Option<Time>, BindError> {
+    pub(crate) fn try_files(settings: &TlsSettings, now: Time) -> Result<Option<Time>, BindError> {
         Ok(Self::open(settings, Protocols::Http2)?.map(|tls| tls.pair.load().ends.first(now)))
     }
 
     /// When what it serves with expires.
-    pub(super) fn expire_time(&self) -> Time {
+    pub(crate) fn expire_time(&self) -> Time {
         Time::from_millis(self.expire_time.load(Ordering::Relaxed))
     }
 
     /// Tells the log what it serves with from its start on.
-    pub(super) fn log_start(&self, now: Time) {
+    pub(crate) fn log_start(&self, now: Time) {
         self.log_expiry("connections are shown a certificate", now);
     }
 
@@ -88,7 +88,7 @@ impl Tls {
     /// Looks at the files again. New connections get what they hold; if that can't be used, it stays as it was.
     ///
     /// Reads from disk. Connections that there are go on as they began.
-    pub(super) fn refresh(&self, now: Time) {
+    pub(crate) fn refresh(&self, now: Time) {
         let mut seen = self.seen.lock();
         let contents = match Contents::read(&self.files) {
             Ok(contents) => contents,
@@ -115,7 +115,7 @@ impl Tls {
     }
 
     /// The connection on a socket, and the names in the caller's certificate, if it showed one.
-    pub(super) async fn accept(
+    pub(crate) async fn accept(
         &self,
         socket: TcpStream,
         within: Duration,
@@ -141,7 +141,7 @@ impl fmt::Debug for Tls {
 
 /// Why a connection never began.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HandshakeError {
+pub(crate) enum HandshakeError {
     /// One of both did not like what the other one said.
     #[error("the TLS handshake failed")]
     Failed(#[from] io::Error),
@@ -161,7 +161,7 @@ fn names(certificate: &CertificateDer<'_>) -> Vec<CertificateName> {
 }
 
 /// Looks at the files of all these listeners now and again.
-pub(super) async fn keep_fresh(listeners: &[Arc<Tls>], clock: &dyn Clock) {
+pub(crate) async fn keep_fresh(listeners: &[Arc<Tls>], clock: &dyn Clock) {
     loop {
         time::sleep(REFRESH_INTERVAL).await;
         let (listeners, now) = (listeners.to_vec(), clock.now());

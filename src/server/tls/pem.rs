@@ -16,11 +16,11 @@ use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser as _;
 
 use super::settings::TlsFiles;
-use crate::clock::Time;
-use crate::server::protocol::Protocols;
+use crate::server::connection::protocol::Protocols;
+use crate::types::Time;
 
 /// What the files hold at one moment.
-pub(super) struct Contents<'f> {
+pub(crate) struct Contents<'f> {
     files: &'f TlsFiles,
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -28,14 +28,14 @@ pub(super) struct Contents<'f> {
 }
 
 /// A certificate and its key that belong together, ready to be served with.
-pub(super) struct Pair {
-    pub(super) config: Arc<ServerConfig>,
-    pub(super) ends: Ends,
+pub(crate) struct Pair {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) ends: Ends,
 }
 
 impl<'f> Contents<'f> {
     /// Reads them all.
-    pub(super) fn read(files: &'f TlsFiles) -> Result<Self, TlsError> {
+    pub(crate) fn read(files: &'f TlsFiles) -> Result<Self, TlsError> {
         Ok(Self {
             files,
             certificate: read(&files.certificate)?,
@@ -45,7 +45,7 @@ impl<'f> Contents<'f> {
     }
 
     /// By which other contents are told from these.
-    pub(super) fn digest(&self) -> [u8; 32] {
+    pub(crate) fn digest(&self) -> [u8; 32] {
         let parts = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
         let mut digest = Sha256::new();
         for part in parts.into_iter().flatten() {
@@ -55,7 +55,7 @@ impl<'f> Contents<'f> {
     }
 
     /// What a listener serves with, if everything fits together.
-    pub(super) fn pair(&self, protocols: Protocols) -> Result<Pair, TlsError> {
+    pub(crate) fn pair(&self, protocols: Protocols) -> Result<Pair, TlsError> {
         let fault = |file: &Path, fault| TlsError { file: file.to_owned(), fault };
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -87,7 +87,7 @@ impl<'f> Contents<'f> {
 
 /// When the certificates of a chain expire.
 #[derive(Debug)]
-pub(super) struct Ends {
+pub(crate) struct Ends {
     own: Time,
     others: Vec<Time>,
 }
@@ -103,7 +103,7 @@ impl Ends {
     ///
     /// Those behind the service's own that have expired before `now` do not count: callers pass over what they do not
     /// need, such as an old root's signature for whoever knows no newer one.
-    pub(super) fn first(&self, now: Time) -> Time {
+    pub(crate) fn first(&self, now: Time) -> Time {
         self.others.iter().copied().filter(|end| *end > now).fold(self.own, Time::min)
     }
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Tls;
-use crate::clock::Time;
-use crate::grpc::Callers;
+use crate::auth::Callers;
 use crate::server::{BindError, SettingsError};
+use crate::types::Time;
 
 /// The `[server.tls]` and `[admin.tls]` tables. Files are read again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -25,15 +25,15 @@ pub struct TlsSettings {
 
 /// Which files a listener that speaks TLS reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TlsFiles {
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
-    pub(super) client_ca: Option<PathBuf>,
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 impl TlsSettings {
     /// The files, if the listener is to speak TLS.
-    pub(super) fn files(&self) -> Result<Option<TlsFiles>, SettingsError> {
+    pub(crate) fn files(&self) -> Result<Option<TlsFiles>, SettingsError> {
         let [certificate, key, client_ca] =
             [&self.certificate_file, &self.key_file, &self.client_ca_file].map(|path| path.as_deref().filter(is_set));
         match (certificate, key) {

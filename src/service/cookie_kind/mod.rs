@@ -16,11 +16,11 @@ use super::stats::Stats;
 use super::view::{Header, NullReason, SessionTimes, SessionView};
 use super::{Credential, Error, Service, cookie_of};
 use crate::app::{App, Kind};
-use crate::clock::Time;
 use crate::cookie::{self, Expiry};
 use crate::flask::{self, Signer};
 use crate::session::{Entries, Version};
 use crate::store::Store;
+use crate::types::Time;
 
 /// One call on behalf of an app of kind `cookie`: at one time, with one cookie.
 pub(super) struct CookieCall<'s> {

@@ -4,9 +4,9 @@ use redb::{ReadTransaction, ReadableTable, TableDefinition};
 
 use super::file::{FORMAT, IDENTITY};
 use super::tables::{Tables, TablesError};
-use crate::app::AppName;
 use crate::store::encoding::{feed_tag, pack_feed_entry, unpack_feed_entry};
 use crate::store::{Cursor, FeedEntry, FeedRead};
+use crate::types::AppName;
 
 impl Tables<'_> {
     /// Tells of something that the transaction does.

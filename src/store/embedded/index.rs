@@ -3,10 +3,10 @@
 use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
 
 use super::tables::{Tables, TablesError};
-use crate::clock::Time;
 use crate::store::encoding::{pack_entry, pack_revocation, subject_hash, unpack_entry, unpack_revocation};
 use crate::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Revocation, SubjectRef};
 use crate::token::SessionId;
+use crate::types::Time;
 
 impl Tables<'_> {
     /// See [`crate::store::Index::enter`].
@@ -155,9 +155,9 @@ const OWNER_BYTES: usize = 16;
 mod tests {
     use super::super::{Embedded, Settings};
     use super::*;
-    use crate::app::AppName;
     use crate::session::Subject;
     use crate::store::Index as _;
+    use crate::types::AppName;
 
     #[tokio::test]
     async fn an_entry_that_is_gone_leaves_nothing_behind() {

@@ -24,10 +24,9 @@ use super::{
     Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot, Store,
     SubjectRef, Touch, Write,
 };
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
+use crate::types::{AppName, Time};
 
 /// Sessions in one file on disk.
 #[derive(Debug)]

@@ -80,12 +80,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::Time;
     use crate::session::{
         Cause, Context, End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom,
         Previous, Subject, Version, WriteEffect,
     };
     use crate::token::{KeyId, Nonce, VerifierHash};
+    use crate::types::Time;
 
     /// A record that has something in every part.
     fn record() -> Record {

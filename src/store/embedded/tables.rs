@@ -9,15 +9,13 @@ use super::feed::FEED;
 use super::file::{COMMIT, FORMAT, IDENTITY};
 use super::index::{INDEX, INDEX_ENDS};
 use super::record::{decode, decode_head, encode};
-use crate::app::AppName;
-use crate::clock::Time;
-use crate::entropy;
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
 use crate::store::{
     AppRevocation, Applied, Created, Cursor, Error, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
     touched, written,
 };
 use crate::token::SessionId;
+use crate::types::{AppName, Time, random};
 
 /// The tables, open for writing.
 pub(super) struct Tables<'t> {
@@ -235,7 +233,7 @@ pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limi
 pub(super) fn make_tables(writing: &WriteTransaction) -> Result<(), redb::Error> {
     let mut tables = Tables::open(writing)?;
     if tables.format.get(IDENTITY)?.is_none() {
-        tables.format.insert(IDENTITY, entropy::bytes::<8>().as_slice())?;
+        tables.format.insert(IDENTITY, random::bytes::<8>().as_slice())?;
     }
     Ok(())
 }

@@ -4,10 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use parking_lot::Mutex;
 
-use crate::app::AppName;
-use crate::entropy;
 use crate::store::encoding::feed_tag;
 use crate::store::{Cursor, FeedEntry, FeedRead};
+use crate::types::{AppName, random};
 
 /// The feeds of all apps.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ struct Ring {
 
 impl Feeds {
     pub(super) fn new() -> Self {
-        Self { process: entropy::bytes(), rings: Mutex::default() }
+        Self { process: random::bytes(), rings: Mutex::default() }
     }
 
     /// Tells of something; under the lock of what it happened to.

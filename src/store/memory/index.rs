@@ -5,9 +5,9 @@ use std::collections::hash_map::Entry as Slot;
 
 use parking_lot::Mutex;
 
-use crate::clock::Time;
 use crate::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Revocation, SubjectRef};
 use crate::token::SessionId;
+use crate::types::Time;
 
 /// The entries of all owners.
 #[derive(Debug, Default)]

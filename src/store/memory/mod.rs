@@ -17,10 +17,9 @@ use super::{
     AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, Page, Revocation,
     SessionKey, Snapshot, Store, SubjectRef, Touch, Write, touched, written,
 };
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{Event, EventKind, Generation, Precondition, Record};
 use crate::token::SessionId;
+use crate::types::{AppName, Time};
 
 /// Sessions in memory.
 #[derive(Debug)]

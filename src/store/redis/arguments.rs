@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 use redis::ScriptInvocation;
 
 use super::ENTRY;
-use crate::clock::Time;
 use crate::session::{
     AuthenticationChange, Authority, Changes, Context, Edit, EndReason, Lifespan, Lifespans, NewLifetime,
     PermanentChange, Precondition, Replacement, Rotation, SubjectChange, Value, WhenEmpty,
 };
 use crate::store::encoding::{millis, pack_context, pack_permanent, pack_previous, u48_be};
+use crate::types::Time;
 
 /// The changes, if `set.lua` can make them: entries, and nothing else of the session.
 pub(super) fn sets_alone(edit: &Edit) -> Option<&Changes> {

@@ -10,9 +10,9 @@
 use redis::{FromRedisValue, Value};
 
 use super::{PARTITIONS, Redis};
-use crate::app::AppName;
 use crate::store::encoding::{feed_tag, unpack_feed_entry};
 use crate::store::{Cursor, Error, Feed, FeedEntry, FeedRead};
+use crate::types::AppName;
 
 impl Redis {
     pub(super) fn feed_key(&self, app: &AppName, partition: u8) -> Vec<u8> {

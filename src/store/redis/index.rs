@@ -3,10 +3,10 @@
 //! It lies in a slot of its own, so it is entered before a session gets its subject and left after.
 
 use super::Redis;
-use crate::clock::Time;
 use crate::store::encoding::{pack_entry, pack_revocation, subject_hash, unpack_entry, unpack_revocation};
 use crate::store::{Error, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
 use crate::token::SessionId;
+use crate::types::Time;
 
 impl Redis {
     fn index_key(&self, subject_ref: &SubjectRef) -> String {

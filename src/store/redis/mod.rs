@@ -24,10 +24,9 @@ use self::reply::{Reply, SnapshotReply};
 pub use self::settings::Settings;
 use super::encoding::EncodedHead;
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
-use crate::app::AppName;
-use crate::clock::Time;
 use crate::session::{Precondition, Record, Verdict, judge};
 use crate::token::SessionId;
+use crate::types::{AppName, Time};
 
 /// Sessions in Redis.
 #[derive(Debug)]

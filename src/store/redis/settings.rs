@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::IntoConnectionInfo as _;
 use serde::{Deserialize, Serialize};
 
-use crate::config::span;
+use crate::types::duration;
 
 /// The `[store.redis]` table.
 #[derive(Clone, Deserialize, Serialize)]
@@ -18,7 +18,7 @@ pub struct Settings {
     /// What every key begins with. Two services on one Redis need two.
     pub key_prefix: String,
     /// How long one operation may take before the call is answered UNAVAILABLE. 10 ms to 1 minute.
-    #[serde(with = "span")]
+    #[serde(with = "duration")]
     pub timeout: Duration,
     /// How many connections each worker keeps, each shared by many calls. 1 to 64.
     pub connections: usize,

@@ -1,8 +1,7 @@
 //! `cloakroom cookie`.
 
-use cloakroom::app::AppName;
-use cloakroom::clock::{Clock as _, SystemClock, Time};
 use cloakroom::token::{Key, KeyRing, SplitToken, sign_ticket, sign_token};
+use cloakroom::types::{AppName, Clock as _, SystemClock, Time};
 
 use super::program::{Ended, Program};
 

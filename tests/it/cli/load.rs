@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use cloakroom::cli::seed::{Plan, Sampling, fill, write};
-use cloakroom::clock::{Clock as _, SystemClock};
+use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::seed::{apps, store};

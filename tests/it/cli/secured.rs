@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use cloakroom::grpc::callers::TokenHash;
+use cloakroom::auth::TokenHash;
 use cloakroom::token::Key;
 
 use super::program::{Ended, Program};

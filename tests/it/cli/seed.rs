@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use cloakroom::app::{self, App, Apps};
 use cloakroom::cli::seed::{FillError, Plan, Sampling, fill, write};
-use cloakroom::clock::{Clock as _, SystemClock};
 use cloakroom::grpc::wire::{Changes, Outcome, SaveSessionRequest};
 use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Memory};
+use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::program::Program;

@@ -6,12 +6,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{
     AuthenticationChange, Authority, Changes, Edit, EndReason, ImportedFrom, Lifespan, Lifespans, Limits, NewLifetime,
     PermanentChange, Precondition, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Cursor, Feed as _, FeedEntry, Memory, Snapshot, Store, Touch, Write};
+use cloakroom::types::Time;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any};

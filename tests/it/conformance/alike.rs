@@ -6,12 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{
     Changes, Context, Edit, EndReason, Head, ImportedFrom, Limits, PermanentChange, Precondition, Record, Value,
     Version, WhenEmpty,
 };
 use cloakroom::store::{Redis, SessionKey, Store, Write};
+use cloakroom::types::Time;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy};

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{Edit, EndReason, NewLifetime, Verdict};
 use cloakroom::store::{SessionKey, Store};
+use cloakroom::types::Time;
 
 use super::given::*;
 

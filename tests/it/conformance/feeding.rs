@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{
     Authority, Edit, EndReason, Event, EventKind, Limits, Precondition, Rotation, Verdict, Version,
 };
 use cloakroom::store::{Applied, Created, Cursor, Feed, FeedEntry, FeedRead, SessionKey, Store, Write};
+use cloakroom::types::Time;
 use tokio::task::JoinSet;
 
 use super::given::*;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use cloakroom::app::AppName;
-use cloakroom::clock::Time;
 use cloakroom::session::{
     Authority, Cause, Changes, Context, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
     Previous, Record, Replacement, Rotation, Subject, SubjectChange, Value, Verdict, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touch, Write};
 use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
+use cloakroom::types::{AppName, Time};
 
 /// When every story begins, in the year 2100.
 pub(crate) const START: Time = Time::from_millis(4_102_444_800_000);

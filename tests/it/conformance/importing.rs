@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{Changes, EndReason, Generation, Head, ImportedFrom, Record, Rotation, Verdict};
 use cloakroom::store::{Created, IndexEntry, Redis, RedisSettings, Revocation, SessionKey, Store, SubjectRef, Write};
+use cloakroom::types::Time;
 
 use super::given::*;
 use crate::support::redis::RedisServer;

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cloakroom::app::AppName;
-use cloakroom::clock::Time;
 use cloakroom::session::Subject;
 use cloakroom::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Redis, RedisSettings, Store, SubjectRef};
+use cloakroom::types::{AppName, Time};
 
 use super::given::*;
 use crate::support::redis::RedisServer;

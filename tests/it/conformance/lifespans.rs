@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{Changes, Edit, EndReason, Head, Lifespan, Lifespans, NewLifetime, Record, SubjectChange};
 use cloakroom::store::{Store, Write};
+use cloakroom::types::Time;
 
 use super::given::*;
 

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use cloakroom::app::{self, AppName, Apps, OnSessionLimit};
-use cloakroom::clock::ManualClock;
+use cloakroom::app::{self, Apps, OnSessionLimit};
 use cloakroom::service::{Credential, OpenRequest, Outcome, SaveRequest, Saved, Service, WithEntries};
 use cloakroom::session::{Changes, EndReason, Subject, SubjectChange, Version};
 use cloakroom::store::Store;
 use cloakroom::token::{Key, SessionId};
+use cloakroom::types::{AppName, ManualClock};
 
 use super::given::*;
 use super::meeting::{meet, rounds};

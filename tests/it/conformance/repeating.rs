@@ -7,7 +7,7 @@ use cloakroom::store::{Applied, Store, Write};
 
 use super::given::*;
 
-fn request(n: u8, now: cloakroom::clock::Time) -> Precondition {
+fn request(n: u8, now: cloakroom::types::Time) -> Precondition {
     Precondition { fingerprint: Some(fingerprint(n, 1)), ..authority(1, now) }
 }
 

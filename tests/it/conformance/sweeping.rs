@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{Edit, EndReason};
 use cloakroom::store::{SessionKey, Store, Write};
+use cloakroom::types::Time;
 
 use super::given::*;
 

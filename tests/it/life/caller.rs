@@ -117,7 +117,7 @@ impl Caller {
 
     /// Adds one to `count`; answers the token that the browser has then.
     async fn increment(&mut self, token: &str, count: u64) -> String {
-        let request_id = cloakroom::entropy::bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let request_id = cloakroom::types::random::bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
         let request = SaveSessionRequest { request_id, ..save(token, Changes::default().increment("n", 1)) };
         loop {
             match self.clients[self.at].save_session(request.clone()).await {

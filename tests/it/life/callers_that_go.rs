@@ -1,6 +1,6 @@
 //! Callers that go, or may less than before: their streams end as a new call would, and nobody else's do.
 
-use cloakroom::grpc::callers::TokenHash;
+use cloakroom::auth::TokenHash;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::destroy_session_request::Credential as Ended;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;

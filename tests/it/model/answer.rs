@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use cloakroom::clock::Time;
 use cloakroom::service::{Error, Header, Outcome, SessionView};
 use cloakroom::session::EditError;
+use cloakroom::types::Time;
 
 use super::facts::Facts;
 

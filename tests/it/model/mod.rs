@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use cloakroom::app::{self, AnonymousSettings, Apps, LimitSettings};
 use cloakroom::store::Store;
-use cloakroom::{entropy, token};
+use cloakroom::token;
+use cloakroom::types::random;
 
 use self::dice::Dice;
 use self::facts::{ANONYMOUS, GRACE, MAX_BYTES, MAX_ENTRIES, OWNED};
@@ -42,7 +43,7 @@ async fn sessions_in_redis_keep_to_the_model() {
 
 async fn keeps_to_the_model<K: Kind>(usual: u64) {
     let (store, _home) = K::fresh().await;
-    let seed = knob("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(entropy::bytes()));
+    let seed = knob("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
     let steps = knob("CLOAKROOM_TEST_STEPS").unwrap_or(usual);
     let mut world: World<K::Store> = World::new(apps(), store, support::now(), Dice::new(seed));
     tell(&mut world, seed, steps).await;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cloakroom::clock::Time;
 use cloakroom::session::{
     AuthenticationChange, Changes, LifetimeChange, PermanentChange, Subject, SubjectChange, Value,
 };
 use cloakroom::store::Store;
+use cloakroom::types::Time;
 
 use super::answer::Checked;
 use super::dice::Dice;

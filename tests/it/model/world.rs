@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::app::{AppName, Apps};
-use cloakroom::clock::{Clock, ManualClock, Time};
+use cloakroom::app::Apps;
 use cloakroom::service::{
     Credential, DestroyRequest, OpenRequest, Outcome, RotateRequest, RotationCause, SaveRequest, Service, WithEntries,
 };
 use cloakroom::session::{EndReason, Subject, Version};
 use cloakroom::store::{SessionKey, Store};
 use cloakroom::token::SessionId;
+use cloakroom::types::{AppName, Clock, ManualClock, Time};
 
 use super::answer::{Answer, Checked, same, text};
 use super::dice::Dice;

@@ -1,9 +1,9 @@
 //! Flask's signed cookies come in once, whole, and by nothing but their signature.
 
 use cloakroom::app::{self, CookieSettings, FlaskCookieSettings, LimitSettings};
-use cloakroom::clock::{Clock as _, Time};
 use cloakroom::grpc::wire::{Changes, EndReason, OpenSessionRequest, Outcome, RequestContext, open_session_request};
 use cloakroom::token::Key;
+use cloakroom::types::{Clock as _, Time};
 
 use super::*;
 use crate::on_every_store;

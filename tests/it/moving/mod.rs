@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom::app::{self, FlaskCookieSettings, MigrationSettings};
-use cloakroom::clock::{Clock as _, Time};
 use cloakroom::flask::{DEFAULT_SALT, Digest, Signer};
 use cloakroom::grpc::wire::{
     DestroySessionRequest, DestroySessionResponse, MigrationStats, OpenSessionResponse, RotateSessionRequest, Session,
     destroy_session_request, rotate_session_request,
 };
 use cloakroom::session::Entries;
+use cloakroom::types::{Clock as _, Time};
 
 use crate::support::calls::{json_entries, open_cookie, set_cookies};
 use crate::support::{House, On, app_settings};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cloakroom::grpc::callers::{Callers, Role};
+use cloakroom::auth::{Callers, Role};
 use cloakroom::grpc::wire;
 use cloakroom::server::{AdminSettings, Settings};
 use http::Request;
@@ -79,7 +79,7 @@ fn wanted(service: &str) -> Option<Role> {
 }
 
 /// Callers of the app `shop`, one with each role, and one of the app `desk` with each.
-fn callers() -> BTreeMap<String, cloakroom::grpc::CallerSettings> {
+fn callers() -> BTreeMap<String, cloakroom::auth::CallerSettings> {
     let roles = [Role::Frontend, Role::Admin, Role::Monitor];
     roles.into_iter().flat_map(|role| ["shop", "desk"].map(|app| caller(&name(role, app), role, app))).collect()
 }
@@ -202,7 +202,7 @@ async fn a_caller_changes_its_token_without_a_refused_call() {
     let (name, old_alone) = caller("shop", Role::Frontend, "shop");
     let known = |hashes: &[&str]| {
         let token_hashes = hashes.iter().map(|token| hash(token)).collect();
-        let settings = cloakroom::grpc::CallerSettings { token_hashes, ..old_alone.clone() };
+        let settings = cloakroom::auth::CallerSettings { token_hashes, ..old_alone.clone() };
         Callers::build(&BTreeMap::from([(name.clone(), settings)])).unwrap()
     };
     let house = Secured::new([(name.clone(), old_alone.clone())].into()).await;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cloakroom::grpc::Callers;
-use cloakroom::grpc::callers::Role;
+use cloakroom::auth::{Callers, Role};
 use h2::RecvStream;
 use http::Request;
 use tonic::{Code, Status};

@@ -1,6 +1,6 @@
 //! When the service's own certificates expire, and how that is told.
 
-use cloakroom::grpc::callers::Role;
+use cloakroom::auth::Role;
 
 use super::authority::Hello;
 use super::pages::{get, metric};

@@ -1,7 +1,7 @@
 //! Large requests: how many bytes of them there may be at once, and that small ones do not notice.
 
 use bytes::{Bytes, BytesMut};
-use cloakroom::grpc::callers::Role;
+use cloakroom::auth::Role;
 use cloakroom::server::Settings;
 use h2::SendStream;
 use h2::client::ResponseFuture;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use cloakroom::grpc::callers::Role;
+use cloakroom::auth::Role;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::authority::Hello;

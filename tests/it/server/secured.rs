@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cloakroom::app::Apps;
-use cloakroom::clock::SystemClock;
-use cloakroom::grpc::callers::{CallerSettings, Callers, Role, TokenHash};
+use cloakroom::auth::{CallerSettings, Callers, Role, TokenHash};
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Reloadable, Reloader, Settings, TlsSettings};
 use cloakroom::store::{AnyStore, Memory};
+use cloakroom::types::SystemClock;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -107,6 +107,6 @@ pub(super) fn uri(name: &str) -> String {
 }
 
 /// A hash as a configuration has it.
-pub(super) fn hash(token: &str) -> cloakroom::config::Secret {
+pub(super) fn hash(token: &str) -> cloakroom::types::Secret {
     TokenHash::of(token.as_bytes()).to_string().into()
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cloakroom::grpc::Callers;
+use cloakroom::auth::Callers;
 use cloakroom::server::{Settings, SettingsError};
 use serde_json::{Value, from_value, json, to_value};
 

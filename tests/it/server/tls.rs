@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cloakroom::grpc::callers::Role;
+use cloakroom::auth::Role;
 use cloakroom::server::{BindError, Server, Settings, TlsSettings};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloakroom::app::{self, App, Apps};
-use cloakroom::clock::{Clock, ManualClock, Time};
-use cloakroom::grpc::Callers;
+use cloakroom::auth::Callers;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::server::{self, AdminSettings, Cloakroom, Dependencies};
 use cloakroom::service::Service;
 use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Instrumented, Memory};
+use cloakroom::types::{Clock, ManualClock, Time};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cloakroom::app;
-use cloakroom::clock::{Clock as _, Time};
 use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, DestroySessionResponse, EndReason, Header, Outcome, RotateSessionRequest,
     RotateSessionResponse, SaveSessionRequest, SaveSessionResponse, Session, changes, destroy_session_request,
     rotate_session_request,
 };
+use cloakroom::types::{Clock as _, Time};
 use prost_types::Timestamp;
 use tonic::{Code, Status};
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cloakroom::app::AppName;
 use cloakroom::grpc::wire::{EndReason, WatchSessionRequest, WatchSessionResponse, WatchState, watch_session_request};
 use cloakroom::session::{self, Authority, Precondition};
 use cloakroom::store::{Applied, SessionKey, Store as _, Write};
 use cloakroom::token::SessionId;
+use cloakroom::types::AppName;
 use tonic::{Status, Streaming};
 
 use super::House;

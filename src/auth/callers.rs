@@ -1,0 +1,212 @@
+//! The callers that are configured, and what each of them may do.
+//!
+//! A caller is one frontend, one operator or one monitor. A name in its client certificate identifies it, or a caller
+//! token, of which the service keeps only the hash.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq as _;
+
+use tracing::warn;
+
+use super::{CallerError, CallerSettings, CertificateName, Error, Role, TokenHash};
+use crate::telemetry::LogThrottle;
+use crate::types::AppName;
+
+/// All callers that are known. None: nobody is asked who it is.
+#[derive(Clone, Default)]
+pub struct Callers {
+    pub(super) by_certificate: HashMap<CertificateName, Arc<KnownCaller>>,
+    /// By the first bytes of the hash; the rest is compared in constant time.
+    pub(super) by_token: HashMap<[u8; 8], (TokenHash, Arc<KnownCaller>)>,
+}
+
+/// A caller that is known.
+#[derive(Debug)]
+pub struct KnownCaller {
+    pub(super) name: String,
+    pub(super) roles: Vec<Role>,
+    pub(super) apps: AllowedApps,
+}
+
+/// Whose sessions a caller may use.
+#[derive(Debug)]
+pub(super) enum AllowedApps {
+    All,
+    These(Vec<AppName>),
+}
+
+/// On whose behalf a call is made. Stands in a request's extensions; without it no app can be used.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Nobody is asked, because no callers are configured or by the file mode of a Unix socket: everything is allowed.
+    Trusted,
+    /// Nobody was asked, because the RPC is open to all: no app can be used.
+    Anonymous,
+    /// It is known.
+    Known(Arc<KnownCaller>),
+}
+
+impl Callers {
+    /// Callers with these settings, by their names.
+    pub fn build<'s>(
+        settings: impl IntoIterator<Item = (&'s String, &'s CallerSettings)>,
+    ) -> Result<Self, CallerError> {
+        let mut callers = Self::default();
+        for (name, settings) in settings {
+            settings.add_to(&mut callers, name)?;
+        }
+        Ok(callers)
+    }
+
+    /// Whether nobody is known, so that nobody is asked.
+    pub fn is_empty(&self) -> bool {
+        self.by_certificate.is_empty() && self.by_token.is_empty()
+    }
+
+    /// Whether any caller is known by its certificate.
+    pub fn has_certificates(&self) -> bool {
+        !self.by_certificate.is_empty()
+    }
+
+    /// Whether any caller is known by a token.
+    pub fn has_tokens(&self) -> bool {
+        !self.by_token.is_empty()
+    }
+
+    /// Whose certificate has these names. One that names two callers is nobody's.
+    pub fn with_certificate(&self, names: &[CertificateName]) -> Option<&Arc<KnownCaller>> {
+        let mut found = names.iter().filter_map(|name| self.by_certificate.get(name));
+        let first = found.next()?;
+        found.all(|other| Arc::ptr_eq(first, other)).then_some(first)
+    }
+
+    /// Whose token it is that has this hash.
+    pub fn with_token(&self, presented: TokenHash) -> Option<&Arc<KnownCaller>> {
+        let (hash, known) = self.by_token.get(&presented.prefix())?;
+        bool::from(hash.bytes().ct_eq(presented.bytes())).then_some(known)
+    }
+}
+
+impl Caller {
+    /// Whether it has this role.
+    pub fn has(&self, role: Role) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Anonymous => false,
+            Self::Known(known) => known.roles.contains(&role),
+        }
+    }
+
+    /// Checks that it may use the app of that name; an empty name means `default`.
+    ///
+    /// The error is the same whether the app exists or not.
+    pub fn check_app(&self, app: &str) -> Result<(), Error> {
+        static REFUSED: LogThrottle = LogThrottle::new();
+        if self.may_use(app) {
+            return Ok(());
+        }
+        if let Some(calls) = REFUSED.should_log() {
+            warn!(caller = %self, calls, "a caller was refused an app that it may not use");
+        }
+        Err(Error::AppNotAllowed)
+    }
+
+    fn may_use(&self, app: &str) -> bool {
+        let app = if app.is_empty() { AppName::DEFAULT } else { app };
+        match self {
+            Self::Trusted => true,
+            Self::Anonymous => false,
+            Self::Known(known) => match &known.apps {
+                AllowedApps::All => true,
+                AllowedApps::These(apps) => apps.iter().any(|allowed| allowed.as_str() == app),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Callers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not even a part of a hash.
+        f.debug_struct("Callers").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trusted | Self::Anonymous => f.write_str("somebody"),
+            Self::Known(known) => f.write_str(&known.name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn callers(text: &str) -> Result<Callers, CallerError> {
+        Callers::build(&toml::from_str::<std::collections::BTreeMap<String, CallerSettings>>(text).unwrap())
+    }
+
+    fn hash(token: &str) -> String {
+        TokenHash::of(token.as_bytes()).to_string()
+    }
+
+    #[test]
+    fn a_certificate_that_names_two_callers_is_nobodys() {
+        let text = "[a]\ncertificate_names = ['a.test', 'spiffe://test/a']\nroles = ['monitor']\n\
+                    [b]\ncertificate_names = ['b.test']\nroles = ['monitor']\n";
+        let callers = callers(text).unwrap();
+        let known = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| CertificateName::parse(name).unwrap()).collect();
+            callers.with_certificate(&names).map(|known| known.name.clone())
+        };
+
+        assert_eq!(known(&["A.test", "spiffe://test/a", "x.test"]).as_deref(), Some("a"));
+        assert_eq!(known(&["a.test", "b.test"]), None);
+        assert_eq!(known(&["spiffe://test/A"]), None);
+        assert_eq!(known(&[]), None);
+    }
+
+    #[test]
+    fn a_caller_may_have_two_tokens_at_once_and_no_other() {
+        let text =
+            format!("[a]\ntoken_hashes = ['{}', '{}']\nroles = ['admin']\napps = ['*']\n", hash("old"), hash("new"));
+        let callers = callers(&text).unwrap();
+
+        for (token, is_known) in [("old", true), ("new", true), ("", false), ("other", false), ("old ", false)] {
+            assert_eq!(callers.with_token(TokenHash::of(token.as_bytes())).is_some(), is_known, "{token}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let hash = hash("x");
+        let table = [
+            ("[a]\nroles = ['admin']\napps = ['*']".to_owned(), "a.token_hashes"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\napps = ['*']"), "a.roles"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']\napps = ['*', 'b']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']\napps = ['B']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{}']\nroles = ['monitor']", &hash[1..]), "a.token_hashes"),
+            (format!("[a]\ntoken_hashes = ['{hash}', '{hash}']\nroles = ['monitor']"), "a.token_hashes"),
+            ("[a]\ncertificate_names = ['*.test']\nroles = ['monitor']".to_owned(), "a.certificate_names"),
+            ("[a]\ncertificate_names = ['']\nroles = ['monitor']".to_owned(), "a.certificate_names"),
+            (
+                format!(
+                    "[a]\ntoken_hashes = ['{hash}']\nroles = ['monitor']\n[b]\ntoken_hashes = ['{hash}']\nroles = ['monitor']"
+                ),
+                "b.token_hashes",
+            ),
+        ];
+
+        for (text, key) in table {
+            let error = callers(&text).expect_err(&text).to_string();
+            assert!(error.starts_with(&format!("{key}: ")), "{text}\n{error}");
+            assert!(!error.contains(&hash[1..]), "{error}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The other end of one connection, and the check of each call that it makes.
+//!
+//! A certificate identifies the caller once per connection, a token at each call; both again after a change of callers.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::{
+    Access, Authenticator, Caller, Callers, CertificateName, Error, KnownCaller, PeerAddress, Role, TokenHash, access,
+    bearer_token,
+};
+use crate::telemetry::LogThrottle;
+
+/// The other end of one connection.
+#[derive(Debug)]
+pub struct Peer {
+    authenticator: Authenticator,
+    address: PeerAddress,
+    names: Vec<CertificateName>,
+    certificate_match: Mutex<Option<CertificateMatch>>,
+}
+
+/// The caller that the certificate belongs to, and the callers among which it was looked up.
+#[derive(Debug)]
+struct CertificateMatch {
+    callers: Arc<Callers>,
+    caller: Option<Arc<KnownCaller>>,
+}
+
+impl Peer {
+    pub(super) const fn new(authenticator: Authenticator, address: PeerAddress, names: Vec<CertificateName>) -> Self {
+        Self { authenticator, address, names, certificate_match: Mutex::new(None) }
+    }
+
+    /// Checks a call of the RPC with this number; returns the caller if it may make it.
+    pub fn authenticate(&self, rpc: usize, headers: &HeaderMap) -> Result<Caller, Error> {
+        self.check(self.authenticator.access_to(rpc), || bearer_token(headers))
+    }
+
+    /// Checks a running stream of that RPC again, against the callers of this moment.
+    pub(super) fn authenticate_again(&self, rpc: &str, token: Option<TokenHash>) -> Result<Caller, Error> {
+        self.check(Some(access(rpc)), || token)
+    }
+
+    /// Checks a request for metrics; an error is the status of the response.
+    pub fn authenticate_for_metrics(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
+        let callers = self.authenticator.callers();
+        if self.is_trusted(&callers) {
+            return Ok(());
+        }
+        let caller = self.identify(&callers, || bearer_token(headers)).inspect_err(|_| log_unknown_caller());
+        let caller = caller.map_err(|_| StatusCode::UNAUTHORIZED)?;
+        if caller.has(Role::Monitor) || caller.has(Role::Admin) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
+    }
+
+    pub(super) const fn authenticator(&self) -> &Authenticator {
+        &self.authenticator
+    }
+
+    fn check(&self, access: Option<Access>, token: impl Fn() -> Option<TokenHash>) -> Result<Caller, Error> {
+        let callers = self.authenticator.callers();
+        if self.is_trusted(&callers) {
+            return Ok(Caller::Trusted);
+        }
+        if access == Some(Access::Anybody) {
+            return Ok(Caller::Anonymous);
+        }
+        let caller = self.identify(&callers, token).inspect_err(|_| log_unknown_caller())?;
+        match access {
+            Some(Access::Role(role)) if !caller.has(role) => Err(role_missing(&caller, Some(role))),
+            Some(Access::Nobody) => Err(role_missing(&caller, None)),
+            // It must not reach a service, because the access table does not say who may call it.
+            None => Err(Error::MethodUnknown),
+            Some(Access::Role(_) | Access::Callers | Access::Anybody) => Ok(caller),
+        }
+    }
+
+    /// Whether its calls need no credential.
+    fn is_trusted(&self, callers: &Callers) -> bool {
+        self.address == PeerAddress::Unix || callers.is_empty()
+    }
+
+    /// Identifies the caller by its certificate, and only without one by its token.
+    fn identify(&self, callers: &Arc<Callers>, token: impl Fn() -> Option<TokenHash>) -> Result<Caller, Error> {
+        if let Some(known) = self.by_certificate(callers) {
+            return Ok(Caller::Known(known));
+        }
+        let Some(token) = token() else { return Err(Error::CallerUnknown(self.missing_credential())) };
+        let known = callers.with_token(token).ok_or(Error::CallerUnknown(WRONG_TOKEN))?;
+        Ok(Caller::Known(Arc::clone(known)))
+    }
+
+    fn by_certificate(&self, callers: &Arc<Callers>) -> Option<Arc<KnownCaller>> {
+        if self.names.is_empty() {
+            return None;
+        }
+        let mut last = self.certificate_match.lock();
+        match &*last {
+            Some(found) if Arc::ptr_eq(&found.callers, callers) => found.caller.clone(),
+            _ => {
+                let caller = callers.with_certificate(&self.names).cloned();
+                *last = Some(CertificateMatch { callers: Arc::clone(callers), caller: caller.clone() });
+                caller
+            }
+        }
+    }
+
+    fn missing_credential(&self) -> &'static str {
+        if self.names.is_empty() { NO_CREDENTIAL } else { WRONG_CERTIFICATE }
+    }
+}
+
+fn role_missing(caller: &Caller, role: Option<Role>) -> Error {
+    static DENIED: LogThrottle = LogThrottle::new();
+    if let Some(calls) = DENIED.should_log() {
+        warn!(caller = %caller, calls, "a caller was refused what its roles do not allow");
+    }
+    Error::RoleMissing(role)
+}
+
+fn log_unknown_caller() {
+    static UNKNOWN: LogThrottle = LogThrottle::new();
+    if let Some(calls) = UNKNOWN.should_log() {
+        warn!(calls, "calls of an unknown caller were refused");
+    }
+}
+
+const NO_CREDENTIAL: &str = "say who calls: send `authorization: Bearer <caller token>`, or show a client certificate";
+const WRONG_TOKEN: &str = "no caller has this token; is its hash in token_hashes of the service's configuration?";
+const WRONG_CERTIFICATE: &str = "no caller has a name of this client certificate; is one in certificate_names of the \
+                                 service's configuration?";

@@ -1,0 +1,89 @@
+//! Which service a call is for.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic::codegen::BoxFuture;
+use tonic::server::NamedService;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceExt as _};
+
+use crate::grpc::Rejection;
+use crate::server::Grpc;
+
+/// An answer on its way, as generated servers give it.
+pub type Answer = BoxFuture<Response<Body>, Infallible>;
+
+/// Several gRPC services behind one address, told apart by the name in the path.
+///
+/// The main one is called without any dispatch; it is where the load is.
+#[derive(Clone)]
+pub struct Services<M> {
+    main: M,
+    others: Arc<[Other]>,
+}
+
+#[derive(Clone)]
+struct Other {
+    name: &'static str,
+    service: BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>,
+}
+
+impl<M: NamedService> Services<M> {
+    /// One service alone.
+    pub fn new(main: M) -> Self {
+        Self { main, others: Arc::new([]) }
+    }
+
+    /// And another one.
+    #[must_use]
+    pub fn and<S>(self, service: S) -> Self
+    where
+        S: Grpc + NamedService + Sync,
+        S::Future: Send,
+    {
+        let other = Other { name: S::NAME, service: BoxCloneSyncService::new(service) };
+        Self { others: self.others.iter().cloned().chain([other]).collect(), ..self }
+    }
+}
+
+impl<M> Service<Request<Body>> for Services<M>
+where
+    M: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer> + NamedService,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // The others are made ready by their own calls.
+        self.main.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answer {
+        let name = service_name(request.uri().path());
+        if name == M::NAME {
+            return self.main.call(request);
+        }
+        match self.others.iter().find(|other| other.name == name) {
+            Some(other) => Box::pin(other.service.clone().oneshot(request)),
+            None => Box::pin(ready(Ok(Rejection::ServiceUnknown.into_response()))),
+        }
+    }
+}
+
+impl<M> fmt::Debug for Services<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.others.iter().map(|other| other.name)).finish_non_exhaustive()
+    }
+}
+
+/// `package.Service` of `/package.Service/Method`.
+fn service_name(path: &str) -> &str {
+    path.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(service, _)| service)
+}

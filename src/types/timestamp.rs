@@ -1,0 +1,104 @@
+//! Moments in a configuration: `"2027-01-31"`, `"2027-01-31T18:00:00Z"`, `"2027-01-31T19:00:00+01:00"` (RFC 3339).
+//!
+//! A date alone stands for its first moment, UTC.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::types::Time;
+
+/// Reads a moment.
+pub fn parse(text: &str) -> Result<Time, String> {
+    moment(text)
+        .ok_or_else(|| format!("`{text}` is no date or time; write one such as 2027-01-31 or 2027-01-31T18:00:00Z"))
+}
+
+/// Writes a moment as [`parse`] reads it.
+pub fn text(time: Time) -> String {
+    humantime::format_rfc3339_millis(time.into()).to_string()
+}
+
+/// For `#[serde(with = "moment::option")]`: a moment that may be missing.
+pub mod option {
+    use std::fmt;
+
+    use serde::de::{Error, Visitor};
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use crate::types::Time;
+
+    /// Reads a moment, if there is one.
+    pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
+        Ok(Option::<Timestamp>::deserialize(source)?.map(|Timestamp(time)| time))
+    }
+
+    /// Writes a moment, if there is one.
+    pub fn serialize<S: Serializer>(time: &Option<Time>, target: S) -> Result<S::Ok, S::Error> {
+        time.map(super::text).serialize(target)
+    }
+
+    struct Timestamp(Time);
+
+    impl<'de> Deserialize<'de> for Timestamp {
+        fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+            source.deserialize_str(MomentVisitor)
+        }
+    }
+
+    struct MomentVisitor;
+
+    impl Visitor<'_> for MomentVisitor {
+        type Value = Timestamp;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a date or time in quotes, such as \"2027-01-31\"")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            super::parse(text).map(Timestamp).map_err(E::custom)
+        }
+    }
+}
+
+fn moment(text: &str) -> Option<Time> {
+    if text.len() == "2027-01-31".len() {
+        return utc(&format!("{text}T00:00:00Z"));
+    }
+    let Some(at) = text.rfind(['+', '-']).filter(|at| *at > "2027-01-31".len()) else { return utc(text) };
+    let (local, offset) = text.split_at(at);
+    let (hours, minutes) =
+        offset.get(1..)?.split_once(':').filter(|(hours, minutes)| hours.len() + minutes.len() == 4)?;
+    let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
+    let offset = (hours < 24 && minutes < 60).then(|| Duration::from_secs(hours * 3600 + minutes * 60))?;
+    let local = utc(&format!("{local}Z"))?;
+    Some(if text.as_bytes()[at] == b'+' { local.before(offset) } else { local + offset })
+}
+
+fn utc(text: &str) -> Option<Time> {
+    let time = humantime::parse_rfc3339(text).ok()?;
+    Some(Time::default() + time.duration_since(UNIX_EPOCH).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_date_or_a_time_anywhere() {
+        let table = [
+            ("2027-01-31", Some(1_801_353_600_000)),
+            ("2027-01-31T18:00:00Z", Some(1_801_418_400_000)),
+            ("2027-01-31T19:00:00+01:00", Some(1_801_418_400_000)),
+            ("2027-01-31T12:30:00.5-05:30", Some(1_801_418_400_500)),
+            ("2027-02-30", None),
+            ("31.01.2027", None),
+            ("2027-01-31 at six", None),
+            ("2027-01-31T19:00:00+1:00", None),
+            ("soon", None),
+        ];
+
+        for (text, millis) in table {
+            assert_eq!(parse(text).ok(), millis.map(Time::from_millis), "{text}");
+        }
+        assert_eq!(parse(&text(Time::from_millis(1_801_418_400_500))), Ok(Time::from_millis(1_801_418_400_500)));
+    }
+}
