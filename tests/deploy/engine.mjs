@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { until } from '../web/processes.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const TOOLS = path.join(ROOT, '.tools/deploy/bin');
+export const TOOLS = path.join(ROOT, '.tools/python/bin');
 const PATIENCE_MS = 300_000;
 
 // Asks until the answer is true: containers take their time to begin, on a busy machine above all.

@@ -9,7 +9,7 @@ import { begin, CART, entries, HASH, serves } from './session.mjs';
 // The static program that `make test` links.
 export function program() {
   const file = path.resolve(ROOT, process.env.CLOAKROOM_STATIC ?? 'target/container/cloakroom');
-  if (!fs.existsSync(file)) throw new Error('link the program first: make target/container/cloakroom');
+  if (!fs.existsSync(file)) throw new Error('link the program first: make static');
   return file;
 }
 
