@@ -1,41 +1,55 @@
-# `make test` installs what the tests need and runs them all. Nothing else is needed on a machine with Rust.
+# `make help` lists what there is. Everything that is installed lies in .tools, but for Debian packages.
 
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Tests measure time, and `make check` says what it installs before it does.
+.NOTPARALLEL:
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
-.PHONY: all test check lint doc test-rust soak clean
+# What needs neither Redis nor another tool: the memory store, configuration and Flask's format.
+UNIT_TESTS := memory config:: flask_vectors flask_signer --skip redis --skip cli::load
+TESTS := lint lint-proto doc test-rust test-valkey test-web test-python test-observe test-deploy test-load test-bench
 
-all: check
+help: ## Lists these targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What lands has passed this.
-test: tools lint lint-proto doc test-rust test-valkey test-web test-python test-observe test-deploy test-load test-bench
+unit: tidy ## Runs the tests that need nothing but Rust: about half a minute after a change.
+	cargo test --locked --lib
+	cargo test --locked --test it -- $(UNIT_TESTS)
+
+check: plan lint test-rust ## Lints and all Rust tests, for daily work. Says what it installs before it does.
+
+test: $(TESTS) ## Runs everything, as CI does.
 	@echo 'all tests passed'
 
 # Counting instructions takes a minute and more: `make test-bench` alone does that as well.
 test: BENCH_TESTS := every call is measured
 
-# The quick part, for while you work.
-check: lint test-rust
-
-lint:
+lint: tidy ## Checks format, lints and the tree as a whole.
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 
-doc:
+# By rustc, for cargo builds the service first: 2 seconds, and it runs while the service does not compile.
+tidy: ## Checks layers, links, names of make targets and files, and words.
+	@mkdir -p target
+	@rustc --edition 2024 --test tests/tidy/main.rs -o target/tidy && RUST_BACKTRACE=0 target/tidy --quiet
+
+doc: ## Builds the documentation of the code.
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
-test-rust: tools
+test-rust: tools ## Runs all Rust tests.
 	cargo test --locked
 
-# What takes long by nature: every race twenty thousand times, a story of two million steps on each store, fifty
-# rolling restarts under load.
-soak: tools
+soak: tools ## Runs for hours what is random by nature: races, model, cookies, tokens, rolling restarts.
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
 		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 PROPTEST_CASES=5000 cargo test --locked --profile soak
 
-clean:
+clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools
 
 include make/*.mk
+
+# A target with a line of help is a command and no file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(MAKEFILE_LIST))

@@ -2,25 +2,26 @@
 #
 #   make bench-service BENCH_PARTS='rates instructions stores' BENCH_SECONDS=2 BENCH_ROUNDS=5
 
-.PHONY: bench bench-service test-bench bench-tools
+# Which tests, as a pattern of their names.
+BENCH_TESTS ?= .
+.PHONY: bench-tools
 
-bench: bench-service
+bench: bench-service bench-python ## Measures what a call costs, about ten minutes beside the build.
 
-bench-service: bench-tools
+bench-service: bench-tools ## Measures the service beside an echo and beside Redis.
 	cargo build --locked --release --bin cloakroom
 	cargo build --locked --release --package cloakroom-bench
 	node benches/run.mjs
 
-# Which tests, as a pattern of their names.
-BENCH_TESTS ?= .
+bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside Flask-Session; build with --release first.
+	$(in_client) python tests/bench.py
 
-# The whole of it in seconds, with programs that are not optimized: it must run, not be fast.
-test-bench: bench-tools
+# The whole of it in seconds, with programs that are not optimized.
+test-bench: bench-tools ## Tests that the benchmark runs; times nothing.
 	cargo build --locked --bin cloakroom
 	cargo build --locked --package cloakroom-bench
 	CLOAKROOM_BIN=target/debug/cloakroom CLOAKROOM_BENCH_BIN=target/debug/cloakroom-bench \
 		node --test --test-reporter=spec --test-name-pattern='$(BENCH_TESTS)' tests/bench/*.test.mjs
 
 bench-tools: redis examples/node/node_modules/.package-lock.json
-	@$(call apt,node,nodejs)
-	@$(call apt,valgrind,valgrind)
+	@$(call apt,nodejs valgrind)

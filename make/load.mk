@@ -2,16 +2,16 @@
 #
 #   make load LOAD_SECONDS=10 LOAD_SESSIONS=10000 LOAD_STORES='memory embedded redis'
 
-.PHONY: load test-load load-tools
+.PHONY: load-tools
 
-load: load-tools
+load: load-tools ## Measures what this machine takes under a load like the real one.
 	cargo build --locked --release --bin cloakroom
 	node deploy/load/run.mjs
 
-# The whole of it in seconds, with the program that was built for the tests: it must run, not be fast.
-test-load: load-tools
+# The whole of it in seconds, with the program that was built for the tests.
+test-load: load-tools ## Tests that the load test runs.
 	cargo build --locked --bin cloakroom
 	CLOAKROOM_BIN=target/debug/cloakroom node --test --test-reporter=spec tests/load/*.test.mjs
 
-load-tools: tools examples/node/node_modules/.package-lock.json
-	@$(call apt,node,nodejs)
+load-tools: redis $(GHZ) examples/node/node_modules/.package-lock.json
+	@$(call apt,nodejs)

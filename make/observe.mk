@@ -1,12 +1,7 @@
-# Metrics, alerts and the dashboard, against a real Prometheus (by apt, where it is missing).
+# Metrics, alerts and the dashboard, against a real Prometheus.
 
-.PHONY: observe-deps test-observe
-
-# Asks the service that CLOAKROOM_BIN names, or else the one that was built last.
-test-observe: observe-deps $(GRPCURL)
+# Asks the service that CLOAKROOM_BIN names, or else the one that was built last. Only Prometheus' programs are wanted:
+# the service that its package may start is not in the way on port 9090.
+test-observe: $(GRPCURL) ## Tests metrics, alerts and the dashboard against Prometheus.
+	@$(call apt,prometheus openssl)
 	python3 tests/observe/observe_test.py
-
-# Only its programs are wanted: its own service, if the package starts one, is in nobody's way on port 9090.
-observe-deps:
-	@$(call apt,promtool,prometheus)
-	@$(call apt,openssl,openssl)

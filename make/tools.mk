@@ -1,44 +1,56 @@
-# What tests and lints need besides Rust. All of it goes into .tools, but for what comes by apt where it is missing.
+# What the Rust tests need besides Rust, and the macros that install it.
 
 GRPCURL_VERSION := v1.9.3
-BUF_VERSION := 1.75.0
 GHZ_VERSION := v0.120.0
+GRPCURL := .tools/bin/grpcurl-$(GRPCURL_VERSION).installed
+GHZ := .tools/bin/ghz-$(GHZ_VERSION).installed
+PYTHON := .tools/python/bin/python
+PYTHON_INSTALLED := .tools/python/installed
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-apt = command -v $(1) >/dev/null || { $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $(2); }
+# What shows that a Debian package is there, if its command has another name.
+shows_aardvark-dns := test -x /usr/lib/podman/aardvark-dns
+shows_golang-go := type go
+shows_netavark := test -x /usr/lib/podman/netavark
+shows_nodejs := type node
+shows_prometheus := type promtool
+shows_python3-venv := python3 -c 'import ensurepip'
+lacking = lacking=; PATH+=:/usr/sbin; \
+	$(foreach package,$(1),{ $(or $(shows_$(package)),type $(package)); } &>/dev/null || lacking+=' $(package)';)
+# $(call apt,packages) installs those that are not there.
+apt = $(call lacking,$(1)) test -z "$$lacking" || \
+	{ $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $$lacking; }
+# $(call venv,folder,arguments) makes a virtual environment, and pip installs into it.
+venv = python3 -m venv --clear $(1) && $(call pip,$(1)) install $(2)
+pip = $(1)/bin/python -m pip --quiet --disable-pip-version-check
 
-GRPCURL := .tools/bin/grpcurl-$(GRPCURL_VERSION).installed
-BUF := .tools/bin/buf-$(BUF_VERSION).installed
-GHZ := .tools/bin/ghz-$(GHZ_VERSION).installed
+TOOLS := $(GRPCURL) $(GHZ) $(PYTHON_INSTALLED)
+.PHONY: plan redis
 
-.PHONY: tools redis lint-proto contract
+tools: redis $(TOOLS) ## Installs what the Rust tests need.
 
-tools: redis $(GRPCURL) $(BUF) $(GHZ)
+plan:
+	@$(call lacking,redis-server golang-go python3-venv) files='$(dir $(filter-out $(wildcard $(TOOLS)),$(TOOLS)))'; \
+	test -z "$$lacking" || echo "will install these Debian packages: $$lacking"; \
+	test -z "$$files" || echo "will install into these folders: $$(tr ' ' '\n' <<<"$$files" | sort -u | xargs)"
 
 redis:
-	@$(call apt,redis-server,redis-server)
+	@$(call apt,redis-server)
 
 $(GRPCURL):
-	@$(call apt,go,golang-go)
+	@$(call apt,golang-go)
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
 	touch $@
 
 $(GHZ):
-	@$(call apt,go,golang-go)
+	@$(call apt,golang-go)
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
 	touch $@
 
-$(BUF):
-	@$(call apt,npm,npm)
-	npm install --prefix .tools/buf --no-save --ignore-scripts --no-audit --no-fund --loglevel=error @bufbuild/buf@$(BUF_VERSION)
-	mkdir -p .tools/bin
-	ln -sf ../buf/node_modules/.bin/buf .tools/bin/buf
+# One environment for all tests, so no two of them run with different versions.
+$(PYTHON_INSTALLED): tests/requirements.txt $(wildcard examples/*/requirements.txt) clients/python/pyproject.toml
+	@$(call apt,python3-venv)
+	$(call venv,.tools/python,--requirement $<)
+	$(call pip,.tools/python) install --no-build-isolation --editable clients/python
+	$(call pip,.tools/python) check
 	touch $@
-
-# What clients were built from still fits. A change that breaks it on purpose runs `make contract` and says why.
-lint-proto: $(BUF)
-	.tools/bin/buf lint proto
-	.tools/bin/buf breaking proto --against proto/contract.binpb
-
-contract: $(BUF)
-	.tools/bin/buf build proto --exclude-source-info --output proto/contract.binpb

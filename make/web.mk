@@ -1,33 +1,27 @@
-# The example apps and the test that drives them.
-#
-# Everything goes into the project's own folders; by apt come Python's venv module and Chromium, where missing.
+# The example apps, and the test that drives them.
 
 WEB_PROTO := proto/cloakroom/v1/session_service.proto
-WEB_PYTHON := .tools/web/python/bin/python
-WEB_PROTOC := $(WEB_PYTHON) -m grpc_tools.protoc -I proto
+WEB_PROTOC := $(PYTHON) -m grpc_tools.protoc -I proto
+WEB_FILES := examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json \
+	tests/web/node_modules/.package-lock.json .tools/web/counter
+.PHONY: web-packages
 
-.PHONY: web-deps web-chromium test-web
-
-# Runs the three apps against the service that CLOAKROOM_BIN names, or else against the one that was built last.
-test-web: web-deps
+# Runs the apps against the service that CLOAKROOM_BIN names, or else against the one that was built last.
+test-web: web-deps ## Tests the example apps in a browser.
 	node --test --test-reporter=spec tests/web/*.test.mjs
 
-web-deps: web-chromium examples/python/cloakroom/v1/session_service_pb2.py \
-	examples/node/node_modules/.package-lock.json tests/web/node_modules/.package-lock.json .tools/web/counter
+web-deps: web-packages $(WEB_FILES) ## Installs and generates what the example apps need.
 
-web-chromium:
-	@command -v chromium >/dev/null || { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+web-packages:
+	@$(call apt,chromium nodejs npm golang-go)
 
-.tools/web/python/installed: examples/python/requirements.txt
-	@python3 -c 'import ensurepip' || { apt-get update && apt-get install --yes --no-install-recommends python3-venv; }
-	python3 -m venv --clear .tools/web/python
-	$(WEB_PYTHON) -m pip install --quiet --disable-pip-version-check --requirement $<
-	touch $@
-
-examples/python/cloakroom/v1/session_service_pb2.py: $(WEB_PROTO) .tools/web/python/installed
+# With a file that makes a package of it, for the environment has the Python client's package of the same name.
+examples/python/cloakroom/v1/session_service_pb2.py: $(WEB_PROTO) $(PYTHON_INSTALLED)
 	$(WEB_PROTOC) --python_out=examples/python --grpc_python_out=examples/python $<
+	touch examples/python/cloakroom/__init__.py
 
 %/node_modules/.package-lock.json: %/package-lock.json
+	@$(call apt,npm)
 	npm ci --prefix $* --ignore-scripts --no-audit --no-fund
 	touch $@
 
@@ -36,7 +30,7 @@ examples/python/cloakroom/v1/session_service_pb2.py: $(WEB_PROTO) .tools/web/pyt
 	go build -C examples/go -buildvcs=false -o $(CURDIR)/.tools/web/bin/ tool
 	touch $@
 
-examples/go/cloakroom/v1/session_service.pb.go: $(WEB_PROTO) .tools/web/bin/protoc-gen-go .tools/web/python/installed
+examples/go/cloakroom/v1/session_service.pb.go: $(WEB_PROTO) .tools/web/bin/protoc-gen-go $(PYTHON_INSTALLED)
 	PATH="$(CURDIR)/.tools/web/bin:$$PATH" $(WEB_PROTOC) --go_out=examples/go --go_opt=paths=source_relative \
 		--go-grpc_out=examples/go --go-grpc_opt=paths=source_relative $<
 	touch $@

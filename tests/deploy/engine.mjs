@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { waitUntil } from '../web/processes.mjs';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const TOOLS = path.join(ROOT, '.tools/deploy/bin');
+export const TOOLS = path.join(ROOT, '.tools/python/bin');
 const TIMEOUT_MS = 300_000;
 
 // Runs a command to its end and returns its exit code and output. Does not fail for a non-zero exit code.

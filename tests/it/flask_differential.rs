@@ -47,10 +47,10 @@ impl Case {
 /// Runs so many cases; answers how many there were of each class.
 fn run(seed: u64, count: u64) -> BTreeMap<String, u64> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut flask = Command::new(root.join(".tools/flask/bin/python"));
+    let mut flask = Command::new(root.join(".tools/python/bin/python"));
     let flask = flask.arg(root.join("tests/flask/differential.py")).args([seed.to_string(), count.to_string()]);
     let flask = flask.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut flask = flask.expect("`make tools` installs Flask in .tools/flask");
+    let mut flask = flask.expect("`make tools` installs Flask in .tools/python");
     let (mut to, from) = (flask.stdin.take().unwrap(), BufReader::new(flask.stdout.take().unwrap()));
     let mut counted = None;
     for line in from.lines() {

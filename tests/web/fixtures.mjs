@@ -9,7 +9,7 @@ import { freePort, isListening, Process, waitUntil } from './processes.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const APPS = {
-  python: ['.tools/web/python/bin/python', 'examples/python/app.py'],
+  python: ['.tools/python/bin/python', 'examples/python/app.py'],
   node: [process.execPath, 'examples/node/app.mjs'],
   go: ['.tools/web/counter'],
 };

@@ -14,9 +14,9 @@ use crate::support::redis::RedisServer;
 /// Asks the application that was there before.
 pub(super) fn before(asked: &Value) -> Vec<String> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut python = Command::new(home.join(".tools/moving/bin/python"));
+    let mut python = Command::new(home.join(".tools/python/bin/python"));
     python.arg("-W").arg("ignore").arg(home.join("tests/it/moving/before.py"));
-    let mut python = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("`make moving` installs it");
+    let mut python = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("`make tools` installs Flask");
     python.stdin.take().unwrap().write_all(asked.to_string().as_bytes()).unwrap();
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success());

@@ -1,0 +1,54 @@
+//! What holds for the tree as a whole: layers, links, names of make targets and files, and words.
+//!
+//! Needs nothing but the standard library, so that `make lint` builds and runs it in a second or two without cargo.
+//! Each rule is data at the top of its file. Nothing here runs the code of the service.
+#![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
+
+mod backends;
+mod layers;
+mod links;
+mod make_targets;
+mod markdown;
+mod paths;
+mod rust_source;
+mod tree;
+mod words;
+
+use self::tree::{Finding, Tree};
+
+#[test]
+fn imports_go_down_the_layers_only() {
+    none(layers::check(&Tree::read()));
+}
+
+#[test]
+fn backend_crates_stop_where_they_belong() {
+    none(backends::check(&Tree::read()));
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_every_anchor_to_a_heading() {
+    none(links::check(&Tree::read()));
+}
+
+#[test]
+fn every_make_target_that_a_text_names_exists() {
+    none(make_targets::check(&Tree::read()));
+}
+
+#[test]
+fn every_path_that_a_page_names_exists() {
+    none(paths::check(&Tree::read()));
+}
+
+#[test]
+fn no_retired_word_is_left() {
+    none(words::check(&Tree::read()));
+}
+
+/// Fails with all findings at once.
+#[track_caller]
+fn none(findings: Vec<Finding>) {
+    let lines = findings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(lines.is_empty(), "{} to correct:\n{}\n", lines.len(), lines.join("\n"));
+}
