@@ -12,7 +12,7 @@ use super::reload::{self, Reloading};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::config::{ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies};
-use crate::store::AnyStore;
+use crate::store::Handle;
 use crate::telemetry;
 use crate::types::SystemClock;
 
@@ -44,7 +44,7 @@ async fn serve(in_force: ActiveConfig, stop: CancellationToken) -> Result<(), Cl
     let ActiveConfig { loaded, apps, key } = &in_force;
     let Settings { server, admin, store, .. } = &loaded.settings;
     let apps = apps.clone();
-    let store = Arc::new(AnyStore::open(store)?);
+    let store = Handle::open(store)?;
     let cloakroom = Cloakroom::bind(
         server,
         admin,

@@ -9,18 +9,17 @@ use super::wire::admin_service_server::{AdminService, AdminServiceServer};
 use super::{convert, page_token, wire};
 use crate::service::{Service, SessionPage, WithEntries};
 use crate::session::Subject;
-use crate::store::Store;
 use crate::token::SessionId;
 
 /// The gRPC service for operators.
-pub fn admin_service<S: Store>(service: Service<S>) -> AdminServiceServer<impl AdminService> {
+pub fn admin_service(service: Service) -> AdminServiceServer<impl AdminService> {
     AdminServiceServer::new(AdminRpcs(AppAuthorizer::new(service)))
 }
 
-struct AdminRpcs<S>(AppAuthorizer<S>);
+struct AdminRpcs(AppAuthorizer);
 
 #[tonic::async_trait]
-impl<S: Store> AdminService for AdminRpcs<S> {
+impl AdminService for AdminRpcs {
     async fn list_sessions(
         &self,
         request: Request<wire::ListSessionsRequest>,
@@ -95,12 +94,12 @@ impl<S: Store> AdminService for AdminRpcs<S> {
         Ok(Response::new(service.stats(&request.app)?.into()))
     }
 
-    type WatchEventsStream = WatchEventsStream<S>;
+    type WatchEventsStream = WatchEventsStream;
 
     async fn watch_events(
         &self,
         request: Request<wire::WatchEventsRequest>,
-    ) -> Result<Response<WatchEventsStream<S>>, Status> {
+    ) -> Result<Response<WatchEventsStream>, Status> {
         let (service, request, permit) = self.0.authorize_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
         watch_events(service, permit, request)
     }

@@ -12,15 +12,15 @@ use crate::service::Service;
 
 /// A service that is reached only with a permitted app.
 #[derive(Debug)]
-pub(super) struct AppAuthorizer<S>(Service<S>);
+pub(super) struct AppAuthorizer(Service);
 
-impl<S> AppAuthorizer<S> {
-    pub(super) const fn new(service: Service<S>) -> Self {
+impl AppAuthorizer {
+    pub(super) const fn new(service: Service) -> Self {
         Self(service)
     }
 
     /// Returns the service and the message if the caller may use the app that the message names.
-    pub(super) fn authorize<R: AppRequest>(&self, request: Request<R>) -> Result<(&Service<S>, R), Status> {
+    pub(super) fn authorize<R: AppRequest>(&self, request: Request<R>) -> Result<(&Service, R), Status> {
         let caller = request.extensions().get().unwrap_or(&Caller::Anonymous);
         caller.check_app(request.get_ref().app())?;
         Ok((&self.0, request.into_inner()))
@@ -31,7 +31,7 @@ impl<S> AppAuthorizer<S> {
         &self,
         request: Request<R>,
         rpc: &'static str,
-    ) -> Result<(&Service<S>, R, StreamPermit), Status> {
+    ) -> Result<(&Service, R, StreamPermit), Status> {
         let connection = request.extensions().get::<Arc<ConnectionInfo>>();
         let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), request.get_ref().app())?;
         let (service, message) = self.authorize(request)?;

@@ -9,20 +9,19 @@ use super::{convert, wire};
 use crate::service::{
     Credential, DestroyRequest, OpenRequest, RotateRequest, RotationCause, SaveRequest, Saved, Service, SessionView,
 };
-use crate::store::Store;
 
 /// The largest request: a Cookie header of 1 MiB and the largest session fit.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The gRPC service for a session service.
-pub fn session_service<S: Store>(service: Service<S>) -> SessionServiceServer<impl SessionService> {
+pub fn session_service(service: Service) -> SessionServiceServer<impl SessionService> {
     SessionServiceServer::new(SessionRpcs(AppAuthorizer::new(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
 }
 
-struct SessionRpcs<S>(AppAuthorizer<S>);
+struct SessionRpcs(AppAuthorizer);
 
 #[tonic::async_trait]
-impl<S: Store> SessionService for SessionRpcs<S> {
+impl SessionService for SessionRpcs {
     async fn open_session(
         &self,
         request: Request<wire::OpenSessionRequest>,
@@ -59,7 +58,6 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         let (service, request) = self.0.authorize(request)?;
         let app = service.app(&request.app)?;
         let save = SaveRequest {
-            app: &request.app,
             credential: match &request.credential {
                 Some(Wire::Token(token)) => Credential::Token(token),
                 Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
@@ -74,7 +72,7 @@ impl<S: Store> SessionService for SessionRpcs<S> {
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
         };
-        let Saved { outcome, session, headers, counters } = service.save_in(&app, save).await?;
+        let Saved { outcome, session, headers, counters } = service.save(&app, save).await?;
         let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::SaveSessionResponse {
             outcome: outcome.into(),
@@ -179,12 +177,12 @@ impl<S: Store> SessionService for SessionRpcs<S> {
         }))
     }
 
-    type WatchSessionStream = WatchSessionStream<S>;
+    type WatchSessionStream = WatchSessionStream;
 
     async fn watch_session(
         &self,
         request: Request<wire::WatchSessionRequest>,
-    ) -> Result<Response<WatchSessionStream<S>>, Status> {
+    ) -> Result<Response<WatchSessionStream>, Status> {
         let (service, request, permit) =
             self.0.authorize_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
         Ok(Response::new(watch_session(service, permit, request).await?))

@@ -9,25 +9,25 @@ use super::{convert, wire};
 use crate::auth::StreamPermit;
 use crate::service::{Error, EventBatch, EventReader, Service};
 use crate::session::{Event, EventKind};
-use crate::store::{Cursor, FeedEntry, Store};
+use crate::store::{Cursor, FeedEntry};
 
 /// What a WatchEvents answers.
-pub(super) type WatchEventsStream<S> = Steps<wire::WatchEventsResponse, (EventReader<S>, StreamPermit)>;
+pub(super) type WatchEventsStream = Steps<wire::WatchEventsResponse, (EventReader, StreamPermit)>;
 
 /// The body of `AdminService::watch_events`.
-pub(super) fn watch_events<S: Store>(
-    service: &Service<S>,
+pub(super) fn watch_events(
+    service: &Service,
     permit: StreamPermit,
     request: wire::WatchEventsRequest,
-) -> Result<Response<WatchEventsStream<S>>, Status> {
+) -> Result<Response<WatchEventsStream>, Status> {
     let wire::WatchEventsRequest { app, cursor } = request;
     let events = service.events(&app, parse(&cursor)?)?;
     Ok(Response::new(Steps::new((events, permit), step)))
 }
 
-fn step<S: Store>(
-    (mut events, mut permit): (EventReader<S>, StreamPermit),
-) -> Step<wire::WatchEventsResponse, (EventReader<S>, StreamPermit)> {
+fn step(
+    (mut events, mut permit): (EventReader, StreamPermit),
+) -> Step<wire::WatchEventsResponse, (EventReader, StreamPermit)> {
     Box::pin(async move {
         let batch = permitted(&mut permit, async { Ok(events.next().await?) }).await?;
         Ok((response(&batch), Some((events, permit))))

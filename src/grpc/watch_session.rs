@@ -7,24 +7,23 @@ use super::{convert, wire};
 use crate::auth::StreamPermit;
 use crate::service::{Credential, Service, SessionWatch, WatchRequest, WatchStart};
 use crate::session::EndReason;
-use crate::store::Store;
 
 /// What a WatchSession answers.
-pub(super) type WatchSessionStream<S> = Steps<wire::WatchSessionResponse, WatchPhase<S>>;
+pub(super) type WatchSessionStream = Steps<wire::WatchSessionResponse, WatchPhase>;
 
 /// What is still to be said.
-pub(super) enum WatchPhase<S: Store> {
-    Alive(Box<SessionWatch<S>>, StreamPermit),
-    Waiting(Box<SessionWatch<S>>, StreamPermit),
+pub(super) enum WatchPhase {
+    Alive(Box<SessionWatch>, StreamPermit),
+    Waiting(Box<SessionWatch>, StreamPermit),
     Ended(Option<EndReason>),
 }
 
 /// Begins to watch; fails if that can't be.
-pub(super) async fn watch_session<S: Store>(
-    service: &Service<S>,
+pub(super) async fn watch_session(
+    service: &Service,
     permit: StreamPermit,
     request: wire::WatchSessionRequest,
-) -> Result<WatchSessionStream<S>, Status> {
+) -> Result<WatchSessionStream, Status> {
     use wire::watch_session_request::Credential as Wire;
 
     let watch = service.watch(WatchRequest {
@@ -43,7 +42,7 @@ pub(super) async fn watch_session<S: Store>(
     Ok(Steps::new(state, step))
 }
 
-fn step<S: Store>(state: WatchPhase<S>) -> Step<wire::WatchSessionResponse, WatchPhase<S>> {
+fn step(state: WatchPhase) -> Step<wire::WatchSessionResponse, WatchPhase> {
     Box::pin(async move {
         Ok(match state {
             WatchPhase::Alive(watching, permit) => {

@@ -9,7 +9,6 @@ use super::tls::Tls;
 use crate::app::Apps;
 use crate::auth::{CallerRegistry, Callers};
 use crate::service::Service;
-use crate::store::{AnyStore, Instrumented};
 use crate::types::{Clock, Time};
 
 /// All that may change while the house serves.
@@ -24,7 +23,7 @@ pub struct Reloadable {
 /// Changes a house that serves.
 #[derive(Clone, Debug)]
 pub struct Reloader {
-    service: Service<Instrumented<AnyStore>>,
+    service: Service,
     registry: CallerRegistry,
     tls: Vec<Arc<Tls>>,
     clock: Arc<dyn Clock>,
@@ -42,12 +41,7 @@ pub(super) struct Reloads {
 }
 
 impl Reloader {
-    pub(super) fn new(
-        service: Service<Instrumented<AnyStore>>,
-        registry: CallerRegistry,
-        tls: Vec<Arc<Tls>>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    pub(super) fn new(service: Service, registry: CallerRegistry, tls: Vec<Arc<Tls>>, clock: Arc<dyn Clock>) -> Self {
         let reloads = Arc::new(Reloads {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),

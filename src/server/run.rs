@@ -25,7 +25,7 @@ use crate::app::Apps;
 use crate::auth::{Authenticator, CallerRegistry, Callers};
 use crate::grpc;
 use crate::service::Service;
-use crate::store::{self, AnyStore, Instrumented, Store};
+use crate::store;
 use crate::types::Clock;
 
 /// What the house is made of.
@@ -34,7 +34,7 @@ pub struct Dependencies {
     /// Whose sessions it keeps.
     pub apps: Apps,
     /// Where it keeps them.
-    pub store: Arc<AnyStore>,
+    pub store: store::Handle,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Who may call it. Nobody: everybody.
@@ -46,7 +46,7 @@ pub struct Dependencies {
 pub struct Cloakroom {
     server: Server,
     admin: Option<Server>,
-    service: Service<Instrumented<AnyStore>>,
+    service: Service,
     reloader: Reloader,
     clock: Arc<dyn Clock>,
     shutdown_delay: Duration,
@@ -59,7 +59,6 @@ impl Cloakroom {
         let Dependencies { apps, store, clock, callers } = parts;
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
-        let store = Arc::new(Instrumented::new(store));
         let service = Service::new(apps, store, Arc::clone(&clock));
         let server = Server::listen(settings, Protocols::Http2).await?;
         warn_of_plain_tokens(settings, &callers);
@@ -83,7 +82,7 @@ impl Cloakroom {
     }
 
     /// The service, for whoever calls it in this process.
-    pub const fn service(&self) -> &Service<Instrumented<AnyStore>> {
+    pub const fn service(&self) -> &Service {
         &self.service
     }
 
@@ -103,12 +102,12 @@ impl Cloakroom {
         let (health, health_service) = health_reporter();
         let health_service = health_service.max_decoding_message_size(grpc::MAX_QUESTION_BYTES);
         let closing = CancellationToken::new();
-        let store = Arc::clone(service.store());
+        let store = service.store().clone();
         let health_state = Arc::new(HealthState::default());
         let (server, admin) = watched((server, admin), &service, &health_state, &reloader);
         let chores = async {
-            let watch = watch_store(&*store, &health, &health_state, store_unhealthy_after);
-            let sweep = sweep(&*store, &*clock);
+            let watch = watch_store(|| store.ping(), &health, &health_state, store_unhealthy_after);
+            let sweep = sweep(&store, &*clock);
             let census = count(&service);
             let certificates = keep_fresh(reloader.tls(), &*clock);
             tokio::select! {
@@ -145,7 +144,7 @@ impl Cloakroom {
 /// Both servers, guarded and counted; and before the operators' services the pages that tell it.
 fn watched(
     (server, admin): (Server, Option<Server>),
-    service: &Service<Instrumented<AnyStore>>,
+    service: &Service,
     health_state: &Arc<HealthState>,
     reloader: &Reloader,
 ) -> (Server, Option<Server>) {
@@ -162,7 +161,7 @@ fn watched(
         budgets,
         tls,
         service: service.clone(),
-        store: service.store().work(),
+        store: service.store().metrics(),
         health_state: Arc::clone(health_state),
         reloads: Arc::clone(reloader.reloads()),
     };
@@ -201,15 +200,19 @@ async fn say(health: &HealthReporter, status: ServingStatus) {
 }
 
 /// Says `NOT_SERVING` when the store has been silent for so long, and `SERVING` again at its first answer.
-async fn watch_store(store: &impl Store, health: &HealthReporter, health_state: &HealthState, silence: Duration) {
+async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
+    ping: impl Fn() -> F,
+    health: &HealthReporter,
+    health_state: &HealthState,
+    silence: Duration,
+) {
     let mut last_answer = Instant::now();
     let mut said = ServingStatus::Serving;
     health_state.say_serving(true);
     say(health, said).await;
     loop {
         // A disk that hangs never answers at all.
-        let answer =
-            timeout(silence, store.ping()).await.unwrap_or_else(|silent| Err(store::Error::unavailable(silent)));
+        let answer = timeout(silence, ping()).await.unwrap_or_else(|silent| Err(store::Error::unavailable(silent)));
         health_state.see_store(answer.is_ok());
         let status = match &answer {
             Ok(()) => {
@@ -235,7 +238,7 @@ async fn watch_store(store: &impl Store, health: &HealthReporter, health_state: 
 }
 
 /// Forgets what may be forgotten, for as long as there is something.
-async fn sweep(store: &impl Store, clock: &dyn Clock) {
+async fn sweep(store: &store::Handle, clock: &dyn Clock) {
     loop {
         match store.sweep(clock.now()).await {
             Ok(0) => {}
@@ -247,7 +250,7 @@ async fn sweep(store: &impl Store, clock: &dyn Clock) {
 }
 
 /// Counts the live sessions, at the start and then now and again.
-async fn count(service: &Service<impl Store>) {
+async fn count(service: &Service) {
     loop {
         if let Err(error) = service.count_live_sessions().await {
             warn!(error = &error as &dyn Error, "could not count the live sessions");
@@ -278,90 +281,9 @@ mod tests {
     use tonic_health::server::HealthService;
 
     use super::*;
-    use crate::session::{Precondition, Record};
-    use crate::store::{
-        Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot,
-        SubjectRef, Touch, Write,
-    };
-    use crate::token::SessionId;
-    use crate::types::AppName;
-    use crate::types::Time;
-
-    /// A store on a disk that hangs.
-    struct Hanging;
-
-    impl Index for Hanging {
-        async fn enter(&self, _: &SubjectRef, _: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
-            pending().await
-        }
-
-        async fn leave(&self, _: &SubjectRef, _: &IndexEntry) -> Result<(), Error> {
-            pending().await
-        }
-
-        async fn forget(&self, _: &SubjectRef, _: SessionId) -> Result<(), Error> {
-            pending().await
-        }
-
-        async fn entries(&self, _: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
-            pending().await
-        }
-
-        async fn revoke(&self, _: &SubjectRef, _: &Revocation) -> Result<(), Error> {
-            pending().await
-        }
-
-        async fn revocation(&self, _: &SubjectRef) -> Result<Option<Revocation>, Error> {
-            pending().await
-        }
-    }
-
-    impl Feed for Hanging {
-        async fn latest(&self, _: &AppName) -> Result<Cursor, Error> {
-            pending().await
-        }
-
-        async fn since(&self, _: &AppName, _: &Cursor) -> Result<FeedRead, Error> {
-            pending().await
-        }
-    }
-
-    impl Store for Hanging {
-        async fn load(&self, _: &SessionKey) -> Result<Option<Snapshot>, Error> {
-            pending().await
-        }
-
-        async fn create(&self, _: &SessionKey, _: &Record) -> Result<Created, Error> {
-            pending().await
-        }
-
-        async fn apply(&self, _: &SessionKey, _: &Precondition, _: &Write) -> Result<Applied, Error> {
-            pending().await
-        }
-
-        async fn touch(&self, _: &SessionKey, _: &Touch) -> Result<(), Error> {
-            pending().await
-        }
-
-        async fn revoke_app(&self, _: &AppName, _: Time) -> Result<(), Error> {
-            pending().await
-        }
-
-        async fn scan(&self, _: &AppName, _: &Cursor, _: usize) -> Result<Page, Error> {
-            pending().await
-        }
-
-        async fn sweep(&self, _: Time) -> Result<usize, Error> {
-            pending().await
-        }
-
-        async fn ping(&self) -> Result<(), Error> {
-            pending().await
-        }
-    }
 
     #[tokio::test]
-    async fn a_store_that_hangs_is_silent_too() {
+    async fn a_store_that_hangs_makes_health_say_not_serving() {
         let health = HealthReporter::new();
         let question = || Request::new(HealthCheckRequest { service: grpc::SERVICE.to_owned() });
         let told = async {
@@ -377,7 +299,7 @@ mod tests {
         let health_state = HealthState::default();
 
         tokio::select! {
-            () = watch_store(&Hanging, &health, &health_state, Duration::from_millis(10)) => {}
+            () = watch_store(pending::<Result<(), store::Error>>, &health, &health_state, Duration::from_millis(10)) => {}
             told = timeout(Duration::from_secs(5), told) => told.unwrap(),
         }
     }

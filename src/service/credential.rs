@@ -4,8 +4,8 @@ use super::error::Error;
 use super::view::CookieAction;
 use super::{AppCall, Service};
 use crate::cookie;
-use crate::session::{Authority, Context, EndReason, Precondition, Previous, Record, Verdict, judge};
-use crate::store::{SessionKey, Snapshot, Store};
+use crate::session::{Authority, Context, Denial, EndReason, Precondition, Previous, Record, judge};
+use crate::store::{SessionKey, Snapshot};
 use crate::token::{SplitToken, VerifiedToken, is_shaped, is_ticket, next_token, verify_ticket, verify_token};
 
 /// What a request shows.
@@ -159,22 +159,22 @@ impl AppCall<'_> {
         let authority = Authority::Token(token.verifier_hash(&self.app.name));
         let precondition = Precondition { authority, etag: None, fingerprint: None, now: self.now };
         match judge(&record.head, generation, &precondition) {
-            Verdict::Gone(Some(EndReason::Superseded)) => TokenState::Superseded,
-            Verdict::Gone(reason) => TokenState::Dead(reason),
-            Verdict::Grace(previous) => match self.find_next_token(token, &previous) {
+            Err(Denial::Gone(Some(EndReason::Superseded))) => TokenState::Superseded,
+            Err(Denial::Gone(reason)) => TokenState::Dead(reason),
+            Err(Denial::Grace(previous)) => match self.find_next_token(token, &previous) {
                 Some(next) if next.verifier_hash(&self.app.name) == record.head.verifier_hash => {
                     TokenState::Live { record: Box::new(record), token: next }
                 }
                 _ => TokenState::Superseded,
             },
-            Verdict::Allow | Verdict::Replay(_) | Verdict::EtagMismatch | Verdict::RequestIdReused => {
+            Ok(()) | Err(Denial::Replay(_) | Denial::EtagMismatch | Denial::RequestIdReused) => {
                 TokenState::Live { record: Box::new(record), token }
             }
         }
     }
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// What a bearer is to its session now.
     pub(super) async fn look(&self, call: &AppCall<'_>, token: SplitToken) -> Result<(SessionKey, TokenState), Error> {
         let session_key = call.session_key(token);

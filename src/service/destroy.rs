@@ -2,10 +2,10 @@
 
 use super::prepared_save::fingerprint;
 use super::view::Outcome;
-use super::write::{Conditions, InGrace, WriteAttempt, WriteResult};
+use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, Service};
-use crate::session::EndReason;
-use crate::store::{Store, Write};
+use crate::session::{EndReason, Fingerprint};
+use crate::store::Write;
 use crate::token::SplitToken;
 
 /// Asks to end the session of a request.
@@ -30,7 +30,7 @@ pub struct Destroyed {
     pub headers: Vec<Header>,
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Ends the session that a request shows; of several that its cookies name, all.
     pub async fn destroy(&self, destroy: DestroyRequest<'_>) -> Result<Destroyed, Error> {
         destroy.credential.check()?;
@@ -39,17 +39,17 @@ impl<S: Store> Service<S> {
             return call.destroy(&destroy);
         }
         let call = self.call(&app, destroy.cookie_name)?;
-        let bearers: Vec<SplitToken> = match destroy.credential {
+        let tokens: Vec<SplitToken> = match destroy.credential {
             Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
             Credential::Token(text) => vec![call.token_claim(text)?.token],
             Credential::CookieHeader(header) => {
                 self.shown(&call, header, None).await?.iter().map(|shown| shown.token).collect()
             }
         };
-        let terms = Conditions { etag: None, fingerprint: fingerprint(destroy.request_id, || vec![b'd']) };
+        let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
         let mut outcome = Outcome::Gone(None);
-        for token in bearers {
-            let ended = self.end(&call, token, terms).await?;
+        for token in tokens {
+            let ended = self.end(&call, token, fingerprint).await?;
             // What was ended is told before what had ended, and a reason before none.
             if !matches!(outcome, Outcome::Deleted(_)) && ended != Outcome::Gone(None) {
                 outcome = ended;
@@ -65,13 +65,18 @@ impl<S: Store> Service<S> {
         Ok(Destroyed { outcome, headers })
     }
 
-    async fn end(&self, call: &AppCall<'_>, token: SplitToken, terms: Conditions) -> Result<Outcome, Error> {
-        let write = Write::End(EndReason::Destroyed);
-        let attempt = WriteAttempt { write: &write, next_token: None, in_grace: InGrace::Write };
-        Ok(match self.write(call, token, terms, attempt).await? {
-            WriteResult::Done(finished) => finished.outcome,
+    async fn end(
+        &self,
+        call: &AppCall<'_>,
+        token: SplitToken,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Outcome, Error> {
+        let mut prepared = call.prepare(token, Write::End(EndReason::Destroyed));
+        prepared.precondition.fingerprint = fingerprint;
+        Ok(match self.write(call, &prepared).await? {
+            WriteResult::Done { outcome, .. } => outcome,
             WriteResult::Gone(reason) => Outcome::Gone(reason),
-            WriteResult::Missing | WriteResult::Nothing | WriteResult::Renewed(_) => Outcome::Gone(None),
+            WriteResult::Missing => Outcome::Gone(None),
         })
     }
 }

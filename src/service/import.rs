@@ -12,7 +12,7 @@ use crate::session::{
     Authority, Context, EndReason, Entries, Generation, Head, IdempotencyRecords, ImportedFrom, Precondition, Record,
     Subject, Value, Version, subject_of,
 };
-use crate::store::{Created, Revocation, SessionKey, Store, Write};
+use crate::store::{Created, Revocation, SessionKey, Write};
 use crate::token::SplitToken;
 
 /// What an old session holds, and what it was known by.
@@ -24,7 +24,7 @@ pub(super) struct LegacySession<'r> {
     pub(super) context: Option<&'r Context>,
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Creates the session of an old credential that opens none yet. Answers its bearer, if there is one then.
     pub(super) async fn import(
         &self,
@@ -68,7 +68,7 @@ impl<S: Store> Service<S> {
         head: &Head,
     ) -> Result<bool, Error> {
         let (Some(subject), Some(imported_from)) = (&head.subject, &head.imported_from) else { return Ok(false) };
-        let revocation = self.store.revocation(&subject_ref(call.app, subject)).await?;
+        let revocation = self.store.load_revocation(&subject_ref(call.app, subject)).await?;
         if !revocation.is_some_and(|revocation| covers(&revocation, imported_from, session_key)) {
             return Ok(false);
         }

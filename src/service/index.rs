@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::{Error, Service, WithEntries};
 use crate::app::App;
-use crate::session::{Authority, EndReason, Entries, Precondition, Record, Subject, Verdict, judge};
-use crate::store::{Applied, IndexEntry, SessionKey, Snapshot, Store, SubjectRef, Write};
+use crate::session::{Authority, Denial, EndReason, Entries, Precondition, Record, Subject, judge};
+use crate::store::{Applied, IndexEntry, SessionKey, Snapshot, SubjectRef, Write};
 use crate::token::SessionId;
 use crate::types::Time;
 
@@ -24,17 +24,17 @@ pub(super) struct SubjectSession {
 
 /// What an entry of the index turns out to name.
 enum IndexLookup {
-    SubjectSession(Box<Record>),
+    Live(Box<Record>),
     /// It may be the subject's in a moment: somebody entered it just now.
     Pending,
     /// It is not the subject's, and will not be by this entry.
     Dead,
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Enters a session that is about to become the subject's. What it gets to see of a long index it heals.
     pub(super) async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
-        for other in self.store.enter(subject_ref, entry).await? {
+        for other in self.store.add_to_index(subject_ref, entry).await? {
             self.follow(subject_ref, other, WithEntries::No, entry.entered).await?;
         }
         Ok(())
@@ -53,7 +53,7 @@ impl<S: Store> Service<S> {
         self.stats.ended(&session_key.app, end.reason);
         if let Some(subject) = done.subject_before.clone() {
             let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
-            if let Err(error) = self.store.forget(&subject_ref, session_key.id).await {
+            if let Err(error) = self.store.remove_session_from_index(&subject_ref, session_key.id).await {
                 // It names the dead until the next listing.
                 warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "the index was not tidied");
             }
@@ -68,7 +68,7 @@ impl<S: Store> Service<S> {
         with: WithEntries,
         now: Time,
     ) -> Result<Vec<SubjectSession>, Error> {
-        let mut entries = self.store.entries(subject_ref).await?.into_iter();
+        let mut entries = self.store.list_index(subject_ref).await?.into_iter();
         let (mut checks, mut subject_sessions) = (JoinSet::new(), Vec::new());
         loop {
             while checks.len() < AT_ONCE
@@ -91,17 +91,17 @@ impl<S: Store> Service<S> {
         now: Time,
     ) -> Result<Option<SubjectSession>, Error> {
         let snapshot = self.store.load(&SessionKey { app: subject_ref.app.clone(), id: entry.id }).await?;
-        match named(&entry, snapshot, &subject_ref.subject, now) {
+        match lookup(&entry, snapshot, &subject_ref.subject, now) {
             IndexLookup::Pending => Ok(None),
-            IndexLookup::SubjectSession(record) if with == WithEntries::Yes => {
+            IndexLookup::Live(record) if with == WithEntries::Yes => {
                 Ok(Some(SubjectSession { id: entry.id, record: *record }))
             }
-            IndexLookup::SubjectSession(record) => {
+            IndexLookup::Live(record) => {
                 let record = Record { head: record.head, entries: Entries::default() };
                 Ok(Some(SubjectSession { id: entry.id, record }))
             }
             IndexLookup::Dead => {
-                if let Err(error) = self.store.leave(subject_ref, &entry).await {
+                if let Err(error) = self.store.remove_from_index(subject_ref, &entry).await {
                     // The next listing meets it again.
                     warn!(error = &error as &dyn std::error::Error, session.id = %entry.id, "the index was not healed");
                 }
@@ -144,23 +144,30 @@ pub(super) fn subject_ref(app: &App, subject: &Subject) -> SubjectRef {
     SubjectRef { app: app.name.clone(), subject: subject.clone() }
 }
 
-/// What the judge says to an administrator at `now`.
-pub(super) fn judge_as_admin(snapshot: &Snapshot, now: Time) -> Verdict {
-    let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now };
-    judge(&snapshot.record.head, snapshot.generation, &precondition)
+/// Whether a session lives at `now`.
+pub(super) fn lives(snapshot: &Snapshot, now: Time) -> bool {
+    ended(snapshot, now).is_none()
 }
 
-fn named(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {
+/// Why a session has ended by `now`; `None` while it lives. The reason is `None` if it is no longer known.
+pub(super) fn ended(snapshot: &Snapshot, now: Time) -> Option<Option<EndReason>> {
+    let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now };
+    match judge(&snapshot.record.head, snapshot.generation, &precondition) {
+        Err(Denial::Gone(reason)) => Some(reason),
+        // An administrator without conditions is denied for no other reason.
+        Ok(()) | Err(_) => None,
+    }
+}
+
+fn lookup(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {
     let settled = if now.since(entry.entered) > UNDER_WAY { IndexLookup::Dead } else { IndexLookup::Pending };
     let Some(snapshot) = snapshot else { return settled };
-    match judge_as_admin(&snapshot, now) {
-        Verdict::Allow if snapshot.record.head.subject.as_ref() == Some(subject) => {
-            IndexLookup::SubjectSession(Box::new(snapshot.record))
-        }
-        // Another replica's clock may be behind, and with it the session may yet be used.
-        Verdict::Gone(Some(EndReason::Idle | EndReason::Absolute)) => IndexLookup::Pending,
-        Verdict::Gone(Some(_)) => IndexLookup::Dead,
-        _ => settled,
+    match ended(&snapshot, now) {
+        None if snapshot.record.head.subject.as_ref() == Some(subject) => IndexLookup::Live(Box::new(snapshot.record)),
+        // Another replica's clock may be behind, and with it the session may still be used.
+        Some(Some(EndReason::Idle | EndReason::Absolute)) => IndexLookup::Pending,
+        Some(Some(_)) => IndexLookup::Dead,
+        None | Some(None) => settled,
     }
 }
 

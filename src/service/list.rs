@@ -2,10 +2,10 @@
 
 use std::cmp::Reverse;
 
-use super::index::{SubjectSession, judge_as_admin, subject_ref};
+use super::index::{SubjectSession, ended, lives, subject_ref};
 use super::{Error, Service};
-use crate::session::{EndReason, Entries, Record, Subject, Verdict};
-use crate::store::{Cursor, SessionKey, Store};
+use crate::session::{EndReason, Entries, Record, Subject};
+use crate::store::{Cursor, SessionKey};
 use crate::token::SessionId;
 
 /// A session as an operator sees it.
@@ -37,7 +37,7 @@ pub struct SessionPage {
     pub next: Option<Cursor>,
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// The live sessions of a subject, the one used last first.
     pub async fn list_subject(
         &self,
@@ -63,8 +63,7 @@ impl<S: Store> Service<S> {
         let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
         let page = self.store.scan(&app.name, from, limit).await?;
-        let subject_sessions =
-            page.sessions.into_iter().filter(|(_, snapshot)| judge_as_admin(snapshot, now) == Verdict::Allow);
+        let subject_sessions = page.sessions.into_iter().filter(|(_, snapshot)| lives(snapshot, now));
         let sessions = subject_sessions.map(|(id, snapshot)| info(id, snapshot.record, None, with)).collect();
         Ok(SessionPage { sessions, next: page.next })
     }
@@ -74,10 +73,10 @@ impl<S: Store> Service<S> {
         let app = self.stored_app(app, "GetSession")?;
         let snapshot =
             self.store.load(&SessionKey { app: app.name.clone(), id }).await?.ok_or(Error::SessionUnknown)?;
-        match judge_as_admin(&snapshot, self.clock.now()) {
-            Verdict::Gone(None) => Err(Error::SessionUnknown),
-            Verdict::Gone(reason) => Ok(info(id, snapshot.record, reason, WithEntries::No)),
-            _ => Ok(info(id, snapshot.record, None, with)),
+        match ended(&snapshot, self.clock.now()) {
+            None => Ok(info(id, snapshot.record, None, with)),
+            Some(None) => Err(Error::SessionUnknown),
+            Some(reason) => Ok(info(id, snapshot.record, reason, WithEntries::No)),
         }
     }
 }

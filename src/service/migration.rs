@@ -16,7 +16,7 @@ use crate::cookie;
 use crate::flask;
 use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
 use crate::session::{Context, EndReason, Entries, ImportedFrom, PREVIOUS_TTL};
-use crate::store::{FlaskRecord, SessionKey, Snapshot, Store};
+use crate::store::{FlaskRecord, SessionKey, Snapshot};
 use crate::token::{self, SplitToken};
 
 /// What is kept where an old credential leads to.
@@ -50,7 +50,7 @@ impl AppCall<'_> {
     }
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// The sessions that old credentials in a header lead to; each comes in now, if it has not yet.
     pub(super) async fn accepted(
         &self,

@@ -50,26 +50,26 @@ use self::subject_limit::SubjectLocks;
 use self::watch_registry::WatchRegistry;
 use crate::app::{App, Apps, Kind, MigrationSource};
 use crate::cookie;
-use crate::store::{SessionKey, Store};
+use crate::store::{Handle, SessionKey};
 use crate::token::{KeyRing, SplitToken, TokenRejection};
 use crate::types::{Clock, Time, timestamp};
 
 /// The session service, on one store. Cloning shares it.
 #[derive(Debug)]
-pub struct Service<S> {
+pub struct Service {
     apps: Arc<ServedApps>,
-    store: Arc<S>,
+    store: Handle,
     clock: Arc<dyn Clock>,
     watch_registry: Arc<WatchRegistry>,
     stats: Arc<Stats>,
     subject_locks: Arc<SubjectLocks>,
 }
 
-impl<S> Clone for Service<S> {
+impl Clone for Service {
     fn clone(&self) -> Self {
         Self {
             apps: Arc::clone(&self.apps),
-            store: Arc::clone(&self.store),
+            store: self.store.clone(),
             clock: Arc::clone(&self.clock),
             watch_registry: Arc::clone(&self.watch_registry),
             stats: Arc::clone(&self.stats),
@@ -78,9 +78,9 @@ impl<S> Clone for Service<S> {
     }
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// A service for these apps.
-    pub fn new(apps: Apps, store: Arc<S>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(apps: Apps, store: Handle, clock: Arc<dyn Clock>) -> Self {
         log_migration_sources(&apps, clock.now());
         Self {
             stats: Arc::new(Stats::new(&apps, clock.now())),
@@ -121,7 +121,7 @@ impl<S: Store> Service<S> {
     }
 
     /// The store underneath.
-    pub const fn store(&self) -> &Arc<S> {
+    pub const fn store(&self) -> &Handle {
         &self.store
     }
 

@@ -10,7 +10,7 @@ use super::credential::{PresentedToken, TokenState};
 use super::view::CookieAction;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
 use crate::session::{Context, Head, Record};
-use crate::store::{SessionKey, Store, Touch};
+use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{SplitToken, is_ticket, sign_token};
 use crate::types::Time;
@@ -68,7 +68,7 @@ impl LiveSession<'_> {
     }
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Opens the session that a request's cookies name, or a new one.
     pub async fn open(&self, open: OpenRequest<'_>) -> Result<Opened, Error> {
         open.credential.check()?;

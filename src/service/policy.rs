@@ -1,10 +1,9 @@
 //! What is asked of an app alone: no session, no store.
 
 use super::{Error, NullReason, Service};
-use crate::store::Store;
 use crate::types::Time;
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Flask's `get_expiration_time`: when a cookie that is sent now expires, if it does.
     pub fn expiration_time(&self, app: &str, permanent: bool) -> Result<Option<Time>, Error> {
         let app = self.app(app)?;

@@ -1,7 +1,7 @@
-//! What a save asks for, measured against the app: the edit, and the conditions it is made on.
+//! Turns a save request into a write, with the app's limits and lifetimes.
 
 use super::save::SaveRequest;
-use super::write::{Conditions, NextToken};
+use super::write::PreparedWrite;
 use super::{AppCall, Error};
 use crate::app::Lifetimes;
 use crate::session::{
@@ -13,36 +13,37 @@ use crate::store::Write;
 use crate::token::SplitToken;
 use crate::types::Time;
 
-/// What a save asks for.
+/// A save as a write with one token.
+///
+/// Its edit has no rotation until [`Self::with_rotation`]: a creation never rotates, for no cookie has its token yet.
 pub(super) struct PreparedSave {
-    pub(super) terms: Conditions,
-    /// Without a rotation, which depends on the token that is shown.
-    edit: Edit,
-    rotates: RotateWhen,
+    pub(super) write: PreparedWrite,
+    rotate: RotateWhen,
 }
 
 /// When a save replaces the token.
+#[derive(Clone, Copy)]
 enum RotateWhen {
     Never,
-    OnSubjectChange,
+    SubjectChanges,
     Always,
 }
 
 impl PreparedSave {
-    pub(super) fn new(call: &AppCall<'_>, save: SaveRequest<'_>) -> Result<Self, Error> {
+    pub(super) fn new(call: &AppCall<'_>, save: SaveRequest<'_>, token: SplitToken) -> Result<Self, Error> {
         let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_deref())).transpose()?;
-        let rotates = match &changes {
+        let rotate = match &changes {
             _ if save.rotate => RotateWhen::Always,
             Some(Changes { clear: true, .. }) => RotateWhen::Always,
-            // Whoever has authenticated again has other rights than whoever holds an older token.
+            // A user who has authenticated again has other rights than the holder of an older token.
             Some(Changes { authentication: AuthenticationChange::Now, .. }) => RotateWhen::Always,
-            Some(Changes { subject: SubjectChange::Set(_) | SubjectChange::Remove, .. }) => RotateWhen::OnSubjectChange,
+            Some(Changes { subject: SubjectChange::Set(_) | SubjectChange::Remove, .. }) => RotateWhen::SubjectChanges,
             _ => RotateWhen::Never,
         };
         let fingerprint = fingerprint(save.request_id, || {
-            let mut prepared = vec![b's', u8::from(save.rotate), u8::from(save.keep_empty)];
-            prepared.extend(changes.as_ref().map(Changes::canonical).unwrap_or_default());
-            prepared
+            let mut content = vec![b's', u8::from(save.rotate), u8::from(save.keep_empty)];
+            content.extend(changes.as_ref().map(Changes::canonical).unwrap_or_default());
+            content
         });
         let lifetime = changes.as_ref().map_or(Ok(None), |changes| call.lifetime(changes.lifetime))?;
         let edit = Edit {
@@ -54,65 +55,84 @@ impl PreparedSave {
             limits: call.app.limits,
             context: save.context,
         };
-        Ok(Self { terms: Conditions { etag: save.etag, fingerprint }, edit, rotates })
+        let mut write = call.prepare(token, Write::Edit(Box::new(edit)));
+        (write.precondition.etag, write.precondition.fingerprint) = (save.etag, fingerprint);
+        Ok(Self { write, rotate })
     }
 
-    /// The write for a session that exists, with the rotation that it offers.
-    pub(super) fn write(&self, call: &AppCall<'_>, shown: SplitToken) -> (Write, Option<NextToken>) {
-        let derive = || call.derive_next_token(shown, Cause::Privilege, self.terms);
-        let (rotation, next_token) = match self.rotates {
-            RotateWhen::Never => (Rotation::Keep, None),
-            RotateWhen::OnSubjectChange => {
-                let next_token = derive();
-                (Rotation::OnSubjectChange(next_token.replacement), Some(next_token))
-            }
-            RotateWhen::Always => {
-                let next_token = derive();
-                (Rotation::Always(next_token.replacement), Some(next_token))
-            }
-        };
-        (Write::Edit(Box::new(Edit { rotation, ..self.edit.clone() })), next_token)
+    /// Makes the save with another token.
+    pub(super) fn set_token(&mut self, call: &AppCall<'_>, token: SplitToken) {
+        let Self { write: PreparedWrite { token: current, precondition, write, next }, .. } = self;
+        (*current, *next) = (token, None);
+        precondition.authority = Authority::Token(token.verifier_hash(&call.app.name));
+        if let Write::Edit(edit) = write {
+            edit.rotation = Rotation::Keep;
+        }
     }
 
-    /// Whose the session is to be, if the changes say so.
+    /// The write for a session that exists, with the rotation that the save asks for.
+    pub(super) fn with_rotation(&mut self, call: &AppCall<'_>) -> &PreparedWrite {
+        let Self { write: PreparedWrite { token, precondition, write, next }, rotate } = self;
+        if let Write::Edit(edit) = write {
+            let mut derive = || {
+                let derived = call.derive_next_token(*token, Cause::Privilege, precondition.fingerprint);
+                *next = Some(derived);
+                derived.replacement
+            };
+            edit.rotation = match rotate {
+                RotateWhen::Never => Rotation::Keep,
+                RotateWhen::SubjectChanges => Rotation::OnSubjectChange(derive()),
+                RotateWhen::Always => Rotation::Always(derive()),
+            };
+        }
+        &self.write
+    }
+
+    fn edit(&self) -> Option<&Edit> {
+        match &self.write.write {
+            Write::Edit(edit) => Some(edit),
+            Write::End(_) => None,
+        }
+    }
+
+    /// The subject that the changes set.
     pub(super) fn subject(&self) -> Option<&Subject> {
-        match &self.edit.changes.as_ref()?.subject {
+        match &self.edit()?.changes.as_ref()?.subject {
             SubjectChange::Set(subject) => Some(subject),
             SubjectChange::Keep | SubjectChange::Remove => None,
         }
     }
 
     /// Whether the session may live longer afterwards.
-    pub(super) const fn changes_lifetime(&self) -> bool {
-        self.edit.lifetime.is_some()
+    pub(super) fn changes_lifetime(&self) -> bool {
+        self.edit().is_some_and(|edit| edit.lifetime.is_some())
     }
 
-    /// The record of a session that does not exist yet; nothing if there would be nothing to keep.
-    pub(super) fn first_record(
-        &self,
-        call: &AppCall<'_>,
-        token: SplitToken,
-    ) -> Result<Option<(Record, Counters)>, Error> {
-        if self.edit.changes.is_none() {
-            return Ok(None);
-        }
-        let blank = Record { head: blank(call, token), entries: Entries::default() };
+    /// Whether the etag lets the save create a session.
+    pub(super) fn may_create(&self) -> bool {
+        self.write.precondition.etag.is_none_or(|etag| etag == Version::NEW)
+    }
+
+    /// The record of a session that does not exist yet; `None` if the save leaves nothing to store.
+    pub(super) fn first_record(&self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
+        let Some(first) = self.edit().filter(|edit| edit.changes.is_some()) else { return Ok(None) };
+        let blank = Record { head: blank(call, self.write.token), entries: Entries::default() };
         let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: call.now };
-        let edited = edit(&blank, &self.edit, &precondition).map_err(|edit_error| call.refused(edit_error))?;
+        let edited = edit(&blank, first, &precondition).map_err(|edit_error| call.refused(edit_error))?;
         if edited.effect == WriteEffect::Deleted {
             return Ok(None);
         }
         let mut record = edited.record;
         record.head.version = Version::NEW.next();
         let idempotency = |fingerprint| IdempotencyRecord { fingerprint, time: call.now, effect: WriteEffect::Created };
-        record.head.idempotency = self.terms.fingerprint.into_iter().map(idempotency).collect();
+        record.head.idempotency = self.write.precondition.fingerprint.into_iter().map(idempotency).collect();
         Ok(Some((record, edited.counters)))
     }
 }
 
 /// The fingerprint of a call that has a `request_id`.
-pub(super) fn fingerprint(request_id: &str, prepared: impl FnOnce() -> Vec<u8>) -> Option<Fingerprint> {
-    (!request_id.is_empty()).then(|| Fingerprint::new(request_id.as_bytes(), &prepared()))
+pub(super) fn fingerprint(request_id: &str, content: impl FnOnce() -> Vec<u8>) -> Option<Fingerprint> {
+    (!request_id.is_empty()).then(|| Fingerprint::new(request_id.as_bytes(), &content()))
 }
 
 impl AppCall<'_> {
@@ -130,7 +150,7 @@ impl AppCall<'_> {
     }
 }
 
-/// What the app grants, if it grants sessions without a subject less.
+/// The app's lifetimes, if they differ for sessions with and without a subject.
 fn lifespans(call: &AppCall<'_>) -> Option<Lifespans> {
     let lifespan =
         |lifetimes: Lifetimes| Lifespan { idle_timeout: lifetimes.idle_timeout, span: lifetimes.absolute_timeout };
@@ -138,7 +158,7 @@ fn lifespans(call: &AppCall<'_>) -> Option<Lifespans> {
     (owned != anonymous).then_some(Lifespans { owned, anonymous })
 }
 
-/// A session before its first save: nobody's.
+/// The head of an anonymous session before its first save.
 fn blank(call: &AppCall<'_>, token: SplitToken) -> Head {
     let Lifetimes { idle_timeout, absolute_timeout, .. } = call.app.anonymous_lifetimes;
     Head::new(token.verifier_hash(&call.app.name), call.now, idle_timeout, absolute_timeout)

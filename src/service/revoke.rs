@@ -5,11 +5,11 @@ use tracing::info;
 use super::index::subject_ref;
 use super::view::Outcome;
 use super::{Error, Service};
-use crate::session::{Authority, EndReason, Precondition, Subject, Verdict};
-use crate::store::{Applied, Revocation, SessionKey, Store, Write};
+use crate::session::{Authority, Denial, EndReason, Precondition, Subject};
+use crate::store::{Applied, Revocation, SessionKey, Write};
 use crate::token::SessionId;
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Ends one session, whatever its token is by now.
     pub async fn revoke_session(&self, app: &str, id: SessionId) -> Result<Outcome, Error> {
         let app = self.stored_app(app, "RevokeSession")?;
@@ -18,8 +18,8 @@ impl<S: Store> Service<S> {
             Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.clock.now() };
         Ok(match self.apply(&session_key, &precondition, &Write::End(EndReason::Revoked)).await? {
             Applied::Done(_) => Outcome::Deleted(EndReason::Revoked),
-            Applied::Judged(Verdict::Gone(reason)) => Outcome::Gone(reason),
-            Applied::Judged(_) | Applied::Refused(_) | Applied::Missing => Outcome::Gone(None),
+            Applied::Denied(Denial::Gone(reason)) => Outcome::Gone(reason),
+            Applied::Denied(_) | Applied::Refused(_) | Applied::Missing => Outcome::Gone(None),
         })
     }
 
@@ -32,9 +32,11 @@ impl<S: Store> Service<S> {
         let (subject_ref, now) = (subject_ref(&app, subject), self.clock.now());
         if let Some(migration) = app.migration.as_ref().filter(|migration| now < migration.until) {
             // Before the listing: what comes in meanwhile is met by it, or meets this.
-            self.store.revoke(&subject_ref, &Revocation { time: now, until: migration.until, except }).await?;
+            self.store
+                .record_revocation(&subject_ref, &Revocation { time: now, until: migration.until, except })
+                .await?;
         }
-        let entries = self.store.entries(&subject_ref).await?;
+        let entries = self.store.list_index(&subject_ref).await?;
         let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
         self.end_of(&subject_ref, ids, (EndReason::Revoked, now)).await
     }

@@ -3,10 +3,11 @@
 use super::credential::{CredentialKind, TokenState};
 use super::prepared_save::fingerprint;
 use super::view::{CookieAction, Outcome};
-use super::write::{CompletedWrite, Conditions, InGrace, WriteAttempt, WriteResult};
-use super::{Credential, Error, Saved, Service};
-use crate::session::{Cause, Context, Counters, Edit, EndReason, Rotation, WhenEmpty};
-use crate::store::{Store, Write};
+use super::write::{Attempted, PreparedWrite, WriteResult};
+use super::{AppCall, Credential, Error, Saved, Service};
+use crate::session::{Cause, Context, Counters, Edit, EndReason, Head, Rotation, WhenEmpty};
+use crate::store::Write;
+use crate::token::SplitToken;
 
 /// Asks for a new token.
 #[derive(Clone, Debug, Default)]
@@ -35,60 +36,118 @@ pub enum RotationCause {
     Renewal,
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Gives a session a new token. Its answer is that of a save without changes.
     pub async fn rotate(&self, rotate: RotateRequest<'_>) -> Result<Saved, Error> {
         rotate.credential.check()?;
         let app = self.stored_app(rotate.app, "RotateSession")?;
         let call = self.call(&app, rotate.cookie_name)?;
         let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
-        let (cause, in_grace) = match rotate.cause {
-            RotationCause::Privilege => (Cause::Privilege, InGrace::Write),
-            RotationCause::Renewal => (Cause::Renewal { grace: app.rotation_grace }, InGrace::Answer),
+        let cause = match rotate.cause {
+            RotationCause::Privilege => Cause::Privilege,
+            RotationCause::Renewal => Cause::Renewal { grace: app.rotation_grace },
         };
-        let prepared = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
-        let terms = Conditions { etag: None, fingerprint: fingerprint(rotate.request_id, prepared) };
-        let next_token = call.derive_next_token(claim.token, cause, terms);
+        let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
+        let fingerprint = fingerprint(rotate.request_id, content);
+        let next = call.derive_next_token(claim.token, cause, fingerprint);
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
             lifespans: None,
-            rotation: Rotation::Always(next_token.replacement),
+            rotation: Rotation::Always(next.replacement),
             when_empty: WhenEmpty::Keep,
             limits: app.limits,
             context: rotate.context,
         }));
-        let session_key = call.session_key(claim.token);
-        let attempt = WriteAttempt { write: &write, next_token: Some(next_token), in_grace };
-        let (outcome, head, token) = match self.write(&call, claim.token, terms, attempt).await? {
-            WriteResult::Done(finished) => {
-                let CompletedWrite { outcome, head, token, .. } = *finished;
-                // A repeated rotation whose session has ended since: the outcome as it was, but nothing to set.
-                let Some(head) = head else { return Ok(Saved { outcome, ..Saved::gone(None, false) }) };
-                (outcome, head, token)
-            }
-            // Judged again: by now the successor may have been replaced by a login, whose cookie must not be put over.
-            WriteResult::Renewed(next) => match self.look(&call, next).await?.1 {
-                TokenState::Live { record, token } if token == next => (Outcome::Updated, record.head, Some(next)),
-                TokenState::Live { .. } | TokenState::Superseded => {
-                    return Ok(Saved::gone(Some(EndReason::Superseded), false));
-                }
-                TokenState::Dead(reason) => return Ok(Saved::gone(reason, false)),
+        let mut prepared = PreparedWrite { next: Some(next), ..call.prepare(claim.token, write) };
+        prepared.precondition.fingerprint = fingerprint;
+        let result = match rotate.cause {
+            RotationCause::Privilege => self.write(&call, &prepared).await?,
+            RotationCause::Renewal => match self.try_write(&call, &prepared, claim.token).await? {
+                Attempted::Result(result) => result,
+                Attempted::InGrace(next) => return self.renewed(&call, next).await,
             },
-            WriteResult::Missing if claim.kind == CredentialKind::Ticket => {
-                let session = Some(call.new_view(claim.token));
-                return Ok(Saved {
-                    outcome: Outcome::Unchanged,
-                    session,
-                    headers: Vec::new(),
-                    counters: Counters::new(),
-                });
-            }
-            WriteResult::Missing | WriteResult::Nothing => return Ok(Saved::gone(None, false)),
-            WriteResult::Gone(reason) => return Ok(Saved::gone(reason, false)),
         };
-        let session = call.view(session_key.id, &head, token);
-        let headers = call.headers(&session, CookieAction::Set, false)?;
+        match result {
+            WriteResult::Done { head: Some(head), token, outcome, .. } => {
+                call.rotated(outcome, claim.token, &head, token)
+            }
+            // A repeated rotation whose session has ended since: the same outcome, but no cookie to set.
+            WriteResult::Done { head: None, outcome, .. } => Ok(Saved { outcome, ..Saved::gone(None, false) }),
+            WriteResult::Missing if claim.kind == CredentialKind::Ticket => {
+                let (outcome, session) = (Outcome::Unchanged, Some(call.new_view(claim.token)));
+                Ok(Saved { outcome, session, headers: Vec::new(), counters: Counters::new() })
+            }
+            WriteResult::Missing => Ok(Saved::gone(None, false)),
+            WriteResult::Gone(reason) => Ok(Saved::gone(reason, false)),
+        }
+    }
+
+    /// Answers a renewal that another call has made already: with the next token, if it is still the current one.
+    ///
+    /// A login may have replaced it since, whose cookie must not be overwritten.
+    async fn renewed(&self, call: &AppCall<'_>, next: SplitToken) -> Result<Saved, Error> {
+        match self.look(call, next).await?.1 {
+            TokenState::Live { record, token } if token == next => {
+                call.rotated(Outcome::Updated, next, &record.head, Some(next))
+            }
+            TokenState::Live { .. } | TokenState::Superseded => Ok(Saved::gone(Some(EndReason::Superseded), false)),
+            TokenState::Dead(reason) => Ok(Saved::gone(reason, false)),
+        }
+    }
+}
+
+impl AppCall<'_> {
+    /// The response to a rotation, with the token that this caller may get.
+    fn rotated(
+        &self,
+        outcome: Outcome,
+        of: SplitToken,
+        head: &Head,
+        token: Option<SplitToken>,
+    ) -> Result<Saved, Error> {
+        let session = self.view(of.id(&self.app.name), head, token);
+        let headers = self.headers(&session, CookieAction::Set, false)?;
         Ok(Saved { outcome, session: Some(session), headers, counters: Counters::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::{self, Apps};
+    use crate::service::SaveRequest;
+    use crate::session::{Changes, Value};
+    use crate::store::Memory;
+    use crate::token::Key;
+    use crate::types::{ManualClock, Time};
+
+    #[tokio::test]
+    async fn a_renewal_that_a_login_follows_gives_no_dead_cookie() {
+        let settings = app::Settings { keys: vec![Key::generate().into()], ..app::Settings::default() };
+        let apps = Apps::from_iter([settings.build("default").unwrap()]);
+        let clock = Arc::new(ManualClock::new(Time::from_millis(1)));
+        let service = Service::new(apps, Memory::new().into(), clock);
+        let app = service.app("").unwrap();
+        let ticket = service.open(Default::default()).await.unwrap().session.token;
+        let set = [("a".to_owned(), Value::counter(1))].into();
+        let changes = Some(Changes { set, ..Default::default() });
+        let saved = SaveRequest { credential: Credential::Token(&ticket), changes, ..Default::default() };
+        let old = service.save(&app, saved).await.unwrap().session.unwrap().token;
+        let rotate = |token, cause| {
+            service.rotate(RotateRequest { credential: Credential::Token(token), cause, ..Default::default() })
+        };
+        let next = rotate(&old, RotationCause::Renewal).await.unwrap().session.unwrap().token;
+
+        // The login comes between the two steps of the second renewal: the write, and the look at the next token.
+        rotate(&next, RotationCause::Privilege).await.unwrap();
+        let call = service.call(&app, None).unwrap();
+        let next = call.token_claim(&next).unwrap().token;
+        let renewed = service.renewed(&call, next).await.unwrap();
+
+        assert_eq!(renewed.outcome, Outcome::Gone(Some(EndReason::Superseded)));
+        assert!(renewed.session.is_none() && renewed.headers.is_empty());
     }
 }

@@ -4,17 +4,15 @@ use super::credential::{CredentialKind, ResolvedCredential, TokenState};
 use super::index::subject_ref;
 use super::prepared_save::PreparedSave;
 use super::view::{CookieAction, Outcome};
-use super::write::{CompletedWrite, InGrace, WriteAttempt, WriteResult};
+use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::session::{Changes, Context, Counters, EndReason, Version};
-use crate::store::{Created, IndexEntry, Store};
+use crate::store::{Created, IndexEntry};
 use crate::token::SplitToken;
 
 /// What a request did.
 #[derive(Clone, Debug, Default)]
 pub struct SaveRequest<'r> {
-    /// The app; empty means `default`.
-    pub app: &'r str,
     /// What the request shows.
     pub credential: Credential<'r>,
     /// What it changed; none: it only read.
@@ -56,15 +54,9 @@ impl Saved {
     }
 }
 
-impl<S: Store> Service<S> {
-    /// Applies what a request changed.
-    pub async fn save(&self, save: SaveRequest<'_>) -> Result<Saved, Error> {
-        let app = self.app(save.app)?;
-        self.save_in(&app, save).await
-    }
-
-    /// As [`Self::save()`], for whoever has looked up the app already.
-    pub async fn save_in(&self, app: &ServedApp, save: SaveRequest<'_>) -> Result<Saved, Error> {
+impl Service {
+    /// Applies the changes of a request, in one atomic step.
+    pub async fn save(&self, app: &ServedApp, save: SaveRequest<'_>) -> Result<Saved, Error> {
         save.credential.check()?;
         if let Some(call) = self.cookie_call(app, save.cookie_name)? {
             return call.save(save);
@@ -76,30 +68,44 @@ impl<S: Store> Service<S> {
         }
         let (accessed, modified) = (save.accessed, save.changes.is_some());
         let expiry_moves = save.changes.as_ref().is_some_and(Changes::touches_permanent);
-        let prepared = PreparedSave::new(&call, save)?;
-        let permit = self.admit(&call, &claim, &prepared).await?;
-        let (shown, written) = match claim.kind {
-            CredentialKind::Ticket => (claim.token, self.save_new(&call, claim.token, &prepared).await?),
-            CredentialKind::Token => (claim.token, self.save_known(&call, claim.token, &prepared).await?),
-            CredentialKind::Cookie => match self.save_known(&call, claim.token, &prepared).await? {
-                // Nobody remembers the session, so no logout can be undone: begin a new one, as an open would.
-                WriteResult::Missing | WriteResult::Gone(None) => {
-                    let token = SplitToken::random();
-                    (token, self.save_new(&call, token, &prepared).await?)
-                }
-                written => (claim.token, written),
-            },
-        };
-        drop(permit);
-        self.settle(&call, shown, &prepared, &written).await?;
-        match written {
-            // Nothing was there to rotate, and nobody emptied anything.
-            WriteResult::Nothing if !modified => call.unchanged(call.new_view(shown), CookieAction::Keep, accessed),
-            written => {
-                // The browser has this very cookie. An answer that came late would put it over a newer one.
-                let cookie_action = if expiry_moves { CookieAction::Set } else { claim.cookie_action_for(shown) };
-                call.saved(shown, written, (cookie_action, accessed))
+        let mut prepared = PreparedSave::new(&call, save, claim.token)?;
+        let result = self.write_save(&call, claim, &mut prepared).await?;
+        let token = prepared.write.token;
+        match result {
+            Some(result) => {
+                self.after_save(&call, &prepared, &result).await?;
+                // The browser has this very cookie. A late response must not set it again over a newer one.
+                let cookie_action = if expiry_moves { CookieAction::Set } else { claim.cookie_action_for(token) };
+                call.saved(token, result, (cookie_action, accessed))
             }
+            None if modified => Ok(call.nothing_saved()),
+            // A rotation of a session that is not stored changes nothing.
+            None => call.unchanged(call.new_view(token), CookieAction::Keep, accessed),
+        }
+    }
+
+    /// Writes a save; `None` if there is no session and nothing to store.
+    ///
+    /// The prepared token is afterwards the one that the session was written with.
+    async fn write_save(
+        &self,
+        call: &AppCall<'_>,
+        claim: ResolvedCredential,
+        prepared: &mut PreparedSave,
+    ) -> Result<Option<WriteResult>, Error> {
+        let _permit = self.admit(call, &claim, prepared).await?;
+        self.index_subject(call, prepared).await?;
+        if claim.kind == CredentialKind::Ticket {
+            return self.create_or_write(call, prepared).await;
+        }
+        match self.write(call, prepared.with_rotation(call)).await? {
+            // The store does not remember the session, so no logout can be undone: begin a new one, as an open does.
+            WriteResult::Missing | WriteResult::Gone(None) if claim.kind == CredentialKind::Cookie => {
+                prepared.set_token(call, SplitToken::random());
+                self.index_subject(call, prepared).await?;
+                self.create_or_write(call, prepared).await
+            }
+            result => Ok(Some(result)),
         }
     }
 
@@ -131,37 +137,19 @@ impl<S: Store> Service<S> {
         call.unchanged(session, cookie_action, save.accessed)
     }
 
-    /// Saves a session that exists or existed.
-    async fn save_known(
-        &self,
-        call: &AppCall<'_>,
-        token: SplitToken,
-        prepared: &PreparedSave,
-    ) -> Result<WriteResult, Error> {
-        self.announce(call, token, prepared).await?;
-        self.save_announced(call, token, prepared).await
-    }
-
-    /// Enters the session for the subject that it is about to get, so that no listing misses it.
-    async fn announce(&self, call: &AppCall<'_>, token: SplitToken, prepared: &PreparedSave) -> Result<(), Error> {
+    /// Adds the session to the index of the subject that it is about to get, so that no listing misses it.
+    async fn index_subject(&self, call: &AppCall<'_>, prepared: &PreparedSave) -> Result<(), Error> {
         match prepared.subject() {
-            Some(subject) => self.enter(&subject_ref(call.app, subject), &call.entry(token)).await,
+            Some(subject) => self.enter(&subject_ref(call.app, subject), &call.entry(prepared.write.token)).await,
             None => Ok(()),
         }
     }
 
-    /// What follows a save, be it done now or before: a login may be one too many, a longer life needs a longer entry.
-    async fn settle(
-        &self,
-        call: &AppCall<'_>,
-        token: SplitToken,
-        prepared: &PreparedSave,
-        written: &WriteResult,
-    ) -> Result<(), Error> {
-        let WriteResult::Done(finished) = written else { return Ok(()) };
-        let Some(head) = &finished.head else { return Ok(()) };
+    /// Does what follows a save, made now or before: evicts after a login, prolongs the index entry of a longer life.
+    async fn after_save(&self, call: &AppCall<'_>, prepared: &PreparedSave, result: &WriteResult) -> Result<(), Error> {
+        let WriteResult::Done { head: Some(head), .. } = result else { return Ok(()) };
         let Some(subject) = &head.subject else { return Ok(()) };
-        let entry = call.entry(token);
+        let entry = call.entry(prepared.write.token);
         // A session may be from a time when the app granted longer lives.
         let until = entry.until.max(head.deadline_time);
         let is_short = if prepared.subject().is_some() { until > entry.until } else { prepared.changes_lifetime() };
@@ -171,49 +159,31 @@ impl<S: Store> Service<S> {
         if prepared.subject().is_some() { self.evict(call, subject).await } else { Ok(()) }
     }
 
-    async fn save_announced(
-        &self,
-        call: &AppCall<'_>,
-        token: SplitToken,
-        prepared: &PreparedSave,
-    ) -> Result<WriteResult, Error> {
-        let (write, next_token) = prepared.write(call, token);
-        let attempt = WriteAttempt { write: &write, next_token, in_grace: InGrace::Write };
-        self.write(call, token, prepared.terms, attempt).await
-    }
-
-    /// Saves a session that may not exist yet: create-if-absent, else as any other.
+    /// Creates the session, or writes to it if it exists; `None` if there is none and nothing to store.
     ///
-    /// A creation never rotates, for its ticket was in no cookie. What a creation is refused for counts only if
-    /// there is nothing yet: repeats, ends and etags are judged before limits.
-    async fn save_new(
+    /// Reasons to refuse a creation count only if there is no session: repeats, ends and etags are judged before limits.
+    async fn create_or_write(
         &self,
         call: &AppCall<'_>,
-        token: SplitToken,
-        prepared: &PreparedSave,
-    ) -> Result<WriteResult, Error> {
-        self.announce(call, token, prepared).await?;
-        let creates = prepared.terms.etag.is_none_or(|etag| etag == Version::NEW);
-        let refused = match prepared.first_record(call, token) {
-            Ok(Some((record, counters))) if creates => {
+        prepared: &mut PreparedSave,
+    ) -> Result<Option<WriteResult>, Error> {
+        let may_create = prepared.may_create();
+        let refused = match prepared.first_record(call) {
+            Ok(Some((record, counters))) if may_create => {
+                let token = prepared.write.token;
                 if self.store.create(&call.session_key(token), &record).await? == Created::Stored {
                     self.stats.created(&call.app.name);
-                    let (head, token) = (Some(record.head), Some(token));
-                    return Ok(WriteResult::Done(Box::new(CompletedWrite {
-                        outcome: Outcome::Created,
-                        head,
-                        token,
-                        counters,
-                    })));
+                    let (head, token) = (Some(Box::new(record.head)), Some(token));
+                    return Ok(Some(WriteResult::Done { outcome: Outcome::Created, head, token, counters }));
                 }
                 None
             }
             first => first.err(),
         };
-        match self.save_announced(call, token, prepared).await? {
-            WriteResult::Missing if !creates => Err(Error::EtagMismatch),
-            WriteResult::Missing => refused.map_or(Ok(WriteResult::Nothing), Err),
-            written => Ok(written),
+        match self.write(call, prepared.with_rotation(call)).await? {
+            WriteResult::Missing if !may_create => Err(Error::EtagMismatch),
+            WriteResult::Missing => refused.map_or(Ok(None), Err),
+            result => Ok(Some(result)),
         }
     }
 }
@@ -230,27 +200,26 @@ impl AppCall<'_> {
         Ok(Saved { outcome: Outcome::Unchanged, session: Some(session), headers, counters: Counters::new() })
     }
 
-    /// The answer to a save by `shown`, which the browser has to be given only if `carry` says so.
+    /// The response to a save with a token that the browser has to get only if `cookie_action` says so.
     fn saved(
         &self,
-        shown: SplitToken,
-        written: WriteResult,
+        with: SplitToken,
+        result: WriteResult,
         (cookie_action, accessed): (CookieAction, bool),
     ) -> Result<Saved, Error> {
-        let CompletedWrite { outcome, head, token, counters } = match written {
-            WriteResult::Done(finished) => *finished,
-            WriteResult::Nothing => return Ok(self.nothing_saved()),
+        let (outcome, head, token, counters) = match result {
+            WriteResult::Done { outcome, head, token, counters } => (outcome, head, token, counters),
             WriteResult::Gone(reason) => return Ok(Saved::gone(reason, accessed)),
-            WriteResult::Missing | WriteResult::Renewed(_) => return Ok(Saved::gone(None, accessed)),
+            WriteResult::Missing => return Ok(Saved::gone(None, accessed)),
         };
         if let Outcome::Deleted(_) = outcome {
             return Ok(Saved { outcome, session: None, headers: Header::deleting(&self.cookie), counters });
         }
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
         let Some(head) = head else { return Ok(Saved { outcome, counters, ..Saved::gone(None, accessed) }) };
-        let session = self.view(shown.id(&self.app.name), &head, token);
-        let is_told = outcome == Outcome::Created || token != Some(shown) || session.permanent == Some(true);
-        let headers = self.headers(&session, if is_told { CookieAction::Set } else { cookie_action }, accessed)?;
+        let session = self.view(with.id(&self.app.name), &head, token);
+        let sets_cookie = outcome == Outcome::Created || token != Some(with) || session.permanent == Some(true);
+        let headers = self.headers(&session, if sets_cookie { CookieAction::Set } else { cookie_action }, accessed)?;
         Ok(Saved { outcome, session: Some(session), headers, counters })
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::index::judge_as_admin;
+use super::index::lives;
 use super::{Error, ServedApp, Service};
 use crate::app::{App, Apps, Kind, Migration, MigrationSource};
 use crate::flask;
-use crate::session::{EndReason, Verdict};
-use crate::store::{Cursor, Store};
+use crate::session::EndReason;
+use crate::store::Cursor;
 use crate::token::TokenRejection;
 use crate::types::{AppName, Time};
 
@@ -255,7 +255,7 @@ fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// The numbers of an app.
     pub fn stats(&self, app: &str) -> Result<AppStats, Error> {
         let app = self.app(app)?;
@@ -278,9 +278,7 @@ impl<S: Store> Service<S> {
             while let Some(cursor) = from {
                 let page = self.store.scan(&app.name, &cursor, CENSUS_PAGE).await?;
                 let now = self.clock.now();
-                for (_, snapshot) in
-                    page.sessions.iter().filter(|(_, snapshot)| judge_as_admin(snapshot, now) == Verdict::Allow)
-                {
+                for (_, snapshot) in page.sessions.iter().filter(|(_, snapshot)| lives(snapshot, now)) {
                     live += 1;
                     live_anonymous += u64::from(snapshot.record.head.subject.is_none());
                 }

@@ -13,8 +13,8 @@ use super::index::{SubjectSession, subject_ref};
 use super::prepared_save::PreparedSave;
 use super::{AppCall, Error, Service, WithEntries};
 use crate::app::{OnSessionLimit, SubjectLimit};
-use crate::session::{Authority, EndReason, Precondition, Subject, Verdict, Version, judge};
-use crate::store::{Applied, SessionKey, Snapshot, Store, SubjectRef, Write};
+use crate::session::{Authority, Denial, EndReason, Precondition, Subject, judge};
+use crate::store::{Applied, SessionKey, Snapshot, SubjectRef, Write};
 
 /// Locks that let the logins of one subject in one by one. Several subjects share a lock.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl SubjectLocks {
     }
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Refuses a login that is one too many, if the app refuses. What it answers has to be kept until it is written.
     pub(super) async fn admit(
         &self,
@@ -52,31 +52,26 @@ impl<S: Store> Service<S> {
         let session_key = call.session_key(claim.token);
         let has_room = subject_sessions.len() < most(limit)
             || subject_sessions.iter().any(|subject_sessions| subject_sessions.id == session_key.id);
-        if has_room || !self.would_write(call, claim, prepared, &session_key).await? {
+        if has_room || !self.would_write(claim, prepared, &session_key).await? {
             return Ok(Some(permit));
         }
         Err(Error::TooManySessions { max: limit.max_sessions })
     }
 
-    /// Whether nothing that is judged before limits stands in the way of a save.
+    /// Whether the save would be written but for the limit: repeats, ends and etags are judged before it.
     async fn would_write(
         &self,
-        call: &AppCall<'_>,
         claim: &ResolvedCredential,
         prepared: &PreparedSave,
         at: &SessionKey,
     ) -> Result<bool, Error> {
-        let terms = prepared.terms;
-        let begins = terms.etag.is_none_or(|etag| etag == Version::NEW);
         let Some(Snapshot { record, generation }) = self.store.load(at).await? else {
-            return Ok(claim.kind != CredentialKind::Token && begins);
+            return Ok(claim.kind != CredentialKind::Token && prepared.may_create());
         };
-        let authority = Authority::Token(claim.token.verifier_hash(&call.app.name));
-        let precondition = Precondition { authority, etag: terms.etag, fingerprint: terms.fingerprint, now: call.now };
-        Ok(match judge(&record.head, generation, &precondition) {
-            Verdict::Allow | Verdict::Grace(_) => true,
-            Verdict::Gone(None) => claim.kind == CredentialKind::Cookie && begins,
-            Verdict::Gone(Some(_)) | Verdict::Replay(_) | Verdict::EtagMismatch | Verdict::RequestIdReused => false,
+        Ok(match judge(&record.head, generation, &prepared.write.precondition) {
+            Ok(()) | Err(Denial::Grace(_)) => true,
+            Err(Denial::Gone(None)) => claim.kind == CredentialKind::Cookie && prepared.may_create(),
+            Err(Denial::Gone(Some(_)) | Denial::Replay(_) | Denial::EtagMismatch | Denial::RequestIdReused) => false,
         })
     }
 
@@ -116,7 +111,7 @@ impl<S: Store> Service<S> {
             let precondition =
                 Precondition { authority: Authority::Subject(of.clone()), etag, fingerprint: None, now: call.now };
             let applied = self.apply(&session_key, &precondition, &Write::End(EndReason::Evicted)).await?;
-            stale |= applied == Applied::Judged(Verdict::EtagMismatch);
+            stale |= applied == Applied::Denied(Denial::EtagMismatch);
         }
         Ok(stale)
     }

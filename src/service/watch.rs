@@ -11,7 +11,7 @@ use super::credential::TokenState;
 use super::watch_registry::Subscription;
 use super::{Credential, Error, Service};
 use crate::session::{EndReason, Head};
-use crate::store::{self, SessionKey, Store};
+use crate::store::{self, SessionKey};
 use crate::token::SplitToken;
 use crate::types::Time;
 
@@ -28,17 +28,17 @@ pub struct WatchRequest<'r> {
 
 /// What a watch finds when it begins.
 #[derive(Debug)]
-pub enum WatchStart<S: Store> {
+pub enum WatchStart {
     /// The token opens its session.
-    Alive(Box<SessionWatch<S>>),
+    Alive(Box<SessionWatch>),
     /// It does not. Without a reason: there is no such session, or it ended too long ago to know.
     Ended(Option<EndReason>),
 }
 
 /// A watch that goes on. Dropping it ends it.
 #[derive(Debug)]
-pub struct SessionWatch<S: Store> {
-    service: Service<S>,
+pub struct SessionWatch {
+    service: Service,
     session_key: SessionKey,
     token: SplitToken,
     subscription: Subscription,
@@ -51,9 +51,9 @@ enum Look {
     Ended(Option<EndReason>),
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// Begins to watch the session that a request shows.
-    pub async fn watch(&self, watch: WatchRequest<'_>) -> Result<WatchStart<S>, Error> {
+    pub async fn watch(&self, watch: WatchRequest<'_>) -> Result<WatchStart, Error> {
         watch.credential.check()?;
         let app = self.stored_app(watch.app, "WatchSession")?;
         let call = self.call(&app, watch.cookie_name)?;
@@ -80,7 +80,7 @@ impl<S: Store> Service<S> {
     }
 }
 
-impl<S: Store> SessionWatch<S> {
+impl SessionWatch {
     /// When the token stopped to open its session if that was not used, as it stood when the watch began.
     pub const fn expire_time(&self) -> Time {
         self.expire_time

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-use crate::store::{Cursor, Error, FeedEntry, FeedRead, SessionKey, Store};
+use crate::store::{Cursor, Error, FeedEntry, FeedRead, Handle, SessionKey};
 use crate::token::SessionId;
 use crate::types::{AppName, Clock, Time};
 
@@ -24,9 +24,9 @@ impl WatchRegistry {
     /// A seat for one who watches a place; nothing if there are too many already.
     ///
     /// From now on it is rung at whatever is told of the place.
-    pub(super) fn subscription<S: Store>(
+    pub(super) fn subscription(
         &self,
-        store: &Arc<S>,
+        store: &Handle,
         clock: &Arc<dyn Clock>,
         session_key: &SessionKey,
     ) -> Option<Subscription> {
@@ -110,10 +110,10 @@ pub(super) struct Subscription {
 
 impl Subscription {
     /// Sees to it that somebody rings.
-    pub(super) fn ensure_poller<S: Store>(&self, store: &Arc<S>, clock: &Arc<dyn Clock>, app: &AppName) {
+    pub(super) fn ensure_poller(&self, store: &Handle, clock: &Arc<dyn Clock>, app: &AppName) {
         if !std::mem::replace(&mut self.watchers.seats.lock().is_polled, true) {
             let poller = Poller { watchers: Arc::clone(&self.watchers), app: app.clone(), is_done: false };
-            tokio::spawn(poller.poll(Arc::clone(store), Arc::clone(clock)));
+            tokio::spawn(poller.poll(store.clone(), Arc::clone(clock)));
         }
     }
 
@@ -160,7 +160,7 @@ struct Poller {
 }
 
 impl Poller {
-    async fn poll<S: Store>(mut self, store: Arc<S>, clock: Arc<dyn Clock>) {
+    async fn poll(mut self, store: Handle, clock: Arc<dyn Clock>) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reader = FeedReader { store, cursor: None, is_lost: false };
@@ -187,8 +187,8 @@ impl Drop for Poller {
 }
 
 /// Reads a feed, and rings for what it tells.
-struct FeedReader<S> {
-    store: Arc<S>,
+struct FeedReader {
+    store: Handle,
     /// Where it was read to; nothing before the first time.
     cursor: Option<Cursor>,
     /// The store did not answer the last time.
@@ -201,7 +201,7 @@ enum MoreEntries {
     Unlikely,
 }
 
-impl<S: Store> FeedReader<S> {
+impl FeedReader {
     async fn read(&mut self, watchers: &AppWatchers, app: &AppName) -> MoreEntries {
         match self.changed_sessions(app).await {
             // What a lost link may have lost with it is not told.
@@ -227,12 +227,12 @@ impl<S: Store> FeedReader<S> {
     /// The sessions that were told of since the last time; nothing if it may have been any.
     async fn changed_sessions(&mut self, app: &AppName) -> Result<Option<Vec<SessionId>>, Error> {
         if let Some(cursor) = &self.cursor
-            && let FeedRead::Entries(notices, next) = self.store.since(app, cursor).await?
+            && let FeedRead::Entries(notices, next) = self.store.read_feed(app, cursor).await?
         {
             self.cursor = Some(next);
             return Ok(notices.iter().map(id).collect());
         }
-        self.cursor = Some(self.store.latest(app).await?);
+        self.cursor = Some(self.store.feed_end(app).await?);
         Ok(None)
     }
 }

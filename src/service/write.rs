@@ -1,88 +1,87 @@
-//! Writing with a token: the one loop that save, rotate and destroy share.
+//! Writing with a token: the loop that save, rotate and destroy share.
 
-use super::index::judge_as_admin;
-use super::view::Outcome;
-use super::{AppCall, Error, Service};
+use super::index::lives;
+use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
-    Authority, Cause, Counters, EditError, EndReason, Fingerprint, Head, Precondition, Previous, Record, Replacement,
-    TokenMatch, Verdict, Version, WriteEffect, counter, hold,
+    Authority, Cause, Counters, Denial, EditError, EndReason, Fingerprint, Head, Precondition, Previous, Record,
+    Replacement, TokenMatch, WriteEffect, counter, match_token,
 };
-use crate::store::{Applied, Done, Store, Write};
+use crate::store::{Applied, Done, Write};
 use crate::token::{Nonce, SplitToken, next_token};
 
-/// On what conditions a call writes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Conditions {
-    pub(super) etag: Option<Version>,
-    pub(super) fingerprint: Option<Fingerprint>,
+/// A write by the holder of a token.
+pub(super) struct PreparedWrite {
+    /// The token that the write is made with.
+    pub(super) token: SplitToken,
+    /// What has to hold; its authority is that token.
+    pub(super) precondition: Precondition,
+    pub(super) write: Write,
+    /// The token that a rotation in `write` would make the current one.
+    pub(super) next: Option<NextToken>,
 }
 
-/// What became of a write.
-#[derive(Debug)]
-pub(super) enum WriteResult {
-    /// It is done, now or before.
-    Done(Box<CompletedWrite>),
-    /// The session had ended.
-    Gone(Option<EndReason>),
-    /// Nothing is kept there.
-    Missing,
-    /// Nothing is kept there, and there is nothing to keep.
-    Nothing,
-    /// The token is in its grace, and this is the successor: for a renewal that has happened already.
-    Renewed(SplitToken),
-}
-
-/// A write that is done.
-#[derive(Debug)]
-pub(super) struct CompletedWrite {
-    pub(super) outcome: Outcome,
-    /// The head from now on; nothing if the session has ended since.
-    pub(super) head: Option<Head>,
-    /// The session's bearer from now on; nothing if this caller may not know it.
-    pub(super) token: Option<SplitToken>,
-    pub(super) counters: Counters,
-}
-
-/// What to write, and how.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WriteAttempt<'w> {
-    pub(super) write: &'w Write,
-    /// The rotation that the write may do.
-    pub(super) next_token: Option<NextToken>,
-    pub(super) in_grace: InGrace,
-}
-
-/// A rotation that a call offers.
+/// The token that a rotation would put in place of another.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NextToken {
-    pub(super) next: SplitToken,
+    pub(super) token: SplitToken,
     pub(super) replacement: Replacement,
 }
 
-/// What to do when a token that a renewal replaced is shown in its grace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum InGrace {
-    /// Write as the successor.
-    Write,
-    /// The renewal that is asked for has happened: answer the successor.
-    Answer,
+/// The result of a write.
+#[derive(Debug)]
+pub(super) enum WriteResult {
+    /// It is done, by this call or by an earlier one with the same `request_id`.
+    Done {
+        outcome: Outcome,
+        /// The head from now on; `None` if the session has ended since.
+        head: Option<Box<Head>>,
+        /// The session's token from now on; `None` if this caller may not get it.
+        token: Option<SplitToken>,
+        counters: Counters,
+    },
+    /// The session had ended.
+    Gone(Option<EndReason>),
+    /// The store has nothing at that id.
+    Missing,
+}
+
+/// The result of one attempt at a write.
+pub(super) enum Attempted {
+    Result(WriteResult),
+    /// A renewal has replaced the token; in its grace the write has to be made with this next one.
+    InGrace(SplitToken),
 }
 
 impl AppCall<'_> {
-    /// The token that a rotation by the holder of `old` would put in its place.
-    pub(super) fn derive_next_token(&self, old: SplitToken, cause: Cause, terms: Conditions) -> NextToken {
+    /// A write with a token, without a rotation and without conditions.
+    pub(super) fn prepare(&self, token: SplitToken, write: Write) -> PreparedWrite {
+        let authority = self.authority(token, &write);
+        let precondition = Precondition { authority, etag: None, fingerprint: None, now: self.now };
+        PreparedWrite { token, precondition, write, next: None }
+    }
+
+    fn authority(&self, token: SplitToken, write: &Write) -> Authority {
+        let verifier_hash = token.verifier_hash(&self.app.name);
+        match write {
+            Write::End(_) => Authority::EndWithToken(verifier_hash),
+            Write::Edit(_) => Authority::Token(verifier_hash),
+        }
+    }
+
+    /// The token that a rotation by the holder of `old` would make the current one.
+    pub(super) fn derive_next_token(&self, old: SplitToken, cause: Cause, by: Option<Fingerprint>) -> NextToken {
         let (key, nonce) = (self.keys.signing(), Nonce::random());
-        let next = next_token(key, old, nonce);
+        let token = next_token(key, old, nonce);
         let previous = Previous {
             verifier_hash: old.verifier_hash(&self.app.name),
             nonce,
             key_id: key.id(),
             cause,
             time: self.now,
-            fingerprint: terms.fingerprint,
+            fingerprint: by,
             current: None,
         };
-        NextToken { next, replacement: Replacement { verifier_hash: next.verifier_hash(&self.app.name), previous } }
+        NextToken { token, replacement: Replacement { verifier_hash: token.verifier_hash(&self.app.name), previous } }
     }
 
     pub(super) fn refused(&self, edit_error: EditError) -> Error {
@@ -90,105 +89,99 @@ impl AppCall<'_> {
     }
 }
 
-impl<S: Store> Service<S> {
-    /// Writes with the right of `bearer`, or of its successor while it is in its grace.
-    pub(super) async fn write(
-        &self,
-        call: &AppCall<'_>,
-        token: SplitToken,
-        terms: Conditions,
-        attempt: WriteAttempt<'_>,
-    ) -> Result<WriteResult, Error> {
-        let WriteAttempt { write, next_token, in_grace } = attempt;
-        let session_key = call.session_key(token);
-        let mut acting = token;
-        loop {
-            let verifier_hash = acting.verifier_hash(&call.app.name);
-            let authority = if matches!(write, Write::End(_)) {
-                Authority::EndWithToken(verifier_hash)
-            } else {
-                Authority::Token(verifier_hash)
-            };
-            let precondition =
-                Precondition { authority, etag: terms.etag, fingerprint: terms.fingerprint, now: call.now };
-            return match self.apply(&session_key, &precondition, write).await? {
-                Applied::Done(done) => Ok(WriteResult::Done(Box::new(finished(*done, acting, next_token)))),
-                Applied::Missing => Ok(WriteResult::Missing),
-                Applied::Refused(edit_error) => Err(call.refused(edit_error)),
-                Applied::Judged(Verdict::Replay(effect)) => self.replay(call, token, terms, (effect, write)).await,
-                Applied::Judged(Verdict::EtagMismatch) => Err(Error::EtagMismatch),
-                Applied::Judged(Verdict::RequestIdReused) => Err(Error::RequestIdReused),
-                Applied::Judged(Verdict::Gone(reason)) => Ok(WriteResult::Gone(reason)),
-                Applied::Judged(Verdict::Grace(previous)) if acting == token => {
-                    match call.find_next_token(token, &previous) {
-                        Some(next) if in_grace == InGrace::Answer => Ok(WriteResult::Renewed(next)),
-                        Some(next) => {
-                            acting = next;
-                            continue;
-                        }
-                        None => Ok(WriteResult::Gone(Some(EndReason::Superseded))),
-                    }
-                }
-                // The successor was replaced in its turn: two generations back is too far.
-                Applied::Judged(Verdict::Grace(_) | Verdict::Allow) => {
-                    Ok(WriteResult::Gone(Some(EndReason::Superseded)))
-                }
-            };
-        }
+impl Service {
+    /// Writes with the prepared token, or with its next one while it is in its grace.
+    pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite) -> Result<WriteResult, Error> {
+        let next = match self.try_write(call, prepared, prepared.token).await? {
+            Attempted::Result(result) => return Ok(result),
+            Attempted::InGrace(next) => next,
+        };
+        Ok(match self.try_write(call, prepared, next).await? {
+            Attempted::Result(result) => result,
+            // The next token has been replaced too; only one generation of grace is allowed.
+            Attempted::InGrace(_) => WriteResult::Gone(Some(EndReason::Superseded)),
+        })
     }
 
-    /// Answers a call that has been done before: the same outcome, the session as it stands.
+    /// Makes one attempt, with the prepared token or with its next one.
+    pub(super) async fn try_write(
+        &self,
+        call: &AppCall<'_>,
+        prepared: &PreparedWrite,
+        token: SplitToken,
+    ) -> Result<Attempted, Error> {
+        let PreparedWrite { precondition, write, next, .. } = prepared;
+        let of_next = |_| Precondition { authority: call.authority(token, write), ..precondition.clone() };
+        let of_next = (token != prepared.token).then_some(()).map(of_next);
+        let session_key = call.session_key(prepared.token);
+        let result = match self.apply(&session_key, of_next.as_ref().unwrap_or(precondition), write).await? {
+            Applied::Done(done) => completed(*done, token, *next),
+            Applied::Missing => WriteResult::Missing,
+            Applied::Refused(edit_error) => return Err(call.refused(edit_error)),
+            Applied::Denied(Denial::Replay(effect)) => self.replay(call, prepared, effect).await?,
+            Applied::Denied(Denial::EtagMismatch) => return Err(Error::EtagMismatch),
+            Applied::Denied(Denial::RequestIdReused) => return Err(Error::RequestIdReused),
+            Applied::Denied(Denial::Gone(reason)) => WriteResult::Gone(reason),
+            Applied::Denied(Denial::Grace(previous)) => match call.find_next_token(token, &previous) {
+                Some(next) => return Ok(Attempted::InGrace(next)),
+                None => WriteResult::Gone(Some(EndReason::Superseded)),
+            },
+        };
+        Ok(Attempted::Result(result))
+    }
+
+    /// Answers a call that was done before: with the same outcome, and the session as it is now.
     async fn replay(
         &self,
         call: &AppCall<'_>,
-        token: SplitToken,
-        terms: Conditions,
-        (effect, write): (WriteEffect, &Write),
+        prepared: &PreparedWrite,
+        effect: WriteEffect,
     ) -> Result<WriteResult, Error> {
-        let session_key = call.session_key(token);
-        let Some(snapshot) = self.store.load(&session_key).await? else { return Ok(WriteResult::Missing) };
-        let lives = judge_as_admin(&snapshot, call.now) == Verdict::Allow;
-        let record = snapshot.record;
-        let outcome = match effect {
-            WriteEffect::Unchanged => Outcome::Unchanged,
-            WriteEffect::Created => Outcome::Created,
-            WriteEffect::Updated => Outcome::Updated,
-            WriteEffect::Deleted => Outcome::Deleted(record.head.end.map_or(EndReason::Destroyed, |end| end.reason)),
+        let PreparedWrite { token, precondition, write, .. } = prepared;
+        let Some(snapshot) = self.store.load(&call.session_key(*token)).await? else {
+            return Ok(WriteResult::Missing);
         };
-        let token = match hold(&record.head, token.verifier_hash(&call.app.name), call.now) {
-            TokenMatch::Current => Some(token),
-            TokenMatch::Previous(previous) if yields(&previous, terms, call) => call.find_next_token(token, &previous),
+        let is_alive = lives(&snapshot, call.now);
+        let record = snapshot.record;
+        let token = match match_token(&record.head, token.verifier_hash(&call.app.name), call.now) {
+            TokenMatch::Current => Some(*token),
+            TokenMatch::Previous(previous) if yields(&previous, precondition.fingerprint, call) => {
+                call.find_next_token(*token, &previous)
+            }
             TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => None,
         };
-        let counters = counters(&record, write);
-        let head = Some(record.head).filter(|_| lives);
-        Ok(WriteResult::Done(Box::new(CompletedWrite { outcome, head, token, counters })))
+        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, write));
+        Ok(WriteResult::Done { outcome, head: is_alive.then(|| Box::new(record.head)), token, counters })
     }
 }
 
-/// Whether a replaced token yields its successor: in its grace, and to the very call that replaced it.
-fn yields(previous: &Previous, terms: Conditions, call: &AppCall<'_>) -> bool {
-    let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == terms.fingerprint;
+/// Whether a replaced token yields the next one: in its grace, and to the very call that replaced it.
+fn yields(previous: &Previous, fingerprint: Option<Fingerprint>, call: &AppCall<'_>) -> bool {
+    let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == fingerprint;
     by_this_call || previous.is_in_grace(call.now)
 }
 
-fn finished(done: Done, acting: SplitToken, next_token: Option<NextToken>) -> CompletedWrite {
-    let rotated = next_token.filter(|next_token| next_token.replacement.verifier_hash == done.head.verifier_hash);
-    let outcome = match (done.effect, done.head.end) {
-        (WriteEffect::Deleted, end) => Outcome::Deleted(end.map_or(EndReason::Destroyed, |end| end.reason)),
-        (WriteEffect::Created, _) => Outcome::Created,
-        (WriteEffect::Unchanged, _) => Outcome::Unchanged,
-        (WriteEffect::Updated, _) => Outcome::Updated,
-    };
-    CompletedWrite {
-        outcome,
-        token: Some(rotated.map_or(acting, |next_token| next_token.next)),
-        head: Some(done.head).filter(|head| head.end.is_none()),
+fn completed(done: Done, token: SplitToken, next: Option<NextToken>) -> WriteResult {
+    let rotated = next.filter(|next| next.replacement.verifier_hash == done.head.verifier_hash);
+    WriteResult::Done {
+        outcome: outcome(done.effect, &done.head),
+        token: Some(rotated.map_or(token, |next| next.token)),
+        head: done.head.end.is_none().then(|| Box::new(done.head)),
         counters: done.counters,
     }
 }
 
-/// The counters that a call moves, as they stand.
+/// The outcome of a write with this effect, by the head that it left.
+fn outcome(effect: WriteEffect, head: &Head) -> Outcome {
+    match effect {
+        WriteEffect::Unchanged => Outcome::Unchanged,
+        WriteEffect::Created => Outcome::Created,
+        WriteEffect::Updated => Outcome::Updated,
+        WriteEffect::Deleted => Outcome::Deleted(head.end.map_or(EndReason::Destroyed, |end| end.reason)),
+    }
+}
+
+/// The present values of the counters that a write increments.
 fn counters(record: &Record, write: &Write) -> Counters {
     let Write::Edit(edit) = write else { return Counters::new() };
     let names = edit.changes.iter().flat_map(|changes| changes.increment.keys());

@@ -35,11 +35,9 @@ pub enum Authority {
     Subject(Subject),
 }
 
-/// What the judge says.
+/// Why a call does not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Write.
-    Allow,
+pub enum Denial {
     /// This very call has been done: answer as it was answered.
     Replay(WriteEffect),
     /// The token is in its grace: write as its successor.
@@ -53,23 +51,21 @@ pub enum Verdict {
 }
 
 /// Judges a call against what is kept of a session and the app's generation.
-pub fn judge(head: &Head, generation: Generation, precondition: &Precondition) -> Verdict {
+pub fn judge(head: &Head, generation: Generation, precondition: &Precondition) -> Result<(), Denial> {
     if precondition.now >= head.tombstone_expiry() {
-        return Verdict::Gone(None);
+        return Err(Denial::Gone(None));
     }
     if let Some(asked) = precondition.fingerprint
         && let Some(mark) = head.idempotency.find(&asked.request, precondition.now)
     {
         let same = mark.fingerprint.asked == asked.asked;
-        return if same { Verdict::Replay(mark.effect) } else { Verdict::RequestIdReused };
+        return Err(if same { Denial::Replay(mark.effect) } else { Denial::RequestIdReused });
     }
     if let Some(reason) = ended(head, generation, precondition.now) {
-        return Verdict::Gone(Some(reason));
+        return Err(Denial::Gone(Some(reason)));
     }
-    match right(head, precondition) {
-        Verdict::Allow if precondition.etag.is_some_and(|etag| etag != head.version) => Verdict::EtagMismatch,
-        verdict => verdict,
-    }
+    check_authority(head, precondition)?;
+    if precondition.etag.is_some_and(|etag| etag != head.version) { Err(Denial::EtagMismatch) } else { Ok(()) }
 }
 
 /// Why a session that is kept has ended; nothing while it lives.
@@ -87,20 +83,20 @@ fn ended(head: &Head, generation: Generation, now: Time) -> Option<EndReason> {
     }
 }
 
-fn right(head: &Head, precondition: &Precondition) -> Verdict {
-    let (verifier_hash, ending) = match &precondition.authority {
-        Authority::Admin => return Verdict::Allow,
-        Authority::Subject(subject) if head.subject.as_ref() == Some(subject) => return Verdict::Allow,
-        Authority::Subject(_) => return Verdict::Gone(None),
+fn check_authority(head: &Head, precondition: &Precondition) -> Result<(), Denial> {
+    let (verifier_hash, may_only_end) = match &precondition.authority {
+        Authority::Admin => return Ok(()),
+        Authority::Subject(subject) if head.subject.as_ref() == Some(subject) => return Ok(()),
+        Authority::Subject(_) => return Err(Denial::Gone(None)),
         Authority::Token(verifier_hash) => (*verifier_hash, false),
         Authority::EndWithToken(verifier_hash) => (*verifier_hash, true),
     };
-    match hold(head, verifier_hash, precondition.now) {
-        TokenMatch::Current => Verdict::Allow,
-        TokenMatch::Previous(_) | TokenMatch::Replaced if ending => Verdict::Allow,
-        TokenMatch::Previous(previous) if previous.is_in_grace(precondition.now) => Verdict::Grace(previous),
+    match match_token(head, verifier_hash, precondition.now) {
+        TokenMatch::Current => Ok(()),
+        TokenMatch::Previous(_) | TokenMatch::Replaced if may_only_end => Ok(()),
+        TokenMatch::Previous(previous) if previous.is_in_grace(precondition.now) => Err(Denial::Grace(previous)),
         TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => {
-            Verdict::Gone(Some(EndReason::Superseded))
+            Err(Denial::Gone(Some(EndReason::Superseded)))
         }
     }
 }
@@ -119,7 +115,7 @@ pub enum TokenMatch {
 }
 
 /// What the token of this proof is to a session.
-pub fn hold(head: &Head, verifier_hash: VerifierHash, now: Time) -> TokenMatch {
+pub fn match_token(head: &Head, verifier_hash: VerifierHash, now: Time) -> TokenMatch {
     match head.previous.as_deref().copied() {
         _ if head.verifier_hash == verifier_hash => TokenMatch::Current,
         Some(previous) if !previous.is_remembered(now) => TokenMatch::Unknown,

@@ -25,6 +25,6 @@ pub use head::{
     Cause, Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, Previous, Record, Subject, SubjectError, Version,
 };
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
-pub use judge::{Authority, Precondition, TokenMatch, Verdict, hold, judge};
+pub use judge::{Authority, Denial, Precondition, TokenMatch, judge, match_token};
 pub use lifetime::{Lifespan, Lifespans, NewLifetime};
 pub use value::{Kind, Value, ValueError, counter};

@@ -16,10 +16,10 @@ use crate::types::{AppName, Time};
 /// The feed of a store.
 pub trait Feed {
     /// Where the feed of an app ends now.
-    fn latest(&self, app: &AppName) -> impl Future<Output = Result<Cursor, Error>> + Send;
+    fn feed_end(&self, app: &AppName) -> impl Future<Output = Result<Cursor, Error>> + Send;
 
     /// What came after the cursor; answers at once.
-    fn since(&self, app: &AppName, cursor: &Cursor) -> impl Future<Output = Result<FeedRead, Error>> + Send;
+    fn read_feed(&self, app: &AppName, cursor: &Cursor) -> impl Future<Output = Result<FeedRead, Error>> + Send;
 }
 
 /// What came after a cursor.

@@ -17,30 +17,41 @@ pub trait Index {
     ///
     /// Answers [`INDEX_SAMPLE`] others at most, by chance, of a subject that has more than [`INDEX_CLEANUP_MIN`]: whoever looks at them, and
     /// takes out the dead, keeps those few beside the living, for a price that does not grow.
-    fn enter(
+    fn add_to_index(
         &self,
         subject_ref: &SubjectRef,
         entry: &IndexEntry,
     ) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
 
     /// Takes out this very entry; another one of the same session, entered since, stays.
-    fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> impl Future<Output = Result<(), Error>> + Send;
+    fn remove_from_index(
+        &self,
+        subject_ref: &SubjectRef,
+        entry: &IndexEntry,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Takes out a session that has ended for good, whatever its entry is.
-    fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> impl Future<Output = Result<(), Error>> + Send;
+    fn remove_session_from_index(
+        &self,
+        subject_ref: &SubjectRef,
+        id: SessionId,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Every entry of a subject, in one snapshot.
-    fn entries(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
+    fn list_index(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
 
     /// Remembers that a subject's sessions were revoked, in the place of an earlier time.
-    fn revoke(
+    fn record_revocation(
         &self,
         subject_ref: &SubjectRef,
         revocation: &Revocation,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// When a subject's sessions were last revoked, as far as that is remembered.
-    fn revocation(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
+    fn load_revocation(
+        &self,
+        subject_ref: &SubjectRef,
+    ) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
 }
 
 /// That all sessions of a subject were revoked, for those that are imported later.

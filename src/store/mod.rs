@@ -8,39 +8,43 @@
 //! A deadline is judged on the service's clock, never on the store's own: a store forgets a session
 //! late, not before [`Head::purge_time`].
 
-mod any;
 mod embedded;
 mod encoding;
 mod feed;
 mod flask_session;
+mod handle;
 mod index;
-mod measured;
 mod memory;
+mod metrics;
 mod redis;
 mod settings;
 
 use std::error::Error as StdError;
 use std::future::Future;
+use std::sync::Arc;
 
-pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
 pub use feed::{Feed, FeedEntry, FeedRead};
 pub use flask_session::{FlaskRecord, FlaskSessions, MAX_RECORD_BYTES};
+pub use handle::{Handle, OpenError};
 pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
-pub use measured::{FailureKind, Instrumented, OperationMetrics, StoreMetrics};
 pub use memory::Memory;
+pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Settings, StoreKind};
 
 use crate::session::{
-    Context, Counters, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, Subject,
-    Verdict, WriteEffect,
+    Context, Counters, Denial, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record,
+    Subject, WriteEffect,
 };
 use crate::token::{SessionId, VerifierHash};
 use crate::types::{AppName, Time};
 
 /// What can be asked of a place where sessions lie.
 pub trait Store: Index + Feed + Send + Sync + 'static {
+    /// The store of a service, which shares this one.
+    fn into_handle(self: Arc<Self>) -> Handle;
+
     /// One snapshot of what is kept at a place, alive or ended, with the app's generation.
     fn load(&self, session_key: &SessionKey) -> impl Future<Output = Result<Option<Snapshot>, Error>> + Send;
 
@@ -123,8 +127,8 @@ pub enum Write {
 pub enum Applied {
     /// It is written.
     Done(Box<Done>),
-    /// The judge said no; never [`Verdict::Allow`].
-    Judged(Verdict),
+    /// The judge does not allow the write.
+    Denied(Denial),
     /// The session can't be made to be so.
     Refused(EditError),
     /// Nothing is kept there.
@@ -214,10 +218,7 @@ impl AppRevocation {
 fn written(snapshot: &Snapshot, precondition: &Precondition, write: &Write) -> Result<(Record, Done), Applied> {
     use crate::session::{edit, end, judge};
 
-    match judge(&snapshot.record.head, snapshot.generation, precondition) {
-        Verdict::Allow => {}
-        verdict => return Err(Applied::Judged(verdict)),
-    }
+    judge(&snapshot.record.head, snapshot.generation, precondition).map_err(Applied::Denied)?;
     let (record, effect, counters) = match write {
         Write::End(reason) => (end(&snapshot.record, *reason, precondition), WriteEffect::Deleted, Counters::new()),
         Write::Edit(asked) => {

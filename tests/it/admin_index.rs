@@ -1,15 +1,12 @@
 //! The index of subjects: it may name the dead, never misses the living, heals, and costs what its own sessions cost.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
 use cloakroom::service::{Credential, SaveRequest, Service};
 use cloakroom::session::{self, Subject, SubjectChange};
-use cloakroom::store::{
-    AnyStore, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index as _, IndexEntry, Redis, RedisSettings, SubjectRef,
-};
+use cloakroom::store::{Handle, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Redis, RedisSettings, SubjectRef};
 use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock as _};
 
@@ -26,7 +23,7 @@ fn owner(subject: &str) -> SubjectRef {
 
 /// The ids of a subject's entries, living or not.
 async fn entries(house: &House, subject: &str) -> Vec<String> {
-    let entries = house.store.entries(&owner(subject)).await.unwrap();
+    let entries = house.store.list_index(&owner(subject)).await.unwrap();
     entries.iter().map(|entry| entry.id.to_string()).collect()
 }
 
@@ -34,7 +31,7 @@ async fn entries(house: &House, subject: &str) -> Vec<String> {
 async fn enter(house: &House, subject: &str, id: &str) {
     let now = house.clock.now();
     let entry = IndexEntry { id: SessionId::parse(id).unwrap(), entered: now, until: now + HOUR };
-    house.store.enter(&owner(subject), &entry).await.unwrap();
+    house.store.add_to_index(&owner(subject), &entry).await.unwrap();
 }
 
 async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes(on: On) {
@@ -122,7 +119,7 @@ async fn a_longer_life_makes_a_longer_entry(on: On) {
 
     house.update(&session.token, Changes::default().default_lifetime()).await;
 
-    let entries = house.store.entries(&owner("alice")).await.unwrap();
+    let entries = house.store.list_index(&owner("alice")).await.unwrap();
     assert!(entries[0].until >= house.clock.now() + 8 * HOUR + HOUR / 2);
     assert_eq!(entries[0].entered, house.clock.now());
 }
@@ -132,16 +129,19 @@ async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own
     let house = House::with_apps(on, [("default", settings.clone())]).await;
     let token = house.stored(&[("a", "1")]).await;
     let shorter = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
-    let service = Service::new([shorter].into_iter().collect(), Arc::clone(&house.store), house.clock.clone());
+    let service = Service::new([shorter].into_iter().collect(), house.store.clone(), house.clock.clone());
 
     let subject = SubjectChange::Set(owner("alice").subject);
     let changes = Some(session::Changes { subject, ..session::Changes::default() });
     service
-        .save(SaveRequest { credential: Credential::Token(&token), changes, ..SaveRequest::default() })
+        .save(
+            &service.app("").unwrap(),
+            SaveRequest { credential: Credential::Token(&token), changes, ..SaveRequest::default() },
+        )
         .await
         .unwrap();
 
-    let entries = house.store.entries(&owner("alice")).await.unwrap();
+    let entries = house.store.list_index(&owner("alice")).await.unwrap();
     assert_eq!(entries[0].until, house.clock.now() + 9 * HOUR);
 }
 
@@ -261,7 +261,7 @@ fn calls(redis: &RedisServer, command: &str) -> u64 {
 async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
-    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let store = Handle::from(Redis::new(&settings).unwrap());
     let house = House::on_store(store, [("default", app_settings())], patient()).await;
     // The first count of live sessions is over before anything is measured.
     while house.stats("").await.scan_time.is_none() {

@@ -10,7 +10,7 @@ use cloakroom::grpc::wire::{
     OpenSessionResponse, Outcome, RequestContext, SaveSessionRequest, ShouldSetCookieRequest, Value,
 };
 use cloakroom::server;
-use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use cloakroom::store::{Handle, Redis, RedisSettings};
 use tokio::task::JoinSet;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
@@ -502,7 +502,7 @@ async fn raw_call(house: &House, path: &'static str, request: NotText) -> Status
 async fn house_on_a_redis_of_its_own(settings: server::Settings) -> (RedisServer, House) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
-    let store = AnyStore::from(Redis::new(&store).unwrap());
+    let store = Handle::from(Redis::new(&store).unwrap());
     let house = House::on_store(store, [("default", app_settings())], settings).await;
     (redis, house)
 }

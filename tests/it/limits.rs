@@ -2,7 +2,7 @@
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, Outcome, Value, value::Kind};
-use cloakroom::store::{AnyStore, Redis};
+use cloakroom::store::{Handle, Redis};
 use tonic::Code;
 
 use crate::on_every_store;
@@ -259,7 +259,7 @@ async fn assert_refused(house: &House, token: &str, changes: Changes, expected: 
 
 /// A house on a Redis that another house may share.
 async fn house_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> House {
-    let store = AnyStore::from(Redis::new(settings).unwrap());
+    let store = Handle::from(Redis::new(settings).unwrap());
     House::on_store(store, [("default", app)], patient()).await
 }
 

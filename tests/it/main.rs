@@ -33,7 +33,6 @@ mod moving;
 mod nist;
 mod opening;
 mod outage;
-mod overtaking;
 mod pages;
 mod privilege;
 mod races;

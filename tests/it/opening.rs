@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom::app::{self, CookieSettings};
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RequestContext, Session, open_session_request};
-use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use cloakroom::store::{Handle, Redis, RedisSettings};
 use cloakroom::token::{Key, KeyRing, SplitToken, sign_token, verify_token};
 use cloakroom::types::AppName;
 use tonic::Code;
@@ -375,7 +375,7 @@ on_every_store!(
 async fn a_million_opens_without_a_cookie_would_write_nothing() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), ..Default::default() };
-    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let store = Handle::from(Redis::new(&settings).unwrap());
     let house = House::on_store(store, [("default", app_settings())], Default::default()).await;
 
     for _ in 0..100 {

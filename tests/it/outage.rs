@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RotationCause, SaveSessionRequest};
-use cloakroom::store::{AnyStore, Redis, RedisSettings, Store as _};
+use cloakroom::store::{Handle, Redis, RedisSettings, Store as _};
 use cloakroom::{grpc, server};
 use redis::Connection;
 use tonic::transport::Channel;
@@ -382,7 +382,7 @@ fn status(response: &HealthCheckResponse) -> ServingStatus {
 async fn house() -> (RedisServer, House) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
-    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let store = Handle::from(Redis::new(&settings).unwrap());
     let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     (redis, house)

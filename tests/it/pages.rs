@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use cloakroom::grpc::wire::WatchSessionRequest;
 use cloakroom::grpc::wire::watch_session_request::Credential;
 use cloakroom::server;
-use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use cloakroom::store::{Handle, Redis, RedisSettings};
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -232,7 +232,7 @@ async fn a_failed_call_is_told_its_id() {
 async fn pages_are_there_in_an_outage_and_tell_of_it() {
     let mut redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(1), ..Default::default() };
-    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let store = Handle::from(Redis::new(&settings).unwrap());
     let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
     let house = House::on_store(store, [("default", app_settings())], server).await;
     let token = house.stored(&[("a", "1")]).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, EndReason};
-use cloakroom::store::{AnyStore, Redis, RedisSettings};
+use cloakroom::store::{Handle, Redis, RedisSettings};
 use tokio::task::JoinSet;
 
 use crate::on_every_store;
@@ -123,7 +123,7 @@ async fn a_clock_that_goes_back_takes_no_use_back(on: On) {
 async fn counted() -> (House, RedisServer) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
-    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let store = Handle::from(Redis::new(&settings).unwrap());
     let app = app::Settings { idle_timeout: IDLE, ..app_settings() };
     (House::around(store, &app).await, redis)
 }

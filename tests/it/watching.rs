@@ -7,7 +7,7 @@ use cloakroom::grpc::wire::{Changes, EndReason, RotationCause};
 use cloakroom::server;
 use cloakroom::service::{Credential, Error, WatchRequest, WatchStart};
 use cloakroom::session;
-use cloakroom::store::{AnyStore, Redis, RedisSettings, Store as _};
+use cloakroom::store::{Handle, Redis, RedisSettings};
 use tokio::task::JoinSet;
 use tonic::Code;
 
@@ -242,7 +242,7 @@ on_every_store!(
 #[tokio::test]
 async fn an_end_on_one_replica_reaches_a_watch_on_another() {
     let (settings, app) = (redis::settings(), app_settings());
-    let replica = || AnyStore::from(Redis::new(&settings).unwrap());
+    let replica = || Handle::from(Redis::new(&settings).unwrap());
     let one = House::around(replica(), &app).await;
     let other = House::around(replica(), &app).await;
 
@@ -367,7 +367,7 @@ async fn house_on_a_redis_of_its_own() -> (RedisServer, House) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_millis(300), ..Default::default() };
     let app: app::Settings = app_settings();
-    let house = House::around(AnyStore::from(Redis::new(&store).unwrap()), &app).await;
+    let house = House::around(Handle::from(Redis::new(&store).unwrap()), &app).await;
     (redis, house)
 }
 

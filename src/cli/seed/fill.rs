@@ -11,7 +11,7 @@ use super::shape::Shape;
 use crate::app::{App, Apps};
 use crate::service::{self, Credential, OpenRequest, SaveRequest, Service};
 use crate::session::{Changes, Context, Subject, SubjectChange, Value};
-use crate::store::Store;
+use crate::store::Handle;
 use crate::types::{ManualClock, Time, duration};
 
 /// A session that is in the store.
@@ -26,8 +26,8 @@ pub struct Seeded {
 /// Puts the planned sessions into a store; tells `progress` how many are there.
 ///
 /// Answers them in the order in which they were drawn. After an error some may be there.
-pub async fn fill<S: Store>(
-    store: &Arc<S>,
+pub async fn fill(
+    store: &Handle,
     apps: &Apps,
     plan: &Plan,
     now: Time,
@@ -45,7 +45,7 @@ pub async fn fill<S: Store>(
         }
         let shape = Shape::draw(plan, app.limits.max_bytes, &mut rng);
         let clock = Arc::new(ManualClock::new(now.before(age.mul_f64(shape.age))));
-        let service = Service::new(apps.clone(), Arc::clone(store), Arc::clone(&clock) as _);
+        let service = Service::new(apps.clone(), store.clone(), Arc::clone(&clock) as _);
         let app = plan.app.clone();
         running.spawn(async move { Ok((number, seed(&service, (&clock, now), &app, shape).await?)) });
     }
@@ -68,8 +68,8 @@ async fn next(running: &mut JoinSet<Result<Numbered, FillError>>) -> Result<Opti
 }
 
 /// Begins a session when the clock says, and uses it once more before `now`.
-async fn seed<S: Store>(
-    service: &Service<S>,
+async fn seed(
+    service: &Service,
     (clock, now): (&ManualClock, Time),
     app: &str,
     shape: Shape,
@@ -88,7 +88,9 @@ async fn seed<S: Store>(
     let opened = service.open(OpenRequest { app, ..OpenRequest::default() }).await?;
     let credential = Credential::Token(&opened.session.token);
     let (changes, told) = (Some(changes), Some(context.clone()));
-    let saved = service.save(SaveRequest { app, credential, changes, context: told, ..SaveRequest::default() }).await?;
+    let saved = service
+        .save(&*service.app(app)?, SaveRequest { credential, changes, context: told, ..SaveRequest::default() })
+        .await?;
     let token = saved.session.ok_or(FillError::Lost)?.token;
 
     clock.set(used);

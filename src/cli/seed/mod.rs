@@ -6,7 +6,6 @@ mod requests;
 mod shape;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -17,7 +16,7 @@ pub use requests::{Sampling, write};
 
 use super::{CliError, ConfigFile, output};
 use crate::service;
-use crate::store::{AnyStore, StoreKind};
+use crate::store::{Handle, StoreKind};
 use crate::types::{AppName, Clock as _, SystemClock, duration};
 use progress::Progress;
 
@@ -102,7 +101,7 @@ impl Seed {
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         // A store may have tasks of its own.
         let _inside = runtime.enter();
-        let store = Arc::new(AnyStore::open(settings)?);
+        let store = Handle::open(settings)?;
         let plan = self.plan();
         let mut progress = Progress::of(plan.count);
         let filled = fill(&store, &apps, &plan, SystemClock.now(), |done| progress.show(done));

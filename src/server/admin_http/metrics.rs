@@ -12,12 +12,12 @@ use crate::server::health::HealthState;
 use crate::server::reloader::Reloads;
 use crate::server::tls::Tls;
 use crate::service::{AppStats, ServedApp, Service};
-use crate::store::{Store, StoreMetrics};
+use crate::store::StoreMetrics;
 use crate::telemetry::metrics::{MetricKind, MetricsText, process};
 
 /// Where the numbers are.
 #[derive(Debug)]
-pub(crate) struct MetricsSources<S> {
+pub(crate) struct MetricsSources {
     pub(crate) calls: Arc<CallMetrics>,
     /// Each server's, by its name.
     pub(crate) connection_metrics: Vec<(&'static str, Arc<ConnectionMetrics>)>,
@@ -25,13 +25,13 @@ pub(crate) struct MetricsSources<S> {
     pub(crate) budgets: Vec<(&'static str, Budget)>,
     /// That of each server that encrypts, by the server's name.
     pub(crate) tls: Vec<(&'static str, Arc<Tls>)>,
-    pub(crate) service: Service<S>,
+    pub(crate) service: Service,
     pub(crate) store: Arc<StoreMetrics>,
     pub(crate) health_state: Arc<HealthState>,
     pub(crate) reloads: Arc<Reloads>,
 }
 
-impl<S: Store> MetricsSources<S> {
+impl MetricsSources {
     /// The page, as it is now.
     pub(crate) fn page(&self) -> String {
         let mut page = MetricsText::default();
@@ -128,15 +128,16 @@ impl<S: Store> MetricsSources<S> {
     }
 
     fn store(&self, page: &mut MetricsText) {
-        let seen: Vec<_> = self.store.seen().collect();
+        let seen: Vec<_> = self.store.operations().collect();
         let help = "Time that the store took, by operation, however it ended.";
         page.family("cloakroom_store_operation_duration_seconds", MetricKind::Histogram, help);
         for seen in &seen {
-            page.times(("operation", seen.verb), &seen.times);
+            page.times(("operation", seen.operation), &seen.durations);
         }
         let help = "Operations of the store that failed. ABANDONED: the call's time was over before.";
         page.family("cloakroom_store_failures_total", MetricKind::Counter, help);
-        for (verb, (failure, count)) in seen.iter().flat_map(|seen| seen.failures.iter().map(|of| (seen.verb, of))) {
+        for (verb, (failure, count)) in seen.iter().flat_map(|seen| seen.failures.iter().map(|of| (seen.operation, of)))
+        {
             page.sample(&[("operation", verb), ("failure", failure.as_str())], *count);
         }
     }

@@ -19,7 +19,6 @@ use crate::app::{App, Kind};
 use crate::cookie::{self, Expiry};
 use crate::flask::{self, Signer};
 use crate::session::{Entries, Version};
-use crate::store::Store;
 use crate::types::Time;
 
 /// One call on behalf of an app of kind `cookie`: at one time, with one cookie.
@@ -48,7 +47,7 @@ impl CookieSession {
     }
 }
 
-impl<S: Store> Service<S> {
+impl Service {
     /// The call, if the app keeps its sessions in the cookie.
     pub(super) fn cookie_call<'s>(
         &'s self,

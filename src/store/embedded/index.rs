@@ -173,12 +173,12 @@ mod tests {
         let [left, forgotten, stays] = [entry(1, 10), entry(2, 10), entry(3, 20)];
 
         for entry in [left, forgotten, entry(3, 10), stays] {
-            store.enter(&subject_ref, &entry).await.unwrap();
+            store.add_to_index(&subject_ref, &entry).await.unwrap();
         }
-        store.leave(&subject_ref, &left).await.unwrap();
-        store.forget(&subject_ref, forgotten.id).await.unwrap();
+        store.remove_from_index(&subject_ref, &left).await.unwrap();
+        store.remove_session_from_index(&subject_ref, forgotten.id).await.unwrap();
 
         let ends = store.file.read(|reading| Ok(reading.open_table(INDEX_ENDS)?.range::<&[u8]>(..)?.count())).unwrap();
-        assert_eq!((store.entries(&subject_ref).await.unwrap(), ends), (vec![stays], 1));
+        assert_eq!((store.list_index(&subject_ref).await.unwrap(), ends), (vec![stays], 1));
     }
 }

@@ -42,11 +42,11 @@ impl Feeds {
         ring.told += 1;
     }
 
-    pub(super) fn latest(&self, app: &AppName) -> Cursor {
+    pub(super) fn end(&self, app: &AppName) -> Cursor {
         self.cursor(app, self.rings.lock().get(app).map_or(0, |ring| ring.told))
     }
 
-    pub(super) fn since(&self, app: &AppName, cursor: &Cursor) -> FeedRead {
+    pub(super) fn read(&self, app: &AppName, cursor: &Cursor) -> FeedRead {
         let Some(after) = self.position(app, cursor) else { return FeedRead::CursorExpired };
         let rings = self.rings.lock();
         let (told, newest) = rings.get(app).map_or((0, None), |ring| (ring.told, Some(&ring.newest)));

@@ -17,7 +17,7 @@ pub(super) struct SubjectEntries {
 }
 
 impl SubjectEntries {
-    pub(super) fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry> {
+    pub(super) fn add(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry> {
         let mut owners = self.owners.lock();
         let entries = owners.entry(subject_ref.clone()).or_default();
         entries.retain(|other| other.id != entry.id);
@@ -26,11 +26,11 @@ impl SubjectEntries {
         others
     }
 
-    pub(super) fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) {
+    pub(super) fn remove(&self, subject_ref: &SubjectRef, entry: &IndexEntry) {
         self.retain(subject_ref, |other| other != entry);
     }
 
-    pub(super) fn forget(&self, subject_ref: &SubjectRef, id: SessionId) {
+    pub(super) fn remove_session(&self, subject_ref: &SubjectRef, id: SessionId) {
         self.retain(subject_ref, |entry| entry.id != id);
     }
 
@@ -38,11 +38,11 @@ impl SubjectEntries {
         self.owners.lock().get(subject_ref).cloned().unwrap_or_default()
     }
 
-    pub(super) fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
+    pub(super) fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
         self.revocations.lock().insert(subject_ref.clone(), *revocation);
     }
 
-    pub(super) fn revocation(&self, subject_ref: &SubjectRef) -> Option<Revocation> {
+    pub(super) fn load_revocation(&self, subject_ref: &SubjectRef) -> Option<Revocation> {
         self.revocations.lock().get(subject_ref).copied()
     }
 

@@ -6,6 +6,7 @@ mod feed;
 mod index;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slots;
@@ -13,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 use self::feed::Feeds;
 use self::index::SubjectEntries;
+use super::handle::{Backend, Handle};
 use super::{
     AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, Page, Revocation,
     SessionKey, Snapshot, Store, SubjectRef, Touch, Write, touched, written,
@@ -69,6 +71,10 @@ impl Default for Memory {
 }
 
 impl Store for Memory {
+    fn into_handle(self: Arc<Self>) -> Handle {
+        Handle::new(Backend::Memory(self))
+    }
+
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let shard = self.shard(session_key).lock();
         let record = find(&shard, session_key).map(|slot| slot.record.clone());
@@ -167,7 +173,7 @@ impl Store for Memory {
             let forgotten = forgotten.map(|slot| {
                 let Slot { session_key, record } = *slot;
                 if let Some(subject) = record.head.subject {
-                    self.index.forget(&SubjectRef { app: session_key.app, subject }, session_key.id);
+                    self.index.remove_session(&SubjectRef { app: session_key.app, subject }, session_key.id);
                 }
             });
             forgotten.count()
@@ -181,41 +187,41 @@ impl Store for Memory {
 }
 
 impl Index for Memory {
-    async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
-        Ok(self.index.enter(subject_ref, entry))
+    async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        Ok(self.index.add(subject_ref, entry))
     }
 
-    async fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
-        self.index.leave(subject_ref, entry);
+    async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        self.index.remove(subject_ref, entry);
         Ok(())
     }
 
-    async fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
-        self.index.forget(subject_ref, id);
+    async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        self.index.remove_session(subject_ref, id);
         Ok(())
     }
 
-    async fn entries(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+    async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
         Ok(self.index.of(subject_ref))
     }
 
-    async fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
-        self.index.revoke(subject_ref, revocation);
+    async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        self.index.record_revocation(subject_ref, revocation);
         Ok(())
     }
 
-    async fn revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
-        Ok(self.index.revocation(subject_ref))
+    async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        Ok(self.index.load_revocation(subject_ref))
     }
 }
 
 impl Feed for Memory {
-    async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
-        Ok(self.feeds.latest(app))
+    async fn feed_end(&self, app: &AppName) -> Result<Cursor, Error> {
+        Ok(self.feeds.end(app))
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
-        Ok(self.feeds.since(app, cursor))
+    async fn read_feed(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
+        Ok(self.feeds.read(app, cursor))
     }
 }
 

@@ -38,7 +38,7 @@ impl Redis {
 }
 
 impl Feed for Redis {
-    async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
+    async fn feed_end(&self, app: &AppName) -> Result<Cursor, Error> {
         let mut pipe = redis::pipe();
         for partition in 0..PARTITIONS {
             pipe.cmd("XREVRANGE").arg(self.feed_key(app, partition)).arg("+").arg("-").arg("COUNT").arg(1);
@@ -49,7 +49,7 @@ impl Feed for Redis {
         Ok(pack(app, &positions.collect::<Vec<_>>()))
     }
 
-    async fn since(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
+    async fn read_feed(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
         let Some(mut positions) = unpack(app, cursor) else { return Ok(FeedRead::CursorExpired) };
         let counts = self.counts(app).await?;
         if positions.iter().zip(&counts).any(|(position, count)| *count < position.number) {

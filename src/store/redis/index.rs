@@ -16,7 +16,7 @@ impl Redis {
 }
 
 impl Index for Redis {
-    async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+    async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
         let mut script = self.scripts.enter.key(self.index_key(subject_ref));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry)).arg(Time::millis(entry.until));
         script.arg(INDEX_CLEANUP_MIN).arg(INDEX_SAMPLE);
@@ -25,23 +25,23 @@ impl Index for Redis {
         Ok(others)
     }
 
-    async fn leave(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+    async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
         let mut script = self.scripts.leave.key(self.index_key(subject_ref));
         script.arg(entry.id.as_bytes()).arg(&pack_entry(entry));
         self.connections.invoke(&script).await
     }
 
-    async fn forget(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+    async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
         let command = redis::Cmd::hdel(self.index_key(subject_ref), id.as_bytes());
         self.connections.query(&command).await
     }
 
-    async fn entries(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+    async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
         let command = redis::Cmd::hgetall(self.index_key(subject_ref));
         read(&self.connections.query::<Fields>(&command).await?)
     }
 
-    async fn revoke(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+    async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
         let mut script = self.scripts.enter.key(self.index_key(subject_ref));
         script.arg(REVOCATION).arg(pack_revocation(revocation)).arg(Time::millis(revocation.until));
         // Whatever else the subject has is few: nothing is to be answered.
@@ -49,7 +49,7 @@ impl Index for Redis {
         self.connections.invoke::<Fields>(&script).await.map(drop)
     }
 
-    async fn revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+    async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
         let command = redis::Cmd::hget(self.index_key(subject_ref), REVOCATION);
         let snapshot: Option<Vec<u8>> = self.connections.query(&command).await?;
         snapshot.map(|bytes| unpack_revocation(&bytes).ok_or(Error::Corrupt)).transpose()

@@ -14,6 +14,7 @@ mod index;
 mod reply;
 mod settings;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation};
@@ -23,8 +24,9 @@ pub(super) use self::connection::Connections;
 use self::reply::{Reply, SnapshotReply};
 pub use self::settings::Settings;
 use super::encoding::EncodedHead;
+use super::handle::{Backend, Handle};
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
-use crate::session::{Precondition, Record, Verdict, judge};
+use crate::session::{Precondition, Record, judge};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
@@ -137,6 +139,10 @@ impl Redis {
 }
 
 impl Store for Redis {
+    fn into_handle(self: Arc<Self>) -> Handle {
+        Handle::new(Backend::Redis(self))
+    }
+
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let mut pipe = Pipeline::with_capacity(2);
         pipe.add_command(about("HGETALL", &self.session_key(session_key)));
@@ -186,10 +192,10 @@ impl Store for Redis {
             Reply::Missing => Applied::Missing,
             Reply::Refused(edit_error) => Applied::Refused(edit_error),
             Reply::Done(done) => Applied::Done(done),
-            Reply::AsItIs { head, generation } => match judge(&head, generation, precondition) {
-                // Script and judge differ: a defect that the conformance suite would show.
-                Verdict::Allow => return Err(Error::Corrupt),
-                verdict => Applied::Judged(verdict),
+            Reply::Undecided { head, generation } => match judge(&head, generation, precondition) {
+                // The script and the judge differ: a defect that the conformance suite would show.
+                Ok(()) => return Err(Error::Corrupt),
+                Err(denial) => Applied::Denied(denial),
             },
         })
     }

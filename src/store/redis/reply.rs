@@ -9,8 +9,8 @@ use crate::store::{Done, Snapshot};
 
 /// The answer of `set.lua`, `edit.lua` and `end.lua`.
 pub(super) enum Reply {
-    /// No plain go: the judge has to say why.
-    AsItIs { head: Box<Head>, generation: Generation },
+    /// The fast path does not apply: the judge has to decide.
+    Undecided { head: Box<Head>, generation: Generation },
     /// It is written.
     Done(Box<Done>),
     /// Nothing is kept there.
@@ -37,7 +37,7 @@ impl FromRedisValue for Reply {
         match u8::from_redis_value(next()?)? {
             0 => {
                 let generation = Generation(FromRedisValue::from_redis_value(next()?)?);
-                Ok(Self::AsItIs { head: Box::new(head(next()?)?), generation })
+                Ok(Self::Undecided { head: Box::new(head(next()?)?), generation })
             }
             1 => {
                 let head =

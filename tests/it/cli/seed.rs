@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::app::{self, App, Apps};
 use cloakroom::cli::seed::{FillError, Plan, Sampling, fill, write};
 use cloakroom::grpc::wire::{Changes, Outcome, SaveSessionRequest};
-use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Memory};
+use cloakroom::store::{Embedded, EmbeddedSettings, Handle, Memory};
 use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
@@ -24,13 +23,13 @@ on_every_store!(every_written_request_works_on_the_filled_store);
 
 async fn every_written_request_works_on_the_filled_store(on: On) {
     let folder = tempfile::tempdir().unwrap();
-    let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());
+    let (store, settings) = (store(on, folder.path()), app_settings());
     let (apps, app) = apps(&settings);
 
     let seeded = fill(&store, &apps, &plan(), SystemClock.now(), |_| ()).await.unwrap();
     write(folder.path(), &app, &seeded, SAMPLING).unwrap();
 
-    let house = House::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let house = House::around(store, &settings).await;
     for request in array(&folder.path().join("open.json")) {
         let session = house.open(open_cookie(text(&request, "cookie_header"))).await.session.unwrap();
         assert!(!session.new && session.entries.len() == 6);
@@ -43,12 +42,12 @@ async fn every_written_request_works_on_the_filled_store(on: On) {
 
 #[tokio::test]
 async fn sessions_have_sizes_subjects_and_ages_as_in_life() {
-    let (store, settings) = (Arc::new(AnyStore::Memory(Memory::new())), app_settings());
+    let (store, settings) = (Handle::from(Memory::new()), app_settings());
     let now = SystemClock.now();
 
     let seeded = fill(&store, &apps(&settings).0, &plan(), now, |_| ()).await.unwrap();
 
-    let house = House::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let house = House::around(store, &settings).await;
     let (mut sizes, mut ages, mut subjects) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     for session in &seeded {
         let session = house.session(&session.token).await;
@@ -67,7 +66,7 @@ async fn sessions_have_sizes_subjects_and_ages_as_in_life() {
 #[tokio::test]
 async fn a_tenth_of_the_sessions_gets_most_requests() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(AnyStore::Memory(Memory::new()));
+    let store = Handle::from(Memory::new());
     let (apps, app) = apps(&app_settings());
 
     let seeded = fill(&store, &apps, &plan(), SystemClock.now(), |_| ()).await.unwrap();
@@ -87,7 +86,7 @@ async fn a_tenth_of_the_sessions_gets_most_requests() {
 async fn the_same_number_draws_the_same_sessions_with_other_tokens() {
     let (apps, _) = apps(&app_settings());
     let fill = async |seed| {
-        let store = Arc::new(AnyStore::Memory(Memory::new()));
+        let store = Handle::from(Memory::new());
         fill(&store, &apps, &Plan { seed, ..plan() }, SystemClock.now(), |_| ()).await.unwrap()
     };
 
@@ -102,7 +101,7 @@ async fn the_same_number_draws_the_same_sessions_with_other_tokens() {
 #[tokio::test]
 async fn sessions_that_would_be_over_already_are_refused() {
     let settings = app::Settings { idle_timeout: Duration::from_secs(3600), ..app_settings() };
-    let store = Arc::new(AnyStore::Memory(Memory::new()));
+    let store = Handle::from(Memory::new());
     let plan = Plan { age: Some(Duration::from_secs(3600)), ..plan() };
 
     let refused = fill(&store, &apps(&settings).0, &plan, SystemClock.now(), |_| ()).await.unwrap_err();
@@ -125,7 +124,7 @@ async fn the_command_fills_the_store_that_a_service_then_opens() {
     let key = keys.lines().rfind(|line| !line.starts_with('#')).unwrap().to_owned();
     let store = Embedded::open(&EmbeddedSettings { path: data, ..Default::default() }).unwrap();
     let settings = app::Settings { keys: vec![key.into()], ..Default::default() };
-    let house = House::around(AnyStore::Embedded(store), &settings).await;
+    let house = House::around(Handle::from(store), &settings).await;
     let requests = array(&load.join("open.json"));
     assert_eq!(requests.len(), 50);
     for request in requests {
@@ -199,14 +198,14 @@ fn numbers_that_make_no_sense_are_mistakes_of_usage() {
     }
 }
 
-pub(super) fn store(on: On, folder: &Path) -> AnyStore {
+pub(super) fn store(on: On, folder: &Path) -> Handle {
     match on {
-        On::Memory => AnyStore::Memory(Memory::new()),
+        On::Memory => Handle::from(Memory::new()),
         On::Embedded => {
             let settings = EmbeddedSettings { path: folder.join("data"), ..Default::default() };
-            AnyStore::Embedded(Embedded::open(&settings).unwrap())
+            Handle::from(Embedded::open(&settings).unwrap())
         }
-        On::Redis => AnyStore::from(redis::fresh()),
+        On::Redis => Handle::from(redis::fresh()),
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::session::{
-    AuthenticationChange, Authority, Changes, Edit, EndReason, ImportedFrom, Lifespan, Lifespans, Limits, NewLifetime,
-    PermanentChange, Precondition, Rotation, SubjectChange, Value, Verdict, Version, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, Lifespan, Lifespans, Limits,
+    NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Cursor, Feed as _, FeedEntry, Memory, Snapshot, Store, Touch, Write};
 use cloakroom::types::Time;
@@ -80,8 +80,8 @@ fn memory_agrees_with<K: Kind>() {
         let mut story =
             Story { app: format!("story-{}", stories.get()), now: START, memory: Memory::new(), other: &*store };
         runtime.block_on(async {
-            let begin = story.other.latest(&app(&story.app)).await.expect("the store answers");
-            let begin_of_memory = story.memory.latest(&app(&story.app)).await.expect("memory answers");
+            let begin = story.other.feed_end(&app(&story.app)).await.expect("the store answers");
+            let begin_of_memory = story.memory.feed_end(&app(&story.app)).await.expect("memory answers");
             for step in &steps {
                 story.tell(step).await?;
                 story.compare().await?;
@@ -241,7 +241,7 @@ impl<S: Store> Story<'_, S> {
 
 /// An answer, but for whether a record that may be forgotten is forgotten.
 fn forgiven(applied: Applied) -> Applied {
-    if applied == Applied::Judged(Verdict::Gone(None)) { Applied::Missing } else { applied }
+    if applied == Applied::Denied(Denial::Gone(None)) { Applied::Missing } else { applied }
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(memory: &T, other: &T) -> Result<(), TestCaseError> {

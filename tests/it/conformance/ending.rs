@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{
-    Context, End, EndReason, Entries, Head, Precondition, Record, Rotation, Verdict, WriteEffect,
-};
+use cloakroom::session::{Context, Denial, End, EndReason, Entries, Head, Precondition, Record, Rotation, WriteEffect};
 use cloakroom::store::{SessionKey, Store, Write};
 
 use super::given::*;
@@ -107,7 +105,7 @@ async fn an_end_has_a_reason_for_sixteen_minutes(store: Arc<impl Store>) {
         judged(&*store, &session_key, &authority(1, just_before(START + TOMBSTONE_TTL)), &save(set("a", "1"))).await;
     let after = judged(&*store, &session_key, &authority(1, START + TOMBSTONE_TTL), &save(set("a", "1"))).await;
 
-    assert_eq!((last, after), (gone(EndReason::Destroyed), Verdict::Gone(None)));
+    assert_eq!((last, after), (gone(EndReason::Destroyed), Denial::Gone(None)));
 }
 
 facts_of_every_store!(

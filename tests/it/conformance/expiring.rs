@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Edit, EndReason, NewLifetime, Verdict};
+use cloakroom::session::{Denial, Edit, EndReason, NewLifetime};
 use cloakroom::store::{SessionKey, Store};
 use cloakroom::types::Time;
 
@@ -67,7 +67,7 @@ async fn an_expired_session_has_a_reason_for_sixteen_minutes(store: Arc<impl Sto
             .await;
     let after = judged(&*store, &session_key, &authority(1, START + IDLE + TOMBSTONE_TTL), &save(set("a", "1"))).await;
 
-    assert_eq!((last, after), (gone(EndReason::Idle), Verdict::Gone(None)));
+    assert_eq!((last, after), (gone(EndReason::Idle), Denial::Gone(None)));
 }
 
 async fn a_deadline_in_the_past_is_an_end_now_and_is_remembered(store: Arc<impl Store>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cloakroom::session::{
-    Authority, Edit, EndReason, Event, EventKind, Limits, Precondition, Rotation, Verdict, Version,
+    Authority, Denial, Edit, EndReason, Event, EventKind, Limits, Precondition, Rotation, Version,
 };
 use cloakroom::store::{Applied, Created, Cursor, Feed, FeedEntry, FeedRead, SessionKey, Store, Write};
 use cloakroom::types::Time;
@@ -13,11 +13,11 @@ use super::given::*;
 use super::{InAFile, InMemory, InRedis, Kind};
 
 async fn latest(store: &impl Feed, name: &str) -> Cursor {
-    store.latest(&app(name)).await.expect("the store answers")
+    store.feed_end(&app(name)).await.expect("the store answers")
 }
 
 async fn since(store: &impl Feed, name: &str, cursor: &Cursor) -> FeedRead {
-    store.since(&app(name), cursor).await.expect("the store answers")
+    store.read_feed(&app(name), cursor).await.expect("the store answers")
 }
 
 /// All that came after a cursor, and where it ends.
@@ -134,8 +134,8 @@ async fn a_subject_ends_only_its_own_session(store: Arc<impl Store>) {
     let by_subject = |name| Precondition { authority: Authority::Subject(subject(name)), ..by_admin(START) };
     let end = Write::End(EndReason::Revoked);
 
-    assert_eq!(judged(&*store, &session_key, &by_subject("bert"), &end).await, Verdict::Gone(None));
-    assert_eq!(judged(&*store, &nobodys, &by_subject("anna"), &end).await, Verdict::Gone(None));
+    assert_eq!(judged(&*store, &session_key, &by_subject("bert"), &end).await, Denial::Gone(None));
+    assert_eq!(judged(&*store, &nobodys, &by_subject("anna"), &end).await, Denial::Gone(None));
     done(&*store, &session_key, &by_subject("anna"), &end).await;
     assert_eq!(judged(&*store, &session_key, &by_subject("anna"), &end).await, gone(EndReason::Revoked));
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::session::{
-    Authority, Cause, Changes, Context, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
-    Previous, Record, Replacement, Rotation, Subject, SubjectChange, Value, Verdict, Version, WhenEmpty,
+    Authority, Cause, Changes, Context, Denial, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime,
+    Precondition, Previous, Record, Replacement, Rotation, Subject, SubjectChange, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touch, Write};
 use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
@@ -236,13 +236,13 @@ pub(crate) async fn judged(
     session_key: &SessionKey,
     precondition: &Precondition,
     write: &Write,
-) -> Verdict {
+) -> Denial {
     let before = load(store, session_key).await;
-    let Applied::Judged(verdict) = apply(store, session_key, precondition, write).await else { panic!("not judged") };
+    let Applied::Denied(verdict) = apply(store, session_key, precondition, write).await else { panic!("not judged") };
     assert_eq!(load(store, session_key).await, before);
     verdict
 }
 
-pub(crate) const fn gone(reason: EndReason) -> Verdict {
-    Verdict::Gone(Some(reason))
+pub(crate) const fn gone(reason: EndReason) -> Denial {
+    Denial::Gone(Some(reason))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::session::{Changes, EndReason, Generation, Head, ImportedFrom, Record, Rotation, Verdict};
+use cloakroom::session::{Changes, Denial, EndReason, Generation, Head, ImportedFrom, Record, Rotation};
 use cloakroom::store::{Created, IndexEntry, Redis, RedisSettings, Revocation, SessionKey, Store, SubjectRef, Write};
 use cloakroom::types::Time;
 
@@ -55,7 +55,7 @@ async fn the_reason_of_an_end_is_forgotten_before_the_end_itself(store: Arc<impl
 
     let late = judged(&*store, &session_key, &authority(1, just_before(START + TOMBSTONE_TTL)), &LOGOUT).await;
     let later = judged(&*store, &session_key, &authority(1, START + TOMBSTONE_TTL), &LOGOUT).await;
-    assert_eq!((late, later), (gone(EndReason::Destroyed), Verdict::Gone(None)));
+    assert_eq!((late, later), (gone(EndReason::Destroyed), Denial::Gone(None)));
     assert_eq!(snapshot(&*store, &session_key).await.head.purge_time(), START + OLD);
 }
 
@@ -94,19 +94,19 @@ async fn a_place_that_is_taken_is_occupied_though_the_app_was_revoked(store: Arc
 async fn a_subject_s_revocation_is_remembered_beside_its_entries(store: Arc<impl Store>) {
     let revocation = |time, except| Revocation { time, until: START + OLD, except };
     let entry = IndexEntry { id: session_key(1).id, entered: START, until: START + SPAN };
-    assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
+    assert_eq!(store.load_revocation(&anna()).await.expect("the store answers"), None);
 
-    store.revoke(&anna(), &revocation(START, Some(session_key(1).id))).await.expect("the store answers");
-    store.enter(&anna(), &entry).await.expect("the store answers");
-    let first = store.revocation(&anna()).await.expect("the store answers");
-    store.revoke(&anna(), &revocation(START + MS, None)).await.expect("the store answers");
-    store.forget(&anna(), session_key(1).id).await.expect("the store answers");
+    store.record_revocation(&anna(), &revocation(START, Some(session_key(1).id))).await.expect("the store answers");
+    store.add_to_index(&anna(), &entry).await.expect("the store answers");
+    let first = store.load_revocation(&anna()).await.expect("the store answers");
+    store.record_revocation(&anna(), &revocation(START + MS, None)).await.expect("the store answers");
+    store.remove_session_from_index(&anna(), session_key(1).id).await.expect("the store answers");
 
     assert_eq!(first, Some(revocation(START, Some(session_key(1).id))));
-    assert_eq!(store.revocation(&anna()).await.expect("the store answers"), Some(revocation(START + MS, None)));
-    assert_eq!(store.entries(&anna()).await.expect("the store answers"), []);
+    assert_eq!(store.load_revocation(&anna()).await.expect("the store answers"), Some(revocation(START + MS, None)));
+    assert_eq!(store.list_index(&anna()).await.expect("the store answers"), []);
     let bert = SubjectRef { subject: subject("bert"), ..anna() };
-    assert_eq!(store.revocation(&bert).await.expect("the store answers"), None);
+    assert_eq!(store.load_revocation(&bert).await.expect("the store answers"), None);
 }
 
 facts_of_every_store!(
@@ -137,14 +137,14 @@ mod swept {
 
     async fn a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more(store: Arc<impl Store>) {
         let revocation = Revocation { time: START, until: START + OLD, except: None };
-        store.revoke(&anna(), &revocation).await.expect("the store answers");
+        store.record_revocation(&anna(), &revocation).await.expect("the store answers");
 
         store.sweep(just_before(START + OLD)).await.expect("the store answers");
-        let before = store.revocation(&anna()).await.expect("the store answers");
+        let before = store.load_revocation(&anna()).await.expect("the store answers");
         store.sweep(START + OLD).await.expect("the store answers");
 
         assert_eq!(before, Some(revocation));
-        assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
+        assert_eq!(store.load_revocation(&anna()).await.expect("the store answers"), None);
     }
 
     facts_of_stores_that_sweep!(

@@ -23,11 +23,11 @@ fn entry(n: u32, entered: Time) -> IndexEntry {
 }
 
 async fn enter(store: &impl Index, subject_ref: &SubjectRef, entry: IndexEntry) {
-    store.enter(subject_ref, &entry).await.expect("the store answers");
+    store.add_to_index(subject_ref, &entry).await.expect("the store answers");
 }
 
 async fn entries(store: &impl Index, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
-    let mut entries = store.entries(subject_ref).await.expect("the store answers");
+    let mut entries = store.list_index(subject_ref).await.expect("the store answers");
     entries.sort();
     entries
 }
@@ -75,7 +75,7 @@ async fn to_leave_takes_out_that_very_entry_alone(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(2, START + HOUR)).await;
 
     for seen in [entry(1, START), entry(2, START), entry(3, START)] {
-        store.leave(&anna(), &seen).await.expect("the store answers");
+        store.remove_from_index(&anna(), &seen).await.expect("the store answers");
     }
 
     assert_eq!(entries(&*store, &anna()).await, [entry(2, START + HOUR)]);
@@ -86,7 +86,7 @@ async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Sto
     enter(&*store, &anna(), entry(2, START)).await;
 
     for n in [1, 1, 3] {
-        store.forget(&anna(), session_key(n).id).await.expect("the store answers");
+        store.remove_session_from_index(&anna(), session_key(n).id).await.expect("the store answers");
     }
 
     assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
@@ -95,12 +95,12 @@ async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Sto
 async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>) {
     let all: Vec<IndexEntry> = (0..=INDEX_CLEANUP_MIN as u32).map(|n| entry(n, START)).collect();
     for few in &all[..INDEX_CLEANUP_MIN] {
-        assert_eq!(store.enter(&anna(), few).await.expect("the store answers"), []);
+        assert_eq!(store.add_to_index(&anna(), few).await.expect("the store answers"), []);
     }
 
     let mut shown = BTreeSet::new();
     for one in all.iter().cycle().skip(INDEX_CLEANUP_MIN).take(400) {
-        let others = store.enter(&anna(), one).await.expect("the store answers");
+        let others = store.add_to_index(&anna(), one).await.expect("the store answers");
         assert!((1..=INDEX_SAMPLE).contains(&others.len()) && !others.contains(one), "{others:?}");
         shown.extend(others);
     }
@@ -192,7 +192,7 @@ async fn in_redis_an_index_expires_with_its_last_entry() {
     assert_eq!(expire_time(), (START + HOUR + SPAN).millis());
 
     for n in 1..=3 {
-        store.forget(&anna(), session_key(n).id).await.unwrap();
+        store.remove_session_from_index(&anna(), session_key(n).id).await.unwrap();
     }
     assert_eq!(server.cli(&["--raw", "keys", "*"]).trim(), "");
 }

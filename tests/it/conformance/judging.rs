@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Edit, EditError, EndReason, Limits, Precondition, Verdict, Version, WriteEffect};
+use cloakroom::session::{Denial, Edit, EditError, EndReason, Limits, Precondition, Version, WriteEffect};
 use cloakroom::store::{Applied, Store, Write};
 
 use super::given::*;
@@ -58,7 +58,7 @@ async fn an_etag_that_is_not_current_is_stale(store: Arc<impl Store>) {
 
     for etag in [0, 2] {
         let precondition = Precondition { etag: Some(Version(etag)), ..authority(1, START) };
-        assert_eq!(judged(&*store, &session_key, &precondition, &save(set("a", "1"))).await, Verdict::EtagMismatch);
+        assert_eq!(judged(&*store, &session_key, &precondition, &save(set("a", "1"))).await, Denial::EtagMismatch);
     }
 }
 
@@ -68,7 +68,7 @@ async fn a_stale_end_ends_nothing(store: Arc<impl Store>) {
     let precondition = Precondition { etag: Some(Version(7)), ..by_admin(START) };
     let verdict = judged(&*store, &session_key, &precondition, &Write::End(EndReason::Revoked)).await;
 
-    assert_eq!(verdict, Verdict::EtagMismatch);
+    assert_eq!(verdict, Denial::EtagMismatch);
 }
 
 async fn every_save_is_a_version_and_a_touch_is_none(store: Arc<impl Store>) {
@@ -91,7 +91,7 @@ async fn a_repeated_call_is_answered_before_its_end_is(store: Arc<impl Store>) {
 
     let verdict = judged(&*store, &session_key, &precondition, &save(set("a", "1"))).await;
 
-    assert_eq!(verdict, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(verdict, Denial::Replay(WriteEffect::Updated));
 }
 
 async fn an_end_is_told_before_a_stale_etag(store: Arc<impl Store>) {
@@ -112,7 +112,7 @@ async fn a_stale_etag_is_told_before_a_limit(store: Arc<impl Store>) {
     let stale = judged(&*store, &session_key, &precondition, &save).await;
     let refused = apply(&*store, &session_key, &authority(1, START), &save).await;
 
-    assert_eq!(stale, Verdict::EtagMismatch);
+    assert_eq!(stale, Denial::EtagMismatch);
     assert_eq!(refused, Applied::Refused(EditError::TooManyEntries { count: 2 }));
 }
 

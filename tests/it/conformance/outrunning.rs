@@ -16,15 +16,15 @@ use super::given::*;
 use super::meeting::{meet, rounds};
 
 /// One process, for one app. Its calls take a share of it, for they run as tasks of their own.
-struct Replica<S: Store> {
-    service: Service<S>,
+struct Replica {
+    service: Service,
     app: String,
 }
 
 /// One round: two replicas on one store, and a subject that no other round knows.
-struct Round<S: Store> {
-    left: Arc<Replica<S>>,
-    right: Arc<Replica<S>>,
+struct Round {
+    left: Arc<Replica>,
+    right: Arc<Replica>,
     clock: Arc<ManualClock>,
     subject: Subject,
 }
@@ -36,7 +36,7 @@ struct Begun {
 }
 
 /// Runs a race many times, for an app with these settings.
-async fn many<S: Store, F>(store: Arc<S>, settings: app::Settings, race: impl Fn(Round<S>) -> F)
+async fn many<S: Store, F>(store: Arc<S>, settings: app::Settings, race: impl Fn(Round) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -48,7 +48,7 @@ async fn many_of<S: Store, F>(
     store: Arc<S>,
     name: impl Fn(u32) -> String,
     settings: app::Settings,
-    race: impl Fn(Round<S>) -> F,
+    race: impl Fn(Round) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -56,7 +56,7 @@ async fn many_of<S: Store, F>(
         let name = name(n);
         let apps: Apps = [settings.build(&name).expect("the settings fit")].into_iter().collect();
         let clock = Arc::new(ManualClock::new(START));
-        let service = || Service::new(apps.clone(), Arc::clone(&store), Arc::clone(&clock) as _);
+        let service = || Service::new(apps.clone(), Arc::clone(&store).into_handle(), Arc::clone(&clock) as _);
         let replica = || Arc::new(Replica { service: service(), app: name.clone() });
         let (left, right, subject) = (replica(), replica(), subject(&format!("subject{n}")));
         std::future::ready(Round { left, right, clock, subject })
@@ -68,7 +68,7 @@ fn settings() -> app::Settings {
     app::Settings { keys: vec![Key::generate().into()], ..app::Settings::default() }
 }
 
-impl<S: Store> Replica<S> {
+impl Replica {
     async fn ticket(self: Arc<Self>) -> String {
         self.service
             .open(OpenRequest { app: &self.app, ..OpenRequest::default() })
@@ -79,9 +79,9 @@ impl<S: Store> Replica<S> {
     }
 
     async fn save(self: Arc<Self>, token: String, changes: Changes) -> Saved {
-        let (app, credential) = (&*self.app, Credential::Token(&token));
-        let save = SaveRequest { app, credential, changes: Some(changes), ..SaveRequest::default() };
-        self.service.save(save).await.expect("the store answers")
+        let (app, credential) = (self.service.app(&self.app).unwrap(), Credential::Token(&token));
+        let save = SaveRequest { credential, changes: Some(changes), ..SaveRequest::default() };
+        self.service.save(&app, save).await.expect("the store answers")
     }
 
     async fn revoke(self: Arc<Self>, id: SessionId) -> Outcome {
@@ -107,7 +107,7 @@ impl<S: Store> Replica<S> {
     }
 }
 
-impl<S: Store> Round<S> {
+impl Round {
     /// A session of nobody's.
     async fn anonymous(&self) -> Begun {
         self.begin(set("b", "1")).await

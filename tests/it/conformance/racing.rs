@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use cloakroom::session::{
-    Changes, Edit, EditError, EndReason, Entries, Generation, Limits, Record, Rotation, Value, Verdict, Version,
+    Changes, Denial, Edit, EditError, EndReason, Entries, Generation, Limits, Record, Rotation, Value, Version,
 };
 use cloakroom::store::{Applied, Created, SessionKey, Store, Write};
 use tokio::task::JoinSet;
@@ -49,7 +49,7 @@ async fn an_ended_session_stays_ended_however_many_saves_come(store: Arc<impl St
 
         assert!(matches!(ended, Applied::Done(_)));
         let written = answers.iter().take_while(|answer| matches!(answer, Applied::Done(_))).count();
-        let refused = Applied::Judged(gone(EndReason::Destroyed));
+        let refused = Applied::Denied(gone(EndReason::Destroyed));
         assert!(answers[written..].iter().all(|answer| *answer == refused));
         let snapshot = snapshot(&*store, &session_key).await;
         assert_eq!(snapshot.head.end.map(|end| end.reason), Some(EndReason::Destroyed));
@@ -91,7 +91,7 @@ async fn exactly_one_privilege_rotation_wins(store: Arc<impl Store>) {
 
         let (one, other) = meet(one, other).await;
 
-        let superseded = Applied::Judged(gone(EndReason::Superseded));
+        let superseded = Applied::Denied(gone(EndReason::Superseded));
         let winner = match (one, other) {
             (Applied::Done(_), loser) if loser == superseded => 2,
             (loser, Applied::Done(_)) if loser == superseded => 3,
@@ -110,7 +110,7 @@ async fn exactly_one_renewal_wins_and_the_other_is_told_its_nonce(store: Arc<imp
 
         let (one, other) = meet(one, other).await;
 
-        let told = |new| Applied::Judged(Verdict::Grace(renewal(1, new, START).previous));
+        let told = |new| Applied::Denied(Denial::Grace(renewal(1, new, START).previous));
         let winner = match (one, other) {
             (Applied::Done(_), loser) if loser == told(2) => 2,
             (loser, Applied::Done(_)) if loser == told(3) => 3,
@@ -155,7 +155,7 @@ async fn a_save_that_meets_a_rotation_is_written_before_it_or_superseded(store: 
         assert_eq!(snapshot.head.public_view(), rotated.head);
         match saved {
             Applied::Done(_) => assert_eq!((snapshot.head.version, number(&snapshot, "a")), (Version(2), 1)),
-            Applied::Judged(verdict) => {
+            Applied::Denied(verdict) => {
                 assert_eq!((verdict, snapshot.head.version), (gone(EndReason::Superseded), Version(1)));
                 assert_eq!(snapshot.entries, record().entries);
             }
@@ -196,7 +196,7 @@ async fn a_session_that_meets_the_revocation_of_its_app_is_of_before_or_after(st
         assert_eq!(snapshot.generation, Generation(1));
         let saved = apply(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
         match snapshot.record.head.generation {
-            Generation(0) => assert_eq!(saved, Applied::Judged(gone(EndReason::Revoked))),
+            Generation(0) => assert_eq!(saved, Applied::Denied(gone(EndReason::Revoked))),
             _ => assert!(matches!(saved, Applied::Done(_))),
         }
     })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Edit, EndReason, Limits, Precondition, Rotation, Verdict, Version, WriteEffect};
+use cloakroom::session::{Denial, Edit, EndReason, Limits, Precondition, Rotation, Version, WriteEffect};
 use cloakroom::store::{Applied, Store, Write};
 
 use super::given::*;
@@ -17,7 +17,7 @@ async fn a_repeated_save_is_one_save(store: Arc<impl Store>) {
 
     let verdict = judged(&*store, &session_key, &request(1, START + MINUTE), &save(increment("n", 5))).await;
 
-    assert_eq!(verdict, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(verdict, Denial::Replay(WriteEffect::Updated));
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(2));
 }
 
@@ -27,7 +27,7 @@ async fn a_request_id_with_another_request_is_told(store: Arc<impl Store>) {
 
     let other = Precondition { fingerprint: Some(fingerprint(1, 2)), ..authority(1, START) };
 
-    assert_eq!(judged(&*store, &session_key, &other, &save(set("a", "2"))).await, Verdict::RequestIdReused);
+    assert_eq!(judged(&*store, &session_key, &other, &save(set("a", "2"))).await, Denial::RequestIdReused);
 }
 
 async fn another_request_id_with_the_same_request_is_another_call(store: Arc<impl Store>) {
@@ -57,7 +57,7 @@ async fn a_mark_counts_for_ten_minutes(store: Arc<impl Store>) {
     let last = judged(&*store, &session_key, &request(1, just_before(START + 10 * MINUTE)), &save(set("a", "1"))).await;
     done(&*store, &session_key, &request(1, START + 10 * MINUTE), &save(set("a", "1"))).await;
 
-    assert_eq!(last, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(last, Denial::Replay(WriteEffect::Updated));
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(3));
 }
 
@@ -71,7 +71,7 @@ async fn a_session_remembers_its_last_sixteen_calls(store: Arc<impl Store>) {
     done(&*store, &session_key, &request(16, START), &save(set("a", "1"))).await;
 
     let second = judged(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
-    assert_eq!((first, second), (Verdict::Replay(WriteEffect::Updated), Verdict::Replay(WriteEffect::Updated)));
+    assert_eq!((first, second), (Denial::Replay(WriteEffect::Updated), Denial::Replay(WriteEffect::Updated)));
     assert_eq!(snapshot(&*store, &session_key).await.head.idempotency.iter().count(), 16);
     done(&*store, &session_key, &request(0, START), &save(set("a", "1"))).await;
 }
@@ -95,7 +95,7 @@ async fn a_repeated_rotation_is_one_rotation(store: Arc<impl Store>) {
     let again = rotate(Rotation::Always(privilege(1, 3, START)));
     let verdict = judged(&*store, &session_key, &request(1, START), &again).await;
 
-    assert_eq!(verdict, Verdict::Replay(WriteEffect::Updated));
+    assert_eq!(verdict, Denial::Replay(WriteEffect::Updated));
     assert_eq!(snapshot(&*store, &session_key).await.head.verifier_hash, verifier_hash(2));
 }
 
@@ -105,7 +105,7 @@ async fn a_repeated_end_is_one_end(store: Arc<impl Store>) {
 
     let verdict = judged(&*store, &session_key, &request(1, START), &Write::End(EndReason::Destroyed)).await;
 
-    assert_eq!(verdict, Verdict::Replay(WriteEffect::Deleted));
+    assert_eq!(verdict, Denial::Replay(WriteEffect::Deleted));
 }
 
 async fn a_repeated_save_that_emptied_is_told_that_it_deleted(store: Arc<impl Store>) {
@@ -115,7 +115,7 @@ async fn a_repeated_save_that_emptied_is_told_that_it_deleted(store: Arc<impl St
     let verdict = judged(&*store, &session_key, &request(1, START), &save(unset("lang"))).await;
 
     assert_eq!(first.effect, WriteEffect::Deleted);
-    assert_eq!(verdict, Verdict::Replay(WriteEffect::Deleted));
+    assert_eq!(verdict, Denial::Replay(WriteEffect::Deleted));
 }
 
 facts_of_every_store!(

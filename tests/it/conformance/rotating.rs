@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cloakroom::session::{
-    Authority, Changes, Edit, EndReason, IDEMPOTENCY_TTL, Precondition, Previous, Record, Rotation, SubjectChange,
-    Verdict, Version,
+    Authority, Changes, Denial, Edit, EndReason, IDEMPOTENCY_TTL, Precondition, Previous, Record, Rotation,
+    SubjectChange, Version,
 };
 use cloakroom::store::{Store, Write};
 
@@ -46,8 +46,8 @@ async fn a_renewal_leaves_the_old_token_its_grace(store: Arc<impl Store>) {
     let last = judged(&*store, &session_key, &authority(1, just_before(START + GRACE)), &save(set("a", "1"))).await;
     let after = judged(&*store, &session_key, &authority(1, START + GRACE), &save(set("a", "1"))).await;
 
-    assert_eq!(first, Verdict::Grace(replacement.previous));
-    assert_eq!(last, Verdict::Grace(replacement.previous));
+    assert_eq!(first, Denial::Grace(replacement.previous));
+    assert_eq!(last, Denial::Grace(replacement.previous));
     assert_eq!(after, gone(EndReason::Superseded));
 }
 
@@ -82,7 +82,7 @@ async fn one_previous_token_is_remembered(store: Arc<impl Store>) {
     let first = judged(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
     let previous = judged(&*store, &session_key, &authority(2, START), &save(set("a", "1"))).await;
 
-    assert_eq!((first, previous), (gone(EndReason::Superseded), Verdict::Grace(second.previous)));
+    assert_eq!((first, previous), (gone(EndReason::Superseded), Denial::Grace(second.previous)));
 }
 
 async fn what_is_remembered_of_the_old_token_says_who_rotated(store: Arc<impl Store>) {

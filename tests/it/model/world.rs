@@ -40,7 +40,7 @@ pub(super) enum How {
 
 #[derive(Debug)]
 pub(super) struct World<S> {
-    service: Service<S>,
+    service: Service,
     store: Arc<S>,
     clock: Arc<ManualClock>,
     pub(super) dice: Dice,
@@ -54,7 +54,7 @@ pub(super) struct World<S> {
 impl<S: Store> World<S> {
     pub(super) fn new(apps: Apps, store: Arc<S>, begin: Time, dice: Dice) -> Self {
         let clock = Arc::new(ManualClock::new(begin));
-        let service = Service::new(apps, Arc::clone(&store), Arc::clone(&clock) as Arc<dyn Clock>);
+        let service = Service::new(apps, Arc::clone(&store).into_handle(), Arc::clone(&clock) as Arc<dyn Clock>);
         Self {
             service,
             store,
@@ -119,16 +119,20 @@ impl<S: Store> World<S> {
         let request_id = &*ask.request;
         match &ask.asked {
             Asked::Save { changes, rotate, keep_empty } => {
-                let saved = self.service.save(SaveRequest {
-                    credential,
-                    changes: changes.clone(),
-                    accessed: true,
-                    etag: ask.etag.map(Version),
-                    request_id,
-                    rotate: *rotate,
-                    keep_empty: *keep_empty,
-                    ..SaveRequest::default()
-                });
+                let app = self.service.app("").expect("the app is there");
+                let saved = self.service.save(
+                    &app,
+                    SaveRequest {
+                        credential,
+                        changes: changes.clone(),
+                        accessed: true,
+                        etag: ask.etag.map(Version),
+                        request_id,
+                        rotate: *rotate,
+                        keep_empty: *keep_empty,
+                        ..SaveRequest::default()
+                    },
+                );
                 let answer = saved.await.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
                 self.check_save(by, (held, how), ask, answer)
             }

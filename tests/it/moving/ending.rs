@@ -2,7 +2,6 @@
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
-use cloakroom::store::Store as _;
 
 use super::*;
 use crate::on_every_store;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cloakroom::app::Apps;
 use cloakroom::auth::{CallerSettings, Callers, Role, TokenHash};
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Reloadable, Reloader, Settings, TlsSettings};
-use cloakroom::store::{AnyStore, Memory};
+use cloakroom::store::{Handle, Memory};
 use cloakroom::types::SystemClock;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -52,7 +52,7 @@ impl Secured {
         let admin = AdminSettings { listen: settings.listen, tls };
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
         let apps: Apps = apps.into_iter().collect();
-        let store = Arc::new(AnyStore::Memory(Memory::new()));
+        let store = Handle::from(Memory::new());
         let parts = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
         let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
         let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());

@@ -21,7 +21,7 @@ use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::server::{self, AdminSettings, Cloakroom, Dependencies};
 use cloakroom::service::Service;
-use cloakroom::store::{AnyStore, Embedded, EmbeddedSettings, Instrumented, Memory};
+use cloakroom::store::{Embedded, EmbeddedSettings, Handle, Memory};
 use cloakroom::types::{Clock, ManualClock, Time};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -41,12 +41,12 @@ pub(crate) struct House {
     pub admin: AdminServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
     /// The store underneath, for what no call can bring about.
-    pub store: Arc<AnyStore>,
+    pub store: Handle,
     apps: Apps,
     pub address: String,
     pub(crate) admin_address: String,
     /// The service itself, for what no client may do.
-    pub(crate) service: Service<Instrumented<AnyStore>>,
+    pub(crate) service: Service,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
     _folder: TempDir,
@@ -65,30 +65,30 @@ impl House {
     }
 
     /// The service with one app, on a store of the caller's.
-    pub(crate) async fn around(store: AnyStore, settings: &app::Settings) -> Self {
+    pub(crate) async fn around(store: Handle, settings: &app::Settings) -> Self {
         Self::on_store(store, [("default", settings.clone())], patient()).await
     }
 
     /// The service on this store, with these apps and these settings of the server, its address aside.
     pub(crate) async fn on_store<const N: usize>(
-        store: AnyStore,
+        store: Handle,
         apps: [(&str, app::Settings); N],
         settings: server::Settings,
     ) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
-        Self::furnish(Arc::new(store), apps.collect(), settings, tempfile::tempdir().unwrap()).await
+        Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
     }
 
     /// The service once more, on the same store and with the same clock: another process that has just started.
     pub(crate) async fn another_process(&self) -> Self {
-        let (store, apps, clock) = (Arc::clone(&self.store), self.apps.clone(), Arc::clone(&self.clock));
+        let (store, apps, clock) = (self.store.clone(), self.apps.clone(), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
     /// The service once more, on the same store and with the same clock, but with other settings of its app.
     pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
         let apps = [settings.build("default").unwrap()].into_iter().collect();
-        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
@@ -96,26 +96,26 @@ impl House {
     pub(crate) async fn with_server(on: On, settings: server::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = app_settings().build("default").unwrap();
-        Self::furnish(Arc::new(store(on, &folder)), vec![app], settings, folder).await
+        Self::furnish(store(on, &folder), vec![app], settings, folder).await
     }
 
     async fn start(on: On, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(store(on, &folder));
+        let store = store(on, &folder);
         Self::furnish(store, apps, patient(), folder).await
     }
 
-    async fn furnish(store: Arc<AnyStore>, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
+    async fn furnish(store: Handle, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
         Self::listen((store, apps.into_iter().collect(), clock), settings, folder).await
     }
 
     async fn listen(
-        (store, apps, clock): (Arc<AnyStore>, Apps, Arc<ManualClock>),
+        (store, apps, clock): (Handle, Apps, Arc<ManualClock>),
         settings: server::Settings,
         folder: TempDir,
     ) -> Self {
-        let (parts_store, parts_clock) = (Arc::clone(&store), clock.clone() as Arc<dyn Clock>);
+        let (parts_store, parts_clock) = (store.clone(), clock.clone() as Arc<dyn Clock>);
         let parts =
             Dependencies { apps: apps.clone(), store: parts_store, clock: parts_clock, callers: Callers::default() };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
@@ -163,14 +163,14 @@ impl House {
     }
 }
 
-fn store(on: On, folder: &TempDir) -> AnyStore {
+fn store(on: On, folder: &TempDir) -> Handle {
     match on {
-        On::Memory => AnyStore::Memory(Memory::new()),
+        On::Memory => Handle::from(Memory::new()),
         On::Embedded => {
             let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
-            AnyStore::Embedded(Embedded::open(&settings).unwrap())
+            Handle::from(Embedded::open(&settings).unwrap())
         }
-        On::Redis => AnyStore::from(redis::fresh()),
+        On::Redis => Handle::from(redis::fresh()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloakroom::grpc::wire::{EndReason, WatchSessionRequest, WatchSessionResponse, WatchState, watch_session_request};
 use cloakroom::session::{self, Authority, Precondition};
-use cloakroom::store::{Applied, SessionKey, Store as _, Write};
+use cloakroom::store::{Applied, SessionKey, Write};
 use cloakroom::token::SessionId;
 use cloakroom::types::AppName;
 use tonic::{Status, Streaming};

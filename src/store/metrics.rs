@@ -1,0 +1,191 @@
+//! The metrics of a store: how long each operation takes, and how it fails.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::time::Instant;
+
+use super::Error;
+use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
+
+/// Durations and failures since the start, operation by operation.
+#[derive(Debug, Default)]
+pub struct StoreMetrics(Striped<[OperationCounters; OPERATIONS.len()]>);
+
+#[derive(Debug, Default)]
+struct OperationCounters {
+    durations: Histogram,
+    /// In the order of [`FailureKind::ALL`].
+    failures: [AtomicU64; FailureKind::ALL.len()],
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The store did not answer.
+    Unavailable,
+    /// The store has no room.
+    Full,
+    /// The store returned something that is not a session.
+    Corrupt,
+    /// The caller stopped waiting.
+    Abandoned,
+}
+
+/// The metrics of one operation.
+#[derive(Clone, Debug)]
+pub struct OperationMetrics {
+    pub operation: &'static str,
+    /// How long the operation took, whether it failed or not.
+    pub durations: HistogramSnapshot,
+    pub failures: [(FailureKind, u64); FailureKind::ALL.len()],
+}
+
+impl StoreMetrics {
+    /// The metrics of every operation.
+    pub fn operations(&self) -> impl Iterator<Item = OperationMetrics> {
+        OPERATIONS.iter().enumerate().map(|(number, (_, operation))| OperationMetrics {
+            operation,
+            durations: Histogram::read(&self.0, |counters| &counters[number].durations),
+            failures: FailureKind::ALL.map(|failure| {
+                let read = |counters: &[OperationCounters; OPERATIONS.len()]| {
+                    counters[number].failures[failure as usize].load(Ordering::Relaxed)
+                };
+                (failure, self.0.sum(read))
+            }),
+        })
+    }
+
+    /// Runs an operation and counts it.
+    pub(super) async fn measure<T>(
+        &self,
+        operation: Operation,
+        run: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let timer = Timer { metrics: self, operation, begin: Instant::now(), failure: Some(FailureKind::Abandoned) };
+        let result = run.await;
+        timer.stop(result.as_ref().err());
+        result
+    }
+}
+
+impl FailureKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Unavailable, Self::Full, Self::Corrupt, Self::Abandoned];
+
+    /// The kind as metrics write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Full => "FULL",
+            Self::Corrupt => "CORRUPT",
+            Self::Abandoned => "ABANDONED",
+        }
+    }
+
+    const fn of(error: &Error) -> Self {
+        match error {
+            Error::Unavailable(_) => Self::Unavailable,
+            Error::Full(_) => Self::Full,
+            Error::Corrupt => Self::Corrupt,
+        }
+    }
+}
+
+/// A running operation. Dropped before [`Self::stop`], it counts as abandoned.
+struct Timer<'m> {
+    metrics: &'m StoreMetrics,
+    operation: Operation,
+    begin: Instant,
+    failure: Option<FailureKind>,
+}
+
+impl Timer<'_> {
+    fn stop(mut self, error: Option<&Error>) {
+        self.failure = error.map(FailureKind::of);
+    }
+}
+
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        let counters = &self.metrics.0.mine()[self.operation as usize];
+        counters.durations.observe(self.begin.elapsed());
+        if let Some(failure) = self.failure {
+            counters.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// An operation of a store.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operation {
+    Load,
+    Create,
+    Apply,
+    Touch,
+    RevokeApp,
+    Scan,
+    Sweep,
+    Ping,
+    AddToIndex,
+    RemoveFromIndex,
+    RemoveSessionFromIndex,
+    ListIndex,
+    RecordRevocation,
+    LoadRevocation,
+    FeedEnd,
+    ReadFeed,
+}
+
+/// All operations in the order of their numbers, and their names in metrics.
+const OPERATIONS: [(Operation, &str); 16] = [
+    (Operation::Load, "load"),
+    (Operation::Create, "create"),
+    (Operation::Apply, "apply"),
+    (Operation::Touch, "touch"),
+    (Operation::RevokeApp, "revoke_app"),
+    (Operation::Scan, "scan"),
+    (Operation::Sweep, "sweep"),
+    (Operation::Ping, "ping"),
+    (Operation::AddToIndex, "add_to_index"),
+    (Operation::RemoveFromIndex, "remove_from_index"),
+    (Operation::RemoveSessionFromIndex, "remove_session_from_index"),
+    (Operation::ListIndex, "list_index"),
+    (Operation::RecordRevocation, "record_revocation"),
+    (Operation::LoadRevocation, "load_revocation"),
+    (Operation::FeedEnd, "feed_end"),
+    (Operation::ReadFeed, "read_feed"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn every_operation_and_failure_has_its_own_counter() {
+        for (number, (operation, _)) in OPERATIONS.iter().enumerate() {
+            assert_eq!(*operation as usize, number, "{operation:?}");
+        }
+        for (number, failure) in FailureKind::ALL.iter().enumerate() {
+            assert_eq!(*failure as usize, number, "{failure:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn successes_failures_and_abandoned_operations_are_counted_apart() {
+        let metrics = StoreMetrics::default();
+
+        metrics.measure(Operation::Ping, async { Ok(()) }).await.unwrap();
+        let failed = metrics.measure(Operation::Ping, async { Err::<(), _>(Error::Corrupt) }).await;
+        let hangs = metrics.measure(Operation::Ping, pending::<Result<(), Error>>());
+        let gave_up = tokio::time::timeout(Duration::from_millis(1), hangs).await;
+
+        assert!(failed.is_err() && gave_up.is_err());
+        let ping = metrics.operations().find(|metrics| metrics.operation == "ping").unwrap();
+        assert_eq!(ping.durations.count, 3);
+        let failures = ping.failures.map(|(failure, count)| (failure.as_str(), count));
+        assert_eq!(failures, [("UNAVAILABLE", 0), ("FULL", 0), ("CORRUPT", 1), ("ABANDONED", 1)]);
+    }
+}
