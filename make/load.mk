@@ -5,7 +5,7 @@
 .PHONY: load-tools
 
 load: load-tools ## Measures what this machine takes under a load like the real one.
-	cargo build --locked --release --bin cloakroom
+	cargo build --locked --profile dist --bin cloakroom
 	node deploy/load/run.mjs
 
 # The whole of it in seconds, with the program that was built for the tests.

@@ -16,7 +16,7 @@ const KEY = randomBytes(32).toString('base64url');
 const TICK_US = 1e6 / 100; // USER_HZ is 100 on all common Linux systems.
 
 export function program() {
-  const file = path.resolve(ROOT, process.env.CLOAKROOM_BIN ?? 'target/release/cloakroom');
+  const file = path.resolve(ROOT, process.env.CLOAKROOM_BIN ?? 'target/dist/cloakroom');
   if (!fs.existsSync(file)) throw new Error(`there is no ${file}: build it, or name another one by CLOAKROOM_BIN`);
   return file;
 }
