@@ -128,12 +128,6 @@ impl From<&'static str> for CliError {
     }
 }
 
-impl From<super::seed::FillError> for CliError {
-    fn from(error: super::seed::FillError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(error.into())

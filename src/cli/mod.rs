@@ -13,7 +13,6 @@ mod healthcheck;
 mod keygen;
 mod output;
 mod reload;
-pub mod seed;
 mod serve;
 mod sessions;
 mod signal;
@@ -53,8 +52,6 @@ enum Command {
     Healthcheck(healthcheck::Healthcheck),
     /// List, show, end and count the sessions of a running service
     Sessions(sessions::Sessions),
-    /// Fill the store with realistic sessions, and write requests that use them
-    Seed(seed::Seed),
 }
 
 /// Which configuration.
@@ -82,7 +79,6 @@ pub fn run() -> ExitCode {
         Command::Cookie(cookie) => cookie.run(),
         Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Sessions(sessions) => sessions.run(),
-        Command::Seed(seed) => seed.run(),
     };
     match done {
         Ok(()) => Exit::Done.into(),
