@@ -134,7 +134,7 @@ impl OperationTimer<'_> {
 
 impl Drop for OperationTimer<'_> {
     fn drop(&mut self) {
-        let tally = &self.work.0.mine()[self.verb as usize];
+        let tally = &self.work.0.local()[self.verb as usize];
         tally.times.observe(self.begin.elapsed());
         if let Some(failure) = self.failure {
             tally.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
