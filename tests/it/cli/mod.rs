@@ -1,4 +1,4 @@
-//! The program, run as a person runs it.
+//! Tests of the program's commands, run as processes.
 
 mod banner;
 mod check;

@@ -1,4 +1,4 @@
-//! Runs the program in a folder of its own, with nothing in its environment but what a test puts there.
+//! Runs the program in a folder of its own, with only the environment that a test sets.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A run to come.
+/// A program that is not started yet.
 pub(crate) struct Program {
     command: Command,
     stdin: String,
     folder: TempDir,
 }
 
-/// A run that is over.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -52,7 +52,7 @@ impl Program {
         self.folder.path()
     }
 
-    /// The command, for a test that looks at it while it runs.
+    /// Returns the command, for a test that needs the running process.
     pub(crate) fn command(&mut self) -> &mut Command {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
     }
