@@ -15,7 +15,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// Returns where this machine reaches a service that listens at `listen`: loopback, if that is 0.0.0.0 or [::].
+    /// Returns where this machine reaches a service that listens at `listen`: loopback, if that is a wildcard.
     pub fn of_listener(listen: SocketAddr) -> Self {
         let host = match listen.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

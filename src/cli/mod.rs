@@ -56,8 +56,8 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration file [default: the file that CLOAKROOM_CONFIG names, else ./cloakroom.toml if it exists].
-    /// Variables such as CLOAKROOM__STORE__KIND=redis override the file
+    /// The configuration file [default: the file that CLOAKROOM_CONFIG names, else ./cloakroom.toml if it exists, else
+    /// none]. Variables such as CLOAKROOM__STORE__KIND=redis override the file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

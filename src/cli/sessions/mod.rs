@@ -55,7 +55,7 @@ enum SessionsCommand {
     List(list::ListArgs),
     /// Show one session that is alive or ended recently
     Show(show::ShowArgs),
-    /// End sessions by their ids. The exit code is 1 if one of them is unknown
+    /// End sessions by their ids. Exit code 1: one of them is unknown, and all others have ended
     Revoke(revoke::RevokeArgs),
     /// End all sessions of a subject
     RevokeSubject(revoke_subject::RevokeSubjectArgs),
@@ -63,10 +63,7 @@ enum SessionsCommand {
     RevokeApp(revoke_app::RevokeAppArgs),
     /// Print the statistics of the app: live, opened, created and ended sessions
     Stats(stats::StatsArgs),
-    /// Print the events of the app's sessions until stopped, or those of one session until it ends
-    ///
-    /// A session is created, rotated, gets another subject, or is ended by a call. Without an id, sessions that end
-    /// by time print no event.
+    /// Print events until stopped (created, rotated, subject changed, ended by a call), or of one session until it ends
     Watch(watch::WatchArgs),
 }
 

@@ -1,4 +1,4 @@
-//! `cloakroom sessions watch`: prints the events of an app's sessions until it is stopped, or of one session until it ends.
+//! `cloakroom sessions watch`: prints the events of an app's sessions, or of one session until it ends.
 
 use std::ops::ControlFlow;
 

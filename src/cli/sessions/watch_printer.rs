@@ -32,7 +32,7 @@ impl<'c> WatchPrinter<'c> {
     /// Prints until the session has ended, or until the reader has closed the pipe.
     pub(super) async fn run(context: &'c CommandContext, id: SessionId) -> Result<(), CliError> {
         let mut batches = open_stream(context, "").await?;
-        // The first batch comes at once and without events. No later event is missed.
+        // The service sends the first batch at once and without events. No later event is missed.
         let first = context.admin.next(&mut batches).await?.ok_or(STREAM_ENDED)?;
         let mut printer = Self { context, id: id.to_string(), batches, cursor: first.cursor.clone() };
         // Loaded before the first line is printed, so that this line is printed only for a session that is known.

@@ -27,7 +27,7 @@ pub fn process(page: &mut MetricsText) {
 
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name of the program stands before, in parentheses, and may contain any character.
+    // The name of the program comes before, in parentheses, and may contain any character.
     let (_, fields) = stat.rsplit_once(") ")?;
     let ticks: Vec<u32> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     Some(f64::from(ticks.iter().sum::<u32>()) / TICKS_PER_SECOND)

@@ -57,20 +57,15 @@ impl Program {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
     }
 
-    pub(crate) fn run(self) -> Ended {
-        self.run_and_keep().0
-    }
-
-    /// Runs it and keeps its folder.
-    pub(crate) fn run_and_keep(mut self) -> (Ended, TempDir) {
+    /// Runs the program to its end. Then the folder is removed.
+    pub(crate) fn run(mut self) -> Ended {
         let mut child = self.command().stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(self.stdin.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        let ended = Ended {
+        Ended {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-        };
-        (ended, self.folder)
+        }
     }
 }
