@@ -12,8 +12,9 @@ WORKDIR /src
 # The dependencies first, around an empty crate: this layer is made again only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/
-RUN mkdir src benches/src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
-    && cp src/main.rs benches/src/ \
+COPY tools/Cargo.toml tools/
+RUN mkdir src benches/src tools/src && touch src/lib.rs tools/src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
+    && cp src/main.rs benches/src/ && cp src/main.rs tools/src/ \
     && cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static
 COPY build.rs ./
 COPY proto proto

@@ -108,7 +108,7 @@ impl Caller {
         if self.may_use(app) {
             return Ok(());
         }
-        if let Some(calls) = REFUSED.should_log() {
+        if let Some(calls) = REFUSED.count() {
             warn!(caller = %self, calls, "a caller was refused an app that it may not use");
         }
         Err(Error::AppNotAllowed)

@@ -1,18 +1,18 @@
-//! Which events are logged: a level, or levels by module, such as `info,cloakroom::store=debug`.
+//! The filter of log events: a level, or levels by module, such as `info,cloakroom::store=debug`.
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// A choice of events that is known to be one.
+/// A filter of log events that is known to be valid.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Level(String);
 
 impl Level {
-    /// Reads a level, or levels by module separated by commas.
+    /// Parses a level, or levels by module that are separated by commas.
     pub fn parse(text: &str) -> Result<Self, LevelError> {
         let parts = || text.split(',').map(str::trim);
-        // A word alone would name a module, so that `inof` would silence everything without a word.
+        // EnvFilter takes a single word such as `inof` for the name of a module, and would log nothing else.
         if let Some(word) = parts().find(|part| !part.contains(['=', '[']) && !is_level(part)) {
             return Err(LevelError(word.to_owned()));
         }

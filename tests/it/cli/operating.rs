@@ -1,4 +1,4 @@
-//! `cloakroom sessions` against a real service: every verb, as an operator types it.
+//! `cloakroom sessions` against a real service: every command, as an operator types it.
 
 use std::io::{BufRead as _, BufReader};
 
@@ -62,18 +62,18 @@ async fn an_operator_watches_what_happens() {
     let mut program = Program::new(&["sessions", "--address", &address(&house), "watch", "--json"]);
     let mut child = program.command().spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The first line tells where the stream begins: from here on nothing is missed.
+    // The first line is the start of the stream: no later event is missed.
     assert!(lines.next().unwrap().unwrap().contains("cursor"));
 
     let id = logged_in(&house, "ada").await;
 
-    let told = lines.map(Result::unwrap).find(|line| line.contains(&id)).unwrap();
-    assert!(told.contains("CREATED"), "{told}");
+    let event = lines.map(Result::unwrap).find(|line| line.contains(&id)).unwrap();
+    assert!(event.contains("CREATED"), "{event}");
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
-/// Watches a session, has it ended by `end`, and answers what the watch printed of it.
+/// Watches a session, ends it by `end`, and returns the printed events.
 async fn watched(house: &House, id: &str, end: impl AsyncFnOnce(&House)) -> Vec<Value> {
     let mut program = Program::new(&["sessions", "--address", &address(house), "watch", id, "--json"]);
     let mut child = program.command().spawn().unwrap();
@@ -113,7 +113,7 @@ async fn an_operator_watches_one_session_until_a_call_ends_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_operator_is_told_of_the_end_of_a_session_that_no_event_names() {
+async fn an_operator_sees_the_end_of_a_session_that_no_event_names() {
     let house = House::new(On::Memory).await;
     let revoked = house.logged_in("ada").await.id;
     let events = watched(&house, &revoked, async |house| house.revoke_app("").await).await;
@@ -126,7 +126,7 @@ async fn an_operator_is_told_of_the_end_of_a_session_that_no_event_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_nobody_knows_is_not_watched() {
+async fn an_unknown_session_is_not_watched() {
     let house = House::new(On::Memory).await;
 
     let ended = sessions(&house, &["watch", &"0".repeat(32)]).await;

@@ -1,28 +1,28 @@
 // Fills a store with sessions for a load test, and writes requests that use them.
 //
-// `cloakroom seed` fills a store before the service starts, which the memory store does not allow. So sessions are copied to
-// a running service with the memory store. The copies have the same entries, but are new.
+// `cloakroom-load-data` fills a store before the service starts, which the memory store does not allow. So sessions are
+// copied to a running service with the memory store. The copies have the same entries, but are new.
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
-import { ROOT, Service } from './service.mjs';
+import { client } from './client.mjs';
+import { loadDataProgram, Service } from './service.mjs';
 
-const require = createRequire(path.join(ROOT, 'examples/node/package.json'));
 const CONCURRENT_COPIES = 32;
 // ghz reads all requests into memory before it starts.
 const MAX_REQUESTS = 10_000;
 const REQUESTS_PER_SESSION = 5;
 
 // Writes open.json, save.json and destroy.json to the service's folder.
-export async function seed(service, count) {
+export async function fill(service, count) {
   if (service.store === 'memory') await fillByCopying(service, count);
-  else await fill(service, count, service.folder);
+  else await fillStore(service, count);
   writeDestroyRequests(service.folder);
 }
 
-function fill(service, count, out) {
+// Writes open.json and save.json to the service's folder.
+function fillStore(service, count) {
   const requests = Math.min(MAX_REQUESTS, REQUESTS_PER_SESSION * count);
-  return service.run('seed', '--count', `${count}`, '--requests', `${requests}`, '--out', out);
+  return service.run(loadDataProgram(), '--count', `${count}`, '--requests', `${requests}`);
 }
 
 const read = (folder, name) => JSON.parse(fs.readFileSync(path.join(folder, name), 'utf8'));
@@ -34,7 +34,7 @@ const tokenOf = ({ cookie_header: header }) => header.slice(header.indexOf('=') 
 async function fillByCopying(service, count) {
   const source = new Service('embedded');
   try {
-    await fill(source, count, source.folder);
+    await fillStore(source, count);
     await source.start();
     const [opens, saves] = ['open.json', 'save.json'].map((name) => read(source.folder, name));
     const tokens = [...new Set([...opens.map(tokenOf), ...saves.map(({ token }) => token)])];
@@ -71,24 +71,4 @@ function writeDestroyRequests(folder) {
   for (const token of read(folder, 'open.json').map(tokenOf)) uses.set(token, (uses.get(token) ?? 0) + 1);
   const rarest = [...uses].sort(([, one], [, other]) => one - other).map(([token]) => ({ token }));
   write(folder, 'destroy.json', rarest);
-}
-
-// Returns a function that calls the service by a method's name. The connection closes with the process.
-export function client({ address }) {
-  const grpc = require('@grpc/grpc-js');
-  const { SessionService } = loadContract(grpc);
-  const stub = new SessionService(address, grpc.credentials.createInsecure());
-  return (method, request) => new Promise((resolve, reject) => {
-    stub[method](request, { deadline: Date.now() + 30_000 }, (error, response) => (error ? reject(error) : resolve(response)));
-  });
-}
-
-// Returns a method's definition, with `requestSerialize` and `responseSerialize`.
-export const codec = (method) => loadContract(require('@grpc/grpc-js')).SessionService.service[method];
-
-function loadContract(grpc) {
-  const loader = require('@grpc/proto-loader');
-  const options = { keepCase: true, longs: String, enums: String, oneofs: false, includeDirs: [path.join(ROOT, 'proto')] };
-  const definition = loader.loadSync('cloakroom/v1/session_service.proto', options);
-  return grpc.loadPackageDefinition(definition).cloakroom.v1;
 }

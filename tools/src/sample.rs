@@ -1,31 +1,31 @@
-//! What a seeded session looks like: entries, subject, ages and where it is used from.
+//! Realistic sessions: their entries, subject, age, last use, user agent and address.
 //!
-//! Drawn from a seeded generator, so that the same number gives the same sessions. Nothing here is a secret:
-//! ids and tokens come from the service.
+//! They are drawn from a seeded generator, so the same seed gives the same sessions. Nothing here is secret: ids and
+//! tokens come from the service.
 
 use fastrand::Rng;
 
 use super::Plan;
 
-/// A session to be made.
+/// A session to create.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Shape {
-    /// Names and JSON texts. The first one is [`CART`], the one that grows.
+pub(super) struct SampleSession {
+    /// Names and JSON texts. The first one is [`CART`], whose size depends on the size of the session.
     pub(super) entries: Vec<(String, String)>,
     pub(super) subject: Option<String>,
     pub(super) user_agent: &'static str,
     pub(super) remote_address: String,
-    /// When it was created: 0 is now, 1 the greatest age.
+    /// The time of its creation: 0 is now, 1 is the greatest age ago.
     pub(super) age: f64,
-    /// When it was last used: 0 is when it was created, 1 is now.
-    pub(super) used: f64,
+    /// The time of its last use: 0 is its creation, 1 is now.
+    pub(super) last_use: f64,
 }
 
-impl Shape {
-    pub(super) fn draw(plan: &Plan, most_bytes: u32, rng: &mut Rng) -> Self {
+impl SampleSession {
+    pub(super) fn draw(plan: &Plan, max_bytes: u32, rng: &mut Rng) -> Self {
         let bytes = f64::from(plan.median_bytes) * (SPREAD * normal(rng)).exp();
-        // The cast of a float saturates.
-        let bytes = (bytes as u32).min(most_bytes) as usize;
+        // A cast from f64 saturates.
+        let bytes = (bytes as u32).min(max_bytes) as usize;
         let mut entries = (1..plan.entries).map(|number| small_entry(number, rng)).collect::<Vec<_>>();
         let small = entries.iter().map(|(name, json)| name.len() + json.len()).sum::<usize>();
         entries.insert(0, (CART.to_owned(), cart(bytes.saturating_sub(small + CART.len()), rng)));
@@ -36,16 +36,16 @@ impl Shape {
             user_agent: AGENTS[rng.usize(..AGENTS.len())],
             remote_address: format!("198.51.100.{}", rng.u8(1..=254)),
             age: rng.f64(),
-            // Most sessions that live were used lately.
-            used: rng.f64().sqrt(),
+            // Most live sessions were used recently.
+            last_use: rng.f64().sqrt(),
         }
     }
 }
 
-/// A JSON array of article numbers, of that many bytes: of four at least.
+/// Returns a JSON array of article numbers that is `bytes` long, but at least 4.
 pub(super) fn cart(bytes: usize, rng: &mut Rng) -> String {
     let mut json = String::from("[");
-    while json.len() + ARTICLE_BYTES + 3 <= bytes {
+    while json.len() + ITEM_BYTES + 3 <= bytes {
         json.push_str(&format!("\"sku-{:06}\",", rng.u32(..1_000_000)));
     }
     let padding = bytes.saturating_sub(json.len() + 3);
@@ -64,23 +64,23 @@ fn small_entry(number: u32, rng: &mut Rng) -> (String, String) {
     (name.to_owned(), json)
 }
 
-/// A draw from the standard normal distribution, by Box and Muller.
+/// Draws from the standard normal distribution, by the method of Box and Muller.
 fn normal(rng: &mut Rng) -> f64 {
-    // Of 1 - [0, 1) the logarithm is finite.
+    // 1 - [0, 1) is never 0, so its logarithm is finite.
     (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (std::f64::consts::TAU * rng.f64()).cos()
 }
 
-/// The entry that holds what the others leave of a session's size.
+/// The entry that takes the bytes that the other entries leave of the size of a session.
 pub(super) const CART: &str = "cart";
 
-/// Of the logarithm of a session's size: one in twenty is more than 2.3 times the median.
+/// The standard deviation of the logarithm of the size. One of twenty sessions is larger than 2.3 times the median.
 const SPREAD: f64 = 0.5;
 
-/// The part of sessions that are nobody's.
+/// The fraction of sessions that are anonymous.
 const ANONYMOUS: f64 = 0.25;
 
-/// Of `"sku-000000",`.
-const ARTICLE_BYTES: usize = 13;
+/// The length of `"sku-000000",`.
+const ITEM_BYTES: usize = 13;
 
 const LOCALES: [&str; 5] = ["en-GB", "de-DE", "fr-FR", "pt-BR", "ja-JP"];
 
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cart_is_json_of_exactly_the_bytes_asked_for() {
+    fn a_cart_is_json_of_the_requested_length() {
         for bytes in [4, 5, 16, 17, 18, 100, 1601] {
             let json = cart(bytes, &mut Rng::with_seed(7));
 
@@ -107,11 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_sessions_are_over_the_median_and_a_few_far_over() {
+    fn half_of_the_sessions_are_larger_than_the_median_and_a_few_much_larger() {
         let plan = Plan { median_bytes: 1600, ..Plan::default() };
         let mut rng = Rng::with_seed(7);
-        let size = |shape: Shape| shape.entries.iter().map(|(name, json)| name.len() + json.len()).sum::<usize>();
-        let sizes = (0..4000).map(|_| size(Shape::draw(&plan, 65_536, &mut rng))).collect::<Vec<_>>();
+        let size =
+            |session: SampleSession| session.entries.iter().map(|(name, json)| name.len() + json.len()).sum::<usize>();
+        let sizes = (0..4000).map(|_| size(SampleSession::draw(&plan, 65_536, &mut rng))).collect::<Vec<_>>();
 
         let over = |bytes| sizes.iter().filter(|size| **size > bytes).count();
 
