@@ -11,7 +11,7 @@ use super::signer::CookieRejection;
 use super::text::PyText;
 use super::value::{Places, PyValue, insert};
 use super::write::{to_text, write_dict};
-use crate::session::{Entries, Kind, PERMANENT};
+use crate::session::{Entries, PERMANENT, ValueKind};
 
 /// The longest JSON text of a payload, as large as a session of any app can be.
 ///
@@ -127,9 +127,9 @@ fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
 }
 
 fn value(name: &str, stored: &[u8]) -> Result<PyValue, NotAnEntry> {
-    let json = match Kind::of(stored) {
-        Some(Kind::Raw(bytes)) => return Ok(PyValue::Bytes(bytes.into())),
-        Some(Kind::Json(json)) => Ok(json),
+    let json = match ValueKind::decode(stored) {
+        Some(ValueKind::Raw(bytes)) => return Ok(PyValue::Bytes(bytes.into())),
+        Some(ValueKind::Json(json)) => Ok(json),
         None => Err(JsonError { flaw: JsonFlaw::Syntax, line: 1, column: 1 }),
     };
     // One level more than a client may send: a tuple that Flask read out of a text may have it.

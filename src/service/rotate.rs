@@ -5,7 +5,7 @@ use super::prepared_save::fingerprint;
 use super::view::{CookieAction, Outcome};
 use super::write::{CompletedWrite, Conditions, InGrace, WriteAttempt, WriteResult};
 use super::{Credential, Error, Saved, Service};
-use crate::session::{Cause, Context, Counters, Edit, EndReason, Rotation, WhenEmpty};
+use crate::session::{Context, Counters, Edit, EndReason, ReplacementCause, Rotation, WhenEmpty};
 use crate::store::{Store, Write};
 
 /// Asks for a new token.
@@ -43,8 +43,8 @@ impl<S: Store> Service<S> {
         let call = self.call(&app, rotate.cookie_name)?;
         let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
         let (cause, in_grace) = match rotate.cause {
-            RotationCause::Privilege => (Cause::Privilege, InGrace::Write),
-            RotationCause::Renewal => (Cause::Renewal { grace: app.rotation_grace }, InGrace::Answer),
+            RotationCause::Privilege => (ReplacementCause::Privilege, InGrace::Write),
+            RotationCause::Renewal => (ReplacementCause::Renewal { grace: app.rotation_grace }, InGrace::Answer),
         };
         let prepared = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let terms = Conditions { etag: None, fingerprint: fingerprint(rotate.request_id, prepared) };
@@ -52,7 +52,7 @@ impl<S: Store> Service<S> {
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
-            lifespans: None,
+            lifetime_limits: None,
             rotation: Rotation::Always(next_token.replacement),
             when_empty: WhenEmpty::Keep,
             limits: app.limits,

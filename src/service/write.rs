@@ -4,8 +4,8 @@ use super::index::judge_as_admin;
 use super::view::Outcome;
 use super::{AppCall, Error, Service};
 use crate::session::{
-    Authority, Cause, Counters, EditError, EndReason, Fingerprint, Head, Precondition, Previous, Record, Replacement,
-    TokenMatch, Verdict, Version, WriteEffect, counter, hold,
+    Authority, Counters, EditError, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record, Replacement,
+    ReplacementCause, TokenMatch, Verdict, Version, WriteEffect, counter, match_token,
 };
 use crate::store::{Applied, Done, Store, Write};
 use crate::token::{Nonce, SplitToken, next_token};
@@ -70,10 +70,10 @@ pub(super) enum InGrace {
 
 impl AppCall<'_> {
     /// The token that a rotation by the holder of `old` would put in its place.
-    pub(super) fn derive_next_token(&self, old: SplitToken, cause: Cause, terms: Conditions) -> NextToken {
+    pub(super) fn derive_next_token(&self, old: SplitToken, cause: ReplacementCause, terms: Conditions) -> NextToken {
         let (key, nonce) = (self.keys.signing(), Nonce::random());
         let next = next_token(key, old, nonce);
-        let previous = Previous {
+        let previous = PreviousToken {
             verifier_hash: old.verifier_hash(&self.app.name),
             nonce,
             key_id: key.id(),
@@ -155,7 +155,7 @@ impl<S: Store> Service<S> {
             WriteEffect::Updated => Outcome::Updated,
             WriteEffect::Deleted => Outcome::Deleted(record.head.end.map_or(EndReason::Destroyed, |end| end.reason)),
         };
-        let token = match hold(&record.head, token.verifier_hash(&call.app.name), call.now) {
+        let token = match match_token(&record.head, token.verifier_hash(&call.app.name), call.now) {
             TokenMatch::Current => Some(token),
             TokenMatch::Previous(previous) if yields(&previous, terms, call) => call.find_next_token(token, &previous),
             TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => None,
@@ -167,7 +167,7 @@ impl<S: Store> Service<S> {
 }
 
 /// Whether a replaced token yields its successor: in its grace, and to the very call that replaced it.
-fn yields(previous: &Previous, terms: Conditions, call: &AppCall<'_>) -> bool {
+fn yields(previous: &PreviousToken, terms: Conditions, call: &AppCall<'_>) -> bool {
     let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == terms.fingerprint;
     by_this_call || previous.is_in_grace(call.now)
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::head::{Subject, SubjectError};
-use super::value::{Kind, Value};
+use super::value::{Value, ValueKind};
 use crate::types::Time;
 
 /// The longest name of an entry.
@@ -240,7 +240,7 @@ pub enum ChangesError {
 
 /// The subject that a kept value stands for, if it stands for one: a string as it is, an integer as its decimal digits.
 pub fn subject_of(stored: &[u8]) -> Result<Option<Subject>, SubjectError> {
-    let Some(Kind::Json(text)) = Kind::of(stored) else { return Err(SubjectError) };
+    let Some(ValueKind::Json(text)) = ValueKind::decode(stored) else { return Err(SubjectError) };
     let subject = match serde_json::from_str(text).map_err(|_| SubjectError)? {
         serde_json::Value::Null => return Ok(None),
         serde_json::Value::String(text) => text,

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use super::changes::{AuthenticationChange, Changes, PermanentChange, SubjectChange};
 use super::end::{End, EndReason, WriteEffect};
 use super::entries::Entries;
-use super::head::{Context, Head, Previous, Record, Subject};
+use super::head::{Context, Head, PreviousToken, Record, Subject};
 use super::idempotency::IdempotencyRecord;
 use super::judge::Precondition;
-use super::lifetime::{Lifespans, NewLifetime, set_lifetime};
+use super::lifetime::{LifetimeLimits, NewLifetime, set_lifetime};
 use super::value::{Value, counter};
 use crate::token::VerifierHash;
 use crate::types::Time;
@@ -23,7 +23,7 @@ pub struct Edit {
     /// The lifetime that the changes ask for.
     pub lifetime: Option<NewLifetime>,
     /// What the app grants, if it grants sessions without a subject less.
-    pub lifespans: Option<Lifespans>,
+    pub lifetime_limits: Option<LifetimeLimits>,
     /// What happens to the token.
     pub rotation: Rotation,
     /// What happens if no entry is left.
@@ -51,7 +51,7 @@ pub struct Replacement {
     /// Of its secret.
     pub verifier_hash: VerifierHash,
     /// What is remembered of the one that it replaces.
-    pub previous: Previous,
+    pub previous: PreviousToken,
 }
 
 /// What happens to a session that a save leaves without entries and without `permanent`.
@@ -136,7 +136,7 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
         Rotation::OnSubjectChange(replacement) if subject != head.subject => replace(&mut head, replacement),
         Rotation::OnSubjectChange(_) | Rotation::Keep => {}
     }
-    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifespans), precondition.now);
+    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifetime_limits), precondition.now);
     head.subject = subject;
     if let Some(context) = &edit.context {
         head.context = context.clone();
@@ -234,7 +234,7 @@ fn replace(head: &mut Head, Replacement { verifier_hash, previous }: Replacement
     // A call with an older token in its grace is told its successor when it is repeated; a logout with the one that was
     // current has to end the session all the same.
     let current = Some(head.verifier_hash).filter(|current| *current != previous.verifier_hash);
-    head.previous = Some(Box::new(Previous { current, ..previous }));
+    head.previous = Some(Box::new(PreviousToken { current, ..previous }));
     head.verifier_hash = verifier_hash;
 }
 

@@ -46,7 +46,7 @@ pub struct Head {
     /// Whose it is.
     pub subject: Option<Subject>,
     /// The token that the last rotation replaced. In a box: most sessions have none, and every one would pay for it.
-    pub previous: Option<Box<Previous>>,
+    pub previous: Option<Box<PreviousToken>>,
     /// The calls it remembers.
     pub idempotency: IdempotencyRecords,
     /// Where it was last used from.
@@ -188,7 +188,7 @@ pub struct SubjectError;
 
 /// The token that the last rotation replaced, and what its successor is derived from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Previous {
+pub struct PreviousToken {
     /// Of the replaced token's secret.
     pub verifier_hash: VerifierHash,
     /// With the replaced secret it gives the successor.
@@ -196,7 +196,7 @@ pub struct Previous {
     /// The key that derives the successor.
     pub key_id: KeyId,
     /// Why it was replaced.
-    pub cause: Cause,
+    pub cause: ReplacementCause,
     /// When.
     pub time: Time,
     /// The call that did it, if it had a request_id.
@@ -205,7 +205,7 @@ pub struct Previous {
     pub current: Option<VerifierHash>,
 }
 
-impl Previous {
+impl PreviousToken {
     /// Whether it still counts: for the longer of its grace and 10 minutes.
     pub fn is_remembered(&self, now: Time) -> bool {
         now < self.time + self.grace().max(PREVIOUS_TTL)
@@ -223,15 +223,15 @@ impl Previous {
 
     const fn grace(&self) -> Duration {
         match self.cause {
-            Cause::Privilege => Duration::ZERO,
-            Cause::Renewal { grace } => grace,
+            ReplacementCause::Privilege => Duration::ZERO,
+            ReplacementCause::Renewal { grace } => grace,
         }
     }
 }
 
 /// Why a token was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
+pub enum ReplacementCause {
     /// The user's rights changed: no grace.
     Privilege,
     /// It was time.

@@ -4,7 +4,7 @@
 //! the edit itself.) Stores compare and write; what they cannot decide plainly they bring here.
 
 use super::end::{EndReason, WriteEffect};
-use super::head::{Generation, Head, Previous, Subject, Version};
+use super::head::{Generation, Head, PreviousToken, Subject, Version};
 use super::idempotency::Fingerprint;
 use crate::token::VerifierHash;
 use crate::types::Time;
@@ -43,7 +43,7 @@ pub enum Verdict {
     /// This very call has been done: answer as it was answered.
     Replay(WriteEffect),
     /// The token is in its grace: write as its successor.
-    Grace(Previous),
+    Grace(PreviousToken),
     /// The session has ended, or this token's hold on it. Without a reason: too long ago.
     Gone(Option<EndReason>),
     /// Somebody has saved since.
@@ -95,7 +95,7 @@ fn right(head: &Head, precondition: &Precondition) -> Verdict {
         Authority::Token(verifier_hash) => (*verifier_hash, false),
         Authority::EndWithToken(verifier_hash) => (*verifier_hash, true),
     };
-    match hold(head, verifier_hash, precondition.now) {
+    match match_token(head, verifier_hash, precondition.now) {
         TokenMatch::Current => Verdict::Allow,
         TokenMatch::Previous(_) | TokenMatch::Replaced if ending => Verdict::Allow,
         TokenMatch::Previous(previous) if previous.is_in_grace(precondition.now) => Verdict::Grace(previous),
@@ -111,7 +111,7 @@ pub enum TokenMatch {
     /// Its token.
     Current,
     /// The one that the last rotation was asked with, still remembered.
-    Previous(Previous),
+    Previous(PreviousToken),
     /// The one that the last rotation replaced, though it was asked with an older one: good for an end alone.
     Replaced,
     /// An older one.
@@ -119,7 +119,7 @@ pub enum TokenMatch {
 }
 
 /// What the token of this proof is to a session.
-pub fn hold(head: &Head, verifier_hash: VerifierHash, now: Time) -> TokenMatch {
+pub fn match_token(head: &Head, verifier_hash: VerifierHash, now: Time) -> TokenMatch {
     match head.previous.as_deref().copied() {
         _ if head.verifier_hash == verifier_hash => TokenMatch::Current,
         Some(previous) if !previous.is_remembered(now) => TokenMatch::Unknown,

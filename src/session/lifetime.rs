@@ -19,7 +19,7 @@ pub struct NewLifetime {
     /// How long the session lives without being used.
     pub idle_timeout: Duration,
     /// How long it lives from its creation on.
-    pub span: Duration,
+    pub absolute_timeout: Duration,
     /// When it ends at the latest, if that is said.
     pub cap: Option<Time>,
 }
@@ -27,40 +27,40 @@ pub struct NewLifetime {
 impl NewLifetime {
     /// When a session created then ends however much it is used.
     pub fn deadline_time(&self, create_time: Time) -> Time {
-        let deadline = create_time + self.span;
+        let deadline = create_time + self.absolute_timeout;
         self.cap.map_or(deadline, |cap| deadline.min(cap))
     }
 }
 
 /// The longest that a session may live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifespan {
+pub struct LifetimeLimit {
     /// Without being used.
     pub idle_timeout: Duration,
     /// However much it is used.
-    pub span: Duration,
+    pub absolute_timeout: Duration,
 }
 
-impl From<Lifespan> for NewLifetime {
-    fn from(Lifespan { idle_timeout, span }: Lifespan) -> Self {
-        Self { idle_timeout, span, cap: None }
+impl From<LifetimeLimit> for NewLifetime {
+    fn from(LifetimeLimit { idle_timeout, absolute_timeout }: LifetimeLimit) -> Self {
+        Self { idle_timeout, absolute_timeout, cap: None }
     }
 }
 
 /// What an app grants, where it tells sessions by whether they have a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifespans {
+pub struct LifetimeLimits {
     /// To a session with a subject.
-    pub owned: Lifespan,
+    pub authenticated: LifetimeLimit,
     /// To a session without: in no part more than the other.
-    pub anonymous: Lifespan,
+    pub anonymous: LifetimeLimit,
 }
 
 /// Gives a session the lifetime that it has after a save that makes it `subject`'s. Its own subject is still the one before.
 pub(super) fn set_lifetime(
     head: &mut Head,
     subject: Option<&Subject>,
-    (asked, granted): (Option<NewLifetime>, Option<Lifespans>),
+    (asked, granted): (Option<NewLifetime>, Option<LifetimeLimits>),
     now: Time,
 ) {
     let (was_owned, is_owned) = (head.subject.is_some(), subject.is_some());
@@ -71,7 +71,7 @@ pub(super) fn set_lifetime(
             }
             return cut_to(head, granted.anonymous, (asked, was_owned), now);
         }
-        Some(granted) if !was_owned => asked.or(Some(granted.owned.into())),
+        Some(granted) if !was_owned => asked.or(Some(granted.authenticated.into())),
         _ => asked,
     };
     if let Some(lifetime) = lifetime {
@@ -81,11 +81,15 @@ pub(super) fn set_lifetime(
 }
 
 /// What is asked for, or what is left, within what an anonymous session is granted.
-fn cut_to(head: &mut Head, granted: Lifespan, (asked, was_owned): (Option<NewLifetime>, bool), now: Time) {
+fn cut_to(head: &mut Head, granted: LifetimeLimit, (asked, was_owned): (Option<NewLifetime>, bool), now: Time) {
     let idle_timeout = asked.map_or(head.idle_timeout, |lifetime| lifetime.idle_timeout);
     let deadline = asked.map_or(head.deadline_time, |lifetime| lifetime.deadline_time(head.create_time));
     // One that had a subject once may live longer than from its creation: then its deadline says how long.
-    let latest = if was_owned { now + granted.span } else { head.deadline_time.max(head.create_time + granted.span) };
+    let latest = if was_owned {
+        now + granted.absolute_timeout
+    } else {
+        head.deadline_time.max(head.create_time + granted.absolute_timeout)
+    };
     head.idle_timeout = idle_timeout.min(granted.idle_timeout);
     head.deadline_time = never_past(deadline.min(latest), now);
 }

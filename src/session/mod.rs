@@ -22,9 +22,10 @@ pub use end::{End, EndReason, TOMBSTONE_TTL, WriteEffect};
 pub use entries::Entries;
 pub use event::{Event, EventKind};
 pub use head::{
-    Cause, Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, Previous, Record, Subject, SubjectError, Version,
+    Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, PreviousToken, Record, ReplacementCause, Subject,
+    SubjectError, Version,
 };
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
-pub use judge::{Authority, Precondition, TokenMatch, Verdict, hold, judge};
-pub use lifetime::{Lifespan, Lifespans, NewLifetime};
-pub use value::{Kind, Value, ValueError, counter};
+pub use judge::{Authority, Precondition, TokenMatch, Verdict, judge, match_token};
+pub use lifetime::{LifetimeLimit, LifetimeLimits, NewLifetime};
+pub use value::{Value, ValueError, ValueKind, counter};

@@ -56,16 +56,16 @@ impl fmt::Debug for Value {
 /// The kind of a kept value, with what it holds. Has no `Debug`, which would print it.
 #[expect(missing_debug_implementations, reason = "it would print what a session holds")]
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind<'v> {
+pub enum ValueKind<'v> {
     /// JSON text.
     Json(&'v str),
     /// Bytes.
     Raw(&'v [u8]),
 }
 
-impl<'v> Kind<'v> {
+impl<'v> ValueKind<'v> {
     /// Reads a kept value.
-    pub fn of(stored: &'v [u8]) -> Option<Self> {
+    pub fn decode(stored: &'v [u8]) -> Option<Self> {
         match stored.split_first() {
             Some((&RAW, raw)) => Some(Self::Raw(raw)),
             _ => std::str::from_utf8(stored).ok().map(Self::Json),

@@ -13,11 +13,11 @@ impl AppName {
     pub const DEFAULT: &'static str = "default";
 
     /// Reads a name.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
+    pub fn parse(text: &str) -> Result<Self, AppNameError> {
         let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
         let starts_well = text.bytes().next().is_some_and(allowed);
         let goes_on_well = text.bytes().all(|c| allowed(c) || matches!(c, b'_' | b'-'));
-        if starts_well && goes_on_well && text.len() <= MAX_BYTES { Ok(Self(text.into())) } else { Err(NameError) }
+        if starts_well && goes_on_well && text.len() <= MAX_BYTES { Ok(Self(text.into())) } else { Err(AppNameError) }
     }
 
     /// The name as text.
@@ -52,6 +52,6 @@ impl fmt::Debug for AppName {
 /// The text is no name of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an app's name is 1 to 64 of a-z, 0-9, _ and -, beginning with a letter or a digit")]
-pub struct NameError;
+pub struct AppNameError;
 
 const MAX_BYTES: usize = 64;

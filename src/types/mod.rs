@@ -10,6 +10,6 @@ pub mod random;
 pub mod secret;
 pub mod timestamp;
 
-pub use app_name::{AppName, NameError};
+pub use app_name::{AppName, AppNameError};
 pub use clock::{Clock, ManualClock, SystemClock, Time};
 pub use secret::Secret;

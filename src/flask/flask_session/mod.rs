@@ -9,5 +9,5 @@ mod record;
 mod sid;
 
 pub use json::{FLOAT, strict};
-pub use record::{FlaskRecord, RecordError};
+pub use record::{DecodedRecord, RecordError};
 pub use sid::{Sid, SidKey, SidRejection};

@@ -5,7 +5,7 @@ use crate::session::{Entries, PERMANENT};
 
 /// What a record holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlaskRecord {
+pub struct DecodedRecord {
     /// Flask's tagged JSON by name. Never `_permanent`.
     pub entries: Entries,
     /// The entry `_permanent`, as Python's `bool` sees it.
@@ -21,7 +21,7 @@ pub enum RecordError {
     Malformed,
 }
 
-impl FlaskRecord {
+impl DecodedRecord {
     /// Reads a record. A map of MessagePack and an object of JSON begin with different bytes.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let items = match bytes {
@@ -56,13 +56,13 @@ mod tests {
     #[test]
     fn both_formats_are_read_and_a_pickle_never() {
         let record =
-            FlaskRecord { entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]), permanent: Some(true) };
+            DecodedRecord { entries: Entries::pack([("a", b"1".as_slice()), ("b", b"[true]")]), permanent: Some(true) };
 
-        assert_eq!(FlaskRecord::decode(b"\x83\xa1b\x91\xc3\xaa_permanent\xc3\xa1a\x01"), Ok(record.clone()));
-        assert_eq!(FlaskRecord::decode(br#"{"_permanent":true,"b":[true],"a":1}"#), Ok(record));
-        assert_eq!(FlaskRecord::decode(b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94."), Err(RecordError::Pickle));
+        assert_eq!(DecodedRecord::decode(b"\x83\xa1b\x91\xc3\xaa_permanent\xc3\xa1a\x01"), Ok(record.clone()));
+        assert_eq!(DecodedRecord::decode(br#"{"_permanent":true,"b":[true],"a":1}"#), Ok(record));
+        assert_eq!(DecodedRecord::decode(b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94."), Err(RecordError::Pickle));
         for bytes in [b"".as_slice(), b"[]", b"1", b"{", b"(dp0\n.", b"\x80\x01", b"\xff"] {
-            assert_eq!(FlaskRecord::decode(bytes), Err(RecordError::Malformed), "{bytes:?}");
+            assert_eq!(DecodedRecord::decode(bytes), Err(RecordError::Malformed), "{bytes:?}");
         }
     }
 }
