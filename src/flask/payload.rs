@@ -9,7 +9,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::read::{JsonError, JsonFlaw, MAX_DEPTH, read};
 use super::signer::CookieRejection;
 use super::text::PyText;
-use super::value::{Places, PyValue, insert};
+use super::value::{PyValue, to_dict};
 use super::write::{to_text, write_dict};
 use crate::session::{Entries, PERMANENT, ValueKind};
 
@@ -101,14 +101,12 @@ fn items(session: PyValue) -> Result<Vec<(PyText, PyValue)>, CookieRejection> {
         PyValue::Dict(items) => return Ok(items),
         other => other.into_items().ok_or(CookieRejection::Payload)?,
     };
-    let (mut items, mut places) = (Vec::new(), Places::new());
-    for pair in pairs {
-        let pair = <[PyValue; 2]>::try_from(pair.into_items().ok_or(CookieRejection::Payload)?);
-        let [key, value] = pair.map_err(|_| CookieRejection::Payload)?;
-        let key = key.as_text().ok_or(CookieRejection::Payload)?.clone();
-        insert(&mut items, &mut places, key, value);
-    }
-    Ok(items)
+    let pairs = pairs.into_iter().map(|pair| {
+        let pair = <[PyValue; 2]>::try_from(pair.into_items()?);
+        let [key, value] = pair.ok()?;
+        Some((key.as_text()?.clone(), value))
+    });
+    pairs.collect::<Option<Vec<_>>>().map(to_dict).ok_or(CookieRejection::Payload)
 }
 
 fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {

@@ -5,7 +5,7 @@
 
 use super::tag::untag;
 use super::text::PyText;
-use super::value::{Places, PyValue, insert};
+use super::value::{PyValue, to_dict};
 
 /// How deep one value may be nested.
 pub const MAX_DEPTH: usize = 127;
@@ -13,79 +13,155 @@ pub const MAX_DEPTH: usize = 127;
 /// The most digits of an integer, as in Python (`sys.int_info.default_max_str_digits`).
 pub const MAX_DIGITS: usize = 4300;
 
-/// Reads one value, nested at most `max_depth` deep.
+/// Reads one value, nested at most `max_depth` deep, as a Python object.
 pub(super) fn read(json: &str, max_depth: usize) -> Result<PyValue, JsonError> {
-    let mut reader = JsonReader { json, at: 0, room: max_depth };
-    let value = reader.value().and_then(|value| {
-        reader.space();
-        if reader.at == json.len() { Ok(value) } else { Err(JsonFlaw::Syntax) }
-    });
-    value.map_err(|flaw| JsonError::new(json, reader.at, flaw))
+    read_as(&PyObjects, json, max_depth)
 }
 
-struct JsonReader<'j> {
+/// Reads one value, nested at most `max_depth` deep, into what `builder` makes of it.
+pub(super) fn read_as<B: Build>(builder: &B, json: &str, max_depth: usize) -> Result<B::Value, JsonError> {
+    JsonReader { builder, json, at: 0, depth_left: max_depth }.whole_text(JsonReader::value)
+}
+
+/// Reads the items of one object, nested at most `max_depth` deep, in their order.
+pub(super) fn read_items<'j, B: Build>(
+    builder: &B,
     json: &'j str,
-    at: usize,
-    /// How much deeper it may still go.
-    room: usize,
+    max_depth: usize,
+) -> Result<Vec<(Key<'j>, B::Value)>, JsonError> {
+    JsonReader { builder, json, at: 0, depth_left: max_depth }.whole_text(|reader| {
+        reader.space();
+        if reader.peek() == Some(b'{') { reader.nested(JsonReader::items) } else { Err(JsonFlaw::Syntax) }
+    })
 }
 
-impl<'j> JsonReader<'j> {
-    fn value(&mut self) -> Result<PyValue, JsonFlaw> {
-        self.space();
-        match self.peek() {
-            Some(b'{') => self.nested(Self::dict),
-            Some(b'[') => self.nested(Self::list),
-            Some(b'"') => self.text().map(PyValue::PyText),
-            _ => match WORDS.iter().find(|(word, _)| self.rest().starts_with(word)) {
-                Some((word, value)) => {
-                    self.at += word.len();
-                    Ok(value.clone())
-                }
-                None => self.number(),
-            },
+/// Builds a value from what the reader finds: Python objects, or JSON text again.
+pub(super) trait Build {
+    type Value;
+
+    /// A string, a number or a word; `text` is how it was written.
+    fn scalar(&self, text: &str, value: PyValue) -> Result<Self::Value, JsonFlaw>;
+
+    fn list(&self, items: Vec<Self::Value>) -> Self::Value;
+
+    /// The items in their order; a key may be there twice.
+    fn dict(&self, items: Vec<(Key<'_>, Self::Value)>) -> Result<Self::Value, JsonFlaw>;
+}
+
+/// The key of an item.
+pub(super) struct Key<'j> {
+    /// How it was written, with its quotes.
+    pub(super) text: &'j str,
+    pub(super) name: PyText,
+}
+
+struct PyObjects;
+
+impl Build for PyObjects {
+    type Value = PyValue;
+
+    fn scalar(&self, _: &str, value: PyValue) -> Result<PyValue, JsonFlaw> {
+        match &value {
+            PyValue::Int(digits) if digits.trim_start_matches('-').len() > MAX_DIGITS => Err(JsonFlaw::Digits),
+            _ => Ok(value),
         }
     }
 
-    fn nested(&mut self, inner: fn(&mut Self) -> Result<PyValue, JsonFlaw>) -> Result<PyValue, JsonFlaw> {
-        self.room = self.room.checked_sub(1).ok_or(JsonFlaw::Depth)?;
+    fn list(&self, items: Vec<PyValue>) -> PyValue {
+        PyValue::List(items)
+    }
+
+    fn dict(&self, items: Vec<(Key<'_>, PyValue)>) -> Result<PyValue, JsonFlaw> {
+        untag(to_dict(items.into_iter().map(|(key, value)| (key.name, value)))).map_err(JsonFlaw::Tag)
+    }
+}
+
+struct JsonReader<'j, 'b, B> {
+    builder: &'b B,
+    json: &'j str,
+    at: usize,
+    /// How many levels deeper the text may still be nested.
+    depth_left: usize,
+}
+
+impl<'j, B: Build> JsonReader<'j, '_, B> {
+    fn whole_text<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, JsonFlaw>) -> Result<T, JsonError> {
+        let value = read(&mut self).and_then(|value| {
+            self.space();
+            if self.at == self.json.len() { Ok(value) } else { Err(JsonFlaw::Syntax) }
+        });
+        value.map_err(|flaw| JsonError::new(self.json, self.at, flaw))
+    }
+
+    fn value(&mut self) -> Result<B::Value, JsonFlaw> {
+        self.space();
+        match self.peek() {
+            Some(b'{') => {
+                let items = self.nested(Self::items)?;
+                self.builder.dict(items)
+            }
+            Some(b'[') => {
+                let items = self.nested(Self::list)?;
+                Ok(self.builder.list(items))
+            }
+            first => {
+                let start = self.at;
+                let value = if first == Some(b'"') { PyValue::Str(self.text()?) } else { self.word()? };
+                self.builder.scalar(&self.json[start..self.at], value)
+            }
+        }
+    }
+
+    fn word(&mut self) -> Result<PyValue, JsonFlaw> {
+        match WORDS.iter().find(|(word, _)| self.rest().starts_with(word)) {
+            Some((word, value)) => {
+                self.at += word.len();
+                Ok(value.clone())
+            }
+            None => self.number(),
+        }
+    }
+
+    fn nested<T>(&mut self, read: fn(&mut Self) -> Result<T, JsonFlaw>) -> Result<T, JsonFlaw> {
+        self.depth_left = self.depth_left.checked_sub(1).ok_or(JsonFlaw::Depth)?;
         self.at += 1;
-        let value = inner(self)?;
-        self.room += 1;
+        let value = read(self)?;
+        self.depth_left += 1;
         Ok(value)
     }
 
-    fn list(&mut self) -> Result<PyValue, JsonFlaw> {
+    fn list(&mut self) -> Result<Vec<B::Value>, JsonFlaw> {
         let mut items = Vec::new();
         if self.takes(b']') {
-            return Ok(PyValue::List(items));
+            return Ok(items);
         }
         loop {
             items.push(self.value()?);
             match self.token() {
                 Some(b',') => {}
-                Some(b']') => return Ok(PyValue::List(items)),
+                Some(b']') => return Ok(items),
                 _ => return Err(JsonFlaw::Syntax),
             }
         }
     }
 
-    fn dict(&mut self) -> Result<PyValue, JsonFlaw> {
-        let (mut items, mut places) = (Vec::new(), Places::new());
+    fn items(&mut self) -> Result<Vec<(Key<'j>, B::Value)>, JsonFlaw> {
+        let mut items = Vec::new();
         if self.takes(b'}') {
-            return Ok(PyValue::Dict(items));
+            return Ok(items);
         }
         loop {
             self.space();
-            let key = if self.peek() == Some(b'"') { self.text()? } else { return Err(JsonFlaw::Syntax) };
+            let start = self.at;
+            let name = if self.peek() == Some(b'"') { self.text()? } else { return Err(JsonFlaw::Syntax) };
+            let key = Key { text: &self.json[start..self.at], name };
             if self.token() != Some(b':') {
                 return Err(JsonFlaw::Syntax);
             }
-            let value = self.value()?;
-            insert(&mut items, &mut places, key, value);
+            items.push((key, self.value()?));
             match self.token() {
                 Some(b',') => {}
-                Some(b'}') => return untag(items).map_err(JsonFlaw::Tag),
+                Some(b'}') => return Ok(items),
                 _ => return Err(JsonFlaw::Syntax),
             }
         }
@@ -169,7 +245,6 @@ impl<'j> JsonReader<'j> {
         let text = &self.json[start..self.at];
         match text {
             _ if is_float => text.parse().map(PyValue::Float).map_err(|_| JsonFlaw::Syntax),
-            _ if whole > MAX_DIGITS => Err(JsonFlaw::Digits),
             "-0" => Ok(PyValue::Int("0".into())),
             _ => Ok(PyValue::Int(text.into())),
         }

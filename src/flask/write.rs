@@ -37,7 +37,7 @@ fn write_value(out: &mut String, value: &PyValue) {
         PyValue::Bool(false) => out.push_str("false"),
         PyValue::Int(digits) => out.push_str(digits),
         PyValue::Float(number) => out.push_str(&float::repr(*number)),
-        PyValue::PyText(text) => write_text(out, text),
+        PyValue::Str(text) => write_text(out, text),
         PyValue::List(items) => write_list(out, items),
         PyValue::Dict(items) => write_dict(out, &items.iter().map(|(key, value)| (key, value)).collect::<Vec<_>>()),
         PyValue::Tuple(items) => tagged(out, TUPLE, |out| write_list(out, items)),
