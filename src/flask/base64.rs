@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_of_the_alphabet_does_not_count() {
+    fn characters_outside_the_alphabet_are_ignored() {
         assert_eq!(decode(b"/wD+").unwrap(), b"\xff\x00\xfe");
         assert_eq!(decode(b"/w\nD*+").unwrap(), b"\xff\x00\xfe");
         assert_eq!(decode(b"YQ==").unwrap(), b"a");
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_padding_that_does_not_fit_is_refused() {
+    fn missing_or_misplaced_padding_is_refused() {
         for text in ["Y", "YQ", "YQ=", "YWE", "YQ=a", "YWFhY"] {
             assert_eq!(decode(text.as_bytes()), None, "{text}");
         }

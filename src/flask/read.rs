@@ -1,16 +1,17 @@
-//! JSON as Python's `json` reads it, and the tags in it as Flask's serializer does.
+//! Reads JSON as Python's `json` does, and the tags in it as Flask's serializer does.
 //!
-//! More than RFC 8259 in `NaN`, `Infinity`, integers of any size and lone surrogates; less in integers of more than 4300
-//! digits, which Python refuses. Nested at most so deep, so that no text can exhaust a stack, here or at a client.
+//! Unlike serde_json, Python reads `NaN`, `Infinity`, exact integers of any size and lone surrogates. It refuses integers
+//! of more than 4300 digits. The depth has a limit, so that no text can exhaust a stack, here or in a client.
 
 use super::tag::untag;
 use super::text::PyText;
 use super::value::{PyValue, to_dict};
+use crate::session::line_and_column;
 
-/// How deep one value may be nested.
+/// The most levels of lists and dicts in one value.
 pub const MAX_DEPTH: usize = 127;
 
-/// The most digits of an integer, as in Python (`sys.int_info.default_max_str_digits`).
+/// The most digits of an integer in Python (`sys.int_info.default_max_str_digits`).
 pub const MAX_DIGITS: usize = 4300;
 
 /// Reads one value, nested at most `max_depth` deep, as a Python object.
@@ -167,7 +168,7 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
         }
     }
 
-    /// From one quote to the next.
+    /// Reads from one quote to the next.
     fn text(&mut self) -> Result<PyText, JsonFlaw> {
         self.at += 1;
         let mut text = PyText::default();
@@ -194,14 +195,14 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
             b't' => 0x09,
             b'u' => {
                 let unit = self.unit().ok_or(JsonFlaw::Syntax)?;
-                self.second_half(unit).unwrap_or(unit)
+                self.join_surrogates(unit).unwrap_or(unit)
             }
             _ => return Err(JsonFlaw::Syntax),
         })
     }
 
-    /// The code point, if the unit is half a surrogate pair and the other half follows.
-    fn second_half(&mut self, high: u32) -> Option<u32> {
+    /// Returns the code point if `high` is the first half of a surrogate pair and the second half follows.
+    fn join_surrogates(&mut self, high: u32) -> Option<u32> {
         let start = self.at;
         let low = match high {
             0xd800..0xdc00 if self.rest().starts_with("\\u") => {
@@ -250,7 +251,7 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
         }
     }
 
-    /// How many digits stand here; at least one has to.
+    /// Passes over digits, at least one, and returns their number.
     fn digits(&mut self) -> Result<usize, JsonFlaw> {
         let count = self.rest().bytes().take_while(u8::is_ascii_digit).count();
         self.at += count;
@@ -288,40 +289,33 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
     }
 }
 
-/// The text is no value that Flask could load.
+/// The text is not a value that Flask could load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{flaw}: line {line}, column {column}")]
 pub struct JsonError {
-    /// What is wrong.
     pub flaw: JsonFlaw,
-    /// Where, from 1.
+    /// Counted from 1.
     pub line: usize,
-    /// Where, from 1.
+    /// Counted in bytes from 1.
     pub column: usize,
 }
 
 impl JsonError {
     fn new(json: &str, at: usize, flaw: JsonFlaw) -> Self {
-        let before = &json.as_bytes()[..at.min(json.len())];
-        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        Self { flaw, line, column: before.len() - line_start + 1 }
+        let (line, column) = line_and_column(json, at.min(json.len()));
+        Self { flaw, line, column }
     }
 }
 
-/// What is wrong with a text.
+/// Why a text is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonFlaw {
-    /// It is not JSON, as Python reads it.
     #[error("json is not JSON text as Python reads it")]
     Syntax,
-    /// It is nested too deep.
     #[error("json is nested deeper than {MAX_DEPTH} levels")]
     Depth,
-    /// Python has a limit for integers.
     #[error("json has an integer of more than {MAX_DIGITS} digits, which Python refuses")]
     Digits,
-    /// Flask raises at it.
     #[error("json has a value under Flask's tag `{0}` that Flask can not load")]
     Tag(&'static str),
 }

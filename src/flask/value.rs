@@ -1,32 +1,32 @@
-//! The Python objects that a session can hold.
+//! The Python objects that a session can contain.
 
 use std::collections::BTreeMap;
 
 use super::text::PyText;
 
-/// One object. Has no `Debug`, which would print what a session holds.
+/// One object. It has no `Debug`, which would print the content of a session.
 #[derive(Clone, PartialEq)]
 pub(super) enum PyValue {
     None,
     Bool(bool),
-    /// Of any size: its decimal digits, as Python writes them.
+    /// The decimal digits as Python writes them: an integer of any size.
     Int(Box<str>),
     Float(f64),
     Str(PyText),
     List(Vec<Self>),
-    /// In the order of insertion, each key once.
+    /// In insertion order, each key once.
     Dict(Vec<(PyText, Self)>),
     Tuple(Vec<Self>),
     Bytes(Box<[u8]>),
     Markup(PyText),
     /// 32 lower-case hexadecimal digits.
     Uuid(Box<str>),
-    /// What stands under the tag, as it was found: Flask reads many spellings of a date, and each of them in its own way.
+    /// The text under the tag, unchanged: Flask reads many spellings of a date, each in its own way.
     Date(PyText),
 }
 
 impl PyValue {
-    /// What Python's `bool` makes of it.
+    /// The result of Python's `bool(value)`.
     pub(super) fn is_true(&self) -> bool {
         match self {
             Self::None => false,
@@ -41,7 +41,7 @@ impl PyValue {
         }
     }
 
-    /// The text, if Python's `isinstance(value, str)` holds.
+    /// The text; `None` if Python's `isinstance(value, str)` is false.
     pub(super) const fn as_text(&self) -> Option<&PyText> {
         match self {
             Self::Str(text) | Self::Markup(text) => Some(text),
@@ -49,7 +49,7 @@ impl PyValue {
         }
     }
 
-    /// What Python's `iter` walks through; nothing if it raises.
+    /// The items that Python's `iter(value)` yields; `None` if it raises an error.
     pub(super) fn into_items(self) -> Option<Vec<Self>> {
         match self {
             Self::List(items) | Self::Tuple(items) => Some(items),
@@ -62,12 +62,12 @@ impl PyValue {
 }
 
 fn characters(text: &PyText) -> Vec<PyValue> {
-    let one = |code| {
+    let to_str = |code| {
         let mut text = PyText::default();
         text.push(code);
         PyValue::Str(text)
     };
-    text.code_points().map(one).collect()
+    text.code_points().map(to_str).collect()
 }
 
 /// Makes a Python `dict` of pairs: a key that comes again keeps its first place and gets the last value.

@@ -1,6 +1,6 @@
-//! A session: what is kept of it, what may be done to it, and who judges that.
+//! A session: its record, the changes to it, and the rules that allow them.
 //!
-//! Pure rules over plain data. Nothing here waits, reads a clock or knows how a store keeps things.
+//! Pure rules over plain data. Nothing here waits, reads a clock or knows a store.
 
 mod changes;
 mod edit;
@@ -28,4 +28,5 @@ pub use head::{
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
 pub use judge::{Authority, Precondition, TokenMatch, Verdict, judge, match_token};
 pub use lifetime::{LifetimeLimit, LifetimeLimits, NewLifetime};
+pub(crate) use value::line_and_column;
 pub use value::{Value, ValueError, ValueKind, counter};

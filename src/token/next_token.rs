@@ -1,7 +1,7 @@
 //! The next token: the one that replaces a token in a rotation.
 //!
-//! Its verifier is derived from the old verifier, a nonce and a rotation key, so concurrent calls get the same token. The
-//! store has the nonce alone, which is not enough to derive it.
+//! Its verifier is derived from the old verifier, a nonce and a rotation key, so concurrent calls get the same token.
+//! The store has the nonce alone, which is not enough to derive it.
 
 use std::fmt;
 

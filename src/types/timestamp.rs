@@ -1,4 +1,4 @@
-//! Points in time in a configuration: `"2027-01-31"`, `"2027-01-31T18:00:00Z"`, `"2027-01-31T19:00:00+01:00"` (RFC 3339).
+//! Times in a configuration: `"2027-01-31"`, `"2027-01-31T18:00:00Z"`, `"2027-01-31T19:00:00+01:00"` (RFC 3339).
 //!
 //! A date alone means midnight UTC at its start.
 

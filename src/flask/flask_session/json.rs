@@ -1,8 +1,7 @@
-//! JSON with what RFC 8259 lacks, or with dicts that look like Flask's tags, as JSON that Flask's serializer reads
-//! back as the same.
+//! Rewrites Python's JSON as RFC 8259 JSON, from which Flask's serializer reads the same objects.
 //!
-//! A dict of one item whose key is a tag is written as Flask writes it; a float that is not finite under a tag of
-//! Cloakroom's clients. All else stays as it is, byte for byte, white space between the tokens aside.
+//! A dict of one item whose key looks like a tag is escaped as in Flask. A float that is not finite gets a tag of
+//! Cloakroom's clients. All else stays the same byte for byte, except for white space between tokens.
 
 use std::borrow::Cow;
 
@@ -31,19 +30,19 @@ pub(super) fn items(json: &str) -> Option<Vec<(String, String)>> {
     items.into_iter().map(|(key, json)| Some((key.name.as_str()?.to_owned(), json))).collect()
 }
 
-/// A dict of one item, as Flask writes one whose key would be a tag.
+/// Writes a dict of one item as Flask does if its key looks like a tag.
 pub(super) fn escaped(key: &str, value: &str) -> String {
     format!("{{\" di\":{{\"{key}__\":{value}}}}}")
 }
 
-/// What stands for a float that is not finite.
+/// Writes a float that is not finite under its tag.
 pub(super) fn not_finite(name: &str) -> String {
     format!("{{\"{FLOAT}\":\"{name}\"}}")
 }
 
-/// Writes what is read as JSON text again.
+/// Builds JSON text again.
 struct Rewriter {
-    /// The keys that would be read as tags.
+    /// The keys that look like tags.
     tags: &'static [&'static str],
 }
 
@@ -72,7 +71,7 @@ impl Build for Rewriter {
     }
 }
 
-/// As deep as a value may be nested; what tags add is not counted.
+/// The most levels of a value, without those that escaped tags add.
 const MAX_DEPTH: usize = 128;
 
 #[cfg(test)]
@@ -80,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_json_cannot_hold_stands_under_a_tag() {
+    fn a_float_that_is_not_finite_gets_a_tag() {
         let table = [
             ("NaN", r#"{" f":"NaN"}"#),
             ("[1,Infinity,-Infinity]", r#"[1,{" f":"Infinity"},{" f":"-Infinity"}]"#),
@@ -103,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_nothing() {
+    fn text_that_is_not_json_is_refused() {
         for json in ["[NaN", "NaN 1", "[NaN,]", "{\"a\"NaN}", "{NaN:1}", "\"NaN", "[nan,NaN]", &"[NaN".repeat(200)] {
             assert_eq!(strict(json), None, "{json}");
         }
     }
 
     #[test]
-    fn a_dict_that_only_looks_like_a_tag_is_escaped() {
+    fn a_dict_that_looks_like_a_tag_is_escaped() {
         let items = items(r#" {"a": {" t": [1, {" b": "x"}]}, " t": 1, "b" : {" t":1, "c":[]}} "#).unwrap();
 
         let expected =

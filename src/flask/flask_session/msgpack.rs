@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_map_is_nothing() {
+    fn bytes_that_are_not_one_map_are_refused() {
         let deep = [b"\x81\xa1k".as_slice(), &[0x91; 200], b"\xc0"].concat();
         let table: [&[u8]; 9] = [
             b"",
