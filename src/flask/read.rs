@@ -21,7 +21,7 @@ pub(super) fn read(json: &str, max_depth: usize) -> Result<PyValue, JsonError> {
 
 /// Reads one value, nested at most `max_depth` deep, into what `builder` makes of it.
 pub(super) fn read_as<B: Build>(builder: &B, json: &str, max_depth: usize) -> Result<B::Value, JsonError> {
-    JsonReader { builder, json, at: 0, depth_left: max_depth }.whole_text(JsonReader::value)
+    JsonReader { builder, json, position: 0, depth_left: max_depth }.read_whole(JsonReader::read_value)
 }
 
 /// Reads the items of one object, nested at most `max_depth` deep, in their order.
@@ -29,10 +29,10 @@ pub(super) fn read_items<'j, B: Build>(
     builder: &B,
     json: &'j str,
     max_depth: usize,
-) -> Result<Vec<(Key<'j>, B::Value)>, JsonError> {
-    JsonReader { builder, json, at: 0, depth_left: max_depth }.whole_text(|reader| {
-        reader.space();
-        if reader.peek() == Some(b'{') { reader.nested(JsonReader::items) } else { Err(JsonFlaw::Syntax) }
+) -> Result<Vec<(ItemKey<'j>, B::Value)>, JsonError> {
+    JsonReader { builder, json, position: 0, depth_left: max_depth }.read_whole(|reader| {
+        reader.skip_space();
+        if reader.peek() == Some(b'{') { reader.read_nested(JsonReader::read_items) } else { Err(JsonFlaw::Syntax) }
     })
 }
 
@@ -46,11 +46,11 @@ pub(super) trait Build {
     fn list(&self, items: Vec<Self::Value>) -> Self::Value;
 
     /// The items in their order; a key may be there twice.
-    fn dict(&self, items: Vec<(Key<'_>, Self::Value)>) -> Result<Self::Value, JsonFlaw>;
+    fn dict(&self, items: Vec<(ItemKey<'_>, Self::Value)>) -> Result<Self::Value, JsonFlaw>;
 }
 
 /// The key of an item.
-pub(super) struct Key<'j> {
+pub(super) struct ItemKey<'j> {
     /// How it was written, with its quotes.
     pub(super) text: &'j str,
     pub(super) name: PyText,
@@ -72,7 +72,7 @@ impl Build for PyObjects {
         PyValue::List(items)
     }
 
-    fn dict(&self, items: Vec<(Key<'_>, PyValue)>) -> Result<PyValue, JsonFlaw> {
+    fn dict(&self, items: Vec<(ItemKey<'_>, PyValue)>) -> Result<PyValue, JsonFlaw> {
         untag(to_dict(items.into_iter().map(|(key, value)| (key.name, value)))).map_err(JsonFlaw::Tag)
     }
 }
@@ -80,65 +80,65 @@ impl Build for PyObjects {
 struct JsonReader<'j, 'b, B> {
     builder: &'b B,
     json: &'j str,
-    at: usize,
+    position: usize,
     /// How many levels deeper the text may still be nested.
     depth_left: usize,
 }
 
 impl<'j, B: Build> JsonReader<'j, '_, B> {
-    fn whole_text<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, JsonFlaw>) -> Result<T, JsonError> {
+    fn read_whole<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, JsonFlaw>) -> Result<T, JsonError> {
         let value = read(&mut self).and_then(|value| {
-            self.space();
-            if self.at == self.json.len() { Ok(value) } else { Err(JsonFlaw::Syntax) }
+            self.skip_space();
+            if self.position == self.json.len() { Ok(value) } else { Err(JsonFlaw::Syntax) }
         });
-        value.map_err(|flaw| JsonError::new(self.json, self.at, flaw))
+        value.map_err(|flaw| JsonError::new(self.json, self.position, flaw))
     }
 
-    fn value(&mut self) -> Result<B::Value, JsonFlaw> {
-        self.space();
+    fn read_value(&mut self) -> Result<B::Value, JsonFlaw> {
+        self.skip_space();
         match self.peek() {
             Some(b'{') => {
-                let items = self.nested(Self::items)?;
+                let items = self.read_nested(Self::read_items)?;
                 self.builder.dict(items)
             }
             Some(b'[') => {
-                let items = self.nested(Self::list)?;
+                let items = self.read_nested(Self::read_list)?;
                 Ok(self.builder.list(items))
             }
             first => {
-                let start = self.at;
-                let value = if first == Some(b'"') { PyValue::Str(self.text()?) } else { self.word()? };
-                self.builder.scalar(&self.json[start..self.at], value)
+                let start = self.position;
+                let value = if first == Some(b'"') { PyValue::Str(self.read_text()?) } else { self.read_word()? };
+                self.builder.scalar(&self.json[start..self.position], value)
             }
         }
     }
 
-    fn word(&mut self) -> Result<PyValue, JsonFlaw> {
+    fn read_word(&mut self) -> Result<PyValue, JsonFlaw> {
         match WORDS.iter().find(|(word, _)| self.rest().starts_with(word)) {
             Some((word, value)) => {
-                self.at += word.len();
+                self.position += word.len();
                 Ok(value.clone())
             }
-            None => self.number(),
+            None => self.read_number(),
         }
     }
 
-    fn nested<T>(&mut self, read: fn(&mut Self) -> Result<T, JsonFlaw>) -> Result<T, JsonFlaw> {
+    fn read_nested<T>(&mut self, read: fn(&mut Self) -> Result<T, JsonFlaw>) -> Result<T, JsonFlaw> {
         self.depth_left = self.depth_left.checked_sub(1).ok_or(JsonFlaw::Depth)?;
-        self.at += 1;
+        self.position += 1;
         let value = read(self)?;
         self.depth_left += 1;
         Ok(value)
     }
 
-    fn list(&mut self) -> Result<Vec<B::Value>, JsonFlaw> {
+    fn read_list(&mut self) -> Result<Vec<B::Value>, JsonFlaw> {
         let mut items = Vec::new();
-        if self.takes(b']') {
+        if self.skip(b']') {
             return Ok(items);
         }
         loop {
-            items.push(self.value()?);
-            match self.token() {
+            items.push(self.read_value()?);
+            match self.next_token() {
                 Some(b',') => {}
                 Some(b']') => return Ok(items),
                 _ => return Err(JsonFlaw::Syntax),
@@ -146,21 +146,21 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
         }
     }
 
-    fn items(&mut self) -> Result<Vec<(Key<'j>, B::Value)>, JsonFlaw> {
+    fn read_items(&mut self) -> Result<Vec<(ItemKey<'j>, B::Value)>, JsonFlaw> {
         let mut items = Vec::new();
-        if self.takes(b'}') {
+        if self.skip(b'}') {
             return Ok(items);
         }
         loop {
-            self.space();
-            let start = self.at;
-            let name = if self.peek() == Some(b'"') { self.text()? } else { return Err(JsonFlaw::Syntax) };
-            let key = Key { text: &self.json[start..self.at], name };
-            if self.token() != Some(b':') {
+            self.skip_space();
+            let start = self.position;
+            let name = if self.peek() == Some(b'"') { self.read_text()? } else { return Err(JsonFlaw::Syntax) };
+            let key = ItemKey { text: &self.json[start..self.position], name };
+            if self.next_token() != Some(b':') {
                 return Err(JsonFlaw::Syntax);
             }
-            items.push((key, self.value()?));
-            match self.token() {
+            items.push((key, self.read_value()?));
+            match self.next_token() {
                 Some(b',') => {}
                 Some(b'}') => return Ok(items),
                 _ => return Err(JsonFlaw::Syntax),
@@ -169,24 +169,24 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
     }
 
     /// Reads from one quote to the next.
-    fn text(&mut self) -> Result<PyText, JsonFlaw> {
-        self.at += 1;
+    fn read_text(&mut self) -> Result<PyText, JsonFlaw> {
+        self.position += 1;
         let mut text = PyText::default();
         loop {
             let plain =
                 self.rest().bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).ok_or(JsonFlaw::Syntax)?;
             text.push_str(&self.rest()[..plain]);
-            self.at += plain;
-            match self.next() {
+            self.position += plain;
+            match self.next_byte() {
                 Some(b'"') => return Ok(text),
-                Some(b'\\') => text.push(self.escaped()?),
+                Some(b'\\') => text.push(self.read_escape()?),
                 _ => return Err(JsonFlaw::Syntax),
             }
         }
     }
 
-    fn escaped(&mut self) -> Result<u32, JsonFlaw> {
-        Ok(match self.next().ok_or(JsonFlaw::Syntax)? {
+    fn read_escape(&mut self) -> Result<u32, JsonFlaw> {
+        Ok(match self.next_byte().ok_or(JsonFlaw::Syntax)? {
             plain @ (b'"' | b'\\' | b'/') => u32::from(plain),
             b'b' => 0x08,
             b'f' => 0x0c,
@@ -194,7 +194,7 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
             b'r' => 0x0d,
             b't' => 0x09,
             b'u' => {
-                let unit = self.unit().ok_or(JsonFlaw::Syntax)?;
+                let unit = self.read_unit().ok_or(JsonFlaw::Syntax)?;
                 self.join_surrogates(unit).unwrap_or(unit)
             }
             _ => return Err(JsonFlaw::Syntax),
@@ -203,47 +203,47 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
 
     /// Returns the code point if `high` is the first half of a surrogate pair and the second half follows.
     fn join_surrogates(&mut self, high: u32) -> Option<u32> {
-        let start = self.at;
+        let start = self.position;
         let low = match high {
             0xd800..0xdc00 if self.rest().starts_with("\\u") => {
-                self.at += 2;
-                self.unit().filter(|low| (0xdc00..0xe000).contains(low))
+                self.position += 2;
+                self.read_unit().filter(|low| (0xdc00..0xe000).contains(low))
             }
             _ => None,
         };
         if low.is_none() {
-            self.at = start;
+            self.position = start;
         }
         low.map(|low| 0x10000 + ((high - 0xd800) << 10 | (low - 0xdc00)))
     }
 
-    fn unit(&mut self) -> Option<u32> {
+    fn read_unit(&mut self) -> Option<u32> {
         let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
-        self.at += 4;
+        self.position += 4;
         u32::from_str_radix(digits, 16).ok()
     }
 
-    fn number(&mut self) -> Result<PyValue, JsonFlaw> {
-        let start = self.at;
-        self.at += usize::from(self.peek() == Some(b'-'));
+    fn read_number(&mut self) -> Result<PyValue, JsonFlaw> {
+        let start = self.position;
+        self.position += usize::from(self.peek() == Some(b'-'));
         let first = self.peek();
-        let whole = self.digits()?;
+        let whole = self.skip_digits()?;
         if first == Some(b'0') && whole > 1 {
             return Err(JsonFlaw::Syntax);
         }
         let mut is_float = false;
         if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
+            self.position += 1;
+            self.skip_digits()?;
             is_float = true;
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
-            self.digits()?;
+            self.position += 1;
+            self.position += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.skip_digits()?;
             is_float = true;
         }
-        let text = &self.json[start..self.at];
+        let text = &self.json[start..self.position];
         match text {
             _ if is_float => text.parse().map(PyValue::Float).map_err(|_| JsonFlaw::Syntax),
             "-0" => Ok(PyValue::Int("0".into())),
@@ -252,40 +252,40 @@ impl<'j, B: Build> JsonReader<'j, '_, B> {
     }
 
     /// Passes over digits, at least one, and returns their number.
-    fn digits(&mut self) -> Result<usize, JsonFlaw> {
+    fn skip_digits(&mut self) -> Result<usize, JsonFlaw> {
         let count = self.rest().bytes().take_while(u8::is_ascii_digit).count();
-        self.at += count;
+        self.position += count;
         if count > 0 { Ok(count) } else { Err(JsonFlaw::Syntax) }
     }
 
-    fn token(&mut self) -> Option<u8> {
-        self.space();
-        self.next()
+    fn next_token(&mut self) -> Option<u8> {
+        self.skip_space();
+        self.next_byte()
     }
 
-    fn takes(&mut self, token: u8) -> bool {
-        self.space();
-        let takes = self.peek() == Some(token);
-        self.at += usize::from(takes);
-        takes
+    fn skip(&mut self, token: u8) -> bool {
+        self.skip_space();
+        let is_next = self.peek() == Some(token);
+        self.position += usize::from(is_next);
+        is_next
     }
 
-    fn space(&mut self) {
-        self.at += self.rest().bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    fn skip_space(&mut self) {
+        self.position += self.rest().bytes().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
     }
 
-    fn next(&mut self) -> Option<u8> {
+    fn next_byte(&mut self) -> Option<u8> {
         let next = self.peek()?;
-        self.at += 1;
+        self.position += 1;
         Some(next)
     }
 
     fn peek(&self) -> Option<u8> {
-        self.json.as_bytes().get(self.at).copied()
+        self.json.as_bytes().get(self.position).copied()
     }
 
     fn rest(&self) -> &'j str {
-        self.json.get(self.at..).unwrap_or_default()
+        self.json.get(self.position..).unwrap_or_default()
     }
 }
 
@@ -301,8 +301,8 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    fn new(json: &str, at: usize, flaw: JsonFlaw) -> Self {
-        let (line, column) = line_and_column(json, at.min(json.len()));
+    fn new(json: &str, position: usize, flaw: JsonFlaw) -> Self {
+        let (line, column) = line_and_column(json, position.min(json.len()));
         Self { flaw, line, column }
     }
 }

@@ -161,7 +161,7 @@ fn replaces_subject(before: Option<&Subject>, after: Option<&Subject>) -> bool {
 }
 
 fn entries_after(record: &Record, changes: &Changes, clears: bool) -> Result<(Entries, Counters), EditError> {
-    let count = |name: &String, delta: i64, before: Option<&[u8]>| {
+    let increment = |name: &String, delta: i64, before: Option<&[u8]>| {
         let before = before.map_or(Some(0), counter);
         let after = before.and_then(|before| before.checked_add(delta));
         after.ok_or_else(|| EditError::NotACounter { name: name.clone() })
@@ -169,7 +169,7 @@ fn entries_after(record: &Record, changes: &Changes, clears: bool) -> Result<(En
     let mut entries = if clears { BTreeMap::new() } else { record.entries.to_map() };
     let counters = changes.increment.iter();
     let counters =
-        counters.map(|(name, delta)| Ok((name.clone(), count(name, *delta, entries.get(name.as_str()).copied())?)));
+        counters.map(|(name, delta)| Ok((name.clone(), increment(name, *delta, entries.get(name.as_str()).copied())?)));
     let counters = counters.collect::<Result<Counters, EditError>>()?;
     let counted: Vec<(&str, Value)> = counters.iter().map(|(name, n)| (name.as_str(), Value::counter(*n))).collect();
 

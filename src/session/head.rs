@@ -43,7 +43,8 @@ pub struct Head {
     pub entry_bytes: u32,
     /// `None` for an anonymous session.
     pub subject: Option<Subject>,
-    /// The token that the last rotation replaced. Boxed, because most sessions have none.
+    /// The token that the last rotation replaced. Boxed, because most sessions have none and
+    /// would take its memory all the same.
     pub previous: Option<Box<PreviousToken>>,
     pub idempotency: IdempotencyRecords,
     pub context: Context,

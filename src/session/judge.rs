@@ -1,7 +1,7 @@
 //! The judge: decides whether a call may write to a session, and if not, why not.
 //!
-//! Only this module has the order of the checks: request_id, gone, etag. (The edit itself checks the limits.) Stores
-//! compare and write; all other cases than a plain match they leave to the judge.
+//! The order of the checks is defined here and nowhere else: request_id, gone, etag. (The edit itself checks the limits.)
+//! Stores compare and write; they leave every case but a plain match to the judge.
 
 use super::end::{EndReason, WriteEffect};
 use super::head::{Generation, Head, PreviousToken, Subject, Version};

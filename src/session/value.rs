@@ -17,8 +17,8 @@ impl Value {
         if let Err(error) = serde_json::from_str::<IgnoredAny>(&text) {
             return Err(ValueError { line: error.line(), column: error.column() });
         }
-        if let Some(at) = too_deep(&text) {
-            let (line, column) = line_and_column(&text, at);
+        if let Some(position) = find_too_deep(&text) {
+            let (line, column) = line_and_column(&text, position);
             return Err(ValueError { line, column });
         }
         Ok(Self(text.into_bytes()))
@@ -82,12 +82,12 @@ pub struct ValueError {
     pub column: usize,
 }
 
-/// Returns the line and the column, both from 1, of the byte at `at`.
-pub(crate) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..at];
+/// Returns the line and the column, both from 1, of the byte at `position`.
+pub(crate) fn line_and_column(text: &str, position: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..position];
     let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (line, at - line_start + 1)
+    (line, position - line_start + 1)
 }
 
 /// Reads a stored value as a counter: a decimal int64 in its canonical spelling, without spaces or plus.
@@ -100,9 +100,9 @@ pub fn counter(stored: &[u8]) -> Option<i64> {
 /// Finds where valid JSON is nested deeper than [`MAX_DEPTH`]: clients may read it recursively.
 ///
 /// serde_json's own limit would need a full parse, which refuses lone surrogates and numbers beyond f64.
-fn too_deep(json: &str) -> Option<usize> {
+fn find_too_deep(json: &str) -> Option<usize> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for (at, byte) in json.bytes().enumerate() {
+    for (position, byte) in json.bytes().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = true,
@@ -112,7 +112,7 @@ fn too_deep(json: &str) -> Option<usize> {
             _ => {}
         }
         if depth > MAX_DEPTH {
-            return Some(at);
+            return Some(position);
         }
     }
     None

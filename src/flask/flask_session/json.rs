@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::super::read::{Build, JsonFlaw, Key, read_as, read_items};
+use super::super::read::{Build, ItemKey, JsonFlaw, read_as, read_items};
 use super::super::value::PyValue;
 
 /// The tag of a float that is not finite: `{" f":"NaN"}`, `{" f":"Infinity"}`, `{" f":"-Infinity"}`.
@@ -60,7 +60,7 @@ impl Build for Rewriter {
         format!("[{}]", items.join(","))
     }
 
-    fn dict(&self, items: Vec<(Key<'_>, String)>) -> Result<String, JsonFlaw> {
+    fn dict(&self, items: Vec<(ItemKey<'_>, String)>) -> Result<String, JsonFlaw> {
         if let [(key, value)] = items.as_slice()
             && let Some(tag) = self.tags.iter().find(|tag| key.name.as_str() == Some(**tag))
         {

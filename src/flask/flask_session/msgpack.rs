@@ -15,56 +15,56 @@ use super::json::{TAGS, escaped, not_finite};
 
 /// Reads the items of one map, in their order; `None` if the bytes are anything else.
 pub(super) fn items(mut bytes: &[u8]) -> Option<Vec<(String, String)>> {
-    let items = map(&mut bytes, MAX_DEPTH)?;
+    let items = read_map(&mut bytes, MAX_DEPTH)?;
     bytes.is_empty().then_some(items)
 }
 
 /// Reads one value and the values in it, at most `depth_left` levels of them.
-fn value(rest: &mut &[u8], depth_left: usize) -> Option<String> {
+fn read_value(rest: &mut &[u8], depth_left: usize) -> Option<String> {
     Some(match next_marker(rest)? {
-        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => object(map(rest, depth_left.checked_sub(1)?)?),
-        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => array(rest, depth_left.checked_sub(1)?)?,
-        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => quoted(text(rest)?),
-        Marker::F32 => float(decode::read_f32(rest).ok()?.into()),
-        Marker::F64 => float(decode::read_f64(rest).ok()?),
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => write_object(read_map(rest, depth_left.checked_sub(1)?)?),
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => read_array(rest, depth_left.checked_sub(1)?)?,
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => write_text(read_text(rest)?),
+        Marker::F32 => write_float(decode::read_f32(rest).ok()?.into()),
+        Marker::F64 => write_float(decode::read_f64(rest).ok()?),
         Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
             let length = decode::read_bin_len(rest).ok()?;
             format!("{{\" b\":\"{}\"}}", STANDARD.encode(take(rest, length)?))
         }
-        Marker::FixExt1 | Marker::FixExt2 | Marker::FixExt4 | Marker::FixExt8 | Marker::FixExt16 => time(rest)?,
-        Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => time(rest)?,
-        _ => literal(rest)?,
+        Marker::FixExt1 | Marker::FixExt2 | Marker::FixExt4 | Marker::FixExt8 | Marker::FixExt16 => read_time(rest)?,
+        Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => read_time(rest)?,
+        _ => read_literal(rest)?,
     })
 }
 
-fn map(rest: &mut &[u8], depth_left: usize) -> Option<Vec<(String, String)>> {
+fn read_map(rest: &mut &[u8], depth_left: usize) -> Option<Vec<(String, String)>> {
     let (mut items, mut names) = (Vec::new(), BTreeSet::new());
     for _ in 0..decode::read_map_len(rest).ok()? {
-        let name = text(rest).map(str::to_owned).or_else(|| literal(rest))?;
+        let name = read_text(rest).map(str::to_owned).or_else(|| read_literal(rest))?;
         // Two different keys that become the same string would hide one of their values.
         if !names.insert(name.clone()) {
             return None;
         }
-        items.push((name, value(rest, depth_left)?));
+        items.push((name, read_value(rest, depth_left)?));
     }
     Some(items)
 }
 
-fn array(rest: &mut &[u8], depth_left: usize) -> Option<String> {
+fn read_array(rest: &mut &[u8], depth_left: usize) -> Option<String> {
     let length = decode::read_array_len(rest).ok()?;
-    let items = (0..length).map(|_| value(rest, depth_left)).collect::<Option<Vec<_>>>()?;
+    let items = (0..length).map(|_| read_value(rest, depth_left)).collect::<Option<Vec<_>>>()?;
     Some(format!("[{}]", items.join(",")))
 }
 
 /// Reads a string; `rest` stays as it is if there is none.
-fn text<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
+fn read_text<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
     let text;
     (text, *rest) = decode::read_str_from_slice(*rest).ok()?;
     Some(text)
 }
 
 /// Reads what has the same text as a value and as a key: null, a boolean or an integer.
-fn literal(rest: &mut &[u8]) -> Option<String> {
+fn read_literal(rest: &mut &[u8]) -> Option<String> {
     let word = match next_marker(rest)? {
         Marker::Null => "null",
         Marker::False => "false",
@@ -76,7 +76,7 @@ fn literal(rest: &mut &[u8]) -> Option<String> {
 }
 
 /// Reads a time, the only extension that msgspec writes by itself.
-fn time(rest: &mut &[u8]) -> Option<String> {
+fn read_time(rest: &mut &[u8]) -> Option<String> {
     let ExtMeta { typeid, size } = decode::read_ext_meta(rest).ok()?;
     let seconds = match (typeid, take(rest, size)?) {
         (-1, [a, b, c, d]) => i64::from(u32::from_be_bytes([*a, *b, *c, *d])),
@@ -100,21 +100,21 @@ fn take<'b>(rest: &mut &'b [u8], length: u32) -> Option<&'b [u8]> {
     Some(bytes)
 }
 
-fn object(items: Vec<(String, String)>) -> String {
+fn write_object(items: Vec<(String, String)>) -> String {
     if let [(key, value)] = items.as_slice()
         && TAGS.contains(&key.as_str())
     {
         return escaped(key, value);
     }
-    let items = items.iter().map(|(key, value)| format!("{}:{value}", quoted(key)));
+    let items = items.iter().map(|(key, value)| format!("{}:{value}", write_text(key)));
     format!("{{{}}}", items.collect::<Vec<_>>().join(","))
 }
 
-fn quoted(text: &str) -> String {
+fn write_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn float(number: f64) -> String {
+fn write_float(number: f64) -> String {
     if number.is_nan() {
         not_finite("NaN")
     } else if number.is_infinite() {
