@@ -38,7 +38,7 @@ pub(crate) fn save(bytes: usize) -> Result<Write, cloakroom::session::ValueError
     Ok(Write::Edit(Box::new(Edit {
         changes: Some(changes),
         lifetime: None,
-        lifespans: None,
+        lifetime_limits: None,
         rotation: Rotation::Keep,
         when_empty: WhenEmpty::Delete,
         limits: Limits { max_entries: 256, max_bytes: 64 * 1024 },

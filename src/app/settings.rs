@@ -13,7 +13,7 @@ use super::{
 use crate::cookie::{self, SameSite};
 use crate::session::{self, Limits};
 use crate::token::{KeyRing, KeyRingError};
-use crate::types::{AppName, NameError, Secret, duration, secret};
+use crate::types::{AppName, AppNameError, Secret, duration, secret};
 
 /// One `[apps.<name>]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -303,7 +303,7 @@ impl LimitSettings {
 pub enum SettingsError {
     /// The app's name.
     #[error(transparent)]
-    Name(#[from] NameError),
+    Name(#[from] AppNameError),
     /// `keys` or `keys_file`.
     #[error("keys: {0}")]
     Keys(#[from] KeyRingError),

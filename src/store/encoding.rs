@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::{FeedEntry, IndexEntry, Revocation, SubjectRef};
 use crate::session::{
-    Cause, Context, End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord,
-    IdempotencyRecords, ImportedFrom, Previous, Subject, Version,
+    Context, End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord, IdempotencyRecords,
+    ImportedFrom, PreviousToken, ReplacementCause, Subject, Version,
 };
 use crate::token::{KeyId, Nonce, SessionId, VerifierHash};
 use crate::types::{AppName, Time};
@@ -123,10 +123,10 @@ fn unpack_meta(bytes: &[u8]) -> Option<Head> {
 }
 
 /// Proof, nonce, key id, cause, grace, time; the fingerprint and the proof of the current one if there are such.
-pub(super) fn pack_previous(previous: &Previous) -> Vec<u8> {
+pub(super) fn pack_previous(previous: &PreviousToken) -> Vec<u8> {
     let (cause, grace) = match previous.cause {
-        Cause::Privilege => (0, Duration::ZERO),
-        Cause::Renewal { grace } => (1, grace),
+        ReplacementCause::Privilege => (0, Duration::ZERO),
+        ReplacementCause::Renewal { grace } => (1, grace),
     };
     let mut bytes = Vec::with_capacity(83);
     bytes.extend_from_slice(previous.verifier_hash.as_bytes());
@@ -147,18 +147,18 @@ pub(super) fn pack_previous(previous: &Previous) -> Vec<u8> {
 /// Added to the cause if the proof of the token that was current stands at the end.
 const HAS_CURRENT: u8 = 2;
 
-fn unpack_previous(bytes: &[u8]) -> Option<Previous> {
+fn unpack_previous(bytes: &[u8]) -> Option<PreviousToken> {
     let mut reader = ByteReader(bytes);
     let (verifier_hash, nonce, key_id) = (reader.take()?, reader.take()?, reader.take()?);
     let (cause, grace, time) = (reader.byte()?, reader.time()?, reader.time()?);
     let current = if cause & HAS_CURRENT == 0 { None } else { Some(reader.take_last()?) };
-    Some(Previous {
+    Some(PreviousToken {
         verifier_hash: VerifierHash::from_bytes(verifier_hash),
         nonce: Nonce::from_bytes(nonce),
         key_id: KeyId::from_bytes(key_id),
         cause: match cause & !HAS_CURRENT {
-            0 => Cause::Privilege,
-            1 => Cause::Renewal { grace: Duration::from_millis(grace.millis()) },
+            0 => ReplacementCause::Privilege,
+            1 => ReplacementCause::Renewal { grace: Duration::from_millis(grace.millis()) },
             _ => return None,
         },
         time,

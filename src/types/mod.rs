@@ -1,4 +1,4 @@
-//! Types that every layer uses: names, time, random bytes, secrets, and how settings write durations and times.
+//! Types for every layer: app names, time, random bytes, secrets, and the text form of durations and times in settings.
 //!
 //! Depends on no other module.
 
@@ -10,6 +10,6 @@ pub mod random;
 pub mod secret;
 pub mod timestamp;
 
-pub use app_name::{AppName, NameError};
+pub use app_name::{AppName, AppNameError};
 pub use clock::{Clock, ManualClock, SystemClock, Time};
 pub use secret::Secret;

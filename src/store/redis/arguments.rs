@@ -8,7 +8,7 @@ use redis::ScriptInvocation;
 
 use super::ENTRY;
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Context, Edit, EndReason, Lifespan, Lifespans, NewLifetime,
+    AuthenticationChange, Authority, Changes, Context, Edit, EndReason, LifetimeLimit, LifetimeLimits, NewLifetime,
     PermanentChange, Precondition, Replacement, Rotation, SubjectChange, Value, WhenEmpty,
 };
 use crate::store::encoding::{millis, pack_context, pack_permanent, pack_previous, u48_be};
@@ -77,7 +77,7 @@ pub(super) fn add_edit(script: &mut ScriptInvocation<'_>, precondition: &Precond
         Rotation::Always(replacement) => call.bytes8(&pack_replacement(b"a", replacement)),
     };
     call.bytes16(&subject_or_none(edit.context.as_ref()))
-        .bytes8(&edit.lifespans.map(pack_lifespans).unwrap_or_default());
+        .bytes8(&edit.lifetime_limits.map(pack_lifetime_limits).unwrap_or_default());
     call.u16(changes.unset.len()).u16(changes.set.len()).u16(changes.increment.len());
     script.arg(call.0);
     add_names(script, &changes.unset);
@@ -117,12 +117,13 @@ pub(super) fn field(name: &str) -> String {
 
 fn pack_lifetime(lifetime: NewLifetime) -> Vec<u8> {
     let cap = lifetime.cap.map_or(0, Time::millis);
-    [u48_be(millis(lifetime.idle_timeout)), u48_be(millis(lifetime.span)), u48_be(cap)].concat()
+    [u48_be(millis(lifetime.idle_timeout)), u48_be(millis(lifetime.absolute_timeout)), u48_be(cap)].concat()
 }
 
-fn pack_lifespans(Lifespans { owned, anonymous }: Lifespans) -> Vec<u8> {
-    let pack = |lifespan: Lifespan| [u48_be(millis(lifespan.idle_timeout)), u48_be(millis(lifespan.span))].concat();
-    [pack(owned), pack(anonymous)].concat()
+fn pack_lifetime_limits(LifetimeLimits { authenticated, anonymous }: LifetimeLimits) -> Vec<u8> {
+    let pack =
+        |limit: LifetimeLimit| [u48_be(millis(limit.idle_timeout)), u48_be(millis(limit.absolute_timeout))].concat();
+    [pack(authenticated), pack(anonymous)].concat()
 }
 
 fn pack_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::session::{
-    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, Lifespan, Lifespans, Limits,
-    NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, LifetimeLimit, LifetimeLimits,
+    Limits, NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Cursor, Feed as _, FeedEntry, Memory, Snapshot, Store, Touch, Write};
 use cloakroom::types::Time;
@@ -104,7 +104,7 @@ struct Story<'s, S> {
 impl<S: Store> Story<'_, S> {
     async fn tell(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Wait(span) => self.now = self.now + *span,
+            Step::Wait(absolute_timeout) => self.now = self.now + *absolute_timeout,
             Step::Create { session_key, verifier_hash, idle, imported_from } => {
                 self.create(*session_key, *verifier_hash, *idle, *imported_from).await?
             }
@@ -305,21 +305,22 @@ fn write_step() -> impl Strategy<Value = WriteStep> {
 fn an_edit() -> impl Strategy<Value = Edit> {
     let cap = option::of(prop_oneof![Just(START + HOUR), Just(START + 3 * HOUR)]);
     let lifetime = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(SPAN)], cap);
-    let lifetime = lifetime.prop_map(|(idle_timeout, span, cap)| NewLifetime { idle_timeout, span, cap });
+    let lifetime =
+        lifetime.prop_map(|(idle_timeout, absolute_timeout, cap)| NewLifetime { idle_timeout, absolute_timeout, cap });
     let when_empty = prop_oneof![3 => Just(WhenEmpty::Delete), 1 => Just(WhenEmpty::Keep)];
     let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((3, 65536)), 1 => Just((256, 16))];
     let agent = option::weighted(0.3, prop_oneof![Just("one"), Just("two")]);
-    let lifespans = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(3 * HOUR)]);
-    let lifespans = lifespans.prop_map(|(idle_timeout, span)| Lifespans {
-        owned: Lifespan { idle_timeout: IDLE, span: SPAN },
-        anonymous: Lifespan { idle_timeout, span },
+    let lifetime_limits = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(3 * HOUR)]);
+    let lifetime_limits = lifetime_limits.prop_map(|(idle_timeout, absolute_timeout)| LifetimeLimits {
+        authenticated: LifetimeLimit { idle_timeout: IDLE, absolute_timeout: SPAN },
+        anonymous: LifetimeLimit { idle_timeout, absolute_timeout },
     });
-    let lifetimes = (option::weighted(0.2, lifetime), option::weighted(0.5, lifespans));
+    let lifetimes = (option::weighted(0.2, lifetime), option::weighted(0.5, lifetime_limits));
     (option::weighted(0.8, changes()), lifetimes, when_empty, limits, agent).prop_map(
-        |(changes, (lifetime, lifespans), when_empty, (max_entries, max_bytes), agent)| Edit {
+        |(changes, (lifetime, lifetime_limits), when_empty, (max_entries, max_bytes), agent)| Edit {
             changes,
             lifetime,
-            lifespans,
+            lifetime_limits,
             rotation: Rotation::Keep,
             when_empty,
             limits: Limits { max_entries, max_bytes },

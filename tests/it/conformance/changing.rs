@@ -152,7 +152,7 @@ async fn a_lifetime_is_counted_from_the_creation(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let cap = START + 3 * HOUR;
     let save = |cap| {
-        let lifetime = Some(NewLifetime { idle_timeout: 2 * HOUR, span: 5 * HOUR, cap });
+        let lifetime = Some(NewLifetime { idle_timeout: 2 * HOUR, absolute_timeout: 5 * HOUR, cap });
         write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() })
     };
 

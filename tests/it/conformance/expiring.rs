@@ -73,7 +73,7 @@ async fn an_expired_session_has_a_reason_for_sixteen_minutes(store: Arc<impl Sto
 async fn a_deadline_in_the_past_is_an_end_now_and_is_remembered(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let now = START + 30 * MINUTE;
-    let lifetime = Some(NewLifetime { idle_timeout: IDLE, span: SPAN, cap: Some(START) });
+    let lifetime = Some(NewLifetime { idle_timeout: IDLE, absolute_timeout: SPAN, cap: Some(START) });
 
     done(&*store, &session_key, &authority(1, now), &write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() }))
         .await;

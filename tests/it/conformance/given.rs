@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cloakroom::session::{
-    Authority, Cause, Changes, Context, Denial, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime,
-    Precondition, Previous, Record, Replacement, Rotation, Subject, SubjectChange, Value, Version, WhenEmpty,
+    Authority, Changes, Context, Denial, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime,
+    Precondition, PreviousToken, Record, Replacement, ReplacementCause, Rotation, Subject, SubjectChange, Value,
+    Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touch, Write};
 use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
@@ -115,7 +116,7 @@ pub(crate) fn edit() -> Edit {
     Edit {
         changes: None,
         lifetime: None,
-        lifespans: None,
+        lifetime_limits: None,
         rotation: Rotation::Keep,
         when_empty: WhenEmpty::Delete,
         limits: Limits { max_entries: 256, max_bytes: 64 * 1024 },
@@ -153,8 +154,8 @@ pub(crate) fn clear() -> Changes {
 }
 
 /// A lifetime from the session's creation on.
-pub(crate) fn lifetime(idle_timeout: Duration, span: Duration) -> Option<NewLifetime> {
-    Some(NewLifetime { idle_timeout, span, cap: None })
+pub(crate) fn lifetime(idle_timeout: Duration, absolute_timeout: Duration) -> Option<NewLifetime> {
+    Some(NewLifetime { idle_timeout, absolute_timeout, cap: None })
 }
 
 pub(crate) fn rotate(rotation: Rotation) -> Write {
@@ -165,11 +166,11 @@ pub(crate) fn rotate(rotation: Rotation) -> Write {
 pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
     Replacement {
         verifier_hash: verifier_hash(new),
-        previous: Previous {
+        previous: PreviousToken {
             verifier_hash: verifier_hash(old),
             nonce: Nonce::from_bytes([new; 16]),
             key_id: KeyId::from_bytes([7; 6]),
-            cause: Cause::Privilege,
+            cause: ReplacementCause::Privilege,
             time: now,
             fingerprint: None,
             current: None,
@@ -180,7 +181,7 @@ pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
 /// The token of the old proof gives way to that of the new one, with [`GRACE`].
 pub(crate) fn renewal(old: u8, new: u8, now: Time) -> Replacement {
     let mut replacement = privilege(old, new, now);
-    replacement.previous.cause = Cause::Renewal { grace: GRACE };
+    replacement.previous.cause = ReplacementCause::Renewal { grace: GRACE };
     replacement
 }
 

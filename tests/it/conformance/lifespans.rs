@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::session::{Changes, Edit, EndReason, Head, Lifespan, Lifespans, NewLifetime, Record, SubjectChange};
+use cloakroom::session::{
+    Changes, Edit, EndReason, Head, LifetimeLimit, LifetimeLimits, NewLifetime, Record, SubjectChange,
+};
 use cloakroom::store::{Store, Write};
 use cloakroom::types::Time;
 
 use super::given::*;
 
 /// 1 hour and 24 hours with a subject, 10 minutes and 2 hours without.
-const GRANTED: Lifespans = Lifespans {
-    owned: Lifespan { idle_timeout: IDLE, span: SPAN },
-    anonymous: Lifespan { idle_timeout: TEN_MINUTES, span: TWO_HOURS },
+const GRANTED: LifetimeLimits = LifetimeLimits {
+    authenticated: LifetimeLimit { idle_timeout: IDLE, absolute_timeout: SPAN },
+    anonymous: LifetimeLimit { idle_timeout: TEN_MINUTES, absolute_timeout: TWO_HOURS },
 };
 
 const TEN_MINUTES: Duration = Duration::from_secs(10 * 60);
@@ -35,7 +37,7 @@ fn with_deadlines(mut record: Record, idle_timeout: Duration, deadline_time: Tim
 }
 
 fn asking(changes: Changes, lifetime: Option<NewLifetime>) -> Write {
-    write(Edit { changes: Some(changes), lifetime, lifespans: Some(GRANTED), ..edit() })
+    write(Edit { changes: Some(changes), lifetime, lifetime_limits: Some(GRANTED), ..edit() })
 }
 
 fn logout() -> Changes {
@@ -64,7 +66,7 @@ async fn a_first_subject_ends_a_lifetime_that_was_asked_for_before(store: Arc<im
 
 async fn a_lifetime_of_the_login_itself_goes_first(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &anonymous()).await;
-    let asked = NewLifetime { idle_timeout: HOUR / 2, span: SPAN, cap: Some(START + 5 * HOUR) };
+    let asked = NewLifetime { idle_timeout: HOUR / 2, absolute_timeout: SPAN, cap: Some(START + 5 * HOUR) };
 
     let saved = done(&*store, &session_key, &authority(1, START + MINUTE), &asking(login("anna"), Some(asked))).await;
 
@@ -93,8 +95,8 @@ async fn a_lost_subject_never_lengthens_a_life(store: Arc<impl Store>) {
 
 async fn a_lifetime_of_the_logout_itself_stays_within_the_anonymous(store: Arc<impl Store>) {
     let table = [
-        (NewLifetime { idle_timeout: HOUR, span: SPAN, cap: None }, (TEN_MINUTES, START + 2 * HOUR)),
-        (NewLifetime { idle_timeout: MINUTE, span: SPAN, cap: Some(START + HOUR) }, (MINUTE, START + HOUR)),
+        (NewLifetime { idle_timeout: HOUR, absolute_timeout: SPAN, cap: None }, (TEN_MINUTES, START + 2 * HOUR)),
+        (NewLifetime { idle_timeout: MINUTE, absolute_timeout: SPAN, cap: Some(START + HOUR) }, (MINUTE, START + HOUR)),
     ];
     for (n, (asked, expected)) in (1..).zip(table) {
         let session_key = keep(&*store, session_key(n), &with_deadlines(owned(), HOUR, START + 3 * HOUR / 2)).await;
@@ -108,9 +110,9 @@ async fn a_lifetime_of_the_logout_itself_stays_within_the_anonymous(store: Arc<i
 async fn an_anonymous_session_asks_within_the_anonymous_and_can_have_them_back(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &anonymous()).await;
     let ask = |lifetime| asking(set("a", "1"), Some(lifetime));
-    let default = NewLifetime { idle_timeout: IDLE, span: SPAN, cap: None };
+    let default = NewLifetime { idle_timeout: IDLE, absolute_timeout: SPAN, cap: None };
 
-    let shorter = NewLifetime { idle_timeout: MINUTE, span: SPAN, cap: Some(START + HOUR) };
+    let shorter = NewLifetime { idle_timeout: MINUTE, absolute_timeout: SPAN, cap: Some(START + HOUR) };
     let shorter = done(&*store, &session_key, &authority(1, START), &ask(shorter)).await;
     let back = done(&*store, &session_key, &authority(1, START), &ask(default)).await;
 
@@ -125,7 +127,7 @@ async fn one_that_lost_its_subject_late_is_not_ended_by_asking_for_the_default(s
     let now = START + 20 * HOUR;
     done(&*store, &session_key, &authority(1, now), &asking(logout(), None)).await;
 
-    let default = NewLifetime { idle_timeout: IDLE, span: SPAN, cap: None };
+    let default = NewLifetime { idle_timeout: IDLE, absolute_timeout: SPAN, cap: None };
     let saved = done(&*store, &session_key, &authority(1, now + MINUTE), &asking(set("a", "1"), Some(default))).await;
 
     assert_eq!(deadlines(&saved.head), (TEN_MINUTES, now + TWO_HOURS));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cloakroom::session::{
-    Authority, Changes, Denial, Edit, EndReason, IDEMPOTENCY_TTL, Precondition, Previous, Record, Rotation,
+    Authority, Changes, Denial, Edit, EndReason, IDEMPOTENCY_TTL, Precondition, PreviousToken, Record, Rotation,
     SubjectChange, Version,
 };
 use cloakroom::store::{Store, Write};
@@ -59,7 +59,7 @@ async fn a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_a
         replacement.previous.fingerprint = asked;
         done(&*store, &session_key, &authority(2, START), &rotate(Rotation::Always(replacement))).await;
 
-        let previous = Previous { current: Some(verifier_hash(2)), ..replacement.previous };
+        let previous = PreviousToken { current: Some(verifier_hash(2)), ..replacement.previous };
         assert_eq!(snapshot(&*store, &session_key).await.head.previous.as_deref(), Some(&previous));
         for old in [1, 2] {
             let saved = judged(&*store, &session_key, &authority(old, START), &save(set("a", "1"))).await;

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use cloakroom::service::RotationCause;
 use cloakroom::session::{
-    AuthenticationChange, Changes, EndReason, Kind, LifetimeChange, PermanentChange, SubjectChange, Value, WriteEffect,
+    AuthenticationChange, Changes, EndReason, LifetimeChange, PermanentChange, SubjectChange, Value, ValueKind,
+    WriteEffect,
 };
 
 pub(super) const MINUTE: u64 = 60_000;
@@ -412,6 +413,6 @@ impl Facts {
 
 /// A decimal number in its one spelling.
 fn number(kept: &[u8]) -> Option<i64> {
-    let Some(Kind::Json(text)) = Kind::of(kept) else { return None };
+    let Some(ValueKind::Json(text)) = ValueKind::decode(kept) else { return None };
     text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
