@@ -92,17 +92,16 @@ impl Reloading {
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
-        let apps = loaded.apps_to_serve_after(&self.in_force, &self.started_with);
-        let (apps, key) = apps.map_err(|error| error.to_string())?;
-        Ok(ActiveConfig { loaded, apps, key })
+        loaded.replace(&self.in_force, &self.started_with.store).map_err(|error| error.to_string())
     }
 
     fn take_up(&mut self, next: ActiveConfig) {
-        self.reloader.reload(&Reloadable { apps: next.apps.clone(), callers: next.loaded.callers.clone() });
+        let Loaded { apps, callers, .. } = &next.loaded;
+        self.reloader.reload(&Reloadable { apps: apps.clone(), callers: callers.clone() });
         let AppChanges { added, removed, changed } = next.app_changes(&self.in_force);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));
         info!(apps.added = added, apps.removed = removed, apps.changed = changed, "the configuration is reloaded");
-        for app in next.apps.iter().filter(|app| !app.has_keys()) {
+        for app in apps.iter().filter(|app| !app.has_keys()) {
             warn!(app = %app.name, "the app has no key and so no sessions");
         }
         let waiting = next.loaded.needs_restart(&self.started_with);

@@ -24,9 +24,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        let loaded = self.config.load()?;
-        let (apps, key) = loaded.apps_to_serve()?;
-        let in_force = ActiveConfig { loaded, apps, key };
+        let in_force = self.config.load()?.activate()?;
         let _logs = telemetry::init(&in_force.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let done = runtime.block_on(async {
@@ -41,16 +39,12 @@ impl Serve {
 
 async fn serve(in_force: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
-    let ActiveConfig { loaded, apps, key } = &in_force;
+    let ActiveConfig { loaded, key } = &in_force;
     let Settings { server, admin, store, .. } = &loaded.settings;
-    let apps = apps.clone();
+    let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
     let store = Handle::open(store)?;
-    let cloakroom = Cloakroom::bind(
-        server,
-        admin,
-        Dependencies { apps, store, clock: Arc::new(SystemClock), callers: loaded.callers.clone() },
-    )
-    .await?;
+    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers };
+    let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
     let tcp = cloakroom.tcp_addr().map(Address::reached_at);
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));

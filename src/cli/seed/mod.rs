@@ -92,11 +92,11 @@ impl Default for Plan {
 impl Seed {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let loaded = self.config.load()?;
-        let settings = &loaded.settings.store;
+        let settings = &loaded.settings.store.clone();
         if settings.kind == StoreKind::Memory {
             return Err("store.kind is memory, which ends with this command; seed an embedded store or Redis".into());
         }
-        let (apps, _) = loaded.apps_to_serve()?;
+        let apps = loaded.activate()?.loaded.apps;
         let app = apps.find(&self.app).ok_or(FillError::Service(service::Error::AppUnknown))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         // A store may have tasks of its own.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 
+use cloakroom::config::ActiveConfig;
 use cloakroom::config::default_key::{self, DefaultKey, Error};
 use cloakroom::token::Key;
 
@@ -54,7 +55,7 @@ fn a_key_that_others_can_read_is_refused() {
 
     for open in [0o604, 0o640, 0o602, 0o660] {
         fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
-        assert!(matches!(default_key::open(home.path()), Err(Error::Open { mode, .. }) if mode == open));
+        assert!(matches!(default_key::open(home.path()), Err(Error::TooPermissive { mode, .. }) if mode == open));
     }
 }
 
@@ -67,7 +68,7 @@ fn a_damaged_key_is_never_replaced_by_another() {
 
     let refused = default_key::open(home.path());
 
-    assert!(matches!(refused, Err(Error::NoKey { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
     assert_eq!(fs::read(&path).unwrap(), b"");
 }
 
@@ -89,20 +90,20 @@ fn a_newer_key_on_a_line_above_signs_and_both_verify() {
 
 #[test]
 fn with_redis_there_is_none_because_replicas_must_share_it() {
-    let (apps, origin) = load("[store]\nkind = \"redis\"\n", &[]).unwrap().apps_to_serve().unwrap();
+    let active = load("[store]\nkind = \"redis\"\n", &[]).unwrap().activate().unwrap();
 
-    assert_eq!(origin, DefaultKey::Missing);
-    assert!(apps.find("").unwrap().keys.is_none());
+    assert_eq!(active.key, DefaultKey::Missing);
+    assert!(active.loaded.apps.find("").unwrap().keys.is_none());
 }
 
 #[test]
 fn with_memory_every_process_has_its_own() {
-    let loaded = load("[store]\nkind = \"memory\"\n", &[]).unwrap();
+    let activate = || load("[store]\nkind = \"memory\"\n", &[]).unwrap().activate().unwrap();
 
-    let [(one, origin), (other, _)] = [loaded.apps_to_serve().unwrap(), loaded.apps_to_serve().unwrap()];
+    let (one, other) = (activate(), activate());
 
-    let signing = |apps: &cloakroom::app::Apps| apps.find("").unwrap().keys.as_ref().unwrap().signing().id();
-    assert_eq!(origin, DefaultKey::Ephemeral);
+    let signing = |active: &ActiveConfig| active.loaded.apps.find("").unwrap().keys.as_ref().unwrap().signing().id();
+    assert_eq!(one.key, DefaultKey::Ephemeral);
     assert_ne!(signing(&one), signing(&other));
 }
 
@@ -111,8 +112,8 @@ fn a_configured_key_is_taken_wherever_sessions_lie() {
     for kind in ["embedded", "redis", "memory"] {
         let variables = [("CLOAKROOM__STORE__KIND", kind), ("CLOAKROOM__APPS__DEFAULT__KEYS", &Key::generate())];
 
-        let (_, origin) = load("", &variables).unwrap().apps_to_serve().unwrap();
+        let active = load("", &variables).unwrap().activate().unwrap();
 
-        assert_eq!(origin, DefaultKey::Configured);
+        assert_eq!(active.key, DefaultKey::Configured);
     }
 }
