@@ -1,9 +1,10 @@
-//! The configuration: what is taken, what is refused, and in which words.
+//! The configuration: what is accepted, what is refused, and with which words.
 
 mod default_key;
 mod environment;
 mod files;
 mod invalid;
+mod renamed;
 
 use std::ffi::OsString;
 use std::path::Path;
