@@ -100,8 +100,8 @@ const NAME: &str = "a caller's name is 1 to 64 of a-z, 0-9, _ and -, the first a
 const NO_ROLE: &str = "say what it may do: [\"frontend\"], [\"admin\"], [\"monitor\"], or several of them";
 const NO_APPS: &str = "say whose sessions it may use: names of apps, or [\"*\"] for all";
 const NO_APP_NAME: &str = "write names of apps, or [\"*\"] alone for all";
-const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom caller-token` makes a token and its hash), by \
-                             token_hashes_file, or by certificate_names";
+const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom caller-token` makes a token and its hash), \
+                             by token_hashes_file, or by certificate_names";
 const NO_CERTIFICATE_NAME: &str = "write DNS names without wildcards, or URIs such as spiffe://example.org/shop";
 const NO_HASH: &str =
     "a hash is 64 hexadecimal digits, the SHA-256 of a caller token; `cloakroom caller-token` makes both";

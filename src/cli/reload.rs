@@ -92,7 +92,7 @@ impl Reloading {
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
-        loaded.replace(&self.in_force, &self.started_with.store).map_err(|error| error.to_string())
+        loaded.activate_after(&self.in_force, &self.started_with.store).map_err(|error| error.to_string())
     }
 
     fn take_up(&mut self, next: ActiveConfig) {

@@ -34,7 +34,8 @@ pub struct AppChanges {
 impl Loaded {
     /// Makes this the configuration to start with.
     ///
-    /// The app `default` gets a key, if it has none and the store allows it. May create the data folder and the key file.
+    /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the key
+    /// file.
     pub fn activate(self) -> Result<ActiveConfig, default_key::Error> {
         let (store, files) = (self.settings.store.clone(), self.files().clone());
         let open = |folder: &Path| {
@@ -45,8 +46,12 @@ impl Loaded {
         self.with_default_key(&store, open, default_key::generate)
     }
 
-    /// Makes this the configuration after `active`, on the store that the process was started with. Writes no key.
-    pub fn replace(self, active: &ActiveConfig, store: &store::Settings) -> Result<ActiveConfig, default_key::Error> {
+    /// Makes this the configuration after `active`, on the store that the process was started with. Creates no file.
+    pub fn activate_after(
+        self,
+        active: &ActiveConfig,
+        store: &store::Settings,
+    ) -> Result<ActiveConfig, default_key::Error> {
         let files = self.files().clone();
         let reopen = |folder: &Path| {
             // Watched even if it is missing, because it may be restored.

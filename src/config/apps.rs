@@ -9,7 +9,7 @@ use crate::app::{self, App, Apps, FlaskSessionSettings, MigrationSettings};
 use crate::store;
 use crate::types::SettingError;
 
-/// Builds the apps with these settings. Reads into the settings what is in files of their own.
+/// Builds the apps with these settings. Reads secrets from their files into the settings first.
 pub(super) fn build(settings: &mut BTreeMap<String, app::Settings>, sources: &Sources) -> Result<Apps, Error> {
     let (mut apps, mut problems) = (Vec::new(), Vec::new());
     for (name, settings) in settings {
@@ -42,7 +42,7 @@ fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sourc
     Ok(())
 }
 
-/// Checks what only the Redis store can: `app` is a layer below it.
+/// Checks the address and the timeout by the rules of the Redis store, which is a layer above `app`.
 fn check_flask_session(settings: &FlaskSessionSettings) -> Result<(), SettingError> {
     let Some(url) = &settings.url else { return Ok(()) };
     let (url, timeout) = (url.expose().to_owned(), settings.timeout);

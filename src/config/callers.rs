@@ -7,7 +7,7 @@ use crate::app::Apps;
 use crate::auth::Callers;
 use crate::types::SettingError;
 
-/// Builds the callers, whose token hashes may be in files of their own, and checks that their apps exist.
+/// Builds the callers, and checks that their apps exist and that a listener asks for their certificates.
 pub(super) fn build(settings: &Settings, apps: &Apps, sources: &Sources) -> Result<Callers, Error> {
     let problem = |error: SettingError| sources.problem(error.under("callers"));
     let mut callers = settings.callers.clone();

@@ -1,14 +1,14 @@
 //! The signing key of the app `default` if the configuration gives none, so that a first start works without settings.
 //!
-//! The key is generated once and kept in the data folder. If several processes start at the same time, one generates it and
-//! all read it. This module does not know which stores allow such a key: Redis does not, because replicas share it.
+//! The key is generated once and kept in the data folder. If several processes start at the same time, one generates it
+//! and all read it. This module does not know which stores allow such a key: Redis does not, because replicas share it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::key_file;
+use super::secret_files;
 use crate::token::{Key, KeyRing, KeyRingError};
 use crate::types::Secret;
 
@@ -69,7 +69,7 @@ pub fn find(folder: &Path) -> Result<Option<KeyRing>, Error> {
     if mode & 0o077 != 0 {
         return Err(Error::TooPermissive { path, mode });
     }
-    let secrets = key_file::parse(&text);
+    let secrets = secret_files::parse(&text);
     let texts = secrets.iter().map(Secret::expose).collect::<Vec<_>>();
     KeyRing::parse(&texts).map(Some).map_err(|source| Error::Invalid { path, source })
 }

@@ -1,7 +1,7 @@
 //! Settings from the environment: `CLOAKROOM__STORE__KIND` is `store.kind`.
 //!
-//! A variable is text. It is read as the type of its setting: text as it is, else a number or `true`/`false`, else a list
-//! separated by commas. An empty variable counts as unset.
+//! A variable is text. It is read as the type of its setting: text as it is, else a number or `true`/`false`, else a
+//! list separated by commas. An empty variable counts as unset.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

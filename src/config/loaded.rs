@@ -17,7 +17,7 @@ pub struct Loaded {
     pub apps: Apps,
     /// The callers.
     pub callers: Callers,
-    /// The settings of the apps, with what was read from files of their own.
+    /// The settings of the apps, with the secrets that were read from files.
     pub(super) app_settings: BTreeMap<String, app::Settings>,
     pub(super) sources: Sources,
 }
@@ -35,7 +35,7 @@ impl Loaded {
         Ok(Self { settings, apps, callers, app_settings, sources })
     }
 
-    /// Returns the configuration file. `None`: there is none.
+    /// Returns the path of the configuration file. `None`: there is none.
     pub fn file(&self) -> Option<&Path> {
         self.sources.document.as_ref().map(|document| document.path())
     }

@@ -1,8 +1,8 @@
 //! The configuration: its sources, its settings, and what is wrong with them.
 //!
-//! The weakest source first: the defaults, a TOML file, the environment. Each module owns its own table; this one puts them
-//! together. Nothing else reads the environment. What [`load()`] returns has been checked as a whole, so that no other
-//! module has to check a setting again.
+//! The weakest source first: the defaults, a TOML file, the environment. Each module owns its own table; this one puts
+//! them together. Nothing else reads the environment. What [`load()`] returns has been checked as a whole, so that no
+//! other module has to check a setting again.
 
 mod active;
 mod apps;
@@ -13,7 +13,6 @@ mod effective;
 mod environment;
 mod error;
 mod files;
-pub mod key_file;
 mod load;
 mod loaded;
 mod reload;
@@ -35,10 +34,10 @@ pub use load::{load, load_from, load_watched};
 pub use loaded::Loaded;
 pub use reload::ReloadSettings;
 
-use crate::app;
-use crate::types::AppName;
 pub use crate::types::ConfigKey;
-use crate::{auth, server, store, telemetry};
+
+use crate::types::AppName;
+use crate::{app, auth, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]

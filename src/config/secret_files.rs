@@ -1,12 +1,14 @@
-//! Secrets that are in files of their own, as an orchestrator mounts them. A setting names the file.
+//! Secrets in files of their own. A setting names the file.
+//!
+//! The mode of such a file is not checked, because an orchestrator sets it where it mounts secrets.
 
 use std::path::Path;
 
 use super::sources::{Sources, file_key};
-use super::{ConfigKey, Problem, Source, key_file};
+use super::{ConfigKey, Problem, Source};
 use crate::types::{Secret, SettingError};
 
-/// What a list of secrets holds, for error messages.
+/// What the secrets of a list are, for error messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SecretKind {
     Key,
@@ -31,8 +33,8 @@ impl Sources {
             SecretKind::Key => ("key", "cloakroom keygen"),
             SecretKind::TokenHash => ("hash", "cloakroom caller-token"),
         };
-        *secrets = key_file::read(file, &self.files)
-            .map_err(|cause| error(format!("{} cannot be read: {cause}", file.display())))?;
+        let text = self.files.read(file);
+        *secrets = parse(&text.map_err(|cause| error(format!("{} cannot be read: {cause}", file.display())))?);
         if secrets.is_empty() {
             return Err(error(format!("there is no {name} in {}; `{command}` makes one", file.display())));
         }
@@ -50,10 +52,16 @@ impl Sources {
         Ok(self.files.read(file).map_err(unreadable)?.trim().to_owned())
     }
 
-    /// The problem of a setting that has a value and a file.
+    /// Returns the problem of a setting that has both a value and a file.
     fn set_twice(&self, key: &ConfigKey) -> Problem {
         let name = key.names().last().map(String::as_str).unwrap_or_default();
         let message = format!("{} gives {name} as well; remove one of the two", self.source_of(key));
         self.problem(SettingError::new(file_key(key), message))
     }
+}
+
+/// Returns the secrets in the text of a file: one on each line. Empty lines and lines that begin with `#` do not count.
+pub(super) fn parse(text: &str) -> Vec<Secret> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(|line| Secret::from(line.to_owned())).collect()
 }

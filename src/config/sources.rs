@@ -1,4 +1,4 @@
-//! The sources of a configuration: where a value comes from, and whom a wrong one is blamed on.
+//! The sources of a configuration: where a value comes from, and where to correct a wrong one.
 
 use super::document::Document;
 use super::environment::Variable;
@@ -22,13 +22,14 @@ impl Sources {
         from_environment.or_else(from_file).unwrap_or(Source::Default)
     }
 
-    /// Adds to an error, whose key begins at the root, the source to look at.
+    /// Adds the source to correct to an error whose key begins at the root.
     ///
-    /// That is the setting, else a cause that is set, else the nearest table above the setting. For a value that was read
-    /// from a file it is the setting that names the file.
+    /// That is the source of the setting, else of a cause that is set, else of the nearest table above the setting. A value
+    /// that was read from a file is the problem of the setting that names the file.
     pub(super) fn problem(&self, SettingError { key, causes, message }: SettingError) -> Problem {
-        let file_key = file_key(&key);
-        let key = if self.source_of(&file_key) == Source::Default { key } else { file_key };
+        let may_be_in_file = key.names().last().is_some_and(|name| IN_FILES.contains(&name.as_str()));
+        let is_in_file = may_be_in_file && self.source_of(&file_key(&key)) != Source::Default;
+        let key = if is_in_file { file_key(&key) } else { key };
         let tables = (1..key.names().len()).rev().map(|length| ConfigKey::new(&key.names()[..length]));
         let candidates = [key.clone()].into_iter().chain(causes).chain(tables);
         let set = candidates.map(|key| self.source_of(&key)).find(|source| *source != Source::Default);
@@ -38,8 +39,9 @@ impl Sources {
 
 /// Returns the key of the setting that names a file with the value of this one: `keys_file` for `keys`.
 pub(super) fn file_key(key: &ConfigKey) -> ConfigKey {
-    match key.names().split_last() {
-        Some((last, above)) => ConfigKey::new(above).child(&format!("{last}_file")),
-        None => ConfigKey::default(),
-    }
+    let (last, table) = key.names().split_last().expect("a setting has a name");
+    ConfigKey::new(table).child(&format!("{last}_file"))
 }
+
+/// The settings whose values may be in a file.
+const IN_FILES: [&str; 4] = ["keys", "signer_keys", "token_hashes", "url"];

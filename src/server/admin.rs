@@ -54,5 +54,5 @@ impl AdminSettings {
     }
 }
 
-const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] who may, \
-                       listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";
+const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
+                       who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

@@ -29,17 +29,21 @@ pub struct Settings {
     pub workers: usize,
     /// The most connections at once. 1 to 1000000. Raise it, and the limit of open files, for very many frontends.
     pub max_connections: usize,
-    /// The most connections of one IP address (IPv6: of one /64). 1 to 1000000. Raise it when callers share an address.
+    /// The most connections of one IP address (IPv6: of one /64). 1 to 1000000. Raise it when callers share one.
     pub max_connections_per_peer: usize,
-    /// The most calls at once on one connection. 1 to 65536. Raise it when a proxy uses few connections for all callers.
+    /// The most calls at once on one connection. 1 to 65536.
+    ///
+    /// Raise it when a proxy puts all callers on a few connections.
     pub max_concurrent_streams: u32,
-    /// The most calls at once in the process; more are refused as OVERLOADED. 1 to 1000000. Lower it if memory is short.
+    /// The most calls at once in the process; more are refused as OVERLOADED. 1 to 1000000.
+    ///
+    /// Lower it if memory is short.
     pub max_calls: usize,
     /// The most bytes at once of requests that are over 64 KiB each; more are refused as OVERLOADED.
     ///
     /// 4 MiB, so that every single request fits, to 1 TiB. It holds for each listener. Lower it if memory is short. The
-    /// bytes are counted as they arrive, until the response. A decoded request uses twice as much; one that is made to be
-    /// large uses up to 13 times as much.
+    /// bytes are counted from their arrival until the response. A decoded request uses twice as much; one that is made to
+    /// be large uses up to 13 times as much.
     pub request_budget_bytes: usize,
     /// A new connection has to make its first call within this time. 10 ms to 1 hour. Raise it for very slow links.
     #[serde(with = "duration")]
@@ -50,7 +54,9 @@ pub struct Settings {
     /// How old a connection may get, give or take a tenth. 10 ms to 365 days. Lower it to find new replicas sooner.
     #[serde(with = "duration")]
     pub max_connection_age: Duration,
-    /// The silence after which a connection is pinged. 10 ms to 1 hour. The peer has the same time to answer, at most 10 s.
+    /// The silence after which a connection is pinged. 10 ms to 1 hour.
+    ///
+    /// The peer has the same time to answer, at most 10 s.
     #[serde(with = "duration")]
     pub keepalive_interval: Duration,
     /// The longest that a call may take; a caller's `grpc-timeout` can shorten it. 10 ms to 1 hour.
