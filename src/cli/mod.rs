@@ -27,7 +27,7 @@ pub use address::Address;
 pub use banner::banner;
 pub use exit::{CliError, Exit};
 
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadedConfig};
 
 /// Keeps the sessions of web applications, over gRPC.
 #[derive(Debug, Parser)]
@@ -67,7 +67,7 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn load(&self) -> Result<Loaded, CliError> {
+    fn load(&self) -> Result<LoadedConfig, CliError> {
         Ok(config::load(self.config.as_deref())?)
     }
 }

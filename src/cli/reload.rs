@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, Loaded, Settings, WatchedFiles, load_watched};
+use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
 use crate::types::AppName;
 
@@ -87,7 +87,7 @@ impl Reloading {
         }
     }
 
-    fn next(&self, loaded: Loaded) -> Result<ActiveConfig, String> {
+    fn next(&self, loaded: LoadedConfig) -> Result<ActiveConfig, String> {
         // Without callers, an address that the process was started on would be open to everybody.
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
@@ -96,7 +96,7 @@ impl Reloading {
     }
 
     fn take_up(&mut self, next: ActiveConfig) {
-        let Loaded { apps, callers, .. } = &next.loaded;
+        let LoadedConfig { apps, callers, .. } = &next.loaded;
         self.reloader.reload(&Reloadable { apps: apps.clone(), callers: callers.clone() });
         let AppChanges { added, removed, changed } = next.app_changes(&self.in_force);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));

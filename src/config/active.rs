@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::default_key::{self, DefaultKey};
-use super::{ConfigKey, Loaded, Settings};
+use super::{ConfigKey, LoadedConfig, Settings};
 use crate::app::{self, App, Apps};
 use crate::store::{self, StoreKind};
 use crate::token::KeyRing;
@@ -15,7 +15,7 @@ use crate::types::AppName;
 #[derive(Debug)]
 pub struct ActiveConfig {
     /// The configuration. Its app `default` has a key, unless the store allows none.
-    pub loaded: Loaded,
+    pub loaded: LoadedConfig,
     /// Where the key of the app `default` comes from.
     pub key: DefaultKey,
 }
@@ -31,7 +31,7 @@ pub struct AppChanges {
     pub changed: Vec<AppName>,
 }
 
-impl Loaded {
+impl LoadedConfig {
     /// Makes this the configuration to start with.
     ///
     /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the key

@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{ConfigKey, Loaded, default_key};
+use super::{ConfigKey, LoadedConfig, default_key};
 use crate::store::StoreKind;
 use crate::types::AppName;
 use crate::types::secret::HIDDEN;
 
-impl Loaded {
+impl LoadedConfig {
     /// Returns the text that `cloakroom check` prints.
     pub fn effective(&self) -> String {
         let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");

@@ -9,18 +9,18 @@ use config::{Config, ConfigError, File, FileFormat};
 use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::sources::Sources;
-use super::{ConfigKey, Error, Loaded, Problem, Settings, Source, WatchedFiles};
+use super::{ConfigKey, Error, LoadedConfig, Problem, Settings, Source, WatchedFiles};
 use crate::types::AppName;
 
 /// Loads `file`, else the file that `CLOAKROOM_CONFIG` names, else `cloakroom.toml` if it exists.
 ///
 /// Variables of the environment win over the file. A file that is named has to exist.
-pub fn load(file: Option<&Path>) -> Result<Loaded, Error> {
+pub fn load(file: Option<&Path>) -> Result<LoadedConfig, Error> {
     load_watched(file).0
 }
 
 /// As [`load()`]. Also returns the files that were read, even if the configuration is wrong.
-pub fn load_watched(file: Option<&Path>) -> (Result<Loaded, Error>, WatchedFiles) {
+pub fn load_watched(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     let environment = env::vars_os();
     let files = WatchedFiles::default();
@@ -31,7 +31,7 @@ pub fn load_watched(file: Option<&Path>) -> (Result<Loaded, Error>, WatchedFiles
 pub fn load_from(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Loaded, Error> {
+) -> Result<LoadedConfig, Error> {
     load_and_watch(&WatchedFiles::default(), file, environment)
 }
 
@@ -39,7 +39,7 @@ fn load_and_watch(
     files: &WatchedFiles,
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Loaded, Error> {
+) -> Result<LoadedConfig, Error> {
     let environment = environment.into_iter().collect::<Environment>();
     let (variables, mut problems) = environment::variables(&environment);
     let document = match find_file(file, &environment, files).map(|path| Document::open(&path, files)).transpose() {
@@ -54,7 +54,7 @@ fn load_and_watch(
 
     let mut settings = merge(document.as_ref(), &variables).map_err(merge_problem)?;
     settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
-    Loaded::build(settings, Sources { document, variables, files: files.clone() })
+    LoadedConfig::build(settings, Sources { document, variables, files: files.clone() })
 }
 
 fn find_file(file: Option<&Path>, environment: &Environment, files: &WatchedFiles) -> Option<PathBuf> {

@@ -10,7 +10,7 @@ use crate::auth::Callers;
 
 /// A configuration without an error.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// All settings.
     pub settings: Settings,
     /// The apps. One without a key has only null sessions.
@@ -22,7 +22,7 @@ pub struct Loaded {
     pub(super) sources: Sources,
 }
 
-impl Loaded {
+impl LoadedConfig {
     /// Checks settings that could be read, and builds the apps and the callers.
     pub(super) fn build(mut settings: Settings, sources: Sources) -> Result<Self, Error> {
         if let Some(file) = &settings.store.redis.url_file {

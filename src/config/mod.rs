@@ -31,7 +31,7 @@ pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
 pub use files::WatchedFiles;
 pub use load::{load, load_from, load_watched};
-pub use loaded::Loaded;
+pub use loaded::LoadedConfig;
 pub use reload::ReloadSettings;
 
 pub use crate::types::ConfigKey;
