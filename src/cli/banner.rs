@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::Address;
 use crate::app::{App, Kind as AppKind};
-use crate::config::Loaded;
+use crate::config::LoadedConfig;
 use crate::config::default_key::DefaultKey;
 use crate::store::StoreKind;
 use crate::types::AppName;
 
 /// Returns the lines for a service that listens at `addresses`, and for operators at `admin`.
-pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {
+pub fn banner(loaded: &LoadedConfig, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {
     let mut text = format!("cloakroom {}\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| writeln!(text, "  {name:<9}{value}").expect("a String takes any text");
     for address in addresses {
@@ -37,7 +37,7 @@ pub fn banner(loaded: &Loaded, key: &DefaultKey, addresses: &[Address], admin: O
     text
 }
 
-fn session_location(loaded: &Loaded) -> String {
+fn session_location(loaded: &LoadedConfig) -> String {
     match loaded.settings.store.kind {
         StoreKind::Embedded => format!("in {}, on this disk", loaded.settings.data_folder().display()),
         StoreKind::Memory => "in memory: a restart loses them".to_owned(),
@@ -64,7 +64,7 @@ fn key_origin(key: &DefaultKey) -> String {
     }
 }
 
-fn example_call(address: &Address, loaded: &Loaded) -> String {
+fn example_call(address: &Address, loaded: &LoadedConfig) -> String {
     let method = "cloakroom.v1.SessionService/OpenSession";
     let is_tcp = matches!(address, Address::Tcp(_));
     let transport = if is_tcp && loaded.settings.server.tls.is_on() { "-cacert ca.pem" } else { "-plaintext" };
@@ -74,7 +74,7 @@ fn example_call(address: &Address, loaded: &Loaded) -> String {
 }
 
 /// Returns who may call by TCP.
-fn callers(loaded: &Loaded) -> String {
+fn callers(loaded: &LoadedConfig) -> String {
     let names: Vec<&str> = loaded.settings.callers.keys().map(String::as_str).collect();
     if names.is_empty() { "everybody who reaches an address above".to_owned() } else { names.join(", ") }
 }

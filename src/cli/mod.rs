@@ -26,7 +26,7 @@ pub use address::Address;
 pub use banner::banner;
 use exit::{CliError, Exit};
 
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadedConfig};
 
 /// A session service for web applications, over gRPC.
 #[derive(Debug, Parser)]
@@ -63,7 +63,7 @@ struct ConfigFile {
 }
 
 impl ConfigFile {
-    fn load(&self) -> Result<Loaded, CliError> {
+    fn load(&self) -> Result<LoadedConfig, CliError> {
         Ok(config::load(self.config.as_deref())?)
     }
 }

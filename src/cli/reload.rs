@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, Loaded, Settings, WatchedFiles, load_watched};
+use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
 use crate::types::AppName;
 
@@ -88,22 +88,21 @@ impl ConfigReloader {
     }
 
     /// Checks that the running process can use a configuration.
-    fn check(&self, loaded: Loaded) -> Result<ActiveConfig, String> {
+    fn check(&self, loaded: LoadedConfig) -> Result<ActiveConfig, String> {
         // The listeners stay those of the start. Without callers they could be open to everybody.
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
-        let apps = loaded.apps_to_serve_after(&self.active, &self.started_with);
-        let (apps, key) = apps.map_err(|error| error.to_string())?;
-        Ok(ActiveConfig { loaded, apps, key })
+        loaded.activate_after(&self.active, &self.started_with.store).map_err(|error| error.to_string())
     }
 
     fn activate(&mut self, next: ActiveConfig) {
-        self.reloader.reload(&Reloadable { apps: next.apps.clone(), callers: next.loaded.callers.clone() });
+        let LoadedConfig { apps, callers, .. } = &next.loaded;
+        self.reloader.reload(&Reloadable { apps: apps.clone(), callers: callers.clone() });
         let AppChanges { added, removed, changed } = next.app_changes(&self.active);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));
         info!(apps.added = added, apps.removed = removed, apps.changed = changed, "the configuration is reloaded");
-        for app in next.apps.iter().filter(|app| !app.has_keys()) {
+        for app in apps.iter().filter(|app| !app.has_keys()) {
             warn!(app = %app.name, "the app has no key and so no sessions");
         }
         let need_restart = next.loaded.needs_restart(&self.started_with);

@@ -23,9 +23,7 @@ pub(super) struct ServeArgs {
 
 impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        let loaded = self.config.load()?;
-        let (apps, key) = loaded.apps_to_serve()?;
-        let active = ActiveConfig { loaded, apps, key };
+        let active = self.config.load()?.activate()?;
         let _logs = telemetry::init(&active.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(async {
@@ -40,16 +38,12 @@ impl ServeArgs {
 
 async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
-    let ActiveConfig { loaded, apps, key } = &active;
+    let ActiveConfig { loaded, key } = &active;
     let Settings { server, admin, store, .. } = &loaded.settings;
-    let apps = apps.clone();
+    let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
     let store = Handle::open(store)?;
-    let cloakroom = Cloakroom::bind(
-        server,
-        admin,
-        Dependencies { apps, store, clock: Arc::new(SystemClock), callers: loaded.callers.clone() },
-    )
-    .await?;
+    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers };
+    let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
     let tcp = cloakroom.tcp_addr().map(Address::of_listener);
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));

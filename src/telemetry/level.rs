@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// A filter of log events that is known to be valid.
+/// A level, or levels by module, that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Level(String);
@@ -12,7 +12,7 @@ impl Level {
     /// Parses a level, or levels by module that are separated by commas.
     pub fn parse(text: &str) -> Result<Self, LevelError> {
         let parts = || text.split(',').map(str::trim);
-        // EnvFilter takes a single word such as `inof` for the name of a module, and would log nothing else.
+        // Without a level, `EnvFilter` reads a word as a module: `inof` would silence everything else without an error.
         if let Some(word) = parts().find(|part| !part.contains(['=', '[']) && !is_level(part)) {
             return Err(LevelError(word.to_owned()));
         }
@@ -47,7 +47,7 @@ impl From<Level> for String {
     }
 }
 
-/// The text names no level.
+/// The text has a part that is not a level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no level; write off, error, warn, info, debug or trace, or levels by module: info,h2=debug")]
 pub struct LevelError(String);

@@ -4,12 +4,16 @@
 
 mod app_name;
 mod clock;
+mod config_key;
 pub mod duration;
 pub mod listen_address;
 pub mod random;
 pub mod secret;
+mod setting_error;
 pub mod timestamp;
 
 pub use app_name::{AppName, AppNameError};
 pub use clock::{Clock, ManualClock, SystemClock, Time};
+pub use config_key::ConfigKey;
 pub use secret::Secret;
+pub use setting_error::{SettingError, check_duration};

@@ -69,16 +69,16 @@ impl Options {
     /// Returns a report of what was done.
     async fn run(&self) -> Result<String, Box<dyn Error>> {
         let loaded = config::load(self.config.as_deref())?;
-        let settings = &loaded.settings.store;
-        if settings.kind == StoreKind::Memory {
+        if loaded.settings.store.kind == StoreKind::Memory {
             return Err("store.kind is memory, which ends with this command; fill an embedded store or Redis".into());
         }
-        let (apps, _) = loaded.apps_to_serve()?;
+        let ActiveConfig { loaded, .. } = loaded.activate()?;
+        let apps = &loaded.apps;
         let app = apps.find(&self.app).ok_or(FillError::Service(service::Error::AppUnknown))?;
-        let store = Handle::open(settings)?;
+        let store = Handle::open(&loaded.settings.store)?;
         let plan = self.plan();
         let mut progress = Progress::new(plan.count);
-        let sessions = fill(&store, &apps, &plan, SystemClock.now(), |done| progress.print(done)).await?;
+        let sessions = fill(&store, apps, &plan, SystemClock.now(), |done| progress.print(done)).await?;
         let requests = self.requests as usize;
         write(&self.out, app, &sessions, Sampling { requests, exponent: self.exponent, seed: self.seed })?;
         let (open, save) = (self.out.join("open.json"), self.out.join("save.json"));
