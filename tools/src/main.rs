@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use cloakroom::config::ActiveConfig;
 use cloakroom::store::{Handle, StoreKind};
 use cloakroom::types::{AppName, Clock as _, SystemClock, duration};
 use cloakroom::{config, service};
