@@ -1,6 +1,9 @@
 //! The tests of the whole: real sockets, real stores, real files, and a clock that is moved by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+#[macro_use(apply)]
+extern crate macro_rules_attribute;
+
 mod admin;
 mod admin_index;
 mod admin_races;

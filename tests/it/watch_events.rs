@@ -9,6 +9,7 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save};
 use crate::support::{House, On};
 
+#[apply(on_every_store)]
 async fn what_happens_to_a_session_is_told_in_its_order(on: On) {
     let house = House::new(on).await;
     let mut events = watch(&house, "").await;
@@ -37,6 +38,7 @@ async fn what_happens_to_a_session_is_told_in_its_order(on: On) {
     assert!(again == told, "a cursor resumes where it stands");
 }
 
+#[apply(on_every_store)]
 async fn a_cursor_that_nobody_gave_out_is_missed(on: On) {
     let house = House::new(on).await;
 
@@ -62,5 +64,3 @@ async fn told(events: &mut Streaming<WatchEventsResponse>, count: usize) -> Vec<
     }
     told
 }
-
-on_every_store!(what_happens_to_a_session_is_told_in_its_order, a_cursor_that_nobody_gave_out_is_missed);

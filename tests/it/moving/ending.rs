@@ -22,6 +22,7 @@ async fn stays_dead(house: &House, old: &str) {
     }
 }
 
+#[apply(on_every_store)]
 async fn a_logout_lasts_as_long_as_the_old_cookie_could(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -34,6 +35,7 @@ async fn a_logout_lasts_as_long_as_the_old_cookie_could(on: On) {
     stays_dead(&house, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn a_logout_with_a_cookie_that_never_came_in_lasts_too(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -44,6 +46,7 @@ async fn a_logout_with_a_cookie_that_never_came_in_lasts_too(on: On) {
     stays_dead(&house, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn an_emptied_session_lasts_as_dead(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -55,6 +58,7 @@ async fn an_emptied_session_lasts_as_dead(on: On) {
     stays_dead(&house, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn a_revoked_session_lasts_as_dead(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -65,6 +69,7 @@ async fn a_revoked_session_lasts_as_dead(on: On) {
     stays_dead(&house, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn a_session_that_ended_by_itself_lasts_as_dead(on: On) {
     let idle = app::Settings { idle_timeout: HOUR, absolute_timeout: 2 * HOUR, ..settings() };
     let house = House::with_apps(on, [("default", idle)]).await;
@@ -78,11 +83,3 @@ async fn a_session_that_ended_by_itself_lasts_as_dead(on: On) {
     assert!(house.is_nothing(&one).await && house.is_nothing(&other).await);
     stays_dead(&house, &one).await;
 }
-
-on_every_store!(
-    a_logout_lasts_as_long_as_the_old_cookie_could,
-    a_logout_with_a_cookie_that_never_came_in_lasts_too,
-    an_emptied_session_lasts_as_dead,
-    a_revoked_session_lasts_as_dead,
-    a_session_that_ended_by_itself_lasts_as_dead,
-);

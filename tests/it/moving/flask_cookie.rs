@@ -10,6 +10,7 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
 use crate::support::sessions::{MINUTE, SECOND, gone, millis};
 
+#[apply(on_every_store)]
 async fn the_first_request_imports_all_that_the_cookie_holds(on: On) {
     let house = house(on).await;
     let held = [("_user_id", r#""anna""#), ("cart", r#"{" t":[1,2.5]}"#), ("_flashes", r#"[{" t":["message","Hi"]}]"#)];
@@ -29,6 +30,7 @@ async fn the_first_request_imports_all_that_the_cookie_holds(on: On) {
     assert_eq!(house.ids_of("anna").await, [session.id]);
 }
 
+#[apply(on_every_store)]
 async fn a_second_request_with_the_old_cookie_finds_the_same_session(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -45,6 +47,7 @@ async fn a_second_request_with_the_old_cookie_finds_the_same_session(on: On) {
     assert_eq!(house.stats("").await.created, 1);
 }
 
+#[apply(on_every_store)]
 async fn new_keys_of_the_service_change_nothing_of_where_an_old_cookie_leads(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -59,6 +62,7 @@ async fn new_keys_of_the_service_change_nothing_of_where_an_old_cookie_leads(on:
     assert_ne!(new_token, token);
 }
 
+#[apply(on_every_store)]
 async fn each_spelling_of_a_cookie_is_the_same_or_nothing(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -71,6 +75,7 @@ async fn each_spelling_of_a_cookie_is_the_same_or_nothing(on: On) {
     assert_eq!(house.door("flask_cookie").await.imported, 1);
 }
 
+#[apply(on_every_store)]
 async fn what_is_forged_expired_or_foreign_is_nothing(on: On) {
     let house = house(on).await;
     let now = house.clock.now();
@@ -102,6 +107,7 @@ async fn what_is_forged_expired_or_foreign_is_nothing(on: On) {
     assert_eq!(house.door("flask_cookie").await.imported, 1);
 }
 
+#[apply(on_every_store)]
 async fn a_token_by_itself_is_never_an_old_cookie(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -115,6 +121,7 @@ async fn a_token_by_itself_is_never_an_old_cookie(on: On) {
     assert_eq!(house.door("flask_cookie").await.imported, 0);
 }
 
+#[apply(on_every_store)]
 async fn where_a_token_verifies_no_door_is_tried(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -129,6 +136,7 @@ async fn where_a_token_verifies_no_door_is_tried(on: On) {
     assert_eq!(house.door("flask_cookie").await.imported, 0);
 }
 
+#[apply(on_every_store)]
 async fn what_is_shaped_like_a_token_is_none_of_a_door_s(on: On) {
     let house = house(on).await;
     for value in ["v1.AAAA.BBBB", "t1.AAAA.BBBB", "v1.x"] {
@@ -137,6 +145,7 @@ async fn what_is_shaped_like_a_token_is_none_of_a_door_s(on: On) {
     assert_eq!(house.refused("flask_cookie").await, BTreeMap::new());
 }
 
+#[apply(on_every_store)]
 async fn two_old_sessions_in_one_header_are_a_planted_cookie(on: On) {
     let house = house(on).await;
     let [one, other] = [house.old(&[("a", "1")]), house.old(&[("a", "2")])];
@@ -151,6 +160,7 @@ async fn two_old_sessions_in_one_header_are_a_planted_cookie(on: On) {
     assert!(!twice.new, "the same one twice is one");
 }
 
+#[apply(on_every_store)]
 async fn at_most_eight_cookies_are_looked_at(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -161,6 +171,7 @@ async fn at_most_eight_cookies_are_looked_at(on: On) {
     assert!(!house.open(open_cookie(&format!("{seven}session={old}"))).await.session.unwrap().new);
 }
 
+#[apply(on_every_store)]
 async fn every_verb_takes_an_old_cookie(on: On) {
     let house = house(on).await;
     let [saved, unmodified, rotated, watched] = [1, 2, 3, 4].map(|n| house.old(&[("n", &n.to_string())]));
@@ -188,6 +199,7 @@ async fn every_verb_takes_an_old_cookie(on: On) {
     assert_eq!(house.door("flask_cookie").await.imported, 4);
 }
 
+#[apply(on_every_store)]
 async fn after_a_login_the_old_cookie_is_worth_nothing(on: On) {
     let house = house(on).await;
     let old = house.old(&[("csrf", "\"x\"")]);
@@ -202,6 +214,7 @@ async fn after_a_login_the_old_cookie_is_worth_nothing(on: On) {
     assert!(house.lives(&logged_in).await);
 }
 
+#[apply(on_every_store)]
 async fn a_browser_that_lost_the_new_token_can_begin_anew_later(on: On) {
     let house = house(on).await;
     let old = house.old(&[("csrf", "\"x\"")]);
@@ -216,6 +229,7 @@ async fn a_browser_that_lost_the_new_token_can_begin_anew_later(on: On) {
     assert!(house.lives(&logged_in).await);
 }
 
+#[apply(on_every_store)]
 async fn an_old_cookie_is_a_replaced_token_after_a_renewal(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -232,6 +246,7 @@ async fn an_old_cookie_is_a_replaced_token_after_a_renewal(on: On) {
     assert!(house.opens(&old).await.1.new);
 }
 
+#[apply(on_every_store)]
 async fn limits_wait_for_the_next_growth(on: On) {
     let limits = LimitSettings { max_entries: 2, max_session_bytes: 1024 };
     let house = House::with_apps(on, [("default", app::Settings { limits, ..settings() })]).await;
@@ -246,6 +261,7 @@ async fn limits_wait_for_the_next_growth(on: On) {
     house.update(&token, Changes::default().set("a", "2").unset("b")).await;
 }
 
+#[apply(on_every_store)]
 async fn what_json_cannot_hold_is_tagged(on: On) {
     let house = house(on).await;
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
@@ -259,6 +275,7 @@ async fn what_json_cannot_hold_is_tagged(on: On) {
     assert_eq!(entries(session), pairs(&expected));
 }
 
+#[apply(on_every_store)]
 async fn a_door_can_have_a_cookie_of_its_own(on: On) {
     let keys = vec![KEY.to_owned().into()];
     let door = FlaskCookieSettings { keys, cookie_name: "flask".to_owned(), ..Default::default() };
@@ -281,6 +298,7 @@ async fn a_door_can_have_a_cookie_of_its_own(on: On) {
     assert!(house.open(open_cookie(&format!("flask={old}"))).await.session.unwrap().new);
 }
 
+#[apply(on_every_store)]
 async fn the_doors_shut_by_themselves(on: On) {
     let house = house(on).await;
     let until = Time::from_millis(millis(&house.door("flask_cookie").await.until));
@@ -295,6 +313,7 @@ async fn the_doors_shut_by_themselves(on: On) {
     assert!(house.lives(&token).await);
 }
 
+#[apply(on_every_store)]
 async fn the_device_that_moved_in_is_known(on: On) {
     let house = house(on).await;
     let old = house.old(&[("_user_id", "7")]);
@@ -304,25 +323,3 @@ async fn the_device_that_moved_in_is_known(on: On) {
 
     assert_eq!(house.list_of("7").await[0].context.as_ref().unwrap().user_agent, "Browser/1.0");
 }
-
-on_every_store!(
-    the_first_request_imports_all_that_the_cookie_holds,
-    a_second_request_with_the_old_cookie_finds_the_same_session,
-    new_keys_of_the_service_change_nothing_of_where_an_old_cookie_leads,
-    each_spelling_of_a_cookie_is_the_same_or_nothing,
-    what_is_forged_expired_or_foreign_is_nothing,
-    a_token_by_itself_is_never_an_old_cookie,
-    where_a_token_verifies_no_door_is_tried,
-    what_is_shaped_like_a_token_is_none_of_a_door_s,
-    two_old_sessions_in_one_header_are_a_planted_cookie,
-    at_most_eight_cookies_are_looked_at,
-    every_verb_takes_an_old_cookie,
-    after_a_login_the_old_cookie_is_worth_nothing,
-    a_browser_that_lost_the_new_token_can_begin_anew_later,
-    an_old_cookie_is_a_replaced_token_after_a_renewal,
-    limits_wait_for_the_next_growth,
-    what_json_cannot_hold_is_tagged,
-    a_door_can_have_a_cookie_of_its_own,
-    the_doors_shut_by_themselves,
-    the_device_that_moved_in_is_known,
-);

@@ -8,6 +8,7 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MINUTE, SECOND};
 
+#[apply(on_every_store)]
 async fn of_an_app_that_was_revoked_nothing_older_comes_in(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -27,6 +28,7 @@ async fn of_an_app_that_was_revoked_nothing_older_comes_in(on: On) {
     assert_eq!((door.imported, door.refused["REVOKED"]), (2, 4));
 }
 
+#[apply(on_every_store)]
 async fn of_a_subject_that_was_revoked_nothing_older_comes_in(on: On) {
     let house = house(on).await;
     let [anna, bert] = [house.old(&[("_user_id", "\"anna\"")]), house.old(&[("_user_id", "\"bert\"")])];
@@ -46,6 +48,7 @@ async fn of_a_subject_that_was_revoked_nothing_older_comes_in(on: On) {
     assert!(house.is_nothing(&anna).await && house.is_nothing(&came_in).await);
 }
 
+#[apply(on_every_store)]
 async fn the_session_that_was_spared_is_still_found(on: On) {
     let house = house(on).await;
     let [one, other, late] = ["1", "2", "3"].map(|n| house.old(&[("_user_id", "7"), ("n", n)]));
@@ -60,6 +63,7 @@ async fn the_session_that_was_spared_is_still_found(on: On) {
     assert!(house.is_nothing(&other).await && house.is_nothing(&late).await);
 }
 
+#[apply(on_every_store)]
 async fn a_session_that_became_somebody_s_here_needs_no_look(on: On) {
     let house = house(on).await;
     let old = house.old(&[("a", "1")]);
@@ -73,6 +77,7 @@ async fn a_session_that_became_somebody_s_here_needs_no_look(on: On) {
     assert_eq!(house.ids_of("anna").await.len(), 1);
 }
 
+#[apply(on_every_store)]
 async fn nobody_gives_way_to_what_comes_in(on: On) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
         let limited = app::Settings { max_sessions_per_subject: 1, on_session_limit, ..settings() };
@@ -97,11 +102,3 @@ async fn nobody_gives_way_to_what_comes_in(on: On) {
         }
     }
 }
-
-on_every_store!(
-    of_an_app_that_was_revoked_nothing_older_comes_in,
-    of_a_subject_that_was_revoked_nothing_older_comes_in,
-    the_session_that_was_spared_is_still_found,
-    a_session_that_became_somebody_s_here_needs_no_look,
-    nobody_gives_way_to_what_comes_in,
-);

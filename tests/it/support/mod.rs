@@ -190,9 +190,25 @@ pub(crate) fn now() -> Time {
     Time::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// Makes a module of one test for each store out of every `async fn name(on: On)` in it.
+/// Makes a test for each store of an `async fn name(on: On)`, by `#[apply(on_every_store)]`.
 #[macro_export]
 macro_rules! on_every_store {
+    (async fn $($function:tt)*) => {
+        $crate::on_every_store! { #[tokio::test] async fn $($function)* }
+    };
+    (#[$test:meta] async fn $name:ident($($on:tt)*) $body:block) => {
+        async fn $name($($on)*) $body
+
+        mod $name {
+            use $crate::support::On;
+            #[$test]
+            async fn on_memory() { super::$name(On::Memory).await; }
+            #[$test]
+            async fn on_embedded() { super::$name(On::Embedded).await; }
+            #[$test]
+            async fn on_redis() { super::$name(On::Redis).await; }
+        }
+    };
     ($($name:ident),* $(,)?) => {
         $crate::on_every_store!(#[tokio::test] $($name),*);
     };
