@@ -1,7 +1,7 @@
-//! Agreeing: random stories, told to memory and to another store, get equal answers and leave equal records.
+//! Random operations give the same results, records and events in memory and in another store.
 //!
-//! A record past its forget time counts as absent, because stores forget it at different moments. Few places,
-//! names, tokens, requests and times, so that they collide. `PROPTEST_CASES` asks for more stories.
+//! A record past its purge time counts as absent, because stores delete it at different times. There are few keys,
+//! names, tokens, requests and times, so that they collide. `PROPTEST_CASES` sets the number of cases.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,15 +18,14 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 use proptest::test_runner::{TestCaseError, TestRunner};
 
-use super::feeding::told;
-use super::given::*;
-use super::{InAFile, InRedis, Kind};
+use super::feed::read_feed;
+use super::fixtures::*;
+use super::{Fresh, embedded, redis};
 
-/// One step of a story.
 #[derive(Clone, Debug)]
 enum Step {
     Create { session_key: u32, verifier_hash: u8, idle: Duration, imported_from: Option<(Option<Duration>, Duration)> },
-    Apply { session_key: u32, right: Right, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
+    Apply { session_key: u32, authority: AuthorityStep, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
     Touch { session_key: u32, verifier_hash: u8, ago: Duration },
     RevokeApp,
     Sweep,
@@ -34,11 +33,11 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Right {
-    /// Whatever the current proof is: most calls come with it.
+enum AuthorityStep {
+    /// The current token, which most calls show.
     Current,
     VerifierHash(u8),
-    Ending(u8),
+    EndWithToken(u8),
     Admin,
     Subject(&'static str),
 }
@@ -49,7 +48,7 @@ enum WriteStep {
     End(EndReason),
 }
 
-/// A rotation whose time and old proof are not known yet.
+/// A rotation whose time and old verifier are known only when it is applied.
 #[derive(Clone, Copy, Debug)]
 enum RotationStep {
     Keep,
@@ -57,71 +56,69 @@ enum RotationStep {
     Privilege(u8),
     Renewal(u8),
     /// By an older token, in its grace.
-    PrivilegeOf(u8, u8),
+    PrivilegeBy(u8, u8),
 }
 
 #[test]
-fn a_file_and_memory_agree_on_every_story() {
-    memory_agrees_with::<InAFile>();
+fn embedded_and_memory_give_the_same_results() {
+    gives_the_same_results_as_memory(embedded());
 }
 
 #[test]
-fn redis_and_memory_agree_on_every_story() {
-    memory_agrees_with::<InRedis>();
+fn redis_and_memory_give_the_same_results() {
+    gives_the_same_results_as_memory(redis());
 }
 
-fn memory_agrees_with<K: Kind>() {
+fn gives_the_same_results_as_memory((store, _folder): Fresh<impl Store>) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
-    let (store, _home) = runtime.block_on(K::fresh());
-    let stories = std::cell::Cell::new(0);
-    let effect = TestRunner::default().run(&vec(step(), 1..=40), |steps| {
-        // An app for each story: a store that is shared looks new to it.
-        stories.set(stories.get() + 1);
-        let mut story =
-            Story { app: format!("story-{}", stories.get()), now: START, memory: Memory::new(), other: &*store };
+    let cases = std::cell::Cell::new(0);
+    let result = TestRunner::default().run(&vec(step(), 1..=40), |steps| {
+        // Each case has an app of its own, for which the shared store is empty.
+        cases.set(cases.get() + 1);
+        let mut case = Case { app: format!("case-{}", cases.get()), now: START, memory: Memory::new(), other: &*store };
         runtime.block_on(async {
-            let begin = story.other.latest(&app(&story.app)).await.expect("the store answers");
-            let begin_of_memory = story.memory.latest(&app(&story.app)).await.expect("memory answers");
+            let begin = case.other.latest(&app(&case.app)).await.expect("the store answers");
+            let begin_of_memory = case.memory.latest(&app(&case.app)).await.expect("memory answers");
             for step in &steps {
-                story.tell(step).await?;
-                story.compare().await?;
+                case.apply(step).await?;
+                case.compare_records().await?;
             }
-            story.compare_feeds(&begin_of_memory, &begin).await
+            case.compare_feeds(&begin_of_memory, &begin).await
         })
     });
-    if let Err(failure) = effect {
+    if let Err(failure) = result {
         panic!("{failure}");
     }
 }
 
-struct Story<'s, S> {
+struct Case<'s, S> {
     app: String,
     now: Time,
     memory: Memory,
     other: &'s S,
 }
 
-impl<S: Store> Story<'_, S> {
-    async fn tell(&mut self, step: &Step) -> Result<(), TestCaseError> {
+impl<S: Store> Case<'_, S> {
+    async fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
             Step::Wait(span) => self.now = self.now + *span,
             Step::Create { session_key, verifier_hash, idle, imported_from } => {
                 self.create(*session_key, *verifier_hash, *idle, *imported_from).await?
             }
-            Step::Apply { session_key, right, etag, request, write } => {
-                let session_key = place_of(&self.app, *session_key);
+            Step::Apply { session_key, authority, etag, request, write } => {
+                let session_key = key_in(&self.app, *session_key);
                 let snapshot = load(&self.memory, &session_key).await;
-                let precondition = self.precondition(snapshot.as_ref(), *right, *etag, *request);
+                let precondition = self.precondition(snapshot.as_ref(), *authority, *etag, *request);
                 let write = self.write(snapshot.as_ref(), write);
                 let one = apply(&self.memory, &session_key, &precondition, &write).await;
                 let other = apply(self.other, &session_key, &precondition, &write).await;
-                same(&forgiven(one), &forgiven(other))?;
+                same(&without_purge(one), &without_purge(other))?;
             }
             Step::Touch { session_key, verifier_hash: n, ago } => {
                 let used = Time::from_millis(self.now.millis() - u64::try_from(ago.as_millis()).unwrap_or(0));
                 let touch =
                     Touch { verifier_hash: verifier_hash(*n), used, context: ago.is_zero().then(|| context("touch")) };
-                let session_key = place_of(&self.app, *session_key);
+                let session_key = key_in(&self.app, *session_key);
                 self.memory.touch(&session_key, &touch).await.expect("memory answers");
                 self.other.touch(&session_key, &touch).await.expect("the store answers");
             }
@@ -141,18 +138,18 @@ impl<S: Store> Story<'_, S> {
     async fn create(
         &self,
         n: u32,
-        proof_number: u8,
+        verifier_number: u8,
         idle: Duration,
         imported_from: Option<(Option<Duration>, Duration)>,
     ) -> Result<(), TestCaseError> {
-        let session_key = place_of(&self.app, n);
+        let session_key = key_in(&self.app, n);
         let snapshot = [load(&self.memory, &session_key).await, load(self.other, &session_key).await];
         if snapshot.iter().flatten().any(|snapshot| self.now >= snapshot.record.head.purge_time()) {
-            // Whether this place is free depends on who has swept.
+            // Whether this key is free depends on which store has swept.
             return Ok(());
         }
         let mut record = if n == 0 { record() } else { full_record() };
-        record.head.verifier_hash = verifier_hash(proof_number);
+        record.head.verifier_hash = verifier_hash(verifier_number);
         (record.head.create_time, record.head.access_time) = (self.now, self.now);
         (record.head.idle_timeout, record.head.deadline_time) = (idle, self.now + SPAN);
         let issued_ago = |ago: Duration| self.now.before(ago);
@@ -167,22 +164,22 @@ impl<S: Store> Story<'_, S> {
     fn precondition(
         &self,
         snapshot: Option<&Snapshot>,
-        right: Right,
+        authority: AuthorityStep,
         etag: Option<i64>,
         request: Option<(u8, u8)>,
     ) -> Precondition {
         let current = snapshot.map_or(verifier_hash(0), |snapshot| snapshot.record.head.verifier_hash);
         let version = snapshot.map_or(0, |snapshot| snapshot.record.head.version.0);
         Precondition {
-            authority: match right {
-                Right::Current => Authority::Token(current),
-                Right::VerifierHash(n) => Authority::Token(verifier_hash(n)),
-                Right::Ending(n) => Authority::EndWithToken(verifier_hash(n)),
-                Right::Admin => Authority::Admin,
-                Right::Subject(name) => Authority::Subject(subject(name)),
+            authority: match authority {
+                AuthorityStep::Current => Authority::Token(current),
+                AuthorityStep::VerifierHash(n) => Authority::Token(verifier_hash(n)),
+                AuthorityStep::EndWithToken(n) => Authority::EndWithToken(verifier_hash(n)),
+                AuthorityStep::Admin => Authority::Admin,
+                AuthorityStep::Subject(name) => Authority::Subject(subject(name)),
             },
             etag: etag.map(|off| Version(version.saturating_add_signed(off))),
-            fingerprint: request.map(|(request, asked)| fingerprint(request, asked)),
+            fingerprint: request.map(|(id, content)| fingerprint(id, content)),
             now: self.now,
         }
     }
@@ -198,14 +195,14 @@ impl<S: Store> Story<'_, S> {
             RotationStep::OnSubjectChange(new) => Rotation::OnSubjectChange(privilege(current, new, self.now)),
             RotationStep::Privilege(new) => Rotation::Always(privilege(current, new, self.now)),
             RotationStep::Renewal(new) => Rotation::Always(renewal(current, new, self.now)),
-            RotationStep::PrivilegeOf(old, new) => Rotation::Always(privilege(old, new, self.now)),
+            RotationStep::PrivilegeBy(old, new) => Rotation::Always(privilege(old, new, self.now)),
         };
         write(Edit { rotation, ..Edit::clone(edit) })
     }
 
-    async fn compare(&self) -> Result<(), TestCaseError> {
-        for n in 0..PLACES {
-            let session_key = place_of(&self.app, n);
+    async fn compare_records(&self) -> Result<(), TestCaseError> {
+        for n in 0..KEYS {
+            let session_key = key_in(&self.app, n);
             let present = |snapshot: &Snapshot| self.now < snapshot.record.head.purge_time();
             let one = load(&self.memory, &session_key).await.filter(present);
             let other = load(self.other, &session_key).await.filter(present);
@@ -215,32 +212,32 @@ impl<S: Store> Story<'_, S> {
     }
 }
 
-impl<S: Store> Story<'_, S> {
-    /// The same was told of each session, and the same revocations, how often ever each of them.
+impl<S: Store> Case<'_, S> {
+    /// Compares the events of each session, and the set of revocations, each of which may be repeated.
     async fn compare_feeds(&self, begin_of_memory: &Cursor, begin: &Cursor) -> Result<(), TestCaseError> {
-        let (one, _) = told(&self.memory, &self.app, begin_of_memory).await;
-        let (other, _) = told(self.other, &self.app, begin).await;
-        for n in 0..PLACES {
-            let id = place_of(&self.app, n).id;
-            let of = |notices: &[FeedEntry]| -> Vec<FeedEntry> {
-                let is_of = |notice: &&FeedEntry| matches!(notice, FeedEntry::Session(event) if event.id == id);
-                notices.iter().filter(is_of).copied().collect()
+        let (one, _) = read_feed(&self.memory, &self.app, begin_of_memory).await;
+        let (other, _) = read_feed(self.other, &self.app, begin).await;
+        for n in 0..KEYS {
+            let id = key_in(&self.app, n).id;
+            let of = |entries: &[FeedEntry]| -> Vec<FeedEntry> {
+                let is_of = |entry: &&FeedEntry| matches!(entry, FeedEntry::Session(event) if event.id == id);
+                entries.iter().filter(is_of).copied().collect()
             };
             same(&of(&one), &of(&other))?;
         }
-        let revoked = |notices: &[FeedEntry]| -> BTreeSet<Time> {
-            let time = |notice: &FeedEntry| match notice {
+        let revoked = |entries: &[FeedEntry]| -> BTreeSet<Time> {
+            let time = |entry: &FeedEntry| match entry {
                 FeedEntry::AppRevoked { time } => Some(*time),
                 FeedEntry::Session(_) => None,
             };
-            notices.iter().filter_map(time).collect()
+            entries.iter().filter_map(time).collect()
         };
         same(&revoked(&one), &revoked(&other))
     }
 }
 
-/// An answer, but for whether a record that may be forgotten is forgotten.
-fn forgiven(applied: Applied) -> Applied {
+/// Treats a record that may be purged as purged.
+fn without_purge(applied: Applied) -> Applied {
     if applied == Applied::Judged(Verdict::Gone(None)) { Applied::Missing } else { applied }
 }
 
@@ -249,17 +246,17 @@ fn same<T: PartialEq + std::fmt::Debug>(memory: &T, other: &T) -> Result<(), Tes
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let session_key = 0..PLACES;
+    let session_key = 0..KEYS;
     let idle = prop_oneof![Just(10 * MINUTE), Just(IDLE)];
     let ago = prop_oneof![3 => Just(Duration::ZERO), 1 => Just(MINUTE)];
     let etag = option::weighted(0.2, -1..=1_i64);
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
-    let apply = (session_key.clone(), right(), etag, request, write_step()).prop_map(
-        |(session_key, right, etag, request, write)| Step::Apply { session_key, right, etag, request, write },
+    let apply = (session_key.clone(), authority(), etag, request, write_step()).prop_map(
+        |(session_key, authority, etag, request, write)| Step::Apply { session_key, authority, etag, request, write },
     );
     let issued = option::weighted(0.8, prop_oneof![Just(MS), Just(10 * MINUTE)]);
     let imported_from = option::weighted(0.4, (issued, prop_oneof![Just(MINUTE), Just(3 * HOUR), Just(2 * SPAN)]));
-    let create = (session_key.clone(), proof_number(), idle, imported_from).prop_map(
+    let create = (session_key.clone(), verifier_number(), idle, imported_from).prop_map(
         |(session_key, verifier_hash, idle, imported_from)| Step::Create {
             session_key,
             verifier_hash,
@@ -270,39 +267,39 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => create,
         12 => apply,
-        2 => (session_key, proof_number(), ago).prop_map(|(session_key, verifier_hash, ago)| Step::Touch { session_key, verifier_hash, ago }),
+        2 => (session_key, verifier_number(), ago).prop_map(|(session_key, verifier_hash, ago)| Step::Touch { session_key, verifier_hash, ago }),
         1 => Just(Step::RevokeApp),
         1 => Just(Step::Sweep),
         4 => wait().prop_map(Step::Wait),
     ]
 }
 
-fn right() -> impl Strategy<Value = Right> {
+fn authority() -> impl Strategy<Value = AuthorityStep> {
     prop_oneof![
-        8 => Just(Right::Current),
-        3 => proof_number().prop_map(Right::VerifierHash),
-        2 => proof_number().prop_map(Right::Ending),
-        1 => Just(Right::Admin),
-        1 => prop_oneof![Just("anna"), Just("bert")].prop_map(Right::Subject),
+        8 => Just(AuthorityStep::Current),
+        3 => verifier_number().prop_map(AuthorityStep::VerifierHash),
+        2 => verifier_number().prop_map(AuthorityStep::EndWithToken),
+        1 => Just(AuthorityStep::Admin),
+        1 => prop_oneof![Just("anna"), Just("bert")].prop_map(AuthorityStep::Subject),
     ]
 }
 
 fn write_step() -> impl Strategy<Value = WriteStep> {
     let rotation = prop_oneof![
         4 => Just(RotationStep::Keep),
-        3 => proof_number().prop_map(RotationStep::OnSubjectChange),
-        1 => proof_number().prop_map(RotationStep::Privilege),
-        2 => proof_number().prop_map(RotationStep::Renewal),
-        1 => (proof_number(), proof_number()).prop_map(|(old, new)| RotationStep::PrivilegeOf(old, new)),
+        3 => verifier_number().prop_map(RotationStep::OnSubjectChange),
+        1 => verifier_number().prop_map(RotationStep::Privilege),
+        2 => verifier_number().prop_map(RotationStep::Renewal),
+        1 => (verifier_number(), verifier_number()).prop_map(|(old, new)| RotationStep::PrivilegeBy(old, new)),
     ];
     let reason = prop_oneof![Just(EndReason::Destroyed), Just(EndReason::Revoked)];
     prop_oneof![
-        10 => (an_edit(), rotation).prop_map(|(edit, rotation)| WriteStep::Edit { edit: Box::new(edit), rotation }),
+        10 => (any_edit(), rotation).prop_map(|(edit, rotation)| WriteStep::Edit { edit: Box::new(edit), rotation }),
         1 => reason.prop_map(WriteStep::End),
     ]
 }
 
-fn an_edit() -> impl Strategy<Value = Edit> {
+fn any_edit() -> impl Strategy<Value = Edit> {
     let cap = option::of(prop_oneof![Just(START + HOUR), Just(START + 3 * HOUR)]);
     let lifetime = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(SPAN)], cap);
     let lifetime = lifetime.prop_map(|(idle_timeout, span, cap)| NewLifetime { idle_timeout, span, cap });
@@ -351,8 +348,8 @@ fn changes() -> impl Strategy<Value = Changes> {
     let clear = proptest::bool::weighted(0.1);
     let authentication = prop_oneof![4 => Just(AuthenticationChange::Keep), 1 => Just(AuthenticationChange::Now)];
     let parts = (clear, vec(name(), 0..2), btree_map(name(), value, 0..3), btree_map(name(), delta, 0..2));
-    let whose = (subject, authentication);
-    (parts, permanent, whose).prop_map(
+    let identity = (subject, authentication);
+    (parts, permanent, identity).prop_map(
         |((clear, unset, mut set, mut increment), permanent, (subject, authentication))| {
             set.retain(|name, _| !unset.contains(name));
             increment.retain(|name, _| !unset.contains(name) && !set.contains_key(name));
@@ -375,8 +372,8 @@ fn wait() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn proof_number() -> impl Strategy<Value = u8> {
+fn verifier_number() -> impl Strategy<Value = u8> {
     0..4_u8
 }
 
-const PLACES: u32 = 2;
+const KEYS: u32 = 2;

@@ -1,4 +1,4 @@
-//! Importing: a session that began elsewhere, and whose old credential may outlive it.
+//! Imported sessions, whose legacy credential may be valid for longer than the session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use cloakroom::session::{Changes, EndReason, Generation, Head, ImportedFrom, Rec
 use cloakroom::store::{Created, IndexEntry, Redis, RedisSettings, Revocation, SessionKey, Store, SubjectRef, Write};
 use cloakroom::types::Time;
 
-use super::given::*;
+use super::fixtures::*;
 use crate::support::redis::RedisServer;
 
-/// How long the old credential is good: much longer than a session of [`IDLE`] and the memory of its end.
-const OLD: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+/// How long the legacy credential is valid: much longer than a session of [`IDLE`] and its tombstone.
+const LEGACY: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
 const LOGOUT: Write = Write::End(EndReason::Destroyed);
 
 fn imported_from() -> ImportedFrom {
-    ImportedFrom { issued: Some(just_before(START)), until: START + OLD }
+    ImportedFrom { issued: Some(just_before(START)), until: START + LEGACY }
 }
 
 fn imported() -> Record {
@@ -29,40 +29,40 @@ fn anna() -> SubjectRef {
 }
 
 #[apply(every_store)]
-async fn its_origin_stays_whatever_happens_to_a_session(store: Arc<impl Store>) {
+async fn no_write_changes_where_a_session_was_imported_from(store: Arc<impl Store>) {
     let full = full_record();
     let full = Record { head: Head { imported_from: Some(imported_from()), ..full.head }, ..full };
-    let session_key = keep(&*store, session_key(1), &full).await;
-    let mut origins = vec![snapshot(&*store, &session_key).await.head.imported_from];
+    let session_key = create(&*store, session_key(1), &full).await;
+    let mut origins = vec![load_record(&*store, &session_key).await.head.imported_from];
 
-    done(&*store, &session_key, &authority(1, START), &save(set("a", "2"))).await;
-    origins.push(snapshot(&*store, &session_key).await.head.imported_from);
+    commit(&*store, &session_key, &by_token(1, START), &save(set("a", "2"))).await;
+    origins.push(load_record(&*store, &session_key).await.head.imported_from);
     store.touch(&session_key, &touch(1, START + MINUTE)).await.expect("the store answers");
-    origins.push(snapshot(&*store, &session_key).await.head.imported_from);
-    done(&*store, &session_key, &authority(1, START), &rotate(Rotation::Always(privilege(1, 2, START)))).await;
-    origins.push(snapshot(&*store, &session_key).await.head.imported_from);
-    done(&*store, &session_key, &authority(2, START), &save(Changes { clear: true, ..set("b", "1") })).await;
-    origins.push(snapshot(&*store, &session_key).await.head.imported_from);
-    done(&*store, &session_key, &authority(2, START), &LOGOUT).await;
-    origins.push(snapshot(&*store, &session_key).await.head.imported_from);
+    origins.push(load_record(&*store, &session_key).await.head.imported_from);
+    commit(&*store, &session_key, &by_token(1, START), &rotate(Rotation::Always(privilege(1, 2, START)))).await;
+    origins.push(load_record(&*store, &session_key).await.head.imported_from);
+    commit(&*store, &session_key, &by_token(2, START), &save(Changes { clear: true, ..set("b", "1") })).await;
+    origins.push(load_record(&*store, &session_key).await.head.imported_from);
+    commit(&*store, &session_key, &by_token(2, START), &LOGOUT).await;
+    origins.push(load_record(&*store, &session_key).await.head.imported_from);
 
     assert_eq!(origins, [Some(imported_from()); 6]);
 }
 
 #[apply(every_store)]
-async fn the_reason_of_an_end_is_forgotten_before_the_end_itself(store: Arc<impl Store>) {
-    let session_key = keep(&*store, session_key(1), &imported()).await;
+async fn the_reason_of_an_end_is_forgotten_before_its_tombstone(store: Arc<impl Store>) {
+    let session_key = create(&*store, session_key(1), &imported()).await;
 
-    done(&*store, &session_key, &authority(1, START), &LOGOUT).await;
+    commit(&*store, &session_key, &by_token(1, START), &LOGOUT).await;
 
-    let late = judged(&*store, &session_key, &authority(1, just_before(START + TOMBSTONE_TTL)), &LOGOUT).await;
-    let later = judged(&*store, &session_key, &authority(1, START + TOMBSTONE_TTL), &LOGOUT).await;
+    let late = rejection(&*store, &session_key, &by_token(1, just_before(START + TOMBSTONE_TTL)), &LOGOUT).await;
+    let later = rejection(&*store, &session_key, &by_token(1, START + TOMBSTONE_TTL), &LOGOUT).await;
     assert_eq!((late, later), (gone(EndReason::Destroyed), Verdict::Gone(None)));
-    assert_eq!(snapshot(&*store, &session_key).await.head.purge_time(), START + OLD);
+    assert_eq!(load_record(&*store, &session_key).await.head.purge_time(), START + LEGACY);
 }
 
 #[apply(every_store)]
-async fn what_was_issued_before_the_app_was_revoked_does_not_come_in(store: Arc<impl Store>) {
+async fn a_credential_that_was_issued_before_a_revocation_is_not_imported(store: Arc<impl Store>) {
     let issued = |issued: Option<Time>| {
         let mut record = imported();
         record.head.imported_from = Some(ImportedFrom { issued, ..imported_from() });
@@ -76,18 +76,18 @@ async fn what_was_issued_before_the_app_was_revoked_does_not_come_in(store: Arc<
     let at = store.create(&session_key(3), &issued(Some(START))).await.expect("the store answers");
     let unknown = store.create(&session_key(4), &issued(None)).await.expect("the store answers");
     let after = store.create(&session_key(5), &issued(Some(START + MS))).await.expect("the store answers");
-    let elsewhere = store.create(&place_of("shop", 2), &issued(None)).await.expect("the store answers");
+    let elsewhere = store.create(&key_in("shop", 2), &issued(None)).await.expect("the store answers");
     let native = store.create(&session_key(6), &record()).await.expect("the store answers");
 
     assert_eq!((first, before, at, unknown), (Created::Stored, Created::Revoked, Created::Revoked, Created::Revoked));
     assert_eq!((after, elsewhere, native), (Created::Stored, Created::Stored, Created::Stored));
     assert_eq!(load(&*store, &session_key(2)).await, None);
-    assert_eq!(snapshot(&*store, &session_key(5)).await.head.generation, Generation(2));
+    assert_eq!(load_record(&*store, &session_key(5)).await.head.generation, Generation(2));
 }
 
 #[apply(every_store)]
-async fn a_place_that_is_taken_is_occupied_though_the_app_was_revoked(store: Arc<impl Store>) {
-    let session_key = keep(&*store, session_key(1), &imported()).await;
+async fn an_occupied_key_stays_occupied_after_a_revocation(store: Arc<impl Store>) {
+    let session_key = create(&*store, session_key(1), &imported()).await;
     store.revoke_app(&app("default"), START).await.expect("the store answers");
 
     let again = store.create(&session_key, &imported()).await.expect("the store answers");
@@ -96,8 +96,8 @@ async fn a_place_that_is_taken_is_occupied_though_the_app_was_revoked(store: Arc
 }
 
 #[apply(every_store)]
-async fn a_subject_s_revocation_is_remembered_beside_its_entries(store: Arc<impl Store>) {
-    let revocation = |time, except| Revocation { time, until: START + OLD, except };
+async fn the_revocation_of_a_subject_is_stored_apart_from_its_index(store: Arc<impl Store>) {
+    let revocation = |time, except| Revocation { time, until: START + LEGACY, except };
     let entry = IndexEntry { id: session_key(1).id, entered: START, until: START + SPAN };
     assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
 
@@ -114,33 +114,32 @@ async fn a_subject_s_revocation_is_remembered_beside_its_entries(store: Arc<impl
     assert_eq!(store.revocation(&bert).await.expect("the store answers"), None);
 }
 
-/// What stores that expire nothing by themselves do about it.
-mod swept {
+mod sweep {
     use super::*;
 
     #[apply(stores_that_sweep)]
-    async fn an_imported_session_that_has_ended_is_swept_with_its_old_credential(store: Arc<impl Store>) {
-        let ended = keep(&*store, session_key(1), &imported()).await;
-        let idle = keep(&*store, session_key(2), &imported()).await;
-        done(&*store, &ended, &authority(1, START), &LOGOUT).await;
+    async fn a_tombstone_is_swept_when_the_legacy_credential_expires(store: Arc<impl Store>) {
+        let ended = create(&*store, session_key(1), &imported()).await;
+        let idle = create(&*store, session_key(2), &imported()).await;
+        commit(&*store, &ended, &by_token(1, START), &LOGOUT).await;
 
-        store.sweep(just_before(START + OLD)).await.expect("the store answers");
+        store.sweep(just_before(START + LEGACY)).await.expect("the store answers");
         assert_eq!(store.create(&ended, &imported()).await.expect("the store answers"), Created::Occupied);
         assert_eq!(store.create(&idle, &imported()).await.expect("the store answers"), Created::Occupied);
 
-        store.sweep(START + OLD).await.expect("the store answers");
+        store.sweep(START + LEGACY).await.expect("the store answers");
         assert_eq!(load(&*store, &ended).await, None);
         assert_eq!(load(&*store, &idle).await, None);
     }
 
     #[apply(stores_that_sweep)]
-    async fn a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more(store: Arc<impl Store>) {
-        let revocation = Revocation { time: START, until: START + OLD, except: None };
+    async fn the_revocation_of_a_subject_is_swept_when_imports_end(store: Arc<impl Store>) {
+        let revocation = Revocation { time: START, until: START + LEGACY, except: None };
         store.revoke(&anna(), &revocation).await.expect("the store answers");
 
-        store.sweep(just_before(START + OLD)).await.expect("the store answers");
+        store.sweep(just_before(START + LEGACY)).await.expect("the store answers");
         let before = store.revocation(&anna()).await.expect("the store answers");
-        store.sweep(START + OLD).await.expect("the store answers");
+        store.sweep(START + LEGACY).await.expect("the store answers");
 
         assert_eq!(before, Some(revocation));
         assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
@@ -148,7 +147,7 @@ mod swept {
 }
 
 #[tokio::test]
-async fn redis_keeps_an_imported_session_for_as_long_as_its_old_credential_is_good() {
+async fn redis_keeps_an_imported_session_until_its_legacy_credential_expires() {
     let server = RedisServer::start();
     let store = Redis::new(&RedisSettings { url: server.url(), ..Default::default() }).unwrap();
     let key = |session_key: &SessionKey| {
@@ -156,18 +155,18 @@ async fn redis_keeps_an_imported_session_for_as_long_as_its_old_credential_is_go
     };
     let expire_time =
         |session_key| -> u64 { server.cli(&["--raw", "pexpiretime", &key(session_key)]).trim().parse().unwrap() };
-    let session_key = keep(&store, session_key(1), &imported()).await;
+    let session_key = create(&store, session_key(1), &imported()).await;
     let mut times = vec![expire_time(&session_key)];
 
     store.touch(&session_key, &touch(1, START + MINUTE)).await.unwrap();
     times.push(expire_time(&session_key));
-    done(&store, &session_key, &authority(1, START), &save(set("a", "2"))).await;
+    commit(&store, &session_key, &by_token(1, START), &save(set("a", "2"))).await;
     times.push(expire_time(&session_key));
-    done(&store, &session_key, &authority(1, START), &save(Changes { clear: true, ..set("b", "1") })).await;
+    commit(&store, &session_key, &by_token(1, START), &save(Changes { clear: true, ..set("b", "1") })).await;
     times.push(expire_time(&session_key));
-    done(&store, &session_key, &authority(1, START), &LOGOUT).await;
+    commit(&store, &session_key, &by_token(1, START), &LOGOUT).await;
     times.push(expire_time(&session_key));
 
-    let until = START + OLD;
+    let until = START + LEGACY;
     assert!(times.iter().all(|time| (until..=until + MINUTE).contains(&Time::from_millis(*time))), "{times:?}");
 }

@@ -1,4 +1,4 @@
-//! What facts begin with: places, records, guards and writes, the plainest that there are.
+//! What the tests start from: session keys, records, preconditions and writes, as simple as possible.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touc
 use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
 use cloakroom::types::{AppName, Time};
 
-/// When every story begins, in the year 2100.
+/// The time at which every test starts, in the year 2100.
 pub(crate) const START: Time = Time::from_millis(4_102_444_800_000);
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -20,46 +20,44 @@ pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 /// The idle timeout of [`record`].
 pub(crate) const IDLE: Duration = HOUR;
 
-/// How long [`record`] lives at most.
+/// The absolute timeout of [`record`].
 pub(crate) const SPAN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long the token that a [`renewal`] replaced still opens its session.
+/// The grace of a token that a [`renewal`] replaced.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
-/// How long an end is remembered.
 pub(crate) const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);
 
-/// A millisecond before.
 pub(crate) fn just_before(time: Time) -> Time {
     Time::from_millis(time.millis() - 1)
 }
 
 pub(crate) fn app(name: &str) -> AppName {
-    AppName::parse(name).expect("the name is one")
+    AppName::parse(name).expect("the name is valid")
 }
 
 pub(crate) fn session_key(n: u32) -> SessionKey {
-    place_of("default", n)
+    key_in("default", n)
 }
 
-pub(crate) fn place_of(name: &str, n: u32) -> SessionKey {
+pub(crate) fn key_in(app_name: &str, n: u32) -> SessionKey {
     let mut id = [0; 16];
-    // Spread over partitions and shards, as ids are.
+    // Spread over partitions and shards, as real ids are.
     id[..4].copy_from_slice(&n.wrapping_mul(0x9E37_79B1).to_be_bytes());
     id[12..].copy_from_slice(&n.to_be_bytes());
-    SessionKey { app: app(name), id: SessionId::from_bytes(id) }
+    SessionKey { app: app(app_name), id: SessionId::from_bytes(id) }
 }
 
 pub(crate) fn verifier_hash(n: u8) -> VerifierHash {
     VerifierHash::from_bytes([n; 16])
 }
 
-pub(crate) fn fingerprint(request: u8, asked: u8) -> Fingerprint {
-    Fingerprint::new(&[request], &[asked])
+pub(crate) fn fingerprint(request_id: u8, content: u8) -> Fingerprint {
+    Fingerprint::new(&[request_id], &[content])
 }
 
 pub(crate) fn subject(name: &str) -> Subject {
-    Subject::parse(name).expect("the name is one")
+    Subject::parse(name).expect("the name is valid")
 }
 
 pub(crate) fn json(text: &str) -> Value {
@@ -70,7 +68,7 @@ pub(crate) fn context(agent: &str) -> Context {
     Context { user_agent: agent.into(), remote_address: "192.0.2.1".into() }
 }
 
-/// A session of one entry, saved once at the start under proof 1.
+/// A session with one entry, saved once at [`START`] with verifier 1.
 pub(crate) fn record() -> Record {
     let entries = Entries::pack([("lang", b"\"en\"".as_slice())]);
     let head = Head {
@@ -82,7 +80,7 @@ pub(crate) fn record() -> Record {
     Record { head, entries }
 }
 
-/// A session that says all that one can say.
+/// A session with every optional field set.
 pub(crate) fn full_record() -> Record {
     let mut record = record();
     record.entries =
@@ -96,18 +94,21 @@ pub(crate) fn full_record() -> Record {
     record
 }
 
-/// A call by the token of that proof.
-pub(crate) fn authority(proof_number: u8, now: Time) -> Precondition {
-    Precondition { authority: Authority::Token(verifier_hash(proof_number)), etag: None, fingerprint: None, now }
+/// The precondition of a call by the token with that verifier.
+pub(crate) fn by_token(verifier_number: u8, now: Time) -> Precondition {
+    Precondition { authority: Authority::Token(verifier_hash(verifier_number)), etag: None, fingerprint: None, now }
 }
 
-/// An end asked for by the token of that proof.
-pub(crate) fn ending(proof_number: u8, now: Time) -> Precondition {
-    Precondition { authority: Authority::EndWithToken(verifier_hash(proof_number)), ..authority(proof_number, now) }
+/// The precondition of a call that ends the session by the token with that verifier.
+pub(crate) fn end_by_token(verifier_number: u8, now: Time) -> Precondition {
+    Precondition {
+        authority: Authority::EndWithToken(verifier_hash(verifier_number)),
+        ..by_token(verifier_number, now)
+    }
 }
 
 pub(crate) fn by_admin(now: Time) -> Precondition {
-    Precondition { authority: Authority::Admin, ..authority(0, now) }
+    Precondition { authority: Authority::Admin, ..by_token(0, now) }
 }
 
 /// An edit that changes nothing.
@@ -127,7 +128,6 @@ pub(crate) fn write(edit: Edit) -> Write {
     Write::Edit(Box::new(edit))
 }
 
-/// A save of these changes and nothing else.
 pub(crate) fn save(changes: Changes) -> Write {
     write(Edit { changes: Some(changes), ..edit() })
 }
@@ -152,7 +152,7 @@ pub(crate) fn clear() -> Changes {
     Changes { clear: true, ..Changes::default() }
 }
 
-/// A lifetime from the session's creation on.
+/// A lifetime that counts from the creation of the session.
 pub(crate) fn lifetime(idle_timeout: Duration, span: Duration) -> Option<NewLifetime> {
     Some(NewLifetime { idle_timeout, span, cap: None })
 }
@@ -161,7 +161,7 @@ pub(crate) fn rotate(rotation: Rotation) -> Write {
     write(Edit { rotation, ..edit() })
 }
 
-/// The token of the old proof gives way to that of the new one, without grace.
+/// Replaces the token with the old verifier by one with the new verifier, without grace.
 pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
     Replacement {
         verifier_hash: verifier_hash(new),
@@ -177,23 +177,23 @@ pub(crate) fn privilege(old: u8, new: u8, now: Time) -> Replacement {
     }
 }
 
-/// The token of the old proof gives way to that of the new one, with [`GRACE`].
+/// Replaces the token with the old verifier by one with the new verifier, with [`GRACE`].
 pub(crate) fn renewal(old: u8, new: u8, now: Time) -> Replacement {
     let mut replacement = privilege(old, new, now);
     replacement.previous.cause = Cause::Renewal { grace: GRACE };
     replacement
 }
 
-pub(crate) fn touch(proof_number: u8, used: Time) -> Touch {
-    Touch { verifier_hash: verifier_hash(proof_number), used, context: None }
+pub(crate) fn touch(verifier_number: u8, used: Time) -> Touch {
+    Touch { verifier_hash: verifier_hash(verifier_number), used, context: None }
 }
 
-/// A store that keeps [`record`] at place 1, which it answers.
-pub(crate) async fn one_session(store: &impl Store) -> SessionKey {
-    keep(store, session_key(1), &record()).await
+/// Creates [`record`] at session key 1 and returns that key.
+pub(crate) async fn create_session(store: &impl Store) -> SessionKey {
+    create(store, session_key(1), &record()).await
 }
 
-pub(crate) async fn keep(store: &impl Store, session_key: SessionKey, record: &Record) -> SessionKey {
+pub(crate) async fn create(store: &impl Store, session_key: SessionKey, record: &Record) -> SessionKey {
     let created = store.create(&session_key, record).await.expect("the store answers");
     assert_eq!(created, Created::Stored);
     session_key
@@ -203,9 +203,8 @@ pub(crate) async fn load(store: &impl Store, session_key: &SessionKey) -> Option
     store.load(session_key).await.expect("the store answers")
 }
 
-/// The record that is kept.
-pub(crate) async fn snapshot(store: &impl Store, session_key: &SessionKey) -> Record {
-    load(store, session_key).await.expect("something is kept there").record
+pub(crate) async fn load_record(store: &impl Store, session_key: &SessionKey) -> Record {
+    load(store, session_key).await.expect("there is a record").record
 }
 
 pub(crate) async fn apply(
@@ -217,8 +216,8 @@ pub(crate) async fn apply(
     store.apply(session_key, precondition, write).await.expect("the store answers")
 }
 
-/// Writes, and expects that it is written.
-pub(crate) async fn done(
+/// Applies a write that must succeed.
+pub(crate) async fn commit(
     store: &impl Store,
     session_key: &SessionKey,
     precondition: &Precondition,
@@ -230,15 +229,15 @@ pub(crate) async fn done(
     }
 }
 
-/// Writes, and expects that the judge says no and that nothing is changed.
-pub(crate) async fn judged(
+/// Applies a write that must be rejected and must change nothing.
+pub(crate) async fn rejection(
     store: &impl Store,
     session_key: &SessionKey,
     precondition: &Precondition,
     write: &Write,
 ) -> Verdict {
     let before = load(store, session_key).await;
-    let Applied::Judged(verdict) = apply(store, session_key, precondition, write).await else { panic!("not judged") };
+    let Applied::Judged(verdict) = apply(store, session_key, precondition, write).await else { panic!("not rejected") };
     assert_eq!(load(store, session_key).await, before);
     verdict
 }

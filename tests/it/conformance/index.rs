@@ -1,4 +1,4 @@
-//! The index: which sessions a subject has. It may name the dead, and never misses the living.
+//! The index of the sessions of a subject. It may name sessions that have ended, and names every live one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use cloakroom::session::Subject;
 use cloakroom::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Redis, RedisSettings, Store, SubjectRef};
 use cloakroom::types::{AppName, Time};
 
-use super::given::*;
+use super::fixtures::*;
 use crate::support::redis::RedisServer;
 
 fn subject_ref(app_name: &str, name: &str) -> SubjectRef {
@@ -38,7 +38,7 @@ fn sorted<const N: usize>(mut entries: [IndexEntry; N]) -> [IndexEntry; N] {
 }
 
 #[apply(every_store)]
-async fn a_subject_has_what_was_entered_for_it(store: Arc<impl Store>) {
+async fn the_index_has_what_was_added(store: Arc<impl Store>) {
     let all = sorted([entry(1, START), entry(2, START + MINUTE), entry(3, START)]);
     for entry in all {
         enter(&*store, &anna(), entry).await;
@@ -48,24 +48,24 @@ async fn a_subject_has_what_was_entered_for_it(store: Arc<impl Store>) {
 }
 
 #[apply(every_store)]
-async fn a_subject_that_nobody_entered_has_nothing(store: Arc<impl Store>) {
+async fn the_index_of_an_unknown_subject_is_empty(store: Arc<impl Store>) {
     assert_eq!(entries(&*store, &anna()).await, []);
 }
 
 #[apply(every_store)]
-async fn subjects_and_apps_are_kept_apart(store: Arc<impl Store>) {
-    let owners = [anna(), subject_ref("default", "ann"), subject_ref("defaulta", "nna"), subject_ref("shop", "anna")];
-    for (n, subject_ref) in (1..).zip(&owners) {
+async fn subjects_and_apps_have_separate_indexes(store: Arc<impl Store>) {
+    let subjects = [anna(), subject_ref("default", "ann"), subject_ref("defaulta", "nna"), subject_ref("shop", "anna")];
+    for (n, subject_ref) in (1..).zip(&subjects) {
         enter(&*store, subject_ref, entry(n, START)).await;
     }
 
-    for (n, subject_ref) in (1..).zip(&owners) {
+    for (n, subject_ref) in (1..).zip(&subjects) {
         assert_eq!(entries(&*store, subject_ref).await, [entry(n, START)]);
     }
 }
 
 #[apply(every_store)]
-async fn to_enter_again_replaces_the_times(store: Arc<impl Store>) {
+async fn adding_a_session_again_replaces_its_times(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(1, START)).await;
 
     enter(&*store, &anna(), entry(1, START + HOUR)).await;
@@ -74,7 +74,7 @@ async fn to_enter_again_replaces_the_times(store: Arc<impl Store>) {
 }
 
 #[apply(every_store)]
-async fn to_leave_takes_out_that_very_entry_alone(store: Arc<impl Store>) {
+async fn leave_removes_an_entry_only_with_its_exact_times(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(1, START)).await;
     enter(&*store, &anna(), entry(2, START)).await;
     enter(&*store, &anna(), entry(2, START + HOUR)).await;
@@ -87,7 +87,7 @@ async fn to_leave_takes_out_that_very_entry_alone(store: Arc<impl Store>) {
 }
 
 #[apply(every_store)]
-async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Store>) {
+async fn forget_removes_a_session_whatever_its_times_are(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(1, START)).await;
     enter(&*store, &anna(), entry(2, START)).await;
 
@@ -99,24 +99,24 @@ async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Sto
 }
 
 #[apply(every_store)]
-async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>) {
+async fn adding_to_a_large_index_returns_a_sample_of_it(store: Arc<impl Store>) {
     let all: Vec<IndexEntry> = (0..=INDEX_CLEANUP_MIN as u32).map(|n| entry(n, START)).collect();
     for few in &all[..INDEX_CLEANUP_MIN] {
         assert_eq!(store.enter(&anna(), few).await.expect("the store answers"), []);
     }
 
-    let mut shown = BTreeSet::new();
+    let mut sampled = BTreeSet::new();
     for one in all.iter().cycle().skip(INDEX_CLEANUP_MIN).take(400) {
         let others = store.enter(&anna(), one).await.expect("the store answers");
         assert!((1..=INDEX_SAMPLE).contains(&others.len()) && !others.contains(one), "{others:?}");
-        shown.extend(others);
+        sampled.extend(others);
     }
 
-    assert_eq!(shown, all.into_iter().collect::<BTreeSet<_>>());
+    assert_eq!(sampled, all.into_iter().collect::<BTreeSet<_>>());
 }
 
 #[apply(every_store)]
-async fn the_longest_subject_is_one(store: Arc<impl Store>) {
+async fn the_longest_names_have_an_index(store: Arc<impl Store>) {
     let long = SubjectRef {
         app: AppName::parse(&"a".repeat(64)).unwrap(),
         subject: Subject::parse(&"\u{fc}".repeat(128)).unwrap(),
@@ -128,25 +128,25 @@ async fn the_longest_subject_is_one(store: Arc<impl Store>) {
 }
 
 #[apply(every_store)]
-async fn an_index_is_left_alone_by_what_happens_to_sessions(store: Arc<impl Store>) {
-    let session_key = keep(&*store, session_key(1), &full_record()).await;
+async fn writes_to_sessions_leave_the_index_alone(store: Arc<impl Store>) {
+    let session_key = create(&*store, session_key(1), &full_record()).await;
     enter(&*store, &anna(), entry(1, START)).await;
 
-    done(&*store, &session_key, &by_admin(START), &save(login("bert"))).await;
+    commit(&*store, &session_key, &by_admin(START), &save(login("bert"))).await;
     store.revoke_app(&session_key.app, START).await.expect("the store answers");
 
     assert_eq!(entries(&*store, &anna()).await, [entry(1, START)]);
 }
 
-mod sweeping {
+mod sweep {
     use super::*;
 
     #[apply(stores_that_sweep)]
-    async fn the_sweep_of_an_expired_session_takes_its_entry(store: Arc<impl Store>) {
+    async fn the_sweep_of_an_expired_session_removes_its_entry(store: Arc<impl Store>) {
         let mut other = full_record();
         other.head.access_time = START + HOUR;
-        keep(&*store, session_key(1), &full_record()).await;
-        keep(&*store, session_key(2), &other).await;
+        create(&*store, session_key(1), &full_record()).await;
+        create(&*store, session_key(2), &other).await;
         enter(&*store, &anna(), entry(1, START)).await;
         enter(&*store, &anna(), entry(2, START)).await;
 
@@ -156,7 +156,7 @@ mod sweeping {
     }
 
     #[apply(stores_that_sweep)]
-    async fn an_entry_ends_by_itself_though_its_session_is_anothers(store: Arc<impl Store>) {
+    async fn an_entry_expires_although_its_session_has_another_subject(store: Arc<impl Store>) {
         enter(&*store, &anna(), entry(1, START)).await;
         enter(&*store, &anna(), entry(2, START)).await;
         enter(&*store, &anna(), entry(2, START + HOUR)).await;
@@ -170,7 +170,7 @@ mod sweeping {
 }
 
 #[tokio::test]
-async fn in_redis_an_index_expires_with_its_last_entry() {
+async fn an_index_in_redis_expires_with_its_last_entry() {
     let server = RedisServer::start();
     let store = Redis::new(&RedisSettings { url: server.url(), ..Default::default() }).unwrap();
     let expire_time = || -> u64 {

@@ -1,7 +1,7 @@
-//! Alike: a save that a store has a shorter way for is no other save than by the longer one.
+//! Random saves: the fast path of a store gives the same result as the full one, and keys in Redis expire in time.
 //!
-//! Redis sets entries by a script of its own, as long as nothing else is asked for. To say again what `permanent` is
-//! changes nothing, and is something else.
+//! Redis sets entries by a script of its own while nothing else is requested. A save that sets `permanent` to the value
+//! that it has already changes nothing more, but takes the full path.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -20,14 +20,13 @@ use proptest::{prop_assert, prop_assert_eq, prop_oneof};
 use redis::Client;
 use tokio::runtime::Runtime;
 
-use super::given::*;
-use super::{InAFile, InMemory, InRedis, Kind};
+use super::fixtures::*;
+use super::{Fresh, embedded, memory, redis as redis_store};
 use crate::support::redis::settings;
 
-/// A save of entries.
 #[derive(Clone, Debug)]
 struct Save {
-    /// How long it comes after what was before.
+    /// Time since the step before.
     after: Duration,
     verifier_hash: u8,
     etag: Option<i64>,
@@ -36,32 +35,31 @@ struct Save {
 }
 
 #[test]
-fn memory_saves_alike_whatever_is_said_again() {
-    saves_alike::<InMemory>();
+fn memory_saves_the_same_on_both_paths() {
+    saves_the_same_on_both_paths(memory());
 }
 
 #[test]
-fn a_file_saves_alike_whatever_is_said_again() {
-    saves_alike::<InAFile>();
+fn embedded_saves_the_same_on_both_paths() {
+    saves_the_same_on_both_paths(embedded());
 }
 
 #[test]
-fn redis_saves_alike_whatever_is_said_again() {
-    saves_alike::<InRedis>();
+fn redis_saves_the_same_on_both_paths() {
+    saves_the_same_on_both_paths(redis_store());
 }
 
-fn saves_alike<K: Kind>() {
+fn saves_the_same_on_both_paths((store, _folder): Fresh<impl Store>) {
     let runtime = Runtime::new().expect("a runtime starts");
-    let (store, _home) = runtime.block_on(K::fresh());
-    each_story(&vec(a_save(), 1..=30), |app, saves| {
+    each_case(&vec(any_save(), 1..=30), |app, saves| {
         runtime.block_on(async {
             for (n, record) in [(1, record()), (2, full_record())] {
-                let short = keep(&*store, place_of(app, n), &record).await;
-                let long = keep(&*store, place_of(app, n + 10), &record).await;
+                let fast = create(&*store, key_in(app, n), &record).await;
+                let full = create(&*store, key_in(app, n + 10), &record).await;
                 let mut now = START;
                 for save in saves {
                     now = now + save.after;
-                    same_both_ways(&*store, (&short, &long), save, now).await?;
+                    save_on_both_paths(&*store, (&fast, &full), save, now).await?;
                 }
             }
             Ok(())
@@ -69,26 +67,25 @@ fn saves_alike<K: Kind>() {
     });
 }
 
-async fn same_both_ways(
+async fn save_on_both_paths(
     store: &impl Store,
-    (short, long): (&SessionKey, &SessionKey),
+    (fast, full): (&SessionKey, &SessionKey),
     save: &Save,
     now: Time,
 ) -> Result<(), TestCaseError> {
-    let head = snapshot(store, long).await.head;
+    let head = load_record(store, full).await.head;
     let precondition = precondition(&head, save, now);
-    let again = head.permanent.map_or(PermanentChange::Unset, PermanentChange::Set);
-    let changes = save.edit.changes.clone().map(|changes| Changes { permanent: again, ..changes });
+    let permanent = head.permanent.map_or(PermanentChange::Unset, PermanentChange::Set);
+    let changes = save.edit.changes.clone().map(|changes| Changes { permanent, ..changes });
 
-    let one = apply(store, short, &precondition, &write(save.edit.clone())).await;
-    let other = apply(store, long, &precondition, &write(Edit { changes, ..save.edit.clone() })).await;
+    let one = apply(store, fast, &precondition, &write(save.edit.clone())).await;
+    let other = apply(store, full, &precondition, &write(Edit { changes, ..save.edit.clone() })).await;
 
     prop_assert_eq!(one, other);
-    prop_assert_eq!(load(store, short).await, load(store, long).await);
+    prop_assert_eq!(load(store, fast).await, load(store, full).await);
     Ok(())
 }
 
-/// A step in the life of a session.
 #[derive(Clone, Debug)]
 enum Step {
     Save(Box<Save>),
@@ -99,25 +96,25 @@ enum Step {
 }
 
 #[test]
-fn redis_forgets_no_session_before_its_time_and_none_a_minute_after() {
+fn a_key_in_redis_expires_within_a_minute_after_its_purge_time() {
     let runtime = Runtime::new().expect("a runtime starts");
     let settings = settings();
     let store = Redis::new(&settings).expect("the settings are right");
-    let client = Client::open(settings.url.as_str()).expect("the address is one");
+    let client = Client::open(settings.url.as_str()).expect("the address is valid");
     let connection = RefCell::new(client.get_connection().expect("Redis answers"));
     let until = option::of(wait().prop_map(|span| START + span));
-    each_story(&(until, vec(step(), 1..=30)), |app, (until, steps)| {
+    each_case(&(until, vec(step(), 1..=30)), |app, (until, steps)| {
         let mut head = record().head;
         head.imported_from = until.map(|until| ImportedFrom { issued: None, until });
         runtime.block_on(async {
-            let session_key = keep(&store, place_of(app, 1), &Record { head, ..record() }).await;
+            let session_key = create(&store, key_in(app, 1), &Record { head, ..record() }).await;
             let key = format!("{}:{{{:02}}}:{app}:{}", settings.key_prefix, session_key.id.partition(), session_key.id);
             let mut now = START;
             for step in steps {
-                take(&store, &session_key, step, &mut now).await;
+                apply_step(&store, &session_key, step, &mut now).await;
                 let expire_time = redis::cmd("PEXPIRETIME").arg(&key).query(&mut *connection.borrow_mut());
                 let expire_time = Time::from_millis(expire_time.expect("Redis answers"));
-                let purge_time = snapshot(&store, &session_key).await.head.purge_time();
+                let purge_time = load_record(&store, &session_key).await.head.purge_time();
                 prop_assert!(expire_time >= purge_time, "{expire_time:?} is before {purge_time:?}");
                 prop_assert!(expire_time <= purge_time + MINUTE, "{expire_time:?} is long after {purge_time:?}");
             }
@@ -126,8 +123,8 @@ fn redis_forgets_no_session_before_its_time_and_none_a_minute_after() {
     });
 }
 
-async fn take(store: &impl Store, session_key: &SessionKey, step: &Step, now: &mut Time) {
-    let head = snapshot(store, session_key).await.head;
+async fn apply_step(store: &impl Store, session_key: &SessionKey, step: &Step, now: &mut Time) {
+    let head = load_record(store, session_key).await.head;
     let current = head.verifier_hash.as_bytes()[0];
     match step {
         Step::Save(save) => {
@@ -140,25 +137,25 @@ async fn take(store: &impl Store, session_key: &SessionKey, step: &Step, now: &m
         }
         Step::Lifetime(idle_timeout, span) => {
             let edit = Edit { changes: Some(set("a", "1")), lifetime: lifetime(*idle_timeout, *span), ..edit() };
-            apply(store, session_key, &authority(current, *now), &write(edit)).await;
+            apply(store, session_key, &by_token(current, *now), &write(edit)).await;
         }
         Step::Clear => {
-            apply(store, session_key, &authority(current, *now), &save(Changes { clear: true, ..set("a", "1") })).await;
+            apply(store, session_key, &by_token(current, *now), &save(Changes { clear: true, ..set("a", "1") })).await;
         }
         Step::End => {
-            apply(store, session_key, &authority(current, *now), &Write::End(EndReason::Destroyed)).await;
+            apply(store, session_key, &by_token(current, *now), &Write::End(EndReason::Destroyed)).await;
         }
     }
 }
 
-/// Tells many stories, each to an app of its own.
-fn each_story<S: Strategy>(stories: &S, tell: impl Fn(&str, &S::Value) -> Result<(), TestCaseError>) {
+/// Runs random cases, each in an app of its own.
+fn each_case<S: Strategy>(cases: &S, run: impl Fn(&str, &S::Value) -> Result<(), TestCaseError>) {
     let number = Cell::new(0);
-    let effect = TestRunner::default().run(stories, |story| {
+    let result = TestRunner::default().run(cases, |case| {
         number.set(number.get() + 1);
-        tell(&format!("alike-{}", number.get()), &story)
+        run(&format!("case-{}", number.get()), &case)
     });
-    if let Err(failure) = effect {
+    if let Err(failure) = result {
         panic!("{failure}");
     }
 }
@@ -166,14 +163,14 @@ fn each_story<S: Strategy>(stories: &S, tell: impl Fn(&str, &S::Value) -> Result
 fn precondition(head: &Head, save: &Save, now: Time) -> Precondition {
     Precondition {
         etag: save.etag.map(|off| Version(head.version.0.saturating_add_signed(off))),
-        fingerprint: save.request.map(|(request, asked)| fingerprint(request, asked)),
-        ..authority(save.verifier_hash, now)
+        fingerprint: save.request.map(|(id, content)| fingerprint(id, content)),
+        ..by_token(save.verifier_hash, now)
     }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        20 => a_save().prop_map(|save| Step::Save(Box::new(save))),
+        20 => any_save().prop_map(|save| Step::Save(Box::new(save))),
         5 => wait().prop_map(Step::Touch),
         5 => (wait(), wait()).prop_map(|(idle, span)| Step::Lifetime(idle, span)),
         2 => Just(Step::Clear),
@@ -181,7 +178,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn a_save() -> impl Strategy<Value = Save> {
+fn any_save() -> impl Strategy<Value = Save> {
     let name = || prop_oneof![Just("a"), Just("b"), Just("lang"), Just("\u{fc}")].prop_map(str::to_owned);
     let value =
         prop_oneof![Just(json("1")), Just(json("\"text\"")), Just(Value::raw(b"")), Just(Value::raw(&[0, 255]))];
@@ -204,7 +201,7 @@ fn a_save() -> impl Strategy<Value = Save> {
     )
 }
 
-/// Mostly short: of two saves in one minute the second has less to do.
+// Mostly short: the second of two saves in one minute has less to write.
 fn wait() -> impl Strategy<Value = Duration> {
     let second = Duration::from_secs(1);
     prop_oneof![

@@ -1,6 +1,6 @@
-//! Facts: all that has to be true of one session, told in plain maps and numbers.
+//! The model of one session, in plain maps and numbers.
 //!
-//! Written from the contract alone; shares no rule with `src/session`. Times and spans are milliseconds.
+//! It is written from the contract and shares no code with `src/session`. Times and durations are in milliseconds.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,10 +11,10 @@ use cloakroom::session::{
 
 pub(super) const MINUTE: u64 = 60_000;
 
-/// What a session with a subject is granted: without use, and at most.
+/// Idle and absolute timeout of a session with a subject.
 pub(super) const OWNED: (u64, u64) = (10 * MINUTE, 60 * MINUTE);
 
-/// What a session without a subject is granted.
+/// Idle and absolute timeout of a session without a subject.
 pub(super) const ANONYMOUS: (u64, u64) = (3 * MINUTE, 20 * MINUTE);
 
 pub(super) const GRACE: u64 = 30_000;
@@ -23,39 +23,37 @@ pub(super) const IDEMPOTENCY_TTL: u64 = 10 * MINUTE;
 pub(super) const MAX_ENTRIES: usize = 6;
 pub(super) const MAX_BYTES: usize = 1024;
 
-/// What is asked of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Operation {
     Save { changes: Option<Changes>, rotate: bool, keep_empty: bool },
     Rotate(RotationCause),
     Destroy,
 }
 
-/// A write with its conditions.
 #[derive(Clone, Debug)]
-pub(super) struct Ask {
-    pub(super) asked: Asked,
-    /// Empty: none.
-    pub(super) request: String,
+pub(super) struct WriteRequest {
+    pub(super) operation: Operation,
+    /// Empty if there is none.
+    pub(super) request_id: String,
     pub(super) etag: Option<u64>,
 }
 
-/// What has to become of a write.
+/// The result that a write must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrote {
+pub(super) enum ExpectedWrite {
     Missing,
     Gone(EndReason),
     Refused(&'static str),
-    /// Answered as it was; whether the caller is told the current token.
+    /// A repeated call; `shows_token` says whether the response has the current token.
     Again {
         outcome: WriteEffect,
-        told: bool,
+        shows_token: bool,
     },
     Done {
         outcome: WriteEffect,
         rotated: bool,
     },
-    /// A renewal that has happened already.
+    /// A renewal by a token that was renewed already.
     Renewed,
 }
 
@@ -72,38 +70,37 @@ pub(super) enum TokenMatch {
     Current,
     InGrace,
     Previous,
-    /// It was current when an older one, in its grace, rotated.
+    /// It was the current token when an older one, in its grace, rotated.
     Replaced,
     Older,
 }
 
 #[derive(Clone, Debug)]
 struct Previous {
-    /// Which token the rotating call showed.
+    /// The token by which the rotation was requested.
     token: usize,
-    /// Which one was current then.
+    /// The token that was current then.
     current: usize,
     grace: u64,
     time: u64,
-    by: Option<(String, Asked)>,
+    by: Option<(String, Operation)>,
 }
 
 #[derive(Clone, Debug)]
 struct IdempotencyRecord {
-    request: String,
-    asked: Asked,
+    request_id: String,
+    operation: Operation,
     time: u64,
     outcome: WriteEffect,
 }
 
-/// One session.
 #[derive(Clone, Debug)]
-pub(super) struct Facts {
+pub(super) struct ExpectedSession {
     pub(super) id: String,
     pub(super) ticket: String,
-    /// The second of the ticket's issue.
+    /// The issue time of the ticket, in seconds.
     pub(super) issued: u64,
-    /// All its tokens so far, oldest first: the last is the current one. None: nobody has saved it.
+    /// All tokens so far, oldest first; the last is the current one. Empty before the first save.
     pub(super) tokens: Vec<String>,
     pub(super) entries: BTreeMap<String, Vec<u8>>,
     pub(super) permanent: Option<bool>,
@@ -117,11 +114,11 @@ pub(super) struct Facts {
     pub(super) revoked: bool,
     pub(super) end: Option<(EndReason, u64)>,
     previous: Option<Previous>,
-    marks: VecDeque<IdempotencyRecord>,
+    idempotency: VecDeque<IdempotencyRecord>,
 }
 
-impl Facts {
-    /// A session of which only a ticket is known.
+impl ExpectedSession {
+    /// A session that is not saved yet.
     pub(super) const fn new(id: String, ticket: String, now: u64) -> Self {
         Self {
             id,
@@ -140,11 +137,11 @@ impl Facts {
             revoked: false,
             end: None,
             previous: None,
-            marks: VecDeque::new(),
+            idempotency: VecDeque::new(),
         }
     }
 
-    /// When it ends if it is last used at `now`.
+    /// The time when it expires if its last use is at `now`.
     pub(super) fn expires(&self, now: u64) -> u64 {
         self.deadline.min(self.used.max(now) + self.idle)
     }
@@ -166,8 +163,8 @@ impl Facts {
         }
     }
 
-    /// Whether it is that subject's, and lives.
-    pub(super) fn is_of(&self, subject: &str, now: u64) -> bool {
+    /// Whether it is alive and has this subject.
+    pub(super) fn belongs_to(&self, subject: &str, now: u64) -> bool {
         self.state(now) == State::Alive && self.subject.as_deref() == Some(subject)
     }
 
@@ -175,8 +172,8 @@ impl Facts {
         now / 1000 - self.issued <= 15 * 60
     }
 
-    /// What a token is to a session that lives.
-    pub(super) fn hold(&self, token: usize, now: u64) -> TokenMatch {
+    /// Compares a token with those of a live session.
+    pub(super) fn match_token(&self, token: usize, now: u64) -> TokenMatch {
         match &self.previous {
             _ if token + 1 == self.tokens.len() => TokenMatch::Current,
             Some(previous) if previous.token == token && now < previous.time + previous.grace => TokenMatch::InGrace,
@@ -188,128 +185,136 @@ impl Facts {
         }
     }
 
-    /// A use that changed nothing is written down if a twentieth of the idle timeout has passed, and 10 s.
+    /// A use without changes is written if a twentieth of the idle timeout has passed, and at least 10 s.
     pub(super) fn touch(&mut self, now: u64) {
         if now.saturating_sub(self.used) >= (self.idle / 20).max(10_000) {
             self.used = now;
         }
     }
 
-    /// Times at which something ends, for a clock that likes to stop there.
+    /// Times at which something expires; the clock is often moved to one of them.
     pub(super) fn ends(&self) -> Vec<u64> {
         let mut ends = vec![(self.issued + 15 * 60) * 1000 + 1000, self.expires(self.used), self.deadline];
         ends.push(self.end.map_or(self.expires(self.used), |(_, time)| time) + TOMBSTONE_TTL);
         ends.extend(self.previous.iter().flat_map(|previous| [previous.time + GRACE, previous.time + IDEMPOTENCY_TTL]));
-        ends.extend(self.marks.iter().map(|mark| mark.time + IDEMPOTENCY_TTL));
+        ends.extend(self.idempotency.iter().map(|record| record.time + IDEMPOTENCY_TTL));
         ends
     }
 
-    /// What a write with that token has to do; afterwards it is done.
-    pub(super) fn write(&mut self, token: usize, ask: &Ask, now: u64) -> Wrote {
+    /// Applies a write by that token and returns the result that it must have.
+    pub(super) fn write(&mut self, token: usize, request: &WriteRequest, now: u64) -> ExpectedWrite {
         let reason = match self.state(now) {
-            State::New | State::Forgotten => return Wrote::Missing,
+            State::New | State::Forgotten => return ExpectedWrite::Missing,
             State::Ended(reason) => Some(reason),
             State::Alive => None,
         };
-        let seen =
-            self.marks.iter().rev().find(|mark| mark.request == ask.request && now < mark.time + IDEMPOTENCY_TTL);
-        if let Some(mark) = seen {
-            let again = Wrote::Again { outcome: mark.outcome, told: self.tells(token, ask, now) };
-            return if mark.asked == ask.asked { again } else { Wrote::Refused("reused") };
+        let earlier = self
+            .idempotency
+            .iter()
+            .rev()
+            .find(|record| record.request_id == request.request_id && now < record.time + IDEMPOTENCY_TTL);
+        if let Some(record) = earlier {
+            let again =
+                ExpectedWrite::Again { outcome: record.outcome, shows_token: self.shows_token(token, request, now) };
+            return if record.operation == request.operation { again } else { ExpectedWrite::Refused("reused") };
         }
         if let Some(reason) = reason {
-            return Wrote::Gone(reason);
+            return ExpectedWrite::Gone(reason);
         }
-        match (self.hold(token, now), &ask.asked) {
+        match (self.match_token(token, now), &request.operation) {
             (TokenMatch::Current, _)
-            | (TokenMatch::InGrace | TokenMatch::Previous | TokenMatch::Replaced, Asked::Destroy) => {}
-            (TokenMatch::InGrace, Asked::Rotate(RotationCause::Renewal)) => return Wrote::Renewed,
+            | (TokenMatch::InGrace | TokenMatch::Previous | TokenMatch::Replaced, Operation::Destroy) => {}
+            (TokenMatch::InGrace, Operation::Rotate(RotationCause::Renewal)) => return ExpectedWrite::Renewed,
             (TokenMatch::InGrace, _) => {}
             (TokenMatch::Previous | TokenMatch::Replaced | TokenMatch::Older, _) => {
-                return Wrote::Gone(EndReason::Superseded);
+                return ExpectedWrite::Gone(EndReason::Superseded);
             }
         }
-        if ask.etag.is_some_and(|etag| etag != self.version) {
-            return Wrote::Refused("stale");
+        if request.etag.is_some_and(|etag| etag != self.version) {
+            return ExpectedWrite::Refused("stale");
         }
-        match self.apply(ask, now) {
-            Err(why) => Wrote::Refused(why),
+        match self.apply(request, now) {
+            Err(reason) => ExpectedWrite::Refused(reason),
             Ok((outcome, grace)) => {
                 if let Some(grace) = grace {
-                    let by = (!ask.request.is_empty()).then(|| (ask.request.clone(), ask.asked.clone()));
+                    let by = (!request.request_id.is_empty())
+                        .then(|| (request.request_id.clone(), request.operation.clone()));
                     let current = self.tokens.len() - 1;
                     self.previous = Some(Previous { token, current, grace, time: now, by });
                 }
-                self.remember(ask, now, outcome);
-                Wrote::Done { outcome, rotated: grace.is_some() }
+                self.record(request, now, outcome);
+                ExpectedWrite::Done { outcome, rotated: grace.is_some() }
             }
         }
     }
 
-    /// What a first save has to do; afterwards it is done.
-    pub(super) fn create(&mut self, ask: &Ask, now: u64) -> Wrote {
-        let is_first = ask.etag.is_none_or(|etag| etag == 0);
+    /// Applies a first save and returns the result that it must have.
+    pub(super) fn create(&mut self, request: &WriteRequest, now: u64) -> ExpectedWrite {
+        let is_first = request.etag.is_none_or(|etag| etag == 0);
         let mut created = Self::new(self.id.clone(), self.ticket.clone(), now);
         created.issued = self.issued;
-        let applied = match &ask.asked {
-            Asked::Save { changes: Some(_), .. } if is_first => created.apply(ask, now),
-            _ if is_first => return Wrote::Missing,
-            _ => return Wrote::Refused("stale"),
+        let applied = match &request.operation {
+            Operation::Save { changes: Some(_), .. } if is_first => created.apply(request, now),
+            _ if is_first => return ExpectedWrite::Missing,
+            _ => return ExpectedWrite::Refused("stale"),
         };
         match applied {
-            Err(why) => Wrote::Refused(why),
-            Ok((WriteEffect::Deleted, _)) => Wrote::Missing,
+            Err(reason) => ExpectedWrite::Refused(reason),
+            Ok((WriteEffect::Deleted, _)) => ExpectedWrite::Missing,
             Ok(_) => {
-                created.remember(ask, now, WriteEffect::Created);
+                created.record(request, now, WriteEffect::Created);
                 *self = created;
-                Wrote::Done { outcome: WriteEffect::Created, rotated: false }
+                ExpectedWrite::Done { outcome: WriteEffect::Created, rotated: false }
             }
         }
     }
 
-    /// Whether a repeated call is told the current token.
-    fn tells(&self, token: usize, ask: &Ask, now: u64) -> bool {
+    /// Whether the response to a repeated call has the current token.
+    fn shows_token(&self, token: usize, request: &WriteRequest, now: u64) -> bool {
         let did_it = |previous: &Previous| {
-            previous.by.as_ref().is_some_and(|(request, asked)| *request == ask.request && *asked == ask.asked)
+            previous
+                .by
+                .as_ref()
+                .is_some_and(|(id, operation)| *id == request.request_id && *operation == request.operation)
         };
-        match self.hold(token, now) {
+        match self.match_token(token, now) {
             TokenMatch::Current | TokenMatch::InGrace => true,
             TokenMatch::Previous => self.previous.as_ref().is_some_and(did_it),
             TokenMatch::Replaced | TokenMatch::Older => false,
         }
     }
 
-    fn remember(&mut self, ask: &Ask, time: u64, outcome: WriteEffect) {
-        if !ask.request.is_empty() {
-            self.marks.push_back(IdempotencyRecord {
-                request: ask.request.clone(),
-                asked: ask.asked.clone(),
+    fn record(&mut self, request: &WriteRequest, time: u64, outcome: WriteEffect) {
+        if !request.request_id.is_empty() {
+            self.idempotency.push_back(IdempotencyRecord {
+                request_id: request.request_id.clone(),
+                operation: request.operation.clone(),
                 time,
                 outcome,
             });
-            self.marks.drain(..self.marks.len().saturating_sub(16));
+            self.idempotency.drain(..self.idempotency.len().saturating_sub(16));
         }
     }
 
-    /// The outcome, and the grace of the token that was replaced, if one was.
-    fn apply(&mut self, ask: &Ask, now: u64) -> Result<(WriteEffect, Option<u64>), &'static str> {
-        match &ask.asked {
-            Asked::Destroy => {
-                self.bury(EndReason::Destroyed, now);
+    /// Returns the effect, and the grace of the replaced token if there is one.
+    fn apply(&mut self, request: &WriteRequest, now: u64) -> Result<(WriteEffect, Option<u64>), &'static str> {
+        match &request.operation {
+            Operation::Destroy => {
+                self.end_with(EndReason::Destroyed, now);
                 Ok((WriteEffect::Deleted, None))
             }
-            Asked::Rotate(cause) => {
+            Operation::Rotate(cause) => {
                 self.used = self.used.max(now);
                 Ok((WriteEffect::Updated, Some(if *cause == RotationCause::Renewal { GRACE } else { 0 })))
             }
-            Asked::Save { changes, rotate, keep_empty } => {
+            Operation::Save { changes, rotate, keep_empty } => {
                 let Some(changes) = changes else {
                     self.used = self.used.max(now);
                     return Ok((WriteEffect::Updated, rotate.then_some(0)));
                 };
                 let privileged = self.change(changes, now)?;
                 if self.entries.is_empty() && self.permanent.is_none() && !keep_empty {
-                    self.bury(EndReason::Emptied, now);
+                    self.end_with(EndReason::Emptied, now);
                     return Ok((WriteEffect::Deleted, None));
                 }
                 self.used = self.used.max(now);
@@ -318,13 +323,13 @@ impl Facts {
         }
     }
 
-    pub(super) fn bury(&mut self, reason: EndReason, now: u64) {
+    pub(super) fn end_with(&mut self, reason: EndReason, now: u64) {
         self.end = Some((reason, now));
         self.entries.clear();
         self.subject = None;
     }
 
-    /// Whether it is a change of what the user may do.
+    /// Returns whether it is a change of privilege.
     fn change(&mut self, changes: &Changes, now: u64) -> Result<bool, &'static str> {
         let subject = match &changes.subject {
             SubjectChange::Set(subject) => Some(subject.as_str().to_owned()),
@@ -333,11 +338,11 @@ impl Facts {
         };
         let again = changes.authentication == AuthenticationChange::Now;
         if again && subject.is_none() {
-            return Err("nobody");
+            return Err("no subject");
         }
-        let wiped = changes.clear || (self.subject.is_some() && subject.is_some() && self.subject != subject);
-        self.entries = self.entries_after(changes, wiped)?;
-        if wiped {
+        let cleared = changes.clear || (self.subject.is_some() && subject.is_some() && self.subject != subject);
+        self.entries = self.entries_after(changes, cleared)?;
+        if cleared {
             (self.permanent, self.authenticated) = (None, None);
         }
         match changes.permanent {
@@ -352,16 +357,16 @@ impl Facts {
             SubjectChange::Keep => {}
         }
         self.version += 1;
-        self.live(changes.lifetime, subject.is_some(), now);
+        self.set_deadlines(changes.lifetime, subject.is_some(), now);
         let privileged = changes.clear || again || self.subject != subject;
         self.subject = subject;
         Ok(privileged)
     }
 
-    fn entries_after(&self, changes: &Changes, wiped: bool) -> Result<BTreeMap<String, Vec<u8>>, &'static str> {
-        let mut entries = if wiped { BTreeMap::new() } else { self.entries.clone() };
+    fn entries_after(&self, changes: &Changes, cleared: bool) -> Result<BTreeMap<String, Vec<u8>>, &'static str> {
+        let mut entries = if cleared { BTreeMap::new() } else { self.entries.clone() };
         for (name, delta) in &changes.increment {
-            let before = entries.get(name).map_or(Some(0), |kept| number(kept));
+            let before = entries.get(name).map_or(Some(0), |stored| number(stored));
             let after = before.and_then(|before| before.checked_add(*delta)).ok_or("no counter")?;
             entries.insert(name.clone(), after.to_string().into_bytes());
         }
@@ -370,7 +375,7 @@ impl Facts {
             entries.insert(name.clone(), Value::stored(value).to_vec());
         }
         let bytes = |entries: &BTreeMap<String, Vec<u8>>| -> usize {
-            entries.iter().map(|(name, kept)| name.len() + kept.len()).sum()
+            entries.iter().map(|(name, stored)| name.len() + stored.len()).sum()
         };
         if entries.len() > MAX_ENTRIES && entries.len() > self.entries.len() {
             return Err("too many");
@@ -381,9 +386,9 @@ impl Facts {
         Ok(entries)
     }
 
-    /// The deadlines after a save: as it asks, as its first subject grants, as the loss of it leaves them.
-    fn live(&mut self, asked: LifetimeChange, is_owned: bool, now: u64) {
-        let asked = match asked {
+    /// Sets the deadlines after a save, by its lifetime, a login or a logout.
+    fn set_deadlines(&mut self, lifetime: LifetimeChange, is_owned: bool, now: u64) {
+        let lifetime = match lifetime {
             LifetimeChange::Keep => None,
             LifetimeChange::Default => Some((OWNED.0, self.created + OWNED.1)),
             LifetimeChange::Idle(span) => {
@@ -393,12 +398,12 @@ impl Facts {
             LifetimeChange::Until(time) => Some((OWNED.1, time.millis().min(self.created + OWNED.1))),
         };
         let was_owned = self.subject.is_some();
-        let (idle, deadline) = match (was_owned, is_owned, asked) {
+        let (idle, deadline) = match (was_owned, is_owned, lifetime) {
             (false, true, None) => (OWNED.0, self.created + OWNED.1),
-            (_, true, Some(asked)) => asked,
+            (_, true, Some(lifetime)) => lifetime,
             (true, true, None) | (false, false, None) => return,
-            (true, false, asked) => {
-                let (idle, deadline) = asked.unwrap_or((self.idle, self.deadline));
+            (true, false, lifetime) => {
+                let (idle, deadline) = lifetime.unwrap_or((self.idle, self.deadline));
                 (idle.min(ANONYMOUS.0), deadline.min(now + ANONYMOUS.1))
             }
             (false, false, Some((idle, deadline))) => {
@@ -410,8 +415,8 @@ impl Facts {
     }
 }
 
-/// A decimal number in its one spelling.
-fn number(kept: &[u8]) -> Option<i64> {
-    let Some(Kind::Json(text)) = Kind::of(kept) else { return None };
+/// Parses a decimal number without leading zeros or a plus sign.
+fn number(stored: &[u8]) -> Option<i64> {
+    let Some(Kind::Json(text)) = Kind::of(stored) else { return None };
     text.parse::<i64>().ok().filter(|number| number.to_string() == text)
 }
