@@ -1,4 +1,4 @@
-//! Calls that another one overtakes between their two steps.
+//! A renewal during which a login replaces the token again.
 
 use std::sync::{Arc, Mutex};
 
@@ -14,22 +14,22 @@ use cloakroom::types::{AppName, ManualClock, Time};
 
 use crate::support::app_settings;
 
-/// A store in which this token is replaced right before the next look.
-struct Overtaken {
+/// A store that runs a login before its next load.
+struct LoginBeforeLoad {
     store: Arc<Memory>,
     login: Mutex<Option<(Service<Memory>, String)>>,
 }
 
 #[tokio::test]
-async fn a_renewal_that_a_login_overtakes_gives_no_dead_cookie() {
+async fn a_renewal_during_a_login_sets_no_superseded_cookie() {
     let apps = || Apps::from_iter([app_settings().build("default").unwrap()]);
     let (apps, store, clock) = (apps(), Arc::new(Memory::new()), Arc::new(ManualClock::new(Time::from_millis(1))));
     let service = Service::new(apps.clone(), Arc::clone(&store), clock.clone());
     let old = stored(&service).await;
     let next = service.rotate(renewal(&old)).await.unwrap().session.unwrap().token;
-    let overtaken = Overtaken { store, login: Mutex::new(Some((service, next))) };
+    let store = LoginBeforeLoad { store, login: Mutex::new(Some((service, next))) };
 
-    let renewed = Service::new(apps, Arc::new(overtaken), clock).rotate(renewal(&old)).await.unwrap();
+    let renewed = Service::new(apps, Arc::new(store), clock).rotate(renewal(&old)).await.unwrap();
 
     assert_eq!(renewed.outcome, Outcome::Gone(Some(EndReason::Superseded)));
     assert!(renewed.session.is_none() && renewed.headers.is_empty());
@@ -48,26 +48,26 @@ fn renewal(token: &str) -> RotateRequest<'_> {
     RotateRequest { credential: Credential::Token(token), cause: RotationCause::Renewal, ..Default::default() }
 }
 
-impl Store for Overtaken {
-    async fn load(&self, place: &SessionKey) -> Result<Option<Snapshot>, Error> {
+impl Store for LoginBeforeLoad {
+    async fn load(&self, key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let login = self.login.lock().unwrap().take();
         if let Some((service, token)) = login {
             let credential = Credential::Token(&token);
             service.rotate(RotateRequest { credential, ..Default::default() }).await.unwrap();
         }
-        self.store.load(place).await
+        self.store.load(key).await
     }
 
-    async fn create(&self, place: &SessionKey, record: &Record) -> Result<Created, Error> {
-        self.store.create(place, record).await
+    async fn create(&self, key: &SessionKey, record: &Record) -> Result<Created, Error> {
+        self.store.create(key, record).await
     }
 
-    async fn apply(&self, place: &SessionKey, precondition: &Precondition, write: &Write) -> Result<Applied, Error> {
-        self.store.apply(place, precondition, write).await
+    async fn apply(&self, key: &SessionKey, precondition: &Precondition, write: &Write) -> Result<Applied, Error> {
+        self.store.apply(key, precondition, write).await
     }
 
-    async fn touch(&self, place: &SessionKey, touch: &Touch) -> Result<(), Error> {
-        self.store.touch(place, touch).await
+    async fn touch(&self, key: &SessionKey, touch: &Touch) -> Result<(), Error> {
+        self.store.touch(key, touch).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
@@ -87,33 +87,33 @@ impl Store for Overtaken {
     }
 }
 
-impl Index for Overtaken {
-    async fn enter(&self, owner: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
-        self.store.enter(owner, entry).await
+impl Index for LoginBeforeLoad {
+    async fn enter(&self, subject: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        self.store.enter(subject, entry).await
     }
 
-    async fn leave(&self, owner: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
-        self.store.leave(owner, entry).await
+    async fn leave(&self, subject: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        self.store.leave(subject, entry).await
     }
 
-    async fn forget(&self, owner: &SubjectRef, id: SessionId) -> Result<(), Error> {
-        self.store.forget(owner, id).await
+    async fn forget(&self, subject: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        self.store.forget(subject, id).await
     }
 
-    async fn entries(&self, owner: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
-        self.store.entries(owner).await
+    async fn entries(&self, subject: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+        self.store.entries(subject).await
     }
 
-    async fn revoke(&self, owner: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
-        self.store.revoke(owner, revocation).await
+    async fn revoke(&self, subject: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        self.store.revoke(subject, revocation).await
     }
 
-    async fn revocation(&self, owner: &SubjectRef) -> Result<Option<Revocation>, Error> {
-        self.store.revocation(owner).await
+    async fn revocation(&self, subject: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        self.store.revocation(subject).await
     }
 }
 
-impl Feed for Overtaken {
+impl Feed for LoginBeforeLoad {
     async fn latest(&self, app: &AppName) -> Result<Cursor, Error> {
         self.store.latest(app).await
     }

@@ -1,11 +1,11 @@
-//! Moving in: what the sessions from before become, and what never comes in.
+//! Migration: which legacy sessions are imported, and which are not.
 
-mod ending;
 mod flask_cookie;
 mod flask_session;
 mod races;
-mod real;
-mod revoking;
+mod real_flask;
+mod revocation;
+mod session_end;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,26 +25,26 @@ use crate::support::{House, On, app_settings};
 /// The Flask application's `SECRET_KEY`.
 const KEY: &str = "what Flask signs with";
 
-/// Flask's own lifetime of every cookie.
+/// How long a cookie that Flask signed is valid.
 const LIFETIME: Duration = Duration::from_secs(31 * DAY.as_secs());
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// When the doors shut, counted from the real time.
-const OPEN: Duration = Duration::from_secs(90 * DAY.as_secs());
+/// How long migration is open, from the real time on.
+const MIGRATION_PERIOD: Duration = Duration::from_secs(90 * DAY.as_secs());
 
-/// An app with a door for Flask's cookies.
+/// An app that imports Flask's cookies.
 fn settings() -> app::Settings {
-    accepting(FlaskCookieSettings { keys: vec![KEY.to_owned().into()], ..Default::default() })
+    settings_with(FlaskCookieSettings { keys: vec![KEY.to_owned().into()], ..Default::default() })
 }
 
-fn accepting(flask_cookie: FlaskCookieSettings) -> app::Settings {
-    let until = Some(crate::support::now() + OPEN);
+fn settings_with(flask_cookie: FlaskCookieSettings) -> app::Settings {
+    let until = Some(crate::support::now() + MIGRATION_PERIOD);
     let migrate = MigrationSettings { until, flask_cookie, ..Default::default() };
     app::Settings { subject_key: "_user_id".to_owned(), migrate, ..app_settings() }
 }
 
-async fn house(on: On) -> House {
+async fn service(on: On) -> House {
     House::with_apps(on, [("default", settings())]).await
 }
 
@@ -58,47 +58,47 @@ fn signed(entries: &[(&str, &str)], permanent: Option<bool>, at: Time) -> String
 
 impl House {
     /// A cookie that Flask signs now.
-    fn old(&self, entries: &[(&str, &str)]) -> String {
+    fn sign_now(&self, entries: &[(&str, &str)]) -> String {
         signed(entries, None, self.clock.now())
     }
 
-    /// What a value of the app's cookie opens.
-    async fn opens(&self, value: &str) -> (OpenSessionResponse, Session) {
+    /// Opens by a value of the app's cookie.
+    async fn open_value(&self, value: &str) -> (OpenSessionResponse, Session) {
         let mut opened = self.open(open_cookie(&format!("session={value}"))).await;
         let session = opened.session.take().unwrap();
         (opened, session)
     }
 
-    /// The session that an old cookie becomes: its id and the new token, which the response sets.
-    async fn moves_in(&self, value: &str) -> (String, String) {
-        let (opened, session) = self.opens(value).await;
+    /// Imports a legacy session. Returns its id and its new token, which the response sets as a cookie.
+    async fn import(&self, value: &str) -> (String, String) {
+        let (opened, session) = self.open_value(value).await;
         assert!(!session.new && session.null_session.is_none(), "{value} opens nothing");
         assert_eq!(set_cookies(&opened.untouched_headers).len(), 1);
         (session.id, session.token)
     }
 
-    /// Whether a value of the app's cookie opens nothing: a new session, and no cookie is set.
-    async fn is_nothing(&self, value: &str) -> bool {
-        let (opened, session) = self.opens(value).await;
+    /// Whether a value of the app's cookie opens an empty new session and sets no cookie.
+    async fn opens_nothing(&self, value: &str) -> bool {
+        let (opened, session) = self.open_value(value).await;
         let nothing = session.new && session.entries.is_empty() && session.subject.is_empty();
         nothing && set_cookies(&opened.read_headers).is_empty()
     }
 
-    /// A logout with a whole `Cookie` header.
+    /// Destroys by a whole `Cookie` header.
     async fn destroy_header(&self, header: &str) -> DestroySessionResponse {
         let credential = Some(destroy_session_request::Credential::CookieHeader(header.to_owned()));
         let request = DestroySessionRequest { credential, ..Default::default() };
         self.client.clone().destroy_session(request).await.unwrap().into_inner()
     }
 
-    /// The numbers of one door.
-    async fn door(&self, door: &str) -> MigrationStats {
-        self.stats("").await.migrations.into_iter().find(|stats| stats.source == door).unwrap()
+    /// The counters of one migration source.
+    async fn migration(&self, source: &str) -> MigrationStats {
+        self.stats("").await.migrations.into_iter().find(|stats| stats.source == source).unwrap()
     }
 
-    /// How often old credentials opened nothing, by reason.
-    async fn refused(&self, door: &str) -> BTreeMap<String, u64> {
-        self.door(door).await.refused.into_iter().collect()
+    /// How many legacy credentials were refused, by reason.
+    async fn rejections(&self, source: &str) -> BTreeMap<String, u64> {
+        self.migration(source).await.refused.into_iter().collect()
     }
 }
 
@@ -107,7 +107,6 @@ fn rotate_header(header: &str) -> RotateSessionRequest {
     RotateSessionRequest { credential, ..Default::default() }
 }
 
-/// A session's entries by name.
 fn entries(session: Session) -> Vec<(String, String)> {
     json_entries(session).into_iter().collect()
 }

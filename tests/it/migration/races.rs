@@ -1,4 +1,4 @@
-//! Races: many first requests with one old cookie, on two replicas, and what ends sessions in between.
+//! Races of imports on two replicas: with each other, with logouts and with revocations.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::on_every_store;
 
-/// Two processes on one store and one clock.
+/// Two processes that share a store and a clock.
 async fn replicas(on: On) -> [Arc<House>; 2] {
-    let house = house(on).await;
-    let other = house.another_process().await;
-    [Arc::new(house), Arc::new(other)]
+    let service = service(on).await;
+    let other = service.another_process().await;
+    [Arc::new(service), Arc::new(other)]
 }
 
 #[apply(on_every_store)]
@@ -20,11 +20,11 @@ async fn replicas(on: On) -> [Arc<House>; 2] {
 async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
     let replicas = replicas(on).await;
     for round in 0..ROUNDS {
-        let old = replicas[0].old(&[("_user_id", &round.to_string()), ("a", "1")]);
+        let old = replicas[0].sign_now(&[("_user_id", &round.to_string()), ("a", "1")]);
         let mut requests = JoinSet::new();
         for n in 0..8 {
-            let (house, old) = (Arc::clone(&replicas[n % 2]), old.clone());
-            requests.spawn(async move { house.moves_in(&old).await });
+            let (service, old) = (Arc::clone(&replicas[n % 2]), old.clone());
+            requests.spawn(async move { service.import(&old).await });
         }
 
         let found = requests.join_all().await.into_iter().collect::<BTreeSet<_>>();
@@ -32,7 +32,7 @@ async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
         assert_eq!(found.len(), 1);
         assert_eq!(replicas[0].ids_of(&round.to_string()).await.len(), 1);
     }
-    let stats = [replicas[0].door("flask_cookie").await, replicas[1].door("flask_cookie").await];
+    let stats = [replicas[0].migration("flask_cookie").await, replicas[1].migration("flask_cookie").await];
     assert_eq!(stats[0].imported + stats[1].imported, u64::try_from(ROUNDS).unwrap());
 }
 
@@ -41,13 +41,13 @@ async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
 async fn no_import_survives_or_undoes_a_logout(on: On) {
     let [one, other] = replicas(on).await;
     for round in 0..ROUNDS {
-        let old = one.old(&[("n", &round.to_string())]);
+        let old = one.sign_now(&[("n", &round.to_string())]);
         let header = format!("session={old}");
 
-        let (_, destroyed) = tokio::join!(one.opens(&old), other.destroy_header(&header));
+        let (_, destroyed) = tokio::join!(one.open_value(&old), other.destroy_header(&header));
 
         assert_eq!(destroyed.outcome(), cloakroom::grpc::wire::Outcome::Deleted);
-        assert!(one.is_nothing(&old).await && other.is_nothing(&old).await);
+        assert!(one.opens_nothing(&old).await && other.opens_nothing(&old).await);
     }
 }
 
@@ -57,11 +57,11 @@ async fn no_import_survives_a_revocation_of_its_subject(on: On) {
     let [one, other] = replicas(on).await;
     for round in 0..ROUNDS {
         let subject = format!("subject-{round}");
-        let old = one.old(&[("_user_id", &format!("\"{subject}\""))]);
+        let old = one.sign_now(&[("_user_id", &format!("\"{subject}\""))]);
 
-        let ((_, session), _) = tokio::join!(one.opens(&old), other.revoke_subject(&subject, ""));
+        let ((_, session), _) = tokio::join!(one.open_value(&old), other.revoke_subject(&subject, ""));
 
-        assert!(one.is_nothing(&old).await && other.is_nothing(&old).await);
+        assert!(one.opens_nothing(&old).await && other.opens_nothing(&old).await);
         assert!(session.new || !one.lives(&session.token).await);
         assert!(one.ids_of(&subject).await.is_empty());
     }
@@ -71,12 +71,12 @@ async fn no_import_survives_a_revocation_of_its_subject(on: On) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_import_survives_a_revocation_of_its_app(on: On) {
     let [one, other] = replicas(on).await;
-    for round in 0..FEW_ROUNDS {
-        let old = one.old(&[("n", &round.to_string())]);
+    for round in 0..REVOCATION_ROUNDS {
+        let old = one.sign_now(&[("n", &round.to_string())]);
 
-        let ((_, session), ()) = tokio::join!(one.opens(&old), other.revoke_app(""));
+        let ((_, session), ()) = tokio::join!(one.open_value(&old), other.revoke_app(""));
 
-        assert!(one.is_nothing(&old).await && other.is_nothing(&old).await);
+        assert!(one.opens_nothing(&old).await && other.opens_nothing(&old).await);
         assert!(session.new || !one.lives(&session.token).await);
         one.advance(Duration::from_secs(1));
     }
@@ -84,5 +84,5 @@ async fn no_import_survives_a_revocation_of_its_app(on: On) {
 
 const ROUNDS: usize = 20;
 
-/// On Redis a revocation of an app is one step in each of its 64 parts.
-const FEW_ROUNDS: usize = 5;
+/// Fewer, because on Redis the revocation of an app is a write to each of 64 partitions.
+const REVOCATION_ROUNDS: usize = 5;

@@ -1,6 +1,7 @@
-"""What an application had before: the credentials that the real Flask and the real Flask-Session make.
+"""A legacy application: makes sessions by the real Flask and the real Flask-Session.
 
-Told on standard input as one JSON document, answered as one JSON list of cookies, one for each session.
+Reads a JSON object from standard input. Prints a JSON list: the cookie of each session, or with "check" the entries that
+differ from what the application would have read.
 """
 
 import hashlib
@@ -24,15 +25,15 @@ CODECS = {"msgpack": msgspec.msgpack, "json": msgspec.json}
 
 
 class Sha256Interface(SecureCookieSessionInterface):
-    """What a careful application does to Flask's digest and salt."""
+    """Flask's interface with another digest and salt."""
 
     salt = "another salt"
     digest_method = staticmethod(hashlib.sha256)
 
 
 def objects(kind):
-    """Everything that a session of this kind can hold."""
-    held = {
+    """A value of every type that a session of this kind can hold."""
+    values = {
         "text": "Grüße 🦀",
         "numbers": [0, -1, 2**53 + 1, 1.0, 0.1, 1e16, 5e-324],
         "words": [True, False, None],
@@ -43,41 +44,39 @@ def objects(kind):
         "_user_id": "anna",
     }
     if kind != "json":
-        held.update(bytes=b"\xff\x00\xfe", not_finite=[float("nan"), float("inf"), float("-inf")])
+        values.update(bytes=b"\xff\x00\xfe", not_finite=[float("nan"), float("inf"), float("-inf")])
     if kind == "msgpack":
-        held["keys"] = {1: "one", None: "none"}
+        values["keys"] = {1: "one", None: "none"}
     if kind == "cookie":
-        held.update(tuple=(1, ("x",)), markup=Markup("<b>"), uuid=UUID(int=7), big=2**70)
-    return held
+        values.update(tuple=(1, ("x",)), markup=Markup("<b>"), uuid=UUID(int=7), big=2**70)
+    return values
 
 
-def application(asked):
-    app = Flask("before")
-    app.secret_key = asked.get("key", "what Flask signs with")
-    kind = asked["kind"]
+def application(request):
+    app = Flask("legacy")
+    app.secret_key = "what Flask signs with"
+    kind = request["kind"]
     if kind == "cookie":
-        if asked.get("sha256"):
+        if request.get("sha256"):
             app.session_interface = Sha256Interface()
-        if "fallbacks" in asked:
-            app.config["SECRET_KEY_FALLBACKS"] = asked["fallbacks"]
     else:
         app.config.update(
             SESSION_TYPE="redis",
-            SESSION_REDIS=Redis(unix_socket_path=asked["socket"]),
+            SESSION_REDIS=Redis(unix_socket_path=request["socket"]),
             SESSION_SERIALIZATION_FORMAT=kind,
-            SESSION_USE_SIGNER=asked.get("signer", False),
-            SESSION_PERMANENT=asked.get("permanent", True),
+            SESSION_USE_SIGNER=request.get("signer", False),
+            SESSION_PERMANENT=request.get("permanent", True),
         )
         Session(app)
 
     @app.post("/")
     def write():
-        if asked.get("objects"):
+        if request.get("objects"):
             session.update(objects(kind))
             flash("Saved", "good")
         else:
             session.update(flask.request.get_json())
-        if asked.get("permanent") and kind == "cookie":
+        if request.get("permanent") and kind == "cookie":
             session.permanent = True
         return ""
 
@@ -85,7 +84,7 @@ def application(asked):
 
 
 class TagFloat(JSONTag):
-    """As the Python client registers it."""
+    """The tag that the Python client registers."""
 
     key = " f"
 
@@ -100,20 +99,20 @@ class TagFloat(JSONTag):
 
 
 def expected(kind):
-    """What the application would have read itself, in the types that JSON and Flask's tags have."""
-    held = objects(kind)
+    """The values that the application would have read, in the types of JSON and of Flask's tags."""
+    values = objects(kind)
     if kind in CODECS:
         codec = CODECS[kind]
-        held = codec.decode(codec.encode(held))
-    if "keys" in held:
-        held["keys"] = {"1": "one", "null": "none"}
+        values = codec.decode(codec.encode(values))
+    if "keys" in values:
+        values["keys"] = {"1": "one", "null": "none"}
     if kind == "cookie":
-        held["when"] = held["when"].astimezone(timezone.utc)
-    return {**held, "_flashes": [("good", "Saved")] if kind == "cookie" else [["good", "Saved"]]}
+        values["when"] = values["when"].astimezone(timezone.utc)
+    return {**values, "_flashes": [("good", "Saved")] if kind == "cookie" else [["good", "Saved"]]}
 
 
 def canonical(value):
-    """One spelling of equal objects: NaN equals itself, and the order of keys does not count."""
+    """A text that is the same for equal objects: NaN equals itself, and the order of keys does not count."""
     if isinstance(value, dict):
         return repr({key: canonical(value[key]) for key in sorted(value)})
     if isinstance(value, (list, tuple)):
@@ -132,15 +131,15 @@ def differences(kind, entries):
 
 
 def main():
-    asked = json.load(sys.stdin)
-    if "check" in asked:
-        json.dump(differences(asked["kind"], asked["check"]), sys.stdout)
+    request = json.load(sys.stdin)
+    if "check" in request:
+        json.dump(differences(request["kind"], request["check"]), sys.stdout)
         return
-    app = application(asked)
+    app = application(request)
     cookies = []
-    for held in asked.get("sessions", [{}]):
+    for entries in request.get("sessions", [{}]):
         client = app.test_client()
-        client.post("/", json=held)
+        client.post("/", json=entries)
         cookies.append(client.get_cookie("session").value)
     json.dump(cookies, sys.stdout)
 
