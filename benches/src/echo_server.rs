@@ -1,7 +1,7 @@
-//! A bare tonic echo: what a call costs before anybody does anything for it.
+//! A bare tonic echo service: the cost of a call that does nothing.
 //!
-//! In runtimes of the service's kind: one single-threaded one a core, and connections dealt out evenly. Everything else
-//! is as tonic has it: its server, its router, its codec, its buffers.
+//! It has the runtimes that the service has: one single-threaded runtime for each worker, with connections spread evenly
+//! over them. Everything else is tonic's own: server, router, codec, buffers.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -25,21 +25,21 @@ use tonic::transport::Server;
 use tonic::{Response, Status};
 use tonic_prost::ProstCodec;
 
-use crate::Outcome;
+use crate::Result;
 
 #[derive(Debug, Args)]
 pub(crate) struct Echo {
-    /// Where
+    /// Address
     #[arg(long)]
     listen: SocketAddr,
-    /// Threads that serve
+    /// Worker threads
     #[arg(long)]
     workers: usize,
 }
 
 impl Echo {
-    pub(crate) fn run(&self) -> Outcome {
-        let workers = (0..self.workers).map(|_| worker()).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn run(&self) -> Result {
+        let workers = (0..self.workers).map(|_| start_worker()).collect::<Result<Vec<_>, _>>()?;
         let listener = std::net::TcpListener::bind(self.listen)?;
         for (accepted, socket) in listener.incoming().enumerate() {
             workers[accepted % workers.len()].blocking_send(socket?)?;
@@ -48,46 +48,46 @@ impl Echo {
     }
 }
 
-/// A thread that serves the connections it is given.
-fn worker() -> io::Result<mpsc::Sender<std::net::TcpStream>> {
-    let (queue, waiting) = mpsc::channel(128);
+/// Starts a thread that serves the connections that are sent to it.
+fn start_worker() -> io::Result<mpsc::Sender<std::net::TcpStream>> {
+    let (sender, receiver) = mpsc::channel(128);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().spawn(move || {
-        let sockets = ReceiverStream::new(waiting).map(prepared);
-        runtime.block_on(Server::builder().add_service(Echoes).serve_with_incoming(sockets))
+        let sockets = ReceiverStream::new(receiver).map(configure);
+        runtime.block_on(Server::builder().add_service(EchoService).serve_with_incoming(sockets))
     })?;
-    Ok(queue)
+    Ok(sender)
 }
 
-fn prepared(socket: std::net::TcpStream) -> io::Result<TcpStream> {
+fn configure(socket: std::net::TcpStream) -> io::Result<TcpStream> {
     socket.set_nonblocking(true)?;
     socket.set_nodelay(true)?;
     TcpStream::from_std(socket)
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Ask {
+struct EchoRequest {
     #[prost(uint32, tag = "1")]
-    answer_bytes: u32,
+    response_bytes: u32,
     #[prost(bytes = "bytes", tag = "2")]
     padding: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Answer {
+struct EchoResponse {
     #[prost(bytes = "bytes", tag = "1")]
     padding: Bytes,
 }
 
-/// The service, as tonic would generate it.
+/// The service as tonic would generate it.
 #[derive(Clone, Debug)]
-struct Echoes;
+struct EchoService;
 
-impl NamedService for Echoes {
+impl NamedService for EchoService {
     const NAME: &'static str = "bench.Echo";
 }
 
-impl Service<Request<Body>> for Echoes {
+impl Service<Request<Body>> for EchoService {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<Self::Response, Infallible>;
@@ -109,13 +109,13 @@ impl Service<Request<Body>> for Echoes {
 
 struct Unary;
 
-impl UnaryService<Ask> for Unary {
-    type Response = Answer;
-    type Future = Ready<Result<Response<Answer>, Status>>;
+impl UnaryService<EchoRequest> for Unary {
+    type Response = EchoResponse;
+    type Future = Ready<Result<Response<EchoResponse>, Status>>;
 
-    fn call(&mut self, request: tonic::Request<Ask>) -> Self::Future {
-        let bytes = (request.get_ref().answer_bytes as usize).min(PADDING.len());
-        ready(Ok(Response::new(Answer { padding: Bytes::from_static(&PADDING[..bytes]) })))
+    fn call(&mut self, request: tonic::Request<EchoRequest>) -> Self::Future {
+        let bytes = (request.get_ref().response_bytes as usize).min(PADDING.len());
+        ready(Ok(Response::new(EchoResponse { padding: Bytes::from_static(&PADDING[..bytes]) })))
     }
 }
 

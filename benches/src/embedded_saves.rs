@@ -1,4 +1,4 @@
-//! Acknowledged saves a second at the embedded store itself: what many callers at once make of one disk.
+//! Acknowledged saves a second of the embedded store itself, with many tasks at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,27 +10,27 @@ use cloakroom::types::AppName;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
-use crate::{Outcome, kept, tell};
+use crate::{Result, print, sessions};
 
 #[derive(Debug, Args)]
-pub(crate) struct Writers {
-    /// A folder on the disk that is meant, where no store is yet
+pub(crate) struct EmbeddedSaves {
+    /// A folder without a store, on the disk to measure
     #[arg(long)]
     path: PathBuf,
     #[arg(long)]
     sessions: u64,
-    /// Of each session
+    /// Bytes of each session
     #[arg(long)]
     bytes: usize,
-    /// Writers at once
+    /// Tasks that save at once
     #[arg(long)]
     writers: u64,
     #[arg(long)]
     seconds: f64,
 }
 
-impl Writers {
-    pub(crate) fn run(&self) -> Outcome {
+impl EmbeddedSaves {
+    pub(crate) fn run(&self) -> Result {
         let settings = EmbeddedSettings { path: self.path.clone(), ..EmbeddedSettings::default() };
         let store = Arc::new(Embedded::open(&settings)?);
         let app = AppName::parse(AppName::DEFAULT)?;
@@ -40,43 +40,39 @@ impl Writers {
             let begin = Instant::now();
             let saves = self.save(&store, &app).await?;
             let rate = saves as f64 / begin.elapsed().as_secs_f64();
-            tell(&serde_json::json!({ "writers": self.writers, "saves": saves, "rate": rate }));
+            print(&serde_json::json!({ "writers": self.writers, "saves": saves, "rate": rate }));
             Ok(())
         })
     }
 
-    async fn fill(&self, store: &Arc<Embedded>, app: &AppName) -> Outcome {
+    async fn fill(&self, store: &Arc<Embedded>, app: &AppName) -> Result {
         let mut creations = JoinSet::new();
         for number in 0..self.sessions {
-            let (store, place, record) = (Arc::clone(store), kept::place(app, number), kept::record(self.bytes));
-            creations.spawn(async move { store.create(&place, &record).await });
+            let (store, key, record) = (Arc::clone(store), sessions::key(app, number), sessions::record(self.bytes));
+            creations.spawn(async move { store.create(&key, &record).await });
         }
         for created in creations.join_all().await {
             if created? != Created::Stored {
-                return Err("there are sessions already".into());
+                return Err("the folder has sessions already".into());
             }
         }
         Ok(())
     }
 
-    /// Every writer has sessions of its own, one after the other; answers how many saves were acknowledged.
-    async fn save(
-        &self,
-        store: &Arc<Embedded>,
-        app: &AppName,
-    ) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+    /// Saves until the time is over, each task to sessions of its own. Returns the number of acknowledged saves.
+    async fn save(&self, store: &Arc<Embedded>, app: &AppName) -> Result<u64> {
         let end = Instant::now() + Duration::from_secs_f64(self.seconds);
-        let write = kept::save(self.bytes)?;
+        let write = sessions::save(self.bytes)?;
         let mut writers = JoinSet::new();
         for writer in 0..self.writers {
             let (store, app, write) = (Arc::clone(store), app.clone(), write.clone());
-            let (sessions, step) = (self.sessions, self.writers);
+            let (count, step) = (self.sessions, self.writers);
             writers.spawn(async move {
-                let (mut saves, mut number) = (0, writer % sessions);
+                let (mut saves, mut number) = (0, writer % count);
                 while Instant::now() < end {
-                    let applied = store.apply(&kept::place(&app, number), &kept::precondition(), &write).await?;
+                    let applied = store.apply(&sessions::key(&app, number), &sessions::precondition(), &write).await?;
                     saves += u64::from(matches!(applied, Applied::Done(_)));
-                    number = (number + step) % sessions;
+                    number = (number + step) % count;
                 }
                 Ok::<_, Error>(saves)
             });
