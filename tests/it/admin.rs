@@ -15,20 +15,20 @@ use crate::on_every_store;
 use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::sessions::{HOUR, MINUTE, gone, millis};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
-    let first = house.logged_in("alice").await;
-    house.logged_in("bob").await;
-    house.advance(MINUTE);
-    let second = house.logged_in("alice").await;
-    house.advance(4 * MINUTE);
+    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let first = service.logged_in("alice").await;
+    service.logged_in("bob").await;
+    service.advance(MINUTE);
+    let second = service.logged_in("alice").await;
+    service.advance(4 * MINUTE);
     let context = RequestContext { user_agent: "Browser/1.0".to_owned(), remote_address: "192.0.2.1".to_owned() };
     let open = open_cookie(&format!("session={}", first.token));
-    house.open(OpenSessionRequest { context: Some(context), ..open }).await;
+    service.open(OpenSessionRequest { context: Some(context), ..open }).await;
 
-    let sessions = house.list_of("alice").await;
+    let sessions = service.list_of("alice").await;
 
     let [used, idle] = &sessions[..] else { panic!("two sessions were expected, not {}", sessions.len()) };
     assert_eq!([&used.id, &idle.id], [&first.id, &second.id]);
@@ -37,15 +37,15 @@ async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(on: On) {
     assert_eq!((context.user_agent.as_str(), context.remote_address.as_str()), ("Browser/1.0", "192.0.2.1"));
     assert_eq!(millis(&used.create_time), millis(&first.create_time));
     assert_eq!(millis(&used.authenticate_time), millis(&first.create_time));
-    assert_eq!(millis(&used.access_time), house.millis());
-    assert_eq!(millis(&used.expire_time), house.millis() + 3_600_000);
+    assert_eq!(millis(&used.access_time), service.millis());
+    assert_eq!(millis(&used.expire_time), service.millis() + 3_600_000);
     assert_eq!((used.end_reason(), used.end_time), (EndReason::Unspecified, None));
-    assert!(house.ids_of("nobody").await.is_empty());
+    assert!(service.ids_of("nobody").await.is_empty());
 }
 
 async fn entries_are_told_only_if_they_are_asked_for(on: On) {
-    let house = House::new(on).await;
-    let alice = house.logged_in("alice").await;
+    let service = TestService::new(on).await;
+    let alice = service.logged_in("alice").await;
     let list = |subject: &str, with_entries| ListSessionsRequest {
         subject: subject.to_owned(),
         with_entries,
@@ -53,64 +53,64 @@ async fn entries_are_told_only_if_they_are_asked_for(on: On) {
     };
 
     for (with_entries, count) in [(false, 0), (true, 1)] {
-        let of_alice = house.try_list(list("alice", with_entries)).await.unwrap().sessions;
-        let mut page = house.try_list(list("", with_entries)).await.unwrap();
+        let of_alice = service.try_list(list("alice", with_entries)).await.unwrap().sessions;
+        let mut page = service.try_list(list("", with_entries)).await.unwrap();
         // A page may hold none and not be the last.
         while page.sessions.is_empty() {
             let page_token = page.next_page_token;
-            page = house.try_list(ListSessionsRequest { page_token, ..list("", with_entries) }).await.unwrap();
+            page = service.try_list(ListSessionsRequest { page_token, ..list("", with_entries) }).await.unwrap();
         }
         let of_all = page.sessions;
-        let one = house.try_info(&alice.id, with_entries).await.unwrap();
+        let one = service.try_info(&alice.id, with_entries).await.unwrap();
         assert_eq!([of_alice[0].entries.len(), of_all[0].entries.len(), one.entries.len()], [count; 3]);
     }
 }
 
 async fn the_dead_are_not_listed(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
     let [idle, destroyed, revoked, other] = [
-        house.logged_in("alice").await,
-        house.logged_in("alice").await,
-        house.logged_in("alice").await,
-        house.logged_in("alice").await,
+        service.logged_in("alice").await,
+        service.logged_in("alice").await,
+        service.logged_in("alice").await,
+        service.logged_in("alice").await,
     ];
-    house.advance(HOUR - MINUTE);
-    let living = house.logged_in("alice").await;
-    house.destroy(&destroyed.token).await;
-    house.revoke(&revoked.id).await;
-    house.update(&other.token, Changes::default().set("b", "1").subject("bob")).await;
-    house.advance(MINUTE);
+    service.advance(HOUR - MINUTE);
+    let living = service.logged_in("alice").await;
+    service.destroy(&destroyed.token).await;
+    service.revoke(&revoked.id).await;
+    service.update(&other.token, Changes::default().set("b", "1").subject("bob")).await;
+    service.advance(MINUTE);
 
-    assert_eq!(house.ids_of("alice").await, [living.id.as_str()]);
-    assert_eq!(house.ids_of("bob").await, [other.id.as_str()]);
-    let all: BTreeSet<String> = house.pages("", 0).await.into_iter().flatten().map(|session| session.id).collect();
+    assert_eq!(service.ids_of("alice").await, [living.id.as_str()]);
+    assert_eq!(service.ids_of("bob").await, [other.id.as_str()]);
+    let all: BTreeSet<String> = service.pages("", 0).await.into_iter().flatten().map(|session| session.id).collect();
     assert_eq!(all, BTreeSet::from([living.id, other.id]));
-    assert_eq!(house.try_info(&idle.id, false).await.unwrap().end_reason(), EndReason::Idle);
+    assert_eq!(service.try_info(&idle.id, false).await.unwrap().end_reason(), EndReason::Idle);
 }
 
 async fn a_login_by_an_entry_is_listed_too(on: On) {
     let subject_key = "_user_id".to_owned();
     let settings = cloakroom::app::Settings { subject_key, ..app_settings() };
-    let house = House::with_apps(on, [("default", settings)]).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::with_apps(on, [("default", settings)]).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let login = house.update(&token, Changes::default().set("_user_id", "42")).await;
+    let login = service.update(&token, Changes::default().set("_user_id", "42")).await;
 
-    assert_eq!(house.ids_of("42").await, [login.id]);
+    assert_eq!(service.ids_of("42").await, [login.id]);
 }
 
 async fn the_pages_of_an_app_hold_each_session_once(on: On) {
-    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
     let mut stored = BTreeSet::new();
     for n in 0..40 {
-        let session = house.logged_in(&format!("user{n}")).await;
+        let session = service.logged_in(&format!("user{n}")).await;
         stored.insert(session.id);
-        let ticket = house.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
-        house.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
+        let ticket = service.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
+        service.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
     }
 
     for page_size in [0, 1, 7, 1000, i32::MAX] {
-        let pages = house.pages("", page_size).await;
+        let pages = service.pages("", page_size).await;
         let ids: Vec<String> = pages.into_iter().flatten().map(|session| session.id).collect();
         assert_eq!(ids.len(), stored.len());
         assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), stored);
@@ -118,12 +118,12 @@ async fn the_pages_of_an_app_hold_each_session_once(on: On) {
 }
 
 async fn a_page_token_is_good_for_its_own_listing_alone(on: On) {
-    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
     for _ in 0..40 {
-        house.logged_in("alice").await;
+        service.logged_in("alice").await;
     }
     let first = ListSessionsRequest { page_size: 10, ..Default::default() };
-    let page_token = house.try_list(first.clone()).await.unwrap().next_page_token;
+    let page_token = service.try_list(first.clone()).await.unwrap().next_page_token;
 
     let again = ListSessionsRequest { page_token: page_token.clone(), ..first.clone() };
     let wrong = [
@@ -133,98 +133,98 @@ async fn a_page_token_is_good_for_its_own_listing_alone(on: On) {
         ListSessionsRequest { page_token: "nonsense".to_owned(), ..again.clone() },
     ];
 
-    assert!(house.try_list(again).await.is_ok());
+    assert!(service.try_list(again).await.is_ok());
     for request in wrong {
-        let status = refused(house.try_list(request).await);
+        let status = refused(service.try_list(request).await);
         assert_eq!(reason(&status), (Code::InvalidArgument, "PAGE_TOKEN_INVALID".to_owned()));
     }
 }
 
 async fn a_revoked_session_is_dead_whatever_its_token_became(on: On) {
-    let house = House::new(on).await;
-    let session = house.logged_in("alice").await;
-    let rotated = house.rotate(&session.token, RotationCause::Privilege, "").await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let session = service.logged_in("alice").await;
+    let rotated = service.rotate(&session.token, RotationCause::Privilege, "").await.session.unwrap().token;
 
-    let first = house.revoke(&session.id).await;
-    let again = house.revoke(&session.id).await;
+    let first = service.revoke(&session.id).await;
+    let again = service.revoke(&session.id).await;
 
     assert_eq!((first.outcome(), first.end_reason()), (Outcome::Deleted, EndReason::Revoked));
     assert_eq!((again.outcome(), again.end_reason()), (Outcome::Gone, EndReason::Revoked));
-    assert!(!house.lives(&rotated).await);
-    assert_eq!(gone(&house.save(save(&rotated, Changes::default().set("b", "1"))).await), EndReason::Revoked);
-    let info = house.try_info(&session.id, true).await.unwrap();
+    assert!(!service.lives(&rotated).await);
+    assert_eq!(gone(&service.save(save(&rotated, Changes::default().set("b", "1"))).await), EndReason::Revoked);
+    let info = service.try_info(&session.id, true).await.unwrap();
     assert_eq!((info.end_reason(), info.subject.as_str(), info.entries.len()), (EndReason::Revoked, "", 0));
-    assert_eq!(millis(&info.end_time), house.millis());
+    assert_eq!(millis(&info.end_time), service.millis());
 }
 
 async fn a_session_that_nobody_knows_is_gone_and_unknown(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await;
 
-    let revoked = house.revoke(&ticket.id).await;
+    let revoked = service.revoke(&ticket.id).await;
 
     assert_eq!((revoked.outcome(), revoked.end_reason()), (Outcome::Gone, EndReason::Unspecified));
-    let status = refused(house.try_info(&ticket.id, false).await);
+    let status = refused(service.try_info(&ticket.id, false).await);
     assert_eq!(reason(&status), (Code::NotFound, "SESSION_UNKNOWN".to_owned()));
 }
 
 async fn revoking_a_subject_ends_all_its_sessions_and_no_others(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let [one, two, three] =
-        [house.logged_in("alice").await, house.logged_in("alice").await, house.logged_in("alice").await];
-    let bob = house.logged_in("bob").await;
-    let left = house.update(&house.logged_in("alice").await.token, Changes::default().subject("")).await;
+        [service.logged_in("alice").await, service.logged_in("alice").await, service.logged_in("alice").await];
+    let bob = service.logged_in("bob").await;
+    let left = service.update(&service.logged_in("alice").await.token, Changes::default().subject("")).await;
 
-    let elsewhere = house.revoke_subject("alice", &one.id).await;
-    let lives = [house.lives(&one.token).await, house.lives(&two.token).await, house.lives(&three.token).await];
-    let everywhere = [house.revoke_subject("alice", "").await, house.revoke_subject("alice", "").await];
+    let elsewhere = service.revoke_subject("alice", &one.id).await;
+    let lives = [service.lives(&one.token).await, service.lives(&two.token).await, service.lives(&three.token).await];
+    let everywhere = [service.revoke_subject("alice", "").await, service.revoke_subject("alice", "").await];
 
     assert_eq!((elsewhere, lives, everywhere), (2, [true, false, false], [1, 0]));
-    assert!(!house.lives(&one.token).await);
-    assert!(house.lives(&bob.token).await && house.lives(&left.token).await);
-    assert!(house.ids_of("alice").await.is_empty());
+    assert!(!service.lives(&one.token).await);
+    assert!(service.lives(&bob.token).await && service.lives(&left.token).await);
+    assert!(service.ids_of("alice").await.is_empty());
 }
 
 async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(on: On) {
-    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
-    let before = [house.logged_in("alice").await.token, house.stored(&[("a", "1")]).await];
-    let ticket = house.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
-    house.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
+    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let before = [service.logged_in("alice").await.token, service.stored(&[("a", "1")]).await];
+    let ticket = service.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
+    service.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
 
-    house.revoke_app("").await;
-    let after = house.logged_in("alice").await;
+    service.revoke_app("").await;
+    let after = service.logged_in("alice").await;
 
     for token in before {
-        assert!(!house.lives(&token).await);
-        assert_eq!(gone(&house.save(save(&token, Changes::default().set("b", "1"))).await), EndReason::Revoked);
+        assert!(!service.lives(&token).await);
+        assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "1"))).await), EndReason::Revoked);
     }
-    assert!(house.lives(&after.token).await);
-    assert_eq!(house.ids_of("alice").await, [after.id]);
-    assert_eq!(house.pages("shop", 0).await.concat().len(), 1);
+    assert!(service.lives(&after.token).await);
+    assert_eq!(service.ids_of("alice").await, [after.id]);
+    assert_eq!(service.pages("shop", 0).await.concat().len(), 1);
 }
 
 async fn what_this_process_did_is_counted_by_app(on: On) {
-    let house = House::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
-    let [one, two] = [house.logged_in("alice").await, house.logged_in("alice").await];
-    let emptied = house.stored(&[("a", "1")]).await;
-    house.open_cookie(&one.token).await;
-    house.open_cookie("forged").await;
-    house.save(save(&emptied, Changes::default().unset("a"))).await;
-    house.destroy(&one.token).await;
-    house.destroy(&one.token).await;
-    house.revoke(&two.id).await;
+    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+    let [one, two] = [service.logged_in("alice").await, service.logged_in("alice").await];
+    let emptied = service.stored(&[("a", "1")]).await;
+    service.open_cookie(&one.token).await;
+    service.open_cookie("forged").await;
+    service.save(save(&emptied, Changes::default().unset("a"))).await;
+    service.destroy(&one.token).await;
+    service.destroy(&one.token).await;
+    service.revoke(&two.id).await;
 
-    let (stats, shop) = (house.stats("").await, house.stats("shop").await);
+    let (stats, shop) = (service.stats("").await, service.stats("shop").await);
 
     let ended = ["DESTROYED", "EMPTIED", "REVOKED"].map(|reason| (reason.to_owned(), 1));
     assert_eq!((stats.opened, stats.created), (1, 3));
     assert_eq!(stats.ended.into_iter().collect::<BTreeMap<_, _>>(), BTreeMap::from(ended));
     assert_eq!((shop.opened, shop.created, shop.ended.len()), (0, 0, 0));
-    assert_eq!(millis(&stats.start_time), house.millis());
+    assert_eq!(millis(&stats.start_time), service.millis());
 }
 
 async fn live_sessions_are_counted_soon_after_the_start(on: On) {
-    let first = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let first = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
     first.logged_in("alice").await;
     first.advance(HOUR);
     first.logged_in("alice").await;
@@ -245,19 +245,19 @@ async fn live_sessions_are_counted_soon_after_the_start(on: On) {
 }
 
 async fn no_answer_holds_a_token(on: On) {
-    let house = House::new(on).await;
-    let session = house.logged_in("alice").await;
+    let service = TestService::new(on).await;
+    let session = service.logged_in("alice").await;
     let secret = session.token.split('.').nth(2).unwrap();
 
     let list = ListSessionsRequest { with_entries: true, ..Default::default() };
     let answers = [
-        prost::Message::encode_to_vec(&house.try_list(list.clone()).await.unwrap()),
+        prost::Message::encode_to_vec(&service.try_list(list.clone()).await.unwrap()),
         prost::Message::encode_to_vec(
-            &house.try_list(ListSessionsRequest { subject: "alice".to_owned(), ..list }).await.unwrap(),
+            &service.try_list(ListSessionsRequest { subject: "alice".to_owned(), ..list }).await.unwrap(),
         ),
-        prost::Message::encode_to_vec(&house.try_info(&session.id, true).await.unwrap()),
-        prost::Message::encode_to_vec(&house.revoke(&session.id).await),
-        prost::Message::encode_to_vec(&house.try_info(&session.id, true).await.unwrap()),
+        prost::Message::encode_to_vec(&service.try_info(&session.id, true).await.unwrap()),
+        prost::Message::encode_to_vec(&service.revoke(&session.id).await),
+        prost::Message::encode_to_vec(&service.try_info(&session.id, true).await.unwrap()),
     ];
 
     for answer in answers {
@@ -268,15 +268,15 @@ async fn no_answer_holds_a_token(on: On) {
 
 #[tokio::test]
 async fn what_is_malformed_is_refused_by_field() {
-    let house = House::new(On::Memory).await;
-    let mut admin = house.admin.clone();
+    let service = TestService::new(On::Memory).await;
+    let mut admin = service.admin.clone();
     let (long, id) = ("x".repeat(257), "ABC".to_owned());
 
     let refusals = [
-        (refused(house.try_list(subject_list(&long)).await), "SUBJECT_INVALID", "subject"),
+        (refused(service.try_list(subject_list(&long)).await), "SUBJECT_INVALID", "subject"),
         (refused(admin.revoke_subject(RevokeSubjectRequest::default()).await), "SUBJECT_INVALID", "subject"),
-        (refused(house.try_list(sized_list(-1)).await), "PAGE_SIZE_INVALID", "page_size"),
-        (refused(house.try_info(&id, false).await), "SESSION_ID_INVALID", "id"),
+        (refused(service.try_list(sized_list(-1)).await), "PAGE_SIZE_INVALID", "page_size"),
+        (refused(service.try_info(&id, false).await), "SESSION_ID_INVALID", "id"),
         (refused(admin.revoke_session(RevokeSessionRequest::default()).await), "SESSION_ID_INVALID", "id"),
         (refused(admin.revoke_subject(except(&id)).await), "SESSION_ID_INVALID", "except_id"),
     ];
@@ -289,8 +289,8 @@ async fn what_is_malformed_is_refused_by_field() {
 
 #[tokio::test]
 async fn an_app_that_is_not_configured_is_unknown_everywhere() {
-    let house = House::new(On::Memory).await;
-    let (mut admin, app, id) = (house.admin.clone(), "nobody".to_owned(), "0".repeat(32));
+    let service = TestService::new(On::Memory).await;
+    let (mut admin, app, id) = (service.admin.clone(), "nobody".to_owned(), "0".repeat(32));
 
     let (subject, list) = ("alice".to_owned(), ListSessionsRequest { app: app.clone(), ..Default::default() });
     let refusals = [
@@ -311,11 +311,11 @@ async fn an_app_that_is_not_configured_is_unknown_everywhere() {
 async fn operators_and_frontends_are_served_apart() {
     use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
     use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
 
     let connect = async |address: &String| Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
-    let admin = AdminServiceClient::new(connect(&house.address).await);
-    let sessions = SessionServiceClient::new(connect(&house.admin_address).await);
+    let admin = AdminServiceClient::new(connect(&service.address).await);
+    let sessions = SessionServiceClient::new(connect(&service.admin_address).await);
 
     let asked_frontends = refused(admin.clone().revoke_app(RevokeAppRequest::default()).await);
     let asked_operators = refused(sessions.clone().save_session(SaveSessionRequest::default()).await);

@@ -17,7 +17,7 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
-use crate::support::{House, On, app_settings, patient};
+use crate::support::{On, TestService, app_settings, patient};
 
 fn owner(subject: &str) -> SubjectRef {
     let app = AppName::parse(AppName::DEFAULT).unwrap();
@@ -25,157 +25,157 @@ fn owner(subject: &str) -> SubjectRef {
 }
 
 /// The ids of a subject's entries, living or not.
-async fn entries(house: &House, subject: &str) -> Vec<String> {
-    let entries = house.store.entries(&owner(subject)).await.unwrap();
+async fn entries(service: &TestService, subject: &str) -> Vec<String> {
+    let entries = service.store.entries(&owner(subject)).await.unwrap();
     entries.iter().map(|entry| entry.id.to_string()).collect()
 }
 
 /// Enters a session as a login does that crashes before its second write.
-async fn enter(house: &House, subject: &str, id: &str) {
-    let now = house.clock.now();
+async fn enter(service: &TestService, subject: &str, id: &str) {
+    let now = service.clock.now();
     let entry = IndexEntry { id: SessionId::parse(id).unwrap(), entered: now, until: now + HOUR };
-    house.store.enter(&owner(subject), &entry).await.unwrap();
+    service.store.enter(&owner(subject), &entry).await.unwrap();
 }
 
 async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes(on: On) {
-    let house = House::new(on).await;
-    let never_created = house.open_new().await.id;
-    let still_bobs = house.logged_in("bob").await.id;
-    enter(&house, "alice", &never_created).await;
-    enter(&house, "alice", &still_bobs).await;
+    let service = TestService::new(on).await;
+    let never_created = service.open_new().await.id;
+    let still_bobs = service.logged_in("bob").await.id;
+    enter(&service, "alice", &never_created).await;
+    enter(&service, "alice", &still_bobs).await;
 
-    house.advance(5 * MINUTE);
-    assert!(house.ids_of("alice").await.is_empty());
-    assert_eq!(entries(&house, "alice").await.len(), 2, "the logins may be under way");
+    service.advance(5 * MINUTE);
+    assert!(service.ids_of("alice").await.is_empty());
+    assert_eq!(entries(&service, "alice").await.len(), 2, "the logins may be under way");
 
-    house.advance(SECOND);
-    assert!(house.ids_of("alice").await.is_empty());
-    assert!(entries(&house, "alice").await.is_empty());
-    assert_eq!(house.ids_of("bob").await, [still_bobs]);
+    service.advance(SECOND);
+    assert!(service.ids_of("alice").await.is_empty());
+    assert!(entries(&service, "alice").await.is_empty());
+    assert_eq!(service.ids_of("bob").await, [still_bobs]);
 }
 
 async fn an_end_that_crashed_between_its_writes_heals_at_once(on: On) {
-    let house = House::new(on).await;
-    let session = house.logged_in("alice").await;
-    house.destroy(&session.token).await;
-    assert!(entries(&house, "alice").await.is_empty());
-    enter(&house, "alice", &session.id).await;
+    let service = TestService::new(on).await;
+    let session = service.logged_in("alice").await;
+    service.destroy(&session.token).await;
+    assert!(entries(&service, "alice").await.is_empty());
+    enter(&service, "alice", &session.id).await;
 
-    assert!(house.ids_of("alice").await.is_empty());
+    assert!(service.ids_of("alice").await.is_empty());
 
-    assert!(entries(&house, "alice").await.is_empty());
+    assert!(entries(&service, "alice").await.is_empty());
 }
 
 async fn what_an_app_revocation_ended_heals_at_once(on: On) {
-    let house = House::new(on).await;
-    house.logged_in("alice").await;
-    house.revoke_app("").await;
+    let service = TestService::new(on).await;
+    service.logged_in("alice").await;
+    service.revoke_app("").await;
 
-    assert!(house.ids_of("alice").await.is_empty());
+    assert!(service.ids_of("alice").await.is_empty());
 
-    assert!(entries(&house, "alice").await.is_empty());
+    assert!(entries(&service, "alice").await.is_empty());
 }
 
 async fn what_has_become_anothers_heals_and_can_come_back(on: On) {
-    let house = House::new(on).await;
-    let session = house.logged_in("alice").await;
-    let bobs = house.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
-    house.advance(6 * MINUTE);
-    assert!(house.ids_of("alice").await.is_empty());
-    assert!(entries(&house, "alice").await.is_empty());
+    let service = TestService::new(on).await;
+    let session = service.logged_in("alice").await;
+    let bobs = service.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
+    service.advance(6 * MINUTE);
+    assert!(service.ids_of("alice").await.is_empty());
+    assert!(entries(&service, "alice").await.is_empty());
 
-    house.update(&bobs.token, Changes::default().set("a", "1").subject("alice")).await;
+    service.update(&bobs.token, Changes::default().set("a", "1").subject("alice")).await;
 
-    assert_eq!(house.ids_of("alice").await, [session.id]);
+    assert_eq!(service.ids_of("alice").await, [session.id]);
 }
 
 async fn what_has_expired_heals_once_no_clock_can_revive_it(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
-    house.logged_in("alice").await;
+    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    service.logged_in("alice").await;
 
-    house.advance(HOUR);
-    assert!(house.ids_of("alice").await.is_empty());
-    assert_eq!(entries(&house, "alice").await.len(), 1, "a replica whose clock is behind may still use it");
-    house.advance(16 * MINUTE);
-    assert!(house.ids_of("alice").await.is_empty());
+    service.advance(HOUR);
+    assert!(service.ids_of("alice").await.is_empty());
+    assert_eq!(entries(&service, "alice").await.len(), 1, "a replica whose clock is behind may still use it");
+    service.advance(16 * MINUTE);
+    assert!(service.ids_of("alice").await.is_empty());
 
-    assert!(entries(&house, "alice").await.is_empty());
+    assert!(entries(&service, "alice").await.is_empty());
 }
 
 async fn a_session_is_listed_for_all_of_its_life(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
-    let session = house.logged_in("alice").await;
-    let shorter = house.update(&session.token, Changes::default().idle_timeout(MINUTE)).await;
-    let token = house.update(&shorter.token, Changes::default().default_lifetime()).await.token;
+    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let session = service.logged_in("alice").await;
+    let shorter = service.update(&session.token, Changes::default().idle_timeout(MINUTE)).await;
+    let token = service.update(&shorter.token, Changes::default().default_lifetime()).await.token;
 
     for _ in 0..17 {
-        house.advance(HOUR / 2);
-        house.open_cookie(&token).await;
-        assert_eq!(house.ids_of("alice").await, [session.id.as_str()]);
+        service.advance(HOUR / 2);
+        service.open_cookie(&token).await;
+        assert_eq!(service.ids_of("alice").await, [session.id.as_str()]);
     }
 }
 
 async fn a_longer_life_makes_a_longer_entry(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 9 * HOUR).await;
-    let session = house.logged_in("alice").await;
-    house.advance(HOUR / 2);
+    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+    let session = service.logged_in("alice").await;
+    service.advance(HOUR / 2);
 
-    house.update(&session.token, Changes::default().default_lifetime()).await;
+    service.update(&session.token, Changes::default().default_lifetime()).await;
 
-    let entries = house.store.entries(&owner("alice")).await.unwrap();
-    assert!(entries[0].until >= house.clock.now() + 8 * HOUR + HOUR / 2);
-    assert_eq!(entries[0].entered, house.clock.now());
+    let entries = service.store.entries(&owner("alice")).await.unwrap();
+    assert!(entries[0].until >= service.clock.now() + 8 * HOUR + HOUR / 2);
+    assert_eq!(entries[0].entered, service.clock.now());
 }
 
 async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own(on: On) {
     let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 9 * HOUR, ..app_settings() };
-    let house = House::with_apps(on, [("default", settings.clone())]).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::with_apps(on, [("default", settings.clone())]).await;
+    let token = service.stored(&[("a", "1")]).await;
     let shorter = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
-    let service = Service::new([shorter].into_iter().collect(), Arc::clone(&house.store), house.clock.clone());
+    let shortened = Service::new([shorter].into_iter().collect(), Arc::clone(&service.store), service.clock.clone());
 
     let subject = SubjectChange::Set(owner("alice").subject);
     let changes = Some(session::Changes { subject, ..session::Changes::default() });
-    service
+    shortened
         .save(SaveRequest { credential: Credential::Token(&token), changes, ..SaveRequest::default() })
         .await
         .unwrap();
 
-    let entries = house.store.entries(&owner("alice")).await.unwrap();
-    assert_eq!(entries[0].until, house.clock.now() + 9 * HOUR);
+    let entries = service.store.entries(&owner("alice")).await.unwrap();
+    assert_eq!(entries[0].until, service.clock.now() + 9 * HOUR);
 }
 
 async fn an_index_that_nobody_lists_is_healed_by_its_logins(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for _ in 0..60 {
-        let alices = house.logged_in("alice").await;
-        house.update(&alices.token, Changes::default().set("b", "1").subject("bob")).await;
-        house.advance(6 * MINUTE);
+        let alices = service.logged_in("alice").await;
+        service.update(&alices.token, Changes::default().set("b", "1").subject("bob")).await;
+        service.advance(6 * MINUTE);
     }
 
-    let dead = entries(&house, "alice").await.len();
+    let dead = entries(&service, "alice").await.len();
     assert!((1..=INDEX_CLEANUP_MIN + INDEX_SAMPLE).contains(&dead), "{dead}");
-    assert_eq!(house.ids_of("bob").await.len(), 60);
+    assert_eq!(service.ids_of("bob").await.len(), 60);
 }
 
 async fn a_creation_that_keeps_nothing_is_not_listed(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    house.save(save(&ticket, Changes::default().subject("alice"))).await;
+    service.save(save(&ticket, Changes::default().subject("alice"))).await;
 
-    assert!(house.ids_of("alice").await.is_empty());
+    assert!(service.ids_of("alice").await.is_empty());
 }
 
 #[tokio::test]
 async fn listing_ten_sessions_among_many_costs_what_ten_cost() {
-    let (redis, house) = house().await;
+    let (redis, service) = service().await;
     for n in 0..300 {
-        house.logged_in(&format!("user{}", n / 10)).await;
+        service.logged_in(&format!("user{}", n / 10)).await;
     }
 
     redis.cli(&["config", "resetstat"]);
-    assert_eq!(house.ids_of("user7").await.len(), 10);
+    assert_eq!(service.ids_of("user7").await.len(), 10);
 
     // One for the index, and one for each session.
     assert_eq!(calls(&redis, "hgetall"), 11);
@@ -184,13 +184,13 @@ async fn listing_ten_sessions_among_many_costs_what_ten_cost() {
 
 #[tokio::test]
 async fn a_login_to_one_of_many_sessions_looks_at_four_others() {
-    let (redis, house) = house().await;
+    let (redis, service) = service().await;
     for _ in 0..30 {
-        house.logged_in("alice").await;
+        service.logged_in("alice").await;
     }
 
     redis.cli(&["config", "resetstat"]);
-    house.logged_in("alice").await;
+    service.logged_in("alice").await;
 
     let looks = calls(&redis, "hgetall");
     assert!((3..=4).contains(&looks), "{looks}");
@@ -198,23 +198,23 @@ async fn a_login_to_one_of_many_sessions_looks_at_four_others() {
 
 #[tokio::test]
 async fn a_save_without_a_subject_asks_the_store_once() {
-    let (redis, house) = house().await;
-    let token = house.logged_in("alice").await.token;
+    let (redis, service) = service().await;
+    let token = service.logged_in("alice").await.token;
 
     let changes = || Changes::default().set("b", "1").permanent(true);
     // Redis knows the script from then on.
-    house.save(save(&token, changes())).await;
+    service.save(save(&token, changes())).await;
 
     redis.cli(&["config", "resetstat"]);
-    house.save(save(&token, changes())).await;
+    service.save(save(&token, changes())).await;
 
     assert_eq!((calls(&redis, "evalsha"), calls(&redis, "hgetall")), (1, 0));
 }
 
 #[tokio::test]
 async fn redis_forgets_the_index_with_the_last_session_in_it() {
-    let (redis, house) = house().await;
-    house.logged_in("alice").await;
+    let (redis, service) = service().await;
+    service.logged_in("alice").await;
     let key = redis.cli(&["--raw", "keys", "*:subject"]);
 
     let rest: i64 = redis.cli(&["pttl", key.trim()]).trim().parse().unwrap();
@@ -225,29 +225,29 @@ async fn redis_forgets_the_index_with_the_last_session_in_it() {
 
 #[tokio::test]
 async fn what_redis_has_expired_heals() {
-    let (redis, house) = house().await;
-    let session = house.logged_in("alice").await;
+    let (redis, service) = service().await;
+    let session = service.logged_in("alice").await;
     let key = redis.cli(&["--raw", "keys", &format!("*:{}", session.id)]);
     redis.cli(&["pexpireat", key.trim(), "1"]);
 
-    house.advance(6 * MINUTE);
-    assert!(house.ids_of("alice").await.is_empty());
+    service.advance(6 * MINUTE);
+    assert!(service.ids_of("alice").await.is_empty());
 
-    assert!(entries(&house, "alice").await.is_empty());
+    assert!(entries(&service, "alice").await.is_empty());
 }
 
 #[tokio::test]
 async fn a_login_that_cannot_be_entered_is_not_done() {
-    let (redis, house) = house().await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
 
     redis.cli(&["config", "set", "maxmemory", "1"]);
     let login: SaveSessionRequest = save(&token, Changes::default().subject("alice"));
-    let refused = house.try_save(login).await;
+    let refused = service.try_save(login).await;
     redis.cli(&["config", "set", "maxmemory", "0"]);
 
     assert!(refused.is_err());
-    assert_eq!(house.session(&token).await.subject, "");
+    assert_eq!(service.session(&token).await.subject, "");
 }
 
 /// How often a Redis ran a command, on its own or in a script, since its numbers were reset.
@@ -257,17 +257,17 @@ fn calls(redis: &RedisServer, command: &str) -> u64 {
     line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
-/// A house on a Redis of its own.
-async fn house() -> (RedisServer, House) {
+/// A service on a Redis of its own.
+async fn service() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
-    let house = House::on_store(store, [("default", app_settings())], patient()).await;
+    let service = TestService::on_store(store, [("default", app_settings())], patient()).await;
     // The first count of live sessions is over before anything is measured.
-    while house.stats("").await.scan_time.is_none() {
+    while service.stats("").await.scan_time.is_none() {
         tokio::task::yield_now().await;
     }
-    (redis, house)
+    (redis, service)
 }
 
 on_every_store!(

@@ -6,110 +6,110 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::race::{Round, race};
 use crate::support::sessions::{MINUTE, gone};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 async fn no_save_survives_or_undoes_a_revocation_of_its_subject(on: On) {
-    race(on, app_settings(), |Round { house, left, .. }| async move {
-        let session = house.logged_in(&subject()).await;
+    race(on, app_settings(), |Round { service, left, .. }| async move {
+        let session = service.logged_in(&subject()).await;
         let subject = &session.subject;
 
         let changes = Changes::default().set("b", "1");
         let (saved, revoked) =
-            tokio::join!(left.save(save(&session.token, changes)), house.revoke_subject(subject, ""));
+            tokio::join!(left.save(save(&session.token, changes)), service.revoke_subject(subject, ""));
 
         let saved = saved.unwrap();
         assert_eq!(revoked, 1);
         if saved.outcome() != Outcome::Updated {
             assert_eq!(gone(&saved), EndReason::Revoked);
         }
-        assert!(!house.lives(&session.token).await && house.ids_of(subject).await.is_empty());
+        assert!(!service.lives(&session.token).await && service.ids_of(subject).await.is_empty());
     })
     .await;
 }
 
 async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(on: On) {
-    race(on, app_settings(), |Round { house, left, .. }| async move {
+    race(on, app_settings(), |Round { service, left, .. }| async move {
         let subject = subject();
-        let [before, token] = [house.logged_in(&subject).await.token, house.stored(&[("a", "1")]).await];
+        let [before, token] = [service.logged_in(&subject).await.token, service.stored(&[("a", "1")]).await];
 
         let login = save(&token, Changes::default().subject(&subject));
-        let (login, _) = tokio::join!(left.save(login), house.revoke_subject(&subject, ""));
+        let (login, _) = tokio::join!(left.save(login), service.revoke_subject(&subject, ""));
 
         let after = login.unwrap().session.unwrap();
-        assert!(!house.lives(&before).await, "it was the subject's before");
-        let listed = house.ids_of(&subject).await;
-        let lives = house.lives(&after.token).await;
+        assert!(!service.lives(&before).await, "it was the subject's before");
+        let listed = service.ids_of(&subject).await;
+        let lives = service.lives(&after.token).await;
         assert_eq!(listed.contains(&after.id), lives, "what lives is listed");
-        assert_eq!(house.revoke_subject(&subject, "").await, u32::from(lives));
-        assert!(!house.lives(&after.token).await);
+        assert_eq!(service.revoke_subject(&subject, "").await, u32::from(lives));
+        assert!(!service.lives(&after.token).await);
     })
     .await;
 }
 
 async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(on: On) {
-    race(on, app_settings(), |Round { house, left, .. }| async move {
-        let (subject, ticket) = (subject(), house.open_new().await.token);
+    race(on, app_settings(), |Round { service, left, .. }| async move {
+        let (subject, ticket) = (subject(), service.open_new().await.token);
 
         let creation = save(&ticket, Changes::default().set("a", "1").subject(&subject));
-        let (created, _) = tokio::join!(left.save(creation), house.revoke_subject(&subject, ""));
+        let (created, _) = tokio::join!(left.save(creation), service.revoke_subject(&subject, ""));
 
         let session = created.unwrap().session.unwrap();
-        let lives = house.lives(&session.token).await;
-        assert_eq!(house.revoke_subject(&subject, "").await, u32::from(lives));
-        assert!(!house.lives(&session.token).await && house.ids_of(&subject).await.is_empty());
+        let lives = service.lives(&session.token).await;
+        assert_eq!(service.revoke_subject(&subject, "").await, u32::from(lives));
+        assert!(!service.lives(&session.token).await && service.ids_of(&subject).await.is_empty());
     })
     .await;
 }
 
 async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_for_its_next(on: On) {
-    race(on, app_settings(), |Round { house, left, .. }| async move {
+    race(on, app_settings(), |Round { service, left, .. }| async move {
         let (alice, bob) = (subject(), subject());
-        let session = house.logged_in(&alice).await;
+        let session = service.logged_in(&alice).await;
 
         let handed_over = save(&session.token, Changes::default().set("b", "1").subject(&bob));
-        let (saved, revoked) = tokio::join!(left.save(handed_over), house.revoke_subject(&alice, ""));
+        let (saved, revoked) = tokio::join!(left.save(handed_over), service.revoke_subject(&alice, ""));
 
         let saved = saved.unwrap();
         if saved.outcome() == Outcome::Updated {
             assert_eq!(revoked, 0);
-            assert_eq!(house.ids_of(&bob).await, [session.id]);
-            assert!(house.lives(&saved.session.unwrap().token).await);
+            assert_eq!(service.ids_of(&bob).await, [session.id]);
+            assert!(service.lives(&saved.session.unwrap().token).await);
         } else {
             assert_eq!((gone(&saved), revoked), (EndReason::Revoked, 1));
         }
-        assert!(house.ids_of(&alice).await.is_empty());
+        assert!(service.ids_of(&alice).await.is_empty());
     })
     .await;
 }
 
 async fn a_listing_that_heals_never_loses_a_login(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for _ in 0..50 {
         let (alice, bob) = (subject(), subject());
-        let session = house.logged_in(&alice).await;
-        let token = house.update(&session.token, Changes::default().set("b", "1").subject(&bob)).await.token;
-        house.advance(6 * MINUTE);
+        let session = service.logged_in(&alice).await;
+        let token = service.update(&session.token, Changes::default().set("b", "1").subject(&bob)).await.token;
+        service.advance(6 * MINUTE);
 
         // Its first entry has been dead for long, and now it comes back.
         let back = save(&token, Changes::default().set("a", "1").subject(&alice));
-        let (saved, ..) = tokio::join!(house.save(back), house.ids_of(&alice), house.ids_of(&alice));
+        let (saved, ..) = tokio::join!(service.save(back), service.ids_of(&alice), service.ids_of(&alice));
 
         assert_eq!(saved.outcome(), Outcome::Updated);
-        assert_eq!(house.ids_of(&alice).await, [session.id]);
+        assert_eq!(service.ids_of(&alice).await, [session.id]);
     }
 }
 
 async fn a_creation_that_races_an_app_revocation_is_whole_before_or_after_it(on: On) {
-    race(on, app_settings(), |Round { house, left, .. }| async move {
-        let before = house.open_new().await.token;
-        let before = house.save(save(&before, Changes::default().set("a", "1"))).await.session.unwrap().token;
-        let ticket = house.open_new().await.token;
+    race(on, app_settings(), |Round { service, left, .. }| async move {
+        let before = service.open_new().await.token;
+        let before = service.save(save(&before, Changes::default().set("a", "1"))).await.session.unwrap().token;
+        let ticket = service.open_new().await.token;
 
         let creation = save(&ticket, Changes::default().set("a", "1"));
-        let (created, ()) = tokio::join!(left.save(creation), house.revoke_app(""));
+        let (created, ()) = tokio::join!(left.save(creation), service.revoke_app(""));
 
         assert_eq!(created.unwrap().outcome(), Outcome::Created);
-        assert!(!house.lives(&before).await, "it was created before");
+        assert!(!service.lives(&before).await, "it was created before");
     })
     .await;
 }

@@ -8,18 +8,18 @@ use cloakroom::grpc::wire::{Changes, EndReason, Session};
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, gone, millis};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 const MINUTE_MILLIS: u64 = 60_000;
 
 /// An hour and a day with a subject, 10 minutes and 2 hours without.
-async fn house(on: On) -> House {
+async fn service(on: On) -> TestService {
     let anonymous = AnonymousSettings { idle_timeout: Some(10 * MINUTE), absolute_timeout: Some(2 * HOUR) };
     let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 24 * HOUR, anonymous, ..app_settings() };
-    House::with_apps(on, [("default", settings)]).await
+    TestService::with_apps(on, [("default", settings)]).await
 }
 
-impl House {
+impl TestService {
     /// How long a session lives if nobody uses it, in minutes: as it is told, and as its deadline says.
     fn minutes_left(&self, session: &Session) -> (u64, u64) {
         let idle = Duration::try_from(session.idle_timeout.unwrap()).unwrap().as_secs() / 60;
@@ -39,88 +39,88 @@ impl House {
 }
 
 async fn a_session_of_nobody_ends_at_its_own_idle_timeout(on: On) {
-    let house = house(on).await;
-    let new = house.open_new().await;
-    assert_eq!(house.minutes_left(&new), (10, 10));
-    let (one, other) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    let service = service(on).await;
+    let new = service.open_new().await;
+    assert_eq!(service.minutes_left(&new), (10, 10));
+    let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
-    house.advance(10 * MINUTE - MILLI);
-    assert!(house.lives(&one).await);
-    house.advance(MILLI);
-    assert!(!house.lives(&other).await);
-    assert_eq!(gone(&house.save(save(&other, Changes::default())).await), EndReason::Idle);
+    service.advance(10 * MINUTE - MILLI);
+    assert!(service.lives(&one).await);
+    service.advance(MILLI);
+    assert!(!service.lives(&other).await);
+    assert_eq!(gone(&service.save(save(&other, Changes::default())).await), EndReason::Idle);
 }
 
 async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.use_for(&token, 2 * HOUR - MILLI).await;
-    house.advance(MILLI);
+    service.use_for(&token, 2 * HOUR - MILLI).await;
+    service.advance(MILLI);
 
-    assert!(!house.lives(&token).await);
-    assert_eq!(gone(&house.save(save(&token, Changes::default())).await), EndReason::Absolute);
+    assert!(!service.lives(&token).await);
+    assert_eq!(gone(&service.save(save(&token, Changes::default())).await), EndReason::Absolute);
 }
 
 async fn a_login_gives_the_apps_own_timeouts_from_the_creation_on(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let created = house.millis();
-    house.use_for(&token, HOUR).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let created = service.millis();
+    service.use_for(&token, HOUR).await;
 
-    let session = house.update(&token, Changes::default().subject("anna")).await;
+    let session = service.update(&token, Changes::default().subject("anna")).await;
 
-    assert_eq!(house.minutes_left(&session), (60, 60));
-    house.use_for(&session.token, 22 * HOUR + 30 * MINUTE).await;
-    let last = house.session(&session.token).await;
+    assert_eq!(service.minutes_left(&session), (60, 60));
+    service.use_for(&session.token, 22 * HOUR + 30 * MINUTE).await;
+    let last = service.session(&session.token).await;
     assert_eq!(millis(&last.expire_time), created + 24 * 60 * MINUTE_MILLIS);
 }
 
 async fn a_creation_with_a_subject_has_the_apps_own_timeouts(on: On) {
-    let house = house(on).await;
-    let ticket = house.open_new().await.token;
+    let service = service(on).await;
+    let ticket = service.open_new().await.token;
 
-    let session = house.save(save(&ticket, Changes::default().set("a", "1").subject("anna"))).await.session.unwrap();
+    let session = service.save(save(&ticket, Changes::default().set("a", "1").subject("anna"))).await.session.unwrap();
 
-    assert_eq!(house.minutes_left(&session), (60, 60));
+    assert_eq!(service.minutes_left(&session), (60, 60));
 }
 
 async fn a_creation_of_nobodys_cannot_ask_for_more(on: On) {
-    let house = house(on).await;
-    let ticket = house.open_new().await.token;
+    let service = service(on).await;
+    let ticket = service.open_new().await.token;
 
     let changes = Changes::default().set("a", "1").idle_timeout(HOUR);
-    let session = house.save(save(&ticket, changes)).await.session.unwrap();
+    let session = service.save(save(&ticket, changes)).await.session.unwrap();
 
-    assert_eq!(house.minutes_left(&session), (10, 10));
+    assert_eq!(service.minutes_left(&session), (10, 10));
 }
 
 async fn a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts(on: On) {
-    let house = house(on).await;
-    let token = house.log_in(&house.stored(&[("a", "1")]).await, "anna").await;
-    house.use_for(&token, 12 * HOUR).await;
-    let logout = house.millis();
+    let service = service(on).await;
+    let token = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
+    service.use_for(&token, 12 * HOUR).await;
+    let logout = service.millis();
 
-    let session = house.update(&token, Changes::default().subject("")).await;
+    let session = service.update(&token, Changes::default().subject("")).await;
 
-    assert_eq!(house.minutes_left(&session), (10, 10));
-    house.use_for(&session.token, 2 * HOUR - MINUTE).await;
-    let last = house.session(&session.token).await;
+    assert_eq!(service.minutes_left(&session), (10, 10));
+    service.use_for(&session.token, 2 * HOUR - MINUTE).await;
+    let last = service.session(&session.token).await;
     assert_eq!(millis(&last.expire_time), logout + 120 * MINUTE_MILLIS);
 }
 
 async fn the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.update(&token, Changes::default().idle_timeout(MINUTE)).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.update(&token, Changes::default().idle_timeout(MINUTE)).await;
 
-    let session = house.update(&token, Changes::default().default_lifetime()).await;
+    let session = service.update(&token, Changes::default().default_lifetime()).await;
 
-    assert_eq!(house.minutes_left(&session), (10, 10));
+    assert_eq!(service.minutes_left(&session), (10, 10));
 }
 
 async fn the_policy_tells_both(on: On) {
-    let policy = house(on).await.policy("").await;
+    let policy = service(on).await.policy("").await;
 
     let spans = [policy.idle_timeout, policy.absolute_timeout];
     let anonymous = [policy.anonymous_idle_timeout, policy.anonymous_absolute_timeout];
@@ -129,14 +129,14 @@ async fn the_policy_tells_both(on: On) {
 }
 
 async fn where_nothing_is_set_a_login_leaves_the_lifetime_alone(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 24 * HOUR).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.update(&token, Changes::default().idle_timeout(2 * MINUTE)).await;
+    let service = TestService::with_lifetimes(on, HOUR, 24 * HOUR).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.update(&token, Changes::default().idle_timeout(2 * MINUTE)).await;
 
-    let session = house.update(&token, Changes::default().subject("anna")).await;
-    let out = house.update(&session.token, Changes::default().subject("")).await;
+    let session = service.update(&token, Changes::default().subject("anna")).await;
+    let out = service.update(&session.token, Changes::default().subject("")).await;
 
-    assert_eq!((house.minutes_left(&session), house.minutes_left(&out)), ((2, 2), (2, 2)));
+    assert_eq!((service.minutes_left(&session), service.minutes_left(&out)), ((2, 2), (2, 2)));
 }
 
 on_every_store!(

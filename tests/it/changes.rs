@@ -6,42 +6,42 @@ use tonic::Code;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, json_entries, save, set_cookies};
 use crate::support::sessions::{MINUTE, SaveExt as _, millis};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 async fn clear_comes_first_then_set_and_increment(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("old", "1"), ("kept", "1"), ("counter", "40")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("old", "1"), ("kept", "1"), ("counter", "40")]).await;
 
     let changes = Changes::default().increment("counter", 2).set("kept", "2").clear();
-    let saved = house.save(save(&token, changes)).await;
+    let saved = service.save(save(&token, changes)).await;
 
     assert_eq!(saved.counters["counter"], 2);
-    let entries = house.entries(&saved.session.unwrap().token).await;
+    let entries = service.entries(&saved.session.unwrap().token).await;
     assert_eq!(entries, [("kept", "2"), ("counter", "2")].map(|(n, v)| (n.to_owned(), v.to_owned())).into());
 }
 
 async fn clear_and_unset_go_together(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1"), ("b", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1"), ("b", "1")]).await;
 
-    let after = house.update(&token, Changes::default().clear().unset("a").set("c", "3")).await.token;
+    let after = service.update(&token, Changes::default().clear().unset("a").set("c", "3")).await.token;
 
-    assert_eq!(house.entries(&after).await.into_keys().collect::<Vec<_>>(), ["c"]);
+    assert_eq!(service.entries(&after).await.into_keys().collect::<Vec<_>>(), ["c"]);
 }
 
 async fn unsetting_what_is_not_there_is_fine(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.update(&token, Changes::default().unset("b").unset("b")).await;
+    service.update(&token, Changes::default().unset("b").unset("b")).await;
 
-    assert_eq!(house.entries(&token).await.len(), 1);
+    assert_eq!(service.entries(&token).await.len(), 1);
 }
 
 async fn one_entry_changed_in_two_ways_is_refused(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let etag = house.session(&token).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let etag = service.session(&token).await.etag;
     let other = || Changes::default().set("other", "1");
 
     let twice = [
@@ -50,129 +50,129 @@ async fn one_entry_changed_in_two_ways_is_refused(on: On) {
         other().unset("a").increment("a", 1),
     ];
     for changes in twice {
-        let refusal = house.refusal(save(&token, changes)).await;
+        let refusal = service.refusal(save(&token, changes)).await;
         assert_eq!(refusal, (Code::InvalidArgument, "ENTRY_REPEATED".to_owned()));
     }
 
-    assert_eq!(house.session(&token).await.etag, etag);
-    assert_eq!(house.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(service.session(&token).await.etag, etag);
+    assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
 async fn one_entry_changed_in_two_ways_creates_nothing(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let refusal = house.refusal(save(&ticket, Changes::default().set("a", "1").increment("a", 1))).await;
+    let refusal = service.refusal(save(&ticket, Changes::default().set("a", "1").increment("a", 1))).await;
 
     assert_eq!(refusal, (Code::InvalidArgument, "ENTRY_REPEATED".to_owned()));
-    assert_eq!(house.save(save(&ticket, Changes::default().set("a", "1"))).await.outcome(), Outcome::Created);
+    assert_eq!(service.save(save(&ticket, Changes::default().set("a", "1"))).await.outcome(), Outcome::Created);
 }
 
 async fn a_value_has_to_have_a_kind_and_json_has_to_be_json(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let mut kindless = Changes::default();
     kindless.set.insert("b".to_owned(), Value { kind: None });
 
     for changes in [kindless, Changes::default().set("b", ""), Changes::default().set("b", "{'b': 1}")] {
-        let refusal = house.refusal(save(&token, changes.set("a", "2"))).await;
+        let refusal = service.refusal(save(&token, changes.set("a", "2"))).await;
         assert_eq!(refusal, (Code::InvalidArgument, "VALUE_INVALID".to_owned()));
     }
 
-    assert_eq!(house.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
 async fn the_permanent_entry_is_permanent(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let saved = house.save(save(&token, Changes::default().set("_permanent", "true"))).await;
+    let saved = service.save(save(&token, Changes::default().set("_permanent", "true"))).await;
 
     let cookie = set_cookies(&saved.headers)[0];
     assert!(cookie.contains("; Expires="), "{cookie}");
     assert_eq!(saved.session.unwrap().permanent, Some(true));
-    let session = house.session(&token).await;
+    let session = service.session(&token).await;
     assert_eq!(session.permanent, Some(true));
     assert_eq!(json_entries(session).into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
 async fn the_permanent_entry_can_be_false_and_can_go(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1"), ("_permanent", "true")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
 
-    let set = house.update(&token, Changes::default().set("_permanent", " false\n")).await;
-    let unset = house.update(&token, Changes::default().unset("_permanent")).await;
+    let set = service.update(&token, Changes::default().set("_permanent", " false\n")).await;
+    let unset = service.update(&token, Changes::default().unset("_permanent")).await;
 
     assert_eq!(set.permanent, Some(false));
     assert_eq!(unset.permanent, None);
-    assert_eq!(house.session(&token).await.permanent, None);
+    assert_eq!(service.session(&token).await.permanent, None);
 }
 
 async fn the_permanent_entry_is_a_boolean_and_no_counter(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     for json in ["1", "null", "\"true\"", "{}"] {
-        let refusal = house.refusal(save(&token, Changes::default().set("_permanent", json))).await;
+        let refusal = service.refusal(save(&token, Changes::default().set("_permanent", json))).await;
         assert_eq!(refusal, (Code::InvalidArgument, "VALUE_INVALID".to_owned()));
     }
-    let raw = house.refusal(save(&token, Changes::default().set_raw("_permanent", b"true"))).await;
-    let counted = house.refusal(save(&token, Changes::default().increment("_permanent", 1))).await;
+    let raw = service.refusal(save(&token, Changes::default().set_raw("_permanent", b"true"))).await;
+    let counted = service.refusal(save(&token, Changes::default().increment("_permanent", 1))).await;
 
     assert_eq!([raw.0, counted.0], [Code::InvalidArgument; 2]);
-    assert_eq!(house.session(&token).await.permanent, None);
+    assert_eq!(service.session(&token).await.permanent, None);
 }
 
 async fn permanent_said_twice_has_to_be_the_same(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let same = house.update(&token, Changes::default().set("_permanent", "true").permanent(true)).await;
-    let other = house.refusal(save(&token, Changes::default().set("_permanent", "false").permanent(true))).await;
-    let gone = house.refusal(save(&token, Changes::default().unset("_permanent").permanent(true))).await;
+    let same = service.update(&token, Changes::default().set("_permanent", "true").permanent(true)).await;
+    let other = service.refusal(save(&token, Changes::default().set("_permanent", "false").permanent(true))).await;
+    let gone = service.refusal(save(&token, Changes::default().unset("_permanent").permanent(true))).await;
 
     assert_eq!(same.permanent, Some(true));
     assert_eq!([other, gone], [(); 2].map(|()| (Code::InvalidArgument, "ENTRY_REPEATED".to_owned())));
 }
 
 async fn clear_resets_permanent_subject_and_authentication_time(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1"), ("_permanent", "true")]).await;
-    let token = house.log_in(&token, "alice").await;
-    assert!(house.session(&token).await.authenticate_time.is_some());
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
+    let token = service.log_in(&token, "alice").await;
+    assert!(service.session(&token).await.authenticate_time.is_some());
 
-    let cleared = house.update(&token, Changes::default().clear().set("b", "2")).await;
+    let cleared = service.update(&token, Changes::default().clear().set("b", "2")).await;
 
-    for session in [house.session(&cleared.token).await, cleared] {
+    for session in [service.session(&cleared.token).await, cleared] {
         assert_eq!((session.permanent, session.subject.as_str()), (None, ""));
         assert_eq!(session.authenticate_time, None);
     }
 }
 
 async fn what_the_same_changes_set_survives_their_clear(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let token = house.log_in(&token, "alice").await;
-    house.advance(MINUTE);
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let token = service.log_in(&token, "alice").await;
+    service.advance(MINUTE);
 
-    let cleared = house.update(&token, Changes::default().clear().permanent(false).subject("alice")).await;
+    let cleared = service.update(&token, Changes::default().clear().permanent(false).subject("alice")).await;
 
-    for session in [house.session(&cleared.token).await, cleared] {
+    for session in [service.session(&cleared.token).await, cleared] {
         assert_eq!((session.permanent, session.subject.as_str()), (Some(false), "alice"));
-        assert_eq!(millis(&session.authenticate_time), house.millis());
+        assert_eq!(millis(&session.authenticate_time), service.millis());
     }
 }
 
 async fn the_time_of_authentication_is_when_the_subject_was_last_set(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    assert_eq!(house.session(&token).await.authenticate_time, None);
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    assert_eq!(service.session(&token).await.authenticate_time, None);
 
-    let token = house.log_in(&token, "alice").await;
-    let login = house.millis();
-    house.advance(MINUTE);
-    let saved = house.save(save(&token, Changes::default().set("a", "2")).keep_empty()).await;
-    let removed = house.update(&token, Changes::default().subject("")).await;
+    let token = service.log_in(&token, "alice").await;
+    let login = service.millis();
+    service.advance(MINUTE);
+    let saved = service.save(save(&token, Changes::default().set("a", "2")).keep_empty()).await;
+    let removed = service.update(&token, Changes::default().subject("")).await;
 
     assert_eq!(millis(&saved.session.unwrap().authenticate_time), login);
     assert_eq!((removed.authenticate_time, removed.subject.as_str()), (None, ""));

@@ -19,7 +19,7 @@ use crate::support::calls::{
     ChangesExt as _, json_entries, open_cookie, reason, refused, save, save_cookie, save_unmodified, set_cookies,
     varies,
 };
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 const SET_A: &str = "session=eyJhIjoxfQ.ZVPxAA.kLN1Gx0L6rY_ztgI9I8kkga4vjo; HttpOnly; Path=/";
 const SET_PERMANENT: &str = "session=eyJfcGVybWFuZW50Ijp0cnVlfQ.ZVPxAA.UVomNr3le-HuOx65E6i_HCBrkUw; \
@@ -43,14 +43,14 @@ fn settings() -> app::Settings {
     }
 }
 
-async fn house_with(settings: app::Settings) -> House {
-    let house = House::with_apps(On::Memory, [("default", settings), ("stored", app_settings())]).await;
-    house.clock.set(noon());
-    house
+async fn service_with(settings: app::Settings) -> TestService {
+    let service = TestService::with_apps(On::Memory, [("default", settings), ("stored", app_settings())]).await;
+    service.clock.set(noon());
+    service
 }
 
-async fn house() -> House {
-    house_with(settings()).await
+async fn service() -> TestService {
+    service_with(settings()).await
 }
 
 /// When the cookies above were signed.
@@ -94,12 +94,12 @@ async fn a_request_that_changes_the_session_gets_the_cookie_that_flask_sends() {
         (A, new().unset("a"), Some(DELETE), Outcome::Deleted),
         ("", new(), Some(DELETE), Outcome::Deleted),
     ];
-    let house = house().await;
+    let service = service().await;
 
     for (row, (cookie, changes, says, outcome)) in matrix.into_iter().enumerate() {
-        let token = house.open(open_cookie(cookie)).await.session.unwrap().token;
-        let by_token = house.save(save(&token, changes.clone())).await;
-        let by_cookie = house.save(save_cookie(cookie, changes)).await;
+        let token = service.open(open_cookie(cookie)).await.session.unwrap().token;
+        let by_token = service.save(save(&token, changes.clone())).await;
+        let by_cookie = service.save(save_cookie(cookie, changes)).await;
 
         for saved in [by_token, by_cookie] {
             assert_eq!(said(&saved.headers), (says, true), "row {row}");
@@ -110,18 +110,18 @@ async fn a_request_that_changes_the_session_gets_the_cookie_that_flask_sends() {
 
 #[tokio::test]
 async fn a_request_that_changes_nothing_gets_the_cookie_only_if_its_expiry_moves() {
-    let house = house().await;
+    let service = service().await;
     let refreshing = format!("session={}", signed(&[], Some(true), noon()));
-    house.advance(DAY);
+    service.advance(DAY);
     let again = format!(
         "session={}; Expires=Sat, 16 Dec 2023 22:13:20 GMT; HttpOnly; Path=/",
         signed(&[], Some(true), noon() + DAY)
     );
 
     for (cookie, says) in [("", None), (A, None), (FORGED, None), (refreshing.as_str(), Some(again.as_str()))] {
-        let opened = house.open(open_cookie(cookie)).await;
+        let opened = service.open(open_cookie(cookie)).await;
         let unchanged =
-            house.save(SaveSessionRequest { changes: None, ..save_cookie(cookie, Changes::default()) }).await;
+            service.save(SaveSessionRequest { changes: None, ..save_cookie(cookie, Changes::default()) }).await;
 
         assert_eq!(said(&opened.untouched_headers), (says, says.is_some()), "{cookie}");
         assert_eq!(said(&opened.read_headers), (says, true), "{cookie}");
@@ -131,10 +131,10 @@ async fn a_request_that_changes_nothing_gets_the_cookie_only_if_its_expiry_moves
 
 #[tokio::test]
 async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request() {
-    let house = house_with(app::Settings { refresh_each_request: false, ..settings() }).await;
+    let service = service_with(app::Settings { refresh_each_request: false, ..settings() }).await;
     let cookie = format!("session={}", signed(&[], Some(true), noon()));
 
-    let opened = house.open(open_cookie(&cookie)).await;
+    let opened = service.open(open_cookie(&cookie)).await;
 
     assert_eq!(said(&opened.untouched_headers), (None, false));
     assert_eq!(said(&opened.read_headers), (None, true));
@@ -150,10 +150,10 @@ async fn every_attribute_is_repeated_when_the_cookie_is_deleted() {
         partitioned: true,
         ..Default::default()
     };
-    let house = house_with(app::Settings { cookie, ..settings() }).await;
+    let service = service_with(app::Settings { cookie, ..settings() }).await;
 
-    let saved = house.save(save_cookie(A, Changes::default().clear())).await;
-    let destroyed = house.destroy(A.trim_start_matches("session=")).await;
+    let saved = service.save(save_cookie(A, Changes::default().clear())).await;
+    let destroyed = service.destroy(A.trim_start_matches("session=")).await;
 
     let expected = "session=; Domain=example.com; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Secure; HttpOnly; \
         Path=/p; SameSite=Lax; Partitioned";
@@ -163,11 +163,11 @@ async fn every_attribute_is_repeated_when_the_cookie_is_deleted() {
 
 #[tokio::test]
 async fn what_a_cookie_holds_is_answered_as_flask_wrote_it() {
-    let house = house().await;
+    let service = service().await;
     let held = [("f", "1e+16"), ("inf", "NaN"), ("s", "\"\\ud800\""), ("t", "{\" t\":[1,{\" b\":\"/w==\"}]}")];
     let token = signed(&held, Some(false), noon());
 
-    let session = house.open_cookie(&token).await.session.unwrap();
+    let session = service.open_cookie(&token).await.session.unwrap();
 
     assert!(!session.new && session.null_session.is_none());
     assert_eq!((session.token.as_str(), session.permanent), (token.as_str(), Some(false)));
@@ -179,17 +179,17 @@ async fn what_a_cookie_holds_is_answered_as_flask_wrote_it() {
 
 #[tokio::test]
 async fn a_value_is_saved_as_python_spells_it_and_raw_bytes_as_bytes() {
-    let house = house().await;
+    let service = service().await;
     let changes = Changes::default()
         .set("é", " { \"b\" : 1E2, \"a\" : \"\u{e9}\" } ")
         .set("n", "-Infinity")
         .set_raw("raw", b"\xff\x00\xfe")
         .increment("count", 3);
 
-    let saved = house.save(save_cookie("", changes)).await;
+    let saved = service.save(save_cookie("", changes)).await;
 
     assert_eq!(saved.counters["count"], 3);
-    let entries = house.entries(&saved.session.unwrap().token).await;
+    let entries = service.entries(&saved.session.unwrap().token).await;
     assert_eq!(entries["é"], r#"{"a":"\u00e9","b":100.0}"#);
     assert_eq!((entries["n"].as_str(), entries["raw"].as_str()), ("-Infinity", r#"{" b":"/wD+"}"#));
     assert_eq!(entries["count"], "3");
@@ -197,12 +197,12 @@ async fn a_value_is_saved_as_python_spells_it_and_raw_bytes_as_bytes() {
 
 #[tokio::test]
 async fn a_value_that_flask_could_not_load_is_refused_by_name() {
-    let house = house().await;
+    let service = service().await;
     let digits = "9".repeat(4301);
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
 
     for json in ["nan", "{\" u\":\"x\"}", "{\" t\":1}", "01", "\"\n\"", digits.as_str(), deep.as_str()] {
-        let status = refused(house.try_save(save_cookie("", Changes::default().set("k", json))).await);
+        let status = refused(service.try_save(save_cookie("", Changes::default().set("k", json))).await);
 
         assert_eq!(reason(&status), (Code::InvalidArgument, "VALUE_INVALID".to_owned()), "{json}");
         assert!(status.message().contains("changes.set[\"k\"]"), "{}", status.message());
@@ -211,19 +211,19 @@ async fn a_value_that_flask_could_not_load_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_cookie_opens_for_its_lifetime_and_a_token_for_the_length_of_a_request_more() {
-    let house = house().await;
+    let service = service().await;
     let token = A.trim_start_matches("session=");
     let write = || Changes::default().set("b", "2");
 
-    house.advance(LIFETIME);
-    let at_last = house.open_cookie(token).await.session.unwrap();
-    house.advance(Duration::from_secs(1));
-    let expired = house.open_cookie(token).await.session.unwrap();
-    let by_cookie = house.save(save_cookie(A, write())).await;
-    house.advance(Duration::from_secs(15 * 60 - 1));
-    let by_token = house.save(save(token, write())).await;
-    house.advance(Duration::from_secs(1));
-    let too_late = refused(house.try_save(save(token, write())).await);
+    service.advance(LIFETIME);
+    let at_last = service.open_cookie(token).await.session.unwrap();
+    service.advance(Duration::from_secs(1));
+    let expired = service.open_cookie(token).await.session.unwrap();
+    let by_cookie = service.save(save_cookie(A, write())).await;
+    service.advance(Duration::from_secs(15 * 60 - 1));
+    let by_token = service.save(save(token, write())).await;
+    service.advance(Duration::from_secs(1));
+    let too_late = refused(service.try_save(save(token, write())).await);
 
     assert!(!at_last.new && expired.new && expired.entries.is_empty());
     assert_eq!((by_cookie.outcome(), by_token.outcome()), (Outcome::Created, Outcome::Updated));
@@ -233,13 +233,13 @@ async fn a_cookie_opens_for_its_lifetime_and_a_token_for_the_length_of_a_request
 
 #[tokio::test]
 async fn a_cookie_that_opens_nothing_is_a_new_session_and_counted_by_its_reason() {
-    let house = house().await;
+    let service = service().await;
     let future = signed(&[("a", "1")], None, noon() + DAY);
     let old = signed(&[("a", "1")], None, Time::from_millis(0));
     let cookies = [FORGED, "session=nothing", &format!("session={future}"), &format!("session={old}"), "session="];
 
     for cookie in cookies {
-        let opened = house.open(open_cookie(cookie)).await;
+        let opened = service.open(open_cookie(cookie)).await;
 
         let session = opened.session.unwrap();
         assert!(session.new && session.entries.is_empty() && session.null_session.is_none(), "{cookie}");
@@ -247,17 +247,17 @@ async fn a_cookie_that_opens_nothing_is_a_new_session_and_counted_by_its_reason(
         assert_eq!(said(&opened.read_headers), (None, true), "{cookie}");
     }
 
-    let numbers = house.service.stats("").unwrap();
+    let numbers = service.inner.stats("").unwrap();
     let each_once = ["MALFORMED", "BAD_SIGNATURE", "EXPIRED", "FROM_THE_FUTURE"].map(|why| (why, 1));
     assert_eq!(numbers.rejected, [&each_once[..], &[("PAYLOAD", 0), ("TOO_LARGE", 0)]].concat());
 }
 
 #[tokio::test]
 async fn the_first_cookie_that_opens_counts() {
-    let house = house().await;
+    let service = service().await;
     let other = signed(&[("a", "2")], None, noon());
 
-    let opened = house.open(open_cookie(&format!("{FORGED}; {A}; session={other}"))).await;
+    let opened = service.open(open_cookie(&format!("{FORGED}; {A}; session={other}"))).await;
 
     assert_eq!(json_entries(opened.session.unwrap())["a"], "1");
 }
@@ -266,9 +266,9 @@ async fn the_first_cookie_that_opens_counts() {
 async fn keys_salt_and_digest_are_those_of_the_application() {
     let old = signed(&[("a", "1")], None, noon());
     let keys = ["text:base64:x", "base64:/wD+", "secret-key"].map(|key| key.to_owned().into());
-    let rotated = house_with(app::Settings { keys: keys.to_vec(), ..settings() }).await;
+    let rotated = service_with(app::Settings { keys: keys.to_vec(), ..settings() }).await;
     let flask = FlaskSettings { salt: "other".to_owned(), digest: Digest::Sha256 };
-    let other = house_with(app::Settings { flask, ..settings() }).await;
+    let other = service_with(app::Settings { flask, ..settings() }).await;
 
     let opened = rotated.open_cookie(&old).await.session.unwrap();
     let saved = rotated.save(save(&old, Changes::default())).await.session.unwrap().token;
@@ -284,9 +284,9 @@ async fn keys_salt_and_digest_are_those_of_the_application() {
 #[tokio::test]
 async fn bytes_are_a_key_too() {
     let keys = vec!["base64:/wD+".to_owned().into()];
-    let house = house_with(app::Settings { keys, ..settings() }).await;
+    let service = service_with(app::Settings { keys, ..settings() }).await;
 
-    let token = house.open_new().await.token;
+    let token = service.open_new().await.token;
 
     let signer = Signer::new(&[b"\xff\x00\xfe"], b"cookie-session", Digest::Sha1).unwrap();
     assert!(signer.verify(&token, Duration::ZERO, noon()).is_ok());
@@ -294,12 +294,12 @@ async fn bytes_are_a_key_too() {
 
 #[tokio::test]
 async fn a_cookie_over_what_browsers_take_is_refused_and_says_what_to_change() {
-    let house = house().await;
+    let service = service().await;
     // Nothing that compresses.
     let noise: String = (0_u32..4000).map(|n| format!("{:04x}", n.wrapping_mul(2_654_435_761) >> 16)).collect();
 
     let status =
-        refused(house.try_save(save_cookie(A, Changes::default().set("noise", &format!("\"{noise}\"")))).await);
+        refused(service.try_save(save_cookie(A, Changes::default().set("noise", &format!("\"{noise}\"")))).await);
 
     assert_eq!(reason(&status), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
     assert!(status.message().contains("kind = \"stored\""), "{}", status.message());
@@ -308,22 +308,22 @@ async fn a_cookie_over_what_browsers_take_is_refused_and_says_what_to_change() {
 #[tokio::test]
 async fn limits_are_those_of_the_app() {
     let limits = app::LimitSettings { max_entries: 2, ..Default::default() };
-    let house = house_with(app::Settings { limits, ..settings() }).await;
+    let service = service_with(app::Settings { limits, ..settings() }).await;
 
-    let status = refused(house.try_save(save_cookie(A, Changes::default().set("b", "2").set("c", "3"))).await);
+    let status = refused(service.try_save(save_cookie(A, Changes::default().set("b", "2").set("c", "3"))).await);
 
     assert_eq!(reason(&status), (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
 }
 
 #[tokio::test]
 async fn a_repeated_save_has_the_same_effect() {
-    let house = house().await;
+    let service = service().await;
     let request = SaveSessionRequest {
         request_id: "0123456789abcdef".to_owned(),
         ..save(A.trim_start_matches("session="), Changes::default().increment("a", 1))
     };
 
-    let (once, twice) = (house.save(request.clone()).await, house.save(request).await);
+    let (once, twice) = (service.save(request.clone()).await, service.save(request).await);
 
     assert!(once == twice);
     assert_eq!(once.counters["a"], 2);
@@ -331,15 +331,15 @@ async fn a_repeated_save_has_the_same_effect() {
 
 #[tokio::test]
 async fn a_token_of_one_kind_is_nothing_to_the_other() {
-    let house = house().await;
-    let stored = house.try_open(OpenSessionRequest { app: "stored".to_owned(), ..Default::default() }).await.unwrap();
+    let service = service().await;
+    let stored = service.try_open(OpenSessionRequest { app: "stored".to_owned(), ..Default::default() }).await.unwrap();
     let ticket = stored.session.unwrap().token;
     let signed = A.trim_start_matches("session=");
 
-    let here = refused(house.try_save(save(&ticket, Changes::default().set("a", "1"))).await);
+    let here = refused(service.try_save(save(&ticket, Changes::default().set("a", "1"))).await);
     let there = SaveSessionRequest { app: "stored".to_owned(), ..save(signed, Changes::default().set("a", "1")) };
-    let there = refused(house.try_save(there).await);
-    let opened = house.open(OpenSessionRequest { app: "stored".to_owned(), ..open_cookie(A) }).await.session.unwrap();
+    let there = refused(service.try_save(there).await);
+    let opened = service.open(OpenSessionRequest { app: "stored".to_owned(), ..open_cookie(A) }).await.session.unwrap();
 
     for status in [here, there] {
         assert_eq!(reason(&status), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
@@ -349,7 +349,7 @@ async fn a_token_of_one_kind_is_nothing_to_the_other() {
 
 #[tokio::test]
 async fn what_needs_a_store_is_refused_and_says_so() {
-    let house = house().await;
+    let service = service().await;
     let token = A.trim_start_matches("session=");
     let new = Changes::default;
     let by = |changes| save(token, changes);
@@ -362,14 +362,14 @@ async fn what_needs_a_store_is_refused_and_says_so() {
         by(Changes { lifetime: Some(Lifetime::DefaultLifetime(true)), ..new() }),
     ];
     for request in saves {
-        assert_not_in_cookie_kind(house.try_save(request).await);
+        assert_not_in_cookie_kind(service.try_save(request).await);
     }
     let age = Some(prost_types::Duration { seconds: 60, nanos: 0 });
     let credential = Some(open_session_request::Credential::Token(token.to_owned()));
     let open = OpenSessionRequest { max_authenticate_age: age, credential, ..Default::default() };
-    assert_not_in_cookie_kind(house.try_open(open).await);
+    assert_not_in_cookie_kind(service.try_open(open).await);
 
-    let (mut sessions, mut admin, token) = (house.client.clone(), house.admin.clone(), token.to_owned());
+    let (mut sessions, mut admin, token) = (service.client.clone(), service.admin.clone(), token.to_owned());
     let credential = Some(rotate_session_request::Credential::Token(token.clone()));
     let rotate = RotateSessionRequest { credential, ..Default::default() };
     assert_not_in_cookie_kind(sessions.rotate_session(rotate).await);
@@ -399,30 +399,30 @@ fn assert_not_in_cookie_kind<T>(result: Result<T, Status>) {
 
 #[tokio::test]
 async fn a_logout_deletes_the_cookie_and_a_copy_of_it_stays_good() {
-    let house = house().await;
+    let service = service().await;
     let token = A.trim_start_matches("session=");
     let by_header = |header: &str| DestroySessionRequest {
         credential: Some(destroy_session_request::Credential::CookieHeader(header.to_owned())),
         ..Default::default()
     };
 
-    let destroyed = house.destroy(token).await;
-    let by_cookie = house.client.clone().destroy_session(by_header(A)).await.unwrap().into_inner();
-    let of_nobody = house.client.clone().destroy_session(by_header(FORGED)).await.unwrap().into_inner();
+    let destroyed = service.destroy(token).await;
+    let by_cookie = service.client.clone().destroy_session(by_header(A)).await.unwrap().into_inner();
+    let of_nobody = service.client.clone().destroy_session(by_header(FORGED)).await.unwrap().into_inner();
 
     let outcomes = [destroyed.outcome(), by_cookie.outcome(), of_nobody.outcome()];
     assert_eq!(outcomes, [Outcome::Deleted, Outcome::Deleted, Outcome::Gone]);
     for headers in [&destroyed.headers, &by_cookie.headers, &of_nobody.headers] {
         assert_eq!(said(headers), (Some(DELETE), true));
     }
-    assert!(!house.open_cookie(token).await.session.unwrap().new);
+    assert!(!service.open_cookie(token).await.session.unwrap().new);
 }
 
 #[tokio::test]
 async fn the_policy_says_the_kind() {
-    let house = house().await;
+    let service = service().await;
 
-    let (policy, stored) = (house.policy("").await, house.policy("stored").await);
+    let (policy, stored) = (service.policy("").await, service.policy("stored").await);
 
     assert_eq!((policy.kind(), stored.kind()), (AppKind::Cookie, AppKind::Stored));
     assert!(policy.null_session.is_none() && policy.subject_key.is_empty());
@@ -431,12 +431,12 @@ async fn the_policy_says_the_kind() {
 
 #[tokio::test]
 async fn without_a_key_there_are_only_null_sessions() {
-    let house = house_with(app::Settings { keys: Vec::new(), ..settings() }).await;
+    let service = service_with(app::Settings { keys: Vec::new(), ..settings() }).await;
 
-    let session = house.open(open_cookie(A)).await.session.unwrap();
-    let saved = refused(house.try_save(save_cookie(A, Changes::default().set("a", "1"))).await);
+    let session = service.open(open_cookie(A)).await.session.unwrap();
+    let saved = refused(service.try_save(save_cookie(A, Changes::default().set("a", "1"))).await);
 
     assert_eq!(session.null_session.unwrap().reason, "NO_KEY");
     assert_eq!(reason(&saved), (Code::FailedPrecondition, "NULL_SESSION".to_owned()));
-    assert_eq!(house.policy("").await.null_session.unwrap().reason, "NO_KEY");
+    assert_eq!(service.policy("").await.null_session.unwrap().reason, "NO_KEY");
 }

@@ -7,7 +7,7 @@ use crate::on_every_store;
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, reason, save, save_cookie, set_cookies};
 use crate::support::sessions::{HOUR, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie, gone, rotate_cookie};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 /// A save of one entry with these cookies.
 fn write(header: &str) -> SaveSessionRequest {
@@ -19,88 +19,88 @@ fn header(token: &str) -> String {
 }
 
 /// The save began a session that holds its one entry alone. Answers the session's id.
-async fn begun(house: &House, saved: SaveSessionResponse) -> String {
+async fn begun(service: &TestService, saved: SaveSessionResponse) -> String {
     assert_eq!(saved.outcome(), Outcome::Created);
     let mut browser = Browser::default();
     browser.receive(&saved.headers);
     assert_eq!(browser.token(), Some(saved.session.as_ref().unwrap().token.as_str()));
-    assert_eq!(house.entries(browser.token().unwrap()).await, [("b".to_owned(), "2".to_owned())].into());
+    assert_eq!(service.entries(browser.token().unwrap()).await, [("b".to_owned(), "2".to_owned())].into());
     saved.session.unwrap().id
 }
 
 async fn a_live_cookie_is_written_to(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let saved = house.save(write(&header(&token))).await;
+    let saved = service.save(write(&header(&token))).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
     assert_eq!(saved.session.unwrap().token, token);
-    assert_eq!(house.entries(&token).await.len(), 2);
+    assert_eq!(service.entries(&token).await.len(), 2);
 }
 
 async fn without_a_cookie_a_write_begins_a_session(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
 
-    let (first, second) = (house.save(write("")).await, house.save(write("theme=dark")).await);
+    let (first, second) = (service.save(write("")).await, service.save(write("theme=dark")).await);
 
-    assert_ne!(begun(&house, first).await, begun(&house, second).await);
+    assert_ne!(begun(&service, first).await, begun(&service, second).await);
 }
 
 async fn a_forged_cookie_is_as_good_as_none(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let id = house.session(&token).await.id;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let id = service.session(&token).await.id;
     let flipped = if token.ends_with('A') { 'E' } else { 'A' };
     let forged = format!("{}{flipped}", &token[..token.len() - 1]);
 
     for value in [forged.as_str(), "", "v1", "v1.x.y.z", "\u{e9}"] {
-        let saved = house.save(write(&header(value))).await;
-        assert_ne!(begun(&house, saved).await, id);
+        let saved = service.save(write(&header(value))).await;
+        assert_ne!(begun(&service, saved).await, id);
     }
 
-    assert_eq!(house.entries(&token).await.len(), 1);
+    assert_eq!(service.entries(&token).await.len(), 1);
 }
 
 async fn a_cookie_whose_end_is_remembered_is_gone(on: On) {
-    let house = House::with_lifetimes(on, HOUR, 24 * HOUR).await;
-    let (destroyed, idle) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
-    house.advance(HOUR - MINUTE);
-    house.destroy(&destroyed).await;
-    house.advance(MINUTE);
+    let service = TestService::with_lifetimes(on, HOUR, 24 * HOUR).await;
+    let (destroyed, idle) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+    service.advance(HOUR - MINUTE);
+    service.destroy(&destroyed).await;
+    service.advance(MINUTE);
 
-    let saves = [house.save(write(&header(&destroyed))).await, house.save(write(&header(&idle))).await];
+    let saves = [service.save(write(&header(&destroyed))).await, service.save(write(&header(&idle))).await];
 
     assert_eq!([gone(&saves[0]), gone(&saves[1])], [EndReason::Destroyed, EndReason::Idle]);
 }
 
 async fn a_superseded_cookie_is_gone(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let next = house.log_in(&token, "alice").await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let next = service.log_in(&token, "alice").await;
 
-    let saved = house.save(write(&header(&token))).await;
+    let saved = service.save(write(&header(&token))).await;
 
     assert_eq!(gone(&saved), EndReason::Superseded);
-    assert_eq!(house.entries(&next).await.len(), 1);
+    assert_eq!(service.entries(&next).await.len(), 1);
 }
 
 async fn a_cookie_whose_end_is_forgotten_begins_a_session(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let id = house.session(&token).await.id;
-    house.destroy(&token).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let id = service.session(&token).await.id;
+    service.destroy(&token).await;
 
-    house.advance(16 * MINUTE);
-    let saved = house.save(write(&header(&token))).await;
+    service.advance(16 * MINUTE);
+    let saved = service.save(write(&header(&token))).await;
 
-    assert_ne!(begun(&house, saved).await, id);
+    assert_ne!(begun(&service, saved).await, id);
 }
 
 async fn a_cookie_that_the_store_does_not_know_begins_a_session(on: On) {
     let settings = app_settings();
-    let before = House::with_apps(on, [("default", settings.clone())]).await;
-    let after = House::with_apps(on, [("default", settings)]).await;
+    let before = TestService::with_apps(on, [("default", settings.clone())]).await;
+    let after = TestService::with_apps(on, [("default", settings)]).await;
     let token = before.stored(&[("a", "1")]).await;
     let id = before.session(&token).await.id;
 
@@ -110,14 +110,14 @@ async fn a_cookie_that_the_store_does_not_know_begins_a_session(on: On) {
 }
 
 async fn without_changes_nothing_begins(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.destroy(&token).await;
-    house.advance(16 * MINUTE);
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.destroy(&token).await;
+    service.advance(16 * MINUTE);
 
     for header in ["", &header("forged"), &header(&token)] {
         for request in [write(header), write(header).rotating()] {
-            let saved = house.save(SaveSessionRequest { changes: None, ..request }).await;
+            let saved = service.save(SaveSessionRequest { changes: None, ..request }).await;
 
             assert_eq!(saved.outcome(), Outcome::Unchanged);
             assert_eq!(set_cookies(&saved.headers), [""; 0]);
@@ -127,88 +127,88 @@ async fn without_changes_nothing_begins(on: On) {
 }
 
 async fn two_live_sessions_in_one_header_are_refused(on: On) {
-    let house = House::new(on).await;
-    let (one, other) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    let service = TestService::new(on).await;
+    let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     let both = format!("session={one}; session={other}");
 
-    let refusal = house.refusal(write(&both)).await;
-    let rotation = house.try_rotate(rotate_cookie(&both)).await.err().unwrap();
+    let refusal = service.refusal(write(&both)).await;
+    let rotation = service.try_rotate(rotate_cookie(&both)).await.err().unwrap();
 
     assert_eq!(refusal, (Code::InvalidArgument, "COOKIES_AMBIGUOUS".to_owned()));
     assert_eq!(reason(&rotation), refusal);
-    assert_eq!([house.entries(&one).await.len(), house.entries(&other).await.len()], [1, 1]);
+    assert_eq!([service.entries(&one).await.len(), service.entries(&other).await.len()], [1, 1]);
 }
 
 async fn of_a_live_and_a_dead_cookie_the_live_one_counts(on: On) {
-    let house = House::new(on).await;
-    let (dead, live) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
-    house.destroy(&dead).await;
+    let service = TestService::new(on).await;
+    let (dead, live) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+    service.destroy(&dead).await;
 
     for header in [format!("session={dead}; session={live}"), format!("session={live}; session={dead}")] {
-        let saved = house.save(write(&header)).await;
+        let saved = service.save(write(&header)).await;
         assert_eq!(saved.outcome(), Outcome::Updated);
         assert_eq!(saved.session.unwrap().token, live);
     }
 }
 
 async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(on: On) {
-    let house = House::new(on).await;
-    let forgotten = house.stored(&[("a", "1")]).await;
-    house.destroy(&forgotten).await;
-    house.advance(16 * MINUTE);
-    let (destroyed, superseded) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
-    house.destroy(&destroyed).await;
-    house.log_in(&superseded, "alice").await;
+    let service = TestService::new(on).await;
+    let forgotten = service.stored(&[("a", "1")]).await;
+    service.destroy(&forgotten).await;
+    service.advance(16 * MINUTE);
+    let (destroyed, superseded) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+    service.destroy(&destroyed).await;
+    service.log_in(&superseded, "alice").await;
 
     for (dead, reason) in [(&destroyed, EndReason::Destroyed), (&superseded, EndReason::Superseded)] {
         for header in [format!("session={forgotten}; session={dead}"), format!("session={dead}; session={forgotten}")] {
-            assert_eq!(gone(&house.save(write(&header)).await), reason);
+            assert_eq!(gone(&service.save(write(&header)).await), reason);
         }
     }
 }
 
 async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(on: On) {
-    let house = House::new(on).await;
-    let (dead, token) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
-    house.destroy(&dead).await;
+    let service = TestService::new(on).await;
+    let (dead, token) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+    service.destroy(&dead).await;
     let header = format!("session={dead}; session={token}");
     let login = || save_cookie(&header, Changes::default().subject("alice")).id("one request id");
 
-    let (first, again) = (house.save(login()).await, house.save(login()).await);
+    let (first, again) = (service.save(login()).await, service.save(login()).await);
 
     assert_eq!([first.outcome(), again.outcome()], [Outcome::Updated; 2]);
     assert_eq!(first.session.unwrap().token, again.session.unwrap().token);
 }
 
 async fn a_cookie_rotates_its_session(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let rotated = house.try_rotate(rotate_cookie(&header(&token))).await.unwrap();
-    let nobody = house.try_rotate(rotate_cookie("theme=dark")).await.unwrap();
+    let rotated = service.try_rotate(rotate_cookie(&header(&token))).await.unwrap();
+    let nobody = service.try_rotate(rotate_cookie("theme=dark")).await.unwrap();
 
     let next = rotated.session.as_ref().unwrap().token.clone();
     assert_eq!(rotated.outcome(), Outcome::Updated);
-    assert!(house.lives(&next).await && !house.lives(&token).await);
+    assert!(service.lives(&next).await && !service.lives(&token).await);
     assert_eq!((nobody.outcome(), nobody.headers.len()), (Outcome::Gone, 0));
 }
 
 async fn a_cookie_destroys_its_session(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let destroyed = house.try_destroy(destroy_cookie(&header(&token))).await.unwrap();
+    let destroyed = service.try_destroy(destroy_cookie(&header(&token))).await.unwrap();
 
     assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Deleted, EndReason::Destroyed));
     deleted_cookie(&destroyed.headers);
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn destroying_nothing_is_gone_and_deletes_the_cookie(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
 
     for header in ["", "theme=dark", &header("forged")] {
-        let destroyed = house.try_destroy(destroy_cookie(header)).await.unwrap();
+        let destroyed = service.try_destroy(destroy_cookie(header)).await.unwrap();
 
         assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Gone, EndReason::Unspecified));
         deleted_cookie(&destroyed.headers);
@@ -216,12 +216,12 @@ async fn destroying_nothing_is_gone_and_deletes_the_cookie(on: On) {
 }
 
 async fn a_write_without_a_credential_is_refused(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let changes = || Changes::default().set("a", "1");
 
     let nothing = SaveSessionRequest { credential: None, ..save("", changes()) };
-    let refusals = [house.refusal(nothing).await, house.refusal(save("", changes())).await];
-    let forged = house.refusal(save("v1.forged", changes())).await;
+    let refusals = [service.refusal(nothing).await, service.refusal(save("", changes())).await];
+    let forged = service.refusal(save("v1.forged", changes())).await;
 
     assert_eq!(refusals, [(); 2].map(|()| (Code::InvalidArgument, "TOKEN_MISSING".to_owned())));
     assert_eq!(forged, (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));

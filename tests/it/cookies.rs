@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, reason, refused, save_cookie};
 use crate::support::grammar::{self, Av};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 proptest! {
     #![proptest_config(Config { cases: 3000, failure_persistence: None, ..Config::default() })]
@@ -98,14 +98,14 @@ fn at_most_eight_cookies_of_a_name_are_looked_at() {
 
 #[tokio::test]
 async fn a_header_of_a_mebibyte_is_opened_whatever_it_holds() {
-    let house = House::new(On::Memory).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(On::Memory).await;
+    let token = service.stored(&[("a", "1")]).await;
     for filler in [";", "=", "session=x; ", "x=y; ", "session"] {
         let tail = format!("; session={token}");
         let length = MAX_HEADER_BYTES - tail.len();
         let filling: String = filler.chars().cycle().take(length).collect();
 
-        let session = house.open(open_cookie(&format!("{filling}{tail}"))).await.session.unwrap();
+        let session = service.open(open_cookie(&format!("{filling}{tail}"))).await.session.unwrap();
 
         // Eight candidates stand before the true one where the filler is a cookie of its name.
         assert_eq!(json_entries(session).is_empty(), filler == "session=x; ", "{filler:?}");
@@ -114,11 +114,11 @@ async fn a_header_of_a_mebibyte_is_opened_whatever_it_holds() {
 
 #[tokio::test]
 async fn a_header_is_measured_in_the_bytes_that_the_browser_sent() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
     let header = "é".repeat(MAX_HEADER_BYTES);
 
-    let opened = house.try_open(open_cookie(&header)).await;
-    let too_large = refused(house.try_open(open_cookie(&format!("{header}é"))).await);
+    let opened = service.try_open(open_cookie(&header)).await;
+    let too_large = refused(service.try_open(open_cookie(&format!("{header}é"))).await);
 
     assert!(opened.is_ok());
     assert_eq!(reason(&too_large), (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE".to_owned()));
@@ -126,11 +126,11 @@ async fn a_header_is_measured_in_the_bytes_that_the_browser_sent() {
 
 #[tokio::test]
 async fn a_header_over_a_mebibyte_is_refused() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
     let header = "x".repeat(MAX_HEADER_BYTES + 1);
 
-    let opened = refused(house.try_open(open_cookie(&header)).await);
-    let saved = refused(house.try_save(save_cookie(&header, Changes::default().set("a", "1"))).await);
+    let opened = refused(service.try_open(open_cookie(&header)).await);
+    let saved = refused(service.try_save(save_cookie(&header, Changes::default().set("a", "1"))).await);
 
     for status in [opened, saved] {
         assert_eq!(reason(&status), (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE".to_owned()));

@@ -6,75 +6,75 @@ use tonic::Code;
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 async fn increments_add_up_and_are_answered(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "40"), ("b", "-1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "40"), ("b", "-1")]).await;
 
-    let first = house.save(save(&token, Changes::default().increment("a", 2).increment("b", -2))).await;
-    let second = house.save(save(&token, Changes::default().increment("a", -50).set("c", "1"))).await;
+    let first = service.save(save(&token, Changes::default().increment("a", 2).increment("b", -2))).await;
+    let second = service.save(save(&token, Changes::default().increment("a", -50).set("c", "1"))).await;
 
     assert_eq!(first.counters, [("a".to_owned(), 42), ("b".to_owned(), -3)].into());
     assert_eq!(second.counters, [("a".to_owned(), -8)].into());
-    assert_eq!(house.entries(&token).await["a"], "-8");
+    assert_eq!(service.entries(&token).await["a"], "-8");
 }
 
 async fn an_absent_counter_is_zero(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let saved = house.save(save(&token, Changes::default().increment("b", 3).increment("c", 0))).await;
+    let saved = service.save(save(&token, Changes::default().increment("b", 3).increment("c", 0))).await;
 
     assert_eq!(saved.counters, [("b".to_owned(), 3), ("c".to_owned(), 0)].into());
-    let entries = house.entries(&token).await;
+    let entries = service.entries(&token).await;
     assert_eq!([&entries["b"], &entries["c"]], ["3", "0"]);
 }
 
 async fn an_increment_creates_a_session(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let saved = house.save(save(&ticket, Changes::default().increment("hits", 1))).await;
+    let saved = service.save(save(&ticket, Changes::default().increment("hits", 1))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
     assert_eq!(saved.counters, [("hits".to_owned(), 1)].into());
-    assert_eq!(house.entries(&saved.session.unwrap().token).await["hits"], "1");
+    assert_eq!(service.entries(&saved.session.unwrap().token).await["hits"], "1");
 }
 
 async fn counters_add_up_under_concurrency(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "0")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "0")]).await;
     let mut saves = JoinSet::new();
 
     for _ in 0..100 {
-        let (mut client, request) = (house.client.clone(), save(&token, Changes::default().increment("a", 1)));
+        let (mut client, request) = (service.client.clone(), save(&token, Changes::default().increment("a", 1)));
         saves.spawn(async move { client.save_session(request).await.unwrap().into_inner().counters["a"] });
     }
     let mut answers = saves.join_all().await;
 
     answers.sort_unstable();
     assert_eq!(answers, (1..=100).collect::<Vec<_>>());
-    assert_eq!(house.entries(&token).await["a"], "100");
+    assert_eq!(service.entries(&token).await["a"], "100");
 }
 
 async fn counters_are_exact_at_both_ends(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("top", "9223372036854775806"), ("bottom", "-9223372036854775807")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("top", "9223372036854775806"), ("bottom", "-9223372036854775807")]).await;
 
-    let saved = house.save(save(&token, Changes::default().increment("top", 1).increment("bottom", -1))).await;
+    let saved = service.save(save(&token, Changes::default().increment("top", 1).increment("bottom", -1))).await;
 
     assert_eq!(saved.counters, [("top".to_owned(), i64::MAX), ("bottom".to_owned(), i64::MIN)].into());
-    let entries = house.entries(&token).await;
+    let entries = service.entries(&token).await;
     assert_eq!([&entries["top"], &entries["bottom"]], ["9223372036854775807", "-9223372036854775808"]);
 }
 
 async fn the_largest_steps_are_exact_too(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "-1"), ("b", "9007199254740993")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "-1"), ("b", "9007199254740993")]).await;
 
     let changes = Changes::default().increment("a", i64::MAX).increment("b", 1).increment("c", i64::MIN);
-    let saved = house.save(save(&token, changes)).await;
+    let saved = service.save(save(&token, changes)).await;
 
     let counters =
         [("a".to_owned(), i64::MAX - 1), ("b".to_owned(), 9_007_199_254_740_994), ("c".to_owned(), i64::MIN)];
@@ -82,21 +82,21 @@ async fn the_largest_steps_are_exact_too(on: On) {
 }
 
 async fn overflow_is_refused_both_ways_and_writes_nothing(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("top", "9223372036854775807"), ("bottom", "-9223372036854775808")]).await;
-    let before = (house.session(&token).await.etag, house.entries(&token).await);
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("top", "9223372036854775807"), ("bottom", "-9223372036854775808")]).await;
+    let before = (service.session(&token).await.etag, service.entries(&token).await);
 
     for (name, delta) in [("top", 1), ("top", i64::MAX), ("bottom", -1), ("bottom", i64::MIN)] {
         let changes = Changes::default().increment("a", 1).increment(name, delta).increment("z", 1).set("b", "1");
-        let refusal = house.refusal(save(&token, changes)).await;
+        let refusal = service.refusal(save(&token, changes)).await;
         assert_eq!(refusal, (Code::FailedPrecondition, "NOT_A_COUNTER".to_owned()), "{name} {delta}");
     }
 
-    assert_eq!((house.session(&token).await.etag, house.entries(&token).await), before);
+    assert_eq!((service.session(&token).await.etag, service.entries(&token).await), before);
 }
 
 async fn what_is_no_decimal_int64_is_no_counter(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let others = [
         "\"1\"",
         "1.0",
@@ -115,47 +115,48 @@ async fn what_is_no_decimal_int64_is_no_counter(on: On) {
         "0.5",
     ];
     for json in others {
-        let token = house.stored(&[("a", "7"), ("n", json)]).await;
-        let before = (house.session(&token).await.etag, house.entries(&token).await);
+        let token = service.stored(&[("a", "7"), ("n", json)]).await;
+        let before = (service.session(&token).await.etag, service.entries(&token).await);
 
         let changes = Changes::default().increment("a", 1).increment("n", 1).increment("z", 1).unset("x").set("b", "1");
-        let refusal = house.refusal(save(&token, changes)).await;
+        let refusal = service.refusal(save(&token, changes)).await;
 
         assert_eq!(refusal, (Code::FailedPrecondition, "NOT_A_COUNTER".to_owned()), "{json}");
-        assert_eq!((house.session(&token).await.etag, house.entries(&token).await), before, "{json}");
+        assert_eq!((service.session(&token).await.etag, service.entries(&token).await), before, "{json}");
     }
 }
 
 async fn leading_zeros_are_no_json(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     for json in ["01", "-01", "+1"] {
-        let refusal = house.refusal(save(&token, Changes::default().set("n", json))).await;
+        let refusal = service.refusal(save(&token, Changes::default().set("n", json))).await;
         assert_eq!(refusal, (Code::InvalidArgument, "VALUE_INVALID".to_owned()), "{json}");
     }
 
-    assert_eq!(house.entries(&token).await.len(), 1);
+    assert_eq!(service.entries(&token).await.len(), 1);
 }
 
 async fn raw_bytes_are_no_counter(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for raw in [&b"1"[..], b"", b"0"] {
-        let token = house.update(&house.stored(&[("a", "1")]).await, Changes::default().set_raw("n", raw)).await.token;
+        let token =
+            service.update(&service.stored(&[("a", "1")]).await, Changes::default().set_raw("n", raw)).await.token;
 
-        let refusal = house.refusal(save(&token, Changes::default().increment("n", 1).increment("a", 1))).await;
+        let refusal = service.refusal(save(&token, Changes::default().increment("n", 1).increment("a", 1))).await;
 
         assert_eq!(refusal, (Code::FailedPrecondition, "NOT_A_COUNTER".to_owned()));
-        assert_eq!(house.entries(&token).await["n"], format!("raw {raw:?}"));
-        assert_eq!(house.entries(&token).await["a"], "1");
+        assert_eq!(service.entries(&token).await["n"], format!("raw {raw:?}"));
+        assert_eq!(service.entries(&token).await["a"], "1");
     }
 }
 
 async fn what_a_clear_takes_may_have_been_anything(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("n", "\"text\"")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("n", "\"text\"")]).await;
 
-    let saved = house.save(save(&token, Changes::default().clear().increment("n", 5))).await;
+    let saved = service.save(save(&token, Changes::default().clear().increment("n", 5))).await;
 
     assert_eq!(saved.counters, [("n".to_owned(), 5)].into());
 }

@@ -6,12 +6,12 @@ use tonic::Code;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, save_unmodified, set_cookies};
 use crate::support::sessions::{MINUTE, SECOND, SaveExt as _, gone};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 async fn a_new_session_is_stored_nowhere(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
 
-    let (one, other) = (house.open_new().await, house.open_new().await);
+    let (one, other) = (service.open_new().await, service.open_new().await);
 
     assert!(one.new && one.entries.is_empty());
     assert_eq!((one.etag.as_str(), one.subject.as_str(), one.create_time), ("0", "", None));
@@ -21,29 +21,29 @@ async fn a_new_session_is_stored_nowhere(on: On) {
 }
 
 async fn a_repeated_save_finds_the_same_session(on: On) {
-    let house = House::new(on).await;
-    let new = house.open_new().await;
+    let service = TestService::new(on).await;
+    let new = service.open_new().await;
 
-    let first = house.save(save(&new.token, Changes::default().set("a", "1").increment("n", 1))).await;
-    let second = house.save(save(&new.token, Changes::default().set("b", "2").increment("n", 1))).await;
+    let first = service.save(save(&new.token, Changes::default().set("a", "1").increment("n", 1))).await;
+    let second = service.save(save(&new.token, Changes::default().set("b", "2").increment("n", 1))).await;
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Created, Outcome::Updated]);
     let (first, second) = (first.session.unwrap(), second.session.unwrap());
     assert_eq!((&first.id, &first.token), (&second.id, &second.token));
     assert_eq!(first.id, new.id);
-    assert_eq!(house.entries(&first.token).await.len(), 3);
-    assert_eq!(house.entries(&first.token).await["n"], "2");
+    assert_eq!(service.entries(&first.token).await.len(), 3);
+    assert_eq!(service.entries(&first.token).await["n"], "2");
 }
 
 async fn a_ticket_in_a_cookie_opens_nothing(on: On) {
-    let house = House::new(on).await;
-    let new = house.open_new().await;
+    let service = TestService::new(on).await;
+    let new = service.open_new().await;
 
-    let before = house.session(&new.token).await;
-    let created = house.save(save(&new.token, Changes::default().set("a", "1"))).await.session.unwrap();
-    let after = house.session(&new.token).await;
+    let before = service.session(&new.token).await;
+    let created = service.save(save(&new.token, Changes::default().set("a", "1"))).await.session.unwrap();
+    let after = service.session(&new.token).await;
     let credential = Some(open_session_request::Credential::Token(new.token.clone()));
-    let by_token = house.open(OpenSessionRequest { credential, ..Default::default() }).await.session.unwrap();
+    let by_token = service.open(OpenSessionRequest { credential, ..Default::default() }).await.session.unwrap();
 
     for session in [before, after, by_token] {
         assert!(session.new && session.entries.is_empty());
@@ -52,23 +52,23 @@ async fn a_ticket_in_a_cookie_opens_nothing(on: On) {
 }
 
 async fn a_ticket_in_a_cookie_writes_to_another_session(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
-    let created = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap();
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
+    let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap();
 
-    let saved = house.save(save_cookie(&format!("session={ticket}"), Changes::default().set("b", "2"))).await;
+    let saved = service.save(save_cookie(&format!("session={ticket}"), Changes::default().set("b", "2"))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
     assert_ne!(saved.session.unwrap().id, created.id);
-    assert_eq!(house.entries(&created.token).await.len(), 1);
+    assert_eq!(service.entries(&created.token).await.len(), 1);
 }
 
 async fn no_cookie_ever_holds_a_ticket(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let created = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
-    let updated = house.save(save(&ticket, Changes::default().set("a", "2"))).await;
+    let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let updated = service.save(save(&ticket, Changes::default().set("a", "2"))).await;
 
     for saved in [created, updated] {
         let token = saved.session.unwrap().token;
@@ -78,56 +78,56 @@ async fn no_cookie_ever_holds_a_ticket(on: On) {
 }
 
 async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
-    let token = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
+    let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
     let cookie = format!("session={token}; HttpOnly; Path=/; SameSite=Lax");
 
     let saves = [save_unmodified(&ticket), save(&ticket, Changes::default().set("a", "2"))];
 
     for request in saves {
-        let saved = house.save(request).await;
+        let saved = service.save(request).await;
         assert_eq!(set_cookies(&saved.headers), [cookie.as_str()]);
         assert_eq!(saved.session.unwrap().token, token);
     }
 }
 
 async fn a_ticket_is_good_for_15_minutes(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    house.advance(15 * MINUTE);
-    let saved = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    service.advance(15 * MINUTE);
+    let saved = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
 }
 
 async fn an_older_ticket_is_refused_and_creates_nothing(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
-    house.advance(15 * MINUTE + SECOND);
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
+    service.advance(15 * MINUTE + SECOND);
 
     let refusals = [
-        house.refusal(save(&ticket, Changes::default().set("a", "1"))).await,
-        house.refusal(save(&ticket, Changes::default()).keep_empty()).await,
-        house.refusal(save_unmodified(&ticket)).await,
+        service.refusal(save(&ticket, Changes::default().set("a", "1"))).await,
+        service.refusal(save(&ticket, Changes::default()).keep_empty()).await,
+        service.refusal(save_unmodified(&ticket)).await,
     ];
 
     assert_eq!(refusals, [(); 3].map(|()| (Code::InvalidArgument, "TOKEN_INVALID".to_owned())));
-    house.clock.set(cloakroom::types::Time::from_millis(house.millis() - 15 * 60 * 1000));
-    let saved = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    service.clock.set(cloakroom::types::Time::from_millis(service.millis() - 15 * 60 * 1000));
+    let saved = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
     assert_eq!(saved.outcome(), Outcome::Created);
 }
 
 async fn a_creation_never_rotates(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let changes = || Changes::default().set("a", "1");
     for (changes, rotates) in [(changes(), true), (changes().subject("alice"), false), (changes().clear(), false)] {
-        let ticket = house.open_new().await.token;
+        let ticket = service.open_new().await.token;
         let request = save(&ticket, changes);
 
-        let created = house.save(if rotates { request.rotating() } else { request }).await;
-        let again = house.save(save(&ticket, Changes::default().set("b", "2"))).await;
+        let created = service.save(if rotates { request.rotating() } else { request }).await;
+        let again = service.save(save(&ticket, Changes::default().set("b", "2"))).await;
 
         assert_eq!([created.outcome(), again.outcome()], [Outcome::Created, Outcome::Updated]);
         assert_eq!(created.session.unwrap().token, again.session.unwrap().token);
@@ -135,86 +135,86 @@ async fn a_creation_never_rotates(on: On) {
 }
 
 async fn a_subject_of_a_creation_is_authenticated(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let created = house.save(save(&ticket, Changes::default().set("a", "1").subject("alice"))).await.session.unwrap();
+    let created = service.save(save(&ticket, Changes::default().set("a", "1").subject("alice"))).await.session.unwrap();
 
-    let opened = house.session(&created.token).await;
+    let opened = service.session(&created.token).await;
     assert_eq!([&created.subject, &opened.subject], ["alice"; 2]);
     assert!(created.authenticate_time.is_some());
     assert_eq!(created.authenticate_time, opened.create_time);
 }
 
 async fn a_ticket_whose_session_exists_can_rotate_it(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let rotated_by_save = |ticket: String| save_unmodified(&ticket).rotating();
     for rotate_by_call in [true, false] {
-        let ticket = house.open_new().await.token;
-        let token = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
+        let ticket = service.open_new().await.token;
+        let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
 
         let next = if rotate_by_call {
-            house.rotate(&ticket, RotationCause::Privilege, "").await.session
+            service.rotate(&ticket, RotationCause::Privilege, "").await.session
         } else {
-            house.save(rotated_by_save(ticket)).await.session
+            service.save(rotated_by_save(ticket)).await.session
         };
 
-        assert!(house.lives(&next.unwrap().token).await);
-        assert!(!house.lives(&token).await, "by call: {rotate_by_call}");
+        assert!(service.lives(&next.unwrap().token).await);
+        assert!(!service.lives(&token).await, "by call: {rotate_by_call}");
     }
 }
 
 async fn a_rotated_session_is_out_of_its_tickets_reach(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
-    let token = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
-    let next = house.log_in(&token, "alice").await;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
+    let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
+    let next = service.log_in(&token, "alice").await;
 
-    let saved = house.save(save(&ticket, Changes::default().set("b", "2"))).await;
+    let saved = service.save(save(&ticket, Changes::default().set("b", "2"))).await;
 
     assert_eq!(gone(&saved), EndReason::Superseded);
-    assert_eq!(house.entries(&next).await.len(), 1);
+    assert_eq!(service.entries(&next).await.len(), 1);
 }
 
 async fn a_save_after_a_logout_by_the_same_ticket_is_gone(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for by_ticket in [true, false] {
-        let ticket = house.open_new().await.token;
-        let token = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
-        house.destroy(if by_ticket { &ticket } else { &token }).await;
+        let ticket = service.open_new().await.token;
+        let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
+        service.destroy(if by_ticket { &ticket } else { &token }).await;
 
-        house.advance(15 * MINUTE - SECOND);
-        let saved = house.save(save(&ticket, Changes::default().set("b", "2"))).await;
-        let emptied = house.save(save(&ticket, Changes::default())).await;
+        service.advance(15 * MINUTE - SECOND);
+        let saved = service.save(save(&ticket, Changes::default().set("b", "2"))).await;
+        let emptied = service.save(save(&ticket, Changes::default())).await;
 
         assert_eq!([gone(&saved), gone(&emptied)], [EndReason::Destroyed; 2]);
-        assert!(!house.lives(&token).await);
+        assert!(!service.lives(&token).await);
     }
 }
 
 async fn with_a_ticket_too_gone_and_etag_are_judged_before_the_limits(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
     let too_large = || save(&ticket, Changes::default().set("a", &format!("\"{}\"", "x".repeat(70_000))));
 
-    let new = house.refusal(too_large()).await;
-    house.save(save(&ticket, Changes::default().set("a", "1"))).await;
-    let stale = house.refusal(too_large().etag("0")).await;
-    let stored = house.refusal(too_large()).await;
-    house.destroy(&ticket).await;
+    let new = service.refusal(too_large()).await;
+    service.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let stale = service.refusal(too_large().etag("0")).await;
+    let stored = service.refusal(too_large()).await;
+    service.destroy(&ticket).await;
 
     let too_large_error = (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned());
     assert_eq!([new, stored], [(); 2].map(|()| too_large_error.clone()));
     assert_eq!(stale, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
-    assert_eq!(gone(&house.save(too_large()).await), EndReason::Destroyed);
+    assert_eq!(gone(&service.save(too_large()).await), EndReason::Destroyed);
 }
 
 async fn an_unmodified_save_of_a_new_session_stores_nothing(on: On) {
-    let house = House::new(on).await;
-    let new = house.open_new().await;
+    let service = TestService::new(on).await;
+    let new = service.open_new().await;
 
     for request in [save_unmodified(&new.token), save_unmodified(&new.token).rotating()] {
-        let saved = house.save(request).await;
+        let saved = service.save(request).await;
 
         assert_eq!(saved.outcome(), Outcome::Unchanged);
         assert_eq!(set_cookies(&saved.headers), [""; 0]);
@@ -223,7 +223,7 @@ async fn an_unmodified_save_of_a_new_session_stores_nothing(on: On) {
         assert_eq!(session.id, new.id);
     }
 
-    let created = house.save(save(&new.token, Changes::default().set("a", "1"))).await;
+    let created = service.save(save(&new.token, Changes::default().set("a", "1"))).await;
     assert_eq!(created.outcome(), Outcome::Created);
 }
 

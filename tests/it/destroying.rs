@@ -5,7 +5,7 @@ use cloakroom::grpc::wire::{Changes, DestroySessionResponse, EndReason, Outcome,
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MILLI, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 fn expect_deleted(destroyed: &DestroySessionResponse) {
     assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Deleted, EndReason::Destroyed));
@@ -18,117 +18,117 @@ fn expect_superseded(destroyed: &DestroySessionResponse) {
 }
 
 async fn the_current_token_ends_the_session(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let destroyed = house.destroy(&token).await;
+    let destroyed = service.destroy(&token).await;
 
     expect_deleted(&destroyed);
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn the_token_before_ends_the_session_however_it_was_replaced(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for cause in [RotationCause::Privilege, RotationCause::Renewal] {
-        let token = house.stored(&[("a", "1")]).await;
-        let next = house.rotate(&token, cause, "").await.session.unwrap().token;
-        house.advance(10 * MINUTE - MILLI);
+        let token = service.stored(&[("a", "1")]).await;
+        let next = service.rotate(&token, cause, "").await.session.unwrap().token;
+        service.advance(10 * MINUTE - MILLI);
 
-        let destroyed = house.destroy(&token).await;
+        let destroyed = service.destroy(&token).await;
 
         expect_deleted(&destroyed);
-        assert!(!house.lives(&next).await);
+        assert!(!service.lives(&next).await);
     }
 }
 
 async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(on: On) {
-    let house = House::new(on).await;
-    let first = house.stored(&[("a", "1")]).await;
-    let second = house.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
-    let third = house.rotate(&first, RotationCause::Privilege, "").await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let first = service.stored(&[("a", "1")]).await;
+    let second = service.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
+    let third = service.rotate(&first, RotationCause::Privilege, "").await.session.unwrap().token;
 
-    let saved = house.save(save(&second, Changes::default().set("b", "1"))).await;
-    let destroyed = house.destroy(&second).await;
+    let saved = service.save(save(&second, Changes::default().set("b", "1"))).await;
+    let destroyed = service.destroy(&second).await;
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Gone, EndReason::Superseded));
     expect_deleted(&destroyed);
-    assert!(!house.lives(&third).await);
+    assert!(!service.lives(&third).await);
 }
 
 async fn an_older_token_ends_nothing(on: On) {
-    let house = House::new(on).await;
-    let first = house.stored(&[("a", "1")]).await;
-    let second = house.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
-    let third = house.rotate(&second, RotationCause::Privilege, "").await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let first = service.stored(&[("a", "1")]).await;
+    let second = service.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
+    let third = service.rotate(&second, RotationCause::Privilege, "").await.session.unwrap().token;
 
-    let by_token = house.destroy(&first).await;
-    let by_cookie = house.try_destroy(destroy_cookie(&format!("session={first}"))).await.unwrap();
+    let by_token = service.destroy(&first).await;
+    let by_cookie = service.try_destroy(destroy_cookie(&format!("session={first}"))).await.unwrap();
 
     expect_superseded(&by_token);
     expect_superseded(&by_cookie);
-    assert!(house.lives(&third).await);
+    assert!(service.lives(&third).await);
 }
 
 async fn a_ticket_ends_the_session_that_it_made(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
-    let token = house.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
+    let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
 
-    let destroyed = house.destroy(&ticket).await;
+    let destroyed = service.destroy(&ticket).await;
 
     expect_deleted(&destroyed);
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn a_ticket_that_made_nothing_ends_nothing(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let destroyed = house.destroy(&ticket).await;
+    let destroyed = service.destroy(&ticket).await;
 
     assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Gone, EndReason::Unspecified));
     deleted_cookie(&destroyed.headers);
 }
 
 async fn ending_twice_is_fine(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(save(&token, Changes::default().unset("a")).id("a request id")).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(save(&token, Changes::default().unset("a")).id("a request id")).await;
 
-    let destroyed = house.destroy(&token).await;
+    let destroyed = service.destroy(&token).await;
 
     assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Gone, EndReason::Emptied));
     deleted_cookie(&destroyed.headers);
 }
 
 async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(on: On) {
-    let house = House::new(on).await;
-    let (dead, live) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
-    house.destroy(&dead).await;
+    let service = TestService::new(on).await;
+    let (dead, live) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+    service.destroy(&dead).await;
 
-    let destroyed = house.try_destroy(destroy_cookie(&format!("session={dead}; session={live}"))).await.unwrap();
+    let destroyed = service.try_destroy(destroy_cookie(&format!("session={dead}; session={live}"))).await.unwrap();
 
     expect_deleted(&destroyed);
-    assert!(!house.lives(&live).await);
+    assert!(!service.lives(&live).await);
 }
 
 async fn a_logout_ends_every_session_that_the_cookies_name(on: On) {
-    let house = House::new(on).await;
-    let (planted, own) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    let service = TestService::new(on).await;
+    let (planted, own) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
-    let destroyed = house.try_destroy(destroy_cookie(&format!("session={planted}; session={own}"))).await.unwrap();
+    let destroyed = service.try_destroy(destroy_cookie(&format!("session={planted}; session={own}"))).await.unwrap();
 
     expect_deleted(&destroyed);
-    assert!(!house.lives(&planted).await && !house.lives(&own).await);
+    assert!(!service.lives(&planted).await && !service.lives(&own).await);
 }
 
 async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let mut request = destroy_cookie(&format!("sid={token}"));
     request.cookie_name = "sid".to_owned();
 
-    let destroyed = house.try_destroy(request).await.unwrap();
+    let destroyed = service.try_destroy(request).await.unwrap();
 
     expect_deleted(&destroyed);
     assert!(deleted_cookie(&destroyed.headers).starts_with("sid=;"));

@@ -6,29 +6,29 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, set_cookies, varies};
 use crate::support::sessions::{SaveExt as _, deleted_cookie};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let saved = house.save(save(&token, Changes::default().unset("a"))).await;
+    let saved = service.save(save(&token, Changes::default().unset("a"))).await;
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
     assert!(saved.session.is_none());
     deleted_cookie(&saved.headers);
     assert!(varies(&saved.headers));
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn a_clear_that_sets_nothing_deletes_too(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1"), ("_permanent", "true")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
 
-    let saved = house.save(save(&token, Changes::default().clear())).await;
+    let saved = service.save(save(&token, Changes::default().clear())).await;
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn the_deleting_cookie_repeats_every_attribute(on: On) {
@@ -40,10 +40,10 @@ async fn the_deleting_cookie_repeats_every_attribute(on: On) {
         partitioned: true,
         ..Default::default()
     };
-    let house = House::with_apps(on, [("default", app::Settings { cookie, ..app_settings() })]).await;
-    let created = house.save(save(&house.open_new().await.token, Changes::default().set("a", "1"))).await;
+    let service = TestService::with_apps(on, [("default", app::Settings { cookie, ..app_settings() })]).await;
+    let created = service.save(save(&service.open_new().await.token, Changes::default().set("a", "1"))).await;
 
-    let saved = house.save(save(&created.session.unwrap().token, Changes::default().unset("a"))).await;
+    let saved = service.save(save(&created.session.unwrap().token, Changes::default().unset("a"))).await;
 
     let attributes = |cookie: &str| -> Vec<String> {
         let attributes =
@@ -57,69 +57,69 @@ async fn the_deleting_cookie_repeats_every_attribute(on: On) {
 }
 
 async fn keep_empty_keeps_a_session_without_entries(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let saved = house.save(save(&token, Changes::default().unset("a")).keep_empty()).await;
+    let saved = service.save(save(&token, Changes::default().unset("a")).keep_empty()).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
-    assert!(house.lives(&token).await);
-    assert!(house.entries(&token).await.is_empty());
+    assert!(service.lives(&token).await);
+    assert!(service.entries(&token).await.is_empty());
 }
 
 async fn keep_empty_stores_a_new_session_without_entries(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let saved = house.save(save(&ticket, Changes::default()).keep_empty()).await;
+    let saved = service.save(save(&ticket, Changes::default()).keep_empty()).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
-    assert!(house.lives(&saved.session.unwrap().token).await);
+    assert!(service.lives(&saved.session.unwrap().token).await);
 }
 
 async fn permanent_keeps_a_session_without_entries_be_it_true_or_false(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for (json, permanent) in [("true", true), ("false", false)] {
-        let token = house.stored(&[("a", "1"), ("_permanent", json)]).await;
+        let token = service.stored(&[("a", "1"), ("_permanent", json)]).await;
 
-        let kept = house.update(&token, Changes::default().unset("a")).await;
+        let kept = service.update(&token, Changes::default().unset("a")).await;
         assert_eq!(kept.permanent, Some(permanent));
 
-        let saved = house.save(save(&token, Changes::default().unset("_permanent"))).await;
+        let saved = service.save(save(&token, Changes::default().unset("_permanent"))).await;
         assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
     }
 }
 
 async fn permanent_alone_makes_a_session(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let saved = house.save(save(&ticket, Changes::default().permanent(false))).await;
+    let saved = service.save(save(&ticket, Changes::default().permanent(false))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
-    assert_eq!(house.session(&saved.session.unwrap().token).await.permanent, Some(false));
+    assert_eq!(service.session(&saved.session.unwrap().token).await.permanent, Some(false));
 }
 
 async fn a_subject_alone_does_not_keep_a_session(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let token = house.log_in(&token, "alice").await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let token = service.log_in(&token, "alice").await;
 
-    let saved = house.save(save(&token, Changes::default().unset("a"))).await;
+    let saved = service.save(save(&token, Changes::default().unset("a"))).await;
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
 }
 
 async fn emptying_what_was_never_stored_deletes_the_cookie_and_stores_nothing(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let saved = house.save(save(&ticket, Changes::default().unset("a"))).await;
+    let saved = service.save(save(&ticket, Changes::default().unset("a"))).await;
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
     assert!(saved.session.is_none());
     deleted_cookie(&saved.headers);
-    let created = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
     assert_eq!(created.outcome(), Outcome::Created);
 }
 

@@ -14,7 +14,7 @@ use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{
     ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified, set_cookies, varies,
 };
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 /// What a browser has before a request.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ async fn responses_are_those_that_flask_gives(on: On) {
         (Before::Entry, write(new().clear().set("b", "2")), Says::Set),
     ];
 
-    let flask = House::with_apps(on, [("default", flask_settings())]).await;
+    let flask = TestService::with_apps(on, [("default", flask_settings())]).await;
     for (row, (before, did, says)) in matrix.into_iter().enumerate() {
         flask.clock.set(new_year());
         assert_response(&flask, before, did, says, row).await;
@@ -96,9 +96,9 @@ async fn responses_are_those_that_flask_gives(on: On) {
 
 /// Plays one row in every way that a client may: by the headers of the open, by a save with the token that the
 /// open gave, and by a save without an open.
-async fn assert_response(house: &House, before: Before, did: Did, says: Says, row: usize) {
-    let cookie = cookie(house, before).await;
-    let opened = house.open(open_cookie(&cookie)).await;
+async fn assert_response(service: &TestService, before: Before, did: Did, says: Says, row: usize) {
+    let cookie = cookie(service, before).await;
+    let opened = service.open(open_cookie(&cookie)).await;
     let token = opened.session.as_ref().unwrap().token.clone();
     let accessed = !matches!(did, Did::Nothing);
     let changes = match &did {
@@ -117,24 +117,24 @@ async fn assert_response(house: &House, before: Before, did: Did, says: Says, ro
         Did::Read => assert_eq!(said(&opened.read_headers), says, "row {row}, read"),
         Did::Write(_) => {}
     }
-    let saved = house.save(by(Credential::Token(token))).await;
+    let saved = service.save(by(Credential::Token(token))).await;
     assert_eq!(said(&saved.headers), says, "row {row}, saved by token");
 
     // A forged cookie and none at all begin once more; the others stand as they are if nothing was written.
     if !matches!((before, &changes), (Before::Entry | Before::Permanent, Some(_))) {
-        let saved = house.save(by(Credential::CookieHeader(cookie))).await;
+        let saved = service.save(by(Credential::CookieHeader(cookie))).await;
         assert_eq!(said(&saved.headers), says, "row {row}, saved by cookie");
     }
 }
 
-async fn cookie(house: &House, before: Before) -> String {
+async fn cookie(service: &TestService, before: Before) -> String {
     let token = match before {
         Before::Nothing => return String::new(),
         Before::Forged => return "session=eyJhIjoxfQ.ZVPxAA.kLN1Gx0L6rY_ztgI9I8kkga4vjo".to_owned(),
-        Before::Entry => house.stored(&[("a", "1")]).await,
+        Before::Entry => service.stored(&[("a", "1")]).await,
         Before::Permanent => {
-            let token = house.stored(&[("a", "1"), ("_permanent", "true")]).await;
-            house.advance(Duration::from_secs(86_400));
+            let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
+            service.advance(Duration::from_secs(86_400));
             token
         }
     };
@@ -161,12 +161,12 @@ fn said(headers: &[Header]) -> Says {
 
 async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(on: On) {
     let settings = app::Settings { refresh_each_request: false, ..flask_settings() };
-    let house = new_year_house(on, settings).await;
-    let cookie = cookie(&house, Before::Permanent).await;
+    let service = service_at_new_year(on, settings).await;
+    let cookie = cookie(&service, Before::Permanent).await;
 
-    let opened = house.open(open_cookie(&cookie)).await;
-    let read = house.save(SaveSessionRequest { changes: None, ..save_cookie(&cookie, Changes::default()) }).await;
-    let written = house.save(save_cookie(&cookie, Changes::default().set("b", "2"))).await;
+    let opened = service.open(open_cookie(&cookie)).await;
+    let read = service.save(SaveSessionRequest { changes: None, ..save_cookie(&cookie, Changes::default()) }).await;
+    let written = service.save(save_cookie(&cookie, Changes::default().set("b", "2"))).await;
 
     assert_eq!(said(&opened.untouched_headers), Says::Nothing);
     assert_eq!(said(&opened.read_headers), Says::Vary);
@@ -175,12 +175,12 @@ async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(on: On) 
 }
 
 async fn a_deletion_repeats_every_attribute(on: On) {
-    let house = House::with_apps(on, [("default", every_option())]).await;
-    let ticket = house.open_new().await.token;
-    let set = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let service = TestService::with_apps(on, [("default", every_option())]).await;
+    let ticket = service.open_new().await.token;
+    let set = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
     let token = set.session.unwrap().token;
 
-    let emptied = house.save(save(&token, Changes::default().unset("a"))).await;
+    let emptied = service.save(save(&token, Changes::default().unset("a"))).await;
 
     let attributes = "Secure; HttpOnly; Path=/p; SameSite=Lax; Partitioned";
     assert_eq!(set_cookies(&set.headers), [format!("session={token}; Domain=example.com; {attributes}")]);
@@ -188,17 +188,17 @@ async fn a_deletion_repeats_every_attribute(on: On) {
         set_cookies(&emptied.headers),
         [format!("session=; Domain=example.com; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; {attributes}")]
     );
-    assert_eq!(set_cookies(&house.destroy(&token).await.headers), set_cookies(&emptied.headers));
+    assert_eq!(set_cookies(&service.destroy(&token).await.headers), set_cookies(&emptied.headers));
 }
 
 async fn a_session_that_holds_only_false_for_permanent_is_kept(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let saved = house.save(save(&ticket, Changes::default().permanent(false))).await;
+    let saved = service.save(save(&ticket, Changes::default().permanent(false))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
-    let session = house.open_cookie(&saved.session.unwrap().token).await.session.unwrap();
+    let session = service.open_cookie(&saved.session.unwrap().token).await.session.unwrap();
     assert!(!session.new);
     assert_eq!(session.permanent, Some(false));
     assert!(session.entries.is_empty(), "`_permanent` is no entry");
@@ -214,36 +214,36 @@ on_every_store!(
 #[tokio::test]
 async fn should_set_cookie_is_modified_or_permanent_and_refreshed() {
     let lazy = app::Settings { refresh_each_request: false, ..app_settings() };
-    let house = House::with_apps(On::Memory, [("default", app_settings()), ("lazy", lazy)]).await;
+    let service = TestService::with_apps(On::Memory, [("default", app_settings()), ("lazy", lazy)]).await;
 
     let table =
         [(false, false, false, false), (true, false, true, true), (false, true, true, false), (true, true, true, true)];
 
     for (modified, permanent, eager, lazy) in table {
-        assert_eq!(house.should_set_cookie("default", modified, permanent).await, eager);
-        assert_eq!(house.should_set_cookie("", modified, permanent).await, eager);
-        assert_eq!(house.should_set_cookie("lazy", modified, permanent).await, lazy);
+        assert_eq!(service.should_set_cookie("default", modified, permanent).await, eager);
+        assert_eq!(service.should_set_cookie("", modified, permanent).await, eager);
+        assert_eq!(service.should_set_cookie("lazy", modified, permanent).await, lazy);
     }
 }
 
 #[tokio::test]
 async fn a_cookie_that_is_sent_now_expires_after_the_lifetime_if_it_is_permanent() {
     let week = app::Settings { idle_timeout: Duration::from_secs(7 * 86_400), ..app_settings() };
-    let house = House::with_apps(On::Memory, [("default", app_settings()), ("week", week)]).await;
-    house.clock.set(new_year());
+    let service = TestService::with_apps(On::Memory, [("default", app_settings()), ("week", week)]).await;
+    service.clock.set(new_year());
 
-    let (default, week) = (house.expiration_time("", true).await, house.expiration_time("week", true).await);
+    let (default, week) = (service.expiration_time("", true).await, service.expiration_time("week", true).await);
 
     assert_eq!(default.unwrap().seconds, 2_208_988_800 + 31 * 86_400);
     assert_eq!(week.unwrap().seconds, 2_208_988_800 + 7 * 86_400);
-    assert!(house.expiration_time("", false).await.is_none());
+    assert!(service.expiration_time("", false).await.is_none());
 }
 
 #[tokio::test]
 async fn the_policy_answers_flasks_cookie_getters() {
-    let house = House::with_apps(On::Memory, [("default", flask_settings()), ("every", every_option())]).await;
+    let service = TestService::with_apps(On::Memory, [("default", flask_settings()), ("every", every_option())]).await;
 
-    let (plain, every) = (house.policy("").await, house.policy("every").await);
+    let (plain, every) = (service.policy("").await, service.policy("every").await);
 
     assert_eq!(
         (plain.app.as_str(), plain.cookie_name.as_str(), plain.cookie_path.as_str()),
@@ -265,9 +265,9 @@ async fn the_policy_answers_lifetimes_and_limits() {
     (settings.idle_timeout, settings.absolute_timeout, settings.rotation_grace) =
         (seconds(600), seconds(3600), seconds(5));
     (settings.limits.max_entries, settings.limits.max_session_bytes) = (7, 2048);
-    let house = House::with_apps(On::Memory, [("default", settings)]).await;
+    let service = TestService::with_apps(On::Memory, [("default", settings)]).await;
 
-    let policy = house.policy("default").await;
+    let policy = service.policy("default").await;
 
     assert_eq!(policy.kind, i32::from(cloakroom::grpc::wire::AppKind::Stored));
     let anonymous = [policy.anonymous_idle_timeout, policy.anonymous_absolute_timeout];
@@ -280,11 +280,12 @@ async fn the_policy_answers_lifetimes_and_limits() {
 
 #[tokio::test]
 async fn an_app_without_a_key_has_null_sessions_that_say_what_to_do() {
-    let house = House::with_apps(On::Memory, [("default", app_settings()), ("bare", app::Settings::default())]).await;
+    let service =
+        TestService::with_apps(On::Memory, [("default", app_settings()), ("bare", app::Settings::default())]).await;
 
-    let opened = house.open(open_in("bare", open_cookie("session=x"))).await;
-    let made = house.null_session("bare").await;
-    let policy = house.policy("bare").await.null_session.unwrap();
+    let opened = service.open(open_in("bare", open_cookie("session=x"))).await;
+    let made = service.null_session("bare").await;
+    let policy = service.policy("bare").await.null_session.unwrap();
 
     let session = opened.session.unwrap();
     let null = session.null_session.unwrap();
@@ -297,14 +298,15 @@ async fn an_app_without_a_key_has_null_sessions_that_say_what_to_do() {
 
 #[tokio::test]
 async fn an_app_without_a_key_saves_nothing() {
-    let house = House::with_apps(On::Memory, [("default", app_settings()), ("bare", app::Settings::default())]).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service =
+        TestService::with_apps(On::Memory, [("default", app_settings()), ("bare", app::Settings::default())]).await;
+    let token = service.stored(&[("a", "1")]).await;
     let changes = || Changes::default().set("a", "2");
 
     let refusals = [
-        refused(house.try_save(save_in("bare", save(&token, changes()))).await),
-        refused(house.try_save(save_in("bare", save_cookie("", changes()))).await),
-        refused(house.try_save(save_in("bare", save_unmodified(&token))).await),
+        refused(service.try_save(save_in("bare", save(&token, changes()))).await),
+        refused(service.try_save(save_in("bare", save_cookie("", changes()))).await),
+        refused(service.try_save(save_in("bare", save_unmodified(&token))).await),
     ];
 
     for status in refusals {
@@ -315,19 +317,19 @@ async fn an_app_without_a_key_saves_nothing() {
 
 #[tokio::test]
 async fn an_app_with_a_key_has_a_null_session_that_stands_for_nothing() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
 
-    let session = house.null_session("").await;
+    let session = service.null_session("").await;
 
     assert_eq!(session.null_session.unwrap().reason, "NONE");
     assert!(session.id.is_empty() && session.token.is_empty() && !session.new);
 }
 
-/// A house in the first second of 2040: dates are known, and Redis does not think them past.
-async fn new_year_house(on: On, settings: app::Settings) -> House {
-    let house = House::with_apps(on, [("default", settings)]).await;
-    house.clock.set(new_year());
-    house
+/// A service in the first second of 2040: dates are known, and Redis does not think them past.
+async fn service_at_new_year(on: On, settings: app::Settings) -> TestService {
+    let service = TestService::with_apps(on, [("default", settings)]).await;
+    service.clock.set(new_year());
+    service
 }
 
 fn new_year() -> Time {

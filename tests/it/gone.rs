@@ -7,10 +7,10 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause};
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 /// Every kind of save with a token is gone for this reason, and nothing comes of it.
-async fn expect_gone(house: &House, token: &str, reason: EndReason) {
+async fn expect_gone(service: &TestService, token: &str, reason: EndReason) {
     let saves = [
         save(token, Changes::default().set("b", "2")),
         save(token, Changes::default().clear().set("b", "2").subject("mallory")),
@@ -20,94 +20,94 @@ async fn expect_gone(house: &House, token: &str, reason: EndReason) {
         save_unmodified(token).rotating(),
     ];
     for request in saves {
-        assert_eq!(gone(&house.save(request).await), reason);
+        assert_eq!(gone(&service.save(request).await), reason);
     }
-    let rotated = house.rotate(token, RotationCause::Renewal, "").await;
+    let rotated = service.rotate(token, RotationCause::Renewal, "").await;
     assert_eq!((rotated.outcome(), rotated.end_reason()), (Outcome::Gone, reason));
     assert!(rotated.session.is_none() && set_cookies(&rotated.headers).is_empty());
-    assert!(!house.lives(token).await);
-    assert!(house.entries(token).await.is_empty());
+    assert!(!service.lives(token).await);
+    assert!(service.entries(token).await.is_empty());
 }
 
 async fn a_save_cannot_undo_a_logout(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.destroy(&token).await;
+    service.destroy(&token).await;
 
-    expect_gone(&house, &token, EndReason::Destroyed).await;
+    expect_gone(&service, &token, EndReason::Destroyed).await;
 }
 
 async fn a_save_to_an_emptied_session_is_gone(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.save(save(&token, Changes::default().unset("a"))).await;
+    service.save(save(&token, Changes::default().unset("a"))).await;
 
-    expect_gone(&house, &token, EndReason::Emptied).await;
+    expect_gone(&service, &token, EndReason::Emptied).await;
 }
 
 async fn a_save_to_an_idle_session_is_gone(on: On) {
-    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.advance(MINUTE);
+    service.advance(MINUTE);
 
-    expect_gone(&house, &token, EndReason::Idle).await;
+    expect_gone(&service, &token, EndReason::Idle).await;
 }
 
 async fn a_save_past_the_absolute_deadline_is_gone(on: On) {
-    let house = House::with_lifetimes(on, MINUTE, 2 * MINUTE).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.advance(50 * SECOND);
-    house.update(&token, Changes::default().set("a", "2")).await;
-    house.advance(50 * SECOND);
-    house.update(&token, Changes::default().set("a", "3")).await;
+    let service = TestService::with_lifetimes(on, MINUTE, 2 * MINUTE).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.advance(50 * SECOND);
+    service.update(&token, Changes::default().set("a", "2")).await;
+    service.advance(50 * SECOND);
+    service.update(&token, Changes::default().set("a", "3")).await;
 
-    house.advance(20 * SECOND);
+    service.advance(20 * SECOND);
 
-    expect_gone(&house, &token, EndReason::Absolute).await;
+    expect_gone(&service, &token, EndReason::Absolute).await;
 }
 
 async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let next = house.log_in(&token, "alice").await;
-    let etag = house.session(&next).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let next = service.log_in(&token, "alice").await;
+    let etag = service.session(&next).await.etag;
 
-    expect_gone(&house, &token, EndReason::Superseded).await;
+    expect_gone(&service, &token, EndReason::Superseded).await;
 
-    assert_eq!(house.session(&next).await.etag, etag);
-    assert_eq!(house.entries(&next).await, [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(service.session(&next).await.etag, etag);
+    assert_eq!(service.entries(&next).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
 async fn an_end_by_a_call_is_remembered_for_16_minutes(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.destroy(&token).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.destroy(&token).await;
 
-    house.advance(16 * MINUTE - MILLI);
-    expect_gone(&house, &token, EndReason::Destroyed).await;
-    house.advance(MILLI);
-    expect_gone(&house, &token, EndReason::Unspecified).await;
-    house.advance(1000 * HOUR);
-    expect_gone(&house, &token, EndReason::Unspecified).await;
+    service.advance(16 * MINUTE - MILLI);
+    expect_gone(&service, &token, EndReason::Destroyed).await;
+    service.advance(MILLI);
+    expect_gone(&service, &token, EndReason::Unspecified).await;
+    service.advance(1000 * HOUR);
+    expect_gone(&service, &token, EndReason::Unspecified).await;
 }
 
 async fn a_deadline_is_remembered_for_16_minutes(on: On) {
-    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.advance(17 * MINUTE - MILLI);
-    expect_gone(&house, &token, EndReason::Idle).await;
-    house.advance(MILLI);
-    expect_gone(&house, &token, EndReason::Unspecified).await;
+    service.advance(17 * MINUTE - MILLI);
+    expect_gone(&service, &token, EndReason::Idle).await;
+    service.advance(MILLI);
+    expect_gone(&service, &token, EndReason::Unspecified).await;
 }
 
 async fn a_token_that_the_store_does_not_know_is_gone_without_a_reason(on: On) {
     let settings = app_settings();
-    let before = House::with_apps(on, [("default", settings.clone())]).await;
-    let after = House::with_apps(on, [("default", settings)]).await;
+    let before = TestService::with_apps(on, [("default", settings.clone())]).await;
+    let after = TestService::with_apps(on, [("default", settings)]).await;
 
     let token = before.stored(&[("a", "1")]).await;
 
@@ -115,13 +115,13 @@ async fn a_token_that_the_store_does_not_know_is_gone_without_a_reason(on: On) {
 }
 
 async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.destroy(&token).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.destroy(&token).await;
 
     for (later, reason) in [(Duration::ZERO, EndReason::Destroyed), (16 * MINUTE, EndReason::Unspecified)] {
-        house.advance(later);
-        let again = house.destroy(&token).await;
+        service.advance(later);
+        let again = service.destroy(&token).await;
 
         assert_eq!((again.outcome(), again.end_reason()), (Outcome::Gone, reason));
         crate::support::sessions::deleted_cookie(&again.headers);

@@ -7,91 +7,92 @@ use tonic::Code;
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
-use crate::support::{House, On, app_settings, patient, redis};
+use crate::support::{On, TestService, app_settings, patient, redis};
 
 async fn a_session_may_have_as_many_entries_as_the_limit_says(on: On) {
-    let house = House::with_apps(on, [("default", limited(3, 4096))]).await;
-    let token = house.stored(&[("a", "1"), ("b", "1"), ("c", "1")]).await;
+    let service = TestService::with_apps(on, [("default", limited(3, 4096))]).await;
+    let token = service.stored(&[("a", "1"), ("b", "1"), ("c", "1")]).await;
     let new = Changes::default;
 
     let refusals = [new().set("d", "1"), new().increment("d", 1), new().unset("a").set("d", "1").set("e", "1")];
     for changes in refusals {
-        assert_refused(&house, &token, changes, "TOO_MANY_ENTRIES", "4 entries; the limit is 3").await;
+        assert_refused(&service, &token, changes, "TOO_MANY_ENTRIES", "4 entries; the limit is 3").await;
     }
-    house.save(save(&token, new().unset("a").set("d", "1"))).await;
-    house.save(save(&token, new().set("b", "2").increment("c", 1))).await;
+    service.save(save(&token, new().unset("a").set("d", "1"))).await;
+    service.save(save(&token, new().set("b", "2").increment("c", 1))).await;
 
-    assert_eq!(house.entries(&token).await, [("b", "2"), ("c", "2"), ("d", "1")].map(owned).into());
+    assert_eq!(service.entries(&token).await, [("b", "2"), ("c", "2"), ("d", "1")].map(owned).into());
 }
 
 async fn a_session_may_have_as_many_bytes_as_the_limit_says(on: On) {
-    let house = House::with_apps(on, [("default", limited(16, 1024))]).await;
+    let service = TestService::with_apps(on, [("default", limited(16, 1024))]).await;
     let (fits, over) = ("7".repeat(1020), "7".repeat(1021));
-    let token = house.stored(&[("name", &fits)]).await;
+    let token = service.stored(&[("name", &fits)]).await;
     let new = Changes::default;
 
     for changes in [new().set("name", &over), new().set("b", "1"), new().increment("b", 1)] {
         let bytes = if changes.set.contains_key("name") { "1025 bytes" } else { "1026 bytes" };
-        assert_refused(&house, &token, changes, "SESSION_TOO_LARGE", bytes).await;
+        assert_refused(&service, &token, changes, "SESSION_TOO_LARGE", bytes).await;
     }
-    house.save(save(&token, new().set("name", "1").set("é", &"7".repeat(1017)))).await;
+    service.save(save(&token, new().set("name", "1").set("é", &"7".repeat(1017)))).await;
 
-    assert_refused(&house, &token, new().set("name", "12"), "SESSION_TOO_LARGE", "1025 bytes; the limit is 1024").await;
+    assert_refused(&service, &token, new().set("name", "12"), "SESSION_TOO_LARGE", "1025 bytes; the limit is 1024")
+        .await;
 }
 
 async fn a_counter_that_grows_over_the_limit_stays_as_it_was(on: On) {
-    let house = House::with_apps(on, [("default", limited(16, 1024))]).await;
-    let token = house.stored(&[("n", "9"), ("x", &"7".repeat(1021))]).await;
+    let service = TestService::with_apps(on, [("default", limited(16, 1024))]).await;
+    let token = service.stored(&[("n", "9"), ("x", &"7".repeat(1021))]).await;
 
-    assert_refused(&house, &token, Changes::default().increment("n", 1), "SESSION_TOO_LARGE", "1025 bytes").await;
+    assert_refused(&service, &token, Changes::default().increment("n", 1), "SESSION_TOO_LARGE", "1025 bytes").await;
 
-    assert_eq!(house.save(save(&token, Changes::default().increment("n", -1))).await.counters["n"], 8);
+    assert_eq!(service.save(save(&token, Changes::default().increment("n", -1))).await.counters["n"], 8);
 }
 
 async fn a_first_save_over_a_limit_creates_nothing(on: On) {
-    let house = House::with_apps(on, [("default", limited(1, 1024))]).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::with_apps(on, [("default", limited(1, 1024))]).await;
+    let ticket = service.open_new().await.token;
 
     for changes in [Changes::default().set("a", "1").set("b", "1"), Changes::default().set("a", &"7".repeat(1024))] {
-        let status = refused(house.try_save(save(&ticket, changes)).await);
+        let status = refused(service.try_save(save(&ticket, changes)).await);
         assert_eq!(status.code(), Code::FailedPrecondition);
     }
-    let saved = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let saved = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
 }
 
 async fn the_largest_session_is_kept_and_answered(on: On) {
-    let house = House::with_apps(on, [("default", limited(4096, 1024 * 1024))]).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::with_apps(on, [("default", limited(4096, 1024 * 1024))]).await;
+    let ticket = service.open_new().await.token;
     let names: Vec<String> = (0..4096).map(|n| format!("{n:04}")).collect();
 
     let everything = names.iter().fold(Changes::default(), |changes, name| changes.set(name, &"7".repeat(252)));
-    let token = house.save(save(&ticket, everything)).await.session.unwrap().token;
+    let token = service.save(save(&ticket, everything)).await.session.unwrap().token;
     let again = names.iter().fold(Changes::default(), |changes, name| changes.set(name, &"8".repeat(252)));
-    house.save(save(&token, again)).await;
-    let entries = house.entries(&token).await;
+    service.save(save(&token, again)).await;
+    let entries = service.entries(&token).await;
     let half = names.iter().step_by(2).fold(Changes::default(), |changes, name| changes.unset(name));
-    house.save(save(&token, half)).await;
+    service.save(save(&token, half)).await;
 
     assert!(entries.len() == 4096 && entries.values().all(|json| *json == "8".repeat(252)));
-    assert_eq!(house.entries(&token).await.len(), 2048);
+    assert_eq!(service.entries(&token).await.len(), 2048);
 }
 
 async fn names_have_up_to_256_bytes_of_any_text(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let long = "é".repeat(128);
     let names = [long.as_str(), " ", "\0", "e:a", "m", "\u{1f9e5}", "__proto__", "a.b[0]", "\r\n"];
 
-    let token = house.stored(&names.map(|name| (name, "1"))).await;
+    let token = service.stored(&names.map(|name| (name, "1"))).await;
 
-    assert_eq!(house.entries(&token).await, names.map(|name| owned((name, "1"))).into());
-    let status = refused(house.try_save(save(&token, Changes::default().set(&format!("{long}x"), "1"))).await);
+    assert_eq!(service.entries(&token).await, names.map(|name| owned((name, "1"))).into());
+    let status = refused(service.try_save(save(&token, Changes::default().set(&format!("{long}x"), "1"))).await);
     assert_eq!(reason(&status), (Code::InvalidArgument, "ENTRY_NAME_INVALID".to_owned()));
 }
 
 async fn json_is_kept_byte_for_byte(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let huge = format!("-{}", "9".repeat(5000));
     let texts = [
         "null",
@@ -117,14 +118,14 @@ async fn json_is_kept_byte_for_byte(on: On) {
     let named: Vec<(String, &str)> = texts.iter().enumerate().map(|(n, text)| (n.to_string(), *text)).collect();
     let entries: Vec<(&str, &str)> = named.iter().map(|(name, text)| (name.as_str(), *text)).collect();
 
-    let token = house.stored(&entries).await;
+    let token = service.stored(&entries).await;
 
-    assert_eq!(house.entries(&token).await, entries.iter().copied().map(owned).collect());
+    assert_eq!(service.entries(&token).await, entries.iter().copied().map(owned).collect());
 }
 
 async fn what_is_not_json_is_refused(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let texts = [
         "",
         " ",
@@ -158,59 +159,59 @@ async fn what_is_not_json_is_refused(on: On) {
     ];
 
     for text in texts {
-        let status = refused(house.try_save(save(&token, Changes::default().set("a", text))).await);
+        let status = refused(service.try_save(save(&token, Changes::default().set("a", text))).await);
 
         assert_eq!(reason(&status), (Code::InvalidArgument, "VALUE_INVALID".to_owned()), "{text:?}");
         assert!(status.message().starts_with("changes.set[\"a\"]: json is not RFC 8259 text"), "{}", status.message());
     }
-    assert_eq!(house.entries(&token).await["a"], "1");
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 async fn json_may_be_nested_127_levels_deep(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let nested = |open: &str, close: &str, depth| format!("{}1{}", open.repeat(depth), close.repeat(depth));
-    let token = house.stored(&[("a", &nested("[", "]", 127)), ("o", &nested("{\"x\":", "}", 127))]).await;
+    let token = service.stored(&[("a", &nested("[", "]", 127)), ("o", &nested("{\"x\":", "}", 127))]).await;
 
     for text in [nested("[", "]", 128), nested("{\"x\":", "}", 128), nested("[", "]", 400_000), "[".repeat(1_000_000)] {
-        let status = refused(house.try_save(save(&token, Changes::default().set("a", &text))).await);
+        let status = refused(service.try_save(save(&token, Changes::default().set("a", &text))).await);
 
         assert_eq!(reason(&status), (Code::InvalidArgument, "VALUE_INVALID".to_owned()));
         assert!(status.message().contains("127 levels"), "{}", status.message());
     }
     let brackets = format!("\"\\\"{}\"", "[{".repeat(200));
-    house.save(save(&token, Changes::default().set("s", &brackets))).await;
-    assert_eq!(house.entries(&token).await["a"], nested("[", "]", 127));
+    service.save(save(&token, Changes::default().set("s", &brackets))).await;
+    assert_eq!(service.entries(&token).await["a"], nested("[", "]", 127));
 }
 
 async fn raw_bytes_are_kept_as_they_are(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
     let every: Vec<u8> = (0..=255).collect();
     let raw: [(&str, &[u8]); 5] =
         [("every", &every), ("empty", b""), ("zero", b"\0"), ("json", b"{\"a\":"), ("number", b"7")];
 
     let changes = raw.iter().fold(Changes::default(), |changes, (name, bytes)| changes.set_raw(name, bytes));
-    let token = house.save(save(&ticket, changes)).await.session.unwrap().token;
+    let token = service.save(save(&ticket, changes)).await.session.unwrap().token;
 
-    let entries = house.open_cookie(&token).await.session.unwrap().entries;
+    let entries = service.open_cookie(&token).await.session.unwrap().entries;
     for (name, bytes) in raw {
         assert!(entries[name] == Value { kind: Some(Kind::Raw(bytes.to_vec())) }, "{name}");
     }
-    let counted = refused(house.try_save(save(&token, Changes::default().increment("number", 1))).await);
+    let counted = refused(service.try_save(save(&token, Changes::default().increment("number", 1))).await);
     assert_eq!(reason(&counted), (Code::FailedPrecondition, "NOT_A_COUNTER".to_owned()));
 }
 
 async fn a_request_over_four_mebibytes_is_refused_and_one_below_is_looked_at(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let with = |bytes: usize| save(&token, Changes::default().set_raw("a", &vec![1; bytes]));
 
-    let over = refused(house.try_save(with(4 << 20)).await);
-    let below = refused(house.try_save(with((4 << 20) - 4096)).await);
+    let over = refused(service.try_save(with(4 << 20)).await);
+    let below = refused(service.try_save(with((4 << 20) - 4096)).await);
 
     assert_eq!(reason(&over), (Code::ResourceExhausted, "REQUEST_TOO_LARGE".to_owned()));
     assert_eq!(reason(&below), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
-    assert_eq!(house.entries(&token).await["a"], "1");
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 on_every_store!(
@@ -231,11 +232,11 @@ on_every_store!(
 async fn a_save_that_does_not_grow_is_allowed_after_a_limit_was_lowered() {
     let (settings, key) = (redis::settings(), app_settings().keys);
     let with_limits = |entries, bytes| app::Settings { keys: key.clone(), ..limited(entries, bytes) };
-    let large = house_on(&settings, with_limits(8, 4096)).await;
+    let large = service_on(&settings, with_limits(8, 4096)).await;
     let token = large.stored(&[("a", &"7".repeat(2000)), ("b", "1"), ("c", "1")]).await;
     let new = Changes::default;
 
-    let small = house_on(&settings, with_limits(2, 1024)).await;
+    let small = service_on(&settings, with_limits(2, 1024)).await;
     for changes in [new().set("b", "2"), new().increment("b", 1), new().unset("c").set("d", "1"), new().permanent(true)]
     {
         assert_eq!(small.save(save(&token, changes)).await.outcome(), Outcome::Updated);
@@ -247,20 +248,20 @@ async fn a_save_that_does_not_grow_is_allowed_after_a_limit_was_lowered() {
     assert_eq!(small.entries(&token).await, [("b", "3"), ("d", "1")].map(owned).into());
 }
 
-async fn assert_refused(house: &House, token: &str, changes: Changes, expected: &str, message: &str) {
-    let before = house.entries(token).await;
+async fn assert_refused(service: &TestService, token: &str, changes: Changes, expected: &str, message: &str) {
+    let before = service.entries(token).await;
 
-    let status = house.try_save(save(token, changes)).await.err().expect(expected);
+    let status = service.try_save(save(token, changes)).await.err().expect(expected);
 
     assert_eq!(reason(&status), (Code::FailedPrecondition, expected.to_owned()), "{}", status.message());
     assert!(status.message().contains(message), "{}", status.message());
-    assert_eq!(house.entries(token).await, before);
+    assert_eq!(service.entries(token).await, before);
 }
 
-/// A house on a Redis that another house may share.
-async fn house_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> House {
+/// A service on a Redis that another service may share.
+async fn service_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> TestService {
     let store = AnyStore::from(Redis::new(settings).unwrap());
-    House::on_store(store, [("default", app)], patient()).await
+    TestService::on_store(store, [("default", app)], patient()).await
 }
 
 fn limited(max_entries: u32, max_session_bytes: u32) -> app::Settings {

@@ -6,7 +6,7 @@ use tonic::Code;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MILLI, MINUTE, SaveExt as _};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 const ID: &str = "0123456789abcdef";
 
@@ -16,79 +16,79 @@ fn other(token: &str, n: u32) -> SaveSessionRequest {
 }
 
 async fn each_session_has_ids_of_its_own(on: On) {
-    let house = House::new(on).await;
-    let (one, other) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    let service = TestService::new(on).await;
+    let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
-    let first = house.save(save(&one, Changes::default().set("a", "2")).id(ID)).await;
-    let second = house.save(save(&other, Changes::default().set("a", "3")).id(ID)).await;
+    let first = service.save(save(&one, Changes::default().set("a", "2")).id(ID)).await;
+    let second = service.save(save(&other, Changes::default().set("a", "3")).id(ID)).await;
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
 }
 
 async fn a_save_that_was_refused_is_not_remembered(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "\"text\"")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "\"text\"")]).await;
 
-    let counted = house.refusal(save(&token, Changes::default().increment("a", 1)).id(ID)).await;
-    let stale = house.refusal(save(&token, Changes::default().set("a", "1")).etag("77").id(ID)).await;
-    let saved = house.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
+    let counted = service.refusal(save(&token, Changes::default().increment("a", 1)).id(ID)).await;
+    let stale = service.refusal(save(&token, Changes::default().set("a", "1")).etag("77").id(ID)).await;
+    let saved = service.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
 
     assert_eq!([counted.0, stale.0], [Code::FailedPrecondition, Code::Aborted]);
     assert_eq!(saved.outcome(), Outcome::Updated);
 }
 
 async fn a_mark_counts_for_10_minutes(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1)).id(ID);
-    house.save(request()).await;
+    service.save(request()).await;
 
-    house.advance(10 * MINUTE - MILLI);
-    let within = house.save(request()).await;
-    house.advance(MILLI);
-    let after = house.save(request()).await;
+    service.advance(10 * MINUTE - MILLI);
+    let within = service.save(request()).await;
+    service.advance(MILLI);
+    let after = service.save(request()).await;
 
     assert_eq!((within.counters["n"], after.counters["n"]), (1, 2));
 }
 
 async fn a_session_remembers_its_last_16_saves(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1)).id(ID);
-    house.save(request()).await;
+    service.save(request()).await;
 
     for n in 0..15 {
-        house.save(other(&token, n)).await;
+        service.save(other(&token, n)).await;
     }
     // A save without an id takes nobody's place, and neither does a repeated one.
-    house.update(&token, Changes::default().set("a", "2")).await;
-    house.save(other(&token, 0)).await;
-    let within = house.save(request()).await;
-    house.save(other(&token, 15)).await;
-    let after = house.save(request()).await;
+    service.update(&token, Changes::default().set("a", "2")).await;
+    service.save(other(&token, 0)).await;
+    let within = service.save(request()).await;
+    service.save(other(&token, 15)).await;
+    let after = service.save(request()).await;
 
     assert_eq!((within.counters["n"], after.counters["n"]), (1, 2));
 }
 
 async fn a_creation_is_among_the_last_16(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
     let request = || save(&ticket, Changes::default().increment("n", 1)).id(ID);
-    let token = house.save(request()).await.session.unwrap().token;
+    let token = service.save(request()).await.session.unwrap().token;
 
     for n in 0..15 {
-        house.save(other(&token, n)).await;
+        service.save(other(&token, n)).await;
     }
 
-    assert_eq!(house.save(request()).await.outcome(), Outcome::Created);
+    assert_eq!(service.save(request()).await.outcome(), Outcome::Created);
 }
 
 async fn an_id_has_at_most_64_bytes(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let fits = house.save(save(&token, Changes::default().set("a", "2")).id(&"x".repeat(64))).await;
-    let refusal = house.refusal(save(&token, Changes::default().set("a", "3")).id(&"x".repeat(65))).await;
+    let fits = service.save(save(&token, Changes::default().set("a", "2")).id(&"x".repeat(64))).await;
+    let refusal = service.refusal(save(&token, Changes::default().set("a", "3")).id(&"x".repeat(65))).await;
 
     assert_eq!(fits.outcome(), Outcome::Updated);
     assert_eq!(refusal, (Code::InvalidArgument, "REQUEST_ID_INVALID".to_owned()));

@@ -16,11 +16,11 @@ use crate::support::calls::{
     varies,
 };
 use crate::support::redis::RedisServer;
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 async fn a_cookie_that_names_no_session_opens_an_empty_one(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
     let cookies = [
         "",
         "x",
@@ -37,7 +37,7 @@ async fn a_cookie_that_names_no_session_opens_an_empty_one(on: On) {
     ];
 
     for cookie in cookies {
-        let opened = house.open_cookie(cookie).await;
+        let opened = service.open_cookie(cookie).await;
 
         assert_empty(opened.session.as_ref().unwrap());
         assert!(set_cookies(&opened.read_headers).is_empty() && varies(&opened.read_headers), "{cookie:?}");
@@ -46,23 +46,23 @@ async fn a_cookie_that_names_no_session_opens_an_empty_one(on: On) {
 }
 
 async fn the_id_of_an_unknown_session_is_never_adopted(on: On) {
-    let (house, ring) = house_with_ring(on).await;
+    let (service, ring) = service_with_ring(on).await;
     let bearer = SplitToken::random();
     let well_signed = sign_token(&ring, &default_app(), bearer);
 
-    let session = house.open_cookie(&well_signed).await.session.unwrap();
-    let saved = house.save(save(&session.token, Changes::default().set("a", "1"))).await;
+    let session = service.open_cookie(&well_signed).await.session.unwrap();
+    let saved = service.save(save(&session.token, Changes::default().set("a", "1"))).await;
 
     assert_empty(&session);
     assert_ne!(session.id, bearer.id(&default_app()).to_string());
     assert_eq!(saved.session.unwrap().id, session.id);
-    assert_empty(&house.open_cookie(&well_signed).await.session.unwrap());
+    assert_empty(&service.open_cookie(&well_signed).await.session.unwrap());
 }
 
 async fn a_request_without_a_cookie_opens_a_new_session_each_time(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
 
-    let (one, other) = (house.open_new().await, house.open_new().await);
+    let (one, other) = (service.open_new().await, service.open_new().await);
 
     assert_empty(&one);
     assert_empty(&other);
@@ -73,71 +73,72 @@ async fn a_request_without_a_cookie_opens_a_new_session_each_time(on: On) {
 }
 
 async fn an_expired_cookie_opens_an_empty_session_of_another_id(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let id = house.open_cookie(&token).await.session.unwrap().id;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let id = service.open_cookie(&token).await.session.unwrap().id;
 
-    house.advance(31 * DAY);
+    service.advance(31 * DAY);
 
-    let session = house.open_cookie(&token).await.session.unwrap();
+    let session = service.open_cookie(&token).await.session.unwrap();
     assert_empty(&session);
     assert_ne!(session.id, id);
 }
 
 async fn a_tickets_session_is_not_opened_by_the_ticket(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
-    house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
+    service.save(save(&ticket, Changes::default().set("a", "1"))).await;
 
-    let by_cookie = house.open_cookie(&ticket).await.session.unwrap();
-    let by_token = house.open(open_token_request(&ticket)).await.session.unwrap();
+    let by_cookie = service.open_cookie(&ticket).await.session.unwrap();
+    let by_token = service.open(open_token_request(&ticket)).await.session.unwrap();
 
     assert_empty(&by_cookie);
     assert_empty(&by_token);
 }
 
 async fn a_token_opens_without_a_cookie_header(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let session = house.open(open_token_request(&token)).await.session.unwrap();
+    let session = service.open(open_token_request(&token)).await.session.unwrap();
 
     assert_eq!(session.token, token);
     assert_eq!(json_entries(session)["a"], "1");
     for broken in ["", "x", "v1.a.b.c"] {
-        assert_empty(&house.open(open_token_request(broken)).await.session.unwrap());
+        assert_empty(&service.open(open_token_request(broken)).await.session.unwrap());
     }
 }
 
 async fn a_token_of_one_app_is_nothing_to_another(on: On) {
     let (one, same_key) = (app_settings(), app_settings());
     let same_key = app::Settings { keys: one.keys.clone(), ..same_key };
-    let house = House::with_apps(on, [("default", one), ("same-key", same_key), ("own-key", app_settings())]).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service =
+        TestService::with_apps(on, [("default", one), ("same-key", same_key), ("own-key", app_settings())]).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     for other in ["same-key", "own-key"] {
-        let session = house.open(open_in(other, open_cookie(&format!("session={token}")))).await.session.unwrap();
-        let saved = refused(house.try_save(save_in(other, save(&token, Changes::default().set("a", "2")))).await);
+        let session = service.open(open_in(other, open_cookie(&format!("session={token}")))).await.session.unwrap();
+        let saved = refused(service.try_save(save_in(other, save(&token, Changes::default().set("a", "2")))).await);
 
         assert_empty(&session);
         assert_eq!(reason(&saved), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
     }
-    assert_eq!(house.entries(&token).await["a"], "1");
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 async fn of_several_cookies_the_one_that_lives_counts(on: On) {
-    let (house, ring) = house_with_ring(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (service, ring) = service_with_ring(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let unknown = sign_token(&ring, &default_app(), SplitToken::random());
-    let ended = house.stored(&[("b", "2")]).await;
-    house.destroy(&ended).await;
+    let ended = service.stored(&[("b", "2")]).await;
+    service.destroy(&ended).await;
 
     for others in [vec!["x"], vec!["x", &unknown], vec![&ended, "", &unknown], vec!["x"; 7]] {
         let pairs: Vec<String> = others.iter().map(|other| format!("session={other}")).collect();
         for header in
             [format!("{}; session={token}", pairs.join("; ")), format!("session={token}; {}", pairs.join("; "))]
         {
-            let opened = house.open(open_cookie(&header)).await;
+            let opened = service.open(open_cookie(&header)).await;
 
             assert!(set_cookies(&opened.read_headers).is_empty());
             assert_eq!(json_entries(opened.session.unwrap())["a"], "1", "{header}");
@@ -146,23 +147,23 @@ async fn of_several_cookies_the_one_that_lives_counts(on: On) {
 }
 
 async fn the_ninth_cookie_of_the_name_is_not_looked_at(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let eighth = house.open(open_cookie(&format!("{}session={token}", "session=x; ".repeat(7)))).await;
-    let ninth = house.open(open_cookie(&format!("{}session={token}", "session=x; ".repeat(8)))).await;
+    let eighth = service.open(open_cookie(&format!("{}session={token}", "session=x; ".repeat(7)))).await;
+    let ninth = service.open(open_cookie(&format!("{}session={token}", "session=x; ".repeat(8)))).await;
 
     assert_eq!(json_entries(eighth.session.unwrap())["a"], "1");
     assert_empty(&ninth.session.unwrap());
 }
 
 async fn two_live_sessions_in_one_header_are_a_null_session(on: On) {
-    let house = House::new(on).await;
-    let (mine, planted) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "2")]).await);
+    let service = TestService::new(on).await;
+    let (mine, planted) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "2")]).await);
     let header = format!("session={planted}; session=x; session={mine}");
 
-    let opened = house.open(open_cookie(&header)).await;
-    let saved = refused(house.try_save(save_cookie(&header, Changes::default().set("a", "3"))).await);
+    let opened = service.open(open_cookie(&header)).await;
+    let saved = refused(service.try_save(save_cookie(&header, Changes::default().set("a", "3"))).await);
 
     let session = opened.session.unwrap();
     assert_eq!(session.null_session.unwrap().reason, "COOKIES_AMBIGUOUS");
@@ -170,65 +171,65 @@ async fn two_live_sessions_in_one_header_are_a_null_session(on: On) {
     assert!(set_cookies(&opened.read_headers).is_empty() && varies(&opened.read_headers));
     assert!(opened.untouched_headers.is_empty());
     assert_eq!(reason(&saved), (Code::InvalidArgument, "COOKIES_AMBIGUOUS".to_owned()));
-    assert_eq!((house.entries(&mine).await["a"].as_str(), house.entries(&planted).await["a"].as_str()), ("1", "2"));
+    assert_eq!((service.entries(&mine).await["a"].as_str(), service.entries(&planted).await["a"].as_str()), ("1", "2"));
 }
 
 async fn one_session_that_is_named_twice_is_opened(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let header = format!("session={token}; session={token}");
 
-    let opened = house.open(open_cookie(&header)).await;
-    let saved = house.save(save_cookie(&header, Changes::default().set("a", "2"))).await;
+    let opened = service.open(open_cookie(&header)).await;
+    let saved = service.save(save_cookie(&header, Changes::default().set("a", "2"))).await;
 
     assert_eq!(json_entries(opened.session.unwrap())["a"], "1");
     assert_eq!(saved.outcome(), Outcome::Updated);
 }
 
 async fn a_request_may_name_its_cookie(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
     let named = |name: &str| name.to_owned();
 
     let mut creating = save(&ticket, Changes::default().set("a", "1"));
     creating.cookie_name = named("tenant-7");
-    let saved = house.save(creating).await;
+    let saved = service.save(creating).await;
     let token = saved.session.unwrap().token;
     let header = format!("session=x; tenant-7={token}");
-    let opened = house.open(OpenSessionRequest { cookie_name: named("tenant-7"), ..open_cookie(&header) }).await;
+    let opened = service.open(OpenSessionRequest { cookie_name: named("tenant-7"), ..open_cookie(&header) }).await;
 
     assert_eq!(set_cookies(&saved.headers), [format!("tenant-7={token}; HttpOnly; Path=/; SameSite=Lax")]);
     assert_eq!(json_entries(opened.session.unwrap())["a"], "1");
-    assert_empty(&house.open(open_cookie(&header)).await.session.unwrap());
+    assert_empty(&service.open(open_cookie(&header)).await.session.unwrap());
 }
 
 async fn a_name_that_no_cookie_of_the_app_may_have_is_refused(on: On) {
     let secure = CookieSettings { secure: true, domain: "example.com".to_owned(), ..Default::default() };
     let secure = app::Settings { cookie: secure, ..app_settings() };
-    let house = House::with_apps(on, [("default", app_settings()), ("secure", secure)]).await;
+    let service = TestService::with_apps(on, [("default", app_settings()), ("secure", secure)]).await;
     let open =
         |app: &str, name: &str| open_in(app, OpenSessionRequest { cookie_name: name.to_owned(), ..Default::default() });
 
     for (app, name) in
         [("", "a b"), ("", "a;b"), ("", "é"), ("", "__Host-s"), ("", "__secure-s"), ("secure", "__Host-s")]
     {
-        let status = refused(house.try_open(open(app, name)).await);
+        let status = refused(service.try_open(open(app, name)).await);
 
         assert_eq!(reason(&status), (Code::InvalidArgument, "COOKIE_NAME_INVALID".to_owned()), "{name}");
         assert!(status.message().starts_with("cookie_name: name: "), "{}", status.message());
     }
-    assert_empty(&house.open(open("secure", "__Secure-s")).await.session.unwrap());
+    assert_empty(&service.open(open("secure", "__Secure-s")).await.session.unwrap());
 }
 
 async fn opening_moves_the_time_of_last_use(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let before = house.open_cookie(&token).await.session.unwrap();
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let before = service.open_cookie(&token).await.session.unwrap();
 
-    house.advance(20 * DAY);
-    let used = house.open_cookie(&token).await.session.unwrap();
-    house.advance(20 * DAY);
-    let again = house.open_cookie(&token).await.session.unwrap();
+    service.advance(20 * DAY);
+    let used = service.open_cookie(&token).await.session.unwrap();
+    service.advance(20 * DAY);
+    let again = service.open_cookie(&token).await.session.unwrap();
 
     let seconds = |time: Option<prost_types::Timestamp>| time.unwrap().seconds;
     assert_eq!(seconds(used.access_time) - seconds(before.access_time), 20 * 86_400);
@@ -238,11 +239,11 @@ async fn opening_moves_the_time_of_last_use(on: On) {
 }
 
 async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(on: On) {
-    let (house, rings) = house_with_two_keys(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let (id, old) = (house.open_cookie(&token).await.session.unwrap().id, rings.under_old_key(&token));
+    let (service, rings) = service_with_two_keys(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let (id, old) = (service.open_cookie(&token).await.session.unwrap().id, rings.under_old_key(&token));
 
-    let opened = house.open_cookie(&old).await;
+    let opened = service.open_cookie(&old).await;
 
     let expected = [format!("session={token}; HttpOnly; Path=/; SameSite=Lax")];
     assert_ne!(old, token);
@@ -255,8 +256,8 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(on: On) {
 }
 
 async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(on: On) {
-    let (house, rings) = house_with_two_keys(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (service, rings) = service_with_two_keys(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let old = rings.under_old_key(&token);
     let expected = [format!("session={token}; HttpOnly; Path=/; SameSite=Lax")];
 
@@ -264,10 +265,10 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(on: On) {
     let mut unmodified = save_cookie(&cookie, Changes::default());
     unmodified.changes = None;
     let answers = [
-        house.save(save_unmodified(&old)).await,
-        house.save(unmodified).await,
-        house.save(save(&old, Changes::default().set("a", "2"))).await,
-        house.save(save_cookie(&cookie, Changes::default().set("a", "3"))).await,
+        service.save(save_unmodified(&old)).await,
+        service.save(unmodified).await,
+        service.save(save(&old, Changes::default().set("a", "2"))).await,
+        service.save(save_cookie(&cookie, Changes::default().set("a", "3"))).await,
     ];
 
     for (n, saved) in answers.into_iter().enumerate() {
@@ -278,12 +279,12 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(on: On) {
 }
 
 async fn a_token_under_the_signing_key_is_left_alone(on: On) {
-    let (house, rings) = house_with_two_keys(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (service, rings) = service_with_two_keys(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let both = format!("session={}; session={token}", rings.under_old_key(&token));
 
-    let alone = house.open_cookie(&token).await;
-    let beside_the_old = house.open(open_cookie(&both)).await;
+    let alone = service.open_cookie(&token).await;
+    let beside_the_old = service.open(open_cookie(&both)).await;
 
     assert!(set_cookies(&alone.read_headers).is_empty() && alone.untouched_headers.is_empty());
     assert!(set_cookies(&beside_the_old.read_headers).is_empty());
@@ -291,59 +292,59 @@ async fn a_token_under_the_signing_key_is_left_alone(on: On) {
 }
 
 async fn a_token_under_a_removed_key_opens_an_empty_session(on: On) {
-    let (house, ring) = house_with_ring(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (service, ring) = service_with_ring(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let removed = KeyRing::parse(&[Key::generate()]).unwrap();
     let bearer = verify_token(&ring, &default_app(), &token).unwrap().token;
     let old = sign_token(&removed, &default_app(), bearer);
 
-    let session = house.open_cookie(&old).await.session.unwrap();
-    let saved = refused(house.try_save(save(&old, Changes::default().set("a", "2"))).await);
-    let begun = house.save(save_cookie(&format!("session={old}"), Changes::default().set("a", "2"))).await;
+    let session = service.open_cookie(&old).await.session.unwrap();
+    let saved = refused(service.try_save(save(&old, Changes::default().set("a", "2"))).await);
+    let begun = service.save(save_cookie(&format!("session={old}"), Changes::default().set("a", "2"))).await;
 
     assert_empty(&session);
     assert_ne!(session.id, bearer.id(&default_app()).to_string());
     assert_eq!(reason(&saved), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
     assert_eq!(begun.outcome(), Outcome::Created);
-    assert_eq!(house.entries(&token).await["a"], "1");
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 async fn a_ticket_under_an_older_key_still_creates(on: On) {
-    let (house, rings) = house_with_two_keys(on).await;
-    let ticket = rings.ticket_under_old_key(house.clock.as_ref());
+    let (service, rings) = service_with_two_keys(on).await;
+    let ticket = rings.ticket_under_old_key(service.clock.as_ref());
 
-    let saved = house.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    let saved = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
     let token = saved.session.unwrap().token;
     assert!(token.starts_with(&format!("v1.{}.", rings.both.signing().id())));
-    assert_eq!(house.entries(&token).await["a"], "1");
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 async fn an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let with = |user_agent: String, remote_address: String| OpenSessionRequest {
         context: Some(RequestContext { user_agent, remote_address }),
         ..Default::default()
     };
 
-    let status = refused(house.try_open(with(String::new(), "a".repeat(65))).await);
+    let status = refused(service.try_open(with(String::new(), "a".repeat(65))).await);
 
     assert_eq!(reason(&status), (Code::InvalidArgument, "CONTEXT_INVALID".to_owned()));
     assert_eq!(status.message(), "context.remote_address has 65 bytes; the limit is 64");
-    assert_empty(&house.open(with("é".repeat(100_000), "a".repeat(64))).await.session.unwrap());
+    assert_empty(&service.open(with("é".repeat(100_000), "a".repeat(64))).await.session.unwrap());
 }
 
 async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
     let user_agent = format!("x{}", "é".repeat(200));
     let mut creating = save(&ticket, Changes::default().set("a", "1"));
     creating.context = Some(RequestContext { user_agent, remote_address: "2001:db8::1".to_owned() });
-    let id = house.save(creating).await.session.unwrap().id;
+    let id = service.save(creating).await.session.unwrap().id;
 
-    let kept = house.try_info(&id, false).await.unwrap().context.unwrap();
+    let kept = service.try_info(&id, false).await.unwrap().context.unwrap();
     assert_eq!((kept.user_agent, kept.remote_address.as_str()), (format!("x{}", "é".repeat(127)), "2001:db8::1"));
 }
 
@@ -376,11 +377,11 @@ async fn a_million_opens_without_a_cookie_would_write_nothing() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
-    let house = House::on_store(store, [("default", app_settings())], Default::default()).await;
+    let service = TestService::on_store(store, [("default", app_settings())], Default::default()).await;
 
     for _ in 0..100 {
-        house.open_new().await;
-        house.open_cookie("forged").await;
+        service.open_new().await;
+        service.open_cookie("forged").await;
     }
 
     assert_eq!(redis.cli(&["dbsize"]).trim(), "0");
@@ -396,12 +397,12 @@ fn open_token_request(token: &str) -> OpenSessionRequest {
     OpenSessionRequest { credential, ..Default::default() }
 }
 
-/// A house whose app has one key, and that key.
-async fn house_with_ring(on: On) -> (House, KeyRing) {
+/// A service whose app has one key, and that key.
+async fn service_with_ring(on: On) -> (TestService, KeyRing) {
     let key = Key::generate();
     let ring = KeyRing::parse(&[&key]).unwrap();
     let settings = app::Settings { keys: vec![key.into()], ..Default::default() };
-    (House::with_apps(on, [("default", settings)]).await, ring)
+    (TestService::with_apps(on, [("default", settings)]).await, ring)
 }
 
 /// The keys of an app that has rolled out a new one: the new one signs, the old one still verifies.
@@ -421,11 +422,11 @@ impl Rings {
     }
 }
 
-async fn house_with_two_keys(on: On) -> (House, Rings) {
+async fn service_with_two_keys(on: On) -> (TestService, Rings) {
     let (new, old) = (Key::generate(), Key::generate());
     let rings = Rings { both: KeyRing::parse(&[&new, &old]).unwrap(), old: KeyRing::parse(&[&old]).unwrap() };
     let settings = app::Settings { keys: vec![new.into(), old.into()], ..Default::default() };
-    (House::with_apps(on, [("default", settings)]).await, rings)
+    (TestService::with_apps(on, [("default", settings)]).await, rings)
 }
 
 fn default_app() -> AppName {

@@ -18,87 +18,87 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie};
 use crate::support::redis::RedisServer;
-use crate::support::{House, app_settings, patient};
+use crate::support::{TestService, app_settings, patient};
 
 #[tokio::test]
 async fn a_stopped_store_is_unavailable_and_never_an_empty_session() {
-    let (mut redis, house) = house().await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (mut redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
 
     redis.stop();
 
     for _ in 0..3 {
-        assert_unavailable(&house, &token).await;
+        assert_unavailable(&service, &token).await;
     }
 }
 
 #[tokio::test]
 async fn a_store_that_was_started_again_is_used_without_a_restart() {
-    let (mut redis, house) = house().await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (mut redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
     redis.stop();
-    assert_unavailable(&house, &token).await;
+    assert_unavailable(&service, &token).await;
 
     redis.start_again();
 
-    until_it_opens(&house, &token).await;
-    let token = house.stored(&[("b", "2")]).await;
-    assert_eq!(house.entries(&token).await["b"], "2");
+    until_it_opens(&service, &token).await;
+    let token = service.stored(&[("b", "2")]).await;
+    assert_eq!(service.entries(&token).await["b"], "2");
 }
 
 #[tokio::test]
 async fn a_frozen_store_is_unavailable_within_the_deadline_and_then_goes_on() {
-    let (redis, house) = house().await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
 
     redis.signal("-STOP");
     for _ in 0..3 {
-        assert_unavailable(&house, &token).await;
+        assert_unavailable(&service, &token).await;
     }
     redis.signal("-CONT");
 
-    until_it_opens(&house, &token).await;
-    assert!(["1", "2"].contains(&house.entries(&token).await["a"].as_str()), "a write without an answer may be done");
+    until_it_opens(&service, &token).await;
+    assert!(["1", "2"].contains(&service.entries(&token).await["a"].as_str()), "a write without an answer may be done");
 }
 
 #[tokio::test]
 async fn a_write_whose_outcome_is_unknown_is_done_once_if_it_is_repeated() {
-    let (redis, house) = house().await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
     let counting = || SaveSessionRequest {
         request_id: "0123456789abcdef".to_owned(),
         ..save(&token, Changes::default().increment("n", 1))
     };
 
     redis.signal("-STOP");
-    let unknown = refused(house.try_save(counting()).await);
+    let unknown = refused(service.try_save(counting()).await);
     redis.signal("-CONT");
-    until_it_opens(&house, &token).await;
-    let repeated = house.save(counting()).await;
+    until_it_opens(&service, &token).await;
+    let repeated = service.save(counting()).await;
 
     assert_eq!(reason(&unknown), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     assert_eq!(repeated.counters["n"], 1);
-    assert_eq!(house.entries(&token).await["n"], "1");
+    assert_eq!(service.entries(&token).await["n"], "1");
 }
 
 #[tokio::test]
 async fn what_needs_no_store_goes_on_without_it() {
-    let (mut redis, house) = house().await;
+    let (mut redis, service) = service().await;
     redis.stop();
 
-    let session = house.open_new().await;
-    let forged = house.open_cookie("forged").await.session.unwrap();
+    let session = service.open_new().await;
+    let forged = service.open_cookie("forged").await.session.unwrap();
 
     assert!(session.new && forged.new);
-    assert_eq!(house.policy("").await.cookie_name, "session");
-    let saved = refused(house.try_save(save(&session.token, Changes::default().set("a", "1"))).await);
+    assert_eq!(service.policy("").await.cookie_name, "session");
+    let saved = refused(service.try_save(save(&session.token, Changes::default().set("a", "1"))).await);
     assert_eq!(reason(&saved), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
 }
 
 #[tokio::test]
 async fn health_tells_when_the_store_is_silent_and_when_it_answers_again() {
-    let (redis, house) = house().await;
-    let mut health = health(&house).await;
+    let (redis, service) = service().await;
+    let mut health = health(&service).await;
     let mut answers = health.watch(check(grpc::SERVICE)).await.unwrap().into_inner();
     let mut next = async || status(&answers.message().await.unwrap().unwrap());
     assert_eq!(next().await, ServingStatus::Serving);
@@ -114,13 +114,13 @@ async fn health_tells_when_the_store_is_silent_and_when_it_answers_again() {
 
 #[tokio::test]
 async fn health_knows_the_service_and_no_other() {
-    let (_redis, house) = house().await;
-    let mut health = health(&house).await;
+    let (_redis, service) = service().await;
+    let mut health = health(&service).await;
 
-    let service = health.check(check("cloakroom.v1.SessionService")).await.unwrap();
+    let known = health.check(check("cloakroom.v1.SessionService")).await.unwrap();
     let other = refused(health.check(check("cloakroom.v1.Nobody")).await);
 
-    assert_eq!(status(service.get_ref()), ServingStatus::Serving);
+    assert_eq!(status(known.get_ref()), ServingStatus::Serving);
     assert_eq!(other.code(), Code::NotFound);
 }
 
@@ -143,20 +143,20 @@ async fn a_worker_that_has_ended_takes_no_connection_of_others_with_it() {
 
 #[tokio::test]
 async fn scripts_that_redis_forgot_are_loaded_again() {
-    let (redis, house) = house().await;
+    let (redis, service) = service().await;
     let forget = || assert!(redis.cli(&["script", "flush"]).starts_with("OK"));
 
     forget();
-    let token = house.stored(&[("a", "1")]).await;
+    let token = service.stored(&[("a", "1")]).await;
     forget();
-    let saved = house.save(save(&token, Changes::default().set("b", "2"))).await;
+    let saved = service.save(save(&token, Changes::default().set("b", "2"))).await;
     forget();
-    house.advance(3 * DAY);
-    house.open_cookie(&token).await;
+    service.advance(3 * DAY);
+    service.open_cookie(&token).await;
     forget();
-    let rotated = house.rotate(&token, RotationCause::Privilege, "").await;
+    let rotated = service.rotate(&token, RotationCause::Privilege, "").await;
     forget();
-    let ended = house.destroy(&rotated.session.as_ref().unwrap().token).await;
+    let ended = service.destroy(&rotated.session.as_ref().unwrap().token).await;
 
     assert_eq!(
         [saved.outcome(), rotated.outcome(), ended.outcome()],
@@ -166,8 +166,8 @@ async fn scripts_that_redis_forgot_are_loaded_again() {
 
 #[tokio::test]
 async fn no_token_and_no_part_of_one_is_to_be_found_in_redis() {
-    let (redis, house) = house().await;
-    let tokens = story(&house).await;
+    let (redis, service) = service().await;
+    let tokens = story(&service).await;
 
     let everything = everything(&mut connect(&redis));
 
@@ -183,8 +183,8 @@ async fn no_token_and_no_part_of_one_is_to_be_found_in_redis() {
 
 #[tokio::test]
 async fn keys_say_prefix_slot_app_and_what_they_hold() {
-    let (redis, house) = house().await;
-    story(&house).await;
+    let (redis, service) = service().await;
+    story(&service).await;
 
     let keys: Vec<String> = everything(&mut connect(&redis)).into_keys().collect();
 
@@ -209,9 +209,9 @@ async fn keys_say_prefix_slot_app_and_what_they_hold() {
 
 #[tokio::test]
 async fn every_key_expires_sixteen_minutes_after_its_session() {
-    let (redis, house) = house().await;
+    let (redis, service) = service().await;
     let mut connection = connect(&redis);
-    let live = house.stored(&[("a", "1")]).await;
+    let live = service.stored(&[("a", "1")]).await;
     let expires_in = |connection: &mut Connection| -> u64 {
         redis::cmd("PTTL").arg(session_key(connection)).query(connection).unwrap()
     };
@@ -222,28 +222,28 @@ async fn every_key_expires_sixteen_minutes_after_its_session() {
     };
 
     within(expires_in(&mut connection), 31 * DAY + TOMBSTONE_TTL);
-    house.save(save(&live, lifetime(3600))).await;
+    service.save(save(&live, lifetime(3600))).await;
     within(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
-    house.rotate(&live, RotationCause::Renewal, "").await;
+    service.rotate(&live, RotationCause::Renewal, "").await;
     within(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
-    house.destroy(&live).await;
+    service.destroy(&live).await;
     within(expires_in(&mut connection), TOMBSTONE_TTL);
 }
 
 #[tokio::test]
 async fn a_due_touch_moves_the_expiry_on() {
-    let (redis, house) = house().await;
+    let (redis, service) = service().await;
     let mut connection = connect(&redis);
-    let token = house.stored(&[("a", "1")]).await;
+    let token = service.stored(&[("a", "1")]).await;
     let key = session_key(&mut connection);
     let mut expire_time = || -> u64 { redis::cmd("PEXPIRETIME").arg(&key).query(&mut connection).unwrap() };
 
     let created = expire_time();
-    house.advance(DAY);
-    house.open_cookie(&token).await;
+    service.advance(DAY);
+    service.open_cookie(&token).await;
     let not_due = expire_time();
-    house.advance(DAY);
-    house.open_cookie(&token).await;
+    service.advance(DAY);
+    service.open_cookie(&token).await;
     let due = expire_time();
 
     assert_eq!(not_due, created, "a twentieth of 31 days has not passed");
@@ -252,7 +252,7 @@ async fn a_due_touch_moves_the_expiry_on() {
 
 /// A life of all that is written: entries, a subject, rotations of both kinds, marks, an end. Answers every token
 /// and ticket that was given out.
-async fn story(house: &House) -> Vec<String> {
+async fn story(service: &TestService) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut given = |session: Option<grpc::wire::Session>| {
         let token = session.unwrap().token;
@@ -260,20 +260,20 @@ async fn story(house: &House) -> Vec<String> {
         token
     };
     for n in 0..4 {
-        let ticket = given(Some(house.open_new().await));
+        let ticket = given(Some(service.open_new().await));
         let first = save(&ticket, Changes::default().set("a", "1").set_raw("raw", b"\0\x01").permanent(true));
         let token = given(
-            house.save(SaveSessionRequest { request_id: format!("create-{n}-0123456789"), ..first }).await.session,
+            service.save(SaveSessionRequest { request_id: format!("create-{n}-0123456789"), ..first }).await.session,
         );
         let login = save(&token, Changes::default().subject("mallory").increment("n", 1));
         let token = given(
-            house.save(SaveSessionRequest { request_id: format!("login-{n}-0123456789"), ..login }).await.session,
+            service.save(SaveSessionRequest { request_id: format!("login-{n}-0123456789"), ..login }).await.session,
         );
-        let token = given(house.rotate(&token, RotationCause::Renewal, "renewal-0123456789").await.session);
-        let token = given(house.rotate(&token, RotationCause::Privilege, "").await.session);
-        house.open_cookie(&token).await;
+        let token = given(service.rotate(&token, RotationCause::Renewal, "renewal-0123456789").await.session);
+        let token = given(service.rotate(&token, RotationCause::Privilege, "").await.session);
+        service.open_cookie(&token).await;
         if n == 0 {
-            house.destroy_as(&token, "destroy-0123456789").await;
+            service.destroy_as(&token, "destroy-0123456789").await;
         }
     }
     tokens
@@ -340,15 +340,17 @@ fn lifetime(seconds: i64) -> Changes {
     Changes { lifetime: Some(Lifetime::IdleTimeout(idle_timeout)), ..Default::default() }
 }
 
-async fn assert_unavailable(house: &House, token: &str) {
+async fn assert_unavailable(service: &TestService, token: &str) {
     let cookie = format!("session={token}");
     let begin = Instant::now();
 
     let answers: [Status; 4] = [
-        refused(house.try_open(open_cookie(&cookie)).await),
-        refused(house.try_save(save(token, Changes::default().set("a", "2"))).await),
-        refused(house.try_save(save_cookie(&cookie, Changes::default().set("a", "2"))).await),
-        refused(house.try_open(OpenSessionRequest { cookie_name: "session".to_owned(), ..open_cookie(&cookie) }).await),
+        refused(service.try_open(open_cookie(&cookie)).await),
+        refused(service.try_save(save(token, Changes::default().set("a", "2"))).await),
+        refused(service.try_save(save_cookie(&cookie, Changes::default().set("a", "2"))).await),
+        refused(
+            service.try_open(OpenSessionRequest { cookie_name: "session".to_owned(), ..open_cookie(&cookie) }).await,
+        ),
     ];
 
     assert!(begin.elapsed() < 8 * TIMEOUT, "{:?}", begin.elapsed());
@@ -358,16 +360,16 @@ async fn assert_unavailable(house: &House, token: &str) {
 }
 
 /// Asks until the store is there again; until then it has to be UNAVAILABLE.
-async fn until_it_opens(house: &House, token: &str) {
+async fn until_it_opens(service: &TestService, token: &str) {
     let begin = Instant::now();
-    while let Err(status) = house.try_open(open_cookie(&format!("session={token}"))).await {
+    while let Err(status) = service.try_open(open_cookie(&format!("session={token}"))).await {
         assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
         assert!(begin.elapsed() < Duration::from_secs(60), "the store is not found again");
     }
 }
 
-async fn health(house: &House) -> HealthClient<Channel> {
-    HealthClient::new(Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap())
+async fn health(service: &TestService) -> HealthClient<Channel> {
+    HealthClient::new(Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap())
 }
 
 fn check(service: &str) -> HealthCheckRequest {
@@ -378,14 +380,14 @@ fn status(response: &HealthCheckResponse) -> ServingStatus {
     response.status()
 }
 
-/// A house on a Redis of its own, which it gives up on soon.
-async fn house() -> (RedisServer, House) {
+/// A service on a Redis of its own, which it gives up on soon.
+async fn service() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
-    let house = House::on_store(store, [("default", app_settings())], server).await;
-    (redis, house)
+    let service = TestService::on_store(store, [("default", app_settings())], server).await;
+    (redis, service)
 }
 
 const TIMEOUT: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use crate::support::calls::{open_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
-use crate::support::{House, On, app_settings, patient};
+use crate::support::{On, TestService, app_settings, patient};
 
 const OPEN: &str = "cloakroom.v1.SessionService/OpenSession";
 
@@ -29,21 +29,21 @@ async fn say(address: &str, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-async fn page(house: &House, path: &str) -> String {
+async fn page(service: &TestService, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-    say(&house.admin_address, request.as_bytes()).await
+    say(&service.admin_address, request.as_bytes()).await
 }
 
 /// A sample of the metrics; none, if it is not there.
-async fn sample(house: &House, name: &str) -> Option<f64> {
-    let page = page(house, "/metrics").await;
+async fn sample(service: &TestService, name: &str) -> Option<f64> {
+    let page = page(service, "/metrics").await;
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
-async fn until_sample(house: &House, name: &str, value: f64) {
+async fn until_sample(service: &TestService, name: &str, value: f64) {
     let begin = Instant::now();
     loop {
-        let now = sample(house, name).await;
+        let now = sample(service, name).await;
         if now == Some(value) {
             return;
         }
@@ -58,23 +58,23 @@ fn socket_address(address: &str) -> SocketAddr {
 
 #[tokio::test]
 async fn pages_are_read_by_plain_http() {
-    let house = House::new(On::Memory).await;
-    until_sample(&house, "cloakroom_serving", 1.0).await;
+    let service = TestService::new(On::Memory).await;
+    until_sample(&service, "cloakroom_serving", 1.0).await;
 
-    let metrics = page(&house, "/metrics").await;
+    let metrics = page(&service, "/metrics").await;
 
     assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"), "{metrics}");
     assert!(metrics.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{metrics}");
     for (path, status) in [("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/", "404 Not Found")] {
-        let answer = page(&house, path).await;
+        let answer = page(&service, path).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{path}: {answer}");
     }
 }
 
 #[tokio::test]
 async fn pages_are_read_by_http_2_too() {
-    let house = House::new(On::Memory).await;
-    let socket = TcpStream::connect(socket_address(&house.admin_address)).await.unwrap();
+    let service = TestService::new(On::Memory).await;
+    let socket = TcpStream::connect(socket_address(&service.admin_address)).await.unwrap();
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
 
@@ -86,20 +86,20 @@ async fn pages_are_read_by_http_2_too() {
 
 #[tokio::test]
 async fn frontends_are_served_by_http_2_alone() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
 
-    let answer = say(&house.address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let answer = say(&service.address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
 
     assert!(!answer.contains("HTTP/1.1") && !answer.contains("cloakroom_"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_call_by_http_1_is_refused() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
     let call = "POST /cloakroom.v1.AdminService/RevokeApp HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\
                 content-length: 5\r\nconnection: close\r\n\r\n\0\0\0\0\0";
 
-    let answer = say(&house.admin_address, call.as_bytes()).await;
+    let answer = say(&service.admin_address, call.as_bytes()).await;
 
     assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
 }
@@ -107,7 +107,7 @@ async fn a_call_by_http_1_is_refused() {
 #[tokio::test]
 async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
     let settings = server::Settings { first_request_timeout: Duration::from_secs(1), ..Default::default() };
-    let house = House::with_server(On::Memory, settings).await;
+    let service = TestService::with_server(On::Memory, settings).await;
     let large = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(20_000));
     let many = format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{}\r\n", "x: y\r\n".repeat(100));
 
@@ -121,7 +121,7 @@ async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
         // Kept alive, and never used again.
         ("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n", "HTTP/1.1 200 OK"),
     ] {
-        let answer = say(&house.admin_address, head.as_bytes()).await;
+        let answer = say(&service.admin_address, head.as_bytes()).await;
 
         assert!(answer.starts_with(answered), "{head:.40}: {answer}");
         assert_eq!(answer.contains(" 200 "), answered.contains(" 200 "), "{head:.40}: {answer}");
@@ -130,14 +130,14 @@ async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
 
 #[tokio::test]
 async fn calls_are_counted_by_rpc_and_code_and_reason() {
-    let house = House::new(On::Memory).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(On::Memory).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.open_cookie(&token).await;
-    let refused = house.try_save(save_unmodified("forged")).await.err().unwrap();
+    service.open_cookie(&token).await;
+    let refused = service.try_save(save_unmodified("forged")).await.err().unwrap();
 
     assert_eq!(refused.code(), Code::InvalidArgument);
-    let metrics = page(&house, "/metrics").await;
+    let metrics = page(&service, "/metrics").await;
     for line in [
         format!("cloakroom_calls_total{{rpc=\"{OPEN}\",code=\"OK\"}} 2"),
         "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/SaveSession\",code=\"INVALID_ARGUMENT\"} 1".to_owned(),
@@ -155,33 +155,35 @@ async fn calls_are_counted_by_rpc_and_code_and_reason() {
 
 #[tokio::test]
 async fn two_live_sessions_in_one_header_are_counted_as_suspicious() {
-    let house = House::new(On::Memory).await;
-    let tokens = [house.stored(&[("a", "1")]).await, house.stored(&[("b", "2")]).await];
+    let service = TestService::new(On::Memory).await;
+    let tokens = [service.stored(&[("a", "1")]).await, service.stored(&[("b", "2")]).await];
 
-    house.open(open_cookie(&format!("session={}; session={}", tokens[0], tokens[1]))).await;
+    service.open(open_cookie(&format!("session={}; session={}", tokens[0], tokens[1]))).await;
 
-    assert_eq!(sample(&house, "cloakroom_cookies_suspicious_total{app=\"default\"}").await, Some(1.0));
+    assert_eq!(sample(&service, "cloakroom_cookies_suspicious_total{app=\"default\"}").await, Some(1.0));
 }
 
 #[tokio::test]
 async fn a_ticket_that_is_shown_again_is_no_rejected_token() {
-    let house = House::new(On::Memory).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(On::Memory).await;
+    let ticket = service.open_new().await.token;
 
-    house.open(open_cookie("unrelated=cookie")).await;
+    service.open(open_cookie("unrelated=cookie")).await;
     let credential = cloakroom::grpc::wire::open_session_request::Credential::Token(ticket);
-    house.open(cloakroom::grpc::wire::OpenSessionRequest { credential: Some(credential), ..Default::default() }).await;
+    service
+        .open(cloakroom::grpc::wire::OpenSessionRequest { credential: Some(credential), ..Default::default() })
+        .await;
 
     assert_eq!(
-        sample(&house, "cloakroom_tokens_rejected_total{app=\"default\",reason=\"MALFORMED\"}").await,
+        sample(&service, "cloakroom_tokens_rejected_total{app=\"default\",reason=\"MALFORMED\"}").await,
         Some(0.0)
     );
 }
 
 #[tokio::test]
 async fn a_path_that_nobody_serves_makes_no_label() {
-    let house = House::new(On::Memory).await;
-    let socket = TcpStream::connect(socket_address(&house.address)).await.unwrap();
+    let service = TestService::new(On::Memory).await;
+    let socket = TcpStream::connect(socket_address(&service.address)).await.unwrap();
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
 
@@ -191,35 +193,35 @@ async fn a_path_that_nobody_serves_makes_no_label() {
         streams.send_request(request, true).unwrap().0.await.unwrap();
     }
 
-    let metrics = page(&house, "/metrics").await;
+    let metrics = page(&service, "/metrics").await;
     assert!(metrics.contains("\ncloakroom_calls_total{rpc=\"unknown\",code=\"UNIMPLEMENTED\"} 20\n"), "{metrics}");
     assert!(!metrics.contains("chosen"), "{metrics}");
 }
 
 #[tokio::test]
 async fn a_watch_is_a_stream_until_its_reader_goes() {
-    let house = House::new(On::Memory).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(On::Memory).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = WatchSessionRequest { credential: Some(Credential::Token(token)), ..Default::default() };
 
-    let watch = house.client.clone().watch_session(request).await.unwrap();
-    until_sample(&house, "cloakroom_streams{listener=\"frontends\"}", 1.0).await;
+    let watch = service.client.clone().watch_session(request).await.unwrap();
+    until_sample(&service, "cloakroom_streams{listener=\"frontends\"}", 1.0).await;
     drop(watch);
 
-    until_sample(&house, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
+    until_sample(&service, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
     let cancelled = "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/WatchSession\",code=\"CANCELLED\"}";
-    until_sample(&house, cancelled, 1.0).await;
+    until_sample(&service, cancelled, 1.0).await;
 }
 
 #[tokio::test]
 async fn a_failed_call_is_told_its_id() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(On::Memory).await;
     let failed = async |id: Option<&str>| {
         let mut request = tonic::Request::new(save_unmodified("forged"));
         if let Some(id) = id {
             request.metadata_mut().insert("x-request-id", id.parse().unwrap());
         }
-        let status = house.client.clone().save_session(request).await.err().unwrap();
+        let status = service.client.clone().save_session(request).await.err().unwrap();
         status.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned()
     };
 
@@ -234,21 +236,21 @@ async fn pages_are_there_in_an_outage_and_tell_of_it() {
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(1), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
-    let house = House::on_store(store, [("default", app_settings())], server).await;
-    let token = house.stored(&[("a", "1")]).await;
-    until_sample(&house, "cloakroom_store_up", 1.0).await;
+    let service = TestService::on_store(store, [("default", app_settings())], server).await;
+    let token = service.stored(&[("a", "1")]).await;
+    until_sample(&service, "cloakroom_store_up", 1.0).await;
 
     redis.signal("-STOP");
-    until_sample(&house, "cloakroom_serving", 0.0).await;
-    let refused = house.try_open(open_cookie(&format!("session={token}"))).await;
-    let (alive, ready) = (page(&house, "/healthz").await, page(&house, "/readyz").await);
-    let failures = sample(&house, "cloakroom_store_failures_total{operation=\"load\",failure=\"UNAVAILABLE\"}").await;
+    until_sample(&service, "cloakroom_serving", 0.0).await;
+    let refused = service.try_open(open_cookie(&format!("session={token}"))).await;
+    let (alive, ready) = (page(&service, "/healthz").await, page(&service, "/readyz").await);
+    let failures = sample(&service, "cloakroom_store_failures_total{operation=\"load\",failure=\"UNAVAILABLE\"}").await;
 
     assert_eq!(refused.err().map(|status| status.code()), Some(Code::Unavailable));
     assert!(alive.starts_with("HTTP/1.1 200 ") && ready.starts_with("HTTP/1.1 503 "), "{alive} {ready}");
     assert_eq!(failures, Some(1.0));
-    assert_eq!(sample(&house, "cloakroom_store_up").await, Some(0.0));
+    assert_eq!(sample(&service, "cloakroom_store_up").await, Some(0.0));
     redis.signal("-CONT");
-    until_sample(&house, "cloakroom_store_up", 1.0).await;
+    until_sample(&service, "cloakroom_store_up", 1.0).await;
     redis.stop();
 }

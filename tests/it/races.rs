@@ -11,7 +11,7 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save};
 use crate::support::race::{Round, race};
 use crate::support::sessions::{HOUR, SaveExt as _, gone};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 fn set(token: &str, name: &str) -> SaveSessionRequest {
     save(token, Changes::default().set(name, "1"))
@@ -31,8 +31,8 @@ fn one_done<T>(results: [Result<T, Status>; 2]) -> (T, (Code, String)) {
 }
 
 async fn no_save_survives_or_undoes_a_logout(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
 
         let (saved, destroyed) = tokio::join!(left.save(set(&token, "b")), right.destroy(&token));
 
@@ -41,14 +41,14 @@ async fn no_save_survives_or_undoes_a_logout(on: On) {
         if saved.outcome() != Outcome::Updated {
             assert_eq!(gone(&saved), EndReason::Destroyed);
         }
-        assert!(!house.lives(&token).await);
+        assert!(!service.lives(&token).await);
     })
     .await;
 }
 
 async fn saves_of_different_entries_all_survive(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
         let changes = |name| Changes::default().set(name, "1").increment("n", 1);
 
         let (one, other) = tokio::join!(left.save(save(&token, changes("b"))), right.save(save(&token, changes("c"))));
@@ -56,14 +56,14 @@ async fn saves_of_different_entries_all_survive(on: On) {
         let mut counters = [one.unwrap().counters["n"], other.unwrap().counters["n"]];
         counters.sort_unstable();
         assert_eq!(counters, [1, 2]);
-        assert_eq!(house.entries(&token).await.into_keys().collect::<Vec<_>>(), ["a", "b", "c", "n"]);
+        assert_eq!(service.entries(&token).await.into_keys().collect::<Vec<_>>(), ["a", "b", "c", "n"]);
     })
     .await;
 }
 
 async fn of_two_privilege_rotations_one_happens(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
 
         let cause = RotationCause::Privilege;
         let (one, other) = tokio::join!(left.rotate(&token, cause), right.rotate(&token, cause));
@@ -71,14 +71,14 @@ async fn of_two_privilege_rotations_one_happens(on: On) {
         let (done, gone) = if one.outcome() == Outcome::Updated { (one, other) } else { (other, one) };
         assert_eq!((gone.outcome(), gone.end_reason()), (Outcome::Gone, EndReason::Superseded));
         assert!(gone.session.is_none() && gone.headers.is_empty());
-        assert!(house.lives(&done.session.unwrap().token).await && !house.lives(&token).await);
+        assert!(service.lives(&done.session.unwrap().token).await && !service.lives(&token).await);
     })
     .await;
 }
 
 async fn of_two_logins_one_happens_whole(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let planted = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let planted = service.stored(&[("a", "1")]).await;
         let login = |subject: &str| save(&planted, Changes::default().subject(subject).set(subject, "1"));
 
         let (alice, bob) = tokio::join!(left.save(login("alice")), right.save(login("bob")));
@@ -86,15 +86,15 @@ async fn of_two_logins_one_happens_whole(on: On) {
         let (alice, bob) = (alice.unwrap(), bob.unwrap());
         let (done, late) = if alice.outcome() == Outcome::Updated { (alice, bob) } else { (bob, alice) };
         assert_eq!(gone(&late), EndReason::Superseded);
-        let session = house.session(token(&done)).await;
+        let session = service.session(token(&done)).await;
         assert!(session.entries.contains_key(&session.subject) && session.entries.len() == 2);
     })
     .await;
 }
 
 async fn two_saves_with_one_ticket_make_one_session(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let ticket = house.open_new().await.token;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let ticket = service.open_new().await.token;
 
         let (one, other) = tokio::join!(left.save(set(&ticket, "a")), right.save(set(&ticket, "b")));
 
@@ -103,83 +103,83 @@ async fn two_saves_with_one_ticket_make_one_session(on: On) {
         outcomes.sort_unstable();
         assert_eq!(outcomes, [Outcome::Created, Outcome::Updated]);
         assert_eq!(token(&one), token(&other));
-        assert_eq!(house.entries(token(&one)).await.len(), 2);
+        assert_eq!(service.entries(token(&one)).await.len(), 2);
     })
     .await;
 }
 
 async fn a_logout_and_a_creation_agree_on_what_is_left(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let ticket = house.open_new().await.token;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let ticket = service.open_new().await.token;
 
         let (created, destroyed) = tokio::join!(left.save(set(&ticket, "a")), right.destroy(&ticket));
 
         let created = created.unwrap();
         assert_eq!(created.outcome(), Outcome::Created);
         let ended = destroyed.outcome() == Outcome::Deleted;
-        assert_eq!(house.lives(token(&created)).await, !ended);
+        assert_eq!(service.lives(token(&created)).await, !ended);
         if ended {
-            assert_eq!(gone(&house.save(set(&ticket, "b")).await), EndReason::Destroyed);
+            assert_eq!(gone(&service.save(set(&ticket, "b")).await), EndReason::Destroyed);
         }
     })
     .await;
 }
 
 async fn a_save_beside_a_privilege_rotation_is_done_or_gone(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
 
         let (rotated, saved) =
             tokio::join!(left.rotate(&token, RotationCause::Privilege), right.save(set(&token, "b")));
 
         let (next, saved) = (rotated.session.unwrap().token, saved.unwrap());
-        let entries = house.entries(&next).await;
+        let entries = service.entries(&next).await;
         assert_eq!(saved.outcome() == Outcome::Updated, entries.contains_key("b"));
         if saved.outcome() != Outcome::Updated {
             assert_eq!(gone(&saved), EndReason::Superseded);
         }
-        assert!(!house.lives(&token).await);
+        assert!(!service.lives(&token).await);
     })
     .await;
 }
 
 async fn a_save_beside_a_renewal_is_always_done(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let old = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let old = service.stored(&[("a", "1")]).await;
 
         let (rotated, saved) = tokio::join!(left.rotate(&old, RotationCause::Renewal), right.save(set(&old, "b")));
 
         let (next, saved) = (rotated.session.unwrap().token, saved.unwrap());
         assert_eq!(saved.outcome(), Outcome::Updated);
         assert!([&old, &next].contains(&&token(&saved).to_owned()));
-        assert_eq!(house.entries(&next).await.len(), 2);
+        assert_eq!(service.entries(&next).await.len(), 2);
     })
     .await;
 }
 
 async fn all_who_renew_are_given_one_successor(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let old = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let old = service.stored(&[("a", "1")]).await;
 
         let cause = RotationCause::Renewal;
         let (one, two, three, opened) = tokio::join!(
             left.rotate(&old, cause),
             right.rotate(&old, cause),
             left.rotate(&old, cause),
-            house.session(&old)
+            service.session(&old)
         );
 
         let tokens = [one, two, three].map(|rotated| rotated.session.unwrap().token);
         assert!(tokens[0] == tokens[1] && tokens[1] == tokens[2]);
         assert!([&old, &tokens[0]].contains(&&opened.token));
-        assert_eq!(house.session(&old).await.token, tokens[0]);
+        assert_eq!(service.session(&old).await.token, tokens[0]);
     })
     .await;
 }
 
 async fn one_request_sent_at_the_same_time_is_one_save(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let old = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let old = service.stored(&[("a", "1")]).await;
         let login = || save(&old, Changes::default().subject("alice").increment("n", 1)).id("one request id");
 
         let (one, two, three) = tokio::join!(left.save(login()), right.save(login()), left.save(login()));
@@ -187,14 +187,14 @@ async fn one_request_sent_at_the_same_time_is_one_save(on: On) {
         let all = [one, two, three].map(Result::unwrap);
         assert_eq!(all.each_ref().map(|saved| (saved.outcome(), saved.counters["n"])), [(Outcome::Updated, 1); 3]);
         assert!(token(&all[0]) == token(&all[1]) && token(&all[1]) == token(&all[2]));
-        assert_eq!(house.entries(token(&all[0])).await["n"], "1");
+        assert_eq!(service.entries(token(&all[0])).await["n"], "1");
     })
     .await;
 }
 
 async fn one_request_sent_at_the_same_time_is_one_creation(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let ticket = house.open_new().await.token;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let ticket = service.open_new().await.token;
         let request = || save(&ticket, Changes::default().increment("n", 1)).id("one request id");
 
         let (one, other) = tokio::join!(left.save(request()), right.save(request()));
@@ -202,43 +202,43 @@ async fn one_request_sent_at_the_same_time_is_one_creation(on: On) {
         let both = [one, other].map(Result::unwrap);
         assert_eq!(both.each_ref().map(|saved| (saved.outcome(), saved.counters["n"])), [(Outcome::Created, 1); 2]);
         assert_eq!(token(&both[0]), token(&both[1]));
-        assert_eq!(house.entries(token(&both[0])).await["n"], "1");
+        assert_eq!(service.entries(token(&both[0])).await["n"], "1");
     })
     .await;
 }
 
 async fn of_two_saves_with_one_etag_one_is_done(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
         let request = |name| set(&token, name).etag("1");
 
         let (one, other) = tokio::join!(left.save(request("b")), right.save(request("c")));
 
         let (done, refusal) = one_done([one, other]);
         assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
-        assert_eq!(house.session(&token).await.etag, done.session.unwrap().etag);
-        assert_eq!(house.entries(&token).await.len(), 2);
+        assert_eq!(service.session(&token).await.etag, done.session.unwrap().etag);
+        assert_eq!(service.entries(&token).await.len(), 2);
     })
     .await;
 }
 
 async fn two_saves_that_fit_cannot_make_a_session_that_does_not(on: On) {
     let limits = LimitSettings { max_entries: 2, ..Default::default() };
-    race(on, app::Settings { limits, ..app_settings() }, |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app::Settings { limits, ..app_settings() }, |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
 
         let (one, other) = tokio::join!(left.save(set(&token, "b")), right.save(set(&token, "c")));
 
         let (_, refusal) = one_done([one, other]);
         assert_eq!(refusal, (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
-        assert_eq!(house.entries(&token).await.len(), 2);
+        assert_eq!(service.entries(&token).await.len(), 2);
     })
     .await;
 }
 
 async fn emptying_beside_a_save_is_as_if_one_came_first(on: On) {
-    race(on, app_settings(), |Round { house, left, right }| async move {
-        let token = house.stored(&[("a", "1")]).await;
+    race(on, app_settings(), |Round { service, left, right }| async move {
+        let token = service.stored(&[("a", "1")]).await;
 
         let unset = save(&token, Changes::default().unset("a"));
         let (emptied, saved) = tokio::join!(left.save(unset), right.save(set(&token, "b")));
@@ -246,31 +246,31 @@ async fn emptying_beside_a_save_is_as_if_one_came_first(on: On) {
         let (emptied, saved) = (emptied.unwrap(), saved.unwrap());
         if emptied.outcome() == Outcome::Deleted {
             assert_eq!(gone(&saved), EndReason::Emptied);
-            assert!(!house.lives(&token).await);
+            assert!(!service.lives(&token).await);
         } else {
             assert_eq!([emptied.outcome(), saved.outcome()], [Outcome::Updated; 2]);
-            assert_eq!(house.entries(&token).await.into_keys().collect::<Vec<_>>(), ["b"]);
+            assert_eq!(service.entries(&token).await.into_keys().collect::<Vec<_>>(), ["b"]);
         }
     })
     .await;
 }
 
 async fn a_touch_revives_nothing(on: On) {
-    let house = Arc::new(House::with_lifetimes(on, HOUR, 10 * HOUR).await);
+    let service = Arc::new(TestService::with_lifetimes(on, HOUR, 10 * HOUR).await);
     let mut tokens = Vec::new();
     for _ in 0..250 {
-        tokens.push(house.stored(&[("a", "1")]).await);
+        tokens.push(service.stored(&[("a", "1")]).await);
     }
-    house.advance(HOUR / 20);
+    service.advance(HOUR / 20);
 
-    let race = |(house, token): (Arc<House>, String)| async move {
-        let (_, destroyed) = tokio::join!(house.open_cookie(&token), house.destroy(&token));
+    let race = |(service, token): (Arc<TestService>, String)| async move {
+        let (_, destroyed) = tokio::join!(service.open_cookie(&token), service.destroy(&token));
         assert_eq!(destroyed.outcome(), Outcome::Deleted);
-        assert!(!house.lives(&token).await);
-        assert_eq!(gone(&house.save(set(&token, "b")).await), EndReason::Destroyed);
+        assert!(!service.lives(&token).await);
+        assert_eq!(gone(&service.save(set(&token, "b")).await), EndReason::Destroyed);
     };
 
-    let races: JoinSet<()> = tokens.into_iter().map(|token| race((Arc::clone(&house), token))).collect();
+    let races: JoinSet<()> = tokens.into_iter().map(|token| race((Arc::clone(&service), token))).collect();
     races.join_all().await;
 }
 

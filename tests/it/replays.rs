@@ -5,7 +5,7 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSess
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, set_cookies};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 const ID: &str = "0123456789abcdef";
 
@@ -14,135 +14,135 @@ fn count(token: &str) -> SaveSessionRequest {
 }
 
 async fn a_save_that_was_done_stays_done_after_a_logout(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(count(&token)).await;
-    house.destroy(&token).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(count(&token)).await;
+    service.destroy(&token).await;
 
-    let again = house.save(count(&token)).await;
+    let again = service.save(count(&token)).await;
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert!(again.session.is_none() && again.counters.is_empty());
     assert_eq!(set_cookies(&again.headers), [""; 0]);
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn a_save_that_was_done_revives_no_idle_session(on: On) {
-    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(count(&token)).await;
-    house.advance(MINUTE);
+    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(count(&token)).await;
+    service.advance(MINUTE);
 
-    let again = house.save(count(&token)).await;
+    let again = service.save(count(&token)).await;
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert!(again.session.is_none());
     assert_eq!(set_cookies(&again.headers), [""; 0]);
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn a_rotation_that_was_done_stays_done_after_a_logout(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let next = house.rotate(&token, RotationCause::Privilege, ID).await.session.unwrap().token;
-    house.destroy(&next).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let next = service.rotate(&token, RotationCause::Privilege, ID).await.session.unwrap().token;
+    service.destroy(&next).await;
 
-    let again = house.rotate(&token, RotationCause::Privilege, ID).await;
+    let again = service.rotate(&token, RotationCause::Privilege, ID).await;
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert!(again.session.is_none() && again.headers.is_empty());
 }
 
 async fn a_rotation_that_was_done_revives_no_idle_session(on: On) {
-    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.rotate(&token, RotationCause::Privilege, ID).await;
-    house.advance(MINUTE);
+    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.rotate(&token, RotationCause::Privilege, ID).await;
+    service.advance(MINUTE);
 
-    let again = house.rotate(&token, RotationCause::Privilege, ID).await;
+    let again = service.rotate(&token, RotationCause::Privilege, ID).await;
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert!(again.session.is_none() && again.headers.is_empty());
 }
 
 async fn a_deletion_that_was_done_keeps_its_reason(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().unset("a")).id(ID);
-    house.save(request()).await;
-    house.destroy(&token).await;
+    service.save(request()).await;
+    service.destroy(&token).await;
 
-    let again = house.save(request()).await;
+    let again = service.save(request()).await;
 
     assert_eq!((again.outcome(), again.end_reason()), (Outcome::Deleted, EndReason::Emptied));
 }
 
 async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(count(&token)).await;
-    let next = house.log_in(&token, "alice").await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(count(&token)).await;
+    let next = service.log_in(&token, "alice").await;
 
-    let again = house.save(count(&token)).await;
+    let again = service.save(count(&token)).await;
 
     assert_eq!((again.outcome(), again.counters["n"]), (Outcome::Updated, 1));
     assert_eq!(again.session.unwrap().token, "");
     assert_eq!(set_cookies(&again.headers), [""; 0]);
-    assert_eq!(house.entries(&next).await["n"], "1");
+    assert_eq!(service.entries(&next).await["n"], "1");
 }
 
 async fn another_request_is_not_told_the_token_of_a_privilege_rotation(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let login = |id| save(&token, Changes::default().subject("alice")).id(id);
-    house.save(login(ID)).await;
+    service.save(login(ID)).await;
 
-    let other_id = house.save(login("another request")).await;
-    let no_id = house.save(login("")).await;
-    let rotation = house.rotate(&token, RotationCause::Renewal, "a third request").await;
+    let other_id = service.save(login("another request")).await;
+    let no_id = service.save(login("")).await;
+    let rotation = service.rotate(&token, RotationCause::Renewal, "a third request").await;
 
     assert_eq!([gone(&other_id), gone(&no_id)], [EndReason::Superseded; 2]);
     assert_eq!((rotation.outcome(), rotation.session.is_none()), (Outcome::Gone, true));
 }
 
 async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let login = || save(&token, Changes::default().subject("alice")).id(ID);
-    let next = house.save(login()).await.session.unwrap().token;
+    let next = service.save(login()).await.session.unwrap().token;
 
-    house.advance(10 * MINUTE - MILLI);
-    let within = house.save(login()).await;
-    house.advance(MILLI);
-    let after = house.save(login()).await;
+    service.advance(10 * MINUTE - MILLI);
+    let within = service.save(login()).await;
+    service.advance(MILLI);
+    let after = service.save(login()).await;
 
     assert_eq!(within.session.unwrap().token, next);
     assert_eq!(gone(&after), EndReason::Superseded);
 }
 
 async fn a_rotation_before_another_is_not_told_the_newest_token(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let login = || save(&token, Changes::default().subject("alice")).id(ID);
-    let alice = house.save(login()).await.session.unwrap().token;
-    let bob = house.update(&alice, Changes::default().subject("bob").set("b", "2")).await.token;
+    let alice = service.save(login()).await.session.unwrap().token;
+    let bob = service.update(&alice, Changes::default().subject("bob").set("b", "2")).await.token;
 
-    let again = house.save(login()).await;
+    let again = service.save(login()).await;
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert_eq!(again.session.unwrap().token, "");
-    assert!(house.lives(&bob).await && !house.lives(&alice).await);
+    assert!(service.lives(&bob).await && !service.lives(&alice).await);
 }
 
 async fn a_save_in_the_grace_is_repeated_with_either_token(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let next = house.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let next = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
 
-    let first = house.save(count(&token)).await;
-    let again = [house.save(count(&token)).await, house.save(count(&next)).await];
-    house.advance(30 * SECOND);
-    let late = house.save(count(&token)).await;
+    let first = service.save(count(&token)).await;
+    let again = [service.save(count(&token)).await, service.save(count(&next)).await];
+    service.advance(30 * SECOND);
+    let late = service.save(count(&token)).await;
 
     assert_eq!(first.session.unwrap().token, next);
     for saved in again {
@@ -153,12 +153,12 @@ async fn a_save_in_the_grace_is_repeated_with_either_token(on: On) {
 }
 
 async fn a_renewal_between_a_save_and_its_retry_does_not_matter(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(count(&token)).await;
-    let next = house.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(count(&token)).await;
+    let next = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
 
-    let again = house.save(count(&token)).await;
+    let again = service.save(count(&token)).await;
 
     assert_eq!((again.outcome(), again.counters["n"]), (Outcome::Updated, 1));
     assert!(set_cookies(&again.headers)[0].starts_with(&format!("session={next};")));
@@ -166,16 +166,16 @@ async fn a_renewal_between_a_save_and_its_retry_does_not_matter(on: On) {
 }
 
 async fn a_login_in_the_grace_is_repeated_with_the_old_token(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let renewed = house.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let renewed = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
     let login = || save(&token, Changes::default().subject("alice")).id(ID);
 
-    let first = house.save(login()).await.session.unwrap().token;
-    let again = house.save(login()).await.session.unwrap().token;
+    let first = service.save(login()).await.session.unwrap().token;
+    let again = service.save(login()).await.session.unwrap().token;
 
     assert_eq!(first, again);
-    assert!(house.lives(&first).await && !house.lives(&renewed).await && !house.lives(&token).await);
+    assert!(service.lives(&first).await && !service.lives(&renewed).await && !service.lives(&token).await);
 }
 
 on_every_store!(

@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save, save_cookie, save_unmodified, set_cookies};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SaveExt as _, deleted_cookie, gone};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 const ID: &str = "0123456789abcdef";
 
@@ -17,12 +17,12 @@ fn reused() -> (Code, String) {
 }
 
 async fn a_repeated_save_is_done_once(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1).set("b", "2").unset("a")).id(ID);
 
-    let first = house.save(request()).await;
-    let second = house.save(request()).await;
+    let first = service.save(request()).await;
+    let second = service.save(request()).await;
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
     assert_eq!(first.counters, [("n".to_owned(), 1)].into());
@@ -30,145 +30,146 @@ async fn a_repeated_save_is_done_once(on: On) {
     assert_eq!([first.headers.len(), second.headers.len()], [1; 2]);
     let (first, second) = (first.session.unwrap(), second.session.unwrap());
     assert_eq!((first.token, first.etag), (second.token, second.etag));
-    assert_eq!(house.entries(&token).await["n"], "1");
+    assert_eq!(service.entries(&token).await["n"], "1");
 }
 
 async fn a_repeated_save_answers_the_session_as_it_stands(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1).set("b", "1")).id(ID);
-    house.save(request()).await;
-    let etag = house.update(&token, Changes::default().increment("n", 9).set("b", "2")).await.etag;
+    service.save(request()).await;
+    let etag = service.update(&token, Changes::default().increment("n", 9).set("b", "2")).await.etag;
 
-    let again = house.save(request()).await;
+    let again = service.save(request()).await;
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert_eq!(again.counters, [("n".to_owned(), 10)].into());
     assert_eq!(again.session.unwrap().etag, etag);
-    assert_eq!(house.entries(&token).await["b"], "2");
+    assert_eq!(service.entries(&token).await["b"], "2");
 }
 
 async fn a_repeated_creation_is_a_creation(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
     let request = || save(&ticket, Changes::default().increment("n", 1)).id(ID);
 
-    let first = house.save(request()).await;
-    let second = house.save(request()).await;
+    let first = service.save(request()).await;
+    let second = service.save(request()).await;
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Created; 2]);
     assert_eq!(second.counters, first.counters);
     assert_eq!(set_cookies(&second.headers), set_cookies(&first.headers));
     let (first, second) = (first.session.unwrap(), second.session.unwrap());
     assert_eq!((&first.id, &first.token, &first.etag), (&second.id, &second.token, &second.etag));
-    assert_eq!(house.entries(&first.token).await["n"], "1");
+    assert_eq!(service.entries(&first.token).await["n"], "1");
 }
 
 async fn a_repeated_save_that_rotated_is_told_the_new_token(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let n = || Changes::default().increment("n", 1);
     for (changes, rotate) in [(n(), true), (n().subject("alice"), false), (n().clear(), false)] {
-        let token = house.stored(&[("a", "1")]).await;
+        let token = service.stored(&[("a", "1")]).await;
         let request = || SaveSessionRequest { rotate, ..save(&token, changes.clone()).id(ID) };
 
-        let (first, second) = (house.save(request()).await, house.save(request()).await);
+        let (first, second) = (service.save(request()).await, service.save(request()).await);
 
         assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
         assert_eq!(set_cookies(&first.headers), set_cookies(&second.headers));
         let next = first.session.unwrap().token;
         assert_ne!(next, token);
         assert_eq!(second.session.unwrap().token, next);
-        assert_eq!(house.entries(&next).await["n"], "1");
+        assert_eq!(service.entries(&next).await["n"], "1");
     }
 }
 
 async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save_unmodified(&token).rotating().id(ID);
 
-    let (first, second) = (house.save(request()).await, house.save(request()).await);
+    let (first, second) = (service.save(request()).await, service.save(request()).await);
 
     let next = first.session.unwrap().token;
     assert_eq!(second.session.unwrap().token, next);
-    assert!(house.lives(&next).await);
+    assert!(service.lives(&next).await);
 }
 
 async fn a_repeated_deletion_is_a_deletion(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().unset("a")).id(ID);
 
     for _ in 0..2 {
-        let saved = house.save(request()).await;
+        let saved = service.save(request()).await;
         assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
         assert!(saved.session.is_none());
         deleted_cookie(&saved.headers);
     }
 
-    assert_eq!(gone(&house.save(save(&token, Changes::default().unset("a"))).await), EndReason::Emptied);
+    assert_eq!(gone(&service.save(save(&token, Changes::default().unset("a"))).await), EndReason::Emptied);
 }
 
 async fn a_repeated_destruction_is_a_destruction(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     for _ in 0..2 {
-        let destroyed = house.destroy_as(&token, ID).await;
+        let destroyed = service.destroy_as(&token, ID).await;
         assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Deleted, EndReason::Destroyed));
         deleted_cookie(&destroyed.headers);
     }
 
-    assert_eq!(house.destroy_as(&token, "another request").await.outcome(), Outcome::Gone);
+    assert_eq!(service.destroy_as(&token, "another request").await.outcome(), Outcome::Gone);
 }
 
 async fn a_repeated_rotation_yields_the_same_token(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for cause in [RotationCause::Unspecified, RotationCause::Privilege, RotationCause::Renewal] {
-        let token = house.stored(&[("a", "1")]).await;
+        let token = service.stored(&[("a", "1")]).await;
 
-        let first = house.rotate(&token, cause, ID).await;
-        house.advance(10 * MINUTE - MILLI);
-        let second = house.rotate(&token, cause, ID).await;
+        let first = service.rotate(&token, cause, ID).await;
+        service.advance(10 * MINUTE - MILLI);
+        let second = service.rotate(&token, cause, ID).await;
 
         assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
         assert_eq!(set_cookies(&first.headers), set_cookies(&second.headers));
         let next = first.session.unwrap().token;
         assert_eq!(second.session.unwrap().token, next);
-        assert!(house.lives(&next).await);
+        assert!(service.lives(&next).await);
     }
 }
 
 async fn a_repeated_cookie_write_is_done_once(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let request = || save_cookie(&format!("session={token}"), Changes::default().increment("n", 1).subject("a")).id(ID);
 
-    let (first, second) = (house.save(request()).await, house.save(request()).await);
+    let (first, second) = (service.save(request()).await, service.save(request()).await);
 
     assert_eq!(second.outcome(), Outcome::Updated);
     let next = first.session.unwrap().token;
     assert_eq!(second.session.unwrap().token, next);
-    assert_eq!(house.entries(&next).await["n"], "1");
+    assert_eq!(service.entries(&next).await["n"], "1");
 }
 
 async fn the_order_in_which_changes_are_written_does_not_matter(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1"), ("b", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1"), ("b", "1")]).await;
     let first = Changes::default().unset("a").unset("b").set("c", "1").set("_permanent", "true");
     let second = Changes::default().permanent(true).set("c", "1").unset("b").unset("a").unset("b");
 
-    let (first, second) = (house.save(save(&token, first).id(ID)).await, house.save(save(&token, second).id(ID)).await);
+    let (first, second) =
+        (service.save(save(&token, first).id(ID)).await, service.save(save(&token, second).id(ID)).await);
 
     assert_eq!(first.session.unwrap().etag, second.session.unwrap().etag);
 }
 
 async fn the_same_id_with_other_changes_is_refused(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let first = || Changes::default().set("a", "2").increment("n", 1);
-    house.save(save(&token, first()).id(ID)).await;
-    let etag = house.session(&token).await.etag;
+    service.save(save(&token, first()).id(ID)).await;
+    let etag = service.session(&token).await.etag;
 
     let others = [
         save(&token, first().set("b", "2")),
@@ -186,36 +187,36 @@ async fn the_same_id_with_other_changes_is_refused(on: On) {
         save(&token, Changes::default()),
     ];
     for request in others {
-        assert_eq!(house.refusal(request.id(ID)).await, reused());
+        assert_eq!(service.refusal(request.id(ID)).await, reused());
     }
 
-    assert_eq!(house.session(&token).await.etag, etag);
+    assert_eq!(service.session(&token).await.etag, etag);
 }
 
 async fn one_id_cannot_stand_for_two_kinds_of_call(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
-    let renewed = house.stored(&[("a", "1")]).await;
-    house.rotate(&renewed, RotationCause::Renewal, ID).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
+    let renewed = service.stored(&[("a", "1")]).await;
+    service.rotate(&renewed, RotationCause::Renewal, ID).await;
 
     for (token, cause) in [(&token, RotationCause::Renewal), (&renewed, RotationCause::Privilege)] {
         let credential = Some(rotate_session_request::Credential::Token(token.clone()));
         let (cause, request_id) = (cause.into(), ID.to_owned());
         let rotation = RotateSessionRequest { credential, cause, request_id, ..Default::default() };
-        assert_eq!(reason(&house.try_rotate(rotation).await.err().unwrap()), reused());
+        assert_eq!(reason(&service.try_rotate(rotation).await.err().unwrap()), reused());
     }
-    assert_eq!(house.refusal(save(&renewed, Changes::default().set("a", "2")).id(ID)).await, reused());
-    assert!(house.lives(&token).await);
+    assert_eq!(service.refusal(save(&renewed, Changes::default().set("a", "2")).id(ID)).await, reused());
+    assert!(service.lives(&token).await);
 }
 
 async fn the_id_is_judged_before_the_etag(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let etag = house.session(&token).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let etag = service.session(&token).await.etag;
     let request = || save(&token, Changes::default().set("a", "2")).etag(&etag).id(ID);
 
-    let (first, second) = (house.save(request()).await, house.save(request()).await);
+    let (first, second) = (service.save(request()).await, service.save(request()).await);
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
 }

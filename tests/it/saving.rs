@@ -7,58 +7,58 @@ use tonic::Code;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies, varies};
 use crate::support::sessions::{SaveExt as _, gone};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 async fn a_first_save_creates_the_session_and_sets_its_cookie(on: On) {
-    let house = House::new(on).await;
-    let new = house.open_new().await;
+    let service = TestService::new(on).await;
+    let new = service.open_new().await;
 
-    let saved = house.save(save(&new.token, Changes::default().set("a", "1"))).await;
+    let saved = service.save(save(&new.token, Changes::default().set("a", "1"))).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
     let session = saved.session.unwrap();
     assert_eq!(session.id, new.id);
     assert_eq!(set_cookies(&saved.headers), [format!("session={}; HttpOnly; Path=/; SameSite=Lax", session.token)]);
     assert!(varies(&saved.headers));
-    assert_eq!(house.entries(&session.token).await, [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(service.entries(&session.token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
 async fn saves_of_different_entries_all_survive(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.save(save(&token, Changes::default().set("b", "2"))).await;
-    house.save(save(&token, Changes::default().set("c", "3").unset("a"))).await;
+    service.save(save(&token, Changes::default().set("b", "2"))).await;
+    service.save(save(&token, Changes::default().set("c", "3").unset("a"))).await;
 
     let entries = [("b", "2"), ("c", "3")].map(|(name, json)| (name.to_owned(), json.to_owned()));
-    assert_eq!(house.entries(&token).await, entries.into());
+    assert_eq!(service.entries(&token).await, entries.into());
 }
 
 async fn of_two_saves_of_one_entry_the_later_wins(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.update(&token, Changes::default().set("a", "2")).await;
-    house.update(&token, Changes::default().set("a", "3")).await;
+    service.update(&token, Changes::default().set("a", "2")).await;
+    service.update(&token, Changes::default().set("a", "3")).await;
 
-    assert_eq!(house.entries(&token).await["a"], "3");
+    assert_eq!(service.entries(&token).await["a"], "3");
 }
 
 async fn a_save_that_clears_takes_what_others_saved_before_it(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.update(&token, Changes::default().set("b", "2")).await;
-    let token = house.update(&token, Changes::default().clear().set("c", "3")).await.token;
+    service.update(&token, Changes::default().set("b", "2")).await;
+    let token = service.update(&token, Changes::default().clear().set("c", "3")).await.token;
 
-    assert_eq!(house.entries(&token).await, [("c".to_owned(), "3".to_owned())].into());
+    assert_eq!(service.entries(&token).await, [("c".to_owned(), "3".to_owned())].into());
 }
 
 async fn a_save_leaves_the_entries_out_of_its_answer(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let session = house.update(&token, Changes::default().set("b", "2")).await;
+    let session = service.update(&token, Changes::default().set("b", "2")).await;
 
     assert!(session.entries.is_empty());
     assert!(!session.new);
@@ -66,115 +66,115 @@ async fn a_save_leaves_the_entries_out_of_its_answer(on: On) {
 }
 
 async fn values_are_kept_byte_for_byte(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     let json = " {\"b\" : 1.0 ,\r\n\t\"a\":\"\\u00e9\u{e9}\", \"a\": [ ] } ";
-    let token = house.stored(&[("json", json)]).await;
+    let token = service.stored(&[("json", json)]).await;
 
-    house.update(&token, Changes::default().set_raw("raw", &[0, 255, 0]).set_raw("none", &[])).await;
+    service.update(&token, Changes::default().set_raw("raw", &[0, 255, 0]).set_raw("none", &[])).await;
 
-    let entries = house.entries(&token).await;
+    let entries = service.entries(&token).await;
     assert_eq!(entries["json"], json);
     assert_eq!([&entries["raw"], &entries["none"]], ["raw [0, 255, 0]", "raw []"]);
 }
 
 async fn a_save_with_the_current_etag_is_done(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let etag = house.session(&token).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let etag = service.session(&token).await.etag;
 
-    let saved = house.save(save(&token, Changes::default().set("a", "2")).etag(&etag)).await;
+    let saved = service.save(save(&token, Changes::default().set("a", "2")).etag(&etag)).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
     let after = saved.session.unwrap().etag;
     assert_ne!(after, etag);
-    assert_eq!(house.session(&token).await.etag, after);
+    assert_eq!(service.session(&token).await.etag, after);
 }
 
 async fn a_save_with_an_older_etag_is_aborted_and_writes_nothing(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let etag = house.session(&token).await.etag;
-    let after = house.update(&token, Changes::default().set("a", "2")).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let etag = service.session(&token).await.etag;
+    let after = service.update(&token, Changes::default().set("a", "2")).await.etag;
 
-    let refusal = house.refusal(save(&token, Changes::default().set("a", "3").set("b", "3")).etag(&etag)).await;
+    let refusal = service.refusal(save(&token, Changes::default().set("a", "3").set("b", "3")).etag(&etag)).await;
 
     assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
-    assert_eq!(house.session(&token).await.etag, after);
-    assert_eq!(house.entries(&token).await, [("a".to_owned(), "2".to_owned())].into());
+    assert_eq!(service.session(&token).await.etag, after);
+    assert_eq!(service.entries(&token).await, [("a".to_owned(), "2".to_owned())].into());
 }
 
 async fn the_etag_of_a_new_session_is_zero_and_creates_it_once(on: On) {
-    let house = House::new(on).await;
-    let new = house.open_new().await;
+    let service = TestService::new(on).await;
+    let new = service.open_new().await;
     let changes = |json| Changes::default().set("a", json);
 
-    let created = house.save(save(&new.token, changes("1")).etag(&new.etag)).await;
-    let refusal = house.refusal(save(&new.token, changes("2")).etag(&new.etag)).await;
+    let created = service.save(save(&new.token, changes("1")).etag(&new.etag)).await;
+    let refusal = service.refusal(save(&new.token, changes("2")).etag(&new.etag)).await;
 
     assert_eq!(new.etag, "0");
     assert_eq!(created.outcome(), Outcome::Created);
     assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
-    assert_eq!(house.entries(&created.session.unwrap().token).await["a"], "1");
+    assert_eq!(service.entries(&created.session.unwrap().token).await["a"], "1");
 }
 
 async fn an_etag_of_a_stored_session_creates_no_new_one(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+    let service = TestService::new(on).await;
+    let ticket = service.open_new().await.token;
 
-    let refusal = house.refusal(save(&ticket, Changes::default().set("a", "1")).etag("1")).await;
+    let refusal = service.refusal(save(&ticket, Changes::default().set("a", "1")).etag("1")).await;
 
     assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
-    let created = house.save(save(&ticket, Changes::default().set("b", "2"))).await;
+    let created = service.save(save(&ticket, Changes::default().set("b", "2"))).await;
     assert_eq!(created.outcome(), Outcome::Created);
-    assert_eq!(house.entries(&created.session.unwrap().token).await.len(), 1);
+    assert_eq!(service.entries(&created.session.unwrap().token).await.len(), 1);
 }
 
 async fn an_unmodified_save_writes_nothing(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let etag = house.session(&token).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let etag = service.session(&token).await.etag;
 
-    let saved = house.save(save_unmodified(&token)).await;
+    let saved = service.save(save_unmodified(&token)).await;
 
     assert_eq!(saved.outcome(), Outcome::Unchanged);
     assert_eq!(set_cookies(&saved.headers), [""; 0]);
     assert_eq!(saved.session.unwrap().etag, etag);
-    assert_eq!(house.session(&token).await.etag, etag);
+    assert_eq!(service.session(&token).await.etag, etag);
 }
 
 async fn a_response_varies_by_cookie_only_if_the_session_was_looked_at(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let mut untouched = save_unmodified(&token);
     untouched.accessed = false;
 
-    let (read, untouched) = (house.save(save_unmodified(&token)).await, house.save(untouched).await);
+    let (read, untouched) = (service.save(save_unmodified(&token)).await, service.save(untouched).await);
 
     assert!(varies(&read.headers));
     assert!(untouched.headers.is_empty());
 }
 
 async fn a_modification_without_any_change_is_a_save(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let etag = house.session(&token).await.etag;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let etag = service.session(&token).await.etag;
 
-    let saved = house.save(save(&token, Changes::default())).await;
+    let saved = service.save(save(&token, Changes::default())).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
     assert_ne!(saved.session.unwrap().etag, etag);
-    assert_eq!(house.entries(&token).await.len(), 1);
+    assert_eq!(service.entries(&token).await.len(), 1);
 }
 
 /// A slow answer to it may reach the browser after the answer to a login, whose cookie it must not undo.
 async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let plain = house.save(save(&token, Changes::default().set("a", "2"))).await;
-    let permanent = house.save(save(&token, Changes::default().permanent(true))).await;
-    let moves_its_expiry = house.save(save(&token, Changes::default().set("a", "3"))).await;
-    let no_longer = house.save(save(&token, Changes::default().permanent(false))).await;
+    let plain = service.save(save(&token, Changes::default().set("a", "2"))).await;
+    let permanent = service.save(save(&token, Changes::default().permanent(true))).await;
+    let moves_its_expiry = service.save(save(&token, Changes::default().set("a", "3"))).await;
+    let no_longer = service.save(save(&token, Changes::default().permanent(false))).await;
 
     assert!(set_cookies(&plain.headers).is_empty() && varies(&plain.headers));
     for saved in [permanent, moves_its_expiry, no_longer] {
@@ -184,29 +184,30 @@ async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(on: 
 
 async fn saves_that_each_fit_cannot_make_a_session_that_does_not(on: On) {
     let limits = LimitSettings { max_entries: 2, max_session_bytes: 1024 };
-    let house = House::with_apps(on, [("default", app::Settings { limits, ..app_settings() })]).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::with_apps(on, [("default", app::Settings { limits, ..app_settings() })]).await;
+    let token = service.stored(&[("a", "1")]).await;
     // With `a`, `1`, `b` and the quotation marks, 1019 of them make 1024 bytes.
     let text = |length: usize| format!("\"{}\"", "x".repeat(length));
 
-    let too_large = house.refusal(save(&token, Changes::default().set("b", &text(1020)).increment("a", 1))).await;
-    house.update(&token, Changes::default().set("b", &text(1019))).await;
-    let too_many = house.refusal(save(&token, Changes::default().set("b", "1").set("c", "1").increment("a", 1))).await;
+    let too_large = service.refusal(save(&token, Changes::default().set("b", &text(1020)).increment("a", 1))).await;
+    service.update(&token, Changes::default().set("b", &text(1019))).await;
+    let too_many =
+        service.refusal(save(&token, Changes::default().set("b", "1").set("c", "1").increment("a", 1))).await;
 
     assert_eq!(too_large, (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
     assert_eq!(too_many, (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
-    assert_eq!(house.entries(&token).await.into_values().collect::<Vec<_>>(), ["1", &text(1019)]);
+    assert_eq!(service.entries(&token).await.into_values().collect::<Vec<_>>(), ["1", &text(1019)]);
 }
 
 async fn gone_is_judged_before_the_etag_and_the_etag_before_the_limits(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let too_large = format!("\"{}\"", "x".repeat(100_000));
     let both = || save(&token, Changes::default().set("b", &too_large)).etag("7");
 
-    let refusal = house.refusal(both()).await;
-    house.destroy(&token).await;
-    let saved = house.save(both()).await;
+    let refusal = service.refusal(both()).await;
+    service.destroy(&token).await;
+    let saved = service.save(both()).await;
 
     assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
     gone(&saved);

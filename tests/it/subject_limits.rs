@@ -10,12 +10,12 @@ use tonic::{Code, Status};
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save, save_cookie};
 use crate::support::sessions::{MINUTE, SaveExt as _, gone};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
-/// A house where a subject may have three sessions.
-async fn house(on: On, on_session_limit: OnSessionLimit) -> House {
+/// A service where a subject may have three sessions.
+async fn service(on: On, on_session_limit: OnSessionLimit) -> TestService {
     let settings = app::Settings { max_sessions_per_subject: 3, on_session_limit, ..app_settings() };
-    House::with_apps(on, [("default", settings)]).await
+    TestService::with_apps(on, [("default", settings)]).await
 }
 
 fn login(token: &str) -> SaveSessionRequest {
@@ -23,63 +23,63 @@ fn login(token: &str) -> SaveSessionRequest {
 }
 
 async fn the_session_that_authenticated_longest_ago_is_evicted(on: On) {
-    let house = house(on, OnSessionLimit::Evict).await;
+    let service = service(on, OnSessionLimit::Evict).await;
     let mut tokens = Vec::new();
     for _ in 0..3 {
-        tokens.push(house.logged_in("alice").await.token);
-        house.advance(MINUTE);
+        tokens.push(service.logged_in("alice").await.token);
+        service.advance(MINUTE);
     }
     // The first one logs in once more.
-    let again = house.save(login(&tokens[0]).rotating()).await.session.unwrap().token;
-    house.advance(MINUTE);
+    let again = service.save(login(&tokens[0]).rotating()).await.session.unwrap().token;
+    service.advance(MINUTE);
 
-    let fourth = house.logged_in("alice").await;
+    let fourth = service.logged_in("alice").await;
 
-    let lives = [house.lives(&again).await, house.lives(&tokens[1]).await, house.lives(&tokens[2]).await];
+    let lives = [service.lives(&again).await, service.lives(&tokens[1]).await, service.lives(&tokens[2]).await];
     assert_eq!(lives, [true, false, true]);
-    assert!(house.lives(&fourth.token).await);
-    assert_eq!(gone(&house.save(save(&tokens[1], Changes::default())).await), EndReason::Evicted);
-    assert_eq!(house.ids_of("alice").await.len(), 3);
-    assert_eq!(house.stats("").await.ended["EVICTED"], 1);
+    assert!(service.lives(&fourth.token).await);
+    assert_eq!(gone(&service.save(save(&tokens[1], Changes::default())).await), EndReason::Evicted);
+    assert_eq!(service.ids_of("alice").await.len(), 3);
+    assert_eq!(service.stats("").await.ended["EVICTED"], 1);
 }
 
 async fn others_and_the_dead_take_no_room(on: On) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
-        let house = house(on, on_session_limit).await;
+        let service = service(on, on_session_limit).await;
         let [ended, left, stays] =
-            [house.logged_in("alice").await, house.logged_in("alice").await, house.logged_in("alice").await];
-        house.destroy(&ended.token).await;
-        house.update(&left.token, Changes::default().subject("")).await;
+            [service.logged_in("alice").await, service.logged_in("alice").await, service.logged_in("alice").await];
+        service.destroy(&ended.token).await;
+        service.update(&left.token, Changes::default().subject("")).await;
         for _ in 0..3 {
-            house.logged_in("bob").await;
+            service.logged_in("bob").await;
         }
 
         for _ in 0..2 {
-            house.logged_in("alice").await;
+            service.logged_in("alice").await;
         }
 
-        assert!(house.lives(&stays.token).await);
-        assert_eq!([house.ids_of("alice").await.len(), house.ids_of("bob").await.len()], [3, 3]);
+        assert!(service.lives(&stays.token).await);
+        assert_eq!([service.ids_of("alice").await.len(), service.ids_of("bob").await.len()], [3, 3]);
     }
 }
 
 async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(on: On) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
-        let house = Arc::new(house(on, on_session_limit).await);
-        let answers = hundred_logins(&house).await;
+        let service = Arc::new(service(on, on_session_limit).await);
+        let answers = hundred_logins(&service).await;
 
         let full = (Code::FailedPrecondition, "TOO_MANY_SESSIONS".to_owned());
         let refused = answers.iter().filter(|answer| answer.is_err()).count();
         assert!(answers.iter().flat_map(|answer| answer.as_ref().err()).all(|status| reason(status) == full));
         assert_eq!(refused, if on_session_limit == OnSessionLimit::Refuse { 97 } else { 0 });
-        assert_eq!(house.ids_of("alice").await.len(), 3);
-        assert_eq!(house.pages("", 1000).await.concat().len(), 3);
+        assert_eq!(service.ids_of("alice").await.len(), 3);
+        assert_eq!(service.pages("", 1000).await.concat().len(), 3);
     }
 }
 
 /// With several replicas only eviction is exact: nothing here refuses.
 async fn eviction_is_exact_with_two_processes_on_one_store(on: On) {
-    let one = Arc::new(house(on, OnSessionLimit::Evict).await);
+    let one = Arc::new(service(on, OnSessionLimit::Evict).await);
     let other = Arc::new(one.another_process().await);
 
     let (answers, others) = tokio::join!(hundred_logins(&one), hundred_logins(&other));
@@ -88,20 +88,20 @@ async fn eviction_is_exact_with_two_processes_on_one_store(on: On) {
     assert_eq!([one.ids_of("alice").await.len(), other.ids_of("alice").await.len()], [3, 3]);
 }
 
-async fn hundred_logins(house: &Arc<House>) -> Vec<Result<Outcome, Status>> {
+async fn hundred_logins(service: &Arc<TestService>) -> Vec<Result<Outcome, Status>> {
     let mut logins = JoinSet::new();
     for n in 0..100 {
-        let house = Arc::clone(house);
+        let service = Arc::clone(service);
         logins.spawn(async move {
             // Half of them log in a session that is there, half create one.
-            let ticket = house.open_new().await.token;
+            let ticket = service.open_new().await.token;
             let token = match n % 2 {
                 0 => ticket,
-                _ => house.save(save(&ticket, Changes::default().set("b", "1"))).await.session.unwrap().token,
+                _ => service.save(save(&ticket, Changes::default().set("b", "1"))).await.session.unwrap().token,
             };
-            let answer = house.try_save(login(&token)).await.map(|saved| saved.outcome());
+            let answer = service.try_save(login(&token)).await.map(|saved| saved.outcome());
             if answer.is_err() {
-                house.destroy(&token).await;
+                service.destroy(&token).await;
             }
             answer
         });
@@ -110,56 +110,56 @@ async fn hundred_logins(house: &Arc<House>) -> Vec<Result<Outcome, Status>> {
 }
 
 async fn a_login_too_many_is_refused_and_changes_nothing(on: On) {
-    let house = house(on, OnSessionLimit::Refuse).await;
+    let service = service(on, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
-        sessions.push(house.logged_in("alice").await);
+        sessions.push(service.logged_in("alice").await);
     }
-    let token = house.stored(&[("b", "1")]).await;
-    let ticket = house.open_new().await.token;
+    let token = service.stored(&[("b", "1")]).await;
+    let ticket = service.open_new().await.token;
 
     for request in [login(&token), login(&ticket), save_cookie("", Changes::default().set("a", "1").subject("alice"))] {
-        let status = refused(house.try_save(request).await);
+        let status = refused(service.try_save(request).await);
         assert_eq!(reason(&status), (Code::FailedPrecondition, "TOO_MANY_SESSIONS".to_owned()));
         assert!(status.message().contains("3 sessions"), "{}", status.message());
     }
-    let untouched = house.session(&token).await;
+    let untouched = service.session(&token).await;
     assert_eq!((untouched.subject.as_str(), untouched.entries.len(), untouched.etag.as_str()), ("", 1, "1"));
 
-    house.destroy(&sessions[0].token).await;
-    assert_eq!(house.save(login(&token)).await.outcome(), Outcome::Updated);
-    assert_eq!(house.ids_of("alice").await.len(), 3);
+    service.destroy(&sessions[0].token).await;
+    assert_eq!(service.save(login(&token)).await.outcome(), Outcome::Updated);
+    assert_eq!(service.ids_of("alice").await.len(), 3);
 }
 
 async fn a_full_subject_may_save_and_log_in_again(on: On) {
-    let house = house(on, OnSessionLimit::Refuse).await;
+    let service = service(on, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
-        sessions.push(house.logged_in("alice").await.token);
+        sessions.push(service.logged_in("alice").await.token);
     }
 
-    let saved = house.save(save(&sessions[0], Changes::default().set("b", "1"))).await;
-    let again = house.save(login(&sessions[1]).rotating()).await;
+    let saved = service.save(save(&sessions[0], Changes::default().set("b", "1"))).await;
+    let again = service.save(login(&sessions[1]).rotating()).await;
 
     assert_eq!([saved.outcome(), again.outcome()], [Outcome::Updated; 2]);
 }
 
 async fn what_is_judged_before_limits_is_answered_before_them(on: On) {
-    let house = house(on, OnSessionLimit::Refuse).await;
-    let ticket = house.open_new().await.token;
-    let first = house.save(login(&ticket).id("0123456789abcdef")).await;
+    let service = service(on, OnSessionLimit::Refuse).await;
+    let ticket = service.open_new().await.token;
+    let first = service.save(login(&ticket).id("0123456789abcdef")).await;
     let token = first.session.unwrap().token;
-    let other = house.stored(&[("b", "1")]).await;
-    let ended = house.stored(&[("b", "1")]).await;
-    house.destroy(&ended).await;
-    house.destroy(&token).await;
+    let other = service.stored(&[("b", "1")]).await;
+    let ended = service.stored(&[("b", "1")]).await;
+    service.destroy(&ended).await;
+    service.destroy(&token).await;
     for _ in 0..3 {
-        house.logged_in("alice").await;
+        service.logged_in("alice").await;
     }
 
-    let repeated = house.save(login(&ticket).id("0123456789abcdef")).await;
-    let late = house.save(login(&ended)).await;
-    let stale = refused(house.try_save(login(&other).etag("7")).await);
+    let repeated = service.save(login(&ticket).id("0123456789abcdef")).await;
+    let late = service.save(login(&ended)).await;
+    let stale = refused(service.try_save(login(&other).etag("7")).await);
 
     assert_eq!(repeated.outcome(), Outcome::Created);
     assert_eq!(gone(&late), EndReason::Destroyed);

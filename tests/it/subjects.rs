@@ -6,14 +6,14 @@ use tonic::Code;
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 /// Flask-Login's entry.
 const KEY: &str = "_user_id";
 
-async fn house(on: On) -> House {
+async fn service(on: On) -> TestService {
     let subject_key = KEY.to_owned();
-    House::with_apps(on, [("default", app::Settings { subject_key, ..app_settings() })]).await
+    TestService::with_apps(on, [("default", app::Settings { subject_key, ..app_settings() })]).await
 }
 
 fn set(json: &str) -> Changes {
@@ -21,112 +21,112 @@ fn set(json: &str) -> Changes {
 }
 
 async fn a_string_is_the_subject_and_stays_an_entry(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let session = house.update(&token, set(" \"al\\u0069ce\" ")).await;
+    let session = service.update(&token, set(" \"al\\u0069ce\" ")).await;
 
     assert_eq!(session.subject, "alice");
     assert!(session.authenticate_time.is_some());
     assert_ne!(session.token, token);
-    assert!(!house.lives(&token).await);
-    assert_eq!(house.entries(&session.token).await[KEY], " \"al\\u0069ce\" ");
+    assert!(!service.lives(&token).await);
+    assert_eq!(service.entries(&session.token).await[KEY], " \"al\\u0069ce\" ");
 }
 
 async fn an_integer_is_the_subject_in_its_decimal_digits(on: On) {
-    let house = house(on).await;
+    let service = service(on).await;
     for (json, subject) in [("42", "42"), ("-7", "-7"), ("0", "0"), ("18446744073709551615", "18446744073709551615")] {
-        let token = house.stored(&[("a", "1")]).await;
-        assert_eq!(house.update(&token, set(json)).await.subject, subject);
+        let token = service.stored(&[("a", "1")]).await;
+        assert_eq!(service.update(&token, set(json)).await.subject, subject);
     }
 }
 
 async fn a_creation_has_its_subject_too(on: On) {
-    let house = house(on).await;
-    let ticket = house.open_new().await.token;
+    let service = service(on).await;
+    let ticket = service.open_new().await.token;
 
-    let created = house.save(save(&ticket, set("\"alice\""))).await;
+    let created = service.save(save(&ticket, set("\"alice\""))).await;
 
     assert_eq!(created.outcome(), Outcome::Created);
     assert_eq!(created.session.unwrap().subject, "alice");
 }
 
 async fn null_unset_and_the_empty_string_remove_the_subject(on: On) {
-    let house = house(on).await;
+    let service = service(on).await;
     for logout in [set("null"), set("\"\""), Changes::default().unset(KEY)] {
-        let token = house.update(&house.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
+        let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
-        let after = house.update(&token, logout).await;
+        let after = service.update(&token, logout).await;
 
         assert_eq!((after.subject.as_str(), after.authenticate_time), ("", None));
         assert_ne!(after.token, token);
-        assert!(!house.lives(&token).await);
-        assert_eq!(house.entries(&after.token).await["a"], "1");
+        assert!(!service.lives(&token).await);
+        assert_eq!(service.entries(&after.token).await["a"], "1");
     }
 }
 
 async fn the_same_subject_again_does_not_rotate(on: On) {
-    let house = house(on).await;
-    let token = house.update(&house.stored(&[("a", "1")]).await, set("\"7\"")).await.token;
+    let service = service(on).await;
+    let token = service.update(&service.stored(&[("a", "1")]).await, set("\"7\"")).await.token;
 
-    let string = house.update(&token, set("\"7\"")).await;
-    let number = house.update(&token, set("7")).await;
-    let field = house.update(&token, Changes::default().subject("7")).await;
+    let string = service.update(&token, set("\"7\"")).await;
+    let number = service.update(&token, set("7")).await;
+    let field = service.update(&token, Changes::default().subject("7")).await;
 
     assert_eq!([&string.token, &number.token, &field.token], [&token; 3]);
 }
 
 async fn another_subject_takes_over_and_finds_nothing(on: On) {
-    let house = house(on).await;
-    let token = house.update(&house.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
+    let service = service(on).await;
+    let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
-    let session = house.update(&token, set("\"bob\"").set("b", "2")).await;
+    let session = service.update(&token, set("\"bob\"").set("b", "2")).await;
 
     assert_eq!(session.subject, "bob");
     assert_ne!(session.token, token);
     let entries = [(KEY, "\"bob\""), ("b", "2")].map(|(name, json)| (name.to_owned(), json.to_owned()));
-    assert_eq!(house.entries(&session.token).await, entries.into());
+    assert_eq!(service.entries(&session.token).await, entries.into());
 }
 
 async fn a_clear_without_the_entry_takes_the_subject(on: On) {
-    let house = house(on).await;
-    let token = house.update(&house.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
+    let service = service(on).await;
+    let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
-    let session = house.update(&token, Changes::default().clear().set("b", "2")).await;
+    let session = service.update(&token, Changes::default().clear().set("b", "2")).await;
 
     assert_eq!(session.subject, "");
 }
 
 async fn changes_of_other_entries_leave_the_subject_alone(on: On) {
-    let house = house(on).await;
-    let token = house.update(&house.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
+    let service = service(on).await;
+    let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
-    let session = house.update(&token, Changes::default().set("a", "2").unset("b").increment("n", 1)).await;
+    let session = service.update(&token, Changes::default().set("a", "2").unset("b").increment("n", 1)).await;
 
     assert_eq!((session.subject.as_str(), session.token), ("alice", token));
 }
 
 async fn what_is_no_string_and_no_integer_is_refused(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
     let long = format!("\"{}\"", "x".repeat(257));
 
     let none = ["true", "1.0", "1e3", "[]", "{}", "99999999999999999999999", &long].map(set);
     let raw = Changes::default().set_raw(KEY, b"alice");
     for changes in none.into_iter().chain([raw, Changes::default().increment(KEY, 1)]) {
-        let refusal = house.refusal(save(&token, changes)).await;
+        let refusal = service.refusal(save(&token, changes)).await;
         assert_eq!(refusal, (Code::InvalidArgument, "SUBJECT_INVALID".to_owned()));
     }
 
-    let session = house.session(&token).await;
+    let session = service.session(&token).await;
     assert_eq!((session.subject.as_str(), session.entries.len()), ("", 1));
 }
 
 async fn a_subject_said_twice_has_to_be_the_same(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let same = house.update(&token, set("\"alice\"").subject("alice")).await;
+    let same = service.update(&token, set("\"alice\"").subject("alice")).await;
     let contradictions = [
         set("\"alice\"").subject("bob"),
         set("\"alice\"").subject(""),
@@ -136,26 +136,26 @@ async fn a_subject_said_twice_has_to_be_the_same(on: On) {
 
     assert_eq!(same.subject, "alice");
     for changes in contradictions {
-        assert_eq!(house.refusal(save(&same.token, changes)).await.0, Code::InvalidArgument);
+        assert_eq!(service.refusal(save(&same.token, changes)).await.0, Code::InvalidArgument);
     }
-    assert_eq!(house.session(&same.token).await.subject, "alice");
+    assert_eq!(service.session(&same.token).await.subject, "alice");
 }
 
 async fn without_the_setting_an_entry_is_an_entry(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let session = house.update(&token, set("\"alice\"")).await;
+    let session = service.update(&token, set("\"alice\"")).await;
 
     assert_eq!((session.subject.as_str(), session.token), ("", token));
 }
 
 async fn a_subject_has_at_most_256_bytes(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let refusal = house.refusal(save(&token, Changes::default().subject(&"x".repeat(257)))).await;
-    let fits = house.update(&token, Changes::default().subject(&"x".repeat(256))).await;
+    let refusal = service.refusal(save(&token, Changes::default().subject(&"x".repeat(257)))).await;
+    let fits = service.update(&token, Changes::default().subject(&"x".repeat(256))).await;
 
     assert_eq!(refusal, (Code::InvalidArgument, "SUBJECT_INVALID".to_owned()));
     assert_eq!(fits.subject.len(), 256);

@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::knob::knob;
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 // Computed apart from this program, from the description of the format alone.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -259,29 +259,29 @@ proptest! {
 }
 
 async fn a_tampered_cookie_opens_an_empty_session_of_another_id(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let id = house.open_cookie(&token).await.session.unwrap().id;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let id = service.open_cookie(&token).await.session.unwrap().id;
 
     for at in [0, 3, 12, 30, 54, 55, 56, 70, token.len() - 1] {
         let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
-        let session = house.open_cookie(&latin1(&bytes)).await.session.unwrap();
+        let session = service.open_cookie(&latin1(&bytes)).await.session.unwrap();
 
         assert!(session.new && session.entries.is_empty() && session.id != id, "byte {at}");
     }
 }
 
 async fn a_tampered_token_saves_nothing(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::new(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     for text in [format!("{token}="), format!("{token}A"), token[..token.len() - 1].to_owned(), token.to_uppercase()] {
-        let refused = refused(house.try_save(save(&text, Changes::default().set("a", "2"))).await);
+        let refused = refused(service.try_save(save(&text, Changes::default().set("a", "2"))).await);
 
         assert_eq!(reason(&refused), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
     }
-    assert_eq!(house.entries(&token).await["a"], "1");
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 on_every_store!(a_tampered_cookie_opens_an_empty_session_of_another_id, a_tampered_token_saves_nothing);

@@ -11,121 +11,121 @@ use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, gone};
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
 /// With this idle timeout a use is written down after a twentieth: 30 seconds.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const THRESHOLD: Duration = Duration::from_secs(30);
 
-async fn house(on: On) -> House {
-    House::with_lifetimes(on, IDLE, 10 * HOUR).await
+async fn service(on: On) -> TestService {
+    TestService::with_lifetimes(on, IDLE, 10 * HOUR).await
 }
 
 async fn a_use_before_the_threshold_does_not_move_the_deadline(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.advance(THRESHOLD - MILLI);
-    house.open_cookie(&token).await;
-    house.save(save_unmodified(&token)).await;
-    house.advance(IDLE - THRESHOLD + MILLI);
+    service.advance(THRESHOLD - MILLI);
+    service.open_cookie(&token).await;
+    service.save(save_unmodified(&token)).await;
+    service.advance(IDLE - THRESHOLD + MILLI);
 
-    assert!(!house.lives(&token).await, "one threshold early");
+    assert!(!service.lives(&token).await, "one threshold early");
 }
 
 async fn a_use_at_the_threshold_moves_the_deadline(on: On) {
-    let house = house(on).await;
-    let (opened, saved) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    let service = service(on).await;
+    let (opened, saved) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
-    house.advance(THRESHOLD);
-    house.open_cookie(&opened).await;
-    house.save(save_unmodified(&saved)).await;
-    house.advance(IDLE - MILLI);
+    service.advance(THRESHOLD);
+    service.open_cookie(&opened).await;
+    service.save(save_unmodified(&saved)).await;
+    service.advance(IDLE - MILLI);
     let ends = [opened, saved];
 
     for token in &ends {
-        assert_eq!(house.save(save_unmodified(token)).await.end_reason(), EndReason::Unspecified);
+        assert_eq!(service.save(save_unmodified(token)).await.end_reason(), EndReason::Unspecified);
     }
-    house.advance(IDLE);
+    service.advance(IDLE);
     for token in &ends {
-        assert_eq!(gone(&house.save(save_unmodified(token)).await), EndReason::Idle, "never late");
+        assert_eq!(gone(&service.save(save_unmodified(token)).await), EndReason::Idle, "never late");
     }
 }
 
 async fn a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    house.advance(THRESHOLD);
-    house.open_cookie(&token).await;
-    house.advance(IDLE);
+    service.advance(THRESHOLD);
+    service.open_cookie(&token).await;
+    service.advance(IDLE);
 
-    assert!(!house.lives(&token).await);
+    assert!(!service.lives(&token).await);
 }
 
 async fn the_threshold_is_at_least_10_seconds(on: On) {
-    let house = House::with_lifetimes(on, MINUTE, HOUR).await;
-    let (early, late) = (house.stored(&[("a", "1")]).await, house.stored(&[("a", "1")]).await);
+    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+    let (early, late) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
-    house.advance(10 * SECOND - MILLI);
-    house.open_cookie(&early).await;
-    house.advance(MILLI);
-    house.open_cookie(&late).await;
-    house.advance(50 * SECOND);
+    service.advance(10 * SECOND - MILLI);
+    service.open_cookie(&early).await;
+    service.advance(MILLI);
+    service.open_cookie(&late).await;
+    service.advance(50 * SECOND);
 
-    assert!(!house.lives(&early).await);
-    assert!(house.lives(&late).await);
+    assert!(!service.lives(&early).await);
+    assert!(service.lives(&late).await);
 }
 
 async fn a_touch_leaves_the_etag_and_the_entries_alone(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let before = house.session(&token).await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let before = service.session(&token).await;
 
-    house.advance(THRESHOLD);
-    house.open_cookie(&token).await;
-    house.advance(THRESHOLD);
-    let after = house.session(&token).await;
+    service.advance(THRESHOLD);
+    service.open_cookie(&token).await;
+    service.advance(THRESHOLD);
+    let after = service.session(&token).await;
 
     assert_eq!((&after.etag, after.create_time), (&before.etag, before.create_time));
     assert!(after.entries == before.entries);
 }
 
 async fn a_superseded_token_touches_nothing(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let next = house.log_in(&token, "alice").await;
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let next = service.log_in(&token, "alice").await;
 
-    house.advance(5 * MINUTE);
-    house.open_cookie(&token).await;
-    house.save(save_unmodified(&token)).await;
-    house.advance(5 * MINUTE);
+    service.advance(5 * MINUTE);
+    service.open_cookie(&token).await;
+    service.save(save_unmodified(&token)).await;
+    service.advance(5 * MINUTE);
 
-    assert!(!house.lives(&next).await);
+    assert!(!service.lives(&next).await);
 }
 
 async fn a_clock_that_goes_back_takes_no_use_back(on: On) {
-    let house = house(on).await;
-    let token = house.stored(&[("a", "1")]).await;
-    house.advance(5 * MINUTE);
-    house.open_cookie(&token).await;
-    let used = house.millis();
+    let service = service(on).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.advance(5 * MINUTE);
+    service.open_cookie(&token).await;
+    let used = service.millis();
 
-    house.clock.set(cloakroom::types::Time::from_millis(used - 200_000));
-    house.open_cookie(&token).await;
-    house.update(&token, Changes::default().set("a", "2")).await;
-    house.clock.set(cloakroom::types::Time::from_millis(used + 599_999));
+    service.clock.set(cloakroom::types::Time::from_millis(used - 200_000));
+    service.open_cookie(&token).await;
+    service.update(&token, Changes::default().set("a", "2")).await;
+    service.clock.set(cloakroom::types::Time::from_millis(used + 599_999));
 
-    assert!(house.lives(&token).await);
+    assert!(service.lives(&token).await);
 }
 
-/// A house on a Redis of its own, so that its commands can be counted.
-async fn counted() -> (House, RedisServer) {
+/// A service on a Redis of its own, so that its commands can be counted.
+async fn counted() -> (TestService, RedisServer) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let app = app::Settings { idle_timeout: IDLE, ..app_settings() };
-    (House::around(store, &app).await, redis)
+    (TestService::around(store, &app).await, redis)
 }
 
 /// How many scripts, and so how many writes, a Redis has run.
@@ -137,11 +137,11 @@ fn scripts(redis: &RedisServer) -> usize {
 
 #[tokio::test]
 async fn ten_thousand_opens_without_a_cookie_are_zero_writes() {
-    let (house, redis) = counted().await;
+    let (service, redis) = counted().await;
     let mut opens = JoinSet::new();
 
     for _ in 0..50 {
-        let mut client = house.client.clone();
+        let mut client = service.client.clone();
         opens.spawn(async move {
             for _ in 0..200 {
                 assert!(
@@ -159,11 +159,11 @@ async fn ten_thousand_opens_without_a_cookie_are_zero_writes() {
 
 #[tokio::test]
 async fn a_forged_cookie_never_reaches_the_store() {
-    let (house, redis) = counted().await;
-    let token = House::new(On::Memory).await.stored(&[("a", "1")]).await;
+    let (service, redis) = counted().await;
+    let token = TestService::new(On::Memory).await.stored(&[("a", "1")]).await;
 
-    assert!(!house.lives(&token).await);
-    house.save(save_cookie(&format!("session={token}"), Changes::default().unset("a"))).await;
+    assert!(!service.lives(&token).await);
+    service.save(save_cookie(&format!("session={token}"), Changes::default().unset("a"))).await;
 
     assert_eq!(redis.cli(&["dbsize"]).trim(), "0");
     assert!(!redis.cli(&["info", "commandstats"]).contains("cmdstat_hgetall"));
@@ -171,36 +171,36 @@ async fn a_forged_cookie_never_reaches_the_store() {
 
 #[tokio::test]
 async fn reads_below_the_threshold_write_nothing_and_those_above_write_once() {
-    let (house, redis) = counted().await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (service, redis) = counted().await;
+    let token = service.stored(&[("a", "1")]).await;
     let before = scripts(&redis);
 
-    house.advance(THRESHOLD - MILLI);
+    service.advance(THRESHOLD - MILLI);
     for _ in 0..10 {
-        house.open_cookie(&token).await;
-        house.save(save_unmodified(&token)).await;
+        service.open_cookie(&token).await;
+        service.save(save_unmodified(&token)).await;
     }
     assert_eq!(scripts(&redis), before);
 
-    house.advance(MILLI);
-    house.open_cookie(&token).await;
+    service.advance(MILLI);
+    service.open_cookie(&token).await;
     let touched = scripts(&redis);
     assert!(touched > before);
-    house.open_cookie(&token).await;
-    house.save(save_unmodified(&token)).await;
+    service.open_cookie(&token).await;
+    service.save(save_unmodified(&token)).await;
     assert_eq!(scripts(&redis), touched);
 }
 
 #[tokio::test]
 async fn refused_saves_leave_every_byte_as_it_was() {
-    let (house, redis) = counted().await;
-    let token = house.stored(&[("a", "1"), ("n", "\"text\"")]).await;
+    let (service, redis) = counted().await;
+    let token = service.stored(&[("a", "1"), ("n", "\"text\"")]).await;
     let key = redis.cli(&["keys", "*"]).trim().to_owned();
     let before = redis.cli(&["--no-raw", "hgetall", &key]);
 
-    house.refusal(save(&token, Changes::default().increment("a", 1).increment("n", 1).set("b", "1"))).await;
+    service.refusal(save(&token, Changes::default().increment("a", 1).increment("n", 1).set("b", "1"))).await;
     let long = format!("\"{}\"", "x".repeat(70_000));
-    house.refusal(save(&token, Changes::default().increment("a", 1).increment("z", 1).set("b", &long))).await;
+    service.refusal(save(&token, Changes::default().increment("a", 1).increment("z", 1).set("b", &long))).await;
 
     assert_eq!(redis.cli(&["--no-raw", "hgetall", &key]), before);
 }

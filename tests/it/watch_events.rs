@@ -7,18 +7,18 @@ use tonic::{Code, Streaming};
 
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save};
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 async fn what_happens_to_a_session_is_told_in_its_order(on: On) {
-    let house = House::new(on).await;
-    let mut events = watch(&house, "").await;
+    let service = TestService::new(on).await;
+    let mut events = watch(&service, "").await;
     let begin = events.message().await.unwrap().unwrap().cursor;
 
-    let token = house.stored(&[("a", "1")]).await;
-    house.save(save(&token, Changes::default().set("a", "2"))).await;
-    let token = house.rotate(&token, RotationCause::Privilege, "").await.session.unwrap().token;
-    let token = house.save(save(&token, Changes::default().subject("ada"))).await.session.unwrap().token;
-    house.destroy(&token).await;
+    let token = service.stored(&[("a", "1")]).await;
+    service.save(save(&token, Changes::default().set("a", "2"))).await;
+    let token = service.rotate(&token, RotationCause::Privilege, "").await.session.unwrap().token;
+    let token = service.save(save(&token, Changes::default().subject("ada"))).await.session.unwrap().token;
+    service.destroy(&token).await;
 
     let told = told(&mut events, 4).await;
     assert_eq!(
@@ -33,16 +33,16 @@ async fn what_happens_to_a_session_is_told_in_its_order(on: On) {
     assert_eq!(told[3].end_reason(), EndReason::Destroyed);
     assert!(told.iter().all(|event| event.id == told[0].id && event.time.is_some()));
 
-    let again = self::told(&mut watch(&house, &begin).await, 4).await;
+    let again = self::told(&mut watch(&service, &begin).await, 4).await;
     assert!(again == told, "a cursor resumes where it stands");
 }
 
 async fn a_cursor_that_nobody_gave_out_is_missed(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
 
     for cursor in ["bm8gY3Vyc29y", "no base64!"] {
         let request = WatchEventsRequest { cursor: cursor.to_owned(), ..Default::default() };
-        let status = match house.admin.clone().watch_events(request).await {
+        let status = match service.admin.clone().watch_events(request).await {
             Ok(stream) => stream.into_inner().message().await.map(drop).unwrap_err(),
             Err(status) => status,
         };
@@ -50,9 +50,9 @@ async fn a_cursor_that_nobody_gave_out_is_missed(on: On) {
     }
 }
 
-async fn watch(house: &House, cursor: &str) -> Streaming<WatchEventsResponse> {
+async fn watch(service: &TestService, cursor: &str) -> Streaming<WatchEventsResponse> {
     let request = WatchEventsRequest { cursor: cursor.to_owned(), ..Default::default() };
-    house.admin.clone().watch_events(request).await.unwrap().into_inner()
+    service.admin.clone().watch_events(request).await.unwrap().into_inner()
 }
 
 async fn told(events: &mut Streaming<WatchEventsResponse>, count: usize) -> Vec<SessionEvent> {

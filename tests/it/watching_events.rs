@@ -8,7 +8,7 @@ use cloakroom::store::{Cursor, FeedEntry};
 use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::watches::place;
-use crate::support::{House, On};
+use crate::support::{On, TestService};
 
 /// What happened, by session.
 fn happenings(notices: &[FeedEntry]) -> Vec<(cloakroom::token::SessionId, EventKind)> {
@@ -20,20 +20,20 @@ fn happenings(notices: &[FeedEntry]) -> Vec<(cloakroom::token::SessionId, EventK
 }
 
 async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
-    let house = House::new(on).await;
-    house.stored(&[("a", "1")]).await;
-    let mut events = house.service.events("", None).unwrap();
+    let service = TestService::new(on).await;
+    service.stored(&[("a", "1")]).await;
+    let mut events = service.inner.events("", None).unwrap();
     let first = events.next().await.unwrap();
     assert_eq!(first.notices, []);
 
-    let token = house.stored(&[("a", "1")]).await;
-    let id = place(&house.session(&token).await.id).id;
+    let token = service.stored(&[("a", "1")]).await;
+    let id = place(&service.session(&token).await.id).id;
     let created = events.next().await.unwrap();
-    house.save(save(&token, Changes::default().set("b", "2"))).await;
-    let token = house.log_in(&token, "anna").await;
+    service.save(save(&token, Changes::default().set("b", "2"))).await;
+    let token = service.log_in(&token, "anna").await;
     let changed = events.next().await.unwrap();
-    house.destroy(&token).await;
-    let mut resumed = house.service.events("", Some(changed.cursor)).unwrap();
+    service.destroy(&token).await;
+    let mut resumed = service.inner.events("", Some(changed.cursor)).unwrap();
 
     assert_eq!(happenings(&created.notices), [(id, EventKind::Created)]);
     assert_eq!(happenings(&changed.notices), [(id, EventKind::SubjectChanged)]);
@@ -43,16 +43,16 @@ async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
 }
 
 async fn a_cursor_that_can_not_be_followed_is_missed(on: On) {
-    let house = House::new(on).await;
+    let service = TestService::new(on).await;
     for bytes in [vec![], vec![7; 24]] {
-        let mut events = house.service.events("", Some(Cursor(bytes))).unwrap();
+        let mut events = service.inner.events("", Some(Cursor(bytes))).unwrap();
         assert!(matches!(events.next().await, Err(Error::EventsMissed)));
     }
 }
 
 async fn an_unknown_app_has_no_events(on: On) {
-    let house = House::new(on).await;
-    assert!(matches!(house.service.events("nobodys", None), Err(Error::AppUnknown)));
+    let service = TestService::new(on).await;
+    assert!(matches!(service.inner.events("nobodys", None), Err(Error::AppUnknown)));
 }
 
 on_every_store!(

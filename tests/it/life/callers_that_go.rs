@@ -51,12 +51,12 @@ fn config(callers: &[String]) -> String {
 }
 
 /// A process, and what it was told to do so far.
-struct House {
+struct TestService {
     process: Process,
     reloads: usize,
 }
 
-impl House {
+impl TestService {
     async fn start(callers: &[String]) -> Self {
         Self { process: Process::start(&config(callers), &[], &[]).await, reloads: 0 }
     }
@@ -131,27 +131,27 @@ fn changes() -> Vec<(&'static str, [String; 2], (Code, &'static str))> {
 #[tokio::test]
 async fn a_stream_ends_as_a_new_call_would_once_its_caller_may_not_call() {
     let before = [caller("shop", "frontend", "*"), caller("desk", "admin", "*")];
-    let mut house = House::start(&before).await;
-    let session = house.stored().await;
+    let mut service = TestService::start(&before).await;
+    let session = service.stored().await;
     let mut others = Vec::new();
 
     for (what, after, (code, why)) in changes() {
-        let (mut watch, mut events) = (house.watch("shop", &session).await, house.events("desk").await);
-        others.push(house.watch("stays", &session).await);
+        let (mut watch, mut events) = (service.watch("shop", &session).await, service.events("desk").await);
+        others.push(service.watch("stays", &session).await);
 
-        house.know(&after).await;
+        service.know(&after).await;
 
         let watch = refused(soon(watch.message()).await);
         let events = refused(soon(events.message()).await);
         for ended in [watch, events] {
             assert_eq!(reason(&ended), (code, why.to_owned()), "{what}");
         }
-        let again = house.frontend("shop").watch_session(WatchSessionRequest::default()).await;
+        let again = service.frontend("shop").watch_session(WatchSessionRequest::default()).await;
         assert_eq!(reason(&refused(again)), (code, why.to_owned()), "{what}");
-        house.know(&before).await;
+        service.know(&before).await;
     }
 
-    house.log_out(session).await;
+    service.log_out(session).await;
     for mut other in others {
         assert_eq!(soon(other.message()).await.unwrap().unwrap().state(), WatchState::Ended);
     }
@@ -159,16 +159,16 @@ async fn a_stream_ends_as_a_new_call_would_once_its_caller_may_not_call() {
 
 #[tokio::test]
 async fn a_stream_goes_on_while_its_caller_may_call() {
-    let mut house = House::start(&[caller("shop", "frontend", "*"), caller("desk", "admin", "*")]).await;
-    let session = house.stored().await;
-    let (mut watch, mut events) = (house.watch("shop", &session).await, house.events("desk").await);
+    let mut service = TestService::start(&[caller("shop", "frontend", "*"), caller("desk", "admin", "*")]).await;
+    let session = service.stored().await;
+    let (mut watch, mut events) = (service.watch("shop", &session).await, service.events("desk").await);
 
     // By another name, with a second token, with fewer apps: it may still do what it does.
     for tokens in [["shop", "next"], ["next", "shop"]] {
         let renamed = known_by("store", "frontend", "default", &tokens);
-        house.know(&[renamed, caller("desk", "admin", "default")]).await;
+        service.know(&[renamed, caller("desk", "admin", "default")]).await;
     }
-    house.log_out(session).await;
+    service.log_out(session).await;
 
     assert_eq!(soon(watch.message()).await.unwrap().unwrap().state(), WatchState::Ended);
     assert!(soon(events.message()).await.unwrap().is_some());

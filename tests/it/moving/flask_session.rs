@@ -17,8 +17,8 @@ fn kept<const N: usize>(server: &RedisServer, signer: bool) -> [String; N] {
     before(&asked).try_into().unwrap()
 }
 
-async fn house_on(on: On, server: &RedisServer) -> House {
-    House::with_apps(on, [("default", records(server, &[]))]).await
+async fn service_on(on: On, server: &RedisServer) -> TestService {
+    TestService::with_apps(on, [("default", records(server, &[]))]).await
 }
 
 #[tokio::test]
@@ -27,32 +27,32 @@ async fn a_record_comes_in_once_and_is_left_as_it_is() {
     let [old] = kept(&server, false);
     let key = format!("session:{old}");
     let [value, ttl] = [["get", key.as_str()], ["pexpiretime", &key]].map(|command| server.cli(&command));
-    let house = house_on(On::Embedded, &server).await;
+    let service = service_on(On::Embedded, &server).await;
 
-    let (id, token) = house.moves_in(&old).await;
-    house.update(&token, Changes::default().set("n", "5")).await;
-    let again = house.moves_in(&old).await;
+    let (id, token) = service.moves_in(&old).await;
+    service.update(&token, Changes::default().set("n", "5")).await;
+    let again = service.moves_in(&old).await;
 
     assert_eq!(again, (id, token));
-    assert_eq!(entries(house.opens(&old).await.1), pairs(&[("_user_id", "\"anna\""), ("n", "5")]));
+    assert_eq!(entries(service.opens(&old).await.1), pairs(&[("_user_id", "\"anna\""), ("n", "5")]));
     assert_eq!([["get", key.as_str()], ["pexpiretime", &key]].map(|command| server.cli(&command)), [value, ttl]);
-    assert_eq!(house.door("flask_session").await.imported, 1);
+    assert_eq!(service.door("flask_session").await.imported, 1);
 }
 
 #[tokio::test]
 async fn who_logs_out_stays_out_though_the_record_is_still_there() {
     let server = RedisServer::start();
     let [old, never] = kept(&server, false);
-    let house = house_on(On::Redis, &server).await;
-    let (_, token) = house.moves_in(&old).await;
+    let service = service_on(On::Redis, &server).await;
+    let (_, token) = service.moves_in(&old).await;
 
-    house.destroy(&token).await;
-    let destroyed = house.destroy_header(&format!("session={never}")).await;
+    service.destroy(&token).await;
+    let destroyed = service.destroy_header(&format!("session={never}")).await;
 
     assert_eq!(destroyed.outcome(), Outcome::Deleted);
     for after in [SECOND, 20 * MINUTE, 30 * DAY, 29 * DAY] {
-        house.advance(after);
-        assert!(house.is_nothing(&old).await && house.is_nothing(&never).await);
+        service.advance(after);
+        assert!(service.is_nothing(&old).await && service.is_nothing(&never).await);
     }
 }
 
@@ -60,24 +60,24 @@ async fn who_logs_out_stays_out_though_the_record_is_still_there() {
 async fn an_outage_of_the_old_redis_is_told_and_harms_nobody_else() {
     let mut server = RedisServer::start();
     let [old, came_in] = kept(&server, false);
-    let house = house_on(On::Memory, &server).await;
-    let found = house.moves_in(&came_in).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = service_on(On::Memory, &server).await;
+    let found = service.moves_in(&came_in).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     server.stop();
 
-    let opened = house.try_open(open_cookie(&format!("session={old}"))).await.err().unwrap();
-    let saved = house.try_save(save_cookie(&format!("session={old}"), Changes::default().set("a", "1"))).await;
+    let opened = service.try_open(open_cookie(&format!("session={old}"))).await.err().unwrap();
+    let saved = service.try_save(save_cookie(&format!("session={old}"), Changes::default().set("a", "1"))).await;
     assert_eq!(reason(&opened), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     assert_eq!(saved.err().unwrap().code(), Code::Unavailable);
-    assert!(house.lives(&token).await);
-    assert_eq!(house.moves_in(&came_in).await, found);
+    assert!(service.lives(&token).await);
+    assert_eq!(service.moves_in(&came_in).await, found);
 }
 
 #[tokio::test]
 async fn what_is_no_session_of_flask_session_s_is_nothing() {
     let server = RedisServer::start();
-    let house = house_on(On::Memory, &server).await;
+    let service = service_on(On::Memory, &server).await;
     let sid = |letter: &str| letter.repeat(43);
     let set = |letter: &str, value: &str| server.cli(&["set", &format!("session:{}", sid(letter)), value]);
     set("p", "(dp0\nS'_user_id'\np1\nS'anna'\np2\ns.");
@@ -89,13 +89,13 @@ async fn what_is_no_session_of_flask_session_s_is_nothing() {
     server.cli(&["eval", pickle, "1", &format!("session:{}", sid("q"))]);
 
     for letter in ["p", "j", "e", "l", "q", "m"] {
-        assert!(house.is_nothing(&sid(letter)).await, "{letter}");
+        assert!(service.is_nothing(&sid(letter)).await, "{letter}");
     }
-    assert!(house.is_nothing("short").await);
-    assert!(house.is_nothing(&format!("{}.signature", sid("j"))).await);
+    assert!(service.is_nothing("short").await);
+    assert!(service.is_nothing(&format!("{}.signature", sid("j"))).await);
 
     let counted = [("MALFORMED", 4), ("PICKLE", 1), ("TOO_LARGE", 1), ("UNKNOWN", 1)];
-    assert_eq!(house.refused("flask_session").await, counted.map(|(why, n)| (why.to_owned(), n)).into());
+    assert_eq!(service.refused("flask_session").await, counted.map(|(why, n)| (why.to_owned(), n)).into());
 }
 
 #[tokio::test]
@@ -103,11 +103,12 @@ async fn with_a_signer_only_what_it_signed_comes_in() {
     let server = RedisServer::start();
     let [old] = kept(&server, true);
     let bare = old.split('.').next().unwrap();
-    let house = House::with_apps(On::Memory, [("default", records(&server, &[KEY]))]).await;
-    let foreign = House::with_apps(On::Memory, [("default", records(&server, &["of another application"]))]).await;
+    let service = TestService::with_apps(On::Memory, [("default", records(&server, &[KEY]))]).await;
+    let foreign =
+        TestService::with_apps(On::Memory, [("default", records(&server, &["of another application"]))]).await;
 
-    assert!(house.is_nothing(bare).await && foreign.is_nothing(&old).await);
-    house.moves_in(&old).await;
+    assert!(service.is_nothing(bare).await && foreign.is_nothing(&old).await);
+    service.moves_in(&old).await;
     assert_eq!(foreign.refused("flask_session").await, [("BAD_SIGNATURE".to_owned(), 1)].into());
 }
 
@@ -115,13 +116,13 @@ async fn with_a_signer_only_what_it_signed_comes_in() {
 async fn after_a_revocation_no_record_comes_in_for_nobody_knows_how_old_it_is() {
     let server = RedisServer::start();
     let [came_in, late] = kept(&server, false);
-    let by_subject = house_on(On::Memory, &server).await;
+    let by_subject = service_on(On::Memory, &server).await;
     let (id, token) = by_subject.moves_in(&came_in).await;
     assert_eq!(by_subject.revoke_subject("anna", &id).await, 0);
     assert!(by_subject.is_nothing(&late).await && by_subject.lives(&token).await);
     assert_eq!(by_subject.moves_in(&came_in).await, (id, token));
 
-    let by_app = house_on(On::Redis, &server).await;
+    let by_app = service_on(On::Redis, &server).await;
     by_app.revoke_app("").await;
     by_app.clock.advance(DAY);
     assert!(by_app.is_nothing(&came_in).await && by_app.is_nothing(&late).await);

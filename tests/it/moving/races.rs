@@ -9,10 +9,10 @@ use super::*;
 use crate::on_every_store;
 
 /// Two processes on one store and one clock.
-async fn replicas(on: On) -> [Arc<House>; 2] {
-    let house = house(on).await;
-    let other = house.another_process().await;
-    [Arc::new(house), Arc::new(other)]
+async fn replicas(on: On) -> [Arc<TestService>; 2] {
+    let service = service(on).await;
+    let other = service.another_process().await;
+    [Arc::new(service), Arc::new(other)]
 }
 
 async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
@@ -21,8 +21,8 @@ async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
         let old = replicas[0].old(&[("_user_id", &round.to_string()), ("a", "1")]);
         let mut requests = JoinSet::new();
         for n in 0..8 {
-            let (house, old) = (Arc::clone(&replicas[n % 2]), old.clone());
-            requests.spawn(async move { house.moves_in(&old).await });
+            let (service, old) = (Arc::clone(&replicas[n % 2]), old.clone());
+            requests.spawn(async move { service.moves_in(&old).await });
         }
 
         let found = requests.join_all().await.into_iter().collect::<BTreeSet<_>>();

@@ -34,9 +34,9 @@ pub(super) fn records(server: &RedisServer, signer_keys: &[&str]) -> app::Settin
 }
 
 /// Opens the one session with every kind of object in it, and has Python compare.
-async fn is_read_as_it_was(house: &House, kind: &str, old: &str) {
-    house.clock.set(crate::support::now());
-    let (_, session) = house.opens(old).await;
+async fn is_read_as_it_was(service: &TestService, kind: &str, old: &str) {
+    service.clock.set(crate::support::now());
+    let (_, session) = service.opens(old).await;
     assert_eq!((session.subject.as_str(), session.permanent), ("anna", Some(true)), "{kind}");
     let held = json_entries(session);
     assert_eq!(before(&json!({"kind": kind, "check": held})), [""; 0], "{kind}");
@@ -49,11 +49,11 @@ async fn flask_s_cookies_come_in_with_every_type() {
         FlaskCookieSettings { keys, salt: "another salt".to_owned(), digest: Digest::Sha256, ..Default::default() };
 
     let [old] = &before(&json!({"kind": "cookie", "objects": true, "permanent": true}))[..] else { panic!("one") };
-    let house = house(On::Redis).await;
-    is_read_as_it_was(&house, "cookie", old).await;
+    let service = service(On::Redis).await;
+    is_read_as_it_was(&service, "cookie", old).await;
     let asked = json!({"kind": "cookie", "objects": true, "permanent": true, "sha256": true});
     let [old] = &before(&asked)[..] else { panic!("one") };
-    let careful = House::with_apps(On::Memory, [("default", accepting(sha256))]).await;
+    let careful = TestService::with_apps(On::Memory, [("default", accepting(sha256))]).await;
     is_read_as_it_was(&careful, "cookie", old).await;
 }
 
@@ -67,8 +67,8 @@ async fn flask_session_s_records_come_in_with_every_type() {
 
             let [old] = &before(&asked)[..] else { panic!("one") };
 
-            let house = House::with_apps(On::Memory, [("default", records(&server, keys))]).await;
-            is_read_as_it_was(&house, kind, old).await;
+            let service = TestService::with_apps(On::Memory, [("default", records(&server, keys))]).await;
+            is_read_as_it_was(&service, kind, old).await;
             assert_eq!(old.contains('.'), signer);
         }
     }

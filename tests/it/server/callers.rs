@@ -18,8 +18,8 @@ use tonic_types::StatusExt as _;
 
 use super::authority::Hello;
 use super::client::{Client, request};
-use super::house::{settings, soon};
 use super::secured::{Secured, caller, hash, token, uri};
+use super::test_server::{settings, soon};
 
 /// An RPC as the descriptors have it.
 struct Rpc {
@@ -122,16 +122,16 @@ async fn refusal(client: &Client, rpc: &Rpc, app: &str, token: Option<&str>) -> 
     refused.then(|| (status.code(), reason))
 }
 
-/// A house, and how its callers show themselves.
+/// A service, and how its callers show themselves.
 struct Door {
-    house: Secured,
+    service: Secured,
     by: Authority,
 }
 
 impl Door {
     /// What somebody of that name is refused; no name: somebody who shows nothing.
     async fn refusal(&self, at: SocketAddr, rpc: &Rpc, app: &str, name: Option<&str>) -> Option<(Code, String)> {
-        let (authority, own) = (self.house.authority.pem(), name.map(|name| self.house.authority.sign(&uri(name))));
+        let (authority, own) = (self.service.authority.pem(), name.map(|name| self.service.authority.sign(&uri(name))));
         let hello =
             Hello { shows: own.as_ref().filter(|_| self.by == Authority::Certificate), ..Hello::trusting(&authority) };
         let client = Client::over(hello.connect(at).await.unwrap()).await;
@@ -145,14 +145,14 @@ fn told(code: Code, reason: &str) -> Option<(Code, String)> {
 }
 
 async fn everybody_tries_everything(by: Authority) {
-    let door = Door { house: Secured::new(callers()).await, by };
+    let door = Door { service: Secured::new(callers()).await, by };
     let unknown = || told(Code::Unauthenticated, "CALLER_UNKNOWN");
     let role_missing = || told(Code::PermissionDenied, "ROLE_MISSING");
     let all = rpcs();
     assert_eq!(all.len(), cloakroom::grpc::rpcs().len(), "the descriptors have all services");
 
     for (at, rpc) in
-        [door.house.frontends, door.house.operators].into_iter().flat_map(|at| all.iter().map(move |rpc| (at, rpc)))
+        [door.service.frontends, door.service.operators].into_iter().flat_map(|at| all.iter().map(move |rpc| (at, rpc)))
     {
         let tries = async |app: &str, name: Option<&str>| door.refusal(at, rpc, app, name).await;
         let Rpc { service, path, app_field } = rpc;
@@ -170,7 +170,7 @@ async fn everybody_tries_everything(by: Authority) {
             assert_eq!(tries("shop", Some(&name(other, "shop"))).await, role_missing(), "{path}: {other:?}");
         }
         // Where the service is not served, nobody comes as far as to an app.
-        let is_served = (role == Role::Frontend) == (at == door.house.frontends);
+        let is_served = (role == Role::Frontend) == (at == door.service.frontends);
         let wrong_app = told(Code::PermissionDenied, "APP_NOT_ALLOWED").filter(|_| is_served);
         for app in ["desk", "default", "", "nowhere"] {
             assert_eq!(tries(app, Some(&name(role, "shop"))).await, wrong_app, "{path}: {app}");
@@ -205,39 +205,39 @@ async fn a_caller_changes_its_token_without_a_refused_call() {
         let settings = cloakroom::auth::CallerSettings { token_hashes, ..old_alone.clone() };
         Callers::build(&BTreeMap::from([(name.clone(), settings)])).unwrap()
     };
-    let house = Secured::new([(name.clone(), old_alone.clone())].into()).await;
-    let client = house.client(house.frontends).await;
+    let service = Secured::new([(name.clone(), old_alone.clone())].into()).await;
+    let client = service.client(service.frontends).await;
     let old = token("shop");
     let unknown = || told(Code::Unauthenticated, "CALLER_UNKNOWN");
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [None, unknown()]);
 
-    house.know(known(&[&old, "new"]));
+    service.know(known(&[&old, "new"]));
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [None, None]);
 
-    house.know(known(&["new"]));
+    service.know(known(&["new"]));
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [unknown(), None]);
 }
 
 #[tokio::test]
 async fn a_caller_that_is_dropped_is_unknown_on_the_connection_that_it_has() {
     let both = || BTreeMap::from([caller("shop", Role::Frontend, "shop"), caller("other", Role::Frontend, "shop")]);
-    let house = Secured::new(both()).await;
-    let (authority, own) = (house.authority.pem(), house.authority.sign(&uri("shop")));
+    let service = Secured::new(both()).await;
+    let (authority, own) = (service.authority.pem(), service.authority.sign(&uri("shop")));
     let hello = Hello { shows: Some(&own), ..Hello::trusting(&authority) };
-    let client = Client::over(hello.connect(house.frontends).await.unwrap()).await;
+    let client = Client::over(hello.connect(service.frontends).await.unwrap()).await;
     assert_eq!(shop_call(&client, "").await, None);
 
     let mut left = both();
     left.remove("shop");
-    house.know(Callers::build(&left).unwrap());
+    service.know(Callers::build(&left).unwrap());
 
     assert_eq!(shop_call(&client, "").await, told(Code::Unauthenticated, "CALLER_UNKNOWN"));
 }
 
 #[tokio::test]
 async fn only_a_whole_bearer_token_is_one() {
-    let house = Secured::new([caller("shop", Role::Frontend, "shop")].into()).await;
-    let client = house.client(house.frontends).await;
+    let service = Secured::new([caller("shop", Role::Frontend, "shop")].into()).await;
+    let client = service.client(service.frontends).await;
     let right = token("shop");
     let call_with = async |value: &str| {
         let mut call = call("/cloakroom.v1.SessionService/GetAppPolicy", None);
@@ -269,7 +269,7 @@ async fn a_unix_socket_asks_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let settings = Settings { unix_socket: Some(path.clone()), ..settings() };
-    let _house = Secured::with([caller("shop", Role::Frontend, "shop")].into(), settings).await;
+    let _service = Secured::with([caller("shop", Role::Frontend, "shop")].into(), settings).await;
 
     let client = Client::over(UnixStream::connect(&path).await.unwrap()).await;
 
@@ -294,8 +294,8 @@ async fn a_listener_for_strangers_is_opened_once_callers_are_known() {
 
 #[tokio::test]
 async fn an_unknown_method_is_unknown_to_callers_alone() {
-    let house = Secured::new([caller("shop", Role::Frontend, "shop")].into()).await;
-    let client = house.client(house.frontends).await;
+    let service = Secured::new([caller("shop", Role::Frontend, "shop")].into()).await;
+    let client = service.client(service.frontends).await;
     let right = token("shop");
     let mut reasons = Vec::new();
 

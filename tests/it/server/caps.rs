@@ -7,15 +7,15 @@ use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
 
 use super::client::Client;
-use super::house::{House, eventually, settings, soon};
 use super::raw::Raw;
+use super::test_server::{TestServer, eventually, settings, soon};
 
 #[tokio::test]
 async fn a_connection_too_many_is_closed_at_once() {
-    let house = House::open(&Settings { max_connections: 2, ..settings() }).await;
-    let (first, second) = (house.client().await, house.client().await);
+    let server = TestServer::open(&Settings { max_connections: 2, ..settings() }).await;
+    let (first, second) = (server.client().await, server.client().await);
 
-    let refused = Raw::connect(house.address()).await;
+    let refused = Raw::connect(server.address()).await;
 
     assert_eq!(refused.ended().await, None);
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
@@ -24,26 +24,26 @@ async fn a_connection_too_many_is_closed_at_once() {
 
 #[tokio::test]
 async fn a_connection_that_ends_makes_room() {
-    let house = House::open(&Settings { max_connections: 1, ..settings() }).await;
-    let first = house.client().await;
+    let server = TestServer::open(&Settings { max_connections: 1, ..settings() }).await;
+    let first = server.client().await;
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
 
     first.hang_up().await;
 
-    eventually(async || is_served(TcpStream::connect(house.address()).await.unwrap()).await).await;
+    eventually(async || is_served(TcpStream::connect(server.address()).await.unwrap()).await).await;
 }
 
 #[tokio::test]
 async fn one_peer_cannot_take_every_connection() {
-    let house = House::open(&Settings { max_connections_per_peer: 1, ..settings() }).await;
+    let server = TestServer::open(&Settings { max_connections_per_peer: 1, ..settings() }).await;
     let (one, other) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
-    let first = Client::over(connect_from(one, house.address()).await).await;
+    let first = Client::over(connect_from(one, server.address()).await).await;
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
 
-    let refused = Raw::over(connect_from(one, house.address()).await);
+    let refused = Raw::over(connect_from(one, server.address()).await);
 
     assert_eq!(refused.ended().await, None);
-    assert!(is_served(connect_from(other, house.address()).await).await);
+    assert!(is_served(connect_from(other, server.address()).await).await);
 }
 
 async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::house::soon;
+use super::test_server::soon;
 
 /// One connection.
 #[derive(Debug)]

@@ -16,85 +16,85 @@ const YEAR_2100: u64 = 4_102_444_800;
 
 const NO_CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
-async fn house() -> Secured {
+async fn service() -> Secured {
     Secured::new([caller("watcher", Role::Monitor, "*")].into()).await
 }
 
 /// Both listeners': they have the same files here.
-async fn told(house: &Secured) -> [u64; 2] {
-    [metric(house, FRONTENDS).await, metric(house, OPERATORS).await]
+async fn told(service: &Secured) -> [u64; 2] {
+    [metric(service, FRONTENDS).await, metric(service, OPERATORS).await]
 }
 
 #[tokio::test]
 async fn the_metrics_tell_when_the_certificate_of_each_listener_expires() {
-    let house = house().await;
-    assert_eq!(told(&house).await, [YEAR_2100; 2]);
+    let service = service().await;
+    assert_eq!(told(&service).await, [YEAR_2100; 2]);
 
     // From 2050 on X.509 writes times in another way.
     for (year, time) in [(2040, YEAR_2040), (2050, YEAR_2050)] {
-        let newer = house.authority.sign_until("localhost", year);
-        newer.write(&house.path("server.pem"), &house.path("server.key"));
-        house.reloader.refresh_certificates();
-        assert_eq!(told(&house).await, [time; 2]);
+        let newer = service.authority.sign_until("localhost", year);
+        newer.write(&service.path("server.pem"), &service.path("server.key"));
+        service.reloader.refresh_certificates();
+        assert_eq!(told(&service).await, [time; 2]);
     }
 }
 
 #[tokio::test]
 async fn a_chain_expires_with_the_first_of_its_certificates() {
-    let house = house().await;
-    let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
-    let between = house.authority.sign_until("between.test", 2040).certificate;
+    let service = service().await;
+    let own = std::fs::read_to_string(service.path("server.pem")).unwrap();
+    let between = service.authority.sign_until("between.test", 2040).certificate;
 
-    std::fs::write(house.path("server.pem"), format!("{own}{between}{}", house.authority.pem())).unwrap();
-    house.reloader.refresh_certificates();
+    std::fs::write(service.path("server.pem"), format!("{own}{between}{}", service.authority.pem())).unwrap();
+    service.reloader.refresh_certificates();
 
-    assert_eq!(told(&house).await, [YEAR_2040; 2]);
+    assert_eq!(told(&service).await, [YEAR_2040; 2]);
 }
 
 #[tokio::test]
 async fn what_callers_pass_over_in_a_chain_does_not_move_its_end() {
-    let house = house().await;
-    let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
-    let expired = house.authority.sign_until("between.test", 2001).certificate;
+    let service = service().await;
+    let own = std::fs::read_to_string(service.path("server.pem")).unwrap();
+    let expired = service.authority.sign_until("between.test", 2001).certificate;
 
-    std::fs::write(house.path("server.pem"), format!("{own}{expired}{NO_CERTIFICATE}")).unwrap();
-    house.reloader.refresh_certificates();
+    std::fs::write(service.path("server.pem"), format!("{own}{expired}{NO_CERTIFICATE}")).unwrap();
+    service.reloader.refresh_certificates();
 
-    assert_eq!(told(&house).await, [YEAR_2100; 2]);
-    let authority = house.authority.pem();
+    assert_eq!(told(&service).await, [YEAR_2100; 2]);
+    let authority = service.authority.pem();
     let page =
-        get(&Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) }, house.operators, "/healthz", None).await;
+        get(&Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) }, service.operators, "/healthz", None).await;
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
 }
 
 #[tokio::test]
 async fn what_is_refused_does_not_move_the_time() {
-    let house = house().await;
-    let own = std::fs::read_to_string(house.path("server.pem")).unwrap();
-    let another = house.authority.sign_until("localhost", 2040).certificate;
+    let service = service().await;
+    let own = std::fs::read_to_string(service.path("server.pem")).unwrap();
+    let another = service.authority.sign_until("localhost", 2040).certificate;
 
     for refused in [another, format!("{NO_CERTIFICATE}{own}")] {
-        std::fs::write(house.path("server.pem"), refused).unwrap();
-        house.reloader.refresh_certificates();
-        assert_eq!(told(&house).await, [YEAR_2100; 2]);
+        std::fs::write(service.path("server.pem"), refused).unwrap();
+        service.reloader.refresh_certificates();
+        assert_eq!(told(&service).await, [YEAR_2100; 2]);
     }
 }
 
 #[tokio::test]
 async fn a_certificate_that_has_expired_is_shown_all_the_same() {
-    let house = house().await;
-    let authority = house.authority.pem();
+    let service = service().await;
+    let authority = service.authority.pem();
     let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
-    let expired = house.authority.sign_until("localhost", 2001);
+    let expired = service.authority.sign_until("localhost", 2001);
 
-    expired.write(&house.path("server.pem"), &house.path("server.key"));
-    house.reloader.refresh_certificates();
+    expired.write(&service.path("server.pem"), &service.path("server.key"));
+    service.reloader.refresh_certificates();
 
-    let refused = hello.connect(house.operators).await.map(|_| ()).unwrap_err();
+    let refused = hello.connect(service.operators).await.map(|_| ()).unwrap_err();
     assert!(refused.to_string().contains("expired"), "{refused}");
-    let newer = house.authority.sign_until("localhost", 2040);
-    newer.write(&house.path("server.pem"), &house.path("server.key"));
-    house.reloader.refresh_certificates();
-    let page = get(&hello, house.operators, "/healthz", None).await;
+    let newer = service.authority.sign_until("localhost", 2040);
+    newer.write(&service.path("server.pem"), &service.path("server.key"));
+    service.reloader.refresh_certificates();
+    let page = get(&hello, service.operators, "/healthz", None).await;
     assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
 }

@@ -8,36 +8,36 @@ use http::StatusCode;
 use tonic::Code;
 
 use super::client::request_with;
-use super::house::{House, settings};
 use super::raw::{ENHANCE_YOUR_CALM, Raw, call, reset, streams};
+use super::test_server::{TestServer, settings};
 
 #[tokio::test]
 async fn streams_that_are_reset_at_once_end_the_connection() {
-    let house = House::open(&settings()).await;
+    let server = TestServer::open(&settings()).await;
     let flood: Vec<u8> = streams().take(3000).flat_map(|stream| [call(stream, &[]), reset(stream)].concat()).collect();
 
-    let code = Raw::hello(house.address()).await.flood(flood).await;
+    let code = Raw::hello(server.address()).await.flood(flood).await;
 
     assert_eq!(code, Some(ENHANCE_YOUR_CALM));
 }
 
 #[tokio::test]
 async fn provoked_resets_end_the_connection() {
-    let house = House::open(&settings()).await;
+    let server = TestServer::open(&settings()).await;
     let malformed = |stream| call(stream, &[("connection", "close")]);
     let flood: Vec<u8> = streams().take(3000).flat_map(malformed).collect();
 
-    let code = Raw::hello(house.address()).await.flood(flood).await;
+    let code = Raw::hello(server.address()).await.flood(flood).await;
 
     assert_eq!(code, Some(ENHANCE_YOUR_CALM));
 }
 
 #[tokio::test]
 async fn a_flood_does_not_disturb_other_connections() {
-    let house = House::open(&Settings { workers: 1, ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { workers: 1, ..settings() }).await;
+    let client = server.client().await;
     let flood: Vec<u8> = streams().take(3000).flat_map(|stream| [call(stream, &[]), reset(stream)].concat()).collect();
-    let flood = tokio::spawn(Raw::hello(house.address()).await.flood(flood));
+    let flood = tokio::spawn(Raw::hello(server.address()).await.flood(flood));
 
     while !flood.is_finished() {
         let begin = Instant::now();
@@ -51,8 +51,8 @@ async fn a_flood_does_not_disturb_other_connections() {
 
 #[tokio::test]
 async fn too_many_headers_are_refused() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
     let large = "x".repeat(20 * 1024);
 
     let answer = client.send(request_with("Echo", "x-large", &large), Bytes::new()).await;
@@ -63,8 +63,8 @@ async fn too_many_headers_are_refused() {
 
 #[tokio::test]
 async fn far_too_many_headers_end_the_connection() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
     let huge = "x".repeat(200 * 1024);
 
     let _answer = client.begin_request(request_with("Echo", "x-huge", &huge)).await;
@@ -74,8 +74,8 @@ async fn far_too_many_headers_end_the_connection() {
 
 #[tokio::test]
 async fn streams_above_the_limit_are_refused() {
-    let house = House::open(&Settings { max_concurrent_streams: 2, ..settings() }).await;
-    let mut raw = Raw::hello(house.address()).await;
+    let server = TestServer::open(&Settings { max_concurrent_streams: 2, ..settings() }).await;
+    let mut raw = Raw::hello(server.address()).await;
 
     for stream in streams().take(3) {
         raw.say(&call(stream, &[])).await;
@@ -86,8 +86,8 @@ async fn streams_above_the_limit_are_refused() {
 
 #[tokio::test]
 async fn http_1_is_not_spoken() {
-    let house = House::open(&settings()).await;
-    let mut raw = Raw::connect(house.address()).await;
+    let server = TestServer::open(&settings()).await;
+    let mut raw = Raw::connect(server.address()).await;
 
     raw.say(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
 

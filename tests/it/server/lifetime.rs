@@ -8,25 +8,25 @@ use cloakroom::server::Settings;
 use tonic::Code;
 
 use super::client::reply;
-use super::house::{House, eventually, ms, settings, soon};
 use super::raw::{NO_ERROR, Raw, call};
+use super::test_server::{TestServer, eventually, ms, settings, soon};
 
 #[tokio::test]
 async fn a_socket_that_says_nothing_is_closed() {
-    let house = House::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
+    let server = TestServer::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
     let begin = Instant::now();
 
-    Raw::connect(house.address()).await.ended().await;
+    Raw::connect(server.address()).await.ended().await;
 
     assert!(about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
 async fn a_connection_that_makes_no_call_is_told_to_go() {
-    let house = House::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
+    let server = TestServer::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
     let begin = Instant::now();
 
-    let code = Raw::hello(house.address()).await.ended().await;
+    let code = Raw::hello(server.address()).await.ended().await;
 
     assert_eq!(code, Some(NO_ERROR));
     assert!(about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
@@ -34,8 +34,8 @@ async fn a_connection_that_makes_no_call_is_told_to_go() {
 
 #[tokio::test]
 async fn an_idle_connection_is_told_to_go() {
-    let house = House::open(&Settings { idle_timeout: ms(200), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { idle_timeout: ms(200), ..settings() }).await;
+    let client = server.client().await;
     client.call("Echo").await;
     let begin = Instant::now();
 
@@ -46,17 +46,17 @@ async fn an_idle_connection_is_told_to_go() {
 
 #[tokio::test]
 async fn a_connection_with_a_running_call_is_not_idle() {
-    let house = House::open(&Settings { idle_timeout: ms(100), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { idle_timeout: ms(100), ..settings() }).await;
+    let client = server.client().await;
     let (call, stream) = (client.begin("Wait").await, client.begin("Stream").await);
-    house.echo.has_begun().await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     tokio::time::sleep(ms(350)).await;
     assert!(!client.was_told_to_go().await);
 
-    house.echo.release();
-    house.echo.release();
+    server.echo.release();
+    server.echo.release();
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
     assert_eq!(reply(stream).await.unwrap().code(), Code::Ok);
     assert!(client.closed().await.is_ok());
@@ -64,27 +64,27 @@ async fn a_connection_with_a_running_call_is_not_idle() {
 
 #[tokio::test]
 async fn an_old_connection_is_told_to_go_and_finishes_its_calls() {
-    let house = House::open(&Settings { max_connection_age: ms(200), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { max_connection_age: ms(200), ..settings() }).await;
+    let client = server.client().await;
     let begin = Instant::now();
     let call = client.begin("Wait").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     eventually(async || client.was_told_to_go().await).await;
     // Give or take a tenth, and what the machine takes.
     assert!(about(begin.elapsed(), ms(180)), "{:?}", begin.elapsed());
 
-    house.echo.release();
+    server.echo.release();
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
     assert!(client.closed().await.is_ok());
-    assert_eq!(house.client().await.call("Echo").await.code(), Code::Ok);
+    assert_eq!(server.client().await.call("Echo").await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn an_old_connection_is_cut_when_its_calls_do_not_finish() {
     let settings = Settings { max_connection_age: ms(100), drain_timeout: ms(200), ..settings() };
-    let house = House::open(&settings).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings).await;
+    let client = server.client().await;
     let begin = Instant::now();
 
     let call = client.begin("Wait").await;
@@ -95,12 +95,12 @@ async fn an_old_connection_is_cut_when_its_calls_do_not_finish() {
 
 #[tokio::test]
 async fn a_peer_that_is_gone_is_noticed() {
-    let house = House::open(&Settings { keepalive_interval: ms(100), ..settings() }).await;
-    let mut raw = Raw::hello(house.address()).await;
+    let server = TestServer::open(&Settings { keepalive_interval: ms(100), ..settings() }).await;
+    let mut raw = Raw::hello(server.address()).await;
     let begin = Instant::now();
 
     raw.say(&call(1, &[])).await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     // It never answers a ping.
     soon(raw.ended()).await;

@@ -11,19 +11,19 @@ use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tonic::Code;
 
 use super::client::Client;
-use super::house::{House, settings};
+use super::test_server::{TestServer, settings};
 
 #[tokio::test]
 async fn a_unix_socket_serves_owner_and_group() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let house = House::open(&only_at(&path)).await;
+    let server = TestServer::open(&only_at(&path)).await;
 
     let client = Client::over(UnixStream::connect(&path).await.unwrap()).await;
 
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-    house.close().await;
+    server.close().await;
     assert!(!path.exists());
 }
 
@@ -31,10 +31,10 @@ async fn a_unix_socket_serves_owner_and_group() {
 async fn tcp_and_a_unix_socket_are_served_alike() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let house = House::open(&Settings { unix_socket: Some(path.clone()), ..settings() }).await;
+    let server = TestServer::open(&Settings { unix_socket: Some(path.clone()), ..settings() }).await;
 
     let local = Client::over(UnixStream::connect(&path).await.unwrap()).await;
-    let remote = house.client().await;
+    let remote = server.client().await;
 
     assert_eq!(local.call("Echo").await.code(), Code::Ok);
     assert_eq!(remote.call("Echo").await.code(), Code::Ok);
@@ -44,7 +44,7 @@ async fn tcp_and_a_unix_socket_are_served_alike() {
 async fn unix_sockets_are_not_counted_per_peer() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _house = House::open(&Settings { max_connections_per_peer: 1, ..only_at(&path) }).await;
+    let _server = TestServer::open(&Settings { max_connections_per_peer: 1, ..only_at(&path) }).await;
 
     let first = Client::over(UnixStream::connect(&path).await.unwrap()).await;
     let second = Client::over(UnixStream::connect(&path).await.unwrap()).await;
@@ -60,7 +60,7 @@ async fn the_socket_of_a_dead_server_is_replaced() {
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
 
-    let _house = House::open(&only_at(&path)).await;
+    let _server = TestServer::open(&only_at(&path)).await;
 
     let client = Client::over(UnixStream::connect(&path).await.unwrap()).await;
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
@@ -70,7 +70,7 @@ async fn the_socket_of_a_dead_server_is_replaced() {
 async fn the_socket_of_a_living_server_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _house = House::open(&only_at(&path)).await;
+    let _server = TestServer::open(&only_at(&path)).await;
 
     let refused = Server::bind(&only_at(&path)).await;
 
@@ -95,23 +95,23 @@ async fn a_file_that_is_no_socket_is_left_alone() {
 async fn the_socket_of_a_successor_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let house = House::open(&only_at(&path)).await;
+    let server = TestServer::open(&only_at(&path)).await;
 
     fs::remove_file(&path).unwrap();
-    let _successor = House::open(&only_at(&path)).await;
-    house.close().await;
+    let _successor = TestServer::open(&only_at(&path)).await;
+    server.close().await;
 
     assert!(path.exists());
 }
 
 #[tokio::test]
 async fn an_address_in_use_is_named() {
-    let house = House::open(&settings()).await;
+    let server = TestServer::open(&settings()).await;
 
-    let refused = Server::bind(&Settings { listen: Some(house.address()), ..settings() }).await;
+    let refused = Server::bind(&Settings { listen: Some(server.address()), ..settings() }).await;
 
     let message = refused.map(|_| ()).unwrap_err().to_string();
-    assert_eq!(message, format!("listen: cannot listen on {}", house.address()));
+    assert_eq!(message, format!("listen: cannot listen on {}", server.address()));
 }
 
 #[tokio::test]
@@ -122,8 +122,8 @@ async fn a_listener_for_strangers_has_to_be_wanted() {
 
     let message = refused.map(|_| ()).unwrap_err().to_string();
     assert!(message.starts_with("listen: ") && message.contains("insecure = true"), "{message}");
-    let house = House::open(&Settings { insecure: true, ..everywhere }).await;
-    let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, house.address().port())).await.unwrap();
+    let server = TestServer::open(&Settings { insecure: true, ..everywhere }).await;
+    let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, server.address().port())).await.unwrap();
     assert_eq!(Client::over(socket).await.call("Echo").await.code(), Code::Ok);
 }
 

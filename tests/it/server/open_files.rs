@@ -8,7 +8,7 @@ use tokio::net::TcpSocket;
 use tonic::Code;
 
 use super::client::Client;
-use super::house::{House, ms, settings, soon};
+use super::test_server::{TestServer, ms, settings, soon};
 
 #[test]
 fn accepting_pauses_while_files_run_out_and_goes_on_afterwards() {
@@ -24,15 +24,15 @@ fn accepting_pauses_while_files_run_out_and_goes_on_afterwards() {
 #[tokio::test]
 #[ignore = "needs a process of its own that may open few files; the test above starts it"]
 async fn with_few_files() {
-    let house = House::open(&settings()).await;
+    let server = TestServer::open(&settings()).await;
     // It has started once it answers. Kept: a connection that closes would give two files back.
-    let client = house.client().await;
+    let client = server.client().await;
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
     let mut cpu = Cpu(File::open("/proc/self/stat").unwrap());
     let mut files: Vec<_> = std::iter::from_fn(|| TcpSocket::new_v4().ok()).collect();
     let one = files.pop().unwrap();
     // The server cannot accept it: this socket was the last file.
-    let waiting = soon(one.connect(house.address())).await.unwrap();
+    let waiting = soon(one.connect(server.address())).await.unwrap();
 
     let mut windows = Vec::new();
     for _ in 0..10 {

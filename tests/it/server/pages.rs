@@ -1,4 +1,4 @@
-//! Pages of a house that knows its callers.
+//! Pages of a service that knows its callers.
 
 use std::net::SocketAddr;
 
@@ -6,8 +6,8 @@ use cloakroom::auth::Role;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::authority::Hello;
-use super::house::soon;
 use super::secured::{Secured, caller, token, uri};
+use super::test_server::soon;
 
 /// The answer to a GET by HTTP/1.1 over TLS.
 pub(super) async fn get(hello: &Hello<'_>, address: SocketAddr, path: &str, token: Option<&str>) -> String {
@@ -21,11 +21,11 @@ pub(super) async fn get(hello: &Hello<'_>, address: SocketAddr, path: &str, toke
     String::from_utf8(answer).unwrap()
 }
 
-/// A number among the metrics of a house that knows a monitor named `watcher`.
-pub(super) async fn metric(house: &Secured, name: &str) -> u64 {
-    let authority = house.authority.pem();
+/// A number among the metrics of a service that knows a monitor named `watcher`.
+pub(super) async fn metric(service: &Secured, name: &str) -> u64 {
+    let authority = service.authority.pem();
     let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
-    let page = get(&hello, house.operators, "/metrics", Some(&token("watcher"))).await;
+    let page = get(&hello, service.operators, "/metrics", Some(&token("watcher"))).await;
     let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(value).unwrap_or_else(|| panic!("no {name}: {page}"))
 }
@@ -33,8 +33,8 @@ pub(super) async fn metric(house: &Secured, name: &str) -> u64 {
 #[tokio::test]
 async fn metrics_are_for_monitors_and_operators_and_health_is_for_all() {
     let roles = [("watcher", Role::Monitor), ("desk", Role::Admin), ("shop", Role::Frontend)];
-    let house = Secured::new(roles.map(|(name, role)| caller(name, role, "*")).into()).await;
-    let authority = house.authority.pem();
+    let service = Secured::new(roles.map(|(name, role)| caller(name, role, "*")).into()).await;
+    let authority = service.authority.pem();
     let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
 
     for (path, name, status) in [
@@ -48,10 +48,10 @@ async fn metrics_are_for_monitors_and_operators_and_health_is_for_all() {
         ("/readyz", None, "200 OK"),
         ("/", None, "404 Not Found"),
     ] {
-        let by_token = get(&hello, house.operators, path, name.map(token).as_deref()).await;
-        let own = name.map(|name| house.authority.sign(&uri(name)));
+        let by_token = get(&hello, service.operators, path, name.map(token).as_deref()).await;
+        let own = name.map(|name| service.authority.sign(&uri(name)));
         let shown = Hello { shows: own.as_ref(), ..hello.clone() };
-        let by_certificate = get(&shown, house.operators, path, None).await;
+        let by_certificate = get(&shown, service.operators, path, None).await;
 
         for answer in [by_token, by_certificate] {
             assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{path} {name:?}: {answer}");

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::house::soon;
+use super::test_server::soon;
 
 /// A socket that says what it is told, and answers nothing by itself.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The house with TLS on both listeners, and callers.
+//! The service with TLS on both listeners, and callers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::authority::{Authority, Hello};
 use super::client::Client;
-use super::house::settings;
+use super::test_server::settings;
 use crate::support::app_settings;
 
-/// A running house that knows its callers, with the apps `shop` and `desk` beside `default`.
+/// A running service that knows its callers, with the apps `shop` and `desk` beside `default`.
 pub(super) struct Secured {
     pub(super) frontends: SocketAddr,
     pub(super) operators: SocketAddr,

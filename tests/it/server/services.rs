@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::client::{Client, request};
 use super::echo::Echo;
-use super::house::settings;
+use super::test_server::settings;
 
 const HEALTH: &str = "http://test/grpc.health.v1.Health/Check";
 

@@ -6,11 +6,11 @@ use cloakroom::grpc::wire::{
 };
 use tonic::Status;
 
-use super::House;
+use super::TestService;
 use super::calls::{ChangesExt as _, save};
 use crate::support::sessions::SaveExt as _;
 
-impl House {
+impl TestService {
     /// A session that is stored as the subject's. Answers it as saved.
     pub(crate) async fn logged_in(&self, subject: &str) -> Session {
         let ticket = self.open_new().await.token;

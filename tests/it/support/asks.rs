@@ -6,9 +6,9 @@ use cloakroom::grpc::wire::{
 };
 use prost_types::Timestamp;
 
-use super::House;
+use super::TestService;
 
-impl House {
+impl TestService {
     /// An app's policy.
     pub(crate) async fn policy(&self, app: &str) -> GetAppPolicyResponse {
         let request = GetAppPolicyRequest { app: app.to_owned() };

@@ -10,9 +10,9 @@ use cloakroom::grpc::wire::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::House;
+use super::TestService;
 
-impl House {
+impl TestService {
     /// Opens a new session, for a request without a cookie.
     pub(crate) async fn open_new(&self) -> Session {
         self.open(OpenSessionRequest::default()).await.session.unwrap()

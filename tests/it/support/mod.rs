@@ -1,4 +1,4 @@
-//! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
+//! The service for a test: real, whole, on a free port, with a clock that is moved by hand.
 
 pub(crate) mod admin;
 pub(crate) mod asks;
@@ -36,7 +36,7 @@ pub(crate) enum On {
 }
 
 /// A running service, and a client of it.
-pub(crate) struct House {
+pub(crate) struct TestService {
     pub client: SessionServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
@@ -46,13 +46,13 @@ pub(crate) struct House {
     pub address: String,
     pub(crate) admin_address: String,
     /// The service itself, for what no client may do.
-    pub(crate) service: Service<Instrumented<AnyStore>>,
+    pub(crate) inner: Service<Instrumented<AnyStore>>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
     _folder: TempDir,
 }
 
-impl House {
+impl TestService {
     /// The service with one app, `default`, on default settings and with one key.
     pub(crate) async fn new(on: On) -> Self {
         Self::with_apps(on, [("default", app_settings())]).await
@@ -123,7 +123,7 @@ impl House {
         let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
         let admin_address = format!("http://{}", cloakroom.admin_addr().unwrap());
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
-        let service = cloakroom.service().clone();
+        let inner = cloakroom.service().clone();
         let stop = CancellationToken::new();
         tokio::spawn(cloakroom.run(stop.clone()));
         let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
@@ -139,7 +139,7 @@ impl House {
             apps,
             address,
             admin_address,
-            service,
+            inner,
             stop,
             _stop_when_dropped,
             _folder: folder,

@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::knob::races;
-use super::{House, On};
+use super::{On, TestService};
 
 /// One side of a race: a connection, and with it a thread of the service.
 #[derive(Clone)]
@@ -37,10 +37,10 @@ impl Side {
     }
 }
 
-/// One round of a race: the house and its two sides, which swap from round to round.
+/// One round of a race: the service and its two sides, which swap from round to round.
 #[derive(Clone)]
 pub(crate) struct Round {
-    pub house: Arc<House>,
+    pub service: Arc<TestService>,
     pub left: Side,
     pub right: Side,
 }
@@ -50,12 +50,12 @@ pub(crate) async fn race<F>(on: On, settings: app::Settings, round: fn(Round) ->
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let house = Arc::new(House::with_apps(on, [("default", settings)]).await);
-    let sides = [Side(house.another_client().await), Side(house.another_client().await)];
+    let service = Arc::new(TestService::with_apps(on, [("default", settings)]).await);
+    let sides = [Side(service.another_client().await), Side(service.another_client().await)];
     let mut rounds = JoinSet::new();
     for number in 0..races(ROUNDS) {
         let [left, right] = if number % 2 == 0 { [0, 1] } else { [1, 0] }.map(|side: usize| sides[side].clone());
-        rounds.spawn(round(Round { house: Arc::clone(&house), left, right }));
+        rounds.spawn(round(Round { service: Arc::clone(&service), left, right }));
         if rounds.len() >= AT_ONCE {
             rounds.join_next().await.unwrap().unwrap();
         }

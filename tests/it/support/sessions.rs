@@ -13,14 +13,14 @@ use prost_types::Timestamp;
 use tonic::{Code, Status};
 
 use super::calls::{ChangesExt as _, reason, save, set_cookies};
-use super::{House, On, app_settings};
+use super::{On, TestService, app_settings};
 
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
-impl House {
+impl TestService {
     /// The service with one app whose sessions live this long.
     pub(crate) async fn with_lifetimes(on: On, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
         let settings = app::Settings { idle_timeout, absolute_timeout, ..app_settings() };

@@ -9,7 +9,7 @@ use cloakroom::token::SessionId;
 use cloakroom::types::AppName;
 use tonic::{Status, Streaming};
 
-use super::House;
+use super::TestService;
 use super::sessions::millis;
 
 /// A watch that has begun.
@@ -20,7 +20,7 @@ pub(crate) struct Watch {
     pub expire_time: u64,
 }
 
-impl House {
+impl TestService {
     /// Watches a token that opens its session.
     pub(crate) async fn watch(&self, token: &str) -> Watch {
         let mut answers = self.try_watch(watch_token(token)).await.unwrap();
@@ -46,7 +46,7 @@ impl House {
     /// Ends a session as an administrator does.
     pub(crate) async fn end(&self, id: &str, reason: session::EndReason) {
         let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.now() };
-        let ended = self.service.store().apply(&place(id), &precondition, &Write::End(reason)).await.unwrap();
+        let ended = self.inner.store().apply(&place(id), &precondition, &Write::End(reason)).await.unwrap();
         assert!(matches!(ended, Applied::Done(_)), "{ended:?}");
     }
 }

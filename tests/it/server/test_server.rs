@@ -13,14 +13,14 @@ use super::echo::Echo;
 
 /// A running server with [`Echo`] behind it.
 #[derive(Debug)]
-pub(super) struct House {
+pub(super) struct TestServer {
     pub(super) echo: Echo,
     address: Option<SocketAddr>,
     stop: CancellationToken,
     running: JoinHandle<std::io::Result<ShutdownReport>>,
 }
 
-impl House {
+impl TestServer {
     /// Starts a server.
     pub(super) async fn open(settings: &Settings) -> Self {
         let server = Server::bind(settings).await.unwrap();
