@@ -11,14 +11,14 @@ use cloakroom::server::AdminSettings;
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::on_every_store;
 use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::sessions::{HOUR, MINUTE, gone, millis};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
-async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+#[apply(on_every_store)]
+async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let first = service.logged_in("alice").await;
     service.logged_in("bob").await;
     service.advance(MINUTE);
@@ -43,8 +43,9 @@ async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(on: On) {
     assert!(service.ids_of("nobody").await.is_empty());
 }
 
-async fn entries_are_told_only_if_they_are_asked_for(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn entries_are_told_only_if_they_are_asked_for(store: StoreKind) {
+    let service = TestService::new(store).await;
     let alice = service.logged_in("alice").await;
     let list = |subject: &str, with_entries| ListSessionsRequest {
         subject: subject.to_owned(),
@@ -66,8 +67,9 @@ async fn entries_are_told_only_if_they_are_asked_for(on: On) {
     }
 }
 
-async fn the_dead_are_not_listed(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+#[apply(on_every_store)]
+async fn the_dead_are_not_listed(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let [idle, destroyed, revoked, other] = [
         service.logged_in("alice").await,
         service.logged_in("alice").await,
@@ -88,10 +90,11 @@ async fn the_dead_are_not_listed(on: On) {
     assert_eq!(service.try_info(&idle.id, false).await.unwrap().end_reason(), EndReason::Idle);
 }
 
-async fn a_login_by_an_entry_is_listed_too(on: On) {
+#[apply(on_every_store)]
+async fn a_login_by_an_entry_is_listed_too(store: StoreKind) {
     let subject_key = "_user_id".to_owned();
     let settings = cloakroom::app::Settings { subject_key, ..app_settings() };
-    let service = TestService::with_apps(on, [("default", settings)]).await;
+    let service = TestService::with_apps(store, [("default", settings)]).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let login = service.update(&token, Changes::default().set("_user_id", "42")).await;
@@ -99,8 +102,9 @@ async fn a_login_by_an_entry_is_listed_too(on: On) {
     assert_eq!(service.ids_of("42").await, [login.id]);
 }
 
-async fn the_pages_of_an_app_hold_each_session_once(on: On) {
-    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+#[apply(on_every_store)]
+async fn the_pages_of_an_app_hold_each_session_once(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     let mut stored = BTreeSet::new();
     for n in 0..40 {
         let session = service.logged_in(&format!("user{n}")).await;
@@ -117,8 +121,9 @@ async fn the_pages_of_an_app_hold_each_session_once(on: On) {
     }
 }
 
-async fn a_page_token_is_good_for_its_own_listing_alone(on: On) {
-    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+#[apply(on_every_store)]
+async fn a_page_token_is_good_for_its_own_listing_alone(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     for _ in 0..40 {
         service.logged_in("alice").await;
     }
@@ -140,8 +145,9 @@ async fn a_page_token_is_good_for_its_own_listing_alone(on: On) {
     }
 }
 
-async fn a_revoked_session_is_dead_whatever_its_token_became(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_revoked_session_is_dead_whatever_its_token_became(store: StoreKind) {
+    let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
     let rotated = service.rotate(&session.token, RotationCause::Privilege, "").await.session.unwrap().token;
 
@@ -157,8 +163,9 @@ async fn a_revoked_session_is_dead_whatever_its_token_became(on: On) {
     assert_eq!(millis(&info.end_time), service.millis());
 }
 
-async fn a_session_that_nobody_knows_is_gone_and_unknown(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_session_that_nobody_knows_is_gone_and_unknown(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await;
 
     let revoked = service.revoke(&ticket.id).await;
@@ -168,8 +175,9 @@ async fn a_session_that_nobody_knows_is_gone_and_unknown(on: On) {
     assert_eq!(reason(&status), (Code::NotFound, "SESSION_UNKNOWN".to_owned()));
 }
 
-async fn revoking_a_subject_ends_all_its_sessions_and_no_others(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn revoking_a_subject_ends_all_its_sessions_and_no_others(store: StoreKind) {
+    let service = TestService::new(store).await;
     let [one, two, three] =
         [service.logged_in("alice").await, service.logged_in("alice").await, service.logged_in("alice").await];
     let bob = service.logged_in("bob").await;
@@ -185,8 +193,9 @@ async fn revoking_a_subject_ends_all_its_sessions_and_no_others(on: On) {
     assert!(service.ids_of("alice").await.is_empty());
 }
 
-async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(on: On) {
-    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+#[apply(on_every_store)]
+async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     let before = [service.logged_in("alice").await.token, service.stored(&[("a", "1")]).await];
     let ticket = service.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
     service.save(save_in("shop", save(&ticket, Changes::default().set("a", "1")))).await;
@@ -203,8 +212,9 @@ async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(on: On) {
     assert_eq!(service.pages("shop", 0).await.concat().len(), 1);
 }
 
-async fn what_this_process_did_is_counted_by_app(on: On) {
-    let service = TestService::with_apps(on, [("default", app_settings()), ("shop", app_settings())]).await;
+#[apply(on_every_store)]
+async fn what_this_process_did_is_counted_by_app(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     let [one, two] = [service.logged_in("alice").await, service.logged_in("alice").await];
     let emptied = service.stored(&[("a", "1")]).await;
     service.open_cookie(&one.token).await;
@@ -223,8 +233,9 @@ async fn what_this_process_did_is_counted_by_app(on: On) {
     assert_eq!(millis(&stats.start_time), service.millis());
 }
 
-async fn live_sessions_are_counted_soon_after_the_start(on: On) {
-    let first = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+#[apply(on_every_store)]
+async fn live_sessions_are_counted_soon_after_the_start(store: StoreKind) {
+    let first = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     first.logged_in("alice").await;
     first.advance(HOUR);
     first.logged_in("alice").await;
@@ -244,8 +255,9 @@ async fn live_sessions_are_counted_soon_after_the_start(on: On) {
     assert_eq!(millis(&stats.scan_time), again.millis());
 }
 
-async fn no_answer_holds_a_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn no_answer_holds_a_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
     let secret = session.token.split('.').nth(2).unwrap();
 
@@ -268,7 +280,7 @@ async fn no_answer_holds_a_token(on: On) {
 
 #[tokio::test]
 async fn what_is_malformed_is_refused_by_field() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let mut admin = service.admin.clone();
     let (long, id) = ("x".repeat(257), "ABC".to_owned());
 
@@ -289,7 +301,7 @@ async fn what_is_malformed_is_refused_by_field() {
 
 #[tokio::test]
 async fn an_app_that_is_not_configured_is_unknown_everywhere() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let (mut admin, app, id) = (service.admin.clone(), "nobody".to_owned(), "0".repeat(32));
 
     let (subject, list) = ("alice".to_owned(), ListSessionsRequest { app: app.clone(), ..Default::default() });
@@ -311,7 +323,7 @@ async fn an_app_that_is_not_configured_is_unknown_everywhere() {
 async fn operators_and_frontends_are_served_apart() {
     use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
     use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let connect = async |address: &String| Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
     let admin = AdminServiceClient::new(connect(&service.address).await);
@@ -347,19 +359,3 @@ fn sized_list(page_size: i32) -> ListSessionsRequest {
 fn except(id: &str) -> RevokeSubjectRequest {
     RevokeSubjectRequest { subject: "alice".to_owned(), except_id: id.to_owned(), ..Default::default() }
 }
-
-on_every_store!(
-    a_subjects_sessions_come_by_last_use_and_with_what_is_known,
-    entries_are_told_only_if_they_are_asked_for,
-    the_dead_are_not_listed,
-    a_login_by_an_entry_is_listed_too,
-    the_pages_of_an_app_hold_each_session_once,
-    a_page_token_is_good_for_its_own_listing_alone,
-    a_revoked_session_is_dead_whatever_its_token_became,
-    a_session_that_nobody_knows_is_gone_and_unknown,
-    revoking_a_subject_ends_all_its_sessions_and_no_others,
-    revoking_an_app_ends_what_was_created_before_and_nothing_else,
-    what_this_process_did_is_counted_by_app,
-    live_sessions_are_counted_soon_after_the_start,
-    no_answer_holds_a_token,
-);

@@ -13,11 +13,10 @@ use cloakroom::store::{
 use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock as _};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
-use crate::support::{On, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, patient};
 
 fn owner(subject: &str) -> SubjectRef {
     let app = AppName::parse(AppName::DEFAULT).unwrap();
@@ -37,8 +36,9 @@ async fn enter(service: &TestService, subject: &str, id: &str) {
     service.store.enter(&owner(subject), &entry).await.unwrap();
 }
 
-async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let never_created = service.open_new().await.id;
     let still_bobs = service.logged_in("bob").await.id;
     enter(&service, "alice", &never_created).await;
@@ -54,8 +54,9 @@ async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_f
     assert_eq!(service.ids_of("bob").await, [still_bobs]);
 }
 
-async fn an_end_that_crashed_between_its_writes_heals_at_once(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_end_that_crashed_between_its_writes_heals_at_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
     service.destroy(&session.token).await;
     assert!(entries(&service, "alice").await.is_empty());
@@ -66,8 +67,9 @@ async fn an_end_that_crashed_between_its_writes_heals_at_once(on: On) {
     assert!(entries(&service, "alice").await.is_empty());
 }
 
-async fn what_an_app_revocation_ended_heals_at_once(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn what_an_app_revocation_ended_heals_at_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     service.logged_in("alice").await;
     service.revoke_app("").await;
 
@@ -76,8 +78,9 @@ async fn what_an_app_revocation_ended_heals_at_once(on: On) {
     assert!(entries(&service, "alice").await.is_empty());
 }
 
-async fn what_has_become_anothers_heals_and_can_come_back(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn what_has_become_anothers_heals_and_can_come_back(store: StoreKind) {
+    let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
     let bobs = service.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
     service.advance(6 * MINUTE);
@@ -89,8 +92,9 @@ async fn what_has_become_anothers_heals_and_can_come_back(on: On) {
     assert_eq!(service.ids_of("alice").await, [session.id]);
 }
 
-async fn what_has_expired_heals_once_no_clock_can_revive_it(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+#[apply(on_every_store)]
+async fn what_has_expired_heals_once_no_clock_can_revive_it(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     service.logged_in("alice").await;
 
     service.advance(HOUR);
@@ -102,8 +106,9 @@ async fn what_has_expired_heals_once_no_clock_can_revive_it(on: On) {
     assert!(entries(&service, "alice").await.is_empty());
 }
 
-async fn a_session_is_listed_for_all_of_its_life(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+#[apply(on_every_store)]
+async fn a_session_is_listed_for_all_of_its_life(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let session = service.logged_in("alice").await;
     let shorter = service.update(&session.token, Changes::default().idle_timeout(MINUTE)).await;
     let token = service.update(&shorter.token, Changes::default().default_lifetime()).await.token;
@@ -115,8 +120,9 @@ async fn a_session_is_listed_for_all_of_its_life(on: On) {
     }
 }
 
-async fn a_longer_life_makes_a_longer_entry(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 9 * HOUR).await;
+#[apply(on_every_store)]
+async fn a_longer_life_makes_a_longer_entry(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let session = service.logged_in("alice").await;
     service.advance(HOUR / 2);
 
@@ -127,9 +133,10 @@ async fn a_longer_life_makes_a_longer_entry(on: On) {
     assert_eq!(entries[0].entered, service.clock.now());
 }
 
-async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own(on: On) {
+#[apply(on_every_store)]
+async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own(store: StoreKind) {
     let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 9 * HOUR, ..app_settings() };
-    let service = TestService::with_apps(on, [("default", settings.clone())]).await;
+    let service = TestService::with_apps(store, [("default", settings.clone())]).await;
     let token = service.stored(&[("a", "1")]).await;
     let shorter = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
     let shortened = Service::new([shorter].into_iter().collect(), Arc::clone(&service.store), service.clock.clone());
@@ -145,8 +152,9 @@ async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own
     assert_eq!(entries[0].until, service.clock.now() + 9 * HOUR);
 }
 
-async fn an_index_that_nobody_lists_is_healed_by_its_logins(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_index_that_nobody_lists_is_healed_by_its_logins(store: StoreKind) {
+    let service = TestService::new(store).await;
     for _ in 0..60 {
         let alices = service.logged_in("alice").await;
         service.update(&alices.token, Changes::default().set("b", "1").subject("bob")).await;
@@ -158,8 +166,9 @@ async fn an_index_that_nobody_lists_is_healed_by_its_logins(on: On) {
     assert_eq!(service.ids_of("bob").await.len(), 60);
 }
 
-async fn a_creation_that_keeps_nothing_is_not_listed(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_creation_that_keeps_nothing_is_not_listed(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     service.save(save(&ticket, Changes::default().subject("alice"))).await;
@@ -269,16 +278,3 @@ async fn service() -> (RedisServer, TestService) {
     }
     (redis, service)
 }
-
-on_every_store!(
-    a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes,
-    an_end_that_crashed_between_its_writes_heals_at_once,
-    what_an_app_revocation_ended_heals_at_once,
-    what_has_become_anothers_heals_and_can_come_back,
-    what_has_expired_heals_once_no_clock_can_revive_it,
-    a_session_is_listed_for_all_of_its_life,
-    a_longer_life_makes_a_longer_entry,
-    a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own,
-    an_index_that_nobody_lists_is_healed_by_its_logins,
-    a_creation_that_keeps_nothing_is_not_listed,
-);

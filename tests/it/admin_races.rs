@@ -2,14 +2,14 @@
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::race::{Round, race};
 use crate::support::sessions::{MINUTE, gone};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
-async fn no_save_survives_or_undoes_a_revocation_of_its_subject(on: On) {
-    race(on, app_settings(), |Round { service, left, .. }| async move {
+#[apply(on_every_store)]
+async fn no_save_survives_or_undoes_a_revocation_of_its_subject(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, .. }| async move {
         let session = service.logged_in(&subject()).await;
         let subject = &session.subject;
 
@@ -27,8 +27,9 @@ async fn no_save_survives_or_undoes_a_revocation_of_its_subject(on: On) {
     .await;
 }
 
-async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(on: On) {
-    race(on, app_settings(), |Round { service, left, .. }| async move {
+#[apply(on_every_store)]
+async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, .. }| async move {
         let subject = subject();
         let [before, token] = [service.logged_in(&subject).await.token, service.stored(&[("a", "1")]).await];
 
@@ -46,8 +47,9 @@ async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(on: On) {
     .await;
 }
 
-async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(on: On) {
-    race(on, app_settings(), |Round { service, left, .. }| async move {
+#[apply(on_every_store)]
+async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, .. }| async move {
         let (subject, ticket) = (subject(), service.open_new().await.token);
 
         let creation = save(&ticket, Changes::default().set("a", "1").subject(&subject));
@@ -61,8 +63,9 @@ async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(on: On
     .await;
 }
 
-async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_for_its_next(on: On) {
-    race(on, app_settings(), |Round { service, left, .. }| async move {
+#[apply(on_every_store)]
+async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_for_its_next(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, .. }| async move {
         let (alice, bob) = (subject(), subject());
         let session = service.logged_in(&alice).await;
 
@@ -82,8 +85,9 @@ async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_fo
     .await;
 }
 
-async fn a_listing_that_heals_never_loses_a_login(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_listing_that_heals_never_loses_a_login(store: StoreKind) {
+    let service = TestService::new(store).await;
     for _ in 0..50 {
         let (alice, bob) = (subject(), subject());
         let session = service.logged_in(&alice).await;
@@ -99,8 +103,9 @@ async fn a_listing_that_heals_never_loses_a_login(on: On) {
     }
 }
 
-async fn a_creation_that_races_an_app_revocation_is_whole_before_or_after_it(on: On) {
-    race(on, app_settings(), |Round { service, left, .. }| async move {
+#[apply(on_every_store)]
+async fn a_creation_that_races_an_app_revocation_is_whole_before_or_after_it(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, .. }| async move {
         let before = service.open_new().await.token;
         let before = service.save(save(&before, Changes::default().set("a", "1"))).await.session.unwrap().token;
         let ticket = service.open_new().await.token;
@@ -120,12 +125,3 @@ fn subject() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("subject{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
-
-on_every_store!(
-    no_save_survives_or_undoes_a_revocation_of_its_subject,
-    a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next,
-    a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next,
-    a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_for_its_next,
-    a_listing_that_heals_never_loses_a_login,
-    a_creation_that_races_an_app_revocation_is_whole_before_or_after_it,
-);

@@ -5,18 +5,17 @@ use std::time::Duration;
 use cloakroom::app::{self, AnonymousSettings};
 use cloakroom::grpc::wire::{Changes, EndReason, Session};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, gone, millis};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 const MINUTE_MILLIS: u64 = 60_000;
 
 /// An hour and a day with a subject, 10 minutes and 2 hours without.
-async fn service(on: On) -> TestService {
+async fn service(store: StoreKind) -> TestService {
     let anonymous = AnonymousSettings { idle_timeout: Some(10 * MINUTE), absolute_timeout: Some(2 * HOUR) };
     let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 24 * HOUR, anonymous, ..app_settings() };
-    TestService::with_apps(on, [("default", settings)]).await
+    TestService::with_apps(store, [("default", settings)]).await
 }
 
 impl TestService {
@@ -38,8 +37,9 @@ impl TestService {
     }
 }
 
-async fn a_session_of_nobody_ends_at_its_own_idle_timeout(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_session_of_nobody_ends_at_its_own_idle_timeout(store: StoreKind) {
+    let service = service(store).await;
     let new = service.open_new().await;
     assert_eq!(service.minutes_left(&new), (10, 10));
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
@@ -51,8 +51,9 @@ async fn a_session_of_nobody_ends_at_its_own_idle_timeout(on: On) {
     assert_eq!(gone(&service.save(save(&other, Changes::default())).await), EndReason::Idle);
 }
 
-async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.use_for(&token, 2 * HOUR - MILLI).await;
@@ -62,8 +63,9 @@ async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(on: On) {
     assert_eq!(gone(&service.save(save(&token, Changes::default())).await), EndReason::Absolute);
 }
 
-async fn a_login_gives_the_apps_own_timeouts_from_the_creation_on(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_login_gives_the_apps_own_timeouts_from_the_creation_on(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let created = service.millis();
     service.use_for(&token, HOUR).await;
@@ -76,8 +78,9 @@ async fn a_login_gives_the_apps_own_timeouts_from_the_creation_on(on: On) {
     assert_eq!(millis(&last.expire_time), created + 24 * 60 * MINUTE_MILLIS);
 }
 
-async fn a_creation_with_a_subject_has_the_apps_own_timeouts(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_creation_with_a_subject_has_the_apps_own_timeouts(store: StoreKind) {
+    let service = service(store).await;
     let ticket = service.open_new().await.token;
 
     let session = service.save(save(&ticket, Changes::default().set("a", "1").subject("anna"))).await.session.unwrap();
@@ -85,8 +88,9 @@ async fn a_creation_with_a_subject_has_the_apps_own_timeouts(on: On) {
     assert_eq!(service.minutes_left(&session), (60, 60));
 }
 
-async fn a_creation_of_nobodys_cannot_ask_for_more(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_creation_of_nobodys_cannot_ask_for_more(store: StoreKind) {
+    let service = service(store).await;
     let ticket = service.open_new().await.token;
 
     let changes = Changes::default().set("a", "1").idle_timeout(HOUR);
@@ -95,8 +99,9 @@ async fn a_creation_of_nobodys_cannot_ask_for_more(on: On) {
     assert_eq!(service.minutes_left(&session), (10, 10));
 }
 
-async fn a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts(store: StoreKind) {
+    let service = service(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     service.use_for(&token, 12 * HOUR).await;
     let logout = service.millis();
@@ -109,8 +114,9 @@ async fn a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts(on: On
     assert_eq!(millis(&last.expire_time), logout + 120 * MINUTE_MILLIS);
 }
 
-async fn the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.update(&token, Changes::default().idle_timeout(MINUTE)).await;
 
@@ -119,8 +125,9 @@ async fn the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous(on: On) {
     assert_eq!(service.minutes_left(&session), (10, 10));
 }
 
-async fn the_policy_tells_both(on: On) {
-    let policy = service(on).await.policy("").await;
+#[apply(on_every_store)]
+async fn the_policy_tells_both(store: StoreKind) {
+    let policy = service(store).await.policy("").await;
 
     let spans = [policy.idle_timeout, policy.absolute_timeout];
     let anonymous = [policy.anonymous_idle_timeout, policy.anonymous_absolute_timeout];
@@ -128,8 +135,9 @@ async fn the_policy_tells_both(on: On) {
     assert_eq!(anonymous.map(|span| span.unwrap().seconds), [600, 2 * 3600]);
 }
 
-async fn where_nothing_is_set_a_login_leaves_the_lifetime_alone(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 24 * HOUR).await;
+#[apply(on_every_store)]
+async fn where_nothing_is_set_a_login_leaves_the_lifetime_alone(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 24 * HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.update(&token, Changes::default().idle_timeout(2 * MINUTE)).await;
 
@@ -138,15 +146,3 @@ async fn where_nothing_is_set_a_login_leaves_the_lifetime_alone(on: On) {
 
     assert_eq!((service.minutes_left(&session), service.minutes_left(&out)), ((2, 2), (2, 2)));
 }
-
-on_every_store!(
-    a_session_of_nobody_ends_at_its_own_idle_timeout,
-    a_session_of_nobody_ends_at_its_own_absolute_deadline,
-    a_login_gives_the_apps_own_timeouts_from_the_creation_on,
-    a_creation_with_a_subject_has_the_apps_own_timeouts,
-    a_creation_of_nobodys_cannot_ask_for_more,
-    a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts,
-    the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous,
-    the_policy_tells_both,
-    where_nothing_is_set_a_login_leaves_the_lifetime_alone,
-);

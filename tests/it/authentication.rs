@@ -5,10 +5,9 @@ use std::time::Duration;
 use cloakroom::grpc::wire::{Changes, EndReason, OpenSessionRequest, Outcome};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SaveExt as _, gone, millis};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 impl TestService {
     /// Whether the session's user authenticated less than this ago.
@@ -27,8 +26,9 @@ fn asking(token: &str, max_age: Duration) -> OpenSessionRequest {
     OpenSessionRequest { max_authenticate_age, ..open_cookie(&format!("session={token}")) }
 }
 
-async fn an_authentication_is_recent_up_to_its_age_and_no_longer(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_authentication_is_recent_up_to_its_age_and_no_longer(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.of("anna").await;
 
     assert!(service.is_recent(&token, MILLI).await);
@@ -41,8 +41,9 @@ async fn an_authentication_is_recent_up_to_its_age_and_no_longer(on: On) {
     assert!(!service.is_recent(&token, 5 * MINUTE + MILLI).await);
 }
 
-async fn an_authentication_again_counts_from_then_on(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_authentication_again_counts_from_then_on(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.of("anna").await;
     service.advance(HOUR);
     let again = service.millis();
@@ -56,8 +57,9 @@ async fn an_authentication_again_counts_from_then_on(on: On) {
     assert!(!service.is_recent(&session.token, 5 * MINUTE).await);
 }
 
-async fn an_authentication_again_replaces_the_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_authentication_again_replaces_the_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.of("anna").await;
 
     let after = service.update(&token, Changes::default().authenticated()).await.token;
@@ -68,8 +70,9 @@ async fn an_authentication_again_replaces_the_token(on: On) {
     assert_eq!(service.entries(&after).await["a"], "1");
 }
 
-async fn an_authentication_again_is_repeated_harmlessly(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_authentication_again_is_repeated_harmlessly(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.of("anna").await;
     let request = save(&token, Changes::default().authenticated()).id("one");
     let first = service.save(request.clone()).await.session.unwrap();
@@ -82,8 +85,9 @@ async fn an_authentication_again_is_repeated_harmlessly(on: On) {
     assert_eq!(service.refusal(other).await, (Code::Aborted, "REQUEST_ID_REUSED".to_owned()));
 }
 
-async fn an_authentication_of_nobody_is_refused_and_creates_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_authentication_of_nobody_is_refused_and_creates_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let missing = (Code::FailedPrecondition, "SUBJECT_MISSING".to_owned());
     let token = service.of("anna").await;
     let ticket = service.open_new().await.token;
@@ -97,8 +101,9 @@ async fn an_authentication_of_nobody_is_refused_and_creates_nothing(on: On) {
     assert!(service.is_recent(&token, HOUR).await);
 }
 
-async fn a_creation_may_authenticate_with_its_subject(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_creation_may_authenticate_with_its_subject(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let saved = service.save(save(&ticket, Changes::default().set("a", "1").subject("anna").authenticated())).await;
@@ -107,8 +112,9 @@ async fn a_creation_may_authenticate_with_its_subject(on: On) {
     assert_eq!(millis(&saved.session.unwrap().authenticate_time), service.millis());
 }
 
-async fn who_never_authenticated_is_never_recent(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn who_never_authenticated_is_never_recent(store: StoreKind) {
+    let service = TestService::new(store).await;
     let nobody = service.stored(&[("a", "1")]).await;
     let out = service.update(&service.of("anna").await, Changes::default().subject("")).await.token;
 
@@ -117,15 +123,17 @@ async fn who_never_authenticated_is_never_recent(on: On) {
     assert!(!service.is_recent("forged", HOUR).await);
 }
 
-async fn who_does_not_ask_is_told_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn who_does_not_ask_is_told_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.of("anna").await;
 
     assert!(!service.open_cookie(&token).await.recently_authenticated);
 }
 
-async fn an_age_has_to_be_a_positive_span(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_age_has_to_be_a_positive_span(store: StoreKind) {
+    let service = TestService::new(store).await;
     let invalid = (Code::InvalidArgument, "AUTHENTICATE_AGE_INVALID".to_owned());
     let span = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
 
@@ -134,15 +142,3 @@ async fn an_age_has_to_be_a_positive_span(on: On) {
         assert_eq!(reason(&refused(service.try_open(request).await)), invalid);
     }
 }
-
-on_every_store!(
-    an_authentication_is_recent_up_to_its_age_and_no_longer,
-    an_authentication_again_counts_from_then_on,
-    an_authentication_again_replaces_the_token,
-    an_authentication_again_is_repeated_harmlessly,
-    an_authentication_of_nobody_is_refused_and_creates_nothing,
-    a_creation_may_authenticate_with_its_subject,
-    who_never_authenticated_is_never_recent,
-    who_does_not_ask_is_told_nothing,
-    an_age_has_to_be_a_positive_span,
-);

@@ -3,13 +3,13 @@
 use cloakroom::grpc::wire::{Changes, Outcome, Value};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, json_entries, save, set_cookies};
 use crate::support::sessions::{MINUTE, SaveExt as _, millis};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
-async fn clear_comes_first_then_set_and_increment(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn clear_comes_first_then_set_and_increment(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("old", "1"), ("kept", "1"), ("counter", "40")]).await;
 
     let changes = Changes::default().increment("counter", 2).set("kept", "2").clear();
@@ -20,8 +20,9 @@ async fn clear_comes_first_then_set_and_increment(on: On) {
     assert_eq!(entries, [("kept", "2"), ("counter", "2")].map(|(n, v)| (n.to_owned(), v.to_owned())).into());
 }
 
-async fn clear_and_unset_go_together(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn clear_and_unset_go_together(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("b", "1")]).await;
 
     let after = service.update(&token, Changes::default().clear().unset("a").set("c", "3")).await.token;
@@ -29,8 +30,9 @@ async fn clear_and_unset_go_together(on: On) {
     assert_eq!(service.entries(&after).await.into_keys().collect::<Vec<_>>(), ["c"]);
 }
 
-async fn unsetting_what_is_not_there_is_fine(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn unsetting_what_is_not_there_is_fine(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.update(&token, Changes::default().unset("b").unset("b")).await;
@@ -38,8 +40,9 @@ async fn unsetting_what_is_not_there_is_fine(on: On) {
     assert_eq!(service.entries(&token).await.len(), 1);
 }
 
-async fn one_entry_changed_in_two_ways_is_refused(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn one_entry_changed_in_two_ways_is_refused(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
     let other = || Changes::default().set("other", "1");
@@ -58,8 +61,9 @@ async fn one_entry_changed_in_two_ways_is_refused(on: On) {
     assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
-async fn one_entry_changed_in_two_ways_creates_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn one_entry_changed_in_two_ways_creates_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let refusal = service.refusal(save(&ticket, Changes::default().set("a", "1").increment("a", 1))).await;
@@ -68,8 +72,9 @@ async fn one_entry_changed_in_two_ways_creates_nothing(on: On) {
     assert_eq!(service.save(save(&ticket, Changes::default().set("a", "1"))).await.outcome(), Outcome::Created);
 }
 
-async fn a_value_has_to_have_a_kind_and_json_has_to_be_json(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_value_has_to_have_a_kind_and_json_has_to_be_json(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut kindless = Changes::default();
     kindless.set.insert("b".to_owned(), Value { kind: None });
@@ -82,8 +87,9 @@ async fn a_value_has_to_have_a_kind_and_json_has_to_be_json(on: On) {
     assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
-async fn the_permanent_entry_is_permanent(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_permanent_entry_is_permanent(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(save(&token, Changes::default().set("_permanent", "true"))).await;
@@ -96,8 +102,9 @@ async fn the_permanent_entry_is_permanent(on: On) {
     assert_eq!(json_entries(session).into_keys().collect::<Vec<_>>(), ["a"]);
 }
 
-async fn the_permanent_entry_can_be_false_and_can_go(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_permanent_entry_can_be_false_and_can_go(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
 
     let set = service.update(&token, Changes::default().set("_permanent", " false\n")).await;
@@ -108,8 +115,9 @@ async fn the_permanent_entry_can_be_false_and_can_go(on: On) {
     assert_eq!(service.session(&token).await.permanent, None);
 }
 
-async fn the_permanent_entry_is_a_boolean_and_no_counter(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_permanent_entry_is_a_boolean_and_no_counter(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     for json in ["1", "null", "\"true\"", "{}"] {
@@ -123,8 +131,9 @@ async fn the_permanent_entry_is_a_boolean_and_no_counter(on: On) {
     assert_eq!(service.session(&token).await.permanent, None);
 }
 
-async fn permanent_said_twice_has_to_be_the_same(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn permanent_said_twice_has_to_be_the_same(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let same = service.update(&token, Changes::default().set("_permanent", "true").permanent(true)).await;
@@ -135,8 +144,9 @@ async fn permanent_said_twice_has_to_be_the_same(on: On) {
     assert_eq!([other, gone], [(); 2].map(|()| (Code::InvalidArgument, "ENTRY_REPEATED".to_owned())));
 }
 
-async fn clear_resets_permanent_subject_and_authentication_time(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn clear_resets_permanent_subject_and_authentication_time(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
     let token = service.log_in(&token, "alice").await;
     assert!(service.session(&token).await.authenticate_time.is_some());
@@ -149,8 +159,9 @@ async fn clear_resets_permanent_subject_and_authentication_time(on: On) {
     }
 }
 
-async fn what_the_same_changes_set_survives_their_clear(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn what_the_same_changes_set_survives_their_clear(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let token = service.log_in(&token, "alice").await;
     service.advance(MINUTE);
@@ -163,8 +174,9 @@ async fn what_the_same_changes_set_survives_their_clear(on: On) {
     }
 }
 
-async fn the_time_of_authentication_is_when_the_subject_was_last_set(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_time_of_authentication_is_when_the_subject_was_last_set(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     assert_eq!(service.session(&token).await.authenticate_time, None);
 
@@ -177,19 +189,3 @@ async fn the_time_of_authentication_is_when_the_subject_was_last_set(on: On) {
     assert_eq!(millis(&saved.session.unwrap().authenticate_time), login);
     assert_eq!((removed.authenticate_time, removed.subject.as_str()), (None, ""));
 }
-
-on_every_store!(
-    clear_comes_first_then_set_and_increment,
-    clear_and_unset_go_together,
-    unsetting_what_is_not_there_is_fine,
-    one_entry_changed_in_two_ways_is_refused,
-    one_entry_changed_in_two_ways_creates_nothing,
-    a_value_has_to_have_a_kind_and_json_has_to_be_json,
-    the_permanent_entry_is_permanent,
-    the_permanent_entry_can_be_false_and_can_go,
-    the_permanent_entry_is_a_boolean_and_no_counter,
-    permanent_said_twice_has_to_be_the_same,
-    clear_resets_permanent_subject_and_authentication_time,
-    what_the_same_changes_set_survives_their_clear,
-    the_time_of_authentication_is_when_the_subject_was_last_set,
-);

@@ -19,7 +19,7 @@ use crate::support::calls::{
     ChangesExt as _, json_entries, open_cookie, reason, refused, save, save_cookie, save_unmodified, set_cookies,
     varies,
 };
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 const SET_A: &str = "session=eyJhIjoxfQ.ZVPxAA.kLN1Gx0L6rY_ztgI9I8kkga4vjo; HttpOnly; Path=/";
 const SET_PERMANENT: &str = "session=eyJfcGVybWFuZW50Ijp0cnVlfQ.ZVPxAA.UVomNr3le-HuOx65E6i_HCBrkUw; \
@@ -44,7 +44,7 @@ fn settings() -> app::Settings {
 }
 
 async fn service_with(settings: app::Settings) -> TestService {
-    let service = TestService::with_apps(On::Memory, [("default", settings), ("stored", app_settings())]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", settings), ("stored", app_settings())]).await;
     service.clock.set(noon());
     service
 }

@@ -3,11 +3,10 @@
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, SaveSessionRequest, SaveSessionResponse};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, reason, save, save_cookie, set_cookies};
 use crate::support::sessions::{HOUR, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie, gone, rotate_cookie};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// A save of one entry with these cookies.
 fn write(header: &str) -> SaveSessionRequest {
@@ -28,8 +27,9 @@ async fn begun(service: &TestService, saved: SaveSessionResponse) -> String {
     saved.session.unwrap().id
 }
 
-async fn a_live_cookie_is_written_to(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_live_cookie_is_written_to(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(write(&header(&token))).await;
@@ -39,16 +39,18 @@ async fn a_live_cookie_is_written_to(on: On) {
     assert_eq!(service.entries(&token).await.len(), 2);
 }
 
-async fn without_a_cookie_a_write_begins_a_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn without_a_cookie_a_write_begins_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
 
     let (first, second) = (service.save(write("")).await, service.save(write("theme=dark")).await);
 
     assert_ne!(begun(&service, first).await, begun(&service, second).await);
 }
 
-async fn a_forged_cookie_is_as_good_as_none(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_forged_cookie_is_as_good_as_none(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.session(&token).await.id;
     let flipped = if token.ends_with('A') { 'E' } else { 'A' };
@@ -62,8 +64,9 @@ async fn a_forged_cookie_is_as_good_as_none(on: On) {
     assert_eq!(service.entries(&token).await.len(), 1);
 }
 
-async fn a_cookie_whose_end_is_remembered_is_gone(on: On) {
-    let service = TestService::with_lifetimes(on, HOUR, 24 * HOUR).await;
+#[apply(on_every_store)]
+async fn a_cookie_whose_end_is_remembered_is_gone(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 24 * HOUR).await;
     let (destroyed, idle) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.advance(HOUR - MINUTE);
     service.destroy(&destroyed).await;
@@ -74,8 +77,9 @@ async fn a_cookie_whose_end_is_remembered_is_gone(on: On) {
     assert_eq!([gone(&saves[0]), gone(&saves[1])], [EndReason::Destroyed, EndReason::Idle]);
 }
 
-async fn a_superseded_cookie_is_gone(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_superseded_cookie_is_gone(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
 
@@ -85,8 +89,9 @@ async fn a_superseded_cookie_is_gone(on: On) {
     assert_eq!(service.entries(&next).await.len(), 1);
 }
 
-async fn a_cookie_whose_end_is_forgotten_begins_a_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_cookie_whose_end_is_forgotten_begins_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.session(&token).await.id;
     service.destroy(&token).await;
@@ -97,10 +102,11 @@ async fn a_cookie_whose_end_is_forgotten_begins_a_session(on: On) {
     assert_ne!(begun(&service, saved).await, id);
 }
 
-async fn a_cookie_that_the_store_does_not_know_begins_a_session(on: On) {
+#[apply(on_every_store)]
+async fn a_cookie_that_the_store_does_not_know_begins_a_session(store: StoreKind) {
     let settings = app_settings();
-    let before = TestService::with_apps(on, [("default", settings.clone())]).await;
-    let after = TestService::with_apps(on, [("default", settings)]).await;
+    let before = TestService::with_apps(store, [("default", settings.clone())]).await;
+    let after = TestService::with_apps(store, [("default", settings)]).await;
     let token = before.stored(&[("a", "1")]).await;
     let id = before.session(&token).await.id;
 
@@ -109,8 +115,9 @@ async fn a_cookie_that_the_store_does_not_know_begins_a_session(on: On) {
     assert_ne!(begun(&after, saved).await, id);
 }
 
-async fn without_changes_nothing_begins(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn without_changes_nothing_begins(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.destroy(&token).await;
     service.advance(16 * MINUTE);
@@ -126,8 +133,9 @@ async fn without_changes_nothing_begins(on: On) {
     }
 }
 
-async fn two_live_sessions_in_one_header_are_refused(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn two_live_sessions_in_one_header_are_refused(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     let both = format!("session={one}; session={other}");
 
@@ -139,8 +147,9 @@ async fn two_live_sessions_in_one_header_are_refused(on: On) {
     assert_eq!([service.entries(&one).await.len(), service.entries(&other).await.len()], [1, 1]);
 }
 
-async fn of_a_live_and_a_dead_cookie_the_live_one_counts(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn of_a_live_and_a_dead_cookie_the_live_one_counts(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (dead, live) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
 
@@ -151,8 +160,9 @@ async fn of_a_live_and_a_dead_cookie_the_live_one_counts(on: On) {
     }
 }
 
-async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(store: StoreKind) {
+    let service = TestService::new(store).await;
     let forgotten = service.stored(&[("a", "1")]).await;
     service.destroy(&forgotten).await;
     service.advance(16 * MINUTE);
@@ -167,8 +177,9 @@ async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(on: On) {
     }
 }
 
-async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (dead, token) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
     let header = format!("session={dead}; session={token}");
@@ -180,8 +191,9 @@ async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(on: On) 
     assert_eq!(first.session.unwrap().token, again.session.unwrap().token);
 }
 
-async fn a_cookie_rotates_its_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_cookie_rotates_its_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let rotated = service.try_rotate(rotate_cookie(&header(&token))).await.unwrap();
@@ -193,8 +205,9 @@ async fn a_cookie_rotates_its_session(on: On) {
     assert_eq!((nobody.outcome(), nobody.headers.len()), (Outcome::Gone, 0));
 }
 
-async fn a_cookie_destroys_its_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_cookie_destroys_its_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let destroyed = service.try_destroy(destroy_cookie(&header(&token))).await.unwrap();
@@ -204,8 +217,9 @@ async fn a_cookie_destroys_its_session(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn destroying_nothing_is_gone_and_deletes_the_cookie(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn destroying_nothing_is_gone_and_deletes_the_cookie(store: StoreKind) {
+    let service = TestService::new(store).await;
 
     for header in ["", "theme=dark", &header("forged")] {
         let destroyed = service.try_destroy(destroy_cookie(header)).await.unwrap();
@@ -215,8 +229,9 @@ async fn destroying_nothing_is_gone_and_deletes_the_cookie(on: On) {
     }
 }
 
-async fn a_write_without_a_credential_is_refused(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_write_without_a_credential_is_refused(store: StoreKind) {
+    let service = TestService::new(store).await;
     let changes = || Changes::default().set("a", "1");
 
     let nothing = SaveSessionRequest { credential: None, ..save("", changes()) };
@@ -226,22 +241,3 @@ async fn a_write_without_a_credential_is_refused(on: On) {
     assert_eq!(refusals, [(); 2].map(|()| (Code::InvalidArgument, "TOKEN_MISSING".to_owned())));
     assert_eq!(forged, (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
 }
-
-on_every_store!(
-    a_live_cookie_is_written_to,
-    without_a_cookie_a_write_begins_a_session,
-    a_forged_cookie_is_as_good_as_none,
-    a_cookie_whose_end_is_remembered_is_gone,
-    a_superseded_cookie_is_gone,
-    a_cookie_whose_end_is_forgotten_begins_a_session,
-    a_cookie_that_the_store_does_not_know_begins_a_session,
-    without_changes_nothing_begins,
-    two_live_sessions_in_one_header_are_refused,
-    of_a_live_and_a_dead_cookie_the_live_one_counts,
-    a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered,
-    of_several_dead_cookies_the_superseded_one_is_told_what_it_did,
-    a_cookie_rotates_its_session,
-    a_cookie_destroys_its_session,
-    destroying_nothing_is_gone_and_deletes_the_cookie,
-    a_write_without_a_credential_is_refused,
-);

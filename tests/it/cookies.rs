@@ -15,7 +15,7 @@ use tonic::Code;
 
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, reason, refused, save_cookie};
 use crate::support::grammar::{self, Av};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 proptest! {
     #![proptest_config(Config { cases: 3000, failure_persistence: None, ..Config::default() })]
@@ -98,7 +98,7 @@ fn at_most_eight_cookies_of_a_name_are_looked_at() {
 
 #[tokio::test]
 async fn a_header_of_a_mebibyte_is_opened_whatever_it_holds() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
     for filler in [";", "=", "session=x; ", "x=y; ", "session"] {
         let tail = format!("; session={token}");
@@ -114,7 +114,7 @@ async fn a_header_of_a_mebibyte_is_opened_whatever_it_holds() {
 
 #[tokio::test]
 async fn a_header_is_measured_in_the_bytes_that_the_browser_sent() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let header = "é".repeat(MAX_HEADER_BYTES);
 
     let opened = service.try_open(open_cookie(&header)).await;
@@ -126,7 +126,7 @@ async fn a_header_is_measured_in_the_bytes_that_the_browser_sent() {
 
 #[tokio::test]
 async fn a_header_over_a_mebibyte_is_refused() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let header = "x".repeat(MAX_HEADER_BYTES + 1);
 
     let opened = refused(service.try_open(open_cookie(&header)).await);

@@ -4,12 +4,12 @@ use cloakroom::grpc::wire::{Changes, Outcome};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
-async fn increments_add_up_and_are_answered(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn increments_add_up_and_are_answered(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "40"), ("b", "-1")]).await;
 
     let first = service.save(save(&token, Changes::default().increment("a", 2).increment("b", -2))).await;
@@ -20,8 +20,9 @@ async fn increments_add_up_and_are_answered(on: On) {
     assert_eq!(service.entries(&token).await["a"], "-8");
 }
 
-async fn an_absent_counter_is_zero(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_absent_counter_is_zero(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(save(&token, Changes::default().increment("b", 3).increment("c", 0))).await;
@@ -31,8 +32,9 @@ async fn an_absent_counter_is_zero(on: On) {
     assert_eq!([&entries["b"], &entries["c"]], ["3", "0"]);
 }
 
-async fn an_increment_creates_a_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_increment_creates_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let saved = service.save(save(&ticket, Changes::default().increment("hits", 1))).await;
@@ -42,8 +44,9 @@ async fn an_increment_creates_a_session(on: On) {
     assert_eq!(service.entries(&saved.session.unwrap().token).await["hits"], "1");
 }
 
-async fn counters_add_up_under_concurrency(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn counters_add_up_under_concurrency(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "0")]).await;
     let mut saves = JoinSet::new();
 
@@ -58,8 +61,9 @@ async fn counters_add_up_under_concurrency(on: On) {
     assert_eq!(service.entries(&token).await["a"], "100");
 }
 
-async fn counters_are_exact_at_both_ends(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn counters_are_exact_at_both_ends(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("top", "9223372036854775806"), ("bottom", "-9223372036854775807")]).await;
 
     let saved = service.save(save(&token, Changes::default().increment("top", 1).increment("bottom", -1))).await;
@@ -69,8 +73,9 @@ async fn counters_are_exact_at_both_ends(on: On) {
     assert_eq!([&entries["top"], &entries["bottom"]], ["9223372036854775807", "-9223372036854775808"]);
 }
 
-async fn the_largest_steps_are_exact_too(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_largest_steps_are_exact_too(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "-1"), ("b", "9007199254740993")]).await;
 
     let changes = Changes::default().increment("a", i64::MAX).increment("b", 1).increment("c", i64::MIN);
@@ -81,8 +86,9 @@ async fn the_largest_steps_are_exact_too(on: On) {
     assert_eq!(saved.counters, counters.into());
 }
 
-async fn overflow_is_refused_both_ways_and_writes_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn overflow_is_refused_both_ways_and_writes_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("top", "9223372036854775807"), ("bottom", "-9223372036854775808")]).await;
     let before = (service.session(&token).await.etag, service.entries(&token).await);
 
@@ -95,8 +101,9 @@ async fn overflow_is_refused_both_ways_and_writes_nothing(on: On) {
     assert_eq!((service.session(&token).await.etag, service.entries(&token).await), before);
 }
 
-async fn what_is_no_decimal_int64_is_no_counter(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn what_is_no_decimal_int64_is_no_counter(store: StoreKind) {
+    let service = TestService::new(store).await;
     let others = [
         "\"1\"",
         "1.0",
@@ -126,8 +133,9 @@ async fn what_is_no_decimal_int64_is_no_counter(on: On) {
     }
 }
 
-async fn leading_zeros_are_no_json(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn leading_zeros_are_no_json(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     for json in ["01", "-01", "+1"] {
@@ -138,8 +146,9 @@ async fn leading_zeros_are_no_json(on: On) {
     assert_eq!(service.entries(&token).await.len(), 1);
 }
 
-async fn raw_bytes_are_no_counter(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn raw_bytes_are_no_counter(store: StoreKind) {
+    let service = TestService::new(store).await;
     for raw in [&b"1"[..], b"", b"0"] {
         let token =
             service.update(&service.stored(&[("a", "1")]).await, Changes::default().set_raw("n", raw)).await.token;
@@ -152,25 +161,12 @@ async fn raw_bytes_are_no_counter(on: On) {
     }
 }
 
-async fn what_a_clear_takes_may_have_been_anything(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn what_a_clear_takes_may_have_been_anything(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("n", "\"text\"")]).await;
 
     let saved = service.save(save(&token, Changes::default().clear().increment("n", 5))).await;
 
     assert_eq!(saved.counters, [("n".to_owned(), 5)].into());
 }
-
-on_every_store!(
-    increments_add_up_and_are_answered,
-    an_absent_counter_is_zero,
-    an_increment_creates_a_session,
-    counters_add_up_under_concurrency,
-    counters_are_exact_at_both_ends,
-    the_largest_steps_are_exact_too,
-    overflow_is_refused_both_ways_and_writes_nothing,
-    what_is_no_decimal_int64_is_no_counter,
-    leading_zeros_are_no_json,
-    raw_bytes_are_no_counter,
-    what_a_clear_takes_may_have_been_anything,
-);

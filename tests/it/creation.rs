@@ -3,13 +3,13 @@
 use cloakroom::grpc::wire::{Changes, EndReason, OpenSessionRequest, Outcome, RotationCause, open_session_request};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, save_unmodified, set_cookies};
 use crate::support::sessions::{MINUTE, SECOND, SaveExt as _, gone};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
-async fn a_new_session_is_stored_nowhere(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_new_session_is_stored_nowhere(store: StoreKind) {
+    let service = TestService::new(store).await;
 
     let (one, other) = (service.open_new().await, service.open_new().await);
 
@@ -20,8 +20,9 @@ async fn a_new_session_is_stored_nowhere(on: On) {
     assert!(one.token.starts_with("t1."), "a ticket");
 }
 
-async fn a_repeated_save_finds_the_same_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_save_finds_the_same_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let new = service.open_new().await;
 
     let first = service.save(save(&new.token, Changes::default().set("a", "1").increment("n", 1))).await;
@@ -35,8 +36,9 @@ async fn a_repeated_save_finds_the_same_session(on: On) {
     assert_eq!(service.entries(&first.token).await["n"], "2");
 }
 
-async fn a_ticket_in_a_cookie_opens_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_in_a_cookie_opens_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let new = service.open_new().await;
 
     let before = service.session(&new.token).await;
@@ -51,8 +53,9 @@ async fn a_ticket_in_a_cookie_opens_nothing(on: On) {
     }
 }
 
-async fn a_ticket_in_a_cookie_writes_to_another_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_in_a_cookie_writes_to_another_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap();
 
@@ -63,8 +66,9 @@ async fn a_ticket_in_a_cookie_writes_to_another_session(on: On) {
     assert_eq!(service.entries(&created.token).await.len(), 1);
 }
 
-async fn no_cookie_ever_holds_a_ticket(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn no_cookie_ever_holds_a_ticket(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
@@ -77,8 +81,9 @@ async fn no_cookie_ever_holds_a_ticket(on: On) {
     }
 }
 
-async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
     let cookie = format!("session={token}; HttpOnly; Path=/; SameSite=Lax");
@@ -92,8 +97,9 @@ async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(on: On) {
     }
 }
 
-async fn a_ticket_is_good_for_15_minutes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_is_good_for_15_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     service.advance(15 * MINUTE);
@@ -102,8 +108,9 @@ async fn a_ticket_is_good_for_15_minutes(on: On) {
     assert_eq!(saved.outcome(), Outcome::Created);
 }
 
-async fn an_older_ticket_is_refused_and_creates_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_older_ticket_is_refused_and_creates_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     service.advance(15 * MINUTE + SECOND);
 
@@ -119,8 +126,9 @@ async fn an_older_ticket_is_refused_and_creates_nothing(on: On) {
     assert_eq!(saved.outcome(), Outcome::Created);
 }
 
-async fn a_creation_never_rotates(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_creation_never_rotates(store: StoreKind) {
+    let service = TestService::new(store).await;
     let changes = || Changes::default().set("a", "1");
     for (changes, rotates) in [(changes(), true), (changes().subject("alice"), false), (changes().clear(), false)] {
         let ticket = service.open_new().await.token;
@@ -134,8 +142,9 @@ async fn a_creation_never_rotates(on: On) {
     }
 }
 
-async fn a_subject_of_a_creation_is_authenticated(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_subject_of_a_creation_is_authenticated(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let created = service.save(save(&ticket, Changes::default().set("a", "1").subject("alice"))).await.session.unwrap();
@@ -146,8 +155,9 @@ async fn a_subject_of_a_creation_is_authenticated(on: On) {
     assert_eq!(created.authenticate_time, opened.create_time);
 }
 
-async fn a_ticket_whose_session_exists_can_rotate_it(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_whose_session_exists_can_rotate_it(store: StoreKind) {
+    let service = TestService::new(store).await;
     let rotated_by_save = |ticket: String| save_unmodified(&ticket).rotating();
     for rotate_by_call in [true, false] {
         let ticket = service.open_new().await.token;
@@ -164,8 +174,9 @@ async fn a_ticket_whose_session_exists_can_rotate_it(on: On) {
     }
 }
 
-async fn a_rotated_session_is_out_of_its_tickets_reach(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_rotated_session_is_out_of_its_tickets_reach(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
     let next = service.log_in(&token, "alice").await;
@@ -176,8 +187,9 @@ async fn a_rotated_session_is_out_of_its_tickets_reach(on: On) {
     assert_eq!(service.entries(&next).await.len(), 1);
 }
 
-async fn a_save_after_a_logout_by_the_same_ticket_is_gone(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_after_a_logout_by_the_same_ticket_is_gone(store: StoreKind) {
+    let service = TestService::new(store).await;
     for by_ticket in [true, false] {
         let ticket = service.open_new().await.token;
         let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
@@ -192,8 +204,9 @@ async fn a_save_after_a_logout_by_the_same_ticket_is_gone(on: On) {
     }
 }
 
-async fn with_a_ticket_too_gone_and_etag_are_judged_before_the_limits(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn with_a_ticket_too_gone_and_etag_are_judged_before_the_limits(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let too_large = || save(&ticket, Changes::default().set("a", &format!("\"{}\"", "x".repeat(70_000))));
 
@@ -209,8 +222,9 @@ async fn with_a_ticket_too_gone_and_etag_are_judged_before_the_limits(on: On) {
     assert_eq!(gone(&service.save(too_large()).await), EndReason::Destroyed);
 }
 
-async fn an_unmodified_save_of_a_new_session_stores_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_unmodified_save_of_a_new_session_stores_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let new = service.open_new().await;
 
     for request in [save_unmodified(&new.token), save_unmodified(&new.token).rotating()] {
@@ -226,21 +240,3 @@ async fn an_unmodified_save_of_a_new_session_stores_nothing(on: On) {
     let created = service.save(save(&new.token, Changes::default().set("a", "1"))).await;
     assert_eq!(created.outcome(), Outcome::Created);
 }
-
-on_every_store!(
-    a_new_session_is_stored_nowhere,
-    a_repeated_save_finds_the_same_session,
-    a_ticket_in_a_cookie_opens_nothing,
-    a_ticket_in_a_cookie_writes_to_another_session,
-    no_cookie_ever_holds_a_ticket,
-    whoever_shows_a_ticket_is_given_the_cookie_of_its_session,
-    a_ticket_is_good_for_15_minutes,
-    an_older_ticket_is_refused_and_creates_nothing,
-    a_creation_never_rotates,
-    a_subject_of_a_creation_is_authenticated,
-    a_ticket_whose_session_exists_can_rotate_it,
-    a_rotated_session_is_out_of_its_tickets_reach,
-    a_save_after_a_logout_by_the_same_ticket_is_gone,
-    with_a_ticket_too_gone_and_etag_are_judged_before_the_limits,
-    an_unmodified_save_of_a_new_session_stores_nothing,
-);

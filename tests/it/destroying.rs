@@ -2,10 +2,9 @@
 
 use cloakroom::grpc::wire::{Changes, DestroySessionResponse, EndReason, Outcome, RotationCause};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MILLI, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 fn expect_deleted(destroyed: &DestroySessionResponse) {
     assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Deleted, EndReason::Destroyed));
@@ -17,8 +16,9 @@ fn expect_superseded(destroyed: &DestroySessionResponse) {
     assert!(destroyed.headers.is_empty());
 }
 
-async fn the_current_token_ends_the_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_current_token_ends_the_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let destroyed = service.destroy(&token).await;
@@ -27,8 +27,9 @@ async fn the_current_token_ends_the_session(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn the_token_before_ends_the_session_however_it_was_replaced(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_token_before_ends_the_session_however_it_was_replaced(store: StoreKind) {
+    let service = TestService::new(store).await;
     for cause in [RotationCause::Privilege, RotationCause::Renewal] {
         let token = service.stored(&[("a", "1")]).await;
         let next = service.rotate(&token, cause, "").await.session.unwrap().token;
@@ -41,8 +42,9 @@ async fn the_token_before_ends_the_session_however_it_was_replaced(on: On) {
     }
 }
 
-async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(store: StoreKind) {
+    let service = TestService::new(store).await;
     let first = service.stored(&[("a", "1")]).await;
     let second = service.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
     let third = service.rotate(&first, RotationCause::Privilege, "").await.session.unwrap().token;
@@ -55,8 +57,9 @@ async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(on: O
     assert!(!service.lives(&third).await);
 }
 
-async fn an_older_token_ends_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_older_token_ends_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let first = service.stored(&[("a", "1")]).await;
     let second = service.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
     let third = service.rotate(&second, RotationCause::Privilege, "").await.session.unwrap().token;
@@ -69,8 +72,9 @@ async fn an_older_token_ends_nothing(on: On) {
     assert!(service.lives(&third).await);
 }
 
-async fn a_ticket_ends_the_session_that_it_made(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_ends_the_session_that_it_made(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
 
@@ -80,8 +84,9 @@ async fn a_ticket_ends_the_session_that_it_made(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn a_ticket_that_made_nothing_ends_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_that_made_nothing_ends_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let destroyed = service.destroy(&ticket).await;
@@ -90,8 +95,9 @@ async fn a_ticket_that_made_nothing_ends_nothing(on: On) {
     deleted_cookie(&destroyed.headers);
 }
 
-async fn ending_twice_is_fine(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn ending_twice_is_fine(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(save(&token, Changes::default().unset("a")).id("a request id")).await;
 
@@ -101,8 +107,9 @@ async fn ending_twice_is_fine(on: On) {
     deleted_cookie(&destroyed.headers);
 }
 
-async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (dead, live) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
 
@@ -112,8 +119,9 @@ async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(on: On) {
     assert!(!service.lives(&live).await);
 }
 
-async fn a_logout_ends_every_session_that_the_cookies_name(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_logout_ends_every_session_that_the_cookies_name(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (planted, own) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     let destroyed = service.try_destroy(destroy_cookie(&format!("session={planted}; session={own}"))).await.unwrap();
@@ -122,8 +130,9 @@ async fn a_logout_ends_every_session_that_the_cookies_name(on: On) {
     assert!(!service.lives(&planted).await && !service.lives(&own).await);
 }
 
-async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut request = destroy_cookie(&format!("sid={token}"));
     request.cookie_name = "sid".to_owned();
@@ -133,16 +142,3 @@ async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(on: On) {
     expect_deleted(&destroyed);
     assert!(deleted_cookie(&destroyed.headers).starts_with("sid=;"));
 }
-
-on_every_store!(
-    the_current_token_ends_the_session,
-    the_token_before_ends_the_session_however_it_was_replaced,
-    the_token_before_ends_the_session_though_an_older_one_replaced_it,
-    an_older_token_ends_nothing,
-    a_ticket_ends_the_session_that_it_made,
-    a_ticket_that_made_nothing_ends_nothing,
-    ending_twice_is_fine,
-    a_dead_cookie_beside_a_live_one_does_not_save_the_live_one,
-    a_logout_ends_every_session_that_the_cookies_name,
-    the_cookie_that_is_deleted_has_the_name_that_was_asked_for,
-);

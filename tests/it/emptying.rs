@@ -3,13 +3,13 @@
 use cloakroom::app::{self, CookieSettings};
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, set_cookies, varies};
 use crate::support::sessions::{SaveExt as _, deleted_cookie};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
-async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(save(&token, Changes::default().unset("a"))).await;
@@ -21,8 +21,9 @@ async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn a_clear_that_sets_nothing_deletes_too(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_clear_that_sets_nothing_deletes_too(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
 
     let saved = service.save(save(&token, Changes::default().clear())).await;
@@ -31,7 +32,8 @@ async fn a_clear_that_sets_nothing_deletes_too(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn the_deleting_cookie_repeats_every_attribute(on: On) {
+#[apply(on_every_store)]
+async fn the_deleting_cookie_repeats_every_attribute(store: StoreKind) {
     let cookie = CookieSettings {
         name: "sid".to_owned(),
         domain: "example.com".to_owned(),
@@ -40,7 +42,7 @@ async fn the_deleting_cookie_repeats_every_attribute(on: On) {
         partitioned: true,
         ..Default::default()
     };
-    let service = TestService::with_apps(on, [("default", app::Settings { cookie, ..app_settings() })]).await;
+    let service = TestService::with_apps(store, [("default", app::Settings { cookie, ..app_settings() })]).await;
     let created = service.save(save(&service.open_new().await.token, Changes::default().set("a", "1"))).await;
 
     let saved = service.save(save(&created.session.unwrap().token, Changes::default().unset("a"))).await;
@@ -56,8 +58,9 @@ async fn the_deleting_cookie_repeats_every_attribute(on: On) {
     assert_eq!(attributes(&deleted), attributes(set_cookies(&created.headers)[0]));
 }
 
-async fn keep_empty_keeps_a_session_without_entries(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn keep_empty_keeps_a_session_without_entries(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(save(&token, Changes::default().unset("a")).keep_empty()).await;
@@ -67,8 +70,9 @@ async fn keep_empty_keeps_a_session_without_entries(on: On) {
     assert!(service.entries(&token).await.is_empty());
 }
 
-async fn keep_empty_stores_a_new_session_without_entries(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn keep_empty_stores_a_new_session_without_entries(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let saved = service.save(save(&ticket, Changes::default()).keep_empty()).await;
@@ -77,8 +81,9 @@ async fn keep_empty_stores_a_new_session_without_entries(on: On) {
     assert!(service.lives(&saved.session.unwrap().token).await);
 }
 
-async fn permanent_keeps_a_session_without_entries_be_it_true_or_false(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn permanent_keeps_a_session_without_entries_be_it_true_or_false(store: StoreKind) {
+    let service = TestService::new(store).await;
     for (json, permanent) in [("true", true), ("false", false)] {
         let token = service.stored(&[("a", "1"), ("_permanent", json)]).await;
 
@@ -90,8 +95,9 @@ async fn permanent_keeps_a_session_without_entries_be_it_true_or_false(on: On) {
     }
 }
 
-async fn permanent_alone_makes_a_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn permanent_alone_makes_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let saved = service.save(save(&ticket, Changes::default().permanent(false))).await;
@@ -100,8 +106,9 @@ async fn permanent_alone_makes_a_session(on: On) {
     assert_eq!(service.session(&saved.session.unwrap().token).await.permanent, Some(false));
 }
 
-async fn a_subject_alone_does_not_keep_a_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_subject_alone_does_not_keep_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let token = service.log_in(&token, "alice").await;
 
@@ -110,8 +117,9 @@ async fn a_subject_alone_does_not_keep_a_session(on: On) {
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
 }
 
-async fn emptying_what_was_never_stored_deletes_the_cookie_and_stores_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn emptying_what_was_never_stored_deletes_the_cookie_and_stores_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let saved = service.save(save(&ticket, Changes::default().unset("a"))).await;
@@ -122,15 +130,3 @@ async fn emptying_what_was_never_stored_deletes_the_cookie_and_stores_nothing(on
     let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
     assert_eq!(created.outcome(), Outcome::Created);
 }
-
-on_every_store!(
-    a_save_that_leaves_no_entry_deletes_session_and_cookie,
-    a_clear_that_sets_nothing_deletes_too,
-    the_deleting_cookie_repeats_every_attribute,
-    keep_empty_keeps_a_session_without_entries,
-    keep_empty_stores_a_new_session_without_entries,
-    permanent_keeps_a_session_without_entries_be_it_true_or_false,
-    permanent_alone_makes_a_session,
-    a_subject_alone_does_not_keep_a_session,
-    emptying_what_was_never_stored_deletes_the_cookie_and_stores_nothing,
-);

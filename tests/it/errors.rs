@@ -17,18 +17,18 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::on_every_store;
 use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
-use crate::support::{On, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, patient};
 
 /// A save that has to fail, with what, and what its message has to name.
 type Row = (&'static str, Code, SaveSessionRequest, &'static str);
 
-async fn a_wrong_save_is_refused_by_field_and_writes_nothing(on: On) {
+#[apply(on_every_store)]
+async fn a_wrong_save_is_refused_by_field_and_writes_nothing(store: StoreKind) {
     let settings = app::Settings { subject_key: "user".to_owned(), ..app_settings() };
-    let service = TestService::with_apps(on, [("default", settings)]).await;
+    let service = TestService::with_apps(store, [("default", settings)]).await;
     let token = service.stored(&[("a", "1"), ("text", "\"x\"")]).await;
     let other = service.stored(&[("b", "2")]).await;
     let before = service.open_cookie(&token).await.session.unwrap();
@@ -124,10 +124,11 @@ fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
     ]
 }
 
-async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(on: On) {
+#[apply(on_every_store)]
+async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(store: StoreKind) {
     let mut settings = app_settings();
     (settings.limits.max_entries, settings.limits.max_session_bytes) = (2, 1024);
-    let service = TestService::with_apps(on, [("default", settings)]).await;
+    let service = TestService::with_apps(store, [("default", settings)]).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let many = refused(service.try_save(save(&token, Changes::default().set("b", "2").set("c", "3"))).await);
@@ -140,8 +141,9 @@ async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(on: On) {
     assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
-async fn a_request_id_stands_for_one_call(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_request_id_stands_for_one_call(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let with_id = |changes| SaveSessionRequest { request_id: "0123456789abcdef".to_owned(), ..save(&token, changes) };
     service.save(with_id(Changes::default().set("a", "2"))).await;
@@ -153,8 +155,9 @@ async fn a_request_id_stands_for_one_call(on: On) {
     assert_eq!(service.entries(&token).await["a"], "2");
 }
 
-async fn a_ticket_is_invalid_after_fifteen_minutes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_is_invalid_after_fifteen_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     service.advance(Duration::from_secs(901));
@@ -164,16 +167,9 @@ async fn a_ticket_is_invalid_after_fifteen_minutes(on: On) {
     assert!(status.message().contains("15 minutes"), "{}", status.message());
 }
 
-on_every_store!(
-    a_wrong_save_is_refused_by_field_and_writes_nothing,
-    a_session_over_a_limit_is_refused_and_stays_as_it_was,
-    a_request_id_stands_for_one_call,
-    a_ticket_is_invalid_after_fifteen_minutes,
-);
-
 #[tokio::test]
 async fn an_unknown_app_is_not_found_by_any_rpc() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let (app, mut client) = ("nobody".to_owned(), service.client.clone());
 
     let answers = [
@@ -192,7 +188,7 @@ async fn an_unknown_app_is_not_found_by_any_rpc() {
 
 #[tokio::test]
 async fn an_app_without_a_key_refuses_to_save() {
-    let service = TestService::with_apps(On::Memory, [("default", app::Settings::default())]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", app::Settings::default())]).await;
 
     let status = refused(service.try_save(save_cookie("", Changes::default().set("a", "1"))).await);
 
@@ -202,7 +198,7 @@ async fn an_app_without_a_key_refuses_to_save() {
 
 #[tokio::test]
 async fn what_is_no_request_at_all_is_malformed() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let not_text = NotText { app: vec![0xff, 0xfe] };
 
     let status = raw_call(&service, "/cloakroom.v1.SessionService/OpenSession", not_text).await;
@@ -213,7 +209,7 @@ async fn what_is_no_request_at_all_is_malformed() {
 
 #[tokio::test]
 async fn what_is_not_served_is_unknown_by_service_and_by_method() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let unknown_service = raw_call(&service, "/cloakroom.v1.Nobody/OpenSession", NotText::default()).await;
     let unknown_method = raw_call(&service, "/cloakroom.v1.SessionService/Nothing", NotText::default()).await;
@@ -224,7 +220,7 @@ async fn what_is_not_served_is_unknown_by_service_and_by_method() {
 
 #[tokio::test]
 async fn a_timeout_that_cannot_be_read_is_refused() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let mut request = Request::new(OpenSessionRequest::default());
     request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
 
@@ -360,7 +356,7 @@ async fn more_large_requests_than_fit_are_an_overload() {
 #[tokio::test]
 async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
     let settings = server::Settings { max_connection_age: Duration::from_millis(500), ..Default::default() };
-    let service = TestService::with_server(On::Memory, settings).await;
+    let service = TestService::with_server(StoreKind::Memory, settings).await;
     let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
 
     let status = watch.failed().await;

@@ -9,12 +9,11 @@ use cloakroom::grpc::wire::{Changes, Header, Outcome, SaveSessionRequest, save_s
 use cloakroom::types::Time;
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{
     ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified, set_cookies, varies,
 };
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// What a browser has before a request.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +47,8 @@ enum Says {
     Delete,
 }
 
-async fn responses_are_those_that_flask_gives(on: On) {
+#[apply(on_every_store)]
+async fn responses_are_those_that_flask_gives(store: StoreKind) {
     let write = |changes: Changes| Did::Write(changes);
     let new = Changes::default;
     let february = Says::SetUntil("Wed, 01 Feb 2040 00:00:00 GMT");
@@ -87,7 +87,7 @@ async fn responses_are_those_that_flask_gives(on: On) {
         (Before::Entry, write(new().clear().set("b", "2")), Says::Set),
     ];
 
-    let flask = TestService::with_apps(on, [("default", flask_settings())]).await;
+    let flask = TestService::with_apps(store, [("default", flask_settings())]).await;
     for (row, (before, did, says)) in matrix.into_iter().enumerate() {
         flask.clock.set(new_year());
         assert_response(&flask, before, did, says, row).await;
@@ -159,9 +159,10 @@ fn said(headers: &[Header]) -> Says {
     }
 }
 
-async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(on: On) {
+#[apply(on_every_store)]
+async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(store: StoreKind) {
     let settings = app::Settings { refresh_each_request: false, ..flask_settings() };
-    let service = service_at_new_year(on, settings).await;
+    let service = service_at_new_year(store, settings).await;
     let cookie = cookie(&service, Before::Permanent).await;
 
     let opened = service.open(open_cookie(&cookie)).await;
@@ -174,8 +175,9 @@ async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(on: On) 
     assert_eq!(said(&written.headers), Says::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT"));
 }
 
-async fn a_deletion_repeats_every_attribute(on: On) {
-    let service = TestService::with_apps(on, [("default", every_option())]).await;
+#[apply(on_every_store)]
+async fn a_deletion_repeats_every_attribute(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", every_option())]).await;
     let ticket = service.open_new().await.token;
     let set = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
     let token = set.session.unwrap().token;
@@ -191,8 +193,9 @@ async fn a_deletion_repeats_every_attribute(on: On) {
     assert_eq!(set_cookies(&service.destroy(&token).await.headers), set_cookies(&emptied.headers));
 }
 
-async fn a_session_that_holds_only_false_for_permanent_is_kept(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_session_that_holds_only_false_for_permanent_is_kept(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let saved = service.save(save(&ticket, Changes::default().permanent(false))).await;
@@ -204,17 +207,10 @@ async fn a_session_that_holds_only_false_for_permanent_is_kept(on: On) {
     assert!(session.entries.is_empty(), "`_permanent` is no entry");
 }
 
-on_every_store!(
-    responses_are_those_that_flask_gives,
-    a_permanent_cookie_stays_as_it_is_without_refresh_each_request,
-    a_deletion_repeats_every_attribute,
-    a_session_that_holds_only_false_for_permanent_is_kept,
-);
-
 #[tokio::test]
 async fn should_set_cookie_is_modified_or_permanent_and_refreshed() {
     let lazy = app::Settings { refresh_each_request: false, ..app_settings() };
-    let service = TestService::with_apps(On::Memory, [("default", app_settings()), ("lazy", lazy)]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("lazy", lazy)]).await;
 
     let table =
         [(false, false, false, false), (true, false, true, true), (false, true, true, false), (true, true, true, true)];
@@ -229,7 +225,7 @@ async fn should_set_cookie_is_modified_or_permanent_and_refreshed() {
 #[tokio::test]
 async fn a_cookie_that_is_sent_now_expires_after_the_lifetime_if_it_is_permanent() {
     let week = app::Settings { idle_timeout: Duration::from_secs(7 * 86_400), ..app_settings() };
-    let service = TestService::with_apps(On::Memory, [("default", app_settings()), ("week", week)]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("week", week)]).await;
     service.clock.set(new_year());
 
     let (default, week) = (service.expiration_time("", true).await, service.expiration_time("week", true).await);
@@ -241,7 +237,8 @@ async fn a_cookie_that_is_sent_now_expires_after_the_lifetime_if_it_is_permanent
 
 #[tokio::test]
 async fn the_policy_answers_flasks_cookie_getters() {
-    let service = TestService::with_apps(On::Memory, [("default", flask_settings()), ("every", every_option())]).await;
+    let service =
+        TestService::with_apps(StoreKind::Memory, [("default", flask_settings()), ("every", every_option())]).await;
 
     let (plain, every) = (service.policy("").await, service.policy("every").await);
 
@@ -265,7 +262,7 @@ async fn the_policy_answers_lifetimes_and_limits() {
     (settings.idle_timeout, settings.absolute_timeout, settings.rotation_grace) =
         (seconds(600), seconds(3600), seconds(5));
     (settings.limits.max_entries, settings.limits.max_session_bytes) = (7, 2048);
-    let service = TestService::with_apps(On::Memory, [("default", settings)]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", settings)]).await;
 
     let policy = service.policy("default").await;
 
@@ -281,7 +278,8 @@ async fn the_policy_answers_lifetimes_and_limits() {
 #[tokio::test]
 async fn an_app_without_a_key_has_null_sessions_that_say_what_to_do() {
     let service =
-        TestService::with_apps(On::Memory, [("default", app_settings()), ("bare", app::Settings::default())]).await;
+        TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("bare", app::Settings::default())])
+            .await;
 
     let opened = service.open(open_in("bare", open_cookie("session=x"))).await;
     let made = service.null_session("bare").await;
@@ -299,7 +297,8 @@ async fn an_app_without_a_key_has_null_sessions_that_say_what_to_do() {
 #[tokio::test]
 async fn an_app_without_a_key_saves_nothing() {
     let service =
-        TestService::with_apps(On::Memory, [("default", app_settings()), ("bare", app::Settings::default())]).await;
+        TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("bare", app::Settings::default())])
+            .await;
     let token = service.stored(&[("a", "1")]).await;
     let changes = || Changes::default().set("a", "2");
 
@@ -317,7 +316,7 @@ async fn an_app_without_a_key_saves_nothing() {
 
 #[tokio::test]
 async fn an_app_with_a_key_has_a_null_session_that_stands_for_nothing() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let session = service.null_session("").await;
 
@@ -326,8 +325,8 @@ async fn an_app_with_a_key_has_a_null_session_that_stands_for_nothing() {
 }
 
 /// A service in the first second of 2040: dates are known, and Redis does not think them past.
-async fn service_at_new_year(on: On, settings: app::Settings) -> TestService {
-    let service = TestService::with_apps(on, [("default", settings)]).await;
+async fn service_at_new_year(store: StoreKind, settings: app::Settings) -> TestService {
+    let service = TestService::with_apps(store, [("default", settings)]).await;
     service.clock.set(new_year());
     service
 }

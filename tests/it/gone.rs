@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// Every kind of save with a token is gone for this reason, and nothing comes of it.
 async fn expect_gone(service: &TestService, token: &str, reason: EndReason) {
@@ -29,8 +28,9 @@ async fn expect_gone(service: &TestService, token: &str, reason: EndReason) {
     assert!(service.entries(token).await.is_empty());
 }
 
-async fn a_save_cannot_undo_a_logout(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_cannot_undo_a_logout(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.destroy(&token).await;
@@ -38,8 +38,9 @@ async fn a_save_cannot_undo_a_logout(on: On) {
     expect_gone(&service, &token, EndReason::Destroyed).await;
 }
 
-async fn a_save_to_an_emptied_session_is_gone(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_to_an_emptied_session_is_gone(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.save(save(&token, Changes::default().unset("a"))).await;
@@ -47,8 +48,9 @@ async fn a_save_to_an_emptied_session_is_gone(on: On) {
     expect_gone(&service, &token, EndReason::Emptied).await;
 }
 
-async fn a_save_to_an_idle_session_is_gone(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+#[apply(on_every_store)]
+async fn a_save_to_an_idle_session_is_gone(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.advance(MINUTE);
@@ -56,8 +58,9 @@ async fn a_save_to_an_idle_session_is_gone(on: On) {
     expect_gone(&service, &token, EndReason::Idle).await;
 }
 
-async fn a_save_past_the_absolute_deadline_is_gone(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, 2 * MINUTE).await;
+#[apply(on_every_store)]
+async fn a_save_past_the_absolute_deadline_is_gone(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, 2 * MINUTE).await;
     let token = service.stored(&[("a", "1")]).await;
     service.advance(50 * SECOND);
     service.update(&token, Changes::default().set("a", "2")).await;
@@ -69,8 +72,9 @@ async fn a_save_past_the_absolute_deadline_is_gone(on: On) {
     expect_gone(&service, &token, EndReason::Absolute).await;
 }
 
-async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
     let etag = service.session(&next).await.etag;
@@ -81,8 +85,9 @@ async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(on: On)
     assert_eq!(service.entries(&next).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
-async fn an_end_by_a_call_is_remembered_for_16_minutes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_end_by_a_call_is_remembered_for_16_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.destroy(&token).await;
 
@@ -94,8 +99,9 @@ async fn an_end_by_a_call_is_remembered_for_16_minutes(on: On) {
     expect_gone(&service, &token, EndReason::Unspecified).await;
 }
 
-async fn a_deadline_is_remembered_for_16_minutes(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+#[apply(on_every_store)]
+async fn a_deadline_is_remembered_for_16_minutes(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.advance(17 * MINUTE - MILLI);
@@ -104,18 +110,20 @@ async fn a_deadline_is_remembered_for_16_minutes(on: On) {
     expect_gone(&service, &token, EndReason::Unspecified).await;
 }
 
-async fn a_token_that_the_store_does_not_know_is_gone_without_a_reason(on: On) {
+#[apply(on_every_store)]
+async fn a_token_that_the_store_does_not_know_is_gone_without_a_reason(store: StoreKind) {
     let settings = app_settings();
-    let before = TestService::with_apps(on, [("default", settings.clone())]).await;
-    let after = TestService::with_apps(on, [("default", settings)]).await;
+    let before = TestService::with_apps(store, [("default", settings.clone())]).await;
+    let after = TestService::with_apps(store, [("default", settings)]).await;
 
     let token = before.stored(&[("a", "1")]).await;
 
     expect_gone(&after, &token, EndReason::Unspecified).await;
 }
 
-async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.destroy(&token).await;
 
@@ -127,15 +135,3 @@ async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(o
         crate::support::sessions::deleted_cookie(&again.headers);
     }
 }
-
-on_every_store!(
-    a_save_cannot_undo_a_logout,
-    a_save_to_an_emptied_session_is_gone,
-    a_save_to_an_idle_session_is_gone,
-    a_save_past_the_absolute_deadline_is_gone,
-    a_save_with_a_superseded_token_is_gone_and_the_session_lives_on,
-    an_end_by_a_call_is_remembered_for_16_minutes,
-    a_deadline_is_remembered_for_16_minutes,
-    a_token_that_the_store_does_not_know_is_gone_without_a_reason,
-    destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same,
-);

@@ -3,14 +3,13 @@
 use cloakroom::grpc::wire::{Changes, EndReason, RotationCause};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SECOND, gone, millis};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 /// Sessions that end after 10 minutes without use, and after an hour in any case.
-async fn service(on: On) -> TestService {
-    TestService::with_lifetimes(on, 10 * MINUTE, HOUR).await
+async fn service(store: StoreKind) -> TestService {
+    TestService::with_lifetimes(store, 10 * MINUTE, HOUR).await
 }
 
 /// Uses a session every 9 minutes until this much of the hour is left.
@@ -34,8 +33,9 @@ async fn expect_end(service: &TestService, token: &str, end: u64, reason: EndRea
     assert_eq!(gone(&service.save(save(token, Changes::default().set("b", "2"))).await), reason);
 }
 
-async fn an_idle_session_ends_at_its_timeout(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn an_idle_session_ends_at_its_timeout(store: StoreKind) {
+    let service = service(store).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     service.advance(10 * MINUTE - MILLI);
@@ -45,8 +45,9 @@ async fn an_idle_session_ends_at_its_timeout(on: On) {
     assert!(service.lives(&one).await, "it was used a millisecond ago");
 }
 
-async fn a_used_session_ends_at_its_absolute_deadline(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_used_session_ends_at_its_absolute_deadline(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     use_until(&service, &token, MILLI).await;
@@ -56,8 +57,9 @@ async fn a_used_session_ends_at_its_absolute_deadline(on: On) {
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Absolute);
 }
 
-async fn neither_saves_nor_rotations_move_the_absolute_deadline(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn neither_saves_nor_rotations_move_the_absolute_deadline(store: StoreKind) {
+    let service = service(store).await;
     let mut token = service.stored(&[("a", "1")]).await;
     let end = service.millis() + 60 * 60 * 1000;
 
@@ -72,8 +74,9 @@ async fn neither_saves_nor_rotations_move_the_absolute_deadline(on: On) {
     expect_end(&service, &token, end, EndReason::Absolute).await;
 }
 
-async fn a_save_moves_the_idle_deadline_at_once(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_save_moves_the_idle_deadline_at_once(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.advance(MILLI);
@@ -83,8 +86,9 @@ async fn a_save_moves_the_idle_deadline_at_once(on: On) {
     assert!(service.lives(&token).await);
 }
 
-async fn expire_time_is_the_earlier_of_the_two_deadlines(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn expire_time_is_the_earlier_of_the_two_deadlines(store: StoreKind) {
+    let service = service(store).await;
     let new = service.open_new().await;
     assert_eq!(millis(&new.expire_time), service.millis() + 600_000);
 
@@ -102,8 +106,9 @@ async fn expire_time_is_the_earlier_of_the_two_deadlines(on: On) {
     assert_eq!((millis(&last.expire_time), millis(&last.access_time)), (end, service.millis()));
 }
 
-async fn the_cookie_of_a_permanent_session_expires_with_it(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn the_cookie_of_a_permanent_session_expires_with_it(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(save(&token, Changes::default().permanent(true))).await;
@@ -113,8 +118,9 @@ async fn the_cookie_of_a_permanent_session_expires_with_it(on: On) {
     assert!(crate::support::calls::set_cookies(&saved.headers)[0].contains(&expires));
 }
 
-async fn a_save_may_shorten_the_idle_timeout(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_save_may_shorten_the_idle_timeout(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let session = service.update(&token, Changes::default().idle_timeout(2 * MINUTE)).await;
@@ -126,8 +132,9 @@ async fn a_save_may_shorten_the_idle_timeout(on: On) {
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Idle);
 }
 
-async fn a_creation_may_set_its_lifetime(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_creation_may_set_its_lifetime(store: StoreKind) {
+    let service = service(store).await;
     let ticket = service.open_new().await.token;
 
     let changes = Changes::default().set("a", "1").idle_timeout(2 * MINUTE);
@@ -138,8 +145,9 @@ async fn a_creation_may_set_its_lifetime(on: On) {
     assert!(!service.lives(&session.token).await);
 }
 
-async fn no_save_gets_a_longer_idle_timeout_than_the_app_grants(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn no_save_gets_a_longer_idle_timeout_than_the_app_grants(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let session = service.update(&token, Changes::default().idle_timeout(11 * MINUTE)).await;
@@ -149,8 +157,9 @@ async fn no_save_gets_a_longer_idle_timeout_than_the_app_grants(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn a_deadline_ends_a_session_whether_it_is_used_or_not(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_deadline_ends_a_session_whether_it_is_used_or_not(store: StoreKind) {
+    let service = service(store).await;
     let (used, unused) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     let end = service.millis() + 1_800_000;
 
@@ -165,8 +174,9 @@ async fn a_deadline_ends_a_session_whether_it_is_used_or_not(on: On) {
     assert!(!service.lives(&unused).await);
 }
 
-async fn no_deadline_is_later_than_the_app_grants(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn no_deadline_is_later_than_the_app_grants(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let end = service.millis() + 3_600_000;
 
@@ -177,8 +187,9 @@ async fn no_deadline_is_later_than_the_app_grants(on: On) {
     expect_end(&service, &token, end, EndReason::Absolute).await;
 }
 
-async fn a_deadline_has_to_be_in_the_future(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_deadline_has_to_be_in_the_future(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let now = service.millis();
     let lifetime_invalid = (Code::InvalidArgument, "LIFETIME_INVALID".to_owned());
@@ -193,8 +204,9 @@ async fn a_deadline_has_to_be_in_the_future(on: On) {
     assert_eq!(millis(&next.expire_time), now + 1);
 }
 
-async fn the_default_lifetime_can_be_had_back(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn the_default_lifetime_can_be_had_back(store: StoreKind) {
+    let service = service(store).await;
     let create = service.millis();
     for changes in [Changes::default().idle_timeout(MINUTE), Changes::default().deadline(create + 120_000)] {
         let token = service.stored(&[("a", "1")]).await;
@@ -207,8 +219,9 @@ async fn the_default_lifetime_can_be_had_back(on: On) {
     }
 }
 
-async fn a_lifetime_stays_until_another_save_sets_one(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_lifetime_stays_until_another_save_sets_one(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.update(&token, Changes::default().idle_timeout(2 * MINUTE)).await;
 
@@ -224,8 +237,9 @@ async fn a_lifetime_stays_until_another_save_sets_one(on: On) {
     }
 }
 
-async fn a_clock_that_goes_back_revives_nothing_that_was_ended(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_clock_that_goes_back_revives_nothing_that_was_ended(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.advance(5 * SECOND);
     service.destroy(&token).await;
@@ -235,21 +249,3 @@ async fn a_clock_that_goes_back_revives_nothing_that_was_ended(on: On) {
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Destroyed);
     assert!(!service.lives(&token).await);
 }
-
-on_every_store!(
-    an_idle_session_ends_at_its_timeout,
-    a_used_session_ends_at_its_absolute_deadline,
-    neither_saves_nor_rotations_move_the_absolute_deadline,
-    a_save_moves_the_idle_deadline_at_once,
-    expire_time_is_the_earlier_of_the_two_deadlines,
-    the_cookie_of_a_permanent_session_expires_with_it,
-    a_save_may_shorten_the_idle_timeout,
-    a_creation_may_set_its_lifetime,
-    no_save_gets_a_longer_idle_timeout_than_the_app_grants,
-    a_deadline_ends_a_session_whether_it_is_used_or_not,
-    no_deadline_is_later_than_the_app_grants,
-    a_deadline_has_to_be_in_the_future,
-    the_default_lifetime_can_be_had_back,
-    a_lifetime_stays_until_another_save_sets_one,
-    a_clock_that_goes_back_revives_nothing_that_was_ended,
-);

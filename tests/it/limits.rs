@@ -5,12 +5,12 @@ use cloakroom::grpc::wire::{Changes, Outcome, Value, value::Kind};
 use cloakroom::store::{AnyStore, Redis};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
-use crate::support::{On, TestService, app_settings, patient, redis};
+use crate::support::{StoreKind, TestService, app_settings, patient, redis};
 
-async fn a_session_may_have_as_many_entries_as_the_limit_says(on: On) {
-    let service = TestService::with_apps(on, [("default", limited(3, 4096))]).await;
+#[apply(on_every_store)]
+async fn a_session_may_have_as_many_entries_as_the_limit_says(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", limited(3, 4096))]).await;
     let token = service.stored(&[("a", "1"), ("b", "1"), ("c", "1")]).await;
     let new = Changes::default;
 
@@ -24,8 +24,9 @@ async fn a_session_may_have_as_many_entries_as_the_limit_says(on: On) {
     assert_eq!(service.entries(&token).await, [("b", "2"), ("c", "2"), ("d", "1")].map(owned).into());
 }
 
-async fn a_session_may_have_as_many_bytes_as_the_limit_says(on: On) {
-    let service = TestService::with_apps(on, [("default", limited(16, 1024))]).await;
+#[apply(on_every_store)]
+async fn a_session_may_have_as_many_bytes_as_the_limit_says(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", limited(16, 1024))]).await;
     let (fits, over) = ("7".repeat(1020), "7".repeat(1021));
     let token = service.stored(&[("name", &fits)]).await;
     let new = Changes::default;
@@ -40,8 +41,9 @@ async fn a_session_may_have_as_many_bytes_as_the_limit_says(on: On) {
         .await;
 }
 
-async fn a_counter_that_grows_over_the_limit_stays_as_it_was(on: On) {
-    let service = TestService::with_apps(on, [("default", limited(16, 1024))]).await;
+#[apply(on_every_store)]
+async fn a_counter_that_grows_over_the_limit_stays_as_it_was(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", limited(16, 1024))]).await;
     let token = service.stored(&[("n", "9"), ("x", &"7".repeat(1021))]).await;
 
     assert_refused(&service, &token, Changes::default().increment("n", 1), "SESSION_TOO_LARGE", "1025 bytes").await;
@@ -49,8 +51,9 @@ async fn a_counter_that_grows_over_the_limit_stays_as_it_was(on: On) {
     assert_eq!(service.save(save(&token, Changes::default().increment("n", -1))).await.counters["n"], 8);
 }
 
-async fn a_first_save_over_a_limit_creates_nothing(on: On) {
-    let service = TestService::with_apps(on, [("default", limited(1, 1024))]).await;
+#[apply(on_every_store)]
+async fn a_first_save_over_a_limit_creates_nothing(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", limited(1, 1024))]).await;
     let ticket = service.open_new().await.token;
 
     for changes in [Changes::default().set("a", "1").set("b", "1"), Changes::default().set("a", &"7".repeat(1024))] {
@@ -62,8 +65,9 @@ async fn a_first_save_over_a_limit_creates_nothing(on: On) {
     assert_eq!(saved.outcome(), Outcome::Created);
 }
 
-async fn the_largest_session_is_kept_and_answered(on: On) {
-    let service = TestService::with_apps(on, [("default", limited(4096, 1024 * 1024))]).await;
+#[apply(on_every_store)]
+async fn the_largest_session_is_kept_and_answered(store: StoreKind) {
+    let service = TestService::with_apps(store, [("default", limited(4096, 1024 * 1024))]).await;
     let ticket = service.open_new().await.token;
     let names: Vec<String> = (0..4096).map(|n| format!("{n:04}")).collect();
 
@@ -79,8 +83,9 @@ async fn the_largest_session_is_kept_and_answered(on: On) {
     assert_eq!(service.entries(&token).await.len(), 2048);
 }
 
-async fn names_have_up_to_256_bytes_of_any_text(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn names_have_up_to_256_bytes_of_any_text(store: StoreKind) {
+    let service = TestService::new(store).await;
     let long = "é".repeat(128);
     let names = [long.as_str(), " ", "\0", "e:a", "m", "\u{1f9e5}", "__proto__", "a.b[0]", "\r\n"];
 
@@ -91,8 +96,9 @@ async fn names_have_up_to_256_bytes_of_any_text(on: On) {
     assert_eq!(reason(&status), (Code::InvalidArgument, "ENTRY_NAME_INVALID".to_owned()));
 }
 
-async fn json_is_kept_byte_for_byte(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn json_is_kept_byte_for_byte(store: StoreKind) {
+    let service = TestService::new(store).await;
     let huge = format!("-{}", "9".repeat(5000));
     let texts = [
         "null",
@@ -123,8 +129,9 @@ async fn json_is_kept_byte_for_byte(on: On) {
     assert_eq!(service.entries(&token).await, entries.iter().copied().map(owned).collect());
 }
 
-async fn what_is_not_json_is_refused(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn what_is_not_json_is_refused(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let texts = [
         "",
@@ -167,8 +174,9 @@ async fn what_is_not_json_is_refused(on: On) {
     assert_eq!(service.entries(&token).await["a"], "1");
 }
 
-async fn json_may_be_nested_127_levels_deep(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn json_may_be_nested_127_levels_deep(store: StoreKind) {
+    let service = TestService::new(store).await;
     let nested = |open: &str, close: &str, depth| format!("{}1{}", open.repeat(depth), close.repeat(depth));
     let token = service.stored(&[("a", &nested("[", "]", 127)), ("o", &nested("{\"x\":", "}", 127))]).await;
 
@@ -183,8 +191,9 @@ async fn json_may_be_nested_127_levels_deep(on: On) {
     assert_eq!(service.entries(&token).await["a"], nested("[", "]", 127));
 }
 
-async fn raw_bytes_are_kept_as_they_are(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn raw_bytes_are_kept_as_they_are(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let every: Vec<u8> = (0..=255).collect();
     let raw: [(&str, &[u8]); 5] =
@@ -201,8 +210,9 @@ async fn raw_bytes_are_kept_as_they_are(on: On) {
     assert_eq!(reason(&counted), (Code::FailedPrecondition, "NOT_A_COUNTER".to_owned()));
 }
 
-async fn a_request_over_four_mebibytes_is_refused_and_one_below_is_looked_at(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_request_over_four_mebibytes_is_refused_and_one_below_is_looked_at(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let with = |bytes: usize| save(&token, Changes::default().set_raw("a", &vec![1; bytes]));
 
@@ -213,20 +223,6 @@ async fn a_request_over_four_mebibytes_is_refused_and_one_below_is_looked_at(on:
     assert_eq!(reason(&below), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
     assert_eq!(service.entries(&token).await["a"], "1");
 }
-
-on_every_store!(
-    a_session_may_have_as_many_entries_as_the_limit_says,
-    a_session_may_have_as_many_bytes_as_the_limit_says,
-    a_counter_that_grows_over_the_limit_stays_as_it_was,
-    a_first_save_over_a_limit_creates_nothing,
-    the_largest_session_is_kept_and_answered,
-    names_have_up_to_256_bytes_of_any_text,
-    json_is_kept_byte_for_byte,
-    what_is_not_json_is_refused,
-    json_may_be_nested_127_levels_deep,
-    raw_bytes_are_kept_as_they_are,
-    a_request_over_four_mebibytes_is_refused_and_one_below_is_looked_at,
-);
 
 #[tokio::test]
 async fn a_save_that_does_not_grow_is_allowed_after_a_limit_was_lowered() {

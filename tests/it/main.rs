@@ -1,6 +1,12 @@
 //! The tests of the whole: real sockets, real stores, real files, and a clock that is moved by hand.
 #![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
 
+#[macro_use(apply)]
+extern crate macro_rules_attribute;
+
+#[macro_use]
+mod support;
+
 mod admin;
 mod admin_index;
 mod admin_races;
@@ -47,7 +53,6 @@ mod secrets;
 mod server;
 mod subject_limits;
 mod subjects;
-mod support;
 mod tokens;
 mod touching;
 mod watch_events;

@@ -3,10 +3,9 @@
 use cloakroom::grpc::wire::{Changes, Outcome, SaveSessionRequest};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MILLI, MINUTE, SaveExt as _};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef";
 
@@ -15,8 +14,9 @@ fn other(token: &str, n: u32) -> SaveSessionRequest {
     save(token, Changes::default().set("other", &n.to_string())).id(&format!("other request {n:02}"))
 }
 
-async fn each_session_has_ids_of_its_own(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn each_session_has_ids_of_its_own(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     let first = service.save(save(&one, Changes::default().set("a", "2")).id(ID)).await;
@@ -25,8 +25,9 @@ async fn each_session_has_ids_of_its_own(on: On) {
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
 }
 
-async fn a_save_that_was_refused_is_not_remembered(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_that_was_refused_is_not_remembered(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "\"text\"")]).await;
 
     let counted = service.refusal(save(&token, Changes::default().increment("a", 1)).id(ID)).await;
@@ -37,8 +38,9 @@ async fn a_save_that_was_refused_is_not_remembered(on: On) {
     assert_eq!(saved.outcome(), Outcome::Updated);
 }
 
-async fn a_mark_counts_for_10_minutes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_mark_counts_for_10_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1)).id(ID);
     service.save(request()).await;
@@ -51,8 +53,9 @@ async fn a_mark_counts_for_10_minutes(on: On) {
     assert_eq!((within.counters["n"], after.counters["n"]), (1, 2));
 }
 
-async fn a_session_remembers_its_last_16_saves(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_session_remembers_its_last_16_saves(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1)).id(ID);
     service.save(request()).await;
@@ -70,8 +73,9 @@ async fn a_session_remembers_its_last_16_saves(on: On) {
     assert_eq!((within.counters["n"], after.counters["n"]), (1, 2));
 }
 
-async fn a_creation_is_among_the_last_16(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_creation_is_among_the_last_16(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let request = || save(&ticket, Changes::default().increment("n", 1)).id(ID);
     let token = service.save(request()).await.session.unwrap().token;
@@ -83,8 +87,9 @@ async fn a_creation_is_among_the_last_16(on: On) {
     assert_eq!(service.save(request()).await.outcome(), Outcome::Created);
 }
 
-async fn an_id_has_at_most_64_bytes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_id_has_at_most_64_bytes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let fits = service.save(save(&token, Changes::default().set("a", "2")).id(&"x".repeat(64))).await;
@@ -93,12 +98,3 @@ async fn an_id_has_at_most_64_bytes(on: On) {
     assert_eq!(fits.outcome(), Outcome::Updated);
     assert_eq!(refusal, (Code::InvalidArgument, "REQUEST_ID_INVALID".to_owned()));
 }
-
-on_every_store!(
-    each_session_has_ids_of_its_own,
-    a_save_that_was_refused_is_not_remembered,
-    a_mark_counts_for_10_minutes,
-    a_session_remembers_its_last_16_saves,
-    a_creation_is_among_the_last_16,
-    an_id_has_at_most_64_bytes,
-);

@@ -9,17 +9,17 @@ use cloakroom::token::{Key, KeyRing, SplitToken, sign_token, verify_token};
 use cloakroom::types::AppName;
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{
     ChangesExt as _, json_entries, open_cookie, reason, refused, save, save_cookie, save_unmodified, set_cookies,
     varies,
 };
 use crate::support::redis::RedisServer;
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
-async fn a_cookie_that_names_no_session_opens_an_empty_one(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_cookie_that_names_no_session_opens_an_empty_one(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let cookies = [
         "",
@@ -45,8 +45,9 @@ async fn a_cookie_that_names_no_session_opens_an_empty_one(on: On) {
     }
 }
 
-async fn the_id_of_an_unknown_session_is_never_adopted(on: On) {
-    let (service, ring) = service_with_ring(on).await;
+#[apply(on_every_store)]
+async fn the_id_of_an_unknown_session_is_never_adopted(store: StoreKind) {
+    let (service, ring) = service_with_ring(store).await;
     let bearer = SplitToken::random();
     let well_signed = sign_token(&ring, &default_app(), bearer);
 
@@ -59,8 +60,9 @@ async fn the_id_of_an_unknown_session_is_never_adopted(on: On) {
     assert_empty(&service.open_cookie(&well_signed).await.session.unwrap());
 }
 
-async fn a_request_without_a_cookie_opens_a_new_session_each_time(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_request_without_a_cookie_opens_a_new_session_each_time(store: StoreKind) {
+    let service = TestService::new(store).await;
 
     let (one, other) = (service.open_new().await, service.open_new().await);
 
@@ -72,8 +74,9 @@ async fn a_request_without_a_cookie_opens_a_new_session_each_time(on: On) {
     assert!(one.create_time.is_none() && one.expire_time.is_some());
 }
 
-async fn an_expired_cookie_opens_an_empty_session_of_another_id(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_expired_cookie_opens_an_empty_session_of_another_id(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.open_cookie(&token).await.session.unwrap().id;
 
@@ -84,8 +87,9 @@ async fn an_expired_cookie_opens_an_empty_session_of_another_id(on: On) {
     assert_ne!(session.id, id);
 }
 
-async fn a_tickets_session_is_not_opened_by_the_ticket(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_tickets_session_is_not_opened_by_the_ticket(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     service.save(save(&ticket, Changes::default().set("a", "1"))).await;
 
@@ -96,8 +100,9 @@ async fn a_tickets_session_is_not_opened_by_the_ticket(on: On) {
     assert_empty(&by_token);
 }
 
-async fn a_token_opens_without_a_cookie_header(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_token_opens_without_a_cookie_header(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let session = service.open(open_token_request(&token)).await.session.unwrap();
@@ -109,11 +114,12 @@ async fn a_token_opens_without_a_cookie_header(on: On) {
     }
 }
 
-async fn a_token_of_one_app_is_nothing_to_another(on: On) {
+#[apply(on_every_store)]
+async fn a_token_of_one_app_is_nothing_to_another(store: StoreKind) {
     let (one, same_key) = (app_settings(), app_settings());
     let same_key = app::Settings { keys: one.keys.clone(), ..same_key };
     let service =
-        TestService::with_apps(on, [("default", one), ("same-key", same_key), ("own-key", app_settings())]).await;
+        TestService::with_apps(store, [("default", one), ("same-key", same_key), ("own-key", app_settings())]).await;
     let token = service.stored(&[("a", "1")]).await;
 
     for other in ["same-key", "own-key"] {
@@ -126,8 +132,9 @@ async fn a_token_of_one_app_is_nothing_to_another(on: On) {
     assert_eq!(service.entries(&token).await["a"], "1");
 }
 
-async fn of_several_cookies_the_one_that_lives_counts(on: On) {
-    let (service, ring) = service_with_ring(on).await;
+#[apply(on_every_store)]
+async fn of_several_cookies_the_one_that_lives_counts(store: StoreKind) {
+    let (service, ring) = service_with_ring(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let unknown = sign_token(&ring, &default_app(), SplitToken::random());
     let ended = service.stored(&[("b", "2")]).await;
@@ -146,8 +153,9 @@ async fn of_several_cookies_the_one_that_lives_counts(on: On) {
     }
 }
 
-async fn the_ninth_cookie_of_the_name_is_not_looked_at(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_ninth_cookie_of_the_name_is_not_looked_at(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let eighth = service.open(open_cookie(&format!("{}session={token}", "session=x; ".repeat(7)))).await;
@@ -157,8 +165,9 @@ async fn the_ninth_cookie_of_the_name_is_not_looked_at(on: On) {
     assert_empty(&ninth.session.unwrap());
 }
 
-async fn two_live_sessions_in_one_header_are_a_null_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn two_live_sessions_in_one_header_are_a_null_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (mine, planted) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "2")]).await);
     let header = format!("session={planted}; session=x; session={mine}");
 
@@ -174,8 +183,9 @@ async fn two_live_sessions_in_one_header_are_a_null_session(on: On) {
     assert_eq!((service.entries(&mine).await["a"].as_str(), service.entries(&planted).await["a"].as_str()), ("1", "2"));
 }
 
-async fn one_session_that_is_named_twice_is_opened(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn one_session_that_is_named_twice_is_opened(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let header = format!("session={token}; session={token}");
 
@@ -186,8 +196,9 @@ async fn one_session_that_is_named_twice_is_opened(on: On) {
     assert_eq!(saved.outcome(), Outcome::Updated);
 }
 
-async fn a_request_may_name_its_cookie(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_request_may_name_its_cookie(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let named = |name: &str| name.to_owned();
 
@@ -203,10 +214,11 @@ async fn a_request_may_name_its_cookie(on: On) {
     assert_empty(&service.open(open_cookie(&header)).await.session.unwrap());
 }
 
-async fn a_name_that_no_cookie_of_the_app_may_have_is_refused(on: On) {
+#[apply(on_every_store)]
+async fn a_name_that_no_cookie_of_the_app_may_have_is_refused(store: StoreKind) {
     let secure = CookieSettings { secure: true, domain: "example.com".to_owned(), ..Default::default() };
     let secure = app::Settings { cookie: secure, ..app_settings() };
-    let service = TestService::with_apps(on, [("default", app_settings()), ("secure", secure)]).await;
+    let service = TestService::with_apps(store, [("default", app_settings()), ("secure", secure)]).await;
     let open =
         |app: &str, name: &str| open_in(app, OpenSessionRequest { cookie_name: name.to_owned(), ..Default::default() });
 
@@ -221,8 +233,9 @@ async fn a_name_that_no_cookie_of_the_app_may_have_is_refused(on: On) {
     assert_empty(&service.open(open("secure", "__Secure-s")).await.session.unwrap());
 }
 
-async fn opening_moves_the_time_of_last_use(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn opening_moves_the_time_of_last_use(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.open_cookie(&token).await.session.unwrap();
 
@@ -238,8 +251,9 @@ async fn opening_moves_the_time_of_last_use(on: On) {
     assert_eq!(json_entries(again)["a"], "1");
 }
 
-async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(on: On) {
-    let (service, rings) = service_with_two_keys(on).await;
+#[apply(on_every_store)]
+async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(store: StoreKind) {
+    let (service, rings) = service_with_two_keys(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let (id, old) = (service.open_cookie(&token).await.session.unwrap().id, rings.under_old_key(&token));
 
@@ -255,8 +269,9 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(on: On) {
     assert_eq!(json_entries(session)["a"], "1");
 }
 
-async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(on: On) {
-    let (service, rings) = service_with_two_keys(on).await;
+#[apply(on_every_store)]
+async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(store: StoreKind) {
+    let (service, rings) = service_with_two_keys(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let old = rings.under_old_key(&token);
     let expected = [format!("session={token}; HttpOnly; Path=/; SameSite=Lax")];
@@ -278,8 +293,9 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(on: On) {
     }
 }
 
-async fn a_token_under_the_signing_key_is_left_alone(on: On) {
-    let (service, rings) = service_with_two_keys(on).await;
+#[apply(on_every_store)]
+async fn a_token_under_the_signing_key_is_left_alone(store: StoreKind) {
+    let (service, rings) = service_with_two_keys(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let both = format!("session={}; session={token}", rings.under_old_key(&token));
 
@@ -291,8 +307,9 @@ async fn a_token_under_the_signing_key_is_left_alone(on: On) {
     assert_eq!(beside_the_old.session.unwrap().token, token);
 }
 
-async fn a_token_under_a_removed_key_opens_an_empty_session(on: On) {
-    let (service, ring) = service_with_ring(on).await;
+#[apply(on_every_store)]
+async fn a_token_under_a_removed_key_opens_an_empty_session(store: StoreKind) {
+    let (service, ring) = service_with_ring(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let removed = KeyRing::parse(&[Key::generate()]).unwrap();
     let bearer = verify_token(&ring, &default_app(), &token).unwrap().token;
@@ -309,8 +326,9 @@ async fn a_token_under_a_removed_key_opens_an_empty_session(on: On) {
     assert_eq!(service.entries(&token).await["a"], "1");
 }
 
-async fn a_ticket_under_an_older_key_still_creates(on: On) {
-    let (service, rings) = service_with_two_keys(on).await;
+#[apply(on_every_store)]
+async fn a_ticket_under_an_older_key_still_creates(store: StoreKind) {
+    let (service, rings) = service_with_two_keys(store).await;
     let ticket = rings.ticket_under_old_key(service.clock.as_ref());
 
     let saved = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
@@ -321,8 +339,9 @@ async fn a_ticket_under_an_older_key_still_creates(on: On) {
     assert_eq!(service.entries(&token).await["a"], "1");
 }
 
-async fn an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not(store: StoreKind) {
+    let service = TestService::new(store).await;
     let with = |user_agent: String, remote_address: String| OpenSessionRequest {
         context: Some(RequestContext { user_agent, remote_address }),
         ..Default::default()
@@ -335,8 +354,9 @@ async fn an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not(on: On
     assert_empty(&service.open(with("é".repeat(100_000), "a".repeat(64))).await.session.unwrap());
 }
 
-async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let user_agent = format!("x{}", "é".repeat(200));
@@ -347,30 +367,6 @@ async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character(on: On)
     let kept = service.try_info(&id, false).await.unwrap().context.unwrap();
     assert_eq!((kept.user_agent, kept.remote_address.as_str()), (format!("x{}", "é".repeat(127)), "2001:db8::1"));
 }
-
-on_every_store!(
-    a_cookie_that_names_no_session_opens_an_empty_one,
-    the_id_of_an_unknown_session_is_never_adopted,
-    a_request_without_a_cookie_opens_a_new_session_each_time,
-    an_expired_cookie_opens_an_empty_session_of_another_id,
-    a_tickets_session_is_not_opened_by_the_ticket,
-    a_token_opens_without_a_cookie_header,
-    a_token_of_one_app_is_nothing_to_another,
-    of_several_cookies_the_one_that_lives_counts,
-    the_ninth_cookie_of_the_name_is_not_looked_at,
-    two_live_sessions_in_one_header_are_a_null_session,
-    one_session_that_is_named_twice_is_opened,
-    a_request_may_name_its_cookie,
-    a_name_that_no_cookie_of_the_app_may_have_is_refused,
-    opening_moves_the_time_of_last_use,
-    a_token_under_an_older_key_is_issued_anew_at_the_next_open,
-    a_token_under_an_older_key_is_issued_anew_at_the_next_save,
-    a_token_under_the_signing_key_is_left_alone,
-    a_token_under_a_removed_key_opens_an_empty_session,
-    a_ticket_under_an_older_key_still_creates,
-    an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not,
-    a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character,
-);
 
 #[tokio::test]
 async fn a_million_opens_without_a_cookie_would_write_nothing() {
@@ -398,11 +394,11 @@ fn open_token_request(token: &str) -> OpenSessionRequest {
 }
 
 /// A service whose app has one key, and that key.
-async fn service_with_ring(on: On) -> (TestService, KeyRing) {
+async fn service_with_ring(store: StoreKind) -> (TestService, KeyRing) {
     let key = Key::generate();
     let ring = KeyRing::parse(&[&key]).unwrap();
     let settings = app::Settings { keys: vec![key.into()], ..Default::default() };
-    (TestService::with_apps(on, [("default", settings)]).await, ring)
+    (TestService::with_apps(store, [("default", settings)]).await, ring)
 }
 
 /// The keys of an app that has rolled out a new one: the new one signs, the old one still verifies.
@@ -422,11 +418,11 @@ impl Rings {
     }
 }
 
-async fn service_with_two_keys(on: On) -> (TestService, Rings) {
+async fn service_with_two_keys(store: StoreKind) -> (TestService, Rings) {
     let (new, old) = (Key::generate(), Key::generate());
     let rings = Rings { both: KeyRing::parse(&[&new, &old]).unwrap(), old: KeyRing::parse(&[&old]).unwrap() };
     let settings = app::Settings { keys: vec![new.into(), old.into()], ..Default::default() };
-    (TestService::with_apps(on, [("default", settings)]).await, rings)
+    (TestService::with_apps(store, [("default", settings)]).await, rings)
 }
 
 fn default_app() -> AppName {

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use crate::support::calls::{open_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
-use crate::support::{On, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, patient};
 
 const OPEN: &str = "cloakroom.v1.SessionService/OpenSession";
 
@@ -58,7 +58,7 @@ fn socket_address(address: &str) -> SocketAddr {
 
 #[tokio::test]
 async fn pages_are_read_by_plain_http() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     until_sample(&service, "cloakroom_serving", 1.0).await;
 
     let metrics = page(&service, "/metrics").await;
@@ -73,7 +73,7 @@ async fn pages_are_read_by_plain_http() {
 
 #[tokio::test]
 async fn pages_are_read_by_http_2_too() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let socket = TcpStream::connect(socket_address(&service.admin_address)).await.unwrap();
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
@@ -86,7 +86,7 @@ async fn pages_are_read_by_http_2_too() {
 
 #[tokio::test]
 async fn frontends_are_served_by_http_2_alone() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let answer = say(&service.address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
 
@@ -95,7 +95,7 @@ async fn frontends_are_served_by_http_2_alone() {
 
 #[tokio::test]
 async fn a_call_by_http_1_is_refused() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let call = "POST /cloakroom.v1.AdminService/RevokeApp HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\
                 content-length: 5\r\nconnection: close\r\n\r\n\0\0\0\0\0";
 
@@ -107,7 +107,7 @@ async fn a_call_by_http_1_is_refused() {
 #[tokio::test]
 async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
     let settings = server::Settings { first_request_timeout: Duration::from_secs(1), ..Default::default() };
-    let service = TestService::with_server(On::Memory, settings).await;
+    let service = TestService::with_server(StoreKind::Memory, settings).await;
     let large = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(20_000));
     let many = format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{}\r\n", "x: y\r\n".repeat(100));
 
@@ -130,7 +130,7 @@ async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
 
 #[tokio::test]
 async fn calls_are_counted_by_rpc_and_code_and_reason() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.open_cookie(&token).await;
@@ -155,7 +155,7 @@ async fn calls_are_counted_by_rpc_and_code_and_reason() {
 
 #[tokio::test]
 async fn two_live_sessions_in_one_header_are_counted_as_suspicious() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let tokens = [service.stored(&[("a", "1")]).await, service.stored(&[("b", "2")]).await];
 
     service.open(open_cookie(&format!("session={}; session={}", tokens[0], tokens[1]))).await;
@@ -165,7 +165,7 @@ async fn two_live_sessions_in_one_header_are_counted_as_suspicious() {
 
 #[tokio::test]
 async fn a_ticket_that_is_shown_again_is_no_rejected_token() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let ticket = service.open_new().await.token;
 
     service.open(open_cookie("unrelated=cookie")).await;
@@ -182,7 +182,7 @@ async fn a_ticket_that_is_shown_again_is_no_rejected_token() {
 
 #[tokio::test]
 async fn a_path_that_nobody_serves_makes_no_label() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let socket = TcpStream::connect(socket_address(&service.address)).await.unwrap();
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
@@ -200,7 +200,7 @@ async fn a_path_that_nobody_serves_makes_no_label() {
 
 #[tokio::test]
 async fn a_watch_is_a_stream_until_its_reader_goes() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = WatchSessionRequest { credential: Some(Credential::Token(token)), ..Default::default() };
 
@@ -215,7 +215,7 @@ async fn a_watch_is_a_stream_until_its_reader_goes() {
 
 #[tokio::test]
 async fn a_failed_call_is_told_its_id() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let failed = async |id: Option<&str>| {
         let mut request = tonic::Request::new(save_unmodified("forged"));
         if let Some(id) = id {

@@ -2,11 +2,10 @@
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
 
-use crate::on_every_store;
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_unmodified, set_cookies, varies};
 use crate::support::sessions::{HOUR, SaveExt as _, gone};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 /// The token opens nothing, writes nothing, and no answer holds another token.
 async fn expect_worthless(service: &TestService, dead: &str) {
@@ -28,8 +27,9 @@ async fn expect_worthless(service: &TestService, dead: &str) {
     }
 }
 
-async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ways: [fn(&str) -> SaveSessionRequest; 4] = [
         |token| save_unmodified(token).rotating(),
         |token| save(token, Changes::default().set("b", "2")).rotating(),
@@ -48,8 +48,9 @@ async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(on: O
     expect_worthless(&service, &token).await;
 }
 
-async fn each_rotation_has_a_fresh_secret(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn each_rotation_has_a_fresh_secret(store: StoreKind) {
+    let service = TestService::new(store).await;
     let mut tokens = vec![service.stored(&[("a", "1")]).await];
 
     for _ in 0..5 {
@@ -65,8 +66,9 @@ async fn each_rotation_has_a_fresh_secret(on: On) {
     assert!(service.lives(&last).await);
 }
 
-async fn a_planted_cookie_is_worth_nothing_after_a_login(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_planted_cookie_is_worth_nothing_after_a_login(store: StoreKind) {
+    let service = TestService::new(store).await;
     let planted = service.stored(&[("cart", "[]")]).await;
     let mut victim = Browser::default();
     let opened = service.open(open_cookie(&format!("session={planted}"))).await.session.unwrap();
@@ -78,8 +80,9 @@ async fn a_planted_cookie_is_worth_nothing_after_a_login(on: On) {
     assert_eq!(service.session(victim.token().unwrap()).await.subject, "victim");
 }
 
-async fn a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login(on: On) {
-    let service = TestService::with_grace(on, HOUR).await;
+#[apply(on_every_store)]
+async fn a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login(store: StoreKind) {
+    let service = TestService::with_grace(store, HOUR).await;
     let planted = service.stored(&[("cart", "[]")]).await;
     let renewed = service.rotate(&planted, RotationCause::Renewal, "").await.session.unwrap().token;
     assert!(service.lives(&planted).await);
@@ -90,8 +93,9 @@ async fn a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login(on: On
     expect_worthless(&service, &renewed).await;
 }
 
-async fn a_login_with_the_token_in_its_grace_leaves_no_other_token(on: On) {
-    let service = TestService::with_grace(on, HOUR).await;
+#[apply(on_every_store)]
+async fn a_login_with_the_token_in_its_grace_leaves_no_other_token(store: StoreKind) {
+    let service = TestService::with_grace(store, HOUR).await;
     let old = service.stored(&[("cart", "[]")]).await;
     let renewed = service.rotate(&old, RotationCause::Renewal, "").await.session.unwrap().token;
 
@@ -102,8 +106,9 @@ async fn a_login_with_the_token_in_its_grace_leaves_no_other_token(on: On) {
     assert_eq!(service.session(&next).await.subject, "victim");
 }
 
-async fn a_request_that_opened_before_a_login_is_gone(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_request_that_opened_before_a_login_is_gone(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let slow = service.session(&token).await;
     let next = service.log_in(&token, "alice").await;
@@ -114,8 +119,9 @@ async fn a_request_that_opened_before_a_login_is_gone(on: On) {
     assert_eq!(service.entries(&next).await["a"], "1");
 }
 
-async fn an_automatic_write_by_a_superseded_cookie_makes_no_second_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_automatic_write_by_a_superseded_cookie_makes_no_second_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut browser = Browser::default();
     browser.receive(&service.save(save(&token, Changes::default().subject("alice"))).await.headers);
@@ -129,8 +135,9 @@ async fn an_automatic_write_by_a_superseded_cookie_makes_no_second_session(on: O
     assert_eq!(browser.token(), Some(login.as_str()));
 }
 
-async fn the_empty_session_of_a_superseded_cookie_has_an_id_of_its_own(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_empty_session_of_a_superseded_cookie_has_an_id_of_its_own(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
 
@@ -140,8 +147,9 @@ async fn the_empty_session_of_a_superseded_cookie_has_an_id_of_its_own(on: On) {
     assert_ne!(empty.id, service.session(&next).await.id);
 }
 
-async fn beside_its_successor_a_superseded_cookie_does_no_harm(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn beside_its_successor_a_superseded_cookie_does_no_harm(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
 
@@ -151,15 +159,3 @@ async fn beside_its_successor_a_superseded_cookie_does_no_harm(on: On) {
         assert_eq!(set_cookies(&opened.read_headers), [""; 0]);
     }
 }
-
-on_every_store!(
-    every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once,
-    each_rotation_has_a_fresh_secret,
-    a_planted_cookie_is_worth_nothing_after_a_login,
-    a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login,
-    a_login_with_the_token_in_its_grace_leaves_no_other_token,
-    a_request_that_opened_before_a_login_is_gone,
-    an_automatic_write_by_a_superseded_cookie_makes_no_second_session,
-    the_empty_session_of_a_superseded_cookie_has_an_id_of_its_own,
-    beside_its_successor_a_superseded_cookie_does_no_harm,
-);

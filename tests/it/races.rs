@@ -7,11 +7,10 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSess
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save};
 use crate::support::race::{Round, race};
 use crate::support::sessions::{HOUR, SaveExt as _, gone};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 fn set(token: &str, name: &str) -> SaveSessionRequest {
     save(token, Changes::default().set(name, "1"))
@@ -30,8 +29,10 @@ fn one_done<T>(results: [Result<T, Status>; 2]) -> (T, (Code, String)) {
     }
 }
 
-async fn no_save_survives_or_undoes_a_logout(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_save_survives_or_undoes_a_logout(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (saved, destroyed) = tokio::join!(left.save(set(&token, "b")), right.destroy(&token));
@@ -46,8 +47,10 @@ async fn no_save_survives_or_undoes_a_logout(on: On) {
     .await;
 }
 
-async fn saves_of_different_entries_all_survive(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn saves_of_different_entries_all_survive(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
         let changes = |name| Changes::default().set(name, "1").increment("n", 1);
 
@@ -61,8 +64,10 @@ async fn saves_of_different_entries_all_survive(on: On) {
     .await;
 }
 
-async fn of_two_privilege_rotations_one_happens(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_privilege_rotations_one_happens(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let cause = RotationCause::Privilege;
@@ -76,8 +81,10 @@ async fn of_two_privilege_rotations_one_happens(on: On) {
     .await;
 }
 
-async fn of_two_logins_one_happens_whole(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_logins_one_happens_whole(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let planted = service.stored(&[("a", "1")]).await;
         let login = |subject: &str| save(&planted, Changes::default().subject(subject).set(subject, "1"));
 
@@ -92,8 +99,10 @@ async fn of_two_logins_one_happens_whole(on: On) {
     .await;
 }
 
-async fn two_saves_with_one_ticket_make_one_session(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_saves_with_one_ticket_make_one_session(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
 
         let (one, other) = tokio::join!(left.save(set(&ticket, "a")), right.save(set(&ticket, "b")));
@@ -108,8 +117,10 @@ async fn two_saves_with_one_ticket_make_one_session(on: On) {
     .await;
 }
 
-async fn a_logout_and_a_creation_agree_on_what_is_left(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_logout_and_a_creation_agree_on_what_is_left(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
 
         let (created, destroyed) = tokio::join!(left.save(set(&ticket, "a")), right.destroy(&ticket));
@@ -125,8 +136,10 @@ async fn a_logout_and_a_creation_agree_on_what_is_left(on: On) {
     .await;
 }
 
-async fn a_save_beside_a_privilege_rotation_is_done_or_gone(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_beside_a_privilege_rotation_is_done_or_gone(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (rotated, saved) =
@@ -143,8 +156,10 @@ async fn a_save_beside_a_privilege_rotation_is_done_or_gone(on: On) {
     .await;
 }
 
-async fn a_save_beside_a_renewal_is_always_done(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_beside_a_renewal_is_always_done(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
 
         let (rotated, saved) = tokio::join!(left.rotate(&old, RotationCause::Renewal), right.save(set(&old, "b")));
@@ -157,8 +172,10 @@ async fn a_save_beside_a_renewal_is_always_done(on: On) {
     .await;
 }
 
-async fn all_who_renew_are_given_one_successor(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_renew_are_given_one_successor(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
 
         let cause = RotationCause::Renewal;
@@ -177,8 +194,10 @@ async fn all_who_renew_are_given_one_successor(on: On) {
     .await;
 }
 
-async fn one_request_sent_at_the_same_time_is_one_save(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_request_sent_at_the_same_time_is_one_save(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
         let login = || save(&old, Changes::default().subject("alice").increment("n", 1)).id("one request id");
 
@@ -192,8 +211,10 @@ async fn one_request_sent_at_the_same_time_is_one_save(on: On) {
     .await;
 }
 
-async fn one_request_sent_at_the_same_time_is_one_creation(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_request_sent_at_the_same_time_is_one_creation(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
         let request = || save(&ticket, Changes::default().increment("n", 1)).id("one request id");
 
@@ -207,8 +228,10 @@ async fn one_request_sent_at_the_same_time_is_one_creation(on: On) {
     .await;
 }
 
-async fn of_two_saves_with_one_etag_one_is_done(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_saves_with_one_etag_one_is_done(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
         let request = |name| set(&token, name).etag("1");
 
@@ -222,9 +245,11 @@ async fn of_two_saves_with_one_etag_one_is_done(on: On) {
     .await;
 }
 
-async fn two_saves_that_fit_cannot_make_a_session_that_does_not(on: On) {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_saves_that_fit_cannot_make_a_session_that_does_not(store: StoreKind) {
     let limits = LimitSettings { max_entries: 2, ..Default::default() };
-    race(on, app::Settings { limits, ..app_settings() }, |Round { service, left, right }| async move {
+    race(store, app::Settings { limits, ..app_settings() }, |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (one, other) = tokio::join!(left.save(set(&token, "b")), right.save(set(&token, "c")));
@@ -236,8 +261,10 @@ async fn two_saves_that_fit_cannot_make_a_session_that_does_not(on: On) {
     .await;
 }
 
-async fn emptying_beside_a_save_is_as_if_one_came_first(on: On) {
-    race(on, app_settings(), |Round { service, left, right }| async move {
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn emptying_beside_a_save_is_as_if_one_came_first(store: StoreKind) {
+    race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let unset = save(&token, Changes::default().unset("a"));
@@ -255,8 +282,10 @@ async fn emptying_beside_a_save_is_as_if_one_came_first(on: On) {
     .await;
 }
 
-async fn a_touch_revives_nothing(on: On) {
-    let service = Arc::new(TestService::with_lifetimes(on, HOUR, 10 * HOUR).await);
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_touch_revives_nothing(store: StoreKind) {
+    let service = Arc::new(TestService::with_lifetimes(store, HOUR, 10 * HOUR).await);
     let mut tokens = Vec::new();
     for _ in 0..250 {
         tokens.push(service.stored(&[("a", "1")]).await);
@@ -273,22 +302,3 @@ async fn a_touch_revives_nothing(on: On) {
     let races: JoinSet<()> = tokens.into_iter().map(|token| race((Arc::clone(&service), token))).collect();
     races.join_all().await;
 }
-
-on_every_store!(
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    no_save_survives_or_undoes_a_logout,
-    saves_of_different_entries_all_survive,
-    of_two_privilege_rotations_one_happens,
-    of_two_logins_one_happens_whole,
-    two_saves_with_one_ticket_make_one_session,
-    a_logout_and_a_creation_agree_on_what_is_left,
-    a_save_beside_a_privilege_rotation_is_done_or_gone,
-    a_save_beside_a_renewal_is_always_done,
-    all_who_renew_are_given_one_successor,
-    one_request_sent_at_the_same_time_is_one_save,
-    one_request_sent_at_the_same_time_is_one_creation,
-    of_two_saves_with_one_etag_one_is_done,
-    two_saves_that_fit_cannot_make_a_session_that_does_not,
-    emptying_beside_a_save_is_as_if_one_came_first,
-    a_touch_revives_nothing,
-);

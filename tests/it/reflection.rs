@@ -10,11 +10,11 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::tool::tool;
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 #[tokio::test]
 async fn both_reflections_list_the_services() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let (now, before) = (services_v1(&service).await, services_v1alpha(&service).await);
 
@@ -26,7 +26,7 @@ async fn both_reflections_list_the_services() {
 
 #[tokio::test]
 async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let symbols = [
         "cloakroom.v1.SessionService",
         "cloakroom.v1.SessionService.SaveSession",
@@ -45,7 +45,7 @@ async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
 
 #[tokio::test]
 async fn grpcurl_lists_and_describes_the_service() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let list = grpcurl(&service, &[], &["list"]).await;
     let description = grpcurl(&service, &[], &["describe", "cloakroom.v1.SessionService"]).await;
@@ -56,7 +56,7 @@ async fn grpcurl_lists_and_describes_the_service() {
 
 #[tokio::test]
 async fn grpcurl_opens_a_session() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let opened = grpcurl(&service, &["-d", "{}"], &["cloakroom.v1.SessionService/OpenSession"]).await;
 
@@ -66,7 +66,7 @@ async fn grpcurl_opens_a_session() {
 
 #[tokio::test]
 async fn grpcurl_prints_the_reason_of_an_error() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let save = r#"{"token": "v1.x", "changes": {"set": {"a": {"json": "1"}}}}"#;
 
     let saved = grpcurl(&service, &["-d", save], &["cloakroom.v1.SessionService/SaveSession"]).await;
@@ -79,7 +79,7 @@ async fn grpcurl_prints_the_reason_of_an_error() {
 
 #[tokio::test]
 async fn operators_find_their_service_its_health_and_reflection() {
-    let mut service = TestService::new(On::Memory).await;
+    let mut service = TestService::new(StoreKind::Memory).await;
     service.address.clone_from(&service.admin_address);
 
     let (now, before) = (services_v1(&service).await, services_v1alpha(&service).await);

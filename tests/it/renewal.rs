@@ -5,10 +5,9 @@ use std::time::Duration;
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause};
 use tokio::task::JoinSet;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified, set_cookies};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, gone};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 /// A stored session whose token was renewed: the old token and its successor.
 async fn renewed(service: &TestService) -> (String, String) {
@@ -24,8 +23,9 @@ fn cookie(token: &str) -> String {
     format!("session={token}; HttpOnly; Path=/; SameSite=Lax")
 }
 
-async fn in_the_grace_an_open_with_the_old_token_is_given_the_successor(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn in_the_grace_an_open_with_the_old_token_is_given_the_successor(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
     service.advance(30 * SECOND - MILLI);
@@ -37,8 +37,9 @@ async fn in_the_grace_an_open_with_the_old_token_is_given_the_successor(on: On) 
     assert_eq!((session.new, session.token, session.entries.len()), (false, next, 1));
 }
 
-async fn after_the_grace_the_old_token_is_superseded(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn after_the_grace_the_old_token_is_superseded(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
     service.advance(30 * SECOND);
@@ -50,8 +51,9 @@ async fn after_the_grace_the_old_token_is_superseded(on: On) {
     assert!(service.lives(&next).await);
 }
 
-async fn the_successor_needs_no_new_cookie(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_successor_needs_no_new_cookie(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (_, next) = renewed(&service).await;
 
     let opened = service.open_cookie(&next).await;
@@ -60,8 +62,9 @@ async fn the_successor_needs_no_new_cookie(on: On) {
     assert_eq!(opened.session.unwrap().token, next);
 }
 
-async fn a_save_in_the_grace_counts_as_the_successors(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_in_the_grace_counts_as_the_successors(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
     let change = |name: &str| Changes::default().set(name, "1");
 
@@ -78,8 +81,9 @@ async fn a_save_in_the_grace_counts_as_the_successors(on: On) {
     assert_eq!(service.entries(&next).await.len(), 3);
 }
 
-async fn a_touch_in_the_grace_counts_as_the_successors(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+#[apply(on_every_store)]
+async fn a_touch_in_the_grace_counts_as_the_successors(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let (old, next) = renewed(&service).await;
 
     service.advance(20 * SECOND);
@@ -89,8 +93,9 @@ async fn a_touch_in_the_grace_counts_as_the_successors(on: On) {
     assert!(service.lives(&next).await);
 }
 
-async fn a_renewal_in_the_grace_answers_the_successor_that_is_there(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_renewal_in_the_grace_answers_the_successor_that_is_there(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
     let again = service.rotate(&old, RotationCause::Renewal, "").await;
@@ -104,8 +109,9 @@ async fn a_renewal_in_the_grace_answers_the_successor_that_is_there(on: On) {
     assert!(service.lives(&next).await);
 }
 
-async fn a_privilege_rotation_in_the_grace_counts_as_the_successors(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_privilege_rotation_in_the_grace_counts_as_the_successors(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
     let rotated = service.rotate(&old, RotationCause::Privilege, "").await;
@@ -119,8 +125,9 @@ async fn a_privilege_rotation_in_the_grace_counts_as_the_successors(on: On) {
     );
 }
 
-async fn all_racers_are_given_the_same_successor(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn all_racers_are_given_the_same_successor(store: StoreKind) {
+    let service = TestService::new(store).await;
     let old = service.stored(&[("a", "1")]).await;
     let mut racers = JoinSet::new();
 
@@ -144,8 +151,9 @@ async fn all_racers_are_given_the_same_successor(on: On) {
     assert!(service.lives(&tokens[0]).await);
 }
 
-async fn a_grace_of_zero_supersedes_at_once(on: On) {
-    let service = TestService::with_grace(on, Duration::ZERO).await;
+#[apply(on_every_store)]
+async fn a_grace_of_zero_supersedes_at_once(store: StoreKind) {
+    let service = TestService::with_grace(store, Duration::ZERO).await;
     let (old, next) = renewed(&service).await;
 
     assert!(!service.lives(&old).await);
@@ -153,8 +161,9 @@ async fn a_grace_of_zero_supersedes_at_once(on: On) {
     assert_eq!(gone(&service.save(save(&old, Changes::default().set("b", "2"))).await), EndReason::Superseded);
 }
 
-async fn only_one_previous_token_is_kept(on: On) {
-    let service = TestService::with_grace(on, HOUR).await;
+#[apply(on_every_store)]
+async fn only_one_previous_token_is_kept(store: StoreKind) {
+    let service = TestService::with_grace(store, HOUR).await;
     let (first, second) = renewed(&service).await;
 
     let third = service.rotate(&second, RotationCause::Renewal, "").await.session.unwrap().token;
@@ -164,8 +173,9 @@ async fn only_one_previous_token_is_kept(on: On) {
     assert_eq!(gone(&service.save(save(&first, Changes::default().set("b", "2"))).await), EndReason::Superseded);
 }
 
-async fn a_grace_longer_than_10_minutes_is_kept_to(on: On) {
-    let service = TestService::with_grace(on, HOUR).await;
+#[apply(on_every_store)]
+async fn a_grace_longer_than_10_minutes_is_kept_to(store: StoreKind) {
+    let service = TestService::with_grace(store, HOUR).await;
     let (old, next) = renewed(&service).await;
 
     service.advance(HOUR - MILLI);
@@ -174,8 +184,9 @@ async fn a_grace_longer_than_10_minutes_is_kept_to(on: On) {
     assert!(!service.lives(&old).await);
 }
 
-async fn the_old_cookie_and_its_successor_are_one_session(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_old_cookie_and_its_successor_are_one_session(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
     for header in [format!("session={old}; session={next}"), format!("session={next}; session={old}")] {
@@ -185,18 +196,3 @@ async fn the_old_cookie_and_its_successor_are_one_session(on: On) {
         assert_eq!([opened.session.unwrap().token, saved.session.unwrap().token], [next.clone(), next.clone()]);
     }
 }
-
-on_every_store!(
-    in_the_grace_an_open_with_the_old_token_is_given_the_successor,
-    after_the_grace_the_old_token_is_superseded,
-    the_successor_needs_no_new_cookie,
-    a_save_in_the_grace_counts_as_the_successors,
-    a_touch_in_the_grace_counts_as_the_successors,
-    a_renewal_in_the_grace_answers_the_successor_that_is_there,
-    a_privilege_rotation_in_the_grace_counts_as_the_successors,
-    all_racers_are_given_the_same_successor,
-    a_grace_of_zero_supersedes_at_once,
-    only_one_previous_token_is_kept,
-    a_grace_longer_than_10_minutes_is_kept_to,
-    the_old_cookie_and_its_successor_are_one_session,
-);

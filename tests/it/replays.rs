@@ -2,10 +2,9 @@
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, set_cookies};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef";
 
@@ -13,8 +12,9 @@ fn count(token: &str) -> SaveSessionRequest {
     save(token, Changes::default().increment("n", 1)).id(ID)
 }
 
-async fn a_save_that_was_done_stays_done_after_a_logout(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_that_was_done_stays_done_after_a_logout(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
     service.destroy(&token).await;
@@ -27,8 +27,9 @@ async fn a_save_that_was_done_stays_done_after_a_logout(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn a_save_that_was_done_revives_no_idle_session(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+#[apply(on_every_store)]
+async fn a_save_that_was_done_revives_no_idle_session(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
     service.advance(MINUTE);
@@ -41,8 +42,9 @@ async fn a_save_that_was_done_revives_no_idle_session(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn a_rotation_that_was_done_stays_done_after_a_logout(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_rotation_that_was_done_stays_done_after_a_logout(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.rotate(&token, RotationCause::Privilege, ID).await.session.unwrap().token;
     service.destroy(&next).await;
@@ -53,8 +55,9 @@ async fn a_rotation_that_was_done_stays_done_after_a_logout(on: On) {
     assert!(again.session.is_none() && again.headers.is_empty());
 }
 
-async fn a_rotation_that_was_done_revives_no_idle_session(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+#[apply(on_every_store)]
+async fn a_rotation_that_was_done_revives_no_idle_session(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.rotate(&token, RotationCause::Privilege, ID).await;
     service.advance(MINUTE);
@@ -65,8 +68,9 @@ async fn a_rotation_that_was_done_revives_no_idle_session(on: On) {
     assert!(again.session.is_none() && again.headers.is_empty());
 }
 
-async fn a_deletion_that_was_done_keeps_its_reason(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_deletion_that_was_done_keeps_its_reason(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().unset("a")).id(ID);
     service.save(request()).await;
@@ -77,8 +81,9 @@ async fn a_deletion_that_was_done_keeps_its_reason(on: On) {
     assert_eq!((again.outcome(), again.end_reason()), (Outcome::Deleted, EndReason::Emptied));
 }
 
-async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
     let next = service.log_in(&token, "alice").await;
@@ -91,8 +96,9 @@ async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(on: On)
     assert_eq!(service.entries(&next).await["n"], "1");
 }
 
-async fn another_request_is_not_told_the_token_of_a_privilege_rotation(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn another_request_is_not_told_the_token_of_a_privilege_rotation(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let login = |id| save(&token, Changes::default().subject("alice")).id(id);
     service.save(login(ID)).await;
@@ -105,8 +111,9 @@ async fn another_request_is_not_told_the_token_of_a_privilege_rotation(on: On) {
     assert_eq!((rotation.outcome(), rotation.session.is_none()), (Outcome::Gone, true));
 }
 
-async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let login = || save(&token, Changes::default().subject("alice")).id(ID);
     let next = service.save(login()).await.session.unwrap().token;
@@ -120,8 +127,9 @@ async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(on: On) {
     assert_eq!(gone(&after), EndReason::Superseded);
 }
 
-async fn a_rotation_before_another_is_not_told_the_newest_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_rotation_before_another_is_not_told_the_newest_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let login = || save(&token, Changes::default().subject("alice")).id(ID);
     let alice = service.save(login()).await.session.unwrap().token;
@@ -134,8 +142,9 @@ async fn a_rotation_before_another_is_not_told_the_newest_token(on: On) {
     assert!(service.lives(&bob).await && !service.lives(&alice).await);
 }
 
-async fn a_save_in_the_grace_is_repeated_with_either_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_in_the_grace_is_repeated_with_either_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
 
@@ -152,8 +161,9 @@ async fn a_save_in_the_grace_is_repeated_with_either_token(on: On) {
     assert_eq!((late.outcome(), late.counters["n"], late.session.unwrap().token.as_str()), (Outcome::Updated, 1, ""));
 }
 
-async fn a_renewal_between_a_save_and_its_retry_does_not_matter(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_renewal_between_a_save_and_its_retry_does_not_matter(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
     let next = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
@@ -165,8 +175,9 @@ async fn a_renewal_between_a_save_and_its_retry_does_not_matter(on: On) {
     assert_eq!(again.session.unwrap().token, next);
 }
 
-async fn a_login_in_the_grace_is_repeated_with_the_old_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_login_in_the_grace_is_repeated_with_the_old_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let renewed = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
     let login = || save(&token, Changes::default().subject("alice")).id(ID);
@@ -177,18 +188,3 @@ async fn a_login_in_the_grace_is_repeated_with_the_old_token(on: On) {
     assert_eq!(first, again);
     assert!(service.lives(&first).await && !service.lives(&renewed).await && !service.lives(&token).await);
 }
-
-on_every_store!(
-    a_save_that_was_done_stays_done_after_a_logout,
-    a_save_that_was_done_revives_no_idle_session,
-    a_rotation_that_was_done_stays_done_after_a_logout,
-    a_rotation_that_was_done_revives_no_idle_session,
-    a_deletion_that_was_done_keeps_its_reason,
-    a_save_before_a_rotation_is_repeated_but_not_told_the_new_token,
-    another_request_is_not_told_the_token_of_a_privilege_rotation,
-    the_token_of_a_privilege_rotation_is_told_for_10_minutes,
-    a_rotation_before_another_is_not_told_the_newest_token,
-    a_save_in_the_grace_is_repeated_with_either_token,
-    a_renewal_between_a_save_and_its_retry_does_not_matter,
-    a_login_in_the_grace_is_repeated_with_the_old_token,
-);

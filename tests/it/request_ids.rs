@@ -5,10 +5,9 @@ use cloakroom::grpc::wire::{
 };
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save, save_cookie, save_unmodified, set_cookies};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SaveExt as _, deleted_cookie, gone};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef";
 
@@ -16,8 +15,9 @@ fn reused() -> (Code, String) {
     (Code::Aborted, "REQUEST_ID_REUSED".to_owned())
 }
 
-async fn a_repeated_save_is_done_once(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_save_is_done_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1).set("b", "2").unset("a")).id(ID);
 
@@ -33,8 +33,9 @@ async fn a_repeated_save_is_done_once(on: On) {
     assert_eq!(service.entries(&token).await["n"], "1");
 }
 
-async fn a_repeated_save_answers_the_session_as_it_stands(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_save_answers_the_session_as_it_stands(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1).set("b", "1")).id(ID);
     service.save(request()).await;
@@ -48,8 +49,9 @@ async fn a_repeated_save_answers_the_session_as_it_stands(on: On) {
     assert_eq!(service.entries(&token).await["b"], "2");
 }
 
-async fn a_repeated_creation_is_a_creation(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_creation_is_a_creation(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let request = || save(&ticket, Changes::default().increment("n", 1)).id(ID);
 
@@ -64,8 +66,9 @@ async fn a_repeated_creation_is_a_creation(on: On) {
     assert_eq!(service.entries(&first.token).await["n"], "1");
 }
 
-async fn a_repeated_save_that_rotated_is_told_the_new_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_save_that_rotated_is_told_the_new_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let n = || Changes::default().increment("n", 1);
     for (changes, rotate) in [(n(), true), (n().subject("alice"), false), (n().clear(), false)] {
         let token = service.stored(&[("a", "1")]).await;
@@ -82,8 +85,9 @@ async fn a_repeated_save_that_rotated_is_told_the_new_token(on: On) {
     }
 }
 
-async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save_unmodified(&token).rotating().id(ID);
 
@@ -94,8 +98,9 @@ async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(on: On) {
     assert!(service.lives(&next).await);
 }
 
-async fn a_repeated_deletion_is_a_deletion(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_deletion_is_a_deletion(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().unset("a")).id(ID);
 
@@ -109,8 +114,9 @@ async fn a_repeated_deletion_is_a_deletion(on: On) {
     assert_eq!(gone(&service.save(save(&token, Changes::default().unset("a"))).await), EndReason::Emptied);
 }
 
-async fn a_repeated_destruction_is_a_destruction(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_destruction_is_a_destruction(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     for _ in 0..2 {
@@ -122,8 +128,9 @@ async fn a_repeated_destruction_is_a_destruction(on: On) {
     assert_eq!(service.destroy_as(&token, "another request").await.outcome(), Outcome::Gone);
 }
 
-async fn a_repeated_rotation_yields_the_same_token(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_rotation_yields_the_same_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     for cause in [RotationCause::Unspecified, RotationCause::Privilege, RotationCause::Renewal] {
         let token = service.stored(&[("a", "1")]).await;
 
@@ -139,8 +146,9 @@ async fn a_repeated_rotation_yields_the_same_token(on: On) {
     }
 }
 
-async fn a_repeated_cookie_write_is_done_once(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_repeated_cookie_write_is_done_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save_cookie(&format!("session={token}"), Changes::default().increment("n", 1).subject("a")).id(ID);
 
@@ -152,8 +160,9 @@ async fn a_repeated_cookie_write_is_done_once(on: On) {
     assert_eq!(service.entries(&next).await["n"], "1");
 }
 
-async fn the_order_in_which_changes_are_written_does_not_matter(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_order_in_which_changes_are_written_does_not_matter(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("b", "1")]).await;
     let first = Changes::default().unset("a").unset("b").set("c", "1").set("_permanent", "true");
     let second = Changes::default().permanent(true).set("c", "1").unset("b").unset("a").unset("b");
@@ -164,8 +173,9 @@ async fn the_order_in_which_changes_are_written_does_not_matter(on: On) {
     assert_eq!(first.session.unwrap().etag, second.session.unwrap().etag);
 }
 
-async fn the_same_id_with_other_changes_is_refused(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_same_id_with_other_changes_is_refused(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let first = || Changes::default().set("a", "2").increment("n", 1);
     service.save(save(&token, first()).id(ID)).await;
@@ -193,8 +203,9 @@ async fn the_same_id_with_other_changes_is_refused(on: On) {
     assert_eq!(service.session(&token).await.etag, etag);
 }
 
-async fn one_id_cannot_stand_for_two_kinds_of_call(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn one_id_cannot_stand_for_two_kinds_of_call(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
     let renewed = service.stored(&[("a", "1")]).await;
@@ -210,8 +221,9 @@ async fn one_id_cannot_stand_for_two_kinds_of_call(on: On) {
     assert!(service.lives(&token).await);
 }
 
-async fn the_id_is_judged_before_the_etag(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_id_is_judged_before_the_etag(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
     let request = || save(&token, Changes::default().set("a", "2")).etag(&etag).id(ID);
@@ -220,19 +232,3 @@ async fn the_id_is_judged_before_the_etag(on: On) {
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
 }
-
-on_every_store!(
-    a_repeated_save_is_done_once,
-    a_repeated_save_answers_the_session_as_it_stands,
-    a_repeated_creation_is_a_creation,
-    a_repeated_save_that_rotated_is_told_the_new_token,
-    a_repeated_rotation_by_save_alone_is_told_the_new_token,
-    a_repeated_deletion_is_a_deletion,
-    a_repeated_destruction_is_a_destruction,
-    a_repeated_rotation_yields_the_same_token,
-    a_repeated_cookie_write_is_done_once,
-    the_order_in_which_changes_are_written_does_not_matter,
-    the_same_id_with_other_changes_is_refused,
-    one_id_cannot_stand_for_two_kinds_of_call,
-    the_id_is_judged_before_the_etag,
-);

@@ -2,13 +2,13 @@
 
 use cloakroom::grpc::wire::{Changes, Outcome, RotationCause};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies};
 use crate::support::sessions::{MINUTE, SaveExt as _};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
-async fn a_rotation_keeps_id_entries_etag_and_all_else(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_rotation_keeps_id_entries_etag_and_all_else(store: StoreKind) {
+    let service = TestService::new(store).await;
     for cause in [RotationCause::Unspecified, RotationCause::Privilege, RotationCause::Renewal] {
         let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
         let token = service.log_in(&token, "alice").await;
@@ -30,8 +30,9 @@ async fn a_rotation_keeps_id_entries_etag_and_all_else(on: On) {
     }
 }
 
-async fn a_rotation_of_a_ticket_changes_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_rotation_of_a_ticket_changes_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let new = service.open_new().await;
 
     let rotated = service.rotate(&new.token, RotationCause::Privilege, "").await;
@@ -46,8 +47,9 @@ async fn a_rotation_of_a_ticket_changes_nothing(on: On) {
     }
 }
 
-async fn a_save_with_rotate_replaces_the_token_in_the_same_step(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_with_rotate_replaces_the_token_in_the_same_step(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
 
@@ -62,8 +64,9 @@ async fn a_save_with_rotate_replaces_the_token_in_the_same_step(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn a_save_that_only_rotates_leaves_the_etag_alone(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_that_only_rotates_leaves_the_etag_alone(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
 
@@ -76,8 +79,9 @@ async fn a_save_that_only_rotates_leaves_the_etag_alone(on: On) {
     assert!(service.lives(&after.token).await && !service.lives(&token).await);
 }
 
-async fn a_rotation_keeps_a_session_without_entries(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_rotation_keeps_a_session_without_entries(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default()).keep_empty()).await.session.unwrap().token;
 
@@ -87,8 +91,9 @@ async fn a_rotation_keeps_a_session_without_entries(on: On) {
     assert!(service.lives(&by_save).await);
 }
 
-async fn gain_change_and_loss_of_the_subject_rotate(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn gain_change_and_loss_of_the_subject_rotate(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.session(&token).await.id;
 
@@ -104,8 +109,9 @@ async fn gain_change_and_loss_of_the_subject_rotate(on: On) {
     assert!(service.lives(&lost.token).await);
 }
 
-async fn the_same_subject_again_does_not_rotate(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_same_subject_again_does_not_rotate(store: StoreKind) {
+    let service = TestService::new(store).await;
     let nobodys = service.stored(&[("a", "1")]).await;
     let alices = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
 
@@ -115,8 +121,9 @@ async fn the_same_subject_again_does_not_rotate(on: On) {
     assert_eq!([nobody.token, alice.token], [nobodys, alices]);
 }
 
-async fn subjects_are_compared_as_bytes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn subjects_are_compared_as_bytes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "e\u{301}").await;
 
     let after = service.update(&token, Changes::default().subject("\u{e9}").set("b", "2")).await;
@@ -125,8 +132,9 @@ async fn subjects_are_compared_as_bytes(on: On) {
     assert_eq!(service.entries(&after.token).await.into_keys().collect::<Vec<_>>(), ["b"]);
 }
 
-async fn a_clear_rotates_even_if_the_subject_stays(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_clear_rotates_even_if_the_subject_stays(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
 
     let cleared = service.update(&token, Changes::default().clear().set("b", "1").subject("alice")).await;
@@ -135,8 +143,9 @@ async fn a_clear_rotates_even_if_the_subject_stays(on: On) {
     assert!(!service.lives(&token).await);
 }
 
-async fn from_one_subject_to_another_goes_nothing_but_what_is_set(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn from_one_subject_to_another_goes_nothing_but_what_is_set(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("cart", "[1]"), ("n", "5"), ("_permanent", "true")]).await;
     let alice = service.log_in(&token, "alice").await;
     assert_eq!(service.entries(&alice).await.len(), 2, "a login keeps what nobody in particular left");
@@ -151,8 +160,9 @@ async fn from_one_subject_to_another_goes_nothing_but_what_is_set(on: On) {
     assert_eq!(service.entries(&session.token).await, entries.into());
 }
 
-async fn a_logout_by_subject_keeps_the_entries(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_logout_by_subject_keeps_the_entries(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
 
     let after = service.update(&token, Changes::default().subject("")).await.token;
@@ -160,8 +170,9 @@ async fn a_logout_by_subject_keeps_the_entries(on: On) {
     assert_eq!(service.entries(&after).await.len(), 1);
 }
 
-async fn a_refused_save_does_not_rotate(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_refused_save_does_not_rotate(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "\"text\"")]).await;
 
     service.refusal(save(&token, Changes::default().increment("a", 1).subject("alice")).rotating()).await;
@@ -170,18 +181,3 @@ async fn a_refused_save_does_not_rotate(on: On) {
     let session = service.session(&token).await;
     assert_eq!((session.new, session.token.as_str(), session.subject.as_str()), (false, token.as_str(), ""));
 }
-
-on_every_store!(
-    a_rotation_keeps_id_entries_etag_and_all_else,
-    a_rotation_of_a_ticket_changes_nothing,
-    a_save_with_rotate_replaces_the_token_in_the_same_step,
-    a_save_that_only_rotates_leaves_the_etag_alone,
-    a_rotation_keeps_a_session_without_entries,
-    gain_change_and_loss_of_the_subject_rotate,
-    the_same_subject_again_does_not_rotate,
-    subjects_are_compared_as_bytes,
-    a_clear_rotates_even_if_the_subject_stays,
-    from_one_subject_to_another_goes_nothing_but_what_is_set,
-    a_logout_by_subject_keeps_the_entries,
-    a_refused_save_does_not_rotate,
-);

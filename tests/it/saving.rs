@@ -4,13 +4,13 @@ use cloakroom::app::{self, LimitSettings};
 use cloakroom::grpc::wire::{Changes, Outcome};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies, varies};
 use crate::support::sessions::{SaveExt as _, gone};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
-async fn a_first_save_creates_the_session_and_sets_its_cookie(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_first_save_creates_the_session_and_sets_its_cookie(store: StoreKind) {
+    let service = TestService::new(store).await;
     let new = service.open_new().await;
 
     let saved = service.save(save(&new.token, Changes::default().set("a", "1"))).await;
@@ -23,8 +23,9 @@ async fn a_first_save_creates_the_session_and_sets_its_cookie(on: On) {
     assert_eq!(service.entries(&session.token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
-async fn saves_of_different_entries_all_survive(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn saves_of_different_entries_all_survive(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.save(save(&token, Changes::default().set("b", "2"))).await;
@@ -34,8 +35,9 @@ async fn saves_of_different_entries_all_survive(on: On) {
     assert_eq!(service.entries(&token).await, entries.into());
 }
 
-async fn of_two_saves_of_one_entry_the_later_wins(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn of_two_saves_of_one_entry_the_later_wins(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.update(&token, Changes::default().set("a", "2")).await;
@@ -44,8 +46,9 @@ async fn of_two_saves_of_one_entry_the_later_wins(on: On) {
     assert_eq!(service.entries(&token).await["a"], "3");
 }
 
-async fn a_save_that_clears_takes_what_others_saved_before_it(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_that_clears_takes_what_others_saved_before_it(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.update(&token, Changes::default().set("b", "2")).await;
@@ -54,8 +57,9 @@ async fn a_save_that_clears_takes_what_others_saved_before_it(on: On) {
     assert_eq!(service.entries(&token).await, [("c".to_owned(), "3".to_owned())].into());
 }
 
-async fn a_save_leaves_the_entries_out_of_its_answer(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_leaves_the_entries_out_of_its_answer(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let session = service.update(&token, Changes::default().set("b", "2")).await;
@@ -65,8 +69,9 @@ async fn a_save_leaves_the_entries_out_of_its_answer(on: On) {
     assert_eq!(session.token, token);
 }
 
-async fn values_are_kept_byte_for_byte(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn values_are_kept_byte_for_byte(store: StoreKind) {
+    let service = TestService::new(store).await;
     let json = " {\"b\" : 1.0 ,\r\n\t\"a\":\"\\u00e9\u{e9}\", \"a\": [ ] } ";
     let token = service.stored(&[("json", json)]).await;
 
@@ -77,8 +82,9 @@ async fn values_are_kept_byte_for_byte(on: On) {
     assert_eq!([&entries["raw"], &entries["none"]], ["raw [0, 255, 0]", "raw []"]);
 }
 
-async fn a_save_with_the_current_etag_is_done(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_with_the_current_etag_is_done(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
 
@@ -90,8 +96,9 @@ async fn a_save_with_the_current_etag_is_done(on: On) {
     assert_eq!(service.session(&token).await.etag, after);
 }
 
-async fn a_save_with_an_older_etag_is_aborted_and_writes_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_with_an_older_etag_is_aborted_and_writes_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
     let after = service.update(&token, Changes::default().set("a", "2")).await.etag;
@@ -103,8 +110,9 @@ async fn a_save_with_an_older_etag_is_aborted_and_writes_nothing(on: On) {
     assert_eq!(service.entries(&token).await, [("a".to_owned(), "2".to_owned())].into());
 }
 
-async fn the_etag_of_a_new_session_is_zero_and_creates_it_once(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn the_etag_of_a_new_session_is_zero_and_creates_it_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     let new = service.open_new().await;
     let changes = |json| Changes::default().set("a", json);
 
@@ -117,8 +125,9 @@ async fn the_etag_of_a_new_session_is_zero_and_creates_it_once(on: On) {
     assert_eq!(service.entries(&created.session.unwrap().token).await["a"], "1");
 }
 
-async fn an_etag_of_a_stored_session_creates_no_new_one(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_etag_of_a_stored_session_creates_no_new_one(store: StoreKind) {
+    let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
     let refusal = service.refusal(save(&ticket, Changes::default().set("a", "1")).etag("1")).await;
@@ -129,8 +138,9 @@ async fn an_etag_of_a_stored_session_creates_no_new_one(on: On) {
     assert_eq!(service.entries(&created.session.unwrap().token).await.len(), 1);
 }
 
-async fn an_unmodified_save_writes_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn an_unmodified_save_writes_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
 
@@ -142,8 +152,9 @@ async fn an_unmodified_save_writes_nothing(on: On) {
     assert_eq!(service.session(&token).await.etag, etag);
 }
 
-async fn a_response_varies_by_cookie_only_if_the_session_was_looked_at(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_response_varies_by_cookie_only_if_the_session_was_looked_at(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut untouched = save_unmodified(&token);
     untouched.accessed = false;
@@ -154,8 +165,9 @@ async fn a_response_varies_by_cookie_only_if_the_session_was_looked_at(on: On) {
     assert!(untouched.headers.is_empty());
 }
 
-async fn a_modification_without_any_change_is_a_save(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_modification_without_any_change_is_a_save(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
 
@@ -167,8 +179,9 @@ async fn a_modification_without_any_change_is_a_save(on: On) {
 }
 
 /// A slow answer to it may reach the browser after the answer to a login, whose cookie it must not undo.
-async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let plain = service.save(save(&token, Changes::default().set("a", "2"))).await;
@@ -182,9 +195,10 @@ async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(on: 
     }
 }
 
-async fn saves_that_each_fit_cannot_make_a_session_that_does_not(on: On) {
+#[apply(on_every_store)]
+async fn saves_that_each_fit_cannot_make_a_session_that_does_not(store: StoreKind) {
     let limits = LimitSettings { max_entries: 2, max_session_bytes: 1024 };
-    let service = TestService::with_apps(on, [("default", app::Settings { limits, ..app_settings() })]).await;
+    let service = TestService::with_apps(store, [("default", app::Settings { limits, ..app_settings() })]).await;
     let token = service.stored(&[("a", "1")]).await;
     // With `a`, `1`, `b` and the quotation marks, 1019 of them make 1024 bytes.
     let text = |length: usize| format!("\"{}\"", "x".repeat(length));
@@ -199,8 +213,9 @@ async fn saves_that_each_fit_cannot_make_a_session_that_does_not(on: On) {
     assert_eq!(service.entries(&token).await.into_values().collect::<Vec<_>>(), ["1", &text(1019)]);
 }
 
-async fn gone_is_judged_before_the_etag_and_the_etag_before_the_limits(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn gone_is_judged_before_the_etag_and_the_etag_before_the_limits(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let too_large = format!("\"{}\"", "x".repeat(100_000));
     let both = || save(&token, Changes::default().set("b", &too_large)).etag("7");
@@ -212,22 +227,3 @@ async fn gone_is_judged_before_the_etag_and_the_etag_before_the_limits(on: On) {
     assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
     gone(&saved);
 }
-
-on_every_store!(
-    a_first_save_creates_the_session_and_sets_its_cookie,
-    saves_of_different_entries_all_survive,
-    of_two_saves_of_one_entry_the_later_wins,
-    a_save_that_clears_takes_what_others_saved_before_it,
-    a_save_leaves_the_entries_out_of_its_answer,
-    values_are_kept_byte_for_byte,
-    a_save_with_the_current_etag_is_done,
-    a_save_with_an_older_etag_is_aborted_and_writes_nothing,
-    the_etag_of_a_new_session_is_zero_and_creates_it_once,
-    an_etag_of_a_stored_session_creates_no_new_one,
-    an_unmodified_save_writes_nothing,
-    a_response_varies_by_cookie_only_if_the_session_was_looked_at,
-    a_modification_without_any_change_is_a_save,
-    a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone,
-    saves_that_each_fit_cannot_make_a_session_that_does_not,
-    gone_is_judged_before_the_etag_and_the_etag_before_the_limits,
-);

@@ -7,23 +7,23 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome, SaveSessionRequest};
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save, save_cookie};
 use crate::support::sessions::{MINUTE, SaveExt as _, gone};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// A service where a subject may have three sessions.
-async fn service(on: On, on_session_limit: OnSessionLimit) -> TestService {
+async fn service(store: StoreKind, on_session_limit: OnSessionLimit) -> TestService {
     let settings = app::Settings { max_sessions_per_subject: 3, on_session_limit, ..app_settings() };
-    TestService::with_apps(on, [("default", settings)]).await
+    TestService::with_apps(store, [("default", settings)]).await
 }
 
 fn login(token: &str) -> SaveSessionRequest {
     save(token, Changes::default().set("a", "1").subject("alice"))
 }
 
-async fn the_session_that_authenticated_longest_ago_is_evicted(on: On) {
-    let service = service(on, OnSessionLimit::Evict).await;
+#[apply(on_every_store)]
+async fn the_session_that_authenticated_longest_ago_is_evicted(store: StoreKind) {
+    let service = service(store, OnSessionLimit::Evict).await;
     let mut tokens = Vec::new();
     for _ in 0..3 {
         tokens.push(service.logged_in("alice").await.token);
@@ -43,9 +43,10 @@ async fn the_session_that_authenticated_longest_ago_is_evicted(on: On) {
     assert_eq!(service.stats("").await.ended["EVICTED"], 1);
 }
 
-async fn others_and_the_dead_take_no_room(on: On) {
+#[apply(on_every_store)]
+async fn others_and_the_dead_take_no_room(store: StoreKind) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
-        let service = service(on, on_session_limit).await;
+        let service = service(store, on_session_limit).await;
         let [ended, left, stays] =
             [service.logged_in("alice").await, service.logged_in("alice").await, service.logged_in("alice").await];
         service.destroy(&ended.token).await;
@@ -63,9 +64,10 @@ async fn others_and_the_dead_take_no_room(on: On) {
     }
 }
 
-async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(on: On) {
+#[apply(on_every_store)]
+async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(store: StoreKind) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
-        let service = Arc::new(service(on, on_session_limit).await);
+        let service = Arc::new(service(store, on_session_limit).await);
         let answers = hundred_logins(&service).await;
 
         let full = (Code::FailedPrecondition, "TOO_MANY_SESSIONS".to_owned());
@@ -78,8 +80,9 @@ async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(on: On) {
 }
 
 /// With several replicas only eviction is exact: nothing here refuses.
-async fn eviction_is_exact_with_two_processes_on_one_store(on: On) {
-    let one = Arc::new(service(on, OnSessionLimit::Evict).await);
+#[apply(on_every_store)]
+async fn eviction_is_exact_with_two_processes_on_one_store(store: StoreKind) {
+    let one = Arc::new(service(store, OnSessionLimit::Evict).await);
     let other = Arc::new(one.another_process().await);
 
     let (answers, others) = tokio::join!(hundred_logins(&one), hundred_logins(&other));
@@ -109,8 +112,9 @@ async fn hundred_logins(service: &Arc<TestService>) -> Vec<Result<Outcome, Statu
     logins.join_all().await
 }
 
-async fn a_login_too_many_is_refused_and_changes_nothing(on: On) {
-    let service = service(on, OnSessionLimit::Refuse).await;
+#[apply(on_every_store)]
+async fn a_login_too_many_is_refused_and_changes_nothing(store: StoreKind) {
+    let service = service(store, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
         sessions.push(service.logged_in("alice").await);
@@ -131,8 +135,9 @@ async fn a_login_too_many_is_refused_and_changes_nothing(on: On) {
     assert_eq!(service.ids_of("alice").await.len(), 3);
 }
 
-async fn a_full_subject_may_save_and_log_in_again(on: On) {
-    let service = service(on, OnSessionLimit::Refuse).await;
+#[apply(on_every_store)]
+async fn a_full_subject_may_save_and_log_in_again(store: StoreKind) {
+    let service = service(store, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
         sessions.push(service.logged_in("alice").await.token);
@@ -144,8 +149,9 @@ async fn a_full_subject_may_save_and_log_in_again(on: On) {
     assert_eq!([saved.outcome(), again.outcome()], [Outcome::Updated; 2]);
 }
 
-async fn what_is_judged_before_limits_is_answered_before_them(on: On) {
-    let service = service(on, OnSessionLimit::Refuse).await;
+#[apply(on_every_store)]
+async fn what_is_judged_before_limits_is_answered_before_them(store: StoreKind) {
+    let service = service(store, OnSessionLimit::Refuse).await;
     let ticket = service.open_new().await.token;
     let first = service.save(login(&ticket).id("0123456789abcdef")).await;
     let token = first.session.unwrap().token;
@@ -165,13 +171,3 @@ async fn what_is_judged_before_limits_is_answered_before_them(on: On) {
     assert_eq!(gone(&late), EndReason::Destroyed);
     assert_eq!(reason(&stale), (Code::Aborted, "ETAG_MISMATCH".to_owned()));
 }
-
-on_every_store!(
-    the_session_that_authenticated_longest_ago_is_evicted,
-    others_and_the_dead_take_no_room,
-    a_hundred_logins_at_once_leave_exactly_as_many_as_may_be,
-    eviction_is_exact_with_two_processes_on_one_store,
-    a_login_too_many_is_refused_and_changes_nothing,
-    a_full_subject_may_save_and_log_in_again,
-    what_is_judged_before_limits_is_answered_before_them,
-);

@@ -4,24 +4,24 @@ use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, Outcome};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// Flask-Login's entry.
 const KEY: &str = "_user_id";
 
-async fn service(on: On) -> TestService {
+async fn service(store: StoreKind) -> TestService {
     let subject_key = KEY.to_owned();
-    TestService::with_apps(on, [("default", app::Settings { subject_key, ..app_settings() })]).await
+    TestService::with_apps(store, [("default", app::Settings { subject_key, ..app_settings() })]).await
 }
 
 fn set(json: &str) -> Changes {
     Changes::default().set(KEY, json)
 }
 
-async fn a_string_is_the_subject_and_stays_an_entry(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_string_is_the_subject_and_stays_an_entry(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let session = service.update(&token, set(" \"al\\u0069ce\" ")).await;
@@ -33,16 +33,18 @@ async fn a_string_is_the_subject_and_stays_an_entry(on: On) {
     assert_eq!(service.entries(&session.token).await[KEY], " \"al\\u0069ce\" ");
 }
 
-async fn an_integer_is_the_subject_in_its_decimal_digits(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn an_integer_is_the_subject_in_its_decimal_digits(store: StoreKind) {
+    let service = service(store).await;
     for (json, subject) in [("42", "42"), ("-7", "-7"), ("0", "0"), ("18446744073709551615", "18446744073709551615")] {
         let token = service.stored(&[("a", "1")]).await;
         assert_eq!(service.update(&token, set(json)).await.subject, subject);
     }
 }
 
-async fn a_creation_has_its_subject_too(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_creation_has_its_subject_too(store: StoreKind) {
+    let service = service(store).await;
     let ticket = service.open_new().await.token;
 
     let created = service.save(save(&ticket, set("\"alice\""))).await;
@@ -51,8 +53,9 @@ async fn a_creation_has_its_subject_too(on: On) {
     assert_eq!(created.session.unwrap().subject, "alice");
 }
 
-async fn null_unset_and_the_empty_string_remove_the_subject(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn null_unset_and_the_empty_string_remove_the_subject(store: StoreKind) {
+    let service = service(store).await;
     for logout in [set("null"), set("\"\""), Changes::default().unset(KEY)] {
         let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
@@ -65,8 +68,9 @@ async fn null_unset_and_the_empty_string_remove_the_subject(on: On) {
     }
 }
 
-async fn the_same_subject_again_does_not_rotate(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn the_same_subject_again_does_not_rotate(store: StoreKind) {
+    let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"7\"")).await.token;
 
     let string = service.update(&token, set("\"7\"")).await;
@@ -76,8 +80,9 @@ async fn the_same_subject_again_does_not_rotate(on: On) {
     assert_eq!([&string.token, &number.token, &field.token], [&token; 3]);
 }
 
-async fn another_subject_takes_over_and_finds_nothing(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn another_subject_takes_over_and_finds_nothing(store: StoreKind) {
+    let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
     let session = service.update(&token, set("\"bob\"").set("b", "2")).await;
@@ -88,8 +93,9 @@ async fn another_subject_takes_over_and_finds_nothing(on: On) {
     assert_eq!(service.entries(&session.token).await, entries.into());
 }
 
-async fn a_clear_without_the_entry_takes_the_subject(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_clear_without_the_entry_takes_the_subject(store: StoreKind) {
+    let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
     let session = service.update(&token, Changes::default().clear().set("b", "2")).await;
@@ -97,8 +103,9 @@ async fn a_clear_without_the_entry_takes_the_subject(on: On) {
     assert_eq!(session.subject, "");
 }
 
-async fn changes_of_other_entries_leave_the_subject_alone(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn changes_of_other_entries_leave_the_subject_alone(store: StoreKind) {
+    let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
     let session = service.update(&token, Changes::default().set("a", "2").unset("b").increment("n", 1)).await;
@@ -106,8 +113,9 @@ async fn changes_of_other_entries_leave_the_subject_alone(on: On) {
     assert_eq!((session.subject.as_str(), session.token), ("alice", token));
 }
 
-async fn what_is_no_string_and_no_integer_is_refused(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn what_is_no_string_and_no_integer_is_refused(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let long = format!("\"{}\"", "x".repeat(257));
 
@@ -122,8 +130,9 @@ async fn what_is_no_string_and_no_integer_is_refused(on: On) {
     assert_eq!((session.subject.as_str(), session.entries.len()), ("", 1));
 }
 
-async fn a_subject_said_twice_has_to_be_the_same(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_subject_said_twice_has_to_be_the_same(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let same = service.update(&token, set("\"alice\"").subject("alice")).await;
@@ -141,8 +150,9 @@ async fn a_subject_said_twice_has_to_be_the_same(on: On) {
     assert_eq!(service.session(&same.token).await.subject, "alice");
 }
 
-async fn without_the_setting_an_entry_is_an_entry(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn without_the_setting_an_entry_is_an_entry(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let session = service.update(&token, set("\"alice\"")).await;
@@ -150,8 +160,9 @@ async fn without_the_setting_an_entry_is_an_entry(on: On) {
     assert_eq!((session.subject.as_str(), session.token), ("", token));
 }
 
-async fn a_subject_has_at_most_256_bytes(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_subject_has_at_most_256_bytes(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let refusal = service.refusal(save(&token, Changes::default().subject(&"x".repeat(257)))).await;
@@ -160,18 +171,3 @@ async fn a_subject_has_at_most_256_bytes(on: On) {
     assert_eq!(refusal, (Code::InvalidArgument, "SUBJECT_INVALID".to_owned()));
     assert_eq!(fits.subject.len(), 256);
 }
-
-on_every_store!(
-    a_string_is_the_subject_and_stays_an_entry,
-    an_integer_is_the_subject_in_its_decimal_digits,
-    a_creation_has_its_subject_too,
-    null_unset_and_the_empty_string_remove_the_subject,
-    the_same_subject_again_does_not_rotate,
-    another_subject_takes_over_and_finds_nothing,
-    a_clear_without_the_entry_takes_the_subject,
-    changes_of_other_entries_leave_the_subject_alone,
-    what_is_no_string_and_no_integer_is_refused,
-    a_subject_said_twice_has_to_be_the_same,
-    without_the_setting_an_entry_is_an_entry,
-    a_subject_has_at_most_256_bytes,
-);

@@ -11,10 +11,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::knob::knob;
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 // Computed apart from this program, from the description of the format alone.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -258,8 +257,9 @@ proptest! {
     }
 }
 
-async fn a_tampered_cookie_opens_an_empty_session_of_another_id(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_tampered_cookie_opens_an_empty_session_of_another_id(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.open_cookie(&token).await.session.unwrap().id;
 
@@ -272,8 +272,9 @@ async fn a_tampered_cookie_opens_an_empty_session_of_another_id(on: On) {
     }
 }
 
-async fn a_tampered_token_saves_nothing(on: On) {
-    let service = TestService::new(on).await;
+#[apply(on_every_store)]
+async fn a_tampered_token_saves_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     for text in [format!("{token}="), format!("{token}A"), token[..token.len() - 1].to_owned(), token.to_uppercase()] {
@@ -283,8 +284,6 @@ async fn a_tampered_token_saves_nothing(on: On) {
     }
     assert_eq!(service.entries(&token).await["a"], "1");
 }
-
-on_every_store!(a_tampered_cookie_opens_an_empty_session_of_another_id, a_tampered_token_saves_nothing);
 
 /// One thing that may be done to a text.
 #[derive(Clone, Debug)]

@@ -7,22 +7,22 @@ use cloakroom::grpc::wire::{Changes, EndReason};
 use cloakroom::store::{AnyStore, Redis, RedisSettings};
 use tokio::task::JoinSet;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, gone};
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// With this idle timeout a use is written down after a twentieth: 30 seconds.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const THRESHOLD: Duration = Duration::from_secs(30);
 
-async fn service(on: On) -> TestService {
-    TestService::with_lifetimes(on, IDLE, 10 * HOUR).await
+async fn service(store: StoreKind) -> TestService {
+    TestService::with_lifetimes(store, IDLE, 10 * HOUR).await
 }
 
-async fn a_use_before_the_threshold_does_not_move_the_deadline(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_use_before_the_threshold_does_not_move_the_deadline(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.advance(THRESHOLD - MILLI);
@@ -33,8 +33,9 @@ async fn a_use_before_the_threshold_does_not_move_the_deadline(on: On) {
     assert!(!service.lives(&token).await, "one threshold early");
 }
 
-async fn a_use_at_the_threshold_moves_the_deadline(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_use_at_the_threshold_moves_the_deadline(store: StoreKind) {
+    let service = service(store).await;
     let (opened, saved) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     service.advance(THRESHOLD);
@@ -52,8 +53,9 @@ async fn a_use_at_the_threshold_moves_the_deadline(on: On) {
     }
 }
 
-async fn a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     service.advance(THRESHOLD);
@@ -63,8 +65,9 @@ async fn a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that(on: On) 
     assert!(!service.lives(&token).await);
 }
 
-async fn the_threshold_is_at_least_10_seconds(on: On) {
-    let service = TestService::with_lifetimes(on, MINUTE, HOUR).await;
+#[apply(on_every_store)]
+async fn the_threshold_is_at_least_10_seconds(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let (early, late) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     service.advance(10 * SECOND - MILLI);
@@ -77,8 +80,9 @@ async fn the_threshold_is_at_least_10_seconds(on: On) {
     assert!(service.lives(&late).await);
 }
 
-async fn a_touch_leaves_the_etag_and_the_entries_alone(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_touch_leaves_the_etag_and_the_entries_alone(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
 
@@ -91,8 +95,9 @@ async fn a_touch_leaves_the_etag_and_the_entries_alone(on: On) {
     assert!(after.entries == before.entries);
 }
 
-async fn a_superseded_token_touches_nothing(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_superseded_token_touches_nothing(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
 
@@ -104,8 +109,9 @@ async fn a_superseded_token_touches_nothing(on: On) {
     assert!(!service.lives(&next).await);
 }
 
-async fn a_clock_that_goes_back_takes_no_use_back(on: On) {
-    let service = service(on).await;
+#[apply(on_every_store)]
+async fn a_clock_that_goes_back_takes_no_use_back(store: StoreKind) {
+    let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.advance(5 * MINUTE);
     service.open_cookie(&token).await;
@@ -160,7 +166,7 @@ async fn ten_thousand_opens_without_a_cookie_are_zero_writes() {
 #[tokio::test]
 async fn a_forged_cookie_never_reaches_the_store() {
     let (service, redis) = counted().await;
-    let token = TestService::new(On::Memory).await.stored(&[("a", "1")]).await;
+    let token = TestService::new(StoreKind::Memory).await.stored(&[("a", "1")]).await;
 
     assert!(!service.lives(&token).await);
     service.save(save_cookie(&format!("session={token}"), Changes::default().unset("a"))).await;
@@ -204,13 +210,3 @@ async fn refused_saves_leave_every_byte_as_it_was() {
 
     assert_eq!(redis.cli(&["--no-raw", "hgetall", &key]), before);
 }
-
-on_every_store!(
-    a_use_before_the_threshold_does_not_move_the_deadline,
-    a_use_at_the_threshold_moves_the_deadline,
-    a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that,
-    the_threshold_is_at_least_10_seconds,
-    a_touch_leaves_the_etag_and_the_entries_alone,
-    a_superseded_token_touches_nothing,
-    a_clock_that_goes_back_takes_no_use_back,
-);

@@ -5,7 +5,6 @@ use cloakroom::grpc::wire::{
 };
 use tonic::{Code, Streaming};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save};
 use crate::support::{On, TestService};
 

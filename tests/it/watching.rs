@@ -11,7 +11,6 @@ use cloakroom::store::{AnyStore, Redis, RedisSettings, Store as _};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::redis::{self, RedisServer};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND};

@@ -5,7 +5,6 @@ use cloakroom::service::Error;
 use cloakroom::session::{EndReason, Event, EventKind};
 use cloakroom::store::{Cursor, FeedEntry};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::watches::place;
 use crate::support::{On, TestService};

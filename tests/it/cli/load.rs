@@ -9,7 +9,6 @@ use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::seed::{apps, store};
-use crate::on_every_store;
 use crate::support::tool::tool;
 use crate::support::{On, TestService, app_settings};
 

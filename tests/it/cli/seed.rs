@@ -14,7 +14,6 @@ use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::program::Program;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::millis;

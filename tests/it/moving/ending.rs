@@ -5,7 +5,6 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 use cloakroom::store::Store as _;
 
 use super::*;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie};
 use crate::support::sessions::{HOUR, MINUTE, SECOND, gone};
 

@@ -6,7 +6,6 @@ use cloakroom::token::Key;
 use cloakroom::types::{Clock as _, Time};
 
 use super::*;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
 use crate::support::sessions::{MINUTE, SECOND, gone, millis};
 

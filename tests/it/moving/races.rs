@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::on_every_store;
 
 /// Two processes on one store and one clock.
 async fn replicas(on: On) -> [Arc<TestService>; 2] {

@@ -4,7 +4,6 @@ use cloakroom::app::{self, OnSessionLimit};
 use cloakroom::grpc::wire::Changes;
 
 use super::*;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MINUTE, SECOND};
 

@@ -12,6 +12,9 @@ pub(crate) mod sessions;
 pub(crate) mod tool;
 pub(crate) mod watches;
 
+// For files that still say `On`.
+pub(crate) use StoreKind as On;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,12 +30,26 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 
-/// Which store a test runs on.
+/// The store that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
+pub(crate) enum StoreKind {
     Memory,
     Embedded,
     Redis,
+}
+
+impl StoreKind {
+    /// Opens an empty store; an embedded one in `folder`.
+    fn open(self, folder: &TempDir) -> AnyStore {
+        match self {
+            Self::Memory => AnyStore::Memory(Memory::new()),
+            Self::Embedded => {
+                let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
+                AnyStore::Embedded(Embedded::open(&settings).unwrap())
+            }
+            Self::Redis => AnyStore::from(redis::fresh()),
+        }
+    }
 }
 
 /// A running service, and a client of it.
@@ -54,14 +71,14 @@ pub(crate) struct TestService {
 
 impl TestService {
     /// The service with one app, `default`, on default settings and with one key.
-    pub(crate) async fn new(on: On) -> Self {
-        Self::with_apps(on, [("default", app_settings())]).await
+    pub(crate) async fn new(store: StoreKind) -> Self {
+        Self::with_apps(store, [("default", app_settings())]).await
     }
 
     /// The service with these apps.
-    pub(crate) async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
+    pub(crate) async fn with_apps<const N: usize>(store: StoreKind, apps: [(&str, app::Settings); N]) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
-        Self::start(on, apps.collect()).await
+        Self::start(store, apps.collect()).await
     }
 
     /// The service with one app, on a store of the caller's.
@@ -93,15 +110,15 @@ impl TestService {
     }
 
     /// The service with one app, and these settings of the server.
-    pub(crate) async fn with_server(on: On, settings: server::Settings) -> Self {
+    pub(crate) async fn with_server(store: StoreKind, settings: server::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = app_settings().build("default").unwrap();
-        Self::furnish(Arc::new(store(on, &folder)), vec![app], settings, folder).await
+        Self::furnish(Arc::new(store.open(&folder)), vec![app], settings, folder).await
     }
 
-    async fn start(on: On, apps: Vec<App>) -> Self {
+    async fn start(store: StoreKind, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(store(on, &folder));
+        let store = Arc::new(store.open(&folder));
         Self::furnish(store, apps, patient(), folder).await
     }
 
@@ -163,36 +180,47 @@ impl TestService {
     }
 }
 
-fn store(on: On, folder: &TempDir) -> AnyStore {
-    match on {
-        On::Memory => AnyStore::Memory(Memory::new()),
-        On::Embedded => {
-            let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
-            AnyStore::Embedded(Embedded::open(&settings).unwrap())
-        }
-        On::Redis => AnyStore::from(redis::fresh()),
-    }
-}
-
 /// Settings of an app that has a key.
 pub(crate) fn app_settings() -> app::Settings {
     app::Settings { keys: vec![cloakroom::token::Key::generate().into()], ..Default::default() }
 }
 
-/// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
-/// Settings for tests that have no call time out, whatever else the machine does.
+/// Server settings whose calls do not time out, even on a busy machine.
 pub(crate) fn patient() -> server::Settings {
     server::Settings { call_timeout: Duration::from_secs(60), ..Default::default() }
 }
 
+/// The real time, to start a manual clock with: Redis deletes expired keys by its own clock.
 #[expect(clippy::disallowed_methods, reason = "Redis expires keys by the machine's clock")]
 pub(crate) fn now() -> Time {
     Time::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// Makes a module of one test for each store out of every `async fn name(on: On)` in it.
+/// Makes a test for each store of an `async fn name(store: StoreKind)`, by `#[apply(on_every_store)]`.
 #[macro_export]
 macro_rules! on_every_store {
+    (#[doc = $_:literal] $($function:tt)*) => {
+        $crate::on_every_store! { $($function)* }
+    };
+    (async fn $($function:tt)*) => {
+        $crate::on_every_store! { #[tokio::test] async fn $($function)* }
+    };
+    (#[$test:meta] async fn $name:ident($($store:tt)*) $body:block) => {
+        async fn $name($($store)*) $body
+
+        mod $name {
+            use $crate::support::StoreKind;
+
+            #[$test]
+            async fn on_memory() { super::$name(StoreKind::Memory).await; }
+
+            #[$test]
+            async fn on_embedded() { super::$name(StoreKind::Embedded).await; }
+
+            #[$test]
+            async fn on_redis() { super::$name(StoreKind::Redis).await; }
+        }
+    };
     ($($name:ident),* $(,)?) => {
         $crate::on_every_store!(#[tokio::test] $($name),*);
     };
@@ -208,6 +236,6 @@ macro_rules! on_every_store {
         }
     };
     (#[$test:meta] $on:ident: $($name:ident),*) => {
-        $(#[$test] async fn $name() { super::$name($crate::support::On::$on).await; })*
+        $(#[$test] async fn $name() { super::$name($crate::support::StoreKind::$on).await; })*
     };
 }

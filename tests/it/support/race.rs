@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::knob::races;
-use super::{On, TestService};
+use super::{StoreKind, TestService};
 
 /// One side of a race: a connection, and with it a thread of the service.
 #[derive(Clone)]
@@ -46,11 +46,11 @@ pub(crate) struct Round {
 }
 
 /// Runs a race many times, many rounds at once.
-pub(crate) async fn race<F>(on: On, settings: app::Settings, round: fn(Round) -> F)
+pub(crate) async fn race<F>(store: StoreKind, settings: app::Settings, round: fn(Round) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let service = Arc::new(TestService::with_apps(on, [("default", settings)]).await);
+    let service = Arc::new(TestService::with_apps(store, [("default", settings)]).await);
     let sides = [Side(service.another_client().await), Side(service.another_client().await)];
     let mut rounds = JoinSet::new();
     for number in 0..races(ROUNDS) {

@@ -13,7 +13,7 @@ use prost_types::Timestamp;
 use tonic::{Code, Status};
 
 use super::calls::{ChangesExt as _, reason, save, set_cookies};
-use super::{On, TestService, app_settings};
+use super::{StoreKind, TestService, app_settings};
 
 pub(crate) const MILLI: Duration = Duration::from_millis(1);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -22,14 +22,14 @@ pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 impl TestService {
     /// The service with one app whose sessions live this long.
-    pub(crate) async fn with_lifetimes(on: On, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
+    pub(crate) async fn with_lifetimes(store: StoreKind, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
         let settings = app::Settings { idle_timeout, absolute_timeout, ..app_settings() };
-        Self::with_apps(on, [("default", settings)]).await
+        Self::with_apps(store, [("default", settings)]).await
     }
 
     /// The service with one app that grants a renewed token this long.
-    pub(crate) async fn with_grace(on: On, rotation_grace: Duration) -> Self {
-        Self::with_apps(on, [("default", app::Settings { rotation_grace, ..app_settings() })]).await
+    pub(crate) async fn with_grace(store: StoreKind, rotation_grace: Duration) -> Self {
+        Self::with_apps(store, [("default", app::Settings { rotation_grace, ..app_settings() })]).await
     }
 
     /// Saves changes by token that are really made. Answers the session.
