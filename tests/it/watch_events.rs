@@ -8,6 +8,7 @@ use tonic::{Code, Streaming};
 use crate::support::calls::{ChangesExt as _, reason, save};
 use crate::support::{On, TestService};
 
+#[apply(on_every_store)]
 async fn what_happens_to_a_session_is_told_in_its_order(on: On) {
     let service = TestService::new(on).await;
     let mut events = watch(&service, "").await;
@@ -36,6 +37,7 @@ async fn what_happens_to_a_session_is_told_in_its_order(on: On) {
     assert!(again == told, "a cursor resumes where it stands");
 }
 
+#[apply(on_every_store)]
 async fn a_cursor_that_nobody_gave_out_is_missed(on: On) {
     let service = TestService::new(on).await;
 
@@ -61,5 +63,3 @@ async fn told(events: &mut Streaming<WatchEventsResponse>, count: usize) -> Vec<
     }
     told
 }
-
-on_every_store!(what_happens_to_a_session_is_told_in_its_order, a_cursor_that_nobody_gave_out_is_missed);

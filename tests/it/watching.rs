@@ -17,6 +17,7 @@ use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND};
 use crate::support::watches::{place, watch_cookie, watch_token};
 use crate::support::{On, TestService, app_settings};
 
+#[apply(on_every_store)]
 async fn a_logout_ends_the_watch(on: On) {
     let service = TestService::new(on).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -27,6 +28,7 @@ async fn a_logout_ends_the_watch(on: On) {
     assert_eq!(watch.ended().await, EndReason::Destroyed);
 }
 
+#[apply(on_every_store)]
 async fn a_save_that_leaves_nothing_ends_the_watch(on: On) {
     let service = TestService::new(on).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -37,6 +39,7 @@ async fn a_save_that_leaves_nothing_ends_the_watch(on: On) {
     assert_eq!(watch.ended().await, EndReason::Emptied);
 }
 
+#[apply(on_every_store)]
 async fn a_revocation_and_an_eviction_end_the_watch(on: On) {
     let service = TestService::new(on).await;
     for (asked, told) in
@@ -51,6 +54,7 @@ async fn a_revocation_and_an_eviction_end_the_watch(on: On) {
     }
 }
 
+#[apply(on_every_store)]
 async fn the_revocation_of_an_app_ends_every_watch(on: On) {
     let service = TestService::new(on).await;
     let mut watches = Vec::new();
@@ -65,6 +69,7 @@ async fn the_revocation_of_an_app_ends_every_watch(on: On) {
     }
 }
 
+#[apply(on_every_store)]
 async fn a_login_supersedes_the_watched_token(on: On) {
     let service = TestService::new(on).await;
     let old = service.stored(&[("a", "1")]).await;
@@ -78,6 +83,7 @@ async fn a_login_supersedes_the_watched_token(on: On) {
     assert_eq!(watch.ended().await, EndReason::Destroyed);
 }
 
+#[apply(on_every_store)]
 async fn every_watcher_of_a_session_is_told(on: On) {
     let service = TestService::new(on).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -88,6 +94,7 @@ async fn every_watcher_of_a_session_is_told(on: On) {
     assert_eq!([one.ended().await, other.ended().await], [EndReason::Destroyed; 2]);
 }
 
+#[apply(on_every_store)]
 async fn the_end_of_another_session_ends_nothing(on: On) {
     let service = TestService::new(on).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
@@ -100,6 +107,7 @@ async fn the_end_of_another_session_ends_nothing(on: On) {
     assert_eq!(watch.ended().await, EndReason::Emptied);
 }
 
+#[apply(on_every_store)]
 async fn an_idle_session_ends_its_watch_when_its_time_is_over(on: On) {
     let service = TestService::with_lifetimes(on, HOUR, 10 * HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -111,6 +119,7 @@ async fn an_idle_session_ends_its_watch_when_its_time_is_over(on: On) {
     assert_eq!(watch.ended().await, EndReason::Idle);
 }
 
+#[apply(on_every_store)]
 async fn the_absolute_deadline_ends_a_watch(on: On) {
     let service = TestService::with_lifetimes(on, HOUR, HOUR).await;
     let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
@@ -121,6 +130,7 @@ async fn the_absolute_deadline_ends_a_watch(on: On) {
     assert_eq!(watch.ended().await, EndReason::Absolute);
 }
 
+#[apply(on_every_store)]
 async fn a_session_that_is_used_is_watched_for_longer(on: On) {
     let service = TestService::with_lifetimes(on, HOUR, 10 * HOUR).await;
     let (used, unused) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
@@ -138,6 +148,7 @@ async fn a_session_that_is_used_is_watched_for_longer(on: On) {
     assert_eq!([watch.ended().await, marker.ended().await], [EndReason::Idle; 2]);
 }
 
+#[apply(on_every_store)]
 async fn to_watch_is_no_use_of_a_session(on: On) {
     let service = TestService::with_lifetimes(on, HOUR, 10 * HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -150,6 +161,7 @@ async fn to_watch_is_no_use_of_a_session(on: On) {
     assert_eq!(watch.ended().await, EndReason::Idle);
 }
 
+#[apply(on_every_store)]
 async fn after_a_renewal_the_old_token_is_watched_until_its_grace_is_over(on: On) {
     let service = TestService::with_grace(on, 30 * SECOND).await;
     let old = service.stored(&[("a", "1")]).await;
@@ -168,6 +180,7 @@ async fn after_a_renewal_the_old_token_is_watched_until_its_grace_is_over(on: On
     assert_eq!(of_new.ended().await, EndReason::Destroyed);
 }
 
+#[apply(on_every_store)]
 async fn a_second_rotation_ends_the_grace_of_a_watch(on: On) {
     let service = TestService::with_grace(on, 30 * SECOND).await;
     let old = service.stored(&[("a", "1")]).await;
@@ -179,6 +192,7 @@ async fn a_second_rotation_ends_the_grace_of_a_watch(on: On) {
     assert_eq!(watch.ended().await, EndReason::Superseded);
 }
 
+#[apply(on_every_store)]
 async fn what_has_ended_is_told_at_once(on: On) {
     let service = TestService::new(on).await;
     let (gone, old) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
@@ -193,6 +207,7 @@ async fn what_has_ended_is_told_at_once(on: On) {
     assert_eq!(service.watch_nothing(watch_cookie("session=forged")).await, EndReason::Unspecified);
 }
 
+#[apply(on_every_store)]
 async fn a_cookie_header_is_watched_as_a_token_is(on: On) {
     let service = TestService::new(on).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -204,6 +219,7 @@ async fn a_cookie_header_is_watched_as_a_token_is(on: On) {
     assert_eq!(answers.message().await.unwrap().unwrap().end_reason(), EndReason::Destroyed);
 }
 
+#[apply(on_every_store)]
 async fn an_end_that_races_the_beginning_of_its_watch_is_told(on: On) {
     let service = TestService::new(on).await;
     for _ in 0..50 {
@@ -217,26 +233,6 @@ async fn an_end_that_races_the_beginning_of_its_watch_is_told(on: On) {
         assert_eq!(last, Some(EndReason::Destroyed));
     }
 }
-
-on_every_store!(
-    a_logout_ends_the_watch,
-    a_save_that_leaves_nothing_ends_the_watch,
-    a_revocation_and_an_eviction_end_the_watch,
-    the_revocation_of_an_app_ends_every_watch,
-    a_login_supersedes_the_watched_token,
-    every_watcher_of_a_session_is_told,
-    the_end_of_another_session_ends_nothing,
-    an_idle_session_ends_its_watch_when_its_time_is_over,
-    the_absolute_deadline_ends_a_watch,
-    a_session_that_is_used_is_watched_for_longer,
-    to_watch_is_no_use_of_a_session,
-    after_a_renewal_the_old_token_is_watched_until_its_grace_is_over,
-    a_second_rotation_ends_the_grace_of_a_watch,
-    what_has_ended_is_told_at_once,
-    a_cookie_header_is_watched_as_a_token_is,
-    an_end_that_races_the_beginning_of_its_watch_is_told,
-    two_thousand_watches_share_two_connections,
-);
 
 #[tokio::test]
 async fn an_end_on_one_replica_reaches_a_watch_on_another() {
@@ -327,6 +323,7 @@ async fn an_app_has_ten_thousand_watchers_and_no_more() {
     }
 }
 
+#[apply(on_every_store)]
 async fn two_thousand_watches_share_two_connections(on: On) {
     let settings = server::Settings { max_concurrent_streams: 1000, ..Default::default() };
     let service = TestService::with_server(on, settings).await;

@@ -18,6 +18,7 @@ fn happenings(notices: &[FeedEntry]) -> Vec<(cloakroom::token::SessionId, EventK
     notices.iter().map(of_one).collect()
 }
 
+#[apply(on_every_store)]
 async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
     let service = TestService::new(on).await;
     service.stored(&[("a", "1")]).await;
@@ -41,6 +42,7 @@ async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
     assert_eq!(happenings(&resumed.next().await.unwrap().notices), ended);
 }
 
+#[apply(on_every_store)]
 async fn a_cursor_that_can_not_be_followed_is_missed(on: On) {
     let service = TestService::new(on).await;
     for bytes in [vec![], vec![7; 24]] {
@@ -49,13 +51,8 @@ async fn a_cursor_that_can_not_be_followed_is_missed(on: On) {
     }
 }
 
+#[apply(on_every_store)]
 async fn an_unknown_app_has_no_events(on: On) {
     let service = TestService::new(on).await;
     assert!(matches!(service.inner.events("nobodys", None), Err(Error::AppUnknown)));
 }
-
-on_every_store!(
-    events_come_from_now_on_and_go_on_from_a_cursor,
-    a_cursor_that_can_not_be_followed_is_missed,
-    an_unknown_app_has_no_events,
-);

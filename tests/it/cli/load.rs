@@ -12,11 +12,8 @@ use super::seed::{apps, store};
 use crate::support::tool::tool;
 use crate::support::{On, TestService, app_settings};
 
-on_every_store!(
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    every_request_of_a_load_is_answered_and_finds_its_session,
-);
-
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_load_is_answered_and_finds_its_session(on: On) {
     let folder = tempfile::tempdir().unwrap();
     let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());

@@ -19,8 +19,7 @@ use crate::support::redis::RedisServer;
 use crate::support::sessions::millis;
 use crate::support::{On, TestService, app_settings, redis};
 
-on_every_store!(every_written_request_works_on_the_filled_store);
-
+#[apply(on_every_store)]
 async fn every_written_request_works_on_the_filled_store(on: On) {
     let folder = tempfile::tempdir().unwrap();
     let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());

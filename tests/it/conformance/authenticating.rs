@@ -11,6 +11,7 @@ fn again() -> Changes {
     Changes { authentication: AuthenticationChange::Now, ..Changes::default() }
 }
 
+#[apply(every_store)]
 async fn it_is_kept_and_changes_nothing_else(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let mut expected = full_record();
@@ -22,6 +23,7 @@ async fn it_is_kept_and_changes_nothing_else(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
+#[apply(every_store)]
 async fn a_session_of_nobody_refuses_it_and_stays_as_it_is(store: Arc<impl Store>) {
     let one = one_session(&*store).await;
     let other = keep(&*store, session_key(2), &full_record()).await;
@@ -41,6 +43,7 @@ async fn a_session_of_nobody_refuses_it_and_stays_as_it_is(store: Arc<impl Store
     }
 }
 
+#[apply(every_store)]
 async fn a_subject_of_the_same_save_is_enough(store: Arc<impl Store>) {
     for (n, clear) in [(1, false), (2, true)] {
         let session_key = keep(&*store, session_key(n), &record()).await;
@@ -51,9 +54,3 @@ async fn a_subject_of_the_same_save_is_enough(store: Arc<impl Store>) {
         assert_eq!(saved.head.authenticate_time, Some(START + MINUTE));
     }
 }
-
-facts_of_every_store!(
-    it_is_kept_and_changes_nothing_else,
-    a_session_of_nobody_refuses_it_and_stays_as_it_is,
-    a_subject_of_the_same_save_is_enough,
-);

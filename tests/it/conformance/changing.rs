@@ -11,6 +11,7 @@ fn names(record: &Record) -> Vec<&str> {
     record.entries.iter().map(|(name, _)| name).collect()
 }
 
+#[apply(every_store)]
 async fn values_are_kept_byte_by_byte(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let raw: Vec<u8> = (0..=255).collect();
@@ -27,6 +28,7 @@ async fn values_are_kept_byte_by_byte(store: Arc<impl Store>) {
     assert_eq!(entries["json"], changes.set["json"].stored());
 }
 
+#[apply(every_store)]
 async fn unset_removes_and_set_replaces(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes = Changes { unset: vec!["b".to_owned(), "nothing".to_owned()], ..set("a", "[2]") };
@@ -42,6 +44,7 @@ async fn unset_removes_and_set_replaces(store: Arc<impl Store>) {
     );
 }
 
+#[apply(every_store)]
 async fn a_save_changes_as_many_entries_as_it_names(store: Arc<impl Store>) {
     let names = |count| (0..count).map(|n| format!("n{n}"));
     for (n, count) in [(1, 999), (2, 1000), (3, 1001), (4, 4096)] {
@@ -60,6 +63,7 @@ async fn a_save_changes_as_many_entries_as_it_names(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn saves_of_different_entries_both_survive(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -69,6 +73,7 @@ async fn saves_of_different_entries_both_survive(store: Arc<impl Store>) {
     assert_eq!(names(&snapshot(&*store, &session_key).await), ["a", "b", "lang"]);
 }
 
+#[apply(every_store)]
 async fn a_save_without_changes_is_a_version_all_the_same(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -79,6 +84,7 @@ async fn a_save_without_changes_is_a_version_all_the_same(store: Arc<impl Store>
     assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
+#[apply(every_store)]
 async fn clear_removes_entries_permanent_subject_and_its_time(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -89,6 +95,7 @@ async fn clear_removes_entries_permanent_subject_and_its_time(store: Arc<impl St
     assert_eq!((snapshot.head.permanent, snapshot.head.subject, snapshot.head.authenticate_time), (None, None, None));
 }
 
+#[apply(every_store)]
 async fn clear_goes_first_and_keeps_what_the_same_save_sets(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes =
@@ -102,6 +109,7 @@ async fn clear_goes_first_and_keeps_what_the_same_save_sets(store: Arc<impl Stor
     assert_eq!(snapshot.head.authenticate_time, Some(START + HOUR / 2));
 }
 
+#[apply(every_store)]
 async fn a_first_subject_finds_the_entries_as_they_are(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -112,6 +120,7 @@ async fn a_first_subject_finds_the_entries_as_they_are(store: Arc<impl Store>) {
     assert_eq!((snapshot.head.subject, snapshot.head.authenticate_time), (Some(subject("anna")), Some(START + MINUTE)));
 }
 
+#[apply(every_store)]
 async fn what_one_subject_leaves_another_does_not_find(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes = Changes { set: set("z", "1").set, ..login("bert") };
@@ -124,6 +133,7 @@ async fn what_one_subject_leaves_another_does_not_find(store: Arc<impl Store>) {
     assert_eq!(snapshot.head.authenticate_time, Some(START + MINUTE));
 }
 
+#[apply(every_store)]
 async fn a_subject_that_goes_leaves_the_entries(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let changes = Changes { subject: SubjectChange::Remove, ..Changes::default() };
@@ -135,6 +145,7 @@ async fn a_subject_that_goes_leaves_the_entries(store: Arc<impl Store>) {
     assert_eq!((snapshot.head.subject, snapshot.head.authenticate_time), (None, None));
 }
 
+#[apply(every_store)]
 async fn a_save_tells_where_it_came_from(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let save =
@@ -148,6 +159,7 @@ async fn a_save_tells_where_it_came_from(store: Arc<impl Store>) {
     assert_eq!((told.head.context, not_told.head.context), (context("Browser/2.0"), context("Browser/2.0")));
 }
 
+#[apply(every_store)]
 async fn a_lifetime_is_counted_from_the_creation(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let cap = START + 3 * HOUR;
@@ -162,18 +174,3 @@ async fn a_lifetime_is_counted_from_the_creation(store: Arc<impl Store>) {
     assert_eq!((free.head.idle_timeout, free.head.deadline_time), (2 * HOUR, START + 5 * HOUR));
     assert_eq!((capped.head.idle_timeout, capped.head.deadline_time), (2 * HOUR, cap));
 }
-
-facts_of_every_store!(
-    values_are_kept_byte_by_byte,
-    unset_removes_and_set_replaces,
-    a_save_changes_as_many_entries_as_it_names,
-    saves_of_different_entries_both_survive,
-    a_save_without_changes_is_a_version_all_the_same,
-    clear_removes_entries_permanent_subject_and_its_time,
-    clear_goes_first_and_keeps_what_the_same_save_sets,
-    a_first_subject_finds_the_entries_as_they_are,
-    what_one_subject_leaves_another_does_not_find,
-    a_subject_that_goes_leaves_the_entries,
-    a_save_tells_where_it_came_from,
-    a_lifetime_is_counted_from_the_creation,
-);

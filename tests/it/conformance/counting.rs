@@ -15,6 +15,7 @@ async fn counter(store: &impl Store, session_key: &SessionKey, delta: i64) -> Op
     }
 }
 
+#[apply(every_store)]
 async fn an_absent_counter_is_zero(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -22,6 +23,7 @@ async fn an_absent_counter_is_zero(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.entries.to_map()["n"], b"-7");
 }
 
+#[apply(every_store)]
 async fn increments_add_up(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &save(set("n", "40"))).await;
@@ -31,6 +33,7 @@ async fn increments_add_up(store: Arc<impl Store>) {
     assert_eq!(counter(&*store, &session_key, -50).await, Some(-5));
 }
 
+#[apply(every_store)]
 async fn a_counter_reaches_both_ends_of_an_int64_and_stops_there(store: Arc<impl Store>) {
     for (n, end, step) in [(1, i64::MAX, 1), (2, i64::MIN, -1)] {
         let session_key = keep(&*store, session_key(n), &record()).await;
@@ -44,6 +47,7 @@ async fn a_counter_reaches_both_ends_of_an_int64_and_stops_there(store: Arc<impl
     }
 }
 
+#[apply(every_store)]
 async fn a_counter_crosses_from_one_end_to_the_other(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &save(set("n", "-9223372036854775808"))).await;
@@ -51,6 +55,7 @@ async fn a_counter_crosses_from_one_end_to_the_other(store: Arc<impl Store>) {
     assert_eq!(counter(&*store, &session_key, i64::MAX).await, Some(-1));
 }
 
+#[apply(every_store)]
 async fn numbers_beyond_doubles_are_counted_exactly(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &save(set("n", "9007199254740992"))).await;
@@ -58,6 +63,7 @@ async fn numbers_beyond_doubles_are_counted_exactly(store: Arc<impl Store>) {
     assert_eq!(counter(&*store, &session_key, 1).await, Some(9_007_199_254_740_993));
 }
 
+#[apply(every_store)]
 async fn what_is_no_decimal_int64_is_no_counter(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let no_counters =
@@ -73,6 +79,7 @@ async fn what_is_no_decimal_int64_is_no_counter(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn a_save_counts_all_or_nothing(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let before = snapshot(&*store, &session_key).await;
@@ -89,6 +96,7 @@ async fn a_save_counts_all_or_nothing(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await, before);
 }
 
+#[apply(every_store)]
 async fn several_counters_are_answered_with_their_values(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let both = Changes { increment: [("x".to_owned(), 1), ("y".to_owned(), -2)].into(), ..Changes::default() };
@@ -99,6 +107,7 @@ async fn several_counters_are_answered_with_their_values(store: Arc<impl Store>)
     assert_eq!(done.counters, [("x".to_owned(), 2), ("y".to_owned(), -4)].into());
 }
 
+#[apply(every_store)]
 async fn clear_sets_counters_back(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     counter(&*store, &session_key, 5).await;
@@ -109,6 +118,7 @@ async fn clear_sets_counters_back(store: Arc<impl Store>) {
     assert_eq!(done.counters["n"], 2);
 }
 
+#[apply(every_store)]
 async fn another_subject_starts_counting_anew(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     counter(&*store, &session_key, 5).await;
@@ -118,16 +128,3 @@ async fn another_subject_starts_counting_anew(store: Arc<impl Store>) {
 
     assert_eq!(done.counters["n"], 2);
 }
-
-facts_of_every_store!(
-    an_absent_counter_is_zero,
-    increments_add_up,
-    a_counter_reaches_both_ends_of_an_int64_and_stops_there,
-    a_counter_crosses_from_one_end_to_the_other,
-    numbers_beyond_doubles_are_counted_exactly,
-    what_is_no_decimal_int64_is_no_counter,
-    a_save_counts_all_or_nothing,
-    several_counters_are_answered_with_their_values,
-    clear_sets_counters_back,
-    another_subject_starts_counting_anew,
-);

@@ -7,6 +7,7 @@ use cloakroom::store::{Created, Snapshot, Store, Write};
 
 use super::given::*;
 
+#[apply(every_store)]
 async fn a_created_session_is_kept_as_it_is(store: Arc<impl Store>) {
     let mut record = full_record();
     let idempotency = |n: u8| IdempotencyRecord {
@@ -23,6 +24,7 @@ async fn a_created_session_is_kept_as_it_is(store: Arc<impl Store>) {
     assert_eq!(snapshot, Some(Snapshot { generation: record.head.generation, record }));
 }
 
+#[apply(every_store)]
 async fn a_session_without_entries_is_kept(store: Arc<impl Store>) {
     let mut record = record();
     record.entries = Default::default();
@@ -33,12 +35,14 @@ async fn a_session_without_entries_is_kept(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await, record);
 }
 
+#[apply(every_store)]
 async fn what_is_not_kept_is_none(store: Arc<impl Store>) {
     one_session(&*store).await;
 
     assert_eq!(load(&*store, &session_key(2)).await, None);
 }
 
+#[apply(every_store)]
 async fn a_second_creation_finds_the_place_occupied(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -48,6 +52,7 @@ async fn a_second_creation_finds_the_place_occupied(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await, record());
 }
 
+#[apply(every_store)]
 async fn a_tombstone_occupies_its_place(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -59,6 +64,7 @@ async fn a_tombstone_occupies_its_place(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await, tombstone);
 }
 
+#[apply(every_store)]
 async fn one_id_in_two_apps_is_two_sessions(store: Arc<impl Store>) {
     let here = keep(&*store, place_of("shop", 1), &record()).await;
     let there = keep(&*store, place_of("shop-2", 1), &record()).await;
@@ -68,6 +74,7 @@ async fn one_id_in_two_apps_is_two_sessions(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &there).await, record());
 }
 
+#[apply(every_store)]
 async fn a_creation_takes_the_generation_of_its_app(store: Arc<impl Store>) {
     store.revoke_app(&app("default"), START).await.expect("the store answers");
 
@@ -77,17 +84,7 @@ async fn a_creation_takes_the_generation_of_its_app(store: Arc<impl Store>) {
     assert_eq!((snapshot.record.head.generation, snapshot.generation), (Generation(1), Generation(1)));
 }
 
+#[apply(every_store)]
 async fn the_store_answers_a_ping(store: Arc<impl Store>) {
     store.ping().await.expect("the store answers");
 }
-
-facts_of_every_store!(
-    a_created_session_is_kept_as_it_is,
-    a_session_without_entries_is_kept,
-    what_is_not_kept_is_none,
-    a_second_creation_finds_the_place_occupied,
-    a_tombstone_occupies_its_place,
-    one_id_in_two_apps_is_two_sessions,
-    a_creation_takes_the_generation_of_its_app,
-    the_store_answers_a_ping,
-);

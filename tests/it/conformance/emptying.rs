@@ -7,6 +7,7 @@ use cloakroom::store::Store;
 
 use super::given::*;
 
+#[apply(every_store)]
 async fn a_save_that_leaves_no_entries_ends_the_session(store: Arc<impl Store>) {
     for (n, changes) in [(1, unset("lang")), (2, clear())] {
         let session_key = keep(&*store, session_key(n), &record()).await;
@@ -19,6 +20,7 @@ async fn a_save_that_leaves_no_entries_ends_the_session(store: Arc<impl Store>) 
     }
 }
 
+#[apply(every_store)]
 async fn a_subject_alone_does_not_keep_a_session(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let changes = Changes { unset: vec!["lang".to_owned()], ..login("anna") };
@@ -28,6 +30,7 @@ async fn a_subject_alone_does_not_keep_a_session(store: Arc<impl Store>) {
     assert_eq!((done.effect, done.head.subject), (WriteEffect::Deleted, None));
 }
 
+#[apply(every_store)]
 async fn a_save_may_keep_what_it_empties(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -37,6 +40,7 @@ async fn a_save_may_keep_what_it_empties(store: Arc<impl Store>) {
     assert_eq!((done.effect, done.head.end, done.head.entry_count), (WriteEffect::Updated, None, 0));
 }
 
+#[apply(every_store)]
 async fn a_permanent_session_is_kept_though_it_is_empty(store: Arc<impl Store>) {
     for (n, permanent) in [(1, true), (2, false)] {
         let session_key = keep(&*store, session_key(n), &record()).await;
@@ -48,6 +52,7 @@ async fn a_permanent_session_is_kept_though_it_is_empty(store: Arc<impl Store>) 
     }
 }
 
+#[apply(every_store)]
 async fn an_empty_session_ends_when_it_is_no_longer_permanent(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let changes = Changes { permanent: PermanentChange::Set(true), ..unset("lang") };
@@ -59,6 +64,7 @@ async fn an_empty_session_ends_when_it_is_no_longer_permanent(store: Arc<impl St
     assert_eq!(done.effect, WriteEffect::Deleted);
 }
 
+#[apply(every_store)]
 async fn a_save_that_ends_the_session_does_not_rotate(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let rotation = Rotation::Always(privilege(1, 2, START));
@@ -68,12 +74,3 @@ async fn a_save_that_ends_the_session_does_not_rotate(store: Arc<impl Store>) {
 
     assert_eq!((done.effect, done.head.verifier_hash), (WriteEffect::Deleted, verifier_hash(1)));
 }
-
-facts_of_every_store!(
-    a_save_that_leaves_no_entries_ends_the_session,
-    a_subject_alone_does_not_keep_a_session,
-    a_save_may_keep_what_it_empties,
-    a_permanent_session_is_kept_though_it_is_empty,
-    an_empty_session_ends_when_it_is_no_longer_permanent,
-    a_save_that_ends_the_session_does_not_rotate,
-);

@@ -19,6 +19,7 @@ async fn rotated_twice(store: &impl Store) -> SessionKey {
     session_key
 }
 
+#[apply(every_store)]
 async fn the_current_token_ends_the_session(store: Arc<impl Store>) {
     let session_key = rotated_twice(&*store).await;
 
@@ -29,6 +30,7 @@ async fn the_current_token_ends_the_session(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.end, Some(end));
 }
 
+#[apply(every_store)]
 async fn the_previous_token_ends_the_session_for_ten_minutes(store: Arc<impl Store>) {
     let session_key = rotated_twice(&*store).await;
 
@@ -39,6 +41,7 @@ async fn the_previous_token_ends_the_session_for_ten_minutes(store: Arc<impl Sto
     assert!(snapshot(&*store, &session_key).await.head.end.is_some());
 }
 
+#[apply(every_store)]
 async fn an_older_token_ends_nothing(store: Arc<impl Store>) {
     let session_key = rotated_twice(&*store).await;
 
@@ -47,6 +50,7 @@ async fn an_older_token_ends_nothing(store: Arc<impl Store>) {
     assert_eq!(verdict, gone(EndReason::Superseded));
 }
 
+#[apply(every_store)]
 async fn an_administrator_ends_the_session(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -56,6 +60,7 @@ async fn an_administrator_ends_the_session(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.end, Some(end));
 }
 
+#[apply(every_store)]
 async fn a_tombstone_holds_reason_proofs_and_marks_but_no_data(store: Arc<impl Store>) {
     let mut before = full_record();
     before.head.previous = Some(Box::new(renewal(4, 1, START).previous));
@@ -87,6 +92,7 @@ async fn a_tombstone_holds_reason_proofs_and_marks_but_no_data(store: Arc<impl S
     assert_eq!(snapshot, Record { head, entries: Entries::default() });
 }
 
+#[apply(every_store)]
 async fn nothing_is_written_to_an_ended_session(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &LOGOUT).await;
@@ -99,6 +105,7 @@ async fn nothing_is_written_to_an_ended_session(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn an_end_has_a_reason_for_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &LOGOUT).await;
@@ -109,13 +116,3 @@ async fn an_end_has_a_reason_for_sixteen_minutes(store: Arc<impl Store>) {
 
     assert_eq!((last, after), (gone(EndReason::Destroyed), Verdict::Gone(None)));
 }
-
-facts_of_every_store!(
-    the_current_token_ends_the_session,
-    the_previous_token_ends_the_session_for_ten_minutes,
-    an_older_token_ends_nothing,
-    an_administrator_ends_the_session,
-    a_tombstone_holds_reason_proofs_and_marks_but_no_data,
-    nothing_is_written_to_an_ended_session,
-    an_end_has_a_reason_for_sixteen_minutes,
-);

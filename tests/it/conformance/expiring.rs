@@ -16,12 +16,14 @@ async fn ends_at(store: &impl Store, session_key: &SessionKey, end: Time, reason
     done(store, session_key, &authority(1, before), &save(set("a", "1"))).await;
 }
 
+#[apply(every_store)]
 async fn an_idle_session_ends_at_its_idle_timeout(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
     ends_at(&*store, &session_key, START + IDLE, EndReason::Idle).await;
 }
 
+#[apply(every_store)]
 async fn a_touch_moves_the_idle_deadline(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     store.touch(&session_key, &touch(1, START + IDLE / 2)).await.expect("the store answers");
@@ -29,6 +31,7 @@ async fn a_touch_moves_the_idle_deadline(store: Arc<impl Store>) {
     ends_at(&*store, &session_key, START + IDLE / 2 + IDLE, EndReason::Idle).await;
 }
 
+#[apply(every_store)]
 async fn a_save_moves_the_idle_deadline_and_never_back(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START + IDLE / 2), &save(set("a", "1"))).await;
@@ -37,6 +40,7 @@ async fn a_save_moves_the_idle_deadline_and_never_back(store: Arc<impl Store>) {
     ends_at(&*store, &session_key, START + IDLE / 2 + IDLE, EndReason::Idle).await;
 }
 
+#[apply(every_store)]
 async fn a_used_session_ends_at_its_absolute_deadline(store: Arc<impl Store>) {
     let mut record = record();
     record.head.access_time = START + (SPAN - MINUTE);
@@ -45,6 +49,7 @@ async fn a_used_session_ends_at_its_absolute_deadline(store: Arc<impl Store>) {
     ends_at(&*store, &session_key, START + SPAN, EndReason::Absolute).await;
 }
 
+#[apply(every_store)]
 async fn a_new_lifetime_moves_both_deadlines(store: Arc<impl Store>) {
     let idle = keep(&*store, session_key(1), &record()).await;
     let absolute = keep(&*store, session_key(2), &record()).await;
@@ -59,6 +64,7 @@ async fn a_new_lifetime_moves_both_deadlines(store: Arc<impl Store>) {
     ends_at(&*store, &absolute, START + MINUTE, EndReason::Absolute).await;
 }
 
+#[apply(every_store)]
 async fn an_expired_session_has_a_reason_for_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -70,6 +76,7 @@ async fn an_expired_session_has_a_reason_for_sixteen_minutes(store: Arc<impl Sto
     assert_eq!((last, after), (gone(EndReason::Idle), Verdict::Gone(None)));
 }
 
+#[apply(every_store)]
 async fn a_deadline_in_the_past_is_an_end_now_and_is_remembered(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let now = START + 30 * MINUTE;
@@ -83,13 +90,3 @@ async fn a_deadline_in_the_past_is_an_end_now_and_is_remembered(store: Arc<impl 
         judged(&*store, &session_key, &authority(1, just_before(now + TOMBSTONE_TTL)), &save(set("a", "1"))).await;
     assert_eq!((first, last), (gone(EndReason::Absolute), gone(EndReason::Absolute)));
 }
-
-facts_of_every_store!(
-    an_idle_session_ends_at_its_idle_timeout,
-    a_touch_moves_the_idle_deadline,
-    a_save_moves_the_idle_deadline_and_never_back,
-    a_used_session_ends_at_its_absolute_deadline,
-    a_new_lifetime_moves_both_deadlines,
-    an_expired_session_has_a_reason_for_sixteen_minutes,
-    a_deadline_in_the_past_is_an_end_now_and_is_remembered,
-);

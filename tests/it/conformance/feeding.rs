@@ -43,6 +43,7 @@ fn rotation(n: u8, now: Time) -> Write {
     rotate(Rotation::Always(privilege(n, n.wrapping_add(1), now)))
 }
 
+#[apply(every_store)]
 async fn a_session_is_told_of_from_its_creation_to_its_end(store: Arc<impl Store>) {
     let begin = latest(&*store, "default").await;
     let session_key = one_session(&*store).await;
@@ -67,6 +68,7 @@ async fn a_session_is_told_of_from_its_creation_to_its_end(store: Arc<impl Store
     assert_eq!(told(&*store, "default", &end).await, (Vec::new(), end));
 }
 
+#[apply(every_store)]
 async fn every_end_by_a_call_is_told_with_its_reason(store: Arc<impl Store>) {
     let reasons = [EndReason::Destroyed, EndReason::Revoked, EndReason::Evicted, EndReason::Emptied];
     for (n, reason) in (1..).zip(reasons) {
@@ -81,6 +83,7 @@ async fn every_end_by_a_call_is_told_with_its_reason(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn what_changes_neither_token_nor_subject_nor_life_is_not_told(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let begin = latest(&*store, "default").await;
@@ -93,6 +96,7 @@ async fn what_changes_neither_token_nor_subject_nor_life_is_not_told(store: Arc<
     assert_eq!(told(&*store, "default", &begin).await.0, []);
 }
 
+#[apply(every_store)]
 async fn what_is_not_written_is_not_told(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let begin = latest(&*store, "default").await;
@@ -112,6 +116,7 @@ async fn what_is_not_written_is_not_told(store: Arc<impl Store>) {
     assert_eq!(told(&*store, "default", &begin).await.0, []);
 }
 
+#[apply(every_store)]
 async fn what_is_repeated_is_told_once(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let begin = latest(&*store, "default").await;
@@ -127,6 +132,7 @@ async fn what_is_repeated_is_told_once(store: Arc<impl Store>) {
     assert_eq!(told(&*store, "default", &begin).await.0, expected);
 }
 
+#[apply(every_store)]
 async fn a_subject_ends_only_its_own_session(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     let nobodys = keep(&*store, super::given::session_key(2), &record()).await;
@@ -143,6 +149,7 @@ async fn a_subject_ends_only_its_own_session(store: Arc<impl Store>) {
     assert_eq!(told(&*store, "default", &begin).await.0, [ended]);
 }
 
+#[apply(every_store)]
 async fn the_revocation_of_an_app_is_told_to_its_own_readers(store: Arc<impl Store>) {
     let begin = latest(&*store, "default").await;
     let others = [latest(&*store, "default2").await, latest(&*store, "defaul").await];
@@ -157,6 +164,7 @@ async fn the_revocation_of_an_app_is_told_to_its_own_readers(store: Arc<impl Sto
     }
 }
 
+#[apply(every_store)]
 async fn a_cursor_goes_on_exactly_where_it_was_given(store: Arc<impl Store>) {
     let (one, other) = (one_session(&*store).await, keep(&*store, session_key(2), &record()).await);
     let mut cursor = latest(&*store, "default").await;
@@ -177,6 +185,7 @@ async fn a_cursor_goes_on_exactly_where_it_was_given(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn many_notices_come_by_pages_and_in_order(store: Arc<impl Store>) {
     let begin = latest(&*store, "default").await;
     let mut sessions = JoinSet::new();
@@ -205,6 +214,7 @@ async fn many_notices_come_by_pages_and_in_order(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn who_is_too_slow_is_told_so(store: Arc<impl Store>) {
     let begin = latest(&*store, "default").await;
     let mut writers = JoinSet::new();
@@ -227,6 +237,7 @@ async fn who_is_too_slow_is_told_so(store: Arc<impl Store>) {
     assert_eq!(since(&*store, "default", &end).await, FeedRead::Entries(Vec::new(), end));
 }
 
+#[apply(every_store)]
 async fn what_is_no_cursor_of_this_feed_is_missed(store: Arc<impl Store>) {
     one_session(&*store).await;
     let good = latest(&*store, "default").await;
@@ -241,20 +252,6 @@ async fn what_is_no_cursor_of_this_feed_is_missed(store: Arc<impl Store>) {
     }
     assert_eq!(since(&*store, "default", &good).await, FeedRead::Entries(Vec::new(), good));
 }
-
-facts_of_every_store!(
-    a_session_is_told_of_from_its_creation_to_its_end,
-    every_end_by_a_call_is_told_with_its_reason,
-    what_changes_neither_token_nor_subject_nor_life_is_not_told,
-    what_is_not_written_is_not_told,
-    what_is_repeated_is_told_once,
-    a_subject_ends_only_its_own_session,
-    the_revocation_of_an_app_is_told_to_its_own_readers,
-    a_cursor_goes_on_exactly_where_it_was_given,
-    many_notices_come_by_pages_and_in_order,
-    who_is_too_slow_is_told_so,
-    what_is_no_cursor_of_this_feed_is_missed,
-);
 
 #[tokio::test]
 async fn a_cursor_of_another_store_is_missed() {

@@ -28,6 +28,7 @@ fn anna() -> SubjectRef {
     SubjectRef { app: app("default"), subject: subject("anna") }
 }
 
+#[apply(every_store)]
 async fn its_origin_stays_whatever_happens_to_a_session(store: Arc<impl Store>) {
     let full = full_record();
     let full = Record { head: Head { imported_from: Some(imported_from()), ..full.head }, ..full };
@@ -48,6 +49,7 @@ async fn its_origin_stays_whatever_happens_to_a_session(store: Arc<impl Store>) 
     assert_eq!(origins, [Some(imported_from()); 6]);
 }
 
+#[apply(every_store)]
 async fn the_reason_of_an_end_is_forgotten_before_the_end_itself(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &imported()).await;
 
@@ -59,6 +61,7 @@ async fn the_reason_of_an_end_is_forgotten_before_the_end_itself(store: Arc<impl
     assert_eq!(snapshot(&*store, &session_key).await.head.purge_time(), START + OLD);
 }
 
+#[apply(every_store)]
 async fn what_was_issued_before_the_app_was_revoked_does_not_come_in(store: Arc<impl Store>) {
     let issued = |issued: Option<Time>| {
         let mut record = imported();
@@ -82,6 +85,7 @@ async fn what_was_issued_before_the_app_was_revoked_does_not_come_in(store: Arc<
     assert_eq!(snapshot(&*store, &session_key(5)).await.head.generation, Generation(2));
 }
 
+#[apply(every_store)]
 async fn a_place_that_is_taken_is_occupied_though_the_app_was_revoked(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &imported()).await;
     store.revoke_app(&app("default"), START).await.expect("the store answers");
@@ -91,6 +95,7 @@ async fn a_place_that_is_taken_is_occupied_though_the_app_was_revoked(store: Arc
     assert_eq!(again, Created::Occupied);
 }
 
+#[apply(every_store)]
 async fn a_subject_s_revocation_is_remembered_beside_its_entries(store: Arc<impl Store>) {
     let revocation = |time, except| Revocation { time, until: START + OLD, except };
     let entry = IndexEntry { id: session_key(1).id, entered: START, until: START + SPAN };
@@ -109,18 +114,11 @@ async fn a_subject_s_revocation_is_remembered_beside_its_entries(store: Arc<impl
     assert_eq!(store.revocation(&bert).await.expect("the store answers"), None);
 }
 
-facts_of_every_store!(
-    its_origin_stays_whatever_happens_to_a_session,
-    the_reason_of_an_end_is_forgotten_before_the_end_itself,
-    what_was_issued_before_the_app_was_revoked_does_not_come_in,
-    a_place_that_is_taken_is_occupied_though_the_app_was_revoked,
-    a_subject_s_revocation_is_remembered_beside_its_entries,
-);
-
 /// What stores that expire nothing by themselves do about it.
 mod swept {
     use super::*;
 
+    #[apply(stores_that_sweep)]
     async fn an_imported_session_that_has_ended_is_swept_with_its_old_credential(store: Arc<impl Store>) {
         let ended = keep(&*store, session_key(1), &imported()).await;
         let idle = keep(&*store, session_key(2), &imported()).await;
@@ -135,6 +133,7 @@ mod swept {
         assert_eq!(load(&*store, &idle).await, None);
     }
 
+    #[apply(stores_that_sweep)]
     async fn a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more(store: Arc<impl Store>) {
         let revocation = Revocation { time: START, until: START + OLD, except: None };
         store.revoke(&anna(), &revocation).await.expect("the store answers");
@@ -146,11 +145,6 @@ mod swept {
         assert_eq!(before, Some(revocation));
         assert_eq!(store.revocation(&anna()).await.expect("the store answers"), None);
     }
-
-    facts_of_stores_that_sweep!(
-        an_imported_session_that_has_ended_is_swept_with_its_old_credential,
-        a_subject_s_revocation_is_swept_when_nothing_can_come_in_any_more,
-    );
 }
 
 #[tokio::test]

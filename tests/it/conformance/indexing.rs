@@ -37,6 +37,7 @@ fn sorted<const N: usize>(mut entries: [IndexEntry; N]) -> [IndexEntry; N] {
     entries
 }
 
+#[apply(every_store)]
 async fn a_subject_has_what_was_entered_for_it(store: Arc<impl Store>) {
     let all = sorted([entry(1, START), entry(2, START + MINUTE), entry(3, START)]);
     for entry in all {
@@ -46,10 +47,12 @@ async fn a_subject_has_what_was_entered_for_it(store: Arc<impl Store>) {
     assert_eq!(entries(&*store, &anna()).await, all);
 }
 
+#[apply(every_store)]
 async fn a_subject_that_nobody_entered_has_nothing(store: Arc<impl Store>) {
     assert_eq!(entries(&*store, &anna()).await, []);
 }
 
+#[apply(every_store)]
 async fn subjects_and_apps_are_kept_apart(store: Arc<impl Store>) {
     let owners = [anna(), subject_ref("default", "ann"), subject_ref("defaulta", "nna"), subject_ref("shop", "anna")];
     for (n, subject_ref) in (1..).zip(&owners) {
@@ -61,6 +64,7 @@ async fn subjects_and_apps_are_kept_apart(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn to_enter_again_replaces_the_times(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(1, START)).await;
 
@@ -69,6 +73,7 @@ async fn to_enter_again_replaces_the_times(store: Arc<impl Store>) {
     assert_eq!(entries(&*store, &anna()).await, [entry(1, START + HOUR)]);
 }
 
+#[apply(every_store)]
 async fn to_leave_takes_out_that_very_entry_alone(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(1, START)).await;
     enter(&*store, &anna(), entry(2, START)).await;
@@ -81,6 +86,7 @@ async fn to_leave_takes_out_that_very_entry_alone(store: Arc<impl Store>) {
     assert_eq!(entries(&*store, &anna()).await, [entry(2, START + HOUR)]);
 }
 
+#[apply(every_store)]
 async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Store>) {
     enter(&*store, &anna(), entry(1, START)).await;
     enter(&*store, &anna(), entry(2, START)).await;
@@ -92,6 +98,7 @@ async fn to_forget_takes_out_a_session_whatever_its_entry_is(store: Arc<impl Sto
     assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
 }
 
+#[apply(every_store)]
 async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>) {
     let all: Vec<IndexEntry> = (0..=INDEX_CLEANUP_MIN as u32).map(|n| entry(n, START)).collect();
     for few in &all[..INDEX_CLEANUP_MIN] {
@@ -108,6 +115,7 @@ async fn whoever_enters_one_of_many_is_shown_a_few_others(store: Arc<impl Store>
     assert_eq!(shown, all.into_iter().collect::<BTreeSet<_>>());
 }
 
+#[apply(every_store)]
 async fn the_longest_subject_is_one(store: Arc<impl Store>) {
     let long = SubjectRef {
         app: AppName::parse(&"a".repeat(64)).unwrap(),
@@ -119,6 +127,7 @@ async fn the_longest_subject_is_one(store: Arc<impl Store>) {
     assert_eq!(entries(&*store, &long).await, [entry(1, START)]);
 }
 
+#[apply(every_store)]
 async fn an_index_is_left_alone_by_what_happens_to_sessions(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
     enter(&*store, &anna(), entry(1, START)).await;
@@ -129,21 +138,10 @@ async fn an_index_is_left_alone_by_what_happens_to_sessions(store: Arc<impl Stor
     assert_eq!(entries(&*store, &anna()).await, [entry(1, START)]);
 }
 
-facts_of_every_store!(
-    a_subject_has_what_was_entered_for_it,
-    a_subject_that_nobody_entered_has_nothing,
-    subjects_and_apps_are_kept_apart,
-    to_enter_again_replaces_the_times,
-    to_leave_takes_out_that_very_entry_alone,
-    to_forget_takes_out_a_session_whatever_its_entry_is,
-    whoever_enters_one_of_many_is_shown_a_few_others,
-    the_longest_subject_is_one,
-    an_index_is_left_alone_by_what_happens_to_sessions,
-);
-
 mod sweeping {
     use super::*;
 
+    #[apply(stores_that_sweep)]
     async fn the_sweep_of_an_expired_session_takes_its_entry(store: Arc<impl Store>) {
         let mut other = full_record();
         other.head.access_time = START + HOUR;
@@ -157,6 +155,7 @@ mod sweeping {
         assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
     }
 
+    #[apply(stores_that_sweep)]
     async fn an_entry_ends_by_itself_though_its_session_is_anothers(store: Arc<impl Store>) {
         enter(&*store, &anna(), entry(1, START)).await;
         enter(&*store, &anna(), entry(2, START)).await;
@@ -168,11 +167,6 @@ mod sweeping {
 
         assert_eq!(entries(&*store, &anna()).await, [entry(2, START + HOUR)]);
     }
-
-    facts_of_stores_that_sweep!(
-        the_sweep_of_an_expired_session_takes_its_entry,
-        an_entry_ends_by_itself_though_its_session_is_anothers,
-    );
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use cloakroom::store::{Applied, Store, Write};
 
 use super::given::*;
 
+#[apply(every_store)]
 async fn a_write_to_nothing_is_missing_and_creates_nothing(store: Arc<impl Store>) {
     let save = apply(&*store, &session_key(1), &authority(1, START), &save(set("a", "1"))).await;
     let end = apply(&*store, &session_key(1), &by_admin(START), &Write::End(EndReason::Revoked)).await;
@@ -15,6 +16,7 @@ async fn a_write_to_nothing_is_missing_and_creates_nothing(store: Arc<impl Store
     assert_eq!(load(&*store, &session_key(1)).await, None);
 }
 
+#[apply(every_store)]
 async fn a_save_with_the_current_token_is_written(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -28,6 +30,7 @@ async fn a_save_with_the_current_token_is_written(store: Arc<impl Store>) {
     assert_eq!((snapshot.head.entry_count, snapshot.head.entry_bytes), (2, 10));
 }
 
+#[apply(every_store)]
 async fn a_token_that_was_never_the_sessions_is_superseded(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -36,6 +39,7 @@ async fn a_token_that_was_never_the_sessions_is_superseded(store: Arc<impl Store
     assert_eq!(verdict, gone(EndReason::Superseded));
 }
 
+#[apply(every_store)]
 async fn an_administrator_needs_no_token(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -44,6 +48,7 @@ async fn an_administrator_needs_no_token(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(2));
 }
 
+#[apply(every_store)]
 async fn an_etag_that_is_current_lets_the_save_go(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -53,6 +58,7 @@ async fn an_etag_that_is_current_lets_the_save_go(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(2));
 }
 
+#[apply(every_store)]
 async fn an_etag_that_is_not_current_is_stale(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -62,6 +68,7 @@ async fn an_etag_that_is_not_current_is_stale(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn a_stale_end_ends_nothing(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -71,6 +78,7 @@ async fn a_stale_end_ends_nothing(store: Arc<impl Store>) {
     assert_eq!(verdict, Verdict::EtagMismatch);
 }
 
+#[apply(every_store)]
 async fn every_save_is_a_version_and_a_touch_is_none(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -83,6 +91,7 @@ async fn every_save_is_a_version_and_a_touch_is_none(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(5));
 }
 
+#[apply(every_store)]
 async fn a_repeated_call_is_answered_before_its_end_is(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let precondition = Precondition { fingerprint: Some(fingerprint(1, 1)), ..authority(1, START) };
@@ -94,6 +103,7 @@ async fn a_repeated_call_is_answered_before_its_end_is(store: Arc<impl Store>) {
     assert_eq!(verdict, Verdict::Replay(WriteEffect::Updated));
 }
 
+#[apply(every_store)]
 async fn an_end_is_told_before_a_stale_etag(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &by_admin(START), &Write::End(EndReason::Revoked)).await;
@@ -103,6 +113,7 @@ async fn an_end_is_told_before_a_stale_etag(store: Arc<impl Store>) {
     assert_eq!(judged(&*store, &session_key, &precondition, &save(set("a", "1"))).await, gone(EndReason::Revoked));
 }
 
+#[apply(every_store)]
 async fn a_stale_etag_is_told_before_a_limit(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let limits = Limits { max_entries: 1, max_bytes: 1024 };
@@ -115,17 +126,3 @@ async fn a_stale_etag_is_told_before_a_limit(store: Arc<impl Store>) {
     assert_eq!(stale, Verdict::EtagMismatch);
     assert_eq!(refused, Applied::Refused(EditError::TooManyEntries { count: 2 }));
 }
-
-facts_of_every_store!(
-    a_write_to_nothing_is_missing_and_creates_nothing,
-    a_save_with_the_current_token_is_written,
-    a_token_that_was_never_the_sessions_is_superseded,
-    an_administrator_needs_no_token,
-    an_etag_that_is_current_lets_the_save_go,
-    an_etag_that_is_not_current_is_stale,
-    a_stale_end_ends_nothing,
-    every_save_is_a_version_and_a_touch_is_none,
-    a_repeated_call_is_answered_before_its_end_is,
-    an_end_is_told_before_a_stale_etag,
-    a_stale_etag_is_told_before_a_limit,
-);

@@ -46,6 +46,7 @@ const fn deadlines(head: &Head) -> (Duration, Time) {
     (head.idle_timeout, head.deadline_time)
 }
 
+#[apply(every_store)]
 async fn a_first_subject_gives_the_apps_own_counted_from_the_creation(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &anonymous()).await;
 
@@ -54,6 +55,7 @@ async fn a_first_subject_gives_the_apps_own_counted_from_the_creation(store: Arc
     assert_eq!(deadlines(&saved.head), (IDLE, START + SPAN));
 }
 
+#[apply(every_store)]
 async fn a_first_subject_ends_a_lifetime_that_was_asked_for_before(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &with_deadlines(record(), 2 * MINUTE, START + 3 * MINUTE)).await;
 
@@ -62,6 +64,7 @@ async fn a_first_subject_ends_a_lifetime_that_was_asked_for_before(store: Arc<im
     assert_eq!(deadlines(&saved.head), (IDLE, START + SPAN));
 }
 
+#[apply(every_store)]
 async fn a_lifetime_of_the_login_itself_goes_first(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &anonymous()).await;
     let asked = NewLifetime { idle_timeout: HOUR / 2, span: SPAN, cap: Some(START + 5 * HOUR) };
@@ -71,6 +74,7 @@ async fn a_lifetime_of_the_login_itself_goes_first(store: Arc<impl Store>) {
     assert_eq!(deadlines(&saved.head), (HOUR / 2, START + 5 * HOUR));
 }
 
+#[apply(every_store)]
 async fn without_its_subject_a_session_has_at_most_the_anonymous_from_then_on(store: Arc<impl Store>) {
     for (n, changes) in [(1, logout()), (2, Changes { clear: true, ..set("a", "1") })] {
         let mut late = owned();
@@ -83,6 +87,7 @@ async fn without_its_subject_a_session_has_at_most_the_anonymous_from_then_on(st
     }
 }
 
+#[apply(every_store)]
 async fn a_lost_subject_never_lengthens_a_life(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &with_deadlines(owned(), MINUTE, START + HOUR)).await;
 
@@ -91,6 +96,7 @@ async fn a_lost_subject_never_lengthens_a_life(store: Arc<impl Store>) {
     assert_eq!(deadlines(&saved.head), (MINUTE, START + HOUR));
 }
 
+#[apply(every_store)]
 async fn a_lifetime_of_the_logout_itself_stays_within_the_anonymous(store: Arc<impl Store>) {
     let table = [
         (NewLifetime { idle_timeout: HOUR, span: SPAN, cap: None }, (TEN_MINUTES, START + 2 * HOUR)),
@@ -105,6 +111,7 @@ async fn a_lifetime_of_the_logout_itself_stays_within_the_anonymous(store: Arc<i
     }
 }
 
+#[apply(every_store)]
 async fn an_anonymous_session_asks_within_the_anonymous_and_can_have_them_back(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &anonymous()).await;
     let ask = |lifetime| asking(set("a", "1"), Some(lifetime));
@@ -118,6 +125,7 @@ async fn an_anonymous_session_asks_within_the_anonymous_and_can_have_them_back(s
     assert_eq!(deadlines(&back.head), (TEN_MINUTES, START + TWO_HOURS));
 }
 
+#[apply(every_store)]
 async fn one_that_lost_its_subject_late_is_not_ended_by_asking_for_the_default(store: Arc<impl Store>) {
     let mut late = owned();
     late.head.access_time = START + 20 * HOUR;
@@ -131,6 +139,7 @@ async fn one_that_lost_its_subject_late_is_not_ended_by_asking_for_the_default(s
     assert_eq!(deadlines(&saved.head), (TEN_MINUTES, now + TWO_HOURS));
 }
 
+#[apply(every_store)]
 async fn saves_that_leave_the_subject_leave_the_lifetime(store: Arc<impl Store>) {
     let nobody = keep(&*store, session_key(1), &with_deadlines(record(), 2 * HOUR, START + 5 * HOUR)).await;
     let somebody = keep(&*store, session_key(2), &with_deadlines(owned(), MINUTE, START + HOUR)).await;
@@ -144,6 +153,7 @@ async fn saves_that_leave_the_subject_leave_the_lifetime(store: Arc<impl Store>)
     assert_eq!(deadlines(&other.head), (MINUTE, START + HOUR));
 }
 
+#[apply(every_store)]
 async fn a_session_that_lost_its_subject_ends_at_its_new_deadlines(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &owned()).await;
     done(&*store, &session_key, &authority(1, START), &asking(logout(), None)).await;
@@ -153,16 +163,3 @@ async fn a_session_that_lost_its_subject_ends_at_its_new_deadlines(store: Arc<im
 
     assert_eq!(judged(&*store, &session_key, &authority(1, end), &save(set("a", "2"))).await, gone(EndReason::Idle));
 }
-
-facts_of_every_store!(
-    a_first_subject_gives_the_apps_own_counted_from_the_creation,
-    a_first_subject_ends_a_lifetime_that_was_asked_for_before,
-    a_lifetime_of_the_login_itself_goes_first,
-    without_its_subject_a_session_has_at_most_the_anonymous_from_then_on,
-    a_lost_subject_never_lengthens_a_life,
-    a_lifetime_of_the_logout_itself_stays_within_the_anonymous,
-    an_anonymous_session_asks_within_the_anonymous_and_can_have_them_back,
-    one_that_lost_its_subject_late_is_not_ended_by_asking_for_the_default,
-    saves_that_leave_the_subject_leave_the_lifetime,
-    a_session_that_lost_its_subject_ends_at_its_new_deadlines,
-);

@@ -22,6 +22,7 @@ async fn refused(store: &impl Store, session_key: &SessionKey, save: &Write) -> 
     edit_error
 }
 
+#[apply(every_store)]
 async fn a_session_holds_as_many_entries_as_it_may(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &within(2, 1024, set("a", "1"))).await;
@@ -31,6 +32,7 @@ async fn a_session_holds_as_many_entries_as_it_may(store: Arc<impl Store>) {
     assert_eq!(edit_error, EditError::TooManyEntries { count: 3 });
 }
 
+#[apply(every_store)]
 async fn a_session_holds_as_many_bytes_as_it_may(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -41,6 +43,7 @@ async fn a_session_holds_as_many_bytes_as_it_may(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.entry_bytes, 10);
 }
 
+#[apply(every_store)]
 async fn a_counter_that_needs_one_more_digit_may_be_too_large(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &within(9, 10, increment("n", 9))).await;
@@ -50,6 +53,7 @@ async fn a_counter_that_needs_one_more_digit_may_be_too_large(store: Arc<impl St
     assert_eq!(edit_error, EditError::TooLarge { bytes: 11 });
 }
 
+#[apply(every_store)]
 async fn what_does_not_grow_is_never_refused(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -63,6 +67,7 @@ async fn what_does_not_grow_is_never_refused(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.entry_count, 3);
 }
 
+#[apply(every_store)]
 async fn entries_and_bytes_are_limited_apart(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -77,11 +82,3 @@ async fn entries_and_bytes_are_limited_apart(store: Arc<impl Store>) {
     assert!(matches!(refused(&*store, &session_key, &within(1, 1, larger)).await, EditError::TooLarge { .. }));
     assert_eq!(refused(&*store, &session_key, &within(1, 1, more)).await, EditError::TooManyEntries { count: 5 });
 }
-
-facts_of_every_store!(
-    a_session_holds_as_many_entries_as_it_may,
-    a_session_holds_as_many_bytes_as_it_may,
-    a_counter_that_needs_one_more_digit_may_be_too_large,
-    what_does_not_grow_is_never_refused,
-    entries_and_bytes_are_limited_apart,
-);

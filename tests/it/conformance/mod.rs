@@ -63,31 +63,27 @@ impl Kind for InRedis {
     }
 }
 
-/// Makes a test of each fact for every store.
-macro_rules! facts_of_every_store {
-    ($($fact:ident),+ $(,)?) => {
-        facts!(memory, $crate::conformance::InMemory, $($fact),+);
-        facts!(embedded, $crate::conformance::InAFile, $($fact),+);
-        facts!(redis, $crate::conformance::InRedis, $($fact),+);
-    };
+/// Makes a test for each store of an `async fn name(store: Arc<impl Store>)`, by `#[apply(every_store)]`.
+macro_rules! every_store {
+    ($($function:tt)*) => { tests_on_stores! { [memory: InMemory, embedded: InAFile, redis: InRedis] $($function)* } };
 }
 
-/// Makes a test of each fact for every store that does not expire records by itself.
-macro_rules! facts_of_stores_that_sweep {
-    ($($fact:ident),+ $(,)?) => {
-        facts!(memory, $crate::conformance::InMemory, $($fact),+);
-        facts!(embedded, $crate::conformance::InAFile, $($fact),+);
-    };
+/// The same without Redis, which deletes expired records by itself and has nothing to sweep.
+macro_rules! stores_that_sweep {
+    ($($function:tt)*) => { tests_on_stores! { [memory: InMemory, embedded: InAFile] $($function)* } };
 }
 
-macro_rules! facts {
-    ($store:ident, $kind:ty, $($fact:ident),+) => {
-        mod $store {
+macro_rules! tests_on_stores {
+    ([$($test:ident: $kind:ident),+] async fn $name:ident($($store:tt)*) $body:block) => {
+        async fn $name($($store)*) $body
+
+        mod $name {
+            use $crate::conformance::Kind as _;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $fact() {
-                    let (store, _home) = <$kind as $crate::conformance::Kind>::fresh().await;
-                    super::$fact(store).await;
+                async fn $test() {
+                    let (store, _folder) = $crate::conformance::$kind::fresh().await;
+                    super::$name(store).await;
                 }
             )+
         }

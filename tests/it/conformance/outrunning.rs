@@ -151,6 +151,7 @@ fn begun(saved: Saved) -> Begun {
     Begun { id: session.id.expect("it has an id"), token: session.token }
 }
 
+#[apply(every_store)]
 async fn a_login_is_ended_by_the_revocation_that_it_meets_or_by_the_next(store: Arc<impl Store>) {
     many(store, settings(), |round| async move {
         let [before, anonymous] = [round.logged_in().await, round.anonymous().await];
@@ -165,6 +166,7 @@ async fn a_login_is_ended_by_the_revocation_that_it_meets_or_by_the_next(store: 
     .await;
 }
 
+#[apply(every_store)]
 async fn a_creation_is_ended_by_the_revocation_that_it_meets_or_by_the_next(store: Arc<impl Store>) {
     many(store, settings(), |round| async move {
         let (before, ticket) = (round.logged_in().await, round.left.clone().ticket().await);
@@ -179,6 +181,7 @@ async fn a_creation_is_ended_by_the_revocation_that_it_meets_or_by_the_next(stor
     .await;
 }
 
+#[apply(every_store)]
 async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
     many(store, settings(), |round| async move {
         let session = round.logged_in().await;
@@ -199,6 +202,7 @@ async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
     .await;
 }
 
+#[apply(every_store)]
 async fn a_session_that_loses_its_subject_is_ended_by_its_id_all_the_same(store: Arc<impl Store>) {
     many(store, settings(), |round| async move {
         let session = round.logged_in().await;
@@ -215,6 +219,7 @@ async fn a_session_that_loses_its_subject_is_ended_by_its_id_all_the_same(store:
     .await;
 }
 
+#[apply(every_store)]
 async fn a_session_that_changes_hands_is_ended_for_the_first_or_lives_for_the_next(store: Arc<impl Store>) {
     many(store, settings(), |round| async move {
         let (session, first) = (round.logged_in().await, round.subject.clone());
@@ -235,6 +240,7 @@ async fn a_session_that_changes_hands_is_ended_for_the_first_or_lives_for_the_ne
     .await;
 }
 
+#[apply(every_store)]
 async fn what_an_app_had_before_its_revocation_is_dead_whatever_met_it(store: Arc<impl Store>) {
     many_of(
         store,
@@ -261,6 +267,7 @@ async fn what_an_app_had_before_its_revocation_is_dead_whatever_met_it(store: Ar
     .await;
 }
 
+#[apply(every_store)]
 async fn a_listing_that_heals_loses_no_login(store: Arc<impl Store>) {
     many(store, settings(), |round| async move {
         let session = round.logged_in().await;
@@ -279,6 +286,7 @@ async fn a_listing_that_heals_loses_no_login(store: Arc<impl Store>) {
     .await;
 }
 
+#[apply(every_store)]
 async fn two_logins_of_a_full_subject_leave_as_many_as_may_be(store: Arc<impl Store>) {
     let settings = app::Settings { max_sessions_per_subject: 2, on_session_limit: OnSessionLimit::Evict, ..settings() };
     many(store, settings, |round| async move {
@@ -299,14 +307,3 @@ async fn two_logins_of_a_full_subject_leave_as_many_as_may_be(store: Arc<impl St
     })
     .await;
 }
-
-facts_of_every_store!(
-    a_login_is_ended_by_the_revocation_that_it_meets_or_by_the_next,
-    a_creation_is_ended_by_the_revocation_that_it_meets_or_by_the_next,
-    a_save_undoes_no_revocation_of_its_subject,
-    a_session_that_loses_its_subject_is_ended_by_its_id_all_the_same,
-    a_session_that_changes_hands_is_ended_for_the_first_or_lives_for_the_next,
-    what_an_app_had_before_its_revocation_is_dead_whatever_met_it,
-    a_listing_that_heals_loses_no_login,
-    two_logins_of_a_full_subject_leave_as_many_as_may_be,
-);

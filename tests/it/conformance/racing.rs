@@ -33,6 +33,7 @@ fn number(record: &Record, name: &str) -> i64 {
     record.entries.to_map().get(name).and_then(|value| cloakroom::session::counter(value)).unwrap_or_default()
 }
 
+#[apply(every_store)]
 async fn an_ended_session_stays_ended_however_many_saves_come(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let (saving, saved_at) = (Arc::clone(&store), session_key.clone());
@@ -58,6 +59,7 @@ async fn an_ended_session_stays_ended_however_many_saves_come(store: Arc<impl St
     .await;
 }
 
+#[apply(every_store)]
 async fn saves_of_different_entries_all_survive_and_counters_add_up(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let mut saves = JoinSet::new();
@@ -83,6 +85,7 @@ async fn saves_of_different_entries_all_survive_and_counters_add_up(store: Arc<i
     .await;
 }
 
+#[apply(every_store)]
 async fn exactly_one_privilege_rotation_wins(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let rotation = |new| rotate(Rotation::Always(privilege(1, new, START)));
@@ -102,6 +105,7 @@ async fn exactly_one_privilege_rotation_wins(store: Arc<impl Store>) {
     .await;
 }
 
+#[apply(every_store)]
 async fn exactly_one_renewal_wins_and_the_other_is_told_its_nonce(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let rotation = |new| rotate(Rotation::Always(renewal(1, new, START)));
@@ -121,6 +125,7 @@ async fn exactly_one_renewal_wins_and_the_other_is_told_its_nonce(store: Arc<imp
     .await;
 }
 
+#[apply(every_store)]
 async fn exactly_one_creation_is_stored(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         // The place beside, where nothing is kept yet.
@@ -142,6 +147,7 @@ async fn exactly_one_creation_is_stored(store: Arc<impl Store>) {
     .await;
 }
 
+#[apply(every_store)]
 async fn a_save_that_meets_a_rotation_is_written_before_it_or_superseded(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let save = applied(Arc::clone(&store), session_key.clone(), 1, save(set("a", "1")));
@@ -165,6 +171,7 @@ async fn a_save_that_meets_a_rotation_is_written_before_it_or_superseded(store: 
     .await;
 }
 
+#[apply(every_store)]
 async fn a_touch_that_meets_an_end_revives_nothing(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let (touching, touched_at) = (Arc::clone(&store), session_key.clone());
@@ -180,6 +187,7 @@ async fn a_touch_that_meets_an_end_revives_nothing(store: Arc<impl Store>) {
     .await;
 }
 
+#[apply(every_store)]
 async fn a_session_that_meets_the_revocation_of_its_app_is_of_before_or_after(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let session_key = SessionKey { app: app(&format!("app-{}", session_key.id)), ..session_key };
@@ -203,6 +211,7 @@ async fn a_session_that_meets_the_revocation_of_its_app_is_of_before_or_after(st
     .await;
 }
 
+#[apply(every_store)]
 async fn two_saves_that_fit_make_no_session_that_does_not(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         let limits = Limits { max_entries: 2, max_bytes: 1024 };
@@ -219,6 +228,7 @@ async fn two_saves_that_fit_make_no_session_that_does_not(store: Arc<impl Store>
     .await;
 }
 
+#[apply(every_store)]
 async fn a_reader_finds_every_save_that_was_acknowledged(store: Arc<impl Store>) {
     many(store, |store, session_key| async move {
         for n in 2..5 {
@@ -230,16 +240,3 @@ async fn a_reader_finds_every_save_that_was_acknowledged(store: Arc<impl Store>)
     })
     .await;
 }
-
-facts_of_every_store!(
-    an_ended_session_stays_ended_however_many_saves_come,
-    saves_of_different_entries_all_survive_and_counters_add_up,
-    exactly_one_privilege_rotation_wins,
-    exactly_one_renewal_wins_and_the_other_is_told_its_nonce,
-    exactly_one_creation_is_stored,
-    a_save_that_meets_a_rotation_is_written_before_it_or_superseded,
-    a_touch_that_meets_an_end_revives_nothing,
-    a_session_that_meets_the_revocation_of_its_app_is_of_before_or_after,
-    two_saves_that_fit_make_no_session_that_does_not,
-    a_reader_finds_every_save_that_was_acknowledged,
-);

@@ -11,6 +11,7 @@ fn request(n: u8, now: cloakroom::types::Time) -> Precondition {
     Precondition { fingerprint: Some(fingerprint(n, 1)), ..authority(1, now) }
 }
 
+#[apply(every_store)]
 async fn a_repeated_save_is_one_save(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &request(1, START), &save(increment("n", 5))).await;
@@ -21,6 +22,7 @@ async fn a_repeated_save_is_one_save(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(2));
 }
 
+#[apply(every_store)]
 async fn a_request_id_with_another_request_is_told(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
@@ -30,6 +32,7 @@ async fn a_request_id_with_another_request_is_told(store: Arc<impl Store>) {
     assert_eq!(judged(&*store, &session_key, &other, &save(set("a", "2"))).await, Verdict::RequestIdReused);
 }
 
+#[apply(every_store)]
 async fn another_request_id_with_the_same_request_is_another_call(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -40,6 +43,7 @@ async fn another_request_id_with_the_same_request_is_another_call(store: Arc<imp
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(3));
 }
 
+#[apply(every_store)]
 async fn a_call_without_request_id_is_never_a_repetition(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -50,6 +54,7 @@ async fn a_call_without_request_id_is_never_a_repetition(store: Arc<impl Store>)
     assert!(snapshot(&*store, &session_key).await.head.idempotency.is_empty());
 }
 
+#[apply(every_store)]
 async fn a_mark_counts_for_ten_minutes(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
@@ -61,6 +66,7 @@ async fn a_mark_counts_for_ten_minutes(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.version, Version(3));
 }
 
+#[apply(every_store)]
 async fn a_session_remembers_its_last_sixteen_calls(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     for n in 0..16 {
@@ -76,6 +82,7 @@ async fn a_session_remembers_its_last_sixteen_calls(store: Arc<impl Store>) {
     done(&*store, &session_key, &request(0, START), &save(set("a", "1"))).await;
 }
 
+#[apply(every_store)]
 async fn a_refused_save_leaves_no_mark(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let limits = Limits { max_entries: 1, max_bytes: 1024 };
@@ -87,6 +94,7 @@ async fn a_refused_save_leaves_no_mark(store: Arc<impl Store>) {
     done(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
 }
 
+#[apply(every_store)]
 async fn a_repeated_rotation_is_one_rotation(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let rotation = rotate(Rotation::Always(privilege(1, 2, START)));
@@ -99,6 +107,7 @@ async fn a_repeated_rotation_is_one_rotation(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.verifier_hash, verifier_hash(2));
 }
 
+#[apply(every_store)]
 async fn a_repeated_end_is_one_end(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &request(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -108,6 +117,7 @@ async fn a_repeated_end_is_one_end(store: Arc<impl Store>) {
     assert_eq!(verdict, Verdict::Replay(WriteEffect::Deleted));
 }
 
+#[apply(every_store)]
 async fn a_repeated_save_that_emptied_is_told_that_it_deleted(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let first = done(&*store, &session_key, &request(1, START), &save(unset("lang"))).await;
@@ -117,16 +127,3 @@ async fn a_repeated_save_that_emptied_is_told_that_it_deleted(store: Arc<impl St
     assert_eq!(first.effect, WriteEffect::Deleted);
     assert_eq!(verdict, Verdict::Replay(WriteEffect::Deleted));
 }
-
-facts_of_every_store!(
-    a_repeated_save_is_one_save,
-    a_request_id_with_another_request_is_told,
-    another_request_id_with_the_same_request_is_another_call,
-    a_call_without_request_id_is_never_a_repetition,
-    a_mark_counts_for_ten_minutes,
-    a_session_remembers_its_last_sixteen_calls,
-    a_refused_save_leaves_no_mark,
-    a_repeated_rotation_is_one_rotation,
-    a_repeated_end_is_one_end,
-    a_repeated_save_that_emptied_is_told_that_it_deleted,
-);

@@ -7,6 +7,7 @@ use cloakroom::store::{Store, Write};
 
 use super::given::*;
 
+#[apply(every_store)]
 async fn a_revoked_app_has_ended_all_that_was_created_before(store: Arc<impl Store>) {
     let first = keep(&*store, session_key(1), &record()).await;
     let second = keep(&*store, session_key(2), &record()).await;
@@ -21,6 +22,7 @@ async fn a_revoked_app_has_ended_all_that_was_created_before(store: Arc<impl Sto
     }
 }
 
+#[apply(every_store)]
 async fn what_is_created_afterwards_lives(store: Arc<impl Store>) {
     store.revoke_app(&app("default"), START).await.expect("the store answers");
     let session_key = one_session(&*store).await;
@@ -28,6 +30,7 @@ async fn what_is_created_afterwards_lives(store: Arc<impl Store>) {
     done(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
 }
 
+#[apply(every_store)]
 async fn another_app_is_left_alone(store: Arc<impl Store>) {
     let session_key = keep(&*store, place_of("shop", 1), &record()).await;
 
@@ -37,6 +40,7 @@ async fn another_app_is_left_alone(store: Arc<impl Store>) {
     done(&*store, &session_key, &authority(1, START), &save(set("a", "1"))).await;
 }
 
+#[apply(every_store)]
 async fn every_revocation_is_a_generation(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     for n in 1..4 {
@@ -45,6 +49,7 @@ async fn every_revocation_is_a_generation(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn a_tombstone_keeps_its_own_reason(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -56,11 +61,3 @@ async fn a_tombstone_keeps_its_own_reason(store: Arc<impl Store>) {
         gone(EndReason::Destroyed)
     );
 }
-
-facts_of_every_store!(
-    a_revoked_app_has_ended_all_that_was_created_before,
-    what_is_created_afterwards_lives,
-    another_app_is_left_alone,
-    every_revocation_is_a_generation,
-    a_tombstone_keeps_its_own_reason,
-);

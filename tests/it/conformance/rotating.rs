@@ -15,6 +15,7 @@ fn offering(changes: Changes) -> Write {
     write(Edit { changes: Some(changes), rotation: Rotation::OnSubjectChange(privilege(1, 2, START)), ..edit() })
 }
 
+#[apply(every_store)]
 async fn a_rotation_changes_the_token_and_nothing_else(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let replacement = privilege(1, 2, START);
@@ -27,6 +28,7 @@ async fn a_rotation_changes_the_token_and_nothing_else(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
+#[apply(every_store)]
 async fn a_privilege_rotation_supersedes_the_old_token_at_once(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &rotate(Rotation::Always(privilege(1, 2, START)))).await;
@@ -37,6 +39,7 @@ async fn a_privilege_rotation_supersedes_the_old_token_at_once(store: Arc<impl S
     assert_eq!(old, gone(EndReason::Superseded));
 }
 
+#[apply(every_store)]
 async fn a_renewal_leaves_the_old_token_its_grace(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let replacement = renewal(1, 2, START);
@@ -51,6 +54,7 @@ async fn a_renewal_leaves_the_old_token_its_grace(store: Arc<impl Store>) {
     assert_eq!(after, gone(EndReason::Superseded));
 }
 
+#[apply(every_store)]
 async fn a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_an_end(store: Arc<impl Store>) {
     for asked in [None, Some(fingerprint(1, 1))] {
         let session_key = keep(&*store, session_key(u32::from(asked.is_some())), &record()).await;
@@ -73,6 +77,7 @@ async fn a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_a
     }
 }
 
+#[apply(every_store)]
 async fn one_previous_token_is_remembered(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &rotate(Rotation::Always(renewal(1, 2, START)))).await;
@@ -85,6 +90,7 @@ async fn one_previous_token_is_remembered(store: Arc<impl Store>) {
     assert_eq!((first, previous), (gone(EndReason::Superseded), Verdict::Grace(second.previous)));
 }
 
+#[apply(every_store)]
 async fn what_is_remembered_of_the_old_token_says_who_rotated(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let mut replacement = privilege(1, 2, START);
@@ -96,6 +102,7 @@ async fn what_is_remembered_of_the_old_token_says_who_rotated(store: Arc<impl St
     assert_eq!(snapshot(&*store, &session_key).await.head.previous.as_deref(), Some(&replacement.previous));
 }
 
+#[apply(every_store)]
 async fn a_save_that_rotates_does_both(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let rotation = Rotation::Always(privilege(1, 2, START));
@@ -106,6 +113,7 @@ async fn a_save_that_rotates_does_both(store: Arc<impl Store>) {
     assert_eq!((done.head.verifier_hash, done.head.version, done.head.entry_count), (verifier_hash(2), Version(2), 2));
 }
 
+#[apply(every_store)]
 async fn a_gained_subject_rotates(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
@@ -114,6 +122,7 @@ async fn a_gained_subject_rotates(store: Arc<impl Store>) {
     assert_eq!((done.head.verifier_hash, done.head.subject), (verifier_hash(2), Some(subject("anna"))));
 }
 
+#[apply(every_store)]
 async fn another_subject_rotates(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -123,6 +132,7 @@ async fn another_subject_rotates(store: Arc<impl Store>) {
     assert_eq!((done.head.verifier_hash, done.head.subject), (verifier_hash(2), Some(subject("bert"))));
 }
 
+#[apply(every_store)]
 async fn a_lost_subject_rotates(store: Arc<impl Store>) {
     for (n, changes) in
         [Changes { subject: SubjectChange::Remove, ..Changes::default() }, Changes { clear: true, ..set("a", "1") }]
@@ -137,6 +147,7 @@ async fn a_lost_subject_rotates(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn the_same_subject_again_rotates_nothing(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -150,6 +161,7 @@ async fn the_same_subject_again_rotates_nothing(store: Arc<impl Store>) {
     assert_eq!(done.head.authenticate_time, Some(START + HOUR / 2));
 }
 
+#[apply(every_store)]
 async fn a_save_that_leaves_the_subject_alone_rotates_nothing(store: Arc<impl Store>) {
     let with = keep(&*store, session_key(1), &full_record()).await;
     let without = keep(&*store, session_key(2), &record()).await;
@@ -160,6 +172,7 @@ async fn a_save_that_leaves_the_subject_alone_rotates_nothing(store: Arc<impl St
     assert_eq!((with.head.verifier_hash, without.head.verifier_hash), (verifier_hash(1), verifier_hash(1)));
 }
 
+#[apply(every_store)]
 async fn a_rotation_alone_leaves_an_empty_session_alive(store: Arc<impl Store>) {
     let mut empty = record();
     empty.entries = Default::default();
@@ -171,19 +184,3 @@ async fn a_rotation_alone_leaves_an_empty_session_alive(store: Arc<impl Store>) 
     let Record { head, .. } = snapshot(&*store, &session_key).await;
     assert_eq!((head.end, head.verifier_hash), (None, verifier_hash(2)));
 }
-
-facts_of_every_store!(
-    a_rotation_changes_the_token_and_nothing_else,
-    a_privilege_rotation_supersedes_the_old_token_at_once,
-    a_renewal_leaves_the_old_token_its_grace,
-    a_rotation_that_an_older_token_asks_for_remembers_the_current_one_for_an_end,
-    one_previous_token_is_remembered,
-    what_is_remembered_of_the_old_token_says_who_rotated,
-    a_save_that_rotates_does_both,
-    a_gained_subject_rotates,
-    another_subject_rotates,
-    a_lost_subject_rotates,
-    the_same_subject_again_rotates_nothing,
-    a_save_that_leaves_the_subject_alone_rotates_nothing,
-    a_rotation_alone_leaves_an_empty_session_alive,
-);

@@ -22,6 +22,7 @@ async fn scan(store: &impl Store, name: &str, limit: usize) -> Vec<(SessionId, S
     }
 }
 
+#[apply(every_store)]
 async fn each_session_is_met_once_whatever_the_size_of_the_pages(store: Arc<impl Store>) {
     for n in 0..250 {
         keep(&*store, session_key(n), &record()).await;
@@ -35,6 +36,7 @@ async fn each_session_is_met_once_whatever_the_size_of_the_pages(store: Arc<impl
     }
 }
 
+#[apply(every_store)]
 async fn other_apps_are_not_met(store: Arc<impl Store>) {
     let names = ["shop", "shop2", "shop-a", "shop_", "sho", "a-shop"];
     for (n, name) in (0..).zip(names) {
@@ -51,6 +53,7 @@ async fn other_apps_are_not_met(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn a_scan_meets_what_a_load_does(store: Arc<impl Store>) {
     let living = keep(&*store, session_key(1), &full_record()).await;
     let ended = keep(&*store, session_key(2), &record()).await;
@@ -66,10 +69,12 @@ async fn a_scan_meets_what_a_load_does(store: Arc<impl Store>) {
     }
 }
 
+#[apply(every_store)]
 async fn an_app_without_sessions_has_none(store: Arc<impl Store>) {
     assert_eq!(scan(&*store, "default", 10).await, []);
 }
 
+#[apply(every_store)]
 async fn what_is_no_cursor_harms_nothing(store: Arc<impl Store>) {
     one_session(&*store).await;
 
@@ -78,11 +83,3 @@ async fn what_is_no_cursor_harms_nothing(store: Arc<impl Store>) {
         assert!(page.sessions.len() <= 1);
     }
 }
-
-facts_of_every_store!(
-    each_session_is_met_once_whatever_the_size_of_the_pages,
-    other_apps_are_not_met,
-    a_scan_meets_what_a_load_does,
-    an_app_without_sessions_has_none,
-    what_is_no_cursor_harms_nothing,
-);

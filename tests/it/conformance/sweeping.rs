@@ -30,12 +30,14 @@ async fn is_forgotten_at(store: &impl Store, session_key: &SessionKey, end: Time
     assert_eq!(sweep(store, Time::MAX).await, 0);
 }
 
+#[apply(stores_that_sweep)]
 async fn an_idle_session_is_forgotten_sixteen_minutes_after_its_end(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
 
     is_forgotten_at(&*store, &session_key, START + IDLE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn a_touched_session_is_forgotten_later(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     store.touch(&session_key, &touch(1, START + MINUTE)).await.expect("the store answers");
@@ -43,6 +45,7 @@ async fn a_touched_session_is_forgotten_later(store: Arc<impl Store>) {
     is_forgotten_at(&*store, &session_key, START + MINUTE + IDLE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn a_session_that_is_touched_between_sweeps_is_forgotten_later_each_time(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     for n in 1..5 {
@@ -54,6 +57,7 @@ async fn a_session_that_is_touched_between_sweeps_is_forgotten_later_each_time(s
     is_forgotten_at(&*store, &session_key, START + 4 * (IDLE - MINUTE) + IDLE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn a_session_that_is_saved_is_forgotten_later(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START + MINUTE), &save(set("a", "1"))).await;
@@ -61,6 +65,7 @@ async fn a_session_that_is_saved_is_forgotten_later(store: Arc<impl Store>) {
     is_forgotten_at(&*store, &session_key, START + MINUTE + IDLE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn an_ended_session_is_forgotten_after_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START + MINUTE), &Write::End(EndReason::Destroyed)).await;
@@ -68,6 +73,7 @@ async fn an_ended_session_is_forgotten_after_sixteen_minutes(store: Arc<impl Sto
     is_forgotten_at(&*store, &session_key, START + MINUTE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn an_emptied_session_is_forgotten_after_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START + MINUTE), &save(clear())).await;
@@ -75,6 +81,7 @@ async fn an_emptied_session_is_forgotten_after_sixteen_minutes(store: Arc<impl S
     is_forgotten_at(&*store, &session_key, START + MINUTE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn a_session_with_a_shorter_life_is_forgotten_earlier(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     let lifetime = lifetime(5 * MINUTE, SPAN);
@@ -89,6 +96,7 @@ async fn a_session_with_a_shorter_life_is_forgotten_earlier(store: Arc<impl Stor
     is_forgotten_at(&*store, &session_key, START + 5 * MINUTE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn a_session_with_a_shorter_and_then_a_longer_life_is_forgotten_later(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     for idle in [5 * MINUTE, 2 * HOUR, MINUTE, 3 * HOUR] {
@@ -105,6 +113,7 @@ async fn a_session_with_a_shorter_and_then_a_longer_life_is_forgotten_later(stor
     is_forgotten_at(&*store, &session_key, START + 3 * HOUR + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn a_place_that_was_forgotten_is_free_again(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -117,6 +126,7 @@ async fn a_place_that_was_forgotten_is_free_again(store: Arc<impl Store>) {
     is_forgotten_at(&*store, &session_key, START + TOMBSTONE_TTL + IDLE + TOMBSTONE_TTL).await;
 }
 
+#[apply(stores_that_sweep)]
 async fn thousands_are_forgotten_in_turn_and_the_living_stay(store: Arc<impl Store>) {
     const EACH: u32 = 1100;
     let mut tasks = tokio::task::JoinSet::new();
@@ -142,16 +152,3 @@ async fn thousands_are_forgotten_in_turn_and_the_living_stay(store: Arc<impl Sto
 
     assert_eq!((first, second), (EACH as usize, EACH as usize));
 }
-
-facts_of_stores_that_sweep!(
-    an_idle_session_is_forgotten_sixteen_minutes_after_its_end,
-    a_touched_session_is_forgotten_later,
-    a_session_that_is_touched_between_sweeps_is_forgotten_later_each_time,
-    a_session_that_is_saved_is_forgotten_later,
-    an_ended_session_is_forgotten_after_sixteen_minutes,
-    an_emptied_session_is_forgotten_after_sixteen_minutes,
-    a_session_with_a_shorter_life_is_forgotten_earlier,
-    a_session_with_a_shorter_and_then_a_longer_life_is_forgotten_later,
-    a_place_that_was_forgotten_is_free_again,
-    thousands_are_forgotten_in_turn_and_the_living_stay,
-);

@@ -14,6 +14,7 @@ async fn without_effect(store: &impl Store, session_key: &SessionKey, touch: &To
     assert_eq!(load(store, session_key).await, before);
 }
 
+#[apply(every_store)]
 async fn a_touch_moves_the_time_of_last_use_and_nothing_else(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -24,6 +25,7 @@ async fn a_touch_moves_the_time_of_last_use_and_nothing_else(store: Arc<impl Sto
     assert_eq!(snapshot(&*store, &session_key).await, expected);
 }
 
+#[apply(every_store)]
 async fn a_touch_tells_where_it_came_from(store: Arc<impl Store>) {
     let session_key = keep(&*store, session_key(1), &full_record()).await;
 
@@ -33,6 +35,7 @@ async fn a_touch_tells_where_it_came_from(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &session_key).await.head.context, context("Browser/2.0"));
 }
 
+#[apply(every_store)]
 async fn a_touch_never_goes_back(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     store.touch(&session_key, &touch(1, START + 2 * MINUTE)).await.expect("the store answers");
@@ -42,6 +45,7 @@ async fn a_touch_never_goes_back(store: Arc<impl Store>) {
     without_effect(&*store, &session_key, &same_time).await;
 }
 
+#[apply(every_store)]
 async fn a_touch_needs_the_current_token(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &rotate(Rotation::Always(renewal(1, 2, START)))).await;
@@ -50,10 +54,12 @@ async fn a_touch_needs_the_current_token(store: Arc<impl Store>) {
     without_effect(&*store, &session_key, &touch(1, START + MINUTE)).await;
 }
 
+#[apply(every_store)]
 async fn a_touch_creates_nothing(store: Arc<impl Store>) {
     without_effect(&*store, &session_key(1), &touch(1, START)).await;
 }
 
+#[apply(every_store)]
 async fn a_touch_does_not_revive_what_was_ended(store: Arc<impl Store>) {
     let session_key = one_session(&*store).await;
     done(&*store, &session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -61,6 +67,7 @@ async fn a_touch_does_not_revive_what_was_ended(store: Arc<impl Store>) {
     without_effect(&*store, &session_key, &touch(1, START + MINUTE)).await;
 }
 
+#[apply(every_store)]
 async fn a_touch_does_not_revive_what_has_expired(store: Arc<impl Store>) {
     let idle = one_session(&*store).await;
     let mut short = record();
@@ -75,13 +82,3 @@ async fn a_touch_does_not_revive_what_has_expired(store: Arc<impl Store>) {
     assert_eq!(snapshot(&*store, &idle).await.head.access_time, just_before(START + IDLE));
     assert_eq!(snapshot(&*store, &absolute).await.head.access_time, just_before(START + MINUTE));
 }
-
-facts_of_every_store!(
-    a_touch_moves_the_time_of_last_use_and_nothing_else,
-    a_touch_tells_where_it_came_from,
-    a_touch_never_goes_back,
-    a_touch_needs_the_current_token,
-    a_touch_creates_nothing,
-    a_touch_does_not_revive_what_was_ended,
-    a_touch_does_not_revive_what_has_expired,
-);

@@ -21,6 +21,7 @@ async fn stays_dead(service: &TestService, old: &str) {
     }
 }
 
+#[apply(on_every_store)]
 async fn a_logout_lasts_as_long_as_the_old_cookie_could(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -33,6 +34,7 @@ async fn a_logout_lasts_as_long_as_the_old_cookie_could(on: On) {
     stays_dead(&service, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn a_logout_with_a_cookie_that_never_came_in_lasts_too(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -43,6 +45,7 @@ async fn a_logout_with_a_cookie_that_never_came_in_lasts_too(on: On) {
     stays_dead(&service, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn an_emptied_session_lasts_as_dead(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -54,6 +57,7 @@ async fn an_emptied_session_lasts_as_dead(on: On) {
     stays_dead(&service, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn a_revoked_session_lasts_as_dead(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -64,6 +68,7 @@ async fn a_revoked_session_lasts_as_dead(on: On) {
     stays_dead(&service, &old).await;
 }
 
+#[apply(on_every_store)]
 async fn a_session_that_ended_by_itself_lasts_as_dead(on: On) {
     let idle = app::Settings { idle_timeout: HOUR, absolute_timeout: 2 * HOUR, ..settings() };
     let service = TestService::with_apps(on, [("default", idle)]).await;
@@ -77,11 +82,3 @@ async fn a_session_that_ended_by_itself_lasts_as_dead(on: On) {
     assert!(service.is_nothing(&one).await && service.is_nothing(&other).await);
     stays_dead(&service, &one).await;
 }
-
-on_every_store!(
-    a_logout_lasts_as_long_as_the_old_cookie_could,
-    a_logout_with_a_cookie_that_never_came_in_lasts_too,
-    an_emptied_session_lasts_as_dead,
-    a_revoked_session_lasts_as_dead,
-    a_session_that_ended_by_itself_lasts_as_dead,
-);

@@ -9,6 +9,7 @@ use super::*;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
 use crate::support::sessions::{MINUTE, SECOND, gone, millis};
 
+#[apply(on_every_store)]
 async fn the_first_request_imports_all_that_the_cookie_holds(on: On) {
     let service = service(on).await;
     let held = [("_user_id", r#""anna""#), ("cart", r#"{" t":[1,2.5]}"#), ("_flashes", r#"[{" t":["message","Hi"]}]"#)];
@@ -28,6 +29,7 @@ async fn the_first_request_imports_all_that_the_cookie_holds(on: On) {
     assert_eq!(service.ids_of("anna").await, [session.id]);
 }
 
+#[apply(on_every_store)]
 async fn a_second_request_with_the_old_cookie_finds_the_same_session(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -44,6 +46,7 @@ async fn a_second_request_with_the_old_cookie_finds_the_same_session(on: On) {
     assert_eq!(service.stats("").await.created, 1);
 }
 
+#[apply(on_every_store)]
 async fn new_keys_of_the_service_change_nothing_of_where_an_old_cookie_leads(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -58,6 +61,7 @@ async fn new_keys_of_the_service_change_nothing_of_where_an_old_cookie_leads(on:
     assert_ne!(new_token, token);
 }
 
+#[apply(on_every_store)]
 async fn each_spelling_of_a_cookie_is_the_same_or_nothing(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -70,6 +74,7 @@ async fn each_spelling_of_a_cookie_is_the_same_or_nothing(on: On) {
     assert_eq!(service.door("flask_cookie").await.imported, 1);
 }
 
+#[apply(on_every_store)]
 async fn what_is_forged_expired_or_foreign_is_nothing(on: On) {
     let service = service(on).await;
     let now = service.clock.now();
@@ -101,6 +106,7 @@ async fn what_is_forged_expired_or_foreign_is_nothing(on: On) {
     assert_eq!(service.door("flask_cookie").await.imported, 1);
 }
 
+#[apply(on_every_store)]
 async fn a_token_by_itself_is_never_an_old_cookie(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -114,6 +120,7 @@ async fn a_token_by_itself_is_never_an_old_cookie(on: On) {
     assert_eq!(service.door("flask_cookie").await.imported, 0);
 }
 
+#[apply(on_every_store)]
 async fn where_a_token_verifies_no_door_is_tried(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -128,6 +135,7 @@ async fn where_a_token_verifies_no_door_is_tried(on: On) {
     assert_eq!(service.door("flask_cookie").await.imported, 0);
 }
 
+#[apply(on_every_store)]
 async fn what_is_shaped_like_a_token_is_none_of_a_door_s(on: On) {
     let service = service(on).await;
     for value in ["v1.AAAA.BBBB", "t1.AAAA.BBBB", "v1.x"] {
@@ -136,6 +144,7 @@ async fn what_is_shaped_like_a_token_is_none_of_a_door_s(on: On) {
     assert_eq!(service.refused("flask_cookie").await, BTreeMap::new());
 }
 
+#[apply(on_every_store)]
 async fn two_old_sessions_in_one_header_are_a_planted_cookie(on: On) {
     let service = service(on).await;
     let [one, other] = [service.old(&[("a", "1")]), service.old(&[("a", "2")])];
@@ -150,6 +159,7 @@ async fn two_old_sessions_in_one_header_are_a_planted_cookie(on: On) {
     assert!(!twice.new, "the same one twice is one");
 }
 
+#[apply(on_every_store)]
 async fn at_most_eight_cookies_are_looked_at(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -160,6 +170,7 @@ async fn at_most_eight_cookies_are_looked_at(on: On) {
     assert!(!service.open(open_cookie(&format!("{seven}session={old}"))).await.session.unwrap().new);
 }
 
+#[apply(on_every_store)]
 async fn every_verb_takes_an_old_cookie(on: On) {
     let service = service(on).await;
     let [saved, unmodified, rotated, watched] = [1, 2, 3, 4].map(|n| service.old(&[("n", &n.to_string())]));
@@ -187,6 +198,7 @@ async fn every_verb_takes_an_old_cookie(on: On) {
     assert_eq!(service.door("flask_cookie").await.imported, 4);
 }
 
+#[apply(on_every_store)]
 async fn after_a_login_the_old_cookie_is_worth_nothing(on: On) {
     let service = service(on).await;
     let old = service.old(&[("csrf", "\"x\"")]);
@@ -201,6 +213,7 @@ async fn after_a_login_the_old_cookie_is_worth_nothing(on: On) {
     assert!(service.lives(&logged_in).await);
 }
 
+#[apply(on_every_store)]
 async fn a_browser_that_lost_the_new_token_can_begin_anew_later(on: On) {
     let service = service(on).await;
     let old = service.old(&[("csrf", "\"x\"")]);
@@ -215,6 +228,7 @@ async fn a_browser_that_lost_the_new_token_can_begin_anew_later(on: On) {
     assert!(service.lives(&logged_in).await);
 }
 
+#[apply(on_every_store)]
 async fn an_old_cookie_is_a_replaced_token_after_a_renewal(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -231,6 +245,7 @@ async fn an_old_cookie_is_a_replaced_token_after_a_renewal(on: On) {
     assert!(service.opens(&old).await.1.new);
 }
 
+#[apply(on_every_store)]
 async fn limits_wait_for_the_next_growth(on: On) {
     let limits = LimitSettings { max_entries: 2, max_session_bytes: 1024 };
     let service = TestService::with_apps(on, [("default", app::Settings { limits, ..settings() })]).await;
@@ -245,6 +260,7 @@ async fn limits_wait_for_the_next_growth(on: On) {
     service.update(&token, Changes::default().set("a", "2").unset("b")).await;
 }
 
+#[apply(on_every_store)]
 async fn what_json_cannot_hold_is_tagged(on: On) {
     let service = service(on).await;
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
@@ -258,6 +274,7 @@ async fn what_json_cannot_hold_is_tagged(on: On) {
     assert_eq!(entries(session), pairs(&expected));
 }
 
+#[apply(on_every_store)]
 async fn a_door_can_have_a_cookie_of_its_own(on: On) {
     let keys = vec![KEY.to_owned().into()];
     let door = FlaskCookieSettings { keys, cookie_name: "flask".to_owned(), ..Default::default() };
@@ -280,6 +297,7 @@ async fn a_door_can_have_a_cookie_of_its_own(on: On) {
     assert!(service.open(open_cookie(&format!("flask={old}"))).await.session.unwrap().new);
 }
 
+#[apply(on_every_store)]
 async fn the_doors_shut_by_themselves(on: On) {
     let service = service(on).await;
     let until = Time::from_millis(millis(&service.door("flask_cookie").await.until));
@@ -294,6 +312,7 @@ async fn the_doors_shut_by_themselves(on: On) {
     assert!(service.lives(&token).await);
 }
 
+#[apply(on_every_store)]
 async fn the_device_that_moved_in_is_known(on: On) {
     let service = service(on).await;
     let old = service.old(&[("_user_id", "7")]);
@@ -303,25 +322,3 @@ async fn the_device_that_moved_in_is_known(on: On) {
 
     assert_eq!(service.list_of("7").await[0].context.as_ref().unwrap().user_agent, "Browser/1.0");
 }
-
-on_every_store!(
-    the_first_request_imports_all_that_the_cookie_holds,
-    a_second_request_with_the_old_cookie_finds_the_same_session,
-    new_keys_of_the_service_change_nothing_of_where_an_old_cookie_leads,
-    each_spelling_of_a_cookie_is_the_same_or_nothing,
-    what_is_forged_expired_or_foreign_is_nothing,
-    a_token_by_itself_is_never_an_old_cookie,
-    where_a_token_verifies_no_door_is_tried,
-    what_is_shaped_like_a_token_is_none_of_a_door_s,
-    two_old_sessions_in_one_header_are_a_planted_cookie,
-    at_most_eight_cookies_are_looked_at,
-    every_verb_takes_an_old_cookie,
-    after_a_login_the_old_cookie_is_worth_nothing,
-    a_browser_that_lost_the_new_token_can_begin_anew_later,
-    an_old_cookie_is_a_replaced_token_after_a_renewal,
-    limits_wait_for_the_next_growth,
-    what_json_cannot_hold_is_tagged,
-    a_door_can_have_a_cookie_of_its_own,
-    the_doors_shut_by_themselves,
-    the_device_that_moved_in_is_known,
-);

@@ -14,6 +14,8 @@ async fn replicas(on: On) -> [Arc<TestService>; 2] {
     [Arc::new(service), Arc::new(other)]
 }
 
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
     let replicas = replicas(on).await;
     for round in 0..ROUNDS {
@@ -33,6 +35,8 @@ async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
     assert_eq!(stats[0].imported + stats[1].imported, u64::try_from(ROUNDS).unwrap());
 }
 
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_import_survives_or_undoes_a_logout(on: On) {
     let [one, other] = replicas(on).await;
     for round in 0..ROUNDS {
@@ -46,6 +50,8 @@ async fn no_import_survives_or_undoes_a_logout(on: On) {
     }
 }
 
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_import_survives_a_revocation_of_its_subject(on: On) {
     let [one, other] = replicas(on).await;
     for round in 0..ROUNDS {
@@ -60,6 +66,8 @@ async fn no_import_survives_a_revocation_of_its_subject(on: On) {
     }
 }
 
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_import_survives_a_revocation_of_its_app(on: On) {
     let [one, other] = replicas(on).await;
     for round in 0..FEW_ROUNDS {
@@ -72,14 +80,6 @@ async fn no_import_survives_a_revocation_of_its_app(on: On) {
         one.advance(Duration::from_secs(1));
     }
 }
-
-on_every_store!(
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    many_first_requests_with_one_cookie_make_one_session,
-    no_import_survives_or_undoes_a_logout,
-    no_import_survives_a_revocation_of_its_subject,
-    no_import_survives_a_revocation_of_its_app,
-);
 
 const ROUNDS: usize = 20;
 

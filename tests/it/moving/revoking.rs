@@ -7,6 +7,7 @@ use super::*;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MINUTE, SECOND};
 
+#[apply(on_every_store)]
 async fn of_an_app_that_was_revoked_nothing_older_comes_in(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -26,6 +27,7 @@ async fn of_an_app_that_was_revoked_nothing_older_comes_in(on: On) {
     assert_eq!((door.imported, door.refused["REVOKED"]), (2, 4));
 }
 
+#[apply(on_every_store)]
 async fn of_a_subject_that_was_revoked_nothing_older_comes_in(on: On) {
     let service = service(on).await;
     let [anna, bert] = [service.old(&[("_user_id", "\"anna\"")]), service.old(&[("_user_id", "\"bert\"")])];
@@ -45,6 +47,7 @@ async fn of_a_subject_that_was_revoked_nothing_older_comes_in(on: On) {
     assert!(service.is_nothing(&anna).await && service.is_nothing(&came_in).await);
 }
 
+#[apply(on_every_store)]
 async fn the_session_that_was_spared_is_still_found(on: On) {
     let service = service(on).await;
     let [one, other, late] = ["1", "2", "3"].map(|n| service.old(&[("_user_id", "7"), ("n", n)]));
@@ -59,6 +62,7 @@ async fn the_session_that_was_spared_is_still_found(on: On) {
     assert!(service.is_nothing(&other).await && service.is_nothing(&late).await);
 }
 
+#[apply(on_every_store)]
 async fn a_session_that_became_somebody_s_here_needs_no_look(on: On) {
     let service = service(on).await;
     let old = service.old(&[("a", "1")]);
@@ -72,6 +76,7 @@ async fn a_session_that_became_somebody_s_here_needs_no_look(on: On) {
     assert_eq!(service.ids_of("anna").await.len(), 1);
 }
 
+#[apply(on_every_store)]
 async fn nobody_gives_way_to_what_comes_in(on: On) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
         let limited = app::Settings { max_sessions_per_subject: 1, on_session_limit, ..settings() };
@@ -96,11 +101,3 @@ async fn nobody_gives_way_to_what_comes_in(on: On) {
         }
     }
 }
-
-on_every_store!(
-    of_an_app_that_was_revoked_nothing_older_comes_in,
-    of_a_subject_that_was_revoked_nothing_older_comes_in,
-    the_session_that_was_spared_is_still_found,
-    a_session_that_became_somebody_s_here_needs_no_look,
-    nobody_gives_way_to_what_comes_in,
-);

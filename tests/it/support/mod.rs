@@ -197,13 +197,12 @@ pub(crate) fn now() -> Time {
 }
 
 /// Makes a test for each store of an `async fn name(store: StoreKind)`, by `#[apply(on_every_store)]`.
-#[macro_export]
 macro_rules! on_every_store {
     (#[doc = $_:literal] $($function:tt)*) => {
-        $crate::on_every_store! { $($function)* }
+        on_every_store! { $($function)* }
     };
     (async fn $($function:tt)*) => {
-        $crate::on_every_store! { #[tokio::test] async fn $($function)* }
+        on_every_store! { #[tokio::test] async fn $($function)* }
     };
     (#[$test:meta] async fn $name:ident($($store:tt)*) $body:block) => {
         async fn $name($($store)*) $body
@@ -220,22 +219,5 @@ macro_rules! on_every_store {
             #[$test]
             async fn on_redis() { super::$name(StoreKind::Redis).await; }
         }
-    };
-    ($($name:ident),* $(,)?) => {
-        $crate::on_every_store!(#[tokio::test] $($name),*);
-    };
-    (#[$test:meta] $($name:ident),* $(,)?) => {
-        mod on_memory {
-            $crate::on_every_store!(#[$test] Memory: $($name),*);
-        }
-        mod on_embedded {
-            $crate::on_every_store!(#[$test] Embedded: $($name),*);
-        }
-        mod on_redis {
-            $crate::on_every_store!(#[$test] Redis: $($name),*);
-        }
-    };
-    (#[$test:meta] $on:ident: $($name:ident),*) => {
-        $(#[$test] async fn $name() { super::$name($crate::support::StoreKind::$on).await; })*
     };
 }
