@@ -17,8 +17,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified};
+use crate::support::policy::{open_in, save_in};
 use crate::support::redis::RedisServer;
 use crate::support::{StoreKind, TestService, app_settings, patient};
 

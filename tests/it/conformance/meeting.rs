@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
-use crate::support::knob::races;
+use crate::support::environment::races;
 
 /// How often each race is run.
 const RACES: u32 = 700;

@@ -24,7 +24,7 @@ use self::dice::Dice;
 use self::facts::{ANONYMOUS, GRACE, MAX_BYTES, MAX_ENTRIES, OWNED};
 use self::world::World;
 use crate::conformance::{InAFile, InMemory, InRedis, Kind};
-use crate::support::{self, knob::knob};
+use crate::support::{self, environment::knob};
 
 #[tokio::test]
 async fn sessions_in_memory_keep_to_the_model() {

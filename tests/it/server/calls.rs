@@ -5,8 +5,8 @@ use cloakroom::server::Settings;
 use http::{Method, Request, StatusCode};
 use tonic::Code;
 
-use super::client::{reply, request, request_with};
-use super::test_server::{TestServer, eventually, ms, settings, soon};
+use super::support::client::{reply, request, request_with};
+use super::support::test_server::{TestServer, eventually, ms, settings, soon};
 
 #[tokio::test]
 async fn a_call_is_answered_by_the_service() {

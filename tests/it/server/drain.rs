@@ -6,9 +6,9 @@ use cloakroom::server::{Settings, ShutdownReport};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use super::client::reply;
-use super::raw::{NO_ERROR, Raw, call};
-use super::test_server::{TestServer, eventually, ms, settings};
+use super::support::client::reply;
+use super::support::raw_http2::{NO_ERROR, Raw, call};
+use super::support::test_server::{TestServer, eventually, ms, settings};
 
 #[tokio::test]
 async fn a_running_call_finishes() {

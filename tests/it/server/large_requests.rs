@@ -8,10 +8,10 @@ use h2::client::ResponseFuture;
 use http::Request;
 use tonic::Code;
 
-use super::client::{Client, Reply, reply, request};
-use super::pages::metric;
-use super::secured::{Secured, caller, token};
-use super::test_server::{TestServer, eventually, ms, settings, soon};
+use super::page_access::metric;
+use super::support::client::{Client, Reply, reply, request};
+use super::support::test_server::{TestServer, eventually, ms, settings, soon};
+use super::support::tls_service::{Secured, caller, token};
 
 const MIB: usize = 1024 * 1024;
 /// The least budget there may be.

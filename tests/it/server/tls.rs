@@ -11,11 +11,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use super::authority::{Authority, Hello, Identity};
-use super::client::{Client, Reply, request};
-use super::pages::metric;
-use super::secured::{Secured, caller, token, uri};
-use super::test_server::{eventually, ms, settings, soon};
+use super::page_access::metric;
+use super::support::authority::{Authority, Hello, Identity};
+use super::support::client::{Client, Reply, request};
+use super::support::test_server::{eventually, ms, settings, soon};
+use super::support::tls_service::{Secured, caller, token, uri};
 
 /// A service that a shop may call, and whose metrics somebody may read.
 async fn with_a_caller() -> Secured {

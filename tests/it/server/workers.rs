@@ -3,8 +3,8 @@
 use cloakroom::server::{Server, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::echo::Echo;
-use super::test_server::{TestServer, settings, soon};
+use super::support::echo::Echo;
+use super::support::test_server::{TestServer, settings, soon};
 
 #[tokio::test]
 async fn connections_are_spread_over_the_workers() {

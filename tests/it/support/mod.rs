@@ -1,14 +1,14 @@
 //! The service for a test: real, whole, on a free port, with a clock that is moved by hand.
 
 pub(crate) mod admin;
-pub(crate) mod asks;
 pub(crate) mod browser;
 pub(crate) mod calls;
-pub(crate) mod grammar;
-pub(crate) mod knob;
+pub(crate) mod environment;
+pub(crate) mod policy;
 pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
+pub(crate) mod set_cookie;
 pub(crate) mod tool;
 pub(crate) mod watches;
 

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::knob::races;
+use super::environment::races;
 use super::{StoreKind, TestService};
 
 /// One side of a race: a connection, and with it a thread of the service.

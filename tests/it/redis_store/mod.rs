@@ -1,0 +1,27 @@
+//! What only Redis can do: fail, and hold data that can be looked at.
+
+mod contents;
+mod outage;
+
+use std::time::Duration;
+
+use cloakroom::server;
+use cloakroom::store::{AnyStore, Redis, RedisSettings};
+
+use crate::support::redis::RedisServer;
+use crate::support::{TestService, app_settings, patient};
+
+/// The time after which the service gives up on its store.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A service on a Redis of its own, which it gives up on soon.
+async fn service() -> (RedisServer, TestService) {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
+    let store = AnyStore::from(Redis::new(&settings).unwrap());
+    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
+    let service = TestService::on_store(store, [("default", app_settings())], server).await;
+    (redis, service)
+}
