@@ -43,7 +43,7 @@ proptest! {
             prop_assert!(header.len() <= MAX_COOKIE_BYTES + 1500);
             prop_assert_eq!((&read.name, &read.value), (&attributes.name.as_str().to_owned(), &value));
             prop_assert_eq!(without_times(&read.attributes), expected(&attributes));
-            prop_assert_eq!(set_cookie::as_a_browser_reads(&header), Some(read));
+            prop_assert_eq!(set_cookie::parse_as_browser(&header), Some(read));
         }
     }
 

@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::redis::{self, RedisServer};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND};
-use crate::support::watches::{place, watch_cookie, watch_token};
+use crate::support::watches::{session_key, watch_cookie, watch_token};
 use crate::support::{On, TestService, app_settings};
 
 #[apply(on_every_store)]
@@ -62,7 +62,7 @@ async fn the_revocation_of_an_app_ends_every_watch(on: On) {
         watches.push(service.watch(&service.stored(&[("a", "1")]).await).await);
     }
 
-    service.inner.store().revoke_app(&place(NOBODY).app, service.now()).await.unwrap();
+    service.inner.store().revoke_app(&session_key(NOBODY).app, service.now()).await.unwrap();
 
     for watch in watches {
         assert_eq!(watch.ended().await, EndReason::Revoked);
@@ -172,7 +172,7 @@ async fn after_a_renewal_the_old_token_is_watched_until_its_grace_is_over(on: On
     assert_eq!(in_grace.expire_time, service.millis() + 30_000);
     service.advance(30 * SECOND - MILLI);
     ticks(&service).await;
-    assert!(service.lives(&old).await);
+    assert!(service.is_live(&old).await);
     service.advance(MILLI);
 
     assert_eq!([before.ended().await, in_grace.ended().await], [EndReason::Superseded; 2]);
@@ -238,8 +238,8 @@ async fn an_end_that_races_the_beginning_of_its_watch_is_told(on: On) {
 async fn an_end_on_one_replica_reaches_a_watch_on_another() {
     let (settings, app) = (redis::settings(), app_settings());
     let replica = || AnyStore::from(Redis::new(&settings).unwrap());
-    let one = TestService::around(replica(), &app).await;
-    let other = TestService::around(replica(), &app).await;
+    let one = TestService::with_store(replica(), &app).await;
+    let other = TestService::with_store(replica(), &app).await;
 
     let mut spans = Vec::new();
     for _ in 0..100 {
@@ -339,7 +339,7 @@ async fn two_thousand_watches_share_two_connections(on: On) {
         }
     }
 
-    service.inner.store().revoke_app(&place(NOBODY).app, service.now()).await.unwrap();
+    service.inner.store().revoke_app(&session_key(NOBODY).app, service.now()).await.unwrap();
 
     assert_eq!(watches.join_all().await, vec![EndReason::Revoked; 2000]);
 }
@@ -363,7 +363,7 @@ async fn service_on_its_own_redis() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_millis(300), ..Default::default() };
     let app: app::Settings = app_settings();
-    let service = TestService::around(AnyStore::from(Redis::new(&store).unwrap()), &app).await;
+    let service = TestService::with_store(AnyStore::from(Redis::new(&store).unwrap()), &app).await;
     (redis, service)
 }
 

@@ -6,7 +6,7 @@ use cloakroom::session::{EndReason, Event, EventKind};
 use cloakroom::store::{Cursor, FeedEntry};
 
 use crate::support::calls::{ChangesExt as _, save};
-use crate::support::watches::place;
+use crate::support::watches::session_key;
 use crate::support::{On, TestService};
 
 /// What happened, by session.
@@ -27,7 +27,7 @@ async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
     assert_eq!(first.notices, []);
 
     let token = service.stored(&[("a", "1")]).await;
-    let id = place(&service.session(&token).await.id).id;
+    let id = session_key(&service.session(&token).await.id).id;
     let created = events.next().await.unwrap();
     service.save(save(&token, Changes::default().set("b", "2"))).await;
     let token = service.log_in(&token, "anna").await;

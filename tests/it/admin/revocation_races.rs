@@ -22,7 +22,7 @@ async fn no_save_survives_or_undoes_a_revocation_of_its_subject(store: StoreKind
         if saved.outcome() != Outcome::Updated {
             assert_eq!(gone(&saved), EndReason::Revoked);
         }
-        assert!(!service.lives(&session.token).await && service.ids_of(subject).await.is_empty());
+        assert!(!service.is_live(&session.token).await && service.ids_of(subject).await.is_empty());
     })
     .await;
 }
@@ -37,12 +37,12 @@ async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(store: St
         let (login, _) = tokio::join!(left.save(login), service.revoke_subject(&subject, ""));
 
         let after = login.unwrap().session.unwrap();
-        assert!(!service.lives(&before).await, "it was the subject's before");
+        assert!(!service.is_live(&before).await, "it was the subject's before");
         let listed = service.ids_of(&subject).await;
-        let lives = service.lives(&after.token).await;
+        let lives = service.is_live(&after.token).await;
         assert_eq!(listed.contains(&after.id), lives, "what lives is listed");
         assert_eq!(service.revoke_subject(&subject, "").await, u32::from(lives));
-        assert!(!service.lives(&after.token).await);
+        assert!(!service.is_live(&after.token).await);
     })
     .await;
 }
@@ -56,9 +56,9 @@ async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(store:
         let (created, _) = tokio::join!(left.save(creation), service.revoke_subject(&subject, ""));
 
         let session = created.unwrap().session.unwrap();
-        let lives = service.lives(&session.token).await;
+        let lives = service.is_live(&session.token).await;
         assert_eq!(service.revoke_subject(&subject, "").await, u32::from(lives));
-        assert!(!service.lives(&session.token).await && service.ids_of(&subject).await.is_empty());
+        assert!(!service.is_live(&session.token).await && service.ids_of(&subject).await.is_empty());
     })
     .await;
 }
@@ -76,7 +76,7 @@ async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_fo
         if saved.outcome() == Outcome::Updated {
             assert_eq!(revoked, 0);
             assert_eq!(service.ids_of(&bob).await, [session.id]);
-            assert!(service.lives(&saved.session.unwrap().token).await);
+            assert!(service.is_live(&saved.session.unwrap().token).await);
         } else {
             assert_eq!((gone(&saved), revoked), (EndReason::Revoked, 1));
         }
@@ -114,7 +114,7 @@ async fn a_creation_that_races_an_app_revocation_is_whole_before_or_after_it(sto
         let (created, ()) = tokio::join!(left.save(creation), service.revoke_app(""));
 
         assert_eq!(created.unwrap().outcome(), Outcome::Created);
-        assert!(!service.lives(&before).await, "it was created before");
+        assert!(!service.is_live(&before).await, "it was created before");
     })
     .await;
 }

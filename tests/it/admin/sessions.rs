@@ -156,7 +156,7 @@ async fn a_revoked_session_is_dead_whatever_its_token_became(store: StoreKind) {
 
     assert_eq!((first.outcome(), first.end_reason()), (Outcome::Deleted, EndReason::Revoked));
     assert_eq!((again.outcome(), again.end_reason()), (Outcome::Gone, EndReason::Revoked));
-    assert!(!service.lives(&rotated).await);
+    assert!(!service.is_live(&rotated).await);
     assert_eq!(gone(&service.save(save(&rotated, Changes::default().set("b", "1"))).await), EndReason::Revoked);
     let info = service.try_info(&session.id, true).await.unwrap();
     assert_eq!((info.end_reason(), info.subject.as_str(), info.entries.len()), (EndReason::Revoked, "", 0));
@@ -184,12 +184,13 @@ async fn revoking_a_subject_ends_all_its_sessions_and_no_others(store: StoreKind
     let left = service.update(&service.logged_in("alice").await.token, Changes::default().subject("")).await;
 
     let elsewhere = service.revoke_subject("alice", &one.id).await;
-    let lives = [service.lives(&one.token).await, service.lives(&two.token).await, service.lives(&three.token).await];
+    let lives =
+        [service.is_live(&one.token).await, service.is_live(&two.token).await, service.is_live(&three.token).await];
     let everywhere = [service.revoke_subject("alice", "").await, service.revoke_subject("alice", "").await];
 
     assert_eq!((elsewhere, lives, everywhere), (2, [true, false, false], [1, 0]));
-    assert!(!service.lives(&one.token).await);
-    assert!(service.lives(&bob.token).await && service.lives(&left.token).await);
+    assert!(!service.is_live(&one.token).await);
+    assert!(service.is_live(&bob.token).await && service.is_live(&left.token).await);
     assert!(service.ids_of("alice").await.is_empty());
 }
 
@@ -204,10 +205,10 @@ async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(store: St
     let after = service.logged_in("alice").await;
 
     for token in before {
-        assert!(!service.lives(&token).await);
+        assert!(!service.is_live(&token).await);
         assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "1"))).await), EndReason::Revoked);
     }
-    assert!(service.lives(&after.token).await);
+    assert!(service.is_live(&after.token).await);
     assert_eq!(service.ids_of("alice").await, [after.id]);
     assert_eq!(service.pages("shop", 0).await.concat().len(), 1);
 }

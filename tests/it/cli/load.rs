@@ -21,7 +21,7 @@ async fn every_request_of_a_load_is_answered_and_finds_its_session(on: On) {
     let plan = Plan { count: 40, subjects: 12, ..Plan::default() };
     let seeded = fill(&store, &apps, &plan, SystemClock.now(), |_| ()).await.unwrap();
     write(folder.path(), &app, &seeded, Sampling { requests: 60, exponent: 1.0, seed: 1 }).unwrap();
-    let service = TestService::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let service = TestService::with_store(Arc::into_inner(store).unwrap(), &settings).await;
     assert_eq!(versions(&service).await, 40);
 
     ghz(&service, "OpenSession", &folder.path().join("open.json")).await;

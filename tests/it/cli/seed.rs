@@ -28,7 +28,7 @@ async fn every_written_request_works_on_the_filled_store(on: On) {
     let seeded = fill(&store, &apps, &plan(), SystemClock.now(), |_| ()).await.unwrap();
     write(folder.path(), &app, &seeded, SAMPLING).unwrap();
 
-    let service = TestService::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let service = TestService::with_store(Arc::into_inner(store).unwrap(), &settings).await;
     for request in array(&folder.path().join("open.json")) {
         let session = service.open(open_cookie(text(&request, "cookie_header"))).await.session.unwrap();
         assert!(!session.new && session.entries.len() == 6);
@@ -46,7 +46,7 @@ async fn sessions_have_sizes_subjects_and_ages_as_in_life() {
 
     let seeded = fill(&store, &apps(&settings).0, &plan(), now, |_| ()).await.unwrap();
 
-    let service = TestService::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let service = TestService::with_store(Arc::into_inner(store).unwrap(), &settings).await;
     let (mut sizes, mut ages, mut subjects) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     for session in &seeded {
         let session = service.session(&session.token).await;
@@ -123,7 +123,7 @@ async fn the_command_fills_the_store_that_a_service_then_opens() {
     let key = keys.lines().rfind(|line| !line.starts_with('#')).unwrap().to_owned();
     let store = Embedded::open(&EmbeddedSettings { path: data, ..Default::default() }).unwrap();
     let settings = app::Settings { keys: vec![key.into()], ..Default::default() };
-    let service = TestService::around(AnyStore::Embedded(store), &settings).await;
+    let service = TestService::with_store(AnyStore::Embedded(store), &settings).await;
     let requests = array(&load.join("open.json"));
     assert_eq!(requests.len(), 50);
     for request in requests {

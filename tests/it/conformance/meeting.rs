@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
-use crate::support::environment::races;
+use crate::support::environment::race_rounds;
 
 /// How often each race is run.
 const RACES: u32 = 700;
@@ -21,7 +21,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut running = JoinSet::new();
-    for n in 0..races(RACES) {
+    for n in 0..race_rounds(RACES) {
         if running.len() == AT_ONCE {
             running.join_next().await.expect("some are running").expect("the race ends well");
         }

@@ -9,7 +9,7 @@ use crate::support::{StoreKind, TestService};
 const ID: &str = "0123456789abcdef";
 
 fn count(token: &str) -> SaveSessionRequest {
-    save(token, Changes::default().increment("n", 1)).id(ID)
+    save(token, Changes::default().increment("n", 1)).request_id(ID)
 }
 
 #[apply(on_every_store)]
@@ -24,7 +24,7 @@ async fn a_save_that_was_done_stays_done_after_a_logout(store: StoreKind) {
     assert_eq!(again.outcome(), Outcome::Updated);
     assert!(again.session.is_none() && again.counters.is_empty());
     assert_eq!(set_cookies(&again.headers), [""; 0]);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -39,7 +39,7 @@ async fn a_save_that_was_done_revives_no_idle_session(store: StoreKind) {
     assert_eq!(again.outcome(), Outcome::Updated);
     assert!(again.session.is_none());
     assert_eq!(set_cookies(&again.headers), [""; 0]);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -72,7 +72,7 @@ async fn a_rotation_that_was_done_revives_no_idle_session(store: StoreKind) {
 async fn a_deletion_that_was_done_keeps_its_reason(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save(&token, Changes::default().unset("a")).id(ID);
+    let request = || save(&token, Changes::default().unset("a")).request_id(ID);
     service.save(request()).await;
     service.destroy(&token).await;
 
@@ -100,7 +100,7 @@ async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(store: 
 async fn another_request_is_not_told_the_token_of_a_privilege_rotation(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let login = |id| save(&token, Changes::default().subject("alice")).id(id);
+    let login = |id| save(&token, Changes::default().subject("alice")).request_id(id);
     service.save(login(ID)).await;
 
     let other_id = service.save(login("another request")).await;
@@ -115,7 +115,7 @@ async fn another_request_is_not_told_the_token_of_a_privilege_rotation(store: St
 async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let login = || save(&token, Changes::default().subject("alice")).id(ID);
+    let login = || save(&token, Changes::default().subject("alice")).request_id(ID);
     let next = service.save(login()).await.session.unwrap().token;
 
     service.advance(10 * MINUTE - MILLI);
@@ -131,7 +131,7 @@ async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(store: StoreKi
 async fn a_rotation_before_another_is_not_told_the_newest_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let login = || save(&token, Changes::default().subject("alice")).id(ID);
+    let login = || save(&token, Changes::default().subject("alice")).request_id(ID);
     let alice = service.save(login()).await.session.unwrap().token;
     let bob = service.update(&alice, Changes::default().subject("bob").set("b", "2")).await.token;
 
@@ -139,7 +139,7 @@ async fn a_rotation_before_another_is_not_told_the_newest_token(store: StoreKind
 
     assert_eq!(again.outcome(), Outcome::Updated);
     assert_eq!(again.session.unwrap().token, "");
-    assert!(service.lives(&bob).await && !service.lives(&alice).await);
+    assert!(service.is_live(&bob).await && !service.is_live(&alice).await);
 }
 
 #[apply(on_every_store)]
@@ -180,11 +180,11 @@ async fn a_login_in_the_grace_is_repeated_with_the_old_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let renewed = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
-    let login = || save(&token, Changes::default().subject("alice")).id(ID);
+    let login = || save(&token, Changes::default().subject("alice")).request_id(ID);
 
     let first = service.save(login()).await.session.unwrap().token;
     let again = service.save(login()).await.session.unwrap().token;
 
     assert_eq!(first, again);
-    assert!(service.lives(&first).await && !service.lives(&renewed).await && !service.lives(&token).await);
+    assert!(service.is_live(&first).await && !service.is_live(&renewed).await && !service.is_live(&token).await);
 }

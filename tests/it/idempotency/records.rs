@@ -11,7 +11,7 @@ const ID: &str = "0123456789abcdef";
 
 /// One of many saves, with an id of its own.
 fn other(token: &str, n: u32) -> SaveSessionRequest {
-    save(token, Changes::default().set("other", &n.to_string())).id(&format!("other request {n:02}"))
+    save(token, Changes::default().set("other", &n.to_string())).request_id(&format!("other request {n:02}"))
 }
 
 #[apply(on_every_store)]
@@ -19,8 +19,8 @@ async fn each_session_has_ids_of_its_own(store: StoreKind) {
     let service = TestService::new(store).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
-    let first = service.save(save(&one, Changes::default().set("a", "2")).id(ID)).await;
-    let second = service.save(save(&other, Changes::default().set("a", "3")).id(ID)).await;
+    let first = service.save(save(&one, Changes::default().set("a", "2")).request_id(ID)).await;
+    let second = service.save(save(&other, Changes::default().set("a", "3")).request_id(ID)).await;
 
     assert_eq!([first.outcome(), second.outcome()], [Outcome::Updated; 2]);
 }
@@ -30,9 +30,9 @@ async fn a_save_that_was_refused_is_not_remembered(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "\"text\"")]).await;
 
-    let counted = service.refusal(save(&token, Changes::default().increment("a", 1)).id(ID)).await;
-    let stale = service.refusal(save(&token, Changes::default().set("a", "1")).etag("77").id(ID)).await;
-    let saved = service.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
+    let counted = service.refusal(save(&token, Changes::default().increment("a", 1)).request_id(ID)).await;
+    let stale = service.refusal(save(&token, Changes::default().set("a", "1")).etag("77").request_id(ID)).await;
+    let saved = service.save(save(&token, Changes::default().set("a", "2")).request_id(ID)).await;
 
     assert_eq!([counted.0, stale.0], [Code::FailedPrecondition, Code::Aborted]);
     assert_eq!(saved.outcome(), Outcome::Updated);
@@ -42,7 +42,7 @@ async fn a_save_that_was_refused_is_not_remembered(store: StoreKind) {
 async fn a_mark_counts_for_10_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save(&token, Changes::default().increment("n", 1)).id(ID);
+    let request = || save(&token, Changes::default().increment("n", 1)).request_id(ID);
     service.save(request()).await;
 
     service.advance(10 * MINUTE - MILLI);
@@ -57,7 +57,7 @@ async fn a_mark_counts_for_10_minutes(store: StoreKind) {
 async fn a_session_remembers_its_last_16_saves(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save(&token, Changes::default().increment("n", 1)).id(ID);
+    let request = || save(&token, Changes::default().increment("n", 1)).request_id(ID);
     service.save(request()).await;
 
     for n in 0..15 {
@@ -77,7 +77,7 @@ async fn a_session_remembers_its_last_16_saves(store: StoreKind) {
 async fn a_creation_is_among_the_last_16(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
-    let request = || save(&ticket, Changes::default().increment("n", 1)).id(ID);
+    let request = || save(&ticket, Changes::default().increment("n", 1)).request_id(ID);
     let token = service.save(request()).await.session.unwrap().token;
 
     for n in 0..15 {
@@ -92,8 +92,8 @@ async fn an_id_has_at_most_64_bytes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
-    let fits = service.save(save(&token, Changes::default().set("a", "2")).id(&"x".repeat(64))).await;
-    let refusal = service.refusal(save(&token, Changes::default().set("a", "3")).id(&"x".repeat(65))).await;
+    let fits = service.save(save(&token, Changes::default().set("a", "2")).request_id(&"x".repeat(64))).await;
+    let refusal = service.refusal(save(&token, Changes::default().set("a", "3")).request_id(&"x".repeat(65))).await;
 
     assert_eq!(fits.outcome(), Outcome::Updated);
     assert_eq!(refusal, (Code::InvalidArgument, "REQUEST_ID_INVALID".to_owned()));

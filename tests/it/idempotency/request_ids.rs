@@ -19,7 +19,7 @@ fn reused() -> (Code, String) {
 async fn a_repeated_save_is_done_once(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save(&token, Changes::default().increment("n", 1).set("b", "2").unset("a")).id(ID);
+    let request = || save(&token, Changes::default().increment("n", 1).set("b", "2").unset("a")).request_id(ID);
 
     let first = service.save(request()).await;
     let second = service.save(request()).await;
@@ -37,7 +37,7 @@ async fn a_repeated_save_is_done_once(store: StoreKind) {
 async fn a_repeated_save_answers_the_session_as_it_stands(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save(&token, Changes::default().increment("n", 1).set("b", "1")).id(ID);
+    let request = || save(&token, Changes::default().increment("n", 1).set("b", "1")).request_id(ID);
     service.save(request()).await;
     let etag = service.update(&token, Changes::default().increment("n", 9).set("b", "2")).await.etag;
 
@@ -53,7 +53,7 @@ async fn a_repeated_save_answers_the_session_as_it_stands(store: StoreKind) {
 async fn a_repeated_creation_is_a_creation(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
-    let request = || save(&ticket, Changes::default().increment("n", 1)).id(ID);
+    let request = || save(&ticket, Changes::default().increment("n", 1)).request_id(ID);
 
     let first = service.save(request()).await;
     let second = service.save(request()).await;
@@ -72,7 +72,7 @@ async fn a_repeated_save_that_rotated_is_told_the_new_token(store: StoreKind) {
     let n = || Changes::default().increment("n", 1);
     for (changes, rotate) in [(n(), true), (n().subject("alice"), false), (n().clear(), false)] {
         let token = service.stored(&[("a", "1")]).await;
-        let request = || SaveSessionRequest { rotate, ..save(&token, changes.clone()).id(ID) };
+        let request = || SaveSessionRequest { rotate, ..save(&token, changes.clone()).request_id(ID) };
 
         let (first, second) = (service.save(request()).await, service.save(request()).await);
 
@@ -89,20 +89,20 @@ async fn a_repeated_save_that_rotated_is_told_the_new_token(store: StoreKind) {
 async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save_unmodified(&token).rotating().id(ID);
+    let request = || save_unmodified(&token).rotate().request_id(ID);
 
     let (first, second) = (service.save(request()).await, service.save(request()).await);
 
     let next = first.session.unwrap().token;
     assert_eq!(second.session.unwrap().token, next);
-    assert!(service.lives(&next).await);
+    assert!(service.is_live(&next).await);
 }
 
 #[apply(on_every_store)]
 async fn a_repeated_deletion_is_a_deletion(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save(&token, Changes::default().unset("a")).id(ID);
+    let request = || save(&token, Changes::default().unset("a")).request_id(ID);
 
     for _ in 0..2 {
         let saved = service.save(request()).await;
@@ -142,7 +142,7 @@ async fn a_repeated_rotation_yields_the_same_token(store: StoreKind) {
         assert_eq!(set_cookies(&first.headers), set_cookies(&second.headers));
         let next = first.session.unwrap().token;
         assert_eq!(second.session.unwrap().token, next);
-        assert!(service.lives(&next).await);
+        assert!(service.is_live(&next).await);
     }
 }
 
@@ -150,7 +150,8 @@ async fn a_repeated_rotation_yields_the_same_token(store: StoreKind) {
 async fn a_repeated_cookie_write_is_done_once(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let request = || save_cookie(&format!("session={token}"), Changes::default().increment("n", 1).subject("a")).id(ID);
+    let request =
+        || save_cookie(&format!("session={token}"), Changes::default().increment("n", 1).subject("a")).request_id(ID);
 
     let (first, second) = (service.save(request()).await, service.save(request()).await);
 
@@ -167,8 +168,10 @@ async fn the_order_in_which_changes_are_written_does_not_matter(store: StoreKind
     let first = Changes::default().unset("a").unset("b").set("c", "1").set("_permanent", "true");
     let second = Changes::default().permanent(true).set("c", "1").unset("b").unset("a").unset("b");
 
-    let (first, second) =
-        (service.save(save(&token, first).id(ID)).await, service.save(save(&token, second).id(ID)).await);
+    let (first, second) = (
+        service.save(save(&token, first).request_id(ID)).await,
+        service.save(save(&token, second).request_id(ID)).await,
+    );
 
     assert_eq!(first.session.unwrap().etag, second.session.unwrap().etag);
 }
@@ -178,7 +181,7 @@ async fn the_same_id_with_other_changes_is_refused(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let first = || Changes::default().set("a", "2").increment("n", 1);
-    service.save(save(&token, first()).id(ID)).await;
+    service.save(save(&token, first()).request_id(ID)).await;
     let etag = service.session(&token).await.etag;
 
     let others = [
@@ -192,12 +195,12 @@ async fn the_same_id_with_other_changes_is_refused(store: StoreKind) {
         save(&token, first().subject("alice")),
         save(&token, first().idle_timeout(HOUR)),
         save(&token, first().default_lifetime()),
-        save(&token, first()).rotating(),
+        save(&token, first()).rotate(),
         save(&token, first()).keep_empty(),
         save(&token, Changes::default()),
     ];
     for request in others {
-        assert_eq!(service.refusal(request.id(ID)).await, reused());
+        assert_eq!(service.refusal(request.request_id(ID)).await, reused());
     }
 
     assert_eq!(service.session(&token).await.etag, etag);
@@ -207,7 +210,7 @@ async fn the_same_id_with_other_changes_is_refused(store: StoreKind) {
 async fn one_id_cannot_stand_for_two_kinds_of_call(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    service.save(save(&token, Changes::default().set("a", "2")).id(ID)).await;
+    service.save(save(&token, Changes::default().set("a", "2")).request_id(ID)).await;
     let renewed = service.stored(&[("a", "1")]).await;
     service.rotate(&renewed, RotationCause::Renewal, ID).await;
 
@@ -217,8 +220,8 @@ async fn one_id_cannot_stand_for_two_kinds_of_call(store: StoreKind) {
         let rotation = RotateSessionRequest { credential, cause, request_id, ..Default::default() };
         assert_eq!(reason(&service.try_rotate(rotation).await.err().unwrap()), reused());
     }
-    assert_eq!(service.refusal(save(&renewed, Changes::default().set("a", "2")).id(ID)).await, reused());
-    assert!(service.lives(&token).await);
+    assert_eq!(service.refusal(save(&renewed, Changes::default().set("a", "2")).request_id(ID)).await, reused());
+    assert!(service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -226,7 +229,7 @@ async fn the_id_is_judged_before_the_etag(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
-    let request = || save(&token, Changes::default().set("a", "2")).etag(&etag).id(ID);
+    let request = || save(&token, Changes::default().set("a", "2")).etag(&etag).request_id(ID);
 
     let (first, second) = (service.save(request()).await, service.save(request()).await);
 

@@ -24,7 +24,7 @@ use self::dice::Dice;
 use self::facts::{ANONYMOUS, GRACE, MAX_BYTES, MAX_ENTRIES, OWNED};
 use self::world::World;
 use crate::conformance::{InAFile, InMemory, InRedis, Kind};
-use crate::support::{self, environment::knob};
+use crate::support::{self, environment::number};
 
 #[tokio::test]
 async fn sessions_in_memory_keep_to_the_model() {
@@ -43,8 +43,8 @@ async fn sessions_in_redis_keep_to_the_model() {
 
 async fn keeps_to_the_model<K: Kind>(usual: u64) {
     let (store, _home) = K::fresh().await;
-    let seed = knob("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
-    let steps = knob("CLOAKROOM_TEST_STEPS").unwrap_or(usual);
+    let seed = number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
+    let steps = number("CLOAKROOM_TEST_STEPS").unwrap_or(usual);
     let mut world: World<K::Store> = World::new(apps(), store, support::now(), Dice::new(seed));
     tell(&mut world, seed, steps).await;
     let met = |what: &str| world.met.keys().any(|met| met.starts_with(what));

@@ -187,7 +187,7 @@ async fn every_verb_takes_an_old_cookie(on: On) {
     let header = format!("session={rotated}");
     let answer = service.client.clone().rotate_session(rotate_header(&header)).await.unwrap().into_inner();
     assert_eq!((answer.outcome(), set_cookies(&answer.headers).len()), (Outcome::Updated, 1));
-    assert!(service.lives(&answer.session.unwrap().token).await);
+    assert!(service.is_live(&answer.session.unwrap().token).await);
 
     let credential =
         Some(cloakroom::grpc::wire::watch_session_request::Credential::CookieHeader(format!("session={watched}")));
@@ -210,7 +210,7 @@ async fn after_a_login_the_old_cookie_is_worth_nothing(on: On) {
     assert!(session.new && session.id != id && set_cookies(&opened.read_headers).is_empty());
     let saved = service.save(save_cookie(&format!("session={old}"), Changes::default().set("b", "1"))).await;
     assert_eq!(gone(&saved), EndReason::Superseded);
-    assert!(service.lives(&logged_in).await);
+    assert!(service.is_live(&logged_in).await);
 }
 
 #[apply(on_every_store)]
@@ -225,7 +225,7 @@ async fn a_browser_that_lost_the_new_token_can_begin_anew_later(on: On) {
     let saved = service.save(save_cookie(&format!("session={old}"), Changes::default().set("b", "1"))).await;
     assert_eq!(saved.outcome(), Outcome::Created);
     assert_ne!(saved.session.unwrap().id, id);
-    assert!(service.lives(&logged_in).await);
+    assert!(service.is_live(&logged_in).await);
 }
 
 #[apply(on_every_store)]
@@ -241,7 +241,7 @@ async fn an_old_cookie_is_a_replaced_token_after_a_renewal(on: On) {
     let after = service.is_nothing(&old).await;
 
     assert_eq!(in_grace, (id, renewed.clone()));
-    assert!(!after || service.lives(&renewed).await);
+    assert!(!after || service.is_live(&renewed).await);
     assert!(service.opens(&old).await.1.new);
 }
 
@@ -309,7 +309,7 @@ async fn the_doors_shut_by_themselves(on: On) {
     service.clock.set(until);
 
     assert!(service.is_nothing(&one).await && service.is_nothing(&other).await);
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]

@@ -70,7 +70,7 @@ async fn an_outage_of_the_old_redis_is_told_and_harms_nobody_else() {
     let saved = service.try_save(save_cookie(&format!("session={old}"), Changes::default().set("a", "1"))).await;
     assert_eq!(reason(&opened), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     assert_eq!(saved.err().unwrap().code(), Code::Unavailable);
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert_eq!(service.moves_in(&came_in).await, found);
 }
 
@@ -119,7 +119,7 @@ async fn after_a_revocation_no_record_comes_in_for_nobody_knows_how_old_it_is() 
     let by_subject = service_on(On::Memory, &server).await;
     let (id, token) = by_subject.moves_in(&came_in).await;
     assert_eq!(by_subject.revoke_subject("anna", &id).await, 0);
-    assert!(by_subject.is_nothing(&late).await && by_subject.lives(&token).await);
+    assert!(by_subject.is_nothing(&late).await && by_subject.is_live(&token).await);
     assert_eq!(by_subject.moves_in(&came_in).await, (id, token));
 
     let by_app = service_on(On::Redis, &server).await;

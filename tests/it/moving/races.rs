@@ -61,7 +61,7 @@ async fn no_import_survives_a_revocation_of_its_subject(on: On) {
         let ((_, session), _) = tokio::join!(one.opens(&old), other.revoke_subject(&subject, ""));
 
         assert!(one.is_nothing(&old).await && other.is_nothing(&old).await);
-        assert!(session.new || !one.lives(&session.token).await);
+        assert!(session.new || !one.is_live(&session.token).await);
         assert!(one.ids_of(&subject).await.is_empty());
     }
 }
@@ -76,7 +76,7 @@ async fn no_import_survives_a_revocation_of_its_app(on: On) {
         let ((_, session), ()) = tokio::join!(one.opens(&old), other.revoke_app(""));
 
         assert!(one.is_nothing(&old).await && other.is_nothing(&old).await);
-        assert!(session.new || !one.lives(&session.token).await);
+        assert!(session.new || !one.is_live(&session.token).await);
         one.advance(Duration::from_secs(1));
     }
 }

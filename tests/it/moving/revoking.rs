@@ -57,7 +57,7 @@ async fn the_session_that_was_spared_is_still_found(on: On) {
 
     assert_eq!(service.revoke_subject("7", &id).await, 1);
 
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert_eq!(service.moves_in(&one).await, (id, token));
     assert!(service.is_nothing(&other).await && service.is_nothing(&late).await);
 }
@@ -72,7 +72,7 @@ async fn a_session_that_became_somebody_s_here_needs_no_look(on: On) {
 
     let token = service.log_in(&token, "anna").await;
 
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert_eq!(service.ids_of("anna").await.len(), 1);
 }
 

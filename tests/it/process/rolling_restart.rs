@@ -6,7 +6,7 @@ use cloakroom::token::Key;
 
 use super::child::Process;
 use super::load::{Load, Restart};
-use crate::support::environment::knob;
+use crate::support::environment::number;
 use crate::support::redis::RedisServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,7 +24,7 @@ async fn roll(restart: Restart) {
     let mut replicas = replicas(&redis, &key).await;
     let load = Load::start(&replicas, CALLERS, restart);
 
-    for _ in 0..knob("CLOAKROOM_TEST_RESTARTS").unwrap_or(RESTARTS) {
+    for _ in 0..number("CLOAKROOM_TEST_RESTARTS").unwrap_or(RESTARTS) {
         for replica in &mut replicas {
             load.more(CALLS_BETWEEN).await;
             replica.signal(if restart == Restart::Kill { "-KILL" } else { "-TERM" });

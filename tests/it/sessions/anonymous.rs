@@ -31,7 +31,7 @@ impl TestService {
         while !left.is_zero() {
             let step = left.min(9 * MINUTE);
             self.advance(step);
-            assert!(self.lives(token).await);
+            assert!(self.is_live(token).await);
             left -= step;
         }
     }
@@ -45,9 +45,9 @@ async fn a_session_of_nobody_ends_at_its_own_idle_timeout(store: StoreKind) {
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     service.advance(10 * MINUTE - MILLI);
-    assert!(service.lives(&one).await);
+    assert!(service.is_live(&one).await);
     service.advance(MILLI);
-    assert!(!service.lives(&other).await);
+    assert!(!service.is_live(&other).await);
     assert_eq!(gone(&service.save(save(&other, Changes::default())).await), EndReason::Idle);
 }
 
@@ -59,7 +59,7 @@ async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(store: StoreKind)
     service.use_for(&token, 2 * HOUR - MILLI).await;
     service.advance(MILLI);
 
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
     assert_eq!(gone(&service.save(save(&token, Changes::default())).await), EndReason::Absolute);
 }
 

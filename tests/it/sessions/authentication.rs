@@ -74,14 +74,14 @@ async fn an_authentication_again_replaces_the_token(store: StoreKind) {
 async fn an_authentication_again_is_repeated_harmlessly(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.of("anna").await;
-    let request = save(&token, Changes::default().authenticated()).id("one");
+    let request = save(&token, Changes::default().authenticated()).request_id("one");
     let first = service.save(request.clone()).await.session.unwrap();
 
     service.advance(MINUTE);
     let second = service.save(request).await.session.unwrap();
 
     assert_eq!((second.token, second.authenticate_time), (first.token, first.authenticate_time));
-    let other = save(&token, Changes::default()).id("one");
+    let other = save(&token, Changes::default()).request_id("one");
     assert_eq!(service.refusal(other).await, (Code::Aborted, "REQUEST_ID_REUSED".to_owned()));
 }
 

@@ -123,7 +123,7 @@ async fn without_changes_nothing_begins(store: StoreKind) {
     service.advance(16 * MINUTE);
 
     for header in ["", &header("forged"), &header(&token)] {
-        for request in [write(header), write(header).rotating()] {
+        for request in [write(header), write(header).rotate()] {
             let saved = service.save(SaveSessionRequest { changes: None, ..request }).await;
 
             assert_eq!(saved.outcome(), Outcome::Unchanged);
@@ -183,7 +183,7 @@ async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(store: S
     let (dead, token) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
     let header = format!("session={dead}; session={token}");
-    let login = || save_cookie(&header, Changes::default().subject("alice")).id("one request id");
+    let login = || save_cookie(&header, Changes::default().subject("alice")).request_id("one request id");
 
     let (first, again) = (service.save(login()).await, service.save(login()).await);
 
@@ -201,7 +201,7 @@ async fn a_cookie_rotates_its_session(store: StoreKind) {
 
     let next = rotated.session.as_ref().unwrap().token.clone();
     assert_eq!(rotated.outcome(), Outcome::Updated);
-    assert!(service.lives(&next).await && !service.lives(&token).await);
+    assert!(service.is_live(&next).await && !service.is_live(&token).await);
     assert_eq!((nobody.outcome(), nobody.headers.len()), (Outcome::Gone, 0));
 }
 
@@ -214,7 +214,7 @@ async fn a_cookie_destroys_its_session(store: StoreKind) {
 
     assert_eq!((destroyed.outcome(), destroyed.end_reason()), (Outcome::Deleted, EndReason::Destroyed));
     deleted_cookie(&destroyed.headers);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]

@@ -134,7 +134,7 @@ async fn a_creation_never_rotates(store: StoreKind) {
         let ticket = service.open_new().await.token;
         let request = save(&ticket, changes);
 
-        let created = service.save(if rotates { request.rotating() } else { request }).await;
+        let created = service.save(if rotates { request.rotate() } else { request }).await;
         let again = service.save(save(&ticket, Changes::default().set("b", "2"))).await;
 
         assert_eq!([created.outcome(), again.outcome()], [Outcome::Created, Outcome::Updated]);
@@ -158,7 +158,7 @@ async fn a_subject_of_a_creation_is_authenticated(store: StoreKind) {
 #[apply(on_every_store)]
 async fn a_ticket_whose_session_exists_can_rotate_it(store: StoreKind) {
     let service = TestService::new(store).await;
-    let rotated_by_save = |ticket: String| save_unmodified(&ticket).rotating();
+    let rotated_by_save = |ticket: String| save_unmodified(&ticket).rotate();
     for rotate_by_call in [true, false] {
         let ticket = service.open_new().await.token;
         let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
@@ -169,8 +169,8 @@ async fn a_ticket_whose_session_exists_can_rotate_it(store: StoreKind) {
             service.save(rotated_by_save(ticket)).await.session
         };
 
-        assert!(service.lives(&next.unwrap().token).await);
-        assert!(!service.lives(&token).await, "by call: {rotate_by_call}");
+        assert!(service.is_live(&next.unwrap().token).await);
+        assert!(!service.is_live(&token).await, "by call: {rotate_by_call}");
     }
 }
 
@@ -200,7 +200,7 @@ async fn a_save_after_a_logout_by_the_same_ticket_is_gone(store: StoreKind) {
         let emptied = service.save(save(&ticket, Changes::default())).await;
 
         assert_eq!([gone(&saved), gone(&emptied)], [EndReason::Destroyed; 2]);
-        assert!(!service.lives(&token).await);
+        assert!(!service.is_live(&token).await);
     }
 }
 
@@ -227,7 +227,7 @@ async fn an_unmodified_save_of_a_new_session_stores_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let new = service.open_new().await;
 
-    for request in [save_unmodified(&new.token), save_unmodified(&new.token).rotating()] {
+    for request in [save_unmodified(&new.token), save_unmodified(&new.token).rotate()] {
         let saved = service.save(request).await;
 
         assert_eq!(saved.outcome(), Outcome::Unchanged);

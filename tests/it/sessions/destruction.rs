@@ -24,7 +24,7 @@ async fn the_current_token_ends_the_session(store: StoreKind) {
     let destroyed = service.destroy(&token).await;
 
     expect_deleted(&destroyed);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -38,7 +38,7 @@ async fn the_token_before_ends_the_session_however_it_was_replaced(store: StoreK
         let destroyed = service.destroy(&token).await;
 
         expect_deleted(&destroyed);
-        assert!(!service.lives(&next).await);
+        assert!(!service.is_live(&next).await);
     }
 }
 
@@ -54,7 +54,7 @@ async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(store
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Gone, EndReason::Superseded));
     expect_deleted(&destroyed);
-    assert!(!service.lives(&third).await);
+    assert!(!service.is_live(&third).await);
 }
 
 #[apply(on_every_store)]
@@ -69,7 +69,7 @@ async fn an_older_token_ends_nothing(store: StoreKind) {
 
     expect_superseded(&by_token);
     expect_superseded(&by_cookie);
-    assert!(service.lives(&third).await);
+    assert!(service.is_live(&third).await);
 }
 
 #[apply(on_every_store)]
@@ -81,7 +81,7 @@ async fn a_ticket_ends_the_session_that_it_made(store: StoreKind) {
     let destroyed = service.destroy(&ticket).await;
 
     expect_deleted(&destroyed);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -99,7 +99,7 @@ async fn a_ticket_that_made_nothing_ends_nothing(store: StoreKind) {
 async fn ending_twice_is_fine(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    service.save(save(&token, Changes::default().unset("a")).id("a request id")).await;
+    service.save(save(&token, Changes::default().unset("a")).request_id("a request id")).await;
 
     let destroyed = service.destroy(&token).await;
 
@@ -116,7 +116,7 @@ async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(store: Store
     let destroyed = service.try_destroy(destroy_cookie(&format!("session={dead}; session={live}"))).await.unwrap();
 
     expect_deleted(&destroyed);
-    assert!(!service.lives(&live).await);
+    assert!(!service.is_live(&live).await);
 }
 
 #[apply(on_every_store)]
@@ -127,7 +127,7 @@ async fn a_logout_ends_every_session_that_the_cookies_name(store: StoreKind) {
     let destroyed = service.try_destroy(destroy_cookie(&format!("session={planted}; session={own}"))).await.unwrap();
 
     expect_deleted(&destroyed);
-    assert!(!service.lives(&planted).await && !service.lives(&own).await);
+    assert!(!service.is_live(&planted).await && !service.is_live(&own).await);
 }
 
 #[apply(on_every_store)]

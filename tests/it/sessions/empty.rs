@@ -18,7 +18,7 @@ async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(store: StoreKind
     assert!(saved.session.is_none());
     deleted_cookie(&saved.headers);
     assert!(varies(&saved.headers));
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -29,7 +29,7 @@ async fn a_clear_that_sets_nothing_deletes_too(store: StoreKind) {
     let saved = service.save(save(&token, Changes::default().clear())).await;
 
     assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -66,7 +66,7 @@ async fn keep_empty_keeps_a_session_without_entries(store: StoreKind) {
     let saved = service.save(save(&token, Changes::default().unset("a")).keep_empty()).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert!(service.entries(&token).await.is_empty());
 }
 
@@ -78,7 +78,7 @@ async fn keep_empty_stores_a_new_session_without_entries(store: StoreKind) {
     let saved = service.save(save(&ticket, Changes::default()).keep_empty()).await;
 
     assert_eq!(saved.outcome(), Outcome::Created);
-    assert!(service.lives(&saved.session.unwrap().token).await);
+    assert!(service.is_live(&saved.session.unwrap().token).await);
 }
 
 #[apply(on_every_store)]

@@ -13,10 +13,10 @@ async fn expect_gone(service: &TestService, token: &str, reason: EndReason) {
     let saves = [
         save(token, Changes::default().set("b", "2")),
         save(token, Changes::default().clear().set("b", "2").subject("mallory")),
-        save(token, Changes::default().permanent(true)).rotating().keep_empty(),
+        save(token, Changes::default().permanent(true)).rotate().keep_empty(),
         save(token, Changes::default().unset("a")).etag("1"),
         save_unmodified(token),
-        save_unmodified(token).rotating(),
+        save_unmodified(token).rotate(),
     ];
     for request in saves {
         assert_eq!(gone(&service.save(request).await), reason);
@@ -24,7 +24,7 @@ async fn expect_gone(service: &TestService, token: &str, reason: EndReason) {
     let rotated = service.rotate(token, RotationCause::Renewal, "").await;
     assert_eq!((rotated.outcome(), rotated.end_reason()), (Outcome::Gone, reason));
     assert!(rotated.session.is_none() && set_cookies(&rotated.headers).is_empty());
-    assert!(!service.lives(token).await);
+    assert!(!service.is_live(token).await);
     assert!(service.entries(token).await.is_empty());
 }
 

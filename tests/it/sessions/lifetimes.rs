@@ -18,7 +18,7 @@ async fn use_until(service: &TestService, token: &str, left_of_the_hour: std::ti
     while left > left_of_the_hour {
         let step = (9 * MINUTE).min(left - left_of_the_hour);
         service.advance(step);
-        assert!(service.lives(token).await);
+        assert!(service.is_live(token).await);
         left -= step;
     }
 }
@@ -29,7 +29,7 @@ async fn expect_end(service: &TestService, token: &str, end: u64, reason: EndRea
     let saved = service.save(crate::support::calls::save_unmodified(token)).await;
     assert!(saved.session.is_some(), "it lives up to its end");
     service.clock.set(cloakroom::types::Time::from_millis(end));
-    assert!(!service.lives(token).await);
+    assert!(!service.is_live(token).await);
     assert_eq!(gone(&service.save(save(token, Changes::default().set("b", "2"))).await), reason);
 }
 
@@ -39,10 +39,10 @@ async fn an_idle_session_ends_at_its_timeout(store: StoreKind) {
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
     service.advance(10 * MINUTE - MILLI);
-    assert!(service.lives(&one).await);
+    assert!(service.is_live(&one).await);
     service.advance(MILLI);
-    assert!(!service.lives(&other).await);
-    assert!(service.lives(&one).await, "it was used a millisecond ago");
+    assert!(!service.is_live(&other).await);
+    assert!(service.is_live(&one).await, "it was used a millisecond ago");
 }
 
 #[apply(on_every_store)]
@@ -53,7 +53,7 @@ async fn a_used_session_ends_at_its_absolute_deadline(store: StoreKind) {
     use_until(&service, &token, MILLI).await;
     service.advance(MILLI);
 
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Absolute);
 }
 
@@ -83,7 +83,7 @@ async fn a_save_moves_the_idle_deadline_at_once(store: StoreKind) {
     service.update(&token, Changes::default().set("a", "2")).await;
     service.advance(10 * MINUTE - MILLI);
 
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -128,7 +128,7 @@ async fn a_save_may_shorten_the_idle_timeout(store: StoreKind) {
     let end = service.millis() + 120_000;
     assert_eq!((session.idle_timeout.unwrap().seconds, millis(&session.expire_time)), (120, end));
     service.advance(2 * MINUTE);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Idle);
 }
 
@@ -142,7 +142,7 @@ async fn a_creation_may_set_its_lifetime(store: StoreKind) {
 
     assert_eq!(millis(&session.expire_time), service.millis() + 120_000);
     service.advance(2 * MINUTE);
-    assert!(!service.lives(&session.token).await);
+    assert!(!service.is_live(&session.token).await);
 }
 
 #[apply(on_every_store)]
@@ -154,7 +154,7 @@ async fn no_save_gets_a_longer_idle_timeout_than_the_app_grants(store: StoreKind
 
     assert_eq!(session.idle_timeout.unwrap().seconds, 600);
     service.advance(10 * MINUTE);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -168,10 +168,10 @@ async fn a_deadline_ends_a_session_whether_it_is_used_or_not(store: StoreKind) {
         assert_eq!(millis(&session.expire_time), end);
     }
     use_until(&service, &used, 31 * MINUTE).await;
-    assert!(service.lives(&unused).await);
+    assert!(service.is_live(&unused).await);
 
     expect_end(&service, &used, end, EndReason::Absolute).await;
-    assert!(!service.lives(&unused).await);
+    assert!(!service.is_live(&unused).await);
 }
 
 #[apply(on_every_store)]
@@ -215,7 +215,7 @@ async fn the_default_lifetime_can_be_had_back(store: StoreKind) {
         let session = service.update(&token, Changes::default().default_lifetime()).await;
 
         assert_eq!((session.idle_timeout.unwrap().seconds, millis(&session.expire_time)), (600, create + 600_000));
-        assert!(service.lives(&token).await);
+        assert!(service.is_live(&token).await);
     }
 }
 
@@ -247,5 +247,5 @@ async fn a_clock_that_goes_back_revives_nothing_that_was_ended(store: StoreKind)
     service.clock.set(cloakroom::types::Time::from_millis(service.millis() - 4_000));
 
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Destroyed);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }

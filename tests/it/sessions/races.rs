@@ -42,7 +42,7 @@ async fn no_save_survives_or_undoes_a_logout(store: StoreKind) {
         if saved.outcome() != Outcome::Updated {
             assert_eq!(gone(&saved), EndReason::Destroyed);
         }
-        assert!(!service.lives(&token).await);
+        assert!(!service.is_live(&token).await);
     })
     .await;
 }
@@ -76,7 +76,7 @@ async fn of_two_privilege_rotations_one_happens(store: StoreKind) {
         let (done, gone) = if one.outcome() == Outcome::Updated { (one, other) } else { (other, one) };
         assert_eq!((gone.outcome(), gone.end_reason()), (Outcome::Gone, EndReason::Superseded));
         assert!(gone.session.is_none() && gone.headers.is_empty());
-        assert!(service.lives(&done.session.unwrap().token).await && !service.lives(&token).await);
+        assert!(service.is_live(&done.session.unwrap().token).await && !service.is_live(&token).await);
     })
     .await;
 }
@@ -128,7 +128,7 @@ async fn a_logout_and_a_creation_agree_on_what_is_left(store: StoreKind) {
         let created = created.unwrap();
         assert_eq!(created.outcome(), Outcome::Created);
         let ended = destroyed.outcome() == Outcome::Deleted;
-        assert_eq!(service.lives(token(&created)).await, !ended);
+        assert_eq!(service.is_live(token(&created)).await, !ended);
         if ended {
             assert_eq!(gone(&service.save(set(&ticket, "b")).await), EndReason::Destroyed);
         }
@@ -151,7 +151,7 @@ async fn a_save_beside_a_privilege_rotation_is_done_or_gone(store: StoreKind) {
         if saved.outcome() != Outcome::Updated {
             assert_eq!(gone(&saved), EndReason::Superseded);
         }
-        assert!(!service.lives(&token).await);
+        assert!(!service.is_live(&token).await);
     })
     .await;
 }
@@ -199,7 +199,7 @@ async fn all_who_renew_are_given_one_successor(store: StoreKind) {
 async fn one_request_sent_at_the_same_time_is_one_save(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
-        let login = || save(&old, Changes::default().subject("alice").increment("n", 1)).id("one request id");
+        let login = || save(&old, Changes::default().subject("alice").increment("n", 1)).request_id("one request id");
 
         let (one, two, three) = tokio::join!(left.save(login()), right.save(login()), left.save(login()));
 
@@ -216,7 +216,7 @@ async fn one_request_sent_at_the_same_time_is_one_save(store: StoreKind) {
 async fn one_request_sent_at_the_same_time_is_one_creation(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
-        let request = || save(&ticket, Changes::default().increment("n", 1)).id("one request id");
+        let request = || save(&ticket, Changes::default().increment("n", 1)).request_id("one request id");
 
         let (one, other) = tokio::join!(left.save(request()), right.save(request()));
 
@@ -273,7 +273,7 @@ async fn emptying_beside_a_save_is_as_if_one_came_first(store: StoreKind) {
         let (emptied, saved) = (emptied.unwrap(), saved.unwrap());
         if emptied.outcome() == Outcome::Deleted {
             assert_eq!(gone(&saved), EndReason::Emptied);
-            assert!(!service.lives(&token).await);
+            assert!(!service.is_live(&token).await);
         } else {
             assert_eq!([emptied.outcome(), saved.outcome()], [Outcome::Updated; 2]);
             assert_eq!(service.entries(&token).await.into_keys().collect::<Vec<_>>(), ["b"]);
@@ -295,7 +295,7 @@ async fn a_touch_revives_nothing(store: StoreKind) {
     let race = |(service, token): (Arc<TestService>, String)| async move {
         let (_, destroyed) = tokio::join!(service.open_cookie(&token), service.destroy(&token));
         assert_eq!(destroyed.outcome(), Outcome::Deleted);
-        assert!(!service.lives(&token).await);
+        assert!(!service.is_live(&token).await);
         assert_eq!(gone(&service.save(set(&token, "b")).await), EndReason::Destroyed);
     };
 

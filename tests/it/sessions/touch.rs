@@ -30,7 +30,7 @@ async fn a_use_before_the_threshold_does_not_move_the_deadline(store: StoreKind)
     service.save(save_unmodified(&token)).await;
     service.advance(IDLE - THRESHOLD + MILLI);
 
-    assert!(!service.lives(&token).await, "one threshold early");
+    assert!(!service.is_live(&token).await, "one threshold early");
 }
 
 #[apply(on_every_store)]
@@ -62,7 +62,7 @@ async fn a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that(store: S
     service.open_cookie(&token).await;
     service.advance(IDLE);
 
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -76,8 +76,8 @@ async fn the_threshold_is_at_least_10_seconds(store: StoreKind) {
     service.open_cookie(&late).await;
     service.advance(50 * SECOND);
 
-    assert!(!service.lives(&early).await);
-    assert!(service.lives(&late).await);
+    assert!(!service.is_live(&early).await);
+    assert!(service.is_live(&late).await);
 }
 
 #[apply(on_every_store)]
@@ -106,7 +106,7 @@ async fn a_superseded_token_touches_nothing(store: StoreKind) {
     service.save(save_unmodified(&token)).await;
     service.advance(5 * MINUTE);
 
-    assert!(!service.lives(&next).await);
+    assert!(!service.is_live(&next).await);
 }
 
 #[apply(on_every_store)]
@@ -122,7 +122,7 @@ async fn a_clock_that_goes_back_takes_no_use_back(store: StoreKind) {
     service.update(&token, Changes::default().set("a", "2")).await;
     service.clock.set(cloakroom::types::Time::from_millis(used + 599_999));
 
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
 }
 
 /// A service on a Redis of its own, so that its commands can be counted.
@@ -131,7 +131,7 @@ async fn counted() -> (TestService, RedisServer) {
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let app = app::Settings { idle_timeout: IDLE, ..app_settings() };
-    (TestService::around(store, &app).await, redis)
+    (TestService::with_store(store, &app).await, redis)
 }
 
 /// How many scripts, and so how many writes, a Redis has run.
@@ -168,7 +168,7 @@ async fn a_forged_cookie_never_reaches_the_store() {
     let (service, redis) = counted().await;
     let token = TestService::new(StoreKind::Memory).await.stored(&[("a", "1")]).await;
 
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
     service.save(save_cookie(&format!("session={token}"), Changes::default().unset("a"))).await;
 
     assert_eq!(redis.cli(&["dbsize"]).trim(), "0");

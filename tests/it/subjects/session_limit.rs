@@ -30,14 +30,14 @@ async fn the_session_that_authenticated_longest_ago_is_evicted(store: StoreKind)
         service.advance(MINUTE);
     }
     // The first one logs in once more.
-    let again = service.save(login(&tokens[0]).rotating()).await.session.unwrap().token;
+    let again = service.save(login(&tokens[0]).rotate()).await.session.unwrap().token;
     service.advance(MINUTE);
 
     let fourth = service.logged_in("alice").await;
 
-    let lives = [service.lives(&again).await, service.lives(&tokens[1]).await, service.lives(&tokens[2]).await];
+    let lives = [service.is_live(&again).await, service.is_live(&tokens[1]).await, service.is_live(&tokens[2]).await];
     assert_eq!(lives, [true, false, true]);
-    assert!(service.lives(&fourth.token).await);
+    assert!(service.is_live(&fourth.token).await);
     assert_eq!(gone(&service.save(save(&tokens[1], Changes::default())).await), EndReason::Evicted);
     assert_eq!(service.ids_of("alice").await.len(), 3);
     assert_eq!(service.stats("").await.ended["EVICTED"], 1);
@@ -59,7 +59,7 @@ async fn others_and_the_dead_take_no_room(store: StoreKind) {
             service.logged_in("alice").await;
         }
 
-        assert!(service.lives(&stays.token).await);
+        assert!(service.is_live(&stays.token).await);
         assert_eq!([service.ids_of("alice").await.len(), service.ids_of("bob").await.len()], [3, 3]);
     }
 }
@@ -144,7 +144,7 @@ async fn a_full_subject_may_save_and_log_in_again(store: StoreKind) {
     }
 
     let saved = service.save(save(&sessions[0], Changes::default().set("b", "1"))).await;
-    let again = service.save(login(&sessions[1]).rotating()).await;
+    let again = service.save(login(&sessions[1]).rotate()).await;
 
     assert_eq!([saved.outcome(), again.outcome()], [Outcome::Updated; 2]);
 }
@@ -153,7 +153,7 @@ async fn a_full_subject_may_save_and_log_in_again(store: StoreKind) {
 async fn what_is_judged_before_limits_is_answered_before_them(store: StoreKind) {
     let service = service(store, OnSessionLimit::Refuse).await;
     let ticket = service.open_new().await.token;
-    let first = service.save(login(&ticket).id("0123456789abcdef")).await;
+    let first = service.save(login(&ticket).request_id("0123456789abcdef")).await;
     let token = first.session.unwrap().token;
     let other = service.stored(&[("b", "1")]).await;
     let ended = service.stored(&[("b", "1")]).await;
@@ -163,7 +163,7 @@ async fn what_is_judged_before_limits_is_answered_before_them(store: StoreKind) 
         service.logged_in("alice").await;
     }
 
-    let repeated = service.save(login(&ticket).id("0123456789abcdef")).await;
+    let repeated = service.save(login(&ticket).request_id("0123456789abcdef")).await;
     let late = service.save(login(&ended)).await;
     let stale = refused(service.try_save(login(&other).etag("7")).await);
 

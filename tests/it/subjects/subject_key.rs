@@ -29,7 +29,7 @@ async fn a_string_is_the_subject_and_stays_an_entry(store: StoreKind) {
     assert_eq!(session.subject, "alice");
     assert!(session.authenticate_time.is_some());
     assert_ne!(session.token, token);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
     assert_eq!(service.entries(&session.token).await[KEY], " \"al\\u0069ce\" ");
 }
 
@@ -63,7 +63,7 @@ async fn null_unset_and_the_empty_string_remove_the_subject(store: StoreKind) {
 
         assert_eq!((after.subject.as_str(), after.authenticate_time), ("", None));
         assert_ne!(after.token, token);
-        assert!(!service.lives(&token).await);
+        assert!(!service.is_live(&token).await);
         assert_eq!(service.entries(&after.token).await["a"], "1");
     }
 }

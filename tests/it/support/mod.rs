@@ -1,4 +1,4 @@
-//! The service for a test: real, whole, on a free port, with a clock that is moved by hand.
+//! The whole service on a free port, with a clock that the test sets.
 
 pub(crate) mod admin;
 pub(crate) mod browser;
@@ -57,12 +57,12 @@ pub(crate) struct TestService {
     pub client: SessionServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
-    /// The store underneath, for what no call can bring about.
+    /// The store of the service, for states that no call can bring about.
     pub store: Arc<AnyStore>,
     apps: Apps,
     pub address: String,
     pub(crate) admin_address: String,
-    /// The service itself, for what no client may do.
+    /// The service without its server, for what no client may do.
     pub(crate) inner: Service<Instrumented<AnyStore>>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
@@ -70,59 +70,59 @@ pub(crate) struct TestService {
 }
 
 impl TestService {
-    /// The service with one app, `default`, on default settings and with one key.
+    /// Starts a service with one app, `default`, on default settings and with one key.
     pub(crate) async fn new(store: StoreKind) -> Self {
         Self::with_apps(store, [("default", app_settings())]).await
     }
 
-    /// The service with these apps.
+    /// Starts a service with these apps.
     pub(crate) async fn with_apps<const N: usize>(store: StoreKind, apps: [(&str, app::Settings); N]) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
         Self::start(store, apps.collect()).await
     }
 
-    /// The service with one app, on a store of the caller's.
-    pub(crate) async fn around(store: AnyStore, settings: &app::Settings) -> Self {
+    /// Starts a service with one app on this store.
+    pub(crate) async fn with_store(store: AnyStore, settings: &app::Settings) -> Self {
         Self::on_store(store, [("default", settings.clone())], patient()).await
     }
 
-    /// The service on this store, with these apps and these settings of the server, its address aside.
+    /// Starts a service on this store, with these apps and these server settings, except for the address.
     pub(crate) async fn on_store<const N: usize>(
         store: AnyStore,
         apps: [(&str, app::Settings); N],
         settings: server::Settings,
     ) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
-        Self::furnish(Arc::new(store), apps.collect(), settings, tempfile::tempdir().unwrap()).await
+        Self::start_on(Arc::new(store), apps.collect(), settings, tempfile::tempdir().unwrap()).await
     }
 
-    /// The service once more, on the same store and with the same clock: another process that has just started.
+    /// Starts a second service on the same store and clock, as another process would be.
     pub(crate) async fn another_process(&self) -> Self {
         let (store, apps, clock) = (Arc::clone(&self.store), self.apps.clone(), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
-    /// The service once more, on the same store and with the same clock, but with other settings of its app.
+    /// Starts a second service on the same store and clock, with other settings of its app.
     pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
         let apps = [settings.build("default").unwrap()].into_iter().collect();
         let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
-    /// The service with one app, and these settings of the server.
+    /// Starts a service with one app and these server settings.
     pub(crate) async fn with_server(store: StoreKind, settings: server::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = app_settings().build("default").unwrap();
-        Self::furnish(Arc::new(store.open(&folder)), vec![app], settings, folder).await
+        Self::start_on(Arc::new(store.open(&folder)), vec![app], settings, folder).await
     }
 
     async fn start(store: StoreKind, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(store.open(&folder));
-        Self::furnish(store, apps, patient(), folder).await
+        Self::start_on(store, apps, patient(), folder).await
     }
 
-    async fn furnish(store: Arc<AnyStore>, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
+    async fn start_on(store: Arc<AnyStore>, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
         Self::listen((store, apps.into_iter().collect(), clock), settings, folder).await
     }
@@ -132,12 +132,12 @@ impl TestService {
         settings: server::Settings,
         folder: TempDir,
     ) -> Self {
-        let (parts_store, parts_clock) = (Arc::clone(&store), clock.clone() as Arc<dyn Clock>);
-        let parts =
-            Dependencies { apps: apps.clone(), store: parts_store, clock: parts_clock, callers: Callers::default() };
+        let (shared_store, shared_clock) = (Arc::clone(&store), clock.clone() as Arc<dyn Clock>);
+        let dependencies =
+            Dependencies { apps: apps.clone(), store: shared_store, clock: shared_clock, callers: Callers::default() };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let admin = AdminSettings { listen: settings.listen, ..Default::default() };
-        let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
+        let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let admin_address = format!("http://{}", cloakroom.admin_addr().unwrap());
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
         let inner = cloakroom.service().clone();
@@ -163,24 +163,24 @@ impl TestService {
         }
     }
 
-    /// A client with a connection of its own, which another thread serves.
+    /// Connects a second client; another worker thread serves its connection.
     pub(crate) async fn another_client(&self) -> SessionServiceClient<Channel> {
         let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
         SessionServiceClient::new(channel)
     }
 
-    /// Tells the service to stop.
+    /// Stops the service.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Moves the service's clock on.
-    pub(crate) fn advance(&self, span: Duration) {
-        self.clock.advance(span);
+    /// Moves the service's clock forward.
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.clock.advance(duration);
     }
 }
 
-/// Settings of an app that has a key.
+/// Default settings of an app, with a key.
 pub(crate) fn app_settings() -> app::Settings {
     app::Settings { keys: vec![cloakroom::token::Key::generate().into()], ..Default::default() }
 }

@@ -2,7 +2,7 @@
 //!
 //! Written from the RFC alone; shares nothing with the code that it judges.
 
-/// A `Set-Cookie` header, taken apart.
+/// A parsed `Set-Cookie` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SetCookie {
     pub name: String,
@@ -10,10 +10,10 @@ pub(crate) struct SetCookie {
     pub attributes: Vec<Av>,
 }
 
-/// One attribute.
+/// An attribute, which the RFC calls a cookie-av.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Av {
-    /// Seconds since 1970.
+    /// In seconds since 1970.
     Expires(u64),
     MaxAge(u64),
     Domain(String),
@@ -24,7 +24,7 @@ pub(crate) enum Av {
     Partitioned,
 }
 
-/// Reads what a server may write, and says what is wrong with anything else.
+/// Parses a header that a server may write, or says what is wrong with it.
 pub(crate) fn parse(header: &str) -> Result<SetCookie, String> {
     let mut parts = header.split("; ");
     let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).ok_or("no cookie-pair")?;
@@ -48,7 +48,7 @@ fn attribute(text: &str) -> Result<Av, String> {
     match (name, value) {
         ("Expires", Some(date)) => imf_fixdate(date).map(Av::Expires).ok_or(format!("{date:?} is no IMF-fixdate")),
         ("Max-Age", Some(digits)) if digits.bytes().all(|c| c.is_ascii_digit()) => {
-            digits.parse().map(Av::MaxAge).map_err(|_| format!("{digits:?} is no span"))
+            digits.parse().map(Av::MaxAge).map_err(|_| format!("{digits:?} is no number"))
         }
         ("Domain", Some(domain)) if is_subdomain(domain) => Ok(Av::Domain(domain.to_owned())),
         ("Path", Some(path)) if path.starts_with('/') => Ok(Av::Path(path.to_owned())),
@@ -60,16 +60,16 @@ fn attribute(text: &str) -> Result<Av, String> {
     }
 }
 
-/// What holds between the parts.
+/// Checks the rules that concern several parts.
 fn check(cookie: &SetCookie) -> Result<(), String> {
-    let has = |asked: fn(&Av) -> bool| cookie.attributes.iter().any(asked);
+    let has = |is: fn(&Av) -> bool| cookie.attributes.iter().any(is);
     let secure = has(|av| *av == Av::Secure);
     let httponly = has(|av| *av == Av::HttpOnly);
     let host = secure && !has(|av| matches!(av, Av::Domain(_))) && has(|av| *av == Av::Path("/".to_owned()));
     let name = cookie.name.to_ascii_lowercase();
     let kinds: Vec<_> = cookie.attributes.iter().map(std::mem::discriminant).collect();
     let rules = [
-        ("an attribute stands twice", kinds.iter().enumerate().all(|(n, kind)| !kinds[..n].contains(kind))),
+        ("an attribute is repeated", kinds.iter().enumerate().all(|(n, kind)| !kinds[..n].contains(kind))),
         ("it is over 4096 bytes", cookie.name.len() + cookie.value.len() <= 4096),
         ("Partitioned without Secure", secure || !has(|av| *av == Av::Partitioned)),
         ("SameSite=None without Secure", secure || !has(|av| *av == Av::SameSite("None".to_owned()))),
@@ -78,12 +78,13 @@ fn check(cookie: &SetCookie) -> Result<(), String> {
         ("__Http- without HttpOnly", (secure && httponly) || !name.starts_with("__http-")),
         ("__Host-Http- without HttpOnly", httponly || !name.starts_with("__host-http-")),
     ];
-    rules.iter().find(|(_, kept)| !kept).map_or(Ok(()), |(broken, _)| Err((*broken).to_owned()))
+    rules.iter().find(|(_, holds)| !holds).map_or(Ok(()), |(broken, _)| Err((*broken).to_owned()))
 }
 
-/// The algorithm of section 5.6, for a header that is not refused: later attributes win, white space goes,
-/// and what is too long is ignored.
-pub(crate) fn as_a_browser_reads(header: &str) -> Option<SetCookie> {
+/// Parses a header as a browser does (section 5.6); `None` if the browser refuses it.
+///
+/// White space around names and values is dropped, and an attribute value that is too long is ignored.
+pub(crate) fn parse_as_browser(header: &str) -> Option<SetCookie> {
     let trim = |text: &str| text.trim_matches([' ', '\t']).to_owned();
     if header.bytes().any(|c| (c < 0x20 && c != b'\t') || c == 0x7f) {
         return None;
@@ -122,7 +123,7 @@ const fn is_token(c: u8) -> bool {
         )
 }
 
-/// subdomain of RFC 1034, section 3.5, as RFC 1123 eased it.
+/// Checks for a `subdomain` of RFC 1034, section 3.5, as relaxed by RFC 1123.
 fn is_subdomain(text: &str) -> bool {
     let label = |label: &str| {
         let bytes = label.as_bytes();
@@ -135,7 +136,7 @@ fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-/// `Thu, 24 Dec 2026 07:00:00 GMT`, with the right day of the week, as seconds since 1970.
+/// Parses `Thu, 24 Dec 2026 07:00:00 GMT` to seconds since 1970; the day of the week must be right.
 fn imf_fixdate(text: &str) -> Option<u64> {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, TestRunner};
 use tonic::Code;
 
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
-use crate::support::environment::knob;
+use crate::support::environment::number;
 use crate::support::{StoreKind, TestService};
 
 // Computed apart from this program, from the description of the format alone.
@@ -385,5 +385,5 @@ fn hex(bytes: &[u8]) -> String {
 
 /// Ten million in a soak.
 fn cases() -> u32 {
-    knob("CLOAKROOM_TEST_TOKENS").unwrap_or(100_000)
+    number("CLOAKROOM_TEST_TOKENS").unwrap_or(100_000)
 }

@@ -15,8 +15,7 @@ async fn expect_worthless(service: &TestService, dead: &str) {
     assert_eq!(session.token, dead);
     assert!(varies(&opened.read_headers) && set_cookies(&opened.read_headers).is_empty());
     assert!(opened.untouched_headers.is_empty());
-    for request in
-        [save_unmodified(dead), save(dead, Changes::default().set("x", "1")), save_unmodified(dead).rotating()]
+    for request in [save_unmodified(dead), save(dead, Changes::default().set("x", "1")), save_unmodified(dead).rotate()]
     {
         assert_eq!(gone(&service.save(request).await), EndReason::Superseded);
     }
@@ -31,8 +30,8 @@ async fn expect_worthless(service: &TestService, dead: &str) {
 async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(store: StoreKind) {
     let service = TestService::new(store).await;
     let ways: [fn(&str) -> SaveSessionRequest; 4] = [
-        |token| save_unmodified(token).rotating(),
-        |token| save(token, Changes::default().set("b", "2")).rotating(),
+        |token| save_unmodified(token).rotate(),
+        |token| save(token, Changes::default().set("b", "2")).rotate(),
         |token| save(token, Changes::default().subject("alice")),
         |token| save(token, Changes::default().clear().set("b", "2")),
     ];
@@ -40,7 +39,7 @@ async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(store
         let token = service.stored(&[("a", "1")]).await;
         let next = service.save(way(&token)).await.session.unwrap().token;
         expect_worthless(&service, &token).await;
-        assert!(service.lives(&next).await);
+        assert!(service.is_live(&next).await);
     }
 
     let token = service.stored(&[("a", "1")]).await;
@@ -63,7 +62,7 @@ async fn each_rotation_has_a_fresh_secret(store: StoreKind) {
     for dead in &tokens {
         expect_worthless(&service, dead).await;
     }
-    assert!(service.lives(&last).await);
+    assert!(service.is_live(&last).await);
 }
 
 #[apply(on_every_store)]
@@ -85,7 +84,7 @@ async fn a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login(store:
     let service = TestService::with_grace(store, HOUR).await;
     let planted = service.stored(&[("cart", "[]")]).await;
     let renewed = service.rotate(&planted, RotationCause::Renewal, "").await.session.unwrap().token;
-    assert!(service.lives(&planted).await);
+    assert!(service.is_live(&planted).await);
 
     service.log_in(&renewed, "victim").await;
 

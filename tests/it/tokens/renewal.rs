@@ -48,7 +48,7 @@ async fn after_the_grace_the_old_token_is_superseded(store: StoreKind) {
     assert_eq!((empty.new, &empty.token), (true, &old));
     assert_eq!(gone(&service.save(save(&old, Changes::default().set("b", "2"))).await), EndReason::Superseded);
     assert_eq!(service.rotate(&old, RotationCause::Renewal, "").await.end_reason(), EndReason::Superseded);
-    assert!(service.lives(&next).await);
+    assert!(service.is_live(&next).await);
 }
 
 #[apply(on_every_store)]
@@ -90,7 +90,7 @@ async fn a_touch_in_the_grace_counts_as_the_successors(store: StoreKind) {
     service.open_cookie(&old).await;
     service.advance(MINUTE - MILLI);
 
-    assert!(service.lives(&next).await);
+    assert!(service.is_live(&next).await);
 }
 
 #[apply(on_every_store)]
@@ -106,7 +106,7 @@ async fn a_renewal_in_the_grace_answers_the_successor_that_is_there(store: Store
         assert_eq!(set_cookies(&rotated.headers), [cookie(&next)]);
         assert_eq!(rotated.session.unwrap().token, next);
     }
-    assert!(service.lives(&next).await);
+    assert!(service.is_live(&next).await);
 }
 
 #[apply(on_every_store)]
@@ -120,7 +120,7 @@ async fn a_privilege_rotation_in_the_grace_counts_as_the_successors(store: Store
     let fresh = rotated.session.unwrap().token;
     assert!(![&old, &next].contains(&&fresh));
     assert_eq!(
-        [service.lives(&old).await, service.lives(&next).await, service.lives(&fresh).await],
+        [service.is_live(&old).await, service.is_live(&next).await, service.is_live(&fresh).await],
         [false, false, true]
     );
 }
@@ -148,7 +148,7 @@ async fn all_racers_are_given_the_same_successor(store: StoreKind) {
     tokens.dedup();
     assert_eq!(tokens.len(), 1);
     assert_ne!(tokens[0], old);
-    assert!(service.lives(&tokens[0]).await);
+    assert!(service.is_live(&tokens[0]).await);
 }
 
 #[apply(on_every_store)]
@@ -156,8 +156,8 @@ async fn a_grace_of_zero_supersedes_at_once(store: StoreKind) {
     let service = TestService::with_grace(store, Duration::ZERO).await;
     let (old, next) = renewed(&service).await;
 
-    assert!(!service.lives(&old).await);
-    assert!(service.lives(&next).await);
+    assert!(!service.is_live(&old).await);
+    assert!(service.is_live(&next).await);
     assert_eq!(gone(&service.save(save(&old, Changes::default().set("b", "2"))).await), EndReason::Superseded);
 }
 
@@ -168,7 +168,7 @@ async fn only_one_previous_token_is_kept(store: StoreKind) {
 
     let third = service.rotate(&second, RotationCause::Renewal, "").await.session.unwrap().token;
 
-    assert!(!service.lives(&first).await);
+    assert!(!service.is_live(&first).await);
     assert_eq!(service.session(&second).await.token, third);
     assert_eq!(gone(&service.save(save(&first, Changes::default().set("b", "2"))).await), EndReason::Superseded);
 }
@@ -181,7 +181,7 @@ async fn a_grace_longer_than_10_minutes_is_kept_to(store: StoreKind) {
     service.advance(HOUR - MILLI);
     assert_eq!(service.session(&old).await.token, next);
     service.advance(MILLI);
-    assert!(!service.lives(&old).await);
+    assert!(!service.is_live(&old).await);
 }
 
 #[apply(on_every_store)]

@@ -53,7 +53,7 @@ async fn a_save_with_rotate_replaces_the_token_in_the_same_step(store: StoreKind
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
 
-    let saved = service.save(save(&token, Changes::default().set("b", "2")).rotating()).await;
+    let saved = service.save(save(&token, Changes::default().set("b", "2")).rotate()).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
     let after = saved.session.unwrap();
@@ -61,7 +61,7 @@ async fn a_save_with_rotate_replaces_the_token_in_the_same_step(store: StoreKind
     assert_eq!(after.id, before.id);
     assert_ne!((&after.token, &after.etag), (&token, &before.etag));
     assert_eq!(service.entries(&after.token).await.len(), 2);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -70,13 +70,13 @@ async fn a_save_that_only_rotates_leaves_the_etag_alone(store: StoreKind) {
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
 
-    let saved = service.save(save_unmodified(&token).rotating()).await;
+    let saved = service.save(save_unmodified(&token).rotate()).await;
 
     assert_eq!(saved.outcome(), Outcome::Updated);
     let after = saved.session.unwrap();
     assert_ne!(after.token, before.token);
     assert_eq!(after.etag, before.etag);
-    assert!(service.lives(&after.token).await && !service.lives(&token).await);
+    assert!(service.is_live(&after.token).await && !service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -86,9 +86,9 @@ async fn a_rotation_keeps_a_session_without_entries(store: StoreKind) {
     let token = service.save(save(&ticket, Changes::default()).keep_empty()).await.session.unwrap().token;
 
     let by_call = service.rotate(&token, RotationCause::Privilege, "").await.session.unwrap().token;
-    let by_save = service.save(save_unmodified(&by_call).rotating()).await.session.unwrap().token;
+    let by_save = service.save(save_unmodified(&by_call).rotate()).await.session.unwrap().token;
 
-    assert!(service.lives(&by_save).await);
+    assert!(service.is_live(&by_save).await);
 }
 
 #[apply(on_every_store)]
@@ -104,9 +104,9 @@ async fn gain_change_and_loss_of_the_subject_rotate(store: StoreKind) {
     assert_eq!([&gained.subject, &changed.subject, &lost.subject], ["alice", "bob", ""]);
     assert_eq!([&gained.id, &changed.id, &lost.id], [&id; 3]);
     for dead in [&token, &gained.token, &changed.token] {
-        assert!(!service.lives(dead).await);
+        assert!(!service.is_live(dead).await);
     }
-    assert!(service.lives(&lost.token).await);
+    assert!(service.is_live(&lost.token).await);
 }
 
 #[apply(on_every_store)]
@@ -140,7 +140,7 @@ async fn a_clear_rotates_even_if_the_subject_stays(store: StoreKind) {
     let cleared = service.update(&token, Changes::default().clear().set("b", "1").subject("alice")).await;
 
     assert_ne!(cleared.token, token);
-    assert!(!service.lives(&token).await);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
@@ -175,7 +175,7 @@ async fn a_refused_save_does_not_rotate(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "\"text\"")]).await;
 
-    service.refusal(save(&token, Changes::default().increment("a", 1).subject("alice")).rotating()).await;
+    service.refusal(save(&token, Changes::default().increment("a", 1).subject("alice")).rotate()).await;
     service.refusal(save(&token, Changes::default().clear().set("b", "1")).etag("99")).await;
 
     let session = service.session(&token).await;
