@@ -1,4 +1,4 @@
-//! Anonymous sessions: those without a subject may be granted less time.
+//! Anonymous sessions, which have no subject, can have shorter timeouts.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::{StoreKind, TestService, app_settings};
 
 const MINUTE_MILLIS: u64 = 60_000;
 
-/// An hour and a day with a subject, 10 minutes and 2 hours without.
+/// Starts a service with timeouts of an hour and a day, and of 10 minutes and 2 hours for anonymous sessions.
 async fn service(store: StoreKind) -> TestService {
     let anonymous = AnonymousSettings { idle_timeout: Some(10 * MINUTE), absolute_timeout: Some(2 * HOUR) };
     let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 24 * HOUR, anonymous, ..app_settings() };
@@ -19,15 +19,15 @@ async fn service(store: StoreKind) -> TestService {
 }
 
 impl TestService {
-    /// How long a session lives if nobody uses it, in minutes: as it is told, and as its deadline says.
+    /// Returns the minutes until an unused session ends, by its idle timeout and by its expire time.
     fn minutes_left(&self, session: &Session) -> (u64, u64) {
         let idle = Duration::try_from(session.idle_timeout.unwrap()).unwrap().as_secs() / 60;
         (idle, (millis(&session.expire_time) - self.millis()) / MINUTE_MILLIS)
     }
 
-    /// Uses a session every 9 minutes for so long.
-    async fn use_for(&self, token: &str, span: Duration) {
-        let mut left = span;
+    /// Uses a session every 9 minutes during this time.
+    async fn use_for(&self, token: &str, duration: Duration) {
+        let mut left = duration;
         while !left.is_zero() {
             let step = left.min(9 * MINUTE);
             self.advance(step);
@@ -38,7 +38,7 @@ impl TestService {
 }
 
 #[apply(on_every_store)]
-async fn a_session_of_nobody_ends_at_its_own_idle_timeout(store: StoreKind) {
+async fn an_anonymous_session_ends_at_the_anonymous_idle_timeout(store: StoreKind) {
     let service = service(store).await;
     let new = service.open_new().await;
     assert_eq!(service.minutes_left(&new), (10, 10));
@@ -52,7 +52,7 @@ async fn a_session_of_nobody_ends_at_its_own_idle_timeout(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(store: StoreKind) {
+async fn an_anonymous_session_ends_at_the_anonymous_absolute_timeout(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -64,7 +64,7 @@ async fn a_session_of_nobody_ends_at_its_own_absolute_deadline(store: StoreKind)
 }
 
 #[apply(on_every_store)]
-async fn a_login_gives_the_apps_own_timeouts_from_the_creation_on(store: StoreKind) {
+async fn a_login_grants_the_timeouts_of_the_app_counted_from_the_creation(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let created = service.millis();
@@ -79,7 +79,7 @@ async fn a_login_gives_the_apps_own_timeouts_from_the_creation_on(store: StoreKi
 }
 
 #[apply(on_every_store)]
-async fn a_creation_with_a_subject_has_the_apps_own_timeouts(store: StoreKind) {
+async fn a_creation_with_a_subject_has_the_timeouts_of_the_app(store: StoreKind) {
     let service = service(store).await;
     let ticket = service.open_new().await.token;
 
@@ -89,7 +89,7 @@ async fn a_creation_with_a_subject_has_the_apps_own_timeouts(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_creation_of_nobodys_cannot_ask_for_more(store: StoreKind) {
+async fn an_anonymous_creation_cannot_set_a_longer_timeout(store: StoreKind) {
     let service = service(store).await;
     let ticket = service.open_new().await.token;
 
@@ -100,7 +100,7 @@ async fn a_creation_of_nobodys_cannot_ask_for_more(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts(store: StoreKind) {
+async fn a_logout_that_keeps_the_session_grants_the_anonymous_timeouts(store: StoreKind) {
     let service = service(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     service.use_for(&token, 12 * HOUR).await;
@@ -115,7 +115,7 @@ async fn a_logout_that_keeps_the_session_leaves_it_the_anonymous_timeouts(store:
 }
 
 #[apply(on_every_store)]
-async fn the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous(store: StoreKind) {
+async fn the_default_lifetime_of_an_anonymous_session_is_the_anonymous_one(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.update(&token, Changes::default().idle_timeout(MINUTE)).await;
@@ -126,17 +126,17 @@ async fn the_default_lifetime_of_a_session_of_nobodys_is_the_anonymous(store: St
 }
 
 #[apply(on_every_store)]
-async fn the_policy_tells_both(store: StoreKind) {
+async fn the_policy_has_both_pairs_of_timeouts(store: StoreKind) {
     let policy = service(store).await.policy("").await;
 
-    let spans = [policy.idle_timeout, policy.absolute_timeout];
+    let timeouts = [policy.idle_timeout, policy.absolute_timeout];
     let anonymous = [policy.anonymous_idle_timeout, policy.anonymous_absolute_timeout];
-    assert_eq!(spans.map(|span| span.unwrap().seconds), [3600, 24 * 3600]);
-    assert_eq!(anonymous.map(|span| span.unwrap().seconds), [600, 2 * 3600]);
+    assert_eq!(timeouts.map(|timeout| timeout.unwrap().seconds), [3600, 24 * 3600]);
+    assert_eq!(anonymous.map(|timeout| timeout.unwrap().seconds), [600, 2 * 3600]);
 }
 
 #[apply(on_every_store)]
-async fn where_nothing_is_set_a_login_leaves_the_lifetime_alone(store: StoreKind) {
+async fn without_anonymous_timeouts_a_login_keeps_the_lifetime(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 24 * HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.update(&token, Changes::default().idle_timeout(2 * MINUTE)).await;

@@ -1,4 +1,4 @@
-//! Recent authentication: when a user has last proved who they are, and whether that is recent enough.
+//! Authentication: the time when the user last authenticated, and whether that is recent enough.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use crate::support::sessions::{HOUR, MILLI, MINUTE, SaveExt as _, gone, millis};
 use crate::support::{StoreKind, TestService};
 
 impl TestService {
-    /// Whether the session's user authenticated less than this ago.
+    /// Tells whether the session's user authenticated less than `max_age` ago.
     async fn is_recent(&self, token: &str, max_age: Duration) -> bool {
-        self.open(asking(token, max_age)).await.recently_authenticated
+        self.open(open_with_max_age(token, max_age)).await.recently_authenticated
     }
 
-    /// A session of this subject. Answers its token.
-    async fn of(&self, subject: &str) -> String {
+    /// Stores a session of this subject and returns its token.
+    async fn stored_for(&self, subject: &str) -> String {
         self.log_in(&self.stored(&[("a", "1")]).await, subject).await
     }
 }
 
-fn asking(token: &str, max_age: Duration) -> OpenSessionRequest {
+fn open_with_max_age(token: &str, max_age: Duration) -> OpenSessionRequest {
     let max_authenticate_age = prost_types::Duration::try_from(max_age).ok();
     OpenSessionRequest { max_authenticate_age, ..open_cookie(&format!("session={token}")) }
 }
 
 #[apply(on_every_store)]
-async fn an_authentication_is_recent_up_to_its_age_and_no_longer(store: StoreKind) {
+async fn an_authentication_is_recent_until_the_maximum_age(store: StoreKind) {
     let service = TestService::new(store).await;
-    let token = service.of("anna").await;
+    let token = service.stored_for("anna").await;
 
     assert!(service.is_recent(&token, MILLI).await);
     service.advance(5 * MINUTE - MILLI);
@@ -42,15 +42,15 @@ async fn an_authentication_is_recent_up_to_its_age_and_no_longer(store: StoreKin
 }
 
 #[apply(on_every_store)]
-async fn an_authentication_again_counts_from_then_on(store: StoreKind) {
+async fn a_reauthentication_moves_the_authentication_time(store: StoreKind) {
     let service = TestService::new(store).await;
-    let token = service.of("anna").await;
+    let token = service.stored_for("anna").await;
     service.advance(HOUR);
-    let again = service.millis();
+    let now = service.millis();
 
     let session = service.update(&token, Changes::default().authenticated()).await;
 
-    assert_eq!((session.subject.as_str(), millis(&session.authenticate_time)), ("anna", again));
+    assert_eq!((session.subject.as_str(), millis(&session.authenticate_time)), ("anna", now));
     service.advance(5 * MINUTE - MILLI);
     assert!(service.is_recent(&session.token, 5 * MINUTE).await);
     service.advance(MILLI);
@@ -58,22 +58,22 @@ async fn an_authentication_again_counts_from_then_on(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn an_authentication_again_replaces_the_token(store: StoreKind) {
+async fn a_reauthentication_replaces_the_token(store: StoreKind) {
     let service = TestService::new(store).await;
-    let token = service.of("anna").await;
+    let token = service.stored_for("anna").await;
 
     let after = service.update(&token, Changes::default().authenticated()).await.token;
 
     assert_ne!(after, token);
-    assert!(!service.is_recent(&token, HOUR).await, "an older token says nothing of the user");
+    assert!(!service.is_recent(&token, HOUR).await, "an older token does not prove the user");
     assert_eq!(gone(&service.save(save(&token, Changes::default().authenticated())).await), EndReason::Superseded);
     assert_eq!(service.entries(&after).await["a"], "1");
 }
 
 #[apply(on_every_store)]
-async fn an_authentication_again_is_repeated_harmlessly(store: StoreKind) {
+async fn a_repeated_reauthentication_changes_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
-    let token = service.of("anna").await;
+    let token = service.stored_for("anna").await;
     let request = save(&token, Changes::default().authenticated()).request_id("one");
     let first = service.save(request.clone()).await.session.unwrap();
 
@@ -86,10 +86,10 @@ async fn an_authentication_again_is_repeated_harmlessly(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn an_authentication_of_nobody_is_refused_and_creates_nothing(store: StoreKind) {
+async fn an_authentication_without_a_subject_is_refused_and_creates_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let missing = (Code::FailedPrecondition, "SUBJECT_MISSING".to_owned());
-    let token = service.of("anna").await;
+    let token = service.stored_for("anna").await;
     let ticket = service.open_new().await.token;
 
     let new = Changes::default().set("a", "1").authenticated();
@@ -102,7 +102,7 @@ async fn an_authentication_of_nobody_is_refused_and_creates_nothing(store: Store
 }
 
 #[apply(on_every_store)]
-async fn a_creation_may_authenticate_with_its_subject(store: StoreKind) {
+async fn a_creation_with_a_subject_can_authenticate(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -113,31 +113,33 @@ async fn a_creation_may_authenticate_with_its_subject(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn who_never_authenticated_is_never_recent(store: StoreKind) {
+async fn a_session_without_a_subject_is_never_recently_authenticated(store: StoreKind) {
     let service = TestService::new(store).await;
-    let nobody = service.stored(&[("a", "1")]).await;
-    let out = service.update(&service.of("anna").await, Changes::default().subject("")).await.token;
+    let anonymous = service.stored(&[("a", "1")]).await;
+    let logged_out = service.update(&service.stored_for("anna").await, Changes::default().subject("")).await.token;
 
-    assert!(!service.is_recent(&nobody, HOUR).await);
-    assert!(!service.is_recent(&out, HOUR).await);
+    assert!(!service.is_recent(&anonymous, HOUR).await);
+    assert!(!service.is_recent(&logged_out, HOUR).await);
     assert!(!service.is_recent("forged", HOUR).await);
 }
 
 #[apply(on_every_store)]
-async fn who_does_not_ask_is_told_nothing(store: StoreKind) {
+async fn an_open_without_a_maximum_age_never_says_recent(store: StoreKind) {
     let service = TestService::new(store).await;
-    let token = service.of("anna").await;
+    let token = service.stored_for("anna").await;
 
     assert!(!service.open_cookie(&token).await.recently_authenticated);
 }
 
 #[apply(on_every_store)]
-async fn an_age_has_to_be_a_positive_span(store: StoreKind) {
+async fn a_maximum_age_must_be_positive(store: StoreKind) {
     let service = TestService::new(store).await;
     let invalid = (Code::InvalidArgument, "AUTHENTICATE_AGE_INVALID".to_owned());
-    let span = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
+    let duration = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
 
-    for max_authenticate_age in [span(0, 0), span(-1, 0), span(0, 999_999), span(1, -1), span(315_576_000_001, 0)] {
+    for max_authenticate_age in
+        [duration(0, 0), duration(-1, 0), duration(0, 999_999), duration(1, -1), duration(315_576_000_001, 0)]
+    {
         let request = OpenSessionRequest { max_authenticate_age, ..Default::default() };
         assert_eq!(reason(&refused(service.try_open(request).await)), invalid);
     }

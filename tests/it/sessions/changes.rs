@@ -1,4 +1,4 @@
-//! Changes: in which order they are applied, what contradicts itself, and the alias `_permanent`.
+//! Changes: their order, contradictions among them, and the entry `_permanent`.
 
 use cloakroom::grpc::wire::{Changes, Outcome, Value};
 use tonic::Code;
@@ -8,7 +8,7 @@ use crate::support::sessions::{MINUTE, SaveExt as _, millis};
 use crate::support::{StoreKind, TestService};
 
 #[apply(on_every_store)]
-async fn clear_comes_first_then_set_and_increment(store: StoreKind) {
+async fn clear_is_applied_before_set_and_increment(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("old", "1"), ("kept", "1"), ("counter", "40")]).await;
 
@@ -21,7 +21,7 @@ async fn clear_comes_first_then_set_and_increment(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn clear_and_unset_go_together(store: StoreKind) {
+async fn clear_and_unset_can_be_combined(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("b", "1")]).await;
 
@@ -31,7 +31,7 @@ async fn clear_and_unset_go_together(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn unsetting_what_is_not_there_is_fine(store: StoreKind) {
+async fn unsetting_a_missing_entry_changes_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -47,12 +47,12 @@ async fn one_entry_changed_in_two_ways_is_refused(store: StoreKind) {
     let etag = service.session(&token).await.etag;
     let other = || Changes::default().set("other", "1");
 
-    let twice = [
+    let contradictions = [
         other().unset("a").set("a", "2"),
         other().set("a", "2").increment("a", 1),
         other().unset("a").increment("a", 1),
     ];
-    for changes in twice {
+    for changes in contradictions {
         let refusal = service.refusal(save(&token, changes)).await;
         assert_eq!(refusal, (Code::InvalidArgument, "ENTRY_REPEATED".to_owned()));
     }
@@ -73,13 +73,13 @@ async fn one_entry_changed_in_two_ways_creates_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_value_has_to_have_a_kind_and_json_has_to_be_json(store: StoreKind) {
+async fn a_value_without_a_kind_and_invalid_json_are_refused(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
-    let mut kindless = Changes::default();
-    kindless.set.insert("b".to_owned(), Value { kind: None });
+    let mut without_kind = Changes::default();
+    without_kind.set.insert("b".to_owned(), Value { kind: None });
 
-    for changes in [kindless, Changes::default().set("b", ""), Changes::default().set("b", "{'b': 1}")] {
+    for changes in [without_kind, Changes::default().set("b", ""), Changes::default().set("b", "{'b': 1}")] {
         let refusal = service.refusal(save(&token, changes.set("a", "2"))).await;
         assert_eq!(refusal, (Code::InvalidArgument, "VALUE_INVALID".to_owned()));
     }
@@ -88,7 +88,7 @@ async fn a_value_has_to_have_a_kind_and_json_has_to_be_json(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_permanent_entry_is_permanent(store: StoreKind) {
+async fn the_entry_permanent_makes_the_session_permanent(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -103,7 +103,7 @@ async fn the_permanent_entry_is_permanent(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_permanent_entry_can_be_false_and_can_go(store: StoreKind) {
+async fn the_entry_permanent_can_be_false_or_unset(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
 
@@ -116,7 +116,7 @@ async fn the_permanent_entry_can_be_false_and_can_go(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_permanent_entry_is_a_boolean_and_no_counter(store: StoreKind) {
+async fn the_entry_permanent_must_be_a_boolean(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -132,7 +132,7 @@ async fn the_permanent_entry_is_a_boolean_and_no_counter(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn permanent_said_twice_has_to_be_the_same(store: StoreKind) {
+async fn the_entry_and_the_field_permanent_must_agree(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -160,7 +160,7 @@ async fn clear_resets_permanent_subject_and_authentication_time(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn what_the_same_changes_set_survives_their_clear(store: StoreKind) {
+async fn a_clear_does_not_undo_what_the_same_changes_set(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let token = service.log_in(&token, "alice").await;
@@ -175,7 +175,7 @@ async fn what_the_same_changes_set_survives_their_clear(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_time_of_authentication_is_when_the_subject_was_last_set(store: StoreKind) {
+async fn setting_the_subject_sets_the_authentication_time(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     assert_eq!(service.session(&token).await.authenticate_time, None);

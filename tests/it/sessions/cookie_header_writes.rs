@@ -1,4 +1,4 @@
-//! A write without an open: a save, a rotation or a destruction that brings the whole Cookie header.
+//! Writes by Cookie header: saves, rotations and destructions without an open.
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, SaveSessionRequest, SaveSessionResponse};
 use tonic::Code;
@@ -8,7 +8,7 @@ use crate::support::calls::{ChangesExt as _, reason, save, save_cookie, set_cook
 use crate::support::sessions::{HOUR, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie, gone, rotate_cookie};
 use crate::support::{StoreKind, TestService, app_settings};
 
-/// A save of one entry with these cookies.
+/// Builds a save of one entry with this Cookie header.
 fn write(header: &str) -> SaveSessionRequest {
     save_cookie(header, Changes::default().set("b", "2"))
 }
@@ -17,8 +17,8 @@ fn header(token: &str) -> String {
     format!("theme=dark; session={token}; lang=en")
 }
 
-/// The save began a session that holds its one entry alone. Answers the session's id.
-async fn begun(service: &TestService, saved: SaveSessionResponse) -> String {
+/// Checks that the save created a session with its one entry; returns the session's id.
+async fn created_id(service: &TestService, saved: SaveSessionResponse) -> String {
     assert_eq!(saved.outcome(), Outcome::Created);
     let mut browser = Browser::default();
     browser.receive(&saved.headers);
@@ -28,7 +28,7 @@ async fn begun(service: &TestService, saved: SaveSessionResponse) -> String {
 }
 
 #[apply(on_every_store)]
-async fn a_live_cookie_is_written_to(store: StoreKind) {
+async fn a_write_by_a_live_cookie_updates_its_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -40,16 +40,16 @@ async fn a_live_cookie_is_written_to(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn without_a_cookie_a_write_begins_a_session(store: StoreKind) {
+async fn a_write_without_a_cookie_creates_a_session(store: StoreKind) {
     let service = TestService::new(store).await;
 
     let (first, second) = (service.save(write("")).await, service.save(write("theme=dark")).await);
 
-    assert_ne!(begun(&service, first).await, begun(&service, second).await);
+    assert_ne!(created_id(&service, first).await, created_id(&service, second).await);
 }
 
 #[apply(on_every_store)]
-async fn a_forged_cookie_is_as_good_as_none(store: StoreKind) {
+async fn a_write_by_a_forged_cookie_creates_a_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.session(&token).await.id;
@@ -58,14 +58,14 @@ async fn a_forged_cookie_is_as_good_as_none(store: StoreKind) {
 
     for value in [forged.as_str(), "", "v1", "v1.x.y.z", "\u{e9}"] {
         let saved = service.save(write(&header(value))).await;
-        assert_ne!(begun(&service, saved).await, id);
+        assert_ne!(created_id(&service, saved).await, id);
     }
 
     assert_eq!(service.entries(&token).await.len(), 1);
 }
 
 #[apply(on_every_store)]
-async fn a_cookie_whose_end_is_remembered_is_gone(store: StoreKind) {
+async fn a_write_by_a_cookie_with_a_known_end_is_gone(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 24 * HOUR).await;
     let (destroyed, idle) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.advance(HOUR - MINUTE);
@@ -78,7 +78,7 @@ async fn a_cookie_whose_end_is_remembered_is_gone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_superseded_cookie_is_gone(store: StoreKind) {
+async fn a_write_by_a_superseded_cookie_is_gone(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
@@ -90,7 +90,7 @@ async fn a_superseded_cookie_is_gone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_cookie_whose_end_is_forgotten_begins_a_session(store: StoreKind) {
+async fn a_write_by_a_cookie_with_a_forgotten_end_creates_a_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.session(&token).await.id;
@@ -99,11 +99,11 @@ async fn a_cookie_whose_end_is_forgotten_begins_a_session(store: StoreKind) {
     service.advance(16 * MINUTE);
     let saved = service.save(write(&header(&token))).await;
 
-    assert_ne!(begun(&service, saved).await, id);
+    assert_ne!(created_id(&service, saved).await, id);
 }
 
 #[apply(on_every_store)]
-async fn a_cookie_that_the_store_does_not_know_begins_a_session(store: StoreKind) {
+async fn a_write_by_a_cookie_unknown_to_the_store_creates_a_session(store: StoreKind) {
     let settings = app_settings();
     let before = TestService::with_apps(store, [("default", settings.clone())]).await;
     let after = TestService::with_apps(store, [("default", settings)]).await;
@@ -112,11 +112,11 @@ async fn a_cookie_that_the_store_does_not_know_begins_a_session(store: StoreKind
 
     let saved = after.save(write(&header(&token))).await;
 
-    assert_ne!(begun(&after, saved).await, id);
+    assert_ne!(created_id(&after, saved).await, id);
 }
 
 #[apply(on_every_store)]
-async fn without_changes_nothing_begins(store: StoreKind) {
+async fn a_write_without_changes_creates_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.destroy(&token).await;
@@ -148,7 +148,7 @@ async fn two_live_sessions_in_one_header_are_refused(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn of_a_live_and_a_dead_cookie_the_live_one_counts(store: StoreKind) {
+async fn of_a_live_and_a_dead_cookie_the_live_one_is_used(store: StoreKind) {
     let service = TestService::new(store).await;
     let (dead, live) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
@@ -161,7 +161,7 @@ async fn of_a_live_and_a_dead_cookie_the_live_one_counts(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(store: StoreKind) {
+async fn a_cookie_with_a_forgotten_end_does_not_hide_one_with_a_known_end(store: StoreKind) {
     let service = TestService::new(store).await;
     let forgotten = service.stored(&[("a", "1")]).await;
     service.destroy(&forgotten).await;
@@ -178,7 +178,7 @@ async fn a_forgotten_cookie_does_not_hide_one_whose_end_is_remembered(store: Sto
 }
 
 #[apply(on_every_store)]
-async fn of_several_dead_cookies_the_superseded_one_is_told_what_it_did(store: StoreKind) {
+async fn of_several_dead_cookies_the_superseded_one_gets_its_repeated_answer(store: StoreKind) {
     let service = TestService::new(store).await;
     let (dead, token) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
@@ -197,12 +197,12 @@ async fn a_cookie_rotates_its_session(store: StoreKind) {
     let token = service.stored(&[("a", "1")]).await;
 
     let rotated = service.try_rotate(rotate_cookie(&header(&token))).await.unwrap();
-    let nobody = service.try_rotate(rotate_cookie("theme=dark")).await.unwrap();
+    let without_cookie = service.try_rotate(rotate_cookie("theme=dark")).await.unwrap();
 
     let next = rotated.session.as_ref().unwrap().token.clone();
     assert_eq!(rotated.outcome(), Outcome::Updated);
     assert!(service.is_live(&next).await && !service.is_live(&token).await);
-    assert_eq!((nobody.outcome(), nobody.headers.len()), (Outcome::Gone, 0));
+    assert_eq!((without_cookie.outcome(), without_cookie.headers.len()), (Outcome::Gone, 0));
 }
 
 #[apply(on_every_store)]
@@ -218,7 +218,7 @@ async fn a_cookie_destroys_its_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn destroying_nothing_is_gone_and_deletes_the_cookie(store: StoreKind) {
+async fn destroying_without_a_session_is_gone_and_deletes_the_cookie(store: StoreKind) {
     let service = TestService::new(store).await;
 
     for header in ["", "theme=dark", &header("forged")] {

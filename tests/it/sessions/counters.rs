@@ -1,4 +1,4 @@
-//! Counters: they add up, they are exact, and what is no counter is left alone.
+//! Counters: increments add up exactly, and only integers can be incremented.
 
 use cloakroom::grpc::wire::{Changes, Outcome};
 use tokio::task::JoinSet;
@@ -62,7 +62,7 @@ async fn counters_add_up_under_concurrency(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn counters_are_exact_at_both_ends(store: StoreKind) {
+async fn counters_reach_both_ends_of_their_range(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("top", "9223372036854775806"), ("bottom", "-9223372036854775807")]).await;
 
@@ -74,7 +74,7 @@ async fn counters_are_exact_at_both_ends(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_largest_steps_are_exact_too(store: StoreKind) {
+async fn the_largest_increments_are_exact(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "-1"), ("b", "9007199254740993")]).await;
 
@@ -87,7 +87,7 @@ async fn the_largest_steps_are_exact_too(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn overflow_is_refused_both_ways_and_writes_nothing(store: StoreKind) {
+async fn an_overflow_in_either_direction_is_refused_and_writes_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("top", "9223372036854775807"), ("bottom", "-9223372036854775808")]).await;
     let before = (service.session(&token).await.etag, service.entries(&token).await);
@@ -102,7 +102,7 @@ async fn overflow_is_refused_both_ways_and_writes_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn what_is_no_decimal_int64_is_no_counter(store: StoreKind) {
+async fn only_a_decimal_64_bit_integer_is_a_counter(store: StoreKind) {
     let service = TestService::new(store).await;
     let others = [
         "\"1\"",
@@ -134,7 +134,7 @@ async fn what_is_no_decimal_int64_is_no_counter(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn leading_zeros_are_no_json(store: StoreKind) {
+async fn leading_zeros_are_invalid_json(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -147,7 +147,7 @@ async fn leading_zeros_are_no_json(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn raw_bytes_are_no_counter(store: StoreKind) {
+async fn raw_bytes_are_not_a_counter(store: StoreKind) {
     let service = TestService::new(store).await;
     for raw in [&b"1"[..], b"", b"0"] {
         let token =
@@ -162,7 +162,7 @@ async fn raw_bytes_are_no_counter(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn what_a_clear_takes_may_have_been_anything(store: StoreKind) {
+async fn a_cleared_entry_of_any_kind_can_be_incremented(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("n", "\"text\"")]).await;
 

@@ -1,4 +1,4 @@
-//! Creation: what a ticket is good for, and that it makes one session and no more.
+//! Creation: a ticket creates one session, once.
 
 use cloakroom::grpc::wire::{Changes, EndReason, OpenSessionRequest, Outcome, RotationCause, open_session_request};
 use tonic::Code;
@@ -21,7 +21,7 @@ async fn a_new_session_is_stored_nowhere(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_save_finds_the_same_session(store: StoreKind) {
+async fn a_second_save_with_a_ticket_updates_its_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let new = service.open_new().await;
 
@@ -67,7 +67,7 @@ async fn a_ticket_in_a_cookie_writes_to_another_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn no_cookie_ever_holds_a_ticket(store: StoreKind) {
+async fn no_set_cookie_holds_a_ticket(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -82,7 +82,7 @@ async fn no_cookie_ever_holds_a_ticket(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(store: StoreKind) {
+async fn a_save_with_a_ticket_sets_the_cookie_of_its_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
@@ -98,7 +98,7 @@ async fn whoever_shows_a_ticket_is_given_the_cookie_of_its_session(store: StoreK
 }
 
 #[apply(on_every_store)]
-async fn a_ticket_is_good_for_15_minutes(store: StoreKind) {
+async fn a_ticket_is_valid_for_15_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -175,7 +175,7 @@ async fn a_ticket_whose_session_exists_can_rotate_it(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_rotated_session_is_out_of_its_tickets_reach(store: StoreKind) {
+async fn a_ticket_cannot_write_to_its_session_after_a_rotation(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
@@ -205,7 +205,7 @@ async fn a_save_after_a_logout_by_the_same_ticket_is_gone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn with_a_ticket_too_gone_and_etag_are_judged_before_the_limits(store: StoreKind) {
+async fn with_a_ticket_gone_and_etag_are_checked_before_the_limits(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let too_large = || save(&ticket, Changes::default().set("a", &format!("\"{}\"", "x".repeat(70_000))));

@@ -1,4 +1,4 @@
-//! Destroying: which tokens end a session, and what becomes of the cookie.
+//! Destruction: which tokens end a session, and the deletion of the cookie.
 
 use cloakroom::grpc::wire::{Changes, DestroySessionResponse, EndReason, Outcome, RotationCause};
 
@@ -28,7 +28,7 @@ async fn the_current_token_ends_the_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_token_before_ends_the_session_however_it_was_replaced(store: StoreKind) {
+async fn the_previous_token_ends_the_session_after_any_rotation(store: StoreKind) {
     let service = TestService::new(store).await;
     for cause in [RotationCause::Privilege, RotationCause::Renewal] {
         let token = service.stored(&[("a", "1")]).await;
@@ -43,7 +43,7 @@ async fn the_token_before_ends_the_session_however_it_was_replaced(store: StoreK
 }
 
 #[apply(on_every_store)]
-async fn the_token_before_ends_the_session_though_an_older_one_replaced_it(store: StoreKind) {
+async fn the_previous_token_ends_the_session_even_if_an_older_one_rotated_it(store: StoreKind) {
     let service = TestService::new(store).await;
     let first = service.stored(&[("a", "1")]).await;
     let second = service.rotate(&first, RotationCause::Renewal, "").await.session.unwrap().token;
@@ -73,7 +73,7 @@ async fn an_older_token_ends_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_ticket_ends_the_session_that_it_made(store: StoreKind) {
+async fn a_ticket_ends_the_session_that_it_created(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let token = service.save(save(&ticket, Changes::default().set("a", "1"))).await.session.unwrap().token;
@@ -85,7 +85,7 @@ async fn a_ticket_ends_the_session_that_it_made(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_ticket_that_made_nothing_ends_nothing(store: StoreKind) {
+async fn an_unused_ticket_ends_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -96,7 +96,7 @@ async fn a_ticket_that_made_nothing_ends_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn ending_twice_is_fine(store: StoreKind) {
+async fn a_second_destruction_is_gone_with_the_first_reason(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(save(&token, Changes::default().unset("a")).request_id("a request id")).await;
@@ -108,7 +108,7 @@ async fn ending_twice_is_fine(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_dead_cookie_beside_a_live_one_does_not_save_the_live_one(store: StoreKind) {
+async fn a_live_cookie_beside_a_dead_one_is_destroyed(store: StoreKind) {
     let service = TestService::new(store).await;
     let (dead, live) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&dead).await;
@@ -131,7 +131,7 @@ async fn a_logout_ends_every_session_that_the_cookies_name(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_cookie_that_is_deleted_has_the_name_that_was_asked_for(store: StoreKind) {
+async fn the_deleted_cookie_has_the_name_in_the_request(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut request = destroy_cookie(&format!("sid={token}"));

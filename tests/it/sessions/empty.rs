@@ -1,4 +1,4 @@
-//! Emptying: a save that leaves nothing deletes the session and its cookie, as Flask does.
+//! Empty sessions: a save that leaves no entry deletes the session and its cookie, as Flask does.
 
 use cloakroom::app::{self, CookieSettings};
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
@@ -22,7 +22,7 @@ async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_clear_that_sets_nothing_deletes_too(store: StoreKind) {
+async fn a_clear_that_sets_nothing_deletes_the_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
 
@@ -82,13 +82,13 @@ async fn keep_empty_stores_a_new_session_without_entries(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn permanent_keeps_a_session_without_entries_be_it_true_or_false(store: StoreKind) {
+async fn permanent_keeps_a_session_without_entries_whether_true_or_false(store: StoreKind) {
     let service = TestService::new(store).await;
     for (json, permanent) in [("true", true), ("false", false)] {
         let token = service.stored(&[("a", "1"), ("_permanent", json)]).await;
 
-        let kept = service.update(&token, Changes::default().unset("a")).await;
-        assert_eq!(kept.permanent, Some(permanent));
+        let permanent_only = service.update(&token, Changes::default().unset("a")).await;
+        assert_eq!(permanent_only.permanent, Some(permanent));
 
         let saved = service.save(save(&token, Changes::default().unset("_permanent"))).await;
         assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
@@ -96,7 +96,7 @@ async fn permanent_keeps_a_session_without_entries_be_it_true_or_false(store: St
 }
 
 #[apply(on_every_store)]
-async fn permanent_alone_makes_a_session(store: StoreKind) {
+async fn permanent_alone_creates_a_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -118,7 +118,7 @@ async fn a_subject_alone_does_not_keep_a_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn emptying_what_was_never_stored_deletes_the_cookie_and_stores_nothing(store: StoreKind) {
+async fn emptying_a_new_session_deletes_the_cookie_and_stores_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 

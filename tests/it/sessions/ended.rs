@@ -1,14 +1,14 @@
-//! Gone: a save to a session that has ended writes nothing, creates nothing and leaves the cookie alone.
+//! Ended sessions: a save writes nothing, creates nothing and sets no cookie.
 
 use std::time::Duration;
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause};
 
 use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies};
-use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
+use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, deleted_cookie, gone};
 use crate::support::{StoreKind, TestService, app_settings};
 
-/// Every kind of save with a token is gone for this reason, and nothing comes of it.
+/// Checks that every kind of save with this token is GONE for this reason, without an effect.
 async fn expect_gone(service: &TestService, token: &str, reason: EndReason) {
     let saves = [
         save(token, Changes::default().set("b", "2")),
@@ -73,7 +73,7 @@ async fn a_save_past_the_absolute_deadline_is_gone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(store: StoreKind) {
+async fn a_save_with_a_superseded_token_is_gone_and_changes_nothing(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
@@ -86,7 +86,7 @@ async fn a_save_with_a_superseded_token_is_gone_and_the_session_lives_on(store: 
 }
 
 #[apply(on_every_store)]
-async fn an_end_by_a_call_is_remembered_for_16_minutes(store: StoreKind) {
+async fn the_reason_of_a_destruction_is_known_for_16_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.destroy(&token).await;
@@ -100,7 +100,7 @@ async fn an_end_by_a_call_is_remembered_for_16_minutes(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_deadline_is_remembered_for_16_minutes(store: StoreKind) {
+async fn the_reason_of_an_expiry_is_known_for_16_minutes(store: StoreKind) {
     let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -122,7 +122,7 @@ async fn a_token_that_the_store_does_not_know_is_gone_without_a_reason(store: St
 }
 
 #[apply(on_every_store)]
-async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(store: StoreKind) {
+async fn destroying_an_ended_session_is_gone_and_deletes_the_cookie(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.destroy(&token).await;
@@ -132,6 +132,6 @@ async fn destroying_what_has_ended_is_gone_and_deletes_the_cookie_all_the_same(s
         let again = service.destroy(&token).await;
 
         assert_eq!((again.outcome(), again.end_reason()), (Outcome::Gone, reason));
-        crate::support::sessions::deleted_cookie(&again.headers);
+        deleted_cookie(&again.headers);
     }
 }

@@ -1,19 +1,22 @@
-//! Lifetimes: when a session ends, to the millisecond, on the service's clock.
+//! Lifetimes: when a session ends, to the millisecond of the service's clock.
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use cloakroom::grpc::wire::{Changes, EndReason, RotationCause};
+use cloakroom::types::Time;
 use tonic::Code;
 
-use crate::support::calls::{ChangesExt as _, save};
+use crate::support::calls::{ChangesExt as _, save, save_unmodified, set_cookies};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SECOND, gone, millis};
 use crate::support::{StoreKind, TestService};
 
-/// Sessions that end after 10 minutes without use, and after an hour in any case.
+/// Starts a service with an idle timeout of 10 minutes and an absolute timeout of an hour.
 async fn service(store: StoreKind) -> TestService {
     TestService::with_lifetimes(store, 10 * MINUTE, HOUR).await
 }
 
 /// Uses a session every 9 minutes until this much of the hour is left.
-async fn use_until(service: &TestService, token: &str, left_of_the_hour: std::time::Duration) {
+async fn use_until(service: &TestService, token: &str, left_of_the_hour: Duration) {
     let mut left = HOUR;
     while left > left_of_the_hour {
         let step = (9 * MINUTE).min(left - left_of_the_hour);
@@ -23,12 +26,12 @@ async fn use_until(service: &TestService, token: &str, left_of_the_hour: std::ti
     }
 }
 
-/// Lives up to this moment and no longer.
+/// Checks that the session is live a millisecond before `end`, and at `end` has ended for this reason.
 async fn expect_end(service: &TestService, token: &str, end: u64, reason: EndReason) {
-    service.clock.set(cloakroom::types::Time::from_millis(end - 1));
-    let saved = service.save(crate::support::calls::save_unmodified(token)).await;
-    assert!(saved.session.is_some(), "it lives up to its end");
-    service.clock.set(cloakroom::types::Time::from_millis(end));
+    service.clock.set(Time::from_millis(end - 1));
+    let saved = service.save(save_unmodified(token)).await;
+    assert!(saved.session.is_some(), "it is live until its end");
+    service.clock.set(Time::from_millis(end));
     assert!(!service.is_live(token).await);
     assert_eq!(gone(&service.save(save(token, Changes::default().set("b", "2"))).await), reason);
 }
@@ -58,7 +61,7 @@ async fn a_used_session_ends_at_its_absolute_deadline(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn neither_saves_nor_rotations_move_the_absolute_deadline(store: StoreKind) {
+async fn saves_and_rotations_do_not_move_the_absolute_deadline(store: StoreKind) {
     let service = service(store).await;
     let mut token = service.stored(&[("a", "1")]).await;
     let end = service.millis() + 60 * 60 * 1000;
@@ -107,19 +110,19 @@ async fn expire_time_is_the_earlier_of_the_two_deadlines(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_cookie_of_a_permanent_session_expires_with_it(store: StoreKind) {
+async fn the_cookie_of_a_permanent_session_expires_with_the_session(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
     let saved = service.save(save(&token, Changes::default().permanent(true))).await;
 
-    let end = std::time::UNIX_EPOCH + std::time::Duration::from_millis(service.millis() + 600_000);
+    let end = UNIX_EPOCH + Duration::from_millis(service.millis() + 600_000);
     let expires = format!("; Expires={};", httpdate::fmt_http_date(end));
-    assert!(crate::support::calls::set_cookies(&saved.headers)[0].contains(&expires));
+    assert!(set_cookies(&saved.headers)[0].contains(&expires));
 }
 
 #[apply(on_every_store)]
-async fn a_save_may_shorten_the_idle_timeout(store: StoreKind) {
+async fn a_save_can_shorten_the_idle_timeout(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -133,7 +136,7 @@ async fn a_save_may_shorten_the_idle_timeout(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_creation_may_set_its_lifetime(store: StoreKind) {
+async fn a_creation_can_set_its_lifetime(store: StoreKind) {
     let service = service(store).await;
     let ticket = service.open_new().await.token;
 
@@ -146,7 +149,7 @@ async fn a_creation_may_set_its_lifetime(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn no_save_gets_a_longer_idle_timeout_than_the_app_grants(store: StoreKind) {
+async fn a_save_cannot_set_a_longer_idle_timeout_than_the_app(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -158,7 +161,7 @@ async fn no_save_gets_a_longer_idle_timeout_than_the_app_grants(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_deadline_ends_a_session_whether_it_is_used_or_not(store: StoreKind) {
+async fn a_deadline_ends_a_used_and_an_unused_session(store: StoreKind) {
     let service = service(store).await;
     let (used, unused) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     let end = service.millis() + 1_800_000;
@@ -175,7 +178,7 @@ async fn a_deadline_ends_a_session_whether_it_is_used_or_not(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn no_deadline_is_later_than_the_app_grants(store: StoreKind) {
+async fn a_save_cannot_set_a_later_deadline_than_the_app(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let end = service.millis() + 3_600_000;
@@ -188,7 +191,7 @@ async fn no_deadline_is_later_than_the_app_grants(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_deadline_has_to_be_in_the_future(store: StoreKind) {
+async fn a_deadline_must_be_in_the_future(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let now = service.millis();
@@ -197,7 +200,7 @@ async fn a_deadline_has_to_be_in_the_future(store: StoreKind) {
     for past in [0, now - 1, now] {
         assert_eq!(service.refusal(save(&token, Changes::default().deadline(past))).await, lifetime_invalid);
     }
-    let zero = service.refusal(save(&token, Changes::default().idle_timeout(std::time::Duration::ZERO))).await;
+    let zero = service.refusal(save(&token, Changes::default().idle_timeout(Duration::ZERO))).await;
     let next = service.update(&token, Changes::default().deadline(now + 1)).await;
 
     assert_eq!(zero, lifetime_invalid);
@@ -205,7 +208,7 @@ async fn a_deadline_has_to_be_in_the_future(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_default_lifetime_can_be_had_back(store: StoreKind) {
+async fn a_save_can_restore_the_default_lifetime(store: StoreKind) {
     let service = service(store).await;
     let create = service.millis();
     for changes in [Changes::default().idle_timeout(MINUTE), Changes::default().deadline(create + 120_000)] {
@@ -238,13 +241,13 @@ async fn a_lifetime_stays_until_another_save_sets_one(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_clock_that_goes_back_revives_nothing_that_was_ended(store: StoreKind) {
+async fn a_clock_that_goes_back_revives_no_ended_session(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.advance(5 * SECOND);
     service.destroy(&token).await;
 
-    service.clock.set(cloakroom::types::Time::from_millis(service.millis() - 4_000));
+    service.clock.set(Time::from_millis(service.millis() - 4_000));
 
     assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "2"))).await), EndReason::Destroyed);
     assert!(!service.is_live(&token).await);

@@ -1,4 +1,4 @@
-//! Limits: how large a session may be, and what a value may hold.
+//! Limits: the size of a session, and the contents of a value.
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, Outcome, Value, value::Kind};
@@ -9,7 +9,7 @@ use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::{StoreKind, TestService, app_settings, patient, redis};
 
 #[apply(on_every_store)]
-async fn a_session_may_have_as_many_entries_as_the_limit_says(store: StoreKind) {
+async fn a_session_has_at_most_max_entries(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", limited(3, 4096))]).await;
     let token = service.stored(&[("a", "1"), ("b", "1"), ("c", "1")]).await;
     let new = Changes::default;
@@ -25,7 +25,7 @@ async fn a_session_may_have_as_many_entries_as_the_limit_says(store: StoreKind) 
 }
 
 #[apply(on_every_store)]
-async fn a_session_may_have_as_many_bytes_as_the_limit_says(store: StoreKind) {
+async fn a_session_has_at_most_max_session_bytes(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", limited(16, 1024))]).await;
     let (fits, over) = ("7".repeat(1020), "7".repeat(1021));
     let token = service.stored(&[("name", &fits)]).await;
@@ -42,7 +42,7 @@ async fn a_session_may_have_as_many_bytes_as_the_limit_says(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_counter_that_grows_over_the_limit_stays_as_it_was(store: StoreKind) {
+async fn a_counter_that_would_exceed_the_limit_is_not_incremented(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", limited(16, 1024))]).await;
     let token = service.stored(&[("n", "9"), ("x", &"7".repeat(1021))]).await;
 
@@ -66,7 +66,7 @@ async fn a_first_save_over_a_limit_creates_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_largest_session_is_kept_and_answered(store: StoreKind) {
+async fn the_largest_session_is_stored_and_answered(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", limited(4096, 1024 * 1024))]).await;
     let ticket = service.open_new().await.token;
     let names: Vec<String> = (0..4096).map(|n| format!("{n:04}")).collect();
@@ -84,7 +84,7 @@ async fn the_largest_session_is_kept_and_answered(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn names_have_up_to_256_bytes_of_any_text(store: StoreKind) {
+async fn a_name_is_any_text_of_up_to_256_bytes(store: StoreKind) {
     let service = TestService::new(store).await;
     let long = "é".repeat(128);
     let names = [long.as_str(), " ", "\0", "e:a", "m", "\u{1f9e5}", "__proto__", "a.b[0]", "\r\n"];
@@ -97,7 +97,7 @@ async fn names_have_up_to_256_bytes_of_any_text(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn json_is_kept_byte_for_byte(store: StoreKind) {
+async fn json_is_stored_byte_for_byte(store: StoreKind) {
     let service = TestService::new(store).await;
     let huge = format!("-{}", "9".repeat(5000));
     let texts = [
@@ -130,7 +130,7 @@ async fn json_is_kept_byte_for_byte(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn what_is_not_json_is_refused(store: StoreKind) {
+async fn invalid_json_is_refused(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let texts = [
@@ -192,7 +192,7 @@ async fn json_may_be_nested_127_levels_deep(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn raw_bytes_are_kept_as_they_are(store: StoreKind) {
+async fn raw_bytes_are_stored_unchanged(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let every: Vec<u8> = (0..=255).collect();
@@ -211,7 +211,7 @@ async fn raw_bytes_are_kept_as_they_are(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_request_over_four_mebibytes_is_refused_and_one_below_is_looked_at(store: StoreKind) {
+async fn a_request_over_four_mebibytes_is_refused_and_one_below_is_processed(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let with = |bytes: usize| save(&token, Changes::default().set_raw("a", &vec![1; bytes]));
@@ -254,7 +254,7 @@ async fn assert_refused(service: &TestService, token: &str, changes: Changes, ex
     assert_eq!(service.entries(token).await, before);
 }
 
-/// A service on a Redis that another service may share.
+/// Starts a service on a Redis that another service can share.
 async fn service_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> TestService {
     let store = AnyStore::from(Redis::new(settings).unwrap());
     TestService::on_store(store, [("default", app)], patient()).await

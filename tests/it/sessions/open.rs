@@ -1,4 +1,4 @@
-//! Opening: whatever a browser sends, a session comes back, and never one that the browser chose.
+//! Open: any cookie yields a session, and an unknown one never yields an id that the browser chose.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::support::redis::RedisServer;
 use crate::support::{StoreKind, TestService, app_settings};
 
 #[apply(on_every_store)]
-async fn a_cookie_that_names_no_session_opens_an_empty_one(store: StoreKind) {
+async fn an_invalid_cookie_opens_an_empty_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let cookies = [
@@ -48,14 +48,14 @@ async fn a_cookie_that_names_no_session_opens_an_empty_one(store: StoreKind) {
 #[apply(on_every_store)]
 async fn the_id_of_an_unknown_session_is_never_adopted(store: StoreKind) {
     let (service, ring) = service_with_ring(store).await;
-    let bearer = SplitToken::random();
-    let well_signed = sign_token(&ring, &default_app(), bearer);
+    let split_token = SplitToken::random();
+    let well_signed = sign_token(&ring, &default_app(), split_token);
 
     let session = service.open_cookie(&well_signed).await.session.unwrap();
     let saved = service.save(save(&session.token, Changes::default().set("a", "1"))).await;
 
     assert_empty(&session);
-    assert_ne!(session.id, bearer.id(&default_app()).to_string());
+    assert_ne!(session.id, split_token.id(&default_app()).to_string());
     assert_eq!(saved.session.unwrap().id, session.id);
     assert_empty(&service.open_cookie(&well_signed).await.session.unwrap());
 }
@@ -88,7 +88,7 @@ async fn an_expired_cookie_opens_an_empty_session_of_another_id(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_tickets_session_is_not_opened_by_the_ticket(store: StoreKind) {
+async fn a_ticket_does_not_open_its_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     service.save(save(&ticket, Changes::default().set("a", "1"))).await;
@@ -115,7 +115,7 @@ async fn a_token_opens_without_a_cookie_header(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_token_of_one_app_is_nothing_to_another(store: StoreKind) {
+async fn a_token_of_one_app_opens_nothing_in_another(store: StoreKind) {
     let (one, same_key) = (app_settings(), app_settings());
     let same_key = app::Settings { keys: one.keys.clone(), ..same_key };
     let service =
@@ -133,7 +133,7 @@ async fn a_token_of_one_app_is_nothing_to_another(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn of_several_cookies_the_one_that_lives_counts(store: StoreKind) {
+async fn of_several_cookies_the_live_one_is_opened(store: StoreKind) {
     let (service, ring) = service_with_ring(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let unknown = sign_token(&ring, &default_app(), SplitToken::random());
@@ -154,7 +154,7 @@ async fn of_several_cookies_the_one_that_lives_counts(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_ninth_cookie_of_the_name_is_not_looked_at(store: StoreKind) {
+async fn the_ninth_cookie_of_a_name_is_ignored(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -166,7 +166,7 @@ async fn the_ninth_cookie_of_the_name_is_not_looked_at(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn two_live_sessions_in_one_header_are_a_null_session(store: StoreKind) {
+async fn two_live_sessions_in_one_header_open_a_null_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let (mine, planted) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "2")]).await);
     let header = format!("session={planted}; session=x; session={mine}");
@@ -184,7 +184,7 @@ async fn two_live_sessions_in_one_header_are_a_null_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn one_session_that_is_named_twice_is_opened(store: StoreKind) {
+async fn the_same_token_twice_in_a_header_is_opened(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let header = format!("session={token}; session={token}");
@@ -215,7 +215,7 @@ async fn a_request_may_name_its_cookie(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_name_that_no_cookie_of_the_app_may_have_is_refused(store: StoreKind) {
+async fn a_cookie_name_against_the_rules_of_the_app_is_refused(store: StoreKind) {
     let secure = CookieSettings { secure: true, domain: "example.com".to_owned(), ..Default::default() };
     let secure = app::Settings { cookie: secure, ..app_settings() };
     let service = TestService::with_apps(store, [("default", app_settings()), ("secure", secure)]).await;
@@ -234,7 +234,7 @@ async fn a_name_that_no_cookie_of_the_app_may_have_is_refused(store: StoreKind) 
 }
 
 #[apply(on_every_store)]
-async fn opening_moves_the_time_of_last_use(store: StoreKind) {
+async fn an_open_moves_the_access_time(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.open_cookie(&token).await.session.unwrap();
@@ -252,7 +252,7 @@ async fn opening_moves_the_time_of_last_use(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(store: StoreKind) {
+async fn an_open_reissues_a_token_of_an_older_key(store: StoreKind) {
     let (service, rings) = service_with_two_keys(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let (id, old) = (service.open_cookie(&token).await.session.unwrap().id, rings.under_old_key(&token));
@@ -270,7 +270,7 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_open(store: Store
 }
 
 #[apply(on_every_store)]
-async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(store: StoreKind) {
+async fn a_save_reissues_a_token_of_an_older_key(store: StoreKind) {
     let (service, rings) = service_with_two_keys(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let old = rings.under_old_key(&token);
@@ -294,40 +294,40 @@ async fn a_token_under_an_older_key_is_issued_anew_at_the_next_save(store: Store
 }
 
 #[apply(on_every_store)]
-async fn a_token_under_the_signing_key_is_left_alone(store: StoreKind) {
+async fn a_token_of_the_signing_key_is_not_reissued(store: StoreKind) {
     let (service, rings) = service_with_two_keys(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let both = format!("session={}; session={token}", rings.under_old_key(&token));
 
     let alone = service.open_cookie(&token).await;
-    let beside_the_old = service.open(open_cookie(&both)).await;
+    let beside_an_older = service.open(open_cookie(&both)).await;
 
     assert!(set_cookies(&alone.read_headers).is_empty() && alone.untouched_headers.is_empty());
-    assert!(set_cookies(&beside_the_old.read_headers).is_empty());
-    assert_eq!(beside_the_old.session.unwrap().token, token);
+    assert!(set_cookies(&beside_an_older.read_headers).is_empty());
+    assert_eq!(beside_an_older.session.unwrap().token, token);
 }
 
 #[apply(on_every_store)]
-async fn a_token_under_a_removed_key_opens_an_empty_session(store: StoreKind) {
+async fn a_token_of_a_removed_key_opens_an_empty_session(store: StoreKind) {
     let (service, ring) = service_with_ring(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let removed = KeyRing::parse(&[Key::generate()]).unwrap();
-    let bearer = verify_token(&ring, &default_app(), &token).unwrap().token;
-    let old = sign_token(&removed, &default_app(), bearer);
+    let split_token = verify_token(&ring, &default_app(), &token).unwrap().token;
+    let old = sign_token(&removed, &default_app(), split_token);
 
     let session = service.open_cookie(&old).await.session.unwrap();
     let saved = refused(service.try_save(save(&old, Changes::default().set("a", "2"))).await);
-    let begun = service.save(save_cookie(&format!("session={old}"), Changes::default().set("a", "2"))).await;
+    let created = service.save(save_cookie(&format!("session={old}"), Changes::default().set("a", "2"))).await;
 
     assert_empty(&session);
-    assert_ne!(session.id, bearer.id(&default_app()).to_string());
+    assert_ne!(session.id, split_token.id(&default_app()).to_string());
     assert_eq!(reason(&saved), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
-    assert_eq!(begun.outcome(), Outcome::Created);
+    assert_eq!(created.outcome(), Outcome::Created);
     assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 #[apply(on_every_store)]
-async fn a_ticket_under_an_older_key_still_creates(store: StoreKind) {
+async fn a_ticket_of_an_older_key_creates_a_session(store: StoreKind) {
     let (service, rings) = service_with_two_keys(store).await;
     let ticket = rings.ticket_under_old_key(service.clock.as_ref());
 
@@ -340,7 +340,7 @@ async fn a_ticket_under_an_older_key_still_creates(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not(store: StoreKind) {
+async fn an_address_over_64_bytes_is_refused_but_not_a_long_user_agent(store: StoreKind) {
     let service = TestService::new(store).await;
     let with = |user_agent: String, remote_address: String| OpenSessionRequest {
         context: Some(RequestContext { user_agent, remote_address }),
@@ -355,7 +355,7 @@ async fn an_address_over_64_bytes_is_refused_and_a_long_user_agent_is_not(store:
 }
 
 #[apply(on_every_store)]
-async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character(store: StoreKind) {
+async fn a_user_agent_is_cut_to_256_bytes_between_characters(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -364,12 +364,12 @@ async fn a_user_agent_is_kept_up_to_256_bytes_and_never_half_a_character(store: 
     creating.context = Some(RequestContext { user_agent, remote_address: "2001:db8::1".to_owned() });
     let id = service.save(creating).await.session.unwrap().id;
 
-    let kept = service.try_info(&id, false).await.unwrap().context.unwrap();
-    assert_eq!((kept.user_agent, kept.remote_address.as_str()), (format!("x{}", "é".repeat(127)), "2001:db8::1"));
+    let context = service.try_info(&id, false).await.unwrap().context.unwrap();
+    assert_eq!((context.user_agent, context.remote_address.as_str()), (format!("x{}", "é".repeat(127)), "2001:db8::1"));
 }
 
 #[tokio::test]
-async fn a_million_opens_without_a_cookie_would_write_nothing() {
+async fn opens_without_a_valid_cookie_store_nothing() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
@@ -393,7 +393,7 @@ fn open_token_request(token: &str) -> OpenSessionRequest {
     OpenSessionRequest { credential, ..Default::default() }
 }
 
-/// A service whose app has one key, and that key.
+/// Starts a service whose app has one key; returns that key too.
 async fn service_with_ring(store: StoreKind) -> (TestService, KeyRing) {
     let key = Key::generate();
     let ring = KeyRing::parse(&[&key]).unwrap();
@@ -401,14 +401,14 @@ async fn service_with_ring(store: StoreKind) -> (TestService, KeyRing) {
     (TestService::with_apps(store, [("default", settings)]).await, ring)
 }
 
-/// The keys of an app that has rolled out a new one: the new one signs, the old one still verifies.
+/// The keys of an app with a new signing key and an old key that still verifies.
 struct Rings {
     both: KeyRing,
     old: KeyRing,
 }
 
 impl Rings {
-    /// The same bearer as the old key signed it.
+    /// Signs the same split token with the old key.
     fn under_old_key(&self, token: &str) -> String {
         sign_token(&self.old, &default_app(), verify_token(&self.both, &default_app(), token).unwrap().token)
     }

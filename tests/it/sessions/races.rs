@@ -1,4 +1,4 @@
-//! Races: whatever overtakes what, every answer is true and nothing is lost or revived.
+//! Races of two requests: every answer is true, and nothing is lost or revived.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ fn token(saved: &SaveSessionResponse) -> &str {
     &saved.session.as_ref().unwrap().token
 }
 
-/// The one that was done, and why the other was not.
-fn one_done<T>(results: [Result<T, Status>; 2]) -> (T, (Code, String)) {
+/// Checks that exactly one call succeeded; returns its answer, and code and reason of the other.
+fn one_success<T>(results: [Result<T, Status>; 2]) -> (T, (Code, String)) {
     match results {
         [Ok(done), Err(status)] | [Err(status), Ok(done)] => (done, reason(&status)),
-        [Ok(_), Ok(_)] => panic!("both were done"),
-        [Err(one), Err(other)] => panic!("none was done: {one}, {other}"),
+        [Ok(_), Ok(_)] => panic!("both succeeded"),
+        [Err(one), Err(other)] => panic!("both failed: {one}, {other}"),
     }
 }
 
@@ -66,7 +66,7 @@ async fn saves_of_different_entries_all_survive(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_privilege_rotations_one_happens(store: StoreKind) {
+async fn of_two_privilege_rotations_one_succeeds(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
@@ -83,7 +83,7 @@ async fn of_two_privilege_rotations_one_happens(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_logins_one_happens_whole(store: StoreKind) {
+async fn of_two_logins_one_succeeds_completely(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let planted = service.stored(&[("a", "1")]).await;
         let login = |subject: &str| save(&planted, Changes::default().subject(subject).set(subject, "1"));
@@ -101,7 +101,7 @@ async fn of_two_logins_one_happens_whole(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_saves_with_one_ticket_make_one_session(store: StoreKind) {
+async fn two_saves_with_one_ticket_create_one_session(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
 
@@ -119,7 +119,7 @@ async fn two_saves_with_one_ticket_make_one_session(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_logout_and_a_creation_agree_on_what_is_left(store: StoreKind) {
+async fn a_logout_and_a_creation_agree_on_the_result(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
 
@@ -138,7 +138,7 @@ async fn a_logout_and_a_creation_agree_on_what_is_left(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_save_beside_a_privilege_rotation_is_done_or_gone(store: StoreKind) {
+async fn a_save_during_a_privilege_rotation_is_applied_or_gone(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
@@ -158,7 +158,7 @@ async fn a_save_beside_a_privilege_rotation_is_done_or_gone(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_save_beside_a_renewal_is_always_done(store: StoreKind) {
+async fn a_save_during_a_renewal_is_always_applied(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
 
@@ -174,7 +174,7 @@ async fn a_save_beside_a_renewal_is_always_done(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_who_renew_are_given_one_successor(store: StoreKind) {
+async fn concurrent_renewals_get_the_same_next_token(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
 
@@ -196,7 +196,7 @@ async fn all_who_renew_are_given_one_successor(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_request_sent_at_the_same_time_is_one_save(store: StoreKind) {
+async fn concurrent_repeats_of_one_request_are_one_save(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let old = service.stored(&[("a", "1")]).await;
         let login = || save(&old, Changes::default().subject("alice").increment("n", 1)).request_id("one request id");
@@ -213,7 +213,7 @@ async fn one_request_sent_at_the_same_time_is_one_save(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_request_sent_at_the_same_time_is_one_creation(store: StoreKind) {
+async fn concurrent_repeats_of_one_request_are_one_creation(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let ticket = service.open_new().await.token;
         let request = || save(&ticket, Changes::default().increment("n", 1)).request_id("one request id");
@@ -230,14 +230,14 @@ async fn one_request_sent_at_the_same_time_is_one_creation(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_saves_with_one_etag_one_is_done(store: StoreKind) {
+async fn of_two_saves_with_one_etag_one_is_applied(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
         let request = |name| set(&token, name).etag("1");
 
         let (one, other) = tokio::join!(left.save(request("b")), right.save(request("c")));
 
-        let (done, refusal) = one_done([one, other]);
+        let (done, refusal) = one_success([one, other]);
         assert_eq!(refusal, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
         assert_eq!(service.session(&token).await.etag, done.session.unwrap().etag);
         assert_eq!(service.entries(&token).await.len(), 2);
@@ -247,14 +247,14 @@ async fn of_two_saves_with_one_etag_one_is_done(store: StoreKind) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_saves_that_fit_cannot_make_a_session_that_does_not(store: StoreKind) {
+async fn two_concurrent_saves_cannot_exceed_the_limits(store: StoreKind) {
     let limits = LimitSettings { max_entries: 2, ..Default::default() };
     race(store, app::Settings { limits, ..app_settings() }, |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (one, other) = tokio::join!(left.save(set(&token, "b")), right.save(set(&token, "c")));
 
-        let (_, refusal) = one_done([one, other]);
+        let (_, refusal) = one_success([one, other]);
         assert_eq!(refusal, (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
         assert_eq!(service.entries(&token).await.len(), 2);
     })
@@ -263,7 +263,7 @@ async fn two_saves_that_fit_cannot_make_a_session_that_does_not(store: StoreKind
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn emptying_beside_a_save_is_as_if_one_came_first(store: StoreKind) {
+async fn emptying_during_a_save_is_as_if_one_came_first(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, right }| async move {
         let token = service.stored(&[("a", "1")]).await;
 

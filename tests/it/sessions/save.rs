@@ -1,4 +1,4 @@
-//! Saving: what a request changed is applied in one step, once, and never to what has ended.
+//! Saves: changes are applied in one step, and never to a session that has ended.
 
 use cloakroom::app::{self, LimitSettings};
 use cloakroom::grpc::wire::{Changes, Outcome};
@@ -47,7 +47,7 @@ async fn of_two_saves_of_one_entry_the_later_wins(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_that_clears_takes_what_others_saved_before_it(store: StoreKind) {
+async fn a_clear_removes_what_other_requests_saved_before(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -58,7 +58,7 @@ async fn a_save_that_clears_takes_what_others_saved_before_it(store: StoreKind) 
 }
 
 #[apply(on_every_store)]
-async fn a_save_leaves_the_entries_out_of_its_answer(store: StoreKind) {
+async fn the_answer_to_a_save_has_no_entries(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -83,7 +83,7 @@ async fn values_are_kept_byte_for_byte(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_with_the_current_etag_is_done(store: StoreKind) {
+async fn a_save_with_the_current_etag_is_applied(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
@@ -126,7 +126,7 @@ async fn the_etag_of_a_new_session_is_zero_and_creates_it_once(store: StoreKind)
 }
 
 #[apply(on_every_store)]
-async fn an_etag_of_a_stored_session_creates_no_new_one(store: StoreKind) {
+async fn an_etag_other_than_zero_creates_no_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -153,7 +153,7 @@ async fn an_unmodified_save_writes_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_response_varies_by_cookie_only_if_the_session_was_looked_at(store: StoreKind) {
+async fn a_response_varies_by_cookie_only_if_the_session_was_accessed(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut untouched = save_unmodified(&token);
@@ -166,7 +166,7 @@ async fn a_response_varies_by_cookie_only_if_the_session_was_looked_at(store: St
 }
 
 #[apply(on_every_store)]
-async fn a_modification_without_any_change_is_a_save(store: StoreKind) {
+async fn a_save_with_empty_changes_updates_the_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;
@@ -178,9 +178,9 @@ async fn a_modification_without_any_change_is_a_save(store: StoreKind) {
     assert_eq!(service.entries(&token).await.len(), 1);
 }
 
-/// A slow answer to it may reach the browser after the answer to a login, whose cookie it must not undo.
+/// A slow response may arrive after that of a login, whose cookie it must not replace.
 #[apply(on_every_store)]
-async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(store: StoreKind) {
+async fn a_save_sets_no_cookie_that_the_browser_already_has(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -196,7 +196,7 @@ async fn a_save_of_a_session_that_the_browser_knows_leaves_its_cookie_alone(stor
 }
 
 #[apply(on_every_store)]
-async fn saves_that_each_fit_cannot_make_a_session_that_does_not(store: StoreKind) {
+async fn two_saves_together_cannot_exceed_the_limits(store: StoreKind) {
     let limits = LimitSettings { max_entries: 2, max_session_bytes: 1024 };
     let service = TestService::with_apps(store, [("default", app::Settings { limits, ..app_settings() })]).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -214,7 +214,7 @@ async fn saves_that_each_fit_cannot_make_a_session_that_does_not(store: StoreKin
 }
 
 #[apply(on_every_store)]
-async fn gone_is_judged_before_the_etag_and_the_etag_before_the_limits(store: StoreKind) {
+async fn gone_is_checked_before_the_etag_and_the_etag_before_the_limits(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let too_large = format!("\"{}\"", "x".repeat(100_000));

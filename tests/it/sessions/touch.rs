@@ -1,4 +1,4 @@
-//! Touching: when a mere use is written down, and that nothing else is.
+//! Touch: when a use moves the stored access time, and that reads write nothing else.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, gone};
 use crate::support::{StoreKind, TestService, app_settings};
 
-/// With this idle timeout a use is written down after a twentieth: 30 seconds.
+/// A use is stored after a twentieth of the idle timeout: 30 seconds.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 const THRESHOLD: Duration = Duration::from_secs(30);
 
@@ -42,13 +42,13 @@ async fn a_use_at_the_threshold_moves_the_deadline(store: StoreKind) {
     service.open_cookie(&opened).await;
     service.save(save_unmodified(&saved)).await;
     service.advance(IDLE - MILLI);
-    let ends = [opened, saved];
+    let both = [opened, saved];
 
-    for token in &ends {
+    for token in &both {
         assert_eq!(service.save(save_unmodified(token)).await.end_reason(), EndReason::Unspecified);
     }
     service.advance(IDLE);
-    for token in &ends {
+    for token in &both {
         assert_eq!(gone(&service.save(save_unmodified(token)).await), EndReason::Idle, "never late");
     }
 }
@@ -110,7 +110,7 @@ async fn a_superseded_token_touches_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_clock_that_goes_back_takes_no_use_back(store: StoreKind) {
+async fn a_clock_that_goes_back_undoes_no_touch(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.advance(5 * MINUTE);
@@ -125,8 +125,8 @@ async fn a_clock_that_goes_back_takes_no_use_back(store: StoreKind) {
     assert!(service.is_live(&token).await);
 }
 
-/// A service on a Redis of its own, so that its commands can be counted.
-async fn counted() -> (TestService, RedisServer) {
+/// Starts a service on a Redis of its own, so that its commands can be counted.
+async fn service_with_redis() -> (TestService, RedisServer) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
@@ -134,16 +134,16 @@ async fn counted() -> (TestService, RedisServer) {
     (TestService::with_store(store, &app).await, redis)
 }
 
-/// How many scripts, and so how many writes, a Redis has run.
-fn scripts(redis: &RedisServer) -> usize {
+/// Returns how many scripts a Redis has run; every write is one.
+fn scripts_run(redis: &RedisServer) -> usize {
     let statistics = redis.cli(&["info", "commandstats"]);
     let lines = statistics.lines().filter(|line| line.starts_with("cmdstat_eval"));
     lines.map(|line| line.split(['=', ',']).nth(1).unwrap().parse::<usize>().unwrap()).sum()
 }
 
 #[tokio::test]
-async fn ten_thousand_opens_without_a_cookie_are_zero_writes() {
-    let (service, redis) = counted().await;
+async fn ten_thousand_opens_without_a_cookie_write_nothing() {
+    let (service, redis) = service_with_redis().await;
     let mut opens = JoinSet::new();
 
     for _ in 0..50 {
@@ -159,13 +159,13 @@ async fn ten_thousand_opens_without_a_cookie_are_zero_writes() {
     opens.join_all().await;
 
     assert_eq!(redis.cli(&["dbsize"]).trim(), "0");
-    assert_eq!(scripts(&redis), 0);
-    assert!(!redis.cli(&["info", "commandstats"]).contains("cmdstat_hgetall"), "the store was not even asked");
+    assert_eq!(scripts_run(&redis), 0);
+    assert!(!redis.cli(&["info", "commandstats"]).contains("cmdstat_hgetall"), "the store was not read either");
 }
 
 #[tokio::test]
 async fn a_forged_cookie_never_reaches_the_store() {
-    let (service, redis) = counted().await;
+    let (service, redis) = service_with_redis().await;
     let token = TestService::new(StoreKind::Memory).await.stored(&[("a", "1")]).await;
 
     assert!(!service.is_live(&token).await);
@@ -176,30 +176,30 @@ async fn a_forged_cookie_never_reaches_the_store() {
 }
 
 #[tokio::test]
-async fn reads_below_the_threshold_write_nothing_and_those_above_write_once() {
-    let (service, redis) = counted().await;
+async fn reads_below_the_threshold_write_nothing_and_reads_above_write_once() {
+    let (service, redis) = service_with_redis().await;
     let token = service.stored(&[("a", "1")]).await;
-    let before = scripts(&redis);
+    let before = scripts_run(&redis);
 
     service.advance(THRESHOLD - MILLI);
     for _ in 0..10 {
         service.open_cookie(&token).await;
         service.save(save_unmodified(&token)).await;
     }
-    assert_eq!(scripts(&redis), before);
+    assert_eq!(scripts_run(&redis), before);
 
     service.advance(MILLI);
     service.open_cookie(&token).await;
-    let touched = scripts(&redis);
+    let touched = scripts_run(&redis);
     assert!(touched > before);
     service.open_cookie(&token).await;
     service.save(save_unmodified(&token)).await;
-    assert_eq!(scripts(&redis), touched);
+    assert_eq!(scripts_run(&redis), touched);
 }
 
 #[tokio::test]
-async fn refused_saves_leave_every_byte_as_it_was() {
-    let (service, redis) = counted().await;
+async fn refused_saves_change_no_byte() {
+    let (service, redis) = service_with_redis().await;
     let token = service.stored(&[("a", "1"), ("n", "\"text\"")]).await;
     let key = redis.cli(&["keys", "*"]).trim().to_owned();
     let before = redis.cli(&["--no-raw", "hgetall", &key]);
