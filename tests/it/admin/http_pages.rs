@@ -1,10 +1,10 @@
-//! What operators' machines read by plain HTTP, and that nobody else gets to.
+//! The pages for operators: metrics, liveness and readiness by plain HTTP.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use cloakroom::grpc::wire::WatchSessionRequest;
 use cloakroom::grpc::wire::watch_session_request::Credential;
+use cloakroom::grpc::wire::{OpenSessionRequest, WatchSessionRequest, open_session_request};
 use cloakroom::server;
 use cloakroom::store::{AnyStore, Redis, RedisSettings};
 use http::Request;
@@ -18,10 +18,10 @@ use crate::support::{StoreKind, TestService, app_settings, patient};
 
 const OPEN: &str = "cloakroom.v1.SessionService/OpenSession";
 
-/// What a server says to these bytes, until it closes.
-async fn say(address: &str, bytes: &[u8]) -> String {
+/// Sends bytes and returns the answer until the server closes.
+async fn exchange(address: &str, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(socket_address(address)).await.unwrap();
-    // The server may close in the middle of it.
+    // The server may close before it has read everything.
     let _ = socket.write_all(bytes).await;
     let mut answer = Vec::new();
     let end = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut answer)).await;
@@ -29,17 +29,19 @@ async fn say(address: &str, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+/// Gets a page of the admin listener.
 async fn page(service: &TestService, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
-    say(&service.admin_address, request.as_bytes()).await
+    exchange(&service.admin_address, request.as_bytes()).await
 }
 
-/// A sample of the metrics; none, if it is not there.
+/// Gets the value of a metric; `None` if the page does not have it.
 async fn sample(service: &TestService, name: &str) -> Option<f64> {
     let page = page(service, "/metrics").await;
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
+/// Waits until a metric has this value.
 async fn until_sample(service: &TestService, name: &str, value: f64) {
     let begin = Instant::now();
     loop {
@@ -57,7 +59,7 @@ fn socket_address(address: &str) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn pages_are_read_by_plain_http() {
+async fn pages_are_served_by_http_1() {
     let service = TestService::new(StoreKind::Memory).await;
     until_sample(&service, "cloakroom_serving", 1.0).await;
 
@@ -72,7 +74,7 @@ async fn pages_are_read_by_plain_http() {
 }
 
 #[tokio::test]
-async fn pages_are_read_by_http_2_too() {
+async fn pages_are_served_by_http_2() {
     let service = TestService::new(StoreKind::Memory).await;
     let socket = TcpStream::connect(socket_address(&service.admin_address)).await.unwrap();
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
@@ -85,43 +87,43 @@ async fn pages_are_read_by_http_2_too() {
 }
 
 #[tokio::test]
-async fn frontends_are_served_by_http_2_alone() {
+async fn the_frontend_listener_does_not_speak_http_1() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let answer = say(&service.address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let answer = exchange(&service.address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
 
     assert!(!answer.contains("HTTP/1.1") && !answer.contains("cloakroom_"), "{answer}");
 }
 
 #[tokio::test]
-async fn a_call_by_http_1_is_refused() {
+async fn a_grpc_call_by_http_1_is_refused() {
     let service = TestService::new(StoreKind::Memory).await;
     let call = "POST /cloakroom.v1.AdminService/RevokeApp HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\
                 content-length: 5\r\nconnection: close\r\n\r\n\0\0\0\0\0";
 
-    let answer = say(&service.admin_address, call.as_bytes()).await;
+    let answer = exchange(&service.admin_address, call.as_bytes()).await;
 
     assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
 }
 
 #[tokio::test]
-async fn a_head_that_is_too_large_or_too_slow_ends_its_connection() {
+async fn a_request_head_that_is_too_large_or_too_slow_ends_its_connection() {
     let settings = server::Settings { first_request_timeout: Duration::from_secs(1), ..Default::default() };
     let service = TestService::with_server(StoreKind::Memory, settings).await;
     let large = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(20_000));
     let many = format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{}\r\n", "x: y\r\n".repeat(100));
 
     for (head, answered) in [
-        // Its answer may be lost: the server closes before it has read everything.
+        // The answer may be lost: the server closes before it has read everything.
         (large.as_str(), ""),
         (&many, "HTTP/1.1 431 "),
         ("GET /healthz HT", ""),
         ("", ""),
         ("GET /healthz HTTP/1.1\r\nhost: test\r\n", ""),
-        // Kept alive, and never used again.
+        // Kept alive, but never used again.
         ("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n", "HTTP/1.1 200 OK"),
     ] {
-        let answer = say(&service.admin_address, head.as_bytes()).await;
+        let answer = exchange(&service.admin_address, head.as_bytes()).await;
 
         assert!(answer.starts_with(answered), "{head:.40}: {answer}");
         assert_eq!(answer.contains(" 200 "), answered.contains(" 200 "), "{head:.40}: {answer}");
@@ -154,7 +156,7 @@ async fn calls_are_counted_by_rpc_and_code_and_reason() {
 }
 
 #[tokio::test]
-async fn two_live_sessions_in_one_header_are_counted_as_suspicious() {
+async fn two_live_sessions_in_one_header_are_counted_as_suspicious_cookies() {
     let service = TestService::new(StoreKind::Memory).await;
     let tokens = [service.stored(&[("a", "1")]).await, service.stored(&[("b", "2")]).await];
 
@@ -164,15 +166,13 @@ async fn two_live_sessions_in_one_header_are_counted_as_suspicious() {
 }
 
 #[tokio::test]
-async fn a_ticket_that_is_shown_again_is_no_rejected_token() {
+async fn a_ticket_is_not_counted_as_a_rejected_token() {
     let service = TestService::new(StoreKind::Memory).await;
     let ticket = service.open_new().await.token;
 
     service.open(open_cookie("unrelated=cookie")).await;
-    let credential = cloakroom::grpc::wire::open_session_request::Credential::Token(ticket);
-    service
-        .open(cloakroom::grpc::wire::OpenSessionRequest { credential: Some(credential), ..Default::default() })
-        .await;
+    let credential = open_session_request::Credential::Token(ticket);
+    service.open(OpenSessionRequest { credential: Some(credential), ..Default::default() }).await;
 
     assert_eq!(
         sample(&service, "cloakroom_tokens_rejected_total{app=\"default\",reason=\"MALFORMED\"}").await,
@@ -181,7 +181,7 @@ async fn a_ticket_that_is_shown_again_is_no_rejected_token() {
 }
 
 #[tokio::test]
-async fn a_path_that_nobody_serves_makes_no_label() {
+async fn an_unknown_path_adds_no_label() {
     let service = TestService::new(StoreKind::Memory).await;
     let socket = TcpStream::connect(socket_address(&service.address)).await.unwrap();
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_path_that_nobody_serves_makes_no_label() {
 }
 
 #[tokio::test]
-async fn a_watch_is_a_stream_until_its_reader_goes() {
+async fn a_watch_is_counted_as_a_stream_until_its_client_disconnects() {
     let service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = WatchSessionRequest { credential: Some(Credential::Token(token)), ..Default::default() };
@@ -214,7 +214,7 @@ async fn a_watch_is_a_stream_until_its_reader_goes() {
 }
 
 #[tokio::test]
-async fn a_failed_call_is_told_its_id() {
+async fn a_failed_call_answers_its_request_id() {
     let service = TestService::new(StoreKind::Memory).await;
     let failed = async |id: Option<&str>| {
         let mut request = tonic::Request::new(save_unmodified("forged"));
@@ -231,7 +231,7 @@ async fn a_failed_call_is_told_its_id() {
 }
 
 #[tokio::test]
-async fn pages_are_there_in_an_outage_and_tell_of_it() {
+async fn pages_are_served_in_an_outage_and_report_it() {
     let mut redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(1), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());

@@ -1,4 +1,4 @@
-//! Races with revocations: after both answers no session lives that the revocation should have covered.
+//! Races with revocations: no session that existed before a revocation survives it.
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 
@@ -28,7 +28,7 @@ async fn no_save_survives_or_undoes_a_revocation_of_its_subject(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(store: StoreKind) {
+async fn a_login_during_a_revocation_is_ended_by_it_or_by_the_next(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, .. }| async move {
         let subject = subject();
         let [before, token] = [service.logged_in(&subject).await.token, service.stored(&[("a", "1")]).await];
@@ -37,18 +37,18 @@ async fn a_login_that_races_a_revocation_is_ended_by_it_or_by_the_next(store: St
         let (login, _) = tokio::join!(left.save(login), service.revoke_subject(&subject, ""));
 
         let after = login.unwrap().session.unwrap();
-        assert!(!service.is_live(&before).await, "it was the subject's before");
+        assert!(!service.is_live(&before).await, "it belonged to the subject before the revocation");
         let listed = service.ids_of(&subject).await;
-        let lives = service.is_live(&after.token).await;
-        assert_eq!(listed.contains(&after.id), lives, "what lives is listed");
-        assert_eq!(service.revoke_subject(&subject, "").await, u32::from(lives));
+        let is_live = service.is_live(&after.token).await;
+        assert_eq!(listed.contains(&after.id), is_live, "it is listed if it is live");
+        assert_eq!(service.revoke_subject(&subject, "").await, u32::from(is_live));
         assert!(!service.is_live(&after.token).await);
     })
     .await;
 }
 
 #[apply(on_every_store)]
-async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(store: StoreKind) {
+async fn a_creation_during_a_revocation_is_ended_by_it_or_by_the_next(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, .. }| async move {
         let (subject, ticket) = (subject(), service.open_new().await.token);
 
@@ -56,21 +56,21 @@ async fn a_creation_that_races_a_revocation_is_ended_by_it_or_by_the_next(store:
         let (created, _) = tokio::join!(left.save(creation), service.revoke_subject(&subject, ""));
 
         let session = created.unwrap().session.unwrap();
-        let lives = service.is_live(&session.token).await;
-        assert_eq!(service.revoke_subject(&subject, "").await, u32::from(lives));
+        let is_live = service.is_live(&session.token).await;
+        assert_eq!(service.revoke_subject(&subject, "").await, u32::from(is_live));
         assert!(!service.is_live(&session.token).await && service.ids_of(&subject).await.is_empty());
     })
     .await;
 }
 
 #[apply(on_every_store)]
-async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_for_its_next(store: StoreKind) {
+async fn a_change_of_subject_during_a_revocation_comes_before_or_after_it(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, .. }| async move {
         let (alice, bob) = (subject(), subject());
         let session = service.logged_in(&alice).await;
 
-        let handed_over = save(&session.token, Changes::default().set("b", "1").subject(&bob));
-        let (saved, revoked) = tokio::join!(left.save(handed_over), service.revoke_subject(&alice, ""));
+        let change_of_subject = save(&session.token, Changes::default().set("b", "1").subject(&bob));
+        let (saved, revoked) = tokio::join!(left.save(change_of_subject), service.revoke_subject(&alice, ""));
 
         let saved = saved.unwrap();
         if saved.outcome() == Outcome::Updated {
@@ -86,7 +86,7 @@ async fn a_session_that_changes_hands_is_ended_for_its_first_subject_or_lives_fo
 }
 
 #[apply(on_every_store)]
-async fn a_listing_that_heals_never_loses_a_login(store: StoreKind) {
+async fn index_cleanup_by_a_list_never_loses_a_login(store: StoreKind) {
     let service = TestService::new(store).await;
     for _ in 0..50 {
         let (alice, bob) = (subject(), subject());
@@ -94,7 +94,7 @@ async fn a_listing_that_heals_never_loses_a_login(store: StoreKind) {
         let token = service.update(&session.token, Changes::default().set("b", "1").subject(&bob)).await.token;
         service.advance(6 * MINUTE);
 
-        // Its first entry has been dead for long, and now it comes back.
+        // Alice's first index entry is outdated, and now the session is hers again.
         let back = save(&token, Changes::default().set("a", "1").subject(&alice));
         let (saved, ..) = tokio::join!(service.save(back), service.ids_of(&alice), service.ids_of(&alice));
 
@@ -104,7 +104,7 @@ async fn a_listing_that_heals_never_loses_a_login(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_creation_that_races_an_app_revocation_is_whole_before_or_after_it(store: StoreKind) {
+async fn a_creation_during_an_app_revocation_comes_before_or_after_it(store: StoreKind) {
     race(store, app_settings(), |Round { service, left, .. }| async move {
         let before = service.open_new().await.token;
         let before = service.save(save(&before, Changes::default().set("a", "1"))).await.session.unwrap().token;
@@ -114,12 +114,12 @@ async fn a_creation_that_races_an_app_revocation_is_whole_before_or_after_it(sto
         let (created, ()) = tokio::join!(left.save(creation), service.revoke_app(""));
 
         assert_eq!(created.unwrap().outcome(), Outcome::Created);
-        assert!(!service.is_live(&before).await, "it was created before");
+        assert!(!service.is_live(&before).await, "it was created before the revocation");
     })
     .await;
 }
 
-/// A subject that no other round uses.
+/// Returns a subject that no other round uses.
 fn subject() -> String {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -1,4 +1,4 @@
-//! AdminService by story: operators list, look at, end and count sessions.
+//! AdminService: operators list, inspect, revoke and count sessions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::support::sessions::{HOUR, MINUTE, gone, millis};
 use crate::support::{StoreKind, TestService, app_settings};
 
 #[apply(on_every_store)]
-async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(store: StoreKind) {
+async fn the_sessions_of_a_subject_are_listed_by_last_use(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let first = service.logged_in("alice").await;
     service.logged_in("bob").await;
@@ -44,7 +44,7 @@ async fn a_subjects_sessions_come_by_last_use_and_with_what_is_known(store: Stor
 }
 
 #[apply(on_every_store)]
-async fn entries_are_told_only_if_they_are_asked_for(store: StoreKind) {
+async fn entries_are_answered_only_on_request(store: StoreKind) {
     let service = TestService::new(store).await;
     let alice = service.logged_in("alice").await;
     let list = |subject: &str, with_entries| ListSessionsRequest {
@@ -56,7 +56,7 @@ async fn entries_are_told_only_if_they_are_asked_for(store: StoreKind) {
     for (with_entries, count) in [(false, 0), (true, 1)] {
         let of_alice = service.try_list(list("alice", with_entries)).await.unwrap().sessions;
         let mut page = service.try_list(list("", with_entries)).await.unwrap();
-        // A page may hold none and not be the last.
+        // A page can be empty without being the last one.
         while page.sessions.is_empty() {
             let page_token = page.next_page_token;
             page = service.try_list(ListSessionsRequest { page_token, ..list("", with_entries) }).await.unwrap();
@@ -68,7 +68,7 @@ async fn entries_are_told_only_if_they_are_asked_for(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_dead_are_not_listed(store: StoreKind) {
+async fn ended_sessions_are_not_listed(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let [idle, destroyed, revoked, other] = [
         service.logged_in("alice").await,
@@ -77,21 +77,21 @@ async fn the_dead_are_not_listed(store: StoreKind) {
         service.logged_in("alice").await,
     ];
     service.advance(HOUR - MINUTE);
-    let living = service.logged_in("alice").await;
+    let live = service.logged_in("alice").await;
     service.destroy(&destroyed.token).await;
     service.revoke(&revoked.id).await;
     service.update(&other.token, Changes::default().set("b", "1").subject("bob")).await;
     service.advance(MINUTE);
 
-    assert_eq!(service.ids_of("alice").await, [living.id.as_str()]);
+    assert_eq!(service.ids_of("alice").await, [live.id.as_str()]);
     assert_eq!(service.ids_of("bob").await, [other.id.as_str()]);
     let all: BTreeSet<String> = service.pages("", 0).await.into_iter().flatten().map(|session| session.id).collect();
-    assert_eq!(all, BTreeSet::from([living.id, other.id]));
+    assert_eq!(all, BTreeSet::from([live.id, other.id]));
     assert_eq!(service.try_info(&idle.id, false).await.unwrap().end_reason(), EndReason::Idle);
 }
 
 #[apply(on_every_store)]
-async fn a_login_by_an_entry_is_listed_too(store: StoreKind) {
+async fn a_login_by_the_subject_entry_is_listed(store: StoreKind) {
     let subject_key = "_user_id".to_owned();
     let settings = cloakroom::app::Settings { subject_key, ..app_settings() };
     let service = TestService::with_apps(store, [("default", settings)]).await;
@@ -103,7 +103,7 @@ async fn a_login_by_an_entry_is_listed_too(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_pages_of_an_app_hold_each_session_once(store: StoreKind) {
+async fn the_pages_of_an_app_have_each_session_once(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     let mut stored = BTreeSet::new();
     for n in 0..40 {
@@ -122,7 +122,7 @@ async fn the_pages_of_an_app_hold_each_session_once(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_page_token_is_good_for_its_own_listing_alone(store: StoreKind) {
+async fn a_page_token_is_valid_only_for_its_own_list(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     for _ in 0..40 {
         service.logged_in("alice").await;
@@ -146,7 +146,7 @@ async fn a_page_token_is_good_for_its_own_listing_alone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_revoked_session_is_dead_whatever_its_token_became(store: StoreKind) {
+async fn a_revoked_session_has_ended_for_its_newest_token_too(store: StoreKind) {
     let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
     let rotated = service.rotate(&session.token, RotationCause::Privilege, "").await.session.unwrap().token;
@@ -164,7 +164,7 @@ async fn a_revoked_session_is_dead_whatever_its_token_became(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_session_that_nobody_knows_is_gone_and_unknown(store: StoreKind) {
+async fn revoking_an_unknown_session_is_gone_and_getting_it_is_not_found(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await;
 
@@ -176,26 +176,26 @@ async fn a_session_that_nobody_knows_is_gone_and_unknown(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn revoking_a_subject_ends_all_its_sessions_and_no_others(store: StoreKind) {
+async fn revoking_a_subject_ends_only_its_sessions(store: StoreKind) {
     let service = TestService::new(store).await;
     let [one, two, three] =
         [service.logged_in("alice").await, service.logged_in("alice").await, service.logged_in("alice").await];
     let bob = service.logged_in("bob").await;
-    let left = service.update(&service.logged_in("alice").await.token, Changes::default().subject("")).await;
+    let logged_out = service.update(&service.logged_in("alice").await.token, Changes::default().subject("")).await;
 
-    let elsewhere = service.revoke_subject("alice", &one.id).await;
-    let lives =
+    let others = service.revoke_subject("alice", &one.id).await;
+    let live =
         [service.is_live(&one.token).await, service.is_live(&two.token).await, service.is_live(&three.token).await];
-    let everywhere = [service.revoke_subject("alice", "").await, service.revoke_subject("alice", "").await];
+    let all = [service.revoke_subject("alice", "").await, service.revoke_subject("alice", "").await];
 
-    assert_eq!((elsewhere, lives, everywhere), (2, [true, false, false], [1, 0]));
+    assert_eq!((others, live, all), (2, [true, false, false], [1, 0]));
     assert!(!service.is_live(&one.token).await);
-    assert!(service.is_live(&bob.token).await && service.is_live(&left.token).await);
+    assert!(service.is_live(&bob.token).await && service.is_live(&logged_out.token).await);
     assert!(service.ids_of("alice").await.is_empty());
 }
 
 #[apply(on_every_store)]
-async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(store: StoreKind) {
+async fn revoking_an_app_ends_only_sessions_created_before(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     let before = [service.logged_in("alice").await.token, service.stored(&[("a", "1")]).await];
     let ticket = service.open(open_in("shop", OpenSessionRequest::default())).await.session.unwrap().token;
@@ -214,7 +214,7 @@ async fn revoking_an_app_ends_what_was_created_before_and_nothing_else(store: St
 }
 
 #[apply(on_every_store)]
-async fn what_this_process_did_is_counted_by_app(store: StoreKind) {
+async fn stats_count_what_this_process_did_by_app(store: StoreKind) {
     let service = TestService::with_apps(store, [("default", app_settings()), ("shop", app_settings())]).await;
     let [one, two] = [service.logged_in("alice").await, service.logged_in("alice").await];
     let emptied = service.stored(&[("a", "1")]).await;
@@ -235,7 +235,7 @@ async fn what_this_process_did_is_counted_by_app(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn live_sessions_are_counted_soon_after_the_start(store: StoreKind) {
+async fn live_sessions_are_counted_after_the_start(store: StoreKind) {
     let first = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     first.logged_in("alice").await;
     first.advance(HOUR);
@@ -280,7 +280,7 @@ async fn no_answer_holds_a_token(store: StoreKind) {
 }
 
 #[tokio::test]
-async fn what_is_malformed_is_refused_by_field() {
+async fn malformed_requests_are_refused_with_the_field() {
     let service = TestService::new(StoreKind::Memory).await;
     let mut admin = service.admin.clone();
     let (long, id) = ("x".repeat(257), "ABC".to_owned());
@@ -301,7 +301,7 @@ async fn what_is_malformed_is_refused_by_field() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_configured_is_unknown_everywhere() {
+async fn an_unknown_app_is_not_found_by_any_rpc() {
     let service = TestService::new(StoreKind::Memory).await;
     let (mut admin, app, id) = (service.admin.clone(), "nobody".to_owned(), "0".repeat(32));
 
@@ -321,7 +321,7 @@ async fn an_app_that_is_not_configured_is_unknown_everywhere() {
 }
 
 #[tokio::test]
-async fn operators_and_frontends_are_served_apart() {
+async fn each_listener_serves_only_its_own_service() {
     use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
     use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
     let service = TestService::new(StoreKind::Memory).await;
@@ -330,23 +330,25 @@ async fn operators_and_frontends_are_served_apart() {
     let admin = AdminServiceClient::new(connect(&service.address).await);
     let sessions = SessionServiceClient::new(connect(&service.admin_address).await);
 
-    let asked_frontends = refused(admin.clone().revoke_app(RevokeAppRequest::default()).await);
-    let asked_operators = refused(sessions.clone().save_session(SaveSessionRequest::default()).await);
-    for status in [asked_frontends, asked_operators] {
+    let admin_call = refused(admin.clone().revoke_app(RevokeAppRequest::default()).await);
+    let session_call = refused(sessions.clone().save_session(SaveSessionRequest::default()).await);
+    for status in [admin_call, session_call] {
         assert_eq!(reason(&status), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
     }
 }
 
 #[test]
-fn beyond_loopback_operators_are_served_only_if_that_is_said() {
+fn the_admin_listener_is_open_beyond_loopback_only_with_insecure() {
     let everywhere = AdminSettings { listen: "0.0.0.0:50052".parse().ok(), ..Default::default() };
-    let nobody = Callers::default();
-    let careful = cloakroom::server::Settings::default();
-    let insecure = cloakroom::server::Settings { insecure: true, ..careful.clone() };
+    let no_callers = Callers::default();
+    let secure = cloakroom::server::Settings::default();
+    let insecure = cloakroom::server::Settings { insecure: true, ..secure.clone() };
 
-    assert!(everywhere.check(&careful, &nobody).unwrap_err().to_string().starts_with("listen: 0.0.0.0:50052 is open"));
-    assert!(everywhere.check(&insecure, &nobody).is_ok());
-    assert!(AdminSettings { listen: None, ..Default::default() }.check(&careful, &nobody).is_ok());
+    assert!(
+        everywhere.check(&secure, &no_callers).unwrap_err().to_string().starts_with("listen: 0.0.0.0:50052 is open")
+    );
+    assert!(everywhere.check(&insecure, &no_callers).is_ok());
+    assert!(AdminSettings { listen: None, ..Default::default() }.check(&secure, &no_callers).is_ok());
 }
 
 fn subject_list(subject: &str) -> ListSessionsRequest {

@@ -1,4 +1,4 @@
-//! The index of subjects: it may name the dead, never misses the living, heals, and costs what its own sessions cost.
+//! The index of subjects: it lists every live session, its outdated entries are removed, and its cost is bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,44 +23,44 @@ fn owner(subject: &str) -> SubjectRef {
     SubjectRef { app, subject: Subject::parse(subject).unwrap() }
 }
 
-/// The ids of a subject's entries, living or not.
+/// Returns the ids of a subject's index entries, of ended sessions too.
 async fn entries(service: &TestService, subject: &str) -> Vec<String> {
     let entries = service.store.entries(&owner(subject)).await.unwrap();
     entries.iter().map(|entry| entry.id.to_string()).collect()
 }
 
-/// Enters a session as a login does that crashes before its second write.
-async fn enter(service: &TestService, subject: &str, id: &str) {
+/// Adds an index entry as a login does that crashes before it writes the session.
+async fn add_entry(service: &TestService, subject: &str, id: &str) {
     let now = service.clock.now();
     let entry = IndexEntry { id: SessionId::parse(id).unwrap(), entered: now, until: now + HOUR };
     service.store.enter(&owner(subject), &entry).await.unwrap();
 }
 
 #[apply(on_every_store)]
-async fn a_login_that_crashed_between_its_writes_is_not_listed_and_heals_after_five_minutes(store: StoreKind) {
+async fn a_login_that_crashed_is_not_listed_and_its_entry_is_removed_after_five_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let never_created = service.open_new().await.id;
-    let still_bobs = service.logged_in("bob").await.id;
-    enter(&service, "alice", &never_created).await;
-    enter(&service, "alice", &still_bobs).await;
+    let of_bob = service.logged_in("bob").await.id;
+    add_entry(&service, "alice", &never_created).await;
+    add_entry(&service, "alice", &of_bob).await;
 
     service.advance(5 * MINUTE);
     assert!(service.ids_of("alice").await.is_empty());
-    assert_eq!(entries(&service, "alice").await.len(), 2, "the logins may be under way");
+    assert_eq!(entries(&service, "alice").await.len(), 2, "the logins may still be running");
 
     service.advance(SECOND);
     assert!(service.ids_of("alice").await.is_empty());
     assert!(entries(&service, "alice").await.is_empty());
-    assert_eq!(service.ids_of("bob").await, [still_bobs]);
+    assert_eq!(service.ids_of("bob").await, [of_bob]);
 }
 
 #[apply(on_every_store)]
-async fn an_end_that_crashed_between_its_writes_heals_at_once(store: StoreKind) {
+async fn the_entry_of_an_ended_session_is_removed_by_a_list(store: StoreKind) {
     let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
     service.destroy(&session.token).await;
     assert!(entries(&service, "alice").await.is_empty());
-    enter(&service, "alice", &session.id).await;
+    add_entry(&service, "alice", &session.id).await;
 
     assert!(service.ids_of("alice").await.is_empty());
 
@@ -68,7 +68,7 @@ async fn an_end_that_crashed_between_its_writes_heals_at_once(store: StoreKind) 
 }
 
 #[apply(on_every_store)]
-async fn what_an_app_revocation_ended_heals_at_once(store: StoreKind) {
+async fn the_entries_of_a_revoked_app_are_removed_by_a_list(store: StoreKind) {
     let service = TestService::new(store).await;
     service.logged_in("alice").await;
     service.revoke_app("").await;
@@ -79,21 +79,21 @@ async fn what_an_app_revocation_ended_heals_at_once(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn what_has_become_anothers_heals_and_can_come_back(store: StoreKind) {
+async fn the_entry_of_a_session_of_another_subject_is_removed_and_can_come_back(store: StoreKind) {
     let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
-    let bobs = service.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
+    let of_bob = service.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
     service.advance(6 * MINUTE);
     assert!(service.ids_of("alice").await.is_empty());
     assert!(entries(&service, "alice").await.is_empty());
 
-    service.update(&bobs.token, Changes::default().set("a", "1").subject("alice")).await;
+    service.update(&of_bob.token, Changes::default().set("a", "1").subject("alice")).await;
 
     assert_eq!(service.ids_of("alice").await, [session.id]);
 }
 
 #[apply(on_every_store)]
-async fn what_has_expired_heals_once_no_clock_can_revive_it(store: StoreKind) {
+async fn the_entry_of_an_expired_session_is_removed_after_16_minutes(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     service.logged_in("alice").await;
 
@@ -107,7 +107,7 @@ async fn what_has_expired_heals_once_no_clock_can_revive_it(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_session_is_listed_for_all_of_its_life(store: StoreKind) {
+async fn a_session_is_listed_until_it_ends(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let session = service.logged_in("alice").await;
     let shorter = service.update(&session.token, Changes::default().idle_timeout(MINUTE)).await;
@@ -121,7 +121,7 @@ async fn a_session_is_listed_for_all_of_its_life(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_longer_life_makes_a_longer_entry(store: StoreKind) {
+async fn a_longer_lifetime_extends_the_entry(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 9 * HOUR).await;
     let session = service.logged_in("alice").await;
     service.advance(HOUR / 2);
@@ -134,16 +134,16 @@ async fn a_longer_life_makes_a_longer_entry(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own(store: StoreKind) {
+async fn a_session_with_an_older_longer_timeout_is_listed_until_it_ends(store: StoreKind) {
     let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: 9 * HOUR, ..app_settings() };
     let service = TestService::with_apps(store, [("default", settings.clone())]).await;
     let token = service.stored(&[("a", "1")]).await;
-    let shorter = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
-    let shortened = Service::new([shorter].into_iter().collect(), Arc::clone(&service.store), service.clock.clone());
+    let shorter_app = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
+    let shorter = Service::new([shorter_app].into_iter().collect(), Arc::clone(&service.store), service.clock.clone());
 
     let subject = SubjectChange::Set(owner("alice").subject);
     let changes = Some(session::Changes { subject, ..session::Changes::default() });
-    shortened
+    shorter
         .save(SaveRequest { credential: Credential::Token(&token), changes, ..SaveRequest::default() })
         .await
         .unwrap();
@@ -153,21 +153,21 @@ async fn a_session_from_before_lives_were_shortened_is_listed_for_all_of_its_own
 }
 
 #[apply(on_every_store)]
-async fn an_index_that_nobody_lists_is_healed_by_its_logins(store: StoreKind) {
+async fn logins_remove_outdated_entries_of_an_index_that_is_never_listed(store: StoreKind) {
     let service = TestService::new(store).await;
     for _ in 0..60 {
-        let alices = service.logged_in("alice").await;
-        service.update(&alices.token, Changes::default().set("b", "1").subject("bob")).await;
+        let session = service.logged_in("alice").await;
+        service.update(&session.token, Changes::default().set("b", "1").subject("bob")).await;
         service.advance(6 * MINUTE);
     }
 
-    let dead = entries(&service, "alice").await.len();
-    assert!((1..=INDEX_CLEANUP_MIN + INDEX_SAMPLE).contains(&dead), "{dead}");
+    let outdated = entries(&service, "alice").await.len();
+    assert!((1..=INDEX_CLEANUP_MIN + INDEX_SAMPLE).contains(&outdated), "{outdated}");
     assert_eq!(service.ids_of("bob").await.len(), 60);
 }
 
 #[apply(on_every_store)]
-async fn a_creation_that_keeps_nothing_is_not_listed(store: StoreKind) {
+async fn a_creation_that_stores_nothing_is_not_listed(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -177,7 +177,7 @@ async fn a_creation_that_keeps_nothing_is_not_listed(store: StoreKind) {
 }
 
 #[tokio::test]
-async fn listing_ten_sessions_among_many_costs_what_ten_cost() {
+async fn listing_ten_of_many_sessions_reads_ten() {
     let (redis, service) = service().await;
     for n in 0..300 {
         service.logged_in(&format!("user{}", n / 10)).await;
@@ -186,13 +186,13 @@ async fn listing_ten_sessions_among_many_costs_what_ten_cost() {
     redis.cli(&["config", "resetstat"]);
     assert_eq!(service.ids_of("user7").await.len(), 10);
 
-    // One for the index, and one for each session.
+    // One read of the index, and one of each session.
     assert_eq!(calls(&redis, "hgetall"), 11);
     assert_eq!((calls(&redis, "scan"), calls(&redis, "keys")), (0, 0));
 }
 
 #[tokio::test]
-async fn a_login_to_one_of_many_sessions_looks_at_four_others() {
+async fn a_login_of_a_subject_with_many_sessions_reads_at_most_four_others() {
     let (redis, service) = service().await;
     for _ in 0..30 {
         service.logged_in("alice").await;
@@ -201,17 +201,17 @@ async fn a_login_to_one_of_many_sessions_looks_at_four_others() {
     redis.cli(&["config", "resetstat"]);
     service.logged_in("alice").await;
 
-    let looks = calls(&redis, "hgetall");
-    assert!((3..=4).contains(&looks), "{looks}");
+    let reads = calls(&redis, "hgetall");
+    assert!((3..=4).contains(&reads), "{reads}");
 }
 
 #[tokio::test]
-async fn a_save_without_a_subject_asks_the_store_once() {
+async fn a_save_without_a_subject_calls_the_store_once() {
     let (redis, service) = service().await;
     let token = service.logged_in("alice").await.token;
 
     let changes = || Changes::default().set("b", "1").permanent(true);
-    // Redis knows the script from then on.
+    // The first call loads the script.
     service.save(save(&token, changes())).await;
 
     redis.cli(&["config", "resetstat"]);
@@ -221,19 +221,19 @@ async fn a_save_without_a_subject_asks_the_store_once() {
 }
 
 #[tokio::test]
-async fn redis_forgets_the_index_with_the_last_session_in_it() {
+async fn the_index_expires_in_redis_with_its_last_session() {
     let (redis, service) = service().await;
     service.logged_in("alice").await;
     let key = redis.cli(&["--raw", "keys", "*:subject"]);
 
-    let rest: i64 = redis.cli(&["pttl", key.trim()]).trim().parse().unwrap();
+    let ttl: i64 = redis.cli(&["pttl", key.trim()]).trim().parse().unwrap();
 
     let year = 365 * 24 * 3_600_000;
-    assert!((year - 60_000..=year).contains(&rest), "{rest}");
+    assert!((year - 60_000..=year).contains(&ttl), "{ttl}");
 }
 
 #[tokio::test]
-async fn what_redis_has_expired_heals() {
+async fn the_entry_of_a_session_that_redis_expired_is_removed() {
     let (redis, service) = service().await;
     let session = service.logged_in("alice").await;
     let key = redis.cli(&["--raw", "keys", &format!("*:{}", session.id)]);
@@ -246,7 +246,7 @@ async fn what_redis_has_expired_heals() {
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_be_entered_is_not_done() {
+async fn a_login_that_cannot_be_indexed_is_not_applied() {
     let (redis, service) = service().await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -259,20 +259,20 @@ async fn a_login_that_cannot_be_entered_is_not_done() {
     assert_eq!(service.session(&token).await.subject, "");
 }
 
-/// How often a Redis ran a command, on its own or in a script, since its numbers were reset.
+/// Returns how often a Redis ran a command, alone or in a script, since its statistics were reset.
 fn calls(redis: &RedisServer, command: &str) -> u64 {
     let stats = redis.cli(&["info", "commandstats"]);
     let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
     line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
-/// A service on a Redis of its own.
+/// Starts a service on a Redis of its own.
 async fn service() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = AnyStore::from(Redis::new(&settings).unwrap());
     let service = TestService::on_store(store, [("default", app_settings())], patient()).await;
-    // The first count of live sessions is over before anything is measured.
+    // The first count of live sessions would disturb the measurements.
     while service.stats("").await.scan_time.is_none() {
         tokio::task::yield_now().await;
     }

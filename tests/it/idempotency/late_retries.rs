@@ -1,4 +1,4 @@
-//! Replays: a save that is repeated after the session or its token has changed, and who is told what.
+//! Late retries: a request is repeated after its session or its token has changed.
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
 
@@ -13,7 +13,7 @@ fn count(token: &str) -> SaveSessionRequest {
 }
 
 #[apply(on_every_store)]
-async fn a_save_that_was_done_stays_done_after_a_logout(store: StoreKind) {
+async fn a_repeated_save_after_a_logout_still_answers_updated(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
@@ -28,7 +28,7 @@ async fn a_save_that_was_done_stays_done_after_a_logout(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_that_was_done_revives_no_idle_session(store: StoreKind) {
+async fn a_repeated_save_revives_no_idle_session(store: StoreKind) {
     let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
@@ -43,7 +43,7 @@ async fn a_save_that_was_done_revives_no_idle_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_rotation_that_was_done_stays_done_after_a_logout(store: StoreKind) {
+async fn a_repeated_rotation_after_a_logout_still_answers_updated(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.rotate(&token, RotationCause::Privilege, ID).await.session.unwrap().token;
@@ -56,7 +56,7 @@ async fn a_rotation_that_was_done_stays_done_after_a_logout(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_rotation_that_was_done_revives_no_idle_session(store: StoreKind) {
+async fn a_repeated_rotation_revives_no_idle_session(store: StoreKind) {
     let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.rotate(&token, RotationCause::Privilege, ID).await;
@@ -69,7 +69,7 @@ async fn a_rotation_that_was_done_revives_no_idle_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_deletion_that_was_done_keeps_its_reason(store: StoreKind) {
+async fn a_repeated_deletion_keeps_its_reason(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().unset("a")).request_id(ID);
@@ -82,7 +82,7 @@ async fn a_deletion_that_was_done_keeps_its_reason(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(store: StoreKind) {
+async fn a_save_repeated_after_a_rotation_does_not_get_the_new_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
@@ -97,7 +97,7 @@ async fn a_save_before_a_rotation_is_repeated_but_not_told_the_new_token(store: 
 }
 
 #[apply(on_every_store)]
-async fn another_request_is_not_told_the_token_of_a_privilege_rotation(store: StoreKind) {
+async fn another_request_does_not_get_the_token_of_a_privilege_rotation(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let login = |id| save(&token, Changes::default().subject("alice")).request_id(id);
@@ -112,7 +112,7 @@ async fn another_request_is_not_told_the_token_of_a_privilege_rotation(store: St
 }
 
 #[apply(on_every_store)]
-async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(store: StoreKind) {
+async fn a_repeated_privilege_rotation_gets_the_token_for_10_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let login = || save(&token, Changes::default().subject("alice")).request_id(ID);
@@ -128,7 +128,7 @@ async fn the_token_of_a_privilege_rotation_is_told_for_10_minutes(store: StoreKi
 }
 
 #[apply(on_every_store)]
-async fn a_rotation_before_another_is_not_told_the_newest_token(store: StoreKind) {
+async fn a_rotation_repeated_after_another_does_not_get_the_newest_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let login = || save(&token, Changes::default().subject("alice")).request_id(ID);
@@ -143,7 +143,7 @@ async fn a_rotation_before_another_is_not_told_the_newest_token(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_save_in_the_grace_is_repeated_with_either_token(store: StoreKind) {
+async fn a_save_during_the_grace_can_be_repeated_with_either_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;
@@ -162,7 +162,7 @@ async fn a_save_in_the_grace_is_repeated_with_either_token(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_renewal_between_a_save_and_its_retry_does_not_matter(store: StoreKind) {
+async fn a_save_repeated_after_a_renewal_gets_the_next_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(count(&token)).await;
@@ -176,7 +176,7 @@ async fn a_renewal_between_a_save_and_its_retry_does_not_matter(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_login_in_the_grace_is_repeated_with_the_old_token(store: StoreKind) {
+async fn a_login_during_the_grace_can_be_repeated_with_the_old_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let renewed = service.rotate(&token, RotationCause::Renewal, "").await.session.unwrap().token;

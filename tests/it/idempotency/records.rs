@@ -1,4 +1,4 @@
-//! Marks: how many requests a session remembers, and for how long.
+//! Idempotency records: how many requests a session remembers, and for how long.
 
 use cloakroom::grpc::wire::{Changes, Outcome, SaveSessionRequest};
 use tonic::Code;
@@ -9,13 +9,13 @@ use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef";
 
-/// One of many saves, with an id of its own.
+/// Builds a save with a request id of its own.
 fn other(token: &str, n: u32) -> SaveSessionRequest {
     save(token, Changes::default().set("other", &n.to_string())).request_id(&format!("other request {n:02}"))
 }
 
 #[apply(on_every_store)]
-async fn each_session_has_ids_of_its_own(store: StoreKind) {
+async fn each_session_has_its_own_request_ids(store: StoreKind) {
     let service = TestService::new(store).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
 
@@ -26,7 +26,7 @@ async fn each_session_has_ids_of_its_own(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_that_was_refused_is_not_remembered(store: StoreKind) {
+async fn a_refused_save_is_not_remembered(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "\"text\"")]).await;
 
@@ -39,7 +39,7 @@ async fn a_save_that_was_refused_is_not_remembered(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_mark_counts_for_10_minutes(store: StoreKind) {
+async fn a_request_is_remembered_for_10_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1)).request_id(ID);
@@ -63,7 +63,7 @@ async fn a_session_remembers_its_last_16_saves(store: StoreKind) {
     for n in 0..15 {
         service.save(other(&token, n)).await;
     }
-    // A save without an id takes nobody's place, and neither does a repeated one.
+    // Neither a save without an id nor a repeated one needs a new record.
     service.update(&token, Changes::default().set("a", "2")).await;
     service.save(other(&token, 0)).await;
     let within = service.save(request()).await;
@@ -74,7 +74,7 @@ async fn a_session_remembers_its_last_16_saves(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_creation_is_among_the_last_16(store: StoreKind) {
+async fn a_creation_is_one_of_the_16_remembered_saves(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let request = || save(&ticket, Changes::default().increment("n", 1)).request_id(ID);
@@ -88,7 +88,7 @@ async fn a_creation_is_among_the_last_16(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn an_id_has_at_most_64_bytes(store: StoreKind) {
+async fn a_request_id_has_at_most_64_bytes(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 

@@ -1,4 +1,4 @@
-//! Request ids: the same id for the same session is one save, however often it is sent.
+//! Request ids: all requests with one id for one session are one save.
 
 use cloakroom::grpc::wire::{
     Changes, EndReason, Outcome, RotateSessionRequest, RotationCause, SaveSessionRequest, rotate_session_request,
@@ -16,7 +16,7 @@ fn reused() -> (Code, String) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_save_is_done_once(store: StoreKind) {
+async fn a_repeated_save_is_applied_once(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1).set("b", "2").unset("a")).request_id(ID);
@@ -34,7 +34,7 @@ async fn a_repeated_save_is_done_once(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_save_answers_the_session_as_it_stands(store: StoreKind) {
+async fn a_repeated_save_answers_the_current_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().increment("n", 1).set("b", "1")).request_id(ID);
@@ -50,7 +50,7 @@ async fn a_repeated_save_answers_the_session_as_it_stands(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_creation_is_a_creation(store: StoreKind) {
+async fn a_repeated_creation_answers_created_again(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
     let request = || save(&ticket, Changes::default().increment("n", 1)).request_id(ID);
@@ -67,7 +67,7 @@ async fn a_repeated_creation_is_a_creation(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_save_that_rotated_is_told_the_new_token(store: StoreKind) {
+async fn a_repeated_save_that_rotated_answers_the_same_new_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let n = || Changes::default().increment("n", 1);
     for (changes, rotate) in [(n(), true), (n().subject("alice"), false), (n().clear(), false)] {
@@ -86,7 +86,7 @@ async fn a_repeated_save_that_rotated_is_told_the_new_token(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(store: StoreKind) {
+async fn a_repeated_save_that_only_rotates_answers_the_same_new_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save_unmodified(&token).rotate().request_id(ID);
@@ -99,7 +99,7 @@ async fn a_repeated_rotation_by_save_alone_is_told_the_new_token(store: StoreKin
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_deletion_is_a_deletion(store: StoreKind) {
+async fn a_repeated_deletion_answers_deleted_again(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = || save(&token, Changes::default().unset("a")).request_id(ID);
@@ -115,7 +115,7 @@ async fn a_repeated_deletion_is_a_deletion(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_destruction_is_a_destruction(store: StoreKind) {
+async fn a_repeated_destruction_answers_deleted_again(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -129,7 +129,7 @@ async fn a_repeated_destruction_is_a_destruction(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_rotation_yields_the_same_token(store: StoreKind) {
+async fn a_repeated_rotation_answers_the_same_token(store: StoreKind) {
     let service = TestService::new(store).await;
     for cause in [RotationCause::Unspecified, RotationCause::Privilege, RotationCause::Renewal] {
         let token = service.stored(&[("a", "1")]).await;
@@ -147,7 +147,7 @@ async fn a_repeated_rotation_yields_the_same_token(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_repeated_cookie_write_is_done_once(store: StoreKind) {
+async fn a_repeated_save_by_cookie_is_applied_once(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let request =
@@ -162,7 +162,7 @@ async fn a_repeated_cookie_write_is_done_once(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_order_in_which_changes_are_written_does_not_matter(store: StoreKind) {
+async fn the_order_of_changes_in_a_repeated_request_does_not_matter(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1"), ("b", "1")]).await;
     let first = Changes::default().unset("a").unset("b").set("c", "1").set("_permanent", "true");
@@ -207,7 +207,7 @@ async fn the_same_id_with_other_changes_is_refused(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn one_id_cannot_stand_for_two_kinds_of_call(store: StoreKind) {
+async fn one_id_cannot_be_used_for_two_kinds_of_call(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     service.save(save(&token, Changes::default().set("a", "2")).request_id(ID)).await;
@@ -225,7 +225,7 @@ async fn one_id_cannot_stand_for_two_kinds_of_call(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_id_is_judged_before_the_etag(store: StoreKind) {
+async fn the_request_id_is_checked_before_the_etag(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let etag = service.session(&token).await.etag;

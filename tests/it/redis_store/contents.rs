@@ -1,4 +1,4 @@
-//! What Redis holds: keys of one form that all expire, and no part of a token.
+//! The data in Redis: keys of one form that all expire, and no part of a token.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::support::redis::RedisServer;
 const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);
 
 #[tokio::test]
-async fn no_token_and_no_part_of_one_is_to_be_found_in_redis() {
+async fn redis_has_no_token_and_no_part_of_one() {
     let (redis, service) = service().await;
-    let tokens = story(&service).await;
+    let tokens = write_everything(&service).await;
 
-    let everything = everything(&mut connect(&redis));
+    let contents = contents(&mut connect(&redis));
 
-    assert!(everything.len() >= 4);
+    assert!(contents.len() >= 4);
     for token in &tokens {
         for part in parts(token) {
-            for (key, value) in &everything {
+            for (key, value) in &contents {
                 assert!(!contains(key.as_bytes(), &part) && !contains(value, &part), "{key} holds a part of {token}");
             }
         }
@@ -35,11 +35,11 @@ async fn no_token_and_no_part_of_one_is_to_be_found_in_redis() {
 }
 
 #[tokio::test]
-async fn keys_say_prefix_slot_app_and_what_they_hold() {
+async fn a_key_has_prefix_slot_app_and_kind() {
     let (redis, service) = service().await;
-    story(&service).await;
+    write_everything(&service).await;
 
-    let keys: Vec<String> = everything(&mut connect(&redis)).into_keys().collect();
+    let keys: Vec<String> = contents(&mut connect(&redis)).into_keys().collect();
 
     let is_hash = |text: &str| text.len() == 32 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
     for key in keys {
@@ -61,30 +61,33 @@ async fn keys_say_prefix_slot_app_and_what_they_hold() {
 }
 
 #[tokio::test]
-async fn every_key_expires_sixteen_minutes_after_its_session() {
+async fn a_key_expires_sixteen_minutes_after_its_session() {
     let (redis, service) = service().await;
     let mut connection = connect(&redis);
     let live = service.stored(&[("a", "1")]).await;
     let expires_in = |connection: &mut Connection| -> u64 {
         redis::cmd("PTTL").arg(session_key(connection)).query(connection).unwrap()
     };
-    let within = |millis: u64, span: Duration| {
-        let late = Duration::from_secs(60);
-        // A minute more, so that most saves need not move it.
-        assert!((span - late..=span + late).contains(&Duration::from_millis(millis)), "{millis} ms, not {span:?}");
+    let assert_about = |millis: u64, duration: Duration| {
+        // The expiry has a minute to spare, so that most saves need not move it.
+        let tolerance = Duration::from_secs(60);
+        assert!(
+            (duration - tolerance..=duration + tolerance).contains(&Duration::from_millis(millis)),
+            "{millis} ms, not {duration:?}"
+        );
     };
 
-    within(expires_in(&mut connection), 31 * DAY + TOMBSTONE_TTL);
+    assert_about(expires_in(&mut connection), 31 * DAY + TOMBSTONE_TTL);
     service.save(save(&live, lifetime(3600))).await;
-    within(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
+    assert_about(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
     service.rotate(&live, RotationCause::Renewal, "").await;
-    within(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
+    assert_about(expires_in(&mut connection), Duration::from_secs(3600) + TOMBSTONE_TTL);
     service.destroy(&live).await;
-    within(expires_in(&mut connection), TOMBSTONE_TTL);
+    assert_about(expires_in(&mut connection), TOMBSTONE_TTL);
 }
 
 #[tokio::test]
-async fn a_due_touch_moves_the_expiry_on() {
+async fn a_due_touch_moves_the_expiry() {
     let (redis, service) = service().await;
     let mut connection = connect(&redis);
     let token = service.stored(&[("a", "1")]).await;
@@ -103,27 +106,27 @@ async fn a_due_touch_moves_the_expiry_on() {
     assert_eq!(due - created, 2 * 86_400_000);
 }
 
-/// A life of all that is written: entries, a subject, rotations of both kinds, marks, an end. Answers every token
-/// and ticket that was given out.
-async fn story(service: &TestService) -> Vec<String> {
+/// Writes all that a session can have: entries, a subject, rotations of both kinds, idempotency records, an end.
+/// Returns every token and ticket.
+async fn write_everything(service: &TestService) -> Vec<String> {
     let mut tokens = Vec::new();
-    let mut given = |session: Option<Session>| {
+    let mut remember = |session: Option<Session>| {
         let token = session.unwrap().token;
         tokens.push(token.clone());
         token
     };
     for n in 0..4 {
-        let ticket = given(Some(service.open_new().await));
+        let ticket = remember(Some(service.open_new().await));
         let first = save(&ticket, Changes::default().set("a", "1").set_raw("raw", b"\0\x01").permanent(true));
-        let token = given(
+        let token = remember(
             service.save(SaveSessionRequest { request_id: format!("create-{n}-0123456789"), ..first }).await.session,
         );
         let login = save(&token, Changes::default().subject("mallory").increment("n", 1));
-        let token = given(
+        let token = remember(
             service.save(SaveSessionRequest { request_id: format!("login-{n}-0123456789"), ..login }).await.session,
         );
-        let token = given(service.rotate(&token, RotationCause::Renewal, "renewal-0123456789").await.session);
-        let token = given(service.rotate(&token, RotationCause::Privilege, "").await.session);
+        let token = remember(service.rotate(&token, RotationCause::Renewal, "renewal-0123456789").await.session);
+        let token = remember(service.rotate(&token, RotationCause::Privilege, "").await.session);
         service.open_cookie(&token).await;
         if n == 0 {
             service.destroy_as(&token, "destroy-0123456789").await;
@@ -132,8 +135,8 @@ async fn story(service: &TestService) -> Vec<String> {
     tokens
 }
 
-/// What of a token would give it away: its text, its random part and its signature, and their bytes, the locator's
-/// and the secret's apart, in every usual spelling.
+/// Returns the parts of a token that must stay secret: its text, its random part and its signature, their bytes,
+/// and selector and verifier alone, in every usual encoding.
 fn parts(token: &str) -> Vec<Vec<u8>> {
     let mut parts = vec![token.as_bytes().to_vec()];
     let fields: Vec<&str> = token.split('.').collect();
@@ -150,8 +153,8 @@ fn parts(token: &str) -> Vec<Vec<u8>> {
     parts
 }
 
-/// Every key, with the bytes of all that lies there.
-fn everything(connection: &mut Connection) -> BTreeMap<String, Vec<u8>> {
+/// Returns every key with the bytes of its value.
+fn contents(connection: &mut Connection) -> BTreeMap<String, Vec<u8>> {
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query(connection).unwrap();
     let mut all = BTreeMap::new();
     for key in keys {
@@ -171,7 +174,7 @@ fn everything(connection: &mut Connection) -> BTreeMap<String, Vec<u8>> {
     all
 }
 
-/// The key of the only session that there is.
+/// Returns the key of the only session.
 fn session_key(connection: &mut Connection) -> String {
     let id = "?".repeat(32);
     let keys: Vec<String> = redis::cmd("KEYS").arg(format!("*:{id}")).query(connection).unwrap();

@@ -1,4 +1,4 @@
-//! What only Redis can do: fail, and hold data that can be looked at.
+//! Redis as a store: outages, and the data in it.
 
 mod contents;
 mod outage;
@@ -11,12 +11,12 @@ use cloakroom::store::{AnyStore, Redis, RedisSettings};
 use crate::support::redis::RedisServer;
 use crate::support::{TestService, app_settings, patient};
 
-/// The time after which the service gives up on its store.
+/// The timeout of calls of the store.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A service on a Redis of its own, which it gives up on soon.
+/// Starts a service with a short store timeout, on a Redis of its own.
 async fn service() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };

@@ -1,4 +1,4 @@
-//! Redis that stops, freezes, comes back and forgets its scripts.
+//! A Redis that stops, freezes, comes back or loses its scripts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ async fn a_stopped_store_is_unavailable_and_never_an_empty_session() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_started_again_is_used_without_a_restart() {
+async fn a_restarted_store_is_used_without_a_restart_of_the_service() {
     let (mut redis, service) = service().await;
     let token = service.stored(&[("a", "1")]).await;
     redis.stop();
@@ -44,7 +44,7 @@ async fn a_store_that_was_started_again_is_used_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_frozen_store_is_unavailable_within_the_deadline_and_then_goes_on() {
+async fn a_frozen_store_is_unavailable_within_the_deadline_and_then_answers_again() {
     let (redis, service) = service().await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -55,11 +55,14 @@ async fn a_frozen_store_is_unavailable_within_the_deadline_and_then_goes_on() {
     redis.signal("-CONT");
 
     until_it_opens(&service, &token).await;
-    assert!(["1", "2"].contains(&service.entries(&token).await["a"].as_str()), "a write without an answer may be done");
+    assert!(
+        ["1", "2"].contains(&service.entries(&token).await["a"].as_str()),
+        "a write without an answer may have been applied"
+    );
 }
 
 #[tokio::test]
-async fn a_write_whose_outcome_is_unknown_is_done_once_if_it_is_repeated() {
+async fn a_repeated_write_with_an_unknown_outcome_is_applied_once() {
     let (redis, service) = service().await;
     let token = service.stored(&[("a", "1")]).await;
     let counting = || SaveSessionRequest {
@@ -79,7 +82,7 @@ async fn a_write_whose_outcome_is_unknown_is_done_once_if_it_is_repeated() {
 }
 
 #[tokio::test]
-async fn what_needs_no_store_goes_on_without_it() {
+async fn calls_that_need_no_store_work_without_it() {
     let (mut redis, service) = service().await;
     redis.stop();
 
@@ -93,7 +96,7 @@ async fn what_needs_no_store_goes_on_without_it() {
 }
 
 #[tokio::test]
-async fn health_tells_when_the_store_is_silent_and_when_it_answers_again() {
+async fn health_follows_the_store() {
     let (redis, service) = service().await;
     let mut health = health(&service).await;
     let mut answers = health.watch(check(grpc::SERVICE)).await.unwrap().into_inner();
@@ -106,11 +109,11 @@ async fn health_tells_when_the_store_is_silent_and_when_it_answers_again() {
     redis.signal("-CONT");
 
     assert_eq!(next().await, ServingStatus::Serving);
-    assert_eq!(status(alive.get_ref()), ServingStatus::Serving, "liveness never looks at the store");
+    assert_eq!(status(alive.get_ref()), ServingStatus::Serving, "liveness does not depend on the store");
 }
 
 #[tokio::test]
-async fn health_knows_the_service_and_no_other() {
+async fn health_knows_only_served_services() {
     let (_redis, service) = service().await;
     let mut health = health(&service).await;
 
@@ -122,7 +125,7 @@ async fn health_knows_the_service_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_worker_that_has_ended_takes_no_connection_of_others_with_it() {
+async fn a_worker_that_ends_keeps_the_connections_of_others() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, connections: 1, ..Default::default() };
     let store = Arc::new(Redis::new(&settings).unwrap());
@@ -139,20 +142,20 @@ async fn a_worker_that_has_ended_takes_no_connection_of_others_with_it() {
 }
 
 #[tokio::test]
-async fn scripts_that_redis_forgot_are_loaded_again() {
+async fn lost_scripts_are_loaded_again() {
     let (redis, service) = service().await;
-    let forget = || assert!(redis.cli(&["script", "flush"]).starts_with("OK"));
+    let flush_scripts = || assert!(redis.cli(&["script", "flush"]).starts_with("OK"));
 
-    forget();
+    flush_scripts();
     let token = service.stored(&[("a", "1")]).await;
-    forget();
+    flush_scripts();
     let saved = service.save(save(&token, Changes::default().set("b", "2"))).await;
-    forget();
+    flush_scripts();
     service.advance(3 * DAY);
     service.open_cookie(&token).await;
-    forget();
+    flush_scripts();
     let rotated = service.rotate(&token, RotationCause::Privilege, "").await;
-    forget();
+    flush_scripts();
     let ended = service.destroy(&rotated.session.as_ref().unwrap().token).await;
 
     assert_eq!(
@@ -180,12 +183,12 @@ async fn assert_unavailable(service: &TestService, token: &str) {
     }
 }
 
-/// Asks until the store is there again; until then it has to be UNAVAILABLE.
+/// Repeats an open until the store answers; until then it must be UNAVAILABLE.
 async fn until_it_opens(service: &TestService, token: &str) {
     let begin = Instant::now();
     while let Err(status) = service.try_open(open_cookie(&format!("session={token}"))).await {
         assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
-        assert!(begin.elapsed() < Duration::from_secs(60), "the store is not found again");
+        assert!(begin.elapsed() < Duration::from_secs(60), "the store does not answer again");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The most sessions of one subject: who goes, or who stays out.
+//! The limit of sessions per subject: which session is evicted, or which login is refused.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::support::calls::{ChangesExt as _, reason, refused, save, save_cookie}
 use crate::support::sessions::{MINUTE, SaveExt as _, gone};
 use crate::support::{StoreKind, TestService, app_settings};
 
-/// A service where a subject may have three sessions.
+/// Starts a service where a subject can have three sessions.
 async fn service(store: StoreKind, on_session_limit: OnSessionLimit) -> TestService {
     let settings = app::Settings { max_sessions_per_subject: 3, on_session_limit, ..app_settings() };
     TestService::with_apps(store, [("default", settings)]).await
@@ -22,7 +22,7 @@ fn login(token: &str) -> SaveSessionRequest {
 }
 
 #[apply(on_every_store)]
-async fn the_session_that_authenticated_longest_ago_is_evicted(store: StoreKind) {
+async fn the_session_with_the_oldest_authentication_is_evicted(store: StoreKind) {
     let service = service(store, OnSessionLimit::Evict).await;
     let mut tokens = Vec::new();
     for _ in 0..3 {
@@ -44,7 +44,7 @@ async fn the_session_that_authenticated_longest_ago_is_evicted(store: StoreKind)
 }
 
 #[apply(on_every_store)]
-async fn others_and_the_dead_take_no_room(store: StoreKind) {
+async fn ended_sessions_and_other_subjects_do_not_count(store: StoreKind) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
         let service = service(store, on_session_limit).await;
         let [ended, left, stays] =
@@ -65,7 +65,7 @@ async fn others_and_the_dead_take_no_room(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(store: StoreKind) {
+async fn a_hundred_concurrent_logins_leave_exactly_the_limit(store: StoreKind) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
         let service = Arc::new(service(store, on_session_limit).await);
         let answers = hundred_logins(&service).await;
@@ -79,7 +79,7 @@ async fn a_hundred_logins_at_once_leave_exactly_as_many_as_may_be(store: StoreKi
     }
 }
 
-/// With several replicas only eviction is exact: nothing here refuses.
+/// With several replicas only eviction is exact, not refusal.
 #[apply(on_every_store)]
 async fn eviction_is_exact_with_two_processes_on_one_store(store: StoreKind) {
     let one = Arc::new(service(store, OnSessionLimit::Evict).await);
@@ -96,7 +96,7 @@ async fn hundred_logins(service: &Arc<TestService>) -> Vec<Result<Outcome, Statu
     for n in 0..100 {
         let service = Arc::clone(service);
         logins.spawn(async move {
-            // Half of them log in a session that is there, half create one.
+            // Half of the logins create their session, half log in to a stored one.
             let ticket = service.open_new().await.token;
             let token = match n % 2 {
                 0 => ticket,
@@ -113,7 +113,7 @@ async fn hundred_logins(service: &Arc<TestService>) -> Vec<Result<Outcome, Statu
 }
 
 #[apply(on_every_store)]
-async fn a_login_too_many_is_refused_and_changes_nothing(store: StoreKind) {
+async fn a_login_over_the_limit_is_refused_and_changes_nothing(store: StoreKind) {
     let service = service(store, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
@@ -136,7 +136,7 @@ async fn a_login_too_many_is_refused_and_changes_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_full_subject_may_save_and_log_in_again(store: StoreKind) {
+async fn a_subject_at_the_limit_can_save_and_log_in_again(store: StoreKind) {
     let service = service(store, OnSessionLimit::Refuse).await;
     let mut sessions = Vec::new();
     for _ in 0..3 {
@@ -150,7 +150,7 @@ async fn a_full_subject_may_save_and_log_in_again(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn what_is_judged_before_limits_is_answered_before_them(store: StoreKind) {
+async fn repeated_gone_and_stale_requests_are_answered_before_the_limit_is_checked(store: StoreKind) {
     let service = service(store, OnSessionLimit::Refuse).await;
     let ticket = service.open_new().await.token;
     let first = service.save(login(&ticket).request_id("0123456789abcdef")).await;

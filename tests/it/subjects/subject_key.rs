@@ -1,4 +1,4 @@
-//! Subjects by themselves: an app may name the entry that holds the subject.
+//! The setting `subject_key`: the entry that holds the subject.
 
 use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, Outcome};
@@ -43,7 +43,7 @@ async fn an_integer_is_the_subject_in_its_decimal_digits(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_creation_has_its_subject_too(store: StoreKind) {
+async fn a_creation_takes_its_subject_from_the_entry(store: StoreKind) {
     let service = service(store).await;
     let ticket = service.open_new().await.token;
 
@@ -69,7 +69,7 @@ async fn null_unset_and_the_empty_string_remove_the_subject(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_same_subject_again_does_not_rotate(store: StoreKind) {
+async fn setting_the_same_subject_does_not_rotate(store: StoreKind) {
     let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"7\"")).await.token;
 
@@ -81,7 +81,7 @@ async fn the_same_subject_again_does_not_rotate(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn another_subject_takes_over_and_finds_nothing(store: StoreKind) {
+async fn another_subject_finds_none_of_the_old_entries(store: StoreKind) {
     let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
@@ -94,7 +94,7 @@ async fn another_subject_takes_over_and_finds_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_clear_without_the_entry_takes_the_subject(store: StoreKind) {
+async fn a_clear_without_the_entry_removes_the_subject(store: StoreKind) {
     let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
@@ -104,7 +104,7 @@ async fn a_clear_without_the_entry_takes_the_subject(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn changes_of_other_entries_leave_the_subject_alone(store: StoreKind) {
+async fn changes_of_other_entries_keep_the_subject(store: StoreKind) {
     let service = service(store).await;
     let token = service.update(&service.stored(&[("a", "1")]).await, set("\"alice\"")).await.token;
 
@@ -114,14 +114,14 @@ async fn changes_of_other_entries_leave_the_subject_alone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn what_is_no_string_and_no_integer_is_refused(store: StoreKind) {
+async fn a_subject_must_be_a_string_or_an_integer(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let long = format!("\"{}\"", "x".repeat(257));
 
-    let none = ["true", "1.0", "1e3", "[]", "{}", "99999999999999999999999", &long].map(set);
+    let wrong = ["true", "1.0", "1e3", "[]", "{}", "99999999999999999999999", &long].map(set);
     let raw = Changes::default().set_raw(KEY, b"alice");
-    for changes in none.into_iter().chain([raw, Changes::default().increment(KEY, 1)]) {
+    for changes in wrong.into_iter().chain([raw, Changes::default().increment(KEY, 1)]) {
         let refusal = service.refusal(save(&token, changes)).await;
         assert_eq!(refusal, (Code::InvalidArgument, "SUBJECT_INVALID".to_owned()));
     }
@@ -131,7 +131,7 @@ async fn what_is_no_string_and_no_integer_is_refused(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_subject_said_twice_has_to_be_the_same(store: StoreKind) {
+async fn the_entry_and_the_field_subject_must_agree(store: StoreKind) {
     let service = service(store).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -151,7 +151,7 @@ async fn a_subject_said_twice_has_to_be_the_same(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn without_the_setting_an_entry_is_an_entry(store: StoreKind) {
+async fn without_the_setting_the_entry_sets_no_subject(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
 

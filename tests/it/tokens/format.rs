@@ -1,4 +1,4 @@
-//! Tokens and tickets: what is not one is refused, whatever was done to it, and their format stays as it is.
+//! The format of tokens and tickets: it never changes, and anything else is refused.
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::token::{
@@ -15,47 +15,47 @@ use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::environment::number;
 use crate::support::{StoreKind, TestService};
 
-// Computed apart from this program, from the description of the format alone.
+// Computed by another program from the description of the format.
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const TOKEN: &str =
     "v1.OxP0MMqm.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.Q23JDq5SiRtmH4SkPFjnN3sA2hGB2blmh6DErHJGkIw";
 const TICKET: &str =
     "t1.OxP0MMqm.1700000000.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.N9dLxXf_m6c4hxHEzSHPhlMaY38GvEF7SpqwYAuUkkc";
-const SUCCESSOR: &str =
+const NEXT_TOKEN: &str =
     "v1.OxP0MMqm.QEFCQ0RFRkdISUpLTE1OT3UFu3pJ86ug8unK-kwAV3I.to-aZilpB_75soJKE0M99uQtNIKoUAo8YpL6gh1Q3qw";
 
 #[test]
-fn a_token_is_written_as_it_always_was() {
-    let bearer = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
+fn the_format_of_a_token_is_unchanged() {
+    let split_token = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
 
-    assert_eq!(sign_token(&ring(), &shop(), bearer), TOKEN);
+    assert_eq!(sign_token(&ring(), &shop(), split_token), TOKEN);
     assert_eq!(Key::parse(KEY).unwrap().id().to_string(), "OxP0MMqm");
 }
 
 #[test]
-fn a_ticket_is_written_as_it_always_was() {
-    let bearer = verify_ticket(&ring(), &shop(), TICKET, issued()).unwrap().token;
+fn the_format_of_a_ticket_is_unchanged() {
+    let split_token = verify_ticket(&ring(), &shop(), TICKET, issued()).unwrap().token;
 
-    assert_eq!(sign_ticket(&ring(), &shop(), bearer, issued()), TICKET);
-    assert_eq!(sign_token(&ring(), &shop(), bearer), TOKEN);
+    assert_eq!(sign_ticket(&ring(), &shop(), split_token, issued()), TICKET);
+    assert_eq!(sign_token(&ring(), &shop(), split_token), TOKEN);
 }
 
 #[test]
-fn an_id_and_a_proof_are_derived_as_they_always_were() {
-    let bearer = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
+fn the_derivation_of_id_and_verifier_hash_is_unchanged() {
+    let split_token = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
 
-    assert_eq!(bearer.id(&shop()).to_string(), "ff6909aafc1b3e6d10c6714839c7e5ee");
-    assert_eq!(hex(bearer.verifier_hash(&shop()).as_bytes()), "3e1382bcafd73fd462513b588e966e94");
+    assert_eq!(split_token.id(&shop()).to_string(), "ff6909aafc1b3e6d10c6714839c7e5ee");
+    assert_eq!(hex(split_token.verifier_hash(&shop()).as_bytes()), "3e1382bcafd73fd462513b588e966e94");
 }
 
 #[test]
-fn a_successor_is_derived_as_it_always_was() {
+fn the_derivation_of_the_next_token_is_unchanged() {
     let old = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
     let nonce = Nonce::from_bytes(std::array::from_fn(|n| 0xc0 + u8::try_from(n).unwrap()));
 
     let next = next_token(&Key::parse(KEY).unwrap(), old, nonce);
 
-    assert_eq!(sign_token(&ring(), &shop(), next), SUCCESSOR);
+    assert_eq!(sign_token(&ring(), &shop(), next), NEXT_TOKEN);
     assert_eq!(next.id(&shop()), old.id(&shop()));
     assert_eq!(hex(next.verifier_hash(&shop()).as_bytes()), "9b5ba0d9be245358b7c24bfca443ad98");
 }
@@ -75,7 +75,7 @@ fn every_flipped_bit_is_refused() {
 }
 
 #[test]
-fn every_other_character_in_every_place_is_refused() {
+fn every_changed_character_is_refused() {
     for text in [TOKEN, TICKET] {
         for at in 0..text.len() {
             for byte in (0..=255).filter(|byte| *byte != text.as_bytes()[at]) {
@@ -89,7 +89,7 @@ fn every_other_character_in_every_place_is_refused() {
 }
 
 #[test]
-fn every_shorter_and_every_longer_text_is_refused() {
+fn shorter_and_longer_texts_are_refused() {
     for text in [TOKEN, TICKET] {
         for length in 0..text.len() {
             assert_refused(&text[..length]);
@@ -105,7 +105,7 @@ fn every_shorter_and_every_longer_text_is_refused() {
 }
 
 #[test]
-fn base64_has_one_spelling() {
+fn only_one_spelling_of_base64_is_accepted() {
     for text in [TOKEN, TICKET] {
         let parts: Vec<&str> = text.split('.').collect();
         for at in 1..parts.len() {
@@ -120,7 +120,7 @@ fn base64_has_one_spelling() {
 }
 
 #[test]
-fn the_seconds_of_a_ticket_have_one_spelling_and_are_signed() {
+fn the_seconds_of_a_ticket_are_signed_and_have_one_spelling() {
     let with = |seconds: &str| TICKET.replace("1700000000", seconds);
 
     for seconds in ["01700000000", "+1700000000", " 1700000000", "1700000000 ", "1_700_000_000", "1.7e9", "0x6553F100"]
@@ -133,7 +133,7 @@ fn the_seconds_of_a_ticket_have_one_spelling_and_are_signed() {
 }
 
 #[test]
-fn a_ticket_is_good_for_fifteen_minutes_and_no_longer() {
+fn a_ticket_is_valid_for_fifteen_minutes() {
     let at = |seconds| verify_ticket(&ring(), &shop(), TICKET, issued() + std::time::Duration::from_secs(seconds));
 
     assert_eq!(TICKET_LIFE.as_secs(), 900);
@@ -161,7 +161,7 @@ fn purposes_and_versions_cannot_be_swapped() {
 }
 
 #[test]
-fn a_token_is_nothing_to_the_other_reader() {
+fn a_token_is_no_ticket_and_a_ticket_is_no_token() {
     assert!(verify_token(&ring(), &shop(), TICKET).is_err());
     assert!(verify_ticket(&ring(), &shop(), TOKEN, issued()).is_err());
 }
@@ -177,7 +177,7 @@ fn a_token_of_another_app_is_refused() {
 }
 
 #[test]
-fn a_token_of_another_key_is_refused_even_under_this_keys_name() {
+fn a_token_of_another_key_is_refused_even_with_the_id_of_this_key() {
     let other = KeyRing::parse(&[Key::generate()]).unwrap();
     let foreign = sign_token(&other, &shop(), verify_token(&ring(), &shop(), TOKEN).unwrap().token);
     let renamed = foreign.replace(&other.signing().id().to_string(), "OxP0MMqm");
@@ -188,7 +188,7 @@ fn a_token_of_another_key_is_refused_even_under_this_keys_name() {
 }
 
 #[test]
-fn two_keys_of_one_ring_do_not_stand_in_for_each_other() {
+fn a_token_is_verified_only_by_the_key_that_it_names() {
     let second = Key::generate();
     let both = KeyRing::parse(&[KEY, &second]).unwrap();
     let second_id = Key::parse(&second).unwrap().id().to_string();
@@ -201,9 +201,9 @@ fn two_keys_of_one_ring_do_not_stand_in_for_each_other() {
 }
 
 #[test]
-fn halves_of_two_tokens_do_not_make_a_third() {
-    let bearers = [SplitToken::random(), SplitToken::random()];
-    let [one, other] = bearers.map(|bearer| sign_token(&ring(), &shop(), bearer));
+fn parts_of_two_tokens_make_no_third_one() {
+    let split_tokens = [SplitToken::random(), SplitToken::random()];
+    let [one, other] = split_tokens.map(|split_token| sign_token(&ring(), &shop(), split_token));
     let (one, other): (Vec<&str>, Vec<&str>) = (one.split('.').collect(), other.split('.').collect());
 
     assert_refused(&format!("v1.{}.{}.{}", one[1], one[2], other[3]));
@@ -244,16 +244,16 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sealed_opens_for_its_app_and_key_alone(app in "[a-z0-9][a-z0-9_-]{0,63}", other in "[a-z0-9][a-z0-9_-]{0,63}") {
+    fn a_token_verifies_only_for_its_app(app in "[a-z0-9][a-z0-9_-]{0,63}", other in "[a-z0-9][a-z0-9_-]{0,63}") {
         prop_assume!(app != other);
         let (app, other) = (AppName::parse(&app).unwrap(), AppName::parse(&other).unwrap());
-        let bearer = SplitToken::random();
-        let (token, ticket) = (sign_token(&ring(), &app, bearer), sign_ticket(&ring(), &app, bearer, issued()));
-        prop_assert!(verify_token(&ring(), &app, &token).unwrap().token == bearer);
-        prop_assert!(verify_ticket(&ring(), &app, &ticket, issued()).unwrap().token == bearer);
+        let split_token = SplitToken::random();
+        let (token, ticket) = (sign_token(&ring(), &app, split_token), sign_ticket(&ring(), &app, split_token, issued()));
+        prop_assert!(verify_token(&ring(), &app, &token).unwrap().token == split_token);
+        prop_assert!(verify_ticket(&ring(), &app, &ticket, issued()).unwrap().token == split_token);
         prop_assert!(verify_token(&ring(), &other, &token).is_err());
         prop_assert!(verify_ticket(&ring(), &other, &ticket, issued()).is_err());
-        prop_assert!(bearer.id(&app) != bearer.id(&other));
+        prop_assert!(split_token.id(&app) != split_token.id(&other));
     }
 }
 
@@ -285,7 +285,7 @@ async fn a_tampered_token_saves_nothing(store: StoreKind) {
     assert_eq!(service.entries(&token).await["a"], "1");
 }
 
-/// One thing that may be done to a text.
+/// A change of a text.
 #[derive(Clone, Debug)]
 enum Mutation {
     Flip(prop::sample::Index, u8),
@@ -338,14 +338,14 @@ impl Mutation {
     }
 }
 
-/// The other ways in which a lax reader would let the same bytes be written.
+/// Returns other spellings that a lax base64 decoder would accept for the same bytes.
 fn respellings(part: &str) -> Vec<String> {
     let mut spellings = vec![format!("{part}="), format!("{part}=="), format!("={part}"), format!(" {part}")];
     spellings.push(part.replace('-', "+").replace('_', "/"));
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (head, last) = part.split_at(part.len() - 1);
     let value = alphabet.iter().position(|letter| [*letter] == *last.as_bytes()).unwrap();
-    // The spare bits of the last character, where there are any: a reader that ignores them reads the same bytes.
+    // With 43 characters the last one has spare bits, which a lax decoder ignores.
     if part.len() == 43 {
         spellings.extend((1..4).map(|spare| format!("{head}{}", char::from(alphabet[value | spare]))));
     }
@@ -374,7 +374,7 @@ fn issued() -> Time {
     Time::from_millis(1_700_000_000_000)
 }
 
-/// Bytes as a Cookie header's are read.
+/// Decodes bytes as those of a Cookie header.
 fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
@@ -383,7 +383,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Ten million in a soak.
+/// Returns the number of random cases.
 fn cases() -> u32 {
     number("CLOAKROOM_TEST_TOKENS").unwrap_or(100_000)
 }

@@ -1,4 +1,4 @@
-//! Privilege rotations: every earlier token is worth nothing at once, and yields nothing.
+//! Privilege rotation: every earlier token is useless at once, and no answer to it holds a token.
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
 
@@ -7,8 +7,8 @@ use crate::support::calls::{ChangesExt as _, open_cookie, save, save_unmodified,
 use crate::support::sessions::{HOUR, SaveExt as _, gone};
 use crate::support::{StoreKind, TestService};
 
-/// The token opens nothing, writes nothing, and no answer holds another token.
-async fn expect_worthless(service: &TestService, dead: &str) {
+/// Checks that the token opens and writes nothing, and that no answer holds another token.
+async fn expect_useless(service: &TestService, dead: &str) {
     let opened = service.open_cookie(dead).await;
     let session = opened.session.unwrap();
     assert!(session.new && session.entries.is_empty() && session.subject.is_empty());
@@ -27,7 +27,7 @@ async fn expect_worthless(service: &TestService, dead: &str) {
 }
 
 #[apply(on_every_store)]
-async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(store: StoreKind) {
+async fn every_privilege_rotation_supersedes_the_old_token_at_once(store: StoreKind) {
     let service = TestService::new(store).await;
     let ways: [fn(&str) -> SaveSessionRequest; 4] = [
         |token| save_unmodified(token).rotate(),
@@ -38,17 +38,17 @@ async fn every_way_to_rotate_by_privilege_supersedes_the_old_token_at_once(store
     for way in ways {
         let token = service.stored(&[("a", "1")]).await;
         let next = service.save(way(&token)).await.session.unwrap().token;
-        expect_worthless(&service, &token).await;
+        expect_useless(&service, &token).await;
         assert!(service.is_live(&next).await);
     }
 
     let token = service.stored(&[("a", "1")]).await;
     service.rotate(&token, RotationCause::Unspecified, "").await;
-    expect_worthless(&service, &token).await;
+    expect_useless(&service, &token).await;
 }
 
 #[apply(on_every_store)]
-async fn each_rotation_has_a_fresh_secret(store: StoreKind) {
+async fn each_rotation_makes_a_new_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let mut tokens = vec![service.stored(&[("a", "1")]).await];
 
@@ -60,13 +60,13 @@ async fn each_rotation_has_a_fresh_secret(store: StoreKind) {
 
     let last = tokens.pop().unwrap();
     for dead in &tokens {
-        expect_worthless(&service, dead).await;
+        expect_useless(&service, dead).await;
     }
     assert!(service.is_live(&last).await);
 }
 
 #[apply(on_every_store)]
-async fn a_planted_cookie_is_worth_nothing_after_a_login(store: StoreKind) {
+async fn a_planted_cookie_is_useless_after_a_login(store: StoreKind) {
     let service = TestService::new(store).await;
     let planted = service.stored(&[("cart", "[]")]).await;
     let mut victim = Browser::default();
@@ -75,12 +75,12 @@ async fn a_planted_cookie_is_worth_nothing_after_a_login(store: StoreKind) {
     let login = service.save(save(&opened.token, Changes::default().subject("victim").set("secret", "1"))).await;
     victim.receive(&login.headers);
 
-    expect_worthless(&service, &planted).await;
+    expect_useless(&service, &planted).await;
     assert_eq!(service.session(victim.token().unwrap()).await.subject, "victim");
 }
 
 #[apply(on_every_store)]
-async fn a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login(store: StoreKind) {
+async fn a_planted_and_renewed_cookie_is_useless_after_a_login(store: StoreKind) {
     let service = TestService::with_grace(store, HOUR).await;
     let planted = service.stored(&[("cart", "[]")]).await;
     let renewed = service.rotate(&planted, RotationCause::Renewal, "").await.session.unwrap().token;
@@ -88,25 +88,25 @@ async fn a_planted_cookie_that_was_renewed_is_worth_nothing_after_a_login(store:
 
     service.log_in(&renewed, "victim").await;
 
-    expect_worthless(&service, &planted).await;
-    expect_worthless(&service, &renewed).await;
+    expect_useless(&service, &planted).await;
+    expect_useless(&service, &renewed).await;
 }
 
 #[apply(on_every_store)]
-async fn a_login_with_the_token_in_its_grace_leaves_no_other_token(store: StoreKind) {
+async fn a_login_with_a_token_in_its_grace_supersedes_the_renewed_one(store: StoreKind) {
     let service = TestService::with_grace(store, HOUR).await;
     let old = service.stored(&[("cart", "[]")]).await;
     let renewed = service.rotate(&old, RotationCause::Renewal, "").await.session.unwrap().token;
 
     let next = service.log_in(&old, "victim").await;
 
-    expect_worthless(&service, &old).await;
-    expect_worthless(&service, &renewed).await;
+    expect_useless(&service, &old).await;
+    expect_useless(&service, &renewed).await;
     assert_eq!(service.session(&next).await.subject, "victim");
 }
 
 #[apply(on_every_store)]
-async fn a_request_that_opened_before_a_login_is_gone(store: StoreKind) {
+async fn a_save_of_a_request_that_opened_before_a_login_is_gone(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let slow = service.session(&token).await;
@@ -119,7 +119,7 @@ async fn a_request_that_opened_before_a_login_is_gone(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn an_automatic_write_by_a_superseded_cookie_makes_no_second_session(store: StoreKind) {
+async fn a_write_with_a_superseded_cookie_creates_no_second_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut browser = Browser::default();
@@ -147,7 +147,7 @@ async fn the_empty_session_of_a_superseded_cookie_has_an_id_of_its_own(store: St
 }
 
 #[apply(on_every_store)]
-async fn beside_its_successor_a_superseded_cookie_does_no_harm(store: StoreKind) {
+async fn a_superseded_cookie_beside_the_new_one_is_ignored(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;

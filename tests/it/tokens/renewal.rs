@@ -1,4 +1,4 @@
-//! Renewals: for a while the old token opens the session and is given the one successor.
+//! Renewal: for a grace period the old token opens the session and gets the next token.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, sav
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, gone};
 use crate::support::{StoreKind, TestService};
 
-/// A stored session whose token was renewed: the old token and its successor.
+/// Stores a session and renews its token; returns the old and the next token.
 async fn renewed(service: &TestService) -> (String, String) {
     let old = service.stored(&[("a", "1")]).await;
     let rotated = service.rotate(&old, RotationCause::Renewal, "").await;
@@ -24,7 +24,7 @@ fn cookie(token: &str) -> String {
 }
 
 #[apply(on_every_store)]
-async fn in_the_grace_an_open_with_the_old_token_is_given_the_successor(store: StoreKind) {
+async fn during_the_grace_an_open_with_the_old_token_gets_the_next_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
@@ -52,7 +52,7 @@ async fn after_the_grace_the_old_token_is_superseded(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_successor_needs_no_new_cookie(store: StoreKind) {
+async fn the_next_token_gets_no_new_cookie(store: StoreKind) {
     let service = TestService::new(store).await;
     let (_, next) = renewed(&service).await;
 
@@ -63,7 +63,7 @@ async fn the_successor_needs_no_new_cookie(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_in_the_grace_counts_as_the_successors(store: StoreKind) {
+async fn a_save_during_the_grace_is_applied(store: StoreKind) {
     let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
     let change = |name: &str| Changes::default().set(name, "1");
@@ -82,7 +82,7 @@ async fn a_save_in_the_grace_counts_as_the_successors(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_touch_in_the_grace_counts_as_the_successors(store: StoreKind) {
+async fn a_touch_during_the_grace_is_applied(store: StoreKind) {
     let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
     let (old, next) = renewed(&service).await;
 
@@ -94,7 +94,7 @@ async fn a_touch_in_the_grace_counts_as_the_successors(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_renewal_in_the_grace_answers_the_successor_that_is_there(store: StoreKind) {
+async fn a_renewal_during_the_grace_answers_the_existing_next_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
@@ -110,7 +110,7 @@ async fn a_renewal_in_the_grace_answers_the_successor_that_is_there(store: Store
 }
 
 #[apply(on_every_store)]
-async fn a_privilege_rotation_in_the_grace_counts_as_the_successors(store: StoreKind) {
+async fn a_privilege_rotation_during_the_grace_supersedes_both_tokens(store: StoreKind) {
     let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 
@@ -126,14 +126,14 @@ async fn a_privilege_rotation_in_the_grace_counts_as_the_successors(store: Store
 }
 
 #[apply(on_every_store)]
-async fn all_racers_are_given_the_same_successor(store: StoreKind) {
+async fn concurrent_renewals_get_the_same_next_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let old = service.stored(&[("a", "1")]).await;
-    let mut racers = JoinSet::new();
+    let mut renewals = JoinSet::new();
 
     for n in 0..40 {
         let (mut client, old) = (service.client.clone(), old.clone());
-        racers.spawn(async move {
+        renewals.spawn(async move {
             let request = cloakroom::grpc::wire::RotateSessionRequest {
                 credential: Some(cloakroom::grpc::wire::rotate_session_request::Credential::Token(old)),
                 cause: RotationCause::Renewal.into(),
@@ -143,7 +143,7 @@ async fn all_racers_are_given_the_same_successor(store: StoreKind) {
             client.rotate_session(request).await.unwrap().into_inner().session.unwrap().token
         });
     }
-    let mut tokens = racers.join_all().await;
+    let mut tokens = renewals.join_all().await;
 
     tokens.dedup();
     assert_eq!(tokens.len(), 1);
@@ -162,7 +162,7 @@ async fn a_grace_of_zero_supersedes_at_once(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn only_one_previous_token_is_kept(store: StoreKind) {
+async fn only_one_previous_token_is_remembered(store: StoreKind) {
     let service = TestService::with_grace(store, HOUR).await;
     let (first, second) = renewed(&service).await;
 
@@ -174,7 +174,7 @@ async fn only_one_previous_token_is_kept(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_grace_longer_than_10_minutes_is_kept_to(store: StoreKind) {
+async fn a_grace_can_be_longer_than_10_minutes(store: StoreKind) {
     let service = TestService::with_grace(store, HOUR).await;
     let (old, next) = renewed(&service).await;
 
@@ -185,7 +185,7 @@ async fn a_grace_longer_than_10_minutes_is_kept_to(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_old_cookie_and_its_successor_are_one_session(store: StoreKind) {
+async fn the_old_and_the_next_cookie_open_one_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;
 

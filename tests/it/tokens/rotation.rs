@@ -1,4 +1,4 @@
-//! Rotating: a new token for the same session, and what it leaves as it was.
+//! Rotation: a new token for the same session, which changes nothing else.
 
 use cloakroom::grpc::wire::{Changes, Outcome, RotationCause};
 
@@ -7,7 +7,7 @@ use crate::support::sessions::{MINUTE, SaveExt as _};
 use crate::support::{StoreKind, TestService};
 
 #[apply(on_every_store)]
-async fn a_rotation_keeps_id_entries_etag_and_all_else(store: StoreKind) {
+async fn a_rotation_changes_only_the_token(store: StoreKind) {
     let service = TestService::new(store).await;
     for cause in [RotationCause::Unspecified, RotationCause::Privilege, RotationCause::Renewal] {
         let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
@@ -48,7 +48,7 @@ async fn a_rotation_of_a_ticket_changes_nothing(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_with_rotate_replaces_the_token_in_the_same_step(store: StoreKind) {
+async fn a_save_with_rotate_also_replaces_the_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
@@ -65,7 +65,7 @@ async fn a_save_with_rotate_replaces_the_token_in_the_same_step(store: StoreKind
 }
 
 #[apply(on_every_store)]
-async fn a_save_that_only_rotates_leaves_the_etag_alone(store: StoreKind) {
+async fn a_save_that_only_rotates_keeps_the_etag(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let before = service.session(&token).await;
@@ -92,7 +92,7 @@ async fn a_rotation_keeps_a_session_without_entries(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn gain_change_and_loss_of_the_subject_rotate(store: StoreKind) {
+async fn a_new_another_and_a_removed_subject_rotate(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let id = service.session(&token).await.id;
@@ -110,15 +110,15 @@ async fn gain_change_and_loss_of_the_subject_rotate(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn the_same_subject_again_does_not_rotate(store: StoreKind) {
+async fn setting_the_same_subject_does_not_rotate(store: StoreKind) {
     let service = TestService::new(store).await;
-    let nobodys = service.stored(&[("a", "1")]).await;
-    let alices = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
+    let anonymous = service.stored(&[("a", "1")]).await;
+    let logged_in = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
 
-    let nobody = service.update(&nobodys, Changes::default().subject("")).await;
-    let alice = service.update(&alices, Changes::default().subject("alice")).await;
+    let still_anonymous = service.update(&anonymous, Changes::default().subject("")).await;
+    let still_logged_in = service.update(&logged_in, Changes::default().subject("alice")).await;
 
-    assert_eq!([nobody.token, alice.token], [nobodys, alices]);
+    assert_eq!([still_anonymous.token, still_logged_in.token], [anonymous, logged_in]);
 }
 
 #[apply(on_every_store)]
@@ -133,7 +133,7 @@ async fn subjects_are_compared_as_bytes(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_clear_rotates_even_if_the_subject_stays(store: StoreKind) {
+async fn a_clear_rotates_even_with_the_same_subject(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
 
@@ -144,11 +144,11 @@ async fn a_clear_rotates_even_if_the_subject_stays(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn from_one_subject_to_another_goes_nothing_but_what_is_set(store: StoreKind) {
+async fn another_subject_gets_only_the_entries_of_that_save(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("cart", "[1]"), ("n", "5"), ("_permanent", "true")]).await;
     let alice = service.log_in(&token, "alice").await;
-    assert_eq!(service.entries(&alice).await.len(), 2, "a login keeps what nobody in particular left");
+    assert_eq!(service.entries(&alice).await.len(), 2, "a login keeps the entries of the anonymous session");
 
     let changes = Changes::default().subject("bob").set("theme", "1").increment("n", 1).unset("cart");
     let saved = service.save(save(&alice, changes)).await;
@@ -161,7 +161,7 @@ async fn from_one_subject_to_another_goes_nothing_but_what_is_set(store: StoreKi
 }
 
 #[apply(on_every_store)]
-async fn a_logout_by_subject_keeps_the_entries(store: StoreKind) {
+async fn removing_the_subject_keeps_the_entries(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.log_in(&service.stored(&[("a", "1")]).await, "alice").await;
 
