@@ -1,57 +1,38 @@
-//! The tests of the whole: real sockets, real stores, real files, and a clock that is moved by hand.
-#![expect(clippy::unwrap_used, reason = "a test that can not go on has failed")]
+//! Tests of the whole service: real sockets, real stores, real files, and a clock that tests set by hand.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[macro_use(apply)]
 extern crate macro_rules_attribute;
 
-mod admin;
-mod admin_index;
-mod admin_races;
-mod anonymous;
-mod authentication;
-mod changes;
-mod cli;
-mod config;
-mod conformance;
-mod cookie_kind;
-mod cookie_writes;
-mod cookies;
-mod counters;
-mod crash;
-mod creation;
-mod destroying;
-mod emptying;
-mod errors;
-mod flask;
-mod flask_differential;
-mod flask_signer;
-mod flask_vectors;
-mod gone;
-mod life;
-mod lifetimes;
-mod limits;
-mod marks;
-mod migration;
-mod model;
-mod nist;
-mod opening;
-mod outage;
-mod pages;
-mod privilege;
-mod races;
-mod reflection;
-mod renewal;
-mod renewal_race;
-mod replays;
-mod request_ids;
-mod rotating;
-mod saving;
-mod secrets;
-mod server;
-mod subject_limits;
-mod subjects;
+#[macro_use]
 mod support;
+
+// What a session does.
+mod idempotency;
+mod renewal_race;
+mod sessions;
+mod subjects;
 mod tokens;
-mod touching;
 mod watch_events;
 mod watch_session;
+
+// What clients see of it.
+mod admin;
+mod cookie_headers;
+mod errors;
+mod flask;
+mod migration;
+mod reflection;
+
+// What keeps it.
+mod conformance;
+mod crash;
+mod model;
+mod redis_store;
+
+// What serves it.
+mod cli;
+mod config;
+mod nist_800_63b;
+mod process;
+mod server;

@@ -9,27 +9,26 @@ use cloakroom::store::{Cursor, FeedEntry};
 use cloakroom::token::SessionId;
 use tonic::{Code, Streaming};
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, reason, save};
-use crate::support::watches::place;
-use crate::support::{House, On};
+use crate::support::watches::session_key;
+use crate::support::{StoreKind, TestService};
 
 #[apply(on_every_store)]
-async fn events_start_now_or_at_a_cursor(on: On) {
-    let service = House::new(on).await;
+async fn events_start_now_or_at_a_cursor(store: StoreKind) {
+    let service = TestService::new(store).await;
     service.stored(&[("a", "1")]).await;
-    let mut events = service.service.events("", None).unwrap();
+    let mut events = service.inner.events("", None).unwrap();
     let first = events.next().await.unwrap();
     assert_eq!(first.notices, []);
 
     let token = service.stored(&[("a", "1")]).await;
-    let id = place(&service.session(&token).await.id).id;
+    let id = session_key(&service.session(&token).await.id).id;
     let created = events.next().await.unwrap();
     service.save(save(&token, Changes::default().set("b", "2"))).await;
     let token = service.log_in(&token, "anna").await;
     let changed = events.next().await.unwrap();
     service.destroy(&token).await;
-    let mut resumed = service.service.events("", Some(changed.cursor)).unwrap();
+    let mut resumed = service.inner.events("", Some(changed.cursor)).unwrap();
 
     assert_eq!(kinds(&created.notices), [(id, EventKind::Created)]);
     assert_eq!(kinds(&changed.notices), [(id, EventKind::SubjectChanged)]);
@@ -39,23 +38,23 @@ async fn events_start_now_or_at_a_cursor(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn an_invalid_cursor_is_an_error(on: On) {
-    let service = House::new(on).await;
+async fn an_invalid_cursor_is_an_error(store: StoreKind) {
+    let service = TestService::new(store).await;
     for bytes in [vec![], vec![7; 24]] {
-        let mut events = service.service.events("", Some(Cursor(bytes))).unwrap();
+        let mut events = service.inner.events("", Some(Cursor(bytes))).unwrap();
         assert!(matches!(events.next().await, Err(Error::EventsMissed)));
     }
 }
 
 #[apply(on_every_store)]
-async fn an_unknown_app_has_no_events(on: On) {
-    let service = House::new(on).await;
-    assert!(matches!(service.service.events("unknown", None), Err(Error::AppUnknown)));
+async fn an_unknown_app_has_no_events(store: StoreKind) {
+    let service = TestService::new(store).await;
+    assert!(matches!(service.inner.events("unknown", None), Err(Error::AppUnknown)));
 }
 
 #[apply(on_every_store)]
-async fn the_rpc_streams_events_in_order(on: On) {
-    let service = House::new(on).await;
+async fn the_rpc_streams_events_in_order(store: StoreKind) {
+    let service = TestService::new(store).await;
     let mut events = watch(&service, "").await;
     let begin = events.message().await.unwrap().unwrap().cursor;
 
@@ -83,8 +82,8 @@ async fn the_rpc_streams_events_in_order(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_rpc_answers_an_invalid_cursor_with_events_missed(on: On) {
-    let service = House::new(on).await;
+async fn the_rpc_answers_an_invalid_cursor_with_events_missed(store: StoreKind) {
+    let service = TestService::new(store).await;
 
     for cursor in ["bm8gY3Vyc29y", "no base64!"] {
         let request = WatchEventsRequest { cursor: cursor.to_owned(), ..Default::default() };
@@ -96,7 +95,7 @@ async fn the_rpc_answers_an_invalid_cursor_with_events_missed(on: On) {
     }
 }
 
-async fn watch(service: &House, cursor: &str) -> Streaming<WatchEventsResponse> {
+async fn watch(service: &TestService, cursor: &str) -> Streaming<WatchEventsResponse> {
     let request = WatchEventsRequest { cursor: cursor.to_owned(), ..Default::default() };
     service.admin.clone().watch_events(request).await.unwrap().into_inner()
 }

@@ -11,16 +11,15 @@ use cloakroom::store::{AnyStore, Redis, RedisSettings, Store as _};
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::redis::{self, RedisServer};
 use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND};
-use crate::support::watches::{place, watch_cookie, watch_token};
-use crate::support::{House, On, app_settings};
+use crate::support::watches::{session_key, watch_cookie, watch_token};
+use crate::support::{StoreKind, TestService, app_settings};
 
 #[apply(on_every_store)]
-async fn a_logout_ends_the_watch(on: On) {
-    let service = House::new(on).await;
+async fn a_logout_ends_the_watch(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let watch = service.watch(&token).await;
 
@@ -30,8 +29,8 @@ async fn a_logout_ends_the_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_save_that_leaves_nothing_ends_the_watch(on: On) {
-    let service = House::new(on).await;
+async fn a_save_that_leaves_nothing_ends_the_watch(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let watch = service.watch(&token).await;
 
@@ -41,8 +40,8 @@ async fn a_save_that_leaves_nothing_ends_the_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_revocation_and_an_eviction_end_the_watch(on: On) {
-    let service = House::new(on).await;
+async fn a_revocation_and_an_eviction_end_the_watch(store: StoreKind) {
+    let service = TestService::new(store).await;
     for (reason, expected) in
         [(session::EndReason::Revoked, EndReason::Revoked), (session::EndReason::Evicted, EndReason::Evicted)]
     {
@@ -56,14 +55,14 @@ async fn a_revocation_and_an_eviction_end_the_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_revocation_of_an_app_ends_every_watch(on: On) {
-    let service = House::new(on).await;
+async fn the_revocation_of_an_app_ends_every_watch(store: StoreKind) {
+    let service = TestService::new(store).await;
     let mut watches = Vec::new();
     for _ in 0..3 {
         watches.push(service.watch(&service.stored(&[("a", "1")]).await).await);
     }
 
-    service.service.store().revoke_app(&place(UNUSED_ID).app, service.now()).await.unwrap();
+    service.inner.store().revoke_app(&session_key(UNUSED_ID).app, service.now()).await.unwrap();
 
     for watch in watches {
         assert_eq!(watch.ended().await, EndReason::Revoked);
@@ -71,8 +70,8 @@ async fn the_revocation_of_an_app_ends_every_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_login_supersedes_the_watched_token(on: On) {
-    let service = House::new(on).await;
+async fn a_login_supersedes_the_watched_token(store: StoreKind) {
+    let service = TestService::new(store).await;
     let old = service.stored(&[("a", "1")]).await;
     let watch = service.watch(&old).await;
 
@@ -85,8 +84,8 @@ async fn a_login_supersedes_the_watched_token(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn every_watch_of_a_session_ends(on: On) {
-    let service = House::new(on).await;
+async fn every_watch_of_a_session_ends(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let (one, other) = (service.watch(&token).await, service.watch(&token).await);
 
@@ -96,8 +95,8 @@ async fn every_watch_of_a_session_ends(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_end_of_another_session_ends_no_watch(on: On) {
-    let service = House::new(on).await;
+async fn the_end_of_another_session_ends_no_watch(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (one, other) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     let (watch, watch_of_other) = (service.watch(&one).await, service.watch(&other).await);
 
@@ -109,8 +108,8 @@ async fn the_end_of_another_session_ends_no_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_idle_timeout_ends_a_watch(on: On) {
-    let service = House::with_lifetimes(on, HOUR, 10 * HOUR).await;
+async fn the_idle_timeout_ends_a_watch(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 10 * HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     let watch = service.watch(&token).await;
     assert_eq!(watch.expire_time, service.millis() + 3_600_000);
@@ -121,8 +120,8 @@ async fn the_idle_timeout_ends_a_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_absolute_timeout_ends_a_watch(on: On) {
-    let service = House::with_lifetimes(on, HOUR, HOUR).await;
+async fn the_absolute_timeout_ends_a_watch(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, HOUR).await;
     let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
     assert_eq!(watch.expire_time, service.millis() + 3_600_000);
 
@@ -132,8 +131,8 @@ async fn the_absolute_timeout_ends_a_watch(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_watch_of_a_session_that_is_used_lasts_longer(on: On) {
-    let service = House::with_lifetimes(on, HOUR, 10 * HOUR).await;
+async fn the_watch_of_a_session_that_is_used_lasts_longer(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 10 * HOUR).await;
     let (used, unused) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     let (watch, watch_of_unused) = (service.watch(&used).await, service.watch(&unused).await);
 
@@ -150,8 +149,8 @@ async fn the_watch_of_a_session_that_is_used_lasts_longer(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_watch_is_no_use_of_its_session(on: On) {
-    let service = House::with_lifetimes(on, HOUR, 10 * HOUR).await;
+async fn a_watch_is_no_use_of_its_session(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 10 * HOUR).await;
     let token = service.stored(&[("a", "1")]).await;
     service.advance(40 * MINUTE);
 
@@ -163,8 +162,8 @@ async fn a_watch_is_no_use_of_its_session(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn after_a_renewal_the_watch_of_the_old_token_ends_with_its_grace(on: On) {
-    let service = House::with_grace(on, 30 * SECOND).await;
+async fn after_a_renewal_the_watch_of_the_old_token_ends_with_its_grace(store: StoreKind) {
+    let service = TestService::with_grace(store, 30 * SECOND).await;
     let old = service.stored(&[("a", "1")]).await;
     let before = service.watch(&old).await;
 
@@ -173,7 +172,7 @@ async fn after_a_renewal_the_watch_of_the_old_token_ends_with_its_grace(on: On) 
     assert_eq!(in_grace.expire_time, service.millis() + 30_000);
     service.advance(30 * SECOND - MILLI);
     wait_for_poll(&service).await;
-    assert!(service.lives(&old).await);
+    assert!(service.is_live(&old).await);
     service.advance(MILLI);
 
     assert_eq!([before.ended().await, in_grace.ended().await], [EndReason::Superseded; 2]);
@@ -182,8 +181,8 @@ async fn after_a_renewal_the_watch_of_the_old_token_ends_with_its_grace(on: On) 
 }
 
 #[apply(on_every_store)]
-async fn a_second_rotation_ends_the_watch_of_a_token_in_its_grace(on: On) {
-    let service = House::with_grace(on, 30 * SECOND).await;
+async fn a_second_rotation_ends_the_watch_of_a_token_in_its_grace(store: StoreKind) {
+    let service = TestService::with_grace(store, 30 * SECOND).await;
     let old = service.stored(&[("a", "1")]).await;
     let watch = service.watch(&old).await;
 
@@ -194,8 +193,8 @@ async fn a_second_rotation_ends_the_watch_of_a_token_in_its_grace(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn the_watch_of_an_ended_session_ends_at_once(on: On) {
-    let service = House::new(on).await;
+async fn the_watch_of_an_ended_session_ends_at_once(store: StoreKind) {
+    let service = TestService::new(store).await;
     let (gone, old) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
     service.destroy(&gone).await;
     service.log_in(&old, "anna").await;
@@ -209,8 +208,8 @@ async fn the_watch_of_an_ended_session_ends_at_once(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_cookie_header_can_be_watched(on: On) {
-    let service = House::new(on).await;
+async fn a_cookie_header_can_be_watched(store: StoreKind) {
+    let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let mut answers = service.try_watch(watch_cookie(&format!("other=1; session={token}"))).await.unwrap();
     answers.message().await.unwrap().unwrap();
@@ -221,8 +220,8 @@ async fn a_cookie_header_can_be_watched(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_watch_that_starts_during_the_end_of_its_session_ends(on: On) {
-    let service = House::new(on).await;
+async fn a_watch_that_starts_during_the_end_of_its_session_ends(store: StoreKind) {
+    let service = TestService::new(store).await;
     for _ in 0..50 {
         let token = service.stored(&[("a", "1")]).await;
         let (answers, _) = tokio::join!(service.try_watch(watch_token(&token)), service.destroy(&token));
@@ -239,8 +238,8 @@ async fn a_watch_that_starts_during_the_end_of_its_session_ends(on: On) {
 async fn an_end_on_one_replica_reaches_a_watch_on_another() {
     let (settings, app) = (redis::settings(), app_settings());
     let replica = || AnyStore::from(Redis::new(&settings).unwrap());
-    let one = House::around(replica(), &app).await;
-    let other = House::around(replica(), &app).await;
+    let one = TestService::with_store(replica(), &app).await;
+    let other = TestService::with_store(replica(), &app).await;
 
     let mut delays = Vec::new();
     for _ in 0..100 {
@@ -291,7 +290,7 @@ async fn a_session_that_was_lost_in_an_outage_ends_its_watch() {
 
 #[tokio::test]
 async fn a_stop_ends_every_watch_with_going_away_and_waits_for_none() {
-    let service = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
     let begin = Instant::now();
 
@@ -303,10 +302,10 @@ async fn a_stop_ends_every_watch_with_going_away_and_waits_for_none() {
 
 #[tokio::test]
 async fn an_app_has_ten_thousand_watchers_and_no_more() {
-    let service = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
     let watch = async || {
-        service.service.watch(WatchRequest { credential: Credential::Token(&token), ..Default::default() }).await
+        service.inner.watch(WatchRequest { credential: Credential::Token(&token), ..Default::default() }).await
     };
     let mut watching = Vec::new();
     for _ in 0..10_000 {
@@ -325,9 +324,9 @@ async fn an_app_has_ten_thousand_watchers_and_no_more() {
 }
 
 #[apply(on_every_store)]
-async fn two_thousand_watches_share_two_connections(on: On) {
+async fn two_thousand_watches_share_two_connections(store: StoreKind) {
     let settings = server::Settings { max_concurrent_streams: 1000, ..Default::default() };
-    let service = House::with_server(on, settings).await;
+    let service = TestService::with_server(store, settings).await;
     let mut watches = JoinSet::new();
     for _ in 0..2 {
         let mut client = service.another_client().await;
@@ -340,13 +339,13 @@ async fn two_thousand_watches_share_two_connections(on: On) {
         }
     }
 
-    service.service.store().revoke_app(&place(UNUSED_ID).app, service.now()).await.unwrap();
+    service.inner.store().revoke_app(&session_key(UNUSED_ID).app, service.now()).await.unwrap();
 
     assert_eq!(watches.join_all().await, vec![EndReason::Revoked; 2000]);
 }
 
 /// Waits until the watch registry has read the clock, by a watch of another session that ends.
-async fn wait_for_poll(service: &House) {
+async fn wait_for_poll(service: &TestService) {
     let token = service.stored(&[("a", "1")]).await;
     let watch = service.watch(&token).await;
     service.destroy(&token).await;
@@ -360,11 +359,11 @@ fn destroy(token: &str) -> cloakroom::grpc::wire::DestroySessionRequest {
 }
 
 /// A service with a short store timeout and a Redis that can be stopped and frozen.
-async fn service_with_own_redis() -> (RedisServer, House) {
+async fn service_with_own_redis() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_millis(300), ..Default::default() };
     let app: app::Settings = app_settings();
-    let service = House::around(AnyStore::from(Redis::new(&store).unwrap()), &app).await;
+    let service = TestService::with_store(AnyStore::from(Redis::new(&store).unwrap()), &app).await;
     (redis, service)
 }
 

@@ -9,15 +9,11 @@ use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::seed::{apps, store};
-use crate::on_every_store;
 use crate::support::tool::tool;
-use crate::support::{House, On, app_settings};
+use crate::support::{On, TestService, app_settings};
 
-on_every_store!(
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    every_request_of_a_load_is_answered_and_finds_its_session,
-);
-
+#[apply(on_every_store)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_request_of_a_load_is_answered_and_finds_its_session(on: On) {
     let folder = tempfile::tempdir().unwrap();
     let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());
@@ -25,28 +21,28 @@ async fn every_request_of_a_load_is_answered_and_finds_its_session(on: On) {
     let plan = Plan { count: 40, subjects: 12, ..Plan::default() };
     let seeded = fill(&store, &apps, &plan, SystemClock.now(), |_| ()).await.unwrap();
     write(folder.path(), &app, &seeded, Sampling { requests: 60, exponent: 1.0, seed: 1 }).unwrap();
-    let house = House::around(Arc::into_inner(store).unwrap(), &settings).await;
-    assert_eq!(versions(&house).await, 40);
+    let service = TestService::with_store(Arc::into_inner(store).unwrap(), &settings).await;
+    assert_eq!(versions(&service).await, 40);
 
-    ghz(&house, "OpenSession", &folder.path().join("open.json")).await;
-    ghz(&house, "SaveSession", &folder.path().join("save.json")).await;
+    ghz(&service, "OpenSession", &folder.path().join("open.json")).await;
+    ghz(&service, "SaveSession", &folder.path().join("save.json")).await;
 
-    let stats = house.stats("").await;
+    let stats = service.stats("").await;
     assert_eq!((stats.opened, stats.created), (CALLS, 0), "no open found an empty session, and no save began one");
-    assert_eq!(versions(&house).await, 40 + CALLS, "every save was written");
+    assert_eq!(versions(&service).await, 40 + CALLS, "every save was written");
 }
 
-/// How often the sessions of the house were saved.
-async fn versions(house: &House) -> u64 {
-    house.pages("", 0).await.concat().iter().map(|session| session.etag.parse::<u64>().unwrap()).sum()
+/// How often the sessions of the service were saved.
+async fn versions(service: &TestService) -> u64 {
+    service.pages("", 0).await.concat().iter().map(|session| session.etag.parse::<u64>().unwrap()).sum()
 }
 
 /// Sends the requests of a file, over and over.
-async fn ghz(house: &House, method: &str, requests: &Path) {
+async fn ghz(service: &TestService, method: &str, requests: &Path) {
     let mut command = Command::new(tool("ghz"));
     command.args(["--insecure", "--format", "json", "--concurrency", "8", "--total", &CALLS.to_string()]);
     command.args(["--call", &format!("cloakroom.v1.SessionService/{method}")]).arg("--data-file").arg(requests);
-    command.arg(house.address.trim_start_matches("http://"));
+    command.arg(service.address.trim_start_matches("http://"));
 
     let done = tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("ghz runs");
 

@@ -14,14 +14,12 @@ use cloakroom::types::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::program::Program;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::millis;
-use crate::support::{House, On, app_settings, redis};
+use crate::support::{On, TestService, app_settings, redis};
 
-on_every_store!(every_written_request_works_on_the_filled_store);
-
+#[apply(on_every_store)]
 async fn every_written_request_works_on_the_filled_store(on: On) {
     let folder = tempfile::tempdir().unwrap();
     let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());
@@ -30,13 +28,13 @@ async fn every_written_request_works_on_the_filled_store(on: On) {
     let seeded = fill(&store, &apps, &plan(), SystemClock.now(), |_| ()).await.unwrap();
     write(folder.path(), &app, &seeded, SAMPLING).unwrap();
 
-    let house = House::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let service = TestService::with_store(Arc::into_inner(store).unwrap(), &settings).await;
     for request in array(&folder.path().join("open.json")) {
-        let session = house.open(open_cookie(text(&request, "cookie_header"))).await.session.unwrap();
+        let session = service.open(open_cookie(text(&request, "cookie_header"))).await.session.unwrap();
         assert!(!session.new && session.entries.len() == 6);
     }
     for request in array(&folder.path().join("save.json")) {
-        let saved = house.save(save_of(&request)).await;
+        let saved = service.save(save_of(&request)).await;
         assert_eq!(saved.outcome(), Outcome::Updated);
     }
 }
@@ -48,10 +46,10 @@ async fn sessions_have_sizes_subjects_and_ages_as_in_life() {
 
     let seeded = fill(&store, &apps(&settings).0, &plan(), now, |_| ()).await.unwrap();
 
-    let house = House::around(Arc::into_inner(store).unwrap(), &settings).await;
+    let service = TestService::with_store(Arc::into_inner(store).unwrap(), &settings).await;
     let (mut sizes, mut ages, mut subjects) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     for session in &seeded {
-        let session = house.session(&session.token).await;
+        let session = service.session(&session.token).await;
         *subjects.entry(session.subject.clone()).or_default() += 1;
         assert!(session.create_time.unwrap().seconds <= session.access_time.unwrap().seconds);
         ages.push(now.millis() - millis(&session.create_time));
@@ -125,11 +123,11 @@ async fn the_command_fills_the_store_that_a_service_then_opens() {
     let key = keys.lines().rfind(|line| !line.starts_with('#')).unwrap().to_owned();
     let store = Embedded::open(&EmbeddedSettings { path: data, ..Default::default() }).unwrap();
     let settings = app::Settings { keys: vec![key.into()], ..Default::default() };
-    let house = House::around(AnyStore::Embedded(store), &settings).await;
+    let service = TestService::with_store(AnyStore::Embedded(store), &settings).await;
     let requests = array(&load.join("open.json"));
     assert_eq!(requests.len(), 50);
     for request in requests {
-        assert!(!house.open(open_cookie(text(&request, "cookie_header"))).await.session.unwrap().new);
+        assert!(!service.open(open_cookie(text(&request, "cookie_header"))).await.session.unwrap().new);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 
-use crate::support::knob::races;
+use crate::support::environment::race_rounds;
 
 /// Rounds of each race on each store.
 const ROUNDS: u32 = 700;
@@ -21,7 +21,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut running = JoinSet::new();
-    for n in 0..races(ROUNDS) {
+    for n in 0..race_rounds(ROUNDS) {
         if running.len() == PARALLEL_ROUNDS {
             running.join_next().await.expect("some rounds are running").expect("the round passes");
         }

@@ -6,13 +6,12 @@ use cloakroom::token::Key;
 use cloakroom::types::{Clock as _, Time};
 
 use super::*;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
 use crate::support::sessions::{MINUTE, SECOND, gone, millis};
 
 #[apply(on_every_store)]
-async fn the_first_request_imports_everything_in_the_cookie(on: On) {
-    let service = service(on).await;
+async fn the_first_request_imports_everything_in_the_cookie(store: StoreKind) {
+    let service = service(store).await;
     let held = [("_user_id", r#""anna""#), ("cart", r#"{" t":[1,2.5]}"#), ("_flashes", r#"[{" t":["message","Hi"]}]"#)];
     let old = signed(&held, Some(true), service.clock.now());
 
@@ -31,8 +30,8 @@ async fn the_first_request_imports_everything_in_the_cookie(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_second_request_with_the_legacy_cookie_finds_the_same_session(on: On) {
-    let service = service(on).await;
+async fn a_second_request_with_the_legacy_cookie_finds_the_same_session(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (id, token) = service.import(&old).await;
     service.update(&token, Changes::default().set("b", "2")).await;
@@ -48,8 +47,8 @@ async fn a_second_request_with_the_legacy_cookie_finds_the_same_session(on: On) 
 }
 
 #[apply(on_every_store)]
-async fn a_legacy_cookie_opens_the_same_session_after_the_service_changes_its_keys(on: On) {
-    let service = service(on).await;
+async fn a_legacy_cookie_opens_the_same_session_after_the_service_changes_its_keys(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (id, token) = service.import(&old).await;
 
@@ -63,8 +62,8 @@ async fn a_legacy_cookie_opens_the_same_session_after_the_service_changes_its_ke
 }
 
 #[apply(on_every_store)]
-async fn another_spelling_of_a_cookie_is_the_same_session_or_none(on: On) {
-    let service = service(on).await;
+async fn another_spelling_of_a_cookie_is_the_same_session_or_none(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (id, _) = service.import(&old).await;
 
@@ -76,8 +75,8 @@ async fn another_spelling_of_a_cookie_is_the_same_session_or_none(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_forged_expired_or_foreign_cookie_opens_nothing(on: On) {
-    let service = service(on).await;
+async fn a_forged_expired_or_foreign_cookie_opens_nothing(store: StoreKind) {
+    let service = service(store).await;
     let now = service.clock.now();
     let good = signed(&[("a", "1")], None, now);
     let foreign = Signer::new(&["of another application"], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
@@ -111,8 +110,8 @@ async fn a_forged_expired_or_foreign_cookie_opens_nothing(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_token_credential_is_never_a_legacy_cookie(on: On) {
-    let service = service(on).await;
+async fn a_token_credential_is_never_a_legacy_cookie(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
 
     let credential = Some(open_session_request::Credential::Token(old.clone()));
@@ -125,8 +124,8 @@ async fn a_token_credential_is_never_a_legacy_cookie(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn no_migration_source_is_tried_when_a_token_verifies(on: On) {
-    let service = service(on).await;
+async fn no_migration_source_is_tried_when_a_token_verifies(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let token = service.stored(&[("b", "2")]).await;
 
@@ -140,8 +139,8 @@ async fn no_migration_source_is_tried_when_a_token_verifies(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_value_in_the_form_of_a_token_is_no_legacy_cookie(on: On) {
-    let service = service(on).await;
+async fn a_value_in_the_form_of_a_token_is_no_legacy_cookie(store: StoreKind) {
+    let service = service(store).await;
     for value in ["v1.AAAA.BBBB", "t1.AAAA.BBBB", "v1.x"] {
         assert!(service.opens_nothing(value).await);
     }
@@ -149,8 +148,8 @@ async fn a_value_in_the_form_of_a_token_is_no_legacy_cookie(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn two_legacy_sessions_in_one_header_are_ambiguous(on: On) {
-    let service = service(on).await;
+async fn two_legacy_sessions_in_one_header_are_ambiguous(store: StoreKind) {
+    let service = service(store).await;
     let [one, other] = [service.sign_now(&[("a", "1")]), service.sign_now(&[("a", "2")])];
     let header = format!("session={one}; session={other}");
 
@@ -164,8 +163,8 @@ async fn two_legacy_sessions_in_one_header_are_ambiguous(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn at_most_eight_cookies_are_checked(on: On) {
-    let service = service(on).await;
+async fn at_most_eight_cookies_are_checked(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let junk = "session=a.b.c; ".repeat(8);
 
@@ -175,8 +174,8 @@ async fn at_most_eight_cookies_are_checked(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn every_call_accepts_a_legacy_cookie(on: On) {
-    let service = service(on).await;
+async fn every_call_accepts_a_legacy_cookie(store: StoreKind) {
+    let service = service(store).await;
     let [saved, unmodified, rotated, watched] = [1, 2, 3, 4].map(|n| service.sign_now(&[("n", &n.to_string())]));
 
     let answer = service.save(save_cookie(&format!("session={saved}"), Changes::default().set("b", "1"))).await;
@@ -191,7 +190,7 @@ async fn every_call_accepts_a_legacy_cookie(on: On) {
     let header = format!("session={rotated}");
     let answer = service.client.clone().rotate_session(rotate_header(&header)).await.unwrap().into_inner();
     assert_eq!((answer.outcome(), set_cookies(&answer.headers).len()), (Outcome::Updated, 1));
-    assert!(service.lives(&answer.session.unwrap().token).await);
+    assert!(service.is_live(&answer.session.unwrap().token).await);
 
     let credential =
         Some(cloakroom::grpc::wire::watch_session_request::Credential::CookieHeader(format!("session={watched}")));
@@ -203,8 +202,8 @@ async fn every_call_accepts_a_legacy_cookie(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_login_ends_the_legacy_cookie(on: On) {
-    let service = service(on).await;
+async fn a_login_ends_the_legacy_cookie(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("csrf", "\"x\"")]);
     let (id, token) = service.import(&old).await;
 
@@ -214,12 +213,12 @@ async fn a_login_ends_the_legacy_cookie(on: On) {
     assert!(session.new && session.id != id && set_cookies(&opened.read_headers).is_empty());
     let saved = service.save(save_cookie(&format!("session={old}"), Changes::default().set("b", "1"))).await;
     assert_eq!(gone(&saved), EndReason::Superseded);
-    assert!(service.lives(&logged_in).await);
+    assert!(service.is_live(&logged_in).await);
 }
 
 #[apply(on_every_store)]
-async fn a_browser_that_lost_the_new_token_gets_a_new_session_later(on: On) {
-    let service = service(on).await;
+async fn a_browser_that_lost_the_new_token_gets_a_new_session_later(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("csrf", "\"x\"")]);
     let (id, token) = service.import(&old).await;
     let logged_in = service.log_in(&token, "anna").await;
@@ -229,12 +228,12 @@ async fn a_browser_that_lost_the_new_token_gets_a_new_session_later(on: On) {
     let saved = service.save(save_cookie(&format!("session={old}"), Changes::default().set("b", "1"))).await;
     assert_eq!(saved.outcome(), Outcome::Created);
     assert_ne!(saved.session.unwrap().id, id);
-    assert!(service.lives(&logged_in).await);
+    assert!(service.is_live(&logged_in).await);
 }
 
 #[apply(on_every_store)]
-async fn a_legacy_cookie_has_grace_after_a_renewal(on: On) {
-    let service = service(on).await;
+async fn a_legacy_cookie_has_grace_after_a_renewal(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (id, token) = service.import(&old).await;
     let renew = cloakroom::grpc::wire::RotationCause::Renewal;
@@ -245,14 +244,14 @@ async fn a_legacy_cookie_has_grace_after_a_renewal(on: On) {
     let after = service.opens_nothing(&old).await;
 
     assert_eq!(in_grace, (id, renewed.clone()));
-    assert!(!after || service.lives(&renewed).await);
+    assert!(!after || service.is_live(&renewed).await);
     assert!(service.open_value(&old).await.1.new);
 }
 
 #[apply(on_every_store)]
-async fn limits_apply_to_the_first_save_that_adds_to_an_import(on: On) {
+async fn limits_apply_to_the_first_save_that_adds_to_an_import(store: StoreKind) {
     let limits = LimitSettings { max_entries: 2, max_session_bytes: 1024 };
-    let service = House::with_apps(on, [("default", app::Settings { limits, ..settings() })]).await;
+    let service = TestService::with_apps(store, [("default", app::Settings { limits, ..settings() })]).await;
     let name = "n".repeat(300);
     let old = service.sign_now(&[("a", "1"), ("b", "2"), ("c", "3"), ("", "4"), (&name, "5")]);
 
@@ -265,8 +264,8 @@ async fn limits_apply_to_the_first_save_that_adds_to_an_import(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn values_that_json_cannot_hold_are_tagged(on: On) {
-    let service = service(on).await;
+async fn values_that_json_cannot_hold_are_tagged(store: StoreKind) {
+    let service = service(store).await;
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
     let held = Entries::pack([("a", b"[NaN,-Infinity]".as_slice()), ("b", br#"{" f":1}"#), ("c", br#""\ud800""#)]);
     let old = signer.sign(&held, None, service.clock.now()).unwrap();
@@ -279,11 +278,11 @@ async fn values_that_json_cannot_hold_are_tagged(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_migration_source_can_have_its_own_cookie(on: On) {
+async fn a_migration_source_can_have_its_own_cookie(store: StoreKind) {
     let keys = vec![KEY.to_owned().into()];
     let source = FlaskCookieSettings { keys, cookie_name: "flask".to_owned(), ..Default::default() };
     let cookie = CookieSettings { name: "sid".to_owned(), ..Default::default() };
-    let service = House::with_apps(on, [("default", app::Settings { cookie, ..settings_with(source) })]).await;
+    let service = TestService::with_apps(store, [("default", app::Settings { cookie, ..settings_with(source) })]).await;
     let old = service.sign_now(&[("a", "1")]);
 
     let elsewhere = service.open(open_cookie(&format!("sid={old}"))).await.session.unwrap();
@@ -302,8 +301,8 @@ async fn a_migration_source_can_have_its_own_cookie(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn migration_ends_at_its_deadline(on: On) {
-    let service = service(on).await;
+async fn migration_ends_at_its_deadline(store: StoreKind) {
+    let service = service(store).await;
     let until = Time::from_millis(millis(&service.migration("flask_cookie").await.until));
     let [one, other] =
         [signed(&[("a", "1")], None, until.before(MINUTE)), signed(&[("a", "2")], None, until.before(MINUTE))];
@@ -313,12 +312,12 @@ async fn migration_ends_at_its_deadline(on: On) {
     service.clock.set(until);
 
     assert!(service.opens_nothing(&one).await && service.opens_nothing(&other).await);
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]
-async fn an_import_stores_the_context_of_its_request(on: On) {
-    let service = service(on).await;
+async fn an_import_stores_the_context_of_its_request(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("_user_id", "7")]);
     let context = Some(RequestContext { user_agent: "Browser/1.0".to_owned(), ..Default::default() });
 

@@ -17,8 +17,8 @@ fn legacy_sessions<const N: usize>(server: &RedisServer, signer: bool) -> [Strin
     run_legacy_app(&request).try_into().unwrap()
 }
 
-async fn service_on(on: On, server: &RedisServer) -> House {
-    House::with_apps(on, [("default", records_settings(server, &[]))]).await
+async fn service_on(store: StoreKind, server: &RedisServer) -> TestService {
+    TestService::with_apps(store, [("default", records_settings(server, &[]))]).await
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_record_is_imported_once_and_not_changed() {
     let [old] = legacy_sessions(&server, false);
     let key = format!("session:{old}");
     let [value, ttl] = [["get", key.as_str()], ["pexpiretime", &key]].map(|command| server.cli(&command));
-    let service = service_on(On::Embedded, &server).await;
+    let service = service_on(StoreKind::Embedded, &server).await;
 
     let (id, token) = service.import(&old).await;
     service.update(&token, Changes::default().set("n", "5")).await;
@@ -43,7 +43,7 @@ async fn a_record_is_imported_once_and_not_changed() {
 async fn a_logout_lasts_although_the_record_is_still_there() {
     let server = RedisServer::start();
     let [old, never] = legacy_sessions(&server, false);
-    let service = service_on(On::Redis, &server).await;
+    let service = service_on(StoreKind::Redis, &server).await;
     let (_, token) = service.import(&old).await;
 
     service.destroy(&token).await;
@@ -60,7 +60,7 @@ async fn a_logout_lasts_although_the_record_is_still_there() {
 async fn an_outage_of_the_legacy_redis_is_an_error_for_legacy_cookies_only() {
     let mut server = RedisServer::start();
     let [old, imported] = legacy_sessions(&server, false);
-    let service = service_on(On::Memory, &server).await;
+    let service = service_on(StoreKind::Memory, &server).await;
     let found = service.import(&imported).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -70,14 +70,14 @@ async fn an_outage_of_the_legacy_redis_is_an_error_for_legacy_cookies_only() {
     let saved = service.try_save(save_cookie(&format!("session={old}"), Changes::default().set("a", "1"))).await;
     assert_eq!(reason(&opened), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     assert_eq!(saved.err().unwrap().code(), Code::Unavailable);
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert_eq!(service.import(&imported).await, found);
 }
 
 #[tokio::test]
 async fn a_record_that_is_no_session_opens_nothing() {
     let server = RedisServer::start();
-    let service = service_on(On::Memory, &server).await;
+    let service = service_on(StoreKind::Memory, &server).await;
     let sid = |letter: &str| letter.repeat(43);
     let set = |letter: &str, value: &str| server.cli(&["set", &format!("session:{}", sid(letter)), value]);
     set("p", "(dp0\nS'_user_id'\np1\nS'anna'\np2\ns.");
@@ -103,9 +103,12 @@ async fn with_a_signer_only_signed_ids_are_imported() {
     let server = RedisServer::start();
     let [old] = legacy_sessions(&server, true);
     let bare = old.split('.').next().unwrap();
-    let service = House::with_apps(On::Memory, [("default", records_settings(&server, &[KEY]))]).await;
-    let foreign =
-        House::with_apps(On::Memory, [("default", records_settings(&server, &["of another application"]))]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", records_settings(&server, &[KEY]))]).await;
+    let foreign = TestService::with_apps(
+        StoreKind::Memory,
+        [("default", records_settings(&server, &["of another application"]))],
+    )
+    .await;
 
     assert!(service.opens_nothing(bare).await && foreign.opens_nothing(&old).await);
     service.import(&old).await;
@@ -116,13 +119,13 @@ async fn with_a_signer_only_signed_ids_are_imported() {
 async fn after_a_revocation_no_record_is_imported_because_its_age_is_unknown() {
     let server = RedisServer::start();
     let [imported, late] = legacy_sessions(&server, false);
-    let by_subject = service_on(On::Memory, &server).await;
+    let by_subject = service_on(StoreKind::Memory, &server).await;
     let (id, token) = by_subject.import(&imported).await;
     assert_eq!(by_subject.revoke_subject("anna", &id).await, 0);
-    assert!(by_subject.opens_nothing(&late).await && by_subject.lives(&token).await);
+    assert!(by_subject.opens_nothing(&late).await && by_subject.is_live(&token).await);
     assert_eq!(by_subject.import(&imported).await, (id, token));
 
-    let by_app = service_on(On::Redis, &server).await;
+    let by_app = service_on(StoreKind::Redis, &server).await;
     by_app.revoke_app("").await;
     by_app.clock.advance(DAY);
     assert!(by_app.opens_nothing(&imported).await && by_app.opens_nothing(&late).await);

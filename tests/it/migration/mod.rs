@@ -20,7 +20,7 @@ use cloakroom::session::Entries;
 use cloakroom::types::{Clock as _, Time};
 
 use crate::support::calls::{json_entries, open_cookie, set_cookies};
-use crate::support::{House, On, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 /// The Flask application's `SECRET_KEY`.
 const KEY: &str = "what Flask signs with";
@@ -44,8 +44,8 @@ fn settings_with(flask_cookie: FlaskCookieSettings) -> app::Settings {
     app::Settings { subject_key: "_user_id".to_owned(), migrate, ..app_settings() }
 }
 
-async fn service(on: On) -> House {
-    House::with_apps(on, [("default", settings())]).await
+async fn service(store: StoreKind) -> TestService {
+    TestService::with_apps(store, [("default", settings())]).await
 }
 
 /// A cookie as Flask signs it, with these entries.
@@ -56,7 +56,7 @@ fn signed(entries: &[(&str, &str)], permanent: Option<bool>, at: Time) -> String
     signer.sign(&entries, permanent, at).unwrap()
 }
 
-impl House {
+impl TestService {
     /// A cookie that Flask signs now.
     fn sign_now(&self, entries: &[(&str, &str)]) -> String {
         signed(entries, None, self.clock.now())

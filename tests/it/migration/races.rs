@@ -6,19 +6,18 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::on_every_store;
 
 /// Two processes that share a store and a clock.
-async fn replicas(on: On) -> [Arc<House>; 2] {
-    let service = service(on).await;
+async fn replicas(store: StoreKind) -> [Arc<TestService>; 2] {
+    let service = service(store).await;
     let other = service.another_process().await;
     [Arc::new(service), Arc::new(other)]
 }
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
-    let replicas = replicas(on).await;
+async fn many_first_requests_with_one_cookie_make_one_session(store: StoreKind) {
+    let replicas = replicas(store).await;
     for round in 0..ROUNDS {
         let old = replicas[0].sign_now(&[("_user_id", &round.to_string()), ("a", "1")]);
         let mut requests = JoinSet::new();
@@ -38,8 +37,8 @@ async fn many_first_requests_with_one_cookie_make_one_session(on: On) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_import_survives_or_undoes_a_logout(on: On) {
-    let [one, other] = replicas(on).await;
+async fn no_import_survives_or_undoes_a_logout(store: StoreKind) {
+    let [one, other] = replicas(store).await;
     for round in 0..ROUNDS {
         let old = one.sign_now(&[("n", &round.to_string())]);
         let header = format!("session={old}");
@@ -53,8 +52,8 @@ async fn no_import_survives_or_undoes_a_logout(on: On) {
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_import_survives_a_revocation_of_its_subject(on: On) {
-    let [one, other] = replicas(on).await;
+async fn no_import_survives_a_revocation_of_its_subject(store: StoreKind) {
+    let [one, other] = replicas(store).await;
     for round in 0..ROUNDS {
         let subject = format!("subject-{round}");
         let old = one.sign_now(&[("_user_id", &format!("\"{subject}\""))]);
@@ -62,22 +61,22 @@ async fn no_import_survives_a_revocation_of_its_subject(on: On) {
         let ((_, session), _) = tokio::join!(one.open_value(&old), other.revoke_subject(&subject, ""));
 
         assert!(one.opens_nothing(&old).await && other.opens_nothing(&old).await);
-        assert!(session.new || !one.lives(&session.token).await);
+        assert!(session.new || !one.is_live(&session.token).await);
         assert!(one.ids_of(&subject).await.is_empty());
     }
 }
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_import_survives_a_revocation_of_its_app(on: On) {
-    let [one, other] = replicas(on).await;
+async fn no_import_survives_a_revocation_of_its_app(store: StoreKind) {
+    let [one, other] = replicas(store).await;
     for round in 0..REVOCATION_ROUNDS {
         let old = one.sign_now(&[("n", &round.to_string())]);
 
         let ((_, session), ()) = tokio::join!(one.open_value(&old), other.revoke_app(""));
 
         assert!(one.opens_nothing(&old).await && other.opens_nothing(&old).await);
-        assert!(session.new || !one.lives(&session.token).await);
+        assert!(session.new || !one.is_live(&session.token).await);
         one.advance(Duration::from_secs(1));
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn records_settings(server: &RedisServer, signer_keys: &[&str]) -> ap
 }
 
 /// Opens a session with every type of value in it, and has Python compare the entries.
-async fn assert_same_values(service: &House, kind: &str, old: &str) {
+async fn assert_same_values(service: &TestService, kind: &str, old: &str) {
     service.clock.set(crate::support::now());
     let (_, session) = service.open_value(old).await;
     assert_eq!((session.subject.as_str(), session.permanent), ("anna", Some(true)), "{kind}");
@@ -51,11 +51,11 @@ async fn flask_cookies_are_imported_with_every_type() {
     let [old] = &run_legacy_app(&json!({"kind": "cookie", "objects": true, "permanent": true}))[..] else {
         panic!("one")
     };
-    let service = service(On::Redis).await;
+    let service = service(StoreKind::Redis).await;
     assert_same_values(&service, "cookie", old).await;
     let request = json!({"kind": "cookie", "objects": true, "permanent": true, "sha256": true});
     let [old] = &run_legacy_app(&request)[..] else { panic!("one") };
-    let careful = House::with_apps(On::Memory, [("default", settings_with(sha256))]).await;
+    let careful = TestService::with_apps(StoreKind::Memory, [("default", settings_with(sha256))]).await;
     assert_same_values(&careful, "cookie", old).await;
 }
 
@@ -69,7 +69,8 @@ async fn flask_session_records_are_imported_with_every_type() {
 
             let [old] = &run_legacy_app(&request)[..] else { panic!("one") };
 
-            let service = House::with_apps(On::Memory, [("default", records_settings(&server, keys))]).await;
+            let service =
+                TestService::with_apps(StoreKind::Memory, [("default", records_settings(&server, keys))]).await;
             assert_same_values(&service, kind, old).await;
             assert_eq!(old.contains('.'), signer);
         }

@@ -4,13 +4,12 @@ use cloakroom::app::{self, OnSessionLimit};
 use cloakroom::grpc::wire::Changes;
 
 use super::*;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{MINUTE, SECOND};
 
 #[apply(on_every_store)]
-async fn after_the_revocation_of_an_app_no_older_session_is_imported(on: On) {
-    let service = service(on).await;
+async fn after_the_revocation_of_an_app_no_older_session_is_imported(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let imported = service.sign_now(&[("a", "2")]);
     service.import(&imported).await;
@@ -29,8 +28,8 @@ async fn after_the_revocation_of_an_app_no_older_session_is_imported(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn after_the_revocation_of_a_subject_no_older_session_is_imported(on: On) {
-    let service = service(on).await;
+async fn after_the_revocation_of_a_subject_no_older_session_is_imported(store: StoreKind) {
+    let service = service(store).await;
     let [anna, bert] = [service.sign_now(&[("_user_id", "\"anna\"")]), service.sign_now(&[("_user_id", "\"bert\"")])];
     let imported = service.sign_now(&[("_user_id", "\"anna\""), ("a", "1")]);
     service.import(&imported).await;
@@ -49,8 +48,8 @@ async fn after_the_revocation_of_a_subject_no_older_session_is_imported(on: On) 
 }
 
 #[apply(on_every_store)]
-async fn the_session_that_a_revocation_excepts_is_still_found(on: On) {
-    let service = service(on).await;
+async fn the_session_that_a_revocation_excepts_is_still_found(store: StoreKind) {
+    let service = service(store).await;
     let [one, other, late] = ["1", "2", "3"].map(|n| service.sign_now(&[("_user_id", "7"), ("n", n)]));
     let (id, token) = service.import(&one).await;
     service.import(&other).await;
@@ -58,14 +57,14 @@ async fn the_session_that_a_revocation_excepts_is_still_found(on: On) {
 
     assert_eq!(service.revoke_subject("7", &id).await, 1);
 
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert_eq!(service.import(&one).await, (id, token));
     assert!(service.opens_nothing(&other).await && service.opens_nothing(&late).await);
 }
 
 #[apply(on_every_store)]
-async fn an_earlier_revocation_does_not_cover_a_later_login_of_an_imported_session(on: On) {
-    let service = service(on).await;
+async fn an_earlier_revocation_does_not_cover_a_later_login_of_an_imported_session(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (_, token) = service.import(&old).await;
     service.advance(SECOND);
@@ -73,15 +72,15 @@ async fn an_earlier_revocation_does_not_cover_a_later_login_of_an_imported_sessi
 
     let token = service.log_in(&token, "anna").await;
 
-    assert!(service.lives(&token).await);
+    assert!(service.is_live(&token).await);
     assert_eq!(service.ids_of("anna").await.len(), 1);
 }
 
 #[apply(on_every_store)]
-async fn an_import_is_not_subject_to_the_session_limit(on: On) {
+async fn an_import_is_not_subject_to_the_session_limit(store: StoreKind) {
     for on_session_limit in [OnSessionLimit::Evict, OnSessionLimit::Refuse] {
         let limited = app::Settings { max_sessions_per_subject: 1, on_session_limit, ..settings() };
-        let service = House::with_apps(on, [("default", limited)]).await;
+        let service = TestService::with_apps(store, [("default", limited)]).await;
         let olds = ["1", "2", "3"].map(|n| service.sign_now(&[("_user_id", "7"), ("n", n)]));
         let mut ids = Vec::new();
         for old in &olds {

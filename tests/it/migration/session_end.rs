@@ -5,12 +5,11 @@ use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 use cloakroom::store::Store as _;
 
 use super::*;
-use crate::on_every_store;
 use crate::support::calls::{ChangesExt as _, save, save_cookie};
 use crate::support::sessions::{HOUR, MINUTE, SECOND, gone};
 
 /// Checks that the cookie opens nothing at several times until it expires, with a sweep at each.
-async fn assert_stays_ended(service: &House, old: &str) {
+async fn assert_stays_ended(service: &TestService, old: &str) {
     let begin = service.clock.now();
     service.advance(20 * MINUTE);
     let saved = service.save(save_cookie(&format!("session={old}"), Changes::default().set("new", "1"))).await;
@@ -23,8 +22,8 @@ async fn assert_stays_ended(service: &House, old: &str) {
 }
 
 #[apply(on_every_store)]
-async fn a_logout_lasts_as_long_as_the_legacy_cookie(on: On) {
-    let service = service(on).await;
+async fn a_logout_lasts_as_long_as_the_legacy_cookie(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (_, token) = service.import(&old).await;
 
@@ -36,8 +35,8 @@ async fn a_logout_lasts_as_long_as_the_legacy_cookie(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(on: On) {
-    let service = service(on).await;
+async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
 
     let destroyed = service.destroy_header(&format!("session={old}")).await;
@@ -47,8 +46,8 @@ async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn an_emptied_session_stays_ended(on: On) {
-    let service = service(on).await;
+async fn an_emptied_session_stays_ended(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (_, token) = service.import(&old).await;
 
@@ -59,8 +58,8 @@ async fn an_emptied_session_stays_ended(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn a_revoked_session_stays_ended(on: On) {
-    let service = service(on).await;
+async fn a_revoked_session_stays_ended(store: StoreKind) {
+    let service = service(store).await;
     let old = service.sign_now(&[("a", "1")]);
     let (id, _) = service.import(&old).await;
 
@@ -70,9 +69,9 @@ async fn a_revoked_session_stays_ended(on: On) {
 }
 
 #[apply(on_every_store)]
-async fn an_expired_session_stays_ended(on: On) {
+async fn an_expired_session_stays_ended(store: StoreKind) {
     let idle = app::Settings { idle_timeout: HOUR, absolute_timeout: 2 * HOUR, ..settings() };
-    let service = House::with_apps(on, [("default", idle)]).await;
+    let service = TestService::with_apps(store, [("default", idle)]).await;
     let [one, other] = [service.sign_now(&[("a", "1")]), service.sign_now(&[("a", "2")])];
     service.import(&one).await;
     let (_, token) = service.import(&other).await;

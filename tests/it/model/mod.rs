@@ -24,7 +24,7 @@ use self::expected_session::{ANONYMOUS, GRACE, MAX_BYTES, MAX_ENTRIES, OWNED};
 use self::rng::Rng;
 use self::simulation::Simulation;
 use crate::conformance::{Fresh, embedded, memory, redis};
-use crate::support::{self, knob::knob};
+use crate::support::{self, environment};
 
 #[tokio::test]
 async fn memory_matches_the_model() {
@@ -42,8 +42,8 @@ async fn redis_matches_the_model() {
 }
 
 async fn matches_the_model<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {
-    let seed = knob("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
-    let steps = knob("CLOAKROOM_TEST_STEPS").unwrap_or(default_steps);
+    let seed = environment::number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
+    let steps = environment::number("CLOAKROOM_TEST_STEPS").unwrap_or(default_steps);
     let mut simulation: Simulation<S> = Simulation::new(apps(), store, support::now(), Rng::new(seed));
     run(&mut simulation, seed, steps).await;
     let is_covered = |what: &str| simulation.coverage.keys().any(|covered| covered.starts_with(what));

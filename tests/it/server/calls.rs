@@ -5,24 +5,24 @@ use cloakroom::server::Settings;
 use http::{Method, Request, StatusCode};
 use tonic::Code;
 
-use super::client::{reply, request, request_with};
-use super::house::{House, eventually, ms, settings, soon};
+use super::support::client::{reply, request, request_with};
+use super::support::test_server::{TestServer, eventually, ms, settings, soon};
 
 #[tokio::test]
 async fn a_call_is_answered_by_the_service() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.send(request("Echo"), Bytes::from_static(b"coat")).await;
 
     assert_eq!((answer.code(), answer.body.as_ref()), (Code::Ok, b"coat".as_slice()));
-    assert_eq!(house.close().await.cut, 0);
+    assert_eq!(server.close().await.cut, 0);
 }
 
 #[tokio::test]
 async fn a_caller_may_shorten_a_call() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.send(request_with("Wait", "grpc-timeout", "50m"), Bytes::new()).await;
 
@@ -32,8 +32,8 @@ async fn a_caller_may_shorten_a_call() {
 
 #[tokio::test]
 async fn a_caller_may_not_lengthen_a_call() {
-    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = server.client().await;
 
     let answer = client.send(request_with("Wait", "grpc-timeout", "1H"), Bytes::new()).await;
 
@@ -43,8 +43,8 @@ async fn a_caller_may_not_lengthen_a_call() {
 
 #[tokio::test]
 async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
-    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = server.client().await;
 
     let (response, _unfinished) = client.begin_unfinished("Echo").await;
 
@@ -53,21 +53,21 @@ async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
 
 #[tokio::test]
 async fn a_stream_may_last_longer_than_a_call() {
-    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = server.client().await;
 
     let response = client.begin("Stream").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
     tokio::time::sleep(ms(150)).await;
-    house.echo.release();
+    server.echo.release();
 
     assert_eq!(reply(response).await.unwrap().code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_malformed_timeout_is_refused() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
 
     for timeout in ["soon", "123456789S", "5", "-1S"] {
         let answer = client.send(request_with("Echo", "grpc-timeout", timeout), Bytes::new()).await;
@@ -78,8 +78,8 @@ async fn a_malformed_timeout_is_refused() {
 
 #[tokio::test]
 async fn a_panic_costs_one_call_and_no_connection() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.call("Panic").await;
 
@@ -90,8 +90,8 @@ async fn a_panic_costs_one_call_and_no_connection() {
 
 #[tokio::test]
 async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.call("PanicLate").await;
 
@@ -101,38 +101,38 @@ async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
 
 #[tokio::test]
 async fn a_call_too_many_is_refused_until_another_ends() {
-    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
-    let (client, other) = (house.client().await, house.client().await);
+    let server = TestServer::open(&Settings { max_calls: 1, ..settings() }).await;
+    let (client, other) = (server.client().await, server.client().await);
     let running = client.begin("Wait").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     let answer = other.call("Echo").await;
 
     assert_eq!((answer.code(), answer.reason().as_str()), (Code::ResourceExhausted, "OVERLOADED"));
-    house.echo.release();
+    server.echo.release();
     assert_eq!(reply(running).await.unwrap().code(), Code::Ok);
     assert_eq!(other.call("Echo").await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn an_open_stream_does_not_count_as_a_running_call() {
-    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { max_calls: 1, ..settings() }).await;
+    let client = server.client().await;
     let stream = client.begin("Stream").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 
-    house.echo.release();
+    server.echo.release();
     assert_eq!(reply(stream).await.unwrap().code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_call_that_its_caller_gives_up_is_over() {
-    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { max_calls: 1, ..settings() }).await;
+    let client = server.client().await;
     let running = client.begin("Wait").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     drop(running);
 
@@ -141,8 +141,8 @@ async fn a_call_that_its_caller_gives_up_is_over() {
 
 #[tokio::test]
 async fn what_is_no_grpc_is_refused_in_http() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::open(&settings()).await;
+    let client = server.client().await;
     let mut get = request("Echo");
     *get.method_mut() = Method::GET;
 
@@ -163,8 +163,8 @@ async fn what_is_no_grpc_is_refused_in_http() {
 
 #[tokio::test]
 async fn the_number_of_calls_at_once_is_advertised() {
-    let house = House::open(&Settings { max_concurrent_streams: 7, ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::open(&Settings { max_concurrent_streams: 7, ..settings() }).await;
+    let client = server.client().await;
 
     soon(client.call("Echo")).await;
 

@@ -8,10 +8,10 @@ use h2::client::ResponseFuture;
 use http::Request;
 use tonic::Code;
 
-use super::client::{Client, Reply, reply, request};
-use super::house::{House, eventually, ms, settings, soon};
-use super::pages::metric;
-use super::secured::{Secured, caller, token};
+use super::page_access::metric;
+use super::support::client::{Client, Reply, reply, request};
+use super::support::test_server::{TestServer, eventually, ms, settings, soon};
+use super::support::tls_service::{Secured, caller, token};
 
 const MIB: usize = 1024 * 1024;
 /// The least budget there may be.
@@ -19,7 +19,7 @@ const BUDGET: usize = 4 * MIB;
 /// The largest message that counts as small.
 const SMALL: usize = 64 * 1024;
 
-async fn house(settings: Settings) -> Secured {
+async fn service(settings: Settings) -> Secured {
     let callers = [("shop", Role::Frontend), ("watcher", Role::Monitor)];
     let settings = Settings { request_budget_bytes: BUDGET, ..settings };
     Secured::with(callers.map(|(name, role)| caller(name, role, "*")).into(), settings).await
@@ -55,21 +55,21 @@ async fn open(client: &Client, bytes: usize) -> Reply {
 }
 
 /// A request of so many bytes that stops in the middle, and has been let in.
-async fn hang(house: &Secured, client: &Client, bytes: usize) -> (ResponseFuture, SendStream<Bytes>) {
-    let before = taken(house).await;
+async fn hang(service: &Secured, client: &Client, bytes: usize) -> (ResponseFuture, SendStream<Bytes>) {
+    let before = taken(service).await;
     let (response, mut sending) = client.begin_unfinished_request(open_session()).await;
     sending.send_data(message(bytes).split_to(1000), false).unwrap();
-    until_taken(house, before + bytes).await;
+    until_taken(service, before + bytes).await;
     (response, sending)
 }
 
-async fn taken(house: &Secured) -> usize {
-    let taken = metric(house, "cloakroom_large_request_bytes{listener=\"frontends\"}").await;
+async fn taken(service: &Secured) -> usize {
+    let taken = metric(service, "cloakroom_large_request_bytes{listener=\"frontends\"}").await;
     usize::try_from(taken).unwrap()
 }
 
-async fn until_taken(house: &Secured, bytes: usize) {
-    eventually(async || taken(house).await == bytes).await;
+async fn until_taken(service: &Secured, bytes: usize) {
+    eventually(async || taken(service).await == bytes).await;
 }
 
 fn is_refused(reply: &Reply) -> bool {
@@ -78,18 +78,18 @@ fn is_refused(reply: &Reply) -> bool {
 
 #[tokio::test]
 async fn a_large_request_too_many_is_refused_and_small_ones_are_not() {
-    let house = house(patient()).await;
-    let (client, other) = (house.client(house.frontends).await, house.client(house.frontends).await);
-    let (finished, mut rest) = hang(&house, &client, MIB).await;
-    let _hanging = hang(&house, &client, 2 * MIB).await;
+    let service = service(patient()).await;
+    let (client, other) = (service.client(service.frontends).await, service.client(service.frontends).await);
+    let (finished, mut rest) = hang(&service, &client, MIB).await;
+    let _hanging = hang(&service, &client, 2 * MIB).await;
 
     assert!(is_refused(&open(&other, MIB + 1).await));
     assert_eq!(open(&other, MIB).await.code(), Code::Ok, "what fits");
     assert_eq!(open(&other, SMALL).await.code(), Code::Ok);
-    let _full = hang(&house, &client, MIB).await;
+    let _full = hang(&service, &client, MIB).await;
     assert_eq!(open(&other, SMALL).await.code(), Code::Ok);
     assert!(is_refused(&open(&other, SMALL + 1).await));
-    assert_eq!(metric(&house, "cloakroom_call_failures_total{reason=\"OVERLOADED\"}").await, 2);
+    assert_eq!(metric(&service, "cloakroom_call_failures_total{reason=\"OVERLOADED\"}").await, 2);
 
     rest.send_data(message(MIB).split_off(1000), true).unwrap();
 
@@ -99,82 +99,82 @@ async fn a_large_request_too_many_is_refused_and_small_ones_are_not() {
 
 #[tokio::test]
 async fn what_a_request_takes_is_taken_until_its_answer_though_its_body_is_read() {
-    let house = House::open(&Settings { request_budget_bytes: BUDGET, ..patient() }).await;
-    let (client, other) = (house.client().await, house.client().await);
+    let service = TestServer::open(&Settings { request_budget_bytes: BUDGET, ..patient() }).await;
+    let (client, other) = (service.client().await, service.client().await);
     let handled = client.begin_message(request("ReadAndWait"), message(BUDGET)).await;
-    house.echo.has_begun().await;
+    service.echo.has_begun().await;
 
     assert!(is_refused(&other.send(request("Echo"), message(SMALL + 1)).await));
     assert_eq!(other.send(request("Echo"), message(SMALL)).await.code(), Code::Ok);
 
-    house.echo.release();
+    service.echo.release();
     assert_eq!(reply(handled).await.unwrap().code(), Code::Ok);
     assert_eq!(other.send(request("Echo"), message(SMALL + 1)).await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn refusals_cost_a_connection_nothing() {
-    let house = house(patient()).await;
-    let (client, other) = (house.client(house.frontends).await, house.client(house.frontends).await);
-    let hanging = hang(&house, &client, BUDGET).await;
+    let service = service(patient()).await;
+    let (client, other) = (service.client(service.frontends).await, service.client(service.frontends).await);
+    let hanging = hang(&service, &client, BUDGET).await;
 
     for _ in 0..20 {
         assert!(is_refused(&open(&other, MIB).await));
     }
     drop(hanging);
-    until_taken(&house, 0).await;
+    until_taken(&service, 0).await;
 
     assert_eq!(open(&other, BUDGET).await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_large_request_that_is_taken_back_or_lost_makes_room() {
-    let house = house(patient()).await;
-    let (client, other) = (house.client(house.frontends).await, house.client(house.frontends).await);
+    let service = service(patient()).await;
+    let (client, other) = (service.client(service.frontends).await, service.client(service.frontends).await);
 
-    let (_response, mut sending) = hang(&house, &client, BUDGET).await;
+    let (_response, mut sending) = hang(&service, &client, BUDGET).await;
     sending.send_reset(h2::Reason::CANCEL);
-    until_taken(&house, 0).await;
+    until_taken(&service, 0).await;
 
-    let _hanging = hang(&house, &client, BUDGET).await;
+    let _hanging = hang(&service, &client, BUDGET).await;
     client.vanish();
-    until_taken(&house, 0).await;
+    until_taken(&service, 0).await;
     assert_eq!(open(&other, BUDGET).await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_large_request_that_takes_too_long_makes_room() {
-    let house = house(Settings { call_timeout: ms(2000), ..settings() }).await;
-    let client = house.client(house.frontends).await;
+    let service = service(Settings { call_timeout: ms(2000), ..settings() }).await;
+    let client = service.client(service.frontends).await;
 
-    let (response, _rest) = hang(&house, &client, BUDGET).await;
+    let (response, _rest) = hang(&service, &client, BUDGET).await;
 
     assert_eq!(reply(response).await.unwrap().code(), Code::DeadlineExceeded);
-    until_taken(&house, 0).await;
+    until_taken(&service, 0).await;
 }
 
 #[tokio::test]
 async fn a_length_counts_in_whatever_pieces_it_comes_and_wherever_in_a_request() {
-    let house = house(patient()).await;
-    let client = house.client(house.frontends).await;
+    let service = service(patient()).await;
+    let client = service.client(service.frontends).await;
 
     // Byte by byte.
     let (_response, mut sending) = client.begin_unfinished_request(open_session()).await;
     for byte in message(2 * MIB).split_to(5) {
         sending.send_data(Bytes::copy_from_slice(&[byte]), false).unwrap();
     }
-    until_taken(&house, 2 * MIB).await;
+    until_taken(&service, 2 * MIB).await;
     // Behind a small message: one too many for a call like this, but it is read all the same.
     let (_another, mut sending) = client.begin_unfinished_request(open_session()).await;
     let two = [message(SMALL), message(MIB).split_to(5)].concat();
     sending.send_data(two.into(), false).unwrap();
-    until_taken(&house, 3 * MIB).await;
+    until_taken(&service, 3 * MIB).await;
 }
 
 #[tokio::test]
 async fn whoever_need_not_say_who_calls_takes_nothing_of_what_callers_have() {
-    let house = house(patient()).await;
-    let client = house.client(house.frontends).await;
+    let service = service(patient()).await;
+    let client = service.client(service.frontends).await;
     let mut health = request("");
     *health.uri_mut() = "http://test/grpc.health.v1.Health/Check".parse().unwrap();
 
@@ -182,14 +182,14 @@ async fn whoever_need_not_say_who_calls_takes_nothing_of_what_callers_have() {
     sending.send_data(message(BUDGET).split_to(5), false).unwrap();
 
     assert_eq!(soon(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
-    until_taken(&house, 0).await;
+    until_taken(&service, 0).await;
 }
 
 #[tokio::test]
 async fn a_request_over_the_limit_of_one_takes_nothing_of_what_all_have() {
-    let house = house(patient()).await;
-    let client = house.client(house.frontends).await;
-    let _hanging = hang(&house, &client, BUDGET).await;
+    let service = service(patient()).await;
+    let client = service.client(service.frontends).await;
+    let _hanging = hang(&service, &client, BUDGET).await;
 
     let (response, mut sending) = client.begin_unfinished_request(open_session()).await;
     sending.send_data(message(5 * MIB).split_to(5), false).unwrap();

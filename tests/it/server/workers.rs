@@ -3,17 +3,17 @@
 use cloakroom::server::{Server, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::echo::Echo;
-use super::house::{House, settings, soon};
+use super::support::echo::Echo;
+use super::support::test_server::{TestServer, settings, soon};
 
 #[tokio::test]
 async fn connections_are_spread_over_the_workers() {
-    let house = House::open(&Settings { workers: 3, ..settings() }).await;
+    let server = TestServer::open(&Settings { workers: 3, ..settings() }).await;
     let mut workers = Vec::new();
     let mut clients = Vec::new();
 
     for _ in 0..6 {
-        let client = house.client().await;
+        let client = server.client().await;
         workers.push(client.call("Thread").await.body);
         clients.push(client);
     }
@@ -24,11 +24,11 @@ async fn connections_are_spread_over_the_workers() {
 
 #[tokio::test]
 async fn workers_end_with_the_server() {
-    let house = House::open(&Settings { workers: 3, ..settings() }).await;
-    house.client().await.call("Echo").await;
-    let echo = house.echo.clone();
+    let server = TestServer::open(&Settings { workers: 3, ..settings() }).await;
+    server.client().await.call("Echo").await;
+    let echo = server.echo.clone();
 
-    house.close().await;
+    server.close().await;
 
     // Each of them held a clone of the service.
     assert_eq!(echo.holders(), 1);

@@ -1,0 +1,112 @@
+//! The service with TLS on both listeners, and callers.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cloakroom::app::Apps;
+use cloakroom::auth::{CallerSettings, Callers, Role, TokenHash};
+use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Reloadable, Reloader, Settings, TlsSettings};
+use cloakroom::store::{AnyStore, Memory};
+use cloakroom::types::SystemClock;
+use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::authority::{Authority, Hello};
+use super::client::Client;
+use super::test_server::settings;
+use crate::support::app_settings;
+
+/// A running service that knows its callers, with the apps `shop` and `desk` beside `default`.
+pub(in crate::server) struct Secured {
+    pub(in crate::server) frontends: SocketAddr,
+    pub(in crate::server) operators: SocketAddr,
+    pub(in crate::server) authority: Authority,
+    pub(in crate::server) reloader: Reloader,
+    apps: Apps,
+    folder: TempDir,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Secured {
+    /// With these callers, and with TLS.
+    pub(in crate::server) async fn new(callers: BTreeMap<String, CallerSettings>) -> Self {
+        Self::with(callers, settings()).await
+    }
+
+    /// The same with these settings of the server, TLS aside.
+    pub(in crate::server) async fn with(callers: BTreeMap<String, CallerSettings>, settings: Settings) -> Self {
+        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        let path = |name: &str| folder.path().join(name);
+        authority.sign("localhost").write(&path("server.pem"), &path("server.key"));
+        std::fs::write(path("ca.pem"), authority.pem()).unwrap();
+        let callers = Callers::build(&callers).unwrap();
+        let tls = TlsSettings {
+            certificate_file: Some(path("server.pem")),
+            key_file: Some(path("server.key")),
+            client_ca_file: callers.has_certificates().then(|| path("ca.pem")),
+        };
+        let settings = Settings { tls: tls.clone(), ..settings };
+        let admin = AdminSettings { listen: settings.listen, tls };
+        let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
+        let apps: Apps = apps.into_iter().collect();
+        let store = Arc::new(AnyStore::Memory(Memory::new()));
+        let parts = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
+        let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
+        let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
+        let (reloader, stop) = (cloakroom.reloader().clone(), CancellationToken::new());
+        tokio::spawn(cloakroom.run(stop.clone()));
+        let _stop_when_dropped = stop.clone().drop_guard();
+        Self { frontends, operators, authority, reloader, apps, folder, stop, _stop_when_dropped }
+    }
+
+    /// Has it know these callers from now on.
+    pub(in crate::server) fn know(&self, callers: Callers) {
+        self.reloader.reload(&Reloadable { apps: self.apps.clone(), callers });
+    }
+
+    /// A file of its TLS: `server.pem`, `server.key`, `ca.pem`.
+    pub(in crate::server) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A client that shows no certificate.
+    pub(in crate::server) async fn client(&self, address: SocketAddr) -> Client {
+        let authority = self.authority.pem();
+        Client::over(Hello::trusting(&authority).connect(address).await.unwrap()).await
+    }
+
+    /// Tells it to stop.
+    pub(in crate::server) fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// A caller with this token and with a certificate of this name.
+pub(in crate::server) fn caller(name: &str, role: Role, app: &str) -> (String, CallerSettings) {
+    let settings = CallerSettings {
+        roles: vec![role],
+        apps: vec![app.to_owned()],
+        certificate_names: vec![uri(name)],
+        token_hashes: vec![hash(&token(name))],
+        token_hashes_file: None,
+    };
+    (name.to_owned(), settings)
+}
+
+/// The token of a caller.
+pub(in crate::server) fn token(name: &str) -> String {
+    format!("token-of-{name}")
+}
+
+/// The name in a caller's certificate.
+pub(in crate::server) fn uri(name: &str) -> String {
+    format!("spiffe://test/{name}")
+}
+
+/// A hash as a configuration has it.
+pub(in crate::server) fn hash(token: &str) -> cloakroom::types::Secret {
+    TokenHash::of(token.as_bytes()).to_string().into()
+}
