@@ -23,7 +23,7 @@ fn acknowledged_writes_survive_a_kill() {
 
     for round in 0..ROUNDS {
         let delay = Duration::from_millis(10 + u64::from(random::bytes::<1>()[0]) * 90 / 255);
-        let mut child = spawn(Command::new(this_binary()), "crash::a_writer_until_it_is_killed", folder.path(), round);
+        let mut child = spawn(Command::new(this_binary()), "crash::write_until_killed", folder.path(), round);
         let lines = lines(&mut child);
         // One in three may be killed while it opens the file, the others while they write.
         if round % 3 > 0 {
@@ -57,7 +57,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
     limited.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""]).arg(this_binary());
     let mut report = Report::default();
 
-    let mut child = spawn(limited, "crash::a_writer_until_the_disk_is_full", folder.path(), 0);
+    let mut child = spawn(limited, "crash::write_until_the_disk_is_full", folder.path(), 0);
     lines(&mut child).iter().for_each(|line| report.read(&line));
 
     assert!(child.wait().expect("the writer ends").success());
@@ -67,7 +67,7 @@ fn a_full_disk_is_an_error_and_loses_nothing() {
 
 #[test]
 #[ignore = "the crash test runs and kills it"]
-fn a_writer_until_it_is_killed() {
+fn write_until_killed() {
     let Some((folder, round)) = parameters() else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
@@ -81,7 +81,7 @@ fn a_writer_until_it_is_killed() {
 
 #[test]
 #[ignore = "the disk test runs it"]
-fn a_writer_until_the_disk_is_full() {
+fn write_until_the_disk_is_full() {
     let Some((folder, _)) = parameters() else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {

@@ -102,11 +102,11 @@ async fn a_logout_can_set_a_lifetime_within_the_anonymous_lifespan(store: Arc<im
         (NewLifetime { idle_timeout: HOUR, span: SPAN, cap: None }, (TEN_MINUTES, START + 2 * HOUR)),
         (NewLifetime { idle_timeout: MINUTE, span: SPAN, cap: Some(START + HOUR) }, (MINUTE, START + HOUR)),
     ];
-    for (n, (asked, expected)) in (1..).zip(table) {
+    for (n, (lifetime, expected)) in (1..).zip(table) {
         let session_key =
             create(&*store, session_key(n), &with_deadlines(with_subject(), HOUR, START + 3 * HOUR / 2)).await;
 
-        let saved = commit(&*store, &session_key, &by_token(1, START), &save_for(logout(), Some(asked))).await;
+        let saved = commit(&*store, &session_key, &by_token(1, START), &save_for(logout(), Some(lifetime))).await;
 
         assert_eq!(deadlines(&saved.head), expected);
     }

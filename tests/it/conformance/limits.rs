@@ -7,7 +7,7 @@ use cloakroom::store::{Applied, SessionKey, Store, Write};
 
 use super::fixtures::*;
 
-/// A save under limits. The session of [`create_session] has one entry of 8 bytes.
+/// A save under limits. The session of [`create_session`] has one entry of 8 bytes.
 fn save_within(max_entries: u32, max_bytes: u32, changes: Changes) -> Write {
     let limits = Limits { max_entries, max_bytes };
     write(Edit { changes: Some(changes), limits, when_empty: WhenEmpty::Keep, ..edit() })

@@ -12,8 +12,9 @@ use crate::support::sessions::{MINUTE, SECOND, gone, millis};
 #[apply(on_every_store)]
 async fn the_first_request_imports_everything_in_the_cookie(store: StoreKind) {
     let service = service(store).await;
-    let held = [("_user_id", r#""anna""#), ("cart", r#"{" t":[1,2.5]}"#), ("_flashes", r#"[{" t":["message","Hi"]}]"#)];
-    let old = signed(&held, Some(true), service.clock.now());
+    let values =
+        [("_user_id", r#""anna""#), ("cart", r#"{" t":[1,2.5]}"#), ("_flashes", r#"[{" t":["message","Hi"]}]"#)];
+    let old = signed(&values, Some(true), service.clock.now());
 
     let (opened, session) = service.open_value(&old).await;
 
@@ -22,10 +23,10 @@ async fn the_first_request_imports_everything_in_the_cookie(store: StoreKind) {
     assert_eq!(session.authenticate_time, None, "the time of the login is unknown");
     let [cookie] = set_cookies(&opened.read_headers)[..] else { panic!("one cookie is set") };
     assert!(cookie.starts_with(&format!("session={};", session.token)) && cookie.contains("Expires"), "{cookie}");
-    let mut held = held;
-    held.sort_unstable();
-    assert_eq!(entries(session.clone()), pairs(&held));
-    assert_eq!(entries(service.session(&session.token).await), pairs(&held));
+    let mut values = values;
+    values.sort_unstable();
+    assert_eq!(entries(session.clone()), pairs(&values));
+    assert_eq!(entries(service.session(&session.token).await), pairs(&values));
     assert_eq!(service.ids_of("anna").await, [session.id]);
 }
 
@@ -257,8 +258,8 @@ async fn limits_apply_to_the_first_save_that_adds_to_an_import(store: StoreKind)
 
     let (_, token) = service.import(&old).await;
 
-    let held = [("", "4"), ("a", "1"), ("b", "2"), ("c", "3"), (name.as_str(), "5")];
-    assert_eq!(entries(service.session(&token).await), pairs(&held));
+    let values = [("", "4"), ("a", "1"), ("b", "2"), ("c", "3"), (name.as_str(), "5")];
+    assert_eq!(entries(service.session(&token).await), pairs(&values));
     assert_eq!(service.refusal(save(&token, Changes::default().set("d", "1"))).await.1, "TOO_MANY_ENTRIES");
     service.update(&token, Changes::default().set("a", "2").unset("b")).await;
 }
@@ -267,8 +268,8 @@ async fn limits_apply_to_the_first_save_that_adds_to_an_import(store: StoreKind)
 async fn values_that_json_cannot_hold_are_tagged(store: StoreKind) {
     let service = service(store).await;
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
-    let held = Entries::pack([("a", b"[NaN,-Infinity]".as_slice()), ("b", br#"{" f":1}"#), ("c", br#""\ud800""#)]);
-    let old = signer.sign(&held, None, service.clock.now()).unwrap();
+    let values = Entries::pack([("a", b"[NaN,-Infinity]".as_slice()), ("b", br#"{" f":1}"#), ("c", br#""\ud800""#)]);
+    let old = signer.sign(&values, None, service.clock.now()).unwrap();
 
     let (_, session) = service.open_value(&old).await;
 

@@ -20,7 +20,7 @@ enum ExpectedView<'v> {
 impl<S: Store> Simulation<S> {
     pub(super) fn check_open(
         &mut self,
-        by: usize,
+        browser: usize,
         held: &[HeldToken],
         max_age: Option<u64>,
         (opened, now): (&Opened, u64),
@@ -59,7 +59,7 @@ impl<S: Store> Simulation<S> {
             [] => {
                 same("recently authenticated", opened.recently_authenticated, false)?;
                 match superseded.first() {
-                    None => self.check(by, &ExpectedView::New(view, None), now),
+                    None => self.check(browser, &ExpectedView::New(view, None), now),
                     Some(token) => {
                         same("the superseded token stays", &view.token, token)?;
                         same("an empty session", (view.version, view.entries.count()), (Version::NEW, 0))
@@ -71,7 +71,7 @@ impl<S: Store> Simulation<S> {
                 expected.touch(now);
                 same("entries", entries(view), expected.entries.clone())?;
                 same("recently authenticated", opened.recently_authenticated, recent(expected))?;
-                self.check(by, &ExpectedView::Stored(view, session, true), now)
+                self.check(browser, &ExpectedView::Stored(view, session, true), now)
             }
             _ => same("a null session", view.null, Some(NullReason::CookiesAmbiguous)),
         }
@@ -79,37 +79,37 @@ impl<S: Store> Simulation<S> {
 
     pub(super) fn check_save(
         &mut self,
-        by: usize,
+        browser: usize,
         (held, sent_as): (Option<HeldToken>, SentAs),
         request: &WriteRequest,
         answer: WriteResult,
     ) -> Checked {
         let now = self.now();
-        let Some(held) = held else { return self.check_first_save(by, None, request, answer) };
+        let Some(held) = held else { return self.check_first_save(browser, None, request, answer) };
         let expected = self.sessions.get_mut(&held.session).ok_or("no such session")?;
         let token = match held.token {
             PresentedToken::Ticket if !expected.ticket_is_good(now) => return check_refused(answer, "token"),
             PresentedToken::Ticket if expected.state(now) == State::New => {
-                return self.check_first_save(by, Some(held.session), request, answer);
+                return self.check_first_save(browser, Some(held.session), request, answer);
             }
             PresentedToken::Ticket => 0,
             PresentedToken::Token(token) => token,
         };
         if let Operation::Save { changes: None, rotate: false, .. } = request.operation {
-            return self.check_unmodified_save(by, (held, sent_as), token, answer);
+            return self.check_unmodified_save(browser, (held, sent_as), token, answer);
         }
         match expected.write(token, request, now) {
             ExpectedWrite::Missing if sent_as == SentAs::CookieHeader => {
-                self.check_first_save(by, None, request, answer)
+                self.check_first_save(browser, None, request, answer)
             }
-            write => self.check_written(by, held.session, write, answer),
+            write => self.check_written(browser, held.session, write, answer),
         }
     }
 
     /// Checks a save without changes, which writes nothing.
     fn check_unmodified_save(
         &mut self,
-        by: usize,
+        browser: usize,
         (held, sent_as): (HeldToken, SentAs),
         token: usize,
         answer: WriteResult,
@@ -121,22 +121,22 @@ impl<S: Store> Simulation<S> {
             (State::Alive, TokenMatch::Current | TokenMatch::InGrace) => {
                 expected.touch(now);
                 same("outcome", answer.outcome, Outcome::Unchanged)?;
-                self.check(by, &ExpectedView::Stored(answer.view()?, held.session, true), now)
+                self.check(browser, &ExpectedView::Stored(answer.view()?, held.session, true), now)
             }
-            (State::Alive, _) => self.check_gone(by, &answer, Some(EndReason::Superseded)),
-            (State::Ended(reason), _) => self.check_gone(by, &answer, Some(reason)),
+            (State::Alive, _) => self.check_gone(browser, &answer, Some(EndReason::Superseded)),
+            (State::Ended(reason), _) => self.check_gone(browser, &answer, Some(reason)),
             (State::New | State::Forgotten, _) if sent_as == SentAs::CookieHeader => {
                 same("outcome", answer.outcome, Outcome::Unchanged)?;
-                self.check(by, &ExpectedView::New(answer.view()?, None), now)
+                self.check(browser, &ExpectedView::New(answer.view()?, None), now)
             }
-            (State::New | State::Forgotten, _) => self.check_gone(by, &answer, None),
+            (State::New | State::Forgotten, _) => self.check_gone(browser, &answer, None),
         }
     }
 
     /// Checks a save by ticket (with a number) or without a credential, where nothing is stored yet.
     fn check_first_save(
         &mut self,
-        by: usize,
+        browser: usize,
         ticket: Option<u64>,
         request: &WriteRequest,
         answer: WriteResult,
@@ -153,13 +153,13 @@ impl<S: Store> Simulation<S> {
             ExpectedWrite::Missing if matches!(request.operation, Operation::Save { changes: None, .. }) => {
                 let answer = answer.map_err(|error| format!("refused: {error}"))?;
                 same("outcome", answer.outcome, Outcome::Unchanged)?;
-                self.check(by, &ExpectedView::New(answer.view()?, ticket), now)
+                self.check(browser, &ExpectedView::New(answer.view()?, ticket), now)
             }
             ExpectedWrite::Missing => {
                 let answer = answer.map_err(|error| format!("refused: {error}"))?;
                 same("outcome", answer.outcome, Outcome::Deleted(EndReason::Emptied))?;
                 answer.deletes_the_cookie()?;
-                self.check(by, &ExpectedView::Nothing, now)
+                self.check(browser, &ExpectedView::Nothing, now)
             }
             write => {
                 let number = ticket.unwrap_or_else(|| self.number());
@@ -168,38 +168,38 @@ impl<S: Store> Simulation<S> {
                     expected.id = view.and_then(|view| view.id).map(|id| id.to_string()).unwrap_or_default();
                 }
                 self.sessions.insert(number, expected);
-                self.check_written(by, number, write, answer)
+                self.check_written(browser, number, write, answer)
             }
         }
     }
 
     pub(super) fn check_rotation(
         &mut self,
-        by: usize,
+        browser: usize,
         held: Option<HeldToken>,
         request: &WriteRequest,
         answer: WriteResult,
     ) -> Checked {
         let now = self.now();
-        let Some(held) = held else { return self.check_gone(by, &answer.map_err(error_text)?, None) };
+        let Some(held) = held else { return self.check_gone(browser, &answer.map_err(error_text)?, None) };
         let expected = self.sessions.get_mut(&held.session).ok_or("no such session")?;
         let token = match held.token {
             PresentedToken::Ticket if !expected.ticket_is_good(now) => return check_refused(answer, "token"),
             PresentedToken::Ticket if expected.state(now) == State::New => {
                 let answer = answer.map_err(error_text)?;
                 same("outcome", answer.outcome, Outcome::Unchanged)?;
-                return self.check(by, &ExpectedView::New(answer.view()?, Some(held.session)), now);
+                return self.check(browser, &ExpectedView::New(answer.view()?, Some(held.session)), now);
             }
             PresentedToken::Ticket => 0,
             PresentedToken::Token(token) => token,
         };
         let write = expected.write(token, request, now);
-        self.check_written(by, held.session, write, answer)
+        self.check_written(browser, held.session, write, answer)
     }
 
     pub(super) fn check_destruction(
         &mut self,
-        by: usize,
+        browser: usize,
         held: Option<HeldToken>,
         request: &WriteRequest,
         answer: WriteResult,
@@ -223,20 +223,20 @@ impl<S: Store> Simulation<S> {
         match outcome {
             Outcome::Gone(Some(EndReason::Superseded)) => same("headers", answer.headers.len(), 0),
             _ => {
-                self.browsers[by] = None;
+                self.browsers[browser] = None;
                 answer.deletes_the_cookie()
             }
         }
     }
 
-    fn check_written(&mut self, by: usize, number: u64, write: ExpectedWrite, answer: WriteResult) -> Checked {
+    fn check_written(&mut self, browser: usize, number: u64, write: ExpectedWrite, answer: WriteResult) -> Checked {
         let now = self.now();
         self.cover(&format!("{write:?}"));
         let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
         let (outcome, shows_token) = match write {
             ExpectedWrite::Refused(why) => return check_refused(answer, why),
-            ExpectedWrite::Missing => return self.check_gone(by, &answer.map_err(error_text)?, None),
-            ExpectedWrite::Gone(reason) => return self.check_gone(by, &answer.map_err(error_text)?, Some(reason)),
+            ExpectedWrite::Missing => return self.check_gone(browser, &answer.map_err(error_text)?, None),
+            ExpectedWrite::Gone(reason) => return self.check_gone(browser, &answer.map_err(error_text)?, Some(reason)),
             ExpectedWrite::Again { outcome, shows_token } => (outcome, shows_token),
             ExpectedWrite::Renewed => (WriteEffect::Updated, true),
             ExpectedWrite::Done { outcome, rotated } => {
@@ -261,24 +261,24 @@ impl<S: Store> Simulation<S> {
         match outcome {
             Outcome::Deleted(_) => {
                 answer.deletes_the_cookie()?;
-                self.check(by, &ExpectedView::Nothing, now)
+                self.check(browser, &ExpectedView::Nothing, now)
             }
             _ if expected.state(now) == State::Alive => {
-                self.check(by, &ExpectedView::Stored(answer.view()?, number, shows_token), now)
+                self.check(browser, &ExpectedView::Stored(answer.view()?, number, shows_token), now)
             }
-            _ => self.check(by, &ExpectedView::Nothing, now),
+            _ => self.check(browser, &ExpectedView::Nothing, now),
         }
     }
 
-    fn check_gone(&mut self, by: usize, answer: &Answer, reason: Option<EndReason>) -> Checked {
+    fn check_gone(&mut self, browser: usize, answer: &Answer, reason: Option<EndReason>) -> Checked {
         same("outcome", answer.outcome, Outcome::Gone(reason))?;
         same("no session", answer.session.is_none(), true)?;
         same("no cookie", answer.cookies().len(), 0)?;
-        self.check(by, &ExpectedView::Nothing, self.now())
+        self.check(browser, &ExpectedView::Nothing, self.now())
     }
 
     /// Checks the session of a response. Then the browser stores it, or the response is lost on the way.
-    fn check(&mut self, by: usize, view: &ExpectedView<'_>, now: u64) -> Checked {
+    fn check(&mut self, browser: usize, view: &ExpectedView<'_>, now: u64) -> Checked {
         let held = match *view {
             ExpectedView::Nothing => return Ok(()),
             ExpectedView::New(view, number) => {
@@ -308,7 +308,7 @@ impl<S: Store> Simulation<S> {
             }
         };
         if self.rng.chance(85) {
-            self.browsers[by] = Some(held);
+            self.browsers[browser] = Some(held);
         }
         Ok(())
     }

@@ -91,7 +91,7 @@ impl<S: Store> Simulation<S> {
     /// Opens by these tokens, all in one header.
     pub(super) async fn open(
         &mut self,
-        by: usize,
+        browser: usize,
         held: &[HeldToken],
         sent_as: SentAs,
         max_age: Option<u64>,
@@ -108,13 +108,13 @@ impl<S: Store> Simulation<S> {
         let opened =
             self.service.open(OpenRequest { credential, max_authenticate_age, ..OpenRequest::default() }).await;
         let opened = opened.map_err(|error| format!("an open fails: {error}"))?;
-        self.check_open(by, held, max_age, (&opened, now))
+        self.check_open(browser, held, max_age, (&opened, now))
     }
 
     /// Saves, rotates or destroys by this token, or without one.
     pub(super) async fn write(
         &mut self,
-        by: usize,
+        browser: usize,
         held: Option<HeldToken>,
         sent_as: SentAs,
         request: &WriteRequest,
@@ -141,19 +141,19 @@ impl<S: Store> Simulation<S> {
                     ..SaveRequest::default()
                 });
                 let answer = saved.await.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
-                self.check_save(by, (held, sent_as), request, answer)
+                self.check_save(browser, (held, sent_as), request, answer)
             }
             Operation::Rotate(cause) => {
                 let rotate = RotateRequest { credential, cause: *cause, request_id, ..RotateRequest::default() };
                 let saved = self.service.rotate(rotate).await;
                 let answer = saved.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
-                self.check_rotation(by, held, request, answer)
+                self.check_rotation(browser, held, request, answer)
             }
             Operation::Destroy => {
                 let destroyed =
                     self.service.destroy(DestroyRequest { credential, request_id, ..DestroyRequest::default() }).await;
                 let answer = destroyed.map(|destroyed| Answer::new(destroyed.outcome, None, destroyed.headers));
-                self.check_destruction(by, held, request, answer)
+                self.check_destruction(browser, held, request, answer)
             }
         }
     }

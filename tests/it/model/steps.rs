@@ -15,14 +15,14 @@ use super::simulation::{BROWSERS, CAUSES, HeldToken, PresentedToken, SentAs, Sim
 
 /// Does one step and checks it, then checks a random session by a random token. Returns what was done.
 pub(super) async fn step<S: Store>(simulation: &mut Simulation<S>) -> Checked<String> {
-    let by = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
+    let browser = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
     let done = match simulation.rng.below(100) {
-        0..18 => open(simulation, by).await,
-        18..62 => write(simulation, by).await,
+        0..18 => open(simulation, browser).await,
+        18..62 => write(simulation, browser).await,
         62..84 => move_clock(simulation),
-        84..88 => copy_cookie(simulation, by),
+        84..88 => copy_cookie(simulation, browser),
         88..90 => administrate(simulation).await,
-        90..92 => lose_cookie(simulation, by),
+        90..92 => lose_cookie(simulation, browser),
         92..93 if simulation.rng.chance(50) => {
             simulation.revoke_app().await.map_err(|error| format!("revoke app: {error}"))?;
             Ok("revoke app".to_owned())
@@ -31,7 +31,7 @@ pub(super) async fn step<S: Store>(simulation: &mut Simulation<S>) -> Checked<St
             simulation.sweep().await?;
             Ok("sweep".to_owned())
         }
-        _ => retry(simulation, by).await,
+        _ => retry(simulation, browser).await,
     }?;
     simulation.drop_unheld_sessions();
     check_random_token(simulation).await.map_err(|error| format!("{done}; then {error}"))?;
@@ -77,15 +77,15 @@ async fn check_random_token<S: Store>(simulation: &mut Simulation<S>) -> Checked
     }
     let token = usize::try_from(simulation.rng.below(tokens as u64)).unwrap();
     let held = HeldToken { session, token: PresentedToken::Token(token) };
-    let by = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
+    let browser = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
     simulation
-        .open(by, &[held], SentAs::CookieHeader, None)
+        .open(browser, &[held], SentAs::CookieHeader, None)
         .await
         .map_err(|error| format!("an open by {held:?}: {error}"))
 }
 
-async fn open<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<String> {
-    let mut held: Vec<HeldToken> = simulation.browsers[by].into_iter().collect();
+async fn open<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+    let mut held: Vec<HeldToken> = simulation.browsers[browser].into_iter().collect();
     if simulation.rng.chance(10) {
         let other = simulation.rng.pick(&simulation.browsers.clone());
         held.extend(other);
@@ -99,40 +99,41 @@ async fn open<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<St
         }
         _ => None,
     };
-    let done = format!("open by {by} {held:?} {sent_as:?} {max_age:?} at {now}");
-    simulation.open(by, &held, sent_as, max_age).await.map_err(|error| format!("{done}: {error}"))?;
+    let done = format!("open by {browser} {held:?} {sent_as:?} {max_age:?} at {now}");
+    simulation.open(browser, &held, sent_as, max_age).await.map_err(|error| format!("{done}: {error}"))?;
     Ok(done)
 }
 
-async fn write<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<String> {
-    let held = simulation.browsers[by];
+async fn write<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+    let held = simulation.browsers[browser];
     let request = request(simulation, held);
-    write_by(simulation, by, held, &request).await
+    write_by(simulation, browser, held, &request).await
 }
 
 /// Sends the same request twice, as a retry does.
-async fn retry<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<String> {
-    let held = simulation.browsers[by];
+async fn retry<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+    let held = simulation.browsers[browser];
     let mut request = request(simulation, held);
     "again".clone_into(&mut request.request_id);
     request.etag = None;
-    let first = write_by(simulation, by, held, &request).await?;
+    let first = write_by(simulation, browser, held, &request).await?;
     // The response may have been lost, and a ticket may have become a session.
     let still = held.is_some_and(|held| simulation.sessions.contains_key(&held.session));
-    let held = if still { held } else { simulation.browsers[by] };
-    let second = write_by(simulation, by, held, &request).await.map_err(|error| format!("{first}; again: {error}"))?;
+    let held = if still { held } else { simulation.browsers[browser] };
+    let second =
+        write_by(simulation, browser, held, &request).await.map_err(|error| format!("{first}; again: {error}"))?;
     Ok(format!("{first}; {second}"))
 }
 
 async fn write_by<S: Store>(
     simulation: &mut Simulation<S>,
-    by: usize,
+    browser: usize,
     held: Option<HeldToken>,
     request: &WriteRequest,
 ) -> Checked<String> {
     let sent_as = sent_as(&mut simulation.rng);
-    let done = format!("write by {by} {held:?} {sent_as:?} {request:?} at {}", simulation.now());
-    simulation.write(by, held, sent_as, request).await.map_err(|error| format!("{done}: {error}"))?;
+    let done = format!("write by {browser} {held:?} {sent_as:?} {request:?} at {}", simulation.now());
+    simulation.write(browser, held, sent_as, request).await.map_err(|error| format!("{done}: {error}"))?;
     Ok(done)
 }
 
@@ -155,14 +156,14 @@ fn move_clock<S: Store>(simulation: &mut Simulation<S>) -> Checked<String> {
 }
 
 /// Copies the cookie of another browser, as a thief does.
-fn copy_cookie<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<String> {
-    simulation.browsers[by] = simulation.rng.pick(&simulation.browsers.clone());
-    Ok(format!("{by} copies {:?}", simulation.browsers[by]))
+fn copy_cookie<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+    simulation.browsers[browser] = simulation.rng.pick(&simulation.browsers.clone());
+    Ok(format!("{browser} copies {:?}", simulation.browsers[browser]))
 }
 
 /// Removes the cookie of a browser, or replaces it by an older one.
-fn lose_cookie<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<String> {
-    simulation.browsers[by] = match simulation.browsers[by] {
+fn lose_cookie<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+    simulation.browsers[browser] = match simulation.browsers[browser] {
         Some(HeldToken { session, token: PresentedToken::Token(token) }) if token > 0 && simulation.rng.chance(70) => {
             let older = usize::try_from(simulation.rng.below(token as u64)).unwrap();
             Some(HeldToken { session, token: PresentedToken::Token(older) })
@@ -173,7 +174,7 @@ fn lose_cookie<S: Store>(simulation: &mut Simulation<S>, by: usize) -> Checked<S
         }
         _ => None,
     };
-    Ok(format!("{by} has {:?}", simulation.browsers[by]))
+    Ok(format!("{browser} has {:?}", simulation.browsers[browser]))
 }
 
 fn sent_as(rng: &mut Rng) -> SentAs {
