@@ -1,4 +1,4 @@
-//! Cookies as text: every Cookie header is read in one way, every Set-Cookie is one that browsers take.
+//! Cookie headers as text: any Cookie header is parsed, and every Set-Cookie is accepted by browsers.
 
 use std::time::Duration;
 
@@ -21,21 +21,21 @@ proptest! {
     #![proptest_config(Config { cases: 3000, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn a_header_is_read_as_a_plain_reader_reads_it(header in cookie_header(), name in "a|ab|session|Session") {
+    fn a_header_is_parsed_as_a_simple_parser_does(header in cookie_header(), name in "a|ab|session|Session") {
         let read: Vec<&str> = values(&header, &name).collect();
 
-        prop_assert_eq!(read, plain_values(&header, &name));
+        prop_assert_eq!(read, simple_values(&header, &name));
     }
 
     #[test]
-    fn any_text_is_a_header(header in any::<String>()) {
+    fn any_text_is_parsed(header in any::<String>()) {
         let read: Vec<&str> = values(&header, "session").collect();
 
-        prop_assert_eq!(read, plain_values(&header, "session"));
+        prop_assert_eq!(read, simple_values(&header, "session"));
     }
 
     #[test]
-    fn what_is_set_is_what_a_browser_understands(attributes in attributes(), value in cookie_value(), expiry in expiry()) {
+    fn a_browser_reads_a_set_cookie_as_it_is_meant(attributes in attributes(), value in cookie_value(), expiry in expiry()) {
         let Ok(template) = Template::new(attributes.clone()) else { return Ok(()) };
         if let Ok(header) = template.set(&value, expiry) {
             let read = set_cookie::parse(&header).map_err(TestCaseError::fail)?;
@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn what_deletes_repeats_every_attribute(attributes in attributes()) {
+    fn a_deletion_repeats_every_attribute(attributes in attributes()) {
         let Ok(template) = Template::new(attributes) else { return Ok(()) };
         let (set, deleted) = (template.set("v", Expiry::WithBrowser).unwrap(), template.delete());
         let (set, deleted) = (set_cookie::parse(&set).unwrap(), set_cookie::parse(&deleted).unwrap());
@@ -59,13 +59,13 @@ proptest! {
     }
 
     #[test]
-    fn no_text_gets_out_of_its_place(text in ".{0,40}") {
-        let plain = plain();
+    fn no_text_injects_an_attribute(text in ".{0,40}") {
+        let default = flask_default();
         let templates = [
-            Template::new(Attributes { path: text.clone(), ..plain.clone() }),
-            Template::new(Attributes { path: format!("/{text}"), ..plain.clone() }),
-            Template::new(Attributes { domain: Some(text.clone()), ..plain.clone() }),
-            Template::new(plain).and_then(|template| template.named(&text)),
+            Template::new(Attributes { path: text.clone(), ..default.clone() }),
+            Template::new(Attributes { path: format!("/{text}"), ..default.clone() }),
+            Template::new(Attributes { domain: Some(text.clone()), ..default.clone() }),
+            Template::new(default).and_then(|template| template.named(&text)),
         ];
         for template in templates.into_iter().flatten() {
             set_cookie::parse(&template.set("v", Expiry::WithBrowser).unwrap()).map_err(TestCaseError::fail)?;
@@ -74,7 +74,7 @@ proptest! {
 }
 
 #[test]
-fn hostile_headers_of_a_mebibyte_are_read_to_their_end() {
+fn hostile_headers_of_a_mebibyte_are_parsed() {
     let long = "x".repeat(MAX_HEADER_BYTES);
     for filler in [";", "=", " ", "\t", "session", "session=", "session;", "=;", ";session=", "é", "\0", "a=b; "] {
         let header: String = filler.chars().cycle().take(MAX_HEADER_BYTES).collect();
@@ -88,7 +88,7 @@ fn hostile_headers_of_a_mebibyte_are_read_to_their_end() {
 }
 
 #[test]
-fn at_most_eight_cookies_of_a_name_are_looked_at() {
+fn at_most_eight_cookies_of_a_name_are_parsed() {
     let header: Vec<String> = (0..20).map(|n| format!("other=x; session={n}")).collect();
 
     let read: Vec<String> = values(&header.join("; "), "session").map(str::to_owned).collect();
@@ -97,7 +97,7 @@ fn at_most_eight_cookies_of_a_name_are_looked_at() {
 }
 
 #[tokio::test]
-async fn a_header_of_a_mebibyte_is_opened_whatever_it_holds() {
+async fn a_header_of_a_mebibyte_is_opened_with_any_contents() {
     let service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
     for filler in [";", "=", "session=x; ", "x=y; ", "session"] {
@@ -107,13 +107,13 @@ async fn a_header_of_a_mebibyte_is_opened_whatever_it_holds() {
 
         let session = service.open(open_cookie(&format!("{filling}{tail}"))).await.session.unwrap();
 
-        // Eight candidates stand before the true one where the filler is a cookie of its name.
+        // With this filler more than eight cookies of the name come before the right one.
         assert_eq!(json_entries(session).is_empty(), filler == "session=x; ", "{filler:?}");
     }
 }
 
 #[tokio::test]
-async fn a_header_is_measured_in_the_bytes_that_the_browser_sent() {
+async fn the_size_of_a_header_is_measured_in_latin_1_bytes() {
     let service = TestService::new(StoreKind::Memory).await;
     let header = "é".repeat(MAX_HEADER_BYTES);
 
@@ -139,7 +139,7 @@ async fn a_header_over_a_mebibyte_is_refused() {
 }
 
 #[test]
-fn headers_are_written_in_werkzeugs_order() {
+fn attributes_have_the_order_of_werkzeug() {
     let christmas = Expiry::At { time: seconds(1_798_095_600), now: seconds(1_790_000_000) };
     let all = Attributes {
         domain: Some("example.com".to_owned()),
@@ -147,14 +147,17 @@ fn headers_are_written_in_werkzeugs_order() {
         secure: true,
         samesite: Some(SameSite::Lax),
         partitioned: true,
-        ..plain()
+        ..flask_default()
     };
-    let none = Attributes { secure: true, httponly: false, samesite: Some(SameSite::None), ..plain() };
+    let none = Attributes { secure: true, httponly: false, samesite: Some(SameSite::None), ..flask_default() };
     let strict = Attributes { samesite: Some(SameSite::Strict), ..all.clone() };
 
     let golden = [
-        (set(&plain(), "abc.def.ghi", Expiry::WithBrowser), "session=abc.def.ghi; HttpOnly; Path=/"),
-        (set(&plain(), "abc", christmas), "session=abc; Expires=Thu, 24 Dec 2026 07:00:00 GMT; HttpOnly; Path=/"),
+        (set(&flask_default(), "abc.def.ghi", Expiry::WithBrowser), "session=abc.def.ghi; HttpOnly; Path=/"),
+        (
+            set(&flask_default(), "abc", christmas),
+            "session=abc; Expires=Thu, 24 Dec 2026 07:00:00 GMT; HttpOnly; Path=/",
+        ),
         (
             set(&all, "abc", christmas),
             "session=abc; Domain=example.com; Expires=Thu, 24 Dec 2026 07:00:00 GMT; Secure; HttpOnly; Path=/app; \
@@ -162,7 +165,7 @@ fn headers_are_written_in_werkzeugs_order() {
         ),
         (set(&none, "abc", Expiry::WithBrowser), "session=abc; Secure; Path=/; SameSite=None"),
         (
-            Template::new(plain()).unwrap().delete(),
+            Template::new(flask_default()).unwrap().delete(),
             "session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; Path=/",
         ),
         (
@@ -178,18 +181,18 @@ fn headers_are_written_in_werkzeugs_order() {
 }
 
 #[test]
-fn what_browsers_would_refuse_is_refused_with_what_would_be_right() {
-    let domain = |domain: &str| Attributes { domain: Some(domain.to_owned()), ..plain() };
-    let path = |path: &str| Attributes { path: path.to_owned(), ..plain() };
-    let named = |name: &str| Attributes { name: Name::parse(name).unwrap(), ..plain() };
+fn attributes_that_browsers_refuse_are_refused_with_advice() {
+    let domain = |domain: &str| Attributes { domain: Some(domain.to_owned()), ..flask_default() };
+    let path = |path: &str| Attributes { path: path.to_owned(), ..flask_default() };
+    let named = |name: &str| Attributes { name: Name::parse(name).unwrap(), ..flask_default() };
     let secure = |name: &str| Attributes { secure: true, ..named(name) };
     let host = "secure = true, path = \"/\" and no domain";
     let domain_message = "domain: it has to be a host name such as example.com, without port or leading dot";
 
     let refused = [
-        (Attributes { partitioned: true, ..plain() }, "partitioned: browsers refuse it without secure = true"),
+        (Attributes { partitioned: true, ..flask_default() }, "partitioned: browsers refuse it without secure = true"),
         (
-            Attributes { samesite: Some(SameSite::None), ..plain() },
+            Attributes { samesite: Some(SameSite::None), ..flask_default() },
             "samesite: browsers refuse None without secure = true",
         ),
         (named("__Secure-s"), "name: browsers refuse a __Secure- cookie without secure = true"),
@@ -239,8 +242,8 @@ fn what_browsers_would_refuse_is_refused_with_what_would_be_right() {
 }
 
 #[test]
-fn names_and_values_that_no_cookie_may_have_are_refused() {
-    let template = Template::new(plain()).unwrap();
+fn invalid_names_and_values_are_refused() {
+    let template = Template::new(flask_default()).unwrap();
     let name_message = "name: it has to be 1 to 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis)";
 
     for name in ["", " ", "a b", "a=b", "a;b", "a,b", "é", "a\n", "\"a\"", "(a)", "a@b", &"a".repeat(257)] {
@@ -252,8 +255,8 @@ fn names_and_values_that_no_cookie_may_have_are_refused() {
 }
 
 #[test]
-fn a_cookie_of_4096_bytes_is_set_and_one_more_is_refused() {
-    let template = Template::new(plain()).unwrap();
+fn a_cookie_has_at_most_4096_bytes() {
+    let template = Template::new(flask_default()).unwrap();
     let value = "v".repeat(MAX_COOKIE_BYTES - "session".len());
 
     let fits = template.set(&value, Expiry::WithBrowser);
@@ -267,18 +270,18 @@ fn a_cookie_of_4096_bytes_is_set_and_one_more_is_refused() {
 fn a_cookie_expires_within_400_days() {
     let now = seconds(2_208_988_800);
     let in_days = |days: u64| now + Duration::from_secs(days * 86_400);
-    let date = |time| set(&plain(), "v", Expiry::At { time, now });
+    let date = |time| set(&flask_default(), "v", Expiry::At { time, now });
 
     assert_eq!(date(in_days(400)), "session=v; Expires=Mon, 04 Feb 2041 00:00:00 GMT; HttpOnly; Path=/");
     assert_eq!(date(in_days(401)), date(in_days(400)));
     assert_eq!(date(Time::MAX), date(in_days(400)));
-    let last = set(&plain(), "v", Expiry::At { time: Time::MAX, now: Time::MAX });
+    let last = set(&flask_default(), "v", Expiry::At { time: Time::MAX, now: Time::MAX });
     assert_eq!(last, "session=v; Expires=Fri, 31 Dec 9999 23:59:59 GMT; HttpOnly; Path=/");
     assert_eq!(date(in_days(31)), "session=v; Expires=Wed, 01 Feb 2040 00:00:00 GMT; HttpOnly; Path=/");
 }
 
 #[test]
-fn a_wrong_combination_is_refused_when_the_app_is_built() {
+fn settings_that_browsers_refuse_are_refused_when_the_app_is_built() {
     let build = |cookie| {
         let settings = cloakroom::app::Settings { cookie, ..Default::default() };
         settings.build("shop").unwrap_err().to_string()
@@ -296,8 +299,8 @@ fn a_wrong_combination_is_refused_when_the_app_is_built() {
     assert!(host.starts_with("cookie.name: browsers refuse a __Host- cookie without"), "{host}");
 }
 
-/// The cookies of a name, found by splitting with nothing clever.
-fn plain_values<'h>(header: &'h str, name: &str) -> Vec<&'h str> {
+/// Finds the cookies of a name by simple splitting.
+fn simple_values<'h>(header: &'h str, name: &str) -> Vec<&'h str> {
     let blank = |c: char| c == ' ' || c == '\t';
     let mut found = Vec::new();
     for pair in header.split(';') {
@@ -349,7 +352,7 @@ fn attributes() -> impl Strategy<Value = Attributes> {
     )
 }
 
-/// What the attributes ask a browser for, in the order of the header.
+/// Returns the attributes as they are expected in the header, in its order.
 fn expected(attributes: &Attributes) -> Vec<Av> {
     let Attributes { domain, path, httponly, secure, samesite, partitioned, .. } = attributes;
     let all = [
@@ -367,8 +370,8 @@ fn without_times(attributes: &[Av]) -> Vec<Av> {
     attributes.iter().filter(|av| !matches!(av, Av::Expires(_) | Av::MaxAge(_))).cloned().collect()
 }
 
-/// Flask's cookie, as it comes.
-fn plain() -> Attributes {
+/// Returns the attributes of Flask's cookie by default.
+fn flask_default() -> Attributes {
     Attributes {
         name: Name::parse("session").unwrap(),
         domain: None,

@@ -1,4 +1,4 @@
-//! Errors: every reason that the contract lists is provoked here once, and each leaves the session as it was.
+//! Errors: every reason of the contract is provoked once, and the session stays unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,18 +22,18 @@ use crate::support::policy::{open_in, save_in};
 use crate::support::redis::RedisServer;
 use crate::support::{StoreKind, TestService, app_settings, patient};
 
-/// A save that has to fail, with what, and what its message has to name.
+/// A save that must fail: reason, code, request, and a part of the message.
 type Row = (&'static str, Code, SaveSessionRequest, &'static str);
 
 #[apply(on_every_store)]
-async fn a_wrong_save_is_refused_by_field_and_writes_nothing(store: StoreKind) {
+async fn an_invalid_save_is_refused_with_the_field_and_writes_nothing(store: StoreKind) {
     let settings = app::Settings { subject_key: "user".to_owned(), ..app_settings() };
     let service = TestService::with_apps(store, [("default", settings)]).await;
     let token = service.stored(&[("a", "1"), ("text", "\"x\"")]).await;
     let other = service.stored(&[("b", "2")]).await;
     let before = service.open_cookie(&token).await.session.unwrap();
 
-    let rows = wrong_changes(&token).into_iter().chain(wrong_requests(&token, &other));
+    let rows = invalid_changes(&token).into_iter().chain(invalid_requests(&token, &other));
     for (expected, code, request, names) in rows {
         let status = service.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {names}: accepted"));
 
@@ -44,14 +44,14 @@ async fn a_wrong_save_is_refused_by_field_and_writes_nothing(store: StoreKind) {
     }
 }
 
-/// All that is wrong with changes.
-fn wrong_changes(token: &str) -> Vec<Row> {
+/// Returns saves with invalid changes.
+fn invalid_changes(token: &str) -> Vec<Row> {
     let new = Changes::default;
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
     let lifetime = |lifetime| by(Changes { lifetime: Some(lifetime), ..new() });
-    let kindless = Changes { set: [("k".to_owned(), Value { kind: None })].into(), ..new() };
-    let span = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
+    let without_kind = Changes { set: [("k".to_owned(), Value { kind: None })].into(), ..new() };
+    let duration = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
     let time = |seconds, nanos| Lifetime::DeadlineTime(prost_types::Timestamp { seconds, nanos });
     let long = "n".repeat(257);
     let many = Changes { unset: (0..8191).map(|n| n.to_string()).collect(), ..new().set("a", "2").increment("n", 1) };
@@ -66,7 +66,7 @@ fn wrong_changes(token: &str) -> Vec<Row> {
         ("ENTRY_REPEATED", invalid, by(new().permanent(true).set("_permanent", "false")), "`_permanent`"),
         ("ENTRY_REPEATED", invalid, by(new().subject("one").set("user", "\"two\"")), "`user`"),
         ("TOO_MANY_CHANGES", invalid, by(many), "8193 entries; the limit is 8192"),
-        ("VALUE_INVALID", invalid, by(kindless), "changes.set[\"k\"]"),
+        ("VALUE_INVALID", invalid, by(without_kind), "changes.set[\"k\"]"),
         ("VALUE_INVALID", invalid, by(new().set("k", "{").set("a", "2")), "changes.set[\"k\"]"),
         ("VALUE_INVALID", invalid, by(new().set("_permanent", "1")), "`_permanent`"),
         ("VALUE_INVALID", invalid, by(new().increment("_permanent", 1)), "`_permanent`"),
@@ -75,11 +75,11 @@ fn wrong_changes(token: &str) -> Vec<Row> {
         ("SUBJECT_INVALID", invalid, by(new().set("user", "[1]")), "subject"),
         ("SUBJECT_INVALID", invalid, by(new().set_raw("user", b"1")), "subject"),
         ("SUBJECT_INVALID", invalid, by(new().increment("user", 1)), "subject"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(0, 0)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(-1, 0)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(1, -1)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(1, 1_000_000_000)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(315_576_000_001, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(0, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(-1, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(1, -1)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(1, 1_000_000_000)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(315_576_000_001, 0)), "changes.idle_timeout"),
         ("LIFETIME_INVALID", invalid, lifetime(time(253_402_300_800, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(1_000_000_000, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(-1, 0)), "changes.deadline_time"),
@@ -89,8 +89,8 @@ fn wrong_changes(token: &str) -> Vec<Row> {
     ]
 }
 
-/// All that is wrong with the rest of a request.
-fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
+/// Returns saves whose other fields are invalid.
+fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
     let new = Changes::default;
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
@@ -125,7 +125,7 @@ fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
 }
 
 #[apply(on_every_store)]
-async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(store: StoreKind) {
+async fn a_save_over_a_limit_is_refused_and_changes_nothing(store: StoreKind) {
     let mut settings = app_settings();
     (settings.limits.max_entries, settings.limits.max_session_bytes) = (2, 1024);
     let service = TestService::with_apps(store, [("default", settings)]).await;
@@ -142,7 +142,7 @@ async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(store: StoreKind)
 }
 
 #[apply(on_every_store)]
-async fn a_request_id_stands_for_one_call(store: StoreKind) {
+async fn a_request_id_cannot_be_reused_for_another_call(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let with_id = |changes| SaveSessionRequest { request_id: "0123456789abcdef".to_owned(), ..save(&token, changes) };
@@ -156,7 +156,7 @@ async fn a_request_id_stands_for_one_call(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_ticket_is_invalid_after_fifteen_minutes(store: StoreKind) {
+async fn a_ticket_expires_after_fifteen_minutes(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -197,7 +197,7 @@ async fn an_app_without_a_key_refuses_to_save() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_at_all_is_malformed() {
+async fn a_message_that_cannot_be_decoded_is_malformed() {
     let service = TestService::new(StoreKind::Memory).await;
     let not_text = NotText { app: vec![0xff, 0xfe] };
 
@@ -208,7 +208,7 @@ async fn what_is_no_request_at_all_is_malformed() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_unknown_by_service_and_by_method() {
+async fn an_unknown_service_and_an_unknown_method_are_unimplemented() {
     let service = TestService::new(StoreKind::Memory).await;
 
     let unknown_service = raw_call(&service, "/cloakroom.v1.Nobody/OpenSession", NotText::default()).await;
@@ -219,7 +219,7 @@ async fn what_is_not_served_is_unknown_by_service_and_by_method() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_cannot_be_read_is_refused() {
+async fn an_invalid_timeout_is_refused() {
     let service = TestService::new(StoreKind::Memory).await;
     let mut request = Request::new(OpenSessionRequest::default());
     request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
@@ -231,7 +231,7 @@ async fn a_timeout_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_unavailable() {
+async fn a_stopped_store_is_unavailable() {
     let (mut redis, service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1")]).await;
 
@@ -246,7 +246,7 @@ async fn a_store_that_is_gone_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_full_store_refuses_writes_and_still_answers_reads() {
+async fn a_full_store_refuses_writes_and_answers_reads() {
     let (redis, service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1"), ("n", "1")]).await;
     let ticket = service.open_new().await.token;
@@ -270,7 +270,7 @@ async fn a_full_store_refuses_writes_and_still_answers_reads() {
 }
 
 #[tokio::test]
-async fn a_full_store_still_lets_users_log_out() {
+async fn users_can_log_out_with_a_full_store() {
     let (redis, service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1")]).await;
     let emptied = service.stored(&[("a", "1")]).await;
@@ -285,7 +285,7 @@ async fn a_full_store_still_lets_users_log_out() {
 }
 
 #[tokio::test]
-async fn what_is_no_session_in_the_store_is_a_defect() {
+async fn invalid_data_in_the_store_is_an_internal_error() {
     let (redis, service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1")]).await;
     let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
@@ -298,7 +298,7 @@ async fn what_is_no_session_in_the_store_is_a_defect() {
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_passes_its_deadline() {
+async fn a_call_that_takes_too_long_exceeds_its_deadline() {
     let settings = server::Settings { call_timeout: Duration::from_secs(2), ..Default::default() };
     let (redis, service) = service_on_its_own_redis(settings).await;
     let token = service.stored(&[("a", "1")]).await;
@@ -311,13 +311,13 @@ async fn a_call_that_takes_too_long_passes_its_deadline() {
 }
 
 #[tokio::test]
-async fn one_call_too_many_is_an_overload() {
+async fn a_call_over_the_limit_is_an_overload() {
     let settings = server::Settings { max_calls: 1, ..Default::default() };
     let (redis, service) = service_on_its_own_redis(settings).await;
     let header = format!("session={}", service.stored(&[("a", "1")]).await);
 
     redis.signal("-STOP");
-    // One of them waits for the store, the other is answered at once.
+    // One of the calls waits for the store, and the other is answered at once.
     let first = tokio::select! {
         one = service.try_open(open_cookie(&header)) => one,
         other = service.try_open(open_cookie(&header)) => other,
@@ -329,14 +329,14 @@ async fn one_call_too_many_is_an_overload() {
 }
 
 #[tokio::test]
-async fn more_large_requests_than_fit_are_an_overload() {
+async fn a_large_request_over_the_budget_is_an_overload() {
     let settings = server::Settings { request_budget_bytes: 4 << 20, ..Default::default() };
     let (redis, service) = service_on_its_own_redis(settings).await;
     let token = service.stored(&[("a", "1")]).await;
     let header = format!("x={}; session={token}", "x".repeat(900_000));
 
     redis.signal("-STOP");
-    // Four of them fit and wait for the store, the last one is answered at once.
+    // Four of the calls fit and wait for the store, and the last one is answered at once.
     let mut opens = JoinSet::new();
     for _ in 0..5 {
         let (mut client, open) = (service.client.clone(), open_cookie(&header));
@@ -354,7 +354,7 @@ async fn more_large_requests_than_fit_are_an_overload() {
 }
 
 #[tokio::test]
-async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
+async fn a_stream_ends_with_its_connection_at_the_maximum_age() {
     let settings = server::Settings { max_connection_age: Duration::from_millis(500), ..Default::default() };
     let service = TestService::with_server(StoreKind::Memory, settings).await;
     let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
@@ -366,7 +366,7 @@ async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
 }
 
 #[test]
-fn the_contract_and_the_page_list_the_reasons_that_are_provoked_here() {
+fn the_contract_and_the_page_list_the_provoked_reasons() {
     let provoked: BTreeSet<(String, String)> =
         PROVOKED.iter().map(|(code, reason)| ((*code).to_owned(), (*reason).to_owned())).collect();
 
@@ -374,8 +374,8 @@ fn the_contract_and_the_page_list_the_reasons_that_are_provoked_here() {
     assert_eq!(reasons_of_the_page(), provoked, "docs/errors.md (left) and this file (right)");
 }
 
-/// The tests above, and those of apps of kind `cookie`, AdminService, its streams, the limits per subject and callers (in
-/// `server`), by what they provoke.
+/// Codes and reasons that tests provoke: those above, and those of apps of kind `cookie`, AdminService, its streams,
+/// the limit of sessions per subject, and callers (in `server`).
 const PROVOKED: [(&str, &str); 44] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
@@ -423,7 +423,7 @@ const PROVOKED: [(&str, &str); 44] = [
     ("UNIMPLEMENTED", "SERVICE_UNKNOWN"),
 ];
 
-/// Every `CODE  REASON, REASON  text` in the comments of the contract.
+/// Reads every `CODE  REASON, REASON  text` from the comments of the contract.
 fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
     let file = |name| std::fs::read_to_string(format!("proto/cloakroom/v1/{name}.proto")).unwrap();
     let text = file("session_service") + &file("admin_service");
@@ -432,7 +432,7 @@ fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
         let mut words = line.trim_start().strip_prefix("//").unwrap_or_default().split_whitespace().peekable();
         let code = words.next_if(|word| CODES.contains(word)).or(open.take());
         let Some(code) = code else { continue };
-        // A list of reasons goes on behind a comma, on the next line too.
+        // A list of reasons continues after a comma, on the next line too.
         while let Some(word) = words.next() {
             let reason = word.trim_end_matches(',');
             if reason.is_empty() || !reason.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') {
@@ -450,7 +450,7 @@ fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
     reasons
 }
 
-/// Every reason in `docs/errors.md`: the code is a heading, and each row of the table below it begins with a reason.
+/// Reads every reason from `docs/errors.md`: the code is a heading, and each row of its table begins with a reason.
 fn reasons_of_the_page() -> BTreeSet<(String, String)> {
     let text = std::fs::read_to_string("docs/errors.md").unwrap();
     let (mut reasons, mut code) = (BTreeSet::new(), "");
@@ -478,14 +478,14 @@ const CODES: [&str; 11] = [
     "UNIMPLEMENTED",
 ];
 
-/// An OpenSessionRequest whose `app` is no text.
+/// An OpenSessionRequest whose `app` is not UTF-8.
 #[derive(Clone, PartialEq, prost::Message)]
 struct NotText {
     #[prost(bytes = "vec", tag = "1")]
     app: Vec<u8>,
 }
 
-/// The error that a method answers to these bytes.
+/// Calls a method with this message and returns the error.
 async fn raw_call(service: &TestService, path: &'static str, request: NotText) -> Status {
     let channel = Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap();
     let mut grpc = tonic::client::Grpc::new(channel);
@@ -494,7 +494,7 @@ async fn raw_call(service: &TestService, path: &'static str, request: NotText) -
     refused(grpc.unary(Request::new(request), PathAndQuery::from_static(path), codec).await)
 }
 
-/// A service whose Redis may be stopped, frozen and filled, with a patient store.
+/// Starts a service on a Redis of its own, which a test can stop, freeze and fill.
 async fn service_on_its_own_redis(settings: server::Settings) -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };

@@ -1,4 +1,4 @@
-//! Reflection: tools that know nothing of Cloakroom learn its services, and read its errors.
+//! Reflection: generic tools can list the services and read the errors.
 
 use std::process::{Command, Output};
 
@@ -16,11 +16,11 @@ use crate::support::{StoreKind, TestService};
 async fn both_reflections_list_the_services() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let (now, before) = (services_v1(&service).await, services_v1alpha(&service).await);
+    let (v1, v1alpha) = (services_v1(&service).await, services_v1alpha(&service).await);
 
     for name in ["cloakroom.v1.SessionService", "grpc.health.v1.Health"] {
-        assert!(now.contains(&name.to_owned()), "{now:?}");
-        assert!(before.contains(&name.to_owned()), "{before:?}");
+        assert!(v1.contains(&name.to_owned()), "{v1:?}");
+        assert!(v1alpha.contains(&name.to_owned()), "{v1alpha:?}");
     }
 }
 
@@ -78,17 +78,17 @@ async fn grpcurl_prints_the_reason_of_an_error() {
 }
 
 #[tokio::test]
-async fn operators_find_their_service_its_health_and_reflection() {
+async fn the_admin_listener_has_health_and_reflection() {
     let mut service = TestService::new(StoreKind::Memory).await;
     service.address.clone_from(&service.admin_address);
 
-    let (now, before) = (services_v1(&service).await, services_v1alpha(&service).await);
+    let (v1, v1alpha) = (services_v1(&service).await, services_v1alpha(&service).await);
     let mut health = HealthClient::new(channel(&service).await);
     let check = HealthCheckRequest { service: "cloakroom.v1.AdminService".to_owned() };
     let health = health.check(check).await.unwrap();
 
-    assert!(now.contains(&"cloakroom.v1.AdminService".to_owned()), "{now:?}");
-    assert!(before.contains(&"cloakroom.v1.AdminService".to_owned()), "{before:?}");
+    assert!(v1.contains(&"cloakroom.v1.AdminService".to_owned()), "{v1:?}");
+    assert!(v1alpha.contains(&"cloakroom.v1.AdminService".to_owned()), "{v1alpha:?}");
     assert!(file_v1(&service, "cloakroom.v1.AdminService.RevokeSubject").await.is_some());
     assert_eq!(health.get_ref().status(), ServingStatus::Serving);
 }
@@ -97,7 +97,7 @@ async fn services_v1(service: &TestService) -> Vec<String> {
     use v1::server_reflection_response::MessageResponse;
     match ask_v1(service, v1::server_reflection_request::MessageRequest::ListServices(String::new())).await {
         MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|service| service.name).collect(),
-        _ => panic!("the answer is no list"),
+        _ => panic!("the answer is not a list"),
     }
 }
 
@@ -116,7 +116,7 @@ async fn ask_v1(
 ) -> v1::server_reflection_response::MessageResponse {
     let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(request) };
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(service).await);
-    // An unknown symbol may be an error of the stream as well as a message in it.
+    // An unknown symbol is either an error of the stream or a message in it.
     match client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner().message().await {
         Ok(answer) => answer.unwrap().message_response.unwrap(),
         Err(status) => v1::server_reflection_response::MessageResponse::ErrorResponse(v1::ErrorResponse {
@@ -130,7 +130,7 @@ async fn services_v1alpha(service: &TestService) -> Vec<String> {
     use v1alpha::server_reflection_response::MessageResponse;
     match ask_v1alpha(service, v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())).await {
         MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|service| service.name).collect(),
-        _ => panic!("the answer is no list"),
+        _ => panic!("the answer is not a list"),
     }
 }
 
@@ -157,7 +157,7 @@ async fn channel(service: &TestService) -> Channel {
     Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap()
 }
 
-/// Runs grpcurl while the service goes on.
+/// Runs grpcurl without blocking the service.
 async fn grpcurl(service: &TestService, flags: &[&str], call: &[&str]) -> Output {
     let address = service.address.trim_start_matches("http://");
     let arguments: Vec<String> =

@@ -1,4 +1,4 @@
-//! Apps of kind `cookie`: the responses that Flask was seen to give, cookie by cookie, and what has no place in a cookie.
+//! Apps of kind `cookie`: cookies that were recorded from Flask, and calls that need a store.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ const A: &str = "session=eyJhIjoxfQ.ZVPxAA.kLN1Gx0L6rY_ztgI9I8kkga4vjo";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LIFETIME: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
-/// Flask's own defaults, and its SECRET_KEY.
+/// Settings with Flask's defaults and a SECRET_KEY.
 fn settings() -> app::Settings {
     app::Settings {
         kind: KindSetting::Cookie,
@@ -45,7 +45,7 @@ fn settings() -> app::Settings {
 
 async fn service_with(settings: app::Settings) -> TestService {
     let service = TestService::with_apps(StoreKind::Memory, [("default", settings), ("stored", app_settings())]).await;
-    service.clock.set(noon());
+    service.clock.set(signing_time());
     service
 }
 
@@ -53,8 +53,8 @@ async fn service() -> TestService {
     service_with(settings()).await
 }
 
-/// When the cookies above were signed.
-fn noon() -> Time {
+/// The time when the cookies above were signed.
+fn signing_time() -> Time {
     Time::from_millis(1_700_000_000_000)
 }
 
@@ -62,14 +62,14 @@ fn signer() -> Signer {
     Signer::new(&["secret-key"], b"cookie-session", Digest::Sha1).unwrap()
 }
 
-/// A cookie that Flask would have signed then.
+/// Signs a cookie as Flask does.
 fn signed(entries: &[(&str, &str)], permanent: Option<bool>, time: Time) -> String {
     let entries = Entries::pack(entries.iter().map(|(name, json)| (*name, json.as_bytes())));
     signer().sign(&entries, permanent, time).unwrap()
 }
 
-/// What the headers say: the cookie, if they set one, and whether there is `Vary: Cookie`.
-fn said(headers: &[Header]) -> (Option<&str>, bool) {
+/// Returns the Set-Cookie of the headers, if there is one, and whether they have `Vary: Cookie`.
+fn cookie_and_vary(headers: &[Header]) -> (Option<&str>, bool) {
     let cookies = set_cookies(headers);
     assert!(cookies.len() <= 1 && headers.len() == cookies.len() + usize::from(varies(headers)));
     (cookies.first().copied(), varies(headers))
@@ -96,13 +96,13 @@ async fn a_request_that_changes_the_session_gets_the_cookie_that_flask_sends() {
     ];
     let service = service().await;
 
-    for (row, (cookie, changes, says, outcome)) in matrix.into_iter().enumerate() {
+    for (row, (cookie, changes, set_cookie, outcome)) in matrix.into_iter().enumerate() {
         let token = service.open(open_cookie(cookie)).await.session.unwrap().token;
         let by_token = service.save(save(&token, changes.clone())).await;
         let by_cookie = service.save(save_cookie(cookie, changes)).await;
 
         for saved in [by_token, by_cookie] {
-            assert_eq!(said(&saved.headers), (says, true), "row {row}");
+            assert_eq!(cookie_and_vary(&saved.headers), (set_cookie, true), "row {row}");
             assert_eq!(saved.outcome(), outcome, "row {row}");
         }
     }
@@ -111,37 +111,42 @@ async fn a_request_that_changes_the_session_gets_the_cookie_that_flask_sends() {
 #[tokio::test]
 async fn a_request_that_changes_nothing_gets_the_cookie_only_if_its_expiry_moves() {
     let service = service().await;
-    let refreshing = format!("session={}", signed(&[], Some(true), noon()));
+    let refreshing = format!("session={}", signed(&[], Some(true), signing_time()));
     service.advance(DAY);
-    let again = format!(
+    let refreshed = format!(
         "session={}; Expires=Sat, 16 Dec 2023 22:13:20 GMT; HttpOnly; Path=/",
-        signed(&[], Some(true), noon() + DAY)
+        signed(&[], Some(true), signing_time() + DAY)
     );
 
-    for (cookie, says) in [("", None), (A, None), (FORGED, None), (refreshing.as_str(), Some(again.as_str()))] {
+    for (cookie, set_cookie) in [("", None), (A, None), (FORGED, None), (refreshing.as_str(), Some(refreshed.as_str()))]
+    {
         let opened = service.open(open_cookie(cookie)).await;
         let unchanged =
             service.save(SaveSessionRequest { changes: None, ..save_cookie(cookie, Changes::default()) }).await;
 
-        assert_eq!(said(&opened.untouched_headers), (says, says.is_some()), "{cookie}");
-        assert_eq!(said(&opened.read_headers), (says, true), "{cookie}");
-        assert_eq!((unchanged.outcome(), said(&unchanged.headers)), (Outcome::Unchanged, (says, true)), "{cookie}");
+        assert_eq!(cookie_and_vary(&opened.untouched_headers), (set_cookie, set_cookie.is_some()), "{cookie}");
+        assert_eq!(cookie_and_vary(&opened.read_headers), (set_cookie, true), "{cookie}");
+        assert_eq!(
+            (unchanged.outcome(), cookie_and_vary(&unchanged.headers)),
+            (Outcome::Unchanged, (set_cookie, true)),
+            "{cookie}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request() {
+async fn without_refresh_each_request_a_permanent_cookie_is_not_sent_again() {
     let service = service_with(app::Settings { refresh_each_request: false, ..settings() }).await;
-    let cookie = format!("session={}", signed(&[], Some(true), noon()));
+    let cookie = format!("session={}", signed(&[], Some(true), signing_time()));
 
     let opened = service.open(open_cookie(&cookie)).await;
 
-    assert_eq!(said(&opened.untouched_headers), (None, false));
-    assert_eq!(said(&opened.read_headers), (None, true));
+    assert_eq!(cookie_and_vary(&opened.untouched_headers), (None, false));
+    assert_eq!(cookie_and_vary(&opened.read_headers), (None, true));
 }
 
 #[tokio::test]
-async fn every_attribute_is_repeated_when_the_cookie_is_deleted() {
+async fn a_deletion_repeats_every_attribute() {
     let cookie = CookieSettings {
         domain: "example.com".to_owned(),
         path: "/p".to_owned(),
@@ -157,15 +162,15 @@ async fn every_attribute_is_repeated_when_the_cookie_is_deleted() {
 
     let expected = "session=; Domain=example.com; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Secure; HttpOnly; \
         Path=/p; SameSite=Lax; Partitioned";
-    assert_eq!(said(&saved.headers), (Some(expected), true));
-    assert_eq!((destroyed.outcome(), said(&destroyed.headers)), (Outcome::Deleted, (Some(expected), true)));
+    assert_eq!(cookie_and_vary(&saved.headers), (Some(expected), true));
+    assert_eq!((destroyed.outcome(), cookie_and_vary(&destroyed.headers)), (Outcome::Deleted, (Some(expected), true)));
 }
 
 #[tokio::test]
-async fn what_a_cookie_holds_is_answered_as_flask_wrote_it() {
+async fn entries_are_answered_as_flask_wrote_them() {
     let service = service().await;
-    let held = [("f", "1e+16"), ("inf", "NaN"), ("s", "\"\\ud800\""), ("t", "{\" t\":[1,{\" b\":\"/w==\"}]}")];
-    let token = signed(&held, Some(false), noon());
+    let written = [("f", "1e+16"), ("inf", "NaN"), ("s", "\"\\ud800\""), ("t", "{\" t\":[1,{\" b\":\"/w==\"}]}")];
+    let token = signed(&written, Some(false), signing_time());
 
     let session = service.open_cookie(&token).await.session.unwrap();
 
@@ -174,11 +179,11 @@ async fn what_a_cookie_holds_is_answered_as_flask_wrote_it() {
     assert_eq!([&session.id, &session.etag, &session.subject], ["", "", ""]);
     assert_eq!((session.create_time, session.expire_time.unwrap().seconds), (None, 1_700_000_000 + 31 * 86_400));
     let entries = json_entries(session);
-    assert_eq!(entries.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect::<Vec<_>>(), held);
+    assert_eq!(entries.iter().map(|(name, json)| (name.as_str(), json.as_str())).collect::<Vec<_>>(), written);
 }
 
 #[tokio::test]
-async fn a_value_is_saved_as_python_spells_it_and_raw_bytes_as_bytes() {
+async fn values_are_saved_as_python_writes_them() {
     let service = service().await;
     let changes = Changes::default()
         .set("é", " { \"b\" : 1E2, \"a\" : \"\u{e9}\" } ")
@@ -196,7 +201,7 @@ async fn a_value_is_saved_as_python_spells_it_and_raw_bytes_as_bytes() {
 }
 
 #[tokio::test]
-async fn a_value_that_flask_could_not_load_is_refused_by_name() {
+async fn a_value_that_flask_cannot_load_is_refused_by_name() {
     let service = service().await;
     let digits = "9".repeat(4301);
     let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
@@ -210,7 +215,7 @@ async fn a_value_that_flask_could_not_load_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_cookie_opens_for_its_lifetime_and_a_token_for_the_length_of_a_request_more() {
+async fn a_cookie_is_valid_for_its_lifetime_and_its_token_15_minutes_longer() {
     let service = service().await;
     let token = A.trim_start_matches("session=");
     let write = || Changes::default().set("b", "2");
@@ -232,9 +237,9 @@ async fn a_cookie_opens_for_its_lifetime_and_a_token_for_the_length_of_a_request
 }
 
 #[tokio::test]
-async fn a_cookie_that_opens_nothing_is_a_new_session_and_counted_by_its_reason() {
+async fn an_invalid_cookie_opens_a_new_session_and_is_counted_by_reason() {
     let service = service().await;
-    let future = signed(&[("a", "1")], None, noon() + DAY);
+    let future = signed(&[("a", "1")], None, signing_time() + DAY);
     let old = signed(&[("a", "1")], None, Time::from_millis(0));
     let cookies = [FORGED, "session=nothing", &format!("session={future}"), &format!("session={old}"), "session="];
 
@@ -243,19 +248,19 @@ async fn a_cookie_that_opens_nothing_is_a_new_session_and_counted_by_its_reason(
 
         let session = opened.session.unwrap();
         assert!(session.new && session.entries.is_empty() && session.null_session.is_none(), "{cookie}");
-        assert_eq!(session.token, signed(&[], None, noon()), "{cookie}");
-        assert_eq!(said(&opened.read_headers), (None, true), "{cookie}");
+        assert_eq!(session.token, signed(&[], None, signing_time()), "{cookie}");
+        assert_eq!(cookie_and_vary(&opened.read_headers), (None, true), "{cookie}");
     }
 
-    let numbers = service.inner.stats("").unwrap();
+    let stats = service.inner.stats("").unwrap();
     let each_once = ["MALFORMED", "BAD_SIGNATURE", "EXPIRED", "FROM_THE_FUTURE"].map(|why| (why, 1));
-    assert_eq!(numbers.rejected, [&each_once[..], &[("PAYLOAD", 0), ("TOO_LARGE", 0)]].concat());
+    assert_eq!(stats.rejected, [&each_once[..], &[("PAYLOAD", 0), ("TOO_LARGE", 0)]].concat());
 }
 
 #[tokio::test]
-async fn the_first_cookie_that_opens_counts() {
+async fn the_first_valid_cookie_is_opened() {
     let service = service().await;
-    let other = signed(&[("a", "2")], None, noon());
+    let other = signed(&[("a", "2")], None, signing_time());
 
     let opened = service.open(open_cookie(&format!("{FORGED}; {A}; session={other}"))).await;
 
@@ -263,8 +268,8 @@ async fn the_first_cookie_that_opens_counts() {
 }
 
 #[tokio::test]
-async fn keys_salt_and_digest_are_those_of_the_application() {
-    let old = signed(&[("a", "1")], None, noon());
+async fn keys_salt_and_digest_are_settings_of_the_app() {
+    let old = signed(&[("a", "1")], None, signing_time());
     let keys = ["text:base64:x", "base64:/wD+", "secret-key"].map(|key| key.to_owned().into());
     let rotated = service_with(app::Settings { keys: keys.to_vec(), ..settings() }).await;
     let flask = FlaskSettings { salt: "other".to_owned(), digest: Digest::Sha256 };
@@ -276,26 +281,26 @@ async fn keys_salt_and_digest_are_those_of_the_application() {
     let own = other.save(save_cookie("", Changes::default().set("a", "1"))).await.session.unwrap().token;
 
     assert!(!opened.new && foreign.new);
-    let opens = |signer: Signer, text: &str| signer.verify(text, Duration::ZERO, noon()).is_ok();
-    assert!(opens(Signer::new(&["base64:x"], b"cookie-session", Digest::Sha1).unwrap(), &saved), "the first one signs");
+    let opens = |signer: Signer, text: &str| signer.verify(text, Duration::ZERO, signing_time()).is_ok();
+    assert!(opens(Signer::new(&["base64:x"], b"cookie-session", Digest::Sha1).unwrap(), &saved), "the first key signs");
     assert!(opens(Signer::new(&["secret-key"], b"other", Digest::Sha256).unwrap(), &own));
 }
 
 #[tokio::test]
-async fn bytes_are_a_key_too() {
+async fn a_key_can_be_bytes() {
     let keys = vec!["base64:/wD+".to_owned().into()];
     let service = service_with(app::Settings { keys, ..settings() }).await;
 
     let token = service.open_new().await.token;
 
     let signer = Signer::new(&[b"\xff\x00\xfe"], b"cookie-session", Digest::Sha1).unwrap();
-    assert!(signer.verify(&token, Duration::ZERO, noon()).is_ok());
+    assert!(signer.verify(&token, Duration::ZERO, signing_time()).is_ok());
 }
 
 #[tokio::test]
-async fn a_cookie_over_what_browsers_take_is_refused_and_says_what_to_change() {
+async fn a_cookie_too_large_for_browsers_is_refused_with_advice() {
     let service = service().await;
-    // Nothing that compresses.
+    // Text that does not compress.
     let noise: String = (0_u32..4000).map(|n| format!("{:04x}", n.wrapping_mul(2_654_435_761) >> 16)).collect();
 
     let status =
@@ -306,7 +311,7 @@ async fn a_cookie_over_what_browsers_take_is_refused_and_says_what_to_change() {
 }
 
 #[tokio::test]
-async fn limits_are_those_of_the_app() {
+async fn the_limits_of_the_app_apply() {
     let limits = app::LimitSettings { max_entries: 2, ..Default::default() };
     let service = service_with(app::Settings { limits, ..settings() }).await;
 
@@ -330,7 +335,7 @@ async fn a_repeated_save_has_the_same_effect() {
 }
 
 #[tokio::test]
-async fn a_token_of_one_kind_is_nothing_to_the_other() {
+async fn a_token_of_one_kind_is_invalid_in_the_other() {
     let service = service().await;
     let stored = service.try_open(OpenSessionRequest { app: "stored".to_owned(), ..Default::default() }).await.unwrap();
     let ticket = stored.session.unwrap().token;
@@ -348,7 +353,7 @@ async fn a_token_of_one_kind_is_nothing_to_the_other() {
 }
 
 #[tokio::test]
-async fn what_needs_a_store_is_refused_and_says_so() {
+async fn calls_that_need_a_store_are_refused() {
     let service = service().await;
     let token = A.trim_start_matches("session=");
     let new = Changes::default;
@@ -392,13 +397,13 @@ async fn what_needs_a_store_is_refused_and_says_so() {
 }
 
 fn assert_not_in_cookie_kind<T>(result: Result<T, Status>) {
-    let status = result.err().expect("it is refused");
+    let status = result.err().expect("the call is refused");
     assert_eq!(reason(&status), (Code::FailedPrecondition, "NOT_IN_COOKIE_KIND".to_owned()), "{}", status.message());
     assert!(status.message().contains("kind = \"stored\""), "{}", status.message());
 }
 
 #[tokio::test]
-async fn a_logout_deletes_the_cookie_and_a_copy_of_it_stays_good() {
+async fn a_logout_deletes_the_cookie_but_a_copy_stays_valid() {
     let service = service().await;
     let token = A.trim_start_matches("session=");
     let by_header = |header: &str| DestroySessionRequest {
@@ -408,18 +413,18 @@ async fn a_logout_deletes_the_cookie_and_a_copy_of_it_stays_good() {
 
     let destroyed = service.destroy(token).await;
     let by_cookie = service.client.clone().destroy_session(by_header(A)).await.unwrap().into_inner();
-    let of_nobody = service.client.clone().destroy_session(by_header(FORGED)).await.unwrap().into_inner();
+    let with_forged = service.client.clone().destroy_session(by_header(FORGED)).await.unwrap().into_inner();
 
-    let outcomes = [destroyed.outcome(), by_cookie.outcome(), of_nobody.outcome()];
+    let outcomes = [destroyed.outcome(), by_cookie.outcome(), with_forged.outcome()];
     assert_eq!(outcomes, [Outcome::Deleted, Outcome::Deleted, Outcome::Gone]);
-    for headers in [&destroyed.headers, &by_cookie.headers, &of_nobody.headers] {
-        assert_eq!(said(headers), (Some(DELETE), true));
+    for headers in [&destroyed.headers, &by_cookie.headers, &with_forged.headers] {
+        assert_eq!(cookie_and_vary(headers), (Some(DELETE), true));
     }
     assert!(!service.open_cookie(token).await.session.unwrap().new);
 }
 
 #[tokio::test]
-async fn the_policy_says_the_kind() {
+async fn the_policy_has_the_kind() {
     let service = service().await;
 
     let (policy, stored) = (service.policy("").await, service.policy("stored").await);
@@ -430,7 +435,7 @@ async fn the_policy_says_the_kind() {
 }
 
 #[tokio::test]
-async fn without_a_key_there_are_only_null_sessions() {
+async fn an_app_without_a_key_has_only_null_sessions() {
     let service = service_with(app::Settings { keys: Vec::new(), ..settings() }).await;
 
     let session = service.open(open_cookie(A)).await.session.unwrap();

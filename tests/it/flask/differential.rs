@@ -1,7 +1,7 @@
-//! Real Flask and this crate side by side: random cookies, good and bad, and both make the same of each of them.
+//! Real Flask and this crate handle the same random cookies, valid and invalid, and the results are compared.
 //!
-//! `tests/flask/differential.py` makes the cases and compares; here they are answered. What differs on purpose is listed
-//! in `docs/flask-differences.md`, and counted by class.
+//! `tests/flask/differential.py` makes the cases and compares the results that are computed here. Deliberate differences
+//! are counted by class and listed in `docs/flask-differences.md`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -28,14 +28,14 @@ struct Case {
 }
 
 impl Case {
-    fn answer(&self) -> Value {
+    fn result(&self) -> Value {
         let keys = self.keys.iter().map(|key| STANDARD.decode(key).unwrap()).collect::<Vec<_>>();
         let signer = Signer::new(&keys, self.salt.as_bytes(), self.digest).unwrap();
         let now = Time::from_millis(self.now * 1000);
         let normalised = self.texts.iter().map(|(name, text)| (name, normalise(text).ok())).collect::<BTreeMap<_, _>>();
         let opened = match signer.verify(&self.cookie, Duration::from_secs(self.max_age), now) {
             Ok(opened) => opened,
-            Err(why) => return json!({ "error": why.as_str(), "normalised": normalised }),
+            Err(rejection) => return json!({ "error": rejection.as_str(), "normalised": normalised }),
         };
         let again = signer.sign(&opened.entries, opened.permanent, now).unwrap();
         let text = |json: &[u8]| String::from_utf8(json.to_vec()).unwrap();
@@ -44,7 +44,7 @@ impl Case {
     }
 }
 
-/// Runs so many cases; answers how many there were of each class.
+/// Runs `count` cases; returns their numbers by class.
 fn run(seed: u64, count: u64) -> BTreeMap<String, u64> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut flask = Command::new(root.join(".tools/python/bin/python"));
@@ -63,14 +63,14 @@ fn run(seed: u64, count: u64) -> BTreeMap<String, u64> {
             break;
         }
         let cases: Vec<Case> = serde_json::from_value(line).unwrap();
-        writeln!(to, "{}", json!(cases.iter().map(Case::answer).collect::<Vec<_>>())).unwrap();
+        writeln!(to, "{}", json!(cases.iter().map(Case::result).collect::<Vec<_>>())).unwrap();
     }
     flask.wait().unwrap();
-    counted.unwrap_or_else(|| panic!("seed {seed}: Flask's side has failed; its account stands above"))
+    counted.unwrap_or_else(|| panic!("seed {seed}: Flask's side has failed; its output is above"))
 }
 
 #[test]
-fn flask_and_this_crate_make_the_same_of_every_cookie() {
+fn flask_and_this_crate_agree_on_every_cookie() {
     let (count, seed) =
         (number("CLOAKROOM_TEST_COOKIES", 100_000), number("CLOAKROOM_TEST_SEED", fastrand::u64(..1 << 40)));
     println!("seeds {seed} and {}, {count} cookies; repeat with CLOAKROOM_TEST_SEED", seed + 1);
@@ -93,7 +93,7 @@ fn flask_and_this_crate_make_the_same_of_every_cookie() {
             "docs/flask-differences.md does not list: {class}"
         );
     }
-    // All kinds of cookies have come by, or the test tests nothing.
+    // Without cookies of every kind the test would prove nothing.
     for class in ["opened by both as the same session", "refused by both", "(signed alike)", "value taken by both"] {
         assert!(classes.get(class).is_some_and(|n| *n > count / 20), "{class}: {classes:?}");
     }

@@ -1,6 +1,6 @@
-//! Flask's session interface, member by member, and the responses that Flask was seen to give.
+//! Flask's session interface: each member, and responses that were recorded from Flask.
 //!
-//! Where Cloakroom differs on purpose, `docs/flask-differences.md` says how and why.
+//! Deliberate differences are listed with reasons in `docs/flask-differences.md`.
 
 use std::time::Duration;
 
@@ -15,10 +15,9 @@ use crate::support::calls::{
 use crate::support::policy::{open_in, save_in};
 use crate::support::{StoreKind, TestService, app_settings};
 
-/// What a browser has before a request.
+/// The cookie of a browser before a request.
 #[derive(Clone, Copy, Debug)]
 enum Before {
-    /// No cookie.
     Nothing,
     /// The cookie of the session `{"a": 1}`.
     Entry,
@@ -28,83 +27,83 @@ enum Before {
     Forged,
 }
 
-/// What a request does with its session.
+/// The use that a request makes of its session.
 #[derive(Clone)]
-enum Did {
+enum Use {
     Nothing,
     Read,
     Write(Changes),
 }
 
-/// What the response says about the cookie.
+/// The effect of a response on the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Says {
+enum Effect {
     Nothing,
     Vary,
     Set,
-    /// Set, with this expiry.
+    /// Sets the cookie with this expiry.
     SetUntil(&'static str),
     Delete,
 }
 
 #[apply(on_every_store)]
-async fn responses_are_those_that_flask_gives(store: StoreKind) {
-    let write = |changes: Changes| Did::Write(changes);
+async fn responses_equal_those_of_flask(store: StoreKind) {
+    let write = |changes: Changes| Use::Write(changes);
     let new = Changes::default;
-    let february = Says::SetUntil("Wed, 01 Feb 2040 00:00:00 GMT");
-    let refreshed = Says::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT");
+    let february = Effect::SetUntil("Wed, 01 Feb 2040 00:00:00 GMT");
+    let refreshed = Effect::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT");
     let matrix = [
-        (Before::Nothing, Did::Nothing, Says::Nothing),
-        (Before::Entry, Did::Nothing, Says::Nothing),
-        (Before::Forged, Did::Nothing, Says::Nothing),
-        (Before::Permanent, Did::Nothing, refreshed),
-        (Before::Nothing, Did::Read, Says::Vary),
-        (Before::Entry, Did::Read, Says::Vary),
-        (Before::Forged, Did::Read, Says::Vary),
-        (Before::Permanent, Did::Read, refreshed),
-        // session["a"] = 1, anew, and over a cookie that is none.
-        (Before::Nothing, write(new().set("a", "1")), Says::Set),
-        (Before::Forged, write(new().set("a", "1")), Says::Set),
-        // The same value again, and session.update({}). Flask sends the cookie, which holds the data; here the browser
-        // has this very cookie, and a late answer would put it over the one of a login meanwhile.
-        (Before::Entry, write(new().set("a", "1")), Says::Vary),
-        (Before::Entry, write(new()), Says::Vary),
-        (Before::Nothing, write(new()), Says::Delete),
+        (Before::Nothing, Use::Nothing, Effect::Nothing),
+        (Before::Entry, Use::Nothing, Effect::Nothing),
+        (Before::Forged, Use::Nothing, Effect::Nothing),
+        (Before::Permanent, Use::Nothing, refreshed),
+        (Before::Nothing, Use::Read, Effect::Vary),
+        (Before::Entry, Use::Read, Effect::Vary),
+        (Before::Forged, Use::Read, Effect::Vary),
+        (Before::Permanent, Use::Read, refreshed),
+        // session["a"] = 1, without a cookie and with an invalid one.
+        (Before::Nothing, write(new().set("a", "1")), Effect::Set),
+        (Before::Forged, write(new().set("a", "1")), Effect::Set),
+        // The same value again, and session.update({}). Flask sends the cookie, because it holds the data. Here the
+        // browser has this cookie already, and a late response would replace that of a login in the meantime.
+        (Before::Entry, write(new().set("a", "1")), Effect::Vary),
+        (Before::Entry, write(new()), Effect::Vary),
+        (Before::Nothing, write(new()), Effect::Delete),
         (Before::Permanent, write(new().set("a", "1")), refreshed),
         // session.permanent = True, = False
         (Before::Nothing, write(new().permanent(true)), february),
-        (Before::Nothing, write(new().permanent(false)), Says::Set),
+        (Before::Nothing, write(new().permanent(false)), Effect::Set),
         (Before::Nothing, write(new().set("_permanent", "true")), february),
-        (Before::Nothing, write(new().set("_permanent", "false")), Says::Set),
-        (Before::Permanent, write(new().permanent(false)), Says::Set),
-        // session.clear(), and the last key popped
-        (Before::Nothing, write(new().clear()), Says::Delete),
-        (Before::Forged, write(new().clear()), Says::Delete),
-        (Before::Entry, write(new().clear()), Says::Delete),
-        (Before::Permanent, write(new().clear()), Says::Delete),
-        (Before::Entry, write(new().unset("a")), Says::Delete),
-        (Before::Permanent, write(new().unset("a").unset("_permanent")), Says::Delete),
-        (Before::Entry, write(new().clear().set("b", "2")), Says::Set),
+        (Before::Nothing, write(new().set("_permanent", "false")), Effect::Set),
+        (Before::Permanent, write(new().permanent(false)), Effect::Set),
+        // session.clear(), and pop() of the last key
+        (Before::Nothing, write(new().clear()), Effect::Delete),
+        (Before::Forged, write(new().clear()), Effect::Delete),
+        (Before::Entry, write(new().clear()), Effect::Delete),
+        (Before::Permanent, write(new().clear()), Effect::Delete),
+        (Before::Entry, write(new().unset("a")), Effect::Delete),
+        (Before::Permanent, write(new().unset("a").unset("_permanent")), Effect::Delete),
+        (Before::Entry, write(new().clear().set("b", "2")), Effect::Set),
     ];
 
     let flask = TestService::with_apps(store, [("default", flask_settings())]).await;
-    for (row, (before, did, says)) in matrix.into_iter().enumerate() {
+    for (row, (before, used, effect)) in matrix.into_iter().enumerate() {
         flask.clock.set(new_year());
-        assert_response(&flask, before, did, says, row).await;
+        assert_response(&flask, before, used, effect, row).await;
     }
 }
 
-/// Plays one row in every way that a client may: by the headers of the open, by a save with the token that the
-/// open gave, and by a save without an open.
-async fn assert_response(service: &TestService, before: Before, did: Did, says: Says, row: usize) {
+/// Checks one row in every way that a client can choose: by the headers of the open, by a save with the token of the
+/// open, and by a save without an open.
+async fn assert_response(service: &TestService, before: Before, used: Use, effect: Effect, row: usize) {
     let cookie = cookie(service, before).await;
     let opened = service.open(open_cookie(&cookie)).await;
     let token = opened.session.as_ref().unwrap().token.clone();
-    let accessed = !matches!(did, Did::Nothing);
-    let changes = match &did {
-        Did::Nothing => None,
-        Did::Read => None,
-        Did::Write(changes) => Some(changes.clone()),
+    let accessed = !matches!(used, Use::Nothing);
+    let changes = match &used {
+        Use::Nothing => None,
+        Use::Read => None,
+        Use::Write(changes) => Some(changes.clone()),
     };
     let by = |credential| SaveSessionRequest {
         credential: Some(credential),
@@ -112,18 +111,18 @@ async fn assert_response(service: &TestService, before: Before, did: Did, says: 
         accessed,
         ..Default::default()
     };
-    match did {
-        Did::Nothing => assert_eq!(said(&opened.untouched_headers), says, "row {row}, untouched"),
-        Did::Read => assert_eq!(said(&opened.read_headers), says, "row {row}, read"),
-        Did::Write(_) => {}
+    match used {
+        Use::Nothing => assert_eq!(cookie_effect(&opened.untouched_headers), effect, "row {row}, untouched"),
+        Use::Read => assert_eq!(cookie_effect(&opened.read_headers), effect, "row {row}, read"),
+        Use::Write(_) => {}
     }
     let saved = service.save(by(Credential::Token(token))).await;
-    assert_eq!(said(&saved.headers), says, "row {row}, saved by token");
+    assert_eq!(cookie_effect(&saved.headers), effect, "row {row}, saved by token");
 
-    // A forged cookie and none at all begin once more; the others stand as they are if nothing was written.
+    // Without a valid cookie this save creates another session; with one it is comparable only if nothing was written.
     if !matches!((before, &changes), (Before::Entry | Before::Permanent, Some(_))) {
         let saved = service.save(by(Credential::CookieHeader(cookie))).await;
-        assert_eq!(said(&saved.headers), says, "row {row}, saved by cookie");
+        assert_eq!(cookie_effect(&saved.headers), effect, "row {row}, saved by cookie");
     }
 }
 
@@ -141,26 +140,26 @@ async fn cookie(service: &TestService, before: Before) -> String {
     format!("session={token}")
 }
 
-/// What headers say about a cookie `session` with Flask's default attributes; a panic if it is anything else.
-fn said(headers: &[Header]) -> Says {
+/// Returns the effect of headers on a cookie `session` with Flask's default attributes; panics at any other cookie.
+fn cookie_effect(headers: &[Header]) -> Effect {
     let (cookies, vary) = (set_cookies(headers), varies(headers));
     assert_eq!(headers.len(), cookies.len() + usize::from(vary));
-    let Some(cookie) = cookies.first() else { return if vary { Says::Vary } else { Says::Nothing } };
+    let Some(cookie) = cookies.first() else { return if vary { Effect::Vary } else { Effect::Nothing } };
     assert!(vary && cookies.len() == 1, "a cookie without Vary, or two");
     if *cookie == "session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; Path=/" {
-        return Says::Delete;
+        return Effect::Delete;
     }
     let rest = cookie.strip_prefix("session=v1.").expect("the cookie is a token");
     match rest.split_once("; ").expect("the cookie has attributes").1 {
-        "HttpOnly; Path=/" => Says::Set,
-        "Expires=Wed, 01 Feb 2040 00:00:00 GMT; HttpOnly; Path=/" => Says::SetUntil("Wed, 01 Feb 2040 00:00:00 GMT"),
-        "Expires=Thu, 02 Feb 2040 00:00:00 GMT; HttpOnly; Path=/" => Says::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT"),
+        "HttpOnly; Path=/" => Effect::Set,
+        "Expires=Wed, 01 Feb 2040 00:00:00 GMT; HttpOnly; Path=/" => Effect::SetUntil("Wed, 01 Feb 2040 00:00:00 GMT"),
+        "Expires=Thu, 02 Feb 2040 00:00:00 GMT; HttpOnly; Path=/" => Effect::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT"),
         other => panic!("strange attributes: {other}"),
     }
 }
 
 #[apply(on_every_store)]
-async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(store: StoreKind) {
+async fn without_refresh_each_request_a_permanent_cookie_is_not_sent_again(store: StoreKind) {
     let settings = app::Settings { refresh_each_request: false, ..flask_settings() };
     let service = service_at_new_year(store, settings).await;
     let cookie = cookie(&service, Before::Permanent).await;
@@ -169,10 +168,10 @@ async fn a_permanent_cookie_stays_as_it_is_without_refresh_each_request(store: S
     let read = service.save(SaveSessionRequest { changes: None, ..save_cookie(&cookie, Changes::default()) }).await;
     let written = service.save(save_cookie(&cookie, Changes::default().set("b", "2"))).await;
 
-    assert_eq!(said(&opened.untouched_headers), Says::Nothing);
-    assert_eq!(said(&opened.read_headers), Says::Vary);
-    assert_eq!(said(&read.headers), Says::Vary);
-    assert_eq!(said(&written.headers), Says::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT"));
+    assert_eq!(cookie_effect(&opened.untouched_headers), Effect::Nothing);
+    assert_eq!(cookie_effect(&opened.read_headers), Effect::Vary);
+    assert_eq!(cookie_effect(&read.headers), Effect::Vary);
+    assert_eq!(cookie_effect(&written.headers), Effect::SetUntil("Thu, 02 Feb 2040 00:00:00 GMT"));
 }
 
 #[apply(on_every_store)]
@@ -194,7 +193,7 @@ async fn a_deletion_repeats_every_attribute(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_session_that_holds_only_false_for_permanent_is_kept(store: StoreKind) {
+async fn a_session_with_only_permanent_false_is_stored(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
@@ -204,11 +203,11 @@ async fn a_session_that_holds_only_false_for_permanent_is_kept(store: StoreKind)
     let session = service.open_cookie(&saved.session.unwrap().token).await.session.unwrap();
     assert!(!session.new);
     assert_eq!(session.permanent, Some(false));
-    assert!(session.entries.is_empty(), "`_permanent` is no entry");
+    assert!(session.entries.is_empty(), "`_permanent` is not an entry");
 }
 
 #[tokio::test]
-async fn should_set_cookie_is_modified_or_permanent_and_refreshed() {
+async fn should_set_cookie_if_modified_or_permanent_and_refreshed() {
     let lazy = app::Settings { refresh_each_request: false, ..app_settings() };
     let service = TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("lazy", lazy)]).await;
 
@@ -223,7 +222,7 @@ async fn should_set_cookie_is_modified_or_permanent_and_refreshed() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_is_sent_now_expires_after_the_lifetime_if_it_is_permanent() {
+async fn the_expiration_time_is_set_for_a_permanent_session() {
     let week = app::Settings { idle_timeout: Duration::from_secs(7 * 86_400), ..app_settings() };
     let service = TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("week", week)]).await;
     service.clock.set(new_year());
@@ -236,7 +235,7 @@ async fn a_cookie_that_is_sent_now_expires_after_the_lifetime_if_it_is_permanent
 }
 
 #[tokio::test]
-async fn the_policy_answers_flasks_cookie_getters() {
+async fn the_policy_has_the_cookie_settings() {
     let service =
         TestService::with_apps(StoreKind::Memory, [("default", flask_settings()), ("every", every_option())]).await;
 
@@ -256,7 +255,7 @@ async fn the_policy_answers_flasks_cookie_getters() {
 }
 
 #[tokio::test]
-async fn the_policy_answers_lifetimes_and_limits() {
+async fn the_policy_has_lifetimes_and_limits() {
     let seconds = Duration::from_secs;
     let mut settings = app::Settings { subject_key: "_user_id".to_owned(), ..app_settings() };
     (settings.idle_timeout, settings.absolute_timeout, settings.rotation_grace) =
@@ -269,14 +268,14 @@ async fn the_policy_answers_lifetimes_and_limits() {
     assert_eq!(policy.kind, i32::from(cloakroom::grpc::wire::AppKind::Stored));
     let anonymous = [policy.anonymous_idle_timeout, policy.anonymous_absolute_timeout];
     assert_eq!(anonymous, [policy.idle_timeout, policy.absolute_timeout]);
-    let spans = [policy.idle_timeout, policy.absolute_timeout, policy.rotation_grace];
-    assert_eq!(spans.map(|span| span.unwrap().seconds), [600, 3600, 5]);
+    let durations = [policy.idle_timeout, policy.absolute_timeout, policy.rotation_grace];
+    assert_eq!(durations.map(|duration| duration.unwrap().seconds), [600, 3600, 5]);
     assert_eq!((policy.max_entries, policy.max_session_bytes), (7, 2048));
     assert_eq!(policy.subject_key, "_user_id");
 }
 
 #[tokio::test]
-async fn an_app_without_a_key_has_null_sessions_that_say_what_to_do() {
+async fn an_app_without_a_key_has_null_sessions_with_advice() {
     let service =
         TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("bare", app::Settings::default())])
             .await;
@@ -315,7 +314,7 @@ async fn an_app_without_a_key_saves_nothing() {
 }
 
 #[tokio::test]
-async fn an_app_with_a_key_has_a_null_session_that_stands_for_nothing() {
+async fn an_app_with_a_key_can_make_a_null_session() {
     let service = TestService::new(StoreKind::Memory).await;
 
     let session = service.null_session("").await;
@@ -324,7 +323,7 @@ async fn an_app_with_a_key_has_a_null_session_that_stands_for_nothing() {
     assert!(session.id.is_empty() && session.token.is_empty() && !session.new);
 }
 
-/// A service in the first second of 2040: dates are known, and Redis does not think them past.
+/// Starts a service in the first second of 2040, so that dates are known and not in the past of Redis.
 async fn service_at_new_year(store: StoreKind, settings: app::Settings) -> TestService {
     let service = TestService::with_apps(store, [("default", settings)]).await;
     service.clock.set(new_year());
@@ -335,13 +334,13 @@ fn new_year() -> Time {
     Time::from_millis(2_208_988_800_000)
 }
 
-/// An app with Flask's own defaults.
+/// Settings with Flask's defaults.
 fn flask_settings() -> app::Settings {
     let cookie = CookieSettings { samesite: SameSiteSetting::Absent, ..Default::default() };
     app::Settings { cookie, ..app_settings() }
 }
 
-/// An app whose cookie has every attribute there is.
+/// Settings of a cookie with every attribute.
 fn every_option() -> app::Settings {
     let cookie = CookieSettings {
         domain: "example.com".to_owned(),

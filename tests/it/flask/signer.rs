@@ -1,4 +1,4 @@
-//! The signer by itself: what a holder of the key can not do with it either, and what it is made of.
+//! The signer: limits that hold for signed cookies too, and the form of cookies and values.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
     Hmac::<Sha1>::new_from_slice(key).unwrap().chain_update(text).finalize().into_bytes().to_vec()
 }
 
-/// What somebody who has the key can sign.
+/// Signs any payload with the key.
 fn signed(payload: &str) -> String {
     let signed = format!("{payload}.ZVPxAA");
     let signature = hmac(&hmac(KEY.as_bytes(), b"cookie-session"), signed.as_bytes());
@@ -40,13 +40,13 @@ fn compressed(json: &[u8]) -> String {
     signed(&format!(".{}", URL_SAFE_NO_PAD.encode(encoder.finish().unwrap())))
 }
 
-/// A session of one entry whose JSON has so many bytes.
+/// Returns a session of one entry as JSON of this length.
 fn json_of(bytes: usize) -> Vec<u8> {
     format!("{{\"a\":\"{}\"}}", "x".repeat(bytes - 8)).into_bytes()
 }
 
 #[test]
-fn a_bomb_is_refused_at_the_limit_whoever_signed_it() {
+fn a_signed_compression_bomb_is_refused_at_the_limit() {
     let bomb = compressed(&json_of(64 * 1024 * 1024));
     assert!(bomb.len() < 100_000);
 
@@ -58,14 +58,14 @@ fn a_bomb_is_refused_at_the_limit_whoever_signed_it() {
 }
 
 #[test]
-fn a_text_that_only_nests_is_refused_before_it_costs_a_stack() {
+fn deeply_nested_json_is_refused_without_a_stack_overflow() {
     let deep = compressed(format!("{{\"a\":{}", "[".repeat(MAX_JSON_BYTES - 5)).as_bytes());
 
     assert_eq!(signer().verify(&deep, Duration::ZERO, now()).err(), Some(CookieRejection::Payload));
 }
 
 #[test]
-fn each_part_has_one_spelling() {
+fn only_one_spelling_of_base64_is_accepted() {
     let good = "eyJhIjoxfQ.ZVPxAA.kLN1Gx0L6rY_ztgI9I8kkga4vjo";
     let (spare_bits, padded) = (good.replace("4vjo", "4vjp"), format!("{good}="));
 
@@ -78,7 +78,7 @@ fn each_part_has_one_spelling() {
 }
 
 #[test]
-fn the_signature_is_answered_decoded() {
+fn the_signature_is_returned_decoded() {
     let cookie = signer().sign(&Entries::default(), Some(true), now()).unwrap();
 
     let opened = signer().verify(&cookie, Duration::ZERO, now()).unwrap();
@@ -88,7 +88,7 @@ fn the_signature_is_answered_decoded() {
 }
 
 #[test]
-fn a_list_of_keys_has_to_be_one() {
+fn keys_must_be_present_and_distinct() {
     let new = |keys: &[&str]| Signer::new(keys, b"cookie-session", Digest::Sha1).map(drop);
 
     assert_eq!(new(&[]), Err(KeysError::Empty));
@@ -98,7 +98,7 @@ fn a_list_of_keys_has_to_be_one() {
 }
 
 #[test]
-fn what_is_no_entry_is_told_by_name() {
+fn an_invalid_entry_is_named_in_the_error() {
     let entries = Entries::pack([("good", &b"1"[..]), ("wrong", b"{")]);
 
     let error = signer().sign(&entries, None, now()).unwrap_err();

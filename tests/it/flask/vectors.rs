@@ -1,4 +1,4 @@
-//! Cookies that real Flask has signed or refused, in both directions.
+//! Cookies that were recorded from real Flask: verified here, and signed again.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use cloakroom::flask::{CookieRejection, Digest, Signer, VerifiedCookie, normalis
 use cloakroom::types::Time;
 use serde_json::Value;
 
-/// Signatures in other spellings of base64, which Flask reads and nothing legitimate writes.
-const DELIBERATE: [&str; 2] = ["sig_with_4_junk_chars", "sig_std_alphabet"];
+/// Signatures in other spellings of base64: Flask accepts them, but never writes them.
+const REFUSED_SPELLINGS: [&str; 2] = ["sig_with_4_junk_chars", "sig_std_alphabet"];
 
-/// Where one zlib saves the two bytes that make compression worth while, and another does not.
-const ON_THE_EDGE: [&str; 1] = ["flashes"];
+/// Cookies that one zlib makes short enough to be compressed, and another does not.
+const COMPRESSION_DIFFERS: [&str; 1] = ["flashes"];
 
 struct Vector(Value);
 
@@ -34,7 +34,7 @@ impl Vector {
         Time::from_millis(self.number(key) * 1000)
     }
 
-    /// Flask's list of keys runs the other way.
+    /// Builds the signer; Flask lists its keys in the opposite order.
     fn signer(&self) -> Signer {
         let bytes = |key: &Value| match key.as_str() {
             Some(text) => text.as_bytes().to_vec(),
@@ -49,7 +49,7 @@ impl Vector {
     }
 }
 
-/// A session's entries as one JSON text, as Flask would write them.
+/// Returns a session's entries as one JSON text, as Flask writes them.
 fn json(opened: &VerifiedCookie) -> String {
     let permanent = opened.permanent.map(|permanent| ("_permanent".to_owned(), permanent.to_string()));
     let entries = opened.entries.iter().map(|(name, json)| (name.to_owned(), String::from_utf8(json.into()).unwrap()));
@@ -60,7 +60,7 @@ fn json(opened: &VerifiedCookie) -> String {
 }
 
 #[test]
-fn every_cookie_has_the_outcome_that_flask_gave_it() {
+fn every_cookie_has_the_same_outcome_as_in_flask() {
     for vector in Vector::all() {
         let (name, outcome) = (vector.text("name"), vector.text("load_outcome"));
 
@@ -68,7 +68,9 @@ fn every_cookie_has_the_outcome_that_flask_gave_it() {
 
         let refused = opened.as_ref().err();
         match outcome.split(':').next().unwrap() {
-            "ok" if DELIBERATE.contains(&name) => assert_eq!(refused, Some(&CookieRejection::Malformed), "{name}"),
+            "ok" if REFUSED_SPELLINGS.contains(&name) => {
+                assert_eq!(refused, Some(&CookieRejection::Malformed), "{name}")
+            }
             "ok" => assert_eq!(refused, None, "{name}"),
             "SignatureExpired" if outcome.contains("age -") => {
                 assert_eq!(refused, Some(&CookieRejection::FromTheFuture), "{name}");
@@ -86,12 +88,12 @@ fn every_cookie_has_the_outcome_that_flask_gave_it() {
 }
 
 #[test]
-fn what_flask_signed_holds_what_flask_put_in() {
+fn a_cookie_of_flask_has_the_entries_that_flask_signed() {
     for vector in Vector::all().iter().filter(|vector| vector.text("kind") == "dump_load") {
         let Ok(opened) = vector.open() else { panic!("{}", vector.text("name")) };
 
         let tagged = normalise(vector.text("tagged_json")).unwrap();
-        // A session of one entry that is called like a tag stands under a tag itself.
+        // A session whose only entry has the name of a tag is written under a tag itself.
         let expected = if tagged.starts_with("{\" di\"") { "{\" t\":[1,2]}".to_owned() } else { tagged };
         assert_eq!(json(&opened), expected, "{}", vector.text("name"));
         assert_eq!(opened.issued, vector.time("timestamp"));
@@ -99,7 +101,7 @@ fn what_flask_signed_holds_what_flask_put_in() {
 }
 
 #[test]
-fn what_flask_would_load_otherwise_is_loaded_the_same_way() {
+fn unusual_json_is_loaded_as_flask_loads_it() {
     let table = [
         ("valid_sig_json_pairs", r#"{"a":1}"#),
         ("valid_sig_json_null", "{}"),
@@ -118,22 +120,25 @@ fn what_flask_would_load_otherwise_is_loaded_the_same_way() {
 }
 
 #[test]
-fn what_is_signed_here_is_what_flask_signed() {
+fn cookies_signed_here_equal_those_of_flask() {
     let mut equal = 0;
     for vector in Vector::all().iter().filter(|vector| vector.text("kind") == "dump_load") {
         let opened = vector.open().unwrap();
 
-        let sealed = vector.signer().sign(&opened.entries, opened.permanent, vector.time("timestamp")).unwrap();
+        let signed_here = vector.signer().sign(&opened.entries, opened.permanent, vector.time("timestamp")).unwrap();
 
-        let again = vector.signer().verify(&sealed, Duration::ZERO, vector.time("timestamp")).unwrap();
+        let again = vector.signer().verify(&signed_here, Duration::ZERO, vector.time("timestamp")).unwrap();
         assert_eq!(json(&again), json(&opened), "{}", vector.text("name"));
-        // Outside an application Flask does not sort, and zlibs differ in how they compress.
-        if vector.0["in_app_context"] == true && !vector.text("cookie").starts_with('.') && !sealed.starts_with('.') {
-            assert_eq!(sealed, vector.text("cookie"), "{}", vector.text("name"));
+        // Outside an application Flask does not sort, and versions of zlib compress differently.
+        if vector.0["in_app_context"] == true
+            && !vector.text("cookie").starts_with('.')
+            && !signed_here.starts_with('.')
+        {
+            assert_eq!(signed_here, vector.text("cookie"), "{}", vector.text("name"));
             equal += 1;
         }
-        let is_alike = sealed.starts_with('.') == vector.text("cookie").starts_with('.');
-        assert_ne!(is_alike, ON_THE_EDGE.contains(&vector.text("name")), "{}", vector.text("name"));
+        let same_compression = signed_here.starts_with('.') == vector.text("cookie").starts_with('.');
+        assert_ne!(same_compression, COMPRESSION_DIFFERS.contains(&vector.text("name")), "{}", vector.text("name"));
     }
     assert!(equal > 10, "only {equal} were comparable");
 }
