@@ -119,7 +119,7 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
             SaveSessionRequest { etag: "7".to_owned(), ..by(new().set("a", "2")) },
             "etag",
         ),
-        ("APP_UNKNOWN", Code::NotFound, save_in("nobody", by(new().set("a", "2"))), "app"),
+        ("APP_UNKNOWN", Code::NotFound, save_in("unknown", by(new().set("a", "2"))), "app"),
         ("REQUEST_TOO_LARGE", Code::ResourceExhausted, by(new().set_raw("a", &vec![0; 5 << 20])), "4194304"),
     ]
 }
@@ -170,7 +170,7 @@ async fn a_ticket_expires_after_fifteen_minutes(store: StoreKind) {
 #[tokio::test]
 async fn an_unknown_app_is_not_found_by_any_rpc() {
     let service = TestService::new(StoreKind::Memory).await;
-    let (app, mut client) = ("nobody".to_owned(), service.client.clone());
+    let (app, mut client) = ("unknown".to_owned(), service.client.clone());
 
     let answers = [
         refused(service.try_open(open_in(&app, OpenSessionRequest::default())).await),
@@ -211,7 +211,7 @@ async fn a_message_that_cannot_be_decoded_is_malformed() {
 async fn an_unknown_service_and_an_unknown_method_are_unimplemented() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let unknown_service = raw_call(&service, "/cloakroom.v1.Nobody/OpenSession", NotText::default()).await;
+    let unknown_service = raw_call(&service, "/cloakroom.v1.Unknown/OpenSession", NotText::default()).await;
     let unknown_method = raw_call(&service, "/cloakroom.v1.SessionService/Nothing", NotText::default()).await;
 
     assert_eq!(reason(&unknown_service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
