@@ -7,7 +7,7 @@ extern crate macro_rules_attribute;
 #[macro_use]
 mod support;
 
-// What a session does.
+// Sessions.
 mod idempotency;
 mod sessions;
 mod subjects;
@@ -16,7 +16,7 @@ mod watch_events;
 mod watching;
 mod watching_events;
 
-// What clients see of it.
+// What clients use.
 mod admin;
 mod cookie_headers;
 mod errors;
@@ -24,14 +24,14 @@ mod flask;
 mod moving;
 mod reflection;
 
-// What keeps it.
+// Stores.
 mod conformance;
 mod crash;
 mod model;
 mod overtaking;
 mod redis_store;
 
-// What serves it.
+// Server and process.
 mod cli;
 mod config;
 mod nist_800_63b;

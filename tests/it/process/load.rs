@@ -34,7 +34,7 @@ pub(super) struct LoadStats {
 /// The effect of a restart on a call without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// None: the call was never started.
+    /// None: the call was not applied.
     Orderly,
     /// The call may have been applied.
     Kill,
