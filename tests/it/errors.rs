@@ -119,7 +119,7 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
             SaveSessionRequest { etag: "7".to_owned(), ..by(new().set("a", "2")) },
             "etag",
         ),
-        ("APP_UNKNOWN", Code::NotFound, save_in("nobody", by(new().set("a", "2"))), "app"),
+        ("APP_UNKNOWN", Code::NotFound, save_in("unknown", by(new().set("a", "2"))), "app"),
         ("REQUEST_TOO_LARGE", Code::ResourceExhausted, by(new().set_raw("a", &vec![0; 5 << 20])), "4194304"),
     ]
 }
@@ -170,7 +170,7 @@ async fn a_ticket_expires_after_fifteen_minutes(store: StoreKind) {
 #[tokio::test]
 async fn an_unknown_app_is_not_found_by_any_rpc() {
     let service = TestService::new(StoreKind::Memory).await;
-    let (app, mut client) = ("nobody".to_owned(), service.client.clone());
+    let (app, mut client) = ("unknown".to_owned(), service.client.clone());
 
     let answers = [
         refused(service.try_open(open_in(&app, OpenSessionRequest::default())).await),
@@ -199,9 +199,9 @@ async fn an_app_without_a_key_refuses_to_save() {
 #[tokio::test]
 async fn a_message_that_cannot_be_decoded_is_malformed() {
     let service = TestService::new(StoreKind::Memory).await;
-    let not_text = NotText { app: vec![0xff, 0xfe] };
+    let invalid_text = InvalidText { app: vec![0xff, 0xfe] };
 
-    let status = raw_call(&service, "/cloakroom.v1.SessionService/OpenSession", not_text).await;
+    let status = raw_call(&service, "/cloakroom.v1.SessionService/OpenSession", invalid_text).await;
 
     assert_eq!(reason(&status), (Code::InvalidArgument, "REQUEST_MALFORMED".to_owned()));
     assert!(status.message().contains("app"), "{}", status.message());
@@ -211,8 +211,8 @@ async fn a_message_that_cannot_be_decoded_is_malformed() {
 async fn an_unknown_service_and_an_unknown_method_are_unimplemented() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let unknown_service = raw_call(&service, "/cloakroom.v1.Nobody/OpenSession", NotText::default()).await;
-    let unknown_method = raw_call(&service, "/cloakroom.v1.SessionService/Nothing", NotText::default()).await;
+    let unknown_service = raw_call(&service, "/cloakroom.v1.Unknown/OpenSession", InvalidText::default()).await;
+    let unknown_method = raw_call(&service, "/cloakroom.v1.SessionService/Nothing", InvalidText::default()).await;
 
     assert_eq!(reason(&unknown_service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
     assert_eq!(reason(&unknown_method), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()));
@@ -480,17 +480,17 @@ const CODES: [&str; 11] = [
 
 /// An OpenSessionRequest whose `app` is not UTF-8.
 #[derive(Clone, PartialEq, prost::Message)]
-struct NotText {
+struct InvalidText {
     #[prost(bytes = "vec", tag = "1")]
     app: Vec<u8>,
 }
 
 /// Calls a method with this message and returns the error.
-async fn raw_call(service: &TestService, path: &'static str, request: NotText) -> Status {
+async fn raw_call(service: &TestService, path: &'static str, request: InvalidText) -> Status {
     let channel = Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap();
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
-    let codec = ProstCodec::<NotText, OpenSessionResponse>::default();
+    let codec = ProstCodec::<InvalidText, OpenSessionResponse>::default();
     refused(grpc.unary(Request::new(request), PathAndQuery::from_static(path), codec).await)
 }
 

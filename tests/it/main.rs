@@ -7,7 +7,7 @@ extern crate macro_rules_attribute;
 #[macro_use]
 mod support;
 
-// What a session does.
+// Sessions.
 mod idempotency;
 mod renewal_race;
 mod sessions;
@@ -16,7 +16,7 @@ mod tokens;
 mod watch_events;
 mod watch_session;
 
-// What clients see of it.
+// What clients use.
 mod admin;
 mod cookie_headers;
 mod errors;
@@ -24,13 +24,13 @@ mod flask;
 mod migration;
 mod reflection;
 
-// What keeps it.
+// Stores.
 mod conformance;
 mod crash;
 mod model;
 mod redis_store;
 
-// What serves it.
+// Server and process.
 mod cli;
 mod config;
 mod nist_800_63b;

@@ -40,7 +40,7 @@ async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
         assert!(file_v1(&service, symbol).await.is_some(), "v1 does not know {symbol}");
         assert!(file_v1alpha(&service, symbol).await.is_some(), "v1alpha does not know {symbol}");
     }
-    assert!(file_v1(&service, "cloakroom.v1.Nobody").await.is_none());
+    assert!(file_v1(&service, "cloakroom.v1.Unknown").await.is_none());
 }
 
 #[tokio::test]

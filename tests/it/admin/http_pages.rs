@@ -36,16 +36,16 @@ async fn page(service: &TestService, path: &str) -> String {
 }
 
 /// Gets the value of a metric; `None` if the page does not have it.
-async fn sample(service: &TestService, name: &str) -> Option<f64> {
+async fn metric(service: &TestService, name: &str) -> Option<f64> {
     let page = page(service, "/metrics").await;
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// Waits until a metric has this value.
-async fn until_sample(service: &TestService, name: &str, value: f64) {
+async fn await_metric(service: &TestService, name: &str, value: f64) {
     let begin = Instant::now();
     loop {
-        let now = sample(service, name).await;
+        let now = metric(service, name).await;
         if now == Some(value) {
             return;
         }
@@ -61,7 +61,7 @@ fn socket_address(address: &str) -> SocketAddr {
 #[tokio::test]
 async fn pages_are_served_by_http_1() {
     let service = TestService::new(StoreKind::Memory).await;
-    until_sample(&service, "cloakroom_serving", 1.0).await;
+    await_metric(&service, "cloakroom_serving", 1.0).await;
 
     let metrics = page(&service, "/metrics").await;
 
@@ -162,7 +162,7 @@ async fn two_live_sessions_in_one_header_are_counted_as_suspicious_cookies() {
 
     service.open(open_cookie(&format!("session={}; session={}", tokens[0], tokens[1]))).await;
 
-    assert_eq!(sample(&service, "cloakroom_cookies_suspicious_total{app=\"default\"}").await, Some(1.0));
+    assert_eq!(metric(&service, "cloakroom_cookies_suspicious_total{app=\"default\"}").await, Some(1.0));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn a_ticket_is_not_counted_as_a_rejected_token() {
     service.open(OpenSessionRequest { credential: Some(credential), ..Default::default() }).await;
 
     assert_eq!(
-        sample(&service, "cloakroom_tokens_rejected_total{app=\"default\",reason=\"MALFORMED\"}").await,
+        metric(&service, "cloakroom_tokens_rejected_total{app=\"default\",reason=\"MALFORMED\"}").await,
         Some(0.0)
     );
 }
@@ -205,12 +205,12 @@ async fn a_watch_is_counted_as_a_stream_until_its_client_disconnects() {
     let request = WatchSessionRequest { credential: Some(Credential::Token(token)), ..Default::default() };
 
     let watch = service.client.clone().watch_session(request).await.unwrap();
-    until_sample(&service, "cloakroom_streams{listener=\"frontends\"}", 1.0).await;
+    await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 1.0).await;
     drop(watch);
 
-    until_sample(&service, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
+    await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
     let cancelled = "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/WatchSession\",code=\"CANCELLED\"}";
-    until_sample(&service, cancelled, 1.0).await;
+    await_metric(&service, cancelled, 1.0).await;
 }
 
 #[tokio::test]
@@ -238,19 +238,19 @@ async fn pages_are_served_in_an_outage_and_report_it() {
     let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
     let service = TestService::on_store(store, [("default", app_settings())], server).await;
     let token = service.stored(&[("a", "1")]).await;
-    until_sample(&service, "cloakroom_store_up", 1.0).await;
+    await_metric(&service, "cloakroom_store_up", 1.0).await;
 
     redis.signal("-STOP");
-    until_sample(&service, "cloakroom_serving", 0.0).await;
+    await_metric(&service, "cloakroom_serving", 0.0).await;
     let refused = service.try_open(open_cookie(&format!("session={token}"))).await;
     let (alive, ready) = (page(&service, "/healthz").await, page(&service, "/readyz").await);
-    let failures = sample(&service, "cloakroom_store_failures_total{operation=\"load\",failure=\"UNAVAILABLE\"}").await;
+    let failures = metric(&service, "cloakroom_store_failures_total{operation=\"load\",failure=\"UNAVAILABLE\"}").await;
 
     assert_eq!(refused.err().map(|status| status.code()), Some(Code::Unavailable));
     assert!(alive.starts_with("HTTP/1.1 200 ") && ready.starts_with("HTTP/1.1 503 "), "{alive} {ready}");
     assert_eq!(failures, Some(1.0));
-    assert_eq!(sample(&service, "cloakroom_store_up").await, Some(0.0));
+    assert_eq!(metric(&service, "cloakroom_store_up").await, Some(0.0));
     redis.signal("-CONT");
-    until_sample(&service, "cloakroom_store_up", 1.0).await;
+    await_metric(&service, "cloakroom_store_up", 1.0).await;
     redis.stop();
 }

@@ -40,7 +40,7 @@ async fn the_sessions_of_a_subject_are_listed_by_last_use(store: StoreKind) {
     assert_eq!(millis(&used.access_time), service.millis());
     assert_eq!(millis(&used.expire_time), service.millis() + 3_600_000);
     assert_eq!((used.end_reason(), used.end_time), (EndReason::Unspecified, None));
-    assert!(service.ids_of("nobody").await.is_empty());
+    assert!(service.ids_of("carol").await.is_empty());
 }
 
 #[apply(on_every_store)]
@@ -260,7 +260,7 @@ async fn live_sessions_are_counted_after_the_start(store: StoreKind) {
 async fn no_answer_holds_a_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let session = service.logged_in("alice").await;
-    let secret = session.token.split('.').nth(2).unwrap();
+    let random_part = session.token.split('.').nth(2).unwrap();
 
     let list = ListSessionsRequest { with_entries: true, ..Default::default() };
     let answers = [
@@ -275,7 +275,7 @@ async fn no_answer_holds_a_token(store: StoreKind) {
 
     for answer in answers {
         let text = String::from_utf8_lossy(&answer);
-        assert!(!answer.is_empty() && !text.contains(secret) && !text.contains("v1."), "{text}");
+        assert!(!answer.is_empty() && !text.contains(random_part) && !text.contains("v1."), "{text}");
     }
 }
 
@@ -303,7 +303,7 @@ async fn malformed_requests_are_refused_with_the_field() {
 #[tokio::test]
 async fn an_unknown_app_is_not_found_by_any_rpc() {
     let service = TestService::new(StoreKind::Memory).await;
-    let (mut admin, app, id) = (service.admin.clone(), "nobody".to_owned(), "0".repeat(32));
+    let (mut admin, app, id) = (service.admin.clone(), "unknown".to_owned(), "0".repeat(32));
 
     let (subject, list) = ("alice".to_owned(), ListSessionsRequest { app: app.clone(), ..Default::default() });
     let refusals = [

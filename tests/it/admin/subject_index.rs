@@ -18,14 +18,14 @@ use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
 use crate::support::{StoreKind, TestService, app_settings, patient};
 
-fn owner(subject: &str) -> SubjectRef {
+fn subject_ref(subject: &str) -> SubjectRef {
     let app = AppName::parse(AppName::DEFAULT).unwrap();
     SubjectRef { app, subject: Subject::parse(subject).unwrap() }
 }
 
 /// Returns the ids of a subject's index entries, of ended sessions too.
 async fn entries(service: &TestService, subject: &str) -> Vec<String> {
-    let entries = service.store.entries(&owner(subject)).await.unwrap();
+    let entries = service.store.entries(&subject_ref(subject)).await.unwrap();
     entries.iter().map(|entry| entry.id.to_string()).collect()
 }
 
@@ -33,7 +33,7 @@ async fn entries(service: &TestService, subject: &str) -> Vec<String> {
 async fn add_entry(service: &TestService, subject: &str, id: &str) {
     let now = service.clock.now();
     let entry = IndexEntry { id: SessionId::parse(id).unwrap(), entered: now, until: now + HOUR };
-    service.store.enter(&owner(subject), &entry).await.unwrap();
+    service.store.enter(&subject_ref(subject), &entry).await.unwrap();
 }
 
 #[apply(on_every_store)]
@@ -128,7 +128,7 @@ async fn a_longer_lifetime_extends_the_entry(store: StoreKind) {
 
     service.update(&session.token, Changes::default().default_lifetime()).await;
 
-    let entries = service.store.entries(&owner("alice")).await.unwrap();
+    let entries = service.store.entries(&subject_ref("alice")).await.unwrap();
     assert!(entries[0].until >= service.clock.now() + 8 * HOUR + HOUR / 2);
     assert_eq!(entries[0].entered, service.clock.now());
 }
@@ -141,14 +141,14 @@ async fn a_session_with_an_older_longer_timeout_is_listed_until_it_ends(store: S
     let shorter_app = app::Settings { absolute_timeout: HOUR, ..settings }.build("default").unwrap();
     let shorter = Service::new([shorter_app].into_iter().collect(), Arc::clone(&service.store), service.clock.clone());
 
-    let subject = SubjectChange::Set(owner("alice").subject);
+    let subject = SubjectChange::Set(subject_ref("alice").subject);
     let changes = Some(session::Changes { subject, ..session::Changes::default() });
     shorter
         .save(SaveRequest { credential: Credential::Token(&token), changes, ..SaveRequest::default() })
         .await
         .unwrap();
 
-    let entries = service.store.entries(&owner("alice")).await.unwrap();
+    let entries = service.store.entries(&subject_ref("alice")).await.unwrap();
     assert_eq!(entries[0].until, service.clock.now() + 9 * HOUR);
 }
 

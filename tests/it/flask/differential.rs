@@ -16,6 +16,8 @@ use cloakroom::types::Time;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::support::environment::number;
+
 #[derive(Deserialize)]
 struct Case {
     keys: Vec<String>,
@@ -71,8 +73,10 @@ fn run(seed: u64, count: u64) -> BTreeMap<String, u64> {
 
 #[test]
 fn flask_and_this_crate_agree_on_every_cookie() {
-    let (count, seed) =
-        (number("CLOAKROOM_TEST_COOKIES", 100_000), number("CLOAKROOM_TEST_SEED", fastrand::u64(..1 << 40)));
+    let (count, seed) = (
+        number("CLOAKROOM_TEST_COOKIES").unwrap_or(100_000),
+        number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| fastrand::u64(..1 << 40)),
+    );
     println!("seeds {seed} and {}, {count} cookies; repeat with CLOAKROOM_TEST_SEED", seed + 1);
 
     let workers = [seed, seed + 1].map(|seed| std::thread::spawn(move || run(seed, count / 2)));
@@ -97,9 +101,4 @@ fn flask_and_this_crate_agree_on_every_cookie() {
     for class in ["opened by both as the same session", "refused by both", "(signed alike)", "value taken by both"] {
         assert!(classes.get(class).is_some_and(|n| *n > count / 20), "{class}: {classes:?}");
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test runs, and with which seed, is its caller's choice")]
-fn number(variable: &str, otherwise: u64) -> u64 {
-    std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
 }

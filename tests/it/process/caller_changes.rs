@@ -1,4 +1,4 @@
-//! Callers that go, or may less than before: their streams end as a new call would, and nobody else's do.
+//! Callers that are removed or restricted: their streams end with the error of a new call, and no others end.
 
 use cloakroom::auth::TokenHash;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
@@ -14,68 +14,68 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
-use super::child::{Process, soon};
+use super::child::{Process, with_timeout};
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
 
-/// A client that shows a caller token.
-type PresentedToken = InterceptedService<Channel, Show>;
+/// A channel that sends a caller's token.
+type AuthorizedChannel = InterceptedService<Channel, BearerToken>;
 
 #[derive(Clone)]
-struct Show(MetadataValue<Ascii>);
+struct BearerToken(MetadataValue<Ascii>);
 
-impl tonic::service::Interceptor for Show {
+impl tonic::service::Interceptor for BearerToken {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         request.metadata_mut().insert("authorization", self.0.clone());
         Ok(request)
     }
 }
 
-fn show(token: &str) -> Show {
-    Show(format!("Bearer {token}").parse().unwrap())
+fn bearer_token(token: &str) -> BearerToken {
+    BearerToken(format!("Bearer {token}").parse().unwrap())
 }
 
-/// A caller's table, with this role and this app, and its name as its token.
+/// Returns the configuration of a caller whose token is its name.
 fn caller(name: &str, role: &str, app: &str) -> String {
-    known_by(name, role, app, &[name])
+    caller_with_tokens(name, role, app, &[name])
 }
 
-fn known_by(name: &str, role: &str, app: &str, tokens: &[&str]) -> String {
+fn caller_with_tokens(name: &str, role: &str, app: &str, tokens: &[&str]) -> String {
     let hashes: Vec<_> = tokens.iter().map(|token| TokenHash::of(token.as_bytes()).to_string()).collect();
     format!("[callers.{name}]\nroles = ['{role}']\napps = ['{app}']\ntoken_hashes = {hashes:?}\n")
 }
 
-/// A configuration with these callers, beside one that always stays.
+/// Returns a configuration with these callers, and with one that is never changed.
 fn config(callers: &[String]) -> String {
     let base = "[store]\nkind = 'memory'\n[reload]\npoll_interval = '0s'\n[apps.default]\n[apps.other]\n";
-    format!("{base}{}{}", caller("stays", "frontend", "*"), callers.concat())
+    format!("{base}{}{}", caller("unchanged", "frontend", "*"), callers.concat())
 }
 
-/// A process, and what it was told to do so far.
-struct TestService {
+/// A process, and how often it was reloaded.
+struct ReloadedProcess {
     process: Process,
     reloads: usize,
 }
 
-impl TestService {
+impl ReloadedProcess {
     async fn start(callers: &[String]) -> Self {
         Self { process: Process::start(&config(callers), &[], &[]).await, reloads: 0 }
     }
 
-    /// Has it know these callers from now on.
-    async fn know(&mut self, callers: &[String]) {
+    /// Reloads it with these callers.
+    async fn set_callers(&mut self, callers: &[String]) {
         self.reloads += 1;
         self.process.replace("cloakroom.toml", &config(callers));
         self.process.signal("-HUP");
-        self.process.has_said("the configuration is reloaded", self.reloads).await;
+        self.process.await_output("the configuration is reloaded", self.reloads).await;
     }
 
-    fn frontend(&self, token: &str) -> SessionServiceClient<PresentedToken> {
-        SessionServiceClient::with_interceptor(self.process.endpoint().connect_lazy(), show(token))
+    fn frontend(&self, token: &str) -> SessionServiceClient<AuthorizedChannel> {
+        SessionServiceClient::with_interceptor(self.process.endpoint().connect_lazy(), bearer_token(token))
     }
 
-    /// The token of a session that is stored.
+    /// Stores a session and returns its token.
     async fn stored(&self) -> String {
-        let mut client = self.frontend("stays");
+        let mut client = self.frontend("unchanged");
         let new = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner();
         let saved = client.save_session(save(&new.session.unwrap().token, Changes::default().set("a", "1"))).await;
         saved.unwrap().into_inner().session.unwrap().token
@@ -84,10 +84,10 @@ impl TestService {
     async fn log_out(&self, session: String) {
         let credential = Some(Ended::Token(session));
         let destroy = DestroySessionRequest { credential, ..Default::default() };
-        self.frontend("stays").destroy_session(destroy).await.unwrap();
+        self.frontend("unchanged").destroy_session(destroy).await.unwrap();
     }
 
-    /// A watch of that session that has begun.
+    /// Starts a watch of a session.
     async fn watch(&self, token: &str, session: &str) -> Streaming<WatchSessionResponse> {
         let watch = WatchSessionRequest { credential: Some(Watched::Token(session.to_owned())), ..Default::default() };
         let mut watch = self.frontend(token).watch_session(watch).await.unwrap().into_inner();
@@ -95,24 +95,26 @@ impl TestService {
         watch
     }
 
-    /// A stream of events that has begun.
+    /// Starts a stream of events.
     async fn events(&self, token: &str) -> Streaming<WatchEventsResponse> {
         let mut client =
-            AdminServiceClient::with_interceptor(self.process.admin_endpoint().connect_lazy(), show(token));
+            AdminServiceClient::with_interceptor(self.process.admin_endpoint().connect_lazy(), bearer_token(token));
         let mut events = client.watch_events(WatchEventsRequest::default()).await.unwrap().into_inner();
         assert!(events.message().await.unwrap().is_some());
         events
     }
 }
 
-/// What happens to the streams of `shop` and `desk`, by the callers of a new configuration.
+/// Returns new configurations of the callers `shop` and `desk`, and the error that ends their streams.
 fn changes() -> Vec<(&'static str, [String; 2], (Code, &'static str))> {
-    let nobody = || String::new();
     vec![
-        ("both are removed", [nobody(), nobody()], (Code::Unauthenticated, "CALLER_UNKNOWN")),
+        ("both are removed", [String::new(), String::new()], (Code::Unauthenticated, "CALLER_UNKNOWN")),
         (
             "both have other tokens",
-            [known_by("shop", "frontend", "*", &["new-shop"]), known_by("desk", "admin", "*", &["new-desk"])],
+            [
+                caller_with_tokens("shop", "frontend", "*", &["new-shop"]),
+                caller_with_tokens("desk", "admin", "*", &["new-desk"]),
+            ],
             (Code::Unauthenticated, "CALLER_UNKNOWN"),
         ),
         (
@@ -129,47 +131,47 @@ fn changes() -> Vec<(&'static str, [String; 2], (Code, &'static str))> {
 }
 
 #[tokio::test]
-async fn a_stream_ends_as_a_new_call_would_once_its_caller_may_not_call() {
+async fn a_stream_ends_when_its_caller_loses_access() {
     let before = [caller("shop", "frontend", "*"), caller("desk", "admin", "*")];
-    let mut service = TestService::start(&before).await;
+    let mut service = ReloadedProcess::start(&before).await;
     let session = service.stored().await;
     let mut others = Vec::new();
 
-    for (what, after, (code, why)) in changes() {
+    for (change, after, (code, expected)) in changes() {
         let (mut watch, mut events) = (service.watch("shop", &session).await, service.events("desk").await);
-        others.push(service.watch("stays", &session).await);
+        others.push(service.watch("unchanged", &session).await);
 
-        service.know(&after).await;
+        service.set_callers(&after).await;
 
-        let watch = refused(soon(watch.message()).await);
-        let events = refused(soon(events.message()).await);
+        let watch = refused(with_timeout(watch.message()).await);
+        let events = refused(with_timeout(events.message()).await);
         for ended in [watch, events] {
-            assert_eq!(reason(&ended), (code, why.to_owned()), "{what}");
+            assert_eq!(reason(&ended), (code, expected.to_owned()), "{change}");
         }
         let again = service.frontend("shop").watch_session(WatchSessionRequest::default()).await;
-        assert_eq!(reason(&refused(again)), (code, why.to_owned()), "{what}");
-        service.know(&before).await;
+        assert_eq!(reason(&refused(again)), (code, expected.to_owned()), "{change}");
+        service.set_callers(&before).await;
     }
 
     service.log_out(session).await;
     for mut other in others {
-        assert_eq!(soon(other.message()).await.unwrap().unwrap().state(), WatchState::Ended);
+        assert_eq!(with_timeout(other.message()).await.unwrap().unwrap().state(), WatchState::Ended);
     }
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_while_its_caller_may_call() {
-    let mut service = TestService::start(&[caller("shop", "frontend", "*"), caller("desk", "admin", "*")]).await;
+async fn a_stream_continues_while_its_caller_has_access() {
+    let mut service = ReloadedProcess::start(&[caller("shop", "frontend", "*"), caller("desk", "admin", "*")]).await;
     let session = service.stored().await;
     let (mut watch, mut events) = (service.watch("shop", &session).await, service.events("desk").await);
 
-    // By another name, with a second token, with fewer apps: it may still do what it does.
+    // Another name, a second token and fewer apps do not take away the access that the stream needs.
     for tokens in [["shop", "next"], ["next", "shop"]] {
-        let renamed = known_by("store", "frontend", "default", &tokens);
-        service.know(&[renamed, caller("desk", "admin", "default")]).await;
+        let renamed = caller_with_tokens("store", "frontend", "default", &tokens);
+        service.set_callers(&[renamed, caller("desk", "admin", "default")]).await;
     }
     service.log_out(session).await;
 
-    assert_eq!(soon(watch.message()).await.unwrap().unwrap().state(), WatchState::Ended);
-    assert!(soon(events.message()).await.unwrap().is_some());
+    assert_eq!(with_timeout(watch.message()).await.unwrap().unwrap().state(), WatchState::Ended);
+    assert!(with_timeout(events.message()).await.unwrap().is_some());
 }

@@ -1,4 +1,4 @@
-//! A running `cloakroom serve`, with a folder, a configuration file and an address of its own.
+//! A child process `cloakroom serve`, with a folder, a configuration file and an address of its own.
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -17,18 +17,18 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::cli::program::Program;
 
-/// A process, and what it has said.
+/// A running process and its output.
 pub(super) struct Process {
     program: Program,
     child: Child,
     listen: SocketAddr,
     admin: SocketAddr,
-    /// How many processes ran here before this one.
+    /// The number of restarts; each start has an output file of its own.
     starts: u32,
 }
 
 impl Process {
-    /// Starts one with this configuration, these files beside it and this environment, and waits until it serves.
+    /// Starts a process with this configuration, files beside it and environment, and waits until it serves.
     pub(super) async fn start(config: &str, files: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
         let mut program = Program::new(&["serve"]).file("cloakroom.toml", config);
         for (name, text) in files {
@@ -44,7 +44,7 @@ impl Process {
         process
     }
 
-    /// Starts it again where it was, after it has ended.
+    /// Starts it again on the same addresses, after it has ended.
     pub(super) async fn start_again(&mut self) {
         self.starts += 1;
         self.child = spawn(&mut self.program, self.starts, (self.listen, self.admin));
@@ -53,8 +53,8 @@ impl Process {
 
     async fn await_serving(&mut self) {
         let banner = eventually("the banner", async || {
-            let said = self.said();
-            said.contains("grpcurl").then_some(said)
+            let output = self.output();
+            output.contains("grpcurl").then_some(output)
         });
         let banner = banner.await;
         let row = |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim();
@@ -62,12 +62,12 @@ impl Process {
         eventually("health", async || self.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
     }
 
-    /// A client on a connection of its own, which is made when it is first used, and again when it is lost.
+    /// Returns a client of SessionService, which connects when it is used, and again after a lost connection.
     pub(super) fn client(&self) -> SessionServiceClient<Channel> {
         SessionServiceClient::new(self.endpoint().connect_lazy())
     }
 
-    /// A client of its operators' listener.
+    /// Returns a client of AdminService.
     pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.admin_endpoint().connect_lazy())
     }
@@ -84,12 +84,12 @@ impl Process {
         self.listen
     }
 
-    /// Where a file of its folder is.
+    /// Returns the path of a file in its folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.program.path(name)
     }
 
-    /// Puts a file in place of another, whole.
+    /// Replaces a file atomically.
     pub(super) fn replace(&self, name: &str, text: &str) {
         let new = self.path(&format!("{name}.new"));
         std::fs::write(&new, text).unwrap();
@@ -101,33 +101,33 @@ impl Process {
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
-    /// Waits until it has ended.
-    pub(super) async fn ended(&mut self) -> ExitStatus {
+    /// Waits for its exit.
+    pub(super) async fn await_exit(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the end of the process", async || child.try_wait().unwrap()).await
     }
 
-    /// All that it has said since its last start.
-    pub(super) fn said(&self) -> String {
-        std::fs::read_to_string(self.path(&format!("said.{}", self.starts))).unwrap()
+    /// Returns all output since its last start.
+    pub(super) fn output(&self) -> String {
+        std::fs::read_to_string(self.path(&format!("output.{}", self.starts))).unwrap()
     }
 
-    /// Waits until it has said this so many times, for it writes beside its work; answers all that it has said.
-    pub(super) async fn has_said(&self, text: &str, times: usize) -> String {
-        let enough = async || Some(self.said()).filter(|said| said.matches(text).count() >= times);
+    /// Waits until its output has this text so many times; returns all output.
+    pub(super) async fn await_output(&self, text: &str, times: usize) -> String {
+        let enough = async || Some(self.output()).filter(|output| output.matches(text).count() >= times);
         eventually(text, enough).await
     }
 
-    /// Waits for a line of the log; answers it.
-    pub(super) async fn logged(&self, message: &str) -> Value {
+    /// Waits for a log line with this message; returns the line.
+    pub(super) async fn await_log_line(&self, message: &str) -> Value {
         let line = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
             line["message"].as_str()?.contains(message).then_some(line)
         };
-        eventually(message, async || self.said().lines().find_map(line)).await
+        eventually(message, async || self.output().lines().find_map(line)).await
     }
 
-    /// A page of the admin listener, or nothing if that does not answer.
+    /// Gets a page of the admin listener; empty if it does not answer.
     pub(super) async fn page(&self, path: &str) -> String {
         let mut text = String::new();
         if let Ok(mut socket) = TcpStream::connect(self.admin).await {
@@ -138,52 +138,52 @@ impl Process {
         text
     }
 
-    /// The value of a metric with these labels.
+    /// Gets the value of a metric with these labels.
     pub(super) async fn metric(&self, name: &str) -> Option<f64> {
         let page = self.page("/metrics").await;
         page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Waits until a metric has a value.
-    pub(super) async fn until_metric(&self, name: &str, value: f64) {
+    pub(super) async fn await_metric(&self, name: &str, value: f64) {
         eventually(name, async || self.metric(name).await.filter(|is| (is - value).abs() < 0.1)).await;
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A test that has failed leaves no process behind.
+        // A failed test must leave no process behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 fn spawn(program: &mut Program, starts: u32, (listen, admin): (SocketAddr, SocketAddr)) -> Child {
-    let file = File::create(program.path(&format!("said.{starts}"))).unwrap();
+    let file = File::create(program.path(&format!("output.{starts}"))).unwrap();
     let command = program.command().stdout(file.try_clone().unwrap()).stderr(file);
     command.env("CLOAKROOM__SERVER__LISTEN", listen.to_string());
     command.env("CLOAKROOM__ADMIN__LISTEN", admin.to_string());
     command.spawn().unwrap()
 }
 
-/// An address of this machine alone that no other process listens on, so that a restart finds its port free.
+/// Returns a loopback address that no other process uses, so that the port is still free at a restart.
 fn own_address() -> [u8; 4] {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [.., high, low] = std::process::id().to_be_bytes();
     [127, 64 | (high & 63), low, NEXT.fetch_add(1, Ordering::Relaxed)]
 }
 
-/// What comes, unless it takes so long that it never will.
-pub(super) async fn soon<F: Future>(what: F) -> F::Output {
-    timeout(Duration::from_secs(60), what).await.expect("it takes far less than a minute, or never happens")
+/// Awaits a future for at most a minute, which is far longer than any of them needs.
+pub(super) async fn with_timeout<F: Future>(future: F) -> F::Output {
+    timeout(Duration::from_secs(60), future).await.expect("it happens within a minute")
 }
 
-/// Tries until there is an answer.
+/// Repeats an attempt until it has a result.
 pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
-        if let Some(answer) = attempt().await {
-            return answer;
+        if let Some(result) = attempt().await {
+            return result;
         }
         assert!(begin.elapsed() < Duration::from_secs(60), "waited for a minute: {what}");
         sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! No secret in what the process says: marked ones go through everything that can fail, and all output is searched.
+//! No secret in the output: marked secrets are sent through everything that can fail, and all output is searched.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpStream};
@@ -27,28 +27,28 @@ const ENTRY_NAME: &str = "mark-entry-name";
 const SUBJECT: &str = "mark-subject";
 const AGENT: &str = "mark-user-agent";
 const REMOTE: &str = "203.0.113.77";
-/// Where the frontend of the test calls from.
+/// The address from which the test's frontend calls.
 const FRONTEND: &str = "127.0.0.77";
 const COOKIE: &str = "mark-cookie";
-/// The token of the test's caller, and that of nobody.
+/// The token of the test's caller, and one of no caller.
 const BEARER: &str = "mark-bearer";
 const WRONG_BEARER: &str = "mark-wrong-bearer";
-/// A caller that may do nothing but read metrics.
+/// The token of a caller that can only read metrics.
 const IDLE_BEARER: &str = "mark-idle-bearer";
 const REQUEST_ID: &str = "mark-request-id";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// The program at its most talkative.
-struct Talkative {
+/// The program at log level trace.
+struct TracingProgram {
     child: Child,
-    said: PathBuf,
+    output: PathBuf,
     admin: SocketAddr,
     frontends: String,
     redis: RedisServer,
     _program: Program,
 }
 
-impl Talkative {
+impl TracingProgram {
     fn start(format: &str, key: &str) -> Self {
         let redis = RedisServer::start();
         redis.cli(&["config", "set", "requirepass", PASSWORD]);
@@ -67,12 +67,12 @@ impl Talkative {
             .env("CLOAKROOM__CALLERS__IDLE__TOKEN_HASHES", &hash(IDLE_BEARER))
             .env("CLOAKROOM__LOG__LEVEL", "trace")
             .env("CLOAKROOM__LOG__FORMAT", format);
-        let said = program.path("said");
-        let file = File::create(&said).unwrap();
+        let output = program.path("output");
+        let file = File::create(&output).unwrap();
         let child = program.command().stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         let begin = Instant::now();
         let banner = loop {
-            let text = std::fs::read_to_string(&said).unwrap();
+            let text = std::fs::read_to_string(&output).unwrap();
             if text.contains("grpcurl") {
                 break text;
             }
@@ -81,7 +81,14 @@ impl Talkative {
         };
         let row =
             |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim().to_owned();
-        Self { child, said, admin: row("admin").parse().unwrap(), frontends: row("listens"), redis, _program: program }
+        Self {
+            child,
+            output,
+            admin: row("admin").parse().unwrap(),
+            frontends: row("listens"),
+            redis,
+            _program: program,
+        }
     }
 
     async fn channel(&self, address: &str) -> Channel {
@@ -89,7 +96,7 @@ impl Talkative {
         endpoint.local_address(Some(FRONTEND.parse().unwrap())).connect().await.unwrap()
     }
 
-    /// A page, asked for with a cookie.
+    /// Gets a page with a cookie and a caller's token.
     fn page(&self, path: &str) -> String {
         use std::io::{Read as _, Write as _};
 
@@ -105,24 +112,24 @@ impl Talkative {
         text
     }
 
-    /// Stops it; answers all that it has ever said.
+    /// Stops it; returns all output.
     fn stop(mut self) -> String {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
         self.child.wait().unwrap();
-        std::fs::read_to_string(&self.said).unwrap()
+        std::fs::read_to_string(&self.output).unwrap()
     }
 }
 
-impl Drop for Talkative {
+impl Drop for TracingProgram {
     fn drop(&mut self) {
-        // A test that has failed leaves no process behind.
+        // A failed test must leave no process behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A request with everything in its headers that a caller may put there.
-fn dressed<T>(message: T) -> Request<T> {
+/// Adds every header with a secret that a caller can send.
+fn with_headers<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let headers = [
         ("authorization", format!("Bearer {BEARER}")),
@@ -136,9 +143,9 @@ fn dressed<T>(message: T) -> Request<T> {
     request
 }
 
-/// The same by another caller.
-fn dressed_as<T>(bearer: &str, message: T) -> Request<T> {
-    let mut request = dressed(message);
+/// Adds the same headers with another caller's token.
+fn with_headers_of<T>(bearer: &str, message: T) -> Request<T> {
+    let mut request = with_headers(message);
     request.metadata_mut().insert("authorization", format!("Bearer {bearer}").parse().unwrap());
     request
 }
@@ -151,19 +158,19 @@ fn context() -> Option<RequestContext> {
     Some(RequestContext { user_agent: AGENT.to_owned(), remote_address: REMOTE.to_owned() })
 }
 
-/// Calls everything, rightly and wrongly. Answers the tokens that it was given.
-async fn go_through_all(program: &Talkative) -> Vec<String> {
+/// Makes valid and invalid calls of everything; returns the tokens.
+async fn call_everything(program: &TracingProgram) -> Vec<String> {
     let mut client = SessionServiceClient::new(program.channel(&program.frontends).await);
     let new = Changes::default;
     let mut tokens = Vec::new();
     for _ in 0..2 {
         let opened =
-            client.open_session(dressed(OpenSessionRequest { context: context(), ..Default::default() })).await;
+            client.open_session(with_headers(OpenSessionRequest { context: context(), ..Default::default() })).await;
         let ticket = opened.unwrap().into_inner().session.unwrap().token;
         let changes = new().set(ENTRY_NAME, &format!("\"{ENTRY}\"")).subject(SUBJECT);
         let first =
             SaveSessionRequest { context: context(), request_id: REQUEST_ID.to_owned(), ..save(&ticket, changes) };
-        let saved = client.save_session(dressed(first)).await.unwrap().into_inner();
+        let saved = client.save_session(with_headers(first)).await.unwrap().into_inner();
         tokens.extend([ticket, saved.session.unwrap().token]);
     }
     let (token, other) = (tokens[1].clone(), tokens[3].clone());
@@ -182,46 +189,46 @@ async fn go_through_all(program: &Talkative) -> Vec<String> {
         SaveSessionRequest { etag: COOKIE.to_owned(), ..save(&token, new().set("k", "1")) },
         SaveSessionRequest { request_id: REQUEST_ID.to_owned(), ..save(&token, new().set("k", "2")) },
         SaveSessionRequest { request_id: REQUEST_ID.repeat(9), ..save(&token, new()) },
-        // Another app than the caller's.
+        // An app that the caller has no access to.
         SaveSessionRequest { app: ENTRY.to_owned(), ..save(&token, new()) },
         SaveSessionRequest { cookie_name: format!("{COOKIE} "), ..save(&token, new()) },
     ];
     for request in wrong {
-        client.save_session(dressed(request)).await.err().unwrap();
+        client.save_session(with_headers(request)).await.err().unwrap();
     }
-    let mut hurried = dressed(open_cookie(&format!("session={token}; x={COOKIE}")));
-    hurried.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
-    client.open_session(hurried).await.err().unwrap();
+    let mut timed_out = with_headers(open_cookie(&format!("session={token}; x={COOKIE}")));
+    timed_out.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
+    client.open_session(timed_out).await.err().unwrap();
     for header in [format!("session={token}; session={other}"), format!("session={forged}; session={COOKIE}")] {
-        client.open_session(dressed(open_cookie(&header))).await.unwrap();
+        client.open_session(with_headers(open_cookie(&header))).await.unwrap();
     }
     for (bearer, code) in [(WRONG_BEARER, Code::Unauthenticated), (IDLE_BEARER, Code::PermissionDenied)] {
-        let refused = client.open_session(dressed_as(bearer, open_cookie(&format!("session={token}")))).await;
+        let refused = client.open_session(with_headers_of(bearer, open_cookie(&format!("session={token}")))).await;
         assert_eq!(refused.err().unwrap().code(), code);
     }
-    operate(program).await.unwrap();
+    call_admin(program).await.unwrap();
     tokens
 }
 
-/// What operators do and mistake.
-async fn operate(program: &Talkative) -> Result<(), Status> {
+/// Makes valid and invalid calls of AdminService.
+async fn call_admin(program: &TracingProgram) -> Result<(), Status> {
     let mut admin = AdminServiceClient::new(program.channel(&program.admin.to_string()).await);
     let list = ListSessionsRequest { subject: SUBJECT.to_owned(), ..Default::default() };
-    let listed = admin.list_sessions(dressed(list)).await?.into_inner();
+    let listed = admin.list_sessions(with_headers(list)).await?.into_inner();
     let id = listed.sessions[0].id.clone();
-    admin.get_session(dressed(GetSessionRequest { id, with_entries: true, ..Default::default() })).await?;
-    let nobody = RevokeSessionRequest { id: ENTRY.to_owned(), ..Default::default() };
-    admin.revoke_session(dressed(nobody)).await.err().unwrap();
+    admin.get_session(with_headers(GetSessionRequest { id, with_entries: true, ..Default::default() })).await?;
+    let unknown = RevokeSessionRequest { id: ENTRY.to_owned(), ..Default::default() };
+    admin.revoke_session(with_headers(unknown)).await.err().unwrap();
     let wrong = RevokeSubjectRequest { subject: SUBJECT.repeat(100), ..Default::default() };
-    admin.revoke_subject(dressed(wrong)).await.err().unwrap();
+    admin.revoke_subject(with_headers(wrong)).await.err().unwrap();
     Ok(())
 }
 
-/// The store holds rubbish, then wants another password, then is gone.
-async fn lose_the_store(program: &mut Talkative, token: &str) {
+/// Makes calls while the store has invalid data, then another password, then is stopped.
+async fn break_the_store(program: &mut TracingProgram, token: &str) {
     let mut client = SessionServiceClient::new(program.channel(&program.frontends).await);
-    let open = || dressed(open_cookie(&format!("session={token}; x={COOKIE}")));
-    let change = || dressed(save(token, Changes::default().set(ENTRY_NAME, &format!("\"{ENTRY}\""))));
+    let open = || with_headers(open_cookie(&format!("session={token}; x={COOKIE}")));
+    let change = || with_headers(save(token, Changes::default().set(ENTRY_NAME, &format!("\"{ENTRY}\""))));
     let script = format!(
         "for _, key in ipairs(redis.call('keys', '*')) do redis.call('del', key) redis.call('set', key, '{ENTRY}') end"
     );
@@ -238,56 +245,56 @@ async fn lose_the_store(program: &mut Talkative, token: &str) {
     client.save_session(change()).await.err().unwrap();
     let begin = Instant::now();
     while !program.page("/readyz").contains(" 503 ") {
-        assert!(begin.elapsed() < Duration::from_secs(60), "an outage is told");
+        assert!(begin.elapsed() < Duration::from_secs(60), "the outage is reported");
         tokio::task::yield_now().await;
     }
 }
 
-/// A secret as logs might show it: as it is, as numbers, in hexadecimal.
-fn disguises(secret: &str) -> [String; 3] {
+/// Returns a secret in the forms in which logs might print it: as text, as numbers, in hexadecimal.
+fn printed_forms(secret: &str) -> [String; 3] {
     let numbers: Vec<String> = secret.bytes().map(|byte| byte.to_string()).collect();
     [secret.to_owned(), numbers.join(", "), secret.bytes().map(|byte| format!("{byte:02x}")).collect()]
 }
 
 #[track_caller]
-fn assert_silent(said: &str, secrets: &[String]) {
+fn assert_no_secret(output: &str, secrets: &[String]) {
     for secret in secrets {
-        for disguise in disguises(secret) {
-            if let Some(at) = said.find(&disguise) {
+        for form in printed_forms(secret) {
+            if let Some(at) = output.find(&form) {
                 panic!(
-                    "`{secret}` was told: {}",
-                    String::from_utf8_lossy(&said.as_bytes()[at.saturating_sub(300)..said.len().min(at + 100)])
+                    "`{secret}` was printed: {}",
+                    String::from_utf8_lossy(&output.as_bytes()[at.saturating_sub(300)..output.len().min(at + 100)])
                 );
             }
         }
     }
 }
 
-async fn nothing_is_told(format: &str) -> String {
+async fn run_everything(format: &str) -> String {
     let key = Key::generate();
-    let mut program = Talkative::start(format, &key);
+    let mut program = TracingProgram::start(format, &key);
 
-    let tokens = go_through_all(&program).await;
-    lose_the_store(&mut program, &tokens[1]).await;
+    let tokens = call_everything(&program).await;
+    break_the_store(&mut program, &tokens[1]).await;
     let pages = [program.page("/metrics"), program.page("/nothing"), program.page("/healthz")].concat();
-    let said = program.stop();
+    let output = program.stop();
 
     let marks = [PASSWORD, ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, FRONTEND, COOKIE, BEARER, REQUEST_ID, &key];
     let callers = [WRONG_BEARER.to_owned(), IDLE_BEARER.to_owned(), hash(BEARER), hash(IDLE_BEARER)];
     let parts = tokens.iter().flat_map(|token| token.rsplit('.').take(2));
     let secrets: Vec<String> = marks.into_iter().chain(parts).map(str::to_owned).chain(callers).collect();
-    assert_silent(&said, &secrets);
-    assert_silent(&pages, &secrets);
-    said
+    assert_no_secret(&output, &secrets);
+    assert_no_secret(&pages, &secrets);
+    output
 }
 
 #[tokio::test]
-async fn no_secret_is_told_in_json_and_every_failure_names_its_call_and_trace() {
-    let said = nothing_is_told("json").await;
+async fn no_secret_is_in_the_json_log_and_every_failure_has_its_call_and_trace() {
+    let output = run_everything("json").await;
 
-    let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let lines = output.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let warnings: Vec<_> = lines.filter(|line| line["level"] == "WARN" && line.get("call.id").is_some()).collect();
-    assert!(said.contains("\"level\":\"TRACE\""), "the log is at its most talkative");
+    assert!(output.contains("\"level\":\"TRACE\""), "the log has level trace");
     assert!(warnings.iter().any(|line| line["message"] == "the store does not answer"), "{warnings:?}");
     for line in warnings {
         assert_eq!(
@@ -300,11 +307,11 @@ async fn no_secret_is_told_in_json_and_every_failure_names_its_call_and_trace() 
 }
 
 #[tokio::test]
-async fn no_secret_is_told_in_text() {
-    let said = nothing_is_told("text").await;
+async fn no_secret_is_in_the_text_log() {
+    let output = run_everything("text").await;
 
     let mut failed =
-        said.lines().filter(|line| line.contains("the store does not answer") && line.contains(" call.id="));
+        output.lines().filter(|line| line.contains("the store does not answer") && line.contains(" call.id="));
     let first = failed.next().unwrap();
     assert!(first.contains(&format!(" trace.id={TRACE}")), "{first}");
 }

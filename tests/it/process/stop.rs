@@ -17,8 +17,8 @@ use crate::support::redis::RedisServer;
 const SERVICE: &str = "cloakroom.v1.SessionService";
 const STREAMS: &str = r#"cloakroom_streams{listener="frontends"}"#;
 
-/// A process on a Redis that can be made to fall silent, and a call that waits for it.
-async fn with_a_running_call(server: &str) -> (RedisServer, Process, JoinHandle<Result<OpenSessionResponse, Status>>) {
+/// Starts a process on a frozen Redis, and a call that waits for it.
+async fn with_running_call(server: &str) -> (RedisServer, Process, JoinHandle<Result<OpenSessionResponse, Status>>) {
     let redis = RedisServer::start();
     let config = format!(
         "[store]\nkind = \"redis\"\n[store.redis]\nurl = {:?}\ntimeout = \"60s\"\n[apps.default]\nkeys = [{:?}]\n\
@@ -36,7 +36,7 @@ async fn with_a_running_call(server: &str) -> (RedisServer, Process, JoinHandle<
         tokio::spawn(
             async move { Ok(client.open_session(open_cookie(&format!("session={token}"))).await?.into_inner()) },
         );
-    process.until_metric(STREAMS, 1.0).await;
+    process.await_metric(STREAMS, 1.0).await;
     (redis, process, call)
 }
 
@@ -46,7 +46,7 @@ async fn health(process: &Process) -> ServingStatus {
 }
 
 #[tokio::test]
-async fn a_stop_says_not_serving_while_it_still_serves() {
+async fn a_stopping_process_reports_not_serving_and_still_serves() {
     let config = "[store]\nkind = \"memory\"\n[server]\nshutdown_delay = \"1h\"\n";
     let mut process = Process::start(config, &[], &[]).await;
     assert_eq!(health(&process).await, ServingStatus::Serving);
@@ -55,36 +55,36 @@ async fn a_stop_says_not_serving_while_it_still_serves() {
 
     eventually("503", async || process.page("/readyz").await.starts_with("HTTP/1.1 503 ").then_some(())).await;
     assert_eq!(health(&process).await, ServingStatus::NotServing);
-    // Load balancers take a while to look away, and whom they send meanwhile is served.
+    // Load balancers take a while to notice, and calls that they send until then are served.
     assert!(process.client().open_session(OpenSessionRequest::default()).await.is_ok());
-    assert!(process.page("/healthz").await.starts_with("HTTP/1.1 200 "), "it lives");
+    assert!(process.page("/healthz").await.starts_with("HTTP/1.1 200 "), "it is alive");
     process.signal("-TERM");
-    assert_eq!(process.ended().await.code(), Some(143), "asked twice, it ends at once");
+    assert_eq!(process.await_exit().await.code(), Some(143), "a second signal ends it at once");
 }
 
 #[tokio::test]
 async fn a_stop_refuses_new_connections_and_finishes_running_calls() {
-    let (redis, mut process, call) = with_a_running_call("drain_timeout = \"1h\"\n").await;
+    let (redis, mut process, call) = with_running_call("drain_timeout = \"1h\"\n").await;
 
     process.signal("-TERM");
     eventually("a refused connection", async || TcpStream::connect(process.listen()).await.err()).await;
     redis.signal("-CONT");
 
     assert!(!call.await.unwrap().unwrap().session.unwrap().new);
-    assert!(process.ended().await.success());
-    assert_eq!(process.logged("stopped").await["connections.cut"], 0);
+    assert!(process.await_exit().await.success());
+    assert_eq!(process.await_log_line("stopped").await["connections.cut"], 0);
 }
 
 #[tokio::test]
-async fn a_deadline_bounds_a_stop_whatever_hangs() {
-    let (_redis, mut process, call) = with_a_running_call("drain_timeout = \"200ms\"\n").await;
+async fn a_stop_takes_no_longer_than_the_drain_timeout() {
+    let (_redis, mut process, call) = with_running_call("drain_timeout = \"200ms\"\n").await;
     let begin = Instant::now();
 
     process.signal("-TERM");
 
-    assert!(process.ended().await.success());
-    // The pause, the drain, and what the machine takes; far less than the call may.
+    assert!(process.await_exit().await.success());
+    // The delay, the drain and some time of the machine, but far less than the call's timeout.
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     assert!(call.await.unwrap().is_err());
-    assert_eq!(process.logged("stopped").await["connections.cut"], 1);
+    assert_eq!(process.await_log_line("stopped").await["connections.cut"], 1);
 }

@@ -118,7 +118,7 @@ async fn health_knows_only_served_services() {
     let mut health = health(&service).await;
 
     let known = health.check(check("cloakroom.v1.SessionService")).await.unwrap();
-    let other = refused(health.check(check("cloakroom.v1.Nobody")).await);
+    let other = refused(health.check(check("cloakroom.v1.Unknown")).await);
 
     assert_eq!(status(known.get_ref()), ServingStatus::Serving);
     assert_eq!(other.code(), Code::NotFound);

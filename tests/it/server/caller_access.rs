@@ -1,6 +1,6 @@
-//! Who may call: every RPC of every service, on both listeners, by everybody who may not and by who may.
+//! Access of callers: every RPC on both listeners, with the right caller and with every wrong one.
 //!
-//! The RPCs come from the descriptors. One that nobody has said who may call is refused to all, and fails here.
+//! The RPCs are read from the descriptors, so the test fails for an RPC of a service without a role.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,12 +16,12 @@ use tokio::net::UnixStream;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::support::authority::Hello;
+use super::support::authority::TlsClient;
 use super::support::client::{Client, request};
-use super::support::test_server::{settings, soon};
-use super::support::tls_service::{Secured, caller, hash, token, uri};
+use super::support::test_server::{settings, with_timeout};
+use super::support::tls_service::{TlsService, caller, hash, token, uri};
 
-/// An RPC as the descriptors have it.
+/// An RPC in the descriptors.
 struct Rpc {
     service: String,
     path: String,
@@ -29,9 +29,9 @@ struct Rpc {
     app_field: Option<u8>,
 }
 
-/// How callers show who they are.
+/// The credential of callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Authority {
+enum CredentialKind {
     Token,
     Certificate,
 }
@@ -66,19 +66,19 @@ fn rpcs() -> Vec<Rpc> {
     rpcs.collect()
 }
 
-/// Who may call the RPCs of a service. Of a new service this test has to be told.
-fn wanted(service: &str) -> Option<Role> {
+/// Returns the role that may call a service; `None` if any caller may. A new service has to be added here.
+fn required_role(service: &str) -> Option<Role> {
     match service {
         "cloakroom.v1.SessionService" => Some(Role::Frontend),
         "cloakroom.v1.AdminService" => Some(Role::Admin),
         "grpc.health.v1.Health"
         | "grpc.reflection.v1.ServerReflection"
         | "grpc.reflection.v1alpha.ServerReflection" => None,
-        _ => panic!("say here who may call {service}"),
+        _ => panic!("add the role that may call {service}"),
     }
 }
 
-/// Callers of the app `shop`, one with each role, and one of the app `desk` with each.
+/// Returns a caller of each role for each of the apps `shop` and `desk`.
 fn callers() -> BTreeMap<String, cloakroom::auth::CallerSettings> {
     let roles = [Role::Frontend, Role::Admin, Role::Monitor];
     roles.into_iter().flat_map(|role| ["shop", "desk"].map(|app| caller(&name(role, app), role, app))).collect()
@@ -88,7 +88,7 @@ fn name(role: Role, app: &str) -> String {
     format!("{}-{app}", role.as_str())
 }
 
-/// A message with the app's name in it.
+/// Builds a message with the name of the app.
 fn message(rpc: &Rpc, app: &str) -> Bytes {
     let mut message = BytesMut::new();
     if let Some(field) = rpc.app_field {
@@ -111,10 +111,10 @@ fn call(path: &str, token: Option<&str>) -> Request<()> {
     call
 }
 
-/// How an answer begins: with a refusal, or not.
+/// Calls an RPC; returns code and reason if access is refused.
 async fn refusal(client: &Client, rpc: &Rpc, app: &str, token: Option<&str>) -> Option<(Code, String)> {
     let response = client.begin_message(call(&rpc.path, token), message(rpc, app)).await;
-    let head = soon(response).await.unwrap();
+    let head = with_timeout(response).await.unwrap();
     assert_eq!(head.status(), 200, "{}", rpc.path);
     let status = Status::from_header_map(head.headers())?;
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
@@ -122,75 +122,78 @@ async fn refusal(client: &Client, rpc: &Rpc, app: &str, token: Option<&str>) -> 
     refused.then(|| (status.code(), reason))
 }
 
-/// A service, and how its callers show themselves.
-struct Door {
-    service: Secured,
-    by: Authority,
+/// A service, and the credential of its callers.
+struct Access {
+    service: TlsService,
+    credential: CredentialKind,
 }
 
-impl Door {
-    /// What somebody of that name is refused; no name: somebody who shows nothing.
+impl Access {
+    /// Calls as the caller of this name, or without a credential; returns the refusal.
     async fn refusal(&self, at: SocketAddr, rpc: &Rpc, app: &str, name: Option<&str>) -> Option<(Code, String)> {
         let (authority, own) = (self.service.authority.pem(), name.map(|name| self.service.authority.sign(&uri(name))));
-        let hello =
-            Hello { shows: own.as_ref().filter(|_| self.by == Authority::Certificate), ..Hello::trusting(&authority) };
-        let client = Client::over(hello.connect(at).await.unwrap()).await;
-        let token = name.filter(|_| self.by == Authority::Token).map(token);
+        let tls_client = TlsClient {
+            identity: own.as_ref().filter(|_| self.credential == CredentialKind::Certificate),
+            ..TlsClient::trusting(&authority)
+        };
+        let client = Client::over(tls_client.connect(at).await.unwrap()).await;
+        let token = name.filter(|_| self.credential == CredentialKind::Token).map(token);
         refusal(&client, rpc, app, token.as_deref()).await
     }
 }
 
-fn told(code: Code, reason: &str) -> Option<(Code, String)> {
+fn refused_with(code: Code, reason: &str) -> Option<(Code, String)> {
     Some((code, reason.to_owned()))
 }
 
-async fn everybody_tries_everything(by: Authority) {
-    let door = Door { service: Secured::new(callers()).await, by };
-    let unknown = || told(Code::Unauthenticated, "CALLER_UNKNOWN");
-    let role_missing = || told(Code::PermissionDenied, "ROLE_MISSING");
+async fn check_every_rpc(credential: CredentialKind) {
+    let access = Access { service: TlsService::new(callers()).await, credential };
+    let unknown = || refused_with(Code::Unauthenticated, "CALLER_UNKNOWN");
+    let role_missing = || refused_with(Code::PermissionDenied, "ROLE_MISSING");
     let all = rpcs();
     assert_eq!(all.len(), cloakroom::grpc::rpcs().len(), "the descriptors have all services");
 
-    for (at, rpc) in
-        [door.service.frontends, door.service.operators].into_iter().flat_map(|at| all.iter().map(move |rpc| (at, rpc)))
+    for (at, rpc) in [access.service.frontends, access.service.operators]
+        .into_iter()
+        .flat_map(|at| all.iter().map(move |rpc| (at, rpc)))
     {
-        let tries = async |app: &str, name: Option<&str>| door.refusal(at, rpc, app, name).await;
+        let call = async |app: &str, name: Option<&str>| access.refusal(at, rpc, app, name).await;
         let Rpc { service, path, app_field } = rpc;
-        let Some(role) = wanted(service) else {
-            let stranger = if service == "grpc.health.v1.Health" { None } else { unknown() };
-            assert_eq!(tries("", None).await, stranger, "{path}: nobody");
-            assert_eq!(tries("", Some("stranger")).await, stranger, "{path}: a stranger");
-            assert_eq!(tries("", Some("monitor-shop")).await, None, "{path}: any caller");
+        let Some(role) = required_role(service) else {
+            let refused = if service == "grpc.health.v1.Health" { None } else { unknown() };
+            assert_eq!(call("", None).await, refused, "{path}: no credential");
+            assert_eq!(call("", Some("stranger")).await, refused, "{path}: a stranger");
+            assert_eq!(call("", Some("monitor-shop")).await, None, "{path}: any caller");
             continue;
         };
-        assert!(app_field.is_some(), "{path}: which app is it about?");
-        assert_eq!(tries("shop", None).await, unknown(), "{path}: nobody");
-        assert_eq!(tries("shop", Some("stranger")).await, unknown(), "{path}: a stranger");
+        assert!(app_field.is_some(), "{path} has no field `app`");
+        assert_eq!(call("shop", None).await, unknown(), "{path}: no credential");
+        assert_eq!(call("shop", Some("stranger")).await, unknown(), "{path}: a stranger");
         for other in [Role::Frontend, Role::Admin, Role::Monitor].into_iter().filter(|other| *other != role) {
-            assert_eq!(tries("shop", Some(&name(other, "shop"))).await, role_missing(), "{path}: {other:?}");
+            assert_eq!(call("shop", Some(&name(other, "shop"))).await, role_missing(), "{path}: {other:?}");
         }
-        // Where the service is not served, nobody comes as far as to an app.
-        let is_served = (role == Role::Frontend) == (at == door.service.frontends);
-        let wrong_app = told(Code::PermissionDenied, "APP_NOT_ALLOWED").filter(|_| is_served);
+        // A listener without this service answers before the app is checked.
+        let is_served = (role == Role::Frontend) == (at == access.service.frontends);
+        let wrong_app = refused_with(Code::PermissionDenied, "APP_NOT_ALLOWED").filter(|_| is_served);
         for app in ["desk", "default", "", "nowhere"] {
-            assert_eq!(tries(app, Some(&name(role, "shop"))).await, wrong_app, "{path}: {app}");
+            assert_eq!(call(app, Some(&name(role, "shop"))).await, wrong_app, "{path}: {app}");
         }
-        assert_eq!(tries("shop", Some(&name(role, "desk"))).await, wrong_app, "{path}: another app's caller");
-        assert_eq!(tries("shop", Some(&name(role, "shop"))).await, None, "{path}: the right caller");
+        assert_eq!(call("shop", Some(&name(role, "desk"))).await, wrong_app, "{path}: another app's caller");
+        assert_eq!(call("shop", Some(&name(role, "shop"))).await, None, "{path}: the right caller");
     }
 }
 
 #[tokio::test]
-async fn every_rpc_is_refused_to_all_tokens_but_the_right_one() {
-    everybody_tries_everything(Authority::Token).await;
+async fn every_rpc_is_refused_without_the_right_token() {
+    check_every_rpc(CredentialKind::Token).await;
 }
 
 #[tokio::test]
-async fn every_rpc_is_refused_to_all_certificates_but_the_right_one() {
-    everybody_tries_everything(Authority::Certificate).await;
+async fn every_rpc_is_refused_without_the_right_certificate() {
+    check_every_rpc(CredentialKind::Certificate).await;
 }
 
-/// A client of frontends, on a connection that shows nothing by itself.
+/// Calls GetAppPolicy of the app `shop` with a token; returns the refusal.
 async fn shop_call(client: &Client, token: &str) -> Option<(Code, String)> {
     let all = rpcs();
     let rpc = all.iter().find(|rpc| rpc.path.ends_with("/GetAppPolicy")).unwrap();
@@ -198,52 +201,53 @@ async fn shop_call(client: &Client, token: &str) -> Option<(Code, String)> {
 }
 
 #[tokio::test]
-async fn a_caller_changes_its_token_without_a_refused_call() {
+async fn a_caller_can_change_its_token_without_a_refused_call() {
     let (name, old_alone) = caller("shop", Role::Frontend, "shop");
     let known = |hashes: &[&str]| {
         let token_hashes = hashes.iter().map(|token| hash(token)).collect();
         let settings = cloakroom::auth::CallerSettings { token_hashes, ..old_alone.clone() };
         Callers::build(&BTreeMap::from([(name.clone(), settings)])).unwrap()
     };
-    let service = Secured::new([(name.clone(), old_alone.clone())].into()).await;
+    let service = TlsService::new([(name.clone(), old_alone.clone())].into()).await;
     let client = service.client(service.frontends).await;
     let old = token("shop");
-    let unknown = || told(Code::Unauthenticated, "CALLER_UNKNOWN");
+    let unknown = || refused_with(Code::Unauthenticated, "CALLER_UNKNOWN");
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [None, unknown()]);
 
-    service.know(known(&[&old, "new"]));
+    service.set_callers(known(&[&old, "new"]));
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [None, None]);
 
-    service.know(known(&["new"]));
+    service.set_callers(known(&["new"]));
     assert_eq!([shop_call(&client, &old).await, shop_call(&client, "new").await], [unknown(), None]);
 }
 
 #[tokio::test]
-async fn a_caller_that_is_dropped_is_unknown_on_the_connection_that_it_has() {
+async fn a_removed_caller_is_unknown_on_its_open_connection() {
     let both = || BTreeMap::from([caller("shop", Role::Frontend, "shop"), caller("other", Role::Frontend, "shop")]);
-    let service = Secured::new(both()).await;
+    let service = TlsService::new(both()).await;
     let (authority, own) = (service.authority.pem(), service.authority.sign(&uri("shop")));
-    let hello = Hello { shows: Some(&own), ..Hello::trusting(&authority) };
-    let client = Client::over(hello.connect(service.frontends).await.unwrap()).await;
+    let tls_client = TlsClient { identity: Some(&own), ..TlsClient::trusting(&authority) };
+    let client = Client::over(tls_client.connect(service.frontends).await.unwrap()).await;
     assert_eq!(shop_call(&client, "").await, None);
 
-    let mut left = both();
-    left.remove("shop");
-    service.know(Callers::build(&left).unwrap());
+    let mut remaining = both();
+    remaining.remove("shop");
+    service.set_callers(Callers::build(&remaining).unwrap());
 
-    assert_eq!(shop_call(&client, "").await, told(Code::Unauthenticated, "CALLER_UNKNOWN"));
+    assert_eq!(shop_call(&client, "").await, refused_with(Code::Unauthenticated, "CALLER_UNKNOWN"));
 }
 
 #[tokio::test]
-async fn only_a_whole_bearer_token_is_one() {
-    let service = Secured::new([caller("shop", Role::Frontend, "shop")].into()).await;
+async fn only_a_complete_bearer_token_is_accepted() {
+    let service = TlsService::new([caller("shop", Role::Frontend, "shop")].into()).await;
     let client = service.client(service.frontends).await;
     let right = token("shop");
     let call_with = async |value: &str| {
         let mut call = call("/cloakroom.v1.SessionService/GetAppPolicy", None);
         call.headers_mut().insert("authorization", value.parse().unwrap());
-        let head =
-            soon(client.begin_message(call, Bytes::from_static(b"\0\0\0\0\x06\x0a\x04shop")).await).await.unwrap();
+        let head = with_timeout(client.begin_message(call, Bytes::from_static(b"\0\0\0\0\x06\x0a\x04shop")).await)
+            .await
+            .unwrap();
         Status::from_header_map(head.headers()).is_none_or(|status| status.code() != Code::Unauthenticated)
     };
 
@@ -265,11 +269,11 @@ async fn only_a_whole_bearer_token_is_one() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_asks_nobody() {
+async fn a_unix_socket_needs_no_credential() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let settings = Settings { unix_socket: Some(path.clone()), ..settings() };
-    let _service = Secured::with([caller("shop", Role::Frontend, "shop")].into(), settings).await;
+    let _service = TlsService::with([caller("shop", Role::Frontend, "shop")].into(), settings).await;
 
     let client = Client::over(UnixStream::connect(&path).await.unwrap()).await;
 
@@ -277,7 +281,7 @@ async fn a_unix_socket_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_listener_for_strangers_is_opened_once_callers_are_known() {
+async fn a_listener_beyond_loopback_is_allowed_with_callers() {
     let everywhere = "0.0.0.0:0".parse().ok();
     let known = Callers::build(&BTreeMap::from([caller("shop", Role::Frontend, "shop")])).unwrap();
     let (server, admin) =
@@ -293,8 +297,8 @@ async fn a_listener_for_strangers_is_opened_once_callers_are_known() {
 }
 
 #[tokio::test]
-async fn an_unknown_method_is_unknown_to_callers_alone() {
-    let service = Secured::new([caller("shop", Role::Frontend, "shop")].into()).await;
+async fn an_unknown_method_is_reported_only_to_callers() {
+    let service = TlsService::new([caller("shop", Role::Frontend, "shop")].into()).await;
     let client = service.client(service.frontends).await;
     let right = token("shop");
     let mut reasons = Vec::new();

@@ -1,4 +1,4 @@
-//! Single calls: time, number, panics, and what is no call.
+//! Calls: timeouts, limits, panics, and requests that are not gRPC.
 
 use bytes::Bytes;
 use cloakroom::server::Settings;
@@ -6,11 +6,11 @@ use http::{Method, Request, StatusCode};
 use tonic::Code;
 
 use super::support::client::{reply, request, request_with};
-use super::support::test_server::{TestServer, eventually, ms, settings, soon};
+use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
 
 #[tokio::test]
 async fn a_call_is_answered_by_the_service() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
 
     let answer = client.send(request("Echo"), Bytes::from_static(b"coat")).await;
@@ -20,8 +20,8 @@ async fn a_call_is_answered_by_the_service() {
 }
 
 #[tokio::test]
-async fn a_caller_may_shorten_a_call() {
-    let server = TestServer::open(&settings()).await;
+async fn a_caller_can_shorten_the_timeout() {
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
 
     let answer = client.send(request_with("Wait", "grpc-timeout", "50m"), Bytes::new()).await;
@@ -31,8 +31,8 @@ async fn a_caller_may_shorten_a_call() {
 }
 
 #[tokio::test]
-async fn a_caller_may_not_lengthen_a_call() {
-    let server = TestServer::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+async fn a_caller_cannot_lengthen_the_timeout() {
+    let server = TestServer::start(&Settings { call_timeout: ms(50), ..settings() }).await;
     let client = server.client().await;
 
     let answer = client.send(request_with("Wait", "grpc-timeout", "1H"), Bytes::new()).await;
@@ -42,8 +42,8 @@ async fn a_caller_may_not_lengthen_a_call() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
-    let server = TestServer::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+async fn a_request_that_never_ends_exceeds_the_timeout() {
+    let server = TestServer::start(&Settings { call_timeout: ms(50), ..settings() }).await;
     let client = server.client().await;
 
     let (response, _unfinished) = client.begin_unfinished("Echo").await;
@@ -52,8 +52,8 @@ async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
 }
 
 #[tokio::test]
-async fn a_stream_may_last_longer_than_a_call() {
-    let server = TestServer::open(&Settings { call_timeout: ms(50), ..settings() }).await;
+async fn a_stream_can_last_longer_than_the_timeout() {
+    let server = TestServer::start(&Settings { call_timeout: ms(50), ..settings() }).await;
     let client = server.client().await;
 
     let response = client.begin("Stream").await;
@@ -66,10 +66,10 @@ async fn a_stream_may_last_longer_than_a_call() {
 
 #[tokio::test]
 async fn a_malformed_timeout_is_refused() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
 
-    for timeout in ["soon", "123456789S", "5", "-1S"] {
+    for timeout in ["with_timeout", "123456789S", "5", "-1S"] {
         let answer = client.send(request_with("Echo", "grpc-timeout", timeout), Bytes::new()).await;
 
         assert_eq!((answer.code(), answer.reason().as_str()), (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"));
@@ -77,20 +77,20 @@ async fn a_malformed_timeout_is_refused() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_call_and_no_connection() {
-    let server = TestServer::open(&settings()).await;
+async fn a_panic_ends_one_call_and_no_connection() {
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
 
     let answer = client.call("Panic").await;
 
     assert_eq!((answer.code(), answer.reason().as_str()), (Code::Internal, "INTERNAL"));
-    assert!(!answer.message().contains("as it was told"), "{}", answer.message());
+    assert!(!answer.message().contains("the test asked for it"), "{}", answer.message());
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
 
     let answer = client.call("PanicLate").await;
@@ -100,8 +100,8 @@ async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
 }
 
 #[tokio::test]
-async fn a_call_too_many_is_refused_until_another_ends() {
-    let server = TestServer::open(&Settings { max_calls: 1, ..settings() }).await;
+async fn a_call_over_the_limit_is_refused_until_another_ends() {
+    let server = TestServer::start(&Settings { max_calls: 1, ..settings() }).await;
     let (client, other) = (server.client().await, server.client().await);
     let running = client.begin("Wait").await;
     server.echo.has_begun().await;
@@ -116,7 +116,7 @@ async fn a_call_too_many_is_refused_until_another_ends() {
 
 #[tokio::test]
 async fn an_open_stream_does_not_count_as_a_running_call() {
-    let server = TestServer::open(&Settings { max_calls: 1, ..settings() }).await;
+    let server = TestServer::start(&Settings { max_calls: 1, ..settings() }).await;
     let client = server.client().await;
     let stream = client.begin("Stream").await;
     server.echo.has_begun().await;
@@ -128,8 +128,8 @@ async fn an_open_stream_does_not_count_as_a_running_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_gives_up_is_over() {
-    let server = TestServer::open(&Settings { max_calls: 1, ..settings() }).await;
+async fn a_cancelled_call_no_longer_counts() {
+    let server = TestServer::start(&Settings { max_calls: 1, ..settings() }).await;
     let client = server.client().await;
     let running = client.begin("Wait").await;
     server.echo.has_begun().await;
@@ -140,8 +140,8 @@ async fn a_call_that_its_caller_gives_up_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_is_refused_in_http() {
-    let server = TestServer::open(&settings()).await;
+async fn a_request_that_is_not_grpc_is_refused_by_http_status() {
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
     let mut get = request("Echo");
     *get.method_mut() = Method::GET;
@@ -162,11 +162,11 @@ async fn what_is_no_grpc_is_refused_in_http() {
 }
 
 #[tokio::test]
-async fn the_number_of_calls_at_once_is_advertised() {
-    let server = TestServer::open(&Settings { max_concurrent_streams: 7, ..settings() }).await;
+async fn the_limit_of_concurrent_streams_is_advertised() {
+    let server = TestServer::start(&Settings { max_concurrent_streams: 7, ..settings() }).await;
     let client = server.client().await;
 
-    soon(client.call("Echo")).await;
+    with_timeout(client.call("Echo")).await;
 
     assert_eq!(client.max_streams(), 7);
 }

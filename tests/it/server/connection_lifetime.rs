@@ -1,6 +1,6 @@
-//! How long connections live.
+//! Lifetimes of connections: timeouts, maximum age, keepalive.
 //!
-//! These deadlines are real time, the kernel's sockets know no other; they are short.
+//! These timeouts are in real time, because sockets of the kernel are not under the test's clock. They are short.
 
 use std::time::{Duration, Instant};
 
@@ -8,52 +8,52 @@ use cloakroom::server::Settings;
 use tonic::Code;
 
 use super::support::client::reply;
-use super::support::raw_http2::{NO_ERROR, Raw, call};
-use super::support::test_server::{TestServer, eventually, ms, settings, soon};
+use super::support::raw_http2::{NO_ERROR, RawHttp2, call};
+use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
 
 #[tokio::test]
-async fn a_socket_that_says_nothing_is_closed() {
-    let server = TestServer::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
+async fn a_silent_socket_is_closed() {
+    let server = TestServer::start(&Settings { first_request_timeout: ms(200), ..settings() }).await;
     let begin = Instant::now();
 
-    Raw::connect(server.address()).await.ended().await;
+    RawHttp2::connect(server.address()).await.ended().await;
 
-    assert!(about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
+    assert!(is_about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
-async fn a_connection_that_makes_no_call_is_told_to_go() {
-    let server = TestServer::open(&Settings { first_request_timeout: ms(200), ..settings() }).await;
+async fn a_connection_without_a_call_gets_a_goaway() {
+    let server = TestServer::start(&Settings { first_request_timeout: ms(200), ..settings() }).await;
     let begin = Instant::now();
 
-    let code = Raw::hello(server.address()).await.ended().await;
+    let code = RawHttp2::connect_with_preface(server.address()).await.ended().await;
 
     assert_eq!(code, Some(NO_ERROR));
-    assert!(about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
+    assert!(is_about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_to_go() {
-    let server = TestServer::open(&Settings { idle_timeout: ms(200), ..settings() }).await;
+async fn an_idle_connection_gets_a_goaway() {
+    let server = TestServer::start(&Settings { idle_timeout: ms(200), ..settings() }).await;
     let client = server.client().await;
     client.call("Echo").await;
     let begin = Instant::now();
 
     assert!(client.closed().await.is_ok());
 
-    assert!(about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
+    assert!(is_about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
 async fn a_connection_with_a_running_call_is_not_idle() {
-    let server = TestServer::open(&Settings { idle_timeout: ms(100), ..settings() }).await;
+    let server = TestServer::start(&Settings { idle_timeout: ms(100), ..settings() }).await;
     let client = server.client().await;
     let (call, stream) = (client.begin("Wait").await, client.begin("Stream").await);
     server.echo.has_begun().await;
     server.echo.has_begun().await;
 
     tokio::time::sleep(ms(350)).await;
-    assert!(!client.was_told_to_go().await);
+    assert!(!client.received_goaway().await);
 
     server.echo.release();
     server.echo.release();
@@ -63,16 +63,16 @@ async fn a_connection_with_a_running_call_is_not_idle() {
 }
 
 #[tokio::test]
-async fn an_old_connection_is_told_to_go_and_finishes_its_calls() {
-    let server = TestServer::open(&Settings { max_connection_age: ms(200), ..settings() }).await;
+async fn an_old_connection_gets_a_goaway_and_finishes_its_calls() {
+    let server = TestServer::start(&Settings { max_connection_age: ms(200), ..settings() }).await;
     let client = server.client().await;
     let begin = Instant::now();
     let call = client.begin("Wait").await;
     server.echo.has_begun().await;
 
-    eventually(async || client.was_told_to_go().await).await;
-    // Give or take a tenth, and what the machine takes.
-    assert!(about(begin.elapsed(), ms(180)), "{:?}", begin.elapsed());
+    eventually(async || client.received_goaway().await).await;
+    // The age varies by a tenth, and the machine adds some time.
+    assert!(is_about(begin.elapsed(), ms(180)), "{:?}", begin.elapsed());
 
     server.echo.release();
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
@@ -81,33 +81,33 @@ async fn an_old_connection_is_told_to_go_and_finishes_its_calls() {
 }
 
 #[tokio::test]
-async fn an_old_connection_is_cut_when_its_calls_do_not_finish() {
+async fn an_old_connection_is_cut_if_its_calls_do_not_finish() {
     let settings = Settings { max_connection_age: ms(100), drain_timeout: ms(200), ..settings() };
-    let server = TestServer::open(&settings).await;
+    let server = TestServer::start(&settings).await;
     let client = server.client().await;
     let begin = Instant::now();
 
     let call = client.begin("Wait").await;
 
     assert!(reply(call).await.is_err());
-    assert!(about(begin.elapsed(), ms(290)), "{:?}", begin.elapsed());
+    assert!(is_about(begin.elapsed(), ms(290)), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
-async fn a_peer_that_is_gone_is_noticed() {
-    let server = TestServer::open(&Settings { keepalive_interval: ms(100), ..settings() }).await;
-    let mut raw = Raw::hello(server.address()).await;
+async fn a_dead_peer_is_detected_by_keepalive() {
+    let server = TestServer::start(&Settings { keepalive_interval: ms(100), ..settings() }).await;
+    let mut raw = RawHttp2::connect_with_preface(server.address()).await;
     let begin = Instant::now();
 
-    raw.say(&call(1, &[])).await;
+    raw.send(&call(1, &[])).await;
     server.echo.has_begun().await;
 
-    // It never answers a ping.
-    soon(raw.ended()).await;
-    assert!(about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
+    // The peer never answers a ping.
+    with_timeout(raw.ended()).await;
+    assert!(is_about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
 }
 
-/// Not sooner, and not so late that it was another deadline.
-fn about(elapsed: Duration, expected: Duration) -> bool {
+/// Checks that a timeout came not too early, and not so late that it was another one.
+fn is_about(elapsed: Duration, expected: Duration) -> bool {
     (expected.saturating_sub(ms(5))..expected + Duration::from_secs(2)).contains(&elapsed)
 }

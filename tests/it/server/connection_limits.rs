@@ -1,4 +1,4 @@
-//! How many connections there may be.
+//! Limits of connections: in total and per peer.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,15 +7,15 @@ use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
 
 use super::support::client::Client;
-use super::support::raw_http2::Raw;
-use super::support::test_server::{TestServer, eventually, settings, soon};
+use super::support::raw_http2::RawHttp2;
+use super::support::test_server::{TestServer, eventually, settings, with_timeout};
 
 #[tokio::test]
-async fn a_connection_too_many_is_closed_at_once() {
-    let server = TestServer::open(&Settings { max_connections: 2, ..settings() }).await;
+async fn a_connection_over_the_limit_is_closed_at_once() {
+    let server = TestServer::start(&Settings { max_connections: 2, ..settings() }).await;
     let (first, second) = (server.client().await, server.client().await);
 
-    let refused = Raw::connect(server.address()).await;
+    let refused = RawHttp2::connect(server.address()).await;
 
     assert_eq!(refused.ended().await, None);
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
@@ -23,24 +23,24 @@ async fn a_connection_too_many_is_closed_at_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_makes_room() {
-    let server = TestServer::open(&Settings { max_connections: 1, ..settings() }).await;
+async fn a_connection_that_ends_makes_room_for_another() {
+    let server = TestServer::start(&Settings { max_connections: 1, ..settings() }).await;
     let first = server.client().await;
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
 
-    first.hang_up().await;
+    first.close().await;
 
     eventually(async || is_served(TcpStream::connect(server.address()).await.unwrap()).await).await;
 }
 
 #[tokio::test]
 async fn one_peer_cannot_take_every_connection() {
-    let server = TestServer::open(&Settings { max_connections_per_peer: 1, ..settings() }).await;
+    let server = TestServer::start(&Settings { max_connections_per_peer: 1, ..settings() }).await;
     let (one, other) = (Ipv4Addr::new(127, 0, 0, 1), Ipv4Addr::new(127, 0, 0, 2));
     let first = Client::over(connect_from(one, server.address()).await).await;
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
 
-    let refused = Raw::over(connect_from(one, server.address()).await);
+    let refused = RawHttp2::over(connect_from(one, server.address()).await);
 
     assert_eq!(refused.ended().await, None);
     assert!(is_served(connect_from(other, server.address()).await).await);
@@ -49,7 +49,7 @@ async fn one_peer_cannot_take_every_connection() {
 async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((source, 0).into()).unwrap();
-    soon(socket.connect(address)).await.unwrap()
+    with_timeout(socket.connect(address)).await.unwrap()
 }
 
 async fn is_served(socket: TcpStream) -> bool {

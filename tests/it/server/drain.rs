@@ -1,4 +1,4 @@
-//! How a server stops.
+//! The drain of a server that stops.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::support::client::reply;
-use super::support::raw_http2::{NO_ERROR, Raw, call};
+use super::support::raw_http2::{NO_ERROR, RawHttp2, call};
 use super::support::test_server::{TestServer, eventually, ms, settings};
 
 #[tokio::test]
 async fn a_running_call_finishes() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let (client, echo) = (server.client().await, server.echo.clone());
     let call = client.begin("Wait").await;
     echo.has_begun().await;
 
     server.stop();
-    eventually(async || client.was_told_to_go().await).await;
+    eventually(async || client.received_goaway().await).await;
     echo.release();
 
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
@@ -28,7 +28,7 @@ async fn a_running_call_finishes() {
 
 #[tokio::test]
 async fn a_new_connection_is_refused_while_calls_finish() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let (client, echo) = (server.client().await, server.echo.clone());
     let call = client.begin("Wait").await;
     echo.has_begun().await;
@@ -42,7 +42,7 @@ async fn a_new_connection_is_refused_while_calls_finish() {
 
 #[tokio::test]
 async fn a_call_that_does_not_finish_is_cut() {
-    let server = TestServer::open(&Settings { drain_timeout: ms(200), ..settings() }).await;
+    let server = TestServer::start(&Settings { drain_timeout: ms(200), ..settings() }).await;
     let (client, other) = (server.client().await, server.client().await);
     let call = client.begin("Wait").await;
     other.call("Echo").await;
@@ -59,7 +59,7 @@ async fn a_call_that_does_not_finish_is_cut() {
 
 #[tokio::test]
 async fn an_open_stream_is_cut() {
-    let server = TestServer::open(&Settings { drain_timeout: ms(100), ..settings() }).await;
+    let server = TestServer::start(&Settings { drain_timeout: ms(100), ..settings() }).await;
     let client = server.client().await;
     let stream = client.begin("Stream").await;
     server.echo.has_begun().await;
@@ -71,8 +71,9 @@ async fn an_open_stream_is_cut() {
 
 #[tokio::test]
 async fn connections_without_calls_do_not_delay_a_stop() {
-    let server = TestServer::open(&settings()).await;
-    let (silent, greeted) = (Raw::connect(server.address()).await, Raw::hello(server.address()).await);
+    let server = TestServer::start(&settings()).await;
+    let (silent, greeted) =
+        (RawHttp2::connect(server.address()).await, RawHttp2::connect_with_preface(server.address()).await);
     let idle = server.client().await;
     idle.call("Echo").await;
     let begin = Instant::now();
@@ -86,16 +87,16 @@ async fn connections_without_calls_do_not_delay_a_stop() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_being_made_at_the_stop_is_answered() {
-    // Its caller has half a second for the first bytes, which a busy machine may take from it.
+async fn a_connection_that_is_being_opened_at_the_stop_is_answered() {
+    // The client has half a second for the first bytes, which may be too short on a busy machine: repeat then.
     eventually(async || {
-        let server = TestServer::open(&settings()).await;
-        let mut raw = Raw::connect(server.address()).await;
+        let server = TestServer::start(&settings()).await;
+        let mut raw = RawHttp2::connect(server.address()).await;
         server.echo.release();
 
         server.stop();
-        raw.greet().await;
-        raw.say(&call(1, &[])).await;
+        raw.send_preface().await;
+        raw.send(&call(1, &[])).await;
         let code = raw.ended().await;
 
         code == Some(NO_ERROR) && server.report().await == ShutdownReport { cut: 0 }
@@ -104,8 +105,8 @@ async fn a_connection_that_is_being_made_at_the_stop_is_answered() {
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_waits_for_stops() {
-    let server = TestServer::open(&settings()).await;
+async fn a_dropped_server_stops() {
+    let server = TestServer::start(&settings()).await;
     let (client, address) = (server.client().await, server.address());
     client.call("Echo").await;
 

@@ -1,4 +1,4 @@
-//! Peers that want to hurt: each costs itself its connection, and others nothing.
+//! Hostile peers: an attack ends its own connection and does not disturb others.
 
 use std::time::{Duration, Instant};
 
@@ -8,36 +8,36 @@ use http::StatusCode;
 use tonic::Code;
 
 use super::support::client::request_with;
-use super::support::raw_http2::{ENHANCE_YOUR_CALM, Raw, call, reset, streams};
+use super::support::raw_http2::{ENHANCE_YOUR_CALM, RawHttp2, call, reset, streams};
 use super::support::test_server::{TestServer, settings};
 
 #[tokio::test]
 async fn streams_that_are_reset_at_once_end_the_connection() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let flood: Vec<u8> = streams().take(3000).flat_map(|stream| [call(stream, &[]), reset(stream)].concat()).collect();
 
-    let code = Raw::hello(server.address()).await.flood(flood).await;
+    let code = RawHttp2::connect_with_preface(server.address()).await.flood(flood).await;
 
     assert_eq!(code, Some(ENHANCE_YOUR_CALM));
 }
 
 #[tokio::test]
 async fn provoked_resets_end_the_connection() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let malformed = |stream| call(stream, &[("connection", "close")]);
     let flood: Vec<u8> = streams().take(3000).flat_map(malformed).collect();
 
-    let code = Raw::hello(server.address()).await.flood(flood).await;
+    let code = RawHttp2::connect_with_preface(server.address()).await.flood(flood).await;
 
     assert_eq!(code, Some(ENHANCE_YOUR_CALM));
 }
 
 #[tokio::test]
 async fn a_flood_does_not_disturb_other_connections() {
-    let server = TestServer::open(&Settings { workers: 1, ..settings() }).await;
+    let server = TestServer::start(&Settings { workers: 1, ..settings() }).await;
     let client = server.client().await;
     let flood: Vec<u8> = streams().take(3000).flat_map(|stream| [call(stream, &[]), reset(stream)].concat()).collect();
-    let flood = tokio::spawn(Raw::hello(server.address()).await.flood(flood));
+    let flood = tokio::spawn(RawHttp2::connect_with_preface(server.address()).await.flood(flood));
 
     while !flood.is_finished() {
         let begin = Instant::now();
@@ -51,7 +51,7 @@ async fn a_flood_does_not_disturb_other_connections() {
 
 #[tokio::test]
 async fn too_many_headers_are_refused() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
     let large = "x".repeat(20 * 1024);
 
@@ -63,7 +63,7 @@ async fn too_many_headers_are_refused() {
 
 #[tokio::test]
 async fn far_too_many_headers_end_the_connection() {
-    let server = TestServer::open(&settings()).await;
+    let server = TestServer::start(&settings()).await;
     let client = server.client().await;
     let huge = "x".repeat(200 * 1024);
 
@@ -74,23 +74,23 @@ async fn far_too_many_headers_end_the_connection() {
 
 #[tokio::test]
 async fn streams_above_the_limit_are_refused() {
-    let server = TestServer::open(&Settings { max_concurrent_streams: 2, ..settings() }).await;
-    let mut raw = Raw::hello(server.address()).await;
+    let server = TestServer::start(&Settings { max_concurrent_streams: 2, ..settings() }).await;
+    let mut raw = RawHttp2::connect_with_preface(server.address()).await;
 
     for stream in streams().take(3) {
-        raw.say(&call(stream, &[])).await;
+        raw.send(&call(stream, &[])).await;
     }
 
     assert_eq!(raw.refused().await, 5);
 }
 
 #[tokio::test]
-async fn http_1_is_not_spoken() {
-    let server = TestServer::open(&settings()).await;
-    let mut raw = Raw::connect(server.address()).await;
+async fn http_1_is_not_served() {
+    let server = TestServer::start(&settings()).await;
+    let mut raw = RawHttp2::connect(server.address()).await;
 
-    raw.say(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    raw.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
 
-    // Ended, and not by a deadline.
+    // It ends at once, not by a timeout.
     raw.ended().await;
 }

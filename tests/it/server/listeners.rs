@@ -1,4 +1,4 @@
-//! Where a server listens, and where it refuses to.
+//! Listeners: TCP and Unix sockets, and addresses that are refused.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use super::support::test_server::{TestServer, settings};
 async fn a_unix_socket_serves_owner_and_group() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let server = TestServer::open(&only_at(&path)).await;
+    let server = TestServer::start(&only_at(&path)).await;
 
     let client = Client::over(UnixStream::connect(&path).await.unwrap()).await;
 
@@ -31,7 +31,7 @@ async fn a_unix_socket_serves_owner_and_group() {
 async fn tcp_and_a_unix_socket_are_served_alike() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let server = TestServer::open(&Settings { unix_socket: Some(path.clone()), ..settings() }).await;
+    let server = TestServer::start(&Settings { unix_socket: Some(path.clone()), ..settings() }).await;
 
     let local = Client::over(UnixStream::connect(&path).await.unwrap()).await;
     let remote = server.client().await;
@@ -44,7 +44,7 @@ async fn tcp_and_a_unix_socket_are_served_alike() {
 async fn unix_sockets_are_not_counted_per_peer() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _server = TestServer::open(&Settings { max_connections_per_peer: 1, ..only_at(&path) }).await;
+    let _server = TestServer::start(&Settings { max_connections_per_peer: 1, ..only_at(&path) }).await;
 
     let first = Client::over(UnixStream::connect(&path).await.unwrap()).await;
     let second = Client::over(UnixStream::connect(&path).await.unwrap()).await;
@@ -54,23 +54,23 @@ async fn unix_sockets_are_not_counted_per_peer() {
 }
 
 #[tokio::test]
-async fn the_socket_of_a_dead_server_is_replaced() {
+async fn the_socket_file_of_a_dead_server_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
 
-    let _server = TestServer::open(&only_at(&path)).await;
+    let _server = TestServer::start(&only_at(&path)).await;
 
     let client = Client::over(UnixStream::connect(&path).await.unwrap()).await;
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn the_socket_of_a_living_server_is_left_alone() {
+async fn the_socket_file_of_a_running_server_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let _server = TestServer::open(&only_at(&path)).await;
+    let _server = TestServer::start(&only_at(&path)).await;
 
     let refused = Server::bind(&only_at(&path)).await;
 
@@ -80,7 +80,7 @@ async fn the_socket_of_a_living_server_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_socket_is_left_alone() {
+async fn a_file_that_is_not_a_socket_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     fs::write(&path, "precious").unwrap();
@@ -92,21 +92,21 @@ async fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_socket_of_a_successor_is_left_alone() {
+async fn the_socket_file_of_a_newer_server_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let server = TestServer::open(&only_at(&path)).await;
+    let server = TestServer::start(&only_at(&path)).await;
 
     fs::remove_file(&path).unwrap();
-    let _successor = TestServer::open(&only_at(&path)).await;
+    let _newer = TestServer::start(&only_at(&path)).await;
     server.close().await;
 
     assert!(path.exists());
 }
 
 #[tokio::test]
-async fn an_address_in_use_is_named() {
-    let server = TestServer::open(&settings()).await;
+async fn an_address_in_use_is_named_in_the_error() {
+    let server = TestServer::start(&settings()).await;
 
     let refused = Server::bind(&Settings { listen: Some(server.address()), ..settings() }).await;
 
@@ -115,14 +115,14 @@ async fn an_address_in_use_is_named() {
 }
 
 #[tokio::test]
-async fn a_listener_for_strangers_has_to_be_wanted() {
+async fn a_listener_beyond_loopback_needs_insecure() {
     let everywhere = Settings { listen: Some(([0, 0, 0, 0], 0).into()), ..settings() };
 
     let refused = Server::bind(&everywhere).await;
 
     let message = refused.map(|_| ()).unwrap_err().to_string();
     assert!(message.starts_with("listen: ") && message.contains("insecure = true"), "{message}");
-    let server = TestServer::open(&Settings { insecure: true, ..everywhere }).await;
+    let server = TestServer::start(&Settings { insecure: true, ..everywhere }).await;
     let socket = TcpStream::connect((Ipv4Addr::LOCALHOST, server.address().port())).await.unwrap();
     assert_eq!(Client::over(socket).await.call("Echo").await.code(), Code::Ok);
 }

@@ -1,41 +1,41 @@
-//! Pages of a service that knows its callers.
+//! Access to the HTTP pages of a service with callers.
 
 use std::net::SocketAddr;
 
 use cloakroom::auth::Role;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::support::authority::Hello;
-use super::support::test_server::soon;
-use super::support::tls_service::{Secured, caller, token, uri};
+use super::support::authority::TlsClient;
+use super::support::test_server::with_timeout;
+use super::support::tls_service::{TlsService, caller, token, uri};
 
-/// The answer to a GET by HTTP/1.1 over TLS.
-pub(super) async fn get(hello: &Hello<'_>, address: SocketAddr, path: &str, token: Option<&str>) -> String {
-    let mut stream = hello.connect(address).await.unwrap();
+/// Gets a page by HTTP/1.1 over TLS.
+pub(super) async fn get(tls_client: &TlsClient<'_>, address: SocketAddr, path: &str, token: Option<&str>) -> String {
+    let mut stream = tls_client.connect(address).await.unwrap();
     let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{bearer}connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    // Some servers close without TLS' own goodbye.
-    let _end: std::io::Result<usize> = soon(stream.read_to_end(&mut answer)).await;
+    // The server may close without a close_notify of TLS.
+    let _end: std::io::Result<usize> = with_timeout(stream.read_to_end(&mut answer)).await;
     String::from_utf8(answer).unwrap()
 }
 
-/// A number among the metrics of a service that knows a monitor named `watcher`.
-pub(super) async fn metric(service: &Secured, name: &str) -> u64 {
+/// Gets a metric of a service that has a monitor named `watcher`.
+pub(super) async fn metric(service: &TlsService, name: &str) -> u64 {
     let authority = service.authority.pem();
-    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
-    let page = get(&hello, service.operators, "/metrics", Some(&token("watcher"))).await;
+    let tls_client = TlsClient { alpn: &["http/1.1"], ..TlsClient::trusting(&authority) };
+    let page = get(&tls_client, service.operators, "/metrics", Some(&token("watcher"))).await;
     let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
     page.lines().find_map(value).unwrap_or_else(|| panic!("no {name}: {page}"))
 }
 
 #[tokio::test]
-async fn metrics_are_for_monitors_and_operators_and_health_is_for_all() {
+async fn metrics_need_a_monitor_or_an_operator_and_health_needs_no_caller() {
     let roles = [("watcher", Role::Monitor), ("desk", Role::Admin), ("shop", Role::Frontend)];
-    let service = Secured::new(roles.map(|(name, role)| caller(name, role, "*")).into()).await;
+    let service = TlsService::new(roles.map(|(name, role)| caller(name, role, "*")).into()).await;
     let authority = service.authority.pem();
-    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
+    let tls_client = TlsClient { alpn: &["http/1.1"], ..TlsClient::trusting(&authority) };
 
     for (path, name, status) in [
         ("/metrics", None, "401 Unauthorized"),
@@ -48,9 +48,9 @@ async fn metrics_are_for_monitors_and_operators_and_health_is_for_all() {
         ("/readyz", None, "200 OK"),
         ("/", None, "404 Not Found"),
     ] {
-        let by_token = get(&hello, service.operators, path, name.map(token).as_deref()).await;
+        let by_token = get(&tls_client, service.operators, path, name.map(token).as_deref()).await;
         let own = name.map(|name| service.authority.sign(&uri(name)));
-        let shown = Hello { shows: own.as_ref(), ..hello.clone() };
+        let shown = TlsClient { identity: own.as_ref(), ..tls_client.clone() };
         let by_certificate = get(&shown, service.operators, path, None).await;
 
         for answer in [by_token, by_certificate] {

@@ -1,4 +1,4 @@
-//! Several services behind one address, generated ones among them.
+//! Routing of calls to several services on one address.
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,7 @@ use super::support::test_server::settings;
 const HEALTH: &str = "http://test/grpc.health.v1.Health/Check";
 
 #[tokio::test]
-async fn each_call_reaches_the_service_in_its_path() {
+async fn a_call_reaches_the_service_in_its_path() {
     let (address, _stop) = two_services().await;
     let client = Client::connect(address).await;
 
@@ -41,7 +41,7 @@ async fn an_unknown_service_is_unimplemented() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_is_told_how_large_it_may_be() {
+async fn the_error_of_a_too_large_request_names_the_limit() {
     let (address, _stop) = two_services().await;
     let client = Client::connect(address).await;
     let five_mib_to_come = Bytes::from_static(&[0, 0, 0x50, 0, 0]);

@@ -1,4 +1,4 @@
-//! An authority that signs certificates for a test, good ones and others, and clients that speak TLS.
+//! A certificate authority for tests, and TLS clients.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Signs certificates.
+/// A certificate authority.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
@@ -30,17 +30,17 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Its own certificate.
+    /// Returns its own certificate in PEM.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for this name: a DNS name, or a URI.
+    /// Signs a certificate for a DNS name or a URI.
     pub(crate) fn sign(&self, name: &str) -> Identity {
         self.sign_until(name, 2100)
     }
 
-    /// One that is over at the beginning of that year.
+    /// Signs a certificate that expires at the start of a year.
     pub(crate) fn sign_until(&self, name: &str, year: i32) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         let name = name.to_owned();
@@ -54,7 +54,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// Writes both files of it, each in one step.
+    /// Writes certificate and key, each file atomically.
     pub(crate) fn write(&self, certificate: &Path, key: &Path) {
         for (path, text) in [(key, &self.key), (certificate, &self.certificate)] {
             let new = path.with_extension("new");
@@ -64,31 +64,32 @@ impl Identity {
     }
 }
 
-static SPOKEN: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+static TLS_VERSIONS: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 
-/// How a client speaks TLS.
+/// The settings of a TLS client.
 #[derive(Clone)]
-pub(crate) struct Hello<'t> {
-    pub(crate) trusts: &'t str,
-    pub(crate) shows: Option<&'t Identity>,
+pub(crate) struct TlsClient<'t> {
+    /// The trusted certificate authority, in PEM.
+    pub(crate) authority: &'t str,
+    pub(crate) identity: Option<&'t Identity>,
     pub(crate) alpn: &'static [&'static str],
     pub(crate) versions: &'t [&'static SupportedProtocolVersion],
 }
 
-impl<'t> Hello<'t> {
-    /// A client that trusts this authority.
+impl<'t> TlsClient<'t> {
+    /// Returns settings that trust this authority and present no certificate.
     pub(crate) fn trusting(authority: &'t str) -> Self {
-        Self { trusts: authority, shows: None, alpn: &["h2"], versions: &SPOKEN }
+        Self { authority, identity: None, alpn: &["h2"], versions: &TLS_VERSIONS }
     }
 
-    /// Connects and shakes hands.
+    /// Connects and finishes the handshake.
     pub(crate) async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.trusts.as_bytes()).unwrap()).unwrap();
+        roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(self.versions).unwrap();
         let builder = builder.with_root_certificates(roots);
-        let mut config = match self.shows {
+        let mut config = match self.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { certificate, key }) => {
                 let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];

@@ -1,4 +1,4 @@
-//! The service behind the server: each method provokes one thing.
+//! An echo service, with a method for each situation that tests need.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -32,12 +32,12 @@ impl Echo {
         self.begun.acquire().await.unwrap().forget();
     }
 
-    /// Lets one Wait or Stream end.
+    /// Ends one Wait, ReadAndWait or Stream.
     pub(in crate::server) fn release(&self) {
         self.released.add_permits(1);
     }
 
-    /// How many clones of this there are, itself included.
+    /// Returns how many clones exist, including this one.
     pub(in crate::server) fn holders(&self) -> usize {
         Arc::strong_count(&self.begun)
     }
@@ -67,8 +67,8 @@ impl Echo {
                 self.pause().await;
                 Some(Ok(trailers(Code::Ok)))
             }),
-            "Panic" => panic!("as it was told"),
-            "PanicLate" => streamed(async { panic!("as it was told") }),
+            "Panic" => panic!("the test asked for it"),
+            "PanicLate" => streamed(async { panic!("the test asked for it") }),
             "Thread" => ok(thread::current().name().unwrap_or_default().to_owned()),
             _ => Status::unimplemented("").into_http(),
         }
@@ -100,7 +100,7 @@ fn ok(body: impl Into<Bytes>) -> Response<Body> {
 }
 
 fn streamed(end: impl Future<Output = Option<Result<HeaderMap, Infallible>>> + Send + 'static) -> Response<Body> {
-    // One byte first: a body that is empty from the start is never asked for its trailers.
+    // One byte first, because an empty body is never polled for its trailers.
     Response::new(Body::new(Full::new(Bytes::from_static(b"+")).with_trailers(end)))
 }
 

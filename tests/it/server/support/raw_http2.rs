@@ -1,17 +1,17 @@
-//! HTTP/2 by hand, for peers that no library wants to be.
+//! Hand-written HTTP/2, for peers that break the rules.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::test_server::soon;
+use super::test_server::with_timeout;
 
-/// A socket that says what it is told, and answers nothing by itself.
+/// A socket that sends any bytes and answers nothing by itself.
 #[derive(Debug)]
-pub(in crate::server) struct Raw(TcpStream);
+pub(in crate::server) struct RawHttp2(TcpStream);
 
-/// A frame that came in.
+/// A received frame.
 #[derive(Debug)]
 pub(in crate::server) struct Frame {
     pub(in crate::server) kind: u8,
@@ -19,67 +19,67 @@ pub(in crate::server) struct Frame {
     pub(in crate::server) payload: Vec<u8>,
 }
 
-impl Raw {
-    /// Connects and says nothing.
+impl RawHttp2 {
+    /// Connects and sends nothing.
     pub(in crate::server) async fn connect(address: SocketAddr) -> Self {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    /// Takes a socket that is connected already.
+    /// Uses a connected socket.
     pub(in crate::server) fn over(socket: TcpStream) -> Self {
         Self(socket)
     }
 
-    /// Connects and says hello, as every client does first.
-    pub(in crate::server) async fn hello(address: SocketAddr) -> Self {
+    /// Connects and sends the preface, as every client does first.
+    pub(in crate::server) async fn connect_with_preface(address: SocketAddr) -> Self {
         let mut raw = Self::connect(address).await;
-        raw.greet().await;
+        raw.send_preface().await;
         raw
     }
 
-    /// Says hello on a socket that is connected.
-    pub(in crate::server) async fn greet(&mut self) {
-        self.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
-        self.say(&frame(SETTINGS, 0, 0, &[])).await;
+    /// Sends the preface.
+    pub(in crate::server) async fn send_preface(&mut self) {
+        self.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        self.send(&frame(SETTINGS, 0, 0, &[])).await;
     }
 
     /// Sends bytes.
-    pub(in crate::server) async fn say(&mut self, bytes: &[u8]) {
+    pub(in crate::server) async fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).await.unwrap();
     }
 
-    /// Sends what may be more than the server wants to read, and listens to the end meanwhile.
+    /// Sends bytes, which the server may not read to the end, and reads until it closes.
     ///
-    /// Answers the code of its GOAWAY.
+    /// Returns the code of its GOAWAY.
     pub(in crate::server) async fn flood(self, bytes: Vec<u8>) -> Option<u32> {
         let (read, mut write) = self.0.into_split();
-        // The server closes in the middle of it.
+        // The server may close while this still writes.
         let flood = tokio::spawn(async move { (write.write_all(&bytes).await, write) });
-        let code = went_away(read).await;
+        let code = goaway_code(read).await;
         flood.abort();
         code
     }
 
-    /// Waits until a stream is refused; answers which.
+    /// Waits until a stream is refused; returns its number.
     pub(in crate::server) async fn refused(&mut self) -> u32 {
         loop {
-            let frame = soon(next(&mut self.0)).await.expect("one refused stream does not end a connection");
+            let frame = with_timeout(next(&mut self.0)).await.expect("one refused stream does not end a connection");
             if frame.kind == RST_STREAM && frame.payload == REFUSED_STREAM.to_be_bytes() {
                 return frame.stream;
             }
         }
     }
 
-    /// Listens to the end; answers the code of the GOAWAY, if there was one.
+    /// Reads until the server closes; returns the code of its GOAWAY.
     pub(in crate::server) async fn ended(self) -> Option<u32> {
         let (read, _write) = self.0.into_split();
-        went_away(read).await
+        goaway_code(read).await
     }
 }
 
-async fn went_away(mut read: impl AsyncRead + Unpin) -> Option<u32> {
+async fn goaway_code(mut read: impl AsyncRead + Unpin) -> Option<u32> {
     let mut code = None;
-    while let Some(frame) = soon(next(&mut read)).await {
+    while let Some(frame) = with_timeout(next(&mut read)).await {
         if frame.kind == GOAWAY {
             code = frame.payload.get(4..8).map(|code| u32::from_be_bytes([code[0], code[1], code[2], code[3]]));
         }
@@ -87,7 +87,7 @@ async fn went_away(mut read: impl AsyncRead + Unpin) -> Option<u32> {
     code
 }
 
-/// The next frame; `None` when the server has closed.
+/// Reads the next frame; `None` when the server has closed.
 async fn next(read: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     let mut head = [0; 9];
     read.read_exact(&mut head).await.ok()?;
@@ -96,7 +96,7 @@ async fn next(read: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     Some(Frame { kind: head[3], stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload })
 }
 
-/// Opens a stream with a call of Wait.
+/// Builds a call of Wait on a new stream.
 pub(in crate::server) fn call(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     let headers = [
         (":method", "POST"),
@@ -109,17 +109,17 @@ pub(in crate::server) fn call(stream: u32, more: &[(&str, &str)]) -> Vec<u8> {
     frame(HEADERS, END_HEADERS, stream, &block)
 }
 
-/// Takes the stream back.
+/// Builds a reset of a stream.
 pub(in crate::server) fn reset(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
 }
 
-/// The numbers that a client may give its streams.
+/// Returns the stream numbers of a client.
 pub(in crate::server) fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
 }
 
-/// HPACK's plainest form: not indexed, name and value as they are.
+/// Encodes a header in HPACK's simplest form: not indexed, not compressed.
 fn literal(name: &str, value: &str) -> Vec<u8> {
     let text = |text: &str| {
         let length = u8::try_from(text.len()).ok().filter(|length| *length < 127);
@@ -140,7 +140,7 @@ const GOAWAY: u8 = 7;
 const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
 
-/// The code of a GOAWAY without anger.
+/// The code of an orderly GOAWAY.
 pub(in crate::server) const NO_ERROR: u32 = 0;
-/// The code of a GOAWAY to a peer that overdoes it.
+/// The code of a GOAWAY to an abusive peer.
 pub(in crate::server) const ENHANCE_YOUR_CALM: u32 = 11;

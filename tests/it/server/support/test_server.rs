@@ -1,4 +1,4 @@
-//! A server that runs in the test.
+//! A server in the process of the test, and waiting.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -22,7 +22,7 @@ pub(in crate::server) struct TestServer {
 
 impl TestServer {
     /// Starts a server.
-    pub(in crate::server) async fn open(settings: &Settings) -> Self {
+    pub(in crate::server) async fn start(settings: &Settings) -> Self {
         let server = Server::bind(settings).await.unwrap();
         let (echo, stop, address) = (Echo::new(), CancellationToken::new(), server.tcp_addr());
         let service = echo.clone();
@@ -30,59 +30,59 @@ impl TestServer {
         Self { echo, address, stop, running }
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub(in crate::server) fn address(&self) -> SocketAddr {
-        self.address.expect("the settings of a test that asks say where to listen")
+        self.address.expect("the test has set an address")
     }
 
-    /// A client on a connection of its own.
+    /// Connects a client.
     pub(in crate::server) async fn client(&self) -> Client {
         Client::connect(self.address()).await
     }
 
-    /// Begins the drain.
+    /// Starts the drain.
     pub(in crate::server) fn stop(&self) {
         self.stop.cancel();
     }
 
     /// Waits for the end of the drain.
     pub(in crate::server) async fn report(self) -> ShutdownReport {
-        soon(self.running).await.unwrap().unwrap()
+        with_timeout(self.running).await.unwrap().unwrap()
     }
 
-    /// Drops the running server.
+    /// Drops the running server without a drain.
     pub(in crate::server) fn abandon(self) {
         self.running.abort();
     }
 
-    /// Begins the drain and waits for its end.
+    /// Starts the drain and waits for its end.
     pub(in crate::server) async fn close(self) -> ShutdownReport {
         self.stop();
         self.report().await
     }
 }
 
-/// Settings for a test: any port, two workers, nothing that ends by itself.
+/// Returns settings with a free port, two workers and default timeouts.
 pub(in crate::server) fn settings() -> Settings {
     Settings { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), workers: 2, ..Settings::default() }
 }
 
-/// What comes, unless it takes so long that it never will.
-pub(in crate::server) async fn soon<F: Future>(what: F) -> F::Output {
-    time::timeout(Duration::from_secs(60), what).await.expect("it takes far less than a minute, or never happens")
+/// Awaits a future for at most a minute, which is far longer than any of them needs.
+pub(in crate::server) async fn with_timeout<F: Future>(future: F) -> F::Output {
+    time::timeout(Duration::from_secs(60), future).await.expect("it happens within a minute")
 }
 
-/// Tries until it is so.
-pub(in crate::server) async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
-    soon(async {
-        while !so().await {
+/// Repeats a check until it is true.
+pub(in crate::server) async fn eventually<F: Future<Output = bool>>(mut check: impl FnMut() -> F) {
+    with_timeout(async {
+        while !check().await {
             time::sleep(Duration::from_millis(5)).await;
         }
     })
     .await;
 }
 
-/// Milliseconds.
+/// Returns a duration in milliseconds.
 pub(in crate::server) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

@@ -1,4 +1,4 @@
-//! The service with TLS on both listeners, and callers.
+//! The whole service with TLS on both listeners, and with callers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use cloakroom::types::SystemClock;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::authority::{Authority, Hello};
+use super::authority::{Authority, TlsClient};
 use super::client::Client;
 use super::test_server::settings;
 use crate::support::app_settings;
 
-/// A running service that knows its callers, with the apps `shop` and `desk` beside `default`.
-pub(in crate::server) struct Secured {
+/// A running service with callers and the apps `default`, `shop` and `desk`.
+pub(in crate::server) struct TlsService {
     pub(in crate::server) frontends: SocketAddr,
     pub(in crate::server) operators: SocketAddr,
     pub(in crate::server) authority: Authority,
@@ -30,13 +30,13 @@ pub(in crate::server) struct Secured {
     _stop_when_dropped: DropGuard,
 }
 
-impl Secured {
-    /// With these callers, and with TLS.
+impl TlsService {
+    /// Starts a service with these callers.
     pub(in crate::server) async fn new(callers: BTreeMap<String, CallerSettings>) -> Self {
         Self::with(callers, settings()).await
     }
 
-    /// The same with these settings of the server, TLS aside.
+    /// Starts a service with these callers and server settings, except for TLS.
     pub(in crate::server) async fn with(callers: BTreeMap<String, CallerSettings>, settings: Settings) -> Self {
         let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
         let path = |name: &str| folder.path().join(name);
@@ -53,8 +53,8 @@ impl Secured {
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
         let apps: Apps = apps.into_iter().collect();
         let store = Arc::new(AnyStore::Memory(Memory::new()));
-        let parts = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
-        let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
+        let dependencies = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
+        let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
         let (reloader, stop) = (cloakroom.reloader().clone(), CancellationToken::new());
         tokio::spawn(cloakroom.run(stop.clone()));
@@ -62,29 +62,29 @@ impl Secured {
         Self { frontends, operators, authority, reloader, apps, folder, stop, _stop_when_dropped }
     }
 
-    /// Has it know these callers from now on.
-    pub(in crate::server) fn know(&self, callers: Callers) {
+    /// Replaces the callers.
+    pub(in crate::server) fn set_callers(&self, callers: Callers) {
         self.reloader.reload(&Reloadable { apps: self.apps.clone(), callers });
     }
 
-    /// A file of its TLS: `server.pem`, `server.key`, `ca.pem`.
+    /// Returns the path of one of its files: `server.pem`, `server.key`, `ca.pem`.
     pub(in crate::server) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// A client that shows no certificate.
+    /// Connects a client without a certificate.
     pub(in crate::server) async fn client(&self, address: SocketAddr) -> Client {
         let authority = self.authority.pem();
-        Client::over(Hello::trusting(&authority).connect(address).await.unwrap()).await
+        Client::over(TlsClient::trusting(&authority).connect(address).await.unwrap()).await
     }
 
-    /// Tells it to stop.
+    /// Stops the service.
     pub(in crate::server) fn stop(&self) {
         self.stop.cancel();
     }
 }
 
-/// A caller with this token and with a certificate of this name.
+/// Returns a caller's name and settings, with a token and a certificate name made from its name.
 pub(in crate::server) fn caller(name: &str, role: Role, app: &str) -> (String, CallerSettings) {
     let settings = CallerSettings {
         roles: vec![role],
@@ -96,17 +96,17 @@ pub(in crate::server) fn caller(name: &str, role: Role, app: &str) -> (String, C
     (name.to_owned(), settings)
 }
 
-/// The token of a caller.
+/// Returns the token of a caller.
 pub(in crate::server) fn token(name: &str) -> String {
     format!("token-of-{name}")
 }
 
-/// The name in a caller's certificate.
+/// Returns the name in a caller's certificate.
 pub(in crate::server) fn uri(name: &str) -> String {
     format!("spiffe://test/{name}")
 }
 
-/// A hash as a configuration has it.
+/// Returns the hash of a token as in a configuration.
 pub(in crate::server) fn hash(token: &str) -> cloakroom::types::Secret {
     TokenHash::of(token.as_bytes()).to_string().into()
 }
