@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::seed::{apps, store};
 use crate::support::tool::tool;
-use crate::support::{On, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings};
 
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_of_a_load_is_answered_and_finds_its_session(on: On) {
+async fn every_request_of_a_load_is_answered_and_finds_its_session(kind: StoreKind) {
     let folder = tempfile::tempdir().unwrap();
-    let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());
+    let (store, settings) = (Arc::new(store(kind, folder.path())), app_settings());
     let (apps, app) = apps(&settings);
     let plan = Plan { count: 40, subjects: 12, ..Plan::default() };
     let seeded = fill(&store, &apps, &plan, SystemClock.now(), |_| ()).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::program::{Ended, Program};
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{LifetimeExt as _, SECOND};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 fn address(service: &TestService) -> String {
     service.admin_address.trim_start_matches("http://").to_owned()
@@ -32,7 +32,7 @@ async fn logged_in(service: &TestService, subject: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_lists_shows_ends_and_counts_sessions() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let (ada, second, grace) =
         (logged_in(&service, "ada").await, logged_in(&service, "ada").await, logged_in(&service, "grace").await);
 
@@ -58,7 +58,7 @@ async fn an_operator_lists_shows_ends_and_counts_sessions() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_watches_what_happens() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let mut program = Program::new(&["sessions", "--address", &address(&service), "watch", "--json"]);
     let mut child = program.command().spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -97,7 +97,7 @@ fn kinds(events: &[Value]) -> Vec<(&str, Option<&str>)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_watches_one_session_until_a_call_ends_it() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let session = service.logged_in("ada").await;
 
     let events = watched(&service, &session.id, async |service| {
@@ -114,7 +114,7 @@ async fn an_operator_watches_one_session_until_a_call_ends_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_is_told_of_the_end_of_a_session_that_no_event_names() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let revoked = service.logged_in("ada").await.id;
     let events = watched(&service, &revoked, async |service| service.revoke_app("").await).await;
     assert_eq!(kinds(&events), [("ENDED", Some("REVOKED"))]);
@@ -127,7 +127,7 @@ async fn an_operator_is_told_of_the_end_of_a_session_that_no_event_names() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_nobody_knows_is_not_watched() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
     let ended = sessions(&service, &["watch", &"0".repeat(32)]).await;
 

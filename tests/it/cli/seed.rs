@@ -17,12 +17,12 @@ use super::program::Program;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::millis;
-use crate::support::{On, TestService, app_settings, redis};
+use crate::support::{StoreKind, TestService, app_settings, redis};
 
 #[apply(on_every_store)]
-async fn every_written_request_works_on_the_filled_store(on: On) {
+async fn every_written_request_works_on_the_filled_store(kind: StoreKind) {
     let folder = tempfile::tempdir().unwrap();
-    let (store, settings) = (Arc::new(store(on, folder.path())), app_settings());
+    let (store, settings) = (Arc::new(store(kind, folder.path())), app_settings());
     let (apps, app) = apps(&settings);
 
     let seeded = fill(&store, &apps, &plan(), SystemClock.now(), |_| ()).await.unwrap();
@@ -197,14 +197,14 @@ fn numbers_that_make_no_sense_are_mistakes_of_usage() {
     }
 }
 
-pub(super) fn store(on: On, folder: &Path) -> AnyStore {
-    match on {
-        On::Memory => AnyStore::Memory(Memory::new()),
-        On::Embedded => {
+pub(super) fn store(kind: StoreKind, folder: &Path) -> AnyStore {
+    match kind {
+        StoreKind::Memory => AnyStore::Memory(Memory::new()),
+        StoreKind::Embedded => {
             let settings = EmbeddedSettings { path: folder.join("data"), ..Default::default() };
             AnyStore::Embedded(Embedded::open(&settings).unwrap())
         }
-        On::Redis => AnyStore::from(redis::fresh()),
+        StoreKind::Redis => AnyStore::from(redis::fresh()),
     }
 }
 

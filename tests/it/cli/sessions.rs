@@ -1,7 +1,7 @@
 //! `cloakroom sessions`: its arguments, and what it says when the service does not answer as it should.
 
 use super::program::{Ended, Program};
-use crate::support::{On, TestService};
+use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -77,7 +77,7 @@ fn a_service_that_never_answers_is_given_up() {
 
 #[tokio::test]
 async fn a_listener_without_admin_service_is_told_from_the_admin_listener() {
-    let service = TestService::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let address = service.address.strip_prefix("http://").unwrap().to_owned();
 
     let asked = address.clone();

@@ -12,9 +12,6 @@ pub(crate) mod set_cookie;
 pub(crate) mod tool;
 pub(crate) mod watches;
 
-// For files that still say `On`.
-pub(crate) use StoreKind as On;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
