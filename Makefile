@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
 # What needs neither Redis nor another tool: the memory store, configuration and Flask's format.
-UNIT_TESTS := memory config:: flask_vectors flask_signer --skip redis
+UNIT_TESTS := memory config:: flask::vectors flask::signer --skip redis
 TESTS := lint lint-proto doc test-rust test-valkey test-web test-python test-observe test-deploy test-load test-bench
 
 help: ## Lists these targets.

@@ -1,7 +1,7 @@
 //! `cloakroom sessions`: its arguments, and its errors if the service does not answer as expected.
 
 use super::program::{Ended, Program};
-use crate::support::{House, On};
+use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -77,8 +77,8 @@ fn a_service_that_never_answers_times_out() {
 
 #[tokio::test]
 async fn a_listener_without_admin_service_is_not_taken_for_the_admin_listener() {
-    let house = House::new(On::Memory).await;
-    let address = house.address.strip_prefix("http://").unwrap().to_owned();
+    let service = TestService::new(StoreKind::Memory).await;
+    let address = service.address.strip_prefix("http://").unwrap().to_owned();
 
     let asked = address.clone();
     let ended = tokio::task::spawn_blocking(move || sessions(&["list", "--json", "--address", &asked])).await.unwrap();

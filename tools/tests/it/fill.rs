@@ -12,16 +12,26 @@ use cloakroom::store::{Embedded, EmbeddedSettings, Handle, Memory, StoreKind};
 use cloakroom::token::Key;
 use cloakroom::types::{Clock as _, SystemClock};
 use cloakroom_load_data::{FillError, Plan, Sampling, StoredSession, fill, write};
-use rstest::rstest;
 use serde_json::Value as Json;
 
 use super::redis;
 
-#[rstest]
 #[tokio::test]
-async fn every_written_request_works_on_the_filled_store(
-    #[values(StoreKind::Memory, StoreKind::Embedded, StoreKind::Redis)] kind: StoreKind,
-) {
+async fn every_written_request_works_on_the_filled_store_in_memory() {
+    assert_written_requests_work(StoreKind::Memory).await;
+}
+
+#[tokio::test]
+async fn every_written_request_works_on_the_filled_embedded_store() {
+    assert_written_requests_work(StoreKind::Embedded).await;
+}
+
+#[tokio::test]
+async fn every_written_request_works_on_the_filled_redis() {
+    assert_written_requests_work(StoreKind::Redis).await;
+}
+
+async fn assert_written_requests_work(kind: StoreKind) {
     let folder = tempfile::tempdir().unwrap();
     let (store, app) = (store(kind, folder.path()), default_app(&settings()));
 
