@@ -64,7 +64,7 @@ fn address_in(settings: &Settings) -> Option<Address> {
 /// Health is told to everybody, so no token is shown.
 async fn ask(address: &Address, tls: Option<TlsOptions>) -> Result<(), String> {
     let channel = connect(address, tls, CallerTokenHeader::NONE).await?;
-    let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
+    let request = HealthCheckRequest { service: grpc::SESSION_SERVICE.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(answer) => match answer.into_inner().status() {
             ServingStatus::Serving => Ok(()),

@@ -99,7 +99,7 @@ async fn what_needs_no_store_goes_on_without_it() {
 async fn health_tells_when_the_store_is_silent_and_when_it_answers_again() {
     let (redis, house) = house().await;
     let mut health = health(&house).await;
-    let mut answers = health.watch(check(grpc::SERVICE)).await.unwrap().into_inner();
+    let mut answers = health.watch(check(grpc::SESSION_SERVICE)).await.unwrap().into_inner();
     let mut next = async || status(&answers.message().await.unwrap().unwrap());
     assert_eq!(next().await, ServingStatus::Serving);
 
