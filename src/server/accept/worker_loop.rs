@@ -51,7 +51,7 @@ impl WorkerLoop {
         S: GrpcService,
         S::Future: Send,
     {
-        // A token per worker, because each connection locks it whenever it wakes.
+        // A token per worker: each connection locks it whenever it wakes, and workers should not wait for each other.
         let stop = self.stop.child_token();
         let connections = TaskTracker::new();
         let cut = Arc::new(AtomicUsize::new(0));

@@ -35,7 +35,7 @@ struct Other {
 }
 
 impl<M: NamedService> Services<M> {
-    /// Creates a server of one service.
+    /// Starts with one service, the main one.
     pub fn new(main: M) -> Self {
         Self { main, others: Arc::new([]) }
     }
