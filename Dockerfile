@@ -1,15 +1,15 @@
-# Cloakroom in an image that holds one static program and nothing else: no shell, no libraries, no root.
+# An image with one static program and nothing else: no shell, no libraries, no root.
 #
 #   docker build --tag cloakroom .          or: buildah bud --format docker --tag cloakroom .
 #   docker run --read-only --cap-drop all cloakroom
 #
-# Sessions and the key that the first start makes lie in the volume /data. Settings come from the environment, or from
-# /etc/cloakroom/cloakroom.toml. As everywhere the service listens on loopback, which here is the container's own:
-# deploy/compose.yaml and deploy/kubernetes/ say how to let others in.
+# The volume /data contains the sessions and the key that the first start creates. Settings are read from the environment
+# and from /etc/cloakroom/cloakroom.toml. By default the service listens on the loopback address of the container;
+# deploy/compose.yaml and deploy/kubernetes/ show how to serve other machines.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
-# The dependencies first, around an empty crate: this layer is made again only when they change.
+# The dependencies are built first, with an empty crate. This layer is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/
 COPY tools/Cargo.toml tools/
@@ -19,7 +19,7 @@ RUN mkdir src benches/src tools/src && touch src/lib.rs tools/src/lib.rs && echo
 COPY build.rs ./
 COPY proto proto
 COPY src src
-# Cargo goes by times, and the sources may be older than the empty crate that was built a moment ago.
+# Cargo compares times, and the sources may be older than the empty crate.
 RUN touch build.rs src/lib.rs src/main.rs \
     && cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static \
     && mkdir -p /out/etc/cloakroom /out/data \
@@ -29,16 +29,16 @@ FROM scratch
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Cloakroom" \
-      org.opencontainers.image.description="Keeps the sessions of web applications, over gRPC" \
+      org.opencontainers.image.description="Session service for web applications, over gRPC" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out/cloakroom /cloakroom
 COPY --from=build /out/etc/cloakroom /etc/cloakroom
-# A fresh volume gets its owner from this folder.
+# A new volume gets its owner from this folder.
 COPY --from=build --chown=65532:65532 /out/data /data
 ENV CLOAKROOM__STORE__EMBEDDED__PATH=/data
-# Where cloakroom.toml is looked for.
+# cloakroom.toml is read from the working directory.
 WORKDIR /etc/cloakroom
 VOLUME /data
 USER 65532:65532

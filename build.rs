@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script where to write by the environment")]
+#[expect(clippy::disallowed_methods, reason = "cargo passes the output folder in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
 
@@ -13,19 +13,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(FILES)?;
 
-    // What reflection serves. Comments stay out of it, options such as debug_redact stay in.
+    // The descriptors for reflection. They contain options such as debug_redact, but no comments.
     let target = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
-    let mut bare = protox::Compiler::new(["proto"])?;
-    bare.include_imports(true).open_files(FILES)?;
-    fs::write(target, bare.encode_file_descriptor_set())?;
+    let mut without_comments = protox::Compiler::new(["proto"])?;
+    without_comments.include_imports(true).open_files(FILES)?;
+    fs::write(target, without_comments.encode_file_descriptor_set())?;
 
     let mut config = prost_build::Config::new();
-    // Derived Debug would print tokens and entries; without it `?request` does not compile.
+    // A derived Debug would print tokens and entries. Without it, a log line with `?request` does not compile.
     config.skip_debug(["."]);
-    // Entries come sorted out of every store: no hash of each name, and no table that grows.
+    // All stores return entries sorted by name, so a BTreeMap saves the hash of each name and the growth of a table.
     config.btree_map([".cloakroom.v1.Session.entries", ".cloakroom.v1.SessionInfo.entries"]);
-    for plain in ["Outcome", "EndReason", "AppKind", "RotationCause", "WatchState", "SessionEventKind"] {
-        config.type_attribute(format!(".cloakroom.v1.{plain}"), "#[derive(Debug)]");
+    for without_secrets in ["Outcome", "EndReason", "AppKind", "RotationCause", "WatchState", "SessionEventKind"] {
+        config.type_attribute(format!(".cloakroom.v1.{without_secrets}"), "#[derive(Debug)]");
     }
     tonic_prost_build::configure()
         .build_transport(false)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the secrets that compose.yaml mounts, once: what is there stays as it is.
+# Creates the secrets that compose.yaml mounts. Existing files are not changed.
 #
-# The folder is closed to everybody else; the files in it are readable, because services that are not root read them.
+# Only the owner may open the folder. The files in it are readable, because services read them without being root.
 set -eu
 umask 077
 folder=${1:-$(dirname "$0")/secrets}
@@ -9,19 +9,19 @@ mkdir -p "$folder"
 
 random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 sha256() { if command -v sha256sum > /dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
-# Whole or not at all: standard input becomes the file.
-keep() { cat > "$folder/.new" && chmod 444 "$folder/.new" && mv "$folder/.new" "$folder/$1"; }
+# Writes standard input to a file. The rename makes sure that the file is never incomplete.
+write() { cat > "$folder/.new" && chmod 444 "$folder/.new" && mv "$folder/.new" "$folder/$1"; }
 
-# As `cloakroom keygen` makes it.
-[ -e "$folder/keys" ] || random | keep keys
-# As `cloakroom caller-token` makes it. The service is given the hash alone; callers get the token.
+# The format of `cloakroom keygen`.
+[ -e "$folder/keys" ] || random | write keys
+# The format of `cloakroom caller-token`. The service gets only the hash; callers get the token.
 for caller in frontend operator; do
-    [ -e "$folder/${caller}_token" ] || printf 'cloakroom_caller_%s' "$(random)" | keep "${caller}_token"
-    [ -e "$folder/${caller}_hashes" ] || sha256 < "$folder/${caller}_token" | keep "${caller}_hashes"
+    [ -e "$folder/${caller}_token" ] || printf 'cloakroom_caller_%s' "$(random)" | write "${caller}_token"
+    [ -e "$folder/${caller}_hashes" ] || sha256 < "$folder/${caller}_token" | write "${caller}_hashes"
 done
-# The url is written last: without it both are made again.
+# The url is written last, so that both files are created again if it is missing.
 if [ ! -e "$folder/redis_url" ]; then
     password=$(random)
-    echo "requirepass $password" | keep redis_conf
-    echo "redis://:$password@redis:6379" | keep redis_url
+    echo "requirepass $password" | write redis_conf
+    echo "redis://:$password@redis:6379" | write redis_url
 fi

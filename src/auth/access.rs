@@ -1,22 +1,20 @@
-//! What each RPC demands of its caller. What does not stand here is closed to everybody.
+//! The access table: what each RPC needs from its caller.
 
 use super::Role;
 
-/// Who may call an RPC, where callers have to be known.
+/// What an RPC needs from its caller, where callers are configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody, known or not.
-    Anybody,
-    /// Every caller that is known.
-    Callers,
-    /// Callers with this role, on behalf of their apps.
+    /// Nothing: an unauthenticated caller may call it.
+    Public,
+    /// Any known caller.
+    AnyCaller,
+    /// A known caller with this role. The call is limited to the caller's apps.
     Role(Role),
-    /// Nobody: nobody has said who may.
-    Nobody,
 }
 
-/// What an RPC demands, by its name: `package.Service/Method`.
-pub fn access(rpc: &str) -> Access {
+/// Returns what an RPC (`package.Service/Method`) needs. `None`: it is not in the table, so it is closed to all callers.
+pub fn access(rpc: &str) -> Option<Access> {
     match rpc {
         "cloakroom.v1.SessionService/OpenSession"
         | "cloakroom.v1.SessionService/SaveSession"
@@ -26,18 +24,18 @@ pub fn access(rpc: &str) -> Access {
         | "cloakroom.v1.SessionService/MakeNullSession"
         | "cloakroom.v1.SessionService/RotateSession"
         | "cloakroom.v1.SessionService/DestroySession"
-        | "cloakroom.v1.SessionService/WatchSession" => Access::Role(Role::Frontend),
+        | "cloakroom.v1.SessionService/WatchSession" => Some(Access::Role(Role::Frontend)),
         "cloakroom.v1.AdminService/ListSessions"
         | "cloakroom.v1.AdminService/GetSession"
         | "cloakroom.v1.AdminService/RevokeSession"
         | "cloakroom.v1.AdminService/RevokeSubject"
         | "cloakroom.v1.AdminService/RevokeApp"
         | "cloakroom.v1.AdminService/GetStats"
-        | "cloakroom.v1.AdminService/WatchEvents" => Access::Role(Role::Admin),
-        // Load balancers and orchestrators ask; the answer says no more than whether it serves.
-        "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Access::Anybody,
+        | "cloakroom.v1.AdminService/WatchEvents" => Some(Access::Role(Role::Admin)),
+        // Load balancers and orchestrators call it; the response says only whether the service is serving.
+        "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Some(Access::Public),
         "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-        | "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Access::Callers,
-        _ => Access::Nobody,
+        | "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Some(Access::AnyCaller),
+        _ => None,
     }
 }

@@ -1,29 +1,29 @@
-//! The callers and the access table that every connection of a server is checked against.
+//! What all connections of a server check their calls against: the callers and the access table.
 
 use std::sync::Arc;
 
 use super::{Access, CallerRegistry, Callers, CertificateName, Peer, PeerAddress, access};
 
-/// Checks the calls of all connections. Clones share the callers.
+/// The callers, and what each RPC needs from them. Clones share the callers.
 #[derive(Clone, Debug, Default)]
 pub struct Authenticator {
     registry: CallerRegistry,
-    /// What each RPC needs, by its number. A call without a number here is no RPC.
-    access: Arc<[Access]>,
+    /// By the index of the RPC in the list that [`Self::new`] was given.
+    access: Arc<[Option<Access>]>,
 }
 
 impl Authenticator {
-    /// An authenticator for these RPCs, by their numbers, and the callers of the registry.
+    /// Creates an authenticator for these RPCs and the callers of the registry.
     pub fn new(registry: CallerRegistry, rpcs: &[String]) -> Self {
         Self { registry, access: rpcs.iter().map(|rpc| access(rpc)).collect() }
     }
 
-    /// The peer of a new connection, with the names in its client certificate.
+    /// Returns the peer of a new connection, with the names in its client certificate.
     pub fn peer(&self, address: PeerAddress, names: Vec<CertificateName>) -> Peer {
         Peer::new(self.clone(), address, names)
     }
 
-    /// The callers that are configured now.
+    /// Returns the callers that are configured now.
     pub(super) fn callers(&self) -> arc_swap::Guard<Arc<Callers>> {
         self.registry.callers()
     }
@@ -32,8 +32,8 @@ impl Authenticator {
         &self.registry
     }
 
-    /// What the RPC with this number needs.
+    /// Returns what the RPC with this index needs. `None`: it is closed, or there is no such RPC.
     pub(super) fn access_to(&self, rpc: usize) -> Option<Access> {
-        self.access.get(rpc).copied()
+        self.access.get(rpc).copied().flatten()
     }
 }

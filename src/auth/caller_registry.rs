@@ -15,22 +15,22 @@ pub struct CallerRegistry {
 }
 
 impl CallerRegistry {
-    /// A registry of these callers.
+    /// Creates a registry of these callers.
     pub fn new(callers: Callers) -> Self {
         Self { callers: Arc::new(ArcSwap::from_pointee(callers)), ..Self::default() }
     }
 
-    /// The callers that are configured now.
+    /// Returns the callers that are configured now.
     pub(super) fn callers(&self) -> Guard<Arc<Callers>> {
         self.callers.load()
     }
 
-    /// Changes when the callers do.
+    /// Returns a receiver that is notified after each change of the callers.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Replaces the callers, for new calls first and then for the streams that wait for a change.
+    /// Replaces the callers, first for new calls and then for the streams that wait for a change.
     pub fn replace(&self, callers: Callers) {
         self.callers.store(Arc::new(callers));
         self.changes.send_replace(());

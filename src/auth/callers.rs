@@ -1,29 +1,28 @@
 //! The callers that are configured, and what each of them may do.
 //!
-//! A caller is one frontend, one operator or one monitor. A name in its client certificate identifies it, or a caller
-//! token, of which the service keeps only the hash.
+//! A caller is one frontend, one operator or one monitor. It is identified by a name in its client certificate or by a
+//! caller token. The service has only the hash of the token.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq as _;
-
 use tracing::warn;
 
 use super::{CallerSettings, CertificateName, Error, Role, TokenHash};
 use crate::telemetry::LogThrottle;
 use crate::types::{AppName, SettingError};
 
-/// All callers that are known. None: nobody is asked who it is.
+/// All known callers. Without any, no call needs a credential.
 #[derive(Clone, Default)]
 pub struct Callers {
     pub(super) by_certificate: HashMap<CertificateName, Arc<KnownCaller>>,
-    /// By the first bytes of the hash; the rest is compared in constant time.
+    /// By the first 8 bytes of the hash; the whole hash is then compared in constant time.
     pub(super) by_token: HashMap<[u8; 8], (TokenHash, Arc<KnownCaller>)>,
 }
 
-/// A caller that is known.
+/// A caller that is configured.
 #[derive(Debug)]
 pub struct KnownCaller {
     pub(super) name: String,
@@ -31,26 +30,26 @@ pub struct KnownCaller {
     pub(super) apps: AllowedApps,
 }
 
-/// Whose sessions a caller may use.
+/// The apps whose sessions a caller may use.
 #[derive(Debug)]
 pub(super) enum AllowedApps {
     All,
     These(Vec<AppName>),
 }
 
-/// On whose behalf a call is made. Stands in a request's extensions; without it no app can be used.
+/// The caller of one call, in the extensions of the request. A request without it may not use any app.
 #[derive(Clone, Debug)]
 pub enum Caller {
-    /// Nobody is asked, because no callers are configured or by the file mode of a Unix socket: everything is allowed.
+    /// No credential is needed, because no callers are configured or the file mode of the Unix socket is the check.
+    /// Everything is allowed.
     Trusted,
-    /// Nobody was asked, because the RPC is open to all: no app can be used.
-    Anonymous,
-    /// It is known.
+    /// The RPC is public, so the caller was not identified. No app may be used.
+    Unauthenticated,
     Known(Arc<KnownCaller>),
 }
 
 impl Callers {
-    /// Callers with these settings, by their names.
+    /// Builds the callers from their settings, by name.
     pub fn build<'s>(
         settings: impl IntoIterator<Item = (&'s String, &'s CallerSettings)>,
     ) -> Result<Self, SettingError> {
@@ -61,29 +60,29 @@ impl Callers {
         Ok(callers)
     }
 
-    /// Whether nobody is known, so that nobody is asked.
+    /// Whether there are no callers, so that no call needs a credential.
     pub fn is_empty(&self) -> bool {
         self.by_certificate.is_empty() && self.by_token.is_empty()
     }
 
-    /// Whether any caller is known by its certificate.
+    /// Whether a certificate name identifies any caller.
     pub fn has_certificates(&self) -> bool {
         !self.by_certificate.is_empty()
     }
 
-    /// Whether any caller is known by a token.
+    /// Whether a token identifies any caller.
     pub fn has_tokens(&self) -> bool {
         !self.by_token.is_empty()
     }
 
-    /// Whose certificate has these names. One that names two callers is nobody's.
+    /// Finds the caller whose certificate has these names. A certificate that names two callers identifies neither.
     pub fn with_certificate(&self, names: &[CertificateName]) -> Option<&Arc<KnownCaller>> {
         let mut found = names.iter().filter_map(|name| self.by_certificate.get(name));
         let first = found.next()?;
         found.all(|other| Arc::ptr_eq(first, other)).then_some(first)
     }
 
-    /// Whose token it is that has this hash.
+    /// Finds the caller whose token has this hash.
     pub fn with_token(&self, presented: TokenHash) -> Option<&Arc<KnownCaller>> {
         let (hash, known) = self.by_token.get(&presented.prefix())?;
         bool::from(hash.bytes().ct_eq(presented.bytes())).then_some(known)
@@ -91,18 +90,18 @@ impl Callers {
 }
 
 impl Caller {
-    /// Whether it has this role.
-    pub fn has(&self, role: Role) -> bool {
+    /// Whether the caller has this role.
+    pub fn has_role(&self, role: Role) -> bool {
         match self {
             Self::Trusted => true,
-            Self::Anonymous => false,
+            Self::Unauthenticated => false,
             Self::Known(known) => known.roles.contains(&role),
         }
     }
 
-    /// Checks that it may use the app of that name; an empty name means `default`.
+    /// Checks that the caller may use an app; an empty name means `default`.
     ///
-    /// The error is the same whether the app exists or not.
+    /// The error does not reveal whether the app exists.
     pub fn check_app(&self, app: &str) -> Result<(), Error> {
         static REFUSED: LogThrottle = LogThrottle::new();
         if self.may_use(app) {
@@ -118,7 +117,7 @@ impl Caller {
         let app = if app.is_empty() { AppName::DEFAULT } else { app };
         match self {
             Self::Trusted => true,
-            Self::Anonymous => false,
+            Self::Unauthenticated => false,
             Self::Known(known) => match &known.apps {
                 AllowedApps::All => true,
                 AllowedApps::These(apps) => apps.iter().any(|allowed| allowed.as_str() == app),
@@ -129,7 +128,7 @@ impl Caller {
 
 impl fmt::Debug for Callers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not even a part of a hash.
+        // Debug output must not contain any part of a hash.
         f.debug_struct("Callers").finish_non_exhaustive()
     }
 }
@@ -137,7 +136,7 @@ impl fmt::Debug for Callers {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trusted | Self::Anonymous => f.write_str("somebody"),
+            Self::Trusted | Self::Unauthenticated => f.write_str("somebody"),
             Self::Known(known) => f.write_str(&known.name),
         }
     }
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_names_two_callers_is_nobodys() {
+    fn a_certificate_that_names_two_callers_identifies_neither() {
         let text = "[a]\ncertificate_names = ['a.test', 'spiffe://test/a']\nroles = ['monitor']\n\
                     [b]\ncertificate_names = ['b.test']\nroles = ['monitor']\n";
         let callers = callers(text).unwrap();
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_may_have_two_tokens_at_once_and_no_other() {
+    fn a_caller_may_have_two_tokens_at_once() {
         let text =
             format!("[a]\ntoken_hashes = ['{}', '{}']\nroles = ['admin']\napps = ['*']\n", hash("old"), hash("new"));
         let callers = callers(&text).unwrap();
@@ -183,9 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_settings_are_refused_with_their_key() {
         let hash = hash("x");
-        let table = [
+        let cases = [
             ("[a]\nroles = ['admin']\napps = ['*']".to_owned(), "a.token_hashes"),
             (format!("[a]\ntoken_hashes = ['{hash}']\napps = ['*']"), "a.roles"),
             (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']"), "a.apps"),
@@ -203,7 +202,7 @@ mod tests {
             ),
         ];
 
-        for (text, key) in table {
+        for (text, key) in cases {
             let error = callers(&text).expect_err(&text).to_string();
             assert!(error.starts_with(&format!("{key}: ")), "{text}\n{error}");
             assert!(!error.contains(&hash[1..]), "{error}");

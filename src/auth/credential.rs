@@ -1,6 +1,6 @@
-//! What a caller shows: a name in a client certificate, or a caller token.
+//! The credentials of callers: a name in a client certificate, or a caller token.
 //!
-//! A token is 32 random bytes, so a plain SHA-256 of it says nothing about it. Only the hash is ever kept.
+//! A token is 32 random bytes, so it cannot be guessed from its plain SHA-256. The service stores only the hash.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ use crate::types::random;
 /// A subject alternative name of a client certificate, compared whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CertificateName {
-    /// A DNS name, in lower case.
+    /// In lower case.
     Dns(String),
-    /// A URI, such as a SPIFFE id.
+    /// Such as a SPIFFE ID.
     Uri(String),
 }
 
 impl CertificateName {
-    /// Reads a name: what holds a colon is a URI, for no DNS name does.
+    /// Parses a name. A name with a colon is a URI, because a DNS name never has one.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains(':') {
             let is_uri = text.bytes().all(|c| c.is_ascii_graphic()) && !text.starts_with(':') && !text.ends_with(':');
@@ -32,7 +32,7 @@ impl CertificateName {
         text.split('.').all(is_label).then(|| Self::dns(text))
     }
 
-    /// A DNS name, in any capitals.
+    /// Returns a DNS name, in lower case.
     pub fn dns(name: &str) -> Self {
         Self::Dns(name.to_ascii_lowercase())
     }
@@ -43,12 +43,12 @@ impl CertificateName {
 pub struct TokenHash([u8; 32]);
 
 impl TokenHash {
-    /// The hash of a token.
+    /// Hashes a token.
     pub fn of(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
@@ -65,7 +65,7 @@ impl TokenHash {
         &self.0
     }
 
-    /// What it is looked up by.
+    /// Returns the first 8 bytes, the lookup key in [`super::Callers`].
     pub(super) fn prefix(self) -> [u8; 8] {
         *self.0.first_chunk().expect("a hash has 32 bytes")
     }
@@ -83,22 +83,22 @@ impl fmt::Debug for TokenHash {
     }
 }
 
-/// The hash of the token in `authorization: SplitToken ...`, if there is one.
-pub fn bearer_token(headers: &HeaderMap) -> Option<TokenHash> {
+/// Returns the hash of the token in `authorization: Bearer ...`, if there is one.
+pub(super) fn bearer_token(headers: &HeaderMap) -> Option<TokenHash> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(BEARER.len())?;
-    let is_right = scheme.eq_ignore_ascii_case(BEARER) && !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
-    is_right.then(|| TokenHash::of(token))
+    let is_valid = scheme.eq_ignore_ascii_case(BEARER) && !token.is_empty() && token.len() <= MAX_TOKEN_BYTES;
+    is_valid.then(|| TokenHash::of(token))
 }
 
-/// A new caller token. Its beginning is for tools that look for secrets where they do not belong.
+/// Generates a caller token. Secret scanners can recognize its prefix.
 pub fn generate_token() -> String {
     format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()))
 }
 
 const BEARER: &[u8] = b"bearer ";
 
-/// Longer ones are not even hashed.
+/// Longer tokens are ignored, so that an unknown caller cannot make the service hash much.
 const MAX_TOKEN_BYTES: usize = 256;
 
 const TOKEN_PREFIX: &str = "cloakroom_caller_";
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_is_written_as_sha256sum_writes_it() {
+    fn a_hash_is_formatted_as_by_sha256sum() {
         let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
         assert_eq!(TokenHash::of(b"abc").to_string(), hash);
@@ -120,12 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn no_debug_output_shows_a_hash() {
+    fn debug_output_does_not_contain_the_hash() {
         assert_eq!(format!("{:?}", TokenHash::of(b"abc")), "TokenHash(..)");
     }
 
     #[test]
-    fn two_tokens_are_never_the_same() {
+    fn two_generated_tokens_differ() {
         let (one, other) = (generate_token(), generate_token());
 
         assert_ne!(one, other);

@@ -1,7 +1,7 @@
 //! Caller authentication: who calls, and what that caller may do.
 //!
-//! Everything about callers is here: how they are configured, which RPC needs which role, and the check of one call.
-//! Contains no gRPC types and no sockets: it sees headers, certificate names and addresses.
+//! Contains the configured callers, the access table, the check of each call, and the check that ends the streams of
+//! a removed caller. It reads HTTP headers, certificate names and addresses; it contains no gRPC types and no sockets.
 
 mod access;
 mod authenticator;
@@ -18,9 +18,11 @@ pub use access::{Access, access};
 pub use authenticator::Authenticator;
 pub use caller_registry::CallerRegistry;
 pub use callers::{Caller, Callers, KnownCaller};
-pub use credential::{CertificateName, TokenHash, bearer_token, generate_token};
+pub use credential::{CertificateName, TokenHash, generate_token};
 pub use error::Error;
 pub use peer::Peer;
 pub use peer_address::PeerAddress;
 pub use settings::{CallerSettings, Role};
 pub use stream_permit::{ConnectionInfo, StreamPermit};
+
+use credential::bearer_token;

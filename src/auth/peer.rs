@@ -1,6 +1,6 @@
 //! The other end of one connection, and the check of each call that it makes.
 //!
-//! A certificate identifies the caller once per connection, a token at each call; both again after a change of callers.
+//! A certificate is looked up once per connection, and again after a change of callers. A token is looked up at each call.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Peer {
     certificate_match: Mutex<Option<CertificateMatch>>,
 }
 
-/// The caller that the certificate belongs to, and the callers among which it was looked up.
+/// The result of the last lookup of the certificate. It is valid for this set of callers only.
 #[derive(Debug)]
 struct CertificateMatch {
     callers: Arc<Callers>,
@@ -35,17 +35,17 @@ impl Peer {
         Self { authenticator, address, names, certificate_match: Mutex::new(None) }
     }
 
-    /// Checks a call of the RPC with this number; returns the caller if it may make it.
+    /// Checks a call of the RPC with this index; returns the caller if it may make the call.
     pub fn authenticate(&self, rpc: usize, headers: &HeaderMap) -> Result<Caller, Error> {
         self.check(self.authenticator.access_to(rpc), || bearer_token(headers))
     }
 
-    /// Checks a running stream of that RPC again, against the callers of this moment.
+    /// Checks a running stream of this RPC again, against the callers that are configured now.
     pub(super) fn authenticate_again(&self, rpc: &str, token: Option<TokenHash>) -> Result<Caller, Error> {
-        self.check(Some(access(rpc)), || token)
+        self.check(access(rpc), || token)
     }
 
-    /// Checks a request for metrics; an error is the status of the response.
+    /// Checks a request for metrics. The error is the status of the response.
     pub fn authenticate_for_metrics(&self, headers: &HeaderMap) -> Result<(), StatusCode> {
         let callers = self.authenticator.callers();
         if self.is_trusted(&callers) {
@@ -53,7 +53,7 @@ impl Peer {
         }
         let caller = self.identify(&callers, || bearer_token(headers)).inspect_err(|_| log_unknown_caller());
         let caller = caller.map_err(|_| StatusCode::UNAUTHORIZED)?;
-        if caller.has(Role::Monitor) || caller.has(Role::Admin) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
+        if caller.has_role(Role::Monitor) || caller.has_role(Role::Admin) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
     }
 
     pub(super) const fn authenticator(&self) -> &Authenticator {
@@ -65,27 +65,26 @@ impl Peer {
         if self.is_trusted(&callers) {
             return Ok(Caller::Trusted);
         }
-        if access == Some(Access::Anybody) {
-            return Ok(Caller::Anonymous);
+        if access == Some(Access::Public) {
+            return Ok(Caller::Unauthenticated);
         }
         let caller = self.identify(&callers, token).inspect_err(|_| log_unknown_caller())?;
         match access {
-            Some(Access::Role(role)) if !caller.has(role) => Err(role_missing(&caller, Some(role))),
-            Some(Access::Nobody) => Err(role_missing(&caller, None)),
-            // It must not reach a service, because the access table does not say who may call it.
+            Some(Access::Role(role)) if !caller.has_role(role) => Err(role_missing(&caller, role)),
+            Some(Access::Role(_) | Access::AnyCaller | Access::Public) => Ok(caller),
+            // The access table has no such RPC, so the call must not reach a service.
             None => Err(Error::MethodUnknown),
-            Some(Access::Role(_) | Access::Callers | Access::Anybody) => Ok(caller),
         }
     }
 
-    /// Whether its calls need no credential.
+    /// Whether the calls of this peer need no credential.
     fn is_trusted(&self, callers: &Callers) -> bool {
         self.address == PeerAddress::Unix || callers.is_empty()
     }
 
-    /// Identifies the caller by its certificate, and only without one by its token.
+    /// Identifies the caller by its certificate, or by its token if the certificate identifies none.
     fn identify(&self, callers: &Arc<Callers>, token: impl Fn() -> Option<TokenHash>) -> Result<Caller, Error> {
-        if let Some(known) = self.by_certificate(callers) {
+        if let Some(known) = self.identify_by_certificate(callers) {
             return Ok(Caller::Known(known));
         }
         let Some(token) = token() else { return Err(Error::CallerUnknown(self.missing_credential())) };
@@ -93,13 +92,13 @@ impl Peer {
         Ok(Caller::Known(Arc::clone(known)))
     }
 
-    fn by_certificate(&self, callers: &Arc<Callers>) -> Option<Arc<KnownCaller>> {
+    fn identify_by_certificate(&self, callers: &Arc<Callers>) -> Option<Arc<KnownCaller>> {
         if self.names.is_empty() {
             return None;
         }
         let mut last = self.certificate_match.lock();
         match &*last {
-            Some(found) if Arc::ptr_eq(&found.callers, callers) => found.caller.clone(),
+            Some(last) if Arc::ptr_eq(&last.callers, callers) => last.caller.clone(),
             _ => {
                 let caller = callers.with_certificate(&self.names).cloned();
                 *last = Some(CertificateMatch { callers: Arc::clone(callers), caller: caller.clone() });
@@ -113,7 +112,7 @@ impl Peer {
     }
 }
 
-fn role_missing(caller: &Caller, role: Option<Role>) -> Error {
+fn role_missing(caller: &Caller, role: Role) -> Error {
     static DENIED: LogThrottle = LogThrottle::new();
     if let Some(calls) = DENIED.count() {
         warn!(caller = %caller, calls, "a caller was refused what its roles do not allow");

@@ -1,18 +1,17 @@
-//! Who is at the other end of a connection.
+//! The address of the other end of a connection.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The other end of a connection.
+/// The address of the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddress {
-    /// A caller by TCP.
     Tcp(SocketAddr),
-    /// A caller on this machine, by the Unix socket.
+    /// A process on this machine that connected to the Unix socket.
     Unix,
 }
 
 impl PeerAddress {
-    /// The addresses that one caller is taken to have; a Unix socket has none.
+    /// Returns the network that counts as one peer: an IPv4 address or an IPv6 /64. A Unix socket has none.
     pub fn network(self) -> Option<IpAddr> {
         match self {
             Self::Tcp(address) => Some(network(address.ip().to_canonical())),
@@ -21,7 +20,7 @@ impl PeerAddress {
     }
 }
 
-/// An IPv6 host usually has a whole /64 to choose its addresses from.
+/// Keeps the first 64 bits of an IPv6 address, because a host can usually choose any address in its /64.
 fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
@@ -34,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_ipv6_network_is_one_caller() {
+    fn the_addresses_of_an_ipv6_64_count_as_one_peer() {
         let network = |text: &str| PeerAddress::Tcp(text.parse().unwrap()).network();
 
         assert_eq!(network("[2001:db8::1]:1"), network("[2001:db8::ffff:2]:2"));

@@ -1,7 +1,7 @@
-//! How long a stream may go on: until its connection is told to go away, or its caller may no longer call.
+//! The permit of a stream: it lasts until the connection gets a GOAWAY or the caller may no longer call.
 //!
-//! A stream without this check would keep its connection open until the drain cuts it, and would go on sending to a
-//! caller that was removed. A unary call needs no permit: it ends by itself.
+//! Without it a stream would keep its connection open until the drain cuts it, and would continue to send to a caller
+//! that was removed. A unary call needs no permit, because it ends by itself.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,16 +12,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Error, Peer, TokenHash, bearer_token};
 
-/// The connection that a call came in by. In a request's extensions, in one `Arc` for all calls of the connection.
+/// The connection of a call, in the extensions of each request. All calls of the connection share one `Arc`.
 #[derive(Debug)]
 pub struct ConnectionInfo {
-    /// Cancelled when the connection is told to go away.
+    /// Cancelled when the connection gets a GOAWAY.
     pub goaway: CancellationToken,
-    /// The other end, which its calls are checked by.
-    pub peer: Arc<Peer>,
+    pub peer: Peer,
 }
 
-/// The permit of one stream. A call that did not come in by a server has none to lose.
+/// The permit of one stream. `None` for a call that did not come through a server: nothing revokes it.
 #[derive(Debug)]
 pub struct StreamPermit(Option<Permit>);
 
@@ -35,7 +34,7 @@ struct Permit {
 }
 
 impl StreamPermit {
-    /// The permit of an authenticated stream of this RPC on behalf of this app.
+    /// Creates the permit of an authenticated stream of this RPC for this app.
     pub fn new(
         connection: Option<&Arc<ConnectionInfo>>,
         rpc: &'static str,
@@ -69,7 +68,7 @@ impl StreamPermit {
         }
     }
 
-    /// Is cancelled when the connection is told to go away.
+    /// Returns the token that is cancelled when the connection gets a GOAWAY.
     pub fn goaway(&self) -> CancellationToken {
         self.0.as_ref().map(|permit| permit.connection.goaway.clone()).unwrap_or_default()
     }

@@ -63,7 +63,7 @@ fn configured_address(settings: &Settings) -> Option<Address> {
 /// Checks the health of a service. Sends no token, because health is open to all.
 async fn check(address: &Address, tls: Option<TlsOptions>) -> Result<(), String> {
     let channel = connect(address, tls, CallerTokenHeader::NONE).await?;
-    let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
+    let request = HealthCheckRequest { service: grpc::SESSION_SERVICE.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(response) => match response.into_inner().status() {
             ServingStatus::Serving => Ok(()),

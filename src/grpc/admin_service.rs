@@ -1,17 +1,18 @@
-//! `AdminService`: each RPC is a conversion in, one verb of the service, a conversion out.
+//! `AdminService`: each RPC converts the request, calls one method of the service, and converts the result.
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::app_authorizer::AppAuthorizer;
-use super::status::RequestError;
-use super::watch_events::{WatchEventsStream, watch_events};
+use super::request_error::RequestError;
+use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
 use super::{convert, page_token, wire};
 use crate::service::{Service, SessionPage, WithEntries};
 use crate::session::Subject;
 use crate::token::SessionId;
 
-/// The gRPC service for operators.
+/// Builds the gRPC service for operators.
 pub fn admin_service(service: Service) -> AdminServiceServer<impl AdminService> {
     AdminServiceServer::new(AdminRpcs(AppAuthorizer::new(service)))
 }
@@ -28,10 +29,10 @@ impl AdminService for AdminRpcs {
         let app = service.app(&request.app)?;
         let app = &app.name;
         let size = page_size(request.page_size)?;
-        let from = page_token::parse(app, &request.page_token)?;
+        let cursor = page_token::parse(app, &request.page_token)?;
         let with = with_entries(request.with_entries);
         if request.subject.is_empty() {
-            let SessionPage { sessions, next } = service.list_app(&request.app, &from, (size, with)).await?;
+            let SessionPage { sessions, next } = service.list_app(&request.app, &cursor, (size, with)).await?;
             let sessions = sessions.into_iter().map(Into::into).collect();
             let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
             return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));
@@ -61,7 +62,6 @@ impl AdminService for AdminRpcs {
         let (service, request) = self.0.authorize(request)?;
         let outcome = service.revoke_session(&request.app, session_id("id", &request.id)?).await?;
         let (outcome, end_reason) = convert::outcome(outcome);
-        let (outcome, end_reason) = (outcome.into(), end_reason.into());
         Ok(Response::new(wire::RevokeSessionResponse { outcome, end_reason }))
     }
 
@@ -94,19 +94,19 @@ impl AdminService for AdminRpcs {
         Ok(Response::new(service.stats(&request.app)?.into()))
     }
 
-    type WatchEventsStream = WatchEventsStream;
+    type WatchEventsStream = BoxStream<wire::WatchEventsResponse>;
 
     async fn watch_events(
         &self,
         request: Request<wire::WatchEventsRequest>,
-    ) -> Result<Response<WatchEventsStream>, Status> {
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let (service, request, permit) = self.0.authorize_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
-        watch_events(service, permit, request)
+        Ok(Response::new(watch_events(service, permit, request)?))
     }
 }
 
 fn subject(text: &str) -> Result<Subject, RequestError> {
-    Subject::parse(text).map_err(RequestError::SubjectRef)
+    Subject::parse(text).map_err(RequestError::Subject)
 }
 
 fn session_id(field: &'static str, text: &str) -> Result<SessionId, RequestError> {
@@ -115,14 +115,14 @@ fn session_id(field: &'static str, text: &str) -> Result<SessionId, RequestError
 
 fn page_size(size: i32) -> Result<usize, RequestError> {
     match usize::try_from(size).map_err(|_| RequestError::PageSize)? {
-        0 => Ok(USUAL_PAGE),
-        size => Ok(size.min(LARGEST_PAGE)),
+        0 => Ok(DEFAULT_PAGE_SIZE),
+        size => Ok(size.min(MAX_PAGE_SIZE)),
     }
 }
 
-const fn with_entries(asked: bool) -> WithEntries {
-    if asked { WithEntries::Yes } else { WithEntries::No }
+const fn with_entries(wanted: bool) -> WithEntries {
+    if wanted { WithEntries::Yes } else { WithEntries::No }
 }
 
-const USUAL_PAGE: usize = 100;
-const LARGEST_PAGE: usize = 1000;
+const DEFAULT_PAGE_SIZE: usize = 100;
+const MAX_PAGE_SIZE: usize = 1000;

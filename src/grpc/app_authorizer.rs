@@ -1,6 +1,6 @@
-//! The way into the service: only for a caller that may use the app of its request.
+//! Access to the service layer, for callers that may use the app of their request.
 //!
-//! The RPCs reach the service through this type alone, so an RPC without the check does not compile.
+//! The RPCs reach the service through this type only, so an RPC without the check does not compile.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::wire;
 use crate::auth::{Caller, ConnectionInfo, StreamPermit};
 use crate::service::Service;
 
-/// A service that is reached only with a permitted app.
+/// The service, behind the check of the app.
 #[derive(Debug)]
 pub(super) struct AppAuthorizer(Service);
 
@@ -21,12 +21,12 @@ impl AppAuthorizer {
 
     /// Returns the service and the message if the caller may use the app that the message names.
     pub(super) fn authorize<R: AppRequest>(&self, request: Request<R>) -> Result<(&Service, R), Status> {
-        let caller = request.extensions().get().unwrap_or(&Caller::Anonymous);
+        let caller = request.extensions().get().unwrap_or(&Caller::Unauthenticated);
         caller.check_app(request.get_ref().app())?;
         Ok((&self.0, request.into_inner()))
     }
 
-    /// The same for a stream of this RPC, with the permit that it needs to go on.
+    /// Does the same for a stream of this RPC, and returns its permit too.
     pub(super) fn authorize_stream<R: AppRequest>(
         &self,
         request: Request<R>,
@@ -39,7 +39,7 @@ impl AppAuthorizer {
     }
 }
 
-/// A request on behalf of one app.
+/// A request for one app.
 pub(super) trait AppRequest {
     /// The app's name; empty means `default`.
     fn app(&self) -> &str;

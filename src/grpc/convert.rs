@@ -1,23 +1,46 @@
-//! Conversions: messages to domain types and back. What cannot be converted is said by field.
+//! Conversions between messages and domain types. An error names the field that cannot be converted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prost_types::{Duration as WireDuration, Timestamp};
 
-use super::status::RequestError;
+use super::request_error::RequestError;
 use super::wire;
 use crate::app::{App, Kind as AppKind};
 use crate::cookie::SameSite;
 use crate::flask;
-use crate::service::{AppStats, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
+use crate::service::{AppStats, Credential, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
 use crate::session::{
     AuthenticationChange, Changes, Context, EndReason, Entries, LifetimeChange, PermanentChange, Subject,
     SubjectChange, Value, ValueKind, Version,
 };
 use crate::types::Time;
 
-/// The changes that a save of this app's sessions asks for.
+macro_rules! credentials {
+    ($($message:ident),* $(,)?) => {
+        $(impl<'r> From<&'r Option<wire::$message::Credential>> for Credential<'r> {
+            fn from(credential: &'r Option<wire::$message::Credential>) -> Self {
+                match credential {
+                    Some(wire::$message::Credential::Token(token)) => Self::Token(token),
+                    Some(wire::$message::Credential::CookieHeader(header)) => Self::CookieHeader(header),
+                    None => Self::Absent,
+                }
+            }
+        })*
+    };
+}
+
+// Each message has a generated oneof of its own.
+credentials![
+    open_session_request,
+    save_session_request,
+    rotate_session_request,
+    destroy_session_request,
+    watch_session_request,
+];
+
+/// Converts the changes of a save, for sessions of this app.
 pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, RequestError> {
     let value = |(name, value): (String, wire::Value)| match self::value(value, app) {
         Ok(value) => Ok((name, value)),
@@ -42,7 +65,7 @@ pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, Requ
     })
 }
 
-/// A value, in the JSON of the app's kind.
+/// Converts a value, by the rules for JSON of the app's kind.
 fn value(value: wire::Value, app: &App) -> Result<Value, String> {
     match (value.kind, &app.kind) {
         (Some(wire::value::Kind::Json(text)), AppKind::Stored) => Value::json(text).map_err(|error| error.to_string()),
@@ -60,61 +83,57 @@ fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange,
     match lifetime {
         None | Some(Lifetime::DefaultLifetime(false)) => Ok(LifetimeChange::Keep),
         Some(Lifetime::DefaultLifetime(true)) => Ok(LifetimeChange::Default),
-        Some(Lifetime::IdleTimeout(span)) => {
-            positive_span(&span).map(LifetimeChange::Idle).ok_or(RequestError::Lifetime("idle_timeout"))
+        Some(Lifetime::IdleTimeout(duration)) => {
+            positive_duration(&duration).map(LifetimeChange::Idle).ok_or(RequestError::Lifetime("idle_timeout"))
         }
         Some(Lifetime::DeadlineTime(time)) => {
-            time_of(&time).map(LifetimeChange::Until).ok_or(RequestError::Lifetime("deadline_time"))
+            self::time(&time).map(LifetimeChange::Until).ok_or(RequestError::Lifetime("deadline_time"))
         }
     }
 }
 
-/// A span of at least a millisecond.
-fn positive_span(span: &WireDuration) -> Option<Duration> {
-    span_of(span).filter(|span| *span >= Duration::from_millis(1))
+/// Converts a duration of at least a millisecond and at most 10,000 years, the limit of `google.protobuf.Duration`.
+fn positive_duration(duration: &WireDuration) -> Option<Duration> {
+    let seconds = u64::try_from(duration.seconds).ok().filter(|seconds| *seconds <= 315_576_000_000)?;
+    let duration = Duration::new(seconds, nanos(duration.nanos)?);
+    (duration >= Duration::from_millis(1)).then_some(duration)
 }
 
-/// A span that is not negative and that the contract of Duration allows: at most 10,000 years.
-fn span_of(span: &WireDuration) -> Option<Duration> {
-    let seconds = u64::try_from(span.seconds).ok().filter(|seconds| *seconds <= 315_576_000_000)?;
-    Some(Duration::new(seconds, nanos_of(span.nanos)?))
-}
-
-/// A time from 1970 on that the contract of Timestamp allows: before the year 10000.
-fn time_of(time: &Timestamp) -> Option<Time> {
+/// Converts a time from 1970 to the year 9999, the limit of `google.protobuf.Timestamp`.
+fn time(time: &Timestamp) -> Option<Time> {
     let seconds = u64::try_from(time.seconds).ok().filter(|seconds| *seconds <= 253_402_300_799)?;
-    Some(Time::from_millis(seconds * 1000 + u64::from(nanos_of(time.nanos)?) / 1_000_000))
+    Some(Time::from_millis(seconds * 1000 + u64::from(nanos(time.nanos)?) / 1_000_000))
 }
 
-fn nanos_of(nanos: i32) -> Option<u32> {
+fn nanos(nanos: i32) -> Option<u32> {
     u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)
 }
 
-/// How old an authentication may be, if that is asked.
-pub(super) fn authenticate_age(span: Option<WireDuration>) -> Result<Option<Duration>, RequestError> {
-    span.map(|span| positive_span(&span).ok_or(RequestError::AuthenticateAge)).transpose()
+/// Converts `max_authenticate_age`.
+pub(super) fn authenticate_age(age: Option<WireDuration>) -> Result<Option<Duration>, RequestError> {
+    age.map(|age| positive_duration(&age).ok_or(RequestError::AuthenticateAge)).transpose()
 }
 
-/// An etag; empty: none.
+/// Parses an etag; an empty text means none.
 pub(super) fn etag(etag: &str) -> Result<Option<Version>, RequestError> {
     if etag.is_empty() { Ok(None) } else { Version::parse(etag).map(Some).ok_or(RequestError::Etag) }
 }
 
-/// A `request_id` that is not too long.
+/// Checks that a `request_id` is not too long.
 pub(super) const fn request_id(request_id: &str) -> Result<&str, RequestError> {
     if request_id.len() > 64 { Err(RequestError::RequestId(request_id.len())) } else { Ok(request_id) }
 }
 
-/// A name that overrides the app's; empty: none.
+/// Returns the cookie name that overrides the app's; an empty text means none.
 pub(super) fn cookie_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// A request's context, its user agent cut to 256 bytes.
+/// Converts a request's context. Cuts the user agent to at most 256 bytes.
 pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<Context>, RequestError> {
     let Some(wire::RequestContext { user_agent, remote_address }) = context else { return Ok(None) };
     if remote_address.len() > 64 {
-        return Err(RequestError::Context(remote_address.len()));
+        return Err(RequestError::RemoteAddress(remote_address.len()));
     }
     let cut = user_agent.floor_char_boundary(256);
     Ok(Some(Context { user_agent: user_agent[..cut].into(), remote_address: remote_address.into() }))
@@ -143,7 +162,7 @@ impl From<SessionView> for wire::Session {
 
 impl From<SessionInfo> for wire::SessionInfo {
     fn from(info: SessionInfo) -> Self {
-        let (head, end_reason) = (info.record.head, info.end_reason.map_or(wire::EndReason::Unspecified, end_reason));
+        let head = info.record.head;
         let Context { user_agent, remote_address } = head.context.clone();
         Self {
             id: info.id.to_string(),
@@ -161,38 +180,38 @@ impl From<SessionInfo> for wire::SessionInfo {
             entry_count: head.entry_count,
             entry_bytes: head.entry_bytes,
             entries: wire_entries(&info.record.entries),
-            end_reason: end_reason.into(),
+            end_reason: end_reason(info.end_reason),
             end_time: head.end.map(|end| timestamp(end.time)),
         }
     }
 }
 
 impl From<AppStats> for wire::GetStatsResponse {
-    fn from(numbers: AppStats) -> Self {
-        let ended = numbers.ended.into_iter().filter(|(_, count)| *count > 0);
+    fn from(stats: AppStats) -> Self {
+        let ended = stats.ended.into_iter().filter(|(_, count)| *count > 0);
         Self {
-            start_time: Some(timestamp(numbers.start_time)),
-            opened: numbers.opened,
-            created: numbers.created,
+            start_time: Some(timestamp(stats.start_time)),
+            opened: stats.opened,
+            created: stats.created,
             ended: ended.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
-            live: numbers.live_count.map_or(0, |census| census.live),
-            live_anonymous: numbers.live_count.map_or(0, |census| census.live_anonymous),
-            scan_time: numbers.live_count.map(|census| timestamp(census.time)),
-            migrations: numbers.migrations.into_iter().map(Into::into).collect(),
+            live: stats.live_count.map_or(0, |count| count.live),
+            live_anonymous: stats.live_count.map_or(0, |count| count.live_anonymous),
+            scan_time: stats.live_count.map(|count| timestamp(count.time)),
+            migrations: stats.migrations.into_iter().map(Into::into).collect(),
         }
     }
 }
 
 impl From<MigrationStats> for wire::MigrationStats {
-    fn from(numbers: MigrationStats) -> Self {
-        let refused = numbers.refused.into_iter().filter(|(_, count)| *count > 0);
+    fn from(stats: MigrationStats) -> Self {
+        let refused = stats.refused.into_iter().filter(|(_, count)| *count > 0);
         Self {
-            source: numbers.source.to_string(),
-            until: Some(timestamp(numbers.until)),
-            imported: numbers.imported,
-            found: numbers.found,
-            refused: refused.map(|(why, count)| (why.as_str().to_owned(), count)).collect(),
-            last_import_time: numbers.last_import.map(timestamp),
+            source: stats.source.to_string(),
+            until: Some(timestamp(stats.until)),
+            imported: stats.imported,
+            found: stats.found,
+            refused: refused.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
+            last_import_time: stats.last_import.map(timestamp),
         }
     }
 }
@@ -217,29 +236,31 @@ pub(super) fn headers(headers: Vec<Header>) -> Vec<wire::Header> {
     headers.into_iter().map(|Header { name, value }| wire::Header { name: name.to_owned(), value }).collect()
 }
 
-/// Outcome and reason of what became of a session.
-pub(super) const fn outcome(outcome: Outcome) -> (wire::Outcome, wire::EndReason) {
-    let none = wire::EndReason::Unspecified;
-    match outcome {
-        Outcome::Unchanged => (wire::Outcome::Unchanged, none),
-        Outcome::Created => (wire::Outcome::Created, none),
-        Outcome::Updated => (wire::Outcome::Updated, none),
-        Outcome::Deleted(reason) => (wire::Outcome::Deleted, end_reason(reason)),
-        Outcome::Gone(Some(reason)) => (wire::Outcome::Gone, end_reason(reason)),
-        Outcome::Gone(None) => (wire::Outcome::Gone, none),
-    }
+/// Returns the numbers of a `wire::Outcome` and a `wire::EndReason`.
+pub(super) fn outcome(outcome: Outcome) -> (i32, i32) {
+    let (outcome, reason) = match outcome {
+        Outcome::Unchanged => (wire::Outcome::Unchanged, None),
+        Outcome::Created => (wire::Outcome::Created, None),
+        Outcome::Updated => (wire::Outcome::Updated, None),
+        Outcome::Deleted(reason) => (wire::Outcome::Deleted, Some(reason)),
+        Outcome::Gone(reason) => (wire::Outcome::Gone, reason),
+    };
+    (outcome.into(), end_reason(reason))
 }
 
-pub(super) const fn end_reason(reason: EndReason) -> wire::EndReason {
-    match reason {
-        EndReason::Destroyed => wire::EndReason::Destroyed,
-        EndReason::Emptied => wire::EndReason::Emptied,
-        EndReason::Revoked => wire::EndReason::Revoked,
-        EndReason::Superseded => wire::EndReason::Superseded,
-        EndReason::Idle => wire::EndReason::Idle,
-        EndReason::Absolute => wire::EndReason::Absolute,
-        EndReason::Evicted => wire::EndReason::Evicted,
-    }
+/// Returns the number of a `wire::EndReason`.
+pub(super) fn end_reason(reason: Option<EndReason>) -> i32 {
+    let reason = match reason {
+        None => wire::EndReason::Unspecified,
+        Some(EndReason::Destroyed) => wire::EndReason::Destroyed,
+        Some(EndReason::Emptied) => wire::EndReason::Emptied,
+        Some(EndReason::Revoked) => wire::EndReason::Revoked,
+        Some(EndReason::Superseded) => wire::EndReason::Superseded,
+        Some(EndReason::Idle) => wire::EndReason::Idle,
+        Some(EndReason::Absolute) => wire::EndReason::Absolute,
+        Some(EndReason::Evicted) => wire::EndReason::Evicted,
+    };
+    reason.into()
 }
 
 pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
@@ -277,7 +298,7 @@ pub(super) fn timestamp(time: Time) -> Timestamp {
     Timestamp { seconds: millis / 1000, nanos }
 }
 
-fn wire_duration(span: Duration) -> WireDuration {
-    let seconds = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    WireDuration { seconds, nanos: i32::try_from(span.subsec_nanos()).unwrap_or_default() }
+fn wire_duration(duration: Duration) -> WireDuration {
+    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    WireDuration { seconds, nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default() }
 }

@@ -1,4 +1,8 @@
-//! The wire: from messages to what can be done, and back. tonic's types stop here.
+//! The gRPC layer: the generated messages and services, and their conversion to and from the service layer.
+//!
+//! Protobuf messages are used here and by [`crate::cli`], which is a client of the service. Errors become a
+//! [`tonic::Status`] only in [`status`]. This layer contains no sockets; [`crate::server`] knows tonic too, and calls
+//! these services with HTTP requests.
 
 mod admin_service;
 mod app_authorizer;
@@ -6,6 +10,7 @@ mod convert;
 mod page_token;
 mod reflection;
 mod rejection;
+mod request_error;
 mod rpcs;
 mod session_service;
 pub mod status;
@@ -16,17 +21,13 @@ pub mod wire;
 
 pub use admin_service::admin_service;
 pub use reflection::{reflection_v1, reflection_v1alpha};
-pub use rejection::{GRPC_STATUS, Rejection, not_grpc};
+pub use rejection::{GRPC_STATUS, Rejection};
 pub use rpcs::rpcs;
 pub use session_service::{MAX_REQUEST_BYTES, session_service};
+pub use wire::admin_service_server::SERVICE_NAME as ADMIN_SERVICE;
+pub use wire::session_service_server::SERVICE_NAME as SESSION_SERVICE;
 
-/// The service whose health is watched.
-pub const SERVICE: &str = "cloakroom.v1.SessionService";
-
-/// The operators' service, on a listener of its own.
-pub const ADMIN_SERVICE: &str = "cloakroom.v1.AdminService";
-
-/// The largest request to what anybody may ask, whoever he is: health and reflection.
+/// The largest request to the health and reflection services, which callers without a role may use.
 ///
-/// A longer one is refused by its length alone, and so keeps nothing of the budget of large requests.
-pub const MAX_QUESTION_BYTES: usize = 4 * 1024;
+/// A longer one is rejected by its length prefix alone, so it never holds a part of the budget for large requests.
+pub const MAX_META_REQUEST_BYTES: usize = 4 * 1024;

@@ -1,37 +1,36 @@
-//! Page tokens: a store's cursor as text, good for the app it was given for.
+//! Page tokens: a store's cursor as text, valid for one app.
 //!
-//! They are no secret and no right: the digest before the cursor tells a slip from a page, and app from app.
+//! A page token is not a secret and grants nothing. The digest before the cursor detects a damaged token and one of
+//! another app.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::status::RequestError;
+use super::request_error::RequestError;
 use crate::store::Cursor;
 use crate::types::AppName;
 
-/// The text for a cursor.
+/// Formats a cursor.
 pub(super) fn text(app: &AppName, cursor: &Cursor) -> String {
     URL_SAFE_NO_PAD.encode([&digest(app, cursor)[..], &cursor.0].concat())
 }
 
-/// The cursor of a text; an empty text is the beginning.
+/// Parses a cursor; an empty text is the beginning.
 pub(super) fn parse(app: &AppName, text: &str) -> Result<Cursor, RequestError> {
     if text.is_empty() {
         return Ok(Cursor::default());
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| RequestError::PageToken)?;
-    let (shown, cursor) = bytes.split_first_chunk::<DIGEST>().ok_or(RequestError::PageToken)?;
+    let (received, cursor) = bytes.split_first_chunk::<DIGEST>().ok_or(RequestError::PageToken)?;
     let cursor = Cursor(cursor.to_vec());
-    if *shown == digest(app, &cursor) { Ok(cursor) } else { Err(RequestError::PageToken) }
+    if *received == digest(app, &cursor) { Ok(cursor) } else { Err(RequestError::PageToken) }
 }
 
 fn digest(app: &AppName, cursor: &Cursor) -> [u8; DIGEST] {
-    // No name of an app holds a zero byte, so the two cannot run into each other.
+    // An app's name contains no zero byte, so the zero byte separates the two unambiguously.
     let hash = Sha256::new().chain_update(app.as_bytes()).chain_update([0]).chain_update(&cursor.0).finalize();
-    let mut cut = [0; DIGEST];
-    cut.copy_from_slice(&hash[..DIGEST]);
-    cut
+    *hash.first_chunk().expect("a SHA-256 has 32 bytes")
 }
 
 const DIGEST: usize = 8;

@@ -1,19 +1,20 @@
-//! `SessionService`: each RPC is a conversion in, one verb of the service, a conversion out.
+//! `SessionService`: each RPC converts the request, calls one method of the service, and converts the result.
 
+use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::app_authorizer::AppAuthorizer;
-use super::watch_session::{WatchSessionStream, watch_session};
+use super::watch_session::watch_session;
 use super::wire::session_service_server::{SessionService, SessionServiceServer};
 use super::{convert, wire};
 use crate::service::{
-    Credential, DestroyRequest, OpenRequest, RotateRequest, RotationCause, SaveRequest, Saved, Service, SessionView,
+    DestroyRequest, OpenRequest, RotateRequest, RotationCause, SaveRequest, Saved, Service, SessionView,
 };
 
-/// The largest request: a Cookie header of 1 MiB and the largest session fit.
+/// The largest request. A Cookie header of 1 MiB and the largest session fit into it.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
-/// The gRPC service for a session service.
+/// Builds the gRPC service for frontends.
 pub fn session_service(service: Service) -> SessionServiceServer<impl SessionService> {
     SessionServiceServer::new(SessionRpcs(AppAuthorizer::new(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
 }
@@ -26,16 +27,10 @@ impl SessionService for SessionRpcs {
         &self,
         request: Request<wire::OpenSessionRequest>,
     ) -> Result<Response<wire::OpenSessionResponse>, Status> {
-        use wire::open_session_request::Credential as Wire;
-
         let (service, request) = self.0.authorize(request)?;
         let opened = service.open(OpenRequest {
             app: &request.app,
-            credential: match &request.credential {
-                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                Some(Wire::Token(token)) => Credential::Token(token),
-                None => Credential::Absent,
-            },
+            credential: (&request.credential).into(),
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
             max_authenticate_age: convert::authenticate_age(request.max_authenticate_age)?,
@@ -53,16 +48,10 @@ impl SessionService for SessionRpcs {
         &self,
         request: Request<wire::SaveSessionRequest>,
     ) -> Result<Response<wire::SaveSessionResponse>, Status> {
-        use wire::save_session_request::Credential as Wire;
-
         let (service, request) = self.0.authorize(request)?;
         let app = service.app(&request.app)?;
         let save = SaveRequest {
-            credential: match &request.credential {
-                Some(Wire::Token(token)) => Credential::Token(token),
-                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                None => Credential::Absent,
-            },
+            credential: (&request.credential).into(),
             changes: request.changes.map(|changes| convert::changes(changes, &app)).transpose()?,
             accessed: request.accessed,
             etag: convert::etag(&request.etag)?,
@@ -75,8 +64,8 @@ impl SessionService for SessionRpcs {
         let Saved { outcome, session, headers, counters } = service.save(&app, save).await?;
         let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::SaveSessionResponse {
-            outcome: outcome.into(),
-            end_reason: end_reason.into(),
+            outcome,
+            end_reason,
             session: session.map(Into::into),
             headers: convert::headers(headers),
             counters: counters.into_iter().collect(),
@@ -123,16 +112,10 @@ impl SessionService for SessionRpcs {
         &self,
         request: Request<wire::RotateSessionRequest>,
     ) -> Result<Response<wire::RotateSessionResponse>, Status> {
-        use wire::rotate_session_request::Credential as Wire;
-
         let (service, request) = self.0.authorize(request)?;
         let rotated = service.rotate(RotateRequest {
             app: &request.app,
-            credential: match &request.credential {
-                Some(Wire::Token(token)) => Credential::Token(token),
-                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                None => Credential::Absent,
-            },
+            credential: (&request.credential).into(),
             cause: match request.cause() {
                 wire::RotationCause::Renewal => RotationCause::Renewal,
                 wire::RotationCause::Privilege | wire::RotationCause::Unspecified => RotationCause::Privilege,
@@ -144,8 +127,8 @@ impl SessionService for SessionRpcs {
         let Saved { outcome, session, headers, .. } = rotated.await?;
         let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::RotateSessionResponse {
-            outcome: outcome.into(),
-            end_reason: end_reason.into(),
+            outcome,
+            end_reason,
             session: session.map(Into::into),
             headers: convert::headers(headers),
         }))
@@ -155,34 +138,28 @@ impl SessionService for SessionRpcs {
         &self,
         request: Request<wire::DestroySessionRequest>,
     ) -> Result<Response<wire::DestroySessionResponse>, Status> {
-        use wire::destroy_session_request::Credential as Wire;
-
         let (service, request) = self.0.authorize(request)?;
         let destroyed = service.destroy(DestroyRequest {
             app: &request.app,
-            credential: match &request.credential {
-                Some(Wire::Token(token)) => Credential::Token(token),
-                Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-                None => Credential::Absent,
-            },
+            credential: (&request.credential).into(),
             request_id: convert::request_id(&request.request_id)?,
             cookie_name: convert::cookie_name(&request.cookie_name),
         });
         let destroyed = destroyed.await?;
         let (outcome, end_reason) = convert::outcome(destroyed.outcome);
         Ok(Response::new(wire::DestroySessionResponse {
-            outcome: outcome.into(),
-            end_reason: end_reason.into(),
+            outcome,
+            end_reason,
             headers: convert::headers(destroyed.headers),
         }))
     }
 
-    type WatchSessionStream = WatchSessionStream;
+    type WatchSessionStream = BoxStream<wire::WatchSessionResponse>;
 
     async fn watch_session(
         &self,
         request: Request<wire::WatchSessionRequest>,
-    ) -> Result<Response<WatchSessionStream>, Status> {
+    ) -> Result<Response<Self::WatchSessionStream>, Status> {
         let (service, request, permit) =
             self.0.authorize_stream(request, "cloakroom.v1.SessionService/WatchSession")?;
         Ok(Response::new(watch_session(service, permit, request).await?))

@@ -1,4 +1,4 @@
-//! The one map from errors to what the wire says: a code, a reason, and a message for a developer.
+//! The only place where errors become a [`Status`]: a code, a reason for programs, and a message for developers.
 
 use std::error::Error as _;
 
@@ -6,90 +6,47 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tracing::{error, warn};
 
+use super::Rejection;
+use super::request_error::RequestError;
 use crate::service::Error;
 use crate::session::{ChangesError, EditError};
-use crate::store;
 use crate::telemetry::LogThrottle;
+use crate::{auth, store};
 
-/// The domain of every reason.
-pub const DOMAIN: &str = "cloakroom";
-
-/// Why a request is refused before it reaches the service.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// A value without a kind, or JSON that is none.
-    #[error("changes.set[{name:?}]: {why}")]
-    Value {
-        /// Whose.
-        name: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// A subject that is none.
-    #[error("changes.subject: {0}")]
-    Subject(#[from] crate::session::SubjectError),
-    /// A lifetime that is none.
-    #[error("changes.{0}: it has to be a valid and positive span or time")]
-    Lifetime(&'static str),
-    /// An age that is none.
-    #[error("max_authenticate_age: it has to be a valid and positive span")]
-    AuthenticateAge,
-    /// An etag that is none.
-    #[error("etag: it has to be one that this service gave out, or empty")]
-    Etag,
-    /// Too long a `request_id`.
-    #[error("request_id has {0} bytes; the limit is 64")]
-    RequestId(usize),
-    /// Too long an address.
-    #[error("context.remote_address has {0} bytes; the limit is 64")]
-    Context(usize),
-    /// An owner that is none.
-    #[error("subject: {0}")]
-    SubjectRef(#[source] crate::session::SubjectError),
-    /// An id that is none.
-    #[error("{0}: a session's id is 32 lower-case hexadecimal digits")]
-    SessionId(&'static str),
-    /// A page token that is none.
-    #[error("page_token: it has to be the next_page_token of the same listing of the same app, or empty")]
-    PageToken,
-    /// A page size that is none.
-    #[error("page_size: it is 1 to 1000, or 0 for 100")]
-    PageSize,
-}
-
-impl From<RequestError> for Status {
-    fn from(malformed: RequestError) -> Self {
-        let reason = match malformed {
-            RequestError::Value { .. } => "VALUE_INVALID",
-            RequestError::Subject(_) | RequestError::SubjectRef(_) => "SUBJECT_INVALID",
-            RequestError::Lifetime(_) => "LIFETIME_INVALID",
-            RequestError::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
-            RequestError::Etag => "ETAG_INVALID",
-            RequestError::RequestId(_) => "REQUEST_ID_INVALID",
-            RequestError::Context(_) => "CONTEXT_INVALID",
-            RequestError::SessionId(_) => "SESSION_ID_INVALID",
-            RequestError::PageToken => "PAGE_TOKEN_INVALID",
-            RequestError::PageSize => "PAGE_SIZE_INVALID",
-        };
-        explain(Code::InvalidArgument, reason, malformed.to_string())
-    }
+/// Creates a status with a reason in its `google.rpc.ErrorInfo`.
+pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
 }
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         log(&error);
-        let (code, reason) = code_and_reason(&error);
-        explain(code, reason, error.to_string())
+        let (code, reason) = service_error(&error);
+        status(code, reason, error.to_string())
     }
 }
 
-/// A status with its reason.
-pub fn explain(code: Code, reason: &str, message: String) -> Status {
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
-    Status::with_error_details(code, message, details)
+impl From<RequestError> for Status {
+    fn from(error: RequestError) -> Self {
+        status(Code::InvalidArgument, request_error(&error), error.to_string())
+    }
 }
 
-const fn code_and_reason(error: &Error) -> (Code, &'static str) {
+impl From<Rejection> for Status {
+    fn from(rejection: Rejection) -> Self {
+        let (code, reason) = self::rejection(&rejection);
+        status(code, reason, rejection.to_string())
+    }
+}
+
+impl From<auth::Error> for Status {
+    fn from(error: auth::Error) -> Self {
+        let (code, reason) = auth_error(error);
+        status(code, reason, error.to_string())
+    }
+}
+
+const fn service_error(error: &Error) -> (Code, &'static str) {
     match error {
         Error::AppUnknown => (Code::NotFound, "APP_UNKNOWN"),
         Error::NullSession(_) => (Code::FailedPrecondition, "NULL_SESSION"),
@@ -101,11 +58,11 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
         Error::CookieHeaderTooLarge { .. } => (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE"),
         Error::CookieName(_) => (Code::InvalidArgument, "COOKIE_NAME_INVALID"),
         Error::CookiesAmbiguous => (Code::InvalidArgument, "COOKIES_AMBIGUOUS"),
-        Error::Changes(changes) => (Code::InvalidArgument, changes_reason(changes)),
+        Error::Changes(error) => (Code::InvalidArgument, changes_error(error)),
         Error::DeadlinePassed => (Code::InvalidArgument, "LIFETIME_INVALID"),
         Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => (Code::Aborted, "REQUEST_ID_REUSED"),
-        Error::Refused { edit_error, .. } => (Code::FailedPrecondition, refusal_reason(edit_error)),
+        Error::Refused { edit_error: error, .. } => (Code::FailedPrecondition, edit_error(error)),
         Error::TooManyWatchers => (Code::ResourceExhausted, "OVERLOADED"),
         Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
         Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),
@@ -117,8 +74,8 @@ const fn code_and_reason(error: &Error) -> (Code, &'static str) {
     }
 }
 
-const fn changes_reason(changes: &ChangesError) -> &'static str {
-    match changes {
+const fn changes_error(error: &ChangesError) -> &'static str {
+    match error {
         ChangesError::TooMany { .. } => "TOO_MANY_CHANGES",
         ChangesError::Name { .. } => "ENTRY_NAME_INVALID",
         ChangesError::Repeated { .. } => "ENTRY_REPEATED",
@@ -127,8 +84,8 @@ const fn changes_reason(changes: &ChangesError) -> &'static str {
     }
 }
 
-const fn refusal_reason(edit_error: &EditError) -> &'static str {
-    match edit_error {
+const fn edit_error(error: &EditError) -> &'static str {
+    match error {
         EditError::TooManyEntries { .. } => "TOO_MANY_ENTRIES",
         EditError::TooLarge { .. } => "SESSION_TOO_LARGE",
         EditError::NotACounter { .. } => "NOT_A_COUNTER",
@@ -136,15 +93,52 @@ const fn refusal_reason(edit_error: &EditError) -> &'static str {
     }
 }
 
-/// What broke is told to the log, once, here; the caller is told what to do.
+const fn request_error(error: &RequestError) -> &'static str {
+    match error {
+        RequestError::Value { .. } => "VALUE_INVALID",
+        RequestError::ChangedSubject(_) | RequestError::Subject(_) => "SUBJECT_INVALID",
+        RequestError::Lifetime(_) => "LIFETIME_INVALID",
+        RequestError::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
+        RequestError::Etag => "ETAG_INVALID",
+        RequestError::RequestId(_) => "REQUEST_ID_INVALID",
+        RequestError::RemoteAddress(_) => "CONTEXT_INVALID",
+        RequestError::SessionId(_) => "SESSION_ID_INVALID",
+        RequestError::PageToken => "PAGE_TOKEN_INVALID",
+        RequestError::PageSize => "PAGE_SIZE_INVALID",
+    }
+}
+
+const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
+    match rejection {
+        Rejection::Overloaded | Rejection::BudgetExhausted => (Code::ResourceExhausted, "OVERLOADED"),
+        Rejection::TimeoutMalformed => (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"),
+        Rejection::TimeoutExceeded(_) => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        Rejection::Panicked => (Code::Internal, "INTERNAL"),
+        Rejection::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
+        Rejection::RequestMalformed(_) => (Code::InvalidArgument, "REQUEST_MALFORMED"),
+        Rejection::ServiceUnknown => (Code::Unimplemented, "SERVICE_UNKNOWN"),
+        Rejection::Unauthorized(error) => auth_error(*error),
+    }
+}
+
+const fn auth_error(error: auth::Error) -> (Code, &'static str) {
+    match error {
+        auth::Error::CallerUnknown(_) => (Code::Unauthenticated, "CALLER_UNKNOWN"),
+        auth::Error::RoleMissing(_) => (Code::PermissionDenied, "ROLE_MISSING"),
+        auth::Error::MethodUnknown => (Code::Unimplemented, "METHOD_UNKNOWN"),
+        auth::Error::AppNotAllowed => (Code::PermissionDenied, "APP_NOT_ALLOWED"),
+    }
+}
+
+/// Logs what the operator has to know, once, here; the caller gets what to change.
 ///
-/// An outage fails thousands of calls a second. A line a second tells of all of them, with the newest cause.
+/// An outage fails thousands of calls a second. It is logged once a second, with the newest cause and the number of calls.
 fn log(error: &Error) {
-    static SILENT: LogThrottle = LogThrottle::new();
+    static UNAVAILABLE: LogThrottle = LogThrottle::new();
     static FULL: LogThrottle = LogThrottle::new();
     match error {
         Error::Store(store::Error::Unavailable(source)) => {
-            if let Some(calls) = SILENT.count() {
+            if let Some(calls) = UNAVAILABLE.count() {
                 warn!(error = %source, calls, "the store does not answer");
             }
         }
@@ -160,3 +154,6 @@ fn log(error: &Error) {
         _ => {}
     }
 }
+
+/// The domain of every reason.
+const DOMAIN: &str = "cloakroom";

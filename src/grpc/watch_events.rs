@@ -1,41 +1,38 @@
-//! WatchEvents: the stream of what happens to an app's sessions.
+//! WatchEvents: the stream of the events of an app's sessions.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tonic::{Response, Status};
+use futures_util::stream;
+use tonic::Status;
+use tonic::codegen::BoxStream;
 
-use super::stream::{Step, Steps, permitted};
+use super::stream::next_permitted;
 use super::{convert, wire};
 use crate::auth::StreamPermit;
 use crate::service::{Error, EventBatch, EventReader, Service};
 use crate::session::{Event, EventKind};
 use crate::store::{Cursor, FeedEntry};
 
-/// What a WatchEvents answers.
-pub(super) type WatchEventsStream = Steps<wire::WatchEventsResponse, (EventReader, StreamPermit)>;
-
-/// The body of `AdminService::watch_events`.
+/// Starts to follow an app's event feed, after the cursor in the request.
 pub(super) fn watch_events(
     service: &Service,
     permit: StreamPermit,
     request: wire::WatchEventsRequest,
-) -> Result<Response<WatchEventsStream>, Status> {
+) -> Result<BoxStream<wire::WatchEventsResponse>, Status> {
     let wire::WatchEventsRequest { app, cursor } = request;
-    let events = service.events(&app, parse(&cursor)?)?;
-    Ok(Response::new(Steps::new((events, permit), step)))
+    let events = service.events(&app, parse_cursor(&cursor)?)?;
+    Ok(Box::pin(stream::try_unfold((events, permit), next_batch)))
 }
 
-fn step(
+async fn next_batch(
     (mut events, mut permit): (EventReader, StreamPermit),
-) -> Step<wire::WatchEventsResponse, (EventReader, StreamPermit)> {
-    Box::pin(async move {
-        let batch = permitted(&mut permit, async { Ok(events.next().await?) }).await?;
-        Ok((response(&batch), Some((events, permit))))
-    })
+) -> Result<Option<(wire::WatchEventsResponse, (EventReader, StreamPermit))>, Status> {
+    let batch = next_permitted(&mut permit, async { Ok(events.next().await?) }).await?;
+    Ok(Some((response(&batch), (events, permit))))
 }
 
-/// A cursor; empty: none. What no service wrote can't be followed.
-fn parse(cursor: &str) -> Result<Option<Cursor>, Error> {
+/// Parses a cursor; an empty text means none. Text that no service wrote is reported as missed events.
+fn parse_cursor(cursor: &str) -> Result<Option<Cursor>, Error> {
     if cursor.is_empty() {
         return Ok(None);
     }
@@ -47,10 +44,10 @@ fn response(batch: &EventBatch) -> wire::WatchEventsResponse {
     wire::WatchEventsResponse { events, cursor: URL_SAFE_NO_PAD.encode(&batch.cursor.0) }
 }
 
-fn event(notice: &FeedEntry) -> wire::SessionEvent {
+fn event(entry: &FeedEntry) -> wire::SessionEvent {
     use wire::SessionEventKind as Kind;
 
-    let (id, kind, reason, time) = match notice {
+    let (id, kind, reason, time) = match entry {
         FeedEntry::AppRevoked { time } => (String::new(), Kind::AppRevoked, None, *time),
         FeedEntry::Session(Event { id, kind, time }) => {
             let (kind, reason) = match kind {
@@ -65,7 +62,7 @@ fn event(notice: &FeedEntry) -> wire::SessionEvent {
     wire::SessionEvent {
         id,
         kind: kind.into(),
-        end_reason: reason.map_or(wire::EndReason::Unspecified, convert::end_reason).into(),
+        end_reason: convert::end_reason(reason),
         time: Some(convert::timestamp(time)),
     }
 }

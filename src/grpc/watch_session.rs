@@ -1,72 +1,46 @@
-//! WatchSession: the stream that says when and why a token stops to open its session.
+//! WatchSession: the stream that reports when and why a token no longer opens its session.
 
+use std::future::ready;
+
+use futures_util::stream::{self, StreamExt as _};
 use tonic::Status;
+use tonic::codegen::BoxStream;
 
-use super::stream::{Step, Steps, permitted};
+use super::stream::next_permitted;
 use super::{convert, wire};
 use crate::auth::StreamPermit;
-use crate::service::{Credential, Service, SessionWatch, WatchRequest, WatchStart};
+use crate::service::{Service, WatchRequest, WatchStart};
 use crate::session::EndReason;
 
-/// What a WatchSession answers.
-pub(super) type WatchSessionStream = Steps<wire::WatchSessionResponse, WatchPhase>;
-
-/// What is still to be said.
-pub(super) enum WatchPhase {
-    Alive(Box<SessionWatch>, StreamPermit),
-    Waiting(Box<SessionWatch>, StreamPermit),
-    Ended(Option<EndReason>),
-}
-
-/// Begins to watch; fails if that can't be.
+/// Starts a watch. The stream has at most two responses: the session is alive, and the session has ended.
 pub(super) async fn watch_session(
     service: &Service,
-    permit: StreamPermit,
+    mut permit: StreamPermit,
     request: wire::WatchSessionRequest,
-) -> Result<WatchSessionStream, Status> {
-    use wire::watch_session_request::Credential as Wire;
-
-    let watch = service.watch(WatchRequest {
+) -> Result<BoxStream<wire::WatchSessionResponse>, Status> {
+    let start = service.watch(WatchRequest {
         app: &request.app,
-        credential: match &request.credential {
-            Some(Wire::Token(token)) => Credential::Token(token),
-            Some(Wire::CookieHeader(header)) => Credential::CookieHeader(header),
-            None => Credential::Absent,
-        },
+        credential: (&request.credential).into(),
         cookie_name: convert::cookie_name(&request.cookie_name),
     });
-    let state = match watch.await? {
-        WatchStart::Alive(watching) => WatchPhase::Alive(watching, permit),
-        WatchStart::Ended(reason) => WatchPhase::Ended(reason),
-    };
-    Ok(Steps::new(state, step))
-}
-
-fn step(state: WatchPhase) -> Step<wire::WatchSessionResponse, WatchPhase> {
-    Box::pin(async move {
-        Ok(match state {
-            WatchPhase::Alive(watching, permit) => {
-                let alive = wire::WatchSessionResponse {
-                    state: wire::WatchState::Alive.into(),
-                    expire_time: Some(convert::timestamp(watching.expire_time())),
-                    ..Default::default()
-                };
-                (alive, Some(WatchPhase::Waiting(watching, permit)))
-            }
-            WatchPhase::Waiting(watching, mut permit) => {
-                let reason = permitted(&mut permit, async { Ok(watching.ended().await?) }).await?;
-                (ended(reason), None)
-            }
-            WatchPhase::Ended(reason) => (ended(reason), None),
-        })
+    Ok(match start.await? {
+        WatchStart::Ended(reason) => Box::pin(stream::once(ready(Ok(ended(reason))))),
+        WatchStart::Alive(watch) => {
+            let alive = wire::WatchSessionResponse {
+                state: wire::WatchState::Alive.into(),
+                expire_time: Some(convert::timestamp(watch.expire_time())),
+                ..Default::default()
+            };
+            let end = async move { next_permitted(&mut permit, async { Ok(watch.ended().await?) }).await.map(ended) };
+            Box::pin(stream::once(ready(Ok(alive))).chain(stream::once(end)))
+        }
     })
 }
 
 fn ended(reason: Option<EndReason>) -> wire::WatchSessionResponse {
-    let end_reason = reason.map_or(wire::EndReason::Unspecified, convert::end_reason);
     wire::WatchSessionResponse {
         state: wire::WatchState::Ended.into(),
-        end_reason: end_reason.into(),
+        end_reason: convert::end_reason(reason),
         expire_time: None,
     }
 }

@@ -13,5 +13,5 @@
 
 tonic::include_proto!("cloakroom.v1");
 
-/// What reflection serves.
+/// The descriptors of the services, for reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

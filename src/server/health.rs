@@ -1,8 +1,14 @@
-//! Whether the house is well: what its health checks last said, and whether its store last answered.
+//! The health of the process, as gRPC health checks, `/readyz` and the metrics report it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The last of what was said and seen. Nothing, before the first look.
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use crate::grpc;
+
+/// What `/readyz` and the metrics report. Everything is false until the background tasks start.
 #[derive(Debug, Default)]
 pub(super) struct HealthState {
     serving: AtomicBool,
@@ -10,21 +16,38 @@ pub(super) struct HealthState {
 }
 
 impl HealthState {
-    /// Whether health says SERVING.
     pub(super) fn is_serving(&self) -> bool {
         self.serving.load(Ordering::Relaxed)
     }
 
-    /// Whether the store answered when it was last asked.
+    /// Whether the last ping of the store was successful.
     pub(super) fn is_store_up(&self) -> bool {
         self.store_up.load(Ordering::Relaxed)
     }
+}
 
-    pub(super) fn say_serving(&self, serving: bool) {
-        self.serving.store(serving, Ordering::Relaxed);
+/// Publishes the health to all that report it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HealthPublisher {
+    pub(super) state: Arc<HealthState>,
+    pub(super) reporter: HealthReporter,
+}
+
+impl HealthPublisher {
+    /// Publishes whether both services are serving.
+    pub(super) async fn publish(&self, status: ServingStatus) {
+        self.state.serving.store(status == ServingStatus::Serving, Ordering::Relaxed);
+        self.reporter.set_service_status(grpc::SESSION_SERVICE, status).await;
+        self.reporter.set_service_status(grpc::ADMIN_SERVICE, status).await;
     }
 
-    pub(super) fn see_store(&self, up: bool) {
-        self.store_up.store(up, Ordering::Relaxed);
+    /// Publishes that the process stops. From here on the process itself, the service named "", is not serving either.
+    pub(super) async fn publish_shutdown(&self) {
+        self.publish(ServingStatus::NotServing).await;
+        self.reporter.set_service_status("", ServingStatus::NotServing).await;
+    }
+
+    pub(super) fn publish_store_up(&self, up: bool) {
+        self.state.store_up.store(up, Ordering::Relaxed);
     }
 }

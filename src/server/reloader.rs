@@ -1,6 +1,6 @@
-//! What may change while the house serves, and the one way to change it.
+//! What may change while the service runs, and how it is changed.
 //!
-//! Knows nothing of configurations: what comes here is right already, and is taken up as a whole.
+//! Reads no configuration: a [`Reloadable`] has been checked, and is applied as a whole.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,28 +11,26 @@ use crate::auth::{CallerRegistry, Callers};
 use crate::service::Service;
 use crate::types::{Clock, Time};
 
-/// All that may change while the house serves.
+/// The settings that may change while the service runs.
 #[derive(Clone, Debug)]
 pub struct Reloadable {
-    /// Whose sessions it keeps.
     pub apps: Apps,
-    /// Who may call.
     pub callers: Callers,
 }
 
-/// Changes a house that serves.
+/// Changes the settings of a running service.
 #[derive(Clone, Debug)]
 pub struct Reloader {
     service: Service,
     registry: CallerRegistry,
     tls: Vec<Arc<Tls>>,
     clock: Arc<dyn Clock>,
-    reloads: Arc<Reloads>,
+    metrics: Arc<ReloadMetrics>,
 }
 
-/// How often that was done, and how it went the last time.
+/// The number of reloads, and the result of the last one.
 #[derive(Debug)]
-pub(super) struct Reloads {
+pub(super) struct ReloadMetrics {
     pub(super) applied: AtomicU64,
     pub(super) refused: AtomicU64,
     last_successful: AtomicBool,
@@ -42,57 +40,57 @@ pub(super) struct Reloads {
 
 impl Reloader {
     pub(super) fn new(service: Service, registry: CallerRegistry, tls: Vec<Arc<Tls>>, clock: Arc<dyn Clock>) -> Self {
-        let reloads = Arc::new(Reloads {
+        let metrics = Arc::new(ReloadMetrics {
             applied: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             last_successful: AtomicBool::new(true),
             last_success: AtomicU64::new(clock.now().millis()),
         });
-        Self { service, registry, tls, clock, reloads }
+        Self { service, registry, tls, clock, metrics }
     }
 
-    /// Serves with these from now on. No connection and no call notices but by what it is answered next.
-    pub fn reload(&self, parts: &Reloadable) {
-        let Reloadable { apps, callers } = parts;
+    /// Applies new settings. Connections and running calls continue; only later results differ.
+    pub fn reload(&self, settings: &Reloadable) {
+        let Reloadable { apps, callers } = settings;
         self.service.replace_apps(apps);
         self.registry.replace(callers.clone());
-        self.reloads.applied.fetch_add(1, Ordering::Relaxed);
-        self.reloads.last_success.store(self.clock.now().millis(), Ordering::Relaxed);
-        self.reloads.last_successful.store(true, Ordering::Relaxed);
+        self.metrics.applied.fetch_add(1, Ordering::Relaxed);
+        self.metrics.last_success.store(self.clock.now().millis(), Ordering::Relaxed);
+        self.metrics.last_successful.store(true, Ordering::Relaxed);
     }
 
-    /// Looks at the files of TLS, which need no configuration to change. Reads from disk.
+    /// Reads the TLS files again, which may change without the configuration. Blocks on the disk.
     pub fn refresh_certificates(&self) {
         self.tls.iter().for_each(|tls| tls.refresh(self.clock.now()));
     }
 
-    /// The callers that it replaces.
+    /// Returns the callers, which a reload replaces.
     pub(super) const fn registry(&self) -> &CallerRegistry {
         &self.registry
     }
 
-    /// The TLS of every listener that has it.
+    /// Returns the TLS of each listener that has it.
     pub(super) fn tls(&self) -> &[Arc<Tls>] {
         &self.tls
     }
 
-    /// Tells the metrics that something wrong was to be taken up. All stays as it is.
+    /// Counts a configuration that was refused. The settings do not change.
     pub fn refuse(&self) {
-        self.reloads.refused.fetch_add(1, Ordering::Relaxed);
-        self.reloads.last_successful.store(false, Ordering::Relaxed);
+        self.metrics.refused.fetch_add(1, Ordering::Relaxed);
+        self.metrics.last_successful.store(false, Ordering::Relaxed);
     }
 
-    pub(super) const fn reloads(&self) -> &Arc<Reloads> {
-        &self.reloads
+    pub(super) const fn metrics(&self) -> &Arc<ReloadMetrics> {
+        &self.metrics
     }
 }
 
-impl Reloads {
+impl ReloadMetrics {
     pub(super) fn was_last_successful(&self) -> bool {
         self.last_successful.load(Ordering::Relaxed)
     }
 
-    /// When what is in force was taken up; the start counts.
+    /// Returns the time of the last successful reload; before the first one, of the start.
     pub(super) fn last_success(&self) -> Time {
         Time::from_millis(self.last_success.load(Ordering::Relaxed))
     }

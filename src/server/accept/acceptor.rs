@@ -1,4 +1,4 @@
-//! The accept loop: admits connections and hands them to workers.
+//! The accept loop: admits connections and gives them to the workers.
 
 use std::io;
 use std::sync::Arc;
@@ -6,79 +6,67 @@ use std::sync::Arc;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::{Advice, Backoff};
+use super::backoff::{Backoff, Retry};
 use super::connection_limits::ConnectionLimits;
 use super::listeners::{Listeners, Socket};
 use super::workers::Workers;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::connection::connection_metrics::ConnectionMetrics;
+use crate::server::connection::ConnectionMetrics;
 
-/// The listeners, and the workers that serve what comes in.
+/// The workers of a server, and what limits the connections that they get.
 #[derive(Debug)]
-pub(crate) struct Acceptor {
-    listeners: Listeners,
+pub(in crate::server) struct Acceptor {
     limits: Arc<ConnectionLimits>,
     workers: Workers,
     backoff: Backoff,
 }
 
 impl Acceptor {
-    pub(crate) fn new(
-        settings: &Settings,
-        listeners: Listeners,
-        connection_metrics: Arc<ConnectionMetrics>,
-        workers: Workers,
-    ) -> Self {
-        Self {
-            listeners,
-            limits: Arc::new(ConnectionLimits::new(settings, connection_metrics)),
-            workers,
-            backoff: Backoff::default(),
-        }
+    pub(in crate::server) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>, workers: Workers) -> Self {
+        Self { limits: Arc::new(ConnectionLimits::new(settings, metrics)), workers, backoff: Backoff::default() }
     }
 
-    /// Accepts until `stop`, closes the listeners, and gives the workers back.
-    pub(crate) async fn receive_until(mut self, stop: &CancellationToken) -> Workers {
-        stop.run_until_cancelled(self.receive()).await;
-        let Self { listeners, limits, workers, .. } = self;
+    /// Accepts connections until `stop`, then closes the listeners and returns the workers.
+    pub(in crate::server) async fn accept_until(mut self, stop: &CancellationToken, listeners: Listeners) -> Workers {
+        stop.run_until_cancelled(self.accept(&listeners)).await;
         for (socket, peer_address) in listeners.close() {
-            if let Some(admission) = limits.admit(peer_address) {
-                workers.hand_over(socket, peer_address, admission).await;
-            }
+            self.admit(socket, peer_address).await;
         }
-        workers
+        self.workers
     }
 
-    async fn receive(&mut self) {
+    async fn accept(&mut self, listeners: &Listeners) {
         loop {
-            match self.listeners.accept().await {
-                Ok((socket, peer_address)) => self.hand_over(socket, peer_address).await,
+            match listeners.accept().await {
+                Ok((socket, peer_address)) => {
+                    if self.backoff.on_success() {
+                        tracing::info!("connections are accepted again");
+                    }
+                    self.admit(socket, peer_address).await;
+                }
                 Err(error) => self.wait_after(&error).await,
             }
         }
     }
 
-    async fn hand_over(&mut self, socket: Socket, peer_address: PeerAddress) {
-        if self.backoff.succeed() {
-            tracing::info!("connections are accepted again");
-        }
+    async fn admit(&self, socket: Socket, peer_address: PeerAddress) {
         match self.limits.admit(peer_address) {
-            Some(admission) => self.workers.hand_over(socket, peer_address, admission).await,
-            // Dropped unanswered: an answer would cost what the cap is there to save.
+            Some(permit) => self.workers.assign(socket, peer_address, permit).await,
+            // Dropped without a response, because a response would cost what the limit has to save.
             None => tracing::debug!("a connection was refused, there are too many"),
         }
     }
 
     async fn wait_after(&mut self, error: &io::Error) {
-        let pause = match self.backoff.advise(error) {
-            Advice::Continue => return,
-            Advice::Wait(pause) => pause,
-            Advice::Begin(pause) => {
+        let delay = match self.backoff.on_failure(error) {
+            Retry::Immediately => return,
+            Retry::NextDelay(delay) => delay,
+            Retry::FirstDelay(delay) => {
                 tracing::warn!(error = error as &dyn std::error::Error, "connections cannot be accepted; trying again");
-                pause
+                delay
             }
         };
-        time::sleep(pause).await;
+        time::sleep(delay).await;
     }
 }

@@ -1,47 +1,47 @@
-//! How long to leave a listener alone that cannot accept.
+//! The delays between failed accepts.
 //!
-//! Without a pause an accept loop that has run out of file descriptors is a busy loop: the waiting
-//! connection keeps the listener ready.
+//! Without a delay, an accept loop that has run out of file descriptors is a busy loop, because the waiting connection
+//! keeps the listener ready.
 
 use std::io;
 use std::time::Duration;
 
-/// The pauses of one episode of failing accepts, from the first failure to the next success.
+/// The delays from the first failed accept to the next successful one.
 #[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    last: Option<Duration>,
+pub(super) struct Backoff {
+    /// `None`: the last accept was successful.
+    last_delay: Option<Duration>,
 }
 
-/// What to do about a failed accept.
+/// When to accept again after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Advice {
-    /// Only that connection is lost: accept the next one.
-    Continue,
-    /// A new episode: tell the log, and wait.
-    Begin(Duration),
-    /// The same episode: wait.
-    Wait(Duration),
+pub(super) enum Retry {
+    /// The failure concerns one connection only.
+    Immediately,
+    /// This is the first failure after a success, so it is worth a log line.
+    FirstDelay(Duration),
+    NextDelay(Duration),
 }
 
 impl Backoff {
-    /// What to do after this failure.
-    pub(crate) fn advise(&mut self, error: &io::Error) -> Advice {
+    /// Records a failed accept and returns when to try again.
+    pub(super) fn on_failure(&mut self, error: &io::Error) -> Retry {
         if concerns_one_connection(error) {
-            return Advice::Continue;
+            return Retry::Immediately;
         }
-        match self.last {
-            None => Advice::Begin(*self.last.insert(FIRST)),
-            Some(last) => Advice::Wait(*self.last.insert(LONGEST.min(last * 2))),
+        match self.last_delay {
+            None => Retry::FirstDelay(*self.last_delay.insert(MIN_DELAY)),
+            Some(last) => Retry::NextDelay(*self.last_delay.insert(MAX_DELAY.min(last * 2))),
         }
     }
 
-    /// Notes a success; answers whether it ended an episode.
-    pub(crate) fn succeed(&mut self) -> bool {
-        self.last.take().is_some()
+    /// Records a successful accept and returns whether it is the first one after a failure.
+    pub(super) fn on_success(&mut self) -> bool {
+        self.last_delay.take().is_some()
     }
 }
 
-/// Linux hands the errors of a connection that is not accepted yet to accept(2). All else is taken to last.
+/// Whether an error is one of the new connection, which accept(2) returns on Linux. Any other error may persist.
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkDown,
@@ -62,8 +62,8 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-const FIRST: Duration = Duration::from_millis(50);
-const LONGEST: Duration = Duration::from_secs(1);
+const MIN_DELAY: Duration = Duration::from_millis(50);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -73,25 +73,25 @@ mod tests {
     const ECONNABORTED: i32 = 103;
 
     #[test]
-    fn pauses_double_up_to_a_second_and_start_anew_after_a_success() {
+    fn delays_double_up_to_a_second_and_start_again_after_a_success() {
         let mut backoff = Backoff::default();
-        let mut advise = || backoff.advise(&io::Error::from_raw_os_error(EMFILE));
+        let mut fail = || backoff.on_failure(&io::Error::from_raw_os_error(EMFILE));
 
-        assert_eq!(advise(), Advice::Begin(FIRST));
+        assert_eq!(fail(), Retry::FirstDelay(MIN_DELAY));
         for millis in [100, 200, 400, 800, 1000, 1000] {
-            assert_eq!(advise(), Advice::Wait(Duration::from_millis(millis)));
+            assert_eq!(fail(), Retry::NextDelay(Duration::from_millis(millis)));
         }
 
-        assert!(backoff.succeed());
-        assert!(!backoff.succeed());
-        assert_eq!(backoff.advise(&io::Error::from_raw_os_error(EMFILE)), Advice::Begin(FIRST));
+        assert!(backoff.on_success());
+        assert!(!backoff.on_success());
+        assert_eq!(backoff.on_failure(&io::Error::from_raw_os_error(EMFILE)), Retry::FirstDelay(MIN_DELAY));
     }
 
     #[test]
-    fn an_aborted_connection_delays_nobody() {
+    fn an_aborted_connection_causes_no_delay() {
         let mut backoff = Backoff::default();
 
-        assert_eq!(backoff.advise(&io::Error::from_raw_os_error(ECONNABORTED)), Advice::Continue);
-        assert!(!backoff.succeed());
+        assert_eq!(backoff.on_failure(&io::Error::from_raw_os_error(ECONNABORTED)), Retry::Immediately);
+        assert!(!backoff.on_success());
     }
 }

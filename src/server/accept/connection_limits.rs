@@ -1,4 +1,4 @@
-//! The caps on open connections, in all and for each caller.
+//! The limits on open connections, in total and for each peer.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,39 +8,39 @@ use parking_lot::Mutex;
 
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::connection::connection_metrics::ConnectionMetrics;
+use crate::server::connection::ConnectionMetrics;
 
-/// Counts open connections and refuses those above the caps.
+/// Counts the open connections and refuses new ones above the limits.
 #[derive(Debug)]
-pub(crate) struct ConnectionLimits {
+pub(super) struct ConnectionLimits {
     max: usize,
     max_per_peer: usize,
-    connection_metrics: Arc<ConnectionMetrics>,
+    metrics: Arc<ConnectionMetrics>,
     open: Mutex<OpenConnections>,
 }
 
 #[derive(Debug, Default)]
 struct OpenConnections {
-    all: usize,
+    total: usize,
     by_network: HashMap<IpAddr, usize>,
 }
 
 impl ConnectionLimits {
-    pub(crate) fn new(settings: &Settings, connection_metrics: Arc<ConnectionMetrics>) -> Self {
+    pub(super) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
         let Settings { max_connections: max, max_connections_per_peer: max_per_peer, .. } = *settings;
-        Self { max, max_per_peer, connection_metrics, open: Mutex::default() }
+        Self { max, max_per_peer, metrics, open: Mutex::default() }
     }
 
-    /// Counts a connection of `peer` in until the answer is dropped; `None` if it is one too many.
-    pub(crate) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Option<ConnectionPermit> {
+    /// Counts a connection until the permit is dropped. `None`: there are too many.
+    pub(super) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Option<ConnectionPermit> {
         let network = peer_address.network();
         let mut open = self.open.lock();
-        if open.all >= self.max || network.is_some_and(|network| open.of(network) >= self.max_per_peer) {
-            self.connection_metrics.refuse();
+        if open.total >= self.max || network.is_some_and(|network| open.count(network) >= self.max_per_peer) {
+            self.metrics.refuse();
             return None;
         }
-        self.connection_metrics.accept();
-        open.all += 1;
+        self.metrics.accept();
+        open.total += 1;
         if let Some(network) = network {
             *open.by_network.entry(network).or_default() += 1;
         }
@@ -49,33 +49,33 @@ impl ConnectionLimits {
 }
 
 impl OpenConnections {
-    fn of(&self, network: IpAddr) -> usize {
+    fn count(&self, network: IpAddr) -> usize {
         self.by_network.get(&network).copied().unwrap_or_default()
     }
 
-    fn leave(&mut self, network: Option<IpAddr>) {
-        self.all -= 1;
+    fn remove(&mut self, network: Option<IpAddr>) {
+        self.total -= 1;
         let Some(network) = network else { return };
-        let left = self.of(network) - 1;
-        // Forgotten at zero, or the map would keep every address that ever called.
-        if left == 0 {
+        let remaining = self.count(network) - 1;
+        // Removed at zero, or the map would grow with every address that ever connected.
+        if remaining == 0 {
             self.by_network.remove(&network);
         } else {
-            self.by_network.insert(network, left);
+            self.by_network.insert(network, remaining);
         }
     }
 }
 
-/// One connection that counts as open while this lives.
+/// Counts one connection as open until it is dropped.
 #[derive(Debug)]
-pub(crate) struct ConnectionPermit {
+pub(super) struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
     network: Option<IpAddr>,
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.limits.open.lock().leave(self.network);
-        self.limits.connection_metrics.close();
+        self.limits.open.lock().remove(self.network);
+        self.limits.metrics.close();
     }
 }

@@ -1,106 +1,95 @@
-//! Where connections come from: TCP, a Unix socket, or both.
+//! The listeners of a server: TCP, a Unix socket, or both.
 
 use std::future::pending;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::socket_file::SocketFile;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::connection::protocol::BACKLOG;
 use crate::server::tls::TlsError;
 use crate::types::SettingError;
 
-/// Open listeners. Nothing listens any more when this is dropped.
+/// The open listeners. They are closed when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Listeners {
+pub(in crate::server) struct Listeners {
     tcp: Option<TcpListener>,
-    // The file goes last: it must not outlive the listener in the eyes of a successor.
+    // Dropped in this order: the listener is closed before the file is removed.
     unix: Option<(UnixListener, SocketFile)>,
 }
 
-/// A fresh connection, not tied to any runtime yet.
+/// A new connection that is not registered with a runtime yet.
 #[derive(Debug)]
-pub(crate) enum Socket {
+pub(in crate::server) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Listeners {
-    pub(crate) async fn bind(settings: &Settings) -> Result<Self, BindError> {
+    pub(in crate::server) async fn bind(settings: &Settings) -> Result<Self, BindError> {
         Ok(Self {
-            tcp: settings.listen.map(listen).transpose()?,
+            tcp: settings.listen.map(bind_tcp).transpose()?,
             unix: match settings.unix_path() {
                 None => None,
-                Some(path) => Some(listen_at(path).await?),
+                Some(path) => Some(
+                    SocketFile::listen(path)
+                        .await
+                        .map_err(|source| BindError::Unix { path: path.to_owned(), source })?,
+                ),
             },
         })
     }
 
-    pub(crate) fn tcp_addr(&self) -> Option<SocketAddr> {
+    pub(in crate::server) fn tcp_addr(&self) -> Option<SocketAddr> {
         self.tcp.as_ref()?.local_addr().ok()
     }
 
-    /// The next connection. May be dropped while it waits without losing one.
-    pub(crate) async fn accept(&self) -> io::Result<(Socket, PeerAddress)> {
+    /// Waits for the next connection. Cancel-safe: no connection is lost.
+    pub(in crate::server) async fn accept(&self) -> io::Result<(Socket, PeerAddress)> {
         tokio::select! {
             accepted = accept_tcp(self.tcp.as_ref()) => accepted,
             accepted = accept_unix(self.unix.as_ref()) => accepted,
         }
     }
 
-    /// Listens no more; answers who had connected by then.
+    /// Closes the listeners and returns the connections that waited in their backlogs.
     ///
-    /// The machine breaks off whoever waits at a listener that is closed, and with it the first call that it has sent.
-    pub(crate) fn close(self) -> Vec<(Socket, PeerAddress)> {
+    /// Otherwise the kernel would reset those connections, and their first calls would be lost.
+    pub(in crate::server) fn close(self) -> Vec<(Socket, PeerAddress)> {
         let tcp = self.tcp.and_then(|listener| listener.into_std().ok());
-        let mut waiting: Vec<_> = tcp.iter().flat_map(waiting_at_tcp).take(BACKLOG as usize).collect();
+        let mut waiting: Vec<_> = tcp.iter().flat_map(accept_waiting_tcp).take(BACKLOG as usize).collect();
         drop(tcp);
         if let Some((listener, _file)) = self.unix
             && let Ok(listener) = listener.into_std()
         {
-            waiting.extend(waiting_at_unix(&listener).take(BACKLOG as usize));
+            waiting.extend(accept_waiting_unix(&listener).take(BACKLOG as usize));
         }
         waiting
     }
 }
 
-/// Why the server does not listen.
+/// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The settings are wrong.
     #[error(transparent)]
     Settings(#[from] SettingError),
-    /// The files of TLS can't be used.
     #[error("tls")]
     Tls(#[from] TlsError),
-    /// The machine refuses the TCP address.
     #[error("listen: cannot listen on {address}")]
-    Tcp {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The machine refuses the Unix socket.
+    Tcp { address: SocketAddr, source: io::Error },
     #[error("unix_socket: cannot listen on {}", path.display())]
-    Unix {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Unix { path: PathBuf, source: io::Error },
 }
 
-fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     let socket = || if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let listen = || {
         let socket = socket()?;
-        // A restart must not wait until the old connections' ports are free.
+        // Without this a restart would fail while old connections are in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -108,12 +97,9 @@ fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen().map_err(|source| BindError::Tcp { address, source })
 }
 
-async fn listen_at(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
-    SocketFile::listen(path).await.map_err(|source| BindError::Unix { path: path.to_owned(), source })
-}
+// These two call accept(2) directly, because tokio only knows of connections that it was notified of.
 
-/// Asked of the machine itself: tokio knows only what it has been told of so far.
-fn waiting_at_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = (Socket, PeerAddress)> {
+fn accept_waiting_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = (Socket, PeerAddress)> {
     let accept = || {
         let (socket, address) = listener.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
@@ -123,7 +109,7 @@ fn waiting_at_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = (Soc
     std::iter::from_fn(accept)
 }
 
-fn waiting_at_unix(listener: &std::os::unix::net::UnixListener) -> impl Iterator<Item = (Socket, PeerAddress)> {
+fn accept_waiting_unix(listener: &std::os::unix::net::UnixListener) -> impl Iterator<Item = (Socket, PeerAddress)> {
     let accept = || {
         let (socket, _) = listener.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
@@ -135,8 +121,8 @@ fn waiting_at_unix(listener: &std::os::unix::net::UnixListener) -> impl Iterator
 async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<(Socket, PeerAddress)> {
     let Some(listener) = listener else { return pending().await };
     let (socket, address) = listener.accept().await?;
-    // A message of a few hundred bytes must not wait for the acknowledgement of the last one. Fails only if
-    // the caller is gone again, which must not look like a failing listener.
+    // A message of a few hundred bytes must not wait for the acknowledgement of the last one. An error is ignored: it
+    // means that the peer has disconnected, not that the listener fails.
     let _ = socket.set_nodelay(true);
     Ok((Socket::Tcp(socket.into_std()?), PeerAddress::Tcp(address)))
 }
@@ -146,3 +132,6 @@ async fn accept_unix(listener: Option<&(UnixListener, SocketFile)>) -> io::Resul
     let (socket, _) = listener.accept().await?;
     Ok((Socket::Unix(socket.into_std()?), PeerAddress::Unix))
 }
+
+/// The most connections that wait to be accepted: enough for a whole fleet of frontends that reconnects at once.
+pub(super) const BACKLOG: u32 = 1024;

@@ -1,4 +1,4 @@
-//! From a listener to a worker: accepts connections, limits their number, and gives each to one thread.
+//! From the listeners to the workers: accepts connections, limits their number, and gives each to one worker thread.
 
 mod acceptor;
 mod backoff;
@@ -8,7 +8,7 @@ mod socket_file;
 mod worker_loop;
 mod workers;
 
-pub(crate) use acceptor::Acceptor;
+pub(super) use acceptor::Acceptor;
 pub use listeners::BindError;
-pub(crate) use listeners::{Listeners, Socket};
-pub(crate) use workers::Workers;
+pub(super) use listeners::{Listeners, Socket};
+pub(super) use workers::Workers;

@@ -1,4 +1,4 @@
-//! What a worker does: it serves connections as they arrive.
+//! The loop of a worker: it serves the connections that the acceptor assigns to it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,57 +11,55 @@ use super::connection_limits::ConnectionPermit;
 use super::listeners::Socket;
 use crate::auth::PeerAddress;
 use crate::server::call::CallLimits;
-use crate::server::connection::lifetime::Lifetime;
-use crate::server::connection::protocol;
-use crate::server::connection::{Connection, ConnectionEnd};
+use crate::server::connection::{Connection, ConnectionEnd, ConnectionTimeouts, protocol};
 use crate::server::context::ServerContext;
-use crate::server::{Grpc, Settings};
+use crate::server::{GrpcService, Settings};
 
-/// What every connection is served with. Clones share one count of running calls.
+/// What all connections of a worker share. The loops of all workers share one count of running calls.
 #[derive(Clone, Debug)]
-pub(crate) struct WorkerLoop {
+pub(super) struct WorkerLoop {
     protocol: protocol::Builder,
-    lifetime: Lifetime,
-    calls: Arc<CallLimits>,
+    timeouts: ConnectionTimeouts,
+    call_limits: Arc<CallLimits>,
     context: ServerContext,
     stop: CancellationToken,
 }
 
-/// A connection that was let in.
+/// A connection within the limits.
 #[derive(Debug)]
-pub(crate) struct AcceptedConnection {
-    pub(crate) socket: Socket,
-    pub(crate) peer_address: PeerAddress,
-    /// It counts as open, in all and with its worker, until these are dropped.
-    pub(crate) counted: (ConnectionPermit, Arc<()>),
+pub(super) struct AcceptedConnection {
+    pub(super) socket: Socket,
+    pub(super) peer_address: PeerAddress,
+    /// It counts as open, in total and with its worker, until these are dropped.
+    pub(super) permits: (ConnectionPermit, Arc<()>),
 }
 
 impl WorkerLoop {
-    pub(crate) fn new(settings: &Settings, context: ServerContext, stop: &CancellationToken) -> Self {
+    pub(super) fn new(settings: &Settings, context: ServerContext, stop: &CancellationToken) -> Self {
         Self {
             protocol: protocol::builder(settings, context.protocols()),
-            lifetime: Lifetime::new(settings),
-            calls: Arc::new(CallLimits::new(settings)),
+            timeouts: ConnectionTimeouts::new(settings),
+            call_limits: Arc::new(CallLimits::new(settings)),
             context,
             stop: stop.clone(),
         }
     }
 
-    /// Serves until nothing more can arrive and all is closed; answers how many connections were cut.
-    pub(crate) async fn serve<S>(self, service: S, mut arrivals: mpsc::Receiver<AcceptedConnection>) -> usize
+    /// Serves until the queue is closed and all connections have ended; returns how many connections were cut.
+    pub(super) async fn serve<S>(self, service: S, mut queue: mpsc::Receiver<AcceptedConnection>) -> usize
     where
-        S: Grpc,
+        S: GrpcService,
         S::Future: Send,
     {
-        // A token of its own, because every connection looks at it each time that it wakes, under a lock.
+        // A token per worker: each connection locks it whenever it wakes, and workers should not wait for each other.
         let stop = self.stop.child_token();
         let connections = TaskTracker::new();
         let cut = Arc::new(AtomicUsize::new(0));
-        while let Some(AcceptedConnection { socket, peer_address, counted }) = arrivals.recv().await {
+        while let Some(AcceptedConnection { socket, peer_address, permits }) = queue.recv().await {
             let connection = Connection {
                 protocol: self.protocol.clone(),
-                lifetime: self.lifetime,
-                calls: Arc::clone(&self.calls),
+                timeouts: self.timeouts,
+                call_limits: Arc::clone(&self.call_limits),
                 context: Arc::new(self.context.clone()),
                 service: service.clone(),
                 peer_address,
@@ -69,7 +67,7 @@ impl WorkerLoop {
             };
             let cut = Arc::clone(&cut);
             connections.spawn(async move {
-                let _counted = counted;
+                let _permits = permits;
                 if connection.serve(socket).await == ConnectionEnd::Cut {
                     cut.fetch_add(1, Ordering::Relaxed);
                 }

@@ -1,6 +1,6 @@
 //! The worker threads: one single-threaded runtime each.
 //!
-//! A connection never leaves its worker, so that a call crosses no core on its way.
+//! A connection stays on its worker, so that a call never moves to another core.
 
 use std::io;
 use std::sync::Arc;
@@ -17,61 +17,61 @@ use super::listeners::Socket;
 use super::worker_loop::{AcceptedConnection, WorkerLoop};
 use crate::auth::PeerAddress;
 use crate::server::context::ServerContext;
-use crate::server::{Grpc, Settings};
+use crate::server::{GrpcService, Settings};
 
 /// The running workers.
 #[derive(Debug)]
-pub(crate) struct Workers(Vec<Worker>);
+pub(in crate::server) struct Workers(Vec<Worker>);
 
 #[derive(Debug)]
 struct Worker {
     queue: mpsc::Sender<AcceptedConnection>,
-    // As many clones as this worker has connections, and this one.
+    /// Each connection of this worker holds a clone, so the strong count is the load.
     load: Arc<()>,
     thread: JoinHandle<usize>,
 }
 
 impl Workers {
-    /// Starts the workers; each finishes its connections after `stop`, or when it can get no more.
-    pub(crate) async fn start<S, F>(
+    /// Starts the workers. Each ends its connections after `stop`, or when its queue is closed.
+    pub(in crate::server) async fn start<S, F>(
         settings: &Settings,
         context: ServerContext,
         service: F,
         stop: &CancellationToken,
     ) -> io::Result<Self>
     where
-        S: Grpc,
+        S: GrpcService,
         S::Future: Send,
         F: Fn(usize) -> S + Send + Sync + 'static,
     {
-        let (work, service) = (WorkerLoop::new(settings, context, stop), Arc::new(service));
+        let (worker_loop, service) = (WorkerLoop::new(settings, context, stop), Arc::new(service));
         let mut workers = Vec::new();
-        for number in 0..count(settings) {
+        for number in 0..worker_count(settings) {
             let service = Arc::clone(&service);
-            workers.push(Worker::start(number, work.clone(), move || service(number)).await?);
+            workers.push(Worker::start(number, worker_loop.clone(), move || service(number)).await?);
         }
         Ok(Self(workers))
     }
 
-    /// Gives a connection to the worker that has the fewest; waits while its queue is full.
-    pub(crate) async fn hand_over(&self, socket: Socket, peer_address: PeerAddress, admission: ConnectionPermit) {
+    /// Gives a connection to the worker with the fewest connections; waits while its queue is full.
+    pub(super) async fn assign(&self, socket: Socket, peer_address: PeerAddress, permit: ConnectionPermit) {
         let Some(worker) = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.load)) else { return };
-        let arrival = AcceptedConnection { socket, peer_address, counted: (admission, Arc::clone(&worker.load)) };
-        if worker.queue.send(arrival).await.is_err() {
+        let permits = (permit, Arc::clone(&worker.load));
+        if worker.queue.send(AcceptedConnection { socket, peer_address, permits }).await.is_err() {
             tracing::error!("a worker thread is gone, and a connection with it");
         }
     }
 
-    /// Waits until every worker is done; answers how many connections were cut.
-    pub(crate) async fn join(self) -> usize {
+    /// Waits until all workers have ended; returns how many connections were cut.
+    pub(in crate::server) async fn join(self) -> usize {
         let (queues, threads): (Vec<_>, Vec<_>) =
             self.0.into_iter().map(|worker| (worker.queue, worker.thread)).unzip();
-        // All of them before the first wait: a worker ends when nothing more can come.
+        // All queues are closed before the first wait, because a worker ends only when its queue is closed.
         drop(queues);
         let mut cut = 0;
         for thread in threads {
             match task::spawn_blocking(|| thread.join()).await {
-                Ok(Ok(of_this_worker)) => cut += of_this_worker,
+                Ok(Ok(cut_by_worker)) => cut += cut_by_worker,
                 Ok(Err(_)) | Err(_) => tracing::error!("a worker thread panicked"),
             }
         }
@@ -80,43 +80,51 @@ impl Workers {
 }
 
 impl Worker {
-    /// Answers when the thread is ready to serve, or why it is not.
-    async fn start<S>(number: usize, work: WorkerLoop, service: impl FnOnce() -> S + Send + 'static) -> io::Result<Self>
+    /// Starts the thread and waits until it is ready to serve.
+    async fn start<S>(
+        number: usize,
+        worker_loop: WorkerLoop,
+        service: impl FnOnce() -> S + Send + 'static,
+    ) -> io::Result<Self>
     where
-        S: Grpc,
+        S: GrpcService,
         S::Future: Send,
     {
-        let (queue, arrivals) = mpsc::channel(QUEUE);
-        let (started, start) = oneshot::channel();
+        let (queue, connections) = mpsc::channel(QUEUE_LENGTH);
+        let (ready, is_ready) = oneshot::channel();
         let thread = thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
-            let ready = prepare(service);
-            let (ready, outcome) = ready.map_or_else(|error| (None, Err(error)), |ready| (Some(ready), Ok(())));
-            // If nobody waits for it any more, the server was dropped, and nothing will arrive.
-            let _ = started.send(outcome);
-            let Some((runtime, service)) = ready else { return 0 };
-            let cut = runtime.block_on(work.serve(service, arrivals));
+            let (runtime, service) = match prepare(service) {
+                Ok(prepared) => prepared,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return 0;
+                }
+            };
+            // An error means that the server was dropped. Then the queue is closed too, and the loop ends at once.
+            let _ = ready.send(Ok(()));
+            let cut = runtime.block_on(worker_loop.serve(service, connections));
             runtime.shutdown_timeout(BLOCKING_TIMEOUT);
             cut
         })?;
-        start.await.unwrap_or_else(|_| Err(io::Error::other("a worker thread panicked at its start")))?;
+        is_ready.await.unwrap_or_else(|_| Err(io::Error::other("a worker thread panicked at its start")))?;
         Ok(Self { queue, load: Arc::new(()), thread })
     }
 }
 
-/// The service is made inside its runtime, because what it holds may start tasks there.
+/// Builds the runtime, and the service inside it, because a service may start tasks when it is built.
 fn prepare<S>(service: impl FnOnce() -> S) -> io::Result<(Runtime, S)> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let service = runtime.block_on(async { service() });
     Ok((runtime, service))
 }
 
-fn count(settings: &Settings) -> usize {
+fn worker_count(settings: &Settings) -> usize {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     if settings.workers == 0 { cores() } else { settings.workers }
 }
 
-/// Connections that wait for a busy worker; above it they wait in the listener's backlog.
-const QUEUE: usize = 128;
+/// The most connections that wait for one worker. Further ones wait in the listener's backlog.
+const QUEUE_LENGTH: usize = 128;
 
-/// How long a stop waits for what a service does on threads of its own; such work has no connection left to answer.
+/// How long a worker waits at its end for blocking tasks of the service. No connection is left that needs their result.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(1);

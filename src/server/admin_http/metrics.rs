@@ -1,210 +1,225 @@
-//! The page of metrics: every number that the house keeps, under its name.
+//! The page of metrics: every number that the process counts, with its name.
 //!
-//! Numbers are kept where things happen; here they only get names. No label has a value that a caller can choose.
+//! Each module counts its own numbers; here they only get names. No label has a value that a caller can choose.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::server::call::budget::Budget;
-use crate::server::call::call_metrics::CallMetrics;
-use crate::server::connection::connection_metrics::ConnectionMetrics;
+use crate::server::call::{CallMetrics, RequestBudget};
+use crate::server::connection::ConnectionMetrics;
+use crate::server::context::ServerContext;
 use crate::server::health::HealthState;
-use crate::server::reloader::Reloads;
+use crate::server::reloader::ReloadMetrics;
 use crate::server::tls::Tls;
 use crate::service::{AppStats, ServedApp, Service};
 use crate::store::StoreMetrics;
 use crate::telemetry::metrics::{MetricKind, MetricsText, process};
 
-/// Where the numbers are.
+/// Where the numbers come from.
 #[derive(Debug)]
-pub(crate) struct MetricsSources {
-    pub(crate) calls: Arc<CallMetrics>,
-    /// Each server's, by its name.
-    pub(crate) connection_metrics: Vec<(&'static str, Arc<ConnectionMetrics>)>,
-    /// Each server's, by its name.
-    pub(crate) budgets: Vec<(&'static str, Budget)>,
-    /// That of each server that encrypts, by the server's name.
-    pub(crate) tls: Vec<(&'static str, Arc<Tls>)>,
-    pub(crate) service: Service,
-    pub(crate) store: Arc<StoreMetrics>,
-    pub(crate) health_state: Arc<HealthState>,
-    pub(crate) reloads: Arc<Reloads>,
+pub(in crate::server) struct MetricsSources {
+    pub(in crate::server) call_metrics: Arc<CallMetrics>,
+    pub(in crate::server) listeners: [ListenerSources; 2],
+    pub(in crate::server) service: Service,
+    pub(in crate::server) store: Arc<StoreMetrics>,
+    pub(in crate::server) health: Arc<HealthState>,
+    pub(in crate::server) reloads: Arc<ReloadMetrics>,
+}
+
+/// Where the numbers of one listener come from.
+#[derive(Debug)]
+pub(in crate::server) struct ListenerSources {
+    name: &'static str,
+    connection_metrics: Arc<ConnectionMetrics>,
+    request_budget: RequestBudget,
+    tls: Option<Arc<Tls>>,
+}
+
+/// The apps and their numbers.
+type Apps = [(Arc<ServedApp>, AppStats)];
+
+impl ListenerSources {
+    pub(in crate::server) fn new(name: &'static str, context: &ServerContext) -> Self {
+        let ServerContext { connection_metrics, request_budget, tls, .. } = context.clone();
+        Self { name, connection_metrics, request_budget, tls }
+    }
 }
 
 impl MetricsSources {
-    /// The page, as it is now.
-    pub(crate) fn page(&self) -> String {
+    /// Writes the page with the present numbers.
+    pub(super) fn page(&self) -> String {
         let mut page = MetricsText::default();
-        page.family("cloakroom_build_info", MetricKind::Gauge, "Which program this is; always 1.")
+        page.family("cloakroom_build_info", MetricKind::Gauge, "The version of the program; always 1.")
             .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         self.health(&mut page);
         self.reloads(&mut page);
         self.calls(&mut page);
-        self.connection_metrics(&mut page);
+        self.connections(&mut page);
         self.store(&mut page);
-        self.sessions(&mut page);
+        let apps = self.service.all_stats();
+        keys(&mut page, &apps);
+        sessions(&mut page, &apps);
+        migrations(&mut page, &apps);
+        live_count(&mut page, &apps);
         process(&mut page);
         page.into_string()
     }
 
     fn health(&self, page: &mut MetricsText) {
-        page.family("cloakroom_serving", MetricKind::Gauge, "Whether health checks are told SERVING.")
-            .sample(&[], u64::from(self.health_state.is_serving()));
-        page.family("cloakroom_store_up", MetricKind::Gauge, "Whether the store answered when it was last asked.")
-            .sample(&[], u64::from(self.health_state.is_store_up()));
+        page.family("cloakroom_serving", MetricKind::Gauge, "Whether health checks return SERVING.")
+            .sample(&[], u64::from(self.health.is_serving()));
+        page.family("cloakroom_store_up", MetricKind::Gauge, "Whether the last ping of the store was successful.")
+            .sample(&[], u64::from(self.health.is_store_up()));
     }
 
     fn reloads(&self, page: &mut MetricsText) {
-        let Self { reloads, .. } = self;
-        let help = "Configurations that were taken up while the process ran, or refused.";
+        let help = "Configurations that were applied while the process ran, or refused.";
         page.family("cloakroom_config_reloads_total", MetricKind::Counter, help)
-            .sample(&[("outcome", "applied")], reloads.applied.load(Ordering::Relaxed))
-            .sample(&[("outcome", "refused")], reloads.refused.load(Ordering::Relaxed));
-        let help = "Whether the last configuration was taken up: 0 if it was refused.";
+            .sample(&[("outcome", "applied")], self.reloads.applied.load(Ordering::Relaxed))
+            .sample(&[("outcome", "refused")], self.reloads.refused.load(Ordering::Relaxed));
+        let help = "Whether the last configuration was applied: 0 if it was refused.";
         page.family("cloakroom_config_last_reload_successful", MetricKind::Gauge, help)
-            .sample(&[], u64::from(reloads.was_last_successful()));
-        let help = "When the configuration in force was taken up, in seconds since 1970.";
+            .sample(&[], u64::from(self.reloads.was_last_successful()));
+        let help = "The time when the present configuration was applied, in seconds since 1970.";
         page.family("cloakroom_config_last_reload_success_timestamp_seconds", MetricKind::Gauge, help)
-            .sample(&[], reloads.last_success().seconds());
+            .sample(&[], self.reloads.last_success().seconds());
     }
 
     fn calls(&self, page: &mut MetricsText) {
-        let seen: Vec<_> = self.calls.seen().collect();
+        let rpcs: Vec<_> = self.call_metrics.rpcs().collect();
         page.family("cloakroom_calls_total", MetricKind::Counter, "Calls that ended, by RPC and gRPC code.");
-        for (rpc, (code, count)) in seen.iter().flat_map(|seen| seen.ends.iter().map(|end| (seen.rpc, end))) {
+        for (rpc, (code, count)) in rpcs.iter().flat_map(|rpc| rpc.ended.iter().map(|ended| (rpc.rpc, ended))) {
             page.sample(&[("rpc", rpc), ("code", code)], *count);
         }
-        page.family(
-            "cloakroom_call_failures_total",
-            MetricKind::Counter,
-            "Calls that failed, by the reason in their error.",
-        );
-        for (reason, count) in self.calls.reasons() {
+        let help = "Calls that failed, by the reason in their error.";
+        page.family("cloakroom_call_failures_total", MetricKind::Counter, help);
+        for (reason, count) in self.call_metrics.reasons() {
             page.sample(&[("reason", &reason)], count);
         }
-        let help = "Time until answers began, by RPC; for a stream, until it was open.";
+        let help = "Time until the response began, by RPC; for a stream, until it was open.";
         page.family("cloakroom_call_duration_seconds", MetricKind::Histogram, help);
-        for seen in &seen {
-            page.histogram(("rpc", seen.rpc), &seen.times);
+        for rpc in &rpcs {
+            page.histogram(("rpc", rpc.rpc), &rpc.durations);
         }
     }
 
-    fn connection_metrics(&self, page: &mut MetricsText) {
-        let mut family = |name, kind, help, read: fn(&ConnectionMetrics) -> u64| {
+    fn connections(&self, page: &mut MetricsText) {
+        use MetricKind::{Counter, Gauge};
+
+        let mut family = |name, kind, help, read: fn(&ListenerSources) -> Option<u64>| {
             page.family(name, kind, help);
-            for (listener, connection_metrics) in &self.connection_metrics {
-                page.sample(&[("listener", listener)], read(connection_metrics));
+            for listener in &self.listeners {
+                if let Some(value) = read(listener) {
+                    page.sample(&[("listener", listener.name)], value);
+                }
             }
         };
-        family("cloakroom_connections", MetricKind::Gauge, "Open connections.", ConnectionMetrics::connections);
-        let help = "Connections that were let in.";
-        family("cloakroom_connections_accepted_total", MetricKind::Counter, help, ConnectionMetrics::accepted);
+        family("cloakroom_connections", Gauge, "Open connections.", |listener| {
+            Some(listener.connection_metrics.connections())
+        });
+        let help = "Connections within the limits.";
+        family("cloakroom_connections_accepted_total", Counter, help, |listener| {
+            Some(listener.connection_metrics.accepted())
+        });
         let help = "Connections that were closed at once, because there were too many.";
-        family("cloakroom_connections_refused_total", MetricKind::Counter, help, ConnectionMetrics::refused);
-        let help =
-            "Connections that never began, because their TLS handshake failed, took too long or was one too many.";
-        family(
-            "cloakroom_tls_handshakes_failed_total",
-            MetricKind::Counter,
-            help,
-            ConnectionMetrics::failed_handshakes,
-        );
-        family(
-            "cloakroom_streams",
-            MetricKind::Gauge,
-            "Calls whose answer is not over, watches included.",
-            ConnectionMetrics::streams,
-        );
-        let help = "Bytes that requests over 64 KiB take of request_budget_bytes.";
-        page.family("cloakroom_large_request_bytes", MetricKind::Gauge, help);
-        for (listener, budget) in &self.budgets {
-            page.sample(&[("listener", listener)], budget.taken() as u64);
-        }
-        let help = "When the certificate that new connections are shown expires, in seconds since 1970; of a chain the earliest.";
-        page.family("cloakroom_tls_certificate_expiry_timestamp_seconds", MetricKind::Gauge, help);
-        for (listener, tls) in &self.tls {
-            page.sample(&[("listener", listener)], tls.expire_time().seconds());
-        }
+        family("cloakroom_connections_refused_total", Counter, help, |listener| {
+            Some(listener.connection_metrics.refused())
+        });
+        let help = "TLS handshakes that failed, took too long, or made room for newer ones.";
+        family("cloakroom_tls_handshakes_failed_total", Counter, help, |listener| {
+            Some(listener.connection_metrics.failed_handshakes())
+        });
+        let help = "Calls whose response has not ended, watches included.";
+        family("cloakroom_streams", Gauge, help, |listener| Some(listener.connection_metrics.streams()));
+        let help = "Bytes of request_budget_bytes that requests over 64 KiB use.";
+        family("cloakroom_large_request_bytes", Gauge, help, |listener| {
+            Some(listener.request_budget.used_bytes() as u64)
+        });
+        let help = "The time when the certificate for new connections expires, in seconds since 1970; of a chain the earliest.";
+        family("cloakroom_tls_certificate_expiry_timestamp_seconds", Gauge, help, |listener| {
+            Some(listener.tls.as_ref()?.expire_time().seconds())
+        });
     }
 
     fn store(&self, page: &mut MetricsText) {
-        let seen: Vec<_> = self.store.operations().collect();
-        let help = "Time that the store took, by operation, however it ended.";
+        let operations: Vec<_> = self.store.operations().collect();
+        let help = "Duration of the store's operations, successful or not.";
         page.family("cloakroom_store_operation_duration_seconds", MetricKind::Histogram, help);
-        for seen in &seen {
-            page.histogram(("operation", seen.operation), &seen.durations);
+        for operation in &operations {
+            page.histogram(("operation", operation.operation), &operation.durations);
         }
-        let help = "Operations of the store that failed. ABANDONED: the call's time was over before.";
+        let help = "Operations of the store that failed. ABANDONED: the call's time was over first.";
         page.family("cloakroom_store_failures_total", MetricKind::Counter, help);
-        for (verb, (failure, count)) in seen.iter().flat_map(|seen| seen.failures.iter().map(|of| (seen.operation, of)))
-        {
-            page.sample(&[("operation", verb), ("failure", failure.as_str())], *count);
+        for operation in &operations {
+            for (failure, count) in &operation.failures {
+                page.sample(&[("operation", operation.operation), ("failure", failure.as_str())], *count);
+            }
         }
-    }
-
-    fn sessions(&self, page: &mut MetricsText) {
-        let apps = self.service.all_stats();
-        keys(page, &apps);
-        page.family("cloakroom_sessions_opened_total", MetricKind::Counter, "Sessions that an open found alive.");
-        for (app, stats) in &apps {
-            page.sample(&[("app", app.name.as_str())], stats.opened);
-        }
-        page.family(
-            "cloakroom_sessions_created_total",
-            MetricKind::Counter,
-            "Sessions that were stored for the first time.",
-        );
-        for (app, stats) in &apps {
-            page.sample(&[("app", app.name.as_str())], stats.created);
-        }
-        page.family("cloakroom_sessions_ended_total", MetricKind::Counter, "Sessions that a call ended, by reason.");
-        for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.ended.iter().map(move |end| (app, end))) {
-            page.sample(&[("app", app.name.as_str()), ("reason", reason.as_str())], *count);
-        }
-        let help = "Tokens, tickets and cookies that did not verify, by reason.";
-        page.family("cloakroom_tokens_rejected_total", MetricKind::Counter, help);
-        for (app, (reason, count)) in apps.iter().flat_map(|(app, of)| of.rejected.iter().map(move |no| (app, no))) {
-            page.sample(&[("app", app.name.as_str()), ("reason", reason)], *count);
-        }
-        let help = "Requests whose cookies named two live sessions: one may have been planted.";
-        page.family("cloakroom_cookies_suspicious_total", MetricKind::Counter, help);
-        for (app, stats) in &apps {
-            page.sample(&[("app", app.name.as_str())], stats.suspicious);
-        }
-        migrations(page, &apps);
-        live_count(page, &apps);
     }
 }
 
-/// By their public names, so that a change of keys can be watched from replica to replica.
-fn keys(page: &mut MetricsText, apps: &[(Arc<ServedApp>, AppStats)]) {
+/// Lists the public ids of the keys, so that a change of keys can be followed from replica to replica.
+fn keys(page: &mut MetricsText, apps: &Apps) {
     let help = "Keys in force: the first of an app's signs, all verify. Always 1.";
     page.family("cloakroom_key_info", MetricKind::Gauge, help);
     for (app, _) in apps {
-        for (place, id) in app.key_ids().iter().enumerate() {
-            let signs = if place == 0 { "yes" } else { "no" };
+        for (index, id) in app.key_ids().iter().enumerate() {
+            let signs = if index == 0 { "yes" } else { "no" };
             page.sample(&[("app", app.name.as_str()), ("key", &id.to_string()), ("signs", signs)], 1);
         }
     }
 }
 
-fn migrations(page: &mut MetricsText, apps: &[(Arc<ServedApp>, AppStats)]) {
+fn sessions(page: &mut MetricsText, apps: &Apps) {
+    let help = "Sessions that an open found alive.";
+    counter(page, apps, "cloakroom_sessions_opened_total", help, |stats| stats.opened);
+    let help = "Sessions that were stored for the first time.";
+    counter(page, apps, "cloakroom_sessions_created_total", help, |stats| stats.created);
+    let help = "Sessions that a call ended, by reason.";
+    page.family("cloakroom_sessions_ended_total", MetricKind::Counter, help);
+    for (app, stats) in apps {
+        for (reason, count) in &stats.ended {
+            page.sample(&[("app", app.name.as_str()), ("reason", reason.as_str())], *count);
+        }
+    }
+    let help = "Tokens, tickets and cookies that did not verify, by reason.";
+    page.family("cloakroom_tokens_rejected_total", MetricKind::Counter, help);
+    for (app, stats) in apps {
+        for (reason, count) in &stats.rejected {
+            page.sample(&[("app", app.name.as_str()), ("reason", reason)], *count);
+        }
+    }
+    let help = "Requests whose cookies named two live sessions: one may have been planted.";
+    counter(page, apps, "cloakroom_cookies_suspicious_total", help, |stats| stats.suspicious);
+}
+
+fn counter(
+    page: &mut MetricsText,
+    apps: &Apps,
+    name: &'static str,
+    help: &'static str,
+    read: impl Fn(&AppStats) -> u64,
+) {
+    page.family(name, MetricKind::Counter, help);
+    for (app, stats) in apps {
+        page.sample(&[("app", app.name.as_str())], read(stats));
+    }
+}
+
+fn migrations(page: &mut MetricsText, apps: &Apps) {
     let migrations =
         || apps.iter().flat_map(|(app, stats)| stats.migrations.iter().map(|source| (app.name.as_str(), source)));
-    page.family(
-        "cloakroom_sessions_imported_total",
-        MetricKind::Counter,
-        "Sessions from before that came in, by door.",
-    );
+    let help = "Legacy sessions that were imported, by migration source.";
+    page.family("cloakroom_sessions_imported_total", MetricKind::Counter, help);
     for (app, source) in migrations() {
         page.sample(&[("app", app), ("source", source.source.as_str())], source.imported);
     }
-    let help = "Old credentials whose session had come in before.";
+    let help = "Legacy credentials whose session had been imported before.";
     page.family("cloakroom_migration_credentials_found_total", MetricKind::Counter, help);
     for (app, source) in migrations() {
         page.sample(&[("app", app), ("source", source.source.as_str())], source.found);
     }
-    let help = "Old credentials that opened nothing, by reason.";
+    let help = "Legacy credentials that opened nothing, by reason.";
     page.family("cloakroom_migration_credentials_refused_total", MetricKind::Counter, help);
     for (app, source) in migrations() {
         for (reason, count) in &source.refused {
@@ -214,18 +229,17 @@ fn migrations(page: &mut MetricsText, apps: &[(Arc<ServedApp>, AppStats)]) {
     }
 }
 
-fn live_count(page: &mut MetricsText, apps: &[(Arc<ServedApp>, AppStats)]) {
+fn live_count(page: &mut MetricsText, apps: &Apps) {
     let counted = || apps.iter().filter_map(|(app, stats)| Some((app.name.as_str(), stats.live_count?)));
-    let help =
-        "Live sessions by the last count of the store, of a subject or of nobody; every replica counts them all.";
+    let help = "Live sessions at the last count of the store; each replica counts all of them.";
     page.family("cloakroom_sessions_live", MetricKind::Gauge, help);
-    for (app, live_count) in counted() {
-        page.sample(&[("app", app), ("kind", "authenticated")], live_count.live - live_count.live_anonymous);
-        page.sample(&[("app", app), ("kind", "anonymous")], live_count.live_anonymous);
+    for (app, count) in counted() {
+        page.sample(&[("app", app), ("kind", "authenticated")], count.live - count.live_anonymous);
+        page.sample(&[("app", app), ("kind", "anonymous")], count.live_anonymous);
     }
-    let help = "When the live sessions were last counted, in seconds since 1970.";
+    let help = "The time of the last count of the live sessions, in seconds since 1970.";
     page.family("cloakroom_sessions_counted_timestamp_seconds", MetricKind::Gauge, help);
-    for (app, live_count) in counted() {
-        page.sample(&[("app", app)], live_count.time.seconds());
+    for (app, count) in counted() {
+        page.sample(&[("app", app)], count.time.seconds());
     }
 }

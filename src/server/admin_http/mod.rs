@@ -1,36 +1,30 @@
-//! What operators' machines read by plain HTTP: metrics, and whether the process lives and serves.
+//! The HTTP pages of the admin listener: metrics, liveness and readiness.
 //!
-//! Nothing here waits, and nothing asks the store: a page is as quick in an outage as on a quiet night.
+//! A page neither waits nor reads the store, so it also responds during an outage of the store.
 
 mod metrics;
 
-use std::fmt;
-use std::sync::Arc;
-
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-pub(super) use metrics::MetricsSources;
+pub(super) use metrics::{ListenerSources, MetricsSources};
 
 use crate::auth::Peer;
-use crate::server::health::HealthState;
 use crate::telemetry::metrics::MetricsText;
 
-/// The pages, told apart by their paths.
-pub(crate) struct AdminHttp {
-    metrics: Box<dyn Fn() -> String + Send + Sync>,
-    health: Arc<HealthState>,
-}
+/// The pages of the admin listener.
+#[derive(Debug)]
+pub(super) struct AdminHttp(pub(super) MetricsSources);
 
 impl AdminHttp {
-    /// Pages on what `vitals` says, and with the metrics that `metrics` writes.
-    pub(crate) fn new(health: Arc<HealthState>, metrics: impl Fn() -> String + Send + Sync + 'static) -> Self {
-        Self { metrics: Box::new(metrics), health }
+    /// Returns the page for a request, or an error page. `None`: the request is a call, a POST by HTTP/2.
+    pub(super) fn page<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response<Body>> {
+        let is_call = request.version() == Version::HTTP_2 && request.method() == Method::POST;
+        if is_call { None } else { Some(self.respond(request, peer)) }
     }
 
-    /// The page that is asked for, or why there is none.
-    pub(crate) fn answer<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
+    fn respond<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
         if request.method() != Method::GET {
             let mut rejection = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "calls need gRPC, pages GET\n");
             rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
@@ -38,31 +32,25 @@ impl AdminHttp {
         }
         match request.uri().path() {
             "/metrics" => match peer.authenticate_for_metrics(request.headers()) {
-                Ok(()) => page(StatusCode::OK, MetricsText::CONTENT_TYPE, (self.metrics)()),
-                Err(status) => stranger(status),
+                Ok(()) => page(StatusCode::OK, MetricsText::CONTENT_TYPE, self.0.page()),
+                Err(status) => unauthorized(status),
             },
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
-            "/readyz" if self.health.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
+            "/readyz" if self.0.health.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not serving\n"),
             _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n"),
         }
     }
 }
 
-impl fmt::Debug for AdminHttp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").finish_non_exhaustive()
-    }
-}
-
-fn page(status: StatusCode, kind: &'static str, text: impl Into<bytes::Bytes>) -> Response<Body> {
+fn page(status: StatusCode, content_type: &'static str, text: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::new(Full::new(text.into())));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-fn stranger(status: StatusCode) -> Response<Body> {
+fn unauthorized(status: StatusCode) -> Response<Body> {
     let mut rejection = page(status, PLAIN, "metrics are for callers with the role monitor or admin\n");
     rejection.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     rejection

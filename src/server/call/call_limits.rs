@@ -1,107 +1,76 @@
-//! One call: counted, bounded in time, and answered whatever happens.
+//! The limits of a call: how many run at once, how long each may take, and that a panic ends only its own call.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::sync::Semaphore;
 use tokio::time;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use super::budget::BudgetPermit;
+use super::request_budget::BudgetPermit;
 use super::timeout;
-use crate::grpc::{GRPC_STATUS, Rejection, not_grpc};
-use crate::server::{Grpc, Settings};
+use crate::auth;
+use crate::grpc::{GRPC_STATUS, Rejection};
+use crate::server::{GrpcService, Settings};
 
-/// What bounds the calls of the whole process.
+/// The limits of all calls of one server.
 #[derive(Debug)]
-pub(crate) struct CallLimits {
-    free: Semaphore,
+pub(in crate::server) struct CallLimits {
+    permits: Semaphore,
     timeout: Duration,
 }
 
 impl CallLimits {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self { free: Semaphore::new(settings.max_calls), timeout: settings.call_timeout }
+    pub(in crate::server) fn new(settings: &Settings) -> Self {
+        Self { permits: Semaphore::new(settings.max_calls), timeout: settings.call_timeout }
     }
 
-    /// The service's answer, or the reason why there is none.
+    /// Calls the service within the limits.
     ///
-    /// A call counts as running, and its time runs, until its answer begins. So a stream counts only while it is being
-    /// opened, and answers that nobody reads keep no one else from calling; connections and streams bound those.
-    pub(crate) async fn answer<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Response<Body> {
-        if let Some(status) = why_not_grpc(&request) {
-            return not_grpc(status);
-        }
-        match self.run(service, request).await {
-            Ok(response) => explain(response),
-            Err(rejection) => rejection.into_response(),
-        }
-    }
-
-    async fn run<S: Grpc>(&self, service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Rejection> {
-        let _running = self.free.try_acquire().map_err(|_| Rejection::Overloaded)?;
-        let asked = timeout::of(request.headers()).map_err(|_| Rejection::TimeoutMalformed)?;
-        let limit = asked.unwrap_or(self.timeout).min(self.timeout);
-        match time::timeout(limit, caught(service, request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Rejection::TimeoutExceeded(limit)),
+    /// A call counts as running, and its time runs, until its response begins. So a stream counts only until it is
+    /// open, and a response that its caller does not read blocks no other call. The limits on connections and streams
+    /// apply to those.
+    pub(super) async fn run<S: GrpcService>(
+        &self,
+        service: S,
+        request: Box<Request<Body>>,
+    ) -> Result<Response<Body>, Rejection> {
+        let _permit = self.permits.try_acquire().map_err(|_| Rejection::Overloaded)?;
+        let requested = timeout::from_headers(request.headers()).map_err(|_| Rejection::TimeoutMalformed)?;
+        let limit = requested.unwrap_or(self.timeout).min(self.timeout);
+        let response = time::timeout(limit, catch_panic(service, request)).await;
+        let response = response.map_err(|_| Rejection::TimeoutExceeded(limit))??;
+        match tonic_rejection(response.headers()) {
+            Some(rejection) => Err(rejection),
+            None => Ok(response),
         }
     }
 }
 
-/// What is answered to a call that was not let in.
-pub(crate) fn reject(request: &Request<Body>, rejection: Rejection) -> Response<Body> {
-    why_not_grpc(request).map_or_else(|| rejection.into_response(), not_grpc)
-}
-
-/// The service's answer, or that it panicked; what it was doing is dropped either way.
-async fn caught<S: Grpc>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Rejection> {
-    let mut answer = pin!(service.oneshot(*request));
-    let mut taken = BudgetPermit::default();
+/// Calls the service. A panic drops the call and becomes a rejection.
+async fn catch_panic<S: GrpcService>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Rejection> {
+    let mut response = pin!(service.oneshot(*request));
+    let mut permit = BudgetPermit::default();
     let polled = std::future::poll_fn(|cx| {
-        // Nothing that the panic left half done is used again.
-        match taken.during(|| catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx)))) {
-            Ok(polled) => polled.map(Ok),
+        // Unwind safe, because the call is not polled again after a panic.
+        match permit.collect_during(|| catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx)))) {
+            Ok(polled) => polled.map(|Ok(response)| Ok(response)),
             Err(_) => Poll::Ready(Err(Rejection::Panicked)),
         }
     });
-    match polled.await {
-        Ok(Ok(response)) => Ok(response),
-        Err(rejection) => {
-            tracing::error!("a call panicked");
-            Err(rejection)
-        }
-    }
+    polled.await.inspect_err(|_| tracing::error!("a call panicked"))
 }
 
-/// The HTTP status for what is no gRPC call, which no gRPC client would understand anyway.
-fn why_not_grpc(request: &Request<Body>) -> Option<StatusCode> {
-    if request.method() != Method::POST {
-        return Some(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().strip_prefix(GRPC));
-    match kind {
-        Some([] | [b'+' | b';', ..]) => None,
-        Some(_) | None => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-    }
-}
-
-/// Gives tonic's own answers the codes and the reasons that clients are promised.
-fn explain(response: Response<Body>) -> Response<Body> {
-    match rejection(response.headers()) {
-        Some(rejection) => rejection.into_response(),
-        None => response,
-    }
-}
-
-/// What tonic refused before the service was asked. The service's own answers come with details.
-fn rejection(headers: &HeaderMap) -> Option<Rejection> {
-    // Most answers have their status in the trailers.
+/// Returns the documented rejection for a response that tonic created without calling the service.
+///
+/// tonic's own responses have neither this service's codes nor its reasons. Responses of the service have details.
+fn tonic_rejection(headers: &HeaderMap) -> Option<Rejection> {
+    // Most responses have their status in the trailers.
     headers.get(&GRPC_STATUS)?;
     if headers.contains_key(&GRPC_STATUS_DETAILS) {
         return None;
@@ -110,11 +79,9 @@ fn rejection(headers: &HeaderMap) -> Option<Rejection> {
     match status.code() {
         Code::OutOfRange => Some(Rejection::RequestTooLarge(status.message().to_owned())),
         Code::Internal => Some(Rejection::RequestMalformed(status.message().to_owned())),
-        Code::Unimplemented if status.message().is_empty() => Some(Rejection::MethodUnknown),
+        Code::Unimplemented if status.message().is_empty() => Some(auth::Error::MethodUnknown.into()),
         _ => None,
     }
 }
-
-const GRPC: &[u8] = b"application/grpc";
 
 static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");

@@ -1,6 +1,7 @@
-//! What is counted of calls: how they end, by RPC and code and reason, and how long their answers take.
+//! The metrics of calls: how they end, by RPC, code and reason, and how long they take.
 //!
-//! A name that no descriptor has is never a name here: callers choose their paths, and each name is kept forever.
+//! A path that names no RPC is counted as [`UNKNOWN`]. Callers choose their paths, and a name once counted is never
+//! removed, so arbitrary names would exhaust the memory.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,101 +14,94 @@ use tonic_types::StatusExt as _;
 
 use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
 
-/// The calls of the whole process.
+/// The metrics of all calls of the process.
 #[derive(Debug)]
-pub(crate) struct CallMetrics {
-    numbers: HashMap<&'static str, Rpc>,
-    /// By number; the last one is [`UNKNOWN`].
+pub(in crate::server) struct CallMetrics {
+    indexes: HashMap<&'static str, RpcIndex>,
+    /// By index. The last one is [`UNKNOWN`].
     names: Vec<&'static str>,
-    tallies: Striped<Box<[RpcCounters]>>,
+    counters: Striped<Box<[RpcCounters]>>,
     reasons: Mutex<BTreeMap<String, u64>>,
 }
 
-/// An RPC, by its place among all of them.
+/// The index of an RPC in the list that [`CallMetrics::new`] was given; for an unknown RPC the length of that list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rpc(usize);
-
-impl Rpc {
-    /// Its place among all of them; one more for what is no RPC.
-    pub(crate) const fn number(self) -> usize {
-        self.0
-    }
-}
+pub(super) struct RpcIndex(pub(super) usize);
 
 #[derive(Debug, Default)]
 struct RpcCounters {
     /// By the number of the code.
-    ends: [AtomicU64; CODES.len()],
-    times: Histogram,
+    ended: [AtomicU64; CODES.len()],
+    durations: Histogram,
 }
 
-/// What was seen of one RPC.
+/// A snapshot of the metrics of one RPC.
 #[derive(Clone, Debug)]
-pub(crate) struct RpcMetrics {
-    pub(crate) rpc: &'static str,
-    /// How many calls ended, by the name of every code.
-    pub(crate) ends: [(&'static str, u64); CODES.len()],
-    /// How long it took until answers began.
-    pub(crate) times: HistogramSnapshot,
+pub(in crate::server) struct RpcMetrics {
+    pub(in crate::server) rpc: &'static str,
+    /// The number of ended calls, by the name of each code.
+    pub(in crate::server) ended: [(&'static str, u64); CODES.len()],
+    /// The time until the response began.
+    pub(in crate::server) durations: HistogramSnapshot,
 }
 
 impl CallMetrics {
-    /// Counts the calls of these RPCs one by one, and all others together.
-    pub(crate) fn new(rpcs: &'static [String]) -> Self {
+    /// Creates metrics that count these RPCs separately and all others as one.
+    pub(in crate::server) fn new(rpcs: &'static [String]) -> Self {
         let names: Vec<&'static str> = rpcs.iter().map(String::as_str).chain([UNKNOWN]).collect();
-        let numbers = names.iter().enumerate().map(|(number, name)| (*name, Rpc(number))).collect();
-        let tallies = Striped::new(|| names.iter().map(|_| RpcCounters::default()).collect());
-        Self { numbers, names, tallies, reasons: Mutex::default() }
+        let indexes = names.iter().enumerate().map(|(index, name)| (*name, RpcIndex(index))).collect();
+        let counters = Striped::new(|| names.iter().map(|_| RpcCounters::default()).collect());
+        Self { indexes, names, counters, reasons: Mutex::default() }
     }
 
-    /// Which RPC a path names.
-    pub(crate) fn rpc(&self, path: &str) -> Rpc {
-        let known = path.strip_prefix('/').and_then(|name| self.numbers.get(name));
-        known.copied().unwrap_or(Rpc(self.names.len() - 1))
+    /// Returns the RPC that a path names.
+    pub(super) fn rpc(&self, path: &str) -> RpcIndex {
+        let known = path.strip_prefix('/').and_then(|name| self.indexes.get(name));
+        known.copied().unwrap_or(RpcIndex(self.names.len() - 1))
     }
 
-    /// The name that stands for it everywhere.
-    pub(crate) fn name(&self, rpc: Rpc) -> &'static str {
+    /// Returns the name of an RPC for metrics and logs.
+    pub(super) fn name(&self, rpc: RpcIndex) -> &'static str {
         self.names[rpc.0]
     }
 
-    /// Counts an answer that has begun, or that will not come.
-    pub(crate) fn answered(&self, rpc: Rpc, took: Duration) {
-        self.tallies.local()[rpc.0].times.observe(took);
+    /// Records the time until the response began, or until the call was cancelled.
+    pub(super) fn observe_duration(&self, rpc: RpcIndex, duration: Duration) {
+        self.counters.local()[rpc.0].durations.observe(duration);
     }
 
     /// Counts the end of a call.
-    pub(crate) fn ended(&self, rpc: Rpc, code: Code) {
-        self.tallies.local()[rpc.0].ends[code as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_end(&self, rpc: RpcIndex, code: Code) {
+        self.counters.local()[rpc.0].ended[code as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts why a call failed, by the reason that its caller was told. Only failures pay for this.
-    pub(crate) fn failed(&self, status: &Status) {
+    /// Counts a failure by the reason in its status. Only failures pay for this lock.
+    pub(super) fn count_failure(&self, status: &Status) {
         let details = status.get_details_error_info();
         let reason = details.as_ref().map_or(NO_REASON, |info| info.reason.as_str());
         let mut reasons = self.reasons.lock();
-        // All reasons are this service's own. If that should ever be wrong, it costs a few names and no memory.
-        let reason = if reasons.len() < MOST_REASONS || reasons.contains_key(reason) { reason } else { NO_REASON };
+        // All reasons are constants of this service. The limit keeps the map small if that is ever wrong.
+        let reason = if reasons.len() < MAX_REASONS || reasons.contains_key(reason) { reason } else { NO_REASON };
         match reasons.get_mut(reason) {
             Some(count) => *count += 1,
             None => _ = reasons.insert(reason.to_owned(), 1),
         }
     }
 
-    /// What was seen of every RPC.
-    pub(crate) fn seen(&self) -> impl Iterator<Item = RpcMetrics> {
-        self.names.iter().enumerate().map(|(number, rpc)| {
-            let ends = |code: usize| self.tallies.sum(|copy| copy[number].ends[code].load(Ordering::Relaxed));
+    /// Returns the metrics of each RPC.
+    pub(in crate::server) fn rpcs(&self) -> impl Iterator<Item = RpcMetrics> {
+        self.names.iter().enumerate().map(|(index, rpc)| {
+            let ended = |code: usize| self.counters.sum(|copy| copy[index].ended[code].load(Ordering::Relaxed));
             RpcMetrics {
                 rpc,
-                ends: std::array::from_fn(|code| (CODES[code], ends(code))),
-                times: Histogram::read(&self.tallies, |copy| &copy[number].times),
+                ended: std::array::from_fn(|code| (CODES[code], ended(code))),
+                durations: Histogram::read(&self.counters, |copy| &copy[index].durations),
             }
         })
     }
 
-    /// Why calls failed, and how often.
-    pub(crate) fn reasons(&self) -> Vec<(String, u64)> {
+    /// Returns the number of failures by reason.
+    pub(in crate::server) fn reasons(&self) -> Vec<(String, u64)> {
         self.reasons.lock().iter().map(|(reason, count)| (reason.clone(), *count)).collect()
     }
 }
@@ -118,20 +112,20 @@ impl Default for CallMetrics {
     }
 }
 
-/// The name of a code, as every gRPC library spells it.
-pub(crate) const fn code_name(code: Code) -> &'static str {
+/// Returns the name of a code, as in the gRPC specification.
+pub(super) const fn code_name(code: Code) -> &'static str {
     CODES[code as usize]
 }
 
-/// What is no RPC.
-pub(crate) const UNKNOWN: &str = "unknown";
+/// The name of all paths that name no RPC.
+const UNKNOWN: &str = "unknown";
 
-/// Failures that their end gives no reason for.
+/// The reason of failures whose status has none.
 const NO_REASON: &str = "NONE";
 
-const MOST_REASONS: usize = 128;
+const MAX_REASONS: usize = 128;
 
-/// By number, from 0.
+/// The names of the codes, by number.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -157,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_has_its_name() {
+    fn each_code_has_the_name_of_the_specification() {
         for number in 0..17 {
             let name: String = code_name(Code::from_i32(number)).split('_').collect();
             assert_eq!(name, format!("{:?}", Code::from_i32(number)).to_uppercase());
@@ -165,19 +159,19 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_descriptor_has_makes_no_name() {
+    fn a_path_that_names_no_rpc_is_counted_as_unknown() {
         let call_metrics = CallMetrics::new(crate::grpc::rpcs());
-        let known = call_metrics.seen().count();
+        let count = call_metrics.rpcs().count();
 
         for path in
             ["", "/", "/x/y", "/cloakroom.v1.SessionService/opensession", "/cloakroom.v1.SessionService/OpenSession/"]
         {
             assert_eq!(call_metrics.name(call_metrics.rpc(path)), UNKNOWN, "{path}");
-            call_metrics.ended(call_metrics.rpc(path), Code::Unimplemented);
+            call_metrics.count_end(call_metrics.rpc(path), Code::Unimplemented);
         }
 
-        assert_eq!(call_metrics.seen().count(), known);
-        assert_eq!(call_metrics.seen().last().map(|seen| seen.ends[12]), Some(("UNIMPLEMENTED", 5)));
+        assert_eq!(call_metrics.rpcs().count(), count);
+        assert_eq!(call_metrics.rpcs().last().map(|rpc| rpc.ended[12]), Some(("UNIMPLEMENTED", 5)));
         assert_eq!(
             call_metrics.name(call_metrics.rpc("/cloakroom.v1.SessionService/OpenSession")),
             crate::grpc::rpcs()[0]
@@ -185,16 +179,16 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_bounded_whoever_makes_them() {
+    fn the_number_of_reasons_is_bounded() {
         let call_metrics = CallMetrics::default();
 
         for number in 0..1000 {
-            call_metrics.failed(&crate::grpc::status::explain(Code::Internal, &number.to_string(), String::new()));
+            call_metrics.count_failure(&crate::grpc::status::status(Code::Internal, &number.to_string(), ""));
         }
-        call_metrics.failed(&Status::internal(""));
+        call_metrics.count_failure(&Status::internal(""));
 
         let reasons = call_metrics.reasons();
-        assert_eq!(reasons.len(), MOST_REASONS + 1);
+        assert_eq!(reasons.len(), MAX_REASONS + 1);
         assert_eq!(reasons.iter().map(|(_, count)| count).sum::<u64>(), 1001);
     }
 }

@@ -1,4 +1,4 @@
-//! A call from its first byte to the last of its answer: what is counted of it, and what logs call it.
+//! The record of one call, from its first byte to the end of its response: its metrics and its log context.
 
 use std::sync::Arc;
 
@@ -8,95 +8,79 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tracing::{Level, debug, enabled};
 
-use super::call_metrics::{Rpc, code_name};
+use super::call_metrics::{RpcIndex, code_name};
 use crate::grpc::GRPC_STATUS;
 use crate::server::context::ServerContext;
 use crate::telemetry::{CallContext, CallId};
 
-/// A call that is not over. Dropped before its end, it was cancelled.
+/// A call that has not ended. If it is dropped before its end, it is recorded as cancelled.
 #[derive(Debug)]
-pub(crate) struct CallRecorder {
-    // Of the connection's own, so that no call counts references in a cache line that other threads count in.
-    context: Arc<ServerContext>,
-    rpc: Rpc,
-    call: CallContext,
-    begin: Instant,
+pub(super) struct CallRecorder {
+    // The context of the connection, so that the reference count is not in a cache line that other threads write to.
+    server: Arc<ServerContext>,
+    pub(super) rpc: RpcIndex,
+    pub(super) context: CallContext,
+    start: Instant,
     phase: CallPhase,
 }
 
-/// How far a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallPhase {
-    Asked,
-    RecordedBody,
+    Running,
+    Responding,
     Ended,
 }
 
 impl CallRecorder {
-    /// A call that begins now.
-    pub(crate) fn begin(context: &Arc<ServerContext>, request: &Request<Body>) -> Self {
-        let rpc = context.call_metrics.rpc(request.uri().path());
-        let call = CallContext::new(context.call_metrics.name(rpc), request.headers());
-        context.connection_metrics.open_stream();
-        Self { context: Arc::clone(context), rpc, call, begin: Instant::now(), phase: CallPhase::Asked }
+    /// Records the start of a call.
+    pub(super) fn start(server: &Arc<ServerContext>, request: &Request<Body>) -> Self {
+        let rpc = server.call_metrics.rpc(request.uri().path());
+        let context = CallContext::new(server.call_metrics.name(rpc), request.headers());
+        server.connection_metrics.open_stream();
+        Self { server: Arc::clone(server), rpc, context, start: Instant::now(), phase: CallPhase::Running }
     }
 
-    /// Which RPC it calls.
-    pub(crate) const fn rpc(&self) -> Rpc {
-        self.rpc
-    }
-
-    /// Does what there is to do for it, under its name.
-    pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
-        self.call.scope(work)
-    }
-
-    /// Does a step of it, under its name.
-    pub(crate) fn step<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.call.sync_scope(work)
-    }
-
-    /// Sees its answer begin. One that is a failure is told the call's id.
-    pub(crate) fn answered(&mut self, response: &mut Response<Body>) {
-        self.answers();
+    /// Records the start of the response. Adds the call's id to a response that is a failure.
+    pub(super) fn record_response(&mut self, response: &mut Response<Body>) {
+        self.record_response_start();
         if response.status() != StatusCode::OK {
-            self.end(Code::Unknown);
+            self.record_end(Code::Unknown);
         } else if response.headers().contains_key(&GRPC_STATUS) {
-            self.finished(response.headers());
-            if let Ok(id) = HeaderValue::try_from(self.call.id().to_string()) {
+            self.record_trailers(response.headers());
+            if let Ok(id) = HeaderValue::try_from(self.context.id().to_string()) {
                 response.headers_mut().insert(CallId::header().clone(), id);
             }
         }
     }
 
-    /// Sees the headers that end its answer.
-    pub(crate) fn finished(&mut self, trailers: &HeaderMap) {
+    /// Records the headers or trailers that end the response.
+    pub(super) fn record_trailers(&mut self, trailers: &HeaderMap) {
         let code = trailers.get(&GRPC_STATUS).map_or(Code::Unknown, |code| Code::from_bytes(code.as_bytes()));
         if code != Code::Ok
             && self.phase != CallPhase::Ended
             && let Some(status) = Status::from_header_map(trailers)
         {
-            self.context.call_metrics.failed(&status);
+            self.server.call_metrics.count_failure(&status);
         }
-        self.end(code);
+        self.record_end(code);
     }
 
-    fn answers(&mut self) {
-        if self.phase == CallPhase::Asked {
-            self.phase = CallPhase::RecordedBody;
-            self.context.call_metrics.answered(self.rpc, self.begin.elapsed());
+    fn record_response_start(&mut self) {
+        if self.phase == CallPhase::Running {
+            self.phase = CallPhase::Responding;
+            self.server.call_metrics.observe_duration(self.rpc, self.start.elapsed());
         }
     }
 
-    fn end(&mut self, code: Code) {
+    fn record_end(&mut self, code: Code) {
         if self.phase == CallPhase::Ended {
             return;
         }
         self.phase = CallPhase::Ended;
-        self.context.call_metrics.ended(self.rpc, code);
+        self.server.call_metrics.count_end(self.rpc, code);
         if enabled!(Level::DEBUG) {
-            let duration_ms = self.begin.elapsed().as_secs_f64() * 1e3;
-            self.call
+            let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
+            self.context
                 .sync_scope(|| debug!(call.code = code_name(code), call.duration_ms = duration_ms, "a call ended"));
         }
     }
@@ -104,8 +88,8 @@ impl CallRecorder {
 
 impl Drop for CallRecorder {
     fn drop(&mut self) {
-        self.answers();
-        self.end(Code::Cancelled);
-        self.context.connection_metrics.close_stream();
+        self.record_response_start();
+        self.record_end(Code::Cancelled);
+        self.server.connection_metrics.close_stream();
     }
 }

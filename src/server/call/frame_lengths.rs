@@ -1,35 +1,35 @@
-//! The lengths of gRPC's messages, as their bytes come by.
+//! The lengths of the gRPC messages in a request body.
 
 use crate::grpc::MAX_REQUEST_BYTES;
 
-/// Where in its messages a body is.
+/// The position of a body in its messages.
 #[derive(Debug, Default)]
-pub(crate) struct FrameLengths {
-    /// The first bytes of the next prefix: a flag, and four bytes of length.
+pub(super) struct FrameLengths {
+    /// The prefix of the next message: a flag, and four bytes of length.
     prefix: [u8; PREFIX],
-    come: usize,
-    /// How much of a message is still to come.
-    rest: usize,
+    prefix_bytes: usize,
+    /// The bytes of the current message that have not been read.
+    remaining: usize,
 }
 
 impl FrameLengths {
-    /// Looks at the next bytes; answers how long those messages are together that begin here and are large.
-    pub(crate) fn see(&mut self, mut data: &[u8]) -> u32 {
+    /// Reads the next bytes; returns the total length of the large messages whose prefix ends in them.
+    pub(super) fn read(&mut self, mut data: &[u8]) -> u32 {
         let mut large: u32 = 0;
         loop {
-            let rest = self.rest.min(data.len());
-            self.rest -= rest;
-            data = &data[rest..];
-            let Some((byte, after)) = data.split_first() else { return large };
-            data = after;
-            self.prefix[self.come] = *byte;
-            self.come += 1;
-            if self.come == PREFIX {
-                self.come = 0;
+            let skipped = self.remaining.min(data.len());
+            self.remaining -= skipped;
+            data = &data[skipped..];
+            let Some((byte, rest)) = data.split_first() else { return large };
+            data = rest;
+            self.prefix[self.prefix_bytes] = *byte;
+            self.prefix_bytes += 1;
+            if self.prefix_bytes == PREFIX {
+                self.prefix_bytes = 0;
                 let [_, length @ ..] = self.prefix;
                 let length = u32::from_be_bytes(length);
-                self.rest = length as usize;
-                if LARGE.contains(&self.rest) {
+                self.remaining = length as usize;
+                if LARGE.contains(&self.remaining) {
                     large = large.saturating_add(length);
                 }
             }
@@ -39,7 +39,7 @@ impl FrameLengths {
 
 const PREFIX: usize = 5;
 
-/// Shorter ones are as cheap as the calls that they are of; longer ones are refused by their length alone.
+/// Shorter messages cost no more than their calls. Longer ones are rejected by their length prefix alone.
 const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024 + 1..=MAX_REQUEST_BYTES;
 
 #[cfg(test)]
@@ -52,14 +52,14 @@ mod tests {
         message
     }
 
-    /// What is large in a body that comes in pieces of that size.
+    /// Returns the total length of the large messages in a body that arrives in pieces of this size.
     fn large(body: &[u8], piece: usize) -> u32 {
         let mut frame_lengths = FrameLengths::default();
-        body.chunks(piece).map(|piece| frame_lengths.see(piece)).sum()
+        body.chunks(piece).map(|piece| frame_lengths.read(piece)).sum()
     }
 
     #[test]
-    fn large_messages_are_seen_in_whatever_pieces_they_come() {
+    fn large_messages_are_found_in_pieces_of_any_size() {
         let body = [0, 1, 65_536, 65_537, 70_000, 0, 300].map(message).concat();
 
         for piece in [1, 2, 5, 6, 16_384, body.len()] {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_large_before_it_comes_and_not_if_nobody_will_take_it() {
+    fn a_message_is_large_by_its_prefix_alone_if_it_is_not_above_the_limit() {
         for (length, is_large) in [(65_536_u32, false), (65_537, true), (4 << 20, true), ((4 << 20) + 1, false)] {
             let prefix = [&[0], length.to_be_bytes().as_slice()].concat();
             assert_eq!(large(&prefix, 1), if is_large { length } else { 0 }, "{length}");

@@ -1,17 +1,19 @@
-//! One call: its limits, its metrics, its body, and the service that it is for.
+//! One call: its way through the server, its limits, its metrics, and the service that it is for.
+//!
+//! [`CallHandler::handle`] is the whole way. The other modules are its steps.
 
-mod body;
-pub(crate) mod budget;
 mod call_limits;
-pub(crate) mod call_metrics;
+mod call_metrics;
 mod call_recorder;
 mod frame_lengths;
+mod handler;
+mod request_budget;
+mod response_body;
 mod services;
 mod timeout;
 
-pub(crate) use body::RecordedBody;
-pub(crate) use budget::{Budget, BudgetedBody};
-pub(crate) use call_limits::{CallLimits, reject};
-pub(crate) use call_metrics::CallMetrics;
-pub(crate) use call_recorder::CallRecorder;
-pub use services::{Answer, Services};
+pub(super) use call_limits::CallLimits;
+pub(super) use call_metrics::CallMetrics;
+pub(super) use handler::CallHandler;
+pub(super) use request_budget::RequestBudget;
+pub use services::{ResponseFuture, Services};

@@ -1,4 +1,4 @@
-//! Which service a call is for.
+//! The dispatch of calls to services by the name in their path.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,14 +14,14 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
 use crate::grpc::Rejection;
-use crate::server::Grpc;
+use crate::server::GrpcService;
 
-/// An answer on its way, as generated servers give it.
-pub type Answer = BoxFuture<Response<Body>, Infallible>;
+/// The future of a response, as generated servers return it.
+pub type ResponseFuture = BoxFuture<Response<Body>, Infallible>;
 
-/// Several gRPC services behind one address, told apart by the name in the path.
+/// Several gRPC services on one address, selected by the name in the path.
 ///
-/// The main one is called without any dispatch; it is where the load is.
+/// The main service, which gets most calls, is called without dynamic dispatch.
 #[derive(Clone)]
 pub struct Services<M> {
     main: M,
@@ -35,16 +35,16 @@ struct Other {
 }
 
 impl<M: NamedService> Services<M> {
-    /// One service alone.
+    /// Starts with one service, the main one.
     pub fn new(main: M) -> Self {
         Self { main, others: Arc::new([]) }
     }
 
-    /// And another one.
+    /// Adds another service.
     #[must_use]
     pub fn and<S>(self, service: S) -> Self
     where
-        S: Grpc + NamedService + Sync,
+        S: GrpcService + NamedService + Sync,
         S::Future: Send,
     {
         let other = Other { name: S::NAME, service: BoxCloneSyncService::new(service) };
@@ -54,18 +54,18 @@ impl<M: NamedService> Services<M> {
 
 impl<M> Service<Request<Body>> for Services<M>
 where
-    M: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = Answer> + NamedService,
+    M: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future = ResponseFuture> + NamedService,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // The others are made ready by their own calls.
+        // The others are polled for readiness when they are called.
         self.main.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answer {
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let name = service_name(request.uri().path());
         if name == M::NAME {
             return self.main.call(request);
@@ -83,7 +83,7 @@ impl<M> fmt::Debug for Services<M> {
     }
 }
 
-/// `package.Service` of `/package.Service/Method`.
+/// Returns `package.Service` of `/package.Service/Method`.
 fn service_name(path: &str) -> &str {
     path.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(service, _)| service)
 }

@@ -1,15 +1,15 @@
-//! The `grpc-timeout` header: how long the caller is willing to wait.
+//! The `grpc-timeout` header: how long the caller waits for the response.
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-/// A `grpc-timeout` that is none: one to eight digits and one of H, M, S, m, u, n are right.
+/// A `grpc-timeout` that is not one to eight digits and one of H, M, S, m, u, n.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub(super) struct Malformed;
 
-/// The caller's timeout, if it sent one.
-pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
+/// Returns the caller's timeout, if it sent one.
+pub(super) fn from_headers(headers: &HeaderMap) -> Result<Option<Duration>, Malformed> {
     headers.get(&GRPC_TIMEOUT).map(|value| parse(value.as_bytes())).transpose()
 }
 
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_of_the_specification_is_read() {
+    fn every_unit_of_the_specification_is_parsed() {
         assert_eq!(parse(b"99999999H"), Ok(Duration::from_secs(99_999_999 * 3600)));
         assert_eq!(parse(b"2M"), Ok(Duration::from_secs(120)));
         assert_eq!(parse(b"0S"), Ok(Duration::ZERO));

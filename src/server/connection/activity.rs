@@ -5,55 +5,50 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// What one connection is doing. Clones watch the same connection.
+/// The phase of one connection. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Activity(Arc<Mutex<ConnectionPhase>>);
+pub(in crate::server) struct Activity(Arc<Mutex<ConnectionPhase>>);
 
-/// What a connection is doing.
+/// Whether streams are open on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum ConnectionPhase {
-    /// It has not opened a stream yet.
+pub(super) enum ConnectionPhase {
+    /// No stream has been opened yet.
     #[default]
-    Fresh,
-    /// So many streams are open.
-    Busy(usize),
-    /// No stream has been open since then.
+    New,
+    /// The number of open streams.
+    Active(usize),
+    /// The time when the last stream was closed.
     Idle(Instant),
 }
 
 impl Activity {
-    /// What the connection is doing now.
-    pub(crate) fn phase(&self) -> ConnectionPhase {
+    pub(super) fn phase(&self) -> ConnectionPhase {
         *self.0.lock()
     }
 
-    /// Counts a stream as open until the answer is dropped.
-    pub(crate) fn begin(&self) -> OpenStream {
+    /// Counts a stream as open until the guard is dropped.
+    pub(in crate::server) fn open_stream(&self) -> StreamGuard {
         let mut phase = self.0.lock();
         *phase = match *phase {
-            ConnectionPhase::Fresh | ConnectionPhase::Idle(_) => ConnectionPhase::Busy(1),
-            ConnectionPhase::Busy(open) => ConnectionPhase::Busy(open + 1),
+            ConnectionPhase::New | ConnectionPhase::Idle(_) => ConnectionPhase::Active(1),
+            ConnectionPhase::Active(open) => ConnectionPhase::Active(open + 1),
         };
-        OpenStream(self.clone())
-    }
-
-    fn end(&self) {
-        let mut phase = self.0.lock();
-        *phase = match *phase {
-            ConnectionPhase::Busy(open) if open > 1 => ConnectionPhase::Busy(open - 1),
-            ConnectionPhase::Fresh | ConnectionPhase::Busy(_) | ConnectionPhase::Idle(_) => {
-                ConnectionPhase::Idle(Instant::now())
-            }
-        };
+        StreamGuard(self.clone())
     }
 }
 
-/// A stream that is open while this lives.
+/// Counts one stream as open until it is dropped.
 #[derive(Debug)]
-pub(crate) struct OpenStream(Activity);
+pub(in crate::server) struct StreamGuard(Activity);
 
-impl Drop for OpenStream {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
-        self.0.end();
+        let mut phase = self.0.0.lock();
+        *phase = match *phase {
+            ConnectionPhase::Active(open) if open > 1 => ConnectionPhase::Active(open - 1),
+            ConnectionPhase::New | ConnectionPhase::Active(_) | ConnectionPhase::Idle(_) => {
+                ConnectionPhase::Idle(Instant::now())
+            }
+        };
     }
 }

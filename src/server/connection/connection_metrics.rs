@@ -1,69 +1,69 @@
-//! What comes in at one server: its connections and streams, counted.
+//! The counters of a server's connections and streams.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::telemetry::metrics::Striped;
 
-/// The counts of one server.
+/// The counters of one server's connections and streams.
 #[derive(Debug, Default)]
-pub(crate) struct ConnectionMetrics {
+pub(in crate::server) struct ConnectionMetrics {
     accepted: AtomicU64,
     refused: AtomicU64,
     closed: AtomicU64,
     failed_handshakes: AtomicU64,
-    /// Those that one thread opens and another one closes take each other away only in the sum.
+    /// One thread may open a stream and another may close it, so only the sum over all threads is meaningful.
     streams: Striped<AtomicU64>,
 }
 
 impl ConnectionMetrics {
-    /// Connections that were let in.
-    pub(crate) fn accepted(&self) -> u64 {
+    /// Connections within the limits.
+    pub(in crate::server) fn accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Connections that were one too many.
-    pub(crate) fn refused(&self) -> u64 {
+    /// Connections above the limits.
+    pub(in crate::server) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Connections that never began, because their TLS handshake failed.
-    pub(crate) fn failed_handshakes(&self) -> u64 {
+    /// Connections whose TLS handshake failed.
+    pub(in crate::server) fn failed_handshakes(&self) -> u64 {
         self.failed_handshakes.load(Ordering::Relaxed)
     }
 
     /// Open connections.
-    pub(crate) fn connections(&self) -> u64 {
-        // In this order, so that one that comes in between is not taken away before it is added.
+    pub(in crate::server) fn connections(&self) -> u64 {
+        // Loaded in this order, so that a connection that opens and closes in between does not make the sum negative.
         let closed = self.closed.load(Ordering::Acquire);
         self.accepted.load(Ordering::Acquire).saturating_sub(closed)
     }
 
-    /// Calls whose answer is not over.
-    pub(crate) fn streams(&self) -> u64 {
+    /// Calls whose response has not ended.
+    pub(in crate::server) fn streams(&self) -> u64 {
         self.streams.sum(|open| open.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn accept(&self) {
+    pub(in crate::server) fn accept(&self) {
         self.accepted.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn refuse(&self) {
+    pub(in crate::server) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn close(&self) {
+    pub(in crate::server) fn close(&self) {
         self.closed.fetch_add(1, Ordering::Release);
     }
 
-    pub(crate) fn fail_handshake(&self) {
+    pub(in crate::server) fn fail_handshake(&self) {
         self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn open_stream(&self) {
+    pub(in crate::server) fn open_stream(&self) {
         self.streams.local().fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn close_stream(&self) {
+    pub(in crate::server) fn close_stream(&self) {
         self.streams.local().fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,11 +1,10 @@
-//! One connection, from its first byte to its last.
+//! One connection: its TLS handshake, its protocol, how long it may live, and its end.
 
-pub(crate) mod activity;
-pub(crate) mod connection_metrics;
-pub(crate) mod lifetime;
-pub(crate) mod protocol;
+mod activity;
+mod connection_metrics;
+pub(super) mod protocol;
+mod timeouts;
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -13,182 +12,163 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
 
-use self::activity::{Activity, ConnectionPhase};
-use self::lifetime::Lifetime;
+pub(super) use self::activity::{Activity, StreamGuard};
+pub(super) use self::connection_metrics::ConnectionMetrics;
+pub(super) use self::timeouts::ConnectionTimeouts;
+
+use self::activity::ConnectionPhase;
+use super::GrpcService;
+use super::accept::Socket;
+use super::call::{CallHandler, CallLimits};
+use super::context::ServerContext;
 use crate::auth::{CertificateName, ConnectionInfo, PeerAddress};
-use crate::grpc::Rejection;
-use crate::server::Grpc;
-use crate::server::accept::Socket;
-use crate::server::call::{BudgetedBody, CallLimits, CallRecorder, RecordedBody, reject};
-use crate::server::context::ServerContext;
 
-/// What a connection is served with.
+/// A connection that is to be served.
 #[derive(Debug)]
-pub(crate) struct Connection<S> {
-    pub(crate) protocol: protocol::Builder,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) calls: Arc<CallLimits>,
-    pub(crate) context: Arc<ServerContext>,
-    pub(crate) service: S,
-    pub(crate) peer_address: PeerAddress,
-    pub(crate) stop: CancellationToken,
+pub(super) struct Connection<S> {
+    pub(super) protocol: protocol::Builder,
+    pub(super) timeouts: ConnectionTimeouts,
+    pub(super) call_limits: Arc<CallLimits>,
+    pub(super) context: Arc<ServerContext>,
+    pub(super) service: S,
+    pub(super) peer_address: PeerAddress,
+    pub(super) stop: CancellationToken,
 }
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConnectionEnd {
-    /// No call was running any more, or the peer went.
+pub(super) enum ConnectionEnd {
+    /// No call was running, or the peer disconnected.
     Closed,
-    /// Calls were running, and their time was over.
+    /// Calls were still running when the drain timeout was over.
     Cut,
 }
 
 impl<S> Connection<S>
 where
-    S: Grpc,
+    S: GrpcService,
     S::Future: Send,
 {
-    /// Serves the socket until the connection is over.
-    pub(crate) async fn serve(self, socket: Socket) -> ConnectionEnd {
-        let served = match socket {
+    /// Serves the socket until the connection ends.
+    pub(super) async fn serve(self, socket: Socket) -> ConnectionEnd {
+        let result = match socket {
             Socket::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(socket) => self.serve_tcp(socket).await,
                 Err(error) => Err(error.into()),
             },
             Socket::Unix(socket) => match UnixStream::from_std(socket) {
-                Ok(socket) => self.serve_io(socket, Vec::new()).await,
+                Ok(socket) => self.serve_http(socket, Vec::new()).await,
                 Err(error) => Err(error.into()),
             },
         };
-        served.unwrap_or_else(|error: BoxError| {
+        result.unwrap_or_else(|error: BoxError| {
             tracing::debug!(error = &*error as &dyn Error, "a connection failed");
             ConnectionEnd::Closed
         })
     }
 
     async fn serve_tcp(self, socket: TcpStream) -> Result<ConnectionEnd, BoxError> {
-        let Some(tls) = self.context.tls.clone() else { return self.serve_io(socket, Vec::new()).await };
+        let Some(tls) = self.context.tls.clone() else { return self.serve_http(socket, Vec::new()).await };
         let stopped = async {
             self.stop.cancelled().await;
-            time::sleep(self.lifetime.drain.min(FIRST_CALL)).await;
+            time::sleep(self.timeouts.drain.min(FIRST_CALL_TIMEOUT)).await;
         };
         let accepted = tokio::select! {
-            accepted = tls.accept(socket, self.lifetime.preface) => accepted,
+            accepted = tls.accept(socket, self.timeouts.first_request) => accepted,
             () = stopped => return Ok(ConnectionEnd::Closed),
         };
         let (stream, names) = accepted.inspect_err(|_| self.context.connection_metrics.fail_handshake())?;
-        self.serve_io(stream, names).await
+        self.serve_http(stream, names).await
     }
 
-    /// Serves bytes that are not encrypted any more, to the holder of a certificate with these names, if it has one.
-    async fn serve_io<I>(self, io: I, names: Vec<CertificateName>) -> Result<ConnectionEnd, BoxError>
+    /// Serves decrypted bytes, to a peer with these names in its certificate.
+    async fn serve_http<I>(self, io: I, names: Vec<CertificateName>) -> Result<ConnectionEnd, BoxError>
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let activity = Activity::default();
-        let (calls, service, streams) = (self.calls, self.service, activity.clone());
-        let context = self.context;
-        let peer = Arc::new(context.authenticator.peer(self.peer_address, names));
         let goaway = CancellationToken::new();
-        let connection_info = Arc::new(ConnectionInfo { goaway: goaway.clone(), peer: Arc::clone(&peer) });
-        let answer = service_fn(move |request: Request<Incoming>| {
-            let stream = streams.begin();
-            // In a box, for every future on the way down holds it twice, and the whole of them is moved a few times.
-            let mut request = Box::new(request.map(|body| Body::new(BudgetedBody::new(body, &context))));
-            request.extensions_mut().insert(Arc::clone(&connection_info));
-            let (calls, service, context) = (Arc::clone(&calls), service.clone(), Arc::clone(&context));
-            let peer = Arc::clone(&peer);
-            async move {
-                if let Some(page) = context.page(&request, &peer) {
-                    return Ok::<_, Infallible>(page.map(|body| RecordedBody::page(body, stream)));
-                }
-                let mut call = CallRecorder::begin(&context, &request);
-                let admitted = call.step(|| peer.authenticate(call.rpc().number(), request.headers()));
-                let admitted = admitted.map(|caller| _ = request.extensions_mut().insert(caller));
-                let mut response = match admitted {
-                    // In a box, so that what is spawned for the stream is small: it is moved four times on its way.
-                    Ok(()) => Box::pin(call.run(calls.answer(service, request))).await,
-                    Err(error) => reject(&request, Rejection::Unauthorized(error)),
-                };
-                call.answered(&mut response);
-                Ok(response.map(|body| RecordedBody::to(call, body, stream)))
-            }
-        });
-        let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(io), answer));
+        let peer = self.context.authenticator.peer(self.peer_address, names);
+        let handler = CallHandler {
+            activity: activity.clone(),
+            connection: Arc::new(ConnectionInfo { goaway: goaway.clone(), peer }),
+            limits: self.call_limits,
+            context: self.context,
+            service: self.service,
+        };
+        let service = service_fn(move |request| handler.handle(request));
+        let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(io), service));
 
         tokio::select! {
-            ended = connection.as_mut() => return closed(ended),
+            result = connection.as_mut() => return result.map(|()| ConnectionEnd::Closed),
             () = self.stop.cancelled() => {
-                if let Some(ended) = first_call(connection.as_mut(), &activity, self.lifetime.drain).await {
-                    return closed(ended);
+                if let Some(result) = wait_for_first_call(connection.as_mut(), &activity, self.timeouts.drain).await {
+                    return result.map(|()| ConnectionEnd::Closed);
                 }
             }
-            () = self.lifetime.over(&activity) => {}
+            () = self.timeouts.wait_until_expired(&activity) => {}
         }
         connection.as_mut().graceful_shutdown();
         goaway.cancel();
-        drain(connection, &activity, self.lifetime.drain).await
+        drain(connection, &activity, self.timeouts.drain).await
     }
 }
 
-/// Waits a moment for the first call of a connection that is only being made. Answers how it ended, if it did.
+/// Waits a short time for the first call of a new connection. Returns how the connection ended, if it did.
 ///
-/// Its caller believes it open and may have sent that call. In the middle of its handshake it could not be told to go
-/// away: it would break, and nobody could know whether the call was done.
-async fn first_call<C>(
+/// The peer may have sent its first call already. During the HTTP/2 handshake no GOAWAY can be sent: the connection
+/// would break, and the peer could not know whether the call was executed.
+async fn wait_for_first_call<C>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
-    within: Duration,
+    timeout: Duration,
 ) -> Option<Result<(), BoxError>>
 where
     C: Future<Output = Result<(), BoxError>>,
 {
-    let seen = poll_fn(|context| match connection.as_mut().poll(context) {
-        Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        Poll::Pending if activity.phase() != ConnectionPhase::Fresh => Poll::Ready(None),
+    let first_call = poll_fn(|context| match connection.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if activity.phase() != ConnectionPhase::New => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     });
-    time::timeout(within.min(FIRST_CALL), seen).await.ok().flatten()
+    time::timeout(timeout.min(FIRST_CALL_TIMEOUT), first_call).await.ok().flatten()
 }
 
-/// Lets running calls finish on a connection that is told to go away.
-async fn drain<C>(mut connection: Pin<&mut C>, activity: &Activity, within: Duration) -> Result<ConnectionEnd, BoxError>
+/// Lets running calls finish on a connection that is shutting down.
+async fn drain<C>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    timeout: Duration,
+) -> Result<ConnectionEnd, BoxError>
 where
     C: Future<Output = Result<(), BoxError>>,
 {
-    // One look, which says farewell and finds the calls that are in the socket already.
-    if let Ok(ended) = time::timeout(Duration::ZERO, connection.as_mut()).await {
-        return closed(ended);
+    // Polled once, which sends the GOAWAY and starts the calls that have arrived in the socket.
+    if let Ok(result) = time::timeout(Duration::ZERO, connection.as_mut()).await {
+        return result.map(|()| ConnectionEnd::Closed);
     }
-    if activity.phase() == ConnectionPhase::Fresh {
+    if activity.phase() == ConnectionPhase::New {
         return Ok(ConnectionEnd::Closed);
     }
-    match (time::timeout(within, connection).await, activity.phase()) {
-        (Ok(ended), _) => closed(ended),
-        (Err(_), ConnectionPhase::Busy(calls)) => {
+    match (time::timeout(timeout, connection).await, activity.phase()) {
+        (Ok(result), _) => result.map(|()| ConnectionEnd::Closed),
+        (Err(_), ConnectionPhase::Active(calls)) => {
             tracing::debug!(calls, "a connection was cut, its calls did not finish in time");
             Ok(ConnectionEnd::Cut)
         }
-        // The peer did not say goodbye, and nobody misses it.
-        (Err(_), ConnectionPhase::Fresh | ConnectionPhase::Idle(_)) => Ok(ConnectionEnd::Closed),
+        // The peer did not close the connection, but no call is lost.
+        (Err(_), ConnectionPhase::New | ConnectionPhase::Idle(_)) => Ok(ConnectionEnd::Closed),
     }
 }
 
-fn closed(ended: Result<(), BoxError>) -> Result<ConnectionEnd, BoxError> {
-    ended.map(|()| ConnectionEnd::Closed)
-}
-
-/// A caller's first bytes come so long after it was accepted, if they come at all.
-const FIRST_CALL: Duration = Duration::from_millis(500);
+/// The first bytes of a peer arrive within this time after the connection was accepted, if at all.
+const FIRST_CALL_TIMEOUT: Duration = Duration::from_millis(500);
 
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! HTTP as this server speaks it: every bound that a hostile peer runs into.
+//! The HTTP settings of connections: the limits that a hostile peer meets.
 
 use std::time::Duration;
 
@@ -7,27 +7,27 @@ use hyper_util::server::conn::auto;
 
 use crate::server::Settings;
 
-/// Makes connections of sockets.
-pub(crate) type Builder = auto::Builder<TokioExecutor>;
+/// Serves HTTP on a socket.
+pub(in crate::server) type Builder = auto::Builder<TokioExecutor>;
 
-/// What a server speaks.
+/// The HTTP versions of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocols {
-    /// What gRPC needs, and nothing else.
+pub(in crate::server) enum Protocols {
+    /// HTTP/2, the protocol of gRPC, only.
     Http2,
-    /// HTTP/1.1 too, which is told by its first bytes.
+    /// HTTP/2 and HTTP/1.1, which are distinguished by the first bytes.
     Both,
 }
 
-/// Nothing is left to a library's default that could become "no limit" in its next version.
-pub(crate) fn builder(settings: &Settings, protocols: Protocols) -> Builder {
+/// Configures HTTP. Every limit is set, because a library's default may become "no limit" in its next version.
+pub(in crate::server) fn builder(settings: &Settings, protocols: Protocols) -> Builder {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .half_close(false)
-        // It runs between requests as well: a connection without one is closed after it.
+        // It also runs between requests, so a connection without a request is closed after this time.
         .header_read_timeout(settings.first_request_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES);
@@ -52,35 +52,32 @@ pub(crate) fn builder(settings: &Settings, protocols: Protocols) -> Builder {
     }
 }
 
-/// Connections that may wait to be accepted: a whole fleet of frontends that comes back at once.
-pub(crate) const BACKLOG: u32 = 1024;
-
-// A Cookie header travels in a message, so metadata is small. h2 refuses a stream above it, and closes above four times
-// as much; it is also what bounds a CONTINUATION flood.
+// A Cookie header is part of a message, so metadata is small. Above this h2 refuses the stream, and above four times
+// this it closes the connection. It also limits a CONTINUATION flood.
 const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
 
-// HTTP/1.1: a page is asked for with a line and a dozen headers. Above it a request is refused and its connection closed.
+// HTTP/1.1: a request for a page has about a dozen headers. A request above this is refused and its connection closed.
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-// The least that HTTP/2 allows: one big message can't hold up the others for long.
+// The minimum of HTTP/2, so that one large message does not delay the others for long.
 const MAX_FRAME_SIZE: u32 = 16 * 1024;
 
-// Four sessions of the default size without a round trip.
+// Four sessions of the default size fit into it without a round trip.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-// What one connection can make the server hold of unread requests; h2 derives its budget for tiny frames from it, and
-// closes honest streams if it is much smaller.
+// The most unread request bytes of one connection. h2 derives its budget for tiny frames from it, and closes honest
+// streams if it is much smaller.
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-// What one call can make the server hold of an unread response. hyper's default is 400 KiB.
+// The most unread response bytes of one call. hyper's default is 400 KiB.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 
-// Rapid reset (CVE-2023-44487): streams that were opened and reset before the server saw them.
+// Rapid reset (CVE-2023-44487): the streams that were opened and reset before the server handled them.
 const MAX_PENDING_ACCEPT_RESET_STREAMS: usize = 20;
 
-// MadeYouReset (CVE-2025-8671): resets that the peer provokes, in a connection's life.
+// MadeYouReset (CVE-2025-8671): the resets that the peer provokes during the life of the connection.
 const MAX_LOCAL_ERROR_RESET_STREAMS: usize = 1024;
 
-// A caller on a working network answers a ping within this, however busy it is.
+// A busy peer on a working network answers a ping within this time.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);

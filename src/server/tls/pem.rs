@@ -1,4 +1,4 @@
-//! From PEM files to what rustls serves with. Says which file is wrong and why, never what it holds.
+//! The conversion of PEM files to a rustls configuration. An error names the file, never what it contains.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -19,23 +19,23 @@ use super::settings::TlsFiles;
 use crate::server::connection::protocol::Protocols;
 use crate::types::Time;
 
-/// What the files hold at one moment.
-pub(crate) struct Contents<'f> {
+/// The contents of the files of one listener.
+pub(super) struct PemFiles<'f> {
     files: &'f TlsFiles,
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
 }
 
-/// A certificate and its key that belong together, ready to be served with.
-pub(crate) struct Pair {
-    pub(crate) config: Arc<ServerConfig>,
-    pub(crate) ends: Ends,
+/// What a listener serves with.
+pub(super) struct TlsConfig {
+    pub(super) server: Arc<ServerConfig>,
+    pub(super) expiry: ChainExpiry,
 }
 
-impl<'f> Contents<'f> {
-    /// Reads them all.
-    pub(crate) fn read(files: &'f TlsFiles) -> Result<Self, TlsError> {
+impl<'f> PemFiles<'f> {
+    /// Reads all files.
+    pub(super) fn read(files: &'f TlsFiles) -> Result<Self, TlsError> {
         Ok(Self {
             files,
             certificate: read(&files.certificate)?,
@@ -44,8 +44,8 @@ impl<'f> Contents<'f> {
         })
     }
 
-    /// By which other contents are told from these.
-    pub(crate) fn digest(&self) -> [u8; 32] {
+    /// Returns a digest that changes with the contents.
+    pub(super) fn digest(&self) -> [u8; 32] {
         let parts = [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()];
         let mut digest = Sha256::new();
         for part in parts.into_iter().flatten() {
@@ -54,83 +54,85 @@ impl<'f> Contents<'f> {
         digest.finalize().into()
     }
 
-    /// What a listener serves with, if everything fits together.
-    pub(crate) fn pair(&self, protocols: Protocols) -> Result<Pair, TlsError> {
-        let fault = |file: &Path, fault| TlsError { file: file.to_owned(), fault };
+    /// Builds the configuration of a listener, if the files fit together.
+    pub(super) fn config(&self, protocols: Protocols) -> Result<TlsConfig, TlsError> {
+        let error = |file: &Path, kind| TlsError { file: file.to_owned(), kind };
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(|error| fault(&self.files.certificate, TlsFault::Tls(error)))?;
+            .map_err(|cause| error(&self.files.certificate, TlsErrorKind::Tls(cause)))?;
         let builder = match (&self.files.client_ca, &self.client_ca) {
             (Some(file), Some(text)) => {
-                let roots = roots(text).map_err(|why| fault(file, why))?;
-                let verifier = verifier(roots, provider).map_err(|error| fault(file, TlsFault::ClientCa(error)))?;
+                let roots = roots(text).map_err(|kind| error(file, kind))?;
+                let verifier = verifier(roots, provider).map_err(|cause| error(file, TlsErrorKind::ClientCa(cause)))?;
                 builder.with_client_cert_verifier(verifier)
             }
             _ => builder.with_no_client_auth(),
         };
-        let chain = certificates(&self.certificate).map_err(|why| fault(&self.files.certificate, why))?;
-        let key = private_key(&self.key).map_err(|why| fault(&self.files.key, why))?;
-        let ends = Ends::of(&chain).map_err(|why| fault(&self.files.certificate, why))?;
+        let chain = certificates(&self.certificate).map_err(|kind| error(&self.files.certificate, kind))?;
+        let key = private_key(&self.key).map_err(|kind| error(&self.files.key, kind))?;
+        let expiry = ChainExpiry::of(&chain).map_err(|kind| error(&self.files.certificate, kind))?;
         let config = builder.with_single_cert(chain, key);
-        let mut config = config.map_err(|error| fault(&self.files.key, TlsFault::Tls(error)))?;
+        let mut config = config.map_err(|cause| error(&self.files.key, TlsErrorKind::Tls(cause)))?;
         config.alpn_protocols = match protocols {
             Protocols::Http2 => vec![b"h2".to_vec()],
             Protocols::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         };
-        // A resumed handshake would trust a certificate that has expired since. Connections are few and live long.
+        // No resumption, because it would accept a client certificate that has expired since. Connections are few and
+        // live long, so full handshakes cost little.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Pair { config: Arc::new(config), ends })
+        Ok(TlsConfig { server: Arc::new(config), expiry })
     }
 }
 
 /// When the certificates of a chain expire.
 #[derive(Debug)]
-pub(crate) struct Ends {
-    own: Time,
+pub(super) struct ChainExpiry {
+    leaf: Time,
     others: Vec<Time>,
 }
 
-impl Ends {
-    /// Those behind the service's own that cannot be read are for the callers to judge.
-    fn of(chain: &[CertificateDer<'_>]) -> Result<Self, TlsFault> {
-        let (own, others) = chain.split_first().ok_or(TlsFault::None { what: CERTIFICATE })?;
-        Ok(Self { own: end_of(own).ok_or(TlsFault::NotX509)?, others: others.iter().filter_map(end_of).collect() })
+impl ChainExpiry {
+    /// Ignores the certificates after the first that cannot be parsed; the callers decide whether they accept those.
+    fn of(chain: &[CertificateDer<'_>]) -> Result<Self, TlsErrorKind> {
+        let (leaf, others) = chain.split_first().ok_or(TlsErrorKind::Missing { what: CERTIFICATE })?;
+        let leaf = expire_time(leaf).ok_or(TlsErrorKind::NotX509)?;
+        Ok(Self { leaf, others: others.iter().filter_map(expire_time).collect() })
     }
 
-    /// When the first of them expires: what callers check then is good for nothing.
+    /// Returns the earliest time when a certificate expires and the chain may become invalid.
     ///
-    /// Those behind the service's own that have expired before `now` do not count: callers pass over what they do not
-    /// need, such as an old root's signature for whoever knows no newer one.
-    pub(crate) fn first(&self, now: Time) -> Time {
-        self.others.iter().copied().filter(|end| *end > now).fold(self.own, Time::min)
+    /// Certificates after the first that have expired before `now` do not count. Callers ignore those that they do not
+    /// need, such as a cross-signature by an old root.
+    pub(super) fn earliest(&self, now: Time) -> Time {
+        self.others.iter().copied().filter(|end| *end > now).fold(self.leaf, Time::min)
     }
 }
 
-fn end_of(certificate: &CertificateDer<'_>) -> Option<Time> {
-    // Whatever an extension holds, it does not move the end.
+fn expire_time(certificate: &CertificateDer<'_>) -> Option<Time> {
+    // Extensions are not parsed, because an invalid one must not hide the expiry.
     let (_, certificate) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(certificate).ok()?;
     Some(Time::from_seconds(u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or_default()))
 }
 
-/// The certificates of a PEM file, at least one.
-pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+/// Parses the certificates of a PEM file, at least one.
+pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsErrorKind> {
     let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| no(CERTIFICATE, error))?;
-    if chain.is_empty() { Err(TlsFault::None { what: CERTIFICATE }) } else { Ok(chain) }
+    let chain = chain.map_err(|error| pem_error(CERTIFICATE, error))?;
+    if chain.is_empty() { Err(TlsErrorKind::Missing { what: CERTIFICATE }) } else { Ok(chain) }
 }
 
-/// The private key of a PEM file.
-pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsFault> {
-    PrivateKeyDer::from_pem_slice(text).map_err(|error| no(KEY, error))
+/// Parses the private key of a PEM file.
+pub(crate) fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsErrorKind> {
+    PrivateKeyDer::from_pem_slice(text).map_err(|error| pem_error(KEY, error))
 }
 
-/// The certificates of a PEM file, as those that sign others.
-pub(crate) fn roots(text: &[u8]) -> Result<RootCertStore, TlsFault> {
+/// Parses the certificates of a PEM file as trusted CAs.
+pub(crate) fn roots(text: &[u8]) -> Result<RootCertStore, TlsErrorKind> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(text)? {
-        roots.add(certificate).map_err(TlsFault::Tls)?;
+        roots.add(certificate).map_err(TlsErrorKind::Tls)?;
     }
     Ok(roots)
 }
@@ -139,7 +141,7 @@ fn verifier(
     roots: RootCertStore,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, VerifierBuilderError> {
-    // Who shows none may still have a token, and everybody may ask for health.
+    // A certificate is optional, because a caller may have a token instead, and health checks need no credential.
     WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).allow_unauthenticated().build()
 }
 
@@ -148,57 +150,45 @@ fn read(file: &Path) -> Result<Vec<u8>, TlsError> {
     let read = File::open(file).and_then(|open| open.take(MAX_BYTES).read_to_end(&mut bytes));
     match read {
         Ok(_) => Ok(bytes),
-        Err(error) => Err(TlsError { file: file.to_owned(), fault: TlsFault::Unreadable(error) }),
+        Err(error) => Err(TlsError { file: file.to_owned(), kind: TlsErrorKind::Unreadable(error) }),
     }
 }
 
-fn no(what: &'static str, error: pem::Error) -> TlsFault {
+fn pem_error(what: &'static str, error: pem::Error) -> TlsErrorKind {
     match error {
-        pem::Error::NoItemsFound => TlsFault::None { what },
-        _ => TlsFault::NotPem { what },
+        pem::Error::NoItemsFound => TlsErrorKind::Missing { what },
+        _ => TlsErrorKind::NotPem { what },
     }
 }
 
-/// Why a listener cannot speak TLS with its files.
+/// A file that TLS cannot use.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}", file.display())]
+#[error("{}: {kind}", file.display())]
 pub struct TlsError {
-    /// Which of them.
     pub file: PathBuf,
-    /// What is wrong with it.
-    pub fault: TlsFault,
+    pub kind: TlsErrorKind,
 }
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsFault {
-    /// It can not be read.
+pub enum TlsErrorKind {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
-    /// What it should hold is missing.
     #[error("there is no {what} in PEM in it")]
-    None {
-        /// What that is.
-        what: &'static str,
-    },
-    /// It is damaged.
+    Missing { what: &'static str },
     #[error("its {what} is no whole PEM")]
-    NotPem {
-        /// What it should hold.
-        what: &'static str,
-    },
-    /// It is PEM, but what is in it is something else.
+    NotPem { what: &'static str },
     #[error("one of its certificates is no X.509 certificate")]
     NotX509,
-    /// Key and certificate do not belong together, or are of a kind that is not spoken.
-    #[error("{}", in_words(.0))]
+    /// The key and the certificate do not belong together, or rustls does not support them.
+    #[error("{}", rustls_message(.0))]
     Tls(rustls::Error),
-    /// No caller's certificate can be checked with it.
+    /// The certificates of callers cannot be verified with it.
     #[error("the certificates of callers cannot be checked with it: {0}")]
     ClientCa(VerifierBuilderError),
 }
 
-fn in_words(error: &rustls::Error) -> String {
+fn rustls_message(error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => "the key is not that of the certificate".to_owned(),
         _ => format!("it cannot be used: {error}"),
@@ -208,5 +198,5 @@ fn in_words(error: &rustls::Error) -> String {
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";
 
-/// Far more than any chain; a path such as /dev/zero ends here.
+/// Far more than any chain. The limit also ends the read of a path such as /dev/zero.
 const MAX_BYTES: u64 = 1024 * 1024;

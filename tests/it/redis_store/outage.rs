@@ -99,7 +99,7 @@ async fn calls_that_need_no_store_work_without_it() {
 async fn health_follows_the_store() {
     let (redis, service) = service().await;
     let mut health = health(&service).await;
-    let mut answers = health.watch(check(grpc::SERVICE)).await.unwrap().into_inner();
+    let mut answers = health.watch(check(grpc::SESSION_SERVICE)).await.unwrap().into_inner();
     let mut next = async || status(&answers.message().await.unwrap().unwrap());
     assert_eq!(next().await, ServingStatus::Serving);
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::thread;
 
 use bytes::Bytes;
-use cloakroom::server::Answer;
+use cloakroom::server::ResponseFuture;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::Semaphore;
@@ -82,13 +82,13 @@ impl NamedService for Echo {
 impl Service<Request<Body>> for Echo {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answer {
+    fn call(&mut self, request: Request<Body>) -> ResponseFuture {
         let echo = self.clone();
         Box::pin(async { Ok(echo.answer(request).await) })
     }

@@ -1,4 +1,4 @@
-//! The body of an answer, and what lasts as long as it.
+//! The body of a response: records the end of its call, and turns a panic into an error.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -11,41 +11,39 @@ use tonic::body::Body;
 
 use super::call_recorder::CallRecorder;
 use crate::grpc::Rejection;
-use crate::server::connection::activity::OpenStream;
+use crate::server::connection::StreamGuard;
 
-/// An answer's body; its stream counts as open until it is dropped.
+/// The body of a response. Its stream counts as open until the body is dropped.
 #[derive(Debug)]
-pub(crate) struct RecordedBody {
+pub(in crate::server) struct ResponseBody {
     body: Body,
-    /// None, if it is a page.
+    /// `None` for a page.
     call: Option<CallRecorder>,
-    _stream: OpenStream,
+    _stream: StreamGuard,
 }
 
-impl RecordedBody {
-    /// The answer to a call.
-    pub(crate) fn to(call: CallRecorder, body: Body, stream: OpenStream) -> Self {
+impl ResponseBody {
+    pub(super) fn of_call(call: CallRecorder, body: Body, stream: StreamGuard) -> Self {
         Self { body, call: Some(call), _stream: stream }
     }
 
-    /// A page.
-    pub(crate) fn page(body: Body, stream: OpenStream) -> Self {
+    pub(super) fn of_page(body: Body, stream: StreamGuard) -> Self {
         Self { body, call: None, _stream: stream }
     }
 }
 
-impl http_body::Body for RecordedBody {
+impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let Self { body, call, .. } = &mut *self;
         let Some(call) = call else { return poll_body(body, cx) };
-        let polled = call.step(|| poll_body(body, cx));
+        let polled = call.context.sync_scope(|| poll_body(body, cx));
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(trailers) = frame.trailers_ref()
         {
-            call.finished(trailers);
+            call.record_trailers(trailers);
         }
         polled
     }
@@ -63,7 +61,7 @@ fn poll_body(body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<
     let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
     polled.unwrap_or_else(|_| {
         tracing::error!("a stream panicked");
-        // Dropped, because a body that panicked must not be polled again.
+        // Replaced, because a body that panicked must not be polled again.
         *body = Body::empty();
         Poll::Ready(Some(Ok(Frame::trailers(Rejection::Panicked.into_trailers()))))
     })

@@ -1,0 +1,33 @@
+//! Why a message cannot be converted to a request of the service layer.
+
+use crate::session::SubjectError;
+
+/// A field that is invalid, and what would be valid.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RequestError {
+    #[error("changes.set[{name:?}]: {why}")]
+    Value { name: String, why: String },
+    #[error("changes.subject: {0}")]
+    ChangedSubject(#[from] SubjectError),
+    #[error("changes.{0}: it has to be a valid and positive span or time")]
+    Lifetime(&'static str),
+    #[error("max_authenticate_age: it has to be a valid and positive span")]
+    AuthenticateAge,
+    #[error("etag: it has to be one that this service gave out, or empty")]
+    Etag,
+    /// The length in bytes.
+    #[error("request_id has {0} bytes; the limit is 64")]
+    RequestId(usize),
+    /// The length in bytes.
+    #[error("context.remote_address has {0} bytes; the limit is 64")]
+    RemoteAddress(usize),
+    #[error("subject: {0}")]
+    Subject(#[source] SubjectError),
+    /// The name of the field.
+    #[error("{0}: a session's id is 32 lower-case hexadecimal digits")]
+    SessionId(&'static str),
+    #[error("page_token: it has to be the next_page_token of the same listing of the same app, or empty")]
+    PageToken,
+    #[error("page_size: it is 1 to 1000, or 0 for 100")]
+    PageSize,
+}
