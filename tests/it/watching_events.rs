@@ -24,7 +24,7 @@ async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
     house.stored(&[("a", "1")]).await;
     let mut events = house.service.events("", None).unwrap();
     let first = events.next().await.unwrap();
-    assert_eq!(first.notices, []);
+    assert_eq!(first.events, []);
 
     let token = house.stored(&[("a", "1")]).await;
     let id = place(&house.session(&token).await.id).id;
@@ -35,11 +35,11 @@ async fn events_come_from_now_on_and_go_on_from_a_cursor(on: On) {
     house.destroy(&token).await;
     let mut resumed = house.service.events("", Some(changed.cursor)).unwrap();
 
-    assert_eq!(happenings(&created.notices), [(id, EventKind::Created)]);
-    assert_eq!(happenings(&changed.notices), [(id, EventKind::SubjectChanged)]);
+    assert_eq!(happenings(&created.events), [(id, EventKind::Created)]);
+    assert_eq!(happenings(&changed.events), [(id, EventKind::SubjectChanged)]);
     let ended = [(id, EventKind::Ended(EndReason::Destroyed))];
-    assert_eq!(happenings(&events.next().await.unwrap().notices), ended);
-    assert_eq!(happenings(&resumed.next().await.unwrap().notices), ended);
+    assert_eq!(happenings(&events.next().await.unwrap().events), ended);
+    assert_eq!(happenings(&resumed.next().await.unwrap().events), ended);
 }
 
 async fn a_cursor_that_can_not_be_followed_is_missed(on: On) {
