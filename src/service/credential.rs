@@ -6,7 +6,7 @@ use super::write::unconditional;
 use super::{AppCall, Service};
 use crate::cookie;
 use crate::session::{Authority, Context, Denial, EndReason, Record, judge};
-use crate::store::{SessionKey, Snapshot};
+use crate::store::Snapshot;
 use crate::token::{SplitToken, TokenRejection, VerifiedToken, is_shaped, is_ticket, verify_ticket, verify_token};
 
 /// What a request shows to name its session.
@@ -164,16 +164,6 @@ impl AppCall<'_> {
 }
 
 impl Service {
-    /// Loads the session of a token, and judges what the token is to it.
-    pub(super) async fn load_token_state(
-        &self,
-        call: &AppCall<'_>,
-        session_key: &SessionKey,
-        token: SplitToken,
-    ) -> Result<TokenState, Error> {
-        Ok(call.token_state(token, self.store.load(session_key).await?))
-    }
-
     /// Reads the tokens in a `Cookie` header, each once. Only without any it looks for legacy credentials.
     pub(super) async fn read_cookie_header<'h>(
         &self,
@@ -224,7 +214,8 @@ impl Service {
         let mut best: Option<(Relevance, PresentedToken<'r>)> = None;
         for presented in several {
             let token = presented.token;
-            let relevance = self.load_token_state(call, &call.session_key(token), token).await?.relevance();
+            let snapshot = self.store.load(&call.session_key(token)).await?;
+            let relevance = call.token_state(token, snapshot).relevance();
             match &best {
                 Some((Relevance::Live, other))
                     if relevance == Relevance::Live && other.token.selector != token.selector =>

@@ -117,7 +117,8 @@ impl Service {
         let (mut live, mut superseded): (Option<LiveSession<'r>>, Option<SplitToken>) = (None, None);
         for presented in tokens {
             let session_key = call.session_key(presented.token);
-            let (record, token) = match self.load_token_state(call, &session_key, presented.token).await? {
+            let snapshot = self.store.load(&session_key).await?;
+            let (record, token) = match call.token_state(presented.token, snapshot) {
                 TokenState::Live { record, token } => (record, token),
                 TokenState::Superseded => {
                     superseded.get_or_insert(presented.token);

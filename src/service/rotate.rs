@@ -89,7 +89,8 @@ impl Service {
     ///
     /// A login may have replaced it since, and the cookie of the login must not be overwritten.
     async fn answer_renewal(&self, call: &AppCall<'_>, next: SplitToken) -> Result<Saved, Error> {
-        match self.load_token_state(call, &call.session_key(next), next).await? {
+        let snapshot = self.store.load(&call.session_key(next)).await?;
+        match call.token_state(next, snapshot) {
             TokenState::Live { record, token } if token == next => {
                 call.rotated(Outcome::Updated, next, &record.head, Some(next))
             }

@@ -132,7 +132,8 @@ impl Service {
         save: &SaveRequest<'_>,
     ) -> Result<Saved, Error> {
         let session_key = call.session_key(credential.token);
-        let (session, cookie_action) = match self.load_token_state(call, &session_key, credential.token).await? {
+        let snapshot = self.store.load(&session_key).await?;
+        let (session, cookie_action) = match call.token_state(credential.token, snapshot) {
             TokenState::Live { record, token } => {
                 self.touch_if_due(call, &session_key, &record.head, save.context.clone()).await;
                 let session = call.view(session_key.id, &record.head, Some(token));
@@ -162,7 +163,7 @@ impl Service {
         }
     }
 
-    /// Evicts after a login, and prolongs the index entry of a session that lives longer.
+    /// Evicts after a login, and extends the index entry of a session that lives longer.
     ///
     /// Also after a repeated save: the call that made it may have failed here.
     async fn after_save(&self, call: &AppCall<'_>, prepared: &PreparedSave, result: &WriteResult) -> Result<(), Error> {

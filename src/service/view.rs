@@ -18,7 +18,7 @@ pub struct SessionView {
     pub entries: Entries,
     /// Flask's `_permanent`; `None`: it is not set.
     pub permanent: Option<bool>,
-    /// [`Version::NEW`] for a session that was never saved. Means something only together with an id.
+    /// [`Version::NEW`] for a session that was never saved. A caller gets an etag of it only if there is an id.
     pub version: Version,
     /// `None`: the session is anonymous.
     pub subject: Option<Subject>,

@@ -120,7 +120,8 @@ impl SessionWatch {
         // The call reads the clock before the load, so that a deadline is not judged by a later time.
         let app = service.app(session_key.app.as_str())?;
         let call = service.begin_call(&app, None)?;
-        Ok(match service.load_token_state(&call, session_key, *watched).await? {
+        let snapshot = service.store.load(session_key).await?;
+        Ok(match call.token_state(*watched, snapshot) {
             TokenState::Live { record, token } => Check::Alive { until: until(&record.head, token == *watched) },
             TokenState::Superseded => Check::Ended(Some(EndReason::Superseded)),
             TokenState::Gone(reason) => Check::Ended(reason),
