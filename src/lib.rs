@@ -1,67 +1,69 @@
-//! Cloakroom keeps the sessions of web applications.
+//! Cloakroom, a session service for web applications.
 //!
-//! A web frontend hands over a request's `Cookie` header and gets a session; at the end of the request
-//! it hands over what changed and gets the headers to send. This page is the map of the house.
+//! A web frontend sends a request's `Cookie` header and gets a session. At the end of the request it sends what
+//! changed, and gets the headers for its response. `docs/concepts.md` explains the words, and `docs/architecture.md`
+//! the design. This page is the map of the code.
 //!
-//! # The floors
+//! # Where to begin reading
 //!
-//! Imports go down only.
+//! Imports go down only: a module imports modules of the rows below it. `tests/tidy/layers.rs` checks that.
 //!
-//! | floor | modules | what it is about |
-//! |---|---|---|
-//! | 5 | [`cli`] | the life of the process, one file a subcommand |
-//! | 4 | [`server`] | sockets, connections and calls; and [`server::Cloakroom`], the house put together |
-//! | 3 | [`grpc`] | messages to domain types and back, errors to status |
-//! | 2 | [`service`] | what can be done, one verb a file |
-//! | 1 | [`store`] | where sessions lie: the contract, and its three keepings |
-//! | 0 | [`session`], [`token`], [`cookie`], [`flask`], [`flask_session`], [`app`], [`clock`], [`entropy`] | pure rules, that wait for nothing |
+//! | module | begin at |
+//! |---|---|
+//! | [`cli`] | `cli/serve.rs`, the subcommand that runs the service |
+//! | [`config`] | [`config::Settings`], all settings, and [`config::load()`] |
+//! | [`server`] | [`server::Cloakroom`], the assembled service, and [`server::Server`], which listens |
+//! | [`grpc`] | `grpc/session_service.rs`, one function for each RPC, and [`grpc::status`], the map from errors |
+//! | [`auth`] | [`auth::Peer::authenticate`], the check of each call |
+//! | [`service`] | [`service::Service`], one method and one file for each operation |
+//! | [`store`] | [`store::Store`], the contract of a store, and [`store::Handle`], the one that is used |
+//! | [`app`] | [`app::App`], the checked settings of one app |
+//! | [`flask`] | [`flask::Signer`], for Flask's own cookie; `flask_session` reads the sessions of Flask-Session |
+//! | [`session`] | [`session::judge()`] and [`session::edit()`], the rules; [`session::Head`], what is stored |
+//! | [`token`] | [`token::SplitToken`], and [`token::sign_token`] and [`token::verify_token`] |
+//! | [`cookie`] | [`cookie::values`] reads a `Cookie` header, [`cookie::Template`] writes `Set-Cookie` |
+//! | [`telemetry`] | [`telemetry::CallContext`], the id of a call in the logs |
+//! | [`types`] | [`types::Clock`], [`types::AppName`] |
 //!
-//! What stands in a session's cookie depends on the app's [kind](app::Kind): a [`token`], or the session itself as
-//! [`flask`] signs it. The walk below is that of a token.
+//! # One open, function by function
 //!
-//! [`config`] is the tree of settings; each floor owns its own part of it. [`telemetry`] is what the process
-//! says of itself.
+//! The app is of kind `stored`, and one cookie has the current token.
 //!
-//! # One open, one save
+//! 1. In `server/`, a connection counts the call, [`auth::Peer::authenticate`] checks its caller, and
+//!    [`server::Services`] finds the gRPC service.
+//! 2. `open_session` in `grpc/session_service.rs` checks that the caller may use the app
+//!    (`AppAuthorizer::authorize`), and makes a [`service::OpenRequest`].
+//! 3. [`Service::open`](service::Service::open) finds the app, and begins an `AppCall`: the app, its keys, its
+//!    cookie, and the time, the same for the whole call.
+//! 4. `Service::read_cookie_header` takes the values from the header ([`cookie::values`]) and verifies them
+//!    ([`token::verify_token`]).
+//! 5. `Service::find_session` derives the id ([`token::SplitToken::id`]) and loads the session
+//!    ([`Store::load`](store::Store::load)). `AppCall::token_state` asks [`session::judge()`] whether the token opens
+//!    it.
+//! 6. `Service::open_live` touches the session if that is due ([`Store::touch`](store::Store::touch)), and builds the
+//!    answer: `AppCall::view` and `AppCall::headers`. Without a live session, `open_new` answers a new one.
+//! 7. `grpc/convert.rs` turns the [`service::Opened`] into the response.
 //!
-//! A browser comes back with a cookie, and the frontend calls `OpenSession`:
+//! # One save, function by function
 //!
-//! 1. [`server`] has accepted the connection and given it to a worker. The call is counted, gets the name that logs call
-//!    it by, passes its caps and gets its deadline, and goes by its path to the gRPC service.
-//! 2. [`grpc`] turns the message into a [`service::Open`].
-//! 3. [`Service::open`](service::Service::open) finds the app, takes the values of the app's cookie out of the
-//!    header ([`cookie::values`]) and checks their signatures ([`token::verify_token`]). A forged one ends here: the
-//!    store is never asked.
-//! 4. The locator in the token gives the id, the id the [`store::SessionKey`], and [`Store::load`](store::Store::load)
-//!    answers what is kept there, with the app's generation.
-//! 5. [`session::judge()`] says whether the token opens it. If it does not, the answer is a new session with a ticket,
-//!    of which no store knows. If it does, and a twentieth of the idle timeout has passed since the last use, the use
-//!    is written down.
-//! 6. The answer carries the entries, and the headers for a request that only reads and for one that never looks.
+//! The save shows the token of a live session, and sets an entry.
 //!
-//! The request puts something into its cart, and the frontend calls `SaveSession`:
+//! 1. As above; then `convert::changes` checks the values, and `save_session` makes a [`service::SaveRequest`].
+//! 2. [`Service::save`](service::Service::save) verifies the token (`Service::resolve_credential`). Without changes,
+//!    `save_unmodified` answers the session as it is.
+//! 3. `PreparedSave::new` checks names and aliases ([`session::Changes::check`]) and builds the [`session::Edit`]. It
+//!    also decides whether the save rotates the token.
+//! 4. `Service::write_save` is the order of steps. A login first passes `enforce_session_limit` and `index_session`.
+//!    A ticket then goes to `create_or_write`, which calls [`Store::create`](store::Store::create). A token goes to
+//!    `Service::write`.
+//! 5. `Service::write` makes one attempt with the token, and if that is in its grace, one with the next token. An
+//!    attempt, `try_write`, goes by `Service::apply`, which counts ends, to [`Store::apply`](store::Store::apply).
+//! 6. The store calls [`session::judge()`] and [`session::edit()`] in its atomic step. In Redis, the scripts in
+//!    `store/redis/` do the same, and leave every denial to the judge.
+//! 7. `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the [`service::Saved`].
 //!
-//! 1. [`grpc`] checks every value and name, and turns the message into a [`service::Save`] with its
-//!    [`session::Changes`].
-//! 2. [`Service::save`](service::Service::save) checks the token and turns the changes into a
-//!    [`session::Edit`]: with the app's limits, and with the successor that the token would have if the subject changes.
-//!    If they set a subject, the session is entered into the [index](store::Index) of its sessions first.
-//! 3. [`Store::apply`](store::Store::apply) does the rest in one atomic step. In memory and on disk that is
-//!    [`session::judge()`] and then [`session::edit()`] under the store's lock; in Redis one script that compares and
-//!    writes, and leaves whatever is not plain to the same judge.
-//! 4. The answer is what became of the session, with the headers: the cookie if something changed, nothing if the
-//!    session had ended meanwhile.
-//!
-//! # One change of the configuration
-//!
-//! A file has changed, or somebody has sent SIGHUP. [`cli`] loads the whole [`config`] anew; if anything is wrong with it, it
-//! says so, and all stays as it is. Otherwise what a running house can take up, a [`server::Reloadable`], is put in place of
-//! the old at once. A call has looked its app up when it began, and ends with what it found.
-//!
-//! # What is nowhere
-//!
-//! No store sees a token, and none decodes a value. Nothing but [`clock`] reads the time, nothing but [`entropy`] draws
-//! random bytes, nothing but [`config`] reads the environment. No write whose outcome is unknown is ever repeated.
+//! `rotate` and `destroy` go by `Service::write` too. Apps of kind `cookie` leave at step 3 of an open and step 2 of
+//! a save, to `service/cookie_kind/`.
 
 pub mod app;
 pub mod auth;

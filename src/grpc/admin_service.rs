@@ -32,7 +32,7 @@ impl AdminService for AdminRpcs {
         let cursor = page_token::parse(app, &request.page_token)?;
         let with = with_entries(request.with_entries);
         if request.subject.is_empty() {
-            let SessionPage { sessions, next } = service.list_app(&request.app, &cursor, (size, with)).await?;
+            let SessionPage { sessions, next } = service.list_app(&request.app, &cursor, size, with).await?;
             let sessions = sessions.into_iter().map(Into::into).collect();
             let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
             return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));

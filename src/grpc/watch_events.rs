@@ -40,7 +40,7 @@ fn parse_cursor(cursor: &str) -> Result<Option<Cursor>, Error> {
 }
 
 fn response(batch: &EventBatch) -> wire::WatchEventsResponse {
-    let events = batch.notices.iter().map(event).collect();
+    let events = batch.events.iter().map(event).collect();
     wire::WatchEventsResponse { events, cursor: URL_SAFE_NO_PAD.encode(&batch.cursor.0) }
 }
 

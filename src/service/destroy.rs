@@ -1,82 +1,74 @@
-//! Destroying: a user's logout.
+//! Destroying: a user logs out.
 
-use super::prepared_save::fingerprint;
 use super::view::Outcome;
-use super::write::WriteResult;
-use super::{AppCall, Credential, Error, Header, Service};
-use crate::session::{EndReason, Fingerprint};
+use super::write::{PreparedWrite, WriteResult, fingerprint};
+use super::{Credential, Error, Header, Service};
+use crate::session::EndReason;
 use crate::store::Write;
 use crate::token::SplitToken;
 
-/// Asks to end the session of a request.
+/// A request to end the session that a credential names.
 #[derive(Clone, Debug, Default)]
 pub struct DestroyRequest<'r> {
-    /// The app; empty means `default`.
+    /// The app's name; empty means `default`.
     pub app: &'r str,
-    /// What the request shows.
     pub credential: Credential<'r>,
-    /// Makes the answer to a retry equal; empty: none.
+    /// Gives a retry within 10 minutes the same outcome; empty: no request id.
     pub request_id: &'r str,
-    /// Another name for the app's cookie.
+    /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
 }
 
-/// What became of it.
+/// The response to a destroy.
 #[derive(Clone, Debug)]
 pub struct Destroyed {
     /// [`Outcome::Deleted`] or [`Outcome::Gone`].
     pub outcome: Outcome,
-    /// The headers to send.
+    /// The headers for the response to the browser.
     pub headers: Vec<Header>,
 }
 
 impl Service {
-    /// Ends the session that a request shows; of several that its cookies name, all.
+    /// Ends the session that a request's credential names; all, if its cookies name several.
+    ///
+    /// To end a session twice is no error. Fails without a credential, with a token that does not verify, with a
+    /// `request_id` that was used for another call, and if the store does not answer.
     pub async fn destroy(&self, destroy: DestroyRequest<'_>) -> Result<Destroyed, Error> {
         destroy.credential.check()?;
         let app = self.app(destroy.app)?;
-        if let Some(call) = self.cookie_call(&app, destroy.cookie_name)? {
+        if let Some(call) = self.begin_cookie_call(&app, destroy.cookie_name)? {
             return call.destroy(&destroy);
         }
-        let call = self.call(&app, destroy.cookie_name)?;
+        let call = self.begin_call(&app, destroy.cookie_name)?;
         let tokens: Vec<SplitToken> = match destroy.credential {
             Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
-            Credential::Token(text) => vec![call.token_claim(text)?.token],
+            Credential::Token(text) => vec![call.resolve_token(text)?.token],
             Credential::CookieHeader(header) => {
-                self.shown(&call, header, None).await?.iter().map(|shown| shown.token).collect()
+                let presented = self.read_cookie_header(&call, header, None).await?;
+                presented.iter().map(|presented| presented.token).collect()
             }
         };
         let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
         let mut outcome = Outcome::Gone(None);
         for token in tokens {
-            let ended = self.end(&call, token, fingerprint).await?;
-            // What was ended is told before what had ended, and a reason before none.
+            let write = Write::End(EndReason::Destroyed);
+            let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(token, write) };
+            let ended = match self.write(&call, &prepared).await? {
+                WriteResult::Done { outcome, .. } => outcome,
+                WriteResult::Gone(reason) => Outcome::Gone(reason),
+                WriteResult::Missing => Outcome::Gone(None),
+            };
+            // The answer prefers a session that this call ended, and a reason to none.
             if !matches!(outcome, Outcome::Deleted(_)) && ended != Outcome::Gone(None) {
                 outcome = ended;
             }
         }
-        // An older token is in no browser that holds the current one, whose cookie has the same name.
-        let stays = outcome == Outcome::Gone(Some(EndReason::Superseded));
         let headers = match destroy.credential {
-            _ if stays => Vec::new(),
-            Credential::CookieHeader(header) => call.deleting_headers_of(header),
-            Credential::Absent | Credential::Token(_) => Header::deleting(&call.cookie),
+            // The browser may hold the current token in a cookie of the same name, which must stay.
+            _ if outcome == Outcome::Gone(Some(EndReason::Superseded)) => Vec::new(),
+            Credential::CookieHeader(header) => call.delete_cookie_headers(header),
+            Credential::Absent | Credential::Token(_) => Header::delete_cookie(&call.cookie),
         };
         Ok(Destroyed { outcome, headers })
-    }
-
-    async fn end(
-        &self,
-        call: &AppCall<'_>,
-        token: SplitToken,
-        fingerprint: Option<Fingerprint>,
-    ) -> Result<Outcome, Error> {
-        let mut prepared = call.prepare(token, Write::End(EndReason::Destroyed));
-        prepared.precondition.fingerprint = fingerprint;
-        Ok(match self.write(call, &prepared).await? {
-            WriteResult::Done { outcome, .. } => outcome,
-            WriteResult::Gone(reason) => Outcome::Gone(reason),
-            WriteResult::Missing => Outcome::Gone(None),
-        })
     }
 }

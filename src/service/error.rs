@@ -1,4 +1,4 @@
-//! Why the service does not do what it is asked.
+//! Errors of the service, with texts that say what to change.
 
 use std::num::NonZeroU32;
 
@@ -9,10 +9,9 @@ use crate::session::{ChangesError, EditError, Limits};
 use crate::store;
 use crate::token::TokenRejection;
 
-/// Why a call fails. After each of them, the store's own failures aside, nothing was written.
+/// Why a call fails. Nothing was written, unless the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No app of that name.
     #[error("no app of that name is configured; `cloakroom check` lists them")]
     AppUnknown,
     /// The app cannot have sessions.
@@ -21,13 +20,12 @@ pub enum Error {
     /// A write without a credential.
     #[error("set token to what OpenSession gave, or cookie_header to the request's Cookie header")]
     TokenMissing,
-    /// The token does not verify.
     #[error("token does not verify: {0}; open the session again")]
     TokenInvalid(TokenRejection),
-    /// Flask's cookie, shown as a token, does not open.
+    /// The same for Flask's cookie, presented as a token.
     #[error("token does not verify: {0}; open the session again")]
     CookieInvalid(flask::CookieRejection),
-    /// Only a store can do that.
+    /// The field or the operation that needs a store.
     #[error(
         "{0}: the app keeps its sessions in the cookie itself, and this needs a store; do without it, or set the app's \
          kind = \"stored\""
@@ -36,75 +34,57 @@ pub enum Error {
     /// A value that Flask could not load.
     #[error("changes.set: {0}")]
     NotAnEntry(#[from] flask::NotAnEntry),
-    /// What the session would hold has no room in a cookie.
+    /// The session of an app of kind `cookie` does not fit into its cookie.
     #[error(
         "name and value of the cookie would have {bytes} bytes, and browsers drop one over 4096; keep less in the \
          session, or set the app's kind = \"stored\", whose cookie has one size"
     )]
-    CookieTooLarge {
-        /// How many it would have.
-        bytes: usize,
-    },
-    /// The header is longer than anything that is looked at.
+    CookieTooLarge { bytes: usize },
     #[error("cookie_header has {bytes} bytes; the limit is {MAX_HEADER_BYTES}")]
-    CookieHeaderTooLarge {
-        /// How many it has.
-        bytes: usize,
-    },
-    /// The name that the request gives to the cookie.
+    CookieHeaderTooLarge { bytes: usize },
+    /// The name with which the request overrides the app's.
     #[error("cookie_name: {0}")]
     CookieName(#[source] TemplateError),
-    /// The cookie cannot be written.
+    /// A defect: a cookie of the app's settings cannot be written.
     #[error("the cookie cannot be written: {0}")]
     Cookie(#[source] TemplateError),
-    /// The header names two live sessions.
+    /// The header of a write names two live sessions.
     #[error("{}", NullReason::CookiesAmbiguous.message())]
     CookiesAmbiguous,
-    /// The changes make no sense.
     #[error(transparent)]
     Changes(#[from] ChangesError),
-    /// The lifetime that is asked for is over already.
     #[error("changes.deadline_time is not in the future")]
     DeadlinePassed,
-    /// Somebody has saved since.
+    /// Another save has changed the session.
     #[error("the session has another etag by now; open it again and decide anew")]
     EtagMismatch,
-    /// The `request_id` stands for another call.
     #[error("this request_id stands for another call on this session; make a new one for each save")]
     RequestIdReused,
-    /// The session can't be made to be so.
+    /// The edit cannot be made.
     #[error("{}", explain(.edit_error, *.max))]
     Refused {
-        /// Why.
         edit_error: EditError,
-        /// The limit that it is over, if it is.
+        /// The limit, in entries or bytes; of no meaning if the edit exceeds none.
         max: u32,
     },
-    /// As many watch as the service takes.
     #[error("as many watchers as one replica takes watch this app's sessions; try another replica, or later")]
     TooManyWatchers,
-    /// What happened since the cursor is not known any more.
+    /// The feed does not go back to the cursor.
     #[error("events since this cursor are kept no longer, or it is not this app's; begin without one and list anew")]
     EventsMissed,
-    /// The subject has as many sessions as it may.
     #[error("the subject has {max} sessions already, which is the limit; end one of them first")]
-    TooManySessions {
-        /// How many it may have.
-        max: NonZeroU32,
-    },
-    /// Too many logins of the same subjects wait for each other.
+    TooManySessions { max: NonZeroU32 },
+    /// Logins of the same subjects wait for each other too long.
     #[error("too many logins of one subject are running; try again with a growing delay")]
     Busy,
-    /// No session of that id is kept.
     #[error("no session of that id is kept; it may have ended more than 16 minutes ago")]
     SessionUnknown,
-    /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
 impl Error {
-    /// What was refused, with the limit that it is over, if it is.
+    /// The error of a refused edit, with the limit that it exceeds.
     pub(super) const fn refused(edit_error: EditError, limits: Limits) -> Self {
         let max = match edit_error {
             EditError::TooManyEntries { .. } => limits.max_entries,

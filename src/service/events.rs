@@ -1,6 +1,6 @@
-//! Events: what happens to an app's sessions, for whoever wants to know of all of it.
+//! Events: reads what happens to the sessions of an app.
 //!
-//! A reader has at most one batch in hand and reads the store itself: nothing here piles up for a slow one.
+//! A reader has at most one batch in memory and reads the store itself, so nothing piles up for a slow reader.
 
 use std::time::Duration;
 
@@ -8,69 +8,70 @@ use super::{Error, Service};
 use crate::store::{Cursor, FeedEntry, FeedRead};
 use crate::types::AppName;
 
-/// A reader of an app's feed.
+/// A reader of an app's event feed.
 #[derive(Debug)]
 pub struct EventReader {
     service: Service,
     app: AppName,
-    begin: ReadFrom,
+    position: Position,
     cursor: Cursor,
 }
 
-/// Where a reader stands.
+/// How far a reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReadFrom {
-    /// Nothing is read, and it begins with what comes.
-    Latest,
-    /// Nothing is read, and it goes on where another one ended.
+enum Position {
+    /// It begins at the end of the feed, which it does not know yet.
+    FeedEnd,
+    /// It begins at a cursor, which it has not read from yet.
     Cursor,
-    /// It has begun.
-    Done,
+    Started,
 }
 
-/// Some of what happened, in the order it happened to each session.
+/// Some events, those of one session in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventBatch {
-    /// What happened.
-    pub notices: Vec<FeedEntry>,
-    /// Goes on behind it.
+    pub events: Vec<FeedEntry>,
+    /// Where a reader continues after this batch.
     pub cursor: Cursor,
 }
 
 impl Service {
-    /// Reads what happens to an app's sessions, from a cursor or, without one, from now on.
+    /// Reads the events of an app from a cursor; without one, those from now on.
+    ///
+    /// Fails if the app is unknown or of kind `cookie`.
     pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<EventReader, Error> {
         let app = self.stored_app(app, "WatchEvents")?.name.clone();
-        let begin = if cursor.is_some() { ReadFrom::Cursor } else { ReadFrom::Latest };
-        Ok(EventReader { service: self.clone(), app, begin, cursor: cursor.unwrap_or_default() })
+        let position = if cursor.is_some() { Position::Cursor } else { Position::FeedEnd };
+        Ok(EventReader { service: self.clone(), app, position, cursor: cursor.unwrap_or_default() })
     }
 }
 
 impl EventReader {
-    /// The next batch: the first one at once, with or without notices, a further one when it has any.
+    /// Returns the next batch: the first one at once, even if it is empty, a later one when it has events.
     ///
-    /// May be asked again after a store's failure, and goes on where it was. May be dropped without losing anything.
+    /// The future can be dropped without losing an event. Fails with [`Error::EventsMissed`] if the cursor is too old
+    /// or of another app, and if the app is removed or becomes one of kind `cookie`. After a failure of the store it
+    /// can be called again, and continues where it was.
     pub async fn next(&mut self) -> Result<EventBatch, Error> {
-        if self.begin == ReadFrom::Latest {
+        if self.position == Position::FeedEnd {
             self.cursor = self.service.store.feed_end(&self.app).await?;
-            self.begin = ReadFrom::Done;
-            return Ok(EventBatch { notices: Vec::new(), cursor: self.cursor.clone() });
+            self.position = Position::Started;
+            return Ok(EventBatch { events: Vec::new(), cursor: self.cursor.clone() });
         }
         loop {
-            // An app may go, or change its kind, while its events are read.
+            // The app may be removed, or change its kind, while its events are read.
             self.service.stored_app(self.app.as_str(), "WatchEvents")?;
             match self.service.store.read_feed(&self.app, &self.cursor).await? {
                 FeedRead::CursorExpired => return Err(Error::EventsMissed),
-                FeedRead::Entries(notices, cursor) if self.begin == ReadFrom::Cursor || !notices.is_empty() => {
-                    self.begin = ReadFrom::Done;
+                FeedRead::Entries(events, cursor) if self.position == Position::Cursor || !events.is_empty() => {
+                    self.position = Position::Started;
                     self.cursor.clone_from(&cursor);
-                    return Ok(EventBatch { notices, cursor });
+                    return Ok(EventBatch { events, cursor });
                 }
-                FeedRead::Entries(..) => tokio::time::sleep(INTERVAL).await,
+                FeedRead::Entries(..) => tokio::time::sleep(POLL_INTERVAL).await,
             }
         }
     }
 }
 
-/// How often the feed is looked at.
-const INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);

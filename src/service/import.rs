@@ -1,21 +1,22 @@
-//! Importing: an old session becomes one of the service's own, once.
+//! Importing: a legacy session becomes a session of the service, once.
 //!
-//! It is created at the place that its credential leads to, unless something is kept there: the first request makes it,
-//! all others find it. Its lifetimes are the app's, from now on. Limits wait for its next growth, and no other session
-//! of its subject gives way to it: nobody loses anything by the move.
+//! It is created at the id that its credential leads to, unless the store has a record there: the first request creates
+//! it, all others find it. From then on it has the app's lifetimes. The app's size limits apply from its next growth
+//! on, and no other session of its subject is evicted for it: no user loses anything by the migration.
 
 use super::index::subject_ref;
+use super::migration::ImportState;
 use super::stats::MigrationRefusal;
+use super::write::unconditional;
 use super::{AppCall, Error, Service};
 use crate::app::MigrationSource;
 use crate::session::{
-    Authority, Context, EndReason, Entries, Generation, Head, IdempotencyRecords, ImportedFrom, Precondition, Record,
-    Subject, Value, Version, subject_of,
+    Authority, Context, EndReason, Entries, Head, ImportedFrom, Record, Subject, Value, Version, subject_of,
 };
 use crate::store::{Created, Revocation, SessionKey, Write};
 use crate::token::SplitToken;
 
-/// What an old session holds, and what it was known by.
+/// The content of a legacy session, and its credential.
 #[derive(Clone, Debug)]
 pub(super) struct LegacySession<'r> {
     pub(super) entries: Entries,
@@ -25,41 +26,44 @@ pub(super) struct LegacySession<'r> {
 }
 
 impl Service {
-    /// Creates the session of an old credential that opens none yet. Answers its bearer, if there is one then.
+    /// Creates the session of a legacy credential. Returns the token, if the credential opens a session then.
     pub(super) async fn import(
         &self,
         call: &AppCall<'_>,
         source: MigrationSource,
         token: SplitToken,
-        old: LegacySession<'_>,
+        legacy: LegacySession<'_>,
     ) -> Result<Option<SplitToken>, Error> {
-        if old.entries.count() == 0 && old.permanent.is_none() {
+        if legacy.entries.count() == 0 && legacy.permanent.is_none() {
             return Ok(None);
         }
-        let Some(record) = call.imported(token, old) else {
-            return Ok(self.refuse(call, source, MigrationRefusal::Malformed));
+        let Some(record) = call.imported_record(token, legacy) else {
+            return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };
         let session_key = call.session_key(token);
         if let Some(subject) = &record.head.subject {
-            self.enter(&subject_ref(call.app, subject), &call.entry(token)).await?;
+            self.add_to_index(&subject_ref(call.app, subject), &call.index_entry(token)).await?;
         }
         match self.store.create(&session_key, &record).await? {
             Created::Stored => {
-                self.stats.created(&call.app.name);
+                self.stats.count_created(&call.app.name);
                 if !self.end_if_revoked(call, source, &session_key, &record.head).await? {
-                    self.stats.imported(&call.app.name, source, call.now);
+                    self.stats.count_imported(&call.app.name, source, call.now);
                 }
                 Ok(Some(token))
             }
-            Created::Occupied => Ok(self.known(call, source, token).await?.flatten()),
-            Created::Revoked => Ok(self.refuse(call, source, MigrationRefusal::Revoked)),
+            Created::Occupied => {
+                let state = self.import_state(call, source, token).await?;
+                Ok(matches!(state, ImportState::Imported).then_some(token))
+            }
+            Created::Revoked => Ok(call.refuse_credential(source, MigrationRefusal::Revoked)),
         }
     }
 
-    /// Ends an imported session whose subject was revoked after its credential was issued. Answers whether it was.
+    /// Ends an imported session whose subject was revoked after its credential was issued. Returns whether it was.
     ///
-    /// A revocation lists the subject's sessions after it is written down. This looks after the session was entered and
-    /// created: one of the two meets the other.
+    /// A revocation is recorded before it lists the subject's sessions. An import adds its session to the index and
+    /// creates it before it reads revocations here. So one of the two always meets the other.
     pub(super) async fn end_if_revoked(
         &self,
         call: &AppCall<'_>,
@@ -72,53 +76,40 @@ impl Service {
         if !revocation.is_some_and(|revocation| covers(&revocation, imported_from, session_key)) {
             return Ok(false);
         }
-        let precondition = Precondition {
-            authority: Authority::Subject(subject.clone()),
-            etag: None,
-            fingerprint: None,
-            now: call.now,
-        };
+        let precondition = unconditional(Authority::Subject(subject.clone()), call.now);
         self.apply(session_key, &precondition, &Write::End(EndReason::Revoked)).await?;
-        self.refuse(call, source, MigrationRefusal::Revoked);
+        call.refuse_credential(source, MigrationRefusal::Revoked);
         Ok(true)
     }
 }
 
 impl AppCall<'_> {
-    /// The record of an old session; nothing if it holds what no session can.
-    fn imported(&self, token: SplitToken, old: LegacySession<'_>) -> Option<Record> {
+    /// Builds the record of a legacy session; `None` if it holds something that a session cannot hold.
+    fn imported_record(&self, token: SplitToken, legacy: LegacySession<'_>) -> Option<Record> {
         let is_json =
             |stored: &[u8]| std::str::from_utf8(stored).is_ok_and(|text| Value::json(text.to_owned()).is_ok());
-        let entries = old.entries;
+        let entries = legacy.entries;
         if !entries.iter().all(|(_, stored)| is_json(stored)) {
             return None;
         }
         let subject = self.subject_in(&entries);
         let lifetimes = if subject.is_some() { self.app.lifetimes } else { self.app.anonymous_lifetimes };
+        let verifier_hash = token.verifier_hash(&self.app.name);
+        // The authenticate time stays unknown: Flask signs its cookie anew at every change, and often without one.
         let head = Head {
             version: Version::NEW.next(),
-            verifier_hash: token.verifier_hash(&self.app.name),
-            create_time: self.now,
-            access_time: self.now,
-            // Nobody knows: Flask signs its cookie anew whenever something changes, and often when nothing does.
-            authenticate_time: None,
-            idle_timeout: lifetimes.idle_timeout,
-            deadline_time: self.now + lifetimes.absolute_timeout,
-            permanent: old.permanent,
-            generation: Generation::default(),
+            permanent: legacy.permanent,
             entry_count: entries.count(),
             entry_bytes: entries.bytes(),
             subject,
-            previous: None,
-            idempotency: IdempotencyRecords::default(),
-            context: old.context.cloned().unwrap_or_default(),
-            end: None,
-            imported_from: Some(old.imported_from),
+            context: legacy.context.cloned().unwrap_or_default(),
+            imported_from: Some(legacy.imported_from),
+            ..Head::new(verifier_hash, self.now, lifetimes.idle_timeout, lifetimes.absolute_timeout)
         };
         Some(Record { head, entries })
     }
 
-    /// Whose a session is by its entries. One whose entry is no subject is nobody's, as it could not be saved.
+    /// The subject in the entries. With an entry that is no valid subject the session is anonymous.
     fn subject_in(&self, entries: &Entries) -> Option<Subject> {
         let key = self.app.subject_key.as_deref()?;
         let (_, stored) = entries.iter().find(|(name, _)| *name == key)?;
@@ -126,7 +117,7 @@ impl AppCall<'_> {
     }
 }
 
-/// Whether a revocation ends what was issued elsewhere. What does not say when it was issued may be older than any.
+/// Whether a revocation ends an imported session. A credential without an issue time counts as older.
 fn covers(revocation: &Revocation, imported_from: &ImportedFrom, session_key: &SessionKey) -> bool {
     revocation.except != Some(session_key.id) && imported_from.issued.is_none_or(|issued| issued <= revocation.time)
 }

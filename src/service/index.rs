@@ -1,13 +1,16 @@
-//! The order in which a subject's index is kept: entered before the session is the subject's, left after it has ended.
+//! Keeps the index of each subject's sessions complete.
 //!
-//! So an entry may name the dead, and what has become another's, but the living are never missed. What a listing
-//! meets it heals; so does a login, a few entries each time, that nobody's index grows for want of listings.
+//! A session is added before it becomes the subject's, and removed after it has ended. An entry may therefore name a
+//! session that has ended or has become another subject's, but no live session is ever missing. A listing removes the
+//! dead entries that it meets. So does each login, a few at a time: the index of a subject that is never listed does
+//! not grow without end.
 
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::write::unconditional;
 use super::{Error, Service, WithEntries};
 use crate::app::App;
 use crate::session::{Authority, Denial, EndReason, Entries, Precondition, Record, Subject, judge};
@@ -15,32 +18,41 @@ use crate::store::{Applied, IndexEntry, SessionKey, Snapshot, SubjectRef, Write}
 use crate::token::SessionId;
 use crate::types::Time;
 
-/// A session of a subject that was found alive.
+/// A live session of a subject.
 #[derive(Clone, Debug)]
 pub(super) struct SubjectSession {
     pub(super) id: SessionId,
     pub(super) record: Record,
 }
 
-/// What an entry of the index turns out to name.
+/// What an entry of the index names.
 enum IndexLookup {
     Live(Box<Record>),
-    /// It may be the subject's in a moment: somebody entered it just now.
+    /// The session may be the subject's in a moment: the entry is new, and the login under way.
     Pending,
-    /// It is not the subject's, and will not be by this entry.
+    /// The session is not the subject's, and will not be by this entry.
     Dead,
 }
 
+/// Whether a session lives, judged on a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Liveness {
+    Live,
+    Ended(EndReason),
+    /// It ended so long ago that the reason does not count any more.
+    Forgotten,
+}
+
 impl Service {
-    /// Enters a session that is about to become the subject's. What it gets to see of a long index it heals.
-    pub(super) async fn enter(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+    /// Adds a session that is about to become the subject's. Removes dead entries from a sample of a long index.
+    pub(super) async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
         for other in self.store.add_to_index(subject_ref, entry).await? {
-            self.follow(subject_ref, other, WithEntries::No, entry.entered).await?;
+            self.resolve_entry(subject_ref, other, WithEntries::No, entry.entered).await?;
         }
         Ok(())
     }
 
-    /// Writes; counts an end, and takes what has ended out of its subject's index.
+    /// Writes to the store. Counts an end, and removes the ended session from its subject's index.
     pub(super) async fn apply(
         &self,
         session_key: &SessionKey,
@@ -50,59 +62,52 @@ impl Service {
         let applied = self.store.apply(session_key, precondition, write).await?;
         let Applied::Done(done) = &applied else { return Ok(applied) };
         let Some(end) = done.head.end else { return Ok(applied) };
-        self.stats.ended(&session_key.app, end.reason);
+        self.stats.count_ended(&session_key.app, end.reason);
         if let Some(subject) = done.subject_before.clone() {
             let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
             if let Err(error) = self.store.remove_session_from_index(&subject_ref, session_key.id).await {
-                // It names the dead until the next listing.
+                // The next listing removes the dead entry.
                 warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "the index was not tidied");
             }
         }
         Ok(applied)
     }
 
-    /// The subject's live sessions, in no order. Entries that name nothing of the subject's any more are taken out.
+    /// Returns the subject's live sessions, in no order. Removes dead entries.
     pub(super) async fn subject_sessions(
         &self,
         subject_ref: &SubjectRef,
-        with: WithEntries,
+        with_entries: WithEntries,
         now: Time,
     ) -> Result<Vec<SubjectSession>, Error> {
-        let mut entries = self.store.list_index(subject_ref).await?.into_iter();
-        let (mut checks, mut subject_sessions) = (JoinSet::new(), Vec::new());
-        loop {
-            while checks.len() < AT_ONCE
-                && let Some(entry) = entries.next()
-            {
-                let (service, subject_ref) = (self.clone(), subject_ref.clone());
-                checks.spawn(async move { service.follow(&subject_ref, entry, with, now).await });
-            }
-            let Some(found) = checks.join_next().await else { return Ok(subject_sessions) };
-            subject_sessions.extend(found.expect("a look neither panics nor is stopped")?);
-        }
+        let entries = self.store.list_index(subject_ref).await?;
+        let sessions = run_concurrently(entries, |entry| {
+            let (service, subject_ref) = (self.clone(), subject_ref.clone());
+            async move { service.resolve_entry(&subject_ref, entry, with_entries, now).await }
+        });
+        Ok(sessions.await?.into_iter().flatten().collect())
     }
 
-    /// What an entry names, if it lives and is the owner's.
-    async fn follow(
+    /// Loads the session that an entry names, if it is live and the subject's. Removes a dead entry.
+    async fn resolve_entry(
         &self,
         subject_ref: &SubjectRef,
         entry: IndexEntry,
-        with: WithEntries,
+        with_entries: WithEntries,
         now: Time,
     ) -> Result<Option<SubjectSession>, Error> {
         let snapshot = self.store.load(&SessionKey { app: subject_ref.app.clone(), id: entry.id }).await?;
-        match lookup(&entry, snapshot, &subject_ref.subject, now) {
+        match look_up(&entry, snapshot, &subject_ref.subject, now) {
             IndexLookup::Pending => Ok(None),
-            IndexLookup::Live(record) if with == WithEntries::Yes => {
+            IndexLookup::Live(mut record) => {
+                if with_entries == WithEntries::No {
+                    record.entries = Entries::default();
+                }
                 Ok(Some(SubjectSession { id: entry.id, record: *record }))
-            }
-            IndexLookup::Live(record) => {
-                let record = Record { head: record.head, entries: Entries::default() };
-                Ok(Some(SubjectSession { id: entry.id, record }))
             }
             IndexLookup::Dead => {
                 if let Err(error) = self.store.remove_from_index(subject_ref, &entry).await {
-                    // The next listing meets it again.
+                    // The next listing tries again.
                     warn!(error = &error as &dyn std::error::Error, session.id = %entry.id, "the index was not healed");
                 }
                 Ok(None)
@@ -110,32 +115,42 @@ impl Service {
         }
     }
 
-    /// Ends sessions as the subject's, those that are still the subject's alone. Answers how many.
-    pub(super) async fn end_of(
+    /// Ends those of the sessions that are still the subject's. Returns how many.
+    pub(super) async fn end_subject_sessions(
         &self,
         subject_ref: &SubjectRef,
         ids: Vec<SessionId>,
-        (reason, now): (EndReason, Time),
+        reason: EndReason,
+        now: Time,
     ) -> Result<u32, Error> {
-        let mut ids = ids.into_iter();
-        let (mut ends, mut ended) = (JoinSet::new(), 0);
-        loop {
-            while ends.len() < AT_ONCE
-                && let Some(id) = ids.next()
-            {
-                let (service, session_key) = (self.clone(), SessionKey { app: subject_ref.app.clone(), id });
-                let precondition = Precondition {
-                    authority: Authority::Subject(subject_ref.subject.clone()),
-                    etag: None,
-                    fingerprint: None,
-                    now,
-                };
-                ends.spawn(async move { service.apply(&session_key, &precondition, &Write::End(reason)).await });
+        let ends = run_concurrently(ids, |id| {
+            let (service, session_key) = (self.clone(), SessionKey { app: subject_ref.app.clone(), id });
+            let precondition = unconditional(Authority::Subject(subject_ref.subject.clone()), now);
+            async move {
+                let applied = service.apply(&session_key, &precondition, &Write::End(reason)).await?;
+                Ok(u32::from(matches!(applied, Applied::Done(_))))
             }
-            let Some(applied) = ends.join_next().await else { return Ok(ended) };
-            let applied = applied.expect("an end neither panics nor is stopped")?;
-            ended += u32::from(matches!(applied, Applied::Done(_)));
+        });
+        Ok(ends.await?.into_iter().sum())
+    }
+}
+
+/// Runs a task for each item, at most [`MAX_CONCURRENT_TASKS`] at once, until one fails.
+async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> Result<Vec<T>, Error>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, Error>> + Send + 'static,
+{
+    let mut items = items.into_iter();
+    let (mut tasks, mut results) = (JoinSet::new(), Vec::new());
+    loop {
+        while tasks.len() < MAX_CONCURRENT_TASKS
+            && let Some(item) = items.next()
+        {
+            tasks.spawn(task(item));
         }
+        let Some(result) = tasks.join_next().await else { return Ok(results) };
+        results.push(result.expect("a task neither panics nor is aborted")?);
     }
 }
 
@@ -145,34 +160,37 @@ pub(super) fn subject_ref(app: &App, subject: &Subject) -> SubjectRef {
 }
 
 /// Whether a session lives at `now`.
-pub(super) fn lives(snapshot: &Snapshot, now: Time) -> bool {
-    ended(snapshot, now).is_none()
+pub(super) fn is_live(snapshot: &Snapshot, now: Time) -> bool {
+    liveness(snapshot, now) == Liveness::Live
 }
 
-/// Why a session has ended by `now`; `None` while it lives. The reason is `None` if it is no longer known.
-pub(super) fn ended(snapshot: &Snapshot, now: Time) -> Option<Option<EndReason>> {
-    let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now };
-    match judge(&snapshot.record.head, snapshot.generation, &precondition) {
-        Err(Denial::Gone(reason)) => Some(reason),
+/// Whether a session lives at `now`, and if not, why it has ended.
+pub(super) fn liveness(snapshot: &Snapshot, now: Time) -> Liveness {
+    match judge(&snapshot.record.head, snapshot.generation, &unconditional(Authority::Admin, now)) {
+        Err(Denial::Gone(Some(reason))) => Liveness::Ended(reason),
+        Err(Denial::Gone(None)) => Liveness::Forgotten,
         // An administrator without conditions is denied for no other reason.
-        Ok(()) | Err(_) => None,
+        Ok(()) | Err(_) => Liveness::Live,
     }
 }
 
-fn lookup(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {
-    let settled = if now.since(entry.entered) > UNDER_WAY { IndexLookup::Dead } else { IndexLookup::Pending };
-    let Some(snapshot) = snapshot else { return settled };
-    match ended(&snapshot, now) {
-        None if snapshot.record.head.subject.as_ref() == Some(subject) => IndexLookup::Live(Box::new(snapshot.record)),
-        // Another replica's clock may be behind, and with it the session may still be used.
-        Some(Some(EndReason::Idle | EndReason::Absolute)) => IndexLookup::Pending,
-        Some(Some(_)) => IndexLookup::Dead,
-        None | Some(None) => settled,
+fn look_up(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {
+    let dead_or_pending =
+        if now.since(entry.entered) > LONGEST_LOGIN { IndexLookup::Dead } else { IndexLookup::Pending };
+    let Some(snapshot) = snapshot else { return dead_or_pending };
+    match liveness(&snapshot, now) {
+        Liveness::Live if snapshot.record.head.subject.as_ref() == Some(subject) => {
+            IndexLookup::Live(Box::new(snapshot.record))
+        }
+        // The clock of another replica may be behind, and by that clock the session may still be used.
+        Liveness::Ended(EndReason::Idle | EndReason::Absolute) => IndexLookup::Pending,
+        Liveness::Ended(_) => IndexLookup::Dead,
+        Liveness::Live | Liveness::Forgotten => dead_or_pending,
     }
 }
 
-/// How long a login that has entered its session may take to make it the subject's. Longer than any call.
-const UNDER_WAY: Duration = Duration::from_secs(5 * 60);
+/// How long a login that has added its index entry may take to make the session the subject's. Longer than any call.
+const LONGEST_LOGIN: Duration = Duration::from_secs(5 * 60);
 
-/// Enough to hide a store's latency, and little beside what frontends ask of it.
-const AT_ONCE: usize = 32;
+/// Enough to hide the latency of a store, and little beside the calls of frontends.
+const MAX_CONCURRENT_TASKS: usize = 32;

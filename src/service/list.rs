@@ -1,8 +1,8 @@
-//! Listing: which sessions there are, for operators and for the page of a user's devices.
+//! Listing: the sessions of a subject or of an app, for operators and for the page of a user's devices.
 
 use std::cmp::Reverse;
 
-use super::index::{SubjectSession, ended, lives, subject_ref};
+use super::index::{Liveness, is_live, liveness, subject_ref};
 use super::{Error, Service};
 use crate::session::{EndReason, Entries, Record, Subject};
 use crate::store::{Cursor, SessionKey};
@@ -11,78 +11,80 @@ use crate::token::SessionId;
 /// A session as an operator sees it.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
-    /// Its handle.
     pub id: SessionId,
-    /// What is kept of it; its entries only if they were asked for.
+    /// Its entries are there only with [`WithEntries::Yes`], and only while the session lives.
     pub record: Record,
-    /// Why it has ended, if it has.
+    /// Why the session has ended; `None` while it lives.
     pub end_reason: Option<EndReason>,
 }
 
-/// Whether what a session holds is to be told.
+/// Whether a listing answers the entries of sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithEntries {
-    /// No.
     No,
-    /// Yes.
     Yes,
 }
 
-/// A part of an app's sessions.
+/// A page of an app's sessions.
 #[derive(Clone, Debug)]
 pub struct SessionPage {
-    /// The live ones that were met.
+    /// The live sessions of the page. They may be none, even if more pages follow.
     pub sessions: Vec<SessionInfo>,
-    /// Where to go on; nothing at the end.
+    /// Where the next page begins; `None`: this is the last one.
     pub next: Option<Cursor>,
 }
 
 impl Service {
-    /// The live sessions of a subject, the one used last first.
+    /// Returns the live sessions of a subject, the one used last first.
+    ///
+    /// Fails if the app is unknown or of kind `cookie`, or if the store does not answer.
     pub async fn list_subject(
         &self,
         app: &str,
         subject: &Subject,
-        with: WithEntries,
+        with_entries: WithEntries,
     ) -> Result<Vec<SessionInfo>, Error> {
         let app = self.stored_app(app, "ListSessions")?;
-        let mut subject_sessions = self.subject_sessions(&subject_ref(&app, subject), with, self.clock.now()).await?;
-        subject_sessions.sort_unstable_by_key(|subject_sessions| {
-            Reverse((subject_sessions.record.head.access_time, subject_sessions.id))
-        });
-        Ok(subject_sessions.into_iter().map(|SubjectSession { id, record }| info(id, record, None, with)).collect())
+        let mut sessions = self.subject_sessions(&subject_ref(&app, subject), with_entries, self.clock.now()).await?;
+        sessions.sort_unstable_by_key(|session| Reverse((session.record.head.access_time, session.id)));
+        Ok(sessions.into_iter().map(|session| info(session.id, session.record, None, with_entries)).collect())
     }
 
-    /// A page of about `limit` of an app's sessions: the live ones of it.
+    /// Returns a page of an app's live sessions: about `limit` records are read for it.
+    ///
+    /// `from` is the default cursor, or the `next` of the page before. Fails as [`Self::list_subject`].
     pub async fn list_app(
         &self,
         app: &str,
         from: &Cursor,
-        (limit, with): (usize, WithEntries),
+        limit: usize,
+        with_entries: WithEntries,
     ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
         let page = self.store.scan(&app.name, from, limit).await?;
-        let subject_sessions = page.sessions.into_iter().filter(|(_, snapshot)| lives(snapshot, now));
-        let sessions = subject_sessions.map(|(id, snapshot)| info(id, snapshot.record, None, with)).collect();
+        let live = page.sessions.into_iter().filter(|(_, snapshot)| is_live(snapshot, now));
+        let sessions = live.map(|(id, snapshot)| info(id, snapshot.record, None, with_entries)).collect();
         Ok(SessionPage { sessions, next: page.next })
     }
 
-    /// One session, alive or lately ended.
-    pub async fn session(&self, app: &str, id: SessionId, with: WithEntries) -> Result<SessionInfo, Error> {
+    /// Returns one session, live or ended less than 16 minutes ago.
+    ///
+    /// Fails with [`Error::SessionUnknown`] if there is none, and as [`Self::list_subject`].
+    pub async fn session(&self, app: &str, id: SessionId, with_entries: WithEntries) -> Result<SessionInfo, Error> {
         let app = self.stored_app(app, "GetSession")?;
         let snapshot =
             self.store.load(&SessionKey { app: app.name.clone(), id }).await?.ok_or(Error::SessionUnknown)?;
-        match ended(&snapshot, self.clock.now()) {
-            None => Ok(info(id, snapshot.record, None, with)),
-            Some(None) => Err(Error::SessionUnknown),
-            Some(reason) => Ok(info(id, snapshot.record, reason, WithEntries::No)),
+        match liveness(&snapshot, self.clock.now()) {
+            Liveness::Live => Ok(info(id, snapshot.record, None, with_entries)),
+            Liveness::Ended(reason) => Ok(info(id, snapshot.record, Some(reason), WithEntries::No)),
+            Liveness::Forgotten => Err(Error::SessionUnknown),
         }
     }
 }
 
-fn info(id: SessionId, mut record: Record, end_reason: Option<EndReason>, with: WithEntries) -> SessionInfo {
-    if with == WithEntries::No {
+fn info(id: SessionId, mut record: Record, end_reason: Option<EndReason>, with_entries: WithEntries) -> SessionInfo {
+    if with_entries == WithEntries::No {
         record.entries = Entries::default();
     }
     SessionInfo { id, record, end_reason }

@@ -1,7 +1,7 @@
-//! The doors: what a request's cookies are if none of them is a token of the app's.
+//! Migration: imports the legacy sessions that a request's cookies name, if none of the cookies is a token.
 //!
-//! An old credential is turned into the one bearer that can be derived of it, and from there on is a token like any
-//! other. So whoever shows it, to whichever replica, finds the same session, and what ended stays ended.
+//! The token of the imported session is derived from the legacy credential. So every request with the credential, at
+//! every replica, finds the same session, and a session that has ended stays ended.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,202 +16,184 @@ use crate::cookie;
 use crate::flask;
 use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
 use crate::session::{Context, EndReason, Entries, ImportedFrom, PREVIOUS_TTL};
-use crate::store::{FlaskRecord, SessionKey, Snapshot};
+use crate::store::FlaskRecord;
 use crate::token::{self, SplitToken};
 
-/// What is kept where an old credential leads to.
-enum ImportState {
-    /// Nothing yet.
-    Nothing,
-    /// A session that it opens, or one that has ended so lately that a write has to be told.
-    Session,
-    /// One that it has opened, too long ago for a request of that time to be under way still.
-    Past,
+/// What the store has of the session that a legacy credential leads to.
+pub(super) enum ImportState {
+    NotImported,
+    /// The session was imported. If it has ended, then so lately that a write of a request under way has to be GONE.
+    Imported,
+    /// The session ended, or changed its token, so long ago that the credential now leads to nothing.
+    Over,
 }
 
 impl AppCall<'_> {
-    /// The doors that are not shut yet.
+    /// The app's migration, if it still imports.
     pub(super) fn open_migration(&self) -> Option<&Migration> {
         self.app.migration.as_ref().filter(|migration| self.now < migration.until)
     }
 
-    /// The cookies of a header that may be old credentials, each for the door that it is shaped for.
+    /// Returns the cookies of a header that may be legacy credentials, each with the source that it is shaped for.
     ///
-    /// What is shaped like a token or a ticket is none, be it good or not.
-    fn candidates<'h>(&self, migration: &Migration, header: &'h str) -> Vec<(MigrationSource, &'h str)> {
-        let of = |source: MigrationSource| {
+    /// A text that is shaped like a token or a ticket, valid or not, is no legacy credential.
+    fn legacy_credentials<'h>(&self, migration: &Migration, header: &'h str) -> Vec<(MigrationSource, &'h str)> {
+        let of_source = |source: MigrationSource| {
             let name = migration.cookie_name(source).map_or(&self.cookie.attributes().name, |name| name);
-            let is_one = move |value: &&str| {
+            let is_shaped = move |value: &&str| {
                 !value.is_empty() && !token::is_shaped(value) && MigrationSource::of(value) == source
             };
-            cookie::values(header, name.as_str()).filter(is_one).map(move |value| (source, value)).collect::<Vec<_>>()
+            let credentials = cookie::values(header, name.as_str()).filter(is_shaped);
+            credentials.map(move |value| (source, value)).collect::<Vec<_>>()
         };
-        migration.sources().flat_map(of).take(cookie::MAX_CANDIDATES).collect()
+        migration.sources().flat_map(of_source).take(cookie::MAX_CANDIDATES).collect()
+    }
+
+    /// Counts a legacy credential that opens nothing. Returns `None`: it has no token.
+    pub(super) fn refuse_credential(&self, source: MigrationSource, reason: MigrationRefusal) -> Option<SplitToken> {
+        self.stats.count_refused(&self.app.name, source, reason);
+        None
     }
 }
 
 impl Service {
-    /// The sessions that old credentials in a header lead to; each comes in now, if it has not yet.
-    pub(super) async fn accepted(
+    /// Returns the tokens that the legacy credentials in a header lead to. Imports a session that is not yet imported.
+    pub(super) async fn import_legacy_sessions(
         &self,
         call: &AppCall<'_>,
         header: &str,
         context: Option<&Context>,
     ) -> Result<Vec<PresentedToken<'static>>, Error> {
         let Some(migration) = call.open_migration() else { return Ok(Vec::new()) };
-        let mut shown = Vec::<PresentedToken<'static>>::new();
-        for (source, value) in call.candidates(migration, header) {
+        let mut tokens = Vec::<PresentedToken<'static>>::new();
+        for (source, value) in call.legacy_credentials(migration, header) {
             let token = match source {
-                MigrationSource::FlaskCookie => self.accept_flask_cookie(call, migration, (value, context)).await?,
-                MigrationSource::FlaskSession => self.accept_flask_session(call, migration, (value, context)).await?,
+                MigrationSource::FlaskCookie => self.import_flask_cookie(call, migration, value, context).await?,
+                MigrationSource::FlaskSession => self.import_flask_session(call, migration, value, context).await?,
             };
-            // What the browser has is no token: it has to be given one.
+            // The browser has no token yet, so the response has to set one.
             let token = token.map(|token| PresentedToken { token, text: None, cookie_action: CookieAction::Set });
-            shown.extend(token.filter(|new| shown.iter().all(|other| other.token != new.token)));
+            tokens.extend(token.filter(|new| tokens.iter().all(|other| other.token != new.token)));
         }
-        Ok(shown)
+        Ok(tokens)
     }
 
-    async fn accept_flask_cookie(
+    /// Imports the session in Flask's own signed cookie.
+    async fn import_flask_cookie(
         &self,
         call: &AppCall<'_>,
         migration: &Migration,
-        (value, context): (&str, Option<&Context>),
+        value: &str,
+        context: Option<&Context>,
     ) -> Result<Option<SplitToken>, Error> {
-        let (source, app) = (MigrationSource::FlaskCookie, &call.app.name);
+        let source = MigrationSource::FlaskCookie;
         let Some(flask_cookie) = &migration.flask_cookie else { return Ok(None) };
-        let opened = match flask_cookie.signer.verify(value, flask_cookie.lifetime, call.now) {
-            Ok(opened) => opened,
-            Err(rejected) => return Ok(self.refuse(call, source, rejected.into())),
+        let verified = match flask_cookie.signer.verify(value, flask_cookie.lifetime, call.now) {
+            Ok(verified) => verified,
+            Err(rejection) => return Ok(call.refuse_credential(source, rejection.into())),
         };
-        // Never by its text, which has many spellings.
-        let token =
-            SplitToken::derived(app, source.as_str(), &[&opened.signature, &opened.issued.millis().to_be_bytes()]);
-        if let Some(known) = self.known(call, source, token).await? {
-            return Ok(known);
+        // Not derived from the text of the cookie, which has many spellings.
+        let names: [&[u8]; 2] = [&verified.signature, &verified.issued.millis().to_be_bytes()];
+        let token = SplitToken::derived(&call.app.name, source.as_str(), &names);
+        match self.import_state(call, source, token).await? {
+            ImportState::NotImported => {}
+            ImportState::Imported => return Ok(Some(token)),
+            ImportState::Over => return Ok(None),
         }
-        // Flask takes one of exactly that age, in whole seconds.
-        let until = opened.issued + flask_cookie.lifetime + SECOND;
-        let imported_from = ImportedFrom { issued: Some(opened.issued), until };
-        let Some(entries) = strict_entries(&opened.entries) else {
-            return Ok(self.refuse(call, source, MigrationRefusal::Malformed));
+        // Flask still accepts a cookie of exactly this age, in whole seconds.
+        let until = verified.issued + flask_cookie.lifetime + SECOND;
+        let imported_from = ImportedFrom { issued: Some(verified.issued), until };
+        let Some(entries) = strict_entries(&verified.entries) else {
+            return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };
-        let old = LegacySession { entries, permanent: opened.permanent, imported_from, context };
-        self.import(call, source, token, old).await
+        let legacy = LegacySession { entries, permanent: verified.permanent, imported_from, context };
+        self.import(call, source, token, legacy).await
     }
 
-    async fn accept_flask_session(
+    /// Imports the session that Flask-Session keeps in Redis under the id in the cookie.
+    async fn import_flask_session(
         &self,
         call: &AppCall<'_>,
         migration: &Migration,
-        (value, context): (&str, Option<&Context>),
+        value: &str,
+        context: Option<&Context>,
     ) -> Result<Option<SplitToken>, Error> {
-        let (source, app) = (MigrationSource::FlaskSession, &call.app.name);
+        let source = MigrationSource::FlaskSession;
         let Some(flask_session) = &migration.flask_session else { return Ok(None) };
         let sid = match Sid::parse(value, &flask_session.signer_keys) {
             Ok(sid) => sid,
-            Err(rejected) => return Ok(self.refuse(call, source, rejected.into())),
+            Err(rejection) => return Ok(call.refuse_credential(source, rejection.into())),
         };
-        let token = SplitToken::derived(app, source.as_str(), &[sid.as_str().as_bytes()]);
-        // Before its record, so that no session that has come in waits for the other Redis, or falls with it.
-        if let Some(known) = self.known(call, source, token).await? {
-            return Ok(known);
+        let token = SplitToken::derived(&call.app.name, source.as_str(), &[sid.as_str().as_bytes()]);
+        // Before the legacy record is read: a session that is imported does not depend on the other Redis.
+        match self.import_state(call, source, token).await? {
+            ImportState::NotImported => {}
+            ImportState::Imported => return Ok(Some(token)),
+            ImportState::Over => return Ok(None),
         }
-        let Some(records) = &call.app.flask_sessions else { return Ok(None) };
-        let (bytes, left) = match records.find(sid).await? {
-            FlaskRecord::Record(bytes, left) => (bytes, left),
-            FlaskRecord::Missing => return Ok(self.refuse(call, source, MigrationRefusal::Unknown)),
-            FlaskRecord::TooLarge => return Ok(self.refuse(call, source, MigrationRefusal::TooLarge)),
+        let Some(legacy_store) = &call.app.flask_sessions else { return Ok(None) };
+        let (bytes, time_left) = match legacy_store.find(sid).await? {
+            FlaskRecord::Record(bytes, time_left) => (bytes, time_left),
+            FlaskRecord::Missing => return Ok(call.refuse_credential(source, MigrationRefusal::Unknown)),
+            FlaskRecord::TooLarge => return Ok(call.refuse_credential(source, MigrationRefusal::TooLarge)),
         };
         let flask_session::DecodedRecord { entries, permanent } = match flask_session::DecodedRecord::decode(&bytes) {
             Ok(record) => record,
-            Err(not_a_record) => return Ok(self.refuse(call, source, not_a_record.into())),
+            Err(error) => return Ok(call.refuse_credential(source, error.into())),
         };
         if entries.count() == 0 {
-            // Flask-Session takes one that is empty but for `_permanent` for none, and keeps none.
+            // Flask-Session takes a session that is empty but for `_permanent` for none, and does not store it.
             return Ok(None);
         }
-        // The record itself says how long it is good; should the doors stand open for longer one day, it counts.
-        let until = left.map_or(migration.until, |left| migration.until.max(call.now + left));
-        let old = LegacySession { entries, permanent, imported_from: ImportedFrom { issued: None, until }, context };
-        self.import(call, source, token, old).await
+        // The credential is good for as long as the legacy record is, in case `until` is moved to a later day.
+        let until = time_left.map_or(migration.until, |left| migration.until.max(call.now + left));
+        let legacy = LegacySession { entries, permanent, imported_from: ImportedFrom { issued: None, until }, context };
+        self.import(call, source, token, legacy).await
     }
 
-    /// What an old credential is if its session has come in: the bearer, or nothing if that is over.
-    pub(super) async fn known(
+    /// Looks for the imported session of a legacy credential, and counts what it finds.
+    pub(super) async fn import_state(
         &self,
         call: &AppCall<'_>,
         source: MigrationSource,
         token: SplitToken,
-    ) -> Result<Option<Option<SplitToken>>, Error> {
-        let session_key = call.session_key(token);
-        let snapshot = self.store.load(&session_key).await?;
-        Ok(match self.recognise(call, source, token, (&session_key, snapshot)).await? {
-            ImportState::Nothing => None,
-            ImportState::Session => Some(Some(token)),
-            ImportState::Past => Some(None),
-        })
-    }
-
-    async fn recognise(
-        &self,
-        call: &AppCall<'_>,
-        source: MigrationSource,
-        token: SplitToken,
-        (session_key, snapshot): (&SessionKey, Option<Snapshot>),
     ) -> Result<ImportState, Error> {
-        let Some(snapshot) = snapshot else { return Ok(ImportState::Nothing) };
+        let session_key = call.session_key(token);
+        let Some(snapshot) = self.store.load(&session_key).await? else {
+            return Ok(ImportState::NotImported);
+        };
         let rotated = snapshot.record.head.previous.as_ref().map(|previous| previous.time);
-        Ok(match call.token_state(token, Some(snapshot)) {
+        let (refusal, state) = match call.token_state(token, Some(snapshot)) {
             TokenState::Live { record, .. } => {
-                if !self.end_if_revoked(call, source, session_key, &record.head).await? {
-                    self.stats.found(&call.app.name, source);
+                if !self.end_if_revoked(call, source, &session_key, &record.head).await? {
+                    self.stats.count_found(&call.app.name, source);
                 }
-                ImportState::Session
+                return Ok(ImportState::Imported);
             }
-            // A browser that has the new token never shows the old credential. One that lost it could not log in
-            // for as long as that is good, were it told of the dead session each time.
+            // A browser that got the new token never shows the legacy credential again. One that lost it could not log
+            // in for as long as the credential is good, if each of its requests got the superseded session.
             TokenState::Superseded if rotated.is_some_and(|time| call.now < time + PREVIOUS_TTL) => {
-                self.refuse(call, source, MigrationRefusal::Ended);
-                ImportState::Session
+                (MigrationRefusal::Ended, ImportState::Imported)
             }
-            TokenState::Superseded | TokenState::Dead(None) => {
-                self.refuse(call, source, MigrationRefusal::Ended);
-                ImportState::Past
-            }
-            TokenState::Dead(Some(EndReason::Revoked)) => {
-                self.refuse(call, source, MigrationRefusal::Revoked);
-                ImportState::Session
-            }
-            TokenState::Dead(Some(_)) => {
-                self.refuse(call, source, MigrationRefusal::Ended);
-                ImportState::Session
-            }
-        })
-    }
-
-    /// Counts a credential that opens nothing.
-    pub(super) fn refuse(
-        &self,
-        call: &AppCall<'_>,
-        source: MigrationSource,
-        why: MigrationRefusal,
-    ) -> Option<SplitToken> {
-        self.stats.refused(&call.app.name, source, why);
-        None
+            TokenState::Superseded | TokenState::Gone(None) => (MigrationRefusal::Ended, ImportState::Over),
+            TokenState::Gone(Some(EndReason::Revoked)) => (MigrationRefusal::Revoked, ImportState::Imported),
+            TokenState::Gone(Some(_)) => (MigrationRefusal::Ended, ImportState::Imported),
+        };
+        call.refuse_credential(source, refusal);
+        Ok(state)
     }
 }
 
-/// Entries as Flask's signer answers them, without what only Python takes for JSON.
+/// Entries of Flask's signer in strict JSON; `None` if one is JSON for Python only.
 fn strict_entries(entries: &Entries) -> Option<Entries> {
-    let strict = |(name, snapshot)| Some((name, strict(std::str::from_utf8(snapshot).ok()?)?));
+    let strict = |(name, stored)| Some((name, strict(std::str::from_utf8(stored).ok()?)?));
     let entries = entries.iter().map(strict).collect::<Option<Vec<(&str, Cow<'_, str>)>>>()?;
     Some(Entries::pack(entries.iter().map(|(name, json)| (*name, json.as_bytes()))))
 }
 
 impl From<flask::CookieRejection> for MigrationRefusal {
-    fn from(rejected: flask::CookieRejection) -> Self {
-        match rejected {
+    fn from(rejection: flask::CookieRejection) -> Self {
+        match rejection {
             flask::CookieRejection::BadSignature => Self::BadSignature,
             flask::CookieRejection::Expired => Self::Expired,
             flask::CookieRejection::FromTheFuture => Self::FromTheFuture,
@@ -222,8 +204,8 @@ impl From<flask::CookieRejection> for MigrationRefusal {
 }
 
 impl From<SidRejection> for MigrationRefusal {
-    fn from(rejected: SidRejection) -> Self {
-        match rejected {
+    fn from(rejection: SidRejection) -> Self {
+        match rejection {
             SidRejection::Malformed => Self::Malformed,
             SidRejection::BadSignature => Self::BadSignature,
         }
@@ -231,8 +213,8 @@ impl From<SidRejection> for MigrationRefusal {
 }
 
 impl From<RecordError> for MigrationRefusal {
-    fn from(not_a_record: RecordError) -> Self {
-        match not_a_record {
+    fn from(error: RecordError) -> Self {
+        match error {
             RecordError::Pickle => Self::Pickle,
             RecordError::Malformed => Self::Malformed,
         }

@@ -1,7 +1,6 @@
-//! What can be done with sessions, one verb a file.
+//! The operations on sessions, one file for each.
 //!
-//! Knows the rules and the store's contract. Knows nothing of gRPC, of sockets or of how a store
-//! keeps things.
+//! Knows the rules of sessions and the contract of a store. Knows nothing of gRPC, of sockets, or of how a store works.
 
 mod cookie_kind;
 mod credential;
@@ -51,11 +50,11 @@ use self::watch_registry::WatchRegistry;
 use crate::app::{App, Apps, Kind, MigrationSource};
 use crate::cookie;
 use crate::store::{Handle, SessionKey};
-use crate::token::{KeyRing, SplitToken, TokenRejection};
+use crate::token::{KeyRing, SplitToken};
 use crate::types::{Clock, Time, timestamp};
 
-/// The session service, on one store. Cloning shares it.
-#[derive(Debug)]
+/// The session service, on one store. Clones share everything.
+#[derive(Clone, Debug)]
 pub struct Service {
     apps: Arc<ServedApps>,
     store: Handle,
@@ -65,21 +64,8 @@ pub struct Service {
     subject_locks: Arc<SubjectLocks>,
 }
 
-impl Clone for Service {
-    fn clone(&self) -> Self {
-        Self {
-            apps: Arc::clone(&self.apps),
-            store: self.store.clone(),
-            clock: Arc::clone(&self.clock),
-            watch_registry: Arc::clone(&self.watch_registry),
-            stats: Arc::clone(&self.stats),
-            subject_locks: Arc::clone(&self.subject_locks),
-        }
-    }
-}
-
 impl Service {
-    /// A service for these apps.
+    /// A service for these apps. Logs their migration sources.
     pub fn new(apps: Apps, store: Handle, clock: Arc<dyn Clock>) -> Self {
         log_migration_sources(&apps, clock.now());
         Self {
@@ -92,66 +78,68 @@ impl Service {
         }
     }
 
-    /// Serves these apps from now on, in place of all others. Calls that run end with what they began with.
+    /// Replaces all apps. A call that is under way ends with the app that it began with.
     ///
-    /// What is kept of an app that goes stays in the store; its watches end, as those of an unknown app.
+    /// The sessions of a removed app stay in the store. Its watches end with [`Error::AppUnknown`].
     pub fn replace_apps(&self, apps: &Apps) {
         log_migration_sources(apps, self.clock.now());
-        // First, so that no call of a new app goes uncounted.
+        // First, so that every call of a new app is counted.
         self.stats.include(apps);
         let before = self.apps.replace(apps);
-        before
-            .keys()
-            .filter(|name| apps.find(name.as_str()).is_none())
-            .for_each(|gone| self.watch_registry.notify_all(gone));
+        for removed in before.keys().filter(|name| apps.find(name.as_str()).is_none()) {
+            self.watch_registry.notify_all(removed);
+        }
     }
 
-    /// The app of that name, as it is served now; an empty name means `default`.
+    /// Returns the app of that name as it is served now; an empty name means `default`.
     pub fn app(&self, name: &str) -> Result<Arc<ServedApp>, Error> {
         self.apps.find(name).ok_or(Error::AppUnknown)
     }
 
-    /// The app of that name, for what only a store can do.
-    fn stored_app(&self, name: &str, what: &'static str) -> Result<Arc<ServedApp>, Error> {
+    /// Returns the app of that name for an operation that needs a store.
+    fn stored_app(&self, name: &str, operation: &'static str) -> Result<Arc<ServedApp>, Error> {
         let app = self.app(name)?;
         match app.kind {
             Kind::Stored => Ok(app),
-            Kind::Cookie(_) => Err(Error::NotInCookieKind(what)),
+            Kind::Cookie(_) => Err(Error::NotInCookieKind(operation)),
         }
     }
 
-    /// The store underneath.
+    /// Returns the store of the service.
     pub const fn store(&self) -> &Handle {
         &self.store
     }
 
-    /// What every verb needs to know of its call.
-    fn call<'s>(&'s self, app: &'s ServedApp, cookie_name: Option<&str>) -> Result<AppCall<'s>, Error> {
+    /// Begins a call for an app of kind `stored`.
+    fn begin_call<'s>(&'s self, app: &'s ServedApp, cookie_name: Option<&str>) -> Result<AppCall<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        Ok(AppCall { app, keys, cookie: cookie_of(app, cookie_name)?, now: self.clock.now(), stats: &self.stats })
+        let cookie = cookie_template(app, cookie_name)?;
+        Ok(AppCall { app, keys, cookie, now: self.clock.now(), stats: &self.stats })
     }
 }
 
-/// The app's cookie, under the name that the request gives to it, if it does.
-fn cookie_of<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Template>, Error> {
-    let renamed = |name| app.cookie.named(name).map(Cow::Owned).map_err(Error::CookieName);
-    name.map_or(Ok(Cow::Borrowed(&app.cookie)), renamed)
+/// The app's cookie, under the name that the request sets, if it sets one.
+fn cookie_template<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Template>, Error> {
+    match name {
+        None => Ok(Cow::Borrowed(&app.cookie)),
+        Some(name) => app.cookie.named(name).map(Cow::Owned).map_err(Error::CookieName),
+    }
 }
 
-/// Says which doors for old sessions stand open.
+/// Logs the migration sources of each app, and whether they still import.
 fn log_migration_sources(apps: &Apps, now: Time) {
     for (app, migration) in apps.iter().filter_map(|app| Some((&app.name, app.migration.as_ref()?))) {
         let sources = migration.sources().map(MigrationSource::as_str).collect::<Vec<_>>().join(", ");
         let until = timestamp::text(migration.until);
         if now < migration.until {
-            info!(%app, sources, until, "sessions from before may come in");
+            info!(%app, sources, until, "legacy sessions are imported");
         } else {
-            info!(%app, sources, until, "the doors for sessions from before are shut; their settings can go");
+            info!(%app, sources, until, "legacy sessions are no longer imported; the migrate settings can be removed");
         }
     }
 }
 
-/// One call on behalf of an app that has keys: at one time, with one cookie.
+/// One call for an app that has keys: with one time and one cookie.
 struct AppCall<'s> {
     app: &'s ServedApp,
     keys: &'s KeyRing,
@@ -161,11 +149,6 @@ struct AppCall<'s> {
 }
 
 impl AppCall<'_> {
-    /// What was issued, unless it does not verify, which is counted.
-    fn verified<T>(&self, opened: Result<T, TokenRejection>) -> Result<T, TokenRejection> {
-        opened.inspect_err(|reason| self.stats.rejected(&self.app.name, *reason))
-    }
-
     fn session_key(&self, token: SplitToken) -> SessionKey {
         SessionKey { app: self.app.name.clone(), id: token.id(&self.app.name) }
     }

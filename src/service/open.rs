@@ -1,6 +1,7 @@
-//! Opening: which session a request's cookies name.
+//! Opening: finds the session that a request's cookies name.
 //!
-//! Never adopts an id, never fails for what a browser sent, never takes a silent store for an empty one.
+//! An open never adopts an id that a browser made up, never fails because of what a browser sent, and never takes a
+//! store that does not answer for an empty one.
 
 use std::time::Duration;
 
@@ -13,34 +14,42 @@ use crate::session::{Context, Head, Record};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{SplitToken, is_ticket, sign_token};
-use crate::types::Time;
 
-/// Asks for the session of a request.
+/// A request for the session that a browser's cookies name.
 #[derive(Clone, Debug, Default)]
 pub struct OpenRequest<'r> {
-    /// The app; empty means `default`.
+    /// The app's name; empty means `default`.
     pub app: &'r str,
-    /// What the request shows.
     pub credential: Credential<'r>,
-    /// Another name for the app's cookie.
+    /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
-    /// Where the request came from, if the frontend tells.
+    /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<Context>,
-    /// How long ago the subject may have authenticated to count as recently authenticated; none: nobody asks.
+    /// The age below which an authentication counts as recent; `None`: the frontend does not ask.
     pub max_authenticate_age: Option<Duration>,
 }
 
-/// The session of a request.
+/// The response to an open.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The session, with its entries.
+    /// The session with its entries, a new one, or a null session.
     pub session: SessionView,
-    /// To send if the request looks at the session and changes nothing.
+    /// The headers for a response to a request that reads the session and changes nothing.
     pub read_headers: Vec<Header>,
-    /// To send if the request never looks at it.
+    /// The headers for a response to a request that never looks at the session.
     pub untouched_headers: Vec<Header>,
-    /// Whether the subject authenticated less than the asked time ago; no, if it never did or nobody asks.
+    /// Whether the subject authenticated less than `max_authenticate_age` ago; `false` without either.
     pub recently_authenticated: bool,
+}
+
+/// What the store has for the tokens of a request.
+enum SessionLookup<'r> {
+    Live(LiveSession<'r>),
+    /// No session lives; this token was replaced.
+    Superseded(SplitToken),
+    Missing,
+    /// Two sessions live.
+    Ambiguous,
 }
 
 /// A live session, as it was found.
@@ -48,112 +57,121 @@ struct LiveSession<'r> {
     session_key: SessionKey,
     record: Box<Record>,
     token: SplitToken,
-    /// Its token, if it was shown and the browser can keep it.
+    /// The text of the token, if the browser can keep it.
     text: Option<&'r str>,
     cookie_action: CookieAction,
 }
 
 impl Opened {
-    /// No session that lives: `session` stands in for it.
-    const fn without_session(session: SessionView, read_headers: Vec<Header>) -> Self {
+    /// The response without a live session: a new or a null session instead.
+    const fn without_live_session(session: SessionView, read_headers: Vec<Header>) -> Self {
         Self { session, read_headers, untouched_headers: Vec::new(), recently_authenticated: false }
-    }
-}
-
-impl LiveSession<'_> {
-    /// Whether its subject authenticated less than `max_age` ago; a session that is asked about at that age is too old.
-    fn is_recently_authenticated(&self, max_age: Option<Duration>, now: Time) -> bool {
-        let times = max_age.zip(self.record.head.authenticate_time);
-        times.is_some_and(|(max_age, authenticated)| now < authenticated + max_age)
     }
 }
 
 impl Service {
     /// Opens the session that a request's cookies name, or a new one.
+    ///
+    /// Without a live session it answers a new one with a ticket, and writes nothing. An app without keys, or cookies
+    /// that name two live sessions, get a null session.
+    ///
+    /// Fails if the app is unknown, the header longer than 1 MiB, the cookie name invalid, or if the store does not
+    /// answer.
     pub async fn open(&self, open: OpenRequest<'_>) -> Result<Opened, Error> {
         open.credential.check()?;
         let app = self.app(open.app)?;
         if !app.has_keys() {
             let session = SessionView::null(NullReason::NoKey);
-            return Ok(Opened::without_session(session, Vec::new()));
+            return Ok(Opened::without_live_session(session, Vec::new()));
         }
-        if let Some(call) = self.cookie_call(&app, open.cookie_name)? {
+        if let Some(call) = self.begin_cookie_call(&app, open.cookie_name)? {
             return call.open(&open);
         }
-        let call = self.call(&app, open.cookie_name)?;
-        let shown = match open.credential {
+        let call = self.begin_call(&app, open.cookie_name)?;
+        let tokens = match open.credential {
             Credential::Absent => Vec::new(),
-            Credential::CookieHeader(header) => self.shown(&call, header, open.context.as_ref()).await?,
-            // A ticket may be shown again: it is no token, and no attempt to be one.
+            Credential::CookieHeader(header) => self.read_cookie_header(&call, header, open.context.as_ref()).await?,
+            // A ticket may be presented again. It is no token, and no failed attempt at one.
             Credential::Token(text) if text.is_empty() || is_ticket(text) => Vec::new(),
-            Credential::Token(text) => call.token(text).into_iter().collect(),
+            Credential::Token(text) => call.verify_or_count(text).into_iter().collect(),
         };
-        let (found, superseded) = match self.find(&call, &shown).await {
-            Err(Error::CookiesAmbiguous) => return Ok(ambiguous(&call)),
-            found => found?,
-        };
-        match found {
-            Some(found) => {
-                let recently_authenticated = found.is_recently_authenticated(open.max_authenticate_age, call.now);
-                Ok(Opened { recently_authenticated, ..self.opened(&call, found, open.context).await? })
+        match self.find_session(&call, &tokens).await? {
+            SessionLookup::Live(session) => self.open_live(&call, session, open).await,
+            SessionLookup::Superseded(token) => Ok(open_new(&call, Some(token))),
+            SessionLookup::Missing => Ok(open_new(&call, None)),
+            SessionLookup::Ambiguous => {
+                self.stats.count_ambiguous_cookies(&app.name);
+                warn!(app = %app.name, "a request's cookies name two live sessions; one may have been planted");
+                let session = SessionView::null(NullReason::CookiesAmbiguous);
+                Ok(Opened::without_live_session(session, vec![Header::vary()]))
             }
-            None => Ok(empty(&call, superseded)),
         }
     }
 
-    /// The one live session among the cookies, and failing that a token that was replaced.
-    async fn find<'r>(
+    /// Finds the one live session of the tokens, and without one a token that was replaced.
+    async fn find_session<'r>(
         &self,
         call: &AppCall<'_>,
-        shown: &[PresentedToken<'r>],
-    ) -> Result<(Option<LiveSession<'r>>, Option<SplitToken>), Error> {
-        let (mut found, mut superseded): (Option<LiveSession<'r>>, Option<SplitToken>) = (None, None);
-        for shown in shown {
-            let (session_key, token_state) = self.look(call, shown.token).await?;
-            let (record, token) = match token_state {
+        tokens: &[PresentedToken<'r>],
+    ) -> Result<SessionLookup<'r>, Error> {
+        let (mut live, mut superseded): (Option<LiveSession<'r>>, Option<SplitToken>) = (None, None);
+        for presented in tokens {
+            let session_key = call.session_key(presented.token);
+            let snapshot = self.store.load(&session_key).await?;
+            let (record, token) = match call.token_state(presented.token, snapshot) {
                 TokenState::Live { record, token } => (record, token),
                 TokenState::Superseded => {
-                    superseded.get_or_insert(shown.token);
+                    superseded.get_or_insert(presented.token);
                     continue;
                 }
-                TokenState::Dead(_) => continue,
+                TokenState::Gone(_) => continue,
             };
-            let cookie_action = if token == shown.token { shown.cookie_action } else { CookieAction::Set };
-            match &found {
-                Some(other) if other.session_key != session_key => return Err(Error::CookiesAmbiguous),
-                // Of two tokens of one session the one that the browser can keep.
+            let cookie_action = if token == presented.token { presented.cookie_action } else { CookieAction::Set };
+            match &live {
+                Some(other) if other.session_key != session_key => return Ok(SessionLookup::Ambiguous),
+                // Of two tokens of one session, the one that the browser can keep.
                 Some(other) if other.cookie_action == CookieAction::Keep => {}
                 _ => {
-                    let text = shown.text.filter(|_| cookie_action == CookieAction::Keep);
-                    found = Some(LiveSession { session_key, record, token, text, cookie_action });
+                    let text = presented.text.filter(|_| cookie_action == CookieAction::Keep);
+                    live = Some(LiveSession { session_key, record, token, text, cookie_action });
                 }
             }
         }
-        Ok((found, superseded))
+        Ok(match (live, superseded) {
+            (Some(session), _) => SessionLookup::Live(session),
+            (None, Some(token)) => SessionLookup::Superseded(token),
+            (None, None) => SessionLookup::Missing,
+        })
     }
 
-    async fn opened(
+    async fn open_live(
         &self,
         call: &AppCall<'_>,
-        found: LiveSession<'_>,
-        context: Option<Context>,
+        session: LiveSession<'_>,
+        open: OpenRequest<'_>,
     ) -> Result<Opened, Error> {
-        let LiveSession { session_key, record, token, text, cookie_action } = found;
+        let LiveSession { session_key, record, token, text, cookie_action } = session;
         let Record { head, entries } = *record;
-        self.stats.opened(&call.app.name);
-        self.touch_if_due(call, &session_key, &head, context).await;
+        self.stats.count_opened(&call.app.name);
+        self.touch_if_due(call, &session_key, &head, open.context).await;
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
         let token = text.map_or_else(|| sign_token(call.keys, &call.app.name, token), str::to_owned);
         let session = SessionView { token, entries, ..call.view(session_key.id, &head, None) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
         let cookie_action = if refresh { CookieAction::Set } else { cookie_action };
-        let read_headers = call.headers(&session, cookie_action, true)?;
-        let untouched_headers = call.headers(&session, cookie_action, false)?;
-        Ok(Opened { session, read_headers, untouched_headers, recently_authenticated: false })
+        let authentication = open.max_authenticate_age.zip(head.authenticate_time);
+        Ok(Opened {
+            read_headers: call.headers(&session, cookie_action, true)?,
+            untouched_headers: call.headers(&session, cookie_action, false)?,
+            recently_authenticated: authentication.is_some_and(|(max_age, time)| call.now < time + max_age),
+            session,
+        })
     }
 
-    /// Writes down that a session is used, if that is due. A failure costs at most one threshold of its life.
+    /// Records a use of the session, if that is due.
+    ///
+    /// A failure is logged, no more: the session only ends earlier by at most the time between two touches.
     pub(super) async fn touch_if_due(
         &self,
         call: &AppCall<'_>,
@@ -161,15 +179,12 @@ impl Service {
         head: &Head,
         context: Option<Context>,
     ) {
-        if head.touch_is_due(call.now) {
-            // In a box, because nineteen of twenty opens have nothing of so large a future.
-            Box::pin(self.touch(call, session_key, head, context)).await;
+        if !head.touch_is_due(call.now) {
+            return;
         }
-    }
-
-    async fn touch(&self, call: &AppCall<'_>, session_key: &SessionKey, head: &Head, context: Option<Context>) {
         let touch = Touch { verifier_hash: head.verifier_hash, used: call.now, context };
-        if let Err(error) = self.store.touch(session_key, &touch).await
+        // In a box, because nineteen of twenty opens do not need so large a future.
+        if let Err(error) = Box::pin(self.store.touch(session_key, &touch)).await
             && let Some(uses) = FAILED_TOUCHES.count()
         {
             warn!(error = &error as &dyn std::error::Error, uses, session.id = %session_key.id, "could not write down a use");
@@ -177,23 +192,18 @@ impl Service {
     }
 }
 
-/// No session: a new one with a ticket, or one that keeps a dead token, so that a write with it is GONE
-/// instead of a second session whose cookie would overwrite the first one's. Its id is never that of the
-/// session that lives: an app may keep things by it.
-fn empty(call: &AppCall<'_>, superseded: Option<SplitToken>) -> Opened {
+/// Answers a new session with a ticket, or with the superseded token in its place.
+///
+/// With that token a write is GONE. With a ticket it would create a second session, whose cookie would overwrite the
+/// one of the live session. The id is new in both cases: an app may store data under it.
+fn open_new(call: &AppCall<'_>, superseded: Option<SplitToken>) -> Opened {
     let new = call.new_view(SplitToken::random());
     let session = match superseded {
         None => new,
-        Some(dead) => SessionView { token: sign_token(call.keys, &call.app.name, dead), ..new },
+        Some(token) => SessionView { token: sign_token(call.keys, &call.app.name, token), ..new },
     };
-    Opened::without_session(session, vec![Header::vary()])
+    Opened::without_live_session(session, vec![Header::vary()])
 }
 
-fn ambiguous(call: &AppCall<'_>) -> Opened {
-    call.stats.suspicious(&call.app.name);
-    warn!(app = %call.app.name, "a request's cookies name two live sessions; one may have been planted");
-    Opened::without_session(SessionView::null(NullReason::CookiesAmbiguous), vec![Header::vary()])
-}
-
-/// Uses that could not be written down: a Redis that is full still reads, so every open meets it.
+/// Limits the log lines about touches that failed: a full Redis can still read, so every open meets the failure.
 static FAILED_TOUCHES: LogThrottle = LogThrottle::new();

@@ -1,148 +1,121 @@
 //! Turns a save request into a write, with the app's limits and lifetimes.
 
 use super::save::SaveRequest;
-use super::write::PreparedWrite;
+use super::write::{PreparedWrite, fingerprint, unconditional};
 use super::{AppCall, Error};
-use crate::app::Lifetimes;
+use crate::app::{App, Lifetimes};
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Fingerprint, Head, IdempotencyRecord,
-    LifetimeChange, LifetimeLimit, LifetimeLimits, NewLifetime, Precondition, Record, ReplacementCause, Rotation,
-    Subject, SubjectChange, Version, WhenEmpty, WriteEffect, edit,
+    AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
+    LifetimeLimit, LifetimeLimits, NewLifetime, Record, Replacement, ReplacementCause, Rotation, Subject,
+    SubjectChange, Version, WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::SplitToken;
-use crate::types::Time;
 
 /// A save as a write with one token.
 ///
 /// Its edit has no rotation until [`Self::with_rotation`]: a creation never rotates, for no cookie has its token yet.
 pub(super) struct PreparedSave {
     pub(super) write: PreparedWrite,
-    rotate: RotateWhen,
-}
-
-/// When a save replaces the token.
-#[derive(Clone, Copy)]
-enum RotateWhen {
-    Never,
-    SubjectChanges,
-    Always,
+    /// The subject that the changes set.
+    pub(super) subject: Option<Subject>,
+    /// Whether the changes set a lifetime, and the session may live longer afterwards.
+    pub(super) sets_lifetime: bool,
+    /// Makes the rotation of the edit; `None`: the save never replaces the token.
+    rotation: Option<fn(Replacement) -> Rotation>,
 }
 
 impl PreparedSave {
     pub(super) fn new(call: &AppCall<'_>, save: SaveRequest<'_>, token: SplitToken) -> Result<Self, Error> {
         let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_deref())).transpose()?;
-        let rotate = match &changes {
-            _ if save.rotate => RotateWhen::Always,
-            Some(Changes { clear: true, .. }) => RotateWhen::Always,
+        let rotation: Option<fn(Replacement) -> Rotation> = match &changes {
+            _ if save.rotate => Some(Rotation::Always),
+            Some(Changes { clear: true, .. }) => Some(Rotation::Always),
             // A user who has authenticated again has other rights than the holder of an older token.
-            Some(Changes { authentication: AuthenticationChange::Now, .. }) => RotateWhen::Always,
-            Some(Changes { subject: SubjectChange::Set(_) | SubjectChange::Remove, .. }) => RotateWhen::SubjectChanges,
-            _ => RotateWhen::Never,
+            Some(Changes { authentication: AuthenticationChange::Now, .. }) => Some(Rotation::Always),
+            Some(Changes { subject: SubjectChange::Set(_) | SubjectChange::Remove, .. }) => {
+                Some(Rotation::OnSubjectChange)
+            }
+            _ => None,
+        };
+        let subject = match &changes {
+            Some(Changes { subject: SubjectChange::Set(subject), .. }) => Some(subject.clone()),
+            _ => None,
         };
         let fingerprint = fingerprint(save.request_id, || {
             let mut content = vec![b's', u8::from(save.rotate), u8::from(save.keep_empty)];
             content.extend(changes.as_ref().map(Changes::canonical).unwrap_or_default());
             content
         });
-        let lifetime = changes.as_ref().map_or(Ok(None), |changes| call.lifetime(changes.lifetime))?;
+        let lifetime = changes.as_ref().map_or(Ok(None), |changes| call.new_lifetime(changes.lifetime))?;
         let edit = Edit {
             changes,
             lifetime,
-            lifetime_limits: lifetime_limits(call),
+            lifetime_limits: lifetime_limits(call.app),
             rotation: Rotation::Keep,
             when_empty: if save.keep_empty { WhenEmpty::Keep } else { WhenEmpty::Delete },
             limits: call.app.limits,
             context: save.context,
         };
-        let mut write = call.prepare(token, Write::Edit(Box::new(edit)));
-        (write.precondition.etag, write.precondition.fingerprint) = (save.etag, fingerprint);
-        Ok(Self { write, rotate })
+        let write = Write::Edit(Box::new(edit));
+        let write = PreparedWrite { etag: save.etag, fingerprint, ..PreparedWrite::new(token, write) };
+        Ok(Self { write, subject, sets_lifetime: lifetime.is_some(), rotation })
     }
 
-    /// Makes the save with another token.
-    pub(super) fn set_token(&mut self, call: &AppCall<'_>, token: SplitToken) {
-        let Self { write: PreparedWrite { token: current, precondition, write, next }, .. } = self;
-        (*current, *next) = (token, None);
-        precondition.authority = Authority::Token(token.verifier_hash(&call.app.name));
-        if let Write::Edit(edit) = write {
+    /// Makes the save with another token, again without a rotation.
+    pub(super) fn set_token(&mut self, token: SplitToken) {
+        (self.write.token, self.write.next) = (token, None);
+        if let Write::Edit(edit) = &mut self.write.write {
             edit.rotation = Rotation::Keep;
         }
     }
 
     /// The write for a session that exists, with the rotation that the save asks for.
     pub(super) fn with_rotation(&mut self, call: &AppCall<'_>) -> &PreparedWrite {
-        let Self { write: PreparedWrite { token, precondition, write, next }, rotate } = self;
-        if let Write::Edit(edit) = write {
-            let mut derive = || {
-                let derived = call.derive_next_token(*token, ReplacementCause::Privilege, precondition.fingerprint);
-                *next = Some(derived);
-                derived.replacement
-            };
-            edit.rotation = match rotate {
-                RotateWhen::Never => Rotation::Keep,
-                RotateWhen::SubjectChanges => Rotation::OnSubjectChange(derive()),
-                RotateWhen::Always => Rotation::Always(derive()),
-            };
+        if let (Some(rotation), Write::Edit(edit)) = (self.rotation, &mut self.write.write) {
+            let next = call.derive_next_token(self.write.token, ReplacementCause::Privilege, self.write.fingerprint);
+            edit.rotation = rotation(next.replacement);
+            self.write.next = Some(next);
         }
         &self.write
     }
 
-    fn edit(&self) -> Option<&Edit> {
-        match &self.write.write {
-            Write::Edit(edit) => Some(edit),
-            Write::End(_) => None,
-        }
-    }
-
-    /// The subject that the changes set.
-    pub(super) fn subject(&self) -> Option<&Subject> {
-        match &self.edit()?.changes.as_ref()?.subject {
-            SubjectChange::Set(subject) => Some(subject),
-            SubjectChange::Keep | SubjectChange::Remove => None,
-        }
-    }
-
-    /// Whether the session may live longer afterwards.
-    pub(super) fn changes_lifetime(&self) -> bool {
-        self.edit().is_some_and(|edit| edit.lifetime.is_some())
-    }
-
     /// Whether the etag lets the save create a session.
     pub(super) fn may_create(&self) -> bool {
-        self.write.precondition.etag.is_none_or(|etag| etag == Version::NEW)
+        self.write.etag.is_none_or(|etag| etag == Version::NEW)
     }
 
-    /// The record of a session that does not exist yet; `None` if the save leaves nothing to store.
+    /// Applies the save to a session that does not exist yet; `None` if that leaves nothing to store.
     pub(super) fn first_record(&self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
-        let Some(first) = self.edit().filter(|edit| edit.changes.is_some()) else { return Ok(None) };
-        let blank = Record { head: blank(call, self.write.token), entries: Entries::default() };
-        let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: call.now };
-        let edited = edit(&blank, first, &precondition).map_err(|edit_error| call.refused(edit_error))?;
+        let Write::Edit(first) = &self.write.write else { return Ok(None) };
+        if first.changes.is_none() {
+            return Ok(None);
+        }
+        let Lifetimes { idle_timeout, absolute_timeout } = call.app.anonymous_lifetimes;
+        let verifier_hash = self.write.token.verifier_hash(&call.app.name);
+        let head = Head::new(verifier_hash, call.now, idle_timeout, absolute_timeout);
+        let empty = Record { head, entries: Entries::default() };
+        let edited = edit(&empty, first, &unconditional(Authority::Admin, call.now))
+            .map_err(|edit_error| Error::refused(edit_error, call.app.limits))?;
         if edited.effect == WriteEffect::Deleted {
             return Ok(None);
         }
         let mut record = edited.record;
         record.head.version = Version::NEW.next();
         let idempotency = |fingerprint| IdempotencyRecord { fingerprint, time: call.now, effect: WriteEffect::Created };
-        record.head.idempotency = self.write.precondition.fingerprint.into_iter().map(idempotency).collect();
+        record.head.idempotency = self.write.fingerprint.into_iter().map(idempotency).collect();
         Ok(Some((record, edited.counters)))
     }
 }
 
-/// The fingerprint of a call that has a `request_id`.
-pub(super) fn fingerprint(request_id: &str, content: impl FnOnce() -> Vec<u8>) -> Option<Fingerprint> {
-    (!request_id.is_empty()).then(|| Fingerprint::new(request_id.as_bytes(), &content()))
-}
-
 impl AppCall<'_> {
-    fn lifetime(&self, change: LifetimeChange) -> Result<Option<NewLifetime>, Error> {
-        let lifetimes = self.app.lifetimes;
-        let absolute_timeout = lifetimes.absolute_timeout;
-        let (idle_timeout, cap): (_, Option<Time>) = match change {
+    /// The lifetime that a save sets, within the app's own; `None` if it sets none.
+    fn new_lifetime(&self, change: LifetimeChange) -> Result<Option<NewLifetime>, Error> {
+        let Lifetimes { idle_timeout, absolute_timeout } = self.app.lifetimes;
+        let (idle_timeout, cap) = match change {
             LifetimeChange::Keep => return Ok(None),
-            LifetimeChange::Default => (lifetimes.idle_timeout, None),
-            LifetimeChange::Idle(idle_timeout) => (idle_timeout.min(lifetimes.idle_timeout), None),
+            LifetimeChange::Default => (idle_timeout, None),
+            LifetimeChange::Idle(shorter) => (shorter.min(idle_timeout), None),
             LifetimeChange::Until(time) if time <= self.now => return Err(Error::DeadlinePassed),
             LifetimeChange::Until(time) => (absolute_timeout, Some(time)),
         };
@@ -151,17 +124,11 @@ impl AppCall<'_> {
 }
 
 /// The app's lifetimes, if they differ for sessions with and without a subject.
-fn lifetime_limits(call: &AppCall<'_>) -> Option<LifetimeLimits> {
+fn lifetime_limits(app: &App) -> Option<LifetimeLimits> {
     let lifetime_limit = |lifetimes: Lifetimes| LifetimeLimit {
         idle_timeout: lifetimes.idle_timeout,
         absolute_timeout: lifetimes.absolute_timeout,
     };
-    let (authenticated, anonymous) = (lifetime_limit(call.app.lifetimes), lifetime_limit(call.app.anonymous_lifetimes));
+    let (authenticated, anonymous) = (lifetime_limit(app.lifetimes), lifetime_limit(app.anonymous_lifetimes));
     (authenticated != anonymous).then_some(LifetimeLimits { authenticated, anonymous })
-}
-
-/// The head of an anonymous session before its first save.
-fn blank(call: &AppCall<'_>, token: SplitToken) -> Head {
-    let Lifetimes { idle_timeout, absolute_timeout, .. } = call.app.anonymous_lifetimes;
-    Head::new(token.verifier_hash(&call.app.name), call.now, idle_timeout, absolute_timeout)
 }

@@ -1,55 +1,58 @@
-//! Rotating: a new token for the same session.
+//! Rotating: gives a session a new token.
 
 use super::credential::{CredentialKind, TokenState};
-use super::prepared_save::fingerprint;
 use super::view::{CookieAction, Outcome};
-use super::write::{Attempted, PreparedWrite, WriteResult};
+use super::write::{Attempted, PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, Saved, Service};
 use crate::session::{Context, Counters, Edit, EndReason, Head, ReplacementCause, Rotation, WhenEmpty};
 use crate::store::Write;
 use crate::token::SplitToken;
 
-/// Asks for a new token.
+/// A request for a new token.
 #[derive(Clone, Debug, Default)]
 pub struct RotateRequest<'r> {
-    /// The app; empty means `default`.
+    /// The app's name; empty means `default`.
     pub app: &'r str,
-    /// What the request shows.
     pub credential: Credential<'r>,
-    /// Why.
     pub cause: RotationCause,
-    /// Makes a retry harmless; empty: none.
+    /// Gives a retry within 10 minutes the same new token; empty: no request id.
     pub request_id: &'r str,
-    /// Another name for the app's cookie.
+    /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
-    /// Where the request came from, if the frontend tells.
+    /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<Context>,
 }
 
 /// Why a token is replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RotationCause {
-    /// The user's rights changed: the old token is dead at once.
+    /// The user's rights changed: the old token ends at once.
     #[default]
     Privilege,
-    /// It was time: the old token opens for the app's grace.
+    /// It is time for a new token: the old one opens the session for the app's `rotation_grace`.
     Renewal,
 }
 
 impl Service {
-    /// Gives a session a new token. Its answer is that of a save without changes.
+    /// Gives a session a new token. The answer is that of a save without changes.
+    ///
+    /// A session that has ended gets none: the outcome is [`Outcome::Gone`]. Fails without a credential, with a token
+    /// that does not verify, with a `request_id` that was used for another call, in an app of kind `cookie`, and if the
+    /// store does not answer.
     pub async fn rotate(&self, rotate: RotateRequest<'_>) -> Result<Saved, Error> {
         rotate.credential.check()?;
         let app = self.stored_app(rotate.app, "RotateSession")?;
-        let call = self.call(&app, rotate.cookie_name)?;
-        let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
+        let call = self.begin_call(&app, rotate.cookie_name)?;
+        let Some(credential) = self.resolve_credential(&call, rotate.credential).await? else {
+            return Ok(Saved::gone(None, false));
+        };
         let cause = match rotate.cause {
             RotationCause::Privilege => ReplacementCause::Privilege,
             RotationCause::Renewal => ReplacementCause::Renewal { grace: app.rotation_grace },
         };
         let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let fingerprint = fingerprint(rotate.request_id, content);
-        let next = call.derive_next_token(claim.token, cause, fingerprint);
+        let next = call.derive_next_token(credential.token, cause, fingerprint);
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
@@ -59,23 +62,22 @@ impl Service {
             limits: app.limits,
             context: rotate.context,
         }));
-        let mut prepared = PreparedWrite { next: Some(next), ..call.prepare(claim.token, write) };
-        prepared.precondition.fingerprint = fingerprint;
+        let prepared = PreparedWrite { next: Some(next), fingerprint, ..PreparedWrite::new(credential.token, write) };
         let result = match rotate.cause {
             RotationCause::Privilege => self.write(&call, &prepared).await?,
-            RotationCause::Renewal => match self.try_write(&call, &prepared, claim.token).await? {
+            RotationCause::Renewal => match self.try_write(&call, &prepared, credential.token).await? {
                 Attempted::Result(result) => result,
-                Attempted::InGrace(next) => return self.renewed(&call, next).await,
+                Attempted::InGrace(next) => return self.answer_renewal(&call, next).await,
             },
         };
         match result {
             WriteResult::Done { head: Some(head), token, outcome, .. } => {
-                call.rotated(outcome, claim.token, &head, token)
+                call.rotated(outcome, credential.token, &head, token)
             }
             // A repeated rotation whose session has ended since: the same outcome, but no cookie to set.
             WriteResult::Done { head: None, outcome, .. } => Ok(Saved { outcome, ..Saved::gone(None, false) }),
-            WriteResult::Missing if claim.kind == CredentialKind::Ticket => {
-                let (outcome, session) = (Outcome::Unchanged, Some(call.new_view(claim.token)));
+            WriteResult::Missing if credential.kind == CredentialKind::Ticket => {
+                let (outcome, session) = (Outcome::Unchanged, Some(call.new_view(credential.token)));
                 Ok(Saved { outcome, session, headers: Vec::new(), counters: Counters::new() })
             }
             WriteResult::Missing => Ok(Saved::gone(None, false)),
@@ -85,28 +87,29 @@ impl Service {
 
     /// Answers a renewal that another call has made already: with the next token, if it is still the current one.
     ///
-    /// A login may have replaced it since, whose cookie must not be overwritten.
-    async fn renewed(&self, call: &AppCall<'_>, next: SplitToken) -> Result<Saved, Error> {
-        match self.look(call, next).await?.1 {
+    /// A login may have replaced it since, and the cookie of the login must not be overwritten.
+    async fn answer_renewal(&self, call: &AppCall<'_>, next: SplitToken) -> Result<Saved, Error> {
+        let snapshot = self.store.load(&call.session_key(next)).await?;
+        match call.token_state(next, snapshot) {
             TokenState::Live { record, token } if token == next => {
                 call.rotated(Outcome::Updated, next, &record.head, Some(next))
             }
             TokenState::Live { .. } | TokenState::Superseded => Ok(Saved::gone(Some(EndReason::Superseded), false)),
-            TokenState::Dead(reason) => Ok(Saved::gone(reason, false)),
+            TokenState::Gone(reason) => Ok(Saved::gone(reason, false)),
         }
     }
 }
 
 impl AppCall<'_> {
-    /// The response to a rotation, with the token that this caller may get.
+    /// The response to a rotation that was made with `old`. `token` is the one that this caller may get.
     fn rotated(
         &self,
         outcome: Outcome,
-        of: SplitToken,
+        old: SplitToken,
         head: &Head,
         token: Option<SplitToken>,
     ) -> Result<Saved, Error> {
-        let session = self.view(of.id(&self.app.name), head, token);
+        let session = self.view(old.id(&self.app.name), head, token);
         let headers = self.headers(&session, CookieAction::Set, false)?;
         Ok(Saved { outcome, session: Some(session), headers, counters: Counters::new() })
     }
@@ -125,7 +128,7 @@ mod tests {
     use crate::types::{ManualClock, Time};
 
     #[tokio::test]
-    async fn a_renewal_that_a_login_follows_gives_no_dead_cookie() {
+    async fn a_renewal_that_a_login_overtakes_sets_no_superseded_cookie() {
         let settings = app::Settings { keys: vec![Key::generate().into()], ..app::Settings::default() };
         let apps = Apps::from_iter([settings.build("default").unwrap()]);
         let clock = Arc::new(ManualClock::new(Time::from_millis(1)));
@@ -141,11 +144,11 @@ mod tests {
         };
         let next = rotate(&old, RotationCause::Renewal).await.unwrap().session.unwrap().token;
 
-        // The login comes between the two steps of the second renewal: the write, and the look at the next token.
+        // The login comes between the two steps of the second renewal: the write, and the load of the next token.
         rotate(&next, RotationCause::Privilege).await.unwrap();
-        let call = service.call(&app, None).unwrap();
-        let next = call.token_claim(&next).unwrap().token;
-        let renewed = service.renewed(&call, next).await.unwrap();
+        let call = service.begin_call(&app, None).unwrap();
+        let next = call.resolve_token(&next).unwrap().token;
+        let renewed = service.answer_renewal(&call, next).await.unwrap();
 
         assert_eq!(renewed.outcome, Outcome::Gone(Some(EndReason::Superseded)));
         assert!(renewed.session.is_none() && renewed.headers.is_empty());

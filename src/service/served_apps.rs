@@ -1,6 +1,6 @@
 //! The apps as they are served: replaced all at once while calls run.
 //!
-//! A call looks its app up once, and keeps what it found however often the apps are replaced meanwhile.
+//! A call looks its app up once, and keeps that app however often the apps are replaced meanwhile.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -12,7 +12,7 @@ use crate::app::{App, Apps, FlaskSession};
 use crate::store::FlaskSessions;
 use crate::types::AppName;
 
-/// An app as it is served, with what its door for Flask-Session looks into.
+/// An app as it is served, with the store of its Flask-Session migration source.
 #[derive(Debug)]
 pub struct ServedApp {
     app: Arc<App>,
@@ -27,7 +27,7 @@ impl Deref for ServedApp {
     }
 }
 
-/// All of them, by name.
+/// The served apps by name.
 pub(super) type ByName = BTreeMap<AppName, Arc<ServedApp>>;
 
 /// The apps that are served now.
@@ -35,44 +35,45 @@ pub(super) type ByName = BTreeMap<AppName, Arc<ServedApp>>;
 pub(super) struct ServedApps(ArcSwap<ByName>);
 
 impl ServedApps {
-    /// These, for a start.
     pub(super) fn new(apps: &Apps) -> Self {
-        Self(ArcSwap::from_pointee(served(apps, &ByName::new())))
+        Self(ArcSwap::from_pointee(serve(apps, &ByName::new())))
     }
 
-    /// The app of that name; an empty name means `default`.
+    /// Returns the app of that name; an empty name means `default`.
     pub(super) fn find(&self, name: &str) -> Option<Arc<ServedApp>> {
         self.0.load().get(if name.is_empty() { AppName::DEFAULT } else { name }).cloned()
     }
 
-    /// All that are served at this moment.
+    /// Returns all apps that are served at this moment.
     pub(super) fn all(&self) -> Arc<ByName> {
         self.0.load_full()
     }
 
-    /// Puts these in place of all others, and answers those.
+    /// Replaces all apps. Returns those before.
     pub(super) fn replace(&self, apps: &Apps) -> Arc<ByName> {
-        let next = served(apps, &self.0.load());
+        let next = serve(apps, &self.0.load());
         self.0.swap(Arc::new(next))
     }
 }
 
-fn served(apps: &Apps, before: &ByName) -> ByName {
-    let served = |app: &Arc<App>| {
-        let flask_sessions = source(app).map(|source| flask_sessions(source, before.get(app.name.as_str())));
+fn serve(apps: &Apps, before: &ByName) -> ByName {
+    let serve = |app: &Arc<App>| {
+        let flask_sessions =
+            flask_session_source(app).map(|source| flask_sessions(source, before.get(app.name.as_str())));
         (app.name.clone(), Arc::new(ServedApp { app: Arc::clone(app), flask_sessions }))
     };
-    apps.iter().map(served).collect()
+    apps.iter().map(serve).collect()
 }
 
-/// What a door looks into: what it looked into before, if that is the same.
-fn flask_sessions(new: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessions> {
-    let session_key = |source: &FlaskSession| (source.url.clone(), source.key_prefix.clone(), source.timeout);
-    let known = before.filter(|before| source(before).is_some_and(|old| session_key(old) == session_key(new)));
-    let open = || FlaskSessions::new(new).expect("the address was checked with the settings");
-    known.and_then(|known| known.flask_sessions.clone()).unwrap_or_else(|| Arc::new(open()))
+/// The Flask-Session store of a migration source: the one from before, if its settings are the same.
+fn flask_sessions(source: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessions> {
+    let settings = |source: &FlaskSession| (source.url.clone(), source.key_prefix.clone(), source.timeout);
+    let is_same = |old: &FlaskSession| settings(old) == settings(source);
+    let unchanged = before.filter(|before| flask_session_source(before).is_some_and(is_same));
+    let open = || FlaskSessions::new(source).expect("the address was checked with the settings");
+    unchanged.and_then(|before| before.flask_sessions.clone()).unwrap_or_else(|| Arc::new(open()))
 }
 
-fn source(app: &App) -> Option<&FlaskSession> {
+fn flask_session_source(app: &App) -> Option<&FlaskSession> {
     app.migration.as_ref()?.flask_session.as_ref()
 }

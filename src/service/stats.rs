@@ -1,4 +1,4 @@
-//! Numbers: what this process did since it started, and how many sessions live by the last look.
+//! Statistics: what this process did since it started, and how many sessions lived at the last count.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::index::lives;
+use super::index::is_live;
 use super::{Error, ServedApp, Service};
 use crate::app::{App, Apps, Kind, Migration, MigrationSource};
 use crate::flask;
@@ -21,7 +21,7 @@ use crate::types::{AppName, Time};
 #[derive(Debug)]
 pub(super) struct Stats {
     start_time: Time,
-    /// An app that is served no more keeps its counters: should it come back, none of them goes backwards.
+    /// A removed app keeps its counters: if it comes back, none of them goes backwards.
     apps: ArcSwap<BTreeMap<AppName, Arc<AppCounters>>>,
 }
 
@@ -29,14 +29,15 @@ pub(super) struct Stats {
 struct AppCounters {
     opened: AtomicU64,
     created: AtomicU64,
-    /// By the byte of the reason.
+    /// Indexed by the byte of the [`EndReason`].
     ended: [AtomicU64; 8],
-    /// By the place of the reason in [`TokenRejection::ALL`].
+    /// Indexed as [`TokenRejection::ALL`].
     rejected: [AtomicU64; TokenRejection::ALL.len()],
-    /// By the place of the reason in [`flask::CookieRejection::ALL`].
+    /// Indexed as [`flask::CookieRejection::ALL`].
     rejected_cookies: [AtomicU64; flask::CookieRejection::ALL.len()],
-    suspicious: AtomicU64,
+    ambiguous_cookies: AtomicU64,
     live_count: Mutex<Option<LiveCount>>,
+    /// Indexed as [`MigrationSource::ALL`].
     sources: [MigrationCounters; MigrationSource::ALL.len()],
 }
 
@@ -44,27 +45,25 @@ struct AppCounters {
 struct MigrationCounters {
     imported: AtomicU64,
     found: AtomicU64,
-    /// By the place of the reason among all.
+    /// Indexed as [`MigrationRefusal::ALL`].
     refused: [AtomicU64; MigrationRefusal::ALL.len()],
-    /// Milliseconds since 1970; zero: nobody came.
+    /// Milliseconds since 1970; zero: there was none.
     last_import: AtomicU64,
 }
 
-/// The live sessions of an app, counted.
+/// A count of the live sessions of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveCount {
-    /// All of them.
     pub live: u64,
-    /// Those that are nobody's.
+    /// Those of `live` without a subject.
     pub live_anonymous: u64,
-    /// When the count was done.
+    /// The time when the count ended.
     pub time: Time,
 }
 
-/// The numbers of an app.
+/// The statistics of an app. The counters are those of this process since `start_time`.
 #[derive(Clone, Debug)]
 pub struct AppStats {
-    /// Since when this process counts.
     pub start_time: Time,
     /// Sessions that an open found alive.
     pub opened: u64,
@@ -76,54 +75,52 @@ pub struct AppStats {
     pub rejected: Vec<(&'static str, u64)>,
     /// Cookie headers that named two live sessions.
     pub suspicious: u64,
-    /// The live ones; nothing before the first count.
+    /// `None` before the first count, and in an app of kind `cookie`.
     pub live_count: Option<LiveCount>,
-    /// What came in by each door that the app has.
+    /// One for each migration source of the app.
     pub migrations: Vec<MigrationStats>,
 }
 
-/// What came in by a door.
+/// The statistics of a migration source.
 #[derive(Clone, Debug)]
 pub struct MigrationStats {
-    /// Which.
     pub source: MigrationSource,
-    /// When it shuts.
+    /// The time from which nothing is imported any more.
     pub until: Time,
-    /// Sessions that came in.
+    /// Sessions that were imported.
     pub imported: u64,
-    /// How often one that had come in before was found by its old credential.
+    /// How often a legacy credential found its session imported already.
     pub found: u64,
-    /// Credentials that opened nothing, by reason.
+    /// Legacy credentials that opened nothing, by every reason.
     pub refused: Vec<(MigrationRefusal, u64)>,
-    /// When the last session came in.
+    /// `None`: nothing was imported.
     pub last_import: Option<Time>,
 }
 
-/// Why an old credential opens nothing.
+/// Why a legacy credential opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MigrationRefusal {
-    /// Forged, or signed with another key, salt or digest.
+    /// It is forged, or signed with another key, salt or digest.
     BadSignature,
-    /// Too old.
     Expired,
-    /// Signed later than now: a clock is wrong.
+    /// It was signed later than now: a clock is wrong.
     FromTheFuture,
-    /// Not written as one, or nothing that a session can hold.
+    /// It is not written as a credential of its source, or holds something that a session cannot hold.
     Malformed,
-    /// Over 1 MiB.
+    /// It is larger than 1 MiB.
     TooLarge,
-    /// A pickle, which is never looked into.
+    /// It is a pickle, which is never read.
     Pickle,
-    /// The store from before has no such session.
+    /// The source's store has no such session.
     Unknown,
-    /// Its session came in, and has ended or changed its token since.
+    /// Its session was imported, and has ended or changed its token since.
     Ended,
-    /// Its session, its subject's sessions or the app's were revoked.
+    /// Its session, its subject's sessions or the app's sessions were revoked.
     Revoked,
 }
 
 impl MigrationRefusal {
-    /// All of them.
+    /// All reasons, each at the index of its value.
     pub const ALL: [Self; 9] = [
         Self::BadSignature,
         Self::Expired,
@@ -136,7 +133,7 @@ impl MigrationRefusal {
         Self::Revoked,
     ];
 
-    /// The reason for programs.
+    /// The reason as a word of the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadSignature => "BAD_SIGNATURE",
@@ -159,53 +156,53 @@ impl Stats {
         stats
     }
 
-    /// Counts for these apps as well.
+    /// Adds counters for these apps.
     pub(super) fn include(&self, apps: &Apps) {
         let mut counters = BTreeMap::clone(&self.apps.load());
         apps.iter().for_each(|app| _ = counters.entry(app.name.clone()).or_default());
         self.apps.store(Arc::new(counters));
     }
 
-    pub(super) fn opened(&self, app: &AppName) {
-        self.count(app, |counters| &counters.opened);
+    pub(super) fn count_opened(&self, app: &AppName) {
+        self.increment(app, |counters| &counters.opened);
     }
 
-    pub(super) fn created(&self, app: &AppName) {
-        self.count(app, |counters| &counters.created);
+    pub(super) fn count_created(&self, app: &AppName) {
+        self.increment(app, |counters| &counters.created);
     }
 
-    pub(super) fn ended(&self, app: &AppName, reason: EndReason) {
-        self.count(app, |counters| &counters.ended[usize::from(reason as u8)]);
+    pub(super) fn count_ended(&self, app: &AppName, reason: EndReason) {
+        self.increment(app, |counters| &counters.ended[usize::from(reason as u8)]);
     }
 
-    pub(super) fn rejected(&self, app: &AppName, reason: TokenRejection) {
-        self.count(app, |counters| &counters.rejected[reason as usize]);
+    pub(super) fn count_rejected_token(&self, app: &AppName, reason: TokenRejection) {
+        self.increment(app, |counters| &counters.rejected[reason as usize]);
     }
 
-    pub(super) fn rejected_cookie(&self, app: &AppName, reason: flask::CookieRejection) {
-        self.count(app, |counters| &counters.rejected_cookies[reason as usize]);
+    pub(super) fn count_rejected_cookie(&self, app: &AppName, reason: flask::CookieRejection) {
+        self.increment(app, |counters| &counters.rejected_cookies[reason as usize]);
     }
 
-    pub(super) fn suspicious(&self, app: &AppName) {
-        self.count(app, |counters| &counters.suspicious);
+    pub(super) fn count_ambiguous_cookies(&self, app: &AppName) {
+        self.increment(app, |counters| &counters.ambiguous_cookies);
     }
 
-    pub(super) fn imported(&self, app: &AppName, source: MigrationSource, now: Time) {
-        self.count(app, |counters| &counters.sources[source as usize].imported);
+    pub(super) fn count_imported(&self, app: &AppName, source: MigrationSource, now: Time) {
+        self.increment(app, |counters| &counters.sources[source as usize].imported);
         if let Some(counters) = self.apps.load().get(app) {
             counters.sources[source as usize].last_import.fetch_max(now.millis(), Ordering::Relaxed);
         }
     }
 
-    pub(super) fn found(&self, app: &AppName, source: MigrationSource) {
-        self.count(app, |counters| &counters.sources[source as usize].found);
+    pub(super) fn count_found(&self, app: &AppName, source: MigrationSource) {
+        self.increment(app, |counters| &counters.sources[source as usize].found);
     }
 
-    pub(super) fn refused(&self, app: &AppName, source: MigrationSource, why: MigrationRefusal) {
-        self.count(app, |counters| &counters.sources[source as usize].refused[why as usize]);
+    pub(super) fn count_refused(&self, app: &AppName, source: MigrationSource, reason: MigrationRefusal) {
+        self.increment(app, |counters| &counters.sources[source as usize].refused[reason as usize]);
     }
 
-    fn count(&self, app: &AppName, counter: impl FnOnce(&AppCounters) -> &AtomicU64) {
+    fn increment(&self, app: &AppName, counter: impl FnOnce(&AppCounters) -> &AtomicU64) {
         if let Some(counters) = self.apps.load().get(app) {
             counter(counters).fetch_add(1, Ordering::Relaxed);
         }
@@ -214,27 +211,22 @@ impl Stats {
 
 impl AppCounters {
     fn stats(&self, app: &App, start_time: Time) -> AppStats {
-        let sources = app.migration.iter();
+        let migrations = app.migration.iter();
+        let migrations = migrations.flat_map(|migration| migration.sources().map(move |source| (source, migration)));
+        let token = |reason: TokenRejection| (reason.as_str(), read(&self.rejected[reason as usize]));
+        let cookie = |reason: flask::CookieRejection| (reason.as_str(), read(&self.rejected_cookies[reason as usize]));
         AppStats {
             start_time,
             opened: read(&self.opened),
             created: read(&self.created),
-            ended: ENDS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
+            ended: ENDS_BY_CALLS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
             rejected: match app.kind {
-                Kind::Stored => {
-                    TokenRejection::ALL.map(|why| (why.as_str(), read(&self.rejected[why as usize]))).into()
-                }
-                Kind::Cookie(_) => {
-                    let count =
-                        |why: flask::CookieRejection| (why.as_str(), read(&self.rejected_cookies[why as usize]));
-                    flask::CookieRejection::ALL.map(count).into()
-                }
+                Kind::Stored => TokenRejection::ALL.map(token).into(),
+                Kind::Cookie(_) => flask::CookieRejection::ALL.map(cookie).into(),
             },
-            suspicious: read(&self.suspicious),
+            suspicious: read(&self.ambiguous_cookies),
             live_count: *self.live_count.lock(),
-            migrations: sources
-                .flat_map(|migration| migration.sources().map(|source| self.migration_stats(source, migration)))
-                .collect(),
+            migrations: migrations.map(|(source, migration)| self.migration_stats(source, migration)).collect(),
         }
     }
 
@@ -245,7 +237,7 @@ impl AppCounters {
             until: migration.until,
             imported: read(&counters.imported),
             found: read(&counters.found),
-            refused: MigrationRefusal::ALL.map(|why| (why, read(&counters.refused[why as usize]))).into(),
+            refused: MigrationRefusal::ALL.map(|reason| (reason, read(&counters.refused[reason as usize]))).into(),
             last_import: Some(read(&counters.last_import)).filter(|millis| *millis > 0).map(Time::from_millis),
         }
     }
@@ -256,7 +248,7 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 impl Service {
-    /// The numbers of an app.
+    /// Returns the statistics of an app. Reads no store. Fails if the app is unknown.
     pub fn stats(&self, app: &str) -> Result<AppStats, Error> {
         let app = self.app(app)?;
         let counters = self.stats.apps.load();
@@ -264,27 +256,29 @@ impl Service {
         Ok(counters.stats(&app, self.stats.start_time))
     }
 
-    /// The numbers of every app. Asks no store.
+    /// Returns the statistics of every app. Reads no store.
     pub fn all_stats(&self) -> Vec<(Arc<ServedApp>, AppStats)> {
         let counters = self.stats.apps.load();
         let stats = |app: &App| Some(counters.get(&app.name)?.stats(app, self.stats.start_time));
         self.apps.all().values().filter_map(|app| Some((Arc::clone(app), stats(app)?))).collect()
     }
 
-    /// Counts the live sessions of every app, page by page and without hurry.
+    /// Counts the live sessions of every app of kind `stored`, for [`AppStats::live_count`].
+    ///
+    /// It reads every record, page by page, with pauses. Fails if the store does not answer.
     pub async fn count_live_sessions(&self) -> Result<(), Error> {
         for app in self.apps.all().values().filter(|app| matches!(app.kind, Kind::Stored)) {
             let (mut live, mut live_anonymous, mut from) = (0, 0, Some(Cursor::default()));
             while let Some(cursor) = from {
-                let page = self.store.scan(&app.name, &cursor, CENSUS_PAGE).await?;
+                let page = self.store.scan(&app.name, &cursor, COUNT_PAGE).await?;
                 let now = self.clock.now();
-                for (_, snapshot) in page.sessions.iter().filter(|(_, snapshot)| lives(snapshot, now)) {
+                for (_, snapshot) in page.sessions.iter().filter(|(_, snapshot)| is_live(snapshot, now)) {
                     live += 1;
                     live_anonymous += u64::from(snapshot.record.head.subject.is_none());
                 }
                 from = page.next;
                 if from.is_some() {
-                    tokio::time::sleep(CENSUS_PAUSE).await;
+                    tokio::time::sleep(COUNT_PAUSE).await;
                 }
             }
             if let Some(counters) = self.stats.apps.load().get(&app.name) {
@@ -295,10 +289,12 @@ impl Service {
     }
 }
 
-/// The ends that a call brings about. The others come by themselves, unseen.
-const ENDS: [EndReason; 4] = [EndReason::Destroyed, EndReason::Emptied, EndReason::Revoked, EndReason::Evicted];
+/// The ends that a call brings about. The others come with time, and no write records them.
+const ENDS_BY_CALLS: [EndReason; 4] =
+    [EndReason::Destroyed, EndReason::Emptied, EndReason::Revoked, EndReason::Evicted];
 
-const CENSUS_PAGE: usize = 1000;
+/// How many records a count reads at once.
+const COUNT_PAGE: usize = 1000;
 
-/// Between two pages, so that a count of millions takes nothing from those who wait for an answer.
-const CENSUS_PAUSE: Duration = Duration::from_millis(10);
+/// The pause between two pages, so that a count of millions does not slow calls down.
+const COUNT_PAUSE: Duration = Duration::from_millis(10);

@@ -1,4 +1,4 @@
-//! What a caller gets to see of a session, and the headers that go with it.
+//! Views: a session as a caller sees it, and the headers for its cookie.
 
 use std::time::Duration;
 
@@ -11,41 +11,40 @@ use crate::types::Time;
 /// A session as a caller sees it.
 #[derive(Clone, Debug)]
 pub struct SessionView {
-    /// Its handle; a null session has none, nor has one that no store knows by any.
+    /// `None` for a null session, and in an app of kind `cookie`.
     pub id: Option<SessionId>,
-    /// Its token or ticket; empty where none may be handed out.
+    /// The token, or the ticket of a new session; empty if this caller may not get it, and for a null session.
     pub token: String,
-    /// What it holds.
     pub entries: Entries,
-    /// Flask's `_permanent`.
+    /// Flask's `_permanent`; `None`: it is not set.
     pub permanent: Option<bool>,
-    /// Its version; [`Version::NEW`] for one that nobody has saved. Without an id it is told to nobody.
+    /// [`Version::NEW`] for a session that was never saved. A caller gets an etag of it only if there is an id.
     pub version: Version,
-    /// Whose it is.
+    /// `None`: the session is anonymous.
     pub subject: Option<Subject>,
-    /// Its times; a null session has none.
+    /// `None` for a null session.
     pub times: Option<SessionTimes>,
-    /// Why it is a null session.
+    /// Why this is a null session; `None`: it is none.
     pub null: Option<NullReason>,
 }
 
 /// The times of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionTimes {
-    /// First save; a new session has none.
+    /// The time of the first save; `None` for a new session, and in an app of kind `cookie`.
     pub create_time: Option<Time>,
-    /// Last use.
+    /// The time of the last use, which is this call if it is one.
     pub access_time: Time,
-    /// When the subject was last set, or last authenticated again.
+    /// The time when the subject was last set, or last authenticated again; `None`: not known, or no subject.
     pub authenticate_time: Option<Time>,
-    /// When it ends unless it is used again.
+    /// The time when the session ends unless it is used again.
     pub expire_time: Time,
-    /// How long it lives without being used.
+    /// How long the session lives without being used.
     pub idle_timeout: Duration,
 }
 
 impl SessionView {
-    /// A null session.
+    /// A null session: it can be read, as empty, and not be saved.
     pub fn null(reason: NullReason) -> Self {
         Self {
             id: None,
@@ -63,16 +62,16 @@ impl SessionView {
 /// Why a session is a null session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NullReason {
-    /// The app has no key.
+    /// The app has no signing key.
     NoKey,
     /// The request's cookies name two live sessions.
     CookiesAmbiguous,
-    /// There is no reason: the app can have sessions.
+    /// The app can have sessions; the frontend asked for a null session all the same.
     NotNeeded,
 }
 
 impl NullReason {
-    /// The reason for programs.
+    /// The reason as a word of the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NoKey => "NO_KEY",
@@ -81,7 +80,7 @@ impl NullReason {
         }
     }
 
-    /// The reason for people: what to change.
+    /// The reason as a sentence that says what to change.
     pub const fn message(self) -> &'static str {
         match self {
             Self::NoKey => {
@@ -97,38 +96,36 @@ impl NullReason {
     }
 }
 
-/// What became of a session by a call.
+/// The effect of a call on its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// There was nothing to write.
     Unchanged,
-    /// It is stored for the first time.
+    /// The session is stored for the first time.
     Created,
     /// The changes are stored.
     Updated,
-    /// This call ended it.
+    /// This call ended the session.
     Deleted(EndReason),
-    /// It had ended before. Without a reason: too long ago to know.
+    /// The session had ended before, and nothing was written. Without a reason: the store does not remember it.
     Gone(Option<EndReason>),
 }
 
 /// One response header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Its name.
     pub name: &'static str,
-    /// Its value.
     pub value: String,
 }
 
 impl Header {
-    /// `Vary: Cookie`.
+    /// Returns `Vary: Cookie`.
     pub fn vary() -> Self {
         Self { name: "Vary", value: "Cookie".to_owned() }
     }
 
-    /// What a response that deletes the cookie carries.
-    pub(super) fn deleting(cookie: &cookie::Template) -> Vec<Self> {
+    /// Returns the headers of a response that deletes the cookie.
+    pub(super) fn delete_cookie(cookie: &cookie::Template) -> Vec<Self> {
         vec![Self::set_cookie(cookie.delete()), Self::vary()]
     }
 
@@ -137,17 +134,16 @@ impl Header {
     }
 }
 
-/// What a response has to do with the cookie.
+/// What a response does with the session cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CookieAction {
-    /// Leave it as the browser has it.
+    /// It leaves the cookie as the browser has it.
     Keep,
-    /// Set it.
     Set,
 }
 
 impl AppCall<'_> {
-    /// A session that no store knows, with a ticket.
+    /// Returns a new session, which no store knows, with a ticket.
     pub(super) fn new_view(&self, token: SplitToken) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
         SessionView {
@@ -168,7 +164,7 @@ impl AppCall<'_> {
         }
     }
 
-    /// A session that is used now, without its entries. Without a bearer its token stays untold.
+    /// Returns the session without its entries, as used now. Without a `token` the caller gets none.
     pub(super) fn view(&self, id: SessionId, head: &Head, token: Option<SplitToken>) -> SessionView {
         SessionView {
             id: Some(id),
@@ -188,7 +184,7 @@ impl AppCall<'_> {
         }
     }
 
-    /// The headers of a response that carries the session, in order.
+    /// Returns the headers of a response with this session, in order.
     pub(super) fn headers(
         &self,
         view: &SessionView,
@@ -209,22 +205,22 @@ impl AppCall<'_> {
         Ok(headers)
     }
 
-    /// The headers of a response that deletes the cookie, and those of open doors that the request has.
+    /// Returns the headers that delete the cookie, and the request's cookies of open migration sources.
     ///
-    /// What they lead to opens nothing any more; the application from before may still take them.
-    pub(super) fn deleting_headers_of(&self, header: &str) -> Vec<Header> {
-        let mut headers = Header::deleting(&self.cookie);
-        let sources = self.open_migration().into_iter().flat_map(|migration| {
+    /// Their legacy credentials open nothing here any more, but the old application may still accept them.
+    pub(super) fn delete_cookie_headers(&self, header: &str) -> Vec<Header> {
+        let mut headers = Header::delete_cookie(&self.cookie);
+        let legacy_names = self.open_migration().into_iter().flat_map(|migration| {
             migration
                 .sources()
                 .filter_map(|source| migration.cookie_name(source))
                 .filter(|name| **name != self.cookie.attributes().name)
         });
-        let mut names = sources.map(cookie::Name::as_str).collect::<Vec<_>>();
-        names.dedup();
-        let shown = names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
-        let old = shown.filter_map(|name| Some(Header::set_cookie(self.cookie.named(name).ok()?.delete())));
-        headers.splice(1..1, old.collect::<Vec<_>>());
+        let mut legacy_names = legacy_names.map(cookie::Name::as_str).collect::<Vec<_>>();
+        legacy_names.dedup();
+        let in_request = legacy_names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
+        let deletions = in_request.filter_map(|name| Some(Header::set_cookie(self.cookie.named(name).ok()?.delete())));
+        headers.splice(1..1, deletions.collect::<Vec<_>>());
         headers
     }
 }

@@ -1,7 +1,7 @@
-//! Watching: how long a token opens its session, and why no longer.
+//! Watching: reports when and why a token no longer opens its session.
 //!
-//! A watch is no use of its session. It looks at the store when it begins and when the hub rings, and at no other
-//! time; so it never says anything that an open at that moment would not.
+//! A watch is no use of its session. It loads the session when it begins and when the watch registry notifies it, and
+//! at no other time. So it never reports anything that an open at that moment would not find.
 
 use std::time::Duration;
 
@@ -15,14 +15,13 @@ use crate::store::{self, SessionKey};
 use crate::token::SplitToken;
 use crate::types::Time;
 
-/// Asks for the end of the session of a request.
+/// A request to watch the session that a credential names.
 #[derive(Clone, Debug, Default)]
 pub struct WatchRequest<'r> {
-    /// The app; empty means `default`.
+    /// The app's name; empty means `default`.
     pub app: &'r str,
-    /// What the request shows.
     pub credential: Credential<'r>,
-    /// Another name for the app's cookie.
+    /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
 }
 
@@ -31,11 +30,11 @@ pub struct WatchRequest<'r> {
 pub enum WatchStart {
     /// The token opens its session.
     Alive(Box<SessionWatch>),
-    /// It does not. Without a reason: there is no such session, or it ended too long ago to know.
+    /// It does not. Without a reason: there is no such session, or the store does not remember its end.
     Ended(Option<EndReason>),
 }
 
-/// A watch that goes on. Dropping it ends it.
+/// A running watch. Dropping it ends it.
 #[derive(Debug)]
 pub struct SessionWatch {
     service: Service,
@@ -45,64 +44,70 @@ pub struct SessionWatch {
     expire_time: Time,
 }
 
-/// What one look at the store says.
-enum Look {
+/// What a load of the watched session finds.
+enum Check {
     Alive { until: Time },
     Ended(Option<EndReason>),
 }
 
 impl Service {
-    /// Begins to watch the session that a request shows.
+    /// Begins to watch the session that a request's credential names.
+    ///
+    /// Fails without a credential, with a token that does not verify, in an app of kind `cookie`, with
+    /// [`Error::TooManyWatchers`] beyond 10,000 watchers of an app, and if the store does not answer.
     pub async fn watch(&self, watch: WatchRequest<'_>) -> Result<WatchStart, Error> {
         watch.credential.check()?;
         let app = self.stored_app(watch.app, "WatchSession")?;
-        let call = self.call(&app, watch.cookie_name)?;
-        let Some(claim) = self.claim(&call, watch.credential).await? else { return Ok(WatchStart::Ended(None)) };
-        let session_key = call.session_key(claim.token);
-        // The seat first, then the look: what happens between the two rings.
+        let call = self.begin_call(&app, watch.cookie_name)?;
+        let Some(credential) = self.resolve_credential(&call, watch.credential).await? else {
+            return Ok(WatchStart::Ended(None));
+        };
+        let session_key = call.session_key(credential.token);
+        // It subscribes before the first check, so that it is notified of a change between the two.
         let subscription =
-            self.watch_registry.subscription(&self.store, &self.clock, &session_key).ok_or(Error::TooManyWatchers)?;
-        let mut watching = SessionWatch {
+            self.watch_registry.subscribe(&self.store, &self.clock, &session_key).ok_or(Error::TooManyWatchers)?;
+        let mut watch = SessionWatch {
             service: self.clone(),
             session_key,
-            token: claim.token,
+            token: credential.token,
             subscription,
             expire_time: Time::MAX,
         };
-        Ok(match watching.look().await? {
-            Look::Ended(reason) => WatchStart::Ended(reason),
-            Look::Alive { until } => {
-                watching.expire_time = until;
-                watching.subscription.notify_at(until);
-                WatchStart::Alive(Box::new(watching))
+        Ok(match watch.check().await? {
+            Check::Ended(reason) => WatchStart::Ended(reason),
+            Check::Alive { until } => {
+                watch.expire_time = until;
+                watch.subscription.notify_at(until);
+                WatchStart::Alive(Box::new(watch))
             }
         })
     }
 }
 
 impl SessionWatch {
-    /// When the token stopped to open its session if that was not used, as it stood when the watch began.
+    /// Returns when the token no longer opens its session if the session is not used again, as of the watch's begin.
     pub const fn expire_time(&self) -> Time {
         self.expire_time
     }
 
-    /// Waits until the token opens its session no longer, and says why.
+    /// Waits until the token no longer opens its session. Returns the reason, if the store remembers it.
     ///
-    /// A store that does not answer is asked again.
+    /// While the store does not answer, it tries again every half second. Fails if the app is removed or loses its
+    /// keys, and if the record in the store is corrupt.
     pub async fn ended(mut self) -> Result<Option<EndReason>, Error> {
         loop {
             self.subscription.notified().await;
             self.subscription.ensure_poller(&self.service.store, &self.service.clock, &self.session_key.app);
-            let looked = {
-                let _turn = self.subscription.permit().await;
-                self.look().await
+            let checked = {
+                let _permit = self.subscription.acquire_permit().await;
+                self.check().await
             };
-            match looked {
-                Ok(Look::Ended(reason)) => return Ok(reason),
-                Ok(Look::Alive { until }) => self.subscription.notify_at(until),
+            match checked {
+                Ok(Check::Ended(reason)) => return Ok(reason),
+                Ok(Check::Alive { until }) => self.subscription.notify_at(until),
                 Err(Error::Store(store::Error::Unavailable(source))) => {
                     debug!(error = &*source as &dyn std::error::Error, session.id = %self.session_key.id, "a watch waits");
-                    tokio::time::sleep(RETRY).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                     self.subscription.notify();
                 }
                 Err(error) => return Err(error),
@@ -110,26 +115,26 @@ impl SessionWatch {
         }
     }
 
-    async fn look(&self) -> Result<Look, Error> {
-        let Self { service, session_key, token: shown, .. } = self;
-        // Before the load, so that the deadline is not judged on a later clock than the one it is waited for with.
+    async fn check(&self) -> Result<Check, Error> {
+        let Self { service, session_key, token: watched, .. } = self;
+        // The call reads the clock before the load, so that a deadline is not judged by a later time.
         let app = service.app(session_key.app.as_str())?;
-        let call = service.call(&app, None)?;
+        let call = service.begin_call(&app, None)?;
         let snapshot = service.store.load(session_key).await?;
-        Ok(match call.token_state(*shown, snapshot) {
-            TokenState::Live { record, token } => Look::Alive { until: until(&record.head, token == *shown) },
-            TokenState::Superseded => Look::Ended(Some(EndReason::Superseded)),
-            TokenState::Dead(reason) => Look::Ended(reason),
+        Ok(match call.token_state(*watched, snapshot) {
+            TokenState::Live { record, token } => Check::Alive { until: until(&record.head, token == *watched) },
+            TokenState::Superseded => Check::Ended(Some(EndReason::Superseded)),
+            TokenState::Gone(reason) => Check::Ended(reason),
         })
     }
 }
 
-/// When a token stops to open its session: with it, or with the grace of the token's own renewal.
+/// When a token no longer opens its session: at the session's end, or at the end of the token's grace.
 fn until(head: &Head, is_current: bool) -> Time {
     let expire_time = head.expire_time(head.access_time);
     let grace_end = head.previous.as_ref().filter(|_| !is_current).map(|previous| previous.grace_end());
     grace_end.map_or(expire_time, |grace_end| grace_end.min(expire_time))
 }
 
-/// How long a watch that found the store silent leaves it alone.
-const RETRY: Duration = Duration::from_millis(500);
+/// How long a watch waits after the store did not answer.
+const RETRY_DELAY: Duration = Duration::from_millis(500);

@@ -1,7 +1,8 @@
-//! The hub: who watches which session, and when to ring.
+//! The watch registry: notifies watchers when something may have happened to their sessions.
 //!
-//! A room for each app that was ever watched. While somebody sits in it, one task reads the app's feed and the clock,
-//! and rings where something may have happened; it judges nothing. A watcher costs a few words here and no timer.
+//! While an app has watchers, one poller reads its event feed and the clock, and notifies the watchers of the sessions
+//! concerned. The poller judges nothing: the watchers load their sessions. A watcher costs a few words of memory here,
+//! and no timer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,39 +17,39 @@ use crate::store::{Cursor, Error, FeedEntry, FeedRead, Handle, SessionKey};
 use crate::token::SessionId;
 use crate::types::{AppName, Clock, Time};
 
-/// All watchers of the process.
+/// The watchers of the process, by app.
 #[derive(Debug, Default)]
 pub(super) struct WatchRegistry(Mutex<HashMap<AppName, Arc<AppWatchers>>>);
 
 impl WatchRegistry {
-    /// A seat for one who watches a place; nothing if there are too many already.
+    /// Subscribes a watcher to a session; `None` if the app has too many watchers already.
     ///
-    /// From now on it is rung at whatever is told of the place.
-    pub(super) fn subscription(
+    /// From now on it is notified of everything that the feed has of the session.
+    pub(super) fn subscribe(
         &self,
         store: &Handle,
         clock: &Arc<dyn Clock>,
         session_key: &SessionKey,
     ) -> Option<Subscription> {
         let watchers = Arc::clone(self.0.lock().entry(session_key.app.clone()).or_default());
-        let mut seats = watchers.seats.lock();
-        if seats.subscribers.len() >= MAX_WATCHERS {
+        let mut subscriptions = watchers.subscriptions.lock();
+        if subscriptions.watchers.len() >= MAX_WATCHERS {
             return None;
         }
-        let (id, notify) = ((session_key.id, seats.next), Arc::new(Notify::new()));
-        seats.next += 1;
-        seats.subscribers.insert(id, Arc::clone(&notify));
-        drop(seats);
+        let (id, notify) = ((session_key.id, subscriptions.next_number), Arc::new(Notify::new()));
+        subscriptions.next_number += 1;
+        subscriptions.watchers.insert(id, Arc::clone(&notify));
+        drop(subscriptions);
         let subscription = Subscription { watchers, id, notify, deadline: None };
         subscription.ensure_poller(store, clock, &session_key.app);
         Some(subscription)
     }
 
-    /// Rings all who watch sessions of an app.
+    /// Notifies all watchers of an app.
     pub(super) fn notify_all(&self, app: &AppName) {
         let watchers = self.0.lock().get(app).cloned();
         if let Some(watchers) = watchers {
-            watchers.seats.lock().notify_all();
+            watchers.subscriptions.lock().notify_all();
         }
     }
 }
@@ -56,50 +57,50 @@ impl WatchRegistry {
 /// The watchers of one app.
 #[derive(Debug)]
 struct AppWatchers {
-    seats: Mutex<Subscriptions>,
-    /// Who may look at the store: when all are rung at once, not all ask it at once.
+    subscriptions: Mutex<Subscriptions>,
+    /// Bounds the loads at once, when all watchers are notified together.
     permits: Semaphore,
 }
 
 impl Default for AppWatchers {
     fn default() -> Self {
-        Self { seats: Mutex::default(), permits: Semaphore::new(MAX_CONCURRENT_CHECKS) }
+        Self { subscriptions: Mutex::default(), permits: Semaphore::new(MAX_CONCURRENT_CHECKS) }
     }
 }
 
-/// The session, and which of its watchers.
+/// A session, and the number of one of its watchers.
 type SubscriptionId = (SessionId, u64);
 
 #[derive(Debug, Default)]
 struct Subscriptions {
-    next: u64,
-    subscribers: BTreeMap<SubscriptionId, Arc<Notify>>,
+    next_number: u64,
+    watchers: BTreeMap<SubscriptionId, Arc<Notify>>,
     deadlines: BTreeSet<(Time, SubscriptionId)>,
-    /// A task is there that rings.
+    /// Whether a poller runs.
     is_polled: bool,
 }
 
 impl Subscriptions {
     fn notify(&self, id: SessionId) {
-        self.subscribers.range((id, 0)..=(id, u64::MAX)).for_each(|(_, notify)| notify.notify_one());
+        self.watchers.range((id, 0)..=(id, u64::MAX)).for_each(|(_, notify)| notify.notify_one());
     }
 
     fn notify_all(&self) {
-        self.subscribers.values().for_each(|notify| notify.notify_one());
+        self.watchers.values().for_each(|notify| notify.notify_one());
     }
 
-    /// Rings where a deadline has passed.
+    /// Notifies the watchers whose deadline has passed.
     fn notify_due(&mut self, now: Time) {
         while let Some((_, id)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
             self.deadlines.pop_first();
-            if let Some(notify) = self.subscribers.get(&id) {
+            if let Some(notify) = self.watchers.get(&id) {
                 notify.notify_one();
             }
         }
     }
 }
 
-/// A place in the hub; given up when it is dropped.
+/// One watcher's subscription. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Subscription {
     watchers: Arc<AppWatchers>,
@@ -109,21 +110,21 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    /// Sees to it that somebody rings.
+    /// Starts the app's poller, unless it runs.
     pub(super) fn ensure_poller(&self, store: &Handle, clock: &Arc<dyn Clock>, app: &AppName) {
-        if !std::mem::replace(&mut self.watchers.seats.lock().is_polled, true) {
+        if !std::mem::replace(&mut self.watchers.subscriptions.lock().is_polled, true) {
             let poller = Poller { watchers: Arc::clone(&self.watchers), app: app.clone(), is_done: false };
             tokio::spawn(poller.poll(store.clone(), Arc::clone(clock)));
         }
     }
 
-    /// Rings at that time, if not before.
+    /// Sets the time at which the watcher is notified at the latest.
     pub(super) fn notify_at(&mut self, deadline: Time) {
-        let mut seats = self.watchers.seats.lock();
+        let mut subscriptions = self.watchers.subscriptions.lock();
         if let Some(before) = self.deadline.replace(deadline) {
-            seats.deadlines.remove(&(before, self.id));
+            subscriptions.deadlines.remove(&(before, self.id));
         }
-        seats.deadlines.insert((deadline, self.id));
+        subscriptions.deadlines.insert((deadline, self.id));
     }
 
     /// Waits until something may have happened.
@@ -131,28 +132,28 @@ impl Subscription {
         self.notify.notified().await;
     }
 
-    /// Rings this very bell.
+    /// Notifies this watcher alone.
     pub(super) fn notify(&self) {
         self.notify.notify_one();
     }
 
-    /// Waits until it is this watcher's turn to look at the store.
-    pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until this watcher may load its session.
+    pub(super) async fn acquire_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.watchers.permits.acquire().await.ok()
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut seats = self.watchers.seats.lock();
-        seats.subscribers.remove(&self.id);
+        let mut subscriptions = self.watchers.subscriptions.lock();
+        subscriptions.watchers.remove(&self.id);
         if let Some(deadline) = self.deadline {
-            seats.deadlines.remove(&(deadline, self.id));
+            subscriptions.deadlines.remove(&(deadline, self.id));
         }
     }
 }
 
-/// The task that rings in a room, until nobody sits there.
+/// The task that notifies an app's watchers, for as long as it has any.
 struct Poller {
     watchers: Arc<AppWatchers>,
     app: AppName,
@@ -161,38 +162,40 @@ struct Poller {
 
 impl Poller {
     async fn poll(mut self, store: Handle, clock: Arc<dyn Clock>) {
-        let mut ticks = interval(INTERVAL);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reader = FeedReader { store, cursor: None, is_lost: false };
+        let mut reader = FeedReader { store, cursor: None, has_failed: false };
         while !self.is_done {
             ticks.tick().await;
-            self.watchers.seats.lock().notify_due(clock.now());
+            self.watchers.subscriptions.lock().notify_due(clock.now());
             while reader.read(&self.watchers, &self.app).await == MoreEntries::Likely {}
-            let mut seats = self.watchers.seats.lock();
-            self.is_done = seats.subscribers.is_empty();
-            seats.is_polled = !self.is_done;
+            let mut subscriptions = self.watchers.subscriptions.lock();
+            self.is_done = subscriptions.watchers.is_empty();
+            subscriptions.is_polled = !self.is_done;
         }
     }
 }
 
 impl Drop for Poller {
-    /// The thread that it ran on may end before the others: who is rung sees to it that another comes.
+    /// Notifies all watchers if the poller was stopped: each of them makes sure that a new one runs.
+    ///
+    /// The worker thread that it ran on may end before the others.
     fn drop(&mut self) {
         if !self.is_done {
-            let mut seats = self.watchers.seats.lock();
-            seats.is_polled = false;
-            seats.notify_all();
+            let mut subscriptions = self.watchers.subscriptions.lock();
+            subscriptions.is_polled = false;
+            subscriptions.notify_all();
         }
     }
 }
 
-/// Reads a feed, and rings for what it tells.
+/// Reads an app's feed, and notifies the watchers of the sessions in it.
 struct FeedReader {
     store: Handle,
-    /// Where it was read to; nothing before the first time.
+    /// The end of what was read; `None` before the first read.
     cursor: Option<Cursor>,
-    /// The store did not answer the last time.
-    is_lost: bool,
+    /// Whether the last read failed.
+    has_failed: bool,
 }
 
 #[derive(PartialEq, Eq)]
@@ -204,19 +207,19 @@ enum MoreEntries {
 impl FeedReader {
     async fn read(&mut self, watchers: &AppWatchers, app: &AppName) -> MoreEntries {
         match self.changed_sessions(app).await {
-            // What a lost link may have lost with it is not told.
-            Ok(_) if std::mem::take(&mut self.is_lost) => watchers.seats.lock().notify_all(),
-            Ok(None) => watchers.seats.lock().notify_all(),
+            // After a lost connection, the entries that were lost with it are not known.
+            Ok(_) if std::mem::take(&mut self.has_failed) => watchers.subscriptions.lock().notify_all(),
+            Ok(None) => watchers.subscriptions.lock().notify_all(),
             Ok(Some(ids)) => {
-                let seats = watchers.seats.lock();
-                ids.iter().for_each(|id| seats.notify(*id));
+                let subscriptions = watchers.subscriptions.lock();
+                ids.iter().for_each(|id| subscriptions.notify(*id));
                 return if ids.len() >= FULL_BATCH { MoreEntries::Likely } else { MoreEntries::Unlikely };
             }
             Err(error) => {
                 debug!(error = &error as &dyn std::error::Error, %app, "could not read the feed; trying again");
-                self.is_lost = true;
+                self.has_failed = true;
                 if !matches!(error, Error::Unavailable(_)) {
-                    // It would be met again and again.
+                    // A read from the same cursor would fail again and again.
                     self.cursor = None;
                 }
             }
@@ -224,34 +227,35 @@ impl FeedReader {
         MoreEntries::Unlikely
     }
 
-    /// The sessions that were told of since the last time; nothing if it may have been any.
+    /// Returns the sessions in the feed since the last read; `None` if any session may have changed.
     async fn changed_sessions(&mut self, app: &AppName) -> Result<Option<Vec<SessionId>>, Error> {
         if let Some(cursor) = &self.cursor
-            && let FeedRead::Entries(notices, next) = self.store.read_feed(app, cursor).await?
+            && let FeedRead::Entries(entries, next) = self.store.read_feed(app, cursor).await?
         {
             self.cursor = Some(next);
-            return Ok(notices.iter().map(id).collect());
+            return Ok(entries.iter().map(session_id).collect());
         }
         self.cursor = Some(self.store.feed_end(app).await?);
         Ok(None)
     }
 }
 
-const fn id(notice: &FeedEntry) -> Option<SessionId> {
-    match notice {
+/// The session of an entry; `None`: it concerns all of them.
+const fn session_id(entry: &FeedEntry) -> Option<SessionId> {
+    match entry {
         FeedEntry::Session(event) => Some(event.id),
         FeedEntry::AppRevoked { .. } => None,
     }
 }
 
-/// How often a feed and the clock are looked at.
-const INTERVAL: Duration = Duration::from_millis(100);
+/// How often the feed and the clock are read.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most watchers of one app.
 const MAX_WATCHERS: usize = 10_000;
 
-/// How many of an app's watchers look at the store at once.
+/// How many watchers of an app load their sessions at once.
 const MAX_CONCURRENT_CHECKS: usize = 32;
 
-/// So many notices at once, and there are likely more.
+/// After a read of so many entries there are likely more.
 const FULL_BATCH: usize = 32;

@@ -1,20 +1,22 @@
-//! Writing with a token: the loop that save, rotate and destroy share.
+//! Writing with a token: what save, rotate and destroy have in common.
 
-use super::index::lives;
+use super::index::is_live;
 use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
-    Authority, Counters, Denial, EditError, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record,
-    Replacement, ReplacementCause, TokenMatch, WriteEffect, counter, match_token,
+    Authority, Counters, Denial, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record, Replacement,
+    ReplacementCause, TokenMatch, Version, WriteEffect, counter, match_token,
 };
 use crate::store::{Applied, Done, Write};
 use crate::token::{Nonce, SplitToken, next_token};
+use crate::types::Time;
 
 /// A write by the holder of a token.
 pub(super) struct PreparedWrite {
-    /// The token that the write is made with.
     pub(super) token: SplitToken,
-    /// What has to hold; its authority is that token.
-    pub(super) precondition: Precondition,
+    /// The version that the session must have; `None`: any.
+    pub(super) etag: Option<Version>,
+    /// `None`: the call has no `request_id`.
+    pub(super) fingerprint: Option<Fingerprint>,
     pub(super) write: Write,
     /// The token that a rotation in `write` would make the current one.
     pub(super) next: Option<NextToken>,
@@ -52,28 +54,30 @@ pub(super) enum Attempted {
     InGrace(SplitToken),
 }
 
-impl AppCall<'_> {
-    /// A write with a token, without a rotation and without conditions.
-    pub(super) fn prepare(&self, token: SplitToken, write: Write) -> PreparedWrite {
-        let authority = self.authority(token, &write);
-        let precondition = Precondition { authority, etag: None, fingerprint: None, now: self.now };
-        PreparedWrite { token, precondition, write, next: None }
+impl PreparedWrite {
+    /// A write without a rotation and without conditions.
+    pub(super) const fn new(token: SplitToken, write: Write) -> Self {
+        Self { token, etag: None, fingerprint: None, write, next: None }
     }
 
-    fn authority(&self, token: SplitToken, write: &Write) -> Authority {
-        let verifier_hash = token.verifier_hash(&self.app.name);
-        match write {
+    /// The precondition of this write if it is made with `token`: the prepared token or its next one.
+    pub(super) fn precondition(&self, call: &AppCall<'_>, token: SplitToken) -> Precondition {
+        let verifier_hash = token.verifier_hash(&call.app.name);
+        let authority = match self.write {
             Write::End(_) => Authority::EndWithToken(verifier_hash),
             Write::Edit(_) => Authority::Token(verifier_hash),
-        }
+        };
+        Precondition { authority, etag: self.etag, fingerprint: self.fingerprint, now: call.now }
     }
+}
 
-    /// The token that a rotation by the holder of `old` would make the current one.
+impl AppCall<'_> {
+    /// Derives the token that a rotation by the holder of `old` would make the current one.
     pub(super) fn derive_next_token(
         &self,
         old: SplitToken,
         cause: ReplacementCause,
-        by: Option<Fingerprint>,
+        fingerprint: Option<Fingerprint>,
     ) -> NextToken {
         let (key, nonce) = (self.keys.signing(), Nonce::random());
         let token = next_token(key, old, nonce);
@@ -83,14 +87,15 @@ impl AppCall<'_> {
             key_id: key.id(),
             cause,
             time: self.now,
-            fingerprint: by,
+            fingerprint,
             current: None,
         };
         NextToken { token, replacement: Replacement { verifier_hash: token.verifier_hash(&self.app.name), previous } }
     }
 
-    pub(super) fn refused(&self, edit_error: EditError) -> Error {
-        Error::refused(edit_error, self.app.limits)
+    /// Derives the token that the last rotation put in place of `old`; `None` if the app no longer has the key.
+    pub(super) fn find_next_token(&self, old: SplitToken, previous: &PreviousToken) -> Option<SplitToken> {
+        self.keys.find(previous.key_id).map(|key| next_token(key, old, previous.nonce))
     }
 }
 
@@ -115,14 +120,11 @@ impl Service {
         prepared: &PreparedWrite,
         token: SplitToken,
     ) -> Result<Attempted, Error> {
-        let PreparedWrite { precondition, write, next, .. } = prepared;
-        let of_next = |_| Precondition { authority: call.authority(token, write), ..precondition.clone() };
-        let of_next = (token != prepared.token).then_some(()).map(of_next);
         let session_key = call.session_key(prepared.token);
-        let result = match self.apply(&session_key, of_next.as_ref().unwrap_or(precondition), write).await? {
-            Applied::Done(done) => completed(*done, token, *next),
+        let result = match self.apply(&session_key, &prepared.precondition(call, token), &prepared.write).await? {
+            Applied::Done(done) => completed(*done, token, prepared.next),
             Applied::Missing => WriteResult::Missing,
-            Applied::Refused(edit_error) => return Err(call.refused(edit_error)),
+            Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
             Applied::Denied(Denial::Replay(effect)) => self.replay(call, prepared, effect).await?,
             Applied::Denied(Denial::EtagMismatch) => return Err(Error::EtagMismatch),
             Applied::Denied(Denial::RequestIdReused) => return Err(Error::RequestIdReused),
@@ -142,30 +144,41 @@ impl Service {
         prepared: &PreparedWrite,
         effect: WriteEffect,
     ) -> Result<WriteResult, Error> {
-        let PreparedWrite { token, precondition, write, .. } = prepared;
-        let Some(snapshot) = self.store.load(&call.session_key(*token)).await? else {
+        let token = prepared.token;
+        let Some(snapshot) = self.store.load(&call.session_key(token)).await? else {
             return Ok(WriteResult::Missing);
         };
-        let is_alive = lives(&snapshot, call.now);
+        let is_live = is_live(&snapshot, call.now);
         let record = snapshot.record;
         let token = match match_token(&record.head, token.verifier_hash(&call.app.name), call.now) {
-            TokenMatch::Current => Some(*token),
-            TokenMatch::Previous(previous) if yields(&previous, precondition.fingerprint, call) => {
-                call.find_next_token(*token, &previous)
+            TokenMatch::Current => Some(token),
+            TokenMatch::Previous(previous) if yields_next(&previous, prepared.fingerprint, call.now) => {
+                call.find_next_token(token, &previous)
             }
             TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => None,
         };
-        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, write));
-        Ok(WriteResult::Done { outcome, head: is_alive.then(|| Box::new(record.head)), token, counters })
+        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, &prepared.write));
+        Ok(WriteResult::Done { outcome, head: is_live.then(|| Box::new(record.head)), token, counters })
     }
 }
 
-/// Whether a replaced token yields the next one: in its grace, and to the very call that replaced it.
-fn yields(previous: &PreviousToken, fingerprint: Option<Fingerprint>, call: &AppCall<'_>) -> bool {
-    let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == fingerprint;
-    by_this_call || previous.is_in_grace(call.now)
+/// A precondition without etag and `request_id`.
+pub(super) const fn unconditional(authority: Authority, now: Time) -> Precondition {
+    Precondition { authority, etag: None, fingerprint: None, now }
 }
 
+/// The fingerprint of a call; `None` if it has no `request_id`.
+pub(super) fn fingerprint(request_id: &str, content: impl FnOnce() -> Vec<u8>) -> Option<Fingerprint> {
+    (!request_id.is_empty()).then(|| Fingerprint::new(request_id.as_bytes(), &content()))
+}
+
+/// Whether a replaced token yields the next one: in its grace, and to the very call that replaced it.
+fn yields_next(previous: &PreviousToken, fingerprint: Option<Fingerprint>, now: Time) -> bool {
+    let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == fingerprint;
+    by_this_call || previous.is_in_grace(now)
+}
+
+/// The result of a write with `token` that the store has done.
 fn completed(done: Done, token: SplitToken, next: Option<NextToken>) -> WriteResult {
     let rotated = next.filter(|next| next.replacement.verifier_hash == done.head.verifier_hash);
     WriteResult::Done {

@@ -19,7 +19,7 @@ async fn events_start_now_or_at_a_cursor(store: StoreKind) {
     service.stored(&[("a", "1")]).await;
     let mut events = service.inner.events("", None).unwrap();
     let first = events.next().await.unwrap();
-    assert_eq!(first.notices, []);
+    assert_eq!(first.events, []);
 
     let token = service.stored(&[("a", "1")]).await;
     let id = session_key(&service.session(&token).await.id).id;
@@ -30,11 +30,11 @@ async fn events_start_now_or_at_a_cursor(store: StoreKind) {
     service.destroy(&token).await;
     let mut resumed = service.inner.events("", Some(changed.cursor)).unwrap();
 
-    assert_eq!(kinds(&created.notices), [(id, EventKind::Created)]);
-    assert_eq!(kinds(&changed.notices), [(id, EventKind::SubjectChanged)]);
+    assert_eq!(kinds(&created.events), [(id, EventKind::Created)]);
+    assert_eq!(kinds(&changed.events), [(id, EventKind::SubjectChanged)]);
     let ended = [(id, EventKind::Ended(session::EndReason::Destroyed))];
-    assert_eq!(kinds(&events.next().await.unwrap().notices), ended);
-    assert_eq!(kinds(&resumed.next().await.unwrap().notices), ended);
+    assert_eq!(kinds(&events.next().await.unwrap().events), ended);
+    assert_eq!(kinds(&resumed.next().await.unwrap().events), ended);
 }
 
 #[apply(on_every_store)]

@@ -1,19 +1,19 @@
-//! Destroying: the cookie goes, and nothing else can.
+//! Destroying: deletes the cookie, which is all that can be done.
 //!
-//! A copy of the cookie stays good until it is too old: that is what apps of kind `stored` are for.
+//! A copy of the cookie stays good until it is too old. Apps of kind `stored` do not have this weakness.
 
 use super::CookieCall;
 use crate::service::{Credential, DestroyRequest, Destroyed, Error, Header, Outcome};
 use crate::session::EndReason;
 
 impl CookieCall<'_> {
-    /// Answers the headers that delete the cookie.
+    /// Returns the headers that delete the cookie.
     pub(in crate::service) fn destroy(&self, destroy: &DestroyRequest<'_>) -> Result<Destroyed, Error> {
         let found = match destroy.credential {
-            Credential::CookieHeader(header) => self.first(header).is_some(),
-            credential => self.claim(credential).map(|_| true)?,
+            Credential::CookieHeader(header) => self.first_session(header).is_some(),
+            credential => self.resolve_credential(credential).map(|_| true)?,
         };
         let outcome = if found { Outcome::Deleted(EndReason::Destroyed) } else { Outcome::Gone(None) };
-        Ok(Destroyed { outcome, headers: Header::deleting(&self.cookie) })
+        Ok(Destroyed { outcome, headers: Header::delete_cookie(&self.cookie) })
     }
 }

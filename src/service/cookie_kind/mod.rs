@@ -1,7 +1,7 @@
-//! Apps of kind `cookie`: what a session holds stands in its cookie, signed as Flask signs it.
+//! Apps of kind `cookie`: the session is in its cookie, signed as Flask signs it.
 //!
-//! No store is asked and nothing is kept, so every call may be repeated: it does the same again. Knows nothing of
-//! tokens and tickets, which are never tried here.
+//! No store takes part, so every call can be repeated and does the same again. Knows nothing of tokens and tickets,
+//! which are never tried here.
 
 mod destroy;
 mod open;
@@ -14,14 +14,14 @@ use tracing::warn;
 
 use super::stats::Stats;
 use super::view::{Header, NullReason, SessionTimes, SessionView};
-use super::{Credential, Error, Service, cookie_of};
+use super::{Credential, Error, Service, cookie_template};
 use crate::app::{App, Kind};
 use crate::cookie::{self, Expiry};
 use crate::flask::{self, Signer};
 use crate::session::{Entries, Version};
 use crate::types::Time;
 
-/// One call on behalf of an app of kind `cookie`: at one time, with one cookie.
+/// One call for an app of kind `cookie`: with one time and one cookie.
 pub(super) struct CookieCall<'s> {
     app: &'s App,
     signer: &'s Signer,
@@ -30,80 +30,79 @@ pub(super) struct CookieCall<'s> {
     now: Time,
 }
 
-/// A session as its cookie holds it.
+/// The session in a cookie.
 struct CookieSession {
-    /// The cookie's text.
+    /// The value of the cookie.
     token: String,
     entries: Entries,
     permanent: Option<bool>,
-    /// When it was signed.
+    /// The time when it was signed.
     issued: Time,
 }
 
 impl CookieSession {
-    /// Flask signs no session that holds nothing: such a text is the token of a new one.
+    /// Whether this is a new session: Flask signs no empty one.
     fn is_new(&self) -> bool {
         self.entries.count() == 0 && self.permanent.is_none()
     }
 }
 
 impl Service {
-    /// The call, if the app keeps its sessions in the cookie.
-    pub(super) fn cookie_call<'s>(
+    /// Begins a call for an app of kind `cookie`; `None`: the app is of another kind.
+    pub(super) fn begin_cookie_call<'s>(
         &'s self,
         app: &'s App,
         cookie_name: Option<&str>,
     ) -> Result<Option<CookieCall<'s>>, Error> {
         let Kind::Cookie(signer) = &app.kind else { return Ok(None) };
         let signer = signer.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let cookie = cookie_of(app, cookie_name)?;
+        let cookie = cookie_template(app, cookie_name)?;
         Ok(Some(CookieCall { app, signer, stats: &self.stats, cookie, now: self.clock.now() }))
     }
 }
 
 impl CookieCall<'_> {
-    /// The session of a write. A token was good at its open, and is so for the length of a request.
-    fn claim(&self, credential: Credential<'_>) -> Result<CookieSession, Error> {
+    /// Verifies the session of a write. A token that was good at the open stays good for the length of a request.
+    fn resolve_credential(&self, credential: Credential<'_>) -> Result<CookieSession, Error> {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => {
                 let max_age = self.app.lifetimes.idle_timeout + REQUEST_TIME;
-                self.read(text, max_age).map_err(Error::CookieInvalid)
+                self.verify(text, max_age).map_err(Error::CookieInvalid)
             }
-            Credential::CookieHeader(header) => self.first(header).map_or_else(|| self.blank(), Ok),
+            Credential::CookieHeader(header) => self.first_session(header).map_or_else(|| self.new_session(), Ok),
         }
     }
 
-    /// The first cookie of the app's name that opens. Flask looks at the first alone.
-    fn first(&self, header: &str) -> Option<CookieSession> {
+    /// Returns the session of the first cookie that verifies. Flask reads only the first cookie of the name.
+    fn first_session(&self, header: &str) -> Option<CookieSession> {
         let name = self.cookie.attributes().name.as_str();
-        let read = |text| match self.read(text, self.app.lifetimes.idle_timeout) {
-            Ok(session) => Some(session),
-            Err(why) => {
-                self.stats.rejected_cookie(&self.app.name, why);
-                None
-            }
-        };
-        cookie::values(header, name).filter(|text| !text.is_empty()).find_map(read)
+        let mut values = cookie::values(header, name).filter(|text| !text.is_empty());
+        values.find_map(|text| self.verify_or_count(text))
     }
 
-    fn read(&self, text: &str, max_age: Duration) -> Result<CookieSession, flask::CookieRejection> {
+    /// Verifies a cookie; `None` if it is rejected, which is counted.
+    fn verify_or_count(&self, text: &str) -> Option<CookieSession> {
+        let verified = self.verify(text, self.app.lifetimes.idle_timeout);
+        verified.inspect_err(|rejection| self.stats.count_rejected_cookie(&self.app.name, *rejection)).ok()
+    }
+
+    fn verify(&self, text: &str, max_age: Duration) -> Result<CookieSession, flask::CookieRejection> {
         let flask::VerifiedCookie { entries, permanent, issued, .. } = self.signer.verify(text, max_age, self.now)?;
         Ok(CookieSession { token: text.to_owned(), entries, permanent, issued })
     }
 
-    /// A session that holds nothing.
-    fn blank(&self) -> Result<CookieSession, Error> {
-        self.signed(Entries::default(), None)
+    fn new_session(&self) -> Result<CookieSession, Error> {
+        self.sign(Entries::default(), None)
     }
 
-    /// A session, signed now.
-    fn signed(&self, entries: Entries, permanent: Option<bool>) -> Result<CookieSession, Error> {
+    /// Signs a session, as issued now.
+    fn sign(&self, entries: Entries, permanent: Option<bool>) -> Result<CookieSession, Error> {
         let token = self.signer.sign(&entries, permanent, self.now)?;
         Ok(CookieSession { token, entries, permanent, issued: self.now })
     }
 
-    /// What a caller gets to see: a session without id, for nobody could find it by one.
+    /// Returns the session as a caller sees it: without an id, which would find nothing.
     fn view(&self, session: CookieSession) -> SessionView {
         let idle_timeout = self.app.lifetimes.idle_timeout;
         SessionView {
@@ -124,7 +123,7 @@ impl CookieCall<'_> {
         }
     }
 
-    /// The header that sets a session's cookie.
+    /// Returns the header that sets the session's cookie.
     fn set_cookie(&self, session: &CookieSession) -> Result<Header, cookie::TemplateError> {
         let time = session.issued + self.app.lifetimes.idle_timeout;
         let is_permanent = session.permanent == Some(true);
@@ -132,15 +131,15 @@ impl CookieCall<'_> {
         self.cookie.set(&session.token, expiry).map(Header::set_cookie)
     }
 
-    /// A session that nobody changed, signed again if its expiry moves on, and the header for that.
-    fn refreshed(&self, session: CookieSession) -> (CookieSession, Option<Header>) {
+    /// Signs an unchanged session again if its expiry moves on. Returns the header that sets the new cookie.
+    fn refresh(&self, session: CookieSession) -> (CookieSession, Option<Header>) {
         if !self.app.should_set_cookie(false, session.permanent == Some(true)) {
             return (session, None);
         }
-        let again = self.signed(session.entries.clone(), session.permanent);
+        let again = self.sign(session.entries.clone(), session.permanent);
         match again.and_then(|again| Ok((self.set_cookie(&again).map_err(Error::Cookie)?, again))) {
             Ok((header, again)) => (again, Some(header)),
-            // Another zlib may have had room for it. The browser keeps what it has; nobody has changed anything.
+            // Another zlib may have compressed it better. The browser keeps its cookie, and nothing has changed.
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, app = %self.app.name, "a cookie is not signed again");
                 (session, None)
@@ -149,5 +148,5 @@ impl CookieCall<'_> {
     }
 }
 
-/// How much later than at an open a session's token still counts at the save that ends the same request.
+/// How much longer a token is good for a save than for an open: the save ends the request that the open began.
 const REQUEST_TIME: Duration = Duration::from_secs(15 * 60);

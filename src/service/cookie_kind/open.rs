@@ -1,29 +1,26 @@
-//! Opening: what the request's cookie holds.
+//! Opening: verifies and reads the request's cookie.
 //!
-//! Never fails for what a browser sent: a cookie that opens nothing is counted by its reason, and the session is new.
+//! Never fails because of what a browser sent: a rejected cookie is counted by its reason, and the session is new.
 
 use super::CookieCall;
 use crate::service::{Credential, Error, Header, OpenRequest, Opened};
 
 impl CookieCall<'_> {
-    /// Opens the session that a request's cookies hold, or a new one.
+    /// Opens the session in a request's cookies, or a new one.
     pub(in crate::service) fn open(&self, open: &OpenRequest<'_>) -> Result<Opened, Error> {
         if open.max_authenticate_age.is_some() {
             return Err(Error::NotInCookieKind("max_authenticate_age"));
         }
         let session = match open.credential {
             Credential::Absent | Credential::Token("") => None,
-            Credential::CookieHeader(header) => self.first(header),
-            Credential::Token(text) => {
-                let read = self.read(text, self.app.lifetimes.idle_timeout);
-                read.inspect_err(|why| self.stats.rejected_cookie(&self.app.name, *why)).ok()
-            }
+            Credential::CookieHeader(header) => self.first_session(header),
+            Credential::Token(text) => self.verify_or_count(text),
         };
         let (session, header) = match session {
-            None => (self.blank()?, None),
+            None => (self.new_session()?, None),
             Some(session) => {
-                self.stats.opened(&self.app.name);
-                self.refreshed(session)
+                self.stats.count_opened(&self.app.name);
+                self.refresh(session)
             }
         };
         let untouched_headers = match &header {
