@@ -118,7 +118,7 @@ impl Service {
             return Ok(known);
         }
         let Some(records) = &call.app.flask_sessions else { return Ok(None) };
-        let (bytes, left) = match records.find(sid).await? {
+        let (bytes, left) = match records.read(sid).await? {
             FlaskRecord::Record(bytes, left) => (bytes, left),
             FlaskRecord::Missing => return Ok(self.refuse(call, source, MigrationRefusal::Unknown)),
             FlaskRecord::TooLarge => return Ok(self.refuse(call, source, MigrationRefusal::TooLarge)),

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::app::{App, Apps, FlaskSession};
-use crate::store::FlaskSessions;
+use crate::store::FlaskSessionReader;
 use crate::types::AppName;
 
 /// An app as it is served, with what its door for Flask-Session looks into.
 #[derive(Debug)]
 pub struct ServedApp {
     app: Arc<App>,
-    pub(super) flask_sessions: Option<Arc<FlaskSessions>>,
+    pub(super) flask_sessions: Option<Arc<FlaskSessionReader>>,
 }
 
 impl Deref for ServedApp {
@@ -66,10 +66,10 @@ fn served(apps: &Apps, before: &ByName) -> ByName {
 }
 
 /// What a door looks into: what it looked into before, if that is the same.
-fn flask_sessions(new: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessions> {
+fn flask_sessions(new: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessionReader> {
     let session_key = |source: &FlaskSession| (source.url.clone(), source.key_prefix.clone(), source.timeout);
     let known = before.filter(|before| source(before).is_some_and(|old| session_key(old) == session_key(new)));
-    let open = || FlaskSessions::new(new).expect("the address was checked with the settings");
+    let open = || FlaskSessionReader::new(new).expect("the address was checked with the settings");
     known.and_then(|known| known.flask_sessions.clone()).unwrap_or_else(|| Arc::new(open()))
 }
 
