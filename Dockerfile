@@ -12,17 +12,18 @@ WORKDIR /src
 # The dependencies first, around an empty crate: this layer is made again only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/
-RUN mkdir src benches/src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
-    && cp src/main.rs benches/src/ \
-    && cargo rustc --release --locked --bin cloakroom -- -C target-feature=+crt-static
+COPY tools/Cargo.toml tools/
+RUN mkdir src benches/src tools/src && touch src/lib.rs tools/src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
+    && cp src/main.rs benches/src/ && cp src/main.rs tools/src/ \
+    && cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static
 COPY build.rs ./
 COPY proto proto
 COPY src src
 # Cargo goes by times, and the sources may be older than the empty crate that was built a moment ago.
 RUN touch build.rs src/lib.rs src/main.rs \
-    && cargo rustc --release --locked --bin cloakroom -- -C target-feature=+crt-static \
+    && cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static \
     && mkdir -p /out/etc/cloakroom /out/data \
-    && strip -o /out/cloakroom target/release/cloakroom
+    && strip -o /out/cloakroom target/dist/cloakroom
 
 FROM scratch
 ARG VERSION=dev

@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
 # What needs neither Redis nor another tool: the memory store, configuration and Flask's format.
-UNIT_TESTS := memory config:: flask_vectors flask_signer --skip redis --skip cli::load
+UNIT_TESTS := memory config:: flask::vectors flask::signer --skip redis
 TESTS := lint lint-proto doc test-rust test-valkey test-web test-python test-observe test-deploy test-load test-bench
 
 help: ## Lists these targets.
@@ -40,7 +40,7 @@ doc: ## Builds the documentation of the code.
 	RUSTDOCFLAGS='--deny warnings' cargo doc --locked --no-deps --document-private-items --quiet
 
 test-rust: tools ## Runs all Rust tests.
-	cargo test --locked
+	cargo test --locked --package cloakroom --package cloakroom-load-data
 
 soak: tools ## Runs for hours what is random by nature: races, model, cookies, tokens, rolling restarts.
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \

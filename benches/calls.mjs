@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { client, codec } from '../deploy/load/seed.mjs';
+import { client, codec } from '../deploy/load/client.mjs';
 
 export const OPEN = 'OpenSession';
 export const SAVE = 'SaveSession';

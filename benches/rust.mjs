@@ -6,7 +6,7 @@ import { output, ROOT } from '../deploy/load/service.mjs';
 
 // Returns the path of the benchmark program.
 export function benchProgram() {
-  const file = path.resolve(ROOT, process.env.CLOAKROOM_BENCH_BIN ?? 'target/release/cloakroom-bench');
+  const file = path.resolve(ROOT, process.env.CLOAKROOM_BENCH_BIN ?? 'target/dist/cloakroom-bench');
   if (!fs.existsSync(file)) throw new Error(`there is no ${file}: build it, or name another one by CLOAKROOM_BENCH_BIN`);
   return file;
 }

@@ -26,7 +26,7 @@ async function writers(count) {
   const folder = temporaryFolder('writers');
   try {
     const options = { path: path.join(folder, 'data'), sessions: SESSIONS, bytes: BYTES, writers: count, seconds: SECONDS };
-    return (await run('writers', options)).rate;
+    return (await run('embedded-saves', options)).rate;
   } finally {
     fs.rmSync(folder, { recursive: true });
   }

@@ -9,11 +9,11 @@ BENCH_TESTS ?= .
 bench: bench-service bench-python ## Measures what a call costs, about ten minutes beside the build.
 
 bench-service: bench-tools ## Measures the service beside an echo and beside Redis.
-	cargo build --locked --release --bin cloakroom
-	cargo build --locked --release --package cloakroom-bench
+	cargo build --locked --profile dist --bin cloakroom
+	cargo build --locked --profile dist --package cloakroom-bench
 	node benches/run.mjs
 
-bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside Flask-Session; build with --release first.
+bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside Flask-Session; build with --profile dist first.
 	$(in_client) python tests/bench.py
 
 # The whole of it in seconds, with programs that are not optimized.

@@ -2,16 +2,24 @@
 #
 #   make load LOAD_SECONDS=10 LOAD_SESSIONS=10000 LOAD_STORES='memory embedded redis'
 
+GHZ_VERSION := v0.120.0
+GHZ := .tools/bin/ghz-$(GHZ_VERSION).installed
 .PHONY: load-tools
 
 load: load-tools ## Measures what this machine takes under a load like the real one.
-	cargo build --locked --release --bin cloakroom
+	cargo build --locked --profile dist --package cloakroom --package cloakroom-load-data --bins
 	node deploy/load/run.mjs
 
-# The whole of it in seconds, with the program that was built for the tests.
+# The same within seconds, with debug builds.
 test-load: load-tools ## Tests that the load test runs.
-	cargo build --locked --bin cloakroom
-	CLOAKROOM_BIN=target/debug/cloakroom node --test --test-reporter=spec tests/load/*.test.mjs
+	cargo build --locked --package cloakroom --package cloakroom-load-data --bins
+	CLOAKROOM_BIN=target/debug/cloakroom CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
+		node --test --test-reporter=spec tests/load/*.test.mjs
 
 load-tools: redis $(GHZ) examples/node/node_modules/.package-lock.json
 	@$(call apt,nodejs)
+
+$(GHZ):
+	@$(call apt,golang-go)
+	GOBIN=$(CURDIR)/.tools/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
+	touch $@

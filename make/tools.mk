@@ -1,9 +1,7 @@
 # What the Rust tests need besides Rust, and the macros that install it.
 
 GRPCURL_VERSION := v1.9.3
-GHZ_VERSION := v0.120.0
 GRPCURL := .tools/bin/grpcurl-$(GRPCURL_VERSION).installed
-GHZ := .tools/bin/ghz-$(GHZ_VERSION).installed
 PYTHON := .tools/python/bin/python
 PYTHON_INSTALLED := .tools/python/installed
 
@@ -24,7 +22,7 @@ apt = $(call lacking,$(1)) test -z "$$lacking" || \
 venv = python3 -m venv --clear $(1) && $(call pip,$(1)) install $(2)
 pip = $(1)/bin/python -m pip --quiet --disable-pip-version-check
 
-TOOLS := $(GRPCURL) $(GHZ) $(PYTHON_INSTALLED)
+TOOLS := $(GRPCURL) $(PYTHON_INSTALLED)
 .PHONY: plan redis
 
 tools: redis $(TOOLS) ## Installs what the Rust tests need.
@@ -40,11 +38,6 @@ redis:
 $(GRPCURL):
 	@$(call apt,golang-go)
 	GOBIN=$(CURDIR)/.tools/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@$(GRPCURL_VERSION)
-	touch $@
-
-$(GHZ):
-	@$(call apt,golang-go)
-	GOBIN=$(CURDIR)/.tools/bin go install github.com/bojand/ghz/cmd/ghz@$(GHZ_VERSION)
 	touch $@
 
 # One environment for all tests, so no two of them run with different versions.

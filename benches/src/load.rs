@@ -1,6 +1,6 @@
-//! A generator of load: one call after the other on every stream, each answer looked at.
+//! A load generator: one call after the other on every stream, with a check of each response.
 //!
-//! One thread, and the `h2` crate with nothing on top, so that it costs less than what it measures.
+//! It has one thread and the `h2` crate alone, so that it costs less than what it measures.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -17,17 +17,17 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet};
 
-use crate::{Outcome, tell};
+use crate::{Result, print};
 
 #[derive(Debug, Args)]
 pub(crate) struct Load {
-    /// Whom
+    /// Address of the server
     #[arg(long)]
     address: SocketAddr,
-    /// What: /package.Service/Method
+    /// /package.Service/Method
     #[arg(long)]
     path: String,
-    /// With what: a file of messages as they go over the wire, each behind its five bytes of length
+    /// A file of gRPC messages, each with its prefix of five bytes
     #[arg(long)]
     messages: PathBuf,
     #[arg(long)]
@@ -35,29 +35,29 @@ pub(crate) struct Load {
     /// Calls at once on each connection
     #[arg(long)]
     streams: usize,
-    /// How long
+    /// Seconds to run
     #[arg(long, default_value_t = 3600.0)]
     seconds: f64,
-    /// How many calls in all, if it is not the time that ends it
+    /// Calls after which it ends, if it does so before the time is over
     #[arg(long, default_value_t = u64::MAX)]
     calls: u64,
 }
 
 impl Load {
-    pub(crate) fn run(&self) -> Outcome {
+    pub(crate) fn run(&self) -> Result {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        LocalSet::new().block_on(&runtime, self.drive())
+        LocalSet::new().block_on(&runtime, self.call_all())
     }
 
-    async fn drive(&self) -> Outcome {
+    async fn call_all(&self) -> Result {
         let uri = format!("http://{}{}", self.address, self.path).parse::<Uri>()?;
-        let messages = messages(&std::fs::read(&self.messages)?).ok_or("the file does not hold messages")?;
+        let messages = messages(&std::fs::read(&self.messages)?).ok_or("the file does not hold whole messages")?;
         let mut connections = Vec::new();
         for _ in 0..self.connections {
             connections.push(connect(self.address).await?);
         }
         let begin = Instant::now();
-        let work = Rc::new(Work {
+        let shared = Rc::new(Shared {
             uri,
             messages,
             end: begin + Duration::from_secs_f64(self.seconds),
@@ -68,17 +68,17 @@ impl Load {
         let mut callers = JoinSet::new();
         for connection in connections {
             for _ in 0..self.streams {
-                callers.spawn_local(Rc::clone(&work).call_until_the_end(connection.clone()));
+                callers.spawn_local(Rc::clone(&shared).call_until_the_end(connection.clone()));
             }
         }
         callers.join_all().await;
-        tell(&work.outcome(begin.elapsed()));
+        print(&shared.result(begin.elapsed()));
         Ok(())
     }
 }
 
-/// What all callers share.
-struct Work {
+/// The state that all callers share.
+struct Shared {
     uri: Uri,
     messages: Vec<Bytes>,
     end: Instant,
@@ -87,14 +87,14 @@ struct Work {
     failures: RefCell<BTreeMap<String, u64>>,
 }
 
-impl Work {
+impl Shared {
     async fn call_until_the_end(self: Rc<Self>, mut connection: SendRequest<Bytes>) {
         while let Some(number) = self.next() {
             let begin = Instant::now();
             let message = self.messages[(number % self.messages.len() as u64) as usize].clone();
             match self.call(&mut connection, message).await {
                 Ok(()) => self.micros.borrow_mut().push(u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)),
-                Err(why) => *self.failures.borrow_mut().entry(why).or_default() += 1,
+                Err(error) => *self.failures.borrow_mut().entry(error).or_default() += 1,
             }
         }
     }
@@ -105,16 +105,16 @@ impl Work {
         Some(u64::MAX - left)
     }
 
-    /// Fails with the reason unless the answer is whole and OK.
+    /// Fails unless the response is complete and its status is OK.
     async fn call(&self, connection: &mut SendRequest<Bytes>, message: Bytes) -> Result<(), String> {
         let request = Request::post(self.uri.clone()).version(Version::HTTP_2);
         let request = request.header("content-type", "application/grpc").header("te", "trailers");
         let request = request.body(()).map_err(|error| error.to_string())?;
         let failed = |error: h2::Error| error.to_string();
         let mut ready = connection.clone().ready().await.map_err(failed)?;
-        let (answer, mut stream) = ready.send_request(request, false).map_err(failed)?;
+        let (response, mut stream) = ready.send_request(request, false).map_err(failed)?;
         stream.send_data(message, true).map_err(failed)?;
-        let (head, mut body) = answer.await.map_err(failed)?.into_parts();
+        let (head, mut body) = response.await.map_err(failed)?.into_parts();
         while let Some(data) = body.data().await {
             let length = data.map_err(failed)?.len();
             body.flow_control().release_capacity(length).map_err(failed)?;
@@ -125,18 +125,18 @@ impl Work {
         }
     }
 
-    fn outcome(&self, took: Duration) -> serde_json::Value {
+    fn result(&self, elapsed: Duration) -> serde_json::Value {
         let mut micros = self.micros.take();
         micros.sort_unstable();
         let percentile = |share: usize| micros.get(micros.len() * share / 100).map(|micros| f64::from(*micros) / 1e3);
         let failures = self.failures.take();
         serde_json::json!({
             "calls": micros.len(),
-            "rate": micros.len() as f64 / took.as_secs_f64(),
+            "rate": micros.len() as f64 / elapsed.as_secs_f64(),
             "p50": percentile(50),
             "p99": percentile(99),
             "errors": failures.values().sum::<u64>(),
-            "why": failures.iter().map(|(why, count)| format!("{count} times {why}")).collect::<Vec<_>>(),
+            "why": failures.iter().map(|(error, count)| format!("{count} times {error}")).collect::<Vec<_>>(),
         })
     }
 }
@@ -148,18 +148,18 @@ fn status(headers: &HeaderMap) -> Result<(), String> {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>, Box<dyn std::error::Error + Send + Sync>> {
+async fn connect(address: SocketAddr) -> Result<SendRequest<Bytes>> {
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
     let mut builder = Builder::new();
     builder.initial_window_size(WINDOW).initial_connection_window_size(WINDOW).enable_push(false);
     let (requests, connection) = builder.handshake(socket).await?;
-    // If it fails, every call on it says so.
+    // An error of the connection is also the error of every call on it.
     tokio::task::spawn_local(async { drop(connection.await) });
     Ok(requests)
 }
 
-/// The messages of a file, each as it is sent; nothing, if the last one is cut.
+/// Splits a file into messages. Returns `None` if the last one is cut.
 fn messages(mut file: &[u8]) -> Option<Vec<Bytes>> {
     let mut messages = Vec::new();
     while !file.is_empty() {
@@ -171,5 +171,5 @@ fn messages(mut file: &[u8]) -> Option<Vec<Bytes>> {
     Some(messages)
 }
 
-/// Enough for all that may be under way on one connection.
+/// Flow control never limits the load with this window, in bytes.
 const WINDOW: u32 = 8 * 1024 * 1024;

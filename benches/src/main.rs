@@ -1,38 +1,38 @@
-//! The parts of `make bench` that are better done in Rust; run.mjs beside it puts them together.
+//! The parts of `make bench` that are written in Rust. `run.mjs` runs them.
 
-mod echo;
-mod kept;
+mod echo_server;
+mod embedded_saves;
 mod load;
 mod memory;
-mod writers;
+mod sessions;
 
 use clap::Parser;
 
-/// Prints what it measured as one line of JSON.
+/// Prints each result as one line of JSON.
 #[derive(Debug, Parser)]
 enum Part {
-    /// Serve a bare tonic echo
-    Echo(echo::Echo),
-    /// Call a server as fast as it answers
+    /// Serve a bare tonic echo service
+    Echo(echo_server::Echo),
+    /// Call a server as fast as it responds
     Load(load::Load),
-    /// Save to the embedded store, without any call
-    Writers(writers::Writers),
-    /// Fill the memory store
+    /// Save to the embedded store from many tasks, without gRPC
+    EmbeddedSaves(embedded_saves::EmbeddedSaves),
+    /// Measure the memory of a session in the memory store
     Memory(memory::Memory),
 }
 
-type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
-fn main() -> Outcome {
+fn main() -> Result {
     match Part::parse() {
         Part::Echo(echo) => echo.run(),
         Part::Load(load) => load.run(),
-        Part::Writers(writers) => writers.run(),
+        Part::EmbeddedSaves(saves) => saves.run(),
         Part::Memory(memory) => memory.run(),
     }
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the program is for")]
-fn tell(measured: &serde_json::Value) {
-    println!("{measured}");
+#[expect(clippy::print_stdout, reason = "the results go to standard output")]
+fn print(result: &serde_json::Value) {
+    println!("{result}");
 }

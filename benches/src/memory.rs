@@ -1,4 +1,4 @@
-//! What a session takes in the memory store: what the process grew by, over the sessions in it.
+//! The memory of a session in the memory store: the growth of the process, divided by the number of sessions.
 
 use std::fs;
 
@@ -7,38 +7,38 @@ use cloakroom::store::{self, Store as _};
 use cloakroom::types::AppName;
 use tokio::runtime::Builder;
 
-use crate::{Outcome, kept, tell};
+use crate::{Result, print, sessions};
 
 #[derive(Debug, Args)]
 pub(crate) struct Memory {
     #[arg(long)]
     sessions: u64,
-    /// Of each session
+    /// Bytes of each session
     #[arg(long)]
     bytes: usize,
 }
 
 impl Memory {
-    pub(crate) fn run(&self) -> Outcome {
+    pub(crate) fn run(&self) -> Result {
         let app = AppName::parse(AppName::DEFAULT)?;
         let store = store::Memory::new();
-        let encoded = kept::record(self.bytes).entries.packed().len();
+        let encoded = sessions::record(self.bytes).entries.packed().len();
         let before = resident_bytes()?;
         Builder::new_current_thread().build()?.block_on(async {
             for number in 0..self.sessions {
-                // Each one made anew: a copy would share its entries with all others.
-                store.create(&kept::place(&app, number), &kept::record(self.bytes)).await?;
+                // Not a clone, which would share its entries with all others.
+                store.create(&sessions::key(&app, number), &sessions::record(self.bytes)).await?;
             }
             Ok::<_, store::Error>(())
         })?;
         let each = (resident_bytes()? - before) / self.sessions as f64;
-        tell(&serde_json::json!({ "sessions": self.sessions, "encoded": encoded, "each": each }));
+        print(&serde_json::json!({ "sessions": self.sessions, "encoded": encoded, "each": each }));
         Ok(())
     }
 }
 
-fn resident_bytes() -> Result<f64, Box<dyn std::error::Error + Send + Sync>> {
+fn resident_bytes() -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("/proc says no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("/proc/self/status has no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
 }

@@ -1,7 +1,7 @@
 // `make load`: runs the load test and prints its table. README.md in this folder explains it.
 import { measured, Redis, Service, STORES } from './service.mjs';
+import { fill } from './fill.mjs';
 import { ghz } from './ghz.mjs';
-import { seed } from './seed.mjs';
 import { table } from './table.mjs';
 
 const setting = (name, fallback, max) => Math.min(max, Number(process.env[name] ?? fallback));
@@ -23,7 +23,7 @@ for (const store of CHOSEN_STORES) {
   try {
     // The memory store is filled while the service runs, the others before it starts.
     if (store === 'memory') await service.start();
-    await seed(service, SESSIONS);
+    await fill(service, SESSIONS);
     if (store !== 'memory') await service.start();
     rows.push(...await measureAll(service, redis));
   } finally {

@@ -15,9 +15,12 @@ export const STORES = ['memory', 'embedded', 'redis'];
 const KEY = randomBytes(32).toString('base64url');
 const TICK_US = 1e6 / 100; // USER_HZ is 100 on all common Linux systems.
 
-export function program() {
-  const file = path.resolve(ROOT, process.env.CLOAKROOM_BIN ?? 'target/release/cloakroom');
-  if (!fs.existsSync(file)) throw new Error(`there is no ${file}: build it, or name another one by CLOAKROOM_BIN`);
+export const program = () => built('cloakroom', 'CLOAKROOM_BIN');
+export const loadDataProgram = () => built('cloakroom-load-data', 'CLOAKROOM_LOAD_DATA_BIN');
+
+function built(name, variable) {
+  const file = path.resolve(ROOT, process.env[variable] ?? `target/dist/${name}`);
+  if (!fs.existsSync(file)) throw new Error(`there is no ${file}: build it, or name another one by ${variable}`);
   return file;
 }
 
@@ -102,9 +105,9 @@ export class Service {
     await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port)));
   }
 
-  // Runs a command of the program with the same settings.
-  run(...args) {
-    return promisify(execFile)(program(), args, { cwd: this.folder, env: this.env });
+  // Runs a program in the service's folder with the same settings, and returns its standard output.
+  run(file, ...args) {
+    return output(file, args, { cwd: this.folder, env: this.env });
   }
 
   async stop() {

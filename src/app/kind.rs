@@ -7,13 +7,13 @@ use crate::flask::Signer;
 /// How an app keeps its sessions, with what that needs.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// In the store; the cookie is a token. The app's keys sign it.
+    /// In the store. The cookie is a token, signed with the app's keys.
     Stored,
-    /// In the cookie itself, as Flask signs it; without a key the app has only null sessions.
+    /// In the cookie itself, as Flask signs it. Without a signer the app has only null sessions.
     Cookie(Option<Signer>),
 }
 
-/// The kind as it is written in a configuration.
+/// The kind as the configuration names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KindSetting {

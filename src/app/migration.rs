@@ -1,4 +1,4 @@
-//! What an app accepts for a while of what its users had before: the doors that old sessions come in by.
+//! Migration: an app imports the sessions of another session library for a while.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,19 +8,19 @@ use crate::flask::Signer;
 use crate::flask::flask_session::SidKey;
 use crate::types::{Secret, Time};
 
-/// The doors of an app, until they are shut.
+/// The migration of an app. It has at least one source.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// From when on nothing comes in any more.
+    /// The time from which nothing is imported any more.
     pub until: Time,
-    /// For Flask's signed cookies.
+    /// Flask's signed cookies.
     pub flask_cookie: Option<FlaskCookie>,
-    /// For the sessions that Flask-Session keeps in Redis.
+    /// The sessions that Flask-Session keeps in Redis.
     pub flask_session: Option<FlaskSession>,
 }
 
 impl Migration {
-    /// The doors that are there.
+    /// Returns the sources that the app has.
     pub fn sources(&self) -> impl Iterator<Item = MigrationSource> {
         let has = |source: &MigrationSource| match source {
             MigrationSource::FlaskCookie => self.flask_cookie.is_some(),
@@ -29,7 +29,7 @@ impl Migration {
         MigrationSource::ALL.into_iter().filter(has)
     }
 
-    /// The name of a door's cookie, if it has one of its own.
+    /// Returns the cookie name of a source. `None`: the name of the app's cookie.
     pub fn cookie_name(&self, source: MigrationSource) -> Option<&cookie::Name> {
         match source {
             MigrationSource::FlaskCookie => self.flask_cookie.as_ref()?.cookie_name.as_ref(),
@@ -38,46 +38,46 @@ impl Migration {
     }
 }
 
-/// Flask's own sessions: all of each is in its cookie.
+/// Flask's own sessions, which are wholly in their cookies.
 #[derive(Clone, Debug)]
 pub struct FlaskCookie {
-    /// Its keys, salt and digest.
+    /// Checks the cookies with the application's keys, salt and digest.
     pub signer: Signer,
-    /// Flask's `PERMANENT_SESSION_LIFETIME`, to which it keeps every cookie.
+    /// Flask's `PERMANENT_SESSION_LIFETIME`: an older cookie is not imported. Flask applies it to every cookie.
     pub lifetime: Duration,
-    /// The cookie's name, if it is not the app's.
+    /// `None`: the name of the app's cookie.
     pub cookie_name: Option<cookie::Name>,
 }
 
-/// Flask-Session's sessions: a cookie holds the id, Redis the rest.
+/// Flask-Session's sessions: the cookie holds the id, Redis holds the record.
 #[derive(Clone, Debug)]
 pub struct FlaskSession {
-    /// Where its Redis is.
+    /// The address of its Redis. It may hold a password.
     pub url: Secret,
     /// Flask-Session's `SESSION_KEY_PREFIX`.
     pub key_prefix: Box<str>,
-    /// How long one look may take.
+    /// The longest that one read may take.
     pub timeout: Duration,
-    /// What ids are signed with; none: they are not.
+    /// The keys that sign the ids. Empty: ids are not signed.
     pub signer_keys: Box<[SidKey]>,
-    /// The cookie's name, if it is not the app's.
+    /// `None`: the name of the app's cookie.
     pub cookie_name: Option<cookie::Name>,
 }
 
-/// Where an old session comes in.
+/// Where a legacy session is imported from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MigrationSource {
-    /// As Flask's signed cookie.
+    /// Flask's signed cookie.
     FlaskCookie,
-    /// As the id of a session that Flask-Session keeps in Redis.
+    /// A record of Flask-Session in Redis, whose id is in the cookie.
     FlaskSession,
 }
 
 impl MigrationSource {
-    /// All of them.
+    /// All sources.
     pub const ALL: [Self; 2] = [Self::FlaskCookie, Self::FlaskSession];
 
-    /// Its name, as in the settings.
+    /// Returns the name that the settings use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FlaskCookie => "flask_cookie",
@@ -85,9 +85,9 @@ impl MigrationSource {
         }
     }
 
-    /// The one door that a cookie's value is shaped for.
+    /// Returns the only source that a cookie with this value can belong to.
     ///
-    /// Flask's cookie has at least two dots, a session's id none, or one before its signature.
+    /// Flask's cookie has at least two dots. The id of a session has none, or one before its signature.
     pub fn of(value: &str) -> Self {
         if value.bytes().filter(|byte| *byte == b'.').nth(1).is_some() { Self::FlaskCookie } else { Self::FlaskSession }
     }

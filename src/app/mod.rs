@@ -1,7 +1,8 @@
-//! Apps: one frontend application each, with its keys, its cookie and its lifetimes.
+//! Apps: one for each frontend application, with its keys, its cookie and its lifetimes.
 //!
-//! What stands here is checked: an app that exists can be served. Nothing here reads a store.
+//! An [`App`] has been checked: it can be served. Nothing here reads a store.
 
+mod cookie_settings;
 mod flask;
 mod kind;
 mod migration;
@@ -13,11 +14,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use flask::{FlaskKeysError, FlaskSettings};
+pub use cookie_settings::{CookieSettings, SameSiteSetting};
+pub use flask::FlaskSettings;
 pub use kind::{Kind, KindSetting};
 pub use migration::{FlaskCookie, FlaskSession, Migration, MigrationSource};
-pub use migration_settings::{FlaskCookieSettings, FlaskSessionSettings, MigrationError, MigrationSettings};
-pub use settings::{AnonymousSettings, CookieSettings, LimitSettings, SameSiteSetting, Settings, SettingsError};
+pub use migration_settings::{FlaskCookieSettings, FlaskSessionSettings, MigrationSettings};
+pub use settings::{AnonymousSettings, LimitSettings, Settings};
 pub use subject_limit::{OnSessionLimit, SubjectLimit};
 
 use crate::cookie;
@@ -29,34 +31,34 @@ use crate::types::AppName;
 /// One frontend application.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// Its name.
+    /// The name.
     pub name: AppName,
     /// How it keeps its sessions.
     pub kind: Kind,
-    /// The keys of an app of kind `stored`; without any it has only null sessions.
+    /// The keys of an app of kind `stored`. `None`: it has only null sessions.
     pub keys: Option<KeyRing>,
-    /// What its cookie looks like.
+    /// Writes its cookie.
     pub cookie: cookie::Template,
     /// Flask's `SESSION_REFRESH_EACH_REQUEST`.
     pub refresh_each_request: bool,
     /// How long its sessions live.
     pub lifetimes: Lifetimes,
-    /// How long they live while they have no subject: in no part longer.
+    /// How long its sessions without a subject live. Neither timeout is longer than in `lifetimes`.
     pub anonymous_lifetimes: Lifetimes,
     /// How long a token that a renewal replaced still opens its session.
     pub rotation_grace: Duration,
-    /// The entry that holds the subject.
+    /// The name of the entry that holds the subject. `None`: clients set the subject.
     pub subject_key: Option<Box<str>>,
     /// How large its sessions may be.
     pub limits: Limits,
-    /// How many sessions one subject may have at once.
+    /// How many sessions one subject may have at once. `None`: no limit.
     pub subject_limit: Option<SubjectLimit>,
-    /// What it accepts of what its users had before.
+    /// Where it imports legacy sessions from. `None`: nowhere.
     pub migration: Option<Migration>,
 }
 
 impl App {
-    /// Whether it has a key; if not, it has only null sessions.
+    /// Whether the app has a key. Without one it has only null sessions.
     pub const fn has_keys(&self) -> bool {
         match &self.kind {
             Kind::Stored => self.keys.is_some(),
@@ -64,7 +66,7 @@ impl App {
         }
     }
 
-    /// The public names of its keys, the signing one first.
+    /// Returns the public names of its keys, the signing one first.
     pub fn key_ids(&self) -> Vec<KeyId> {
         match &self.kind {
             Kind::Stored => self.keys.iter().flat_map(KeyRing::ids).collect(),
@@ -78,7 +80,7 @@ impl App {
     }
 }
 
-/// How long the sessions of an app live.
+/// How long sessions live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
     /// Without being used. A save can ask for less, or for a deadline instead.
@@ -92,12 +94,12 @@ pub struct Lifetimes {
 pub struct Apps(BTreeMap<AppName, Arc<App>>);
 
 impl Apps {
-    /// The app of that name; an empty name means `default`.
+    /// Finds an app by its name. An empty name means `default`.
     pub fn find(&self, name: &str) -> Option<&Arc<App>> {
         self.0.get(if name.is_empty() { AppName::DEFAULT } else { name })
     }
 
-    /// All of them, by name.
+    /// Returns all apps, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<App>> {
         self.0.values()
     }

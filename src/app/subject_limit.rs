@@ -1,25 +1,25 @@
-//! How many sessions one subject may have at once, and what happens to the one that is too many.
+//! How many sessions one subject may have at once.
 
 use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-/// The most sessions of one subject.
+/// The most sessions that one subject may have at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubjectLimit {
-    /// How many.
+    /// The limit.
     pub max_sessions: NonZeroU32,
-    /// What happens to the one that is too many.
+    /// What a login over the limit does.
     pub on_session_limit: OnSessionLimit,
 }
 
-/// What happens when a subject has as many sessions as it may.
+/// What a login does when its subject already has as many sessions as allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnSessionLimit {
-    /// The session that authenticated longest ago ends.
+    /// Ends the subject's session that authenticated longest ago.
     #[default]
     Evict,
-    /// The login is refused.
+    /// Refuses the login.
     Refuse,
 }

@@ -11,9 +11,9 @@ use subtle::ConstantTimeEq as _;
 
 use tracing::warn;
 
-use super::{CallerError, CallerSettings, CertificateName, Error, Role, TokenHash};
+use super::{CallerSettings, CertificateName, Error, Role, TokenHash};
 use crate::telemetry::LogThrottle;
-use crate::types::AppName;
+use crate::types::{AppName, SettingError};
 
 /// All callers that are known. None: nobody is asked who it is.
 #[derive(Clone, Default)]
@@ -53,10 +53,10 @@ impl Callers {
     /// Callers with these settings, by their names.
     pub fn build<'s>(
         settings: impl IntoIterator<Item = (&'s String, &'s CallerSettings)>,
-    ) -> Result<Self, CallerError> {
+    ) -> Result<Self, SettingError> {
         let mut callers = Self::default();
         for (name, settings) in settings {
-            settings.add_to(&mut callers, name)?;
+            settings.add_to(&mut callers, name).map_err(|error| error.under(name))?;
         }
         Ok(callers)
     }
@@ -108,7 +108,7 @@ impl Caller {
         if self.may_use(app) {
             return Ok(());
         }
-        if let Some(calls) = REFUSED.should_log() {
+        if let Some(calls) = REFUSED.count() {
             warn!(caller = %self, calls, "a caller was refused an app that it may not use");
         }
         Err(Error::AppNotAllowed)
@@ -147,7 +147,7 @@ impl fmt::Display for Caller {
 mod tests {
     use super::*;
 
-    fn callers(text: &str) -> Result<Callers, CallerError> {
+    fn callers(text: &str) -> Result<Callers, SettingError> {
         Callers::build(&toml::from_str::<std::collections::BTreeMap<String, CallerSettings>>(text).unwrap())
     }
 

@@ -22,5 +22,5 @@ pub use credential::{CertificateName, TokenHash, bearer_token, generate_token};
 pub use error::Error;
 pub use peer::Peer;
 pub use peer_address::PeerAddress;
-pub use settings::{CallerError, CallerSettings, Role};
+pub use settings::{CallerSettings, Role};
 pub use stream_permit::{ConnectionInfo, StreamPermit};

@@ -115,7 +115,7 @@ impl Peer {
 
 fn role_missing(caller: &Caller, role: Option<Role>) -> Error {
     static DENIED: LogThrottle = LogThrottle::new();
-    if let Some(calls) = DENIED.should_log() {
+    if let Some(calls) = DENIED.count() {
         warn!(caller = %caller, calls, "a caller was refused what its roles do not allow");
     }
     Error::RoleMissing(role)
@@ -123,7 +123,7 @@ fn role_missing(caller: &Caller, role: Option<Role>) -> Error {
 
 fn log_unknown_caller() {
     static UNKNOWN: LogThrottle = LogThrottle::new();
-    if let Some(calls) = UNKNOWN.should_log() {
+    if let Some(calls) = UNKNOWN.count() {
         warn!(calls, "calls of an unknown caller were refused");
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of a caller, as a person writes them, and what is wrong with them.
+//! The settings of a caller.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::callers::{AllowedApps, Callers, KnownCaller};
 use super::{CertificateName, TokenHash};
-use crate::types::{AppName, Secret, secret};
+use crate::types::{AppName, Secret, SettingError, secret};
 
 /// A `[callers.<name>]` table.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallerSettings {
-    /// What the caller may do: `frontend`, `admin`, `monitor`.
+    /// What the caller may do: `frontend`, `admin`, `monitor`. At least one.
     pub roles: Vec<Role>,
-    /// Whose sessions it may use: names of apps, or `"*"` alone for all. A monitor needs none.
+    /// The apps whose sessions it may use, or `"*"` alone for all. Only a monitor needs none.
     pub apps: Vec<String>,
-    /// How its client certificate names it: DNS names or URIs among the subject alternative names, compared whole.
+    /// The names in its client certificate: DNS names or URIs among the subject alternative names, compared whole.
     pub certificate_names: Vec<String>,
-    /// The SHA-256 of its caller tokens, in hexadecimal. Two at once while it changes from one to the other.
+    /// The SHA-256 of its caller tokens, in hexadecimal. Give two while the token changes.
     #[serde(deserialize_with = "secret::list")]
     pub token_hashes: Vec<Secret>,
-    /// A file of such hashes instead, one a line.
+    /// A file with one hash on each line, instead of `token_hashes`.
     pub token_hashes_file: Option<PathBuf>,
 }
 
@@ -30,16 +30,16 @@ pub struct CallerSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// SessionService: use the sessions of its apps.
+    /// Call SessionService for its apps.
     Frontend,
-    /// AdminService: list and end the sessions of its apps; and the metrics.
+    /// Call AdminService for its apps, and read the metrics.
     Admin,
-    /// The metrics.
+    /// Read the metrics.
     Monitor,
 }
 
 impl Role {
-    /// As settings write it.
+    /// Returns the name that the settings use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Frontend => "frontend",
@@ -50,9 +50,9 @@ impl Role {
 }
 
 impl CallerSettings {
-    /// Adds this caller to others, if it makes sense among them.
-    pub(super) fn add_to(&self, callers: &mut Callers, name: &str) -> Result<(), CallerError> {
-        let error = |key, message: &str| CallerError { name: name.to_owned(), key, message: message.to_owned() };
+    /// Adds this caller to others, if its settings are right beside theirs.
+    pub(super) fn add_to(&self, callers: &mut Callers, name: &str) -> Result<(), SettingError> {
+        let error = |key: &str, message: &str| SettingError::new(key, message);
         let known = Arc::new(KnownCaller {
             name: AppName::parse(name).map_err(|_| error("", NAME))?.to_string(),
             roles: if self.roles.is_empty() { return Err(error("roles", NO_ROLE)) } else { self.roles.clone() },
@@ -64,10 +64,8 @@ impl CallerSettings {
         for text in &self.certificate_names {
             let name = CertificateName::parse(text).ok_or_else(|| error("certificate_names", NO_CERTIFICATE_NAME))?;
             if callers.by_certificate.insert(name, Arc::clone(&known)).is_some() {
-                return Err(error(
-                    "certificate_names",
-                    &format!("{text:?} stands there twice, or for another caller too"),
-                ));
+                let message = format!("{text:?} stands there twice, or for another caller too");
+                return Err(SettingError::new("certificate_names", message));
             }
         }
         for text in &self.token_hashes {
@@ -90,22 +88,10 @@ impl CallerSettings {
         }
     }
 
-    /// The apps that it names one by one.
+    /// Returns the apps that the settings name one by one.
     pub fn named_apps(&self) -> impl Iterator<Item = &String> {
         self.apps.iter().filter(|name| *name != ALL_APPS)
     }
-}
-
-/// What is wrong with a caller, and what would be right.
-#[derive(Debug, thiserror::Error)]
-#[error("{name}.{key}: {message}")]
-pub struct CallerError {
-    /// Whose settings.
-    pub name: String,
-    /// Which of them; empty: its name.
-    pub key: &'static str,
-    /// What is wrong.
-    pub message: String,
 }
 
 const ALL_APPS: &str = "*";
@@ -114,8 +100,8 @@ const NAME: &str = "a caller's name is 1 to 64 of a-z, 0-9, _ and -, the first a
 const NO_ROLE: &str = "say what it may do: [\"frontend\"], [\"admin\"], [\"monitor\"], or several of them";
 const NO_APPS: &str = "say whose sessions it may use: names of apps, or [\"*\"] for all";
 const NO_APP_NAME: &str = "write names of apps, or [\"*\"] alone for all";
-const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom caller-token` makes a token and its hash), by \
-                             token_hashes_file, or by certificate_names";
+const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom caller-token` makes a token and its hash), \
+                             by token_hashes_file, or by certificate_names";
 const NO_CERTIFICATE_NAME: &str = "write DNS names without wildcards, or URIs such as spiffe://example.org/shop";
 const NO_HASH: &str =
     "a hash is 64 hexadecimal digits, the SHA-256 of a caller token; `cloakroom caller-token` makes both";

@@ -1,22 +1,22 @@
-//! Where a service listens: a TCP address or a Unix socket.
+//! The address of a service: TCP or a Unix socket.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A place to connect to.
+/// An address to connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
-    /// `127.0.0.1:50051`, or `cloakroom:50051` with a host's name.
+    /// `127.0.0.1:50051`, or a host name: `cloakroom:50051`.
     Tcp(String),
     /// `unix:/run/cloakroom.sock`.
     Unix(PathBuf),
 }
 
 impl Address {
-    /// How a service that listens there is reached from this machine: 0.0.0.0 is no place to connect to.
-    pub fn reached_at(listen: SocketAddr) -> Self {
+    /// Returns where this machine reaches a service that listens at `listen`: loopback, if that is a wildcard.
+    pub fn of_listener(listen: SocketAddr) -> Self {
         let host = match listen.ip() {
             IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -33,8 +33,8 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
             return Ok(Self::Unix(path.into()));
         }
-        let is_port = |(host, port): &(&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
-        match text.rsplit_once(':').filter(is_port) {
+        let is_host_and_port = |(host, port): &(&str, &str)| !host.is_empty() && port.parse::<u16>().is_ok();
+        match text.rsplit_once(':').filter(is_host_and_port) {
             Some(_) if !text.contains('/') => Ok(Self::Tcp(text.to_owned())),
             _ => Err("write HOST:PORT, such as 127.0.0.1:50051, or unix:PATH".to_owned()),
         }

@@ -1,4 +1,4 @@
-//! `cloakroom caller-token`: a token for a caller on stdout, and its hash for the service on stderr.
+//! `cloakroom caller-token`: makes a token for a caller, and its hash for the service.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,25 +10,25 @@ use super::{CliError, output};
 use crate::auth::{TokenHash, generate_token};
 
 #[derive(Debug, Args)]
-pub(super) struct CallerToken {
-    /// Print the hash of the token in this file instead, and make none. -: standard input
+pub(super) struct CallerTokenArgs {
+    /// Print the hash of the token in this file, and make no new token. Write - for standard input
     #[arg(long, value_name = "FILE")]
     hash: Option<PathBuf>,
 }
 
-impl CallerToken {
+impl CallerTokenArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         if let Some(file) = &self.hash {
             let token = read(file)?;
             let token = token.trim();
             if token.is_empty() {
-                return Err("there is no token in it".into());
+                return Err("the file of --hash holds no token".into());
             }
-            return Ok(output::answer(&TokenHash::of(token.as_bytes()).to_string())?);
+            return Ok(output::print(&TokenHash::of(token.as_bytes()).to_string())?);
         }
         let token = generate_token();
-        output::answer(&token)?;
-        output::tell(&format!("{HINT}{}", TokenHash::of(token.as_bytes())));
+        output::print(&token)?;
+        output::print_note(&format!("{HINT}{}", TokenHash::of(token.as_bytes())));
         Ok(())
     }
 }
@@ -43,6 +43,6 @@ fn read(file: &Path) -> io::Result<String> {
 const MAX_BYTES: u64 = 4096;
 
 const HINT: &str = "\
-The caller sends it as `authorization: Bearer <token>`, and keeps it as safe as a password. The service gets its
-hash alone, in token_hashes of [callers.<name>], or in a line of the file that token_hashes_file names:
+The caller sends it as `authorization: Bearer <token>`, and has to protect it like a password. The service needs only
+its hash, in token_hashes of [callers.<name>], or in a line of the file that token_hashes_file names:
 ";

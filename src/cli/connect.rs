@@ -1,4 +1,4 @@
-//! A connection to a running service, for commands that ask it something.
+//! Connections from commands to a running service.
 
 use std::error::Error as StdError;
 use std::io;
@@ -12,17 +12,17 @@ use tonic::transport::{Channel, Endpoint};
 use super::Address;
 use super::credentials::{CallerTokenHeader, TlsOptions};
 
-/// A connection that shows who calls.
-pub(super) type Connection = InterceptedService<Channel, CallerTokenHeader>;
+/// A channel that sends the caller token with each call.
+pub(super) type AuthenticatedChannel = InterceptedService<Channel, CallerTokenHeader>;
 
-/// Connects, or says why not.
+/// Connects to a service. The error says why that failed.
 pub(super) async fn connect(
     address: &Address,
     tls: Option<TlsOptions>,
-    bearer: CallerTokenHeader,
-) -> Result<Connection, String> {
-    // The name is needed for the request's authority alone, where a connector of our own connects.
-    let local = Endpoint::from_static("http://localhost");
+    token: CallerTokenHeader,
+) -> Result<AuthenticatedChannel, String> {
+    // With a connector of our own, this address is only the authority of requests.
+    let localhost = Endpoint::from_static("http://localhost");
     let connected = match (address, tls) {
         (Address::Tcp(address), None) => match Endpoint::from_shared(format!("http://{address}")) {
             Ok(endpoint) => endpoint.connect().await,
@@ -30,27 +30,27 @@ pub(super) async fn connect(
         },
         (Address::Tcp(address), Some(tls)) => {
             let address = address.clone();
-            let open = move |_| {
+            let connector = move |_| {
                 let (tls, address) = (tls.clone(), address.clone());
                 async move { tls.connect(&address).await.map(TokioIo::new) }
             };
-            local.connect_with_connector(tower::service_fn(open)).await
+            localhost.connect_with_connector(tower::service_fn(connector)).await
         }
         (Address::Unix(_), Some(_)) => return Err("a Unix socket is not encrypted; leave --ca out".to_owned()),
         (Address::Unix(path), None) => {
             let path = path.clone();
-            local.connect_with_connector(tower::service_fn(move |_| open(path.clone()))).await
+            localhost.connect_with_connector(tower::service_fn(move |_| connect_unix(path.clone()))).await
         }
     };
     let channel = connected.map_err(|error| format!("no connection: {}", root_cause(&error)))?;
-    Ok(InterceptedService::new(channel, bearer))
+    Ok(InterceptedService::new(channel, token))
 }
 
-async fn open(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
+async fn connect_unix(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
     UnixStream::connect(path).await.map(TokioIo::new)
 }
 
-/// tonic's own words are "transport error" alone.
+/// Returns the text of the innermost error, because tonic's own error says only "transport error".
 fn root_cause(error: &dyn StdError) -> String {
     error.source().map_or_else(|| error.to_string(), root_cause)
 }

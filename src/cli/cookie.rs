@@ -1,7 +1,7 @@
-//! `cloakroom cookie`: what a cookie is worth, and why.
+//! `cloakroom cookie`: explains whether a cookie, a token or a ticket verifies, and why not.
 //!
-//! Looks at signatures alone, never at the store: whether the session lives is another question.
-//! Prints no key, no secret and no whole token.
+//! Checks only signatures. It does not read the store, so it does not know whether the session is alive.
+//! Prints no key, no verifier and no whole token.
 
 use std::io::{self, Read as _};
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::token::{KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ti
 use crate::types::{AppName, Clock as _, SystemClock, Time};
 
 #[derive(Debug, Args)]
-pub(super) struct Cookie {
-    /// The app whose cookie it is
+pub(super) struct CookieArgs {
+    /// The app that the cookie belongs to
     #[arg(long, value_name = "NAME", default_value = AppName::DEFAULT)]
     app: String,
     #[command(flatten)]
     config: ConfigFile,
-    /// A token, a ticket or a whole Cookie header. Otherwise stdin, which leaves no trace in the shell's history
+    /// A token, a ticket or a whole Cookie header [default: read from stdin, so that it is not in the shell's history]
     text: Option<String>,
 }
 
-impl Cookie {
+impl CookieArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let apps = self.config.load()?.apps_as_served()?;
         let Some(app) = apps.find(&self.app) else {
@@ -33,101 +33,106 @@ impl Cookie {
             return Err(CliError::Failed(format!("there is no app `{}`; there are: {names}", self.app).into()));
         };
         let text = self.text.clone().map_or_else(read_stdin, Ok)?;
-        let explained = explain(&apps, app, text.trim(), SystemClock.now());
-        output::answer(&explained.text)?;
-        if explained.verified { Ok(()) } else { Err(CliError::RecordedBody) }
+        let explanation = explain(&apps, app, text.trim(), SystemClock.now());
+        output::print(&explanation.text)?;
+        if explanation.verified { Ok(()) } else { Err(CliError::NegativeAnswer) }
     }
 }
 
-/// An explanation, and whether anything in it verified.
-struct Explanation {
-    text: String,
-    verified: bool,
+/// The explanation of a text.
+pub(super) struct Explanation {
+    pub(super) text: String,
+    /// Whether any token, ticket or cookie in it verifies.
+    pub(super) verified: bool,
 }
 
 fn explain(apps: &Apps, app: &App, text: &str, now: Time) -> Explanation {
     if let Kind::Cookie(Some(signer)) = &app.kind {
-        let (text, verified) = cookie_kind::explain(app, signer, without_field_name(text), now);
-        return Explanation { text, verified };
+        return cookie_kind::explain(app, signer, without_field_name(text), now);
     }
     let Some(ring) = &app.keys else {
         let text = format!("the app {} has no key: nothing can be verified, and it has only null sessions", app.name);
         return Explanation { text, verified: false };
     };
-    let mut inspector = Inspector { apps, app, ring, now, text: String::new(), verified: Vec::new() };
-    inspector.heading();
+    let mut explainer = Explainer { apps, app, ring, now, text: String::new(), verified: Vec::new() };
+    explainer.write_app();
     if text.contains('=') {
-        inspector.header(without_field_name(text))
+        explainer.write_header(without_field_name(text))
     } else {
-        inspector.bare(text)
+        explainer.write_token_or_ticket(text)
     }
-    Explanation { text: inspector.text, verified: !inspector.verified.is_empty() }
+    Explanation { text: explainer.text, verified: !explainer.verified.is_empty() }
 }
 
-/// Where credentials of one app are looked at.
-struct Inspector<'a> {
+/// Writes the explanation for an app whose cookie holds a token.
+struct Explainer<'a> {
     apps: &'a Apps,
     app: &'a App,
     ring: &'a KeyRing,
     now: Time,
     text: String,
+    /// The sessions of all tokens and tickets that verify.
     verified: Vec<SessionId>,
 }
 
-impl Inspector<'_> {
-    fn heading(&mut self) {
-        let keys = self.ring.ids().map(|id| self.described(id)).collect::<Vec<_>>().join(", ");
+impl Explainer<'_> {
+    fn write_app(&mut self) {
+        let keys = self.ring.ids().map(|id| self.describe_key(id)).collect::<Vec<_>>().join(", ");
         let cookie = self.app.cookie.attributes().name.as_str();
-        self.line(&format!("app {}, cookie {cookie}, keys {keys}", self.app.name));
+        self.write_line(&format!("app {}, cookie {cookie}, keys {keys}", self.app.name));
     }
 
-    fn header(&mut self, header: &str) {
+    fn write_header(&mut self, header: &str) {
         let name = self.app.cookie.attributes().name.as_str();
         for value in cookie::values(header, name) {
             if is_ticket(value) {
-                self.refused(value, "it is a ticket, and a ticket is never valid in a cookie");
+                self.write_refused(value, "it is a ticket, and a ticket is never valid in a cookie");
             } else {
-                self.token(value);
+                self.write_token(value);
             }
         }
         if cookie::values(header, name).next().is_none() {
-            self.line(&format!("no cookie is called {name}; the header has: {}", names_in(header)));
+            self.write_line(&format!("no cookie is called {name}; the header has: {}", cookie_names(header)));
         }
         if self.verified.iter().any(|id| *id != self.verified[0]) {
-            self.line("several sessions verify: if more than one lives, none counts, as one may have been planted");
+            self.write_line(
+                "several sessions verify: if more than one lives, none counts, as one may have been planted",
+            );
         }
     }
 
-    fn bare(&mut self, text: &str) {
+    fn write_token_or_ticket(&mut self, text: &str) {
         if !is_ticket(text) {
-            return self.token(text);
+            return self.write_token(text);
         }
         match verify_ticket(self.ring, &self.app.name, text, self.now) {
-            Ok(ticket) => self.accepted(text, "a ticket, good for its first save", ticket.token.id(&self.app.name)),
-            Err(why) => self.rejected(text, why),
+            Ok(ticket) => {
+                self.write_verified(text, "a ticket, good for its first save", ticket.token.id(&self.app.name))
+            }
+            Err(why) => self.write_rejected(text, why),
         }
     }
 
-    fn token(&mut self, text: &str) {
+    fn write_token(&mut self, text: &str) {
         match verify_token(self.ring, &self.app.name, text) {
-            Ok(issued) => self.accepted(text, "a token", issued.token.id(&self.app.name)),
-            Err(why) => self.rejected(text, why),
+            Ok(verified) => self.write_verified(text, "a token", verified.token.id(&self.app.name)),
+            Err(why) => self.write_rejected(text, why),
         }
     }
 
-    fn accepted(&mut self, text: &str, what: &str, id: SessionId) {
-        self.line(&format!("{}: verified: {what}", shown(text)));
-        self.line(&format!("  session {id}"));
+    fn write_verified(&mut self, text: &str, kind: &str, id: SessionId) {
+        self.write_line(&format!("{}: verified: {kind}", beginning(text)));
+        self.write_line(&format!("  session {id}"));
         if let Some(key) = claimed_key(text) {
-            self.line(&format!("  key {}", self.described(key)));
+            self.write_line(&format!("  key {}", self.describe_key(key)));
         }
         self.verified.push(id);
     }
 
-    fn rejected(&mut self, text: &str, why: TokenRejection) {
-        self.refused(text, &why.to_string());
+    fn write_rejected(&mut self, text: &str, why: TokenRejection) {
+        self.write_refused(text, &why.to_string());
         if let Some(key) = claimed_key(text) {
-            self.line(&format!("  key {key}"));
+            self.write_line(&format!("  key {key}"));
         }
         let verifies_for = |app: &&Arc<App>| {
             app.keys.as_ref().is_some_and(|ring| {
@@ -135,38 +140,38 @@ impl Inspector<'_> {
             })
         };
         if let Some(other) = self.apps.iter().find(verifies_for).map(|app| app.name.clone()) {
-            self.line(&format!("  it verifies for the app {other}"));
+            self.write_line(&format!("  it verifies for the app {other}"));
         }
     }
 
-    fn refused(&mut self, text: &str, why: &str) {
-        self.line(&format!("{}: refused: {why}", shown(text)));
+    fn write_refused(&mut self, text: &str, why: &str) {
+        self.write_line(&format!("{}: refused: {why}", beginning(text)));
     }
 
-    fn described(&self, key: KeyId) -> String {
+    fn describe_key(&self, key: KeyId) -> String {
         let role = if key == self.ring.signing().id() { "signs" } else { "no longer signs, still verifies" };
         format!("{key} ({role})")
     }
 
-    fn line(&mut self, line: &str) {
+    fn write_line(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
     }
 }
 
-/// The beginning: version and key id of a token, nothing that opens anything.
-fn shown(text: &str) -> String {
-    let start = text.chars().take(SHOWN_CHARS).collect::<String>();
+/// Returns the first characters: of a token the version and the key id, which are not secret.
+fn beginning(text: &str) -> String {
+    let start = text.chars().take(PRINTED_CHARS).collect::<String>();
     let rest = if start.len() < text.len() { "..." } else { "" };
     format!("{}{rest}", start.escape_debug())
 }
 
-fn names_in(header: &str) -> String {
+fn cookie_names(header: &str) -> String {
     let names = header.split(';').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name.trim());
-    names.take(SHOWN_NAMES).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
+    names.take(PRINTED_NAMES).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// `Cookie: a=b`, as it is copied from a browser, as `a=b`.
+/// Removes the name of the header: browsers copy `Cookie: a=b`.
 fn without_field_name(text: &str) -> &str {
     match text.split_once(':') {
         Some((name, header)) if name.trim().eq_ignore_ascii_case("cookie") => header.trim(),
@@ -181,5 +186,5 @@ fn read_stdin() -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-const SHOWN_CHARS: usize = 12;
-const SHOWN_NAMES: usize = 20;
+const PRINTED_CHARS: usize = 12;
+const PRINTED_NAMES: usize = 20;

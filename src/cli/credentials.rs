@@ -1,6 +1,6 @@
-//! What a command shows to a service that knows its callers, and how it speaks to one that encrypts.
+//! How a command authenticates at a service, and how it connects by TLS.
 //!
-//! A token is never an argument: everybody on the machine can read those.
+//! A token is never an argument, because all users of the machine can read the arguments of a process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,81 +23,84 @@ use crate::server::{certificates, private_key, roots};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Credentials {
-    /// Speak TLS, and trust the certificates in this PEM file
+    /// Connect by TLS, and trust the CA certificates in this PEM file
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// The name in the service's certificate. Otherwise the host of the address
+    /// The name in the certificate of the service [default: the host of the address]
     #[arg(long, global = true, value_name = "NAME", requires = "ca")]
     server_name: Option<String>,
-    /// The client certificate to show, in PEM
+    /// The client certificate, a PEM file
     #[arg(long, global = true, value_name = "FILE", requires = "ca", requires = "key")]
     cert: Option<PathBuf>,
-    /// The private key of --cert, in PEM
+    /// The private key of --cert, a PEM file
     #[arg(long, global = true, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// The file that holds the caller token to send. Otherwise the variable CLOAKROOM_CALLER_TOKEN
+    /// The file with the caller token to send [default: the token in the variable CLOAKROOM_CALLER_TOKEN]
     #[arg(long, global = true, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
 
 impl Credentials {
-    /// The TLS to speak, if it is to be spoken.
+    /// Reads the files for TLS. `None` without `--ca`.
     pub(super) fn tls(&self) -> Result<Option<TlsOptions>, String> {
         let Some(ca) = &self.ca else { return Ok(None) };
-        let trusted = roots(&read(ca)?).map_err(|fault| format!("{}: {fault}", ca.display()))?;
+        let trusted = roots(&read(ca)?).map_err(|error| format!("{}: {error}", ca.display()))?;
         let builder = builder().with_root_certificates(trusted);
-        let mut config = match (&self.cert, &self.key) {
+        let config = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
-                let chain = certificates(&read(cert)?).map_err(|fault| format!("{}: {fault}", cert.display()))?;
-                let secret = private_key(&read(key)?).map_err(|fault| format!("{}: {fault}", key.display()))?;
-                let config = builder.with_client_auth_cert(chain, secret);
+                let chain = certificates(&read(cert)?).map_err(|error| format!("{}: {error}", cert.display()))?;
+                let private_key = private_key(&read(key)?).map_err(|error| format!("{}: {error}", key.display()))?;
+                let config = builder.with_client_auth_cert(chain, private_key);
                 config.map_err(|error| format!("{}: it cannot be used: {error}", key.display()))?
             }
             _ => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Some(TlsOptions { connector: TlsConnector::from(Arc::new(config)), name: self.server_name.clone() }))
+        Ok(Some(TlsOptions::new(config, self.server_name.clone())))
     }
 
-    /// What is sent with each call.
-    pub(super) fn bearer(&self) -> Result<CallerTokenHeader, String> {
+    /// Reads the caller token for the header of each call.
+    pub(super) fn token_header(&self) -> Result<CallerTokenHeader, String> {
         let token = match &self.token_file {
-            Some(file) => String::from_utf8(read(file)?).map_err(|_| format!("{}: this is no text", file.display()))?,
+            Some(file) => String::from_utf8(read(file)?)
+                .map_err(|_| format!("{}: the token is not UTF-8 text", file.display()))?,
             None => config::caller_token().map(|token| token.expose().to_owned()).unwrap_or_default(),
         };
         if token.trim().is_empty() {
             return Ok(CallerTokenHeader(None));
         }
         let value = format!("Bearer {}", token.trim()).parse::<MetadataValue<Ascii>>();
-        let mut value = value.map_err(|_| "the caller token has characters that no header can have".to_owned())?;
+        let mut value =
+            value.map_err(|_| "the caller token has characters that are not allowed in a header".to_owned())?;
         value.set_sensitive(true);
         Ok(CallerTokenHeader(Some(value)))
     }
 }
 
-/// How TLS is spoken to a service.
+/// How to connect by TLS.
 #[derive(Clone)]
 pub(super) struct TlsOptions {
     connector: TlsConnector,
+    /// The name in the certificate of the service. `None`: the host of the address.
     name: Option<String>,
 }
 
 impl TlsOptions {
-    /// TLS with whoever answers there: for health, which is told to everybody and asked without showing anything.
-    ///
-    /// A certificate is seldom for the address at which a machine reaches itself.
-    pub(super) fn with_anybody() -> Self {
-        let mut config = builder()
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(
-                ring::default_provider().signature_verification_algorithms,
-            )))
-            .with_no_client_auth();
+    fn new(mut config: ClientConfig, name: Option<String>) -> Self {
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Self { connector: TlsConnector::from(Arc::new(config)), name: None }
+        Self { connector: TlsConnector::from(Arc::new(config)), name }
     }
 
-    /// Connects to HOST:PORT.
+    /// Accepts any certificate. Only for health checks, which are open to all and send no secret.
+    ///
+    /// The certificate of a service is rarely valid for the address at which its own machine reaches it.
+    pub(super) fn unverified() -> Self {
+        let algorithms = ring::default_provider().signature_verification_algorithms;
+        let verifier = Arc::new(AcceptAnyCertificate(algorithms));
+        let config = builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        Self::new(config, None)
+    }
+
+    /// Connects to an address of the form `HOST:PORT`.
     pub(super) async fn connect(&self, address: &str) -> io::Result<TlsStream<TcpStream>> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
@@ -109,12 +112,11 @@ impl TlsOptions {
     }
 }
 
-/// Puts the caller token into every call.
+/// Adds the caller token to every call, if there is one.
 #[derive(Clone)]
 pub(super) struct CallerTokenHeader(Option<MetadataValue<Ascii>>);
 
 impl CallerTokenHeader {
-    /// Nothing to put there.
     pub(super) const NONE: Self = Self(None);
 }
 
@@ -136,7 +138,7 @@ fn read(file: &Path) -> Result<Vec<u8>, String> {
     fs::read(file).map_err(|error| format!("{}: it cannot be read: {error}", file.display()))
 }
 
-/// Takes every certificate for good.
+/// Accepts every certificate, but still checks the signatures of the handshake.
 #[derive(Debug)]
 struct AcceptAnyCertificate(WebPkiSupportedAlgorithms);
 

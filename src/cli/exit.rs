@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes, and the one place that tells why.
+//! The exit codes, and the errors that lead to them.
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -7,30 +7,26 @@ use super::output;
 use crate::config::{self, default_key};
 use crate::{server, store};
 
-/// What an exit code says.
+/// The exit codes of all commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// All went well.
+pub(super) enum Exit {
     Done,
-    /// Starting or running failed, or the answer is no.
     Failed,
-    /// The command line is wrong; clap says so.
+    /// clap ends the process with it.
     Usage,
-    /// The configuration is wrong: EX_CONFIG of sysexits.h.
+    /// `EX_CONFIG` of sysexits.h.
     Config,
-    /// Told to stop twice from a terminal.
+    /// 128 + SIGINT, as shells do.
     Interrupted,
-    /// Told to stop twice by the system.
+    /// 128 + SIGTERM, as shells do.
     Terminated,
 }
 
 impl Exit {
-    /// All of them.
-    pub const ALL: [Self; 6] =
+    pub(super) const ALL: [Self; 6] =
         [Self::Done, Self::Failed, Self::Usage, Self::Config, Self::Interrupted, Self::Terminated];
 
-    /// The code.
-    pub const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
@@ -41,8 +37,8 @@ impl Exit {
         }
     }
 
-    /// What it means, as `--help` says it.
-    pub const fn meaning(self) -> &'static str {
+    /// Returns the explanation that `--help` prints.
+    pub(super) const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "done; for cookie and healthcheck: the answer is yes",
             Self::Failed => {
@@ -50,8 +46,8 @@ impl Exit {
             }
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration is wrong",
-            Self::Interrupted => "a second SIGINT cut the orderly stop short",
-            Self::Terminated => "a second SIGTERM cut the orderly stop short",
+            Self::Interrupted => "a second SIGINT ended the process before the orderly stop was complete",
+            Self::Terminated => "a second SIGTERM ended the process before the orderly stop was complete",
         }
     }
 }
@@ -62,38 +58,35 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// The exit codes, for the end of `--help`.
+/// Returns the exit codes with their meanings, for the end of `--help`.
 pub(super) fn table() -> String {
     let row = |exit: Exit| format!("\n{:>4}  {}", exit.code(), exit.meaning());
     format!("Exit codes:{}", Exit::ALL.map(row).concat())
 }
 
-/// Why a command did not do what it was asked.
+/// Why a command failed.
 #[derive(Debug)]
-pub enum CliError {
-    /// The configuration is wrong.
+pub(super) enum CliError {
     Config(config::Error),
-    /// Something else is.
     Failed(Box<dyn StdError>),
-    /// The answer is no, and the command has said so.
-    RecordedBody,
+    /// The answer is no, and the command has printed it.
+    NegativeAnswer,
 }
 
 impl CliError {
-    /// The exit code for it.
-    pub const fn exit(&self) -> Exit {
+    pub(super) const fn exit(&self) -> Exit {
         match self {
             Self::Config(_) => Exit::Config,
-            Self::Failed(_) | Self::RecordedBody => Exit::Failed,
+            Self::Failed(_) | Self::NegativeAnswer => Exit::Failed,
         }
     }
 
-    /// Says on stderr what is wrong: each problem of a configuration, or an error and its causes.
-    pub(super) fn tell(&self) {
+    /// Prints to stderr each problem of a configuration, or an error with its causes.
+    pub(super) fn print(&self) {
         match self {
-            Self::Config(error) => output::tell(&error.to_string()),
-            Self::Failed(error) => output::tell(&format!("cloakroom: {}", chain(error.as_ref()))),
-            Self::RecordedBody => {}
+            Self::Config(error) => output::print_note(&error.to_string()),
+            Self::Failed(error) => output::print_note(&format!("cloakroom: {}", with_causes(error.as_ref()))),
+            Self::NegativeAnswer => {}
         }
     }
 }
@@ -128,25 +121,14 @@ impl From<&'static str> for CliError {
     }
 }
 
-impl From<super::seed::FillError> for CliError {
-    fn from(error: super::seed::FillError) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(error.into())
     }
 }
 
-/// An error and its causes, in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+/// Returns the texts of an error and its causes in one line.
+fn with_causes(error: &dyn StdError) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

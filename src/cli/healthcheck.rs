@@ -1,4 +1,4 @@
-//! `cloakroom healthcheck`: does the service serve? For containers, which have no grpcurl in them.
+//! `cloakroom healthcheck`: asks a service whether it serves. For containers, whose images hold no grpcurl.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use crate::grpc;
 use crate::types::duration;
 
 #[derive(Debug, Args)]
-pub(super) struct Healthcheck {
-    /// HOST:PORT or unix:PATH. Otherwise where the configuration has the service listen
+pub(super) struct HealthcheckArgs {
+    /// The address of the service, HOST:PORT or unix:PATH [default: where the configuration lets it listen]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<Address>,
-    /// How long to wait for the answer
-    #[arg(long, value_name = "SPAN", default_value = "3s", value_parser = duration::parse)]
+    /// The time to wait for the answer, such as 500ms or 3s
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration::parse)]
     timeout: Duration,
     #[command(flatten)]
     credentials: Credentials,
@@ -29,44 +29,43 @@ pub(super) struct Healthcheck {
     config: ConfigFile,
 }
 
-impl Healthcheck {
+impl HealthcheckArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        let asked = self.credentials.tls().map_err(|why| CliError::Failed(why.into()))?;
+        let given_tls = self.credentials.tls().map_err(|why| CliError::Failed(why.into()))?;
         let (address, tls) = match &self.address {
-            Some(address) => (address.clone(), asked),
+            Some(address) => (address.clone(), given_tls),
             None => {
                 let settings = self.config.load()?.settings;
-                let address = address_in(&settings).ok_or("the service listens nowhere")?;
-                let speaks_tls = settings.server.tls.is_on() && matches!(address, Address::Tcp(_));
-                let tls = asked.or_else(|| speaks_tls.then(TlsOptions::with_anybody));
-                (address, tls)
+                let address = configured_address(&settings).ok_or("the service listens nowhere")?;
+                let needs_tls = settings.server.tls.is_on() && matches!(address, Address::Tcp(_));
+                (address, given_tls.or_else(|| needs_tls.then(TlsOptions::unverified)))
             }
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let answer = runtime.block_on(async { tokio::time::timeout(self.timeout, ask(&address, tls)).await });
-        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(self.timeout))));
-        match answer {
-            Ok(()) => Ok(output::answer(&format!("{address}: SERVING"))?),
+        let health = runtime.block_on(async { tokio::time::timeout(self.timeout, check(&address, tls)).await });
+        let health = health.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(self.timeout))));
+        match health {
+            Ok(()) => Ok(output::print(&format!("{address}: SERVING"))?),
             Err(why) => {
-                output::tell(&format!("{address}: {why}"));
-                Err(CliError::RecordedBody)
+                output::print_note(&format!("{address}: {why}"));
+                Err(CliError::NegativeAnswer)
             }
         }
     }
 }
 
-/// The cheaper way first, as frontends on this machine would take it.
-fn address_in(settings: &Settings) -> Option<Address> {
+/// Prefers the Unix socket, which is cheaper.
+fn configured_address(settings: &Settings) -> Option<Address> {
     let socket = settings.server.unix_path().map(|path| Address::Unix(path.to_owned()));
-    socket.or_else(|| settings.server.listen.map(Address::reached_at))
+    socket.or_else(|| settings.server.listen.map(Address::of_listener))
 }
 
-/// Health is told to everybody, so no token is shown.
-async fn ask(address: &Address, tls: Option<TlsOptions>) -> Result<(), String> {
+/// Checks the health of a service. Sends no token, because health is open to all.
+async fn check(address: &Address, tls: Option<TlsOptions>) -> Result<(), String> {
     let channel = connect(address, tls, CallerTokenHeader::NONE).await?;
     let request = HealthCheckRequest { service: grpc::SERVICE.to_owned() };
     match HealthClient::new(channel).check(request).await {
-        Ok(answer) => match answer.into_inner().status() {
+        Ok(response) => match response.into_inner().status() {
             ServingStatus::Serving => Ok(()),
             status => Err(status.as_str_name().to_owned()),
         },

@@ -1,4 +1,4 @@
-//! `cloakroom keygen`: fresh signing keys on stdout, one a line; where they go, on stderr.
+//! `cloakroom keygen`: makes signing keys.
 
 use clap::Args;
 
@@ -6,17 +6,18 @@ use super::{CliError, output};
 use crate::token::Key;
 
 #[derive(Debug, Args)]
-pub(super) struct Keygen {
-    /// How many
+pub(super) struct KeygenArgs {
+    /// The number of keys to make, from 1 to 1000
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     count: u16,
 }
 
-impl Keygen {
+impl KeygenArgs {
+    /// Prints the keys to stdout, one a line, and to stderr how to use them.
     pub(super) fn run(&self) -> Result<(), CliError> {
         let keys = (0..self.count).map(|_| Key::generate()).collect::<Vec<_>>();
-        output::answer(&keys.join("\n"))?;
-        output::tell(HINT);
+        output::print(&keys.join("\n"))?;
+        output::print_note(HINT);
         Ok(())
     }
 }

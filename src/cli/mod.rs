@@ -1,4 +1,4 @@
-//! The command line: one file a subcommand, and what each says with its exit code.
+//! The command line: one file for each command, and the exit codes.
 
 mod address;
 mod banner;
@@ -13,7 +13,6 @@ mod healthcheck;
 mod keygen;
 mod output;
 mod reload;
-pub mod seed;
 mod serve;
 mod sessions;
 mod signal;
@@ -25,11 +24,11 @@ use clap::{Args, Parser, Subcommand};
 
 pub use address::Address;
 pub use banner::banner;
-pub use exit::{CliError, Exit};
+use exit::{CliError, Exit};
 
-use crate::config::{self, Loaded};
+use crate::config::{self, LoadedConfig};
 
-/// Keeps the sessions of web applications, over gRPC.
+/// A session service for web applications, over gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "cloakroom", version, arg_required_else_help = true, after_help = exit::table())]
 struct Cli {
@@ -39,56 +38,52 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve sessions until told to stop
-    Serve(serve::Serve),
-    /// Load the configuration and print what is in force, without secrets
-    Check(check::Check),
+    /// Run the service until SIGTERM or SIGINT
+    Serve(serve::ServeArgs),
+    /// Check the configuration, and print the settings that result from it, without secrets
+    Check(check::CheckArgs),
     /// Make signing keys
-    Keygen(keygen::Keygen),
-    /// Make a token for a caller, and its hash
-    CallerToken(caller_token::CallerToken),
-    /// Explain a cookie, a token or a ticket
-    Cookie(cookie::Cookie),
-    /// Ask a running service whether it is healthy
-    Healthcheck(healthcheck::Healthcheck),
-    /// List, show, end and count the sessions of a running service
-    Sessions(sessions::Sessions),
-    /// Fill the store with realistic sessions, and write requests that use them
-    Seed(seed::Seed),
+    Keygen(keygen::KeygenArgs),
+    /// Make a token for a caller, and print its hash for the service
+    CallerToken(caller_token::CallerTokenArgs),
+    /// Explain a token, a ticket or a Cookie header: whether it verifies, and why not
+    Cookie(cookie::CookieArgs),
+    /// Ask a running service whether it serves
+    Healthcheck(healthcheck::HealthcheckArgs),
+    /// List, show, end, count and watch the sessions of a running service
+    Sessions(sessions::SessionsArgs),
 }
 
-/// Which configuration.
 #[derive(Debug, Args)]
 struct ConfigFile {
-    /// The configuration file. Otherwise the one that CLOAKROOM_CONFIG names, otherwise ./cloakroom.toml
-    /// if there is one, otherwise the defaults. Variables such as CLOAKROOM__STORE__KIND=redis come on top
+    /// The configuration file [default: the file that CLOAKROOM_CONFIG names, else ./cloakroom.toml if it exists, else
+    /// none]. Variables such as CLOAKROOM__STORE__KIND=redis override the file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl ConfigFile {
-    fn load(&self) -> Result<Loaded, CliError> {
+    fn load(&self) -> Result<LoadedConfig, CliError> {
         Ok(config::load(self.config.as_deref())?)
     }
 }
 
-/// Does what the command line says.
+/// Runs the command that the command line names.
 pub fn run() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Serve(serve) => serve.run(),
-        Command::Check(check) => check.run(),
-        Command::Keygen(keygen) => keygen.run(),
-        Command::CallerToken(caller_token) => caller_token.run(),
-        Command::Cookie(cookie) => cookie.run(),
-        Command::Healthcheck(healthcheck) => healthcheck.run(),
-        Command::Sessions(sessions) => sessions.run(),
-        Command::Seed(seed) => seed.run(),
+    let result = match Cli::parse().command {
+        Command::Serve(args) => args.run(),
+        Command::Check(args) => args.run(),
+        Command::Keygen(args) => args.run(),
+        Command::CallerToken(args) => args.run(),
+        Command::Cookie(args) => args.run(),
+        Command::Healthcheck(args) => args.run(),
+        Command::Sessions(args) => args.run(),
     };
-    match done {
+    match result {
         Ok(()) => Exit::Done.into(),
-        Err(failure) => {
-            failure.tell();
-            failure.exit().into()
+        Err(error) => {
+            error.print();
+            error.exit().into()
         }
     }
 }

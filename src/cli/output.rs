@@ -1,17 +1,17 @@
-//! What a command prints: answers to stdout, remarks to stderr.
-//!
-//! A reader that has gone (`| head -1`) is no failure. An error of stderr has nowhere to be told.
+//! The output of commands: results to stdout, notes and errors to stderr.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::ops::ControlFlow;
 
-/// Prints an answer.
-pub(super) fn answer(text: &str) -> io::Result<()> {
-    part(text).map(|_| ())
+/// Prints a result to stdout.
+pub(super) fn print(text: &str) -> io::Result<()> {
+    print_part(text).map(|_| ())
 }
 
-/// Prints a part of a long answer; says whether anybody still reads.
-pub(super) fn part(text: &str) -> io::Result<ControlFlow<()>> {
+/// Prints a part of a long result to stdout.
+///
+/// Breaks if the reader has closed the pipe, as `| head -1` does. That is not an error.
+pub(super) fn print_part(text: &str) -> io::Result<ControlFlow<()>> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
@@ -19,7 +19,7 @@ pub(super) fn part(text: &str) -> io::Result<ControlFlow<()>> {
     }
 }
 
-/// Prints a remark.
-pub(super) fn tell(text: &str) {
+/// Prints a note to stderr. Ignores errors, because there is no other place to report them.
+pub(super) fn print_note(text: &str) {
     let _: io::Result<()> = writeln!(io::stderr().lock(), "{}", text.trim_end());
 }

@@ -1,6 +1,6 @@
-//! Reloading: a running service takes up its configuration anew, at SIGHUP or when a file of it has changed.
+//! Reloading: a running service loads its configuration again at SIGHUP, or when one of its files has changed.
 //!
-//! All of it or nothing: what is wrong is refused with its reason, and the old configuration stays in force.
+//! A reload is all or nothing: if anything is wrong, the log says what, and the old configuration stays in force.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,50 +11,50 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, Loaded, Settings, WatchedFiles, load_watched};
+use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
 use crate::types::AppName;
 
-/// Takes up new configurations for as long as it is run.
+/// Reloads the configuration for as long as it runs.
 #[derive(Debug)]
-pub(super) struct Reloading {
+pub(super) struct ConfigReloader {
     hangups: Signal,
     reloader: Reloader,
-    in_force: ActiveConfig,
-    /// What the process was started with: some of it only a restart changes.
+    active: ActiveConfig,
+    /// The settings at the start of the process. Some of them change only with a restart.
     started_with: Settings,
-    /// What the last configuration was read from, right or wrong.
+    /// The files that the last configuration was read from, even if it was refused.
     files: WatchedFiles,
 }
 
-/// Catches SIGHUP from now on, which would end the process otherwise.
+/// Returns a stream of SIGHUPs. From now on SIGHUP does not end the process.
 pub(super) fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
-impl Reloading {
-    /// Nothing is reloaded before [`Self::run`].
-    pub(super) fn new(hangups: Signal, reloader: Reloader, in_force: ActiveConfig) -> Self {
-        let (started_with, files) = (in_force.loaded.settings.clone(), in_force.loaded.files().clone());
-        Self { hangups, reloader, in_force, started_with, files }
+impl ConfigReloader {
+    /// Creates a reloader. It reloads nothing before [`Self::run`].
+    pub(super) fn new(hangups: Signal, reloader: Reloader, active: ActiveConfig) -> Self {
+        let (started_with, files) = (active.loaded.settings.clone(), active.loaded.files().clone());
+        Self { hangups, reloader, active, started_with, files }
     }
 
-    /// Reloads whenever there is a reason to. Never ends; may be dropped while it waits.
+    /// Reloads at each SIGHUP and each change of a file. Never returns, but may be dropped while it waits.
     pub(super) async fn run(mut self) -> Infallible {
         let mut unsettled: Option<WatchedFiles> = None;
         loop {
-            let interval = self.in_force.loaded.settings.reload.poll_interval;
+            let interval = self.active.loaded.settings.reload.poll_interval;
             tokio::select! {
                 _ = self.hangups.recv() => self.reload().await,
                 () = sleep(interval), if !interval.is_zero() => {
-                    let now = self.look().await;
-                    if now.are_same(&self.files) {
+                    let current = self.current_files().await;
+                    if current.are_same(&self.files) {
                         unsettled = None;
                         continue;
                     }
-                    // Somebody may be writing it at this moment.
-                    if !unsettled.as_ref().is_some_and(|before| before.are_same(&now)) {
-                        unsettled = Some(now);
+                    // A file may be half written. So it has to be the same at two polls.
+                    if !unsettled.as_ref().is_some_and(|before| before.are_same(&current)) {
+                        unsettled = Some(current);
                         continue;
                     }
                     self.reload().await;
@@ -64,22 +64,22 @@ impl Reloading {
         }
     }
 
-    /// The files as they are now.
-    async fn look(&self) -> WatchedFiles {
+    /// Reads the state of the files again.
+    async fn current_files(&self) -> WatchedFiles {
         let files = self.files.clone();
-        spawn_blocking(move || files.again()).await.expect("looking at files neither panics nor is stopped")
+        spawn_blocking(move || files.again()).await.expect("reading the files neither panics nor is cancelled")
     }
 
     async fn reload(&mut self) {
-        // The file that was there has to be there: without it, the defaults would do, and log everybody out.
-        let path = self.in_force.loaded.file().map(Path::to_owned);
+        // The file has to exist still: without it the defaults would apply, and log everybody out.
+        let path = self.active.loaded.file().map(Path::to_owned);
         let load = move || load_watched(path.as_deref());
         let reloader = self.reloader.clone();
         spawn_blocking(move || reloader.refresh_certificates()).await.expect("reading certificates does not panic");
-        let (loaded, files) = spawn_blocking(load).await.expect("loading neither panics nor is stopped");
+        let (loaded, files) = spawn_blocking(load).await.expect("loading neither panics nor is cancelled");
         self.files = files;
-        match loaded.map_err(reasons).and_then(|loaded| self.next(loaded)) {
-            Ok(next) => self.take_up(next),
+        match loaded.map_err(reasons).and_then(|loaded| self.check(loaded)) {
+            Ok(next) => self.activate(next),
             Err(reasons) => {
                 self.reloader.refuse();
                 error!(reasons, "the new configuration is wrong and is refused; the old one stays in force");
@@ -87,34 +87,34 @@ impl Reloading {
         }
     }
 
-    fn next(&self, loaded: Loaded) -> Result<ActiveConfig, String> {
-        // Without callers, an address that the process was started on would be open to everybody.
+    /// Checks that the running process can use a configuration.
+    fn check(&self, loaded: LoadedConfig) -> Result<ActiveConfig, String> {
+        // The listeners stay those of the start. Without callers they could be open to everybody.
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
-        let apps = loaded.apps_to_serve_after(&self.in_force, &self.started_with);
-        let (apps, key) = apps.map_err(|error| error.to_string())?;
-        Ok(ActiveConfig { loaded, apps, key })
+        loaded.activate_after(&self.active, &self.started_with.store).map_err(|error| error.to_string())
     }
 
-    fn take_up(&mut self, next: ActiveConfig) {
-        self.reloader.reload(&Reloadable { apps: next.apps.clone(), callers: next.loaded.callers.clone() });
-        let AppChanges { added, removed, changed } = next.app_changes(&self.in_force);
+    fn activate(&mut self, next: ActiveConfig) {
+        let LoadedConfig { apps, callers, .. } = &next.loaded;
+        self.reloader.reload(&Reloadable { apps: apps.clone(), callers: callers.clone() });
+        let AppChanges { added, removed, changed } = next.app_changes(&self.active);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));
         info!(apps.added = added, apps.removed = removed, apps.changed = changed, "the configuration is reloaded");
-        for app in next.apps.iter().filter(|app| !app.has_keys()) {
+        for app in apps.iter().filter(|app| !app.has_keys()) {
             warn!(app = %app.name, "the app has no key and so no sessions");
         }
-        let waiting = next.loaded.needs_restart(&self.started_with);
-        if !waiting.is_empty() {
-            let settings = waiting.iter().map(ConfigKey::to_string).collect::<Vec<_>>().join(", ");
+        let need_restart = next.loaded.needs_restart(&self.started_with);
+        if !need_restart.is_empty() {
+            let settings = need_restart.iter().map(ConfigKey::to_string).collect::<Vec<_>>().join(", ");
             warn!(settings, "these settings have changed and need a restart; until then the old ones are in force");
         }
-        self.in_force = next;
+        self.active = next;
     }
 }
 
-/// All that is wrong, in one line.
+/// Returns all problems in one line.
 fn reasons(error: config::Error) -> String {
     error.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }

@@ -1,14 +1,13 @@
-//! `cloakroom serve`: the life of the process, in order.
+//! `cloakroom serve`: runs the service from its start to its orderly stop.
 
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use clap::Args;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::reload::{self, Reloading};
+use super::reload::{self, ConfigReloader};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::config::{ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies};
@@ -17,54 +16,48 @@ use crate::telemetry;
 use crate::types::SystemClock;
 
 #[derive(Debug, Args)]
-pub(super) struct Serve {
+pub(super) struct ServeArgs {
     #[command(flatten)]
     config: ConfigFile,
 }
 
-impl Serve {
+impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        let loaded = self.config.load()?;
-        let (apps, key) = loaded.apps_to_serve()?;
-        let in_force = ActiveConfig { loaded, apps, key };
-        let _logs = telemetry::init(&in_force.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
+        let active = self.config.load()?.activate()?;
+        let _logs = telemetry::init(&active.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-        let done = runtime.block_on(async {
+        let result = runtime.block_on(async {
             let stop = signal::stop()?;
-            serve(in_force, stop).await
+            serve(active, stop).await
         });
-        // Dropping a runtime waits for its blocking threads however long they take, deaf to signals.
-        runtime.shutdown_timeout(LAST_WAIT);
-        done
+        // Dropping the runtime would wait for its blocking threads without a limit, and ignore signals meanwhile.
+        runtime.shutdown_timeout(BLOCKING_TIMEOUT);
+        result
     }
 }
 
-async fn serve(in_force: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
+async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
-    let ActiveConfig { loaded, apps, key } = &in_force;
+    let ActiveConfig { loaded, key } = &active;
     let Settings { server, admin, store, .. } = &loaded.settings;
-    let apps = apps.clone();
+    let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
     let store = Handle::open(store)?;
-    let cloakroom = Cloakroom::bind(
-        server,
-        admin,
-        Dependencies { apps, store, clock: Arc::new(SystemClock), callers: loaded.callers.clone() },
-    )
-    .await?;
+    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers };
+    let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
-    let tcp = cloakroom.tcp_addr().map(Address::reached_at);
+    let tcp = cloakroom.tcp_addr().map(Address::of_listener);
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));
     let addresses: Vec<Address> = tcp.into_iter().chain(unix).collect();
-    let admin = cloakroom.admin_addr().map(Address::reached_at);
-    output::tell(&banner(loaded, key, &addresses, admin.as_ref()));
-    let reloading = Reloading::new(hangups, cloakroom.reloader().clone(), in_force);
+    let admin = cloakroom.admin_addr().map(Address::of_listener);
+    output::print_note(&banner(loaded, key, &addresses, admin.as_ref()));
+    let config_reloader = ConfigReloader::new(hangups, cloakroom.reloader().clone(), active);
     let report = tokio::select! {
         report = cloakroom.run(stop) => report?,
-        never = reloading.run() => match never {},
+        never = config_reloader.run() => match never {},
     };
     tracing::info!(connections.cut = report.cut, "stopped");
     Ok(())
 }
 
-/// Long enough for a write to disk that is under way.
-const LAST_WAIT: Duration = Duration::from_secs(5);
+/// The time that blocking threads get at the end: enough to finish a write to disk.
+const BLOCKING_TIMEOUT: Duration = Duration::from_secs(5);

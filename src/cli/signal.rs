@@ -1,4 +1,4 @@
-//! Signals: the first asks for an orderly stop, the second ends the process at once.
+//! Signals: the first one starts an orderly stop, the second one ends the process at once.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::Exit;
 
-/// A token that is cancelled at the first SIGTERM or SIGINT.
+/// Returns a token that the first SIGTERM or SIGINT cancels.
 pub(super) fn stop() -> io::Result<CancellationToken> {
     let stop = CancellationToken::new();
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -17,15 +17,16 @@ pub(super) fn stop() -> io::Result<CancellationToken> {
 }
 
 async fn watch(mut terminate: Signal, mut interrupt: Signal, stop: CancellationToken) {
-    let _first = either(&mut terminate, &mut interrupt).await;
+    let _first = next_signal(&mut terminate, &mut interrupt).await;
     info!("stopping; a second signal ends the process at once");
     stop.cancel();
-    let second = either(&mut terminate, &mut interrupt).await;
-    #[expect(clippy::exit, reason = "whoever asks twice wants no more order")]
+    let second = next_signal(&mut terminate, &mut interrupt).await;
+    #[expect(clippy::exit, reason = "a second signal skips the rest of the orderly stop")]
     std::process::exit(second.code().into());
 }
 
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> Exit {
+/// Waits for a signal. Returns the exit code for a process that it ends.
+async fn next_signal(terminate: &mut Signal, interrupt: &mut Signal) -> Exit {
     tokio::select! {
         _ = terminate.recv() => Exit::Terminated,
         _ = interrupt.recv() => Exit::Interrupted,

@@ -1,45 +1,34 @@
-//! The callers of a configuration: what lies in files of its own is read, and what they name is looked for.
+//! Builds the callers of a configuration.
 
-use super::{ConfigKey, Error, Loaded, Problem};
-use crate::auth::{CallerError, Callers};
+use super::secret_files::SecretKind;
+use super::sources::Sources;
+use super::{ConfigKey, Error, Settings};
+use crate::app::Apps;
+use crate::auth::Callers;
+use crate::types::SettingError;
 
-impl Loaded {
-    /// Callers, whose hashes may lie in files of their own.
-    pub(super) fn build_callers(&self) -> Result<Callers, Error> {
-        let mut callers = self.settings.callers.clone();
-        let mut problems = Vec::new();
-        for (name, caller) in &mut callers {
-            let at = ConfigKey::new(["callers", name]);
-            if let Some(path) = &caller.token_hashes_file {
-                match self.secrets_from(path, &at.join("token_hashes"), &caller.token_hashes, HASH) {
-                    Ok(hashes) => caller.token_hashes = hashes,
-                    Err(problem) => problems.push(problem),
-                }
-            }
-            let unknown = caller.named_apps().find(|app| self.apps.find(app).is_none());
-            problems.extend(unknown.map(|app| self.problem(at.join("apps"), format!("there is no app {app:?}"))));
-        }
-        Error::unless_none(problems)?;
-        let built = Callers::build(&callers).map_err(|CallerError { name, key, message }| {
-            let in_file = key == "token_hashes" && callers.get(&name).is_some_and(|of| of.token_hashes_file.is_some());
-            let key = ConfigKey::new(["callers", &name]).join(if in_file { "token_hashes_file" } else { key });
-            self.problem(key, message)
-        })?;
-        let listeners = [&self.settings.server.tls, &self.settings.admin.tls];
-        let named = callers.iter().find(|(_, caller)| !caller.certificate_names.is_empty());
-        match named {
-            Some((name, _)) if !listeners.iter().any(|tls| tls.knows_certificates()) => {
-                let key = ConfigKey::new(["callers", name]).join("certificate_names");
-                Err(self.problem(key, NO_CLIENT_CA.to_owned()).into())
-            }
-            _ => Ok(built),
-        }
+/// Builds the callers, and checks that their apps exist and that a listener asks for their certificates.
+pub(super) fn build(settings: &Settings, apps: &Apps, sources: &Sources) -> Result<Callers, Error> {
+    let problem = |error: SettingError| sources.problem(error.under("callers"));
+    let mut callers = settings.callers.clone();
+    let mut problems = Vec::new();
+    for (name, caller) in &mut callers {
+        let (key, file) = (ConfigKey::new(["callers", name, "token_hashes"]), caller.token_hashes_file.clone());
+        let read = sources.read_secrets(&key, file.as_deref(), &mut caller.token_hashes, SecretKind::TokenHash);
+        problems.extend(read.err());
+        let unknown = caller.named_apps().find(|app| apps.find(app).is_none());
+        let error = unknown.map(|app| SettingError::new("apps", format!("there is no app {app:?}")));
+        problems.extend(error.map(|error| problem(error.under(name))));
     }
-
-    fn problem(&self, key: ConfigKey, message: String) -> Problem {
-        Problem { source: self.source_of(&key), key, message }
+    Error::unless_none(problems)?;
+    let built = Callers::build(&callers).map_err(problem)?;
+    let takes_certificates = settings.server.tls.knows_certificates() || settings.admin.tls.knows_certificates();
+    match callers.iter().find(|(_, caller)| !caller.certificate_names.is_empty()) {
+        Some((name, _)) if !takes_certificates => {
+            Err(problem(SettingError::new("certificate_names", NO_CLIENT_CA).under(name)).into())
+        }
+        _ => Ok(built),
     }
 }
 
-const HASH: (&str, &str) = ("hash", "cloakroom caller-token");
 const NO_CLIENT_CA: &str = "no listener asks for certificates; set client_ca_file in [server.tls] or [admin.tls]";

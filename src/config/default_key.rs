@@ -1,54 +1,58 @@
-//! The signing key of the app `default` when nobody has configured one, so that a first start just works.
+//! The signing key of the app `default` if the configuration gives none, so that a first start works without settings.
 //!
-//! It is made once and kept in the data folder. Of any number of processes that start at the same time
-//! one makes it and all read it. Nothing here knows whether the store allows such a key: Redis, which
-//! several replicas share, does not.
+//! The key is generated once and kept in the data folder. If several processes start at the same time, one generates it
+//! and all read it. This module does not know which stores allow such a key: Redis does not, because replicas share it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::key_file;
+use super::secret_files;
 use crate::token::{Key, KeyRing, KeyRingError};
 use crate::types::Secret;
 
-/// Where the key of the app `default` is from.
+/// Where the key of the app `default` comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DefaultKey {
     /// The configuration.
     Configured,
-    /// A file of an earlier start.
+    /// A file that an earlier start wrote.
     Found(PathBuf),
-    /// A file of this start.
+    /// A file that this start wrote.
     Created(PathBuf),
-    /// Made for this process alone.
+    /// It was generated for this process alone.
     Ephemeral,
     /// There is none: the app has only null sessions.
     Missing,
 }
 
-/// The key kept in `folder`; it is made if there is none.
+/// Generates a key that is not kept.
+pub(super) fn generate() -> KeyRing {
+    KeyRing::parse(&[Key::generate()]).expect("a generated key is a key")
+}
+
+/// Reads the keys in `folder`. Creates the file if it is missing.
 pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
-    if let Some(ring) = find(folder)? {
-        return Ok((ring, DefaultKey::Found(path_in(folder))));
+    if let Some(keys) = find(folder)? {
+        return Ok((keys, DefaultKey::Found(path_in(folder))));
     }
     let path = path_in(folder);
     let origin = create(folder, &path).map_err(|source| Error::Create { path: path.clone(), source })?;
-    let ring = find(folder)?.ok_or(Error::Vanished { path })?;
-    Ok((ring, origin))
+    let keys = find(folder)?.ok_or(Error::Vanished { path })?;
+    Ok((keys, origin))
 }
 
-/// The key kept in `folder`, which has to be there.
+/// Reads the keys in `folder`. The file has to exist.
 pub(super) fn reopen(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
     let path = path_in(folder);
     match find(folder)? {
-        Some(ring) => Ok((ring, DefaultKey::Found(path))),
-        None => Err(Error::Gone { path }),
+        Some(keys) => Ok((keys, DefaultKey::Found(path))),
+        None => Err(Error::Missing { path }),
     }
 }
 
-/// The key kept in `folder`, if there is one.
+/// Reads the keys in `folder`. `None`: there is no file.
 pub fn find(folder: &Path) -> Result<Option<KeyRing>, Error> {
     let path = path_in(folder);
     let read = |file: File| -> io::Result<(u32, String)> {
@@ -63,19 +67,19 @@ pub fn find(folder: &Path) -> Result<Option<KeyRing>, Error> {
         Err(source) => return Err(Error::Read { path, source }),
     };
     if mode & 0o077 != 0 {
-        return Err(Error::Open { path, mode });
+        return Err(Error::TooPermissive { path, mode });
     }
-    let secrets = key_file::parse(&text);
+    let secrets = secret_files::parse(&text);
     let texts = secrets.iter().map(Secret::expose).collect::<Vec<_>>();
-    KeyRing::parse(&texts).map(Some).map_err(|source| Error::NoKey { path, source })
+    KeyRing::parse(&texts).map(Some).map_err(|source| Error::Invalid { path, source })
 }
 
-/// Where the key is kept.
+/// Returns the path of the key file in `folder`.
 pub fn path_in(folder: &Path) -> PathBuf {
     folder.join("default.key")
 }
 
-/// Whole or not at all, and never over another process's key.
+/// Creates the whole file in one step. Does not replace the file of another process.
 fn create(folder: &Path, path: &Path) -> io::Result<DefaultKey> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let owner_only = fs::Permissions::from_mode(0o600);
@@ -91,56 +95,29 @@ fn create(folder: &Path, path: &Path) -> io::Result<DefaultKey> {
     }
 }
 
-/// Why there is no key to sign with.
+/// Why the app `default` has no key.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names of the fields say all")]
 pub enum Error {
-    /// It cannot be made.
     #[error("{}: the key of the app `default` cannot be made; give it one in apps.default.keys", path.display())]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It cannot be read.
+    Create { path: PathBuf, source: io::Error },
     #[error("{}: the key of the app `default` cannot be read", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Others can read it.
+    Read { path: PathBuf, source: io::Error },
+    /// Other users may read or write the file.
     #[error("{path}: others may read or change this key (mode {mode:o}); run: chmod 600 {path}", path = path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// What it holds is no key.
+    TooPermissive { path: PathBuf, mode: u32 },
+    /// The file has something other than keys.
     #[error("{}: this is no file of keys; restore it, or remove it, which logs everybody out", path.display())]
-    NoKey {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: KeyRingError,
-    },
-    /// It is not there, and a running service makes none.
+    Invalid { path: PathBuf, source: KeyRingError },
+    /// The file is missing, and a running service does not create it.
     #[error(
         "{}: the key of the app `default` is not there; restore it, give the app one in apps.default.keys, \
          or restart to make a new one, which logs everybody out", path.display()
     )]
-    Gone {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It was removed in the moment after it was made.
+    Missing { path: PathBuf },
+    /// The file was removed just after it was created.
     #[error("{}: the key was removed while the service started; start again", path.display())]
-    Vanished {
-        /// The file.
-        path: PathBuf,
-    },
+    Vanished { path: PathBuf },
 }
 
 const MAX_BYTES: u64 = 64 * 1024;

@@ -1,11 +1,12 @@
-//! The configuration file: found, read, and asked where in it a setting stands.
+//! The configuration file, and the line of each setting in it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::{ConfigKey, Problem, Source, WatchedFiles};
+use super::{ConfigKey, Problem, Source, WatchedFiles, strict};
+use crate::types::SettingError;
 
 /// A configuration file in TOML.
 #[derive(Clone)]
@@ -16,7 +17,7 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Reads a file that has to be there.
+    /// Reads a file, which has to exist.
     pub(super) fn open(path: &Path, files: &WatchedFiles) -> Result<Self, Problem> {
         let problem = |line, message| Problem {
             source: Source::File { path: path.to_owned(), line },
@@ -26,7 +27,7 @@ impl Document {
         let text = files.read(path).map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
         match text.parse::<toml::Table>() {
             Ok(tree) => Ok(Self { path: path.to_owned(), text, tree }),
-            // Without the excerpt that the error would print: it may hold a key.
+            // Without the excerpt that the error itself prints, because it may hold a secret.
             Err(error) => {
                 let line = error.span().map(|span| line_at(&text, span.start));
                 Err(problem(line, format!("this is not TOML: {}", error.message())))
@@ -42,11 +43,18 @@ impl Document {
         &self.text
     }
 
-    pub(super) const fn tree(&self) -> &toml::Table {
-        &self.tree
+    /// Returns everything in the file that is not a valid setting.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let whole_file = || Source::File { path: self.path.clone(), line: None };
+        let problem = |SettingError { key, message, .. }| Problem {
+            source: self.source_of(&key).unwrap_or_else(whole_file),
+            key,
+            message,
+        };
+        strict::errors(self.tree.clone()).into_iter().map(problem).collect()
     }
 
-    /// Where a setting stands, if the file has it.
+    /// Returns the line of a setting or a table. `None`: the file does not have it.
     pub(super) fn source_of(&self, key: &ConfigKey) -> Option<Source> {
         let root = DeTable::parse(&self.text).ok()?;
         let mut table = root.get_ref();

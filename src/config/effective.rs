@@ -1,14 +1,14 @@
-//! The configuration in force, as TOML, each value with where it comes from. Shows no secret.
+//! Writes the whole configuration as TOML, each value with its source. Leaves out secrets.
 
 use std::fmt::{self, Write as _};
 
-use super::{ConfigKey, Loaded, default_key};
-use crate::store;
+use super::{ConfigKey, LoadedConfig, default_key};
+use crate::store::StoreKind;
 use crate::types::AppName;
 use crate::types::secret::HIDDEN;
 
-impl Loaded {
-    /// The configuration in force, as `cloakroom check` prints it.
+impl LoadedConfig {
+    /// Returns the text that `cloakroom check` prints.
     pub fn effective(&self) -> String {
         let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");
         let mut text = String::new();
@@ -16,16 +16,15 @@ impl Loaded {
         text
     }
 
-    /// Values first, tables after them, as TOML wants it.
+    /// Writes the values of a table, then the tables in it: the order that TOML needs.
     fn write_table(&self, text: &mut String, table: &toml::Table, at: &ConfigKey) -> fmt::Result {
-        let below = |name: &String| ConfigKey::new(at.names().iter().chain([name]));
         let values = || table.iter().filter(|(_, value)| !value.is_table());
         if values().next().is_some() {
             let gap = if text.is_empty() { "" } else { "\n" };
             writeln!(text, "{gap}[{at}]")?;
         }
         for (name, value) in values() {
-            let key = below(name);
+            let key = at.child(name);
             match key.names() {
                 [apps, app, keys] if apps == "apps" && keys == "keys" => self.write_keys(text, app, &key)?,
                 _ => writeln!(text, "{name} = {}  # {}", masked(value), self.source_of(&key))?,
@@ -33,13 +32,13 @@ impl Loaded {
         }
         for (name, value) in table {
             if let Some(inner) = value.as_table() {
-                self.write_table(text, inner, &below(name))?;
+                self.write_table(text, inner, &at.child(name))?;
             }
         }
         Ok(())
     }
 
-    /// Keys as their public names, and what happens if there is none.
+    /// Writes keys by their public names, or what an app without a key does.
     fn write_keys(&self, text: &mut String, app: &str, key: &ConfigKey) -> fmt::Result {
         let ids = self.apps.find(app).map(|app| app.key_ids()).unwrap_or_default();
         if ids.is_empty() {
@@ -53,19 +52,19 @@ impl Loaded {
     }
 
     fn without_keys(&self, app: &str) -> String {
+        let makes_key = app == AppName::DEFAULT && !self.default_app_has_keys();
         match self.settings.store.kind {
-            _ if self.default_app_has_keys() => "without a key the app has only null sessions".to_owned(),
-            store::StoreKind::Embedded if app == AppName::DEFAULT => {
+            StoreKind::Embedded if makes_key => {
                 let path = default_key::path_in(self.settings.data_folder());
                 format!("the first start makes a key and keeps it in {}", path.display())
             }
-            store::StoreKind::Memory if app == AppName::DEFAULT => "every start makes a key of its own".to_owned(),
+            StoreKind::Memory if makes_key => "every start makes a key of its own".to_owned(),
             _ => "without a key the app has only null sessions".to_owned(),
         }
     }
 }
 
-/// A value as TOML, with the password of an address hidden.
+/// Writes a value as TOML. Hides the password of an address.
 fn masked(value: &toml::Value) -> String {
     match value.as_str() {
         Some(text) => toml::Value::String(masked_address(text)).to_string(),
@@ -73,11 +72,11 @@ fn masked(value: &toml::Value) -> String {
     }
 }
 
-/// `redis://user:word@host` as `redis://user:***@host`; any other text as it is.
+/// Returns `redis://user:word@host` as `redis://user:***@host`, and any other text as it is.
 fn masked_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    // Up to the last @: a password that nobody has percent-encoded may hold one itself, and a / too.
+    // Up to the last @: a password that is not percent-encoded may contain @ and /.
     let host = rest.rfind('@').filter(|at| *at < end || rest[..*at].contains(':'));
     let hidden = |at: usize| match rest[..at].split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:{HIDDEN}{}", &rest[at..]),
@@ -86,7 +85,7 @@ fn masked_address(text: &str) -> String {
     hide_parameters(&host.map_or_else(|| text.to_owned(), hidden))
 }
 
-/// `?pass=word` as `?pass=***`: how a Unix socket's address says it.
+/// Returns `?pass=word` as `?pass=***`: the address of a Unix socket has its password there.
 fn hide_parameters(text: &str) -> String {
     let Some((address, query)) = text.split_once('?') else { return text.to_owned() };
     let hide = |pair: &str| match pair.split_once('=') {

@@ -1,25 +1,25 @@
 //! Settings from the environment: `CLOAKROOM__STORE__KIND` is `store.kind`.
 //!
-//! A variable is text. It is read as whatever its setting takes: text as it stands, else a number or
-//! `true`/`false`, else a list separated by commas. An empty variable counts as unset.
+//! A variable is text. It is read as the type of its setting: text as it is, else a number or `true`/`false`, else a
+//! list separated by commas. An empty variable counts as unset.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
 use super::{ConfigKey, Problem, Source, strict};
-use crate::types::Secret;
+use crate::types::{Secret, SettingError};
 
 /// All variables of an environment, by name.
 pub(super) type Environment = BTreeMap<OsString, OsString>;
 
-/// The caller token for commands that call a service, if `CLOAKROOM_CALLER_TOKEN` holds one.
+/// Returns the caller token for commands that call a service. `None`: `CLOAKROOM_CALLER_TOKEN` is not set.
 pub fn caller_token() -> Option<Secret> {
     #[expect(clippy::disallowed_methods, reason = "the environment is read in config/ alone")]
     std::env::var("CLOAKROOM_CALLER_TOKEN").ok().filter(|token| !token.is_empty()).map(Secret::from)
 }
 
-/// One setting from the environment, of the type that the setting takes.
+/// A setting from the environment. The value has the type of the setting.
 #[derive(Clone)]
 pub(super) struct Variable {
     pub(super) name: String,
@@ -28,56 +28,67 @@ pub(super) struct Variable {
 }
 
 impl fmt::Debug for Variable {
+    /// Leaves out the value, because it may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Variable({})", self.name)
     }
 }
 
-/// The settings in an environment, and what is wrong with them.
+/// Returns the settings in an environment, and what is wrong with them.
 pub(super) fn variables(environment: &Environment) -> (Vec<Variable>, Vec<Problem>) {
     let (mut variables, mut problems) = (Vec::<Variable>::new(), Vec::new());
     for (name, value) in environment {
         let Some(name) = name.to_str().filter(|_| !value.is_empty()) else { continue };
+        let mut add_problem = |SettingError { key, message, .. }| {
+            problems.push(Problem { source: Source::Variable(name.to_owned()), key, message });
+        };
         match read(name, value.to_str()) {
             Ok(Some(variable)) => match variables.iter().find(|other| other.key == variable.key) {
-                Some(other) => problems.push(problem(name, &variable.key, format!("{} says it too", other.name))),
+                Some(other) => add_problem(SettingError::new(variable.key, format!("{} says it too", other.name))),
                 None => variables.push(variable),
             },
             Ok(None) => {}
-            Err(problem) => problems.push(problem),
+            Err(error) => add_problem(error),
         }
     }
     (variables, problems)
 }
 
-fn read(name: &str, text: Option<&str>) -> Result<Option<Variable>, Problem> {
-    let Some(key) = key(name) else { return misspelt(name).map_or(Ok(None), Err) };
-    let Some(text) = text else { return Err(problem(name, &key, "its value is not UTF-8 text".to_owned())) };
-    match typed(&key, text) {
-        Ok(value) => Ok(Some(Variable { name: name.to_owned(), key, value })),
-        Err(fault) => Err(problem(name, &fault.key, fault.message)),
-    }
+/// Reads a variable. `None`: it is no setting.
+fn read(name: &str, text: Option<&str>) -> Result<Option<Variable>, SettingError> {
+    let Some(key) = setting_key(name) else { return check_underscores(name).map(|()| None) };
+    let Some(text) = text else { return Err(SettingError::new(key, "its value is not UTF-8 text")) };
+    let value = parse_value(&key, text)?;
+    Ok(Some(Variable { name: name.to_owned(), key, value }))
 }
 
-/// The setting that a variable is for; none if it is for somebody else.
-fn key(name: &str) -> Option<ConfigKey> {
+/// Returns the setting of a variable. `None`: the name does not begin as that of a setting.
+fn setting_key(name: &str) -> Option<ConfigKey> {
     let (prefix, rest) = name.split_at_checked(PREFIX.len())?;
     prefix.eq_ignore_ascii_case(PREFIX).then(|| ConfigKey::new(rest.to_ascii_lowercase().split(SEPARATOR)))
 }
 
-/// The value as the setting takes it, or what is wrong with it at the most telling attempt.
-fn typed(key: &ConfigKey, text: &str) -> Result<toml::Value, strict::KeyProblem> {
-    let attempt = |value: toml::Value| strict::check(key.tree(value.clone())).map(|()| value);
-    let as_text = attempt(toml::Value::String(text.to_owned()));
-    let as_scalar = || scalar(text).map(attempt);
-    let as_list = || attempt(text.split(',').map(str::trim).collect::<Vec<_>>().into());
-    let Err(fault) = as_text else { return as_text };
-    let fault = match as_scalar() {
+/// Reads the text as the type of its setting. The error is that of the most specific type that was tried.
+fn parse_value(key: &ConfigKey, text: &str) -> Result<toml::Value, SettingError> {
+    let try_value = |value: toml::Value| strict::check(tree(key, value.clone())).map(|()| value);
+    let as_text = try_value(toml::Value::String(text.to_owned()));
+    let as_list = || try_value(text.split(',').map(str::trim).collect::<Vec<_>>().into());
+    let Err(error) = as_text else { return as_text };
+    let error = match scalar(text).map(try_value) {
         Some(Ok(value)) => return Ok(value),
-        Some(Err(fault)) => fault,
-        None => fault,
+        Some(Err(error)) => error,
+        None => error,
     };
-    as_list().map_err(|_| fault)
+    as_list().map_err(|_| error)
+}
+
+/// Returns a tree in which only this setting is set.
+fn tree(key: &ConfigKey, value: toml::Value) -> toml::Table {
+    let wrap = |inner, name: &String| toml::Value::Table(toml::Table::from_iter([(name.clone(), inner)]));
+    match key.names().iter().rev().fold(value, wrap) {
+        toml::Value::Table(tree) => tree,
+        _ => toml::Table::new(),
+    }
 }
 
 fn scalar(text: &str) -> Option<toml::Value> {
@@ -88,29 +99,26 @@ fn scalar(text: &str) -> Option<toml::Value> {
     integer().or_else(boolean).or_else(float)
 }
 
-/// A name that is a setting's but for the underscores: it would be ignored without a word.
+/// Refuses the name of a setting with wrong underscores, which would be ignored silently.
 ///
-/// Other names that begin with `CLOAKROOM_` are left alone: Kubernetes adds some for a service's address.
-fn misspelt(name: &str) -> Option<Problem> {
-    let rest = name.strip_prefix("CLOAKROOM_")?;
-    let meant = leaves(&strict::defaults(), &ConfigKey::default())
+/// Other names that begin with `CLOAKROOM_` are allowed: Kubernetes adds some for the address of a service.
+fn check_underscores(name: &str) -> Result<(), SettingError> {
+    let Some(rest) = name.strip_prefix("CLOAKROOM_") else { return Ok(()) };
+    let meant = setting_keys(&strict::defaults(), &ConfigKey::default())
         .into_iter()
-        .find(|key| key.names().join("_").to_ascii_uppercase() == rest.replace("__", "_"))?;
-    let right = format!("{PREFIX}{}", meant.names().join(SEPARATOR).to_ascii_uppercase());
-    Some(problem(name, &meant, format!("words are kept apart by two underscores; write {right}")))
+        .find(|key| key.names().join("_").to_ascii_uppercase() == rest.replace("__", "_"));
+    let Some(key) = meant else { return Ok(()) };
+    let right = format!("{PREFIX}{}", key.names().join(SEPARATOR).to_ascii_uppercase());
+    Err(SettingError::new(key, format!("words are kept apart by two underscores; write {right}")))
 }
 
-/// All settings of a tree.
-fn leaves(tree: &toml::Table, at: &ConfigKey) -> Vec<ConfigKey> {
+/// Returns the keys of all settings in a table and in the tables below it.
+fn setting_keys(table: &toml::Table, at: &ConfigKey) -> Vec<ConfigKey> {
     let below = |(name, value): (&String, &toml::Value)| {
-        let key = ConfigKey::new(at.names().iter().chain([name]));
-        value.as_table().map_or_else(|| vec![key.clone()], |inner| leaves(inner, &key))
+        let key = at.child(name);
+        value.as_table().map_or_else(|| vec![key.clone()], |inner| setting_keys(inner, &key))
     };
-    tree.iter().flat_map(below).collect()
-}
-
-fn problem(name: &str, key: &ConfigKey, message: String) -> Problem {
-    Problem { source: Source::Variable(name.to_owned()), key: key.clone(), message }
+    table.iter().flat_map(below).collect()
 }
 
 const PREFIX: &str = "CLOAKROOM__";

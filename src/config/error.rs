@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: where it stands, which setting, and what would be right.
+//! What is wrong with a configuration: in which source, which setting, and what would be right.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use super::ConfigKey;
 pub struct Error(Vec<Problem>);
 
 impl Error {
-    /// The problems found, if there are any.
+    /// Fails with these problems, if there are any.
     pub fn unless_none(problems: Vec<Problem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
-    /// One a line, as [`fmt::Display`] writes them.
+    /// Returns the problems. [`fmt::Display`] writes one on each line.
     pub fn problems(&self) -> &[Problem] {
         &self.0
     }
@@ -38,12 +38,12 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// One thing that is wrong.
+/// A setting that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where the value comes from.
+    /// The source to correct.
     pub source: Source,
-    /// The setting; empty when it is about the source as a whole.
+    /// The setting. Empty: the source as a whole.
     pub key: ConfigKey,
     /// What is wrong and what would be right. Never repeats a secret.
     pub message: String,
@@ -59,16 +59,16 @@ impl fmt::Display for Problem {
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nobody has set it.
+    /// It is not set and has its default.
     Default,
-    /// A file.
+    /// A configuration file.
     File {
-        /// Its path, as it was given.
+        /// The path as it was given.
         path: PathBuf,
-        /// The line, counted from 1, if it is known.
+        /// The line, counted from 1. `None`: it is not known.
         line: Option<usize>,
     },
-    /// A variable of the environment.
+    /// The variable of the environment with this name.
     Variable(String),
 }
 

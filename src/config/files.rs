@@ -1,6 +1,6 @@
-//! The files that a configuration is read from, and what stood in them.
+//! The files that a configuration is read from, and what was in them, so that changes are noticed.
 //!
-//! Told apart by what they hold, not by their times or inodes: an orchestrator swaps a folder of links under them.
+//! Contents are compared, not times or inodes, because an orchestrator swaps a whole folder of links.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,55 +11,56 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
-/// What was seen in each file that was read. Cloning shares it.
+/// The files of a configuration, each with its state when it was last read. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct WatchedFiles(Arc<Mutex<BTreeMap<PathBuf, FileState>>>);
 
-/// What was seen at a path.
+/// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum FileState {
-    /// A file with these bytes.
+    /// A file. The SHA-256 of its bytes.
     File([u8; 32]),
-    /// A pipe or a device, which may be read only once.
-    Other,
-    /// Nothing that can be read.
+    /// A pipe, a device or a folder. It is not compared, because a pipe can be read only once.
+    NotAFile,
+    /// The error of reading it, such as that it is missing.
     Unreadable(io::ErrorKind),
 }
 
 impl WatchedFiles {
-    /// The text of a file, which from now on is one of these.
+    /// Reads the text of a file and adds the file, even if it cannot be read.
     pub fn read(&self, path: &Path) -> io::Result<String> {
-        let bytes = bytes(path);
-        let seen = if is_other(path) { FileState::Other } else { FileState::of(&bytes) };
-        self.0.lock().insert(path.to_owned(), seen);
+        let bytes = read_bytes(path);
+        let state = if is_not_a_file(path) { FileState::NotAFile } else { FileState::from_read(&bytes) };
+        self.0.lock().insert(path.to_owned(), state);
         String::from_utf8(bytes?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     }
 
-    /// Makes a file one of these, be it there or not, as it is now.
+    /// Adds a file in its present state. It may be missing.
     pub fn watch(&self, path: &Path) {
         self.0.lock().insert(path.to_owned(), FileState::at(path));
     }
 
-    /// The same files as they are now.
+    /// Returns the same files in their present state. Reads from disk.
     #[must_use]
     pub fn again(&self) -> Self {
         let paths: Vec<PathBuf> = self.0.lock().keys().cloned().collect();
-        let now = paths.into_iter().map(|path| {
-            let seen = FileState::at(&path);
-            (path, seen)
+        let states = paths.into_iter().map(|path| {
+            let state = FileState::at(&path);
+            (path, state)
         });
-        Self(Arc::new(Mutex::new(now.collect())))
+        Self(Arc::new(Mutex::new(states.collect())))
     }
 
-    /// Whether both are the same files, and hold the same.
+    /// Whether both have the same files in the same states.
     pub fn are_same(&self, other: &Self) -> bool {
-        let seen = self.0.lock().clone();
-        seen == *other.0.lock()
+        // Cloned, because `other` may share the lock.
+        let states = self.0.lock().clone();
+        states == *other.0.lock()
     }
 }
 
 impl FileState {
-    fn of(bytes: &io::Result<Vec<u8>>) -> Self {
+    fn from_read(bytes: &io::Result<Vec<u8>>) -> Self {
         match bytes {
             Ok(bytes) => Self::File(Sha256::digest(bytes).into()),
             Err(error) => Self::Unreadable(error.kind()),
@@ -67,22 +68,22 @@ impl FileState {
     }
 
     fn at(path: &Path) -> Self {
-        if is_other(path) { Self::Other } else { Self::of(&bytes(path)) }
+        if is_not_a_file(path) { Self::NotAFile } else { Self::from_read(&read_bytes(path)) }
     }
 }
 
-/// Whether something is there that is no file. Never waits, as opening a pipe does.
-fn is_other(path: &Path) -> bool {
+/// Whether there is something other than a file. Does not open it, because opening a pipe waits for a writer.
+fn is_not_a_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Far more than a configuration of thousands of apps; a path such as /dev/zero ends here.
+/// Far more than a configuration of thousands of apps. It ends the reading of a path such as `/dev/zero`.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_has_changed_is_the_same_again() {
+    fn files_are_the_same_until_one_of_them_changes() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         fs::write(path("text"), "a").unwrap();

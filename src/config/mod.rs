@@ -1,9 +1,11 @@
-//! The tree of settings: what it holds, where it is read from, and what is wrong with it.
+//! The configuration: its sources, its settings, and what is wrong with them.
 //!
-//! Weakest first: the defaults, a TOML file, the environment. Each floor owns its own table; here they
-//! only come together. Nothing else reads the environment. What [`load()`] answers is checked as a whole:
-//! nobody has to look at a setting twice.
+//! The weakest source first: the defaults, a TOML file, the environment. Each module owns its own table; this one puts
+//! them together. Nothing else reads the environment. What [`load()`] returns has been checked as a whole, so that no
+//! other module has to check a setting again.
 
+mod active;
+mod apps;
 mod callers;
 pub mod default_key;
 mod document;
@@ -11,11 +13,12 @@ mod effective;
 mod environment;
 mod error;
 mod files;
-mod key;
-pub mod key_file;
 mod load;
+mod loaded;
 mod reload;
 mod renamed;
+mod secret_files;
+mod sources;
 mod strict;
 
 use std::collections::BTreeMap;
@@ -23,34 +26,36 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use active::{ActiveConfig, AppChanges};
 pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
 pub use files::WatchedFiles;
-pub use key::ConfigKey;
-pub use load::{Loaded, load, load_from, load_watched};
-pub use reload::{ActiveConfig, AppChanges, ReloadSettings};
+pub use load::{load, load_from, load_watched};
+pub use loaded::LoadedConfig;
+pub use reload::ReloadSettings;
 
-use crate::app;
+pub use crate::types::ConfigKey;
+
 use crate::types::AppName;
-use crate::{auth, server, store, telemetry};
+use crate::{app, auth, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where and how gRPC is served.
+    /// The server for frontends.
     pub server: server::Settings,
-    /// Where operators are served.
+    /// The listener for operators.
     pub admin: server::AdminSettings,
-    /// Where sessions lie.
+    /// Where sessions are kept.
     pub store: store::Settings,
-    /// What is logged.
+    /// What is logged, and how.
     pub log: telemetry::Settings,
-    /// When a changed configuration is taken up.
+    /// How a running process takes up changes.
     pub reload: ReloadSettings,
-    /// Who may call, by name. Nobody: everybody.
+    /// The programs that may call, by name. Empty: every program may.
     pub callers: BTreeMap<String, auth::CallerSettings>,
-    /// The apps by name. `default` is always there.
+    /// The apps by name. A loaded configuration always has the app `default`.
     pub apps: BTreeMap<String, app::Settings>,
 }
 
@@ -69,7 +74,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The folder for what the service itself keeps on disk.
+    /// Returns the folder for the files that the service itself writes.
     pub fn data_folder(&self) -> &Path {
         &self.store.embedded.path
     }

@@ -2,17 +2,17 @@
 
 use super::ConfigKey;
 
-/// The present name of a setting that was renamed; `None` for any other key.
+/// Returns the new name of a setting or table that was renamed. `None` for any other key.
 pub(super) fn new_name(key: &ConfigKey) -> Option<&'static str> {
-    let names = key.names();
-    let matches = |old: &str| {
-        let old = old.split('.').collect::<Vec<_>>();
-        old.len() == names.len() && old.iter().zip(names).all(|(old, name)| *old == ANY || old == name)
+    let is_key = |old: &str| {
+        let old = ConfigKey::from(old);
+        old.names().len() == key.names().len()
+            && old.names().iter().zip(key.names()).all(|(old, name)| old == ANY_APP || old == name)
     };
-    RENAMED.iter().find(|(old, _)| matches(old)).map(|(_, new)| *new)
+    RENAMED.iter().find(|(old, _)| is_key(old)).map(|(_, new)| *new)
 }
 
-/// Old keys, and the last part of the new ones.
+/// Old keys, each with the new last name.
 const RENAMED: [(&str, &str); 5] = [
     ("server.preface_timeout", "first_request_timeout"),
     ("server.drain_pause", "shutdown_delay"),
@@ -21,5 +21,4 @@ const RENAMED: [(&str, &str); 5] = [
     ("apps.*.accept", "migrate"),
 ];
 
-/// Stands for the name of an app.
-const ANY: &str = "*";
+const ANY_APP: &str = "*";

@@ -1,69 +1,80 @@
-//! The check of one source by itself, without a single silent conversion.
+//! Checks one source by itself, without any conversion of values.
 //!
-//! `config` reads `1.7` as 2, `true` as 1 and `5` as "5"; serde on a TOML tree does not. So each source
-//! is read here first, and `config` only lays on top of each other what is known to fit.
+//! The crate `config` reads `1.7` as 2, `true` as 1 and `5` as "5"; serde on a TOML tree does not. Therefore each source
+//! is read here first, and `config` only merges sources that are known to be right.
 
 use std::collections::BTreeMap;
 
+use serde_path_to_error::{Path, Segment};
+
 use super::{ConfigKey, Settings, renamed};
 use crate::auth::CallerSettings;
+use crate::types::SettingError;
 
-/// One key that cannot be read.
-#[derive(Clone, Debug)]
-pub(super) struct KeyProblem {
-    pub(super) key: ConfigKey,
-    pub(super) message: String,
-}
-
-/// Whether a tree can be read.
-pub(super) fn check(tree: toml::Table) -> Result<(), KeyProblem> {
+/// Checks that a tree can be read as settings.
+pub(super) fn check(tree: toml::Table) -> Result<(), SettingError> {
     if let Some(key) = list_for_table(&tree, &example(), &ConfigKey::default()) {
-        return Err(KeyProblem { key, message: "expected a table, found a list".to_owned() });
+        return Err(SettingError::new(key, "expected a table, found a list"));
     }
     serde_path_to_error::deserialize::<_, Settings>(tree).map(drop).map_err(|error| {
-        let key = ConfigKey::from(error.path());
+        let key = config_key(error.path());
         let message = match renamed::new_name(&key) {
             Some(new) => format!("this setting is now called `{new}`"),
-            None => explained(error.inner().message()),
+            None => explain(error.inner().message()),
         };
-        KeyProblem { key, message }
+        SettingError::new(key, message)
     })
 }
 
-/// Everything in a tree that cannot be read: what is wrong is taken out, and the rest is read again.
-pub(super) fn problems(mut tree: toml::Table) -> Vec<KeyProblem> {
-    let mut problems = Vec::new();
-    while problems.len() < MOST_FAULTS
-        && let Err(fault) = check(tree.clone())
+/// Returns all errors in a tree: what is wrong is removed, and the rest is checked again.
+pub(super) fn errors(mut tree: toml::Table) -> Vec<SettingError> {
+    let mut errors = Vec::new();
+    while errors.len() < MAX_ERRORS
+        && let Err(error) = check(tree.clone())
     {
-        let removed = fault.key.remove_from(&mut tree);
-        problems.push(fault);
+        let removed = remove(&mut tree, &error.key);
+        errors.push(error);
         if !removed {
             break;
         }
     }
-    problems
+    errors
 }
 
-/// All settings at their defaults.
+/// Removes a setting from a tree, and returns whether it was there.
+fn remove(tree: &mut toml::Table, key: &ConfigKey) -> bool {
+    let Some((last, above)) = key.names().split_last() else { return false };
+    let table = above.iter().try_fold(tree, |table, name| table.get_mut(name)?.as_table_mut());
+    table.is_some_and(|table| table.remove(last).is_some())
+}
+
+/// Returns the key at a path. An item of a list has no key of its own: it has the key of the list.
+fn config_key(path: &Path) -> ConfigKey {
+    ConfigKey::new(path.iter().map_while(|segment| match segment {
+        Segment::Map { key } => Some(key),
+        Segment::Seq { .. } | Segment::Enum { .. } | Segment::Unknown => None,
+    }))
+}
+
+/// Returns all settings with their defaults.
 pub(super) fn defaults() -> toml::Table {
     toml::Table::try_from(Settings::default()).expect("the default settings can be written as TOML")
 }
 
-/// The same, with one caller: there is none by default.
+/// Returns the defaults with one caller, because there is none by default.
 fn example() -> toml::Table {
     let callers = BTreeMap::from([("example".to_owned(), CallerSettings::default())]);
     let settings = Settings { callers, ..Settings::default() };
     toml::Table::try_from(settings).expect("the default settings can be written as TOML")
 }
 
-/// A list where a table belongs: serde would take it for the table's values in their order.
+/// Finds a list in the place of a table. serde would read it as the values of the table in their order.
 fn list_for_table(tree: &toml::Table, like: &toml::Table, at: &ConfigKey) -> Option<ConfigKey> {
     let like_of = |name: &str| {
         if at.names() == ["apps"] || at.names() == ["callers"] { like.values().next() } else { like.get(name) }
     };
     tree.iter().find_map(|(name, value)| {
-        let key = ConfigKey::new(at.names().iter().chain([name]));
+        let key = at.child(name);
         match (value, like_of(name)?) {
             (toml::Value::Array(_), toml::Value::Table(_)) => Some(key),
             (toml::Value::Table(inner), toml::Value::Table(like)) => list_for_table(inner, like, &key),
@@ -72,8 +83,8 @@ fn list_for_table(tree: &toml::Table, like: &toml::Table, at: &ConfigKey) -> Opt
     })
 }
 
-/// serde's message in the words of a configuration file.
-fn explained(message: &str) -> String {
+/// Rewrites serde's message in the words of a configuration file.
+fn explain(message: &str) -> String {
     let mut quoted = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {
         return unknown_setting(quoted.next().unwrap_or_default(), &quoted.collect::<Vec<_>>());
@@ -98,7 +109,7 @@ fn unknown_setting(unknown: &str, accepted: &[&str]) -> String {
     format!("there is no such setting; {hint}accepted here: {}", accepted.join(", "))
 }
 
-/// Of spellings that differ in their capitals alone the first is named.
+/// Names each accepted word once, where spellings differ only in capitals.
 fn unknown_word<'m>(unknown: &str, accepted: impl Iterator<Item = &'m str>) -> String {
     let mut words = Vec::<&str>::new();
     for word in accepted {
@@ -110,7 +121,7 @@ fn unknown_word<'m>(unknown: &str, accepted: impl Iterator<Item = &'m str>) -> S
     format!("{unknown:?} is none of {words}")
 }
 
-/// A text itself stays out of the message: it may be a secret in the wrong place.
+/// Leaves a text itself out of the message, because it may be a secret in the wrong place.
 fn found_in_words(found: &str) -> &str {
     match found {
         "sequence" => "a list",
@@ -137,4 +148,5 @@ fn expected_in_words(kind: &str) -> &str {
     }
 }
 
-const MOST_FAULTS: usize = 32;
+/// Each error costs one more reading of the tree.
+const MAX_ERRORS: usize = 32;

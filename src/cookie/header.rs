@@ -1,17 +1,17 @@
-//! The `Cookie` header of a request: the values that stand under one name.
+//! The `Cookie` header of a request: the values of all cookies with one name.
 //!
-//! One pass over the bytes, no allocation, no error: a browser's header is what it is.
+//! One pass over the bytes, no allocation. There is no error: a malformed pair is skipped.
 
-/// The longest header that is looked at. RPCs refuse a longer one.
+/// The longest header that RPCs accept.
 pub const MAX_HEADER_BYTES: usize = 1024 * 1024;
 
-/// How many cookies of one name are looked at; more are ignored.
+/// The most cookies of one name that are read. The others are ignored.
 pub const MAX_CANDIDATES: usize = 8;
 
-/// The values of all cookies called `name`, in their order, at most [`MAX_CANDIDATES`].
+/// Returns the values of the first [`MAX_CANDIDATES`] cookies called `name`, in their order.
 ///
-/// Pairs are split at `;` and then at the first `=`, and white space around them goes, as RFC 6265bis
-/// section 4.2 has them sent. Names are compared byte by byte. A pair without `=` is no cookie.
+/// Pairs are split at `;` and then at the first `=`, and white space around names and values is removed (RFC 6265bis
+/// section 4.2). Names are compared byte by byte. A pair without `=` is skipped.
 pub fn values<'h>(header: &'h str, name: &str) -> impl Iterator<Item = &'h str> {
     header
         .split(';')

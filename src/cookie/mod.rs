@@ -1,6 +1,6 @@
-//! Cookies as they travel: what a `Cookie` header says, and the `Set-Cookie` header to send.
+//! The `Cookie` header of a request and the `Set-Cookie` header of a response, strictly by RFC 6265bis.
 //!
-//! Strictly by RFC 6265bis. Knows names and attributes, never what a value means.
+//! Knows names and attributes, never what a value means.
 
 mod header;
 mod set_cookie;

@@ -1,12 +1,12 @@
-//! The `Set-Cookie` header: a template an app has, filled with a value or told to delete.
+//! The `Set-Cookie` header: made from an app's template, to set a value or to delete the cookie.
 //!
-//! A template that exists cannot produce a header that a browser would refuse or misread.
+//! Templates are checked once, so none produces a header that a browser would refuse or misread.
 
 use std::time::{Duration, SystemTime};
 
 use crate::types::Time;
 
-/// The longest name and value together; browsers drop what is longer (RFC 6265bis section 5.7).
+/// The most bytes of name and value together: browsers drop a longer cookie (RFC 6265bis section 5.7).
 pub const MAX_COOKIE_BYTES: usize = 4096;
 
 /// A cookie's name: a token of RFC 9110, at most 256 bytes.
@@ -14,7 +14,7 @@ pub const MAX_COOKIE_BYTES: usize = 4096;
 pub struct Name(Box<str>);
 
 impl Name {
-    /// Reads a name.
+    /// Checks a name.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let is_token = |c: u8| c.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&c);
         if text.is_empty() || text.len() > 256 || !text.bytes().all(is_token) {
@@ -28,7 +28,7 @@ impl Name {
         &self.0
     }
 
-    /// Browsers compare the prefix without regard to case.
+    /// Ignores case, as browsers do.
     fn has_prefix(&self, prefix: &str) -> bool {
         self.0.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
     }
@@ -56,37 +56,27 @@ impl SameSite {
     }
 }
 
-/// Everything about a cookie but its value.
+/// All of a cookie except its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attributes {
-    /// Its name.
     pub name: Name,
-    /// `Domain`; absent: the host alone.
+    /// `None` sends the cookie to the host that set it and to no other.
     pub domain: Option<String>,
-    /// `Path`.
     pub path: String,
-    /// `HttpOnly`.
     pub httponly: bool,
-    /// `Secure`.
     pub secure: bool,
-    /// `SameSite`.
+    /// `None` leaves the attribute out.
     pub samesite: Option<SameSite>,
-    /// `Partitioned`.
     pub partitioned: bool,
 }
 
-/// When a browser is to forget a cookie.
+/// When a browser deletes a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// When it is closed.
+    /// When the browser is closed.
     WithBrowser,
-    /// At this time, counted from now; the date is cut to 400 days from now.
-    At {
-        /// The time to expire at.
-        time: Time,
-        /// The time now.
-        now: Time,
-    },
+    /// At `time`, or 400 days after `now` if that is earlier.
+    At { time: Time, now: Time },
 }
 
 /// An app's cookie, checked once.
@@ -94,7 +84,7 @@ pub enum Expiry {
 pub struct Template(Attributes);
 
 impl Template {
-    /// Checks that browsers will take a cookie with these attributes.
+    /// Checks that browsers accept a cookie with these attributes.
     pub fn new(attributes: Attributes) -> Result<Self, TemplateError> {
         check_path(&attributes.path)?;
         attributes.domain.as_deref().map_or(Ok(()), check_domain)?;
@@ -108,19 +98,19 @@ impl Template {
         Ok(Self(attributes))
     }
 
-    /// The same cookie under another name.
+    /// Returns the same cookie under another name.
     pub fn named(&self, name: &str) -> Result<Self, TemplateError> {
         Self::new(Attributes { name: Name::parse(name)?, ..self.0.clone() })
     }
 
-    /// Its attributes.
+    /// The attributes of the cookie.
     pub const fn attributes(&self) -> &Attributes {
         &self.0
     }
 
-    /// The header's value that sets the cookie, in Werkzeug's order of attributes.
+    /// Returns the header value that sets the cookie, with the attributes in Werkzeug's order.
     ///
-    /// Refuses a value with bytes that no cookie may hold, and a cookie over 4096 bytes.
+    /// Fails if `value` has a byte that a cookie must not have, or if name and value exceed [`MAX_COOKIE_BYTES`].
     pub fn set(&self, value: &str, expiry: Expiry) -> Result<String, TemplateError> {
         if !value.bytes().all(is_cookie_octet) {
             return Err(TemplateError::Value);
@@ -131,12 +121,12 @@ impl Template {
         }
         let expires = match expiry {
             Expiry::WithBrowser => None,
-            Expiry::At { time, now } => Some(time.min(now + MAX_LIFE).min(LAST_DATE)),
+            Expiry::At { time, now } => Some(time.min(now + MAX_LIFETIME).min(LAST_DATE)),
         };
         Ok(self.write(value, expires, ""))
     }
 
-    /// The header's value that deletes the cookie. It repeats every attribute.
+    /// Returns the header value that deletes the cookie, with all its attributes.
     pub fn delete(&self) -> String {
         self.write("", Some(Time::default()), "; Max-Age=0")
     }
@@ -170,45 +160,30 @@ impl Template {
     }
 }
 
-/// Why browsers would refuse a cookie, and what would be right.
+/// Why browsers would refuse a cookie, and what they accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// Not a name.
     #[error("name: it has to be 1 to 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis)")]
     Name,
-    /// Not a value.
     #[error("value: it has a byte that no cookie may hold (RFC 6265bis)")]
     Value,
-    /// Not a path.
     #[error("path: it has to begin with / and be at most 1024 printable characters without ; and space")]
     Path,
-    /// Not a domain.
     #[error("domain: it has to be a host name such as example.com, without port or leading dot")]
     Domain,
-    /// `Partitioned` alone.
     #[error("partitioned: browsers refuse it without secure = true")]
     PartitionedInsecure,
-    /// `SameSite=None` alone.
     #[error("samesite: browsers refuse None without secure = true")]
     SameSiteNoneInsecure,
-    /// A `__Secure-` name that asks for more.
+    /// The name's prefix, such as `__Secure-`, requires other attributes.
     #[error("name: browsers refuse a {prefix} cookie without {needs}")]
-    Prefix {
-        /// The prefix.
-        prefix: &'static str,
-        /// What it needs.
-        needs: &'static str,
-    },
-    /// Over the browsers' limit.
+    Prefix { prefix: &'static str, needs: &'static str },
     #[error("value: name and value have {bytes} bytes; browsers drop a cookie over 4096")]
-    TooLarge {
-        /// How many they have.
-        bytes: usize,
-    },
+    TooLarge { bytes: usize },
 }
 
 impl TemplateError {
-    /// The part of the cookie that is to blame.
+    /// The part of the cookie that has to change.
     pub const fn attribute(&self) -> &'static str {
         match self {
             Self::Name | Self::Prefix { .. } => "name",
@@ -222,18 +197,18 @@ impl TemplateError {
 }
 
 fn check_path(path: &str) -> Result<(), TemplateError> {
-    let good = path.starts_with('/') && path.len() <= 1024 && path.bytes().all(is_path_octet);
-    if good { Ok(()) } else { Err(TemplateError::Path) }
+    let is_valid = path.starts_with('/') && path.len() <= 1024 && path.bytes().all(is_path_octet);
+    if is_valid { Ok(()) } else { Err(TemplateError::Path) }
 }
 
 fn check_domain(domain: &str) -> Result<(), TemplateError> {
-    let label = |label: &str| {
+    let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    if domain.len() <= 253 && domain.split('.').all(label) { Ok(()) } else { Err(TemplateError::Domain) }
+    if domain.len() <= 253 && domain.split('.').all(is_label) { Ok(()) } else { Err(TemplateError::Domain) }
 }
 
 fn check_prefix(attributes: &Attributes) -> Result<(), TemplateError> {
@@ -251,18 +226,19 @@ fn check_prefix(attributes: &Attributes) -> Result<(), TemplateError> {
     }
 }
 
-/// cookie-octet of RFC 6265bis section 4.1.1.
+/// Whether the byte is a `cookie-octet` of RFC 6265bis section 4.1.1.
 const fn is_cookie_octet(c: u8) -> bool {
     matches!(c, 0x21 | 0x23..=0x2b | 0x2d..=0x3a | 0x3c..=0x5b | 0x5d..=0x7e)
 }
 
-/// av-octet of RFC 6265bis section 4.1.1, without the space: no request's path has one, and browsers trim it.
+/// Whether the byte is an `av-octet` of RFC 6265bis section 4.1.1, and no space: browsers trim spaces, and no request's
+/// path has one.
 const fn is_path_octet(c: u8) -> bool {
     matches!(c, 0x21..=0x3a | 0x3c..=0x7e)
 }
 
-/// The longest life that browsers grant (RFC 6265bis section 5.5).
-const MAX_LIFE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// The longest lifetime that browsers allow (RFC 6265bis section 5.5).
+const MAX_LIFETIME: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// The last second that a date of four-digit years can say: 31 December 9999.
+/// The end of 31 December 9999, the last date with a year of four digits.
 const LAST_DATE: Time = Time::from_millis(253_402_300_799_000);

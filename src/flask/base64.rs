@@ -1,52 +1,41 @@
-//! Base64 as Python's `b64decode` reads it: what is not of the alphabet does not count.
+//! Base64 as Python's `b64decode` reads it: characters outside the alphabet are ignored, and all after the padding.
 //!
-//! For what stands inside a signed payload alone. What is signed, and the signature, have one spelling.
+//! Only for bytes inside a signed payload. The payload and its signature have one spelling.
 
-/// The bytes; nothing if Python raises.
+use ::base64::Engine as _;
+use ::base64::alphabet::STANDARD;
+use ::base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+
+/// Decodes base64; `None` where Python raises an error.
 pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
-    let (mut place, mut pads, mut left) = (0_u8, 0_u8, 0_u8);
+    let (mut digits, mut pads) = (Vec::with_capacity(text.len()), 0);
     for byte in text {
-        if *byte == b'=' {
-            if place >= 2 {
-                pads = pads.saturating_add(1);
-                if place.saturating_add(pads) >= 4 {
-                    return Some(bytes);
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => {
+                digits.push(*byte);
+                pads = 0;
+            }
+            b'=' if digits.len() % 4 >= 2 => {
+                pads += 1;
+                if digits.len() % 4 + pads == 4 {
+                    return ENGINE.decode(digits).ok();
                 }
             }
-            continue;
+            _ => {}
         }
-        let Some(six) = six_bits(*byte) else { continue };
-        pads = 0;
-        match place {
-            0 => {}
-            1 => bytes.push(left << 2 | six >> 4),
-            2 => bytes.push(left << 4 | six >> 2),
-            _ => bytes.push(left << 6 | six),
-        }
-        left = six;
-        place = (place + 1) % 4;
     }
-    (place == 0).then_some(bytes)
+    if digits.len().is_multiple_of(4) { ENGINE.decode(digits).ok() } else { None }
 }
 
-const fn six_bits(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    }
-}
+/// Without padding, which [`decode`] checks; Python does not check that unused bits are zero.
+const ENGINE: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_of_the_alphabet_does_not_count() {
+    fn characters_outside_the_alphabet_are_ignored() {
         assert_eq!(decode(b"/wD+").unwrap(), b"\xff\x00\xfe");
         assert_eq!(decode(b"/w\nD*+").unwrap(), b"\xff\x00\xfe");
         assert_eq!(decode(b"YQ==").unwrap(), b"a");
@@ -55,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_padding_that_does_not_fit_is_refused() {
+    fn missing_or_misplaced_padding_is_refused() {
         for text in ["Y", "YQ", "YQ=", "YWE", "YQ=a", "YWFhY"] {
             assert_eq!(decode(text.as_bytes()), None, "{text}");
         }

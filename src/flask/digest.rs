@@ -1,4 +1,4 @@
-//! The signature: an HMAC under a key that is itself the HMAC of the salt, as itsdangerous derives it.
+//! The signature: an HMAC whose key is the HMAC of the salt under the secret, as in itsdangerous.
 
 use std::fmt;
 
@@ -11,24 +11,22 @@ use sha2::{Sha256, Sha512};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Digest {
-    /// SHA-1: Flask's own. Its known weaknesses are none of HMAC.
+    /// Flask's default. HMAC is not affected by the known weaknesses of SHA-1.
     #[default]
     Sha1,
-    /// SHA-256.
     Sha256,
-    /// SHA-512.
     Sha512,
 }
 
-/// The derived key of one secret, ready to sign.
+/// The key derived from one secret, ready to sign.
 #[derive(Clone)]
-pub(super) enum Mac {
+pub(super) enum DerivedKey {
     Sha1(Hmac<Sha1>),
     Sha256(Hmac<Sha256>),
     Sha512(Hmac<Sha512>),
 }
 
-impl Mac {
+impl DerivedKey {
     pub(super) fn new(digest: Digest, secret: &[u8], salt: &[u8]) -> Self {
         match digest {
             Digest::Sha1 => Self::Sha1(derive(secret, salt)),
@@ -45,7 +43,7 @@ impl Mac {
         }
     }
 
-    /// In constant time.
+    /// Checks a signature in constant time.
     pub(super) fn verifies(&self, text: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Sha1(mac) => mac.clone().chain_update(text).verify_slice(signature).is_ok(),
@@ -55,14 +53,14 @@ impl Mac {
     }
 }
 
-impl fmt::Debug for Mac {
+impl fmt::Debug for DerivedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Mac")
+        f.write_str("DerivedKey(..)")
     }
 }
 
 fn derive<M: hmac::Mac + KeyInit>(secret: &[u8], salt: &[u8]) -> M {
-    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC accepts a key of any length");
     mac.update(salt);
-    <M as KeyInit>::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC takes a key of any length")
+    <M as KeyInit>::new_from_slice(&mac.finalize().into_bytes()).expect("HMAC accepts a key of any length")
 }

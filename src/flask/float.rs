@@ -1,6 +1,6 @@
 //! Floats as Python's `repr` writes them.
 
-/// The shortest digits that read back as the same number.
+/// Returns the shortest text that reads back as the same number.
 pub(super) fn repr(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -8,18 +8,18 @@ pub(super) fn repr(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    let text = even(number, format!("{number:?}"));
-    // Both languages turn to exponents below 1e-4 and from 1e16 on; Python gives them a sign and two digits.
+    let text = round_half_even(number, format!("{number:?}"));
+    // Both languages use exponents below 1e-4 and from 1e16 on. Python's have a sign and at least two digits.
     match text.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?))) {
         Some((digits, exponent)) => format!("{digits}e{exponent:+03}"),
         None => text,
     }
 }
 
-/// Of two spellings that are equally short and equally near, the one whose last digit is even: Python's choice.
+/// Returns, of two equally short and equally near texts, the one with an even last digit, as Python does.
 ///
-/// Rust takes the greater of them, but rounds to even where it is told how many digits to write.
-fn even(number: f64, shortest: String) -> String {
+/// Rust's shortest text is the greater of them, but Rust rounds to even if the number of digits is given.
+fn round_half_even(number: f64, shortest: String) -> String {
     let (digits, is_exponential) = match shortest.split_once('e') {
         Some((digits, _)) => (digits, true),
         None => (shortest.as_str(), false),

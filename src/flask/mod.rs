@@ -1,7 +1,7 @@
-//! Flask's own session cookie: opened, and signed so that Flask opens it.
+//! Flask's own session cookie: verified, and signed so that Flask accepts it.
 //!
-//! `payload.time.signature`, as itsdangerous writes it, around the JSON that Flask's `TaggedJSONSerializer` writes.
-//! Pure: knows keys, text and times, never an app, a request or a store.
+//! The cookie is `payload.time.signature`, as itsdangerous writes it; the payload is the JSON of Flask's
+//! `TaggedJSONSerializer`. Pure: knows keys, text and times, never an app, a request or a store.
 
 mod base64;
 mod digest;
@@ -24,19 +24,19 @@ use value::PyValue;
 
 use crate::session::Value;
 
-/// Reads one value as Flask's serializer would, and answers it as Python writes it.
+/// Reads one value as Flask's serializer does, and returns it as Python writes it.
 ///
-/// Takes what Python's `json` takes, `NaN` and lone surrogates included, and refuses what Flask could not load again.
+/// Accepts what Python's `json` accepts, `NaN` and lone surrogates included, and refuses what Flask could not load.
 pub fn normalise(json: &str) -> Result<String, JsonError> {
     read::read(json, MAX_DEPTH).map(|value| write::to_text(&value))
 }
 
-/// A value of a session from such a text, for an app whose sessions are in Flask's cookie.
+/// Makes a normalised value, for an app whose sessions are in Flask's cookie.
 pub fn json_value(json: &str) -> Result<Value, JsonError> {
     normalise(json).map(Value::checked_json)
 }
 
-/// The JSON text of a Python `bytes` object.
+/// Returns the tagged JSON of a Python `bytes` object.
 pub fn bytes_to_json(bytes: &[u8]) -> String {
     write::to_text(&PyValue::Bytes(bytes.into()))
 }

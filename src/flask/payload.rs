@@ -1,4 +1,4 @@
-//! The payload: what a session holds as Flask's JSON, compressed where that is shorter, in base64.
+//! The payload: a session as Flask's JSON, compressed if that is shorter, in base64.
 
 use std::cell::RefCell;
 
@@ -9,22 +9,22 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use super::read::{JsonError, JsonFlaw, MAX_DEPTH, read};
 use super::signer::CookieRejection;
 use super::text::PyText;
-use super::value::{Places, PyValue, insert};
+use super::value::{PyValue, to_dict};
 use super::write::{to_text, write_dict};
-use crate::session::{Entries, Kind, PERMANENT};
+use crate::session::{Entries, PERMANENT, ValueKind};
 
-/// The longest JSON text of a payload, as large as a session of any app can be.
+/// The longest JSON text of a payload: as large as the largest session of any app.
 ///
-/// A compressed payload is inflated to this length and no further, whoever has signed it.
+/// A compressed payload is inflated to this length and no further, even if its signature is valid.
 pub const MAX_JSON_BYTES: usize = 1024 * 1024;
 
-/// What a payload says.
+/// The session in a payload.
 pub(super) struct Content {
     pub(super) entries: Entries,
     pub(super) permanent: Option<bool>,
 }
 
-/// Reads a payload whose signature was right.
+/// Reads a payload with a valid signature.
 pub(super) fn decode(payload: &str) -> Result<Content, CookieRejection> {
     let json = match payload.strip_prefix('.') {
         Some(compressed) => inflate(&base64(compressed)?)?,
@@ -34,7 +34,7 @@ pub(super) fn decode(payload: &str) -> Result<Content, CookieRejection> {
         return Err(CookieRejection::TooLarge);
     }
     let json = std::str::from_utf8(&json).map_err(|_| CookieRejection::Payload)?;
-    // One level more than a value may have: that of the session itself.
+    // The session itself is one level more than the values in it.
     let session = read(json, MAX_DEPTH + 1).map_err(|_| CookieRejection::Payload)?;
     content(items(session)?)
 }
@@ -54,25 +54,23 @@ pub(super) fn encode(entries: &Entries, permanent: Option<bool>) -> Result<Strin
     })
 }
 
-/// An entry that Flask could not load.
+/// The entry is one that Flask could not load.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the entry `{name}`: {source}")]
 pub struct NotAnEntry {
-    /// Its name.
     pub name: String,
-    /// What is wrong with it.
     pub source: JsonError,
 }
 
-/// The one spelling of base64: what else Python would read, nothing legitimate writes.
+/// Decodes the canonical spelling of base64. Python reads others too, but neither Flask nor Cloakroom writes them.
 fn base64(text: &str) -> Result<Vec<u8>, CookieRejection> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| CookieRejection::Payload)
 }
 
 fn inflate(compressed: &[u8]) -> Result<Vec<u8>, CookieRejection> {
-    // What follows the end of the stream does not count, as in Python.
-    let room = compressed.len().saturating_mul(MOST_INFLATED).min(MAX_JSON_BYTES + 1);
-    let mut json = Vec::with_capacity(room);
+    // Bytes after the end of the stream are ignored, as in Python.
+    let capacity = compressed.len().saturating_mul(MAX_INFLATE_RATIO).min(MAX_JSON_BYTES + 1);
+    let mut json = Vec::with_capacity(capacity);
     match Decompress::new(true).decompress_vec(compressed, &mut json, FlushDecompress::Finish) {
         _ if json.len() > MAX_JSON_BYTES => Err(CookieRejection::TooLarge),
         Ok(Status::StreamEnd) => Ok(json),
@@ -80,9 +78,9 @@ fn inflate(compressed: &[u8]) -> Result<Vec<u8>, CookieRejection> {
     }
 }
 
-/// The JSON compressed, if that saves more than a byte: Flask's own rule.
+/// Compresses the JSON; `None` if that does not save more than one byte, which is Flask's rule.
 fn deflate(json: &[u8]) -> Option<Vec<u8>> {
-    if json.len() < LEAST_DEFLATED {
+    if json.len() < MIN_DEFLATE_BYTES {
         return None;
     }
     let mut compressed = Vec::with_capacity(json.len() - 2);
@@ -90,25 +88,23 @@ fn deflate(json: &[u8]) -> Option<Vec<u8>> {
         deflater.reset();
         deflater.compress_vec(json, &mut compressed, FlushCompress::Finish)
     });
-    let is_whole = matches!(status, Ok(Status::StreamEnd)) && compressed.len() + 1 < json.len();
-    is_whole.then_some(compressed)
+    let is_shorter = matches!(status, Ok(Status::StreamEnd)) && compressed.len() + 1 < json.len();
+    is_shorter.then_some(compressed)
 }
 
-/// The items of the `dict` that Python makes of what a payload held.
+/// Returns the items of the `dict` that Python makes of a payload's value.
 fn items(session: PyValue) -> Result<Vec<(PyText, PyValue)>, CookieRejection> {
     let pairs = match session {
         PyValue::None => return Ok(Vec::new()),
         PyValue::Dict(items) => return Ok(items),
         other => other.into_items().ok_or(CookieRejection::Payload)?,
     };
-    let (mut items, mut places) = (Vec::new(), Places::new());
-    for pair in pairs {
-        let pair = <[PyValue; 2]>::try_from(pair.into_items().ok_or(CookieRejection::Payload)?);
-        let [key, value] = pair.map_err(|_| CookieRejection::Payload)?;
-        let key = key.as_text().ok_or(CookieRejection::Payload)?.clone();
-        insert(&mut items, &mut places, key, value);
-    }
-    Ok(items)
+    let pairs = pairs.into_iter().map(|pair| {
+        let pair = <[PyValue; 2]>::try_from(pair.into_items()?);
+        let [key, value] = pair.ok()?;
+        Some((key.as_text()?.clone(), value))
+    });
+    pairs.collect::<Option<Vec<_>>>().map(to_dict).ok_or(CookieRejection::Payload)
 }
 
 fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
@@ -127,29 +123,29 @@ fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
 }
 
 fn value(name: &str, stored: &[u8]) -> Result<PyValue, NotAnEntry> {
-    let json = match Kind::of(stored) {
-        Some(Kind::Raw(bytes)) => return Ok(PyValue::Bytes(bytes.into())),
-        Some(Kind::Json(json)) => Ok(json),
+    let json = match ValueKind::decode(stored) {
+        Some(ValueKind::Raw(bytes)) => return Ok(PyValue::Bytes(bytes.into())),
+        Some(ValueKind::Json(json)) => Ok(json),
         None => Err(JsonError { flaw: JsonFlaw::Syntax, line: 1, column: 1 }),
     };
-    // One level more than a client may send: a tuple that Flask read out of a text may have it.
+    // One level more than a client may send: a tuple that Flask has read from text may have it.
     let value = json.and_then(|json| read(json, MAX_DEPTH + 1));
     value.map_err(|source| NotAnEntry { name: name.to_owned(), source })
 }
 
-/// The longest name that entries have room for.
+/// The longest name that [`Entries::pack`] accepts.
 const MAX_NAME_BYTES: usize = u16::MAX as usize;
 
-/// zlib's own default, and Python's.
+/// The default of zlib and of Python.
 const ZLIB_LEVEL: Compression = Compression::new(6);
 
-/// No stream is shorter than 10 bytes: header, checksum, and a block of two symbols at least.
-const LEAST_DEFLATED: usize = 12;
+/// Shorter JSON cannot become two bytes shorter: a stream has at least 10, for header, checksum and one block.
+const MIN_DEFLATE_BYTES: usize = 12;
 
 thread_local! {
-    /// Its tables have a quarter of a megabyte, and to lay them out takes longer than to use them.
+    /// Kept for reuse: its tables take a quarter of a megabyte, and allocating them takes longer than using them.
     static DEFLATER: RefCell<Compress> = RefCell::new(Compress::new(ZLIB_LEVEL, true));
 }
 
-/// No byte of a compressed stream stands for more.
-const MOST_INFLATED: usize = 1032;
+/// The most bytes that one byte of a compressed stream can become.
+const MAX_INFLATE_RATIO: usize = 1032;

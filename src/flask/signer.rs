@@ -1,7 +1,7 @@
-//! The signer: keys, salt and digest of one Flask application, and the cookie's text around a payload.
+//! The signer: the keys, salt and digest of one Flask application, and the cookie's text around a payload.
 //!
-//! The signature is checked first, in constant time, then the age; only then is anything decoded. A cookie has one
-//! spelling, but its text is still no name for it: for that the decoded signature is answered.
+//! The signature is checked first, in constant time, then the age; only then the payload is decoded. What identifies a
+//! cookie is its decoded signature, not its text.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use super::digest::{Digest, Mac};
+use super::digest::{DerivedKey, Digest};
 use super::payload::{self, MAX_JSON_BYTES, NotAnEntry};
 use crate::session::Entries;
 use crate::token::KeyId;
@@ -19,55 +19,52 @@ use crate::types::Time;
 /// Flask's salt for sessions.
 pub const DEFAULT_SALT: &str = "cookie-session";
 
-/// Opens and signs the session cookies of one Flask application.
+/// Verifies and signs the session cookies of one Flask application.
 #[derive(Clone, Debug)]
 pub struct Signer {
     /// Never empty; the first signs.
-    keys: Vec<Key>,
+    keys: Vec<SignerKey>,
 }
 
 #[derive(Clone, Debug)]
-struct Key {
+struct SignerKey {
     id: KeyId,
-    mac: Mac,
+    derived: DerivedKey,
 }
 
-/// What a cookie held whose signature was right and that is not too old.
+/// The content of a cookie with a valid signature that is not too old.
 #[derive(Clone, Debug)]
 pub struct VerifiedCookie {
-    /// What the session holds: tagged JSON by name, each value as Python writes it. Never `_permanent`.
+    /// Tagged JSON by name, each value as Python writes it. Never `_permanent`.
     pub entries: Entries,
-    /// Flask's entry `_permanent`, as Python's `bool` sees it.
+    /// Python's `bool` of Flask's entry `_permanent`.
     pub permanent: Option<bool>,
-    /// When it was signed, to the second.
+    /// When the cookie was signed, to the second.
     pub issued: Time,
-    /// Its signature, decoded: the one thing that names this cookie.
+    /// The decoded signature, which identifies the cookie.
     pub signature: Box<[u8]>,
 }
 
-/// Why a cookie opens nothing.
+/// Why a cookie is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CookieRejection {
-    /// Not written as one.
     Malformed,
-    /// The signature is wrong: forged, or under another key, salt or digest.
+    /// It is forged, or signed with another key, salt or digest.
     BadSignature,
-    /// Signed too long ago.
     Expired,
-    /// Signed later than now.
     FromTheFuture,
-    /// Signed, but what it holds is nothing that Flask could load, or nothing that entries can hold.
+    /// The signature is valid, but Flask could not load the payload, or [`Entries`] have no room for a name.
     Payload,
-    /// Signed, but what it holds is over [`MAX_JSON_BYTES`].
+    /// The signature is valid, but the payload is over [`MAX_JSON_BYTES`].
     TooLarge,
 }
 
 impl CookieRejection {
-    /// All reasons, in their order.
+    /// All reasons.
     pub const ALL: [Self; 6] =
         [Self::Malformed, Self::BadSignature, Self::Expired, Self::FromTheFuture, Self::Payload, Self::TooLarge];
 
-    /// The reason for programs.
+    /// The reason as programs read it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "MALFORMED",
@@ -94,13 +91,13 @@ impl fmt::Display for CookieRejection {
 }
 
 impl Signer {
-    /// A signer with these keys, newest first: the first signs, all verify. Text counts as its UTF-8 bytes.
+    /// Makes a signer with these keys, newest first: the first signs, all verify.
     ///
-    /// A key may be of any length, for it is what the Flask application has; who can guess it can forge every session.
+    /// A key may have any length, because it is the Flask application's. With a guessed key any session can be forged.
     pub fn new<K: AsRef<[u8]>>(keys: &[K], salt: &[u8], digest: Digest) -> Result<Self, KeysError> {
-        let mut ring = Vec::<Key>::with_capacity(keys.len());
+        let mut ring = Vec::<SignerKey>::with_capacity(keys.len());
         for secret in keys.iter().map(AsRef::as_ref) {
-            let key = Key { id: id(secret), mac: Mac::new(digest, secret, salt) };
+            let key = SignerKey { id: key_id(secret), derived: DerivedKey::new(digest, secret, salt) };
             match ring.iter().find(|other| other.id == key.id) {
                 _ if secret.is_empty() => return Err(KeysError::EmptyKey),
                 Some(other) => return Err(KeysError::Repeated { id: other.id }),
@@ -110,23 +107,23 @@ impl Signer {
         if ring.is_empty() { Err(KeysError::Empty) } else { Ok(Self { keys: ring }) }
     }
 
-    /// The public names of all keys, the signing one first.
+    /// The public ids of all keys, the signing one first.
     pub fn ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.keys.iter().map(|key| key.id)
     }
 
-    /// Reads a cookie that was signed at most `max_age` before `now`, both in whole seconds as Flask counts.
+    /// Reads a cookie that was signed at most `max_age` before `now`. Times are cut to whole seconds, as in Flask.
     pub fn verify(&self, text: &str, max_age: Duration, now: Time) -> Result<VerifiedCookie, CookieRejection> {
         if text.len() > MAX_TEXT {
             return Err(CookieRejection::Malformed);
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(CookieRejection::Malformed)?;
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| CookieRejection::Malformed)?;
-        if !self.keys.iter().any(|key| key.mac.verifies(signed.as_bytes(), &signature)) {
+        if !self.keys.iter().any(|key| key.derived.verifies(signed.as_bytes(), &signature)) {
             return Err(CookieRejection::BadSignature);
         }
         let (payload, seconds) = signed.rsplit_once('.').ok_or(CookieRejection::Malformed)?;
-        let issued = seconds_from(seconds).ok_or(CookieRejection::Malformed)?;
+        let issued = decode_seconds(seconds).ok_or(CookieRejection::Malformed)?;
         let age = now.seconds().checked_sub(issued).ok_or(CookieRejection::FromTheFuture)?;
         if age > max_age.as_secs() {
             return Err(CookieRejection::Expired);
@@ -140,10 +137,10 @@ impl Signer {
         })
     }
 
-    /// Writes a cookie, signed at `now`, that Flask opens as the same session.
+    /// Writes a cookie, signed at `now`, that Flask reads as the same session.
     ///
-    /// Byte for byte what Flask writes, unless Flask would compress it: zlibs differ in how. `_permanent` counts as
-    /// `permanent`, wherever it stands.
+    /// It equals Flask's own byte for byte unless it is compressed, for implementations of zlib differ. An entry
+    /// `_permanent` is ignored: `permanent` is written in its place.
     pub fn sign(&self, entries: &Entries, permanent: Option<bool>, now: Time) -> Result<String, NotAnEntry> {
         let mut text = payload::encode(entries, permanent)?;
         text.push('.');
@@ -151,43 +148,37 @@ impl Signer {
         let zeros = seconds.iter().take_while(|byte| **byte == 0).count();
         URL_SAFE_NO_PAD.encode_string(&seconds[zeros..], &mut text);
         let key = self.keys.first().expect("a signer always has a key");
-        let signature = key.mac.sign(text.as_bytes());
+        let signature = key.derived.sign(text.as_bytes());
         text.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut text);
         Ok(text)
     }
 }
 
-/// What is wrong with a list of keys. Says nothing of a key itself.
+/// Why a list of keys is not accepted. The message never contains a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
-    /// No key at all.
     #[error("the list of keys is empty; it takes the Flask application's SECRET_KEY")]
     Empty,
-    /// A key of no bytes.
     #[error("a key is empty: anybody could sign with it")]
     EmptyKey,
-    /// The same key twice.
     #[error("the key {id} stands in the list twice; remove one")]
-    Repeated {
-        /// Its name.
-        id: KeyId,
-    },
+    Repeated { id: KeyId },
 }
 
-/// A key's public name. It tells no more of a key that can be guessed than every cookie does that is signed with it.
-fn id(secret: &[u8]) -> KeyId {
+/// Computes a key's public id. Like every signed cookie, it lets a guess of the key be checked, and no more.
+fn key_id(secret: &[u8]) -> KeyId {
     let hash = Sha256::new().chain_update(b"cloakroom/v1/flask-key-id").chain_update(secret).finalize();
     let mut id = [0; 6];
     id.copy_from_slice(&hash[..6]);
     KeyId::from_bytes(id)
 }
 
-/// At most eight bytes, the highest first; none is 0.
-fn seconds_from(text: &str) -> Option<u64> {
+/// Decodes a number of at most eight bytes, the highest first; no bytes are 0.
+fn decode_seconds(text: &str) -> Option<u64> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() <= 8)?;
     Some(bytes.iter().fold(0, |seconds, byte| seconds << 8 | u64::from(*byte)))
 }
 
-/// The longest payload in base64, with room for time and signature.
+/// The longest cookie: the longest payload in base64, and room for time and signature.
 const MAX_TEXT: usize = MAX_JSON_BYTES / 3 * 4 + 256;

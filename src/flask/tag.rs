@@ -1,8 +1,8 @@
-//! Flask's tags: what JSON has no form for stands in a dict of one item, whose key says what it is.
+//! Flask's tags: an object that JSON has no form for is a dict of one item, whose key is the tag.
 //!
-//! Each rule is what Flask's `to_python` does with a value of that shape: where that raises, there is no value here. What
-//! Flask makes of a value that it never writes itself is followed too, but for Markup around anything but text.
-//! A dict of one item with another key may be a tag that an application has registered, and is left as it is.
+//! Each rule follows Flask's `to_python` for that tag, and refuses a value at which that raises an error. Values that
+//! Flask never writes itself are read as Flask would read them, except for Markup around anything but text.
+//! A dict of one item with another key may be a tag that an application has registered, and stays as it is.
 
 use super::base64;
 use super::text::PyText;
@@ -20,7 +20,7 @@ pub(super) fn is_tag(key: &PyText) -> bool {
     key.as_str().is_some_and(|key| [DICT, TUPLE, BYTES, MARKUP, UUID, DATE].contains(&key))
 }
 
-/// What a dict stands for. The error is its tag, whose value Flask can not load.
+/// Makes the object that a dict represents. The error is the tag whose value Flask cannot load.
 pub(super) fn untag(mut items: Vec<(PyText, PyValue)>) -> Result<PyValue, &'static str> {
     let tag = match items.as_slice() {
         [(key, _)] if is_tag(key) => key.as_str().unwrap_or_default(),
@@ -37,7 +37,7 @@ pub(super) fn untag(mut items: Vec<(PyText, PyValue)>) -> Result<PyValue, &'stat
     items.pop().and_then(|(_, value)| to_python(value)).ok_or(tag)
 }
 
-/// A dict of one item whose key would be a tag: two characters are put behind the key.
+/// Reads a dict of one item whose key looks like a tag: Flask appends two characters to the key.
 fn dict(value: PyValue) -> Option<PyValue> {
     let PyValue::Dict(items) = value else { return None };
     let (key, value) = items.into_iter().next()?;
@@ -55,7 +55,7 @@ fn bytes(value: PyValue) -> Option<PyValue> {
     Some(PyValue::Bytes(bytes.into()))
 }
 
-/// Python's `UUID(hex)`, but for digits that only its `int` knows: of other scripts, or with a sign or `_` among them.
+/// Follows Python's `UUID(hex)`, except for digits that only `int` accepts: of other scripts, or with a sign or `_`.
 fn uuid(value: PyValue) -> Option<PyValue> {
     let text = value.as_text()?.as_str()?.replace("urn:", "").replace("uuid:", "");
     let digits = text.trim_matches(['{', '}']).replace('-', "");
@@ -63,7 +63,7 @@ fn uuid(value: PyValue) -> Option<PyValue> {
     is_uuid.then(|| PyValue::Uuid(digits.to_ascii_lowercase().into()))
 }
 
-/// Whatever Flask's `parse_date` does not raise at: what it can not read is no date, but `None`.
+/// Follows Flask's `parse_date`, which returns `None` for most texts that it cannot read.
 fn date(value: PyValue) -> Option<PyValue> {
     match value {
         PyValue::Bytes(_) => Some(PyValue::None),
@@ -72,7 +72,7 @@ fn date(value: PyValue) -> Option<PyValue> {
     }
 }
 
-/// Python raises at a number in a date that its C code has no room for.
+/// Whether Python raises an error at a number in a date, because its C code has no room for it.
 fn has_huge_number(text: &PyText) -> bool {
     let mut digits = 0;
     text.code_points().any(|code| {

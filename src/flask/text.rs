@@ -1,6 +1,6 @@
-//! A Python `str`: text that may hold half a surrogate pair, which no Rust text can.
+//! A Python `str`: text that may have lone surrogates, which a Rust `str` cannot have.
 
-/// Code points in UTF-8, as if that had a form for surrogates too. So the order of bytes is that of code points.
+/// Code points in UTF-8, extended to surrogates. The order of the bytes is the order of the code points.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PyText(Vec<u8>);
 
@@ -18,7 +18,7 @@ impl PyText {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// The text, if it holds no lone surrogate.
+    /// The text; `None` if it has a lone surrogate.
     pub(super) fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok()
     }
@@ -27,7 +27,7 @@ impl PyText {
         self.0.is_empty()
     }
 
-    /// Its code points, surrogates included.
+    /// The code points, surrogates included.
     pub(super) fn code_points(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.chunk_by(|_, next| next & 0xc0 == 0x80).map(|bytes| match *bytes {
             [a] => u32::from(a),

@@ -1,4 +1,4 @@
-//! Python objects as text, byte for byte as Flask's serializer writes them inside an application.
+//! Writes Python objects as JSON text, byte for byte as Flask's serializer does in an application.
 
 use std::fmt::Write as _;
 
@@ -9,21 +9,21 @@ use super::value::PyValue;
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 
-/// One object as tagged JSON: keys sorted, no white space, ASCII alone.
+/// Returns one object as tagged JSON: keys sorted, no white space, ASCII only.
 pub(super) fn to_text(value: &PyValue) -> String {
     let mut out = String::new();
     write_value(&mut out, value);
     out
 }
 
-/// A dict, given by its items in any order, each key once.
+/// Writes a dict of these items, which are in any order, each key once.
 pub(super) fn write_dict(out: &mut String, items: &[(&PyText, &PyValue)]) {
     if let [(key, value)] = items
         && is_tag(key)
     {
-        let mut marked = (*key).clone();
-        marked.push_str("__");
-        return tagged(out, DICT, |out| write_items(out, &[(&marked, value)]));
+        let mut escaped = (*key).clone();
+        escaped.push_str("__");
+        return write_tagged(out, DICT, |out| write_items(out, &[(&escaped, value)]));
     }
     let mut items = items.to_vec();
     items.sort_unstable_by_key(|(key, _)| *key);
@@ -37,22 +37,22 @@ fn write_value(out: &mut String, value: &PyValue) {
         PyValue::Bool(false) => out.push_str("false"),
         PyValue::Int(digits) => out.push_str(digits),
         PyValue::Float(number) => out.push_str(&float::repr(*number)),
-        PyValue::PyText(text) => write_text(out, text),
+        PyValue::Str(text) => write_text(out, text),
         PyValue::List(items) => write_list(out, items),
         PyValue::Dict(items) => write_dict(out, &items.iter().map(|(key, value)| (key, value)).collect::<Vec<_>>()),
-        PyValue::Tuple(items) => tagged(out, TUPLE, |out| write_list(out, items)),
-        PyValue::Bytes(bytes) => tagged(out, BYTES, |out| {
+        PyValue::Tuple(items) => write_tagged(out, TUPLE, |out| write_list(out, items)),
+        PyValue::Bytes(bytes) => write_tagged(out, BYTES, |out| {
             out.push('"');
             STANDARD.encode_string(bytes, out);
             out.push('"');
         }),
-        PyValue::Markup(inner) => tagged(out, MARKUP, |out| write_text(out, inner)),
-        PyValue::Uuid(digits) => tagged(out, UUID, |out| write_text(out, &PyText::from(&**digits))),
-        PyValue::Date(text) => tagged(out, DATE, |out| write_text(out, text)),
+        PyValue::Markup(text) => write_tagged(out, MARKUP, |out| write_text(out, text)),
+        PyValue::Uuid(digits) => write_tagged(out, UUID, |out| write_text(out, &PyText::from(&**digits))),
+        PyValue::Date(text) => write_tagged(out, DATE, |out| write_text(out, text)),
     }
 }
 
-fn tagged(out: &mut String, tag: &str, inner: impl FnOnce(&mut String)) {
+fn write_tagged(out: &mut String, tag: &str, inner: impl FnOnce(&mut String)) {
     let _ = write!(out, "{{\"{tag}\":");
     inner(out);
     out.push('}');
@@ -90,13 +90,13 @@ fn write_text(out: &mut String, text: &PyText) {
             Some('\x0c') => out.push_str("\\f"),
             Some('\x08') => out.push_str("\\b"),
             Some(c @ ' '..='~') => out.push(c),
-            Some(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escape(out, u32::from(*unit))),
-            None => escape(out, code),
+            Some(c) => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| write_escape(out, u32::from(*unit))),
+            None => write_escape(out, code),
         }
     }
     out.push('"');
 }
 
-fn escape(out: &mut String, unit: u32) {
+fn write_escape(out: &mut String, unit: u32) {
     let _ = write!(out, "\\u{unit:04x}");
 }

@@ -12,8 +12,8 @@ use crate::cookie::SameSite;
 use crate::flask;
 use crate::service::{AppStats, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
 use crate::session::{
-    AuthenticationChange, Changes, Context, EndReason, Entries, Kind, LifetimeChange, PermanentChange, Subject,
-    SubjectChange, Value, Version,
+    AuthenticationChange, Changes, Context, EndReason, Entries, LifetimeChange, PermanentChange, Subject,
+    SubjectChange, Value, ValueKind, Version,
 };
 use crate::types::Time;
 
@@ -202,9 +202,9 @@ fn wire_entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
 }
 
 fn wire_value(stored: &[u8]) -> Option<wire::Value> {
-    let kind = match Kind::of(stored)? {
-        Kind::Json(text) => wire::value::Kind::Json(text.to_owned()),
-        Kind::Raw(bytes) => wire::value::Kind::Raw(bytes.to_vec()),
+    let kind = match ValueKind::decode(stored)? {
+        ValueKind::Json(text) => wire::value::Kind::Json(text.to_owned()),
+        ValueKind::Raw(bytes) => wire::value::Kind::Raw(bytes.to_vec()),
     };
     Some(wire::Value { kind: Some(kind) })
 }

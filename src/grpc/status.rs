@@ -144,12 +144,12 @@ fn log(error: &Error) {
     static FULL: LogThrottle = LogThrottle::new();
     match error {
         Error::Store(store::Error::Unavailable(source)) => {
-            if let Some(calls) = SILENT.should_log() {
+            if let Some(calls) = SILENT.count() {
                 warn!(error = %source, calls, "the store does not answer");
             }
         }
         Error::Store(store::Error::Full(source)) => {
-            if let Some(calls) = FULL.should_log() {
+            if let Some(calls) = FULL.count() {
                 error!(error = %source, calls, "the store is full");
             }
         }

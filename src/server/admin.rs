@@ -1,24 +1,25 @@
-//! The settings of the listener that serves operators alone.
+//! The settings of the listener for operators.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 use super::settings::is_loopback;
-use super::{Settings, SettingsError, TlsSettings};
+use super::{Settings, TlsSettings};
 use crate::auth::Callers;
-use crate::types::listen_address;
+use crate::types::{SettingError, listen_address};
 
 /// The `[admin]` table.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdminSettings {
-    /// The TCP address of AdminService, IP and port. Empty: none. Change it if the port is taken.
+    /// The TCP address of AdminService and of the pages for operators, IP and port. Empty: none.
     ///
-    /// Beyond loopback only if callers are known, or if the server is `insecure`: whoever may call it ends sessions.
+    /// Beyond loopback only with callers, or if the server is `insecure`: a program that may call it can list and end
+    /// sessions.
     #[serde(with = "listen_address")]
     pub listen: Option<SocketAddr>,
-    /// Encryption of that address. It is not that of the server.
+    /// TLS on that address. The settings of `[server.tls]` do not apply here.
     pub tls: TlsSettings,
 }
 
@@ -29,24 +30,29 @@ impl Default for AdminSettings {
 }
 
 impl AdminSettings {
-    /// Says what is wrong, if anything is, beside a server with these settings and for these callers.
-    pub fn check(&self, server: &Settings, callers: &Callers) -> Result<(), SettingsError> {
+    /// Checks the values beside a server with these settings and for these callers.
+    pub fn check(&self, server: &Settings, callers: &Callers) -> Result<(), SettingError> {
         self.check_exposure(server, callers)?;
         self.tls.check(callers)
     }
 
-    /// Whether it listens for strangers while it asks nobody who it is.
-    pub fn check_exposure(&self, server: &Settings, callers: &Callers) -> Result<(), SettingsError> {
-        let lets_all_in = callers.is_empty() && !server.insecure;
+    /// Checks that it listens beyond loopback only if callers are configured or the server is `insecure`.
+    pub fn check_exposure(&self, server: &Settings, callers: &Callers) -> Result<(), SettingError> {
+        let allows_everyone = callers.is_empty() && !server.insecure;
         match self.listen {
-            Some(listen) if lets_all_in && !is_loopback(listen) => Err(SettingsError::AdminExposed { listen }),
+            Some(listen) if allows_everyone && !is_loopback(listen) => {
+                Err(SettingError::new("listen", format!("{listen} {EXPOSED}")))
+            }
             _ => Ok(()),
         }
     }
 
-    /// The settings of a server of its own, if there is to be one: those of `server`, on one thread.
+    /// Returns the settings of its server: those of `server`, on one thread. `None`: it does not listen.
     pub(super) fn server(&self, server: &Settings) -> Option<Settings> {
         let listen = Some(self.listen?);
         Some(Settings { listen, unix_socket: None, workers: 1, tls: self.tls.clone(), ..server.clone() })
     }
 }
+
+const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
+                       who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

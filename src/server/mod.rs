@@ -29,7 +29,7 @@ pub use admin::AdminSettings;
 pub use call::{Answer, Services};
 pub use reloader::{Reloadable, Reloader};
 pub use run::{Cloakroom, Dependencies};
-pub use settings::{Settings, SettingsError};
+pub use settings::Settings;
 pub use tls::{TlsError, TlsFault, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
 

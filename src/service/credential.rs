@@ -4,7 +4,7 @@ use super::error::Error;
 use super::view::CookieAction;
 use super::{AppCall, Service};
 use crate::cookie;
-use crate::session::{Authority, Context, Denial, EndReason, Precondition, Previous, Record, judge};
+use crate::session::{Authority, Context, Denial, EndReason, Precondition, PreviousToken, Record, judge};
 use crate::store::{SessionKey, Snapshot};
 use crate::token::{SplitToken, VerifiedToken, is_shaped, is_ticket, next_token, verify_ticket, verify_token};
 
@@ -149,7 +149,7 @@ impl AppCall<'_> {
     }
 
     /// The successor that the last rotation put in a token's place, if its key is still there.
-    pub(super) fn find_next_token(&self, old: SplitToken, previous: &Previous) -> Option<SplitToken> {
+    pub(super) fn find_next_token(&self, old: SplitToken, previous: &PreviousToken) -> Option<SplitToken> {
         self.keys.find(previous.key_id).map(|key| next_token(key, old, previous.nonce))
     }
 

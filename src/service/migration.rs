@@ -123,7 +123,7 @@ impl Service {
             FlaskRecord::Missing => return Ok(self.refuse(call, source, MigrationRefusal::Unknown)),
             FlaskRecord::TooLarge => return Ok(self.refuse(call, source, MigrationRefusal::TooLarge)),
         };
-        let flask_session::FlaskRecord { entries, permanent } = match flask_session::FlaskRecord::decode(&bytes) {
+        let flask_session::DecodedRecord { entries, permanent } = match flask_session::DecodedRecord::decode(&bytes) {
             Ok(record) => record,
             Err(not_a_record) => return Ok(self.refuse(call, source, not_a_record.into())),
         };

@@ -170,7 +170,7 @@ impl Service {
     async fn touch(&self, call: &AppCall<'_>, session_key: &SessionKey, head: &Head, context: Option<Context>) {
         let touch = Touch { verifier_hash: head.verifier_hash, used: call.now, context };
         if let Err(error) = self.store.touch(session_key, &touch).await
-            && let Some(uses) = FAILED_TOUCHES.should_log()
+            && let Some(uses) = FAILED_TOUCHES.count()
         {
             warn!(error = &error as &dyn std::error::Error, uses, session.id = %session_key.id, "could not write down a use");
         }

@@ -5,9 +5,9 @@ use super::write::PreparedWrite;
 use super::{AppCall, Error};
 use crate::app::Lifetimes;
 use crate::session::{
-    AuthenticationChange, Authority, Cause, Changes, Counters, Edit, Entries, Fingerprint, Head, IdempotencyRecord,
-    Lifespan, Lifespans, LifetimeChange, NewLifetime, Precondition, Record, Rotation, Subject, SubjectChange, Version,
-    WhenEmpty, WriteEffect, edit,
+    AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Fingerprint, Head, IdempotencyRecord,
+    LifetimeChange, LifetimeLimit, LifetimeLimits, NewLifetime, Precondition, Record, ReplacementCause, Rotation,
+    Subject, SubjectChange, Version, WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::SplitToken;
@@ -49,7 +49,7 @@ impl PreparedSave {
         let edit = Edit {
             changes,
             lifetime,
-            lifespans: lifespans(call),
+            lifetime_limits: lifetime_limits(call),
             rotation: Rotation::Keep,
             when_empty: if save.keep_empty { WhenEmpty::Keep } else { WhenEmpty::Delete },
             limits: call.app.limits,
@@ -75,7 +75,7 @@ impl PreparedSave {
         let Self { write: PreparedWrite { token, precondition, write, next }, rotate } = self;
         if let Write::Edit(edit) = write {
             let mut derive = || {
-                let derived = call.derive_next_token(*token, Cause::Privilege, precondition.fingerprint);
+                let derived = call.derive_next_token(*token, ReplacementCause::Privilege, precondition.fingerprint);
                 *next = Some(derived);
                 derived.replacement
             };
@@ -138,24 +138,26 @@ pub(super) fn fingerprint(request_id: &str, content: impl FnOnce() -> Vec<u8>) -
 impl AppCall<'_> {
     fn lifetime(&self, change: LifetimeChange) -> Result<Option<NewLifetime>, Error> {
         let lifetimes = self.app.lifetimes;
-        let span = lifetimes.absolute_timeout;
+        let absolute_timeout = lifetimes.absolute_timeout;
         let (idle_timeout, cap): (_, Option<Time>) = match change {
             LifetimeChange::Keep => return Ok(None),
             LifetimeChange::Default => (lifetimes.idle_timeout, None),
             LifetimeChange::Idle(idle_timeout) => (idle_timeout.min(lifetimes.idle_timeout), None),
             LifetimeChange::Until(time) if time <= self.now => return Err(Error::DeadlinePassed),
-            LifetimeChange::Until(time) => (span, Some(time)),
+            LifetimeChange::Until(time) => (absolute_timeout, Some(time)),
         };
-        Ok(Some(NewLifetime { idle_timeout, span, cap }))
+        Ok(Some(NewLifetime { idle_timeout, absolute_timeout, cap }))
     }
 }
 
 /// The app's lifetimes, if they differ for sessions with and without a subject.
-fn lifespans(call: &AppCall<'_>) -> Option<Lifespans> {
-    let lifespan =
-        |lifetimes: Lifetimes| Lifespan { idle_timeout: lifetimes.idle_timeout, span: lifetimes.absolute_timeout };
-    let (owned, anonymous) = (lifespan(call.app.lifetimes), lifespan(call.app.anonymous_lifetimes));
-    (owned != anonymous).then_some(Lifespans { owned, anonymous })
+fn lifetime_limits(call: &AppCall<'_>) -> Option<LifetimeLimits> {
+    let lifetime_limit = |lifetimes: Lifetimes| LifetimeLimit {
+        idle_timeout: lifetimes.idle_timeout,
+        absolute_timeout: lifetimes.absolute_timeout,
+    };
+    let (authenticated, anonymous) = (lifetime_limit(call.app.lifetimes), lifetime_limit(call.app.anonymous_lifetimes));
+    (authenticated != anonymous).then_some(LifetimeLimits { authenticated, anonymous })
 }
 
 /// The head of an anonymous session before its first save.

@@ -5,7 +5,7 @@ use super::prepared_save::fingerprint;
 use super::view::{CookieAction, Outcome};
 use super::write::{Attempted, PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Saved, Service};
-use crate::session::{Cause, Context, Counters, Edit, EndReason, Head, Rotation, WhenEmpty};
+use crate::session::{Context, Counters, Edit, EndReason, Head, ReplacementCause, Rotation, WhenEmpty};
 use crate::store::Write;
 use crate::token::SplitToken;
 
@@ -44,8 +44,8 @@ impl Service {
         let call = self.call(&app, rotate.cookie_name)?;
         let Some(claim) = self.claim(&call, rotate.credential).await? else { return Ok(Saved::gone(None, false)) };
         let cause = match rotate.cause {
-            RotationCause::Privilege => Cause::Privilege,
-            RotationCause::Renewal => Cause::Renewal { grace: app.rotation_grace },
+            RotationCause::Privilege => ReplacementCause::Privilege,
+            RotationCause::Renewal => ReplacementCause::Renewal { grace: app.rotation_grace },
         };
         let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let fingerprint = fingerprint(rotate.request_id, content);
@@ -53,7 +53,7 @@ impl Service {
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
-            lifespans: None,
+            lifetime_limits: None,
             rotation: Rotation::Always(next.replacement),
             when_empty: WhenEmpty::Keep,
             limits: app.limits,

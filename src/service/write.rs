@@ -3,8 +3,8 @@
 use super::index::lives;
 use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
-    Authority, Cause, Counters, Denial, EditError, EndReason, Fingerprint, Head, Precondition, Previous, Record,
-    Replacement, TokenMatch, WriteEffect, counter, match_token,
+    Authority, Counters, Denial, EditError, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record,
+    Replacement, ReplacementCause, TokenMatch, WriteEffect, counter, match_token,
 };
 use crate::store::{Applied, Done, Write};
 use crate::token::{Nonce, SplitToken, next_token};
@@ -69,10 +69,15 @@ impl AppCall<'_> {
     }
 
     /// The token that a rotation by the holder of `old` would make the current one.
-    pub(super) fn derive_next_token(&self, old: SplitToken, cause: Cause, by: Option<Fingerprint>) -> NextToken {
+    pub(super) fn derive_next_token(
+        &self,
+        old: SplitToken,
+        cause: ReplacementCause,
+        by: Option<Fingerprint>,
+    ) -> NextToken {
         let (key, nonce) = (self.keys.signing(), Nonce::random());
         let token = next_token(key, old, nonce);
-        let previous = Previous {
+        let previous = PreviousToken {
             verifier_hash: old.verifier_hash(&self.app.name),
             nonce,
             key_id: key.id(),
@@ -156,7 +161,7 @@ impl Service {
 }
 
 /// Whether a replaced token yields the next one: in its grace, and to the very call that replaced it.
-fn yields(previous: &Previous, fingerprint: Option<Fingerprint>, call: &AppCall<'_>) -> bool {
+fn yields(previous: &PreviousToken, fingerprint: Option<Fingerprint>, call: &AppCall<'_>) -> bool {
     let by_this_call = previous.fingerprint.is_some() && previous.fingerprint == fingerprint;
     by_this_call || previous.is_in_grace(call.now)
 }

@@ -1,13 +1,13 @@
-//! What one request did to its session, checked and in one canonical order.
+//! The changes that one request makes to its session, checked and in canonical order.
 //!
-//! Aliases are resolved here: `_permanent`, Flask's entry, never reaches a store, and an app's subject
-//! entry sets the subject.
+//! Aliases are resolved here: Flask's entry `_permanent` never reaches a store, and an app's subject entry sets the
+//! subject.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::head::{Subject, SubjectError};
-use super::value::{Kind, Value};
+use super::value::{Value, ValueKind};
 use crate::types::Time;
 
 /// The longest name of an entry.
@@ -19,77 +19,65 @@ const MAX_NAMES: usize = 8192;
 /// Flask's entry for [`Changes::permanent`].
 pub const PERMANENT: &str = "_permanent";
 
-/// What one request did, applied in this order: clear, unset, set, increment.
+/// The changes of one request, applied in this order: clear, unset, set, increment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// Removes all entries, permanent, subject and authentication time.
     pub clear: bool,
-    /// Names to remove, each once, sorted.
+    /// The names of entries to remove; after [`Self::check`] sorted and each once.
     pub unset: Vec<String>,
-    /// Entries to put in place.
+    /// The entries to set.
     pub set: BTreeMap<String, Value>,
-    /// What to add to counters.
+    /// The numbers to add to counters.
     pub increment: BTreeMap<String, i64>,
-    /// Flask's `_permanent`.
     pub permanent: PermanentChange,
-    /// Whose session it is.
     pub subject: SubjectChange,
-    /// Whether its subject has just authenticated again.
     pub authentication: AuthenticationChange,
-    /// How long it lives from now on.
     pub lifetime: LifetimeChange,
 }
 
-/// What happens to Flask's `_permanent`.
+/// A change of Flask's `_permanent`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PermanentChange {
-    /// Nothing.
     #[default]
     Keep,
-    /// It is this from now on.
     Set(bool),
-    /// It goes.
     Unset,
 }
 
-/// What happens to the subject.
+/// A change of the subject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum SubjectChange {
-    /// Nothing.
     #[default]
     Keep,
-    /// It is this from now on.
     Set(Subject),
-    /// It goes.
     Remove,
 }
 
-/// What happens to the time of authentication, besides what a change of subject does to it.
+/// A change of the time of authentication, besides the one that a change of subject makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthenticationChange {
-    /// Nothing.
     #[default]
     Keep,
-    /// It is now: the subject has just authenticated again. Only a session with a subject can say so.
+    /// The subject has just authenticated again. Refused for a session without a subject.
     Now,
 }
 
-/// What happens to the session's lifetime.
+/// A change of the session's lifetime.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LifetimeChange {
-    /// Nothing.
     #[default]
     Keep,
-    /// It ends when it has not been used for this long.
+    /// The session ends when it has not been used for this long.
     Idle(Duration),
-    /// It ends at this time.
+    /// The session ends at this time.
     Until(Time),
-    /// Back to the app's own.
+    /// The session gets the app's lifetimes.
     Default,
 }
 
 impl Changes {
-    /// Checks names, resolves aliases and brings all into canonical order.
+    /// Checks the names, resolves aliases and sorts.
     pub fn check(mut self, subject_key: Option<&str>) -> Result<Self, ChangesError> {
         self.check_count()?;
         self.unset.sort_unstable();
@@ -102,13 +90,13 @@ impl Changes {
         Ok(self)
     }
 
-    /// Whether Flask's `_permanent` may be another afterwards.
+    /// Whether the changes may change Flask's `_permanent`.
     pub fn touches_permanent(&self) -> bool {
-        let alias = self.unset.iter().any(|name| name == PERMANENT) || self.set.contains_key(PERMANENT);
-        self.clear || alias || self.permanent != PermanentChange::Keep
+        let has_alias = self.unset.iter().any(|name| name == PERMANENT) || self.set.contains_key(PERMANENT);
+        self.clear || has_alias || self.permanent != PermanentChange::Keep
     }
 
-    /// One spelling of all of it: equal changes are equal bytes, others are not.
+    /// Writes the changes in a canonical form: the bytes are equal exactly if the changes are.
     pub fn canonical(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256);
         let mut add = |tag: u8, part: &[u8]| {
@@ -142,14 +130,14 @@ impl Changes {
         }
         match self.lifetime {
             LifetimeChange::Keep => {}
-            LifetimeChange::Idle(span) => add(b'l', &span.as_millis().to_be_bytes()),
+            LifetimeChange::Idle(timeout) => add(b'l', &timeout.as_millis().to_be_bytes()),
             LifetimeChange::Until(time) => add(b't', &time.millis().to_be_bytes()),
             LifetimeChange::Default => add(b'l', &[]),
         }
         bytes
     }
 
-    /// Stores look every name up in one step, in which nobody else is served.
+    /// Limits the names, because a store looks all of them up in one step that blocks other calls.
     fn check_count(&self) -> Result<(), ChangesError> {
         let count = self.unset.len() + self.set.len() + self.increment.len();
         if count > MAX_NAMES { Err(ChangesError::TooMany { count }) } else { Ok(()) }
@@ -161,11 +149,11 @@ impl Changes {
             return Err(ChangesError::Name { bytes: name.len() });
         }
         let repeated = self.increment.keys().find(|name| self.set.contains_key(*name));
-        let repeated = repeated.or_else(|| self.unset.iter().find(|name| self.changes(name)));
+        let repeated = repeated.or_else(|| self.unset.iter().find(|name| self.writes(name)));
         repeated.map_or(Ok(()), |name| Err(ChangesError::Repeated { name: name.clone() }))
     }
 
-    fn changes(&self, name: &str) -> bool {
+    fn writes(&self, name: &str) -> bool {
         self.set.contains_key(name) || self.increment.contains_key(name)
     }
 
@@ -209,38 +197,24 @@ impl Changes {
     }
 }
 
-/// What is wrong with changes, and what would be right.
+/// Why changes are not accepted, and what is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangesError {
-    /// Too many names at once.
     #[error("the changes name {count} entries; the limit is {MAX_NAMES}")]
-    TooMany {
-        /// How many.
-        count: usize,
-    },
-    /// A name too short or too long.
+    TooMany { count: usize },
     #[error("an entry's name has {bytes} bytes; it needs 1 to 256")]
-    Name {
-        /// How many it has.
-        bytes: usize,
-    },
-    /// One name, two changes.
+    Name { bytes: usize },
     #[error("`{name}` is changed in two ways at once; keep one of unset, set, increment and its own field")]
-    Repeated {
-        /// Which.
-        name: String,
-    },
-    /// `_permanent` is something else.
+    Repeated { name: String },
     #[error("the entry `_permanent` has to be the JSON true or false")]
     Permanent,
-    /// The app's subject entry is none.
     #[error(transparent)]
     Subject(#[from] SubjectError),
 }
 
-/// The subject that a kept value stands for, if it stands for one: a string as it is, an integer as its decimal digits.
+/// Reads a stored value as a subject: a string as it is, an integer as its digits; `None` for null and for "".
 pub fn subject_of(stored: &[u8]) -> Result<Option<Subject>, SubjectError> {
-    let Some(Kind::Json(text)) = Kind::of(stored) else { return Err(SubjectError) };
+    let Some(ValueKind::Json(text)) = ValueKind::decode(stored) else { return Err(SubjectError) };
     let subject = match serde_json::from_str(text).map_err(|_| SubjectError)? {
         serde_json::Value::Null => return Ok(None),
         serde_json::Value::String(text) => text,

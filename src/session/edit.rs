@@ -1,114 +1,98 @@
-//! The edit: what a record is after a save, a rotation or an end that the judge let go.
+//! The edit: makes the new record of a session after a save, a rotation or an end that the judge allowed.
 //!
-//! Everything is checked before anything is changed: a refusal leaves no trace.
+//! Pure: an edit that fails changes nothing.
 
 use std::collections::BTreeMap;
 
 use super::changes::{AuthenticationChange, Changes, PermanentChange, SubjectChange};
 use super::end::{End, EndReason, WriteEffect};
 use super::entries::Entries;
-use super::head::{Context, Head, Previous, Record, Subject};
+use super::head::{Context, Head, PreviousToken, Record, Subject};
 use super::idempotency::IdempotencyRecord;
 use super::judge::Precondition;
-use super::lifetime::{Lifespans, NewLifetime, set_lifetime};
+use super::lifetime::{LifetimeLimits, NewLifetime, set_lifetime};
 use super::value::{Value, counter};
 use crate::token::VerifierHash;
 use crate::types::Time;
 
-/// What a save or a rotation is to do.
+/// The work of a save or a rotation.
 #[derive(Clone, Debug)]
 pub struct Edit {
-    /// The changes; none: the call only rotates, and the version stays.
+    /// `None` if the call only rotates; the version stays then.
     pub changes: Option<Changes>,
-    /// The lifetime that the changes ask for.
+    /// The lifetime that the changes request, if any.
     pub lifetime: Option<NewLifetime>,
-    /// What the app grants, if it grants sessions without a subject less.
-    pub lifespans: Option<Lifespans>,
-    /// What happens to the token.
+    /// The app's limits, if they are shorter for anonymous sessions; `None` if they are the same for all.
+    pub lifetime_limits: Option<LifetimeLimits>,
     pub rotation: Rotation,
-    /// What happens if no entry is left.
     pub when_empty: WhenEmpty,
-    /// What the session has to keep to.
     pub limits: Limits,
-    /// Where the call came from, if the frontend told it.
+    /// Where the user's request came from, if the frontend sent it.
     pub context: Option<Context>,
 }
 
-/// What happens to the token.
+/// Whether an edit replaces the token.
 #[derive(Clone, Debug)]
 pub enum Rotation {
-    /// Nothing.
     Keep,
-    /// It is replaced if the subject becomes another, or none.
+    /// Replaces the token if the subject changes or is removed.
     OnSubjectChange(Replacement),
-    /// It is replaced.
     Always(Replacement),
 }
 
-/// The token that takes the place of the current one.
+/// The token that replaces the current one.
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement {
-    /// Of its secret.
     pub verifier_hash: VerifierHash,
-    /// What is remembered of the one that it replaces.
-    pub previous: Previous,
+    /// What the record remembers of the replaced token.
+    pub previous: PreviousToken,
 }
 
-/// What happens to a session that a save leaves without entries and without `permanent`.
+/// What becomes of a session that a save leaves without entries and without `permanent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenEmpty {
-    /// It ends, as Flask's does.
+    /// The session ends, as in Flask.
     Delete,
-    /// It stays.
     Keep,
 }
 
-/// How large a session may be. What does not grow is never refused.
+/// How large a session may be. A save that does not make it larger is never refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The most entries.
     pub max_entries: u32,
-    /// The most bytes of names and kept values together.
+    /// The most bytes of names and stored values together.
     pub max_bytes: u32,
 }
 
-/// The value of every incremented entry.
+/// The new values of the incremented entries.
 pub type Counters = BTreeMap<String, i64>;
 
-/// What an edit makes of a record.
+/// The result of an edit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edited {
-    /// The record from now on.
     pub record: Record,
-    /// What became of the session.
     pub effect: WriteEffect,
-    /// The counters.
     pub counters: Counters,
 }
 
-/// Why an edit cannot be done.
+/// Why an edit is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EditError {
-    /// Nobody can have authenticated, for it is nobody's session.
+    /// The changes say that the subject authenticated, but the session has none.
     NoSubject,
-    /// It would have too many entries.
     TooManyEntries {
-        /// How many.
         count: u32,
     },
-    /// It would be too large.
     TooLarge {
-        /// How many bytes.
         bytes: u32,
     },
-    /// The entry is no counter, or would leave the range of int64.
+    /// The entry is not a counter, or the sum is outside the range of int64.
     NotACounter {
-        /// Which.
         name: String,
     },
 }
 
-/// What `record` is after the edit.
+/// Returns the record after the edit.
 pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result<Edited, EditError> {
     let mut head = record.head.clone();
     let subject = edit.changes.as_ref().map_or_else(|| head.subject.clone(), |changes| subject_after(&head, changes));
@@ -118,9 +102,9 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
             if changes.authentication == AuthenticationChange::Now && subject.is_none() {
                 return Err(EditError::NoSubject);
             }
-            let wiped = changes.clear || hands_over(head.subject.as_ref(), subject.as_ref());
-            let (entries, counters) = entries_after(record, changes, wiped)?;
-            change_head(&mut head, changes, wiped, precondition.now);
+            let clears = changes.clear || replaces_subject(head.subject.as_ref(), subject.as_ref());
+            let (entries, counters) = entries_after(record, changes, clears)?;
+            change_head(&mut head, changes, clears, precondition.now);
             (entries, counters)
         }
     };
@@ -132,11 +116,11 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
         return Ok(Edited { record, effect: WriteEffect::Deleted, counters });
     }
     match edit.rotation {
-        Rotation::Always(replacement) => replace(&mut head, replacement),
-        Rotation::OnSubjectChange(replacement) if subject != head.subject => replace(&mut head, replacement),
+        Rotation::Always(replacement) => replace_token(&mut head, replacement),
+        Rotation::OnSubjectChange(replacement) if subject != head.subject => replace_token(&mut head, replacement),
         Rotation::OnSubjectChange(_) | Rotation::Keep => {}
     }
-    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifespans), precondition.now);
+    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifetime_limits), precondition.now);
     head.subject = subject;
     if let Some(context) = &edit.context {
         head.context = context.clone();
@@ -146,7 +130,7 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
     Ok(Edited { record: Record { head, entries }, effect: WriteEffect::Updated, counters })
 }
 
-/// What is left of `record` after its end: a tombstone of reason, proofs and marks.
+/// Returns the tombstone of `record`: the reason of its end, the verifier hashes and the idempotency records.
 pub fn end(record: &Record, reason: EndReason, precondition: &Precondition) -> Record {
     let mut head = Head {
         end: Some(End { reason, time: precondition.now }),
@@ -171,21 +155,21 @@ fn subject_after(head: &Head, changes: &Changes) -> Option<Subject> {
     }
 }
 
-/// Whether one subject gives way to another: what the first one left goes.
-fn hands_over(before: Option<&Subject>, after: Option<&Subject>) -> bool {
+/// Whether one subject replaces another, who must not get the entries of the first.
+fn replaces_subject(before: Option<&Subject>, after: Option<&Subject>) -> bool {
     before.is_some() && after.is_some() && before != after
 }
 
-fn entries_after(record: &Record, changes: &Changes, wiped: bool) -> Result<(Entries, Counters), EditError> {
-    let counted = |name: &String, delta: i64, before: Option<&[u8]>| {
+fn entries_after(record: &Record, changes: &Changes, clears: bool) -> Result<(Entries, Counters), EditError> {
+    let increment = |name: &String, delta: i64, before: Option<&[u8]>| {
         let before = before.map_or(Some(0), counter);
         let after = before.and_then(|before| before.checked_add(delta));
         after.ok_or_else(|| EditError::NotACounter { name: name.clone() })
     };
-    let mut entries = if wiped { BTreeMap::new() } else { record.entries.to_map() };
+    let mut entries = if clears { BTreeMap::new() } else { record.entries.to_map() };
     let counters = changes.increment.iter();
     let counters =
-        counters.map(|(name, delta)| Ok((name.clone(), counted(name, *delta, entries.get(name.as_str()).copied())?)));
+        counters.map(|(name, delta)| Ok((name.clone(), increment(name, *delta, entries.get(name.as_str()).copied())?)));
     let counters = counters.collect::<Result<Counters, EditError>>()?;
     let counted: Vec<(&str, Value)> = counters.iter().map(|(name, n)| (name.as_str(), Value::counter(*n))).collect();
 
@@ -197,10 +181,10 @@ fn entries_after(record: &Record, changes: &Changes, wiped: bool) -> Result<(Ent
     Ok((Entries::pack(entries.iter().map(|(name, value)| (*name, *value))), counters))
 }
 
-/// All of the head that changes touch, but for subject and sizes.
-fn change_head(head: &mut Head, changes: &Changes, wiped: bool, now: Time) {
+/// Applies the changes to the head, except for subject and sizes.
+fn change_head(head: &mut Head, changes: &Changes, clears: bool, now: Time) {
     head.version = head.version.next();
-    if wiped {
+    if clears {
         head.permanent = None;
         head.authenticate_time = None;
     }
@@ -230,11 +214,11 @@ fn check_limits(before: &Head, after: &Head, limits: Limits) -> Result<(), EditE
     }
 }
 
-fn replace(head: &mut Head, Replacement { verifier_hash, previous }: Replacement) {
-    // A call with an older token in its grace is told its successor when it is repeated; a logout with the one that was
-    // current has to end the session all the same.
+fn replace_token(head: &mut Head, Replacement { verifier_hash, previous }: Replacement) {
+    // A call with an older token in its grace period gets its next token when it is repeated. A logout with the token
+    // that was current has to end the session all the same.
     let current = Some(head.verifier_hash).filter(|current| *current != previous.verifier_hash);
-    head.previous = Some(Box::new(Previous { current, ..previous }));
+    head.previous = Some(Box::new(PreviousToken { current, ..previous }));
     head.verifier_hash = verifier_hash;
 }
 

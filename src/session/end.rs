@@ -1,43 +1,41 @@
-//! How a session ends, and how long that is remembered.
+//! How a session ends, and how long its tombstone stays.
 
 use std::time::Duration;
 
 use crate::types::Time;
 
-/// How long an end is remembered: longer than any ticket (15 minutes) and any mark (10 minutes) lives.
+/// How long a tombstone stays: longer than any ticket (15 minutes) and any idempotency record (10 minutes).
 pub const TOMBSTONE_TTL: Duration = Duration::from_secs(16 * 60);
 
-/// The end of a session by a call. What is left of the session then is its tombstone.
+/// The end of a session by a call. Its record is a tombstone then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Why.
     pub reason: EndReason,
-    /// When.
     pub time: Time,
 }
 
-/// Why a session, or a token's hold on it, has ended.
+/// Why a session has ended, or why a token no longer opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum EndReason {
-    /// A user logged out.
+    /// The user logged out.
     Destroyed = 1,
     /// A save left no entries.
     Emptied = 2,
     /// An administrator ended it.
     Revoked = 3,
-    /// The session lives, but this token was replaced.
+    /// This token was replaced; the session lives on.
     Superseded = 4,
     /// It was not used for its idle timeout.
     Idle = 5,
     /// Its absolute deadline has passed.
     Absolute = 6,
-    /// Its subject opened more sessions than it may have.
+    /// Its subject has opened more sessions than the app allows.
     Evicted = 7,
 }
 
 impl EndReason {
-    /// The reason that is kept as this byte.
+    /// Reads the byte that a reason is stored as.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Destroyed,
@@ -51,7 +49,7 @@ impl EndReason {
         })
     }
 
-    /// The reason in one word, as on the wire.
+    /// The reason as in the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Destroyed => "DESTROYED",
@@ -65,22 +63,22 @@ impl EndReason {
     }
 }
 
-/// What became of a session by a call.
+/// What a call did to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum WriteEffect {
-    /// There was nothing to write.
+    /// The call had nothing to write.
     Unchanged = 1,
-    /// It is stored for the first time.
+    /// The session was stored for the first time.
     Created = 2,
-    /// The changes are stored.
+    /// The changes were stored.
     Updated = 3,
-    /// This call ended it.
+    /// The call ended the session.
     Deleted = 4,
 }
 
 impl WriteEffect {
-    /// The outcome that is kept as this byte.
+    /// Reads the byte that an effect is stored as.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Unchanged,

@@ -1,17 +1,17 @@
-//! The entries of a session, packed into one piece of memory.
+//! The entries of a session, packed into one allocation that clones share.
 //!
-//! Sorted by name, so that equal entries are equal bytes in every store. Cloning shares them.
+//! They are sorted by name, so that equal entries are equal bytes in every store.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Names and kept values.
+/// Names and stored values.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entries(Arc<[u8]>);
 
 impl Entries {
-    /// Packs entries, sorted by name. Names are at most 65,535 bytes, values at most 4 GiB.
+    /// Packs entries that are sorted by name. A name has at most 65,535 bytes, a value at most 4 GiB.
     pub fn pack<'e>(entries: impl IntoIterator<Item = (&'e str, &'e [u8])> + Clone) -> Self {
         let size = entries.clone().into_iter().map(|(name, value)| HEADER + name.len() + value.len()).sum();
         let mut packed = Vec::with_capacity(size);
@@ -24,7 +24,7 @@ impl Entries {
         Self(packed.into())
     }
 
-    /// Reads packed entries; nothing if they are not packed by [`Self::pack`].
+    /// Reads packed entries; `None` if [`Self::pack`] did not pack them.
     pub fn unpack(packed: &[u8]) -> Option<Self> {
         let mut rest = packed;
         while !rest.is_empty() {
@@ -38,7 +38,7 @@ impl Entries {
         &self.0
     }
 
-    /// Every name and kept value, sorted by name.
+    /// The names and stored values, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         let mut rest: &[u8] = &self.0;
         std::iter::from_fn(move || {
@@ -48,12 +48,12 @@ impl Entries {
         })
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn count(&self) -> u32 {
         u32::try_from(self.iter().count()).unwrap_or(u32::MAX)
     }
 
-    /// How many bytes names and values have together.
+    /// The bytes of all names and values together.
     pub fn bytes(&self) -> u32 {
         let bytes = self.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         u32::try_from(bytes).unwrap_or(u32::MAX)

@@ -1,39 +1,36 @@
-//! Events: what happens to a session that others want to know of at once.
+//! Events: the changes to a session that watchers are notified of.
 //!
-//! Written by the store in the same step as the change. An ordinary save is none, and neither is an end by
-//! time alone, which happens without anybody writing it down.
+//! The store writes an event in the same step as the change. An ordinary save emits none. Neither does expiry, which
+//! happens without a write.
 
 use super::end::EndReason;
 use super::head::Head;
 use crate::token::SessionId;
 use crate::types::Time;
 
-/// Something that happened to a session.
+/// An event of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The session.
     pub id: SessionId,
-    /// What happened.
     pub kind: EventKind,
-    /// When.
     pub time: Time,
 }
 
-/// What can happen to a session.
+/// The kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// It was stored for the first time.
+    /// The session was stored for the first time.
     Created,
-    /// Its token was replaced.
+    /// The token was replaced.
     Rotated,
-    /// It became somebody's, somebody else's or nobody's; its token was replaced with that.
+    /// The subject was set, replaced or removed, and the token replaced with it.
     SubjectChanged,
-    /// A call ended it.
+    /// A call ended the session.
     Ended(EndReason),
 }
 
 impl EventKind {
-    /// What the write that made `after` of `before` did, if others want to know.
+    /// The event of a write that changed `before` to `after`; `None` for an ordinary save.
     pub fn between(before: &Head, after: &Head) -> Option<Self> {
         match after.end {
             Some(end) => Some(Self::Ended(end.reason)),
@@ -43,7 +40,7 @@ impl EventKind {
         }
     }
 
-    /// The byte it is kept as: the reason of an end, or 128 and above.
+    /// The byte that the kind is stored as: the reason of an end, or 128 and above.
     pub const fn to_byte(self) -> u8 {
         match self {
             Self::Created => 128,
@@ -53,7 +50,7 @@ impl EventKind {
         }
     }
 
-    /// What is kept as this byte.
+    /// Reads the byte that a kind is stored as.
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             128 => Some(Self::Created),

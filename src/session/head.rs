@@ -1,4 +1,4 @@
-//! What is known about a session besides its entries.
+//! The record of a session: its head and its entries.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,56 +9,53 @@ use super::idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecords};
 use crate::token::{KeyId, Nonce, VerifierHash};
 use crate::types::Time;
 
-/// A session as a store keeps it.
+/// A session as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What is known about it.
     pub head: Head,
-    /// What it holds; nothing once it has ended.
+    /// Empty once the session has ended.
     pub entries: Entries,
 }
 
-/// What is known about a session besides its entries. With an `end` it is a tombstone.
+/// All of a session except its entries. A head with an `end` is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Grows by one with every save that changes the session.
+    /// Grows by one with every save that has changes.
     pub version: Version,
-    /// Of the current token's secret.
+    /// The hash of the current token's verifier.
     pub verifier_hash: VerifierHash,
-    /// When it was first saved.
+    /// When the session was first saved.
     pub create_time: Time,
-    /// When it was last used, as far as that was written.
+    /// When the session was last used, as far as that was stored: see [`Self::touch_is_due`].
     pub access_time: Time,
-    /// When its subject was last set, or last authenticated again.
+    /// When the subject was last set, or last authenticated again.
     pub authenticate_time: Option<Time>,
-    /// How long it lives without being used.
+    /// The session ends when it has not been used for this long.
     pub idle_timeout: Duration,
-    /// When it ends however much it is used.
+    /// The session ends at this time even if it is used.
     pub deadline_time: Time,
-    /// Flask's `_permanent`, if there is one.
+    /// Flask's `_permanent`; `None` if it is not set.
     pub permanent: Option<bool>,
-    /// The app's generation when it was created; a raised one ends it.
+    /// The app's generation when the session was created. A higher one revokes the session.
     pub generation: Generation,
-    /// How many entries it has.
     pub entry_count: u32,
-    /// How many bytes their names and values have.
+    /// The bytes of all names and values together.
     pub entry_bytes: u32,
-    /// Whose it is.
+    /// `None` for an anonymous session.
     pub subject: Option<Subject>,
-    /// The token that the last rotation replaced. In a box: most sessions have none, and every one would pay for it.
-    pub previous: Option<Box<Previous>>,
-    /// The calls it remembers.
+    /// The token that the last rotation replaced. Boxed, because most sessions have none and
+    /// would take its memory all the same.
+    pub previous: Option<Box<PreviousToken>>,
     pub idempotency: IdempotencyRecords,
-    /// Where it was last used from.
     pub context: Context,
-    /// How it ended.
+    /// `None` while no call has ended the session.
     pub end: Option<End>,
-    /// What it was imported by, if it did not begin here.
+    /// The legacy credential that the session was imported with, if it was.
     pub imported_from: Option<ImportedFrom>,
 }
 
 impl Head {
-    /// A session that begins at `begin` and was never saved: nobody's, without entries, current by this proof.
+    /// Makes the head of an anonymous session without entries that begins at `begin` and was never saved.
     pub fn new(verifier_hash: VerifierHash, begin: Time, idle_timeout: Duration, absolute_timeout: Duration) -> Self {
         Self {
             version: Version::NEW,
@@ -81,9 +78,10 @@ impl Head {
         }
     }
 
-    /// What whoever has just written needs of it: all but the previous token, marks, context and origin.
+    /// Returns the part that the response to a write needs.
     ///
-    /// They may be most of it, and a store would have to bring them.
+    /// Previous token, idempotency records, context and origin are left out: they may be most of the head, and a store
+    /// would have to load them.
     pub fn public_view(&self) -> Self {
         Self {
             subject: self.subject.clone(),
@@ -95,46 +93,45 @@ impl Head {
         }
     }
 
-    /// When it ends if it is last used at `used`: the earlier of its two deadlines.
+    /// When the session expires if it is last used at `used`: the earlier of its two deadlines.
     pub fn expire_time(&self, used: Time) -> Time {
         self.deadline_time.min(used.max(self.access_time) + self.idle_timeout)
     }
 
-    /// Until when the reason of its end is told.
+    /// Until when the reason of the session's end is known.
     pub fn tombstone_expiry(&self) -> Time {
         let ended = self.end.map_or_else(|| self.expire_time(self.access_time), |end| end.time);
         ended + TOMBSTONE_TTL
     }
 
-    /// When every store may forget it: the memory of its end is over, and what it was imported by opens nothing.
+    /// When stores may delete the record: its tombstone has expired, and the credential it was imported with as well.
     pub fn purge_time(&self) -> Time {
-        self.imported_from
-            .map_or_else(|| self.tombstone_expiry(), |imported_from| imported_from.until.max(self.tombstone_expiry()))
+        self.tombstone_expiry().max(self.imported_from.map_or_else(Time::default, |imported_from| imported_from.until))
     }
 
-    /// Whether a use at `now` is to be written down: a twentieth of the idle timeout has passed, and 10 s.
+    /// Whether a use at `now` has to be stored: a twentieth of the idle timeout has passed, and at least 10 s.
     pub fn touch_is_due(&self, now: Time) -> bool {
         now.since(self.access_time) >= (self.idle_timeout / 20).max(Duration::from_secs(10))
     }
 }
 
-/// The credential of another session service that a session was imported by.
+/// The legacy credential that a session was imported with.
 ///
-/// It leads to this session for as long as it is good: an end that is forgotten sooner would be undone by it.
+/// As long as it is valid, the session's end must be remembered: otherwise it would import the session again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImportedFrom {
-    /// When it was issued, if it says so.
+    /// `None` if the credential does not say when it was issued.
     pub issued: Option<Time>,
-    /// From when on it opens nothing any more.
+    /// When the credential becomes invalid.
     pub until: Time,
 }
 
-/// A session's version. Answered as its etag.
+/// A session's version, which clients see as its etag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(pub u64);
 
 impl Version {
-    /// The version of a session that nobody has saved.
+    /// The version of a session that was never saved.
     pub const NEW: Self = Self(0);
 
     /// The version after one more save.
@@ -142,7 +139,7 @@ impl Version {
         Self(self.0 + 1)
     }
 
-    /// Reads an etag; nothing if no service ever wrote it.
+    /// Reads an etag; `None` if it is not one that the service could have written.
     pub fn parse(etag: &str) -> Option<Self> {
         let number = etag.parse::<u64>().ok()?;
         (number.to_string() == etag && number < 1 << 53).then_some(Self(number))
@@ -155,16 +152,16 @@ impl fmt::Display for Version {
     }
 }
 
-/// How often all sessions of an app have been ended at once.
+/// The number of times that all sessions of an app have been revoked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(pub u32);
 
-/// Whose a session is: 1 to 256 bytes of text.
+/// The user that a session belongs to: 1 to 256 bytes of text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(Box<str>);
 
 impl Subject {
-    /// Reads a subject.
+    /// Checks a subject.
     pub fn parse(text: &str) -> Result<Self, SubjectError> {
         if (1..=256).contains(&text.len()) { Ok(Self(text.into())) } else { Err(SubjectError) }
     }
@@ -181,32 +178,30 @@ impl fmt::Debug for Subject {
     }
 }
 
-/// The text is no subject.
+/// The text is not a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a subject is a string or an integer of 1 to 256 bytes")]
 pub struct SubjectError;
 
-/// The token that the last rotation replaced, and what its successor is derived from.
+/// The token that the last rotation replaced, and what the next token is derived from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Previous {
-    /// Of the replaced token's secret.
+pub struct PreviousToken {
+    /// The hash of the replaced token's verifier.
     pub verifier_hash: VerifierHash,
-    /// With the replaced secret it gives the successor.
+    /// With the replaced verifier and the key it gives the next token.
     pub nonce: Nonce,
-    /// The key that derives the successor.
     pub key_id: KeyId,
-    /// Why it was replaced.
-    pub cause: Cause,
-    /// When.
+    pub cause: ReplacementCause,
+    /// When the token was replaced.
     pub time: Time,
-    /// The call that did it, if it had a request_id.
+    /// The call that replaced the token, if it had a request_id.
     pub fingerprint: Option<Fingerprint>,
-    /// Of the token that was current then, if that was another one: the call showed an older one, in its grace.
+    /// The hash of the token that was current then, if the call came with an older one in its grace period.
     pub current: Option<VerifierHash>,
 }
 
-impl Previous {
-    /// Whether it still counts: for the longer of its grace and 10 minutes.
+impl PreviousToken {
+    /// Whether the replaced token is still known: for its grace period, and at least 10 minutes.
     pub fn is_remembered(&self, now: Time) -> bool {
         now < self.time + self.grace().max(PREVIOUS_TTL)
     }
@@ -216,32 +211,29 @@ impl Previous {
         now < self.grace_end()
     }
 
-    /// When the replaced token opens the session no longer.
+    /// When the replaced token no longer opens the session.
     pub fn grace_end(&self) -> Time {
         self.time + self.grace()
     }
 
     const fn grace(&self) -> Duration {
         match self.cause {
-            Cause::Privilege => Duration::ZERO,
-            Cause::Renewal { grace } => grace,
+            ReplacementCause::Privilege => Duration::ZERO,
+            ReplacementCause::Renewal { grace } => grace,
         }
     }
 }
 
 /// Why a token was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The user's rights changed: no grace.
+pub enum ReplacementCause {
+    /// The user's rights changed. There is no grace period.
     Privilege,
-    /// It was time.
-    Renewal {
-        /// How long the old token still opens the session.
-        grace: Duration,
-    },
+    /// The token was renewed. The old one still opens the session for `grace`.
+    Renewal { grace: Duration },
 }
 
-/// Where a session was last used from, as the frontend told it.
+/// Where a session was last used from, as the frontend sent it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Context {
     /// The `User-Agent`, cut to 256 bytes.
@@ -256,5 +248,5 @@ impl fmt::Debug for Context {
     }
 }
 
-/// How long the replaced token is remembered at least: as long as a mark.
+/// How long the replaced token is known at least: as long as an idempotency record.
 pub const PREVIOUS_TTL: Duration = IDEMPOTENCY_TTL;

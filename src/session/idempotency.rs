@@ -1,67 +1,63 @@
-//! Marks: what a session remembers of the request_ids it has seen.
+//! Idempotency records: what a session remembers of calls with a request_id.
 //!
-//! A hash of the id, a hash of what was asked, time and outcome. Never the id itself.
+//! A hash of the id, a hash of the request, time and effect. Never the id itself.
+
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::end::WriteEffect;
 use crate::types::Time;
-use std::time::Duration;
 
-/// How long a mark counts.
+/// How long a call is remembered.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// How many marks a session keeps, the newest.
+/// The most calls that a session remembers; the oldest are dropped.
 pub const MAX_IDEMPOTENCY_RECORDS: usize = 16;
 
-/// What tells one call from another: hashes of its request_id and of what it asks.
+/// Identifies a call: hashes of its request_id and of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
-    /// Of the request_id.
+    pub request_id: [u8; 8],
     pub request: [u8; 8],
-    /// Of what was asked.
-    pub asked: [u8; 8],
 }
 
 impl Fingerprint {
-    /// The fingerprint of a call: its request_id, and all that it asks in one canonical spelling.
-    pub fn new(request_id: &[u8], asked: &[u8]) -> Self {
-        Self { request: hash(request_id), asked: hash(asked) }
+    /// Computes the fingerprint of a call; `request` is the whole request in canonical form.
+    pub fn new(request_id: &[u8], request: &[u8]) -> Self {
+        Self { request_id: hash(request_id), request: hash(request) }
     }
 
     /// Both hashes, one after the other.
     pub fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.request);
-        bytes[8..].copy_from_slice(&self.asked);
+        bytes[..8].copy_from_slice(&self.request_id);
+        bytes[8..].copy_from_slice(&self.request);
         bytes
     }
 
-    /// The fingerprint of these bytes.
+    /// Makes a fingerprint of its bytes.
     pub fn from_bytes(bytes: [u8; 16]) -> Self {
-        let (mut request, mut asked) = ([0; 8], [0; 8]);
-        request.copy_from_slice(&bytes[..8]);
-        asked.copy_from_slice(&bytes[8..]);
-        Self { request, asked }
+        let (mut request_id, mut request) = ([0; 8], [0; 8]);
+        request_id.copy_from_slice(&bytes[..8]);
+        request.copy_from_slice(&bytes[8..]);
+        Self { request_id, request }
     }
 }
 
-/// A call that a session remembers.
+/// A call that a session remembers, and its effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdempotencyRecord {
-    /// Which call.
     pub fingerprint: Fingerprint,
-    /// When it was done.
     pub time: Time,
-    /// What became of it.
     pub effect: WriteEffect,
 }
 
 impl IdempotencyRecord {
-    /// How many bytes a mark is kept as.
+    /// The bytes that a record is stored as.
     pub const BYTES: usize = 24;
 
-    /// The bytes it is kept as: fingerprint, time in six bytes, outcome, zero.
+    /// Writes the record: fingerprint, time in six bytes, effect, zero.
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
         bytes[..16].copy_from_slice(&self.fingerprint.to_bytes());
@@ -70,7 +66,7 @@ impl IdempotencyRecord {
         bytes
     }
 
-    /// The mark that is kept as these bytes.
+    /// Reads a record from its bytes.
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let mut fingerprint = [0; 16];
         fingerprint.copy_from_slice(&bytes[..16]);
@@ -83,40 +79,39 @@ impl IdempotencyRecord {
     }
 }
 
-/// The marks of a session, oldest first, at most [`MAX_IDEMPOTENCY_RECORDS`].
+/// The calls that a session remembers, oldest first, at most [`MAX_IDEMPOTENCY_RECORDS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdempotencyRecords(Vec<IdempotencyRecord>);
 
 impl IdempotencyRecords {
-    /// The newest mark of that request_id that still counts.
-    pub fn find(&self, request: &[u8; 8], now: Time) -> Option<&IdempotencyRecord> {
-        let counts =
-            |mark: &&IdempotencyRecord| mark.fingerprint.request == *request && now < mark.time + IDEMPOTENCY_TTL;
-        self.0.iter().rev().find(counts)
+    /// Finds the newest call with the request_id of this hash that has not expired.
+    pub fn find(&self, request_id: &[u8; 8], now: Time) -> Option<&IdempotencyRecord> {
+        let mut newest_first = self.0.iter().rev();
+        newest_first.find(|call| call.fingerprint.request_id == *request_id && now < call.time + IDEMPOTENCY_TTL)
     }
 
-    /// Remembers one more call, and forgets the oldest if there are too many.
-    pub fn push(&mut self, mark: IdempotencyRecord) {
+    /// Adds a call, and drops the oldest if there are too many.
+    pub fn push(&mut self, call: IdempotencyRecord) {
         let excess = (self.0.len() + 1).saturating_sub(MAX_IDEMPOTENCY_RECORDS);
         self.0.drain(..excess);
-        self.0.push(mark);
+        self.0.push(call);
     }
 
-    /// All of them, oldest first.
+    /// All calls, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &IdempotencyRecord> {
         self.0.iter()
     }
 
-    /// Whether there is none.
+    /// Whether no call is remembered.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl FromIterator<IdempotencyRecord> for IdempotencyRecords {
-    fn from_iter<I: IntoIterator<Item = IdempotencyRecord>>(idempotency: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = IdempotencyRecord>>(calls: I) -> Self {
         let mut all = Self::default();
-        idempotency.into_iter().for_each(|mark| all.push(mark));
+        calls.into_iter().for_each(|call| all.push(call));
         all
     }
 }

@@ -1,75 +1,73 @@
-//! The judge: may this call write to this session, and if not, why not.
+//! The judge: decides whether a call may write to a session, and if not, why not.
 //!
-//! The order of judgement stands here and nowhere else: request_id, gone, etag. (Limits follow in
-//! the edit itself.) Stores compare and write; what they cannot decide plainly they bring here.
+//! The order of the checks is defined here and nowhere else: request_id, gone, etag. (The edit itself checks the limits.)
+//! Stores compare and write; they leave every case but a plain match to the judge.
 
 use super::end::{EndReason, WriteEffect};
-use super::head::{Generation, Head, Previous, Subject, Version};
+use super::head::{Generation, Head, PreviousToken, Subject, Version};
 use super::idempotency::Fingerprint;
 use crate::token::VerifierHash;
 use crate::types::Time;
 
-/// Who asks, and on what conditions.
+/// The conditions on which a call writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Precondition {
-    /// By what right.
     pub authority: Authority,
-    /// Only if the session has this version.
+    /// The version that the session must have; `None` for any.
     pub etag: Option<Version>,
-    /// The call, if it has a request_id.
+    /// `None` for a call without a request_id.
     pub fingerprint: Option<Fingerprint>,
-    /// When.
     pub now: Time,
 }
 
-/// By what right a call writes.
+/// The authority that a call writes with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// With the current token.
+    /// The holder of the current token.
     Token(VerifierHash),
-    /// With the current token or the one that it replaced: enough to end a session.
+    /// The holder of the current or the previous token, which is enough to end a session.
     EndWithToken(VerifierHash),
-    /// As an administrator.
+    /// An administrator.
     Admin,
-    /// As an administrator of one subject's sessions: if it has become another's, it is gone for this call.
+    /// An administrator, for one subject's sessions: a session that now has another subject is gone for the call.
     Subject(Subject),
 }
 
 /// Why a call does not write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denial {
-    /// This very call has been done: answer as it was answered.
+    /// The call is a repetition: it gets the response of the first one.
     Replay(WriteEffect),
-    /// The token is in its grace: write as its successor.
-    Grace(Previous),
-    /// The session has ended, or this token's hold on it. Without a reason: too long ago.
+    /// The token is in its grace period: the call writes with the next token.
+    Grace(PreviousToken),
+    /// The session has ended, or the token no longer opens it. `None` if the reason is no longer known.
     Gone(Option<EndReason>),
-    /// Somebody has saved since.
+    /// The session has another version than the etag.
     EtagMismatch,
-    /// The request_id stands for another call.
+    /// The request_id was used for another request.
     RequestIdReused,
 }
 
-/// Judges a call against what is kept of a session and the app's generation.
+/// Judges a call by the head of its session and the app's generation.
 pub fn judge(head: &Head, generation: Generation, precondition: &Precondition) -> Result<(), Denial> {
     if precondition.now >= head.tombstone_expiry() {
         return Err(Denial::Gone(None));
     }
-    if let Some(asked) = precondition.fingerprint
-        && let Some(mark) = head.idempotency.find(&asked.request, precondition.now)
+    if let Some(fingerprint) = precondition.fingerprint
+        && let Some(earlier) = head.idempotency.find(&fingerprint.request_id, precondition.now)
     {
-        let same = mark.fingerprint.asked == asked.asked;
-        return Err(if same { Denial::Replay(mark.effect) } else { Denial::RequestIdReused });
+        let is_same = earlier.fingerprint.request == fingerprint.request;
+        return Err(if is_same { Denial::Replay(earlier.effect) } else { Denial::RequestIdReused });
     }
-    if let Some(reason) = ended(head, generation, precondition.now) {
+    if let Some(reason) = end_reason(head, generation, precondition.now) {
         return Err(Denial::Gone(Some(reason)));
     }
     check_authority(head, precondition)?;
     if precondition.etag.is_some_and(|etag| etag != head.version) { Err(Denial::EtagMismatch) } else { Ok(()) }
 }
 
-/// Why a session that is kept has ended; nothing while it lives.
-fn ended(head: &Head, generation: Generation, now: Time) -> Option<EndReason> {
+/// Why the session has ended; `None` while it lives.
+fn end_reason(head: &Head, generation: Generation, now: Time) -> Option<EndReason> {
     if let Some(end) = head.end {
         Some(end.reason)
     } else if head.generation < generation {
@@ -101,20 +99,20 @@ fn check_authority(head: &Head, precondition: &Precondition) -> Result<(), Denia
     }
 }
 
-/// What a token is to a session.
+/// How a token matches a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenMatch {
-    /// Its token.
+    /// It is the current token.
     Current,
-    /// The one that the last rotation was asked with, still remembered.
-    Previous(Previous),
-    /// The one that the last rotation replaced, though it was asked with an older one: good for an end alone.
+    /// The last rotation was requested with it, and it is still known.
+    Previous(PreviousToken),
+    /// It was current when the last rotation was requested with an older token. It may only end the session.
     Replaced,
-    /// An older one.
+    /// It is older, or never was a token of the session.
     Unknown,
 }
 
-/// What the token of this proof is to a session.
+/// Returns how the token with this verifier hash matches the session.
 pub fn match_token(head: &Head, verifier_hash: VerifierHash, now: Time) -> TokenMatch {
     match head.previous.as_deref().copied() {
         _ if head.verifier_hash == verifier_hash => TokenMatch::Current,

@@ -1,96 +1,100 @@
-//! Lifetimes: when a session ends, and what a gain or a loss of its subject does to that.
+//! Lifetimes: when a session expires, and how that changes when it gets or loses its subject.
 //!
-//! Where an app grants sessions without a subject less, what it grants follows the subject:
+//! Where an app's limits are shorter for anonymous sessions, the limits follow the subject:
 //!
-//! - With its first subject a session has the app's own lifetimes, the absolute one counted from its creation: that is
-//!   the one bound that nothing moves. What an earlier save asked for was for a session of nobody's, and is over.
-//! - Without its subject it keeps what is left, cut to what is granted to anonymous sessions from that moment on:
-//!   counted from the creation, a logout late in a session's life would end what it was to keep.
-//! - A lifetime that the same save asks for goes first, within what is granted to the session as it is afterwards.
+//! - A session that gets its first subject has the app's own lifetimes from then on, the absolute one counted from its
+//!   creation, which is the one bound that nothing moves. A lifetime that an earlier save requested was for the
+//!   anonymous session and no longer counts.
+//! - A session that loses its subject has the lifetime that is left, cut to the anonymous limits counted from now.
+//!   Counted from the creation, a logout late in a session's life would end the session that it is meant to preserve.
+//! - A lifetime that the same save requests comes first, within the limits of the session after the save.
 
 use std::time::Duration;
 
 use super::head::{Head, Subject};
 use crate::types::Time;
 
-/// A lifetime that a save asks for, measured against the app's.
+/// The lifetime that a save gives a session, already cut to the app's lifetimes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewLifetime {
-    /// How long the session lives without being used.
     pub idle_timeout: Duration,
-    /// How long it lives from its creation on.
-    pub span: Duration,
-    /// When it ends at the latest, if that is said.
+    /// Counted from the session's creation.
+    pub absolute_timeout: Duration,
+    /// The latest deadline, if the save sets one.
     pub cap: Option<Time>,
 }
 
 impl NewLifetime {
-    /// When a session created then ends however much it is used.
+    /// The deadline of a session with this creation time.
     pub fn deadline_time(&self, create_time: Time) -> Time {
-        let deadline = create_time + self.span;
+        let deadline = create_time + self.absolute_timeout;
         self.cap.map_or(deadline, |cap| deadline.min(cap))
     }
 }
 
-/// The longest that a session may live.
+/// The longest lifetime that an app allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifespan {
-    /// Without being used.
+pub struct LifetimeLimit {
     pub idle_timeout: Duration,
-    /// However much it is used.
-    pub span: Duration,
+    pub absolute_timeout: Duration,
 }
 
-impl From<Lifespan> for NewLifetime {
-    fn from(Lifespan { idle_timeout, span }: Lifespan) -> Self {
-        Self { idle_timeout, span, cap: None }
+impl From<LifetimeLimit> for NewLifetime {
+    fn from(LifetimeLimit { idle_timeout, absolute_timeout }: LifetimeLimit) -> Self {
+        Self { idle_timeout, absolute_timeout, cap: None }
     }
 }
 
-/// What an app grants, where it tells sessions by whether they have a subject.
+/// An app's limits, where they differ for sessions with and without a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifespans {
-    /// To a session with a subject.
-    pub owned: Lifespan,
-    /// To a session without: in no part more than the other.
-    pub anonymous: Lifespan,
+pub struct LifetimeLimits {
+    pub authenticated: LifetimeLimit,
+    /// Neither timeout is longer than for authenticated sessions.
+    pub anonymous: LifetimeLimit,
 }
 
-/// Gives a session the lifetime that it has after a save that makes it `subject`'s. Its own subject is still the one before.
+/// Sets the lifetime of a session after a save that makes `subject` its subject; `head` still has the subject before.
 pub(super) fn set_lifetime(
     head: &mut Head,
     subject: Option<&Subject>,
-    (asked, granted): (Option<NewLifetime>, Option<Lifespans>),
+    (requested, limits): (Option<NewLifetime>, Option<LifetimeLimits>),
     now: Time,
 ) {
-    let (was_owned, is_owned) = (head.subject.is_some(), subject.is_some());
-    let lifetime = match granted {
-        Some(granted) if !is_owned => {
-            if let (false, None) = (was_owned, asked) {
-                return;
-            }
-            return cut_to(head, granted.anonymous, (asked, was_owned), now);
+    let lifetime = match (limits, head.subject.is_some(), subject.is_some()) {
+        (Some(_), false, false) if requested.is_none() => return,
+        (Some(limits), had_subject, false) => {
+            return set_anonymous_lifetime(head, limits.anonymous, (requested, had_subject), now);
         }
-        Some(granted) if !was_owned => asked.or(Some(granted.owned.into())),
-        _ => asked,
+        (Some(limits), false, true) => requested.or(Some(limits.authenticated.into())),
+        (Some(_), true, true) | (None, _, _) => requested,
     };
     if let Some(lifetime) = lifetime {
         head.idle_timeout = lifetime.idle_timeout;
-        head.deadline_time = never_past(lifetime.deadline_time(head.create_time), now);
+        head.deadline_time = not_before(lifetime.deadline_time(head.create_time), now);
     }
 }
 
-/// What is asked for, or what is left, within what an anonymous session is granted.
-fn cut_to(head: &mut Head, granted: Lifespan, (asked, was_owned): (Option<NewLifetime>, bool), now: Time) {
-    let idle_timeout = asked.map_or(head.idle_timeout, |lifetime| lifetime.idle_timeout);
-    let deadline = asked.map_or(head.deadline_time, |lifetime| lifetime.deadline_time(head.create_time));
-    // One that had a subject once may live longer than from its creation: then its deadline says how long.
-    let latest = if was_owned { now + granted.span } else { head.deadline_time.max(head.create_time + granted.span) };
-    head.idle_timeout = idle_timeout.min(granted.idle_timeout);
-    head.deadline_time = never_past(deadline.min(latest), now);
+/// Sets the requested lifetime, or else the one that is left, within the limit of anonymous sessions.
+fn set_anonymous_lifetime(
+    head: &mut Head,
+    limit: LifetimeLimit,
+    (requested, had_subject): (Option<NewLifetime>, bool),
+    now: Time,
+) {
+    let idle_timeout = requested.map_or(head.idle_timeout, |lifetime| lifetime.idle_timeout);
+    let deadline = requested.map_or(head.deadline_time, |lifetime| lifetime.deadline_time(head.create_time));
+    // A session that once had a subject may outlive the limit counted from its creation. Its deadline is the bound then.
+    let latest = if had_subject {
+        now + limit.absolute_timeout
+    } else {
+        head.deadline_time.max(head.create_time + limit.absolute_timeout)
+    };
+    head.idle_timeout = idle_timeout.min(limit.idle_timeout);
+    head.deadline_time = not_before(deadline.min(latest), now);
 }
 
-/// Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
-fn never_past(deadline: Time, now: Time) -> Time {
+/// Returns a deadline that is not in the past: the tombstone would have expired at once, and a ticket could create the
+/// session again.
+fn not_before(deadline: Time, now: Time) -> Time {
     deadline.max(now)
 }

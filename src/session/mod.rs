@@ -1,6 +1,6 @@
-//! A session: what is kept of it, what may be done to it, and who judges that.
+//! A session: its record, the changes to it, and the rules that allow them.
 //!
-//! Pure rules over plain data. Nothing here waits, reads a clock or knows how a store keeps things.
+//! Pure rules over plain data. Nothing here waits, reads a clock or knows a store.
 
 mod changes;
 mod edit;
@@ -22,9 +22,11 @@ pub use end::{End, EndReason, TOMBSTONE_TTL, WriteEffect};
 pub use entries::Entries;
 pub use event::{Event, EventKind};
 pub use head::{
-    Cause, Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, Previous, Record, Subject, SubjectError, Version,
+    Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, PreviousToken, Record, ReplacementCause, Subject,
+    SubjectError, Version,
 };
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
 pub use judge::{Authority, Denial, Precondition, TokenMatch, judge, match_token};
-pub use lifetime::{Lifespan, Lifespans, NewLifetime};
-pub use value::{Kind, Value, ValueError, counter};
+pub use lifetime::{LifetimeLimit, LifetimeLimits, NewLifetime};
+pub(crate) use value::line_and_column;
+pub use value::{Value, ValueError, ValueKind, counter};

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{FeedEntry, IndexEntry, Revocation, SubjectRef};
 use crate::session::{
-    Cause, Context, End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord,
-    IdempotencyRecords, ImportedFrom, Previous, Subject, Version,
+    Context, End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord, IdempotencyRecords,
+    ImportedFrom, PreviousToken, ReplacementCause, Subject, Version,
 };
 use crate::token::{KeyId, Nonce, SessionId, VerifierHash};
 use crate::types::{AppName, Time};
@@ -127,10 +127,10 @@ fn decode_meta(bytes: &[u8]) -> Option<Head> {
 
 /// Verifier hash, nonce, key id, cause, grace, time; then the fingerprint and the current token's verifier hash, if
 /// any.
-pub(super) fn encode_previous(previous: &Previous) -> Vec<u8> {
+pub(super) fn encode_previous(previous: &PreviousToken) -> Vec<u8> {
     let (cause, grace) = match previous.cause {
-        Cause::Privilege => (0, Duration::ZERO),
-        Cause::Renewal { grace } => (1, grace),
+        ReplacementCause::Privilege => (0, Duration::ZERO),
+        ReplacementCause::Renewal { grace } => (1, grace),
     };
     let mut bytes = Vec::with_capacity(83);
     bytes.extend_from_slice(previous.verifier_hash.as_bytes());
@@ -148,21 +148,21 @@ pub(super) fn encode_previous(previous: &Previous) -> Vec<u8> {
     bytes
 }
 
-/// Added to the byte of the cause if the last 16 bytes are [`Previous::current`].
+/// Added to the byte of the cause if the last 16 bytes are [`PreviousToken::current`].
 const HAS_CURRENT: u8 = 2;
 
-fn decode_previous(bytes: &[u8]) -> Option<Previous> {
+fn decode_previous(bytes: &[u8]) -> Option<PreviousToken> {
     let mut reader = ByteReader(bytes);
     let (verifier_hash, nonce, key_id) = (reader.array()?, reader.array()?, reader.array()?);
     let (cause, grace, time) = (reader.u8()?, reader.duration()?, reader.time()?);
     let current = if cause & HAS_CURRENT == 0 { None } else { Some(reader.last_array()?) };
-    Some(Previous {
+    Some(PreviousToken {
         verifier_hash: VerifierHash::from_bytes(verifier_hash),
         nonce: Nonce::from_bytes(nonce),
         key_id: KeyId::from_bytes(key_id),
         cause: match cause & !HAS_CURRENT {
-            0 => Cause::Privilege,
-            1 => Cause::Renewal { grace },
+            0 => ReplacementCause::Privilege,
+            1 => ReplacementCause::Renewal { grace },
             _ => return None,
         },
         time,

@@ -104,7 +104,7 @@ impl Timer<'_> {
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
-        let counters = &self.metrics.0.mine()[self.operation as usize];
+        let counters = &self.metrics.0.local()[self.operation as usize];
         counters.durations.observe(self.begin.elapsed());
         if let Some(failure) = self.failure {
             counters.failures[failure as usize].fetch_add(1, Ordering::Relaxed);

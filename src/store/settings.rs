@@ -1,28 +1,37 @@
-//! Which store, and how it is reached.
+//! Which store the service uses, and how.
 
 use serde::{Deserialize, Serialize};
+
+use crate::types::SettingError;
 
 /// The `[store]` table.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where sessions lie: `embedded`, `redis` or `memory`.
+    /// Where sessions are kept: `embedded`, `redis` or `memory`.
     pub kind: StoreKind,
-    /// Where the file lies.
+    /// The file of the embedded store.
     pub embedded: super::EmbeddedSettings,
-    /// How Redis is reached.
+    /// The connections to Redis.
     pub redis: super::RedisSettings,
 }
 
-/// Where sessions lie.
+impl Settings {
+    /// Checks all values, those for other kinds of store too.
+    pub fn check(&self) -> Result<(), SettingError> {
+        self.redis.check().map_err(|error| error.under("redis"))
+    }
+}
+
+/// Where sessions are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StoreKind {
-    /// In a file of the service's own.
+    /// In a file of the service's own, for one process.
     #[default]
     Embedded,
     /// In Redis, which several replicas can share.
     Redis,
-    /// In memory: a restart loses them.
+    /// In memory. A restart loses them.
     Memory,
 }

@@ -1,6 +1,6 @@
-//! Which call a log line is about: its RPC, its id, and the trace that its caller is in.
+//! The call that a log line belongs to: its RPC, its id and the trace of its caller.
 //!
-//! Every line that is written while a call is answered says so; no place that logs has to think of it.
+//! Every line that is logged while a call runs gets these fields, without any code where it is logged.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 use super::trace::Trace;
 use crate::types::random;
 
-/// A call, as logs name it.
+/// The fields of a call in logs.
 #[derive(Clone, Debug)]
 pub struct CallContext {
     rpc: &'static str,
@@ -19,47 +19,47 @@ pub struct CallContext {
     trace: Option<Trace>,
 }
 
-/// What an operator finds a call by.
+/// The id by which an operator finds a call in the logs.
 #[derive(Clone, Debug)]
 pub enum CallId {
-    /// As the caller named it, in `x-request-id`.
-    Given(Arc<str>),
-    /// As the service named it, because the caller did not, or not in a way that a log can bear.
-    Made(u64),
+    /// The value of `x-request-id`.
+    FromCaller(Arc<str>),
+    /// Generated, because the caller sent no id, or none that is safe in a log.
+    Generated(u64),
 }
 
 tokio::task_local! {
-    static CALL: CallContext;
+    static CURRENT: CallContext;
 }
 
 impl CallContext {
-    /// A call with these headers.
+    /// Reads the id and the trace from the headers of a call.
     pub fn new(rpc: &'static str, headers: &HeaderMap) -> Self {
-        Self { rpc, id: CallId::of(headers), trace: Trace::of(headers) }
+        Self { rpc, id: CallId::from_headers(headers), trace: Trace::from_headers(headers) }
     }
 
-    /// Its id.
+    /// Returns the id of the call.
     pub const fn id(&self) -> &CallId {
         &self.id
     }
 
-    /// Does something on behalf of the call.
-    pub fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
-        // Not by an `async fn`, whose future would hold the work twice: every call's future is moved a few times.
-        CALL.scope(self.clone(), work)
+    /// Runs a future as a part of the call.
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> {
+        // The future of an `async fn` would hold `future` twice, and the future of every call is moved a few times.
+        CURRENT.scope(self.clone(), future)
     }
 
-    /// Does something short on behalf of the call.
-    pub fn step<T>(&self, work: impl FnOnce() -> T) -> T {
-        CALL.sync_scope(self.clone(), work)
+    /// Runs a function as a part of the call.
+    pub fn sync_scope<T>(&self, f: impl FnOnce() -> T) -> T {
+        CURRENT.sync_scope(self.clone(), f)
     }
 
-    /// What to say of the call that runs here, if one does.
-    pub(super) fn current<T>(say: impl FnOnce(&Self) -> T) -> Option<T> {
-        CALL.try_with(say).ok()
+    /// Runs a function with the call that this task runs. `None` outside of calls.
+    pub(super) fn with_current<T>(f: impl FnOnce(&Self) -> T) -> Option<T> {
+        CURRENT.try_with(f).ok()
     }
 
-    /// What a line says of it: names of fields, and values that need no escape anywhere.
+    /// Writes each field by its name and its value. The values need no escaping in any format.
     pub(super) fn fields(&self, mut field: impl FnMut(&str, &dyn fmt::Display) -> fmt::Result) -> fmt::Result {
         field("call.id", &self.id)?;
         field("call.rpc", &self.rpc)?;
@@ -70,15 +70,15 @@ impl CallContext {
 }
 
 impl CallId {
-    fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(&REQUEST_ID).map(http::HeaderValue::as_bytes);
-        match given.filter(|id| is_plain(id)).and_then(|id| std::str::from_utf8(id).ok()) {
-            Some(id) => Self::Given(id.into()),
-            None => Self::Made(made()),
+    fn from_headers(headers: &HeaderMap) -> Self {
+        let sent = headers.get(&REQUEST_ID).map(http::HeaderValue::as_bytes);
+        match sent.filter(|id| is_safe(id)).and_then(|id| std::str::from_utf8(id).ok()) {
+            Some(id) => Self::FromCaller(id.into()),
+            None => Self::Generated(generate()),
         }
     }
 
-    /// Where callers give it, and are told it when their call fails.
+    /// The header of requests with the id, and of responses to failed calls.
     pub fn header() -> &'static HeaderName {
         &REQUEST_ID
     }
@@ -87,32 +87,32 @@ impl CallId {
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Given(id) => f.write_str(id),
-            Self::Made(number) => write!(f, "{number:016x}"),
+            Self::FromCaller(id) => f.write_str(id),
+            Self::Generated(number) => write!(f, "{number:016x}"),
         }
     }
 }
 
-/// Whether it is short, and of characters that mean nothing to any reader of logs.
-fn is_plain(id: &[u8]) -> bool {
-    let plain = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-    (1..=LONGEST).contains(&id.len()) && id.iter().all(plain)
+/// Returns whether an id is short, and has only characters without a meaning in any format of logs.
+fn is_safe(id: &[u8]) -> bool {
+    let safe = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    (1..=MAX_BYTES).contains(&id.len()) && id.iter().all(safe)
 }
 
-/// A number that no other call has, for next to nothing: every thread counts from a place of its own.
-fn made() -> u64 {
+/// Returns a number that no other call has. Cheap, because every thread counts from a random start of its own.
+fn generate() -> u64 {
     thread_local! {
         static NEXT: Cell<u64> = Cell::new(u64::from_be_bytes(random::bytes()));
     }
     NEXT.with(|next| {
-        // The steps of the golden ratio come by every number once, and look like none is the next of another.
+        // Steps of the golden ratio reach every u64 once, and successive numbers do not look alike.
         next.set(next.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
         next.get()
     })
 }
 
-/// Longer than a UUID or a trace id.
-const LONGEST: usize = 64;
+/// Enough for a UUID or a trace id.
+const MAX_BYTES: usize = 64;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -122,25 +122,25 @@ mod tests {
 
     use super::*;
 
-    fn id(given: &str) -> CallId {
+    fn id(sent: &str) -> CallId {
         let mut headers = HeaderMap::new();
-        headers.insert(CallId::header(), given.parse().unwrap());
-        CallId::of(&headers)
+        headers.insert(CallId::header(), sent.parse().unwrap());
+        CallId::from_headers(&headers)
     }
 
     #[test]
-    fn a_callers_id_is_kept_if_a_log_can_bear_it() {
-        for given in ["7", "0b8f5a4e-6f0e-4c1e-9a55-2d5d8e1a7f31", "Root_1.a", &"a".repeat(64)] {
-            assert_eq!(id(given).to_string(), given);
+    fn the_id_of_a_caller_is_used_if_it_is_safe_in_a_log() {
+        for sent in ["7", "0b8f5a4e-6f0e-4c1e-9a55-2d5d8e1a7f31", "Root_1.a", &"a".repeat(64)] {
+            assert_eq!(id(sent).to_string(), sent);
         }
-        for given in ["", "a b", "a\"b", "a\tb", "a{b}", "a=b", "ä", &"a".repeat(65)] {
-            assert!(matches!(id(given), CallId::Made(_)), "{given}");
+        for sent in ["", "a b", "a\"b", "a\tb", "a{b}", "a=b", "ä", &"a".repeat(65)] {
+            assert!(matches!(id(sent), CallId::Generated(_)), "{sent}");
         }
     }
 
     #[test]
-    fn no_two_calls_are_given_one_id() {
-        let ids: HashSet<String> = (0..10_000).map(|_| CallId::of(&HeaderMap::new()).to_string()).collect();
+    fn generated_ids_are_unique() {
+        let ids: HashSet<String> = (0..10_000).map(|_| CallId::from_headers(&HeaderMap::new()).to_string()).collect();
 
         assert_eq!(ids.len(), 10_000);
     }

@@ -1,18 +1,18 @@
-//! Which events are logged: a level, or levels by module, such as `info,cloakroom::store=debug`.
+//! The filter of log events: a level, or levels by module, such as `info,cloakroom::store=debug`.
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
-/// A choice of events that is known to be one.
+/// A level, or levels by module, that has been checked.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Level(String);
 
 impl Level {
-    /// Reads a level, or levels by module separated by commas.
+    /// Parses a level, or levels by module that are separated by commas.
     pub fn parse(text: &str) -> Result<Self, LevelError> {
         let parts = || text.split(',').map(str::trim);
-        // A word alone would name a module, so that `inof` would silence everything without a word.
+        // Without a level, `EnvFilter` reads a word as a module: `inof` would silence everything else without an error.
         if let Some(word) = parts().find(|part| !part.contains(['=', '[']) && !is_level(part)) {
             return Err(LevelError(word.to_owned()));
         }
@@ -47,7 +47,7 @@ impl From<Level> for String {
     }
 }
 
-/// The text names no level.
+/// The text has a part that is not a level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no level; write off, error, warn, info, debug or trace, or levels by module: info,h2=debug")]
 pub struct LevelError(String);

@@ -1,4 +1,4 @@
-//! How a log line is written: as tracing-subscriber does, and with the call that it is about.
+//! The format of log lines: that of tracing-subscriber, with the fields of the call.
 
 use std::fmt::{self, Write as _};
 
@@ -9,11 +9,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::call_context::CallContext;
 
-/// A format of lines, with the call's fields at the end of each.
+/// A format of lines, which adds the fields of the call at the end.
 pub(super) enum LogLine<F> {
     /// One JSON object a line.
     Json(F),
-    /// For people.
     Text(F),
 }
 
@@ -25,27 +24,27 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (Self::Json(format) | Self::Text(format)) = self;
-        let Some(written) = CallContext::current(|call| {
+        let Some(result) = CallContext::with_current(|call| {
             let mut line = String::new();
             format.format_event(context, Writer::new(&mut line), event)?;
-            self.name(call, &mut line)?;
+            self.add_call(call, &mut line)?;
             writer.write_str(&line)
         }) else {
             return format.format_event(context, writer, event);
         };
-        written
+        result
     }
 }
 
 impl<F> LogLine<F> {
-    /// Adds the call to a whole line.
-    fn name(&self, call: &CallContext, line: &mut String) -> fmt::Result {
-        let (close, end) = match self {
-            Self::Json(_) => ("}\n", "}\n"),
-            Self::Text(_) => ("\n", "\n"),
+    /// Adds the fields of a call to a complete line.
+    fn add_call(&self, call: &CallContext, line: &mut String) -> fmt::Result {
+        let end = match self {
+            Self::Json(_) => "}\n",
+            Self::Text(_) => "\n",
         };
-        let Some(open) = line.strip_suffix(close).map(str::len) else { return Ok(()) };
-        line.truncate(open);
+        let Some(length) = line.strip_suffix(end).map(str::len) else { return Ok(()) };
+        line.truncate(length);
         call.fields(|name, value| match self {
             Self::Json(_) => write!(line, ",\"{name}\":\"{value}\""),
             Self::Text(_) => write!(line, " {name}={value}"),

@@ -1,6 +1,6 @@
-//! Logs: one line an event, to stderr.
+//! Logs: one line for each event, to stderr.
 //!
-//! Events name dotted fields with units, never a token, data or an address.
+//! Events have dotted fields with units. They never contain a token, data of a session or an address.
 
 use std::io::{self, IsTerminal as _};
 use std::panic::{self, PanicHookInfo};
@@ -13,41 +13,41 @@ use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::Level;
 use super::line::LogLine;
-use super::queue::{self, Drain};
+use super::queue::{self, QueueGuard};
 
 /// The `[log]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How a line is written: `text`, `json`, or `auto`: text on a terminal, else JSON.
+    /// The format of lines: `text`, `json`, or `auto`, which is text on a terminal and else JSON.
     pub format: LogFormat,
-    /// The least level, or levels by module: `info`, or `warn,cloakroom::store=debug`.
+    /// The lowest level that is logged, or levels by module: `info`, or `warn,cloakroom::store=debug`.
     pub level: Level,
 }
 
-/// How a line is written.
+/// The format of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// As text on a terminal, as JSON anywhere else.
+    /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
-    /// For people.
+    /// Text for people.
     Text,
-    /// For machines: one JSON object a line.
+    /// One JSON object a line.
     Json,
 }
 
-/// Keeps logs flowing; dropping it writes what is still queued.
+/// The running log. Dropping it writes the queued lines and ends the log.
 #[derive(Debug)]
 #[must_use = "logs end when this is dropped"]
 pub struct Logs {
-    _drain: Drain,
+    _guard: QueueGuard,
 }
 
-/// Starts logging, once in a process.
+/// Starts the log. Fails if the process has started one already.
 pub fn init(settings: &Settings) -> Result<Logs, InitError> {
-    let (queue, drain) = queue::open(io::stderr(), QUEUED_LINES).map_err(InitError::Thread)?;
+    let (queue, guard) = queue::open(io::stderr(), QUEUED_LINES).map_err(InitError::Thread)?;
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_writer(queue);
     let lines = match settings.format {
@@ -60,26 +60,26 @@ pub fn init(settings: &Settings) -> Result<Logs, InitError> {
         }
     };
     tracing_subscriber::registry().with(lines.with_filter(settings.level.filter())).try_init()?;
-    panic::set_hook(Box::new(tell));
-    Ok(Logs { _drain: drain })
+    panic::set_hook(Box::new(log_panic));
+    Ok(Logs { _guard: guard })
 }
 
-/// Tells where a panic came from. Its message stays untold: it may hold what was being worked on.
-fn tell(panic: &PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string);
-    tracing::error!(panic.location = place, "the program has panicked, which is a defect");
+/// Logs the location of a panic, but not its message, which may contain data of a session.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let location = panic.location().map(ToString::to_string);
+    tracing::error!(panic.location = location, "the program has panicked, which is a defect");
 }
 
-/// Why there are no logs.
+/// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// No thread to write them.
+    /// The thread that writes lines cannot be started.
     #[error("the thread that writes the log cannot be started")]
     Thread(#[source] io::Error),
-    /// They have been started before.
+    /// The process has started a log already.
     #[error("logging cannot be started")]
-    BudgetPermit(#[from] TryInitError),
+    AlreadyStarted(#[from] TryInitError),
 }
 
-/// A few megabytes at most, and seconds of a busy log.
+/// The capacity of the queue: a few megabytes at most, and the lines of a few busy seconds.
 const QUEUED_LINES: usize = 8192;

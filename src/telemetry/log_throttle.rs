@@ -1,38 +1,43 @@
-//! Seldom: what happens thousands of times a second in an outage is told once a second, with how often it happened.
+//! Throttled logging: an outage fails thousands of calls a second, and one log line a second counts them.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// One thing that happens too often to be told each time.
+/// Limits the log lines about one kind of event to one a second, and counts the events.
 #[derive(Debug)]
 pub struct LogThrottle(Mutex<ThrottleState>);
 
 #[derive(Debug)]
 struct ThrottleState {
-    told: Option<Instant>,
-    untold: u64,
+    /// `None` before the first log line.
+    last_log: Option<Instant>,
+    /// The events since the last log line.
+    count: u64,
 }
 
 impl LogThrottle {
-    /// Nothing has happened yet.
+    /// Creates a throttle that allows a log line at once.
     pub const fn new() -> Self {
-        Self(Mutex::new(ThrottleState { told: None, untold: 0 }))
+        Self(Mutex::new(ThrottleState { last_log: None, count: 0 }))
     }
 
-    /// It happened. How often since it was told the last time, if it is to be told now: the first time at once.
-    pub fn should_log(&self) -> Option<u64> {
-        self.should_log_at(Instant::now())
+    /// Counts an event, and decides whether to log it now.
+    ///
+    /// Returns the number of events since the last log line, with this one. `None` if that line is less than a second
+    /// ago: then do not log.
+    pub fn count(&self) -> Option<u64> {
+        self.count_at(Instant::now())
     }
 
-    fn should_log_at(&self, now: Instant) -> Option<u64> {
+    fn count_at(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock();
-        state.untold += 1;
-        if state.told.is_some_and(|told| now.duration_since(told) < PAUSE) {
+        state.count += 1;
+        if state.last_log.is_some_and(|last| now.duration_since(last) < INTERVAL) {
             return None;
         }
-        state.told = Some(now);
-        Some(std::mem::take(&mut state.untold))
+        state.last_log = Some(now);
+        Some(std::mem::take(&mut state.count))
     }
 }
 
@@ -42,20 +47,19 @@ impl Default for LogThrottle {
     }
 }
 
-/// How long it is not told again.
-const PAUSE: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_often_is_told_once_a_second_and_counted() {
-        let (seldom, begin) = (LogThrottle::new(), Instant::now());
+    fn frequent_events_are_logged_once_a_second_with_their_number() {
+        let (throttle, start) = (LogThrottle::new(), Instant::now());
 
-        let told =
-            [0, 1, 999, 1000, 1001, 5000].map(|millis| seldom.should_log_at(begin + Duration::from_millis(millis)));
+        let counts =
+            [0, 1, 999, 1000, 1001, 5000].map(|millis| throttle.count_at(start + Duration::from_millis(millis)));
 
-        assert_eq!(told, [Some(1), None, None, Some(3), None, Some(2)]);
+        assert_eq!(counts, [Some(1), None, None, Some(3), None, Some(2)]);
     }
 }

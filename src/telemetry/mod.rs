@@ -1,6 +1,6 @@
-//! What the service tells about itself: logs and metrics.
+//! Logs and metrics: how they are written.
 //!
-//! Nothing here knows what a session is; what is told is chosen where it happens.
+//! Knows nothing about sessions. Each module logs and counts its own events.
 
 mod call_context;
 mod level;

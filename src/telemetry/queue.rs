@@ -1,7 +1,7 @@
-//! The way of log lines to stderr: a bounded queue, so that a stalled reader stalls no worker.
+//! A bounded queue of log lines, so that a slow reader of stderr does not block the workers.
 //!
-//! A full queue drops lines, and says how many once it moves again. A library for this exists
-//! (tracing-appender), but brings files, rotation and a calendar: nine crates for one channel.
+//! A full queue drops lines, and their number is written as soon as there is room again. The library for this,
+//! tracing-appender, also has files, rotation and a calendar: nine crates for one channel.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,47 +12,50 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Where log lines are put. Never waits.
+/// Takes log lines, and never blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     lines: SyncSender<Message>,
     state: Arc<QueueState>,
 }
 
-/// The far end; when it goes, what is queued is written first, for as long as [`LAST_WAIT`].
+/// Ends the queue when it is dropped. Waits until the queued lines are written, but at most [`FLUSH_TIMEOUT`].
 #[derive(Debug)]
-pub(super) struct Drain {
+pub(super) struct QueueGuard {
     queue: Queue,
-    written: Receiver<()>,
+    /// Disconnected when the thread has ended.
+    finished: Receiver<()>,
 }
 
 #[derive(Debug)]
 enum Message {
     Line(Vec<u8>),
+    /// Wakes the thread, so that it sees `ending`.
     WakeUp,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
+    /// The lines that were dropped since the last line was written.
     dropped: AtomicU64,
     ending: AtomicBool,
 }
 
-/// A queue whose lines a thread writes to `target`.
-pub(super) fn open(target: impl Write + Send + 'static, capacity: usize) -> io::Result<(Queue, Drain)> {
-    let (lines, waiting) = sync_channel(capacity);
-    let (done, written) = sync_channel(0);
+/// Starts a thread that writes the lines of a new queue to `target`.
+pub(super) fn open(target: impl Write + Send + 'static, capacity: usize) -> io::Result<(Queue, QueueGuard)> {
+    let (lines, queued) = sync_channel(capacity);
+    let (running, finished) = sync_channel(0);
     let queue = Queue { lines, state: Arc::default() };
     let state = Arc::clone(&queue.state);
     thread::Builder::new().name("log".to_owned()).spawn(move || {
-        write_all(&waiting, target, &state);
-        drop(done);
+        write_lines(&queued, target, &state);
+        drop(running);
     })?;
-    Ok((queue.clone(), Drain { queue, written }))
+    Ok((queue.clone(), QueueGuard { queue, finished }))
 }
 
 impl Queue {
-    fn put(&self, line: &[u8]) {
+    fn push(&self, line: &[u8]) {
         if self.lines.try_send(Message::Line(line.to_vec())).is_err() {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -70,7 +73,7 @@ impl<'q> MakeWriter<'q> for Queue {
 /// tracing-subscriber writes each event with one call.
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.put(line);
+        self.push(line);
         Ok(line.len())
     }
 
@@ -79,33 +82,33 @@ impl Write for Queue {
     }
 }
 
-impl Drop for Drain {
+impl Drop for QueueGuard {
     fn drop(&mut self) {
         self.queue.state.ending.store(true, Ordering::SeqCst);
-        // No place in the queue is no harm: the thread finds the mark after the line that it writes.
+        // If the queue is full, the thread is writing a line, and checks `ending` after it.
         let _: Result<(), TrySendError<Message>> = self.queue.lines.try_send(Message::WakeUp);
-        let _: Result<(), RecvTimeoutError> = self.written.recv_timeout(LAST_WAIT);
+        let _: Result<(), RecvTimeoutError> = self.finished.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
-/// An error of stderr has nowhere to be told: the line is lost and the next one is tried.
-fn write_all(waiting: &Receiver<Message>, mut target: impl Write, state: &QueueState) {
-    let mut next = waiting.recv().ok();
+/// Writes lines until the queue ends. Ignores errors of stderr, because there is no other place to report them.
+fn write_lines(queued: &Receiver<Message>, mut target: impl Write, state: &QueueState) {
+    let mut next = queued.recv().ok();
     while let Some(message) = next {
         if let Message::Line(line) = message {
             let _: io::Result<()> = target.write_all(&line);
         }
-        let missing = state.dropped.swap(0, Ordering::Relaxed);
-        if missing > 0 {
-            let _: io::Result<()> = writeln!(target, "cloakroom: {missing} log lines were dropped here");
+        let dropped = state.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let _: io::Result<()> = writeln!(target, "cloakroom: {dropped} log lines were dropped here");
         }
-        next = if state.ending.load(Ordering::SeqCst) { waiting.try_recv().ok() } else { waiting.recv().ok() };
+        next = if state.ending.load(Ordering::SeqCst) { queued.try_recv().ok() } else { queued.recv().ok() };
     }
     let _: io::Result<()> = target.flush();
 }
 
-/// How long an ending process waits for its last lines to be read.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// The time that an ending process waits for a slow reader of its last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -114,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// A writer that stands still until it is let go.
+    /// A writer that blocks until `opened` is disconnected.
     struct Gate {
         opened: Receiver<()>,
         text: Arc<Mutex<Vec<u8>>>,
@@ -133,16 +136,16 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_reader_costs_lines_and_never_a_worker() {
+    fn a_blocked_reader_loses_lines_but_does_not_block_the_writer() {
         let (open_gate, opened) = channel();
         let text = Arc::new(Mutex::new(Vec::new()));
-        let (mut queue, drain) = open(Gate { opened, text: Arc::clone(&text) }, 2).unwrap();
+        let (mut queue, guard) = open(Gate { opened, text: Arc::clone(&text) }, 2).unwrap();
 
         for n in 0..100 {
             writeln!(queue, "line {n}").unwrap();
         }
         drop(open_gate);
-        drop((queue, drain));
+        drop((queue, guard));
 
         let text = String::from_utf8(text.lock().unwrap().clone()).unwrap();
         assert!(text.starts_with("line "), "{text}");

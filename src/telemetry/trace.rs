@@ -1,18 +1,18 @@
-//! The trace that a caller is in: W3C's `traceparent` header, read to the letter.
+//! The trace of a caller, from the header `traceparent` as W3C Trace Context defines it.
 
 use http::{HeaderMap, HeaderName};
 
-/// The caller's place in its trace.
+/// The position of a call in a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trace {
     pub(super) id: u128,
-    /// The caller's span, which is the parent of what is done here.
+    /// The id of the caller's span.
     pub(super) parent: u64,
 }
 
 impl Trace {
-    /// What the headers say; nothing if they say it wrongly, or twice.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    /// Reads the header. `None` if it is malformed, or is there twice.
+    pub(super) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let mut all = headers.get_all(&TRACEPARENT).iter();
         match (all.next(), all.next()) {
             (Some(header), None) => Self::parse(header.as_bytes()),
@@ -26,14 +26,14 @@ impl Trace {
         let (id, parent) = middle.split_at_checked(32)?;
         let parent = parent.strip_prefix(b"-")?;
         let (version, _flags) = (hex(&[*v, *w])?, hex(&[*f, *g])?);
-        // A later version may say more, after another dash.
-        let goes_on_well = if version == 0 { rest.is_empty() } else { rest.first().is_none_or(|c| *c == b'-') };
+        // A later version may append fields, each after a dash.
+        let rest_is_valid = if version == 0 { rest.is_empty() } else { rest.first().is_none_or(|c| *c == b'-') };
         let trace = Self { id: hex(id)?, parent: u64::try_from(hex(parent)?).ok()? };
-        (version != 0xff && goes_on_well && trace.id != 0 && trace.parent != 0).then_some(trace)
+        (version != 0xff && rest_is_valid && trace.id != 0 && trace.parent != 0).then_some(trace)
     }
 }
 
-/// Lower-case digits alone, as the specification has it.
+/// Parses lower-case hexadecimal digits. The specification forbids upper case.
 fn hex(digits: &[u8]) -> Option<u128> {
     digits.iter().try_fold(0, |number, digit| match digit {
         b'0'..=b'9' => Some(number << 4 | u128::from(digit - b'0')),
@@ -42,10 +42,10 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-/// Of version 00.
+/// The length of the header in version 00.
 const LENGTH: usize = 55;
 
-/// A name that is read once: in text it would be read at every call.
+/// A constant, because a name given as text would be parsed at every call.
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 #[cfg(test)]
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_trace() {
+    fn a_malformed_header_is_no_trace() {
         for wrong in [
             "",
             "00",
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[test]
-    fn two_traces_are_none() {
+    fn two_headers_are_no_trace() {
         let mut headers = HeaderMap::new();
         headers.append("traceparent", RIGHT.parse().unwrap());
-        assert!(Trace::of(&headers).is_some());
+        assert!(Trace::from_headers(&headers).is_some());
 
         headers.append("traceparent", RIGHT.parse().unwrap());
 
-        assert_eq!(Trace::of(&headers), None);
+        assert_eq!(Trace::from_headers(&headers), None);
     }
 }

@@ -1,6 +1,6 @@
-//! Signing keys: one secret, a subkey for each purpose, and the ring of an app's keys.
+//! Signing keys: a key with a subkey for each purpose, and the list of an app's keys.
 //!
-//! A key is never printed; its id is derived one-way and stands openly in every token.
+//! A key is never printed. Its id is derived one-way, and every token contains it in plain text.
 
 use std::fmt;
 
@@ -21,12 +21,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// A fresh key as text, for a configuration file.
+    /// Generates a key as text for a configuration file.
     pub fn generate() -> String {
         URL_SAFE_NO_PAD.encode(random::bytes::<32>())
     }
 
-    /// Reads a key: base64url without padding, of at least 32 bytes.
+    /// Reads a key: at least 32 bytes in base64url without padding.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let bytes = URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| KeyRingError::NotBase64)?;
         if bytes.len() < MIN_KEY_BYTES {
@@ -35,7 +35,7 @@ impl Key {
         Ok(Self::from_bytes(&bytes))
     }
 
-    /// The key's public name.
+    /// The key's public id.
     pub const fn id(&self) -> KeyId {
         self.id
     }
@@ -71,7 +71,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// What a subkey is for. A signature for one purpose is nothing for another.
+/// The use of a subkey. A signature for one purpose is invalid for the others.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Purpose {
     Token,
@@ -89,17 +89,17 @@ impl Purpose {
     }
 }
 
-/// A key's public name: the first six bytes of a hash of it.
+/// A key's public id: the first six bytes of a hash of the key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyId([u8; 6]);
 
 impl KeyId {
-    /// An id from its bytes.
+    /// Makes an id of its bytes.
     pub const fn from_bytes(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
     }
@@ -122,18 +122,18 @@ impl fmt::Debug for KeyId {
     }
 }
 
-/// An app's keys: the first signs, all verify. Never empty.
+/// An app's keys: the first one signs, all verify. Never empty.
 #[derive(Clone, Debug)]
 pub struct KeyRing(Vec<Key>);
 
 impl KeyRing {
-    /// A ring of the keys written in `texts`, the signing one first.
+    /// Reads the keys in `texts`, of which the first one signs.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, KeyRingError> {
         let keys = texts.iter().map(|text| Key::parse(text.as_ref())).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
         }
-        match keys.iter().enumerate().find(|(n, key)| keys[..*n].iter().any(|k| k.id == key.id)) {
+        match keys.iter().enumerate().find(|(n, key)| keys[..*n].iter().any(|earlier| earlier.id == key.id)) {
             Some((_, key)) => Err(KeyRingError::Repeated { id: key.id }),
             None => Ok(Self(keys)),
         }
@@ -144,38 +144,28 @@ impl KeyRing {
         self.0.first().expect("a key ring is never empty")
     }
 
-    /// The key of that name.
+    /// The key with this id.
     pub fn find(&self, id: KeyId) -> Option<&Key> {
         self.0.iter().find(|key| key.id == id)
     }
 
-    /// The names of all keys, the signing one first.
+    /// The ids of all keys, the signing one first.
     pub fn ids(&self) -> impl Iterator<Item = KeyId> + '_ {
         self.0.iter().map(Key::id)
     }
 }
 
-/// What is wrong with a list of keys. Says nothing of a key itself.
+/// Why a list of keys is not accepted. The message never contains a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyRingError {
-    /// No key at all.
     #[error("the list of keys is empty; `cloakroom keygen` makes one")]
     Empty,
-    /// Not base64url.
     #[error("a key is not base64url text without padding; `cloakroom keygen` makes one")]
     NotBase64,
-    /// Too few bytes.
     #[error("a key has {bytes} bytes and needs at least 32; `cloakroom keygen` makes one")]
-    TooShort {
-        /// How many it has.
-        bytes: usize,
-    },
-    /// The same key twice.
+    TooShort { bytes: usize },
     #[error("the key {id} stands in the list twice; remove one")]
-    Repeated {
-        /// Its name.
-        id: KeyId,
-    },
+    Repeated { id: KeyId },
 }
 
 pub(super) fn hmac(key: &[u8]) -> Hmac<Sha256> {

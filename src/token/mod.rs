@@ -1,7 +1,7 @@
-//! Tokens: what a cookie holds, and what the store keeps instead.
+//! Tokens, and what the store has of them.
 //!
-//! A token is a locator and a secret, signed. The id is derived one-way from the locator, the
-//! proof from both, so that a copy of the store opens no session. Nothing here reads a store.
+//! A token is a selector and a verifier, signed. The session's id is derived one-way from the selector, the verifier
+//! hash from both, so a copy of the store opens no session. Nothing here reads a store.
 
 mod key;
 mod next_token;
@@ -20,61 +20,59 @@ pub use sign::{
 
 use crate::types::{AppName, random};
 
-/// What finds a session: 16 random bytes. Half of what a token says.
+/// The half of a token that finds the session: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Selector([u8; 16]);
 
-/// What opens a session: 16 random bytes. The other half.
+/// The half of a token that opens the session: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Verifier([u8; 16]);
 
 impl fmt::Debug for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Locator(..)")
+        f.write_str("Selector(..)")
     }
 }
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
+        f.write_str("Verifier(..)")
     }
 }
 
-/// Locator and secret of one token, before it is signed.
+/// The selector and the verifier of one token, before it is signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SplitToken {
-    /// Finds the session.
     pub selector: Selector,
-    /// Opens it.
     pub verifier: Verifier,
 }
 
 impl SplitToken {
-    /// A bearer for a session that nobody has yet.
+    /// Makes the token of a session that does not exist yet.
     pub fn random() -> Self {
         Self::from_bytes(random::bytes())
     }
 
-    /// The bearer that an old credential stands for, told by what names that credential and not by how it is spelled.
+    /// Derives the token of a legacy credential from what identifies the credential, not from its spelling.
     ///
-    /// Whoever has the credential can derive it, wherever and as often as it is shown; nobody else can, and whoever can
-    /// still needs one of the app's keys to write a token of it.
+    /// The same credential gives the same token in every process and at any time. Only an owner of the credential can
+    /// derive it, and signing it takes one of the app's keys as well.
     pub fn derived(app: &AppName, kind: &str, credential: &[&[u8]]) -> Self {
         let parts = [b"cloakroom/v1/derived".as_slice(), app.as_bytes(), kind.as_bytes()];
         Self::from_bytes(hash(parts.into_iter().chain(credential.iter().copied())))
     }
 
-    /// The same session under another secret.
-    pub const fn with_secret(self, verifier: Verifier) -> Self {
+    /// Returns a token of the same session with another verifier.
+    pub const fn with_verifier(self, verifier: Verifier) -> Self {
         Self { verifier, ..self }
     }
 
-    /// The public handle of the session.
+    /// The id of the session.
     pub fn id(&self, app: &AppName) -> SessionId {
         SessionId(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.selector.0]))
     }
 
-    /// What the store keeps of the secret.
+    /// The hash of the verifier, which the store has in its place.
     pub fn verifier_hash(&self, app: &AppName) -> VerifierHash {
         VerifierHash(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.selector.0, &self.verifier.0]))
     }
@@ -96,23 +94,23 @@ impl SplitToken {
 
 impl fmt::Debug for SplitToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Bearer(..)")
+        f.write_str("SplitToken(..)")
     }
 }
 
-/// The public handle of a session: stable, safe to log, opens nothing.
+/// The public id of a session: stable, safe to log, opens nothing.
 ///
-/// SHA-256 cut to 16 bytes: as many bits as the locator has, so that cutting gives nothing away.
+/// SHA-256 cut to 16 bytes, as many as the selector has, so the cut makes nothing easier to guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId([u8; 16]);
 
 impl SessionId {
-    /// An id from its bytes.
+    /// Makes an id of its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Reads an id as it is written: 32 lower-case hexadecimal digits.
+    /// Reads an id: 32 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
         if text.len() != 32 || !text.bytes().all(is_digit) {
@@ -121,16 +119,16 @@ impl SessionId {
         u128::from_str_radix(text, 16).ok().map(|number| Self(number.to_be_bytes()))
     }
 
-    /// Its bytes.
+    /// The bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 
-    /// As it is written.
+    /// The id as hexadecimal digits.
     pub fn digits(&self) -> [u8; 32] {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
 
-        // By hand: every answer carries one, and formatting byte by byte took a tenth of its instructions.
+        // By hand: every response has an id, and formatting it byte by byte took a tenth of a response's instructions.
         let mut digits = [0; 32];
         for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(self.0) {
             *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
@@ -138,7 +136,7 @@ impl SessionId {
         digits
     }
 
-    /// Which of the 64 partitions of its app the session lies in: the first six bits.
+    /// The session's partition, one of its app's 64: the first six bits of the id.
     pub const fn partition(&self) -> u8 {
         self.0[0] >> 2
     }
@@ -152,23 +150,23 @@ impl fmt::Display for SessionId {
 
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Id({self})")
+        write!(f, "SessionId({self})")
     }
 }
 
-/// What the store keeps of a token's secret: a one-way hash.
+/// A one-way hash of a token's verifier, which the store has in its place.
 ///
-/// Proofs may be compared byte by byte: how many agree tells nothing about the secret.
+/// Hashes may be compared byte by byte: the time that takes says nothing about the verifier.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct VerifierHash([u8; 16]);
 
 impl VerifierHash {
-    /// A proof from its bytes.
+    /// Makes a hash of its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the hash.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -176,18 +174,18 @@ impl VerifierHash {
 
 impl fmt::Debug for VerifierHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Proof(..)")
+        f.write_str("VerifierHash(..)")
     }
 }
 
-/// SHA-256 over the parts, cut to 16 bytes.
+/// Hashes the parts and cuts the hash to 16 bytes.
 fn digest(parts: &[&[u8]]) -> [u8; 16] {
     let mut cut = [0; 16];
     cut.copy_from_slice(&hash(parts.iter().copied())[..16]);
     cut
 }
 
-/// SHA-256 over the parts, each with its length before it.
+/// Hashes the parts with SHA-256, each with its length before it.
 fn hash<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,7 +1,7 @@
-//! The successor of a token: the secret that a rotation puts in its place.
+//! The next token: the one that replaces a token in a rotation.
 //!
-//! Derived from the old secret, a nonce and a rotation key, so that every racer gets the same one
-//! and it can't fork. The store keeps the nonce alone, from which nobody derives anything.
+//! Its verifier is derived from the old verifier, a nonce and a rotation key, so concurrent calls get the same token.
+//! The store has the nonce alone, which is not enough to derive it.
 
 use std::fmt;
 
@@ -11,22 +11,22 @@ use super::key::Purpose;
 use super::{Key, SplitToken, Verifier};
 use crate::types::random;
 
-/// What makes one rotation differ from another.
+/// The random input that makes each rotation's next token a different one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Nonce([u8; 16]);
 
 impl Nonce {
-    /// A nonce for a rotation that has not happened yet.
+    /// Makes the nonce of a new rotation.
     pub fn random() -> Self {
         Self(random::bytes())
     }
 
-    /// A nonce from its bytes.
+    /// Makes a nonce of its bytes.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
+    /// The bytes of the nonce.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
@@ -38,10 +38,10 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// The bearer that follows `old` in the rotation that `nonce` stands for.
+/// Derives the token that replaces `old` in the rotation with this nonce.
 pub fn next_token(key: &Key, old: SplitToken, nonce: Nonce) -> SplitToken {
     let mac = key.mac(Purpose::Rotation).chain_update(old.to_bytes()).chain_update(nonce.0).finalize();
     let mut verifier = [0; 16];
     verifier.copy_from_slice(&mac.into_bytes()[..16]);
-    old.with_secret(Verifier(verifier))
+    old.with_verifier(Verifier(verifier))
 }

@@ -1,7 +1,7 @@
 //! The text of tokens and tickets: `v1.<key id>.<random>.<mac>` and `t1.<key id>.<seconds>.<random>.<mac>`.
 //!
-//! The signature is checked, in constant time, before anything else is looked at. Only the one
-//! canonical spelling is accepted, so that a token cannot be written in two ways.
+//! The signature is checked, in constant time, before anything else is read. Only the canonical spelling is accepted, so
+//! that no token can be written in two ways.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,43 +15,40 @@ use super::key::Purpose;
 use super::{Key, KeyId, KeyRing, SplitToken, length_prefix};
 use crate::types::{AppName, Time};
 
-/// How long a ticket is good for.
+/// How long a ticket can be used.
 pub const TICKET_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// A token whose signature was right.
+/// A token with a valid signature.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifiedToken {
-    /// What it says.
     pub token: SplitToken,
-    /// The key that signed it.
     pub key_id: KeyId,
 }
 
-/// A ticket whose signature was right and that is not too old.
+/// A ticket with a valid signature that is not too old.
 #[derive(Clone, Copy, Debug)]
 pub struct Ticket {
-    /// What it says: the same as the token of the session to come.
+    /// The token that the session will have once it is stored.
     pub token: SplitToken,
 }
 
-/// Why a token or ticket is none.
+/// Why a token or a ticket is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRejection {
-    /// Not written as one.
     Malformed,
-    /// Signed with a key that the app does not have.
+    /// It is signed with a key that the app does not have.
     UnknownKey,
-    /// The signature is wrong: forged, or of another app.
+    /// It is forged, or of another app.
     BadSignature,
-    /// A ticket past its 15 minutes.
+    /// It is a ticket older than [`TICKET_LIFE`].
     TooOld,
 }
 
 impl TokenRejection {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 4] = [Self::Malformed, Self::UnknownKey, Self::BadSignature, Self::TooOld];
 
-    /// The reason in one word.
+    /// The reason as programs read it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "MALFORMED",
@@ -73,40 +70,40 @@ impl fmt::Display for TokenRejection {
     }
 }
 
-/// Whether a text has the shape of a token or a ticket, be it good or not.
+/// Whether a text begins like a token or a ticket, valid or not.
 pub fn is_shaped(text: &str) -> bool {
     text.starts_with(TOKEN_VERSION) || is_ticket(text)
 }
 
-/// Whether a text is written as a ticket, be it good or not.
+/// Whether a text begins like a ticket, valid or not.
 pub fn is_ticket(text: &str) -> bool {
     text.starts_with(TICKET_VERSION)
 }
 
-/// The key that a token or a ticket says it is signed with. Proves nothing.
+/// Reads the id of the key in a token or a ticket, without a check of the signature.
 pub fn claimed_key(text: &str) -> Option<KeyId> {
     let rest = text.strip_prefix(TOKEN_VERSION).or_else(|| text.strip_prefix(TICKET_VERSION))?;
     rest.split('.').next().and_then(KeyId::parse)
 }
 
-/// Writes the token for a token, signed with the app's first key.
+/// Signs a token with the app's first key.
 pub fn sign_token(ring: &KeyRing, app: &AppName, token: SplitToken) -> String {
     sign(ring.signing(), Purpose::Token, app, None, token)
 }
 
-/// Reads a token; its signature is right if this answers one.
+/// Reads a token and checks its signature.
 pub fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
     let rest = text.strip_prefix(TOKEN_VERSION).ok_or(TokenRejection::Malformed)?;
     let (key, token, _) = verify(ring, Purpose::Token, app, rest)?;
     Ok(VerifiedToken { token, key_id: key.id() })
 }
 
-/// Writes the ticket for a token, issued at `now`.
+/// Signs a ticket for `token`, issued at `now`.
 pub fn sign_ticket(ring: &KeyRing, app: &AppName, token: SplitToken, now: Time) -> String {
     sign(ring.signing(), Purpose::Ticket, app, Some(now.seconds()), token)
 }
 
-/// Reads a ticket that is no older than [`TICKET_LIFE`] at `now`.
+/// Reads a ticket and checks its signature, and that it is at most [`TICKET_LIFE`] old at `now`.
 pub fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Result<Ticket, TokenRejection> {
     let rest = text.strip_prefix(TICKET_VERSION).ok_or(TokenRejection::Malformed)?;
     let (_, token, seconds) = verify(ring, Purpose::Ticket, app, rest)?;
@@ -160,7 +157,7 @@ fn verify<'r>(
     Ok((key, SplitToken::from_bytes(random), seconds))
 }
 
-/// The signature covers version and purpose, key id, app, time of issue and the random part.
+/// Computes the signature over version and purpose, key id, app, time of issue and the random part.
 fn mac(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, random: &[u8; 32]) -> Hmac<Sha256> {
     let mut mac = key.mac(purpose);
     let mut add = |part: &[u8]| {
@@ -179,7 +176,7 @@ fn mac(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, random:
 
 fn decode(text: &str) -> Result<[u8; 32], TokenRejection> {
     let mut buffer = [0; 33];
-    // The engine refuses spare bits that are not zero, so each value has one spelling.
+    // The engine refuses unused bits that are not zero, so each value has one spelling.
     let length = URL_SAFE_NO_PAD.decode_slice(text, &mut buffer).map_err(|_| TokenRejection::Malformed)?;
     <[u8; 32]>::try_from(&buffer[..length]).map_err(|_| TokenRejection::Malformed)
 }

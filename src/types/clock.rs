@@ -1,6 +1,6 @@
-//! Time: where it comes from and how it is counted.
+//! Points in time and the clocks that give them.
 //!
-//! Nothing else in the crate asks the machine for the time of day.
+//! Nothing else in the crate reads the machine's clock.
 
 use std::fmt;
 use std::ops::Add;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Time(u64);
 
 impl Time {
-    /// The largest time that six bytes hold, in the year 10889; later ones are cut to it.
+    /// The largest time that six bytes hold, in the year 10889. Later times are cut to it.
     pub const MAX: Self = Self((1 << 48) - 1);
 
     /// A time from milliseconds since 1970.
@@ -35,22 +35,22 @@ impl Time {
         self.0 / 1000
     }
 
-    /// How long after `earlier` this is; nothing if it is not.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time that was so long before this one; 1970 at the earliest.
-    pub fn before(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    /// The time that was `duration` before this one; 1970 at the earliest.
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 }
 
 impl Add<Duration> for Time {
     type Output = Self;
 
-    fn add(self, span: Duration) -> Self {
-        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    fn add(self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self::from_millis(self.0.saturating_add(millis))
     }
 }
@@ -61,9 +61,9 @@ impl From<Time> for SystemTime {
     }
 }
 
-/// Tells the time of day.
+/// A source of the current time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Time;
 }
 
@@ -79,22 +79,22 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that is moved by hand, so that tests need not sleep.
+/// A clock that tests set and advance, so that they need not sleep.
 #[derive(Debug)]
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that stands at `time`.
+    /// A clock that shows `time`.
     pub const fn new(time: Time) -> Self {
         Self(AtomicU64::new(time.0))
     }
 
-    /// Moves the clock on.
-    pub fn advance(&self, span: Duration) {
-        self.set(self.now() + span);
+    /// Moves the clock forward.
+    pub fn advance(&self, duration: Duration) {
+        self.set(self.now() + duration);
     }
 
-    /// Sets the clock, back too.
+    /// Sets the clock, forward or back.
     pub fn set(&self, time: Time) {
         self.0.store(time.0, Ordering::SeqCst);
     }

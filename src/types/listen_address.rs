@@ -1,6 +1,6 @@
 //! A socket address in a configuration: `"127.0.0.1:50051"`, `"[::1]:50051"`, or `""` for none.
 //!
-//! Names are refused: what a listener is open to must not depend on a resolver.
+//! Host names are refused: who can reach a listener must not depend on a resolver.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = |_| format!("`{text}` is no IP address with a port; write one such as 127.0.0.1:50051 or [::1]:50051");
-    text.parse().map(Some).map_err(wrong).map_err(serde::de::Error::custom)
+    let describe =
+        |_| format!("`{text}` is no IP address with a port; write one such as 127.0.0.1:50051 or [::1]:50051");
+    text.parse().map(Some).map_err(describe).map_err(serde::de::Error::custom)
 }
 
 /// For `#[serde(with = "listen_address")]`.

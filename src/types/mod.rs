@@ -1,15 +1,19 @@
-//! Types that every layer uses: names, time, random bytes, secrets, and how settings write durations and times.
+//! Types for every layer: app names, time, random bytes, secrets, and the text form of durations and times in settings.
 //!
 //! Depends on no other module.
 
 mod app_name;
 mod clock;
+mod config_key;
 pub mod duration;
 pub mod listen_address;
 pub mod random;
 pub mod secret;
+mod setting_error;
 pub mod timestamp;
 
-pub use app_name::{AppName, NameError};
+pub use app_name::{AppName, AppNameError};
 pub use clock::{Clock, ManualClock, SystemClock, Time};
+pub use config_key::ConfigKey;
 pub use secret::Secret;
+pub use setting_error::{SettingError, check_duration};

@@ -1,8 +1,8 @@
-//! Random bytes: the one place they come from.
+//! Random bytes. Nothing else in the crate makes any.
 //!
-//! Straight from the operating system, so that there is no state to fork or to leak.
+//! They come from the operating system, so there is no state that could be forked or leaked.
 
-/// Fresh random bytes that nobody can predict.
+/// Returns unpredictable random bytes.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the kernel always answers a request for a few random bytes");

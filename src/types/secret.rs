@@ -1,17 +1,17 @@
-//! Secrets in a configuration: read as text, never written or shown again.
+//! Secrets in a configuration: read as text, never written or printed.
 
 use std::fmt;
 
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A text that is neither printed, logged nor written back.
+/// A text that is not printed, logged or written back.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text itself, for whoever makes a key or a connection of it.
+    /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -35,12 +35,12 @@ impl Serialize for Secret {
     }
 }
 
-/// What stands in a secret's place wherever it would be shown.
+/// Replaces a secret in all output.
 pub const HIDDEN: &str = "***";
 
 /// For `#[serde(deserialize_with = "secret::list")]`.
 ///
-/// One text is refused without being repeated: serde's own message would print it.
+/// Refuses a single text with a message of its own: serde's message would contain the secret.
 pub fn list<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Secret>, D::Error> {
     source.deserialize_any(ListVisitor)
 }

@@ -1,23 +1,23 @@
-//! Moments in a configuration: `"2027-01-31"`, `"2027-01-31T18:00:00Z"`, `"2027-01-31T19:00:00+01:00"` (RFC 3339).
+//! Times in a configuration: `"2027-01-31"`, `"2027-01-31T18:00:00Z"`, `"2027-01-31T19:00:00+01:00"` (RFC 3339).
 //!
-//! A date alone stands for its first moment, UTC.
+//! A date alone means midnight UTC at its start.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::types::Time;
 
-/// Reads a moment.
+/// Reads a date or a time.
 pub fn parse(text: &str) -> Result<Time, String> {
-    moment(text)
+    parse_time(text)
         .ok_or_else(|| format!("`{text}` is no date or time; write one such as 2027-01-31 or 2027-01-31T18:00:00Z"))
 }
 
-/// Writes a moment as [`parse`] reads it.
+/// Writes a time in the form that [`parse`] reads.
 pub fn text(time: Time) -> String {
     humantime::format_rfc3339_millis(time.into()).to_string()
 }
 
-/// For `#[serde(with = "moment::option")]`: a moment that may be missing.
+/// For `#[serde(with = "timestamp::option")]`.
 pub mod option {
     use std::fmt;
 
@@ -26,54 +26,54 @@ pub mod option {
 
     use crate::types::Time;
 
-    /// Reads a moment, if there is one.
+    /// Reads a time; `None` if the setting is missing.
     pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
-        Ok(Option::<Timestamp>::deserialize(source)?.map(|Timestamp(time)| time))
+        Ok(Option::<AsText>::deserialize(source)?.map(|AsText(time)| time))
     }
 
-    /// Writes a moment, if there is one.
+    /// Writes a time, if there is one.
     pub fn serialize<S: Serializer>(time: &Option<Time>, target: S) -> Result<S::Ok, S::Error> {
         time.map(super::text).serialize(target)
     }
 
-    struct Timestamp(Time);
+    struct AsText(Time);
 
-    impl<'de> Deserialize<'de> for Timestamp {
+    impl<'de> Deserialize<'de> for AsText {
         fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-            source.deserialize_str(MomentVisitor)
+            source.deserialize_str(TimeVisitor)
         }
     }
 
-    struct MomentVisitor;
+    struct TimeVisitor;
 
-    impl Visitor<'_> for MomentVisitor {
-        type Value = Timestamp;
+    impl Visitor<'_> for TimeVisitor {
+        type Value = AsText;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a date or time in quotes, such as \"2027-01-31\"")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            super::parse(text).map(Timestamp).map_err(E::custom)
+            super::parse(text).map(AsText).map_err(E::custom)
         }
     }
 }
 
-fn moment(text: &str) -> Option<Time> {
+fn parse_time(text: &str) -> Option<Time> {
     if text.len() == "2027-01-31".len() {
-        return utc(&format!("{text}T00:00:00Z"));
+        return parse_utc(&format!("{text}T00:00:00Z"));
     }
-    let Some(at) = text.rfind(['+', '-']).filter(|at| *at > "2027-01-31".len()) else { return utc(text) };
-    let (local, offset) = text.split_at(at);
-    let (hours, minutes) =
-        offset.get(1..)?.split_once(':').filter(|(hours, minutes)| hours.len() + minutes.len() == 4)?;
+    let Some(sign) = text.rfind(['+', '-']).filter(|sign| *sign > "2027-01-31".len()) else { return parse_utc(text) };
+    let (local, offset) = text.split_at(sign);
+    let digits = offset.get(1..)?.split_once(':');
+    let (hours, minutes) = digits.filter(|(hours, minutes)| hours.len() + minutes.len() == 4)?;
     let (hours, minutes) = (hours.parse::<u64>().ok()?, minutes.parse::<u64>().ok()?);
     let offset = (hours < 24 && minutes < 60).then(|| Duration::from_secs(hours * 3600 + minutes * 60))?;
-    let local = utc(&format!("{local}Z"))?;
-    Some(if text.as_bytes()[at] == b'+' { local.before(offset) } else { local + offset })
+    let local = parse_utc(&format!("{local}Z"))?;
+    Some(if text.as_bytes()[sign] == b'+' { local.before(offset) } else { local + offset })
 }
 
-fn utc(text: &str) -> Option<Time> {
+fn parse_utc(text: &str) -> Option<Time> {
     let time = humantime::parse_rfc3339(text).ok()?;
     Some(Time::default() + time.duration_since(UNIX_EPOCH).ok()?)
 }
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_a_date_or_a_time_anywhere() {
+    fn dates_and_times_in_any_time_zone_are_read() {
         let table = [
             ("2027-01-31", Some(1_801_353_600_000)),
             ("2027-01-31T18:00:00Z", Some(1_801_418_400_000)),

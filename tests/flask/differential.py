@@ -1,7 +1,7 @@
 """The Flask side of the differential test: creates random cookies, and compares Cloakroom's results with Flask's.
 
 Writes a line of cases to standard output and reads a line of results from standard input, until all cases are done. The
-last line counts the cases by class, or describes the first difference. Run by tests/it/flask_differential.rs.
+last line counts the cases by class, or describes the first difference. Run by tests/it/flask/differential.rs.
 """
 
 import base64

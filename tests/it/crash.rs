@@ -1,6 +1,6 @@
-//! Crashes of the embedded store: what was acknowledged is there, and what was ended stays ended.
+//! Crashes of the embedded store: acknowledged writes survive, and ended sessions stay ended.
 //!
-//! The process that is killed is this very binary, at a test that only runs when its folder is named.
+//! The tests run this binary again, at an ignored test that writes only when the environment names a folder.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,61 +14,61 @@ use cloakroom::session::{EndReason, Entries, Record, Value, counter};
 use cloakroom::store::{Applied, Created, Embedded, EmbeddedSettings, Error, Store as _, Write};
 use cloakroom::types::random;
 
-use crate::conformance::given::{START, authority, increment, record, save, session_key};
+use crate::conformance::fixtures::{START, by_token, increment, record, save, session_key};
 
 #[test]
-fn what_was_acknowledged_survives_a_kill() {
+fn acknowledged_writes_survive_a_kill() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let mut told = Told::default();
+    let mut report = Report::default();
 
     for round in 0..ROUNDS {
         let delay = Duration::from_millis(10 + u64::from(random::bytes::<1>()[0]) * 90 / 255);
-        let mut child = spawn(Command::new(this_binary()), "crash::a_writer_until_it_is_killed", folder.path(), round);
+        let mut child = spawn(Command::new(this_binary()), "crash::write_until_killed", folder.path(), round);
         let lines = lines(&mut child);
-        // One in three may be killed while it opens the file, the others are at work.
+        // One in three may be killed while it opens the file, the others while they write.
         if round % 3 > 0 {
-            let first = lines.iter().find(|line| line.contains(TOLD));
-            told.hear(&first.expect("the writer tells something"));
+            let first = lines.iter().find(|line| line.contains(PREFIX));
+            report.read(&first.expect("the writer reports something"));
         }
         let killed_at = Instant::now() + delay;
         loop {
             match lines.recv_timeout(killed_at.saturating_duration_since(Instant::now())) {
-                Ok(line) => told.hear(&line),
+                Ok(line) => report.read(&line),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => panic!("the writer has ended by itself"),
             }
         }
         child.kill().expect("the writer can be killed");
-        child.wait().expect("the writer is gone");
-        lines.iter().for_each(|line| told.hear(&line));
+        child.wait().expect("the writer has ended");
+        lines.iter().for_each(|line| report.read(&line));
 
-        told.check(folder.path());
+        report.check(folder.path());
     }
 
-    assert!(told.saves() > 100 && told.ends() > 10, "{} saves, {} ends", told.saves(), told.ends());
+    assert!(report.saves() > 100 && report.ends() > 10, "{} saves, {} ends", report.saves(), report.ends());
 }
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_is_told_and_takes_nothing_away() {
+fn a_full_disk_is_an_error_and_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    // A disk of 2 or 4 MiB: what goes beyond fails, as it does on a disk that is full.
+    // A limit of 2 or 4 MiB a file: a write beyond it fails, as on a full disk.
     let mut limited = Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""]).arg(this_binary());
-    let mut told = Told::default();
+    let mut report = Report::default();
 
-    let mut child = spawn(limited, "crash::a_writer_until_the_disk_is_full", folder.path(), 0);
-    lines(&mut child).iter().for_each(|line| told.hear(&line));
+    let mut child = spawn(limited, "crash::write_until_the_disk_is_full", folder.path(), 0);
+    lines(&mut child).iter().for_each(|line| report.read(&line));
 
     assert!(child.wait().expect("the writer ends").success());
-    assert!(told.sessions.len() > 20 && told.full.len() == FULL, "{told:?}");
-    told.check(folder.path());
+    assert!(report.sessions.len() > 20 && report.full.len() == FULL_ERRORS, "{report:?}");
+    report.check(folder.path());
 }
 
 #[test]
-#[ignore = "what the crash test kills"]
-fn a_writer_until_it_is_killed() {
-    let Some((folder, round)) = asked() else { return };
+#[ignore = "the crash test runs and kills it"]
+fn write_until_killed() {
+    let Some((folder, round)) = parameters() else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let store = Arc::new(open(&folder));
@@ -80,61 +80,61 @@ fn a_writer_until_it_is_killed() {
 }
 
 #[test]
-#[ignore = "what the disk test runs"]
-fn a_writer_until_the_disk_is_full() {
-    let Some((folder, _)) = asked() else { return };
+#[ignore = "the disk test runs it"]
+fn write_until_the_disk_is_full() {
+    let Some((folder, _)) = parameters() else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     runtime.block_on(async {
         let store = open(&folder);
         let (mut full, mut n) = (0, 0);
-        while full < FULL {
+        while full < FULL_ERRORS {
             n += 1;
             match store.create(&session_key(n), &record_of(16 * 1024)).await {
-                Ok(Created::Stored) => tell(&format!("created {n}")),
-                Ok(Created::Occupied | Created::Revoked) => panic!("the session_key was free"),
+                Ok(Created::Stored) => report(&format!("created {n}")),
+                Ok(Created::Occupied | Created::Revoked) => panic!("the session key was free"),
                 Err(Error::Full(_)) => {
-                    tell(&format!("full {n}"));
+                    report(&format!("full {n}"));
                     full += 1;
                 }
-                // Whether it was written is unknown: there is nothing to tell.
+                // It is unknown whether it was written, so there is nothing to report.
                 Err(Error::Unavailable(_)) => {}
                 Err(Error::Corrupt) => panic!("nothing is corrupt"),
             }
-            // Reads go on.
+            // Reads still work.
             assert!(store.load(&session_key(1)).await.expect("the store answers").is_some());
         }
     });
 }
 
-/// Creates, saves and ends sessions, one after the other, without end.
+/// Creates, saves and ends one session after the other until the process is killed.
 async fn write_on(store: Arc<Embedded>, round: u32, writer: u32) {
     for n in 0.. {
         let number = (round * WRITERS + writer) * 100_000 + n;
         let session_key = session_key(number);
         assert_eq!(store.create(&session_key, &record_of(100)).await.expect("the store answers"), Created::Stored);
-        tell(&format!("created {number}"));
+        report(&format!("created {number}"));
         for _ in 0..n % 7 {
             let done = store
-                .apply(&session_key, &authority(1, START), &save(increment("n", 1)))
+                .apply(&session_key, &by_token(1, START), &save(increment("n", 1)))
                 .await
                 .expect("the store answers");
             let Applied::Done(done) = done else { panic!("not written: {done:?}") };
-            tell(&format!("saved {number} {}", done.counters["n"]));
+            report(&format!("saved {number} {}", done.counters["n"]));
         }
         if n % 2 == 0 {
-            let ended = store.apply(&session_key, &authority(1, START), &Write::End(EndReason::Destroyed)).await;
+            let ended = store.apply(&session_key, &by_token(1, START), &Write::End(EndReason::Destroyed)).await;
             assert!(matches!(ended.expect("the store answers"), Applied::Done(_)));
-            tell(&format!("ended {number}"));
+            report(&format!("ended {number}"));
         }
     }
 }
 
-/// What writers have told.
+/// Acknowledged writes, as the writers reported them.
 #[derive(Debug, Default)]
-struct Told {
-    /// By number: what was acknowledged of a session.
+struct Report {
+    /// By number of the session.
     sessions: BTreeMap<u32, Acknowledged>,
-    /// What the store had no room for.
+    /// Numbers of the sessions that did not fit.
     full: Vec<u32>,
 }
 
@@ -144,44 +144,44 @@ struct Acknowledged {
     is_ended: bool,
 }
 
-impl Told {
-    fn hear(&mut self, line: &str) {
-        // The harness says things of its own, and may have begun the line.
-        let Some((_, line)) = line.split_once(TOLD) else { return };
+impl Report {
+    fn read(&mut self, line: &str) {
+        // The test harness prints on the same output, and may have begun the line.
+        let Some((_, line)) = line.split_once(PREFIX) else { return };
         let words: Vec<&str> = line.split(' ').collect();
-        let number = words[1].parse().expect("a number was told");
+        let number = words[1].parse().expect("the line has a number");
         match words[0] {
             "full" => self.full.push(number),
             "created" => drop(self.sessions.insert(number, Acknowledged::default())),
             "ended" => self.session(number).is_ended = true,
-            "saved" => self.session(number).count = words[2].parse().expect("a number was told"),
-            word => panic!("a writer told of {word}"),
+            "saved" => self.session(number).count = words[2].parse().expect("the line has a number"),
+            word => panic!("unknown report: {word}"),
         }
     }
 
     fn session(&mut self, number: u32) -> &mut Acknowledged {
-        self.sessions.get_mut(&number).expect("its creation was told before")
+        self.sessions.get_mut(&number).expect("its creation was reported before")
     }
 
-    /// Opens the store and finds all that was acknowledged.
+    /// Opens the store and checks that every acknowledged write is there.
     fn check(&self, folder: &Path) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
         let store = open(folder);
         for (number, acknowledged) in &self.sessions {
-            let kept = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
-            let Record { head, entries } = kept.expect("what was acknowledged is there").record;
+            let snapshot = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
+            let Record { head, entries } = snapshot.expect("an acknowledged session is there").record;
             if acknowledged.is_ended {
-                assert!(head.end.is_some(), "session {number} lives again");
+                assert!(head.end.is_some(), "session {number} is alive again");
             }
             let count = entries.to_map().get("n").map_or(0, |value| counter(value).expect("it is a counter"));
-            // The version tells the count of what an end has emptied.
+            // The version has the number of saves also after an end removed the entries.
             let saves = i64::try_from(head.version.0).expect("it is small") - 1;
             assert!(saves >= acknowledged.count, "session {number}: {saves} saves of {}", acknowledged.count);
             assert!(head.end.is_some() || saves == count, "session {number}: {saves} saves counted {count}");
         }
         for number in &self.full {
-            let kept = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
-            assert_eq!(kept, None, "session {number} was written though there was no room");
+            let snapshot = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
+            assert_eq!(snapshot, None, "session {number} was written although it did not fit");
         }
     }
 
@@ -198,15 +198,15 @@ fn this_binary() -> PathBuf {
     std::env::current_exe().expect("this binary has a path")
 }
 
-/// Runs one test of this binary, and lets it know what for.
+/// Runs one ignored test of this binary.
 fn spawn(mut command: Command, test: &str, folder: &Path, round: u32) -> Child {
     command.args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"]);
     command.env(FOLDER, folder).env(ROUND, round.to_string());
     command.stdout(Stdio::piped()).spawn().expect("this binary runs")
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test that is killed is told by its environment alone")]
-fn asked() -> Option<(PathBuf, u32)> {
+#[expect(clippy::disallowed_methods, reason = "the environment is how the test that is killed gets its parameters")]
+fn parameters() -> Option<(PathBuf, u32)> {
     let folder = std::env::var(FOLDER).ok()?;
     let round = std::env::var(ROUND).ok()?.parse().ok()?;
     Some((folder.into(), round))
@@ -214,17 +214,17 @@ fn asked() -> Option<(PathBuf, u32)> {
 
 fn lines(child: &mut Child) -> Receiver<String> {
     let output = child.stdout.take().expect("its output is piped");
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
-        BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line)));
+        BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
     });
-    told
+    receiver
 }
 
-/// One line in one write, so that a kill can't cut it.
-fn tell(line: &str) {
-    let line = format!("{TOLD}{line}\n");
-    std::io::stdout().lock().write_all(line.as_bytes()).expect("somebody listens");
+/// Prints a line in one write, so that a kill cannot cut it.
+fn report(line: &str) {
+    let line = format!("{PREFIX}{line}\n");
+    std::io::stdout().lock().write_all(line.as_bytes()).expect("the parent process reads");
 }
 
 fn open(folder: &Path) -> Embedded {
@@ -232,7 +232,7 @@ fn open(folder: &Path) -> Embedded {
     Embedded::open(&settings).expect("the store opens")
 }
 
-/// A session with this much in it.
+/// A session with one entry of this size.
 fn record_of(bytes: usize) -> Record {
     let mut record = record();
     record.entries = Entries::pack([("data", Value::raw(&vec![7; bytes]).stored())]);
@@ -243,9 +243,9 @@ fn record_of(bytes: usize) -> Record {
 const ROUNDS: u32 = 30;
 const WRITERS: u32 = 8;
 
-/// How often the disk has to be full.
-const FULL: usize = 3;
+/// Writes that must fail because the disk is full.
+const FULL_ERRORS: usize = 3;
 
-const TOLD: &str = "told: ";
+const PREFIX: &str = "report: ";
 const FOLDER: &str = "CRASH_TEST_FOLDER";
 const ROUND: &str = "CRASH_TEST_ROUND";

@@ -1,4 +1,4 @@
-//! Errors: every reason that the contract lists is provoked here once, and each leaves the session as it was.
+//! Errors: every reason of the contract is provoked once, and the session stays unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,41 +17,41 @@ use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_prost::ProstCodec;
 
-use crate::on_every_store;
-use crate::support::asks::{open_in, save_in};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified};
+use crate::support::policy::{open_in, save_in};
 use crate::support::redis::RedisServer;
-use crate::support::{House, On, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, patient};
 
-/// A save that has to fail, with what, and what its message has to name.
+/// A save that must fail: reason, code, request, and a part of the message.
 type Row = (&'static str, Code, SaveSessionRequest, &'static str);
 
-async fn a_wrong_save_is_refused_by_field_and_writes_nothing(on: On) {
+#[apply(on_every_store)]
+async fn an_invalid_save_is_refused_with_the_field_and_writes_nothing(store: StoreKind) {
     let settings = app::Settings { subject_key: "user".to_owned(), ..app_settings() };
-    let house = House::with_apps(on, [("default", settings)]).await;
-    let token = house.stored(&[("a", "1"), ("text", "\"x\"")]).await;
-    let other = house.stored(&[("b", "2")]).await;
-    let before = house.open_cookie(&token).await.session.unwrap();
+    let service = TestService::with_apps(store, [("default", settings)]).await;
+    let token = service.stored(&[("a", "1"), ("text", "\"x\"")]).await;
+    let other = service.stored(&[("b", "2")]).await;
+    let before = service.open_cookie(&token).await.session.unwrap();
 
-    let rows = wrong_changes(&token).into_iter().chain(wrong_requests(&token, &other));
+    let rows = invalid_changes(&token).into_iter().chain(invalid_requests(&token, &other));
     for (expected, code, request, names) in rows {
-        let status = house.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {names}: accepted"));
+        let status = service.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {names}: accepted"));
 
         assert_eq!(reason(&status), (code, expected.to_owned()), "{}", status.message());
         assert!(status.message().contains(names), "{expected}: {} does not name {names}", status.message());
-        let after = house.open_cookie(&token).await.session.unwrap();
+        let after = service.open_cookie(&token).await.session.unwrap();
         assert!(after.etag == before.etag && after.entries == before.entries && after.subject.is_empty(), "{expected}");
     }
 }
 
-/// All that is wrong with changes.
-fn wrong_changes(token: &str) -> Vec<Row> {
+/// Returns saves with invalid changes.
+fn invalid_changes(token: &str) -> Vec<Row> {
     let new = Changes::default;
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
     let lifetime = |lifetime| by(Changes { lifetime: Some(lifetime), ..new() });
-    let kindless = Changes { set: [("k".to_owned(), Value { kind: None })].into(), ..new() };
-    let span = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
+    let without_kind = Changes { set: [("k".to_owned(), Value { kind: None })].into(), ..new() };
+    let duration = |seconds, nanos| Lifetime::IdleTimeout(prost_types::Duration { seconds, nanos });
     let time = |seconds, nanos| Lifetime::DeadlineTime(prost_types::Timestamp { seconds, nanos });
     let long = "n".repeat(257);
     let many = Changes { unset: (0..8191).map(|n| n.to_string()).collect(), ..new().set("a", "2").increment("n", 1) };
@@ -66,7 +66,7 @@ fn wrong_changes(token: &str) -> Vec<Row> {
         ("ENTRY_REPEATED", invalid, by(new().permanent(true).set("_permanent", "false")), "`_permanent`"),
         ("ENTRY_REPEATED", invalid, by(new().subject("one").set("user", "\"two\"")), "`user`"),
         ("TOO_MANY_CHANGES", invalid, by(many), "8193 entries; the limit is 8192"),
-        ("VALUE_INVALID", invalid, by(kindless), "changes.set[\"k\"]"),
+        ("VALUE_INVALID", invalid, by(without_kind), "changes.set[\"k\"]"),
         ("VALUE_INVALID", invalid, by(new().set("k", "{").set("a", "2")), "changes.set[\"k\"]"),
         ("VALUE_INVALID", invalid, by(new().set("_permanent", "1")), "`_permanent`"),
         ("VALUE_INVALID", invalid, by(new().increment("_permanent", 1)), "`_permanent`"),
@@ -75,11 +75,11 @@ fn wrong_changes(token: &str) -> Vec<Row> {
         ("SUBJECT_INVALID", invalid, by(new().set("user", "[1]")), "subject"),
         ("SUBJECT_INVALID", invalid, by(new().set_raw("user", b"1")), "subject"),
         ("SUBJECT_INVALID", invalid, by(new().increment("user", 1)), "subject"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(0, 0)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(-1, 0)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(1, -1)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(1, 1_000_000_000)), "changes.idle_timeout"),
-        ("LIFETIME_INVALID", invalid, lifetime(span(315_576_000_001, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(0, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(-1, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(1, -1)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(1, 1_000_000_000)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(315_576_000_001, 0)), "changes.idle_timeout"),
         ("LIFETIME_INVALID", invalid, lifetime(time(253_402_300_800, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(1_000_000_000, 0)), "changes.deadline_time"),
         ("LIFETIME_INVALID", invalid, lifetime(time(-1, 0)), "changes.deadline_time"),
@@ -89,8 +89,8 @@ fn wrong_changes(token: &str) -> Vec<Row> {
     ]
 }
 
-/// All that is wrong with the rest of a request.
-fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
+/// Returns saves whose other fields are invalid.
+fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
     let new = Changes::default;
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
@@ -119,66 +119,62 @@ fn wrong_requests(token: &str, other: &str) -> Vec<Row> {
             SaveSessionRequest { etag: "7".to_owned(), ..by(new().set("a", "2")) },
             "etag",
         ),
-        ("APP_UNKNOWN", Code::NotFound, save_in("nobody", by(new().set("a", "2"))), "app"),
+        ("APP_UNKNOWN", Code::NotFound, save_in("unknown", by(new().set("a", "2"))), "app"),
         ("REQUEST_TOO_LARGE", Code::ResourceExhausted, by(new().set_raw("a", &vec![0; 5 << 20])), "4194304"),
     ]
 }
 
-async fn a_session_over_a_limit_is_refused_and_stays_as_it_was(on: On) {
+#[apply(on_every_store)]
+async fn a_save_over_a_limit_is_refused_and_changes_nothing(store: StoreKind) {
     let mut settings = app_settings();
     (settings.limits.max_entries, settings.limits.max_session_bytes) = (2, 1024);
-    let house = House::with_apps(on, [("default", settings)]).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let service = TestService::with_apps(store, [("default", settings)]).await;
+    let token = service.stored(&[("a", "1")]).await;
 
-    let many = refused(house.try_save(save(&token, Changes::default().set("b", "2").set("c", "3"))).await);
-    let large = refused(house.try_save(save(&token, Changes::default().set("b", &"7".repeat(1024)))).await);
+    let many = refused(service.try_save(save(&token, Changes::default().set("b", "2").set("c", "3"))).await);
+    let large = refused(service.try_save(save(&token, Changes::default().set("b", &"7".repeat(1024)))).await);
 
     assert_eq!(reason(&many), (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
     assert_eq!(many.message(), "the session would have 3 entries; the limit is 2");
     assert_eq!(reason(&large), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
     assert!(large.message().contains("1027 bytes; the limit is 1024"), "{}", large.message());
-    assert_eq!(house.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
+    assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
 }
 
-async fn a_request_id_stands_for_one_call(on: On) {
-    let house = House::new(on).await;
-    let token = house.stored(&[("a", "1")]).await;
+#[apply(on_every_store)]
+async fn a_request_id_cannot_be_reused_for_another_call(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let token = service.stored(&[("a", "1")]).await;
     let with_id = |changes| SaveSessionRequest { request_id: "0123456789abcdef".to_owned(), ..save(&token, changes) };
-    house.save(with_id(Changes::default().set("a", "2"))).await;
+    service.save(with_id(Changes::default().set("a", "2"))).await;
 
-    let status = refused(house.try_save(with_id(Changes::default().set("a", "3"))).await);
+    let status = refused(service.try_save(with_id(Changes::default().set("a", "3"))).await);
 
     assert_eq!(reason(&status), (Code::Aborted, "REQUEST_ID_REUSED".to_owned()));
     assert!(status.message().contains("request_id"));
-    assert_eq!(house.entries(&token).await["a"], "2");
+    assert_eq!(service.entries(&token).await["a"], "2");
 }
 
-async fn a_ticket_is_invalid_after_fifteen_minutes(on: On) {
-    let house = House::new(on).await;
-    let ticket = house.open_new().await.token;
+#[apply(on_every_store)]
+async fn a_ticket_expires_after_fifteen_minutes(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let ticket = service.open_new().await.token;
 
-    house.advance(Duration::from_secs(901));
-    let status = refused(house.try_save(save(&ticket, Changes::default().set("a", "1"))).await);
+    service.advance(Duration::from_secs(901));
+    let status = refused(service.try_save(save(&ticket, Changes::default().set("a", "1"))).await);
 
     assert_eq!(reason(&status), (Code::InvalidArgument, "TOKEN_INVALID".to_owned()));
     assert!(status.message().contains("15 minutes"), "{}", status.message());
 }
 
-on_every_store!(
-    a_wrong_save_is_refused_by_field_and_writes_nothing,
-    a_session_over_a_limit_is_refused_and_stays_as_it_was,
-    a_request_id_stands_for_one_call,
-    a_ticket_is_invalid_after_fifteen_minutes,
-);
-
 #[tokio::test]
 async fn an_unknown_app_is_not_found_by_any_rpc() {
-    let house = House::new(On::Memory).await;
-    let (app, mut client) = ("nobody".to_owned(), house.client.clone());
+    let service = TestService::new(StoreKind::Memory).await;
+    let (app, mut client) = ("unknown".to_owned(), service.client.clone());
 
     let answers = [
-        refused(house.try_open(open_in(&app, OpenSessionRequest::default())).await),
-        refused(house.try_save(save_in(&app, save("x", Changes::default()))).await),
+        refused(service.try_open(open_in(&app, OpenSessionRequest::default())).await),
+        refused(service.try_save(save_in(&app, save("x", Changes::default()))).await),
         refused(client.get_app_policy(GetAppPolicyRequest { app: app.clone() }).await),
         refused(client.should_set_cookie(ShouldSetCookieRequest { app: app.clone(), ..Default::default() }).await),
         refused(client.get_expiration_time(GetExpirationTimeRequest { app: app.clone(), permanent: true }).await),
@@ -192,56 +188,56 @@ async fn an_unknown_app_is_not_found_by_any_rpc() {
 
 #[tokio::test]
 async fn an_app_without_a_key_refuses_to_save() {
-    let house = House::with_apps(On::Memory, [("default", app::Settings::default())]).await;
+    let service = TestService::with_apps(StoreKind::Memory, [("default", app::Settings::default())]).await;
 
-    let status = refused(house.try_save(save_cookie("", Changes::default().set("a", "1"))).await);
+    let status = refused(service.try_save(save_cookie("", Changes::default().set("a", "1"))).await);
 
     assert_eq!(reason(&status), (Code::FailedPrecondition, "NULL_SESSION".to_owned()));
     assert!(status.message().contains("`keys`"), "{}", status.message());
 }
 
 #[tokio::test]
-async fn what_is_no_request_at_all_is_malformed() {
-    let house = House::new(On::Memory).await;
-    let not_text = NotText { app: vec![0xff, 0xfe] };
+async fn a_message_that_cannot_be_decoded_is_malformed() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let invalid_text = InvalidText { app: vec![0xff, 0xfe] };
 
-    let status = raw_call(&house, "/cloakroom.v1.SessionService/OpenSession", not_text).await;
+    let status = raw_call(&service, "/cloakroom.v1.SessionService/OpenSession", invalid_text).await;
 
     assert_eq!(reason(&status), (Code::InvalidArgument, "REQUEST_MALFORMED".to_owned()));
     assert!(status.message().contains("app"), "{}", status.message());
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_unknown_by_service_and_by_method() {
-    let house = House::new(On::Memory).await;
+async fn an_unknown_service_and_an_unknown_method_are_unimplemented() {
+    let service = TestService::new(StoreKind::Memory).await;
 
-    let service = raw_call(&house, "/cloakroom.v1.Nobody/OpenSession", NotText::default()).await;
-    let method = raw_call(&house, "/cloakroom.v1.SessionService/Nothing", NotText::default()).await;
+    let unknown_service = raw_call(&service, "/cloakroom.v1.Unknown/OpenSession", InvalidText::default()).await;
+    let unknown_method = raw_call(&service, "/cloakroom.v1.SessionService/Nothing", InvalidText::default()).await;
 
-    assert_eq!(reason(&service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
-    assert_eq!(reason(&method), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()));
+    assert_eq!(reason(&unknown_service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
+    assert_eq!(reason(&unknown_method), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()));
 }
 
 #[tokio::test]
-async fn a_timeout_that_cannot_be_read_is_refused() {
-    let house = House::new(On::Memory).await;
+async fn an_invalid_timeout_is_refused() {
+    let service = TestService::new(StoreKind::Memory).await;
     let mut request = Request::new(OpenSessionRequest::default());
     request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
 
-    let status = refused(house.client.clone().open_session(request).await);
+    let status = refused(service.client.clone().open_session(request).await);
 
     assert_eq!(reason(&status), (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID".to_owned()));
     assert!(status.message().contains("grpc-timeout"));
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_unavailable() {
-    let (mut redis, house) = house_on_a_redis_of_its_own(patient()).await;
-    let token = house.stored(&[("a", "1")]).await;
+async fn a_stopped_store_is_unavailable() {
+    let (mut redis, service) = service_on_its_own_redis(patient()).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     redis.stop();
-    let opened = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
-    let saved = refused(house.try_save(save(&token, Changes::default().set("a", "2"))).await);
+    let opened = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
+    let saved = refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await);
 
     for status in [opened, saved] {
         assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
@@ -250,81 +246,81 @@ async fn a_store_that_is_gone_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_full_store_refuses_writes_and_still_answers_reads() {
-    let (redis, house) = house_on_a_redis_of_its_own(patient()).await;
-    let token = house.stored(&[("a", "1"), ("n", "1")]).await;
-    let ticket = house.open_new().await.token;
+async fn a_full_store_refuses_writes_and_answers_reads() {
+    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let token = service.stored(&[("a", "1"), ("n", "1")]).await;
+    let ticket = service.open_new().await.token;
 
     redis.cli(&["config", "set", "maxmemory", "1"]);
     let refusals = [
-        refused(house.try_save(save(&token, Changes::default().set("a", "2"))).await),
-        refused(house.try_save(save(&token, Changes::default().unset("nothing").set("a", "2"))).await),
-        refused(house.try_save(save(&token, Changes::default().increment("n", 1))).await),
-        refused(house.try_save(save(&ticket, Changes::default().set("a", "2"))).await),
+        refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await),
+        refused(service.try_save(save(&token, Changes::default().unset("nothing").set("a", "2"))).await),
+        refused(service.try_save(save(&token, Changes::default().increment("n", 1))).await),
+        refused(service.try_save(save(&ticket, Changes::default().set("a", "2"))).await),
     ];
 
     for status in refusals {
         assert_eq!(reason(&status), (Code::ResourceExhausted, "STORE_FULL".to_owned()), "{}", status.message());
         assert!(status.message().contains("full"));
     }
-    assert_eq!(house.entries(&token).await, BTreeMap::from([("a", "1"), ("n", "1")].map(owned)));
+    assert_eq!(service.entries(&token).await, BTreeMap::from([("a", "1"), ("n", "1")].map(owned)));
     redis.cli(&["config", "set", "maxmemory", "0"]);
-    let counters = house.save(save(&token, Changes::default().increment("n", 1))).await.counters;
+    let counters = service.save(save(&token, Changes::default().increment("n", 1))).await.counters;
     assert_eq!(counters["n"], 2);
 }
 
 #[tokio::test]
-async fn a_full_store_still_lets_users_log_out() {
-    let (redis, house) = house_on_a_redis_of_its_own(patient()).await;
-    let token = house.stored(&[("a", "1")]).await;
-    let emptied = house.stored(&[("a", "1")]).await;
+async fn users_can_log_out_with_a_full_store() {
+    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let emptied = service.stored(&[("a", "1")]).await;
 
     redis.cli(&["config", "set", "maxmemory", "1"]);
-    let ended = house.destroy(&token).await;
-    let gone = house.save(save(&token, Changes::default().set("a", "2"))).await;
-    let unset = house.save(save(&emptied, Changes::default().unset("a"))).await;
+    let ended = service.destroy(&token).await;
+    let gone = service.save(save(&token, Changes::default().set("a", "2"))).await;
+    let unset = service.save(save(&emptied, Changes::default().unset("a"))).await;
 
     assert_eq!([ended.outcome(), gone.outcome(), unset.outcome()], [Outcome::Deleted, Outcome::Gone, Outcome::Deleted]);
-    assert!(house.open_cookie(&token).await.session.unwrap().new);
+    assert!(service.open_cookie(&token).await.session.unwrap().new);
 }
 
 #[tokio::test]
-async fn what_is_no_session_in_the_store_is_a_defect() {
-    let (redis, house) = house_on_a_redis_of_its_own(patient()).await;
-    let token = house.stored(&[("a", "1")]).await;
+async fn invalid_data_in_the_store_is_an_internal_error() {
+    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let token = service.stored(&[("a", "1")]).await;
     let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
 
     redis.cli(&["hset", key.trim(), "m", "nonsense"]);
-    let status = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
+    let status = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
 
     assert_eq!(reason(&status), (Code::Internal, "INTERNAL".to_owned()));
     assert!(!status.message().contains("nonsense") && !status.message().contains(&token));
 }
 
 #[tokio::test]
-async fn a_call_that_takes_too_long_passes_its_deadline() {
+async fn a_call_that_takes_too_long_exceeds_its_deadline() {
     let settings = server::Settings { call_timeout: Duration::from_secs(2), ..Default::default() };
-    let (redis, house) = house_on_a_redis_of_its_own(settings).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (redis, service) = service_on_its_own_redis(settings).await;
+    let token = service.stored(&[("a", "1")]).await;
 
     redis.signal("-STOP");
-    let status = refused(house.try_open(open_cookie(&format!("session={token}"))).await);
+    let status = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
 
     assert_eq!(reason(&status), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
     assert!(status.message().contains("2s"), "{}", status.message());
 }
 
 #[tokio::test]
-async fn one_call_too_many_is_an_overload() {
+async fn a_call_over_the_limit_is_an_overload() {
     let settings = server::Settings { max_calls: 1, ..Default::default() };
-    let (redis, house) = house_on_a_redis_of_its_own(settings).await;
-    let header = format!("session={}", house.stored(&[("a", "1")]).await);
+    let (redis, service) = service_on_its_own_redis(settings).await;
+    let header = format!("session={}", service.stored(&[("a", "1")]).await);
 
     redis.signal("-STOP");
-    // One of them waits for the store, the other is answered at once.
+    // One of the calls waits for the store, and the other is answered at once.
     let first = tokio::select! {
-        one = house.try_open(open_cookie(&header)) => one,
-        other = house.try_open(open_cookie(&header)) => other,
+        one = service.try_open(open_cookie(&header)) => one,
+        other = service.try_open(open_cookie(&header)) => other,
     };
 
     let status = refused(first);
@@ -333,17 +329,17 @@ async fn one_call_too_many_is_an_overload() {
 }
 
 #[tokio::test]
-async fn more_large_requests_than_fit_are_an_overload() {
+async fn a_large_request_over_the_budget_is_an_overload() {
     let settings = server::Settings { request_budget_bytes: 4 << 20, ..Default::default() };
-    let (redis, house) = house_on_a_redis_of_its_own(settings).await;
-    let token = house.stored(&[("a", "1")]).await;
+    let (redis, service) = service_on_its_own_redis(settings).await;
+    let token = service.stored(&[("a", "1")]).await;
     let header = format!("x={}; session={token}", "x".repeat(900_000));
 
     redis.signal("-STOP");
-    // Four of them fit and wait for the store, the last one is answered at once.
+    // Four of the calls fit and wait for the store, and the last one is answered at once.
     let mut opens = JoinSet::new();
     for _ in 0..5 {
-        let (mut client, open) = (house.client.clone(), open_cookie(&header));
+        let (mut client, open) = (service.client.clone(), open_cookie(&header));
         opens.spawn(async move { client.open_session(open).await });
     }
 
@@ -354,14 +350,14 @@ async fn more_large_requests_than_fit_are_an_overload() {
     for answer in opens.join_all().await {
         assert!(!answer.unwrap().into_inner().session.unwrap().new);
     }
-    assert!(!house.open_cookie(&token).await.session.unwrap().new, "there is room again");
+    assert!(!service.open_cookie(&token).await.session.unwrap().new, "there is room again");
 }
 
 #[tokio::test]
-async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
+async fn a_stream_ends_with_its_connection_at_the_maximum_age() {
     let settings = server::Settings { max_connection_age: Duration::from_millis(500), ..Default::default() };
-    let house = House::with_server(On::Memory, settings).await;
-    let watch = house.watch(&house.stored(&[("a", "1")]).await).await;
+    let service = TestService::with_server(StoreKind::Memory, settings).await;
+    let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
 
     let status = watch.failed().await;
 
@@ -370,7 +366,7 @@ async fn a_stream_on_a_connection_that_is_too_old_is_going_away() {
 }
 
 #[test]
-fn the_contract_and_the_page_list_the_reasons_that_are_provoked_here() {
+fn the_contract_and_the_page_list_the_provoked_reasons() {
     let provoked: BTreeSet<(String, String)> =
         PROVOKED.iter().map(|(code, reason)| ((*code).to_owned(), (*reason).to_owned())).collect();
 
@@ -378,8 +374,8 @@ fn the_contract_and_the_page_list_the_reasons_that_are_provoked_here() {
     assert_eq!(reasons_of_the_page(), provoked, "docs/errors.md (left) and this file (right)");
 }
 
-/// The tests above, and those of apps of kind `cookie`, AdminService, its streams, the limits per subject and callers (in
-/// `server`), by what they provoke.
+/// Codes and reasons that tests provoke: those above, and those of apps of kind `cookie`, AdminService, its streams,
+/// the limit of sessions per subject, and callers (in `server`).
 const PROVOKED: [(&str, &str); 44] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
@@ -427,7 +423,7 @@ const PROVOKED: [(&str, &str); 44] = [
     ("UNIMPLEMENTED", "SERVICE_UNKNOWN"),
 ];
 
-/// Every `CODE  REASON, REASON  text` in the comments of the contract.
+/// Reads every `CODE  REASON, REASON  text` from the comments of the contract.
 fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
     let file = |name| std::fs::read_to_string(format!("proto/cloakroom/v1/{name}.proto")).unwrap();
     let text = file("session_service") + &file("admin_service");
@@ -436,7 +432,7 @@ fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
         let mut words = line.trim_start().strip_prefix("//").unwrap_or_default().split_whitespace().peekable();
         let code = words.next_if(|word| CODES.contains(word)).or(open.take());
         let Some(code) = code else { continue };
-        // A list of reasons goes on behind a comma, on the next line too.
+        // A list of reasons continues after a comma, on the next line too.
         while let Some(word) = words.next() {
             let reason = word.trim_end_matches(',');
             if reason.is_empty() || !reason.bytes().all(|c| c.is_ascii_uppercase() || c == b'_') {
@@ -454,7 +450,7 @@ fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
     reasons
 }
 
-/// Every reason in `docs/errors.md`: the code is a heading, and each row of the table below it begins with a reason.
+/// Reads every reason from `docs/errors.md`: the code is a heading, and each row of its table begins with a reason.
 fn reasons_of_the_page() -> BTreeSet<(String, String)> {
     let text = std::fs::read_to_string("docs/errors.md").unwrap();
     let (mut reasons, mut code) = (BTreeSet::new(), "");
@@ -482,29 +478,29 @@ const CODES: [&str; 11] = [
     "UNIMPLEMENTED",
 ];
 
-/// An OpenSessionRequest whose `app` is no text.
+/// An OpenSessionRequest whose `app` is not UTF-8.
 #[derive(Clone, PartialEq, prost::Message)]
-struct NotText {
+struct InvalidText {
     #[prost(bytes = "vec", tag = "1")]
     app: Vec<u8>,
 }
 
-/// The error that a method answers to these bytes.
-async fn raw_call(house: &House, path: &'static str, request: NotText) -> Status {
-    let channel = Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap();
+/// Calls a method with this message and returns the error.
+async fn raw_call(service: &TestService, path: &'static str, request: InvalidText) -> Status {
+    let channel = Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap();
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
-    let codec = ProstCodec::<NotText, OpenSessionResponse>::default();
+    let codec = ProstCodec::<InvalidText, OpenSessionResponse>::default();
     refused(grpc.unary(Request::new(request), PathAndQuery::from_static(path), codec).await)
 }
 
-/// A house whose Redis may be stopped, frozen and filled, with a patient store.
-async fn house_on_a_redis_of_its_own(settings: server::Settings) -> (RedisServer, House) {
+/// Starts a service on a Redis of its own, which a test can stop, freeze and fill.
+async fn service_on_its_own_redis(settings: server::Settings) -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let store = RedisSettings { url: redis.url(), timeout: Duration::from_secs(10), ..Default::default() };
     let store = Handle::from(Redis::new(&store).unwrap());
-    let house = House::on_store(store, [("default", app_settings())], settings).await;
-    (redis, house)
+    let service = TestService::on_store(store, [("default", app_settings())], settings).await;
+    (redis, service)
 }
 
 fn owned((name, value): (&str, &str)) -> (String, String) {

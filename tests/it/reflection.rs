@@ -1,4 +1,4 @@
-//! Reflection: tools that know nothing of Cloakroom learn its services, and read its errors.
+//! Reflection: generic tools can list the services and read the errors.
 
 use std::process::{Command, Output};
 
@@ -10,23 +10,23 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::support::tool::tool;
-use crate::support::{House, On};
+use crate::support::{StoreKind, TestService};
 
 #[tokio::test]
 async fn both_reflections_list_the_services() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
-    let (now, before) = (services_v1(&house).await, services_v1alpha(&house).await);
+    let (v1, v1alpha) = (services_v1(&service).await, services_v1alpha(&service).await);
 
-    for service in ["cloakroom.v1.SessionService", "grpc.health.v1.Health"] {
-        assert!(now.contains(&service.to_owned()), "{now:?}");
-        assert!(before.contains(&service.to_owned()), "{before:?}");
+    for name in ["cloakroom.v1.SessionService", "grpc.health.v1.Health"] {
+        assert!(v1.contains(&name.to_owned()), "{v1:?}");
+        assert!(v1alpha.contains(&name.to_owned()), "{v1alpha:?}");
     }
 }
 
 #[tokio::test]
 async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let symbols = [
         "cloakroom.v1.SessionService",
         "cloakroom.v1.SessionService.SaveSession",
@@ -37,18 +37,18 @@ async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
     ];
 
     for symbol in symbols {
-        assert!(file_v1(&house, symbol).await.is_some(), "v1 does not know {symbol}");
-        assert!(file_v1alpha(&house, symbol).await.is_some(), "v1alpha does not know {symbol}");
+        assert!(file_v1(&service, symbol).await.is_some(), "v1 does not know {symbol}");
+        assert!(file_v1alpha(&service, symbol).await.is_some(), "v1alpha does not know {symbol}");
     }
-    assert!(file_v1(&house, "cloakroom.v1.Nobody").await.is_none());
+    assert!(file_v1(&service, "cloakroom.v1.Unknown").await.is_none());
 }
 
 #[tokio::test]
 async fn grpcurl_lists_and_describes_the_service() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
-    let list = grpcurl(&house, &[], &["list"]).await;
-    let description = grpcurl(&house, &[], &["describe", "cloakroom.v1.SessionService"]).await;
+    let list = grpcurl(&service, &[], &["list"]).await;
+    let description = grpcurl(&service, &[], &["describe", "cloakroom.v1.SessionService"]).await;
 
     assert!(text(&list.stdout).lines().any(|line| line == "cloakroom.v1.SessionService"), "{}", text(&list.stderr));
     assert!(text(&description.stdout).contains("rpc SaveSession ( .cloakroom.v1.SaveSessionRequest )"));
@@ -56,9 +56,9 @@ async fn grpcurl_lists_and_describes_the_service() {
 
 #[tokio::test]
 async fn grpcurl_opens_a_session() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
 
-    let opened = grpcurl(&house, &["-d", "{}"], &["cloakroom.v1.SessionService/OpenSession"]).await;
+    let opened = grpcurl(&service, &["-d", "{}"], &["cloakroom.v1.SessionService/OpenSession"]).await;
 
     assert!(opened.status.success(), "{}", text(&opened.stderr));
     assert!(text(&opened.stdout).contains("\"token\": \"t1."));
@@ -66,10 +66,10 @@ async fn grpcurl_opens_a_session() {
 
 #[tokio::test]
 async fn grpcurl_prints_the_reason_of_an_error() {
-    let house = House::new(On::Memory).await;
+    let service = TestService::new(StoreKind::Memory).await;
     let save = r#"{"token": "v1.x", "changes": {"set": {"a": {"json": "1"}}}}"#;
 
-    let saved = grpcurl(&house, &["-d", save], &["cloakroom.v1.SessionService/SaveSession"]).await;
+    let saved = grpcurl(&service, &["-d", save], &["cloakroom.v1.SessionService/SaveSession"]).await;
 
     let error = text(&saved.stderr);
     assert!(!saved.status.success());
@@ -78,45 +78,45 @@ async fn grpcurl_prints_the_reason_of_an_error() {
 }
 
 #[tokio::test]
-async fn operators_find_their_service_its_health_and_reflection() {
-    let mut house = House::new(On::Memory).await;
-    house.address.clone_from(&house.admin_address);
+async fn the_admin_listener_has_health_and_reflection() {
+    let mut service = TestService::new(StoreKind::Memory).await;
+    service.address.clone_from(&service.admin_address);
 
-    let (now, before) = (services_v1(&house).await, services_v1alpha(&house).await);
-    let mut health = HealthClient::new(channel(&house).await);
+    let (v1, v1alpha) = (services_v1(&service).await, services_v1alpha(&service).await);
+    let mut health = HealthClient::new(channel(&service).await);
     let check = HealthCheckRequest { service: "cloakroom.v1.AdminService".to_owned() };
     let health = health.check(check).await.unwrap();
 
-    assert!(now.contains(&"cloakroom.v1.AdminService".to_owned()), "{now:?}");
-    assert!(before.contains(&"cloakroom.v1.AdminService".to_owned()), "{before:?}");
-    assert!(file_v1(&house, "cloakroom.v1.AdminService.RevokeSubject").await.is_some());
+    assert!(v1.contains(&"cloakroom.v1.AdminService".to_owned()), "{v1:?}");
+    assert!(v1alpha.contains(&"cloakroom.v1.AdminService".to_owned()), "{v1alpha:?}");
+    assert!(file_v1(&service, "cloakroom.v1.AdminService.RevokeSubject").await.is_some());
     assert_eq!(health.get_ref().status(), ServingStatus::Serving);
 }
 
-async fn services_v1(house: &House) -> Vec<String> {
+async fn services_v1(service: &TestService) -> Vec<String> {
     use v1::server_reflection_response::MessageResponse;
-    match ask_v1(house, v1::server_reflection_request::MessageRequest::ListServices(String::new())).await {
+    match ask_v1(service, v1::server_reflection_request::MessageRequest::ListServices(String::new())).await {
         MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|service| service.name).collect(),
-        _ => panic!("the answer is no list"),
+        _ => panic!("the answer is not a list"),
     }
 }
 
-async fn file_v1(house: &House, symbol: &str) -> Option<Vec<Vec<u8>>> {
+async fn file_v1(service: &TestService, symbol: &str) -> Option<Vec<Vec<u8>>> {
     use v1::server_reflection_response::MessageResponse;
     let request = v1::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.to_owned());
-    match ask_v1(house, request).await {
+    match ask_v1(service, request).await {
         MessageResponse::FileDescriptorResponse(file) => Some(file.file_descriptor_proto),
         _ => None,
     }
 }
 
 async fn ask_v1(
-    house: &House,
+    service: &TestService,
     request: v1::server_reflection_request::MessageRequest,
 ) -> v1::server_reflection_response::MessageResponse {
     let request = v1::ServerReflectionRequest { host: String::new(), message_request: Some(request) };
-    let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(house).await);
-    // An unknown symbol may be an error of the stream as well as a message in it.
+    let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(service).await);
+    // An unknown symbol is either an error of the stream or a message in it.
     match client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner().message().await {
         Ok(answer) => answer.unwrap().message_response.unwrap(),
         Err(status) => v1::server_reflection_response::MessageResponse::ErrorResponse(v1::ErrorResponse {
@@ -126,40 +126,40 @@ async fn ask_v1(
     }
 }
 
-async fn services_v1alpha(house: &House) -> Vec<String> {
+async fn services_v1alpha(service: &TestService) -> Vec<String> {
     use v1alpha::server_reflection_response::MessageResponse;
-    match ask_v1alpha(house, v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())).await {
+    match ask_v1alpha(service, v1alpha::server_reflection_request::MessageRequest::ListServices(String::new())).await {
         MessageResponse::ListServicesResponse(list) => list.service.into_iter().map(|service| service.name).collect(),
-        _ => panic!("the answer is no list"),
+        _ => panic!("the answer is not a list"),
     }
 }
 
-async fn file_v1alpha(house: &House, symbol: &str) -> Option<Vec<Vec<u8>>> {
+async fn file_v1alpha(service: &TestService, symbol: &str) -> Option<Vec<Vec<u8>>> {
     use v1alpha::server_reflection_response::MessageResponse;
     let request = v1alpha::server_reflection_request::MessageRequest::FileContainingSymbol(symbol.to_owned());
-    match ask_v1alpha(house, request).await {
+    match ask_v1alpha(service, request).await {
         MessageResponse::FileDescriptorResponse(file) => Some(file.file_descriptor_proto),
         _ => None,
     }
 }
 
 async fn ask_v1alpha(
-    house: &House,
+    service: &TestService,
     request: v1alpha::server_reflection_request::MessageRequest,
 ) -> v1alpha::server_reflection_response::MessageResponse {
     let request = v1alpha::ServerReflectionRequest { host: String::new(), message_request: Some(request) };
-    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel(house).await);
+    let mut client = v1alpha::server_reflection_client::ServerReflectionClient::new(channel(service).await);
     let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
     answers.message().await.unwrap().unwrap().message_response.unwrap()
 }
 
-async fn channel(house: &House) -> Channel {
-    Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap()
+async fn channel(service: &TestService) -> Channel {
+    Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap()
 }
 
-/// Runs grpcurl while the service goes on.
-async fn grpcurl(house: &House, flags: &[&str], call: &[&str]) -> Output {
-    let address = house.address.trim_start_matches("http://");
+/// Runs grpcurl without blocking the service.
+async fn grpcurl(service: &TestService, flags: &[&str], call: &[&str]) -> Output {
+    let address = service.address.trim_start_matches("http://");
     let arguments: Vec<String> =
         [&["-plaintext"], flags, &[address], call].concat().into_iter().map(str::to_owned).collect();
     let run = move || {

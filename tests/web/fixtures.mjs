@@ -80,7 +80,7 @@ export const launchBrowser = () => chromium.launch({
 
 // Returns the program named by CLOAKROOM_BIN, or else the one that was built last.
 function binary() {
-  const built = ['release', 'debug']
+  const built = ['dist', 'release', 'debug']
     .map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'))
     .filter((file) => fs.existsSync(file))
     .sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs);

@@ -22,7 +22,8 @@ def binary() -> str:
     if named:
         return named
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    built = [path for path in (target / "debug/cloakroom", target / "release/cloakroom") if path.exists()]
+    programs = [target / profile / "cloakroom" for profile in ("debug", "release", "dist")]
+    built = [path for path in programs if path.exists()]
     if not built:
         raise RuntimeError("no service to test against: run `cargo build`, or set CLOAKROOM_BIN")
     return str(max(built, key=lambda path: path.stat().st_mtime))

@@ -1,4 +1,4 @@
-//! Calls of AdminService, each within its time, and what is told of those that fail.
+//! Calls of AdminService: deadlines, and error messages for the operator.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use tonic::{Code, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use super::text::printable;
-use crate::cli::connect::{Connection, connect};
+use crate::cli::connect::{AuthenticatedChannel, connect};
 use crate::cli::credentials::Credentials;
 use crate::cli::{Address, CliError};
 use crate::grpc::wire::admin_service_client::AdminServiceClient;
 use crate::types::duration;
 
-/// The client that the verbs call.
-pub(super) type Client = AdminServiceClient<Connection>;
+/// The generated client of AdminService.
+pub(super) type Client = AdminServiceClient<AuthenticatedChannel>;
 
-/// A running service's AdminService.
+/// Calls the AdminService of a running service.
 #[derive(Debug)]
 pub(super) struct AdminClient {
     client: Client,
-    is_encrypted: bool,
+    uses_tls: bool,
     address: Address,
     timeout: Duration,
 }
@@ -32,56 +32,58 @@ impl AdminClient {
         timeout: Duration,
     ) -> Result<Self, CliError> {
         let unusable = |why: String| CliError::Failed(why.into());
-        let (tls, bearer) = (credentials.tls().map_err(unusable)?, credentials.bearer().map_err(unusable)?);
-        let is_encrypted = tls.is_some();
-        let connected = within(timeout, address, connect(address, tls, bearer)).await?;
+        let (tls, token) = (credentials.tls().map_err(unusable)?, credentials.token_header().map_err(unusable)?);
+        let uses_tls = tls.is_some();
+        let connected = within(timeout, address, connect(address, tls, token)).await?;
         let channel = connected.map_err(|why| failed(address, &why))?;
-        // A page of entries may be larger than tonic's 4 MiB.
+        // A page with entries may be larger than tonic's default limit of 4 MiB.
         let client = Client::new(channel).max_decoding_message_size(usize::MAX);
-        Ok(Self { client, is_encrypted, address: address.clone(), timeout })
+        Ok(Self { client, uses_tls, address: address.clone(), timeout })
     }
 
-    /// The answer to one call.
-    pub(super) async fn ask<T>(
+    /// Makes one call within the timeout, and returns the response.
+    pub(super) async fn call<T>(
         &self,
         call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
     ) -> Result<T, CliError> {
-        let answer = within(self.timeout, &self.address, call(self.client.clone())).await?;
-        answer.map(Response::into_inner).map_err(|status| failed(&self.address, &self.told(&status)))
+        let response = within(self.timeout, &self.address, call(self.client.clone())).await?;
+        response.map(Response::into_inner).map_err(|status| self.failed(&status))
+    }
+
+    /// Waits for the next message of a stream, without a timeout. `None` at the end of the stream.
+    pub(super) async fn next<T>(&self, messages: &mut Streaming<T>) -> Result<Option<T>, CliError> {
+        messages.message().await.map_err(|status| self.failed(&status))
+    }
+
+    fn failed(&self, status: &Status) -> CliError {
+        let mut message = message(status);
+        let is_transport_error = status.source().is_some();
+        if is_transport_error && !self.uses_tls {
+            message = format!("{message}; {TLS_HINT}");
+        }
+        failed(&self.address, &message)
     }
 }
 
-impl AdminClient {
-    /// The next answer of a stream, whenever it comes; nothing at its end.
-    pub(super) async fn next<T>(&self, answers: &mut Streaming<T>) -> Result<Option<T>, CliError> {
-        answers.message().await.map_err(|status| failed(&self.address, &self.told(&status)))
-    }
-
-    fn told(&self, status: &Status) -> String {
-        let is_broken = status.source().is_some();
-        if is_broken && !self.is_encrypted { format!("{}; {ENCRYPTED}", told(status)) } else { told(status) }
-    }
-}
-
-async fn within<T>(timeout: Duration, address: &Address, answer: impl Future<Output = T>) -> Result<T, CliError> {
-    let late = |_| failed(address, &format!("no answer within {}", duration::text(timeout)));
-    tokio::time::timeout(timeout, answer).await.map_err(late)
+async fn within<T>(timeout: Duration, address: &Address, response: impl Future<Output = T>) -> Result<T, CliError> {
+    let timed_out = |_| failed(address, &format!("no answer within {}", duration::text(timeout)));
+    tokio::time::timeout(timeout, response).await.map_err(timed_out)
 }
 
 fn failed(address: &Address, why: &str) -> CliError {
     CliError::Failed(format!("{address}: {why}").into())
 }
 
-fn told(status: &Status) -> String {
+fn message(status: &Status) -> String {
     let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
     if status.code() == Code::Unimplemented && reason != "METHOD_UNKNOWN" {
-        return NO_ADMIN.to_owned();
+        return NO_ADMIN_SERVICE.to_owned();
     }
     let reason = if reason.is_empty() { format!("{:?}", status.code()) } else { reason };
     format!("{} ({})", printable(status.message()), printable(&reason))
 }
 
-const ENCRYPTED: &str = "a service that encrypts is called with --ca";
+const TLS_HINT: &str = "a service that encrypts is called with --ca";
 
-const NO_ADMIN: &str = "the address does not serve AdminService; is it the admin listener? \
-                        Name that one with --address; `cloakroom check` shows it as admin.listen";
+const NO_ADMIN_SERVICE: &str = "the address does not serve AdminService; is it the admin listener? \
+                                Name that one with --address; `cloakroom check` shows it as admin.listen";

@@ -1,4 +1,4 @@
-//! Sessions to render in tests.
+//! Example sessions for tests of the output.
 
 use std::collections::BTreeMap;
 

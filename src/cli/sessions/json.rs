@@ -1,7 +1,6 @@
-//! Answers for scripts: one JSON document a line, with the names of the proto. What is unset is left out.
+//! Output for scripts: one JSON document a line, with the names of the proto and without unset fields.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,9 +10,9 @@ use serde::Serialize;
 use super::text;
 use crate::grpc::wire::{GetStatsResponse, MigrationStats, RevokeSessionResponse, SessionInfo, Value, value};
 
-/// One line. Characters that a terminal would obey are escaped, beyond what JSON asks for.
+/// Returns a document as one line. Escapes more than JSON requires: all characters that could control a terminal.
 pub(super) fn line(document: &impl Serialize) -> String {
-    let json = serde_json::to_string(document).expect("names are texts, and nothing here fails to be written");
+    let json = serde_json::to_string(document).expect("all keys are strings, and no value fails to serialize");
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -26,7 +25,7 @@ pub(super) fn line(document: &impl Serialize) -> String {
     line
 }
 
-/// A session.
+/// `SessionInfo` of the proto.
 #[derive(Serialize)]
 pub(super) struct SessionJson<'a> {
     id: &'a str,
@@ -60,7 +59,7 @@ enum EntryJson<'a> {
 impl<'a> From<&'a SessionInfo> for SessionJson<'a> {
     fn from(session: &'a SessionInfo) -> Self {
         let context = session.context.as_ref();
-        let stamps = [
+        let times = [
             ("create_time", &session.create_time),
             ("access_time", &session.access_time),
             ("authenticate_time", &session.authenticate_time),
@@ -72,7 +71,7 @@ impl<'a> From<&'a SessionInfo> for SessionJson<'a> {
             subject: &session.subject,
             permanent: session.permanent,
             etag: &session.etag,
-            times: stamps.into_iter().filter_map(|(name, stamp)| Some((name, time(stamp)?))).collect(),
+            times: set_times(times),
             user_agent: context.map_or("", |context| &context.user_agent),
             remote_address: context.map_or("", |context| &context.remote_address),
             entry_count: session.entry_count,
@@ -91,22 +90,22 @@ fn entry<'a>((name, value): (&'a String, &'a Value)) -> Option<(&'a str, EntryJs
     Some((name, entry))
 }
 
-/// What became of one session.
+/// The result of revoking one session.
 #[derive(Serialize)]
-pub(super) struct RevokedJson<'a> {
+pub(super) struct RevocationJson<'a> {
     id: &'a str,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_reason: Option<&'static str>,
 }
 
-impl<'a> RevokedJson<'a> {
-    pub(super) fn new(id: &'a str, answer: &RevokeSessionResponse) -> Self {
-        Self { id, outcome: text::outcome(answer.outcome()), end_reason: text::end_reason(answer.end_reason()) }
+impl<'a> RevocationJson<'a> {
+    pub(super) fn new(id: &'a str, response: &RevokeSessionResponse) -> Self {
+        Self { id, outcome: text::outcome(response.outcome()), end_reason: text::end_reason(response.end_reason()) }
     }
 }
 
-/// The numbers of an app.
+/// The statistics of an app.
 #[derive(Serialize)]
 pub(super) struct StatsJson<'a> {
     #[serde(flatten)]
@@ -120,7 +119,7 @@ pub(super) struct StatsJson<'a> {
     migrations: Vec<MigrationJson<'a>>,
 }
 
-/// What came in by one door.
+/// The statistics of one migration source.
 #[derive(Serialize)]
 struct MigrationJson<'a> {
     source: &'a str,
@@ -133,10 +132,10 @@ struct MigrationJson<'a> {
 
 impl<'a> From<&'a MigrationStats> for MigrationJson<'a> {
     fn from(stats: &'a MigrationStats) -> Self {
-        let stamps = [("until", &stats.until), ("last_import_time", &stats.last_import_time)];
+        let times = [("until", &stats.until), ("last_import_time", &stats.last_import_time)];
         Self {
             source: &stats.source,
-            times: times(stamps),
+            times: set_times(times),
             imported: stats.imported,
             found: stats.found,
             refused: stats.refused.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
@@ -146,9 +145,9 @@ impl<'a> From<&'a MigrationStats> for MigrationJson<'a> {
 
 impl<'a> From<&'a GetStatsResponse> for StatsJson<'a> {
     fn from(stats: &'a GetStatsResponse) -> Self {
-        let stamps = [("start_time", &stats.start_time), ("scan_time", &stats.scan_time)];
+        let times = [("start_time", &stats.start_time), ("scan_time", &stats.scan_time)];
         Self {
-            times: times(stamps),
+            times: set_times(times),
             opened: stats.opened,
             created: stats.created,
             ended: stats.ended.iter().map(|(reason, count)| (reason.as_str(), *count)).collect(),
@@ -159,13 +158,11 @@ impl<'a> From<&'a GetStatsResponse> for StatsJson<'a> {
     }
 }
 
-fn times(stamps: [(&'static str, &Option<Timestamp>); 2]) -> BTreeMap<&'static str, String> {
-    stamps.into_iter().filter_map(|(name, stamp)| Some((name, time(stamp)?))).collect()
-}
-
-fn time(stamp: &Option<Timestamp>) -> Option<String> {
-    let time = SystemTime::from(text::time(stamp)?);
-    Some(humantime::format_rfc3339_millis(time).to_string())
+/// Returns the names and the texts of the times that are set.
+fn set_times<'t>(
+    times: impl IntoIterator<Item = (&'static str, &'t Option<Timestamp>)>,
+) -> BTreeMap<&'static str, String> {
+    times.into_iter().filter_map(|(name, time)| Some((name, text::rfc3339(time)?))).collect()
 }
 
 #[cfg(test)]
@@ -189,16 +186,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unset_is_left_out() {
+    fn unset_fields_are_left_out() {
         let text = line(&SessionJson::from(&example::bare()));
 
         for name in ["subject", "permanent", "authenticate_time", "user_agent", "entries", "end_reason"] {
-            assert!(!text.contains(&format!("\"{name}\"")), "{name} stands in {text}");
+            assert!(!text.contains(&format!("\"{name}\"")), "{name} is in {text}");
         }
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped_and_reads_back_the_same() {
+    fn control_characters_are_escaped_and_read_back_the_same() {
         let text = "\u{1b}[2J \u{9b}31m \u{7f} \u{202e} \u{2066} Zoë";
 
         let line = line(&text);
@@ -208,21 +205,21 @@ mod tests {
     }
 
     #[test]
-    fn an_end_says_outcome_and_reason() {
-        let answer = |outcome: Outcome, reason: EndReason| RevokeSessionResponse {
+    fn a_revocation_has_an_outcome_and_a_reason() {
+        let response = |outcome: Outcome, reason: EndReason| RevokeSessionResponse {
             outcome: outcome.into(),
             end_reason: reason.into(),
         };
 
-        let ended = line(&RevokedJson::new("0f", &answer(Outcome::Deleted, EndReason::Revoked)));
-        let unknown = line(&RevokedJson::new("0f", &answer(Outcome::Gone, EndReason::Unspecified)));
+        let ended = line(&RevocationJson::new("0f", &response(Outcome::Deleted, EndReason::Revoked)));
+        let unknown = line(&RevocationJson::new("0f", &response(Outcome::Gone, EndReason::Unspecified)));
 
         assert_eq!(ended, r#"{"id":"0f","outcome":"DELETED","end_reason":"REVOKED"}"#);
         assert_eq!(unknown, r#"{"id":"0f","outcome":"GONE"}"#);
     }
 
     #[test]
-    fn numbers_are_one_line() {
+    fn statistics_are_one_line() {
         let stats = GetStatsResponse {
             start_time: example::at(0),
             opened: 9,

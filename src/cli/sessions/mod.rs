@@ -1,6 +1,7 @@
-//! `cloakroom sessions`: the sessions of a running service, for operators.
+//! `cloakroom sessions`: commands for operators, which call AdminService of a running service.
 //!
-//! One file a verb. What sessions hold is shown escaped: a user agent must not reach the terminal as it is.
+//! One file for each command. Data of sessions is escaped before it is printed, because a user agent could contain
+//! control characters for the terminal.
 
 mod admin;
 #[cfg(test)]
@@ -29,15 +30,15 @@ use crate::types::{AppName, Clock as _, SystemClock, Time, duration};
 use admin::AdminClient;
 
 #[derive(Debug, Args)]
-pub(super) struct Sessions {
-    /// Where AdminService listens: HOST:PORT or unix:PATH
+pub(super) struct SessionsArgs {
+    /// The address of the admin listener, HOST:PORT or unix:PATH
     #[arg(long, global = true, value_name = "ADDRESS", default_value = "127.0.0.1:50052")]
     address: Address,
-    /// Whose sessions
+    /// The app that the sessions belong to
     #[arg(long, global = true, value_name = "NAME", default_value = AppName::DEFAULT)]
     app: String,
-    /// How long to wait for each answer
-    #[arg(long, global = true, value_name = "SPAN", default_value = "10s", value_parser = duration::parse)]
+    /// The time to wait for each answer, such as 500ms or 10s
+    #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     timeout: Duration,
     #[command(flatten)]
     credentials: Credentials,
@@ -45,28 +46,28 @@ pub(super) struct Sessions {
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
-    verb: SessionsCommand,
+    command: SessionsCommand,
 }
 
 #[derive(Debug, Subcommand)]
 enum SessionsCommand {
-    /// List live sessions: a subject's, the one used last first; or all of the app's, in no order
-    List(list::List),
-    /// Show one session, alive or lately ended
-    Show(show::Show),
-    /// End sessions by their ids. Fails if nobody knows one of them
-    Revoke(revoke::Revoke),
+    /// List live sessions: those of a subject, the last used first; or all of the app, in no order
+    List(list::ListArgs),
+    /// Show one session that is alive or ended recently
+    Show(show::ShowArgs),
+    /// End sessions by their ids. Exit code 1: one of them is unknown, and all others have ended
+    Revoke(revoke::RevokeArgs),
     /// End all sessions of a subject
-    RevokeSubject(revoke_subject::RevokeSubject),
-    /// End all sessions of the app, however many there are
-    RevokeApp(revoke_app::RevokeApp),
-    /// Count sessions
+    RevokeSubject(revoke_subject::RevokeSubjectArgs),
+    /// End all sessions of the app
+    RevokeApp(revoke_app::RevokeAppArgs),
+    /// Print the statistics of the app: live, opened, created and ended sessions
     Stats(stats::StatsArgs),
-    /// Tell what happens to the app's sessions: created, rotated, subject changed, ended by a call; or to one until it ends
-    Watch(watch::Watch),
+    /// Print events until stopped (created, rotated, subject changed, ended by a call), or of one session until it ends
+    Watch(watch::WatchArgs),
 }
 
-/// What every verb works with.
+/// The connection and the options that all commands use.
 #[derive(Debug)]
 struct CommandContext {
     admin: AdminClient,
@@ -75,39 +76,37 @@ struct CommandContext {
     now: Time,
 }
 
-/// For whom answers are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OutputFormat {
-    People,
+    Text,
     Json,
 }
 
-impl Sessions {
+impl SessionsArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        if let SessionsCommand::RevokeApp(verb) = &self.verb {
-            verb.confirm(&self.app)?;
+        if let SessionsCommand::RevokeApp(args) = &self.command {
+            args.confirm(&self.app)?;
         }
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.ask())
+        runtime.block_on(self.connect_and_run())
     }
 
-    async fn ask(&self) -> Result<(), CliError> {
+    async fn connect_and_run(&self) -> Result<(), CliError> {
         let admin = AdminClient::connect(&self.address, &self.credentials, self.timeout).await?;
-        let format = if self.json { OutputFormat::Json } else { OutputFormat::People };
+        let format = if self.json { OutputFormat::Json } else { OutputFormat::Text };
         let context = CommandContext { admin, app: self.app.clone(), format, now: SystemClock.now() };
-        match &self.verb {
-            SessionsCommand::List(verb) => verb.run(&context).await,
-            SessionsCommand::Show(verb) => verb.run(&context).await,
-            SessionsCommand::Revoke(verb) => verb.run(&context).await,
-            SessionsCommand::RevokeSubject(verb) => verb.run(&context).await,
-            SessionsCommand::RevokeApp(verb) => verb.run(&context).await,
-            SessionsCommand::Stats(verb) => verb.run(&context).await,
-            SessionsCommand::Watch(verb) => verb.run(&context).await,
+        match &self.command {
+            SessionsCommand::List(args) => args.run(&context).await,
+            SessionsCommand::Show(args) => args.run(&context).await,
+            SessionsCommand::Revoke(args) => args.run(&context).await,
+            SessionsCommand::RevokeSubject(args) => args.run(&context).await,
+            SessionsCommand::RevokeApp(args) => args.run(&context).await,
+            SessionsCommand::Stats(args) => args.run(&context).await,
+            SessionsCommand::Watch(args) => args.run(&context).await,
         }
     }
 }
 
-/// Reads a session's id.
-fn id(text: &str) -> Result<SessionId, String> {
+fn parse_id(text: &str) -> Result<SessionId, String> {
     SessionId::parse(text).ok_or_else(|| "an id is 32 lower-case hexadecimal digits".to_owned())
 }

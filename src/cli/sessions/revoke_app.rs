@@ -1,4 +1,4 @@
-//! `cloakroom sessions revoke-app`: ends all sessions of an app, once somebody has said that they mean it.
+//! `cloakroom sessions revoke-app`: ends all sessions of an app, after a confirmation.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -9,14 +9,14 @@ use crate::cli::{CliError, output};
 use crate::grpc::wire::RevokeAppRequest;
 
 #[derive(Debug, Args)]
-pub(super) struct RevokeApp {
-    /// Do not ask
+pub(super) struct RevokeAppArgs {
+    /// Do not ask for confirmation. Needed if there is no terminal
     #[arg(long)]
     yes: bool,
 }
 
-impl RevokeApp {
-    /// Asks on a terminal, and elsewhere wants `--yes`.
+impl RevokeAppArgs {
+    /// Asks for confirmation on a terminal, and fails elsewhere without `--yes`.
     pub(super) fn confirm(&self, app: &str) -> Result<(), CliError> {
         if self.yes {
             return Ok(());
@@ -32,9 +32,9 @@ impl RevokeApp {
 
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         let request = RevokeAppRequest { app: context.app.clone() };
-        context.admin.ask(async |mut client| client.revoke_app(request).await).await?;
-        Ok(output::answer(&match context.format {
-            OutputFormat::People => format!("all sessions of the app {} ended", context.app),
+        context.admin.call(async |mut client| client.revoke_app(request).await).await?;
+        Ok(output::print(&match context.format {
+            OutputFormat::Text => format!("all sessions of the app {} ended", context.app),
             OutputFormat::Json => "{}".to_owned(),
         })?)
     }

@@ -9,23 +9,23 @@ use crate::grpc::wire::RevokeSubjectRequest;
 use crate::token::SessionId;
 
 #[derive(Debug, Args)]
-pub(super) struct RevokeSubject {
-    /// The session that stays
-    #[arg(long, value_name = "ID", value_parser = super::id)]
+pub(super) struct RevokeSubjectArgs {
+    /// Do not end the session with this id
+    #[arg(long, value_name = "ID", value_parser = super::parse_id)]
     except: Option<SessionId>,
-    /// Whose
+    /// The subject whose sessions are ended
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     subject: String,
 }
 
-impl RevokeSubject {
+impl RevokeSubjectArgs {
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         let except_id = self.except.map(|id| id.to_string()).unwrap_or_default();
         let request = RevokeSubjectRequest { app: context.app.clone(), subject: self.subject.clone(), except_id };
-        let answer = context.admin.ask(async |mut client| client.revoke_subject(request).await).await?;
-        Ok(output::answer(&match context.format {
-            OutputFormat::People => format!("{} sessions ended", answer.revoked),
-            OutputFormat::Json => json::line(&json!({ "revoked": answer.revoked })),
+        let response = context.admin.call(async |mut client| client.revoke_subject(request).await).await?;
+        Ok(output::print(&match context.format {
+            OutputFormat::Text => format!("{} sessions ended", response.revoked),
+            OutputFormat::Json => json::line(&json!({ "revoked": response.revoked })),
         })?)
     }
 }

@@ -1,4 +1,4 @@
-//! `cloakroom sessions show`: all that is known about one session.
+//! `cloakroom sessions show`: prints everything that the service knows about one session.
 
 use clap::Args;
 
@@ -8,23 +8,23 @@ use crate::grpc::wire::GetSessionRequest;
 use crate::token::SessionId;
 
 #[derive(Debug, Args)]
-pub(super) struct Show {
-    /// Show what it holds, too
+pub(super) struct ShowArgs {
+    /// Also print the entries of the session
     #[arg(long)]
     entries: bool,
-    /// Which
-    #[arg(value_parser = super::id)]
+    /// The id of the session
+    #[arg(value_parser = super::parse_id)]
     id: SessionId,
 }
 
-impl Show {
+impl ShowArgs {
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         let (app, id) = (context.app.clone(), self.id.to_string());
         let request = GetSessionRequest { app, id, with_entries: self.entries };
-        let answer = context.admin.ask(async |mut client| client.get_session(request).await).await?;
-        let session = answer.session.ok_or("the service answered no session")?;
-        Ok(output::answer(&match context.format {
-            OutputFormat::People => table::sheet(&session, context.now),
+        let response = context.admin.call(async |mut client| client.get_session(request).await).await?;
+        let session = response.session.ok_or("the service answered no session")?;
+        Ok(output::print(&match context.format {
+            OutputFormat::Text => table::session_fields(&session, context.now),
             OutputFormat::Json => json::line(&json::SessionJson::from(&session)),
         })?)
     }

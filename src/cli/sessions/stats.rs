@@ -1,4 +1,4 @@
-//! `cloakroom sessions stats`: the numbers of an app.
+//! `cloakroom sessions stats`: prints the statistics of an app.
 
 use std::collections::HashMap;
 
@@ -16,16 +16,16 @@ pub(super) struct StatsArgs {}
 impl StatsArgs {
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         let request = GetStatsRequest { app: context.app.clone() };
-        let stats = context.admin.ask(async |mut client| client.get_stats(request).await).await?;
-        Ok(output::answer(&match context.format {
-            OutputFormat::People => sheet(&stats, context.now),
+        let stats = context.admin.call(async |mut client| client.get_stats(request).await).await?;
+        Ok(output::print(&match context.format {
+            OutputFormat::Text => render(&stats, context.now),
             OutputFormat::Json => json::line(&json::StatsJson::from(&stats)),
         })?)
     }
 }
 
-fn sheet(stats: &GetStatsResponse, now: Time) -> String {
-    // Before the first scan nobody knows.
+fn render(stats: &GetStatsResponse, now: Time) -> String {
+    // Before the first scan the number is unknown.
     let live = match stats.scan_time {
         None => NONE.to_owned(),
         Some(_) => format!("{}, {} of them anonymous", stats.live, stats.live_anonymous),
@@ -65,7 +65,7 @@ mod tests {
     use crate::grpc::wire::MigrationStats;
 
     #[test]
-    fn numbers_are_told_with_the_time_of_the_scan() {
+    fn live_sessions_have_the_time_of_the_scan() {
         let stats = GetStatsResponse {
             start_time: example::at(-7200),
             opened: 900,
@@ -78,7 +78,7 @@ mod tests {
         };
 
         assert_eq!(
-            sheet(&stats, example::NOW),
+            render(&stats, example::NOW),
             "\
 counting since  2026-01-02T01:04:05Z (2h ago)
 opened          900
@@ -100,20 +100,20 @@ scanned         2026-01-02T03:03:35Z (30s ago)
             refused: [("EXPIRED".to_owned(), 3), ("ENDED".to_owned(), 9)].into(),
             last_import_time: example::at(-7200),
         };
-        let text = sheet(&GetStatsResponse { migrations: vec![source], ..Default::default() }, example::NOW);
+        let text = render(&GetStatsResponse { migrations: vec![source], ..Default::default() }, example::NOW);
 
-        let told = "\
+        let fields = "\
   imported      812
   last import   2026-01-02T01:04:05Z (2h ago)
   found again   40
   refused       9 ENDED, 3 EXPIRED
 ";
-        assert!(text.ends_with(told) && text.contains("\nmigration       flask_cookie, until 2026-01-03T"), "{text}");
+        assert!(text.ends_with(fields) && text.contains("\nmigration       flask_cookie, until 2026-01-03T"), "{text}");
     }
 
     #[test]
     fn before_the_first_scan_the_live_count_is_unknown() {
-        let text = sheet(&GetStatsResponse { start_time: example::at(0), ..Default::default() }, example::NOW);
+        let text = render(&GetStatsResponse { start_time: example::at(0), ..Default::default() }, example::NOW);
 
         assert!(text.contains("live            -\nscanned         -\n"), "{text}");
     }

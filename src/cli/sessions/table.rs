@@ -1,36 +1,36 @@
-//! Sessions for people: a table of many, a sheet of one.
+//! Output for people: a table of many sessions, and the fields of one session.
 
 use super::text::{NONE, absolute, cut, end_reason, printable, relative, time, value};
 use crate::grpc::wire::{SessionInfo, Value};
 use crate::types::Time;
 
-/// Writes a table page by page. Columns only grow, so that a short list is aligned as a whole.
+/// A table that is printed page by page. Columns only grow, so a list of one page is aligned as a whole.
 #[derive(Debug)]
 pub(super) struct Table {
     now: Time,
     widths: [usize; COLUMNS],
-    begun: bool,
+    has_header: bool,
 }
 
 impl Table {
     pub(super) const fn new(now: Time) -> Self {
-        Self { now, widths: [0; COLUMNS], begun: false }
+        Self { now, widths: [0; COLUMNS], has_header: false }
     }
 
-    /// The lines of a page, each session's entries below it if it has any; the head above the first one.
+    /// Returns the lines of a page, with the header on the first page, and the entries of each session below it.
     pub(super) fn page(&mut self, sessions: &[SessionInfo]) -> String {
-        let head = (!self.begun).then(|| HEAD.map(str::to_owned));
-        self.begun = true;
+        let header = (!self.has_header).then(|| HEADER.map(str::to_owned));
+        self.has_header = true;
         let rows = sessions.iter().map(|session| row(session, self.now)).collect::<Vec<_>>();
-        for cells in head.iter().chain(&rows) {
+        for cells in header.iter().chain(&rows) {
             for (width, cell) in self.widths.iter_mut().zip(cells) {
                 *width = cell.chars().count().max(*width);
             }
         }
-        let mut text = head.map(|head| self.line(&head)).unwrap_or_default();
+        let mut text = header.map(|header| self.line(&header)).unwrap_or_default();
         for (cells, session) in rows.iter().zip(sessions) {
             text.push_str(&self.line(cells));
-            text.push_str(&entries(session, BRIEF));
+            text.push_str(&entries(session, MAX_CELL_CHARS));
         }
         text
     }
@@ -45,17 +45,17 @@ fn row(session: &SessionInfo, now: Time) -> [String; COLUMNS] {
     let (address, agent) = context(session);
     [
         printable(&session.id),
-        or_none(cut(printable(&session.subject), BRIEF)),
+        or_none(cut(printable(&session.subject), MAX_CELL_CHARS)),
         relative(time(&session.create_time), now),
         relative(time(&session.access_time), now),
         relative(time(&session.expire_time), now),
-        or_none(cut(printable(address), BRIEF)),
-        or_none(cut(printable(agent), BRIEF)),
+        or_none(cut(printable(address), MAX_CELL_CHARS)),
+        or_none(cut(printable(agent), MAX_CELL_CHARS)),
     ]
 }
 
-/// All that is known about one session, a line each.
-pub(super) fn sheet(session: &SessionInfo, now: Time) -> String {
+/// Returns all fields of one session, a line each, and its entries.
+pub(super) fn session_fields(session: &SessionInfo, now: Time) -> String {
     let (address, agent) = context(session);
     let ended =
         end_reason(session.end_reason()).map(|reason| format!("{reason} {}", absolute(time(&session.end_time), now)));
@@ -79,21 +79,21 @@ pub(super) fn sheet(session: &SessionInfo, now: Time) -> String {
     text
 }
 
-/// Names and what belongs to them, aligned.
+/// Returns a line for each name and value, with the values aligned.
 pub(super) fn fields(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    rows.iter().map(|(name, fact)| format!("{name:width$}  {fact}\n")).collect()
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
 }
 
-/// A session's entries by name, below it, each value cut to so many characters.
-fn entries(session: &SessionInfo, most: usize) -> String {
+/// Returns a line for each entry, sorted by name, with values of at most `max_chars`.
+fn entries(session: &SessionInfo, max_chars: usize) -> String {
     let mut entries = session.entries.iter().collect::<Vec<_>>();
     entries.sort_unstable_by_key(|(name, _)| *name);
-    let line = |(name, held): (&String, &Value)| format!("    {} = {}\n", printable(name), cut(value(held), most));
+    let line = |(name, data): (&String, &Value)| format!("    {} = {}\n", printable(name), cut(value(data), max_chars));
     entries.into_iter().map(line).collect()
 }
 
-/// Address and user agent, empty if the frontend told none.
+/// Returns address and user agent, empty if the frontend sent none.
 fn context(session: &SessionInfo) -> (&str, &str) {
     session.context.as_ref().map_or(("", ""), |context| (&context.remote_address, &context.user_agent))
 }
@@ -104,10 +104,10 @@ fn or_none(text: String) -> String {
 
 const COLUMNS: usize = 7;
 
-const HEAD: [&str; COLUMNS] = ["SESSION", "SUBJECT", "CREATED", "USED", "EXPIRES", "ADDRESS", "USER AGENT"];
+const HEADER: [&str; COLUMNS] = ["SESSION", "SUBJECT", "CREATED", "USED", "EXPIRES", "ADDRESS", "USER AGENT"];
 
-/// The most characters of a cell.
-const BRIEF: usize = 60;
+/// The longest cell, in characters.
+const MAX_CELL_CHARS: usize = 60;
 
 #[cfg(test)]
 mod tests {
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_a_table_with_a_head() {
+    fn a_page_is_a_table_with_a_header() {
         let (full, bare) = (example::full(), example::bare());
 
         let text = Table::new(example::NOW).page(&[full, bare]);
@@ -133,7 +133,7 @@ ffffffffffffffffffffffffffffffff  -        now      now     in 31d   -          
     }
 
     #[test]
-    fn the_head_stands_above_the_first_page_alone() {
+    fn only_the_first_page_has_the_header() {
         let mut table = Table::new(example::NOW);
 
         table.page(&[example::full()]);
@@ -144,8 +144,8 @@ ffffffffffffffffffffffffffffffff  -        now      now     in 31d   -          
     }
 
     #[test]
-    fn a_sheet_says_all_that_is_known() {
-        let text = sheet(&example::full(), example::NOW);
+    fn a_session_is_printed_with_all_fields() {
+        let text = session_fields(&example::full(), example::NOW);
 
         assert_eq!(
             text,
@@ -169,8 +169,8 @@ entries        2, of 17 bytes
     }
 
     #[test]
-    fn a_sheet_says_how_a_session_ended() {
-        let text = sheet(&example::ended(), example::NOW);
+    fn an_ended_session_is_printed_with_its_end() {
+        let text = session_fields(&example::ended(), example::NOW);
 
         assert!(text.contains("ended          REVOKED 2026-01-02T03:03:05Z (1m ago)\n"), "{text}");
     }

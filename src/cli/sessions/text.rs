@@ -1,33 +1,33 @@
-//! How the facts of a session are written: escaped, and with times that people can read.
+//! Texts in the output: escaped strings, and times for people and for scripts.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use prost_types::Timestamp;
 
 use crate::grpc::wire::{EndReason, Outcome, Value, value};
 use crate::types::Time;
 
-/// A text that cannot do anything to a terminal: what is not plainly visible is escaped as in Rust.
+/// Escapes a text as Rust does, apart from quotes, so that it cannot control a terminal.
 pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '"' | '\'' => shown.push(c),
-            c => shown.extend(c.escape_debug()),
+            '"' | '\'' => escaped.push(c),
+            c => escaped.extend(c.escape_debug()),
         }
     }
-    shown
+    escaped
 }
 
-/// A text that is printable already, cut to so many characters.
-pub(super) fn cut(text: String, most: usize) -> String {
-    match text.char_indices().nth(most) {
+/// Cuts a printable text to at most `max_chars`.
+pub(super) fn cut(text: String, max_chars: usize) -> String {
+    match text.char_indices().nth(max_chars) {
         None => text,
-        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+        Some(_) => text.chars().take(max_chars - 1).chain(['…']).collect(),
     }
 }
 
-/// A value for people: JSON text as it is, of bytes only how many.
+/// Returns the JSON text of a value, or the number of its bytes if it is raw.
 pub(super) fn value(value: &Value) -> String {
     match &value.kind {
         Some(value::Kind::Json(json)) => printable(json),
@@ -36,23 +36,28 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
-/// `REVOKED`; nothing for a session that lives.
+/// Returns a name such as `REVOKED`. `None` for a live session.
 pub(super) fn end_reason(reason: EndReason) -> Option<&'static str> {
     if reason == EndReason::Unspecified { None } else { reason.as_str_name().strip_prefix("END_REASON_") }
 }
 
-/// `DELETED`, `GONE`.
+/// Returns `DELETED` or `GONE`.
 pub(super) fn outcome(outcome: Outcome) -> &'static str {
     outcome.as_str_name().strip_prefix("OUTCOME_").unwrap_or_default()
 }
 
-pub(super) fn time(stamp: &Option<Timestamp>) -> Option<Time> {
-    let stamp = stamp.as_ref()?;
-    let seconds = Duration::from_secs(u64::try_from(stamp.seconds).ok()?);
-    Some(Time::default() + seconds + Duration::from_nanos(u64::try_from(stamp.nanos).ok()?))
+pub(super) fn time(timestamp: &Option<Timestamp>) -> Option<Time> {
+    let timestamp = timestamp.as_ref()?;
+    let seconds = Duration::from_secs(u64::try_from(timestamp.seconds).ok()?);
+    Some(Time::default() + seconds + Duration::from_nanos(u64::try_from(timestamp.nanos).ok()?))
 }
 
-/// `3m ago`, `in 30d`.
+/// Returns a time for scripts, such as `2026-01-02T03:04:05.000Z`.
+pub(super) fn rfc3339(timestamp: &Option<Timestamp>) -> Option<String> {
+    Some(humantime::format_rfc3339_millis(time(timestamp)?.into()).to_string())
+}
+
+/// Returns a time relative to now, such as `3m ago` or `in 30d`.
 pub(super) fn relative(time: Option<Time>, now: Time) -> String {
     let Some(time) = time else { return NONE.to_owned() };
     let units = [(86_400, "d"), (3600, "h"), (60, "m"), (1, "s")];
@@ -64,14 +69,14 @@ pub(super) fn relative(time: Option<Time>, now: Time) -> String {
     }
 }
 
-/// `2026-01-02T03:04:05Z (3m ago)`.
+/// Returns a time for people, such as `2026-01-02T03:04:05Z (3m ago)`.
 pub(super) fn absolute(time: Option<Time>, now: Time) -> String {
     let Some(time) = time else { return NONE.to_owned() };
-    let text = humantime::format_rfc3339_seconds(SystemTime::from(time));
+    let text = humantime::format_rfc3339_seconds(time.into());
     format!("{text} ({})", relative(Some(time), now))
 }
 
-/// What stands where there is nothing.
+/// Printed in place of a missing value.
 pub(super) const NONE: &str = "-";
 
 #[cfg(test)]
@@ -79,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_session_reaches_the_terminal_as_a_command() {
+    fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("curl \"8\"\u{1b}[2J\r\n\u{9b}31m\u{7f}"), r#"curl "8"\u{1b}[2J\r\n\u{9b}31m\u{7f}"#);
         assert_eq!(printable("abc\u{202e}cba\u{200b}"), r"abc\u{202e}cba\u{200b}");
         assert_eq!(printable("Zoë, 東京"), "Zoë, 東京");
@@ -92,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_from_now() {
+    fn times_are_relative_to_now() {
         let now = Time::from_millis(1_767_323_045_000);
         let at = |seconds: i64| time(&Some(Timestamp { seconds: 1_767_323_045 + seconds, nanos: 0 }));
 

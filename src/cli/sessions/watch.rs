@@ -1,4 +1,4 @@
-//! `cloakroom sessions watch`: tells what happens to the app's sessions, until it is stopped; or to one, until it ends.
+//! `cloakroom sessions watch`: prints the events of an app's sessions, or of one session until it ends.
 
 use std::ops::ControlFlow;
 
@@ -13,23 +13,23 @@ use crate::grpc::wire::{SessionEvent, WatchEventsRequest, WatchEventsResponse};
 use crate::token::SessionId;
 
 #[derive(Debug, Args)]
-pub(super) struct Watch {
-    /// Only what happens to this session, until it ends; ends with it. Otherwise all of the app's
-    #[arg(value_name = "ID", value_parser = super::id, conflicts_with = "cursor")]
+pub(super) struct WatchArgs {
+    /// Print only the events of this session, and stop when it ends [default: all sessions of the app]
+    #[arg(value_name = "ID", value_parser = super::parse_id, conflicts_with = "cursor")]
     id: Option<SessionId>,
-    /// Go on behind this cursor, as --json printed it last. Otherwise from now on
-    #[arg(long, value_name = "CURSOR", default_value = "")]
+    /// Continue after this cursor, the last one that --json printed [default: from now on]
+    #[arg(long, value_name = "CURSOR", default_value = "", hide_default_value = true)]
     cursor: String,
 }
 
-impl Watch {
+impl WatchArgs {
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
         if let Some(id) = self.id {
-            return WatchPrinter::over(context, id).await;
+            return WatchPrinter::run(context, id).await;
         }
-        let mut batches = begin(context, &self.cursor).await?;
+        let mut batches = open_stream(context, &self.cursor).await?;
         while let Some(batch) = context.admin.next(&mut batches).await? {
-            if tell(context, &batch)?.is_break() {
+            if print_batch(context, &batch)?.is_break() {
                 break;
             }
         }
@@ -37,22 +37,25 @@ impl Watch {
     }
 }
 
-/// Begins to read the app's events.
-pub(super) async fn begin(context: &CommandContext, cursor: &str) -> Result<Streaming<WatchEventsResponse>, CliError> {
+/// Opens the stream of the app's events after a cursor. An empty cursor is now.
+pub(super) async fn open_stream(
+    context: &CommandContext,
+    cursor: &str,
+) -> Result<Streaming<WatchEventsResponse>, CliError> {
     let request = WatchEventsRequest { app: context.app.clone(), cursor: cursor.to_owned() };
-    context.admin.ask(async |mut client| client.watch_events(request).await).await
+    context.admin.call(async |mut client| client.watch_events(request).await).await
 }
 
-/// Prints a batch. For scripts the first one tells where the stream begins, and may hold nothing else.
-pub(super) fn tell(context: &CommandContext, batch: &WatchEventsResponse) -> Result<ControlFlow<()>, CliError> {
+/// Prints a batch. As JSON also one without events, because its cursor is where the stream begins.
+pub(super) fn print_batch(context: &CommandContext, batch: &WatchEventsResponse) -> Result<ControlFlow<()>, CliError> {
     let lines: Vec<String> = match context.format {
-        OutputFormat::People => batch.events.iter().map(row).collect(),
+        OutputFormat::Text => batch.events.iter().map(row).collect(),
         OutputFormat::Json => vec![json::line(&BatchJson::new(&batch.events, &batch.cursor))],
     };
-    if lines.is_empty() { Ok(ControlFlow::Continue(())) } else { Ok(output::part(&lines.join("\n"))?) }
+    if lines.is_empty() { Ok(ControlFlow::Continue(())) } else { Ok(output::print_part(&lines.join("\n"))?) }
 }
 
-/// `2026-11-23T17:34:14Z  0f…  ENDED REVOKED`.
+/// Returns a line such as `2026-11-23T17:34:14Z  0f…  ENDED REVOKED`.
 fn row(event: &SessionEvent) -> String {
     let time = text::time(&event.time).map(|time| humantime::format_rfc3339_seconds(time.into()).to_string());
     let id = if event.id.is_empty() { "-" } else { &event.id };
@@ -64,7 +67,7 @@ fn kind(event: &SessionEvent) -> &'static str {
     event.kind().as_str_name().trim_start_matches("SESSION_EVENT_KIND_")
 }
 
-/// A batch, as in proto JSON.
+/// `WatchEventsResponse` of the proto.
 #[derive(Serialize)]
 struct BatchJson<'a> {
     events: Vec<EventJson<'a>>,
@@ -88,7 +91,7 @@ impl<'a> BatchJson<'a> {
             id: &event.id,
             kind: kind(event),
             end_reason: text::end_reason(event.end_reason()),
-            time: text::time(&event.time).map(|time| humantime::format_rfc3339_millis(time.into()).to_string()),
+            time: text::rfc3339(&event.time),
         };
         Self { events: events.iter().map(event).collect(), cursor }
     }
@@ -109,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_a_line_for_people() {
+    fn an_event_is_a_line_of_text() {
         let revoked = SessionEvent { kind: SessionEventKind::AppRevoked.into(), ..Default::default() };
 
         assert_eq!(row(&ended()), format!("2023-11-14T22:13:20Z  {}  ENDED REVOKED", "0f".repeat(16)));
@@ -117,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_a_line_for_scripts() {
+    fn a_batch_is_a_line_of_json() {
         let line = json::line(&BatchJson::new(&[ended()], "c1"));
 
         let event = r#""kind":"ENDED","end_reason":"REVOKED","time":"2023-11-14T22:13:20.005Z""#;

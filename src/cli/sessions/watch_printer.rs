@@ -1,15 +1,17 @@
-//! A vigil: what happens to one session, until it ends, and why it did.
+//! Prints the events of one session until it ends, and the reason for its end.
 //!
-//! Events tell what calls do. An end by time alone nobody tells, and a revocation of the whole app names no session: then
-//! the session itself is looked at. The stream of events is open before the first look, so nothing between the two is missed.
+//! Only calls send events. A session that expires sends none, and the event of a revoked app names no session. In both
+//! cases the session is loaded again. The stream of events is open before the session is loaded for the first time, so
+//! that no event between the two is missed.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use prost_types::Timestamp;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 use tonic::Streaming;
 
-use super::watch::{begin, tell};
+use super::watch::{open_stream, print_batch};
 use super::{CommandContext, text};
 use crate::cli::CliError;
 use crate::grpc::wire::{
@@ -18,81 +20,71 @@ use crate::grpc::wire::{
 use crate::token::SessionId;
 use crate::types::{Clock as _, SystemClock};
 
-/// One session, and the events of its app.
-pub(super) struct WatchPrinter<'d> {
-    context: &'d CommandContext,
+/// Prints the events of one session from the stream of its app.
+pub(super) struct WatchPrinter<'c> {
+    context: &'c CommandContext,
     id: String,
     batches: Streaming<WatchEventsResponse>,
     cursor: String,
 }
 
-/// Whether there is more to come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WatchProgress {
-    Alive,
-    Over,
-}
-
-impl<'d> WatchPrinter<'d> {
-    /// Tells what happens to a session, and returns once it has ended, or nobody reads it any more.
-    pub(super) async fn over(context: &'d CommandContext, id: SessionId) -> Result<(), CliError> {
-        let mut batches = begin(context, "").await?;
-        // It comes at once, without events: from here on every one comes.
-        let first = context.admin.next(&mut batches).await?.ok_or(ENDED)?;
-        let mut vigil = Self { context, id: id.to_string(), batches, cursor: first.cursor.clone() };
-        // Before anybody reads that the vigil has begun: from then on its events tell of a session that lives.
-        let mut session = vigil.look().await?;
-        if tell(context, &first)?.is_break() {
+impl<'c> WatchPrinter<'c> {
+    /// Prints until the session has ended, or until the reader has closed the pipe.
+    pub(super) async fn run(context: &'c CommandContext, id: SessionId) -> Result<(), CliError> {
+        let mut batches = open_stream(context, "").await?;
+        // The service sends the first batch at once and without events. No later event is missed.
+        let first = context.admin.next(&mut batches).await?.ok_or(STREAM_ENDED)?;
+        let mut printer = Self { context, id: id.to_string(), batches, cursor: first.cursor.clone() };
+        // Loaded before the first line is printed, so that this line is printed only for a session that is known.
+        let mut session = printer.load_session().await?;
+        if print_batch(context, &first)?.is_break() {
             return Ok(());
         }
-        while vigil.follow(&session).await? == WatchProgress::Alive {
-            session = vigil.look().await?;
+        while printer.follow(&session).await?.is_continue() {
+            session = printer.load_session().await?;
         }
         Ok(())
     }
 
-    /// The session as it stands.
-    async fn look(&self) -> Result<SessionInfo, CliError> {
+    async fn load_session(&self) -> Result<SessionInfo, CliError> {
         let request = GetSessionRequest { app: self.context.app.clone(), id: self.id.clone(), with_entries: false };
-        let answer = self.context.admin.ask(async |mut client| client.get_session(request).await).await?;
-        Ok(answer.session.unwrap_or_default())
+        let response = self.context.admin.call(async |mut client| client.get_session(request).await).await?;
+        Ok(response.session.unwrap_or_default())
     }
 
-    /// Tells its end if it has ended; else reads events until it has to be looked at again.
-    async fn follow(&mut self, session: &SessionInfo) -> Result<WatchProgress, CliError> {
+    /// Prints the end of a session that has ended. Otherwise prints events until the session has to be loaded again.
+    async fn follow(&mut self, session: &SessionInfo) -> Result<ControlFlow<()>, CliError> {
         if session.end_reason() != EndReason::Unspecified {
-            self.tell(vec![ended(session)])?;
-            return Ok(WatchProgress::Over);
+            return self.print(vec![end_event(session)]).map(|_| ControlFlow::Break(()));
         }
-        let over = sleep_until(Instant::now() + rest(&session.expire_time));
-        tokio::pin!(over);
+        let expiry = sleep(time_until(&session.expire_time));
+        tokio::pin!(expiry);
         loop {
             let batch = tokio::select! {
-                () = &mut over => return Ok(WatchProgress::Alive),
-                batch = self.context.admin.next(&mut self.batches) => batch?.ok_or(ENDED)?,
+                () = &mut expiry => return Ok(ControlFlow::Continue(())),
+                batch = self.context.admin.next(&mut self.batches) => batch?.ok_or(STREAM_ENDED)?,
             };
             self.cursor = batch.cursor;
-            let is_revoked = batch.events.iter().any(|event| event.kind() == SessionEventKind::AppRevoked);
+            let app_is_revoked = batch.events.iter().any(|event| event.kind() == SessionEventKind::AppRevoked);
             let events: Vec<_> = batch.events.into_iter().filter(|event| event.id == self.id).collect();
             let has_ended = events.iter().any(|event| event.kind() == SessionEventKind::Ended);
-            if !events.is_empty() && (self.tell(events)? == WatchProgress::Over || has_ended) {
-                return Ok(WatchProgress::Over);
+            if !events.is_empty() && (self.print(events)?.is_break() || has_ended) {
+                return Ok(ControlFlow::Break(()));
             }
-            if is_revoked {
-                return Ok(WatchProgress::Alive);
+            if app_is_revoked {
+                return Ok(ControlFlow::Continue(()));
             }
         }
     }
 
-    /// Prints events; the vigil is over if nobody reads them.
-    fn tell(&self, events: Vec<SessionEvent>) -> Result<WatchProgress, CliError> {
-        let batch = WatchEventsResponse { events, cursor: self.cursor.clone() };
-        Ok(if tell(self.context, &batch)?.is_break() { WatchProgress::Over } else { WatchProgress::Alive })
+    /// Prints events. Breaks if the reader has closed the pipe.
+    fn print(&self, events: Vec<SessionEvent>) -> Result<ControlFlow<()>, CliError> {
+        print_batch(self.context, &WatchEventsResponse { events, cursor: self.cursor.clone() })
     }
 }
 
-/// The event that the end of a session is, or would be if somebody told it.
-fn ended(session: &SessionInfo) -> SessionEvent {
+/// Returns the event for the end of a session, also if the service sent none.
+fn end_event(session: &SessionInfo) -> SessionEvent {
     SessionEvent {
         id: session.id.clone(),
         kind: SessionEventKind::Ended.into(),
@@ -101,12 +93,13 @@ fn ended(session: &SessionInfo) -> SessionEvent {
     }
 }
 
-/// How long until then; a moment at least, for the service's clock may be behind.
-fn rest(expire_time: &Option<Timestamp>) -> Duration {
-    let rest = text::time(expire_time).map(|time| time.since(SystemClock.now()));
-    rest.unwrap_or_default().max(A_MOMENT)
+/// Returns the time until a session expires, at least [`MIN_WAIT`].
+fn time_until(expire_time: &Option<Timestamp>) -> Duration {
+    let remaining = text::time(expire_time).map(|time| time.since(SystemClock.now()));
+    remaining.unwrap_or_default().max(MIN_WAIT)
 }
 
-const A_MOMENT: Duration = Duration::from_secs(1);
+/// The clock of the service may be behind, so a session may still be alive at its expire time.
+const MIN_WAIT: Duration = Duration::from_secs(1);
 
-const ENDED: &str = "the service has ended the stream; watch again";
+const STREAM_ENDED: &str = "the service has ended the stream; watch again";

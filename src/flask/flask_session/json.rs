@@ -1,10 +1,12 @@
-//! JSON with what RFC 8259 lacks, or with dicts that look like Flask's tags, as JSON that Flask's serializer reads
-//! back as the same.
+//! Rewrites Python's JSON as RFC 8259 JSON, from which Flask's serializer reads the same objects.
 //!
-//! A dict of one item whose key is a tag is written as Flask writes it; a float that is not finite under a tag of
-//! Cloakroom's clients. All else stays as it is, byte for byte, white space between the tokens aside.
+//! A dict of one item whose key looks like a tag is escaped as in Flask. A float that is not finite gets a tag of
+//! Cloakroom's clients. All else stays the same byte for byte, except for white space between tokens.
 
 use std::borrow::Cow;
+
+use super::super::read::{Build, ItemKey, JsonFlaw, read_as, read_items};
+use super::super::value::PyValue;
 
 /// The tag of a float that is not finite: `{" f":"NaN"}`, `{" f":"Infinity"}`, `{" f":"-Infinity"}`.
 pub const FLOAT: &str = " f";
@@ -12,205 +14,64 @@ pub const FLOAT: &str = " f";
 /// Flask's own tags, and [`FLOAT`].
 pub(super) const TAGS: [&str; 7] = [" di", " t", " b", " m", " u", " d", FLOAT];
 
-/// One value of Flask's tagged JSON as RFC 8259 has it; nothing if it is none, or nested too deep.
+/// Rewrites one value of Flask's tagged JSON as RFC 8259 JSON; `None` if it is not JSON or nested too deep.
 pub fn strict(json: &str) -> Option<Cow<'_, str>> {
-    // Escapes have a backslash: whatever stands for the tag without one is found here too.
+    // An escape contains a backslash: the tag in any other spelling is found by it.
     let suspects = ["NaN", "Infinity", "\" f\"", "\\u0020f", "\\u0066"];
     if !suspects.iter().any(|suspect| json.contains(suspect)) {
         return Some(Cow::Borrowed(json));
     }
-    let mut reader = Reader { json, at: 0, tags: &[FLOAT], out: String::with_capacity(json.len() + 16) };
-    reader.value(MAX_DEPTH)?;
-    reader.is_at_end().then_some(Cow::Owned(reader.out))
+    read_as(&Rewriter { tags: &[FLOAT] }, json, MAX_DEPTH).ok().map(Cow::Owned)
 }
 
-/// The items of a JSON object that knows no tags, in their order, as Flask's tagged JSON.
+/// Reads the items of a JSON object without tags, in their order, as Flask's tagged JSON.
 pub(super) fn items(json: &str) -> Option<Vec<(String, String)>> {
-    let mut reader = Reader { json, at: 0, tags: &TAGS, out: String::new() };
-    let mut items = Vec::new();
-    reader.token(b'{')?;
-    if reader.token(b'}').is_none() {
-        loop {
-            let name = reader.text()?;
-            let name = serde_json::from_str(name).ok()?;
-            reader.token(b':')?;
-            reader.value(MAX_DEPTH)?;
-            items.push((name, std::mem::take(&mut reader.out)));
-            match reader.next()? {
-                b',' => {}
-                b'}' => break,
-                _ => return None,
-            }
-        }
-    }
-    reader.is_at_end().then_some(items)
+    let items = read_items(&Rewriter { tags: &TAGS }, json, MAX_DEPTH + 1).ok()?;
+    items.into_iter().map(|(key, json)| Some((key.name.as_str()?.to_owned(), json))).collect()
 }
 
-/// A dict of one item, as Flask writes one whose key would be a tag.
+/// Writes a dict of one item as Flask does if its key looks like a tag.
 pub(super) fn escaped(key: &str, value: &str) -> String {
     format!("{{\" di\":{{\"{key}__\":{value}}}}}")
 }
 
-/// What stands for a float that is not finite.
+/// Writes a float that is not finite under its tag.
 pub(super) fn not_finite(name: &str) -> String {
     format!("{{\"{FLOAT}\":\"{name}\"}}")
 }
 
-struct Reader<'j> {
-    json: &'j str,
-    at: usize,
-    /// The keys that would be read as tags.
+/// Builds JSON text again.
+struct Rewriter {
+    /// The keys that look like tags.
     tags: &'static [&'static str],
-    out: String,
 }
 
-impl<'j> Reader<'j> {
-    /// Copies one value.
-    fn value(&mut self, room: usize) -> Option<()> {
-        self.space();
-        match self.peek()? {
-            b'{' => self.object(room.checked_sub(1)?),
-            b'[' => self.array(room.checked_sub(1)?),
-            b'"' => {
-                let text = self.text()?;
-                self.out.push_str(text);
-                Some(())
-            }
-            _ => self.word(),
+impl Build for Rewriter {
+    type Value = String;
+
+    fn scalar(&self, text: &str, _: PyValue) -> Result<String, JsonFlaw> {
+        Ok(match text {
+            "NaN" | "Infinity" | "-Infinity" => not_finite(text),
+            _ => text.to_owned(),
+        })
+    }
+
+    fn list(&self, items: Vec<String>) -> String {
+        format!("[{}]", items.join(","))
+    }
+
+    fn dict(&self, items: Vec<(ItemKey<'_>, String)>) -> Result<String, JsonFlaw> {
+        if let [(key, value)] = items.as_slice()
+            && let Some(tag) = self.tags.iter().find(|tag| key.name.as_str() == Some(**tag))
+        {
+            return Ok(escaped(tag, value));
         }
-    }
-
-    fn object(&mut self, room: usize) -> Option<()> {
-        let begin = self.out.len();
-        self.token(b'{')?;
-        self.out.push('{');
-        if self.token(b'}').is_some() {
-            self.out.push('}');
-            return Some(());
-        }
-        let first = self.text()?;
-        let mut count = 0;
-        let mut key = first;
-        loop {
-            self.out.push_str(key);
-            self.token(b':')?;
-            self.out.push(':');
-            let value = self.out.len();
-            self.value(room)?;
-            count += 1;
-            match self.next()? {
-                b',' => self.out.push(','),
-                b'}' if count == 1 => {
-                    match self.tag(first) {
-                        Some(tag) => {
-                            let value = self.out.split_off(value);
-                            self.out.truncate(begin);
-                            self.out.push_str(&escaped(tag, &value));
-                        }
-                        None => self.out.push('}'),
-                    }
-                    return Some(());
-                }
-                b'}' => {
-                    self.out.push('}');
-                    return Some(());
-                }
-                _ => return None,
-            }
-            self.space();
-            key = self.text()?;
-        }
-    }
-
-    fn array(&mut self, room: usize) -> Option<()> {
-        self.token(b'[')?;
-        self.out.push('[');
-        if self.token(b']').is_some() {
-            self.out.push(']');
-            return Some(());
-        }
-        loop {
-            self.value(room)?;
-            match self.next()? {
-                b',' => self.out.push(','),
-                b']' => {
-                    self.out.push(']');
-                    return Some(());
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// A number, or one of the names that stand for a value.
-    fn word(&mut self) -> Option<()> {
-        let rest = self.rest();
-        let length = rest.find([',', ']', '}', ' ', '\t', '\n', '\r']).unwrap_or(rest.len());
-        let word = &rest[..length];
-        match word {
-            "NaN" | "Infinity" | "-Infinity" => self.out.push_str(&not_finite(word)),
-            _ if serde_json::from_str::<serde::de::IgnoredAny>(word).is_ok() => self.out.push_str(word),
-            _ => return None,
-        }
-        self.at += length;
-        Some(())
-    }
-
-    /// One text with its quotes, as it is written.
-    fn text(&mut self) -> Option<&'j str> {
-        self.space();
-        let rest = self.rest();
-        let mut escaped = true;
-        let end = rest.bytes().position(|byte| {
-            let is_end = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            is_end
-        })?;
-        let text = rest.get(..=end)?;
-        serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
-        self.at += text.len();
-        Some(text)
-    }
-
-    /// The tag that a key would be read as.
-    fn tag(&self, key: &str) -> Option<&'static str> {
-        let key = serde_json::from_str::<String>(key).ok()?;
-        self.tags.iter().copied().find(|tag| *tag == key)
-    }
-
-    /// Passes over this byte, if it comes next.
-    fn token(&mut self, byte: u8) -> Option<()> {
-        self.space();
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        self.space();
-        let byte = self.peek()?;
-        self.at += 1;
-        Some(byte)
-    }
-
-    fn is_at_end(&mut self) -> bool {
-        self.space();
-        self.at == self.json.len()
-    }
-
-    fn space(&mut self) {
-        let rest = self.rest();
-        self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.json.as_bytes().get(self.at).copied()
-    }
-
-    fn rest(&self) -> &'j str {
-        self.json.get(self.at..).unwrap_or_default()
+        let items = items.iter().map(|(key, value)| format!("{}:{value}", key.text)).collect::<Vec<_>>();
+        Ok(format!("{{{}}}", items.join(",")))
     }
 }
 
-/// As deep as a value may be nested; what tags add is not counted.
+/// The most levels of a value, without those that escaped tags add.
 const MAX_DEPTH: usize = 128;
 
 #[cfg(test)]
@@ -218,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_json_cannot_hold_stands_under_a_tag() {
+    fn a_float_that_is_not_finite_gets_a_tag() {
         let table = [
             ("NaN", r#"{" f":"NaN"}"#),
             ("[1,Infinity,-Infinity]", r#"[1,{" f":"Infinity"},{" f":"-Infinity"}]"#),
@@ -241,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_nothing() {
+    fn text_that_is_not_json_is_refused() {
         for json in ["[NaN", "NaN 1", "[NaN,]", "{\"a\"NaN}", "{NaN:1}", "\"NaN", "[nan,NaN]", &"[NaN".repeat(200)] {
             assert_eq!(strict(json), None, "{json}");
         }
     }
 
     #[test]
-    fn a_dict_that_only_looks_like_a_tag_is_escaped() {
+    fn a_dict_that_looks_like_a_tag_is_escaped() {
         let items = items(r#" {"a": {" t": [1, {" b": "x"}]}, " t": 1, "b" : {" t":1, "c":[]}} "#).unwrap();
 
         let expected =

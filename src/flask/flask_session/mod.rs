@@ -1,7 +1,7 @@
-//! Flask-Session's cookies and Redis records: read, never written.
+//! Flask-Session's cookies and Redis records, which are only read.
 //!
-//! The cookie holds a session's id, signed if the application asked for that; the record what the session holds, as
-//! MessagePack or JSON. A pickle is never looked into. Pure: knows no app, no request and no Redis.
+//! The cookie has the session's id, signed if the application is set to do so. The record has the session's content as
+//! MessagePack or JSON; a pickle is never read. Pure: knows no app, no request and no Redis.
 
 mod json;
 mod msgpack;
@@ -9,5 +9,5 @@ mod record;
 mod sid;
 
 pub use json::{FLOAT, strict};
-pub use record::{FlaskRecord, RecordError};
+pub use record::{DecodedRecord, RecordError};
 pub use sid::{Sid, SidKey, SidRejection};

@@ -1,197 +1,120 @@
-//! MessagePack as msgspec writes Python objects, as Flask's tagged JSON.
+//! Reads MessagePack, as msgspec writes Python objects, into Flask's tagged JSON.
 //!
-//! Every length is believed only as far as there are bytes. What JSON has no form for gets Flask's tag, or none: a key
-//! that is no text becomes the text that Python's `json` makes of it.
+//! No length is trusted beyond the bytes that are there. A value that JSON has no form for gets Flask's tag. A key that
+//! is not a string becomes the string that Python's `json` writes for it.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rmp::Marker;
+use rmp::decode::{self, ExtMeta};
 
 use super::json::{TAGS, escaped, not_finite};
 
-/// The items of a map, in their order; nothing if the bytes are no such map.
-pub(super) fn items(bytes: &[u8]) -> Option<Vec<(String, String)>> {
-    let mut reader = Reader { rest: bytes };
-    let marker = reader.byte()?;
-    let length = reader.map_length(marker)?;
-    let items = reader.items(length, MAX_DEPTH)?;
-    reader.rest.is_empty().then_some(items)
+/// Reads the items of one map, in their order; `None` if the bytes are anything else.
+pub(super) fn items(mut bytes: &[u8]) -> Option<Vec<(String, String)>> {
+    let items = read_map(&mut bytes, MAX_DEPTH)?;
+    bytes.is_empty().then_some(items)
 }
 
-struct Reader<'b> {
-    rest: &'b [u8],
+/// Reads one value and the values in it, at most `depth_left` levels of them.
+fn read_value(rest: &mut &[u8], depth_left: usize) -> Option<String> {
+    Some(match next_marker(rest)? {
+        Marker::FixMap(_) | Marker::Map16 | Marker::Map32 => write_object(read_map(rest, depth_left.checked_sub(1)?)?),
+        Marker::FixArray(_) | Marker::Array16 | Marker::Array32 => read_array(rest, depth_left.checked_sub(1)?)?,
+        Marker::FixStr(_) | Marker::Str8 | Marker::Str16 | Marker::Str32 => write_text(read_text(rest)?),
+        Marker::F32 => write_float(decode::read_f32(rest).ok()?.into()),
+        Marker::F64 => write_float(decode::read_f64(rest).ok()?),
+        Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {
+            let length = decode::read_bin_len(rest).ok()?;
+            format!("{{\" b\":\"{}\"}}", STANDARD.encode(take(rest, length)?))
+        }
+        Marker::FixExt1 | Marker::FixExt2 | Marker::FixExt4 | Marker::FixExt8 | Marker::FixExt16 => read_time(rest)?,
+        Marker::Ext8 | Marker::Ext16 | Marker::Ext32 => read_time(rest)?,
+        _ => read_literal(rest)?,
+    })
 }
 
-impl<'b> Reader<'b> {
-    fn value(&mut self, room: usize) -> Option<String> {
-        let marker = self.byte()?;
-        if let Some(length) = self.map_length(marker) {
-            return self.items(length, room.checked_sub(1)?).map(object);
+fn read_map(rest: &mut &[u8], depth_left: usize) -> Option<Vec<(String, String)>> {
+    let (mut items, mut names) = (Vec::new(), BTreeSet::new());
+    for _ in 0..decode::read_map_len(rest).ok()? {
+        let name = read_text(rest).map(str::to_owned).or_else(|| read_literal(rest))?;
+        // Two different keys that become the same string would hide one of their values.
+        if !names.insert(name.clone()) {
+            return None;
         }
-        Some(match marker {
-            0xc0 => "null".to_owned(),
-            0xc2 => "false".to_owned(),
-            0xc3 => "true".to_owned(),
-            0xc4 => self.bytes_of::<1>()?,
-            0xc5 => self.bytes_of::<2>()?,
-            0xc6 => self.bytes_of::<4>()?,
-            0xca => float(f64::from(f32::from_be_bytes(self.take()?))),
-            0xcb => float(f64::from_be_bytes(self.take()?)),
-            0x90..=0x9f => self.array(usize::from(marker & 0x0f), room)?,
-            0xdc => self.array_of::<2>(room)?,
-            0xdd => self.array_of::<4>(room)?,
-            0xc7 => self.extension_of::<1>()?,
-            0xc8 => self.extension_of::<2>()?,
-            0xc9 => self.extension_of::<4>()?,
-            0xd4..=0xd8 => self.extension(1 << (marker - 0xd4))?,
-            _ => match self.integer(marker) {
-                Some(number) => number.to_string(),
-                None => text(self.text(marker)?),
-            },
-        })
+        items.push((name, read_value(rest, depth_left)?));
     }
-
-    fn items(&mut self, length: usize, room: usize) -> Option<Vec<(String, String)>> {
-        let (mut items, mut names) = (Vec::new(), BTreeSet::new());
-        for _ in 0..length {
-            let name = self.key()?;
-            // Two keys that were different and would be one: neither may go unnoticed.
-            if !names.insert(name.clone()) {
-                return None;
-            }
-            items.push((name, self.value(room)?));
-        }
-        Some(items)
-    }
-
-    /// As Python's `json` writes keys.
-    fn key(&mut self) -> Option<String> {
-        let marker = self.byte()?;
-        Some(match marker {
-            0xc0 => "null".to_owned(),
-            0xc2 => "false".to_owned(),
-            0xc3 => "true".to_owned(),
-            _ => match self.integer(marker) {
-                Some(number) => number.to_string(),
-                None => self.text(marker)?.to_owned(),
-            },
-        })
-    }
-
-    fn array(&mut self, length: usize, room: usize) -> Option<String> {
-        let room = room.checked_sub(1)?;
-        let mut text = "[".to_owned();
-        for n in 0..length {
-            text.push_str(if n > 0 { "," } else { "" });
-            text.push_str(&self.value(room)?);
-        }
-        text.push(']');
-        Some(text)
-    }
-
-    fn array_of<const N: usize>(&mut self, room: usize) -> Option<String> {
-        let length = self.length::<N>()?;
-        self.array(length, room)
-    }
-
-    fn map_length(&mut self, marker: u8) -> Option<usize> {
-        match marker {
-            0x80..=0x8f => Some(usize::from(marker & 0x0f)),
-            0xde => self.length::<2>(),
-            0xdf => self.length::<4>(),
-            _ => None,
-        }
-    }
-
-    fn integer(&mut self, marker: u8) -> Option<i128> {
-        Some(match marker {
-            0x00..=0x7f => marker.into(),
-            0xe0..=0xff => marker.cast_signed().into(),
-            0xcc => self.byte()?.into(),
-            0xcd => u16::from_be_bytes(self.take()?).into(),
-            0xce => u32::from_be_bytes(self.take()?).into(),
-            0xcf => u64::from_be_bytes(self.take()?).into(),
-            0xd0 => self.byte()?.cast_signed().into(),
-            0xd1 => i16::from_be_bytes(self.take()?).into(),
-            0xd2 => i32::from_be_bytes(self.take()?).into(),
-            0xd3 => i64::from_be_bytes(self.take()?).into(),
-            _ => return None,
-        })
-    }
-
-    fn text(&mut self, marker: u8) -> Option<&'b str> {
-        let length = match marker {
-            0xa0..=0xbf => usize::from(marker & 0x1f),
-            0xd9 => self.length::<1>()?,
-            0xda => self.length::<2>()?,
-            0xdb => self.length::<4>()?,
-            _ => return None,
-        };
-        std::str::from_utf8(self.slice(length)?).ok()
-    }
-
-    fn bytes_of<const N: usize>(&mut self) -> Option<String> {
-        let length = self.length::<N>()?;
-        Some(format!("{{\" b\":\"{}\"}}", STANDARD.encode(self.slice(length)?)))
-    }
-
-    fn extension_of<const N: usize>(&mut self) -> Option<String> {
-        let length = self.length::<N>()?;
-        self.extension(length)
-    }
-
-    /// The one extension that msgspec writes by itself: a time.
-    fn extension(&mut self, length: usize) -> Option<String> {
-        let (kind, bytes) = (self.byte()?.cast_signed(), self.slice(length)?);
-        let seconds = match (kind, bytes) {
-            (-1, [a, b, c, d]) => i64::from(u32::from_be_bytes([*a, *b, *c, *d])),
-            (-1, [_, _, _, e, a, b, c, d]) => {
-                // 30 bits of nanoseconds, then 34 of seconds.
-                i64::from(e & 3) << 32 | i64::from(u32::from_be_bytes([*a, *b, *c, *d]))
-            }
-            (-1, [_, _, _, _, seconds @ ..]) => i64::from_be_bytes(seconds.try_into().ok()?),
-            _ => return None,
-        };
-        Some(format!("{{\" d\":\"{}\"}}", http_date(seconds)?))
-    }
-
-    fn length<const N: usize>(&mut self) -> Option<usize> {
-        Some(self.take::<N>()?.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)))
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take().map(|[byte]| byte)
-    }
-
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(*first)
-    }
-
-    fn slice(&mut self, length: usize) -> Option<&'b [u8]> {
-        let (slice, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(slice)
-    }
+    Some(items)
 }
 
-fn object(items: Vec<(String, String)>) -> String {
+fn read_array(rest: &mut &[u8], depth_left: usize) -> Option<String> {
+    let length = decode::read_array_len(rest).ok()?;
+    let items = (0..length).map(|_| read_value(rest, depth_left)).collect::<Option<Vec<_>>>()?;
+    Some(format!("[{}]", items.join(",")))
+}
+
+/// Reads a string; `rest` stays as it is if there is none.
+fn read_text<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
+    let text;
+    (text, *rest) = decode::read_str_from_slice(*rest).ok()?;
+    Some(text)
+}
+
+/// Reads what has the same text as a value and as a key: null, a boolean or an integer.
+fn read_literal(rest: &mut &[u8]) -> Option<String> {
+    let word = match next_marker(rest)? {
+        Marker::Null => "null",
+        Marker::False => "false",
+        Marker::True => "true",
+        _ => return decode::read_int::<i128, _>(rest).ok().map(|number| number.to_string()),
+    };
+    *rest = &rest[1..];
+    Some(word.to_owned())
+}
+
+/// Reads a time, the only extension that msgspec writes by itself.
+fn read_time(rest: &mut &[u8]) -> Option<String> {
+    let ExtMeta { typeid, size } = decode::read_ext_meta(rest).ok()?;
+    let seconds = match (typeid, take(rest, size)?) {
+        (-1, [a, b, c, d]) => i64::from(u32::from_be_bytes([*a, *b, *c, *d])),
+        (-1, [_, _, _, e, a, b, c, d]) => {
+            // 30 bits of nanoseconds, then 34 of seconds.
+            i64::from(e & 3) << 32 | i64::from(u32::from_be_bytes([*a, *b, *c, *d]))
+        }
+        (-1, [_, _, _, _, seconds @ ..]) => i64::from_be_bytes(seconds.try_into().ok()?),
+        _ => return None,
+    };
+    Some(format!("{{\" d\":\"{}\"}}", http_date(seconds)?))
+}
+
+fn next_marker(rest: &[u8]) -> Option<Marker> {
+    rest.first().copied().map(Marker::from_u8)
+}
+
+fn take<'b>(rest: &mut &'b [u8], length: u32) -> Option<&'b [u8]> {
+    let bytes;
+    (bytes, *rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some(bytes)
+}
+
+fn write_object(items: Vec<(String, String)>) -> String {
     if let [(key, value)] = items.as_slice()
         && TAGS.contains(&key.as_str())
     {
         return escaped(key, value);
     }
-    let items = items.iter().map(|(key, value)| format!("{}:{value}", text(key)));
+    let items = items.iter().map(|(key, value)| format!("{}:{value}", write_text(key)));
     format!("{{{}}}", items.collect::<Vec<_>>().join(","))
 }
 
-fn text(text: &str) -> String {
+fn write_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn float(number: f64) -> String {
+fn write_float(number: f64) -> String {
     if number.is_nan() {
         not_finite("NaN")
     } else if number.is_infinite() {
@@ -201,33 +124,22 @@ fn float(number: f64) -> String {
     }
 }
 
-/// A time as Flask writes it, of the years 1 to 9999: Python has no others.
+/// Writes a time as Flask does, if its year is in 1 to 9999: Python has no others.
 fn http_date(seconds: i64) -> Option<String> {
-    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days from 0000-03-01 on, so that leap days come last: in eras of 400 years, 146,097 days each.
-    let shifted = days.checked_add(719_468)?;
-    let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let year = year_of_era + era * 400 + i64::from(month >= 10);
-    if !(1..=9999).contains(&year) {
-        return None;
-    }
-    let weekday = WEEKDAYS[usize::try_from(days.rem_euclid(7)).ok()?];
-    let month = MONTHS[usize::try_from(month).ok()?];
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    Some(format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT"))
+    // `httpdate` has no dates before 1970. The calendar repeats every 400 years, weekdays included.
+    let cycles = if seconds < 0 { 5 } else { 0 };
+    let later = u64::try_from(seconds.checked_add(cycles * 146_097 * 86_400)?).ok()?;
+    let later = (later <= LAST_SECOND).then(|| UNIX_EPOCH + Duration::from_secs(later))?;
+    let date = httpdate::fmt_http_date(later);
+    let (day_and_month, year, time) = (date.get(..12)?, date.get(12..16)?.parse::<i64>().ok()?, date.get(16..)?);
+    let year = year - 400 * cycles;
+    (year > 0).then(|| format!("{day_and_month}{year:04}{time}"))
 }
 
-/// From 1970-01-01 on.
-const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+/// The end of the year 9999, in seconds since 1970.
+const LAST_SECOND: u64 = 253_402_300_799;
 
-/// From March on.
-const MONTHS: [&str; 12] = ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
-
-/// As deep as a value may be nested.
+/// The most levels of maps and arrays in a value.
 const MAX_DEPTH: usize = 127;
 
 #[cfg(test)]
@@ -280,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_map_is_nothing() {
+    fn bytes_that_are_not_one_map_are_refused() {
         let deep = [b"\x81\xa1k".as_slice(), &[0x91; 200], b"\xc0"].concat();
         let table: [&[u8]; 9] = [
             b"",

@@ -10,9 +10,10 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::socket_file::SocketFile;
 use crate::auth::PeerAddress;
+use crate::server::Settings;
 use crate::server::connection::protocol::BACKLOG;
 use crate::server::tls::TlsError;
-use crate::server::{Settings, SettingsError};
+use crate::types::SettingError;
 
 /// Open listeners. Nothing listens any more when this is dropped.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ impl Listeners {
 pub enum BindError {
     /// The settings are wrong.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] SettingError),
     /// The files of TLS can't be used.
     #[error("tls")]
     Tls(#[from] TlsError),

@@ -85,7 +85,7 @@ impl MetricsSources {
         let help = "Time until answers began, by RPC; for a stream, until it was open.";
         page.family("cloakroom_call_duration_seconds", MetricKind::Histogram, help);
         for seen in &seen {
-            page.times(("rpc", seen.rpc), &seen.times);
+            page.histogram(("rpc", seen.rpc), &seen.times);
         }
     }
 
@@ -132,7 +132,7 @@ impl MetricsSources {
         let help = "Time that the store took, by operation, however it ended.";
         page.family("cloakroom_store_operation_duration_seconds", MetricKind::Histogram, help);
         for seen in &seen {
-            page.times(("operation", seen.operation), &seen.durations);
+            page.histogram(("operation", seen.operation), &seen.durations);
         }
         let help = "Operations of the store that failed. ABANDONED: the call's time was over before.";
         page.family("cloakroom_store_failures_total", MetricKind::Counter, help);

@@ -73,12 +73,12 @@ impl CallMetrics {
 
     /// Counts an answer that has begun, or that will not come.
     pub(crate) fn answered(&self, rpc: Rpc, took: Duration) {
-        self.tallies.mine()[rpc.0].times.observe(took);
+        self.tallies.local()[rpc.0].times.observe(took);
     }
 
     /// Counts the end of a call.
     pub(crate) fn ended(&self, rpc: Rpc, code: Code) {
-        self.tallies.mine()[rpc.0].ends[code as usize].fetch_add(1, Ordering::Relaxed);
+        self.tallies.local()[rpc.0].ends[code as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts why a call failed, by the reason that its caller was told. Only failures pay for this.

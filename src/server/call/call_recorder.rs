@@ -48,12 +48,12 @@ impl CallRecorder {
 
     /// Does what there is to do for it, under its name.
     pub(crate) fn run<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
-        self.call.run(work)
+        self.call.scope(work)
     }
 
     /// Does a step of it, under its name.
     pub(crate) fn step<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.call.step(work)
+        self.call.sync_scope(work)
     }
 
     /// Sees its answer begin. One that is a failure is told the call's id.
@@ -96,7 +96,8 @@ impl CallRecorder {
         self.context.call_metrics.ended(self.rpc, code);
         if enabled!(Level::DEBUG) {
             let duration_ms = self.begin.elapsed().as_secs_f64() * 1e3;
-            self.call.step(|| debug!(call.code = code_name(code), call.duration_ms = duration_ms, "a call ended"));
+            self.call
+                .sync_scope(|| debug!(call.code = code_name(code), call.duration_ms = duration_ms, "a call ended"));
         }
     }
 }

@@ -60,10 +60,10 @@ impl ConnectionMetrics {
     }
 
     pub(crate) fn open_stream(&self) {
-        self.streams.mine().fetch_add(1, Ordering::Relaxed);
+        self.streams.local().fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn close_stream(&self) {
-        self.streams.mine().fetch_sub(1, Ordering::Relaxed);
+        self.streams.local().fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of a listener's TLS, as a person writes them.
+//! The settings of a listener's TLS.
 
 use std::path::{Path, PathBuf};
 
@@ -6,24 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Tls;
 use crate::auth::Callers;
-use crate::server::{BindError, SettingsError};
-use crate::types::Time;
+use crate::server::BindError;
+use crate::types::{SettingError, Time};
 
-/// The `[server.tls]` and `[admin.tls]` tables. Files are read again when they change.
+/// The `[server.tls]` and `[admin.tls]` tables. Files are in PEM, and are read again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsSettings {
-    /// The listener's certificate in PEM, its chain after it. Empty: TCP is not encrypted. Set it beyond loopback.
-    pub certificate_file: Option<PathBuf>,
-    /// The certificate's private key in PEM.
-    pub key_file: Option<PathBuf>,
-    /// The certificates, in PEM, of those who sign the certificates of callers. Set it to know callers by theirs.
+    /// The certificate of the service, followed by its chain. Not set or empty: TCP is not encrypted.
     ///
-    /// A caller need not show one, but one that it shows has to be good.
+    /// Set it beyond loopback.
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of the certificate.
+    pub key_file: Option<PathBuf>,
+    /// The authorities that sign callers' certificates, if callers are recognized by certificates.
+    ///
+    /// A caller does not have to show a certificate, but one that it shows has to be valid.
     pub client_ca_file: Option<PathBuf>,
 }
 
-/// Which files a listener that speaks TLS reads.
+/// The files that a listener with TLS reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
@@ -32,8 +34,8 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsSettings {
-    /// The files, if the listener is to speak TLS.
-    pub(crate) fn files(&self) -> Result<Option<TlsFiles>, SettingsError> {
+    /// Returns the files. `None`: the listener has no TLS.
+    pub(crate) fn files(&self) -> Result<Option<TlsFiles>, SettingError> {
         let [certificate, key, client_ca] =
             [&self.certificate_file, &self.key_file, &self.client_ca_file].map(|path| path.as_deref().filter(is_set));
         match (certificate, key) {
@@ -43,24 +45,26 @@ impl TlsSettings {
                 client_ca: client_ca.map(Path::to_owned),
             })),
             (None, None) if client_ca.is_none() => Ok(None),
-            (None, _) => Err(SettingsError::TlsIncomplete { key: "tls.certificate_file" }),
-            (Some(_), None) => Err(SettingsError::TlsIncomplete { key: "tls.key_file" }),
+            (None, _) => Err(SettingError::new("tls.certificate_file", INCOMPLETE)),
+            (Some(_), None) => Err(SettingError::new("tls.key_file", INCOMPLETE)),
         }
     }
 
-    /// Says what is wrong, if anything is, without reading a file.
-    pub fn check(&self, callers: &Callers) -> Result<(), SettingsError> {
+    /// Checks the values, without reading a file. The error's key begins with `tls`.
+    pub fn check(&self, callers: &Callers) -> Result<(), SettingError> {
         self.files()?;
-        let asks_in_vain = self.knows_certificates() && !callers.has_certificates();
-        if asks_in_vain { Err(SettingsError::ClientCaIdle) } else { Ok(()) }
+        if self.knows_certificates() && !callers.has_certificates() {
+            return Err(SettingError::new("tls.client_ca_file", CLIENT_CA_UNUSED));
+        }
+        Ok(())
     }
 
-    /// Reads the files, if there are any; says when the certificate expires, or what is wrong with them.
+    /// Reads the files and returns when the certificate expires. `None`: the listener has no TLS.
     pub fn check_files(&self, now: Time) -> Result<Option<Time>, BindError> {
         Tls::try_files(self, now)
     }
 
-    /// Whether the listener speaks TLS.
+    /// Whether the listener has TLS.
     pub fn is_on(&self) -> bool {
         self.certificate_file.as_deref().is_some_and(|path| is_set(&path))
     }
@@ -71,7 +75,10 @@ impl TlsSettings {
     }
 }
 
-/// An empty path counts as unset, as everywhere.
+/// Whether a path is set. An empty one counts as unset.
 fn is_set(path: &&Path) -> bool {
     !path.as_os_str().is_empty()
 }
+
+const INCOMPLETE: &str = "a listener that is to speak TLS needs certificate_file and key_file";
+const CLIENT_CA_UNUSED: &str = "no caller is known by its certificate; give one certificate_names in [callers]";

@@ -72,7 +72,7 @@ impl CookieCall<'_> {
         Edit {
             changes: Some(changes),
             lifetime: None,
-            lifespans: None,
+            lifetime_limits: None,
             rotation: Rotation::Keep,
             when_empty: WhenEmpty::Delete,
             limits: self.app.limits,

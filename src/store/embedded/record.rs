@@ -56,8 +56,8 @@ mod tests {
 
     use super::*;
     use crate::session::{
-        Cause, Context, End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom,
-        Previous, Subject, Version, WriteEffect,
+        Context, End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom,
+        PreviousToken, ReplacementCause, Subject, Version, WriteEffect,
     };
     use crate::store::encoding::HEAD_FIELDS;
     use crate::token::{KeyId, Nonce, VerifierHash};
@@ -68,11 +68,11 @@ mod tests {
         let entries = Entries::pack([("a", b"1".as_slice()), ("b", &[0, 255])]);
         let fingerprint = Fingerprint::new(b"request", b"asked");
         let time = Time::from_millis(1_800_000_000_123);
-        let previous = Previous {
+        let previous = PreviousToken {
             verifier_hash: VerifierHash::from_bytes([2; 16]),
             nonce: Nonce::from_bytes([3; 16]),
             key_id: KeyId::from_bytes([4; 6]),
-            cause: Cause::Renewal { grace: Duration::from_secs(30) },
+            cause: ReplacementCause::Renewal { grace: Duration::from_secs(30) },
             time,
             fingerprint: Some(fingerprint),
             current: Some(VerifierHash::from_bytes([5; 16])),

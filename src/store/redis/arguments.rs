@@ -8,7 +8,7 @@ use redis::ScriptInvocation;
 
 use super::ENTRY_PREFIX;
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Context, Edit, EndReason, Lifespan, Lifespans, NewLifetime,
+    AuthenticationChange, Authority, Changes, Context, Edit, EndReason, LifetimeLimit, LifetimeLimits, NewLifetime,
     PermanentChange, Precondition, Replacement, Rotation, SubjectChange, Value, WhenEmpty,
 };
 use crate::store::encoding::{encode_context, encode_permanent, encode_previous, millis, u48_be};
@@ -77,7 +77,7 @@ pub(super) fn push_edit(script: &mut ScriptInvocation<'_>, precondition: &Precon
         Rotation::Always(replacement) => call.bytes8(&encode_replacement(b"a", replacement)),
     };
     call.bytes16(&optional_context(edit.context.as_ref()))
-        .bytes8(&edit.lifespans.map(encode_lifespans).unwrap_or_default());
+        .bytes8(&edit.lifetime_limits.map(encode_lifetime_limits).unwrap_or_default());
     call.u16(changes.unset.len()).u16(changes.set.len()).u16(changes.increment.len());
     script.arg(call.0);
     push_names(script, &changes.unset);
@@ -117,12 +117,13 @@ pub(super) fn entry_field(name: &str) -> String {
 
 fn encode_lifetime(lifetime: NewLifetime) -> Vec<u8> {
     let cap = lifetime.cap.map_or(0, Time::millis);
-    [u48_be(millis(lifetime.idle_timeout)), u48_be(millis(lifetime.span)), u48_be(cap)].concat()
+    [u48_be(millis(lifetime.idle_timeout)), u48_be(millis(lifetime.absolute_timeout)), u48_be(cap)].concat()
 }
 
-fn encode_lifespans(Lifespans { owned, anonymous }: Lifespans) -> Vec<u8> {
-    let encode = |lifespan: Lifespan| [u48_be(millis(lifespan.idle_timeout)), u48_be(millis(lifespan.span))].concat();
-    [encode(owned), encode(anonymous)].concat()
+fn encode_lifetime_limits(LifetimeLimits { authenticated, anonymous }: LifetimeLimits) -> Vec<u8> {
+    let encode =
+        |limit: LifetimeLimit| [u48_be(millis(limit.idle_timeout)), u48_be(millis(limit.absolute_timeout))].concat();
+    [encode(authenticated), encode(anonymous)].concat()
 }
 
 fn encode_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {

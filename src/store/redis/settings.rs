@@ -1,11 +1,13 @@
-//! How Redis is reached.
+//! The settings of the Redis store.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::IntoConnectionInfo as _;
 use serde::{Deserialize, Serialize};
 
-use crate::types::duration;
+use crate::types::{SettingError, duration};
 
 /// The `[store.redis]` table.
 #[derive(Clone, Deserialize, Serialize)]
@@ -13,50 +15,35 @@ use crate::types::duration;
 pub struct Settings {
     /// `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
     pub url: String,
-    /// A file that holds the url, instead of `url`, for it may hold a password.
-    pub url_file: Option<std::path::PathBuf>,
-    /// What every key begins with. Two services on one Redis need two.
+    /// A file that holds the url, instead of `url`, because the url may hold a password.
+    pub url_file: Option<PathBuf>,
+    /// The beginning of every key: 1 to 64 letters, digits and `_-.:`. Two services on one Redis need different ones.
     pub key_prefix: String,
-    /// How long one operation may take before the call is answered UNAVAILABLE. 10 ms to 1 minute.
+    /// How long one operation may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
     #[serde(with = "duration")]
     pub timeout: Duration,
-    /// How many connections each worker keeps, each shared by many calls. 1 to 64.
+    /// How many connections each worker keeps; many calls share one. 1 to 64.
     pub connections: usize,
 }
 
 impl Settings {
-    /// Whether Redis can be reached as they say.
-    pub fn check(&self) -> Result<(), SettingsError> {
-        let named = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-        if self.url.as_str().into_connection_info().is_err() {
-            Err(SettingsError::Url)
-        } else if self.key_prefix.is_empty() || self.key_prefix.len() > 64 || !self.key_prefix.chars().all(named) {
-            Err(SettingsError::KeyPrefix)
+    /// Checks the values, without connecting.
+    pub fn check(&self) -> Result<(), SettingError> {
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+        let (key, message) = if self.url.as_str().into_connection_info().is_err() {
+            // Without the url, because it may hold a password.
+            ("url", "it has to be redis://[user:password@]host[:port][/database] or redis+unix:///path")
+        } else if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.chars().all(is_allowed) {
+            ("key_prefix", "it has to be 1 to 64 letters, digits and _-.:")
         } else if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.timeout) {
-            Err(SettingsError::Timeout)
+            ("timeout", "it has to be from 10ms to 1m")
         } else if !(1..=64).contains(&self.connections) {
-            Err(SettingsError::Connections)
+            ("connections", "it has to be from 1 to 64")
         } else {
-            Ok(())
-        }
+            return Ok(());
+        };
+        Err(SettingError::new(key, message))
     }
-}
-
-/// What is wrong with the settings, and what would be right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsError {
-    /// Not repeated, for it may hold a password.
-    #[error("url: it has to be redis://[user:password@]host[:port][/database] or redis+unix:///path")]
-    Url,
-    /// What keys begin with.
-    #[error("key_prefix: it has to be 1 to 64 letters, digits and _-.:")]
-    KeyPrefix,
-    /// An operation's deadline.
-    #[error("timeout: it has to be from 10ms to 1m")]
-    Timeout,
-    /// How many connections.
-    #[error("connections: it has to be from 1 to 64")]
-    Connections,
 }
 
 impl Default for Settings {
@@ -71,8 +58,9 @@ impl Default for Settings {
     }
 }
 
-impl std::fmt::Debug for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Settings {
+    /// Leaves out the url, because it may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("key_prefix", &self.key_prefix).field("timeout", &self.timeout).finish()
     }
 }

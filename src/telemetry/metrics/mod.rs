@@ -1,7 +1,8 @@
-//! Metrics: how they are counted, cheaply, and how they are written, in Prometheus' text format.
+//! Metrics: cheap counters and histograms, and Prometheus' text format.
 //!
-//! No registry: who counts something keeps the numbers, and the page that is read puts them together. The official
-//! client writes OpenMetrics alone, which promtool's linter does not read, and its histograms take a lock.
+//! There is no registry: each module has its own counters, and the metrics page reads them all. The official client
+//! library is not used, because it writes only OpenMetrics, which promtool's linter cannot read, and because its
+//! histograms take a lock.
 
 mod histogram;
 mod process;

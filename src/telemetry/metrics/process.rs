@@ -1,6 +1,6 @@
-//! What the process takes of its machine, by the names that every Prometheus knows.
+//! CPU time, memory and open files of the process, under the standard names of Prometheus.
 //!
-//! Read from /proc; on a system without it, a page is shorter.
+//! Read from /proc. On a system without it, these metrics are missing.
 
 use std::fs;
 
@@ -19,15 +19,15 @@ pub fn process(page: &mut MetricsText) {
     if let Some(files) = open_files() {
         page.family("process_open_fds", MetricKind::Gauge, "Open files and sockets.").sample(&[], files);
     }
-    if let Some(most) = most_files() {
+    if let Some(files) = max_files() {
         page.family("process_max_fds", MetricKind::Gauge, "The most open files and sockets there may be.")
-            .sample(&[], most);
+            .sample(&[], files);
     }
 }
 
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // The program's name comes before, and may hold anything.
+    // The name of the program comes before, in parentheses, and may contain any character.
     let (_, fields) = stat.rsplit_once(") ")?;
     let ticks: Vec<u32> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     Some(f64::from(ticks.iter().sum::<u32>()) / TICKS_PER_SECOND)
@@ -40,16 +40,16 @@ fn resident_bytes() -> Option<u64> {
 }
 
 fn open_files() -> Option<u64> {
-    // The folder itself is open while it is counted.
+    // One of them is the folder itself, which is open while it is read.
     let files = fs::read_dir("/proc/self/fd").ok()?.count();
     u64::try_from(files.saturating_sub(1)).ok()
 }
 
-fn most_files() -> Option<u64> {
+fn max_files() -> Option<u64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// What Linux tells programs in, whatever its own tick is.
+/// USER_HZ, the unit of CPU times in /proc. 100 on all common Linux systems.
 const TICKS_PER_SECOND: f64 = 100.0;

@@ -1,31 +1,31 @@
-//! Numbers that every thread counts in a copy of its own, so that no two of them write to one cache line.
+//! Counters with a copy for each thread, so that no two threads write to the same cache line.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A few copies of `T`, one to a thread; with more threads, some share.
+/// 16 copies of `T`, one for each thread. With more threads, some share a copy.
 #[derive(Debug)]
 pub struct Striped<T>(Box<[CacheLine<T>]>);
 
-/// Keeps neighbours out of its cache line, and of the one that is fetched with it.
+/// Aligned to two cache lines, because processors fetch the neighbour of a line with it.
 #[derive(Debug)]
 #[repr(align(128))]
 struct CacheLine<T>(T);
 
 impl<T> Striped<T> {
-    /// Copies that are all made by `make`.
+    /// Creates each copy with `make`.
     pub fn new(make: impl Fn() -> T) -> Self {
         Self((0..STRIPES).map(|_| CacheLine(make())).collect())
     }
 
-    /// The copy that this thread counts in.
-    pub fn mine(&self) -> &T {
-        &self.0[stripe()].0
+    /// Returns the copy of this thread.
+    pub fn local(&self) -> &T {
+        &self.0[local_index()].0
     }
 
-    /// What all copies come to.
+    /// Adds up a number of all copies.
     pub fn sum(&self, read: impl Fn(&T) -> u64) -> u64 {
-        // A thread may take away what another one added: each copy may be below zero, all of them never are.
+        // One thread may subtract what another has added. So a copy may be below zero, but the sum never is.
         self.0.iter().map(|line| read(&line.0)).fold(0, u64::wrapping_add)
     }
 }
@@ -36,16 +36,16 @@ impl<T: Default> Default for Striped<T> {
     }
 }
 
-fn stripe() -> usize {
+fn local_index() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static MINE: Cell<usize> = const { Cell::new(usize::MAX) };
+        static INDEX: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    MINE.with(|mine| {
-        if mine.get() == usize::MAX {
-            mine.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+    INDEX.with(|index| {
+        if index.get() == usize::MAX {
+            index.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
         }
-        mine.get()
+        index.get()
     })
 }
 
@@ -59,12 +59,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_lost_between_threads() {
+    fn the_counts_of_all_threads_are_added() {
         let counter = Striped::<AtomicU64>::default();
 
         thread::scope(|scope| {
             for _ in 0..40 {
-                scope.spawn(|| (0..1000).for_each(|_| _ = counter.mine().fetch_add(1, Ordering::Relaxed)));
+                scope.spawn(|| (0..1000).for_each(|_| _ = counter.local().fetch_add(1, Ordering::Relaxed)));
             }
         });
 

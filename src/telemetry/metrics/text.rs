@@ -4,19 +4,19 @@ use std::fmt::Write as _;
 
 use super::HistogramSnapshot;
 
-/// A page of metrics, written family by family.
+/// A metrics page, written family by family.
 #[derive(Debug, Default)]
 pub struct MetricsText {
     text: String,
     family: &'static str,
 }
 
-/// What a family's numbers are.
+/// The type of a family.
 #[derive(Clone, Copy, Debug)]
 pub enum MetricKind {
-    /// A number that only grows.
+    /// A number that only increases.
     Counter,
-    /// A number that comes and goes.
+    /// A number that can also decrease.
     Gauge,
     /// Counts by upper bounds.
     Histogram,
@@ -26,10 +26,10 @@ pub enum MetricKind {
 type Label<'l> = (&'static str, &'l str);
 
 impl MetricsText {
-    /// What the page is, for its Content-Type.
+    /// The `Content-Type` of the page.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// Begins a family: all of its samples come before the next one.
+    /// Starts a family. All its samples have to follow before the next family.
     pub fn family(&mut self, name: &'static str, kind: MetricKind, help: &'static str) -> &mut Self {
         let kind = match kind {
             MetricKind::Counter => "counter",
@@ -37,45 +37,45 @@ impl MetricsText {
             MetricKind::Histogram => "histogram",
         };
         self.family = name;
-        self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        self.push(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         self
     }
 
-    /// A whole number.
+    /// Writes an integer.
     pub fn sample(&mut self, labels: &[Label<'_>], value: u64) -> &mut Self {
-        self.begin("", labels);
-        self.put(format_args!(" {value}\n"));
+        self.start_sample("", labels);
+        self.push(format_args!(" {value}\n"));
         self
     }
 
-    /// A number of seconds.
+    /// Writes a number of seconds.
     pub fn seconds(&mut self, labels: &[Label<'_>], value: f64) -> &mut Self {
-        self.begin("", labels);
-        self.put(format_args!(" {value}\n"));
+        self.start_sample("", labels);
+        self.push(format_args!(" {value}\n"));
         self
     }
 
-    /// A histogram.
-    pub fn times(&mut self, label: Label<'_>, times: &HistogramSnapshot) -> &mut Self {
-        for (bound, count) in &times.within {
-            self.begin("_bucket", &[label, ("le", &bound.to_string())]);
-            self.put(format_args!(" {count}\n"));
+    /// Writes a histogram.
+    pub fn histogram(&mut self, label: Label<'_>, histogram: &HistogramSnapshot) -> &mut Self {
+        for (bound, count) in &histogram.buckets {
+            self.start_sample("_bucket", &[label, ("le", &bound.to_string())]);
+            self.push(format_args!(" {count}\n"));
         }
-        self.begin("_bucket", &[label, ("le", "+Inf")]);
-        self.put(format_args!(" {}\n", times.count));
-        self.begin("_sum", &[label]);
-        self.put(format_args!(" {}\n", times.sum));
-        self.begin("_count", &[label]);
-        self.put(format_args!(" {}\n", times.count));
+        self.start_sample("_bucket", &[label, ("le", "+Inf")]);
+        self.push(format_args!(" {}\n", histogram.count));
+        self.start_sample("_sum", &[label]);
+        self.push(format_args!(" {}\n", histogram.sum));
+        self.start_sample("_count", &[label]);
+        self.push(format_args!(" {}\n", histogram.count));
         self
     }
 
-    /// The page.
+    /// Returns the page.
     pub fn into_string(self) -> String {
         self.text
     }
 
-    fn begin(&mut self, suffix: &str, labels: &[Label<'_>]) {
+    fn start_sample(&mut self, suffix: &str, labels: &[Label<'_>]) {
         let Self { text, family } = self;
         text.push_str(family);
         text.push_str(suffix);
@@ -91,8 +91,8 @@ impl MetricsText {
         }
     }
 
-    fn put(&mut self, text: std::fmt::Arguments<'_>) {
-        self.text.write_fmt(text).expect("a String takes all");
+    fn push(&mut self, text: std::fmt::Arguments<'_>) {
+        self.text.write_fmt(text).expect("a String takes any text");
     }
 }
 
@@ -110,12 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_what_prometheus_reads() {
+    fn a_page_is_in_the_text_format_of_prometheus() {
         let mut page = MetricsText::default();
-        let times = HistogramSnapshot { within: vec![(0.001, 1), (2.5, 3)], count: 4, sum: 9.5 };
+        let histogram = HistogramSnapshot { buckets: vec![(0.001, 1), (2.5, 3)], count: 4, sum: 9.5 };
 
         page.family("a_total", MetricKind::Counter, "As.").sample(&[], 1).sample(&[("b", "x\"\\\ny"), ("c", "")], 2);
-        page.family("d_seconds", MetricKind::Histogram, "Ds.").times(("e", "f"), &times);
+        page.family("d_seconds", MetricKind::Histogram, "Ds.").histogram(("e", "f"), &histogram);
 
         let expected = "# HELP a_total As.\n# TYPE a_total counter\na_total 1\na_total{b=\"x\\\"\\\\\\ny\",c=\"\"} 2\n\
                         # HELP d_seconds Ds.\n# TYPE d_seconds histogram\nd_seconds_bucket{e=\"f\",le=\"0.001\"} 1\n\

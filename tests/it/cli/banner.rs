@@ -1,4 +1,4 @@
-//! What a person reads who has just started the service.
+//! The lines that `cloakroom serve` prints at its start.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use cloakroom::cli::{Address, banner};
 use cloakroom::config::default_key::DefaultKey;
 use cloakroom::config::load_from;
 
-fn in_environment(variables: &[(&str, &str)], key: &DefaultKey, addresses: &[Address]) -> String {
+fn banner_in(variables: &[(&str, &str)], key: &DefaultKey, addresses: &[Address]) -> String {
     let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
     banner(&load_from(None, environment).unwrap(), key, addresses, None)
 }
@@ -16,7 +16,7 @@ fn in_environment(variables: &[(&str, &str)], key: &DefaultKey, addresses: &[Add
 fn it_names_a_call_to_try_over_tcp() {
     let addresses = ["127.0.0.1:50051".parse().unwrap()];
 
-    let text = in_environment(&[], &DefaultKey::Configured, &addresses);
+    let text = banner_in(&[], &DefaultKey::Configured, &addresses);
 
     let call = "grpcurl -plaintext -d '{}' 127.0.0.1:50051 cloakroom.v1.SessionService/OpenSession";
     assert!(text.contains(call), "{text}");
@@ -26,32 +26,32 @@ fn it_names_a_call_to_try_over_tcp() {
 fn it_names_a_call_to_try_over_a_unix_socket() {
     let addresses = ["unix:/run/c.sock".parse().unwrap()];
 
-    let text = in_environment(&[], &DefaultKey::Configured, &addresses);
+    let text = banner_in(&[], &DefaultKey::Configured, &addresses);
 
     let call = "grpcurl -plaintext -d '{}' unix:/run/c.sock cloakroom.v1.SessionService/OpenSession";
     assert!(text.contains(call), "{text}");
 }
 
 #[test]
-fn it_says_where_sessions_lie_and_what_a_restart_costs() {
-    let kept = in_environment(&[], &DefaultKey::Created(PathBuf::from("data/default.key")), &[]);
-    let lost = in_environment(&[("CLOAKROOM__STORE__KIND", "memory")], &DefaultKey::Ephemeral, &[]);
+fn it_says_where_sessions_are_and_what_a_restart_loses() {
+    let on_disk = banner_in(&[], &DefaultKey::Created(PathBuf::from("data/default.key")), &[]);
+    let in_memory = banner_in(&[("CLOAKROOM__STORE__KIND", "memory")], &DefaultKey::Ephemeral, &[]);
 
-    assert!(kept.contains("in data, on this disk"), "{kept}");
-    assert!(kept.contains("data/default.key"), "{kept}");
-    assert!(lost.contains("a restart loses them"), "{lost}");
-    assert!(lost.contains("a restart logs everybody out"), "{lost}");
+    assert!(on_disk.contains("in data, on this disk"), "{on_disk}");
+    assert!(on_disk.contains("data/default.key"), "{on_disk}");
+    assert!(in_memory.contains("a restart loses them"), "{in_memory}");
+    assert!(in_memory.contains("a restart logs everybody out"), "{in_memory}");
 }
 
 #[test]
 fn with_redis_and_no_key_it_says_what_to_do() {
-    let text = in_environment(&[("CLOAKROOM__STORE__KIND", "redis")], &DefaultKey::Missing, &[]);
+    let text = banner_in(&[("CLOAKROOM__STORE__KIND", "redis")], &DefaultKey::Missing, &[]);
 
     assert!(text.contains("cloakroom keygen") && text.contains("CLOAKROOM__APPS__DEFAULT__KEYS"), "{text}");
 }
 
 #[test]
-fn it_says_where_operators_are_served() {
+fn it_names_the_admin_address() {
     let loaded = load_from(None, []).unwrap();
     let address = "127.0.0.1:50052".parse().unwrap();
 
@@ -63,26 +63,26 @@ fn it_says_where_operators_are_served() {
 }
 
 #[test]
-fn an_app_without_a_key_is_warned_of() {
+fn it_warns_of_an_app_without_a_key() {
     let variables = [("CLOAKROOM__APPS__SHOP__IDLE_TIMEOUT", "1h")];
 
-    let text = in_environment(&variables, &DefaultKey::Configured, &[]);
+    let text = banner_in(&variables, &DefaultKey::Configured, &[]);
 
     assert!(text.contains("app shop has no key"), "{text}");
 }
 
 #[test]
-fn a_first_start_is_warned_of_nothing() {
-    let text = in_environment(&[], &DefaultKey::Created(PathBuf::from("data/default.key")), &[]);
+fn a_first_start_prints_no_warning() {
+    let text = banner_in(&[], &DefaultKey::Created(PathBuf::from("data/default.key")), &[]);
 
     assert!(!text.contains("warning"), "{text}");
 }
 
 #[test]
-fn an_app_of_flask_s_cookie_is_told_whose_key_it_wants() {
+fn it_says_which_key_an_app_of_kind_cookie_needs() {
     let variables = [("CLOAKROOM__APPS__DEFAULT__KIND", "cookie"), ("CLOAKROOM__APPS__SHOP__KIND", "cookie")];
 
-    let text = in_environment(&variables, &DefaultKey::Configured, &[]);
+    let text = banner_in(&variables, &DefaultKey::Configured, &[]);
 
     assert!(text.contains("key      NONE: give it the Flask application's SECRET_KEY\n"), "{text}");
     assert!(

@@ -31,7 +31,7 @@ fn what_it_prints_is_toml() {
 }
 
 #[test]
-fn it_shows_keys_by_their_public_names_alone() {
+fn it_prints_only_the_ids_of_keys() {
     let keys = [Key::generate(), Key::generate(), Key::generate()];
     let ids = keys.each_ref().map(|key| Key::parse(key).unwrap().id().to_string());
 
@@ -68,7 +68,7 @@ fn a_wrong_configuration_ends_with_78_and_prints_nothing_else() {
 }
 
 #[test]
-fn a_reader_that_goes_early_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_no_failure() {
     let mut program = Program::new(&["check"]);
     let mut child = program.command().spawn().unwrap();
 
@@ -78,6 +78,6 @@ fn a_reader_that_goes_early_is_no_failure() {
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_a_mistake_of_usage() {
+fn an_unknown_command_is_a_usage_error() {
     assert_eq!(Program::new(&["chekc"]).run().code, Some(2));
 }

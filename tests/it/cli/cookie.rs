@@ -5,22 +5,22 @@ use cloakroom::types::{AppName, Clock as _, SystemClock, Time};
 
 use super::program::{Ended, Program};
 
-/// An app `default` with a new and an old key, and another app with a key of its own.
+/// An app `default` with a new and an old key, another app with its own key, and one token.
 struct Fixture {
     new: String,
     old: String,
     other: String,
-    bearer: SplitToken,
+    token: SplitToken,
 }
 
 impl Fixture {
     fn new() -> Self {
         let [new, old, other] = [Key::generate(), Key::generate(), Key::generate()];
-        Self { new, old, other, bearer: SplitToken::random() }
+        Self { new, old, other, token: SplitToken::random() }
     }
 
-    fn token(&self, key: &str, app: &str) -> String {
-        sign_token(&ring(key), &name(app), self.bearer)
+    fn signed(&self, key: &str, app: &str) -> String {
+        sign_token(&ring(key), &name(app), self.token)
     }
 
     fn explain(&self, text: &str) -> Ended {
@@ -33,7 +33,7 @@ impl Fixture {
             assert!(!ended.stdout.contains(secret.as_str()), "{}", ended.stdout);
         }
         for part in text.split(['=', ';', ' ', '.']).filter(|part| part.len() > 12) {
-            assert!(!ended.stdout.contains(part), "{part} stands in\n{}", ended.stdout);
+            assert!(!ended.stdout.contains(part), "{part} is in:\n{}", ended.stdout);
         }
         ended
     }
@@ -62,102 +62,102 @@ fn id(key: &str) -> String {
 
 #[test]
 fn a_token_is_explained_by_its_session_and_its_key() {
-    let at = Fixture::new();
-    let session = at.bearer.id(&name("default"));
+    let fixture = Fixture::new();
+    let session = fixture.token.id(&name("default"));
 
-    at.expect(
-        &at.token(&at.new, "default"),
+    fixture.expect(
+        &fixture.signed(&fixture.new, "default"),
         0,
-        &["verified: a token", &format!("session {session}"), &format!("key {} (signs)", id(&at.new))],
+        &["verified: a token", &format!("session {session}"), &format!("key {} (signs)", id(&fixture.new))],
     );
 }
 
 #[test]
-fn a_token_under_an_old_key_verifies_and_is_said_to() {
-    let at = Fixture::new();
+fn a_token_under_an_old_key_verifies() {
+    let fixture = Fixture::new();
 
-    let key = format!("  key {} (no longer signs, still verifies)", id(&at.old));
-    at.expect(&at.token(&at.old, "default"), 0, &["verified: a token", &key]);
+    let key = format!("  key {} (no longer signs, still verifies)", id(&fixture.old));
+    fixture.expect(&fixture.signed(&fixture.old, "default"), 0, &["verified: a token", &key]);
 }
 
 #[test]
-fn a_key_that_the_app_does_not_have_is_named_beside_those_it_has() {
-    let at = Fixture::new();
-    let stranger = Key::generate();
+fn an_unknown_key_is_printed_with_the_keys_of_the_app() {
+    let fixture = Fixture::new();
+    let unknown = Key::generate();
 
-    at.expect(
-        &at.token(&stranger, "default"),
+    fixture.expect(
+        &fixture.signed(&unknown, "default"),
         1,
         &[
             "refused: it is signed with a key that the app does not have",
-            &format!("  key {}\n", id(&stranger)),
-            &format!("keys {} (signs), {} (no longer signs", id(&at.new), id(&at.old)),
+            &format!("  key {}\n", id(&unknown)),
+            &format!("keys {} (signs), {} (no longer signs", id(&fixture.new), id(&fixture.old)),
         ],
     );
 }
 
 #[test]
-fn a_token_of_another_app_is_said_to_be_one() {
-    let at = Fixture::new();
+fn a_token_of_another_app_is_refused_with_the_name_of_the_app() {
+    let fixture = Fixture::new();
 
-    at.expect(&at.token(&at.other, "other"), 1, &["refused:", "it verifies for the app other"]);
+    fixture.expect(&fixture.signed(&fixture.other, "other"), 1, &["refused:", "it verifies for the app other"]);
 }
 
 #[test]
-fn a_forged_signature_is_said_to_be_wrong() {
-    let at = Fixture::new();
-    let [real, fake] = [at.token(&at.new, "default"), Fixture::new().token(&at.new, "default")];
+fn a_forged_signature_is_refused() {
+    let fixture = Fixture::new();
+    let [real, other] = [fixture.signed(&fixture.new, "default"), Fixture::new().signed(&fixture.new, "default")];
     let (start, _) = real.rsplit_once('.').unwrap();
-    let (_, signature) = fake.rsplit_once('.').unwrap();
+    let (_, signature) = other.rsplit_once('.').unwrap();
 
-    at.expect(&format!("{start}.{signature}"), 1, &["refused: its signature is wrong"]);
+    fixture.expect(&format!("{start}.{signature}"), 1, &["refused: its signature is wrong"]);
 }
 
 #[test]
-fn a_text_that_is_no_token_is_said_to_be_none() {
-    let at = Fixture::new();
+fn a_text_that_is_no_token_is_refused() {
+    let fixture = Fixture::new();
 
-    at.expect("\u{1b}[31mhello", 1, &["refused: it is not written as a token", "\\u{1b}[31mhello"]);
+    fixture.expect("\u{1b}[31mhello", 1, &["refused: it is not written as a token", "\\u{1b}[31mhello"]);
 }
 
 #[test]
-fn a_ticket_is_good_for_its_minutes_and_never_in_a_cookie() {
-    let at = Fixture::new();
-    let seal = |time| sign_ticket(&ring(&at.new), &name("default"), at.bearer, time);
-    let fresh = seal(SystemClock.now());
-    let old = seal(Time::from_millis(SystemClock.now().millis() - 16 * 60 * 1000));
+fn a_ticket_is_valid_for_15_minutes_and_never_in_a_cookie() {
+    let fixture = Fixture::new();
+    let ticket = |time| sign_ticket(&ring(&fixture.new), &name("default"), fixture.token, time);
+    let fresh = ticket(SystemClock.now());
+    let old = ticket(Time::from_millis(SystemClock.now().millis() - 16 * 60 * 1000));
 
-    at.expect(&fresh, 0, &["verified: a ticket"]);
-    at.expect(&old, 1, &["refused: it is a ticket older than 15 minutes"]);
-    at.expect(&format!("session={fresh}"), 1, &["never valid in a cookie"]);
+    fixture.expect(&fresh, 0, &["verified: a ticket"]);
+    fixture.expect(&old, 1, &["refused: it is a ticket older than 15 minutes"]);
+    fixture.expect(&format!("session={fresh}"), 1, &["never valid in a cookie"]);
 }
 
 #[test]
-fn of_a_whole_header_each_cookie_of_the_apps_name_is_explained() {
-    let at = Fixture::new();
-    let header = format!("Cookie: theme=dark; session=rubbish; session={}", at.token(&at.new, "default"));
+fn each_cookie_of_the_app_in_a_header_is_explained() {
+    let fixture = Fixture::new();
+    let header = format!("Cookie: theme=dark; session=rubbish; session={}", fixture.signed(&fixture.new, "default"));
 
-    at.expect(&header, 0, &["rubbish: refused", "verified: a token"]);
+    fixture.expect(&header, 0, &["rubbish: refused", "verified: a token"]);
 }
 
 #[test]
-fn a_header_without_the_apps_cookie_is_answered_with_the_names_it_has() {
-    let at = Fixture::new();
+fn a_header_without_the_apps_cookie_is_refused_with_its_names() {
+    let fixture = Fixture::new();
 
-    at.expect("theme=dark; sid=1", 1, &["no cookie is called session; the header has: theme, sid"]);
+    fixture.expect("theme=dark; sid=1", 1, &["no cookie is called session; the header has: theme, sid"]);
 }
 
 #[test]
-fn two_sessions_in_one_header_are_pointed_out() {
-    let at = Fixture::new();
-    let planted = sign_token(&ring(&at.new), &name("default"), SplitToken::random());
-    let header = format!("session={}; session={planted}", at.token(&at.new, "default"));
+fn two_sessions_in_one_header_get_a_warning() {
+    let fixture = Fixture::new();
+    let planted = sign_token(&ring(&fixture.new), &name("default"), SplitToken::random());
+    let header = format!("session={}; session={planted}", fixture.signed(&fixture.new, "default"));
 
-    at.expect(&header, 0, &["several sessions verify"]);
+    fixture.expect(&header, 0, &["several sessions verify"]);
 }
 
 #[test]
-fn the_key_of_the_data_folder_counts() {
+fn the_key_in_the_data_folder_is_used() {
     let key = Key::generate();
     let token = sign_token(&ring(&key), &name("default"), SplitToken::random());
     let program = Program::new(&["cookie", &token]);
@@ -171,7 +171,7 @@ fn the_key_of_the_data_folder_counts() {
 }
 
 #[test]
-fn an_app_that_does_not_exist_is_answered_with_those_that_do() {
+fn an_unknown_app_is_refused_with_the_names_of_all_apps() {
     let ended = Program::new(&["cookie", "--app", "shop", "x"]).run();
 
     assert_eq!(ended.code, Some(1));

@@ -12,7 +12,7 @@ use tower::ServiceExt as _;
 
 use super::program::{Ended, Program};
 
-/// A service that says this of itself, to whoever connects first.
+/// A service that reports a given health to its first connection.
 struct Service(Runtime);
 
 impl Service {
@@ -23,19 +23,19 @@ impl Service {
     fn on_tcp(&self, status: ServingStatus) -> String {
         let listener = self.0.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        self.0.spawn(async move { answer(listener.accept().await.unwrap().0, status).await });
+        self.0.spawn(async move { serve(listener.accept().await.unwrap().0, status).await });
         address
     }
 
     fn on_unix(&self, path: &Path, status: ServingStatus) -> String {
         let _context = self.0.enter();
         let listener = UnixListener::bind(path).unwrap();
-        self.0.spawn(async move { answer(listener.accept().await.unwrap().0, status).await });
+        self.0.spawn(async move { serve(listener.accept().await.unwrap().0, status).await });
         format!("unix:{}", path.display())
     }
 }
 
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, status: ServingStatus) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, status: ServingStatus) {
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_service_status("cloakroom.v1.SessionService", status).await;
     let health =
@@ -45,7 +45,7 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, st
     let _: hyper::Result<()> = connection.await;
 }
 
-fn ask(address: &str) -> Ended {
+fn healthcheck(address: &str) -> Ended {
     Program::new(&["healthcheck", "--address", address]).run()
 }
 
@@ -54,17 +54,17 @@ fn a_service_that_serves_is_healthy() {
     let service = Service::new();
     let address = service.on_tcp(ServingStatus::Serving);
 
-    let ended = ask(&address);
+    let ended = healthcheck(&address);
 
     assert_eq!((ended.code, ended.stdout), (Some(0), format!("{address}: SERVING\n")), "{}", ended.stderr);
 }
 
 #[test]
-fn a_service_on_a_unix_socket_can_be_asked_too() {
+fn a_service_on_a_unix_socket_is_checked_too() {
     let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
     let address = service.on_unix(&folder.path().join("socket"), ServingStatus::Serving);
 
-    let ended = ask(&address);
+    let ended = healthcheck(&address);
 
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
@@ -74,24 +74,24 @@ fn a_service_that_does_not_serve_is_not_healthy() {
     let service = Service::new();
     let address = service.on_tcp(ServingStatus::NotServing);
 
-    let ended = ask(&address);
+    let ended = healthcheck(&address);
 
     assert_eq!((ended.code, ended.stderr), (Some(1), format!("{address}: NOT_SERVING\n")));
 }
 
 #[test]
-fn where_nobody_listens_nobody_is_healthy() {
+fn an_address_without_a_listener_is_not_healthy() {
     let folder = tempfile::tempdir().unwrap();
     let address = format!("unix:{}", folder.path().join("socket").display());
 
-    let ended = ask(&address);
+    let ended = healthcheck(&address);
 
     let expected = format!("{address}: no connection: No such file or directory (os error 2)\n");
     assert_eq!((ended.code, ended.stderr), (Some(1), expected));
 }
 
 #[test]
-fn a_service_that_never_answers_is_given_up() {
+fn a_service_that_never_answers_times_out() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
 
@@ -111,7 +111,7 @@ fn the_address_comes_from_the_configuration() {
 }
 
 #[test]
-fn an_empty_unix_socket_is_none() {
+fn an_empty_unix_socket_is_ignored() {
     let service = Service::new();
     let address = service.on_tcp(ServingStatus::Serving);
     let settings = format!("[server]\nlisten = \"{address}\"\nunix_socket = \"\"\n");
@@ -122,8 +122,8 @@ fn an_empty_unix_socket_is_none() {
 }
 
 #[test]
-fn an_address_that_is_none_is_a_mistake_of_usage() {
-    let ended = ask("localhost");
+fn a_malformed_address_is_a_usage_error() {
+    let ended = healthcheck("localhost");
 
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("write HOST:PORT"), "{}", ended.stderr);

@@ -5,7 +5,7 @@ use cloakroom::token::KeyRing;
 use super::program::Program;
 
 #[test]
-fn the_keys_it_prints_are_taken_as_keys() {
+fn the_printed_keys_are_valid() {
     let ended = Program::new(&["keygen", "--count", "3"]).run();
 
     let keys = ended.stdout.lines().collect::<Vec<_>>();
@@ -14,7 +14,7 @@ fn the_keys_it_prints_are_taken_as_keys() {
 }
 
 #[test]
-fn where_a_key_goes_is_said_apart_from_the_key() {
+fn the_explanation_is_on_stderr_and_holds_no_key() {
     let ended = Program::new(&["keygen"]).run();
 
     assert_eq!(ended.stdout.lines().count(), 1);
@@ -23,7 +23,7 @@ fn where_a_key_goes_is_said_apart_from_the_key() {
 }
 
 #[test]
-fn a_count_of_none_is_a_mistake_of_usage() {
+fn a_count_of_zero_is_a_usage_error() {
     let ended = Program::new(&["keygen", "--count", "0"]).run();
 
     assert_eq!(ended.code, Some(2));

@@ -1,4 +1,4 @@
-//! Runs the program in a folder of its own, with nothing in its environment but what a test puts there.
+//! Runs the program in a folder of its own, with only the environment that a test sets.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// A run to come.
+/// A program that is not started yet.
 pub(crate) struct Program {
     command: Command,
     stdin: String,
     folder: TempDir,
 }
 
-/// A run that is over.
+/// The result of a program that has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -52,25 +52,20 @@ impl Program {
         self.folder.path()
     }
 
-    /// The command, for a test that looks at it while it runs.
+    /// Returns the command, for a test that needs the running process.
     pub(crate) fn command(&mut self) -> &mut Command {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped())
     }
 
-    pub(crate) fn run(self) -> Ended {
-        self.run_and_keep().0
-    }
-
-    /// Runs it and keeps its folder.
-    pub(crate) fn run_and_keep(mut self) -> (Ended, TempDir) {
+    /// Runs the program to its end. Then the folder is removed.
+    pub(crate) fn run(mut self) -> Ended {
         let mut child = self.command().stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(self.stdin.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
-        let ended = Ended {
+        Ended {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-        };
-        (ended, self.folder)
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! A service that encrypts and knows its callers, started and called as a person does it.
+//! A service with TLS and callers, started and called from the command line.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command};
@@ -11,11 +11,12 @@ use cloakroom::token::Key;
 use super::program::{Ended, Program};
 use crate::server::authority::Authority;
 
-/// A running service, which says everything that it can say.
+/// A running service that logs at the lowest level.
 struct Service {
     child: Child,
     lines: Receiver<String>,
-    said: String,
+    /// All lines of stderr up to now.
+    output: String,
     banner: String,
     authority: Authority,
     token: String,
@@ -32,42 +33,43 @@ impl Service {
         let token = Program::new(&["caller-token"]).run().stdout.trim().to_owned();
         let mut program = Program::new(&["serve"])
             .file("ca.pem", &authority.pem())
-            .file("desk.hashes", &format!("# old, new\n{}\n{}\n", "0".repeat(64), TokenHash::of(token.as_bytes())))
+            .file("operator.hashes", &format!("# old, new\n{}\n{}\n", "0".repeat(64), TokenHash::of(token.as_bytes())))
             .file("cloakroom.toml", settings)
             .file("keys", &Key::generate());
         authority.sign("localhost").write(&program.path("tls.crt"), &program.path("tls.key"));
         let mut child = program.command().spawn().unwrap();
-        let (said, lines) = channel();
+        let (sender, lines) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let mut service = Self { child, lines, said: String::new(), banner: String::new(), authority, token, program };
-        service.until("grpcurl -cacert ca.pem");
-        service.banner.clone_from(&service.said);
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut service =
+            Self { child, lines, output: String::new(), banner: String::new(), authority, token, program };
+        service.wait_for("grpcurl -cacert ca.pem");
+        service.banner.clone_from(&service.output);
         service
     }
 
-    /// Waits until it has said that.
-    fn until(&mut self, words: &str) {
-        while !self.said.contains(words) {
-            let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("{}", self.said));
-            self.said = format!("{}{line}\n", self.said);
+    /// Waits until stderr contains these words.
+    fn wait_for(&mut self, words: &str) {
+        while !self.output.contains(words) {
+            let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("{}", self.output));
+            self.output = format!("{}{line}\n", self.output);
         }
     }
 
-    /// Where it listens, by the name in its certificate.
+    /// Returns the address in a row of the banner, with the host name of the certificate.
     fn address(&self, row: &str) -> String {
         let line = self.banner.lines().find_map(|line| line.trim().strip_prefix(row)).unwrap();
         line.trim().replace("127.0.0.1", "localhost")
     }
 
-    /// What `cloakroom sessions stats` answers, with these arguments and with that in its environment.
+    /// Runs `cloakroom sessions stats` with these arguments, and with a token in its environment.
     fn stats(&self, arguments: &[&str], token: Option<&str>) -> Ended {
         let address = self.address("admin");
         let program = Program::new(&[&["sessions", "--address", &address, "stats"], arguments].concat());
         token.into_iter().fold(program, |program, token| program.env("CLOAKROOM_CALLER_TOKEN", token)).run()
     }
 
-    /// Puts a file in place of another and tells it to look.
+    /// Replaces a file and sends SIGHUP.
     fn reload(&self, name: &str, text: &str) {
         std::fs::write(self.program.path(name), text).unwrap();
         let id = self.child.id().to_string();
@@ -105,10 +107,10 @@ level = 'trace'
 format = 'text'
 [apps.default]
 keys_file = 'keys'
-[callers.desk]
+[callers.operator]
 roles = ['admin']
 apps = ['*']
-token_hashes_file = 'desk.hashes'
+token_hashes_file = 'operator.hashes'
 [callers.auditor]
 roles = ['admin']
 apps = ['default']
@@ -116,7 +118,7 @@ certificate_names = ['auditor.test']
 ";
 
 #[test]
-fn an_operator_shows_a_token_or_a_certificate_and_nothing_of_it_is_told() {
+fn an_operator_authenticates_by_token_or_certificate_and_no_secret_is_logged() {
     let mut service = Service::start();
     let ca = service.file("ca.pem");
     let auditor = service.authority.sign("auditor.test");
@@ -128,47 +130,48 @@ fn an_operator_shows_a_token_or_a_certificate_and_nothing_of_it_is_told() {
     let (cert, key) = (service.file("auditor.crt"), service.file("auditor.key"));
     let by_certificate = service.stats(&["--ca", &ca, "--cert", &cert, "--key", &key], None);
     let wrong = service.stats(&["--ca", &ca], Some("cloakroom_caller_wrong-mark"));
-    let nobody = service.stats(&["--ca", &ca], None);
+    let without_token = service.stats(&["--ca", &ca], None);
     let plain = service.stats(&[], Some(&service.token));
     let other_name = service.stats(&["--ca", &ca, "--server-name", "other.test"], Some(&service.token));
 
-    for good in [by_file, by_variable, by_certificate] {
-        assert_eq!(good.code, Some(0), "{good:?}");
+    for allowed in [by_file, by_variable, by_certificate] {
+        assert_eq!(allowed.code, Some(0), "{allowed:?}");
     }
-    for refused in [&wrong, &nobody] {
+    for refused in [&wrong, &without_token] {
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(refused.stderr.contains("(CALLER_UNKNOWN)"), "{refused:?}");
     }
-    for (unheard, words) in [(&plain, "is called with --ca"), (&other_name, "no connection: invalid peer certificate")]
+    for (unconnected, words) in
+        [(&plain, "is called with --ca"), (&other_name, "no connection: invalid peer certificate")]
     {
-        assert!(unheard.code == Some(1) && unheard.stderr.contains(words), "{unheard:?}");
+        assert!(unconnected.code == Some(1) && unconnected.stderr.contains(words), "{unconnected:?}");
     }
     let key_before = std::fs::read_to_string(service.program.path("tls.key")).unwrap();
     let another = service.authority.sign("localhost");
     std::fs::write(service.program.path("tls.key"), &another.key).unwrap();
-    service.until("the new certificate is refused");
+    service.wait_for("the new certificate is refused");
     another.write(&service.program.path("tls.crt"), &service.program.path("tls.key"));
-    service.until("new connections get a new certificate");
-    let told = [&service.said, &wrong.stderr, &plain.stderr, &other_name.stderr].map(String::as_str).concat();
+    service.wait_for("new connections get a new certificate");
+    let logged = [&service.output, &wrong.stderr, &plain.stderr, &other_name.stderr].map(String::as_str).concat();
     let keys = [&key_before, &another.key, &auditor.key];
     let lines = keys.into_iter().flat_map(|key| key.lines().filter(|line| !line.starts_with('-')));
     let hash = TokenHash::of(service.token.as_bytes()).to_string();
     let secrets = lines.chain([service.token.as_str(), "wrong-mark", &hash]);
-    secrets.for_each(|secret| assert!(!told.contains(secret), "`{secret}` was told"));
+    secrets.for_each(|secret| assert!(!logged.contains(secret), "`{secret}` was logged"));
 }
 
 #[test]
-fn health_is_asked_without_showing_anything() {
+fn a_healthcheck_needs_no_credential() {
     let service = Service::start();
     let address = service.address("listens");
     let with_ca = Program::new(&["healthcheck", "--address", &address, "--ca", &service.file("ca.pem")]).run();
     let port = address.rsplit(':').next().unwrap();
     let config = service.file("cloakroom.toml");
 
-    // As in a container, where the certificate is for another name than 127.0.0.1.
+    // As in a container: the certificate is for another name than 127.0.0.1.
     let by_configuration = Program::new(&["healthcheck", "--config", &config])
         .env("CLOAKROOM__SERVER__LISTEN", &format!("127.0.0.1:{port}"))
-        .file("desk.hashes", &"0".repeat(64))
+        .file("operator.hashes", &"0".repeat(64))
         .file("keys", &Key::generate())
         .run();
 
@@ -176,7 +179,7 @@ fn health_is_asked_without_showing_anything() {
 }
 
 #[test]
-fn check_names_callers_and_certificates_and_hides_what_they_show() {
+fn check_prints_callers_and_certificates_without_secrets() {
     let authority = Authority::new();
     let identity = authority.sign("localhost");
     let hash = TokenHash::of(b"x").to_string();
@@ -185,7 +188,7 @@ fn check_names_callers_and_certificates_and_hides_what_they_show() {
     let check = |certificate: &str, key: &str| {
         Program::new(&["check"])
             .file("cloakroom.toml", &settings)
-            .file("desk.hashes", &"0".repeat(64))
+            .file("operator.hashes", &"0".repeat(64))
             .file("keys", &Key::generate())
             .file("ca.pem", &authority.pem())
             .file("tls.crt", certificate)
@@ -235,7 +238,7 @@ fn a_token_and_its_hash_are_printed_apart() {
 }
 
 #[test]
-fn callers_that_make_no_sense_are_refused_by_their_place() {
+fn invalid_callers_are_refused_with_file_and_line() {
     let hash = TokenHash::of(b"x").to_string();
     let table = [
         (
@@ -265,7 +268,7 @@ fn callers_that_make_no_sense_are_refused_by_their_place() {
 }
 
 #[test]
-fn callers_change_while_it_runs_and_never_leave_an_open_listener_to_all() {
+fn a_reload_changes_callers_but_never_removes_all_from_an_exposed_listener() {
     let open = SETTINGS.replacen("127.0.0.1:0", "0.0.0.0:0", 1);
     let mut service = Service::with(&open);
     let ca = service.file("ca.pem");
@@ -273,17 +276,18 @@ fn callers_change_while_it_runs_and_never_leave_an_open_listener_to_all() {
     let old = service.token.clone();
     assert_eq!([code(&service, Some(&old)), code(&service, None)], [Some(0), Some(1)]);
 
-    // Right for a process to come, but this one listens for other machines.
-    let without_callers = SETTINGS.split("[callers.desk]").next().unwrap().replace("client_ca_file = 'ca.pem'\n", "");
+    // Valid at a start, but this process listens for other machines.
+    let without_callers =
+        SETTINGS.split("[callers.operator]").next().unwrap().replace("client_ca_file = 'ca.pem'\n", "");
     service.reload("cloakroom.toml", &without_callers);
-    service.until("refused; the old one stays in force");
-    assert!(service.said.contains("server.listen: 0.0.0.0:0 is open to other machines"), "{}", service.said);
+    service.wait_for("refused; the old one stays in force");
+    assert!(service.output.contains("server.listen: 0.0.0.0:0 is open to other machines"), "{}", service.output);
     assert_eq!([code(&service, Some(&old)), code(&service, None)], [Some(0), Some(1)]);
 
     service.reload("cloakroom.toml", &open);
-    service.until("the configuration is reloaded");
-    service.said.clear();
-    service.reload("desk.hashes", &TokenHash::of(b"new").to_string());
-    service.until("the configuration is reloaded");
+    service.wait_for("the configuration is reloaded");
+    service.output.clear();
+    service.reload("operator.hashes", &TokenHash::of(b"new").to_string());
+    service.wait_for("the configuration is reloaded");
     assert_eq!([code(&service, Some("new")), code(&service, Some(&old))], [Some(0), Some(1)]);
 }

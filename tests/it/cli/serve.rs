@@ -1,4 +1,4 @@
-//! `cloakroom serve`: how it starts and how it is stopped.
+//! `cloakroom serve`: its start and its stop.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,8 +6,8 @@ use std::process::{Child, Command};
 
 use super::program::Program;
 
-/// A program that has said all it says when it starts.
-fn started(program: &mut Program) -> (Child, String) {
+/// Starts the program, and returns it with the lines of its start.
+fn start(program: &mut Program) -> (Child, String) {
     let mut child = program
         .command()
         .env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0")
@@ -22,7 +22,7 @@ fn started(program: &mut Program) -> (Child, String) {
             break;
         }
     }
-    // Read on, so that the program never writes to a closed pipe.
+    // Reads to the end, so that the program never writes to a closed pipe.
     std::thread::spawn(move || lines.for_each(drop));
     (child, banner)
 }
@@ -33,10 +33,10 @@ fn send(child: &Child, signal: &str) {
 }
 
 #[test]
-fn either_signal_stops_it_in_order() {
+fn sigterm_and_sigint_stop_it_in_order() {
     for signal in ["TERM", "INT"] {
         let mut program = Program::new(&["serve"]).env("CLOAKROOM__STORE__KIND", "memory");
-        let (mut child, _) = started(&mut program);
+        let (mut child, _) = start(&mut program);
 
         send(&child, signal);
 
@@ -45,14 +45,14 @@ fn either_signal_stops_it_in_order() {
 }
 
 #[test]
-fn a_first_start_makes_a_key_that_the_next_one_finds() {
+fn the_first_start_makes_a_key_that_the_next_start_uses() {
     let mut program = Program::new(&["serve"]);
 
-    let (mut first, created) = started(&mut program);
+    let (mut first, created) = start(&mut program);
     send(&first, "TERM");
     first.wait().unwrap();
     let key = std::fs::read(program.path("data/default.key")).unwrap();
-    let (mut second, found) = started(&mut program);
+    let (mut second, found) = start(&mut program);
     send(&second, "TERM");
     second.wait().unwrap();
 
@@ -62,7 +62,7 @@ fn a_first_start_makes_a_key_that_the_next_one_finds() {
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
+fn a_key_that_others_can_read_is_refused_with_the_command_that_repairs_it() {
     let program = Program::new(&["serve"]);
     std::fs::create_dir(program.path("data")).unwrap();
     let program = program.file("data/default.key", &cloakroom::token::Key::generate());
@@ -77,7 +77,7 @@ fn a_key_that_others_can_read_is_refused_with_the_command_that_mends_it() {
 }
 
 #[test]
-fn a_wrong_configuration_does_not_start() {
+fn a_missing_configuration_file_prevents_the_start() {
     let ended = Program::new(&["serve", "--config", "none.toml"]).run();
 
     let expected = "none.toml: the file cannot be read: No such file or directory (os error 2)\n";

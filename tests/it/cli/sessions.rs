@@ -1,7 +1,7 @@
-//! `cloakroom sessions`: its arguments, and what it says when the service does not answer as it should.
+//! `cloakroom sessions`: its arguments, and its errors if the service does not answer as expected.
 
 use super::program::{Ended, Program};
-use crate::support::{House, On};
+use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
 
@@ -10,7 +10,7 @@ fn sessions(arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_verb_without_what_it_needs_is_a_mistake_of_usage() {
+fn a_command_with_missing_or_invalid_arguments_is_a_usage_error() {
     for arguments in [
         &[][..],
         &["show"],
@@ -32,14 +32,14 @@ fn a_verb_without_what_it_needs_is_a_mistake_of_usage() {
 }
 
 #[test]
-fn a_wrong_id_is_told_what_an_id_is() {
+fn a_malformed_id_is_refused_with_the_form_of_an_id() {
     let ended = sessions(&["show", "0123"]);
 
     assert!(ended.stderr.contains("an id is 32 lower-case hexadecimal digits"), "{ended:?}");
 }
 
 #[test]
-fn a_whole_app_is_not_revoked_unless_somebody_says_yes() {
+fn an_app_is_not_revoked_without_confirmation() {
     let ended = sessions(&["revoke-app", "--address", "unix:/nowhere"]);
 
     let expected = "cloakroom: this ends all sessions of the app; say --yes\n";
@@ -47,7 +47,7 @@ fn a_whole_app_is_not_revoked_unless_somebody_says_yes() {
 }
 
 #[test]
-fn where_nobody_listens_every_verb_says_so() {
+fn every_command_says_that_there_is_no_connection() {
     let address = "unix:/nowhere/socket";
     for arguments in [
         &["list"][..],
@@ -65,7 +65,7 @@ fn where_nobody_listens_every_verb_says_so() {
 }
 
 #[test]
-fn a_service_that_never_answers_is_given_up() {
+fn a_service_that_never_answers_times_out() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
 
@@ -76,9 +76,9 @@ fn a_service_that_never_answers_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_listener_without_admin_service_is_told_from_the_admin_listener() {
-    let house = House::new(On::Memory).await;
-    let address = house.address.strip_prefix("http://").unwrap().to_owned();
+async fn a_listener_without_admin_service_is_not_taken_for_the_admin_listener() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let address = service.address.strip_prefix("http://").unwrap().to_owned();
 
     let asked = address.clone();
     let ended = tokio::task::spawn_blocking(move || sessions(&["list", "--json", "--address", &asked])).await.unwrap();

@@ -1,4 +1,4 @@
-//! The key that the app `default` gets by itself.
+//! The key that the app `default` gets if the configuration gives none.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
 
+use cloakroom::config::ActiveConfig;
 use cloakroom::config::default_key::{self, DefaultKey, Error};
 use cloakroom::token::Key;
 
@@ -16,7 +17,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn the_owner_alone_can_read_it_and_its_folder() {
+fn only_the_owner_can_read_the_file_and_its_folder() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("some/data");
 
@@ -26,7 +27,7 @@ fn the_owner_alone_can_read_it_and_its_folder() {
 }
 
 #[test]
-fn however_many_start_at_once_there_is_one_key() {
+fn processes_that_start_at_once_share_one_key() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
     let start = Barrier::new(16);
@@ -40,26 +41,26 @@ fn however_many_start_at_once_there_is_one_key() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
 
-    let made = opened.iter().filter(|(_, origin)| matches!(origin, DefaultKey::Created(_))).count();
-    assert_eq!(made, 1);
+    let created = opened.iter().filter(|(_, origin)| matches!(origin, DefaultKey::Created(_))).count();
+    assert_eq!(created, 1);
     assert!(opened.iter().all(|(ring, _)| ring.signing().id() == opened[0].0.signing().id()), "{opened:?}");
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside the key");
 }
 
 #[test]
-fn a_key_that_others_can_read_is_refused() {
+fn a_key_that_other_users_can_read_is_refused() {
     let home = tempfile::tempdir().unwrap();
     default_key::open(home.path()).unwrap();
     let path = default_key::path_in(home.path());
 
-    for open in [0o604, 0o640, 0o602, 0o660] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(open)).unwrap();
-        assert!(matches!(default_key::open(home.path()), Err(Error::Open { mode, .. }) if mode == open));
+    for permissive in [0o604, 0o640, 0o602, 0o660] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(permissive)).unwrap();
+        assert!(matches!(default_key::open(home.path()), Err(Error::TooPermissive { mode, .. }) if mode == permissive));
     }
 }
 
 #[test]
-fn a_damaged_key_is_never_replaced_by_another() {
+fn a_damaged_key_is_not_replaced() {
     let home = tempfile::tempdir().unwrap();
     let path = default_key::path_in(home.path());
     fs::write(&path, "").unwrap();
@@ -67,7 +68,7 @@ fn a_damaged_key_is_never_replaced_by_another() {
 
     let refused = default_key::open(home.path());
 
-    assert!(matches!(refused, Err(Error::NoKey { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
     assert_eq!(fs::read(&path).unwrap(), b"");
 }
 
@@ -88,31 +89,31 @@ fn a_newer_key_on_a_line_above_signs_and_both_verify() {
 }
 
 #[test]
-fn with_redis_there_is_none_because_replicas_must_share_it() {
-    let (apps, origin) = load("[store]\nkind = \"redis\"\n", &[]).unwrap().apps_to_serve().unwrap();
+fn with_redis_there_is_no_key_because_replicas_must_share_it() {
+    let active = load("[store]\nkind = \"redis\"\n", &[]).unwrap().activate().unwrap();
 
-    assert_eq!(origin, DefaultKey::Missing);
-    assert!(apps.find("").unwrap().keys.is_none());
+    assert_eq!(active.key, DefaultKey::Missing);
+    assert!(active.loaded.apps.find("").unwrap().keys.is_none());
 }
 
 #[test]
-fn with_memory_every_process_has_its_own() {
-    let loaded = load("[store]\nkind = \"memory\"\n", &[]).unwrap();
+fn with_the_memory_store_every_process_has_its_own_key() {
+    let activate = || load("[store]\nkind = \"memory\"\n", &[]).unwrap().activate().unwrap();
 
-    let [(one, origin), (other, _)] = [loaded.apps_to_serve().unwrap(), loaded.apps_to_serve().unwrap()];
+    let (one, other) = (activate(), activate());
 
-    let signing = |apps: &cloakroom::app::Apps| apps.find("").unwrap().keys.as_ref().unwrap().signing().id();
-    assert_eq!(origin, DefaultKey::Ephemeral);
+    let signing = |active: &ActiveConfig| active.loaded.apps.find("").unwrap().keys.as_ref().unwrap().signing().id();
+    assert_eq!(one.key, DefaultKey::Ephemeral);
     assert_ne!(signing(&one), signing(&other));
 }
 
 #[test]
-fn a_configured_key_is_taken_wherever_sessions_lie() {
+fn a_configured_key_is_used_with_every_store() {
     for kind in ["embedded", "redis", "memory"] {
         let variables = [("CLOAKROOM__STORE__KIND", kind), ("CLOAKROOM__APPS__DEFAULT__KEYS", &Key::generate())];
 
-        let (_, origin) = load("", &variables).unwrap().apps_to_serve().unwrap();
+        let active = load("", &variables).unwrap().activate().unwrap();
 
-        assert_eq!(origin, DefaultKey::Configured);
+        assert_eq!(active.key, DefaultKey::Configured);
     }
 }

@@ -8,16 +8,16 @@ use cloakroom::token::Key;
 use super::load;
 use crate::cli::program::Program;
 
-/// The value of this variable is refused with these words.
+/// Asserts that the value of this variable is refused with these words.
 #[track_caller]
-fn refused(name: &str, value: &str, words: &str) {
+pub(super) fn refused(name: &str, value: &str, words: &str) {
     let ended = Program::new(&["check"]).env(name, value).run();
 
     assert_eq!((ended.code, ended.stderr), (Some(78), format!("{name}: {words}\n")));
 }
 
 #[test]
-fn a_variable_that_is_no_setting_is_refused_with_those_that_are() {
+fn an_unknown_setting_is_refused_with_the_known_ones() {
     refused(
         "CLOAKROOM__LOG__LEVLE",
         "debug",
@@ -31,12 +31,7 @@ fn a_variable_that_is_no_setting_is_refused_with_those_that_are() {
 }
 
 #[test]
-fn a_variable_of_a_renamed_setting_is_refused_with_the_new_name() {
-    refused("CLOAKROOM__SERVER__DRAIN_PAUSE", "5s", "server.drain_pause: this setting is now called `shutdown_delay`");
-}
-
-#[test]
-fn nothing_is_taken_for_something_else() {
+fn a_value_of_another_type_is_not_converted() {
     let entries = "CLOAKROOM__APPS__DEFAULT__LIMITS__MAX_ENTRIES";
     for (value, found) in [("1.7", "1.7"), ("true", "true"), ("-1", "-1")] {
         let words =
@@ -56,7 +51,7 @@ fn nothing_is_taken_for_something_else() {
 }
 
 #[test]
-fn a_word_that_means_nothing_is_refused_with_those_that_do() {
+fn an_unknown_word_is_refused_with_the_known_ones() {
     refused("CLOAKROOM__STORE__KIND", "disk", "store.kind: \"disk\" is none of \"embedded\", \"redis\", \"memory\"");
     refused(
         "CLOAKROOM__LOG__LEVEL",
@@ -67,7 +62,7 @@ fn a_word_that_means_nothing_is_refused_with_those_that_do() {
 }
 
 #[test]
-fn one_underscore_too_few_is_pointed_out() {
+fn a_single_underscore_is_refused_with_the_right_name() {
     refused(
         "CLOAKROOM_STORE_KIND",
         "memory",
@@ -92,7 +87,7 @@ fn a_bad_key_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn what_kubernetes_adds_for_a_service_is_nobodys_setting() {
+fn variables_that_kubernetes_adds_for_a_service_are_no_settings() {
     let variables = [
         ("CLOAKROOM_SERVICE_HOST", "10.0.0.1"),
         ("CLOAKROOM_PORT", "tcp://10.0.0.1:50051"),
@@ -103,7 +98,7 @@ fn what_kubernetes_adds_for_a_service_is_nobodys_setting() {
 }
 
 #[test]
-fn the_environment_comes_on_top_of_the_file() {
+fn the_environment_wins_over_the_file() {
     let loaded = load("[store]\nkind = \"redis\"\n", &[("CLOAKROOM__STORE__KIND", "memory")]).unwrap();
 
     assert_eq!(loaded.settings.store.kind, StoreKind::Memory);
@@ -117,7 +112,7 @@ fn an_empty_variable_counts_as_unset() {
 }
 
 #[test]
-fn text_stays_as_it_is_whatever_it_looks_like() {
+fn a_text_that_looks_like_another_type_stays_as_it_is() {
     for text in ["007", "TRUE", "1e5", "a,b"] {
         let loaded = load("", &[("CLOAKROOM__APPS__DEFAULT__SUBJECT_KEY", text)]).unwrap();
 
@@ -162,7 +157,7 @@ fn two_spellings_of_one_variable_are_refused() {
 }
 
 #[test]
-fn a_value_that_is_no_text_is_refused_and_not_repeated() {
+fn a_value_that_is_not_text_is_refused_and_not_repeated() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt as _;
     let variable = (OsString::from("CLOAKROOM__STORE__KIND"), OsString::from_vec(b"s3\xffret".to_vec()));

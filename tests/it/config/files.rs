@@ -1,4 +1,4 @@
-//! Which file is read, and what stands in it.
+//! Which file is read, and its settings.
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use cloakroom::token::Key;
 use super::{load, load_file};
 use crate::cli::program::Program;
 
+/// The file that documents every setting.
 const DOCUMENTED: &str = "deploy/cloakroom.toml";
 
 #[test]
@@ -20,33 +21,33 @@ fn the_documented_file_holds_every_setting_with_its_default() {
     assert_eq!(written, toml::Table::try_from(Settings::default()).unwrap());
     assert!(load_file(&path, &[]).is_ok());
     let unset = ["# unix_socket = ", "# keys_file = ", "# idle_timeout = ", "# absolute_timeout = "];
-    let accepted = ["# until = ", "# url = ", "# url_file = ", "# signer_keys_file = "];
+    let migrate = ["# until = ", "# url = ", "# url_file = ", "# signer_keys_file = "];
     let tls = ["# certificate_file = ", "# key_file = ", "# client_ca_file = "];
     let callers = ["# roles = ", "# apps = ", "# certificate_names = ", "# token_hashes = ", "# token_hashes_file = "];
-    for unset in unset.into_iter().chain(accepted).chain(tls).chain(callers) {
+    for unset in unset.into_iter().chain(migrate).chain(tls).chain(callers) {
         assert!(text.contains(unset), "{unset} is not documented");
     }
 }
 
 #[test]
-fn a_named_file_goes_before_the_variable_and_the_variable_before_the_usual_one() {
+fn a_named_file_wins_over_the_variable_and_the_variable_over_the_default_file() {
     let file = |level: &str| format!("[log]\nlevel = \"{level}\"\n");
     let with_files = |args: &[&str]| {
         let program = Program::new(args).file("cloakroom.toml", &file("warn"));
         program.file("b.toml", &file("error")).file("c.toml", &file("debug"))
     };
 
-    let usual = with_files(&["check"]).run();
+    let default = with_files(&["check"]).run();
     let variable = with_files(&["check"]).env("CLOAKROOM_CONFIG", "b.toml").run();
     let named = with_files(&["check", "--config", "c.toml"]).env("CLOAKROOM_CONFIG", "b.toml").run();
 
-    for (ended, origin) in [(usual, "\"warn\"  # cloakroom.toml:2"), (variable, "b.toml:2"), (named, "c.toml:2")] {
+    for (ended, origin) in [(default, "\"warn\"  # cloakroom.toml:2"), (variable, "b.toml:2"), (named, "c.toml:2")] {
         assert!(ended.stdout.contains(origin), "{ended:?}");
     }
 }
 
 #[test]
-fn a_file_that_the_variable_names_has_to_be_there() {
+fn a_file_that_the_variable_names_has_to_exist() {
     let ended = Program::new(&["check"]).env("CLOAKROOM_CONFIG", "gone.toml").run();
 
     assert_eq!(ended.code, Some(78));
@@ -54,7 +55,7 @@ fn a_file_that_the_variable_names_has_to_be_there() {
 }
 
 #[test]
-fn the_app_default_is_always_there() {
+fn the_app_default_always_exists() {
     let loaded = load("[apps.shop]\n", &[]).unwrap();
 
     let names = loaded.apps.iter().map(|app| app.name.to_string()).collect::<Vec<_>>();
@@ -72,7 +73,7 @@ fn the_source_of_a_value_is_known() {
 }
 
 #[test]
-fn keys_can_lie_in_a_file_of_their_own() {
+fn keys_can_be_in_a_file_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");
     let [new, old] = [Key::generate(), Key::generate()];
@@ -100,7 +101,7 @@ fn debug_output_of_a_configuration_shows_no_key() {
     let [one, other] = [Key::generate(), Key::generate()];
     let loaded = load(&format!("[apps.a]\nkeys = [\"{one}\"]\n"), &[("CLOAKROOM__APPS__B__KEYS", &other)]).unwrap();
 
-    let shown = format!("{loaded:?}");
+    let text = format!("{loaded:?}");
 
-    assert!(!shown.contains(&one) && !shown.contains(&other), "{shown}");
+    assert!(!text.contains(&one) && !text.contains(&other), "{text}");
 }

@@ -1,121 +1,80 @@
-//! The store's contract, sentence by sentence, on every store.
+//! The contract of stores: each test here runs on every store.
 //!
-//! A fact is an async function over a store. `facts_of_every_store!` makes a test of it for each: a store that
-//! joins adds its [`Kind`] and a line there. Time stands far in the future, so that no store that expires by a
-//! clock of its own takes anything away.
+//! A test is an async function that takes a store, and `#[apply(every_store)]` runs it on each. A new store needs a
+//! function here that opens it, and its name in `every_store!`. All times are in the far future, so that no store which
+//! expires records by a clock of its own removes any.
 
-use std::future::Future;
 use std::sync::Arc;
 
-use cloakroom::store::{Embedded, EmbeddedSettings, Memory, Redis, Store};
+use cloakroom::store::{Embedded, EmbeddedSettings, Memory, Redis};
 use tempfile::TempDir;
 
-use crate::support::redis;
+/// An empty store, and the folder that it needs for as long as it is open.
+pub(crate) type Fresh<S> = (Arc<S>, Option<TempDir>);
 
-/// A store, and how to get one that keeps nothing yet.
-pub(crate) trait Kind {
-    /// The store.
-    type Store: Store;
-
-    /// What has to live as long as the store does.
-    type Home;
-
-    /// An empty store.
-    fn fresh() -> impl Future<Output = (Arc<Self::Store>, Self::Home)>;
+pub(crate) fn memory() -> Fresh<Memory> {
+    (Arc::new(Memory::new()), None)
 }
 
-/// Sessions in memory.
-pub(crate) struct InMemory;
-
-impl Kind for InMemory {
-    type Store = Memory;
-    type Home = ();
-
-    async fn fresh() -> (Arc<Memory>, ()) {
-        (Arc::new(Memory::new()), ())
-    }
+/// Opens an embedded store on `/dev/shm` if there is one: only the crash test is about the disk.
+pub(crate) fn embedded() -> Fresh<Embedded> {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
+    let settings = EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() };
+    (Arc::new(Embedded::open(&settings).expect("an empty folder opens")), Some(folder))
 }
 
-/// Sessions in a file.
-pub(crate) struct InAFile;
-
-impl Kind for InAFile {
-    type Store = Embedded;
-    type Home = TempDir;
-
-    async fn fresh() -> (Arc<Embedded>, TempDir) {
-        // In memory where that can be had: the facts are about answers, the crash test is about the disk.
-        let home = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
-        let settings = EmbeddedSettings { path: home.path().to_owned(), ..EmbeddedSettings::default() };
-        (Arc::new(Embedded::open(&settings).expect("an empty folder opens")), home)
-    }
+pub(crate) fn redis() -> Fresh<Redis> {
+    (Arc::new(crate::support::redis::fresh()), None)
 }
 
-/// Sessions in Redis.
-pub(crate) struct InRedis;
-
-impl Kind for InRedis {
-    type Store = Redis;
-    type Home = ();
-
-    async fn fresh() -> (Arc<Redis>, ()) {
-        (Arc::new(redis::fresh()), ())
-    }
+/// Makes a test for each store of an `async fn name(store: Arc<impl Store>)`, by `#[apply(every_store)]`.
+macro_rules! every_store {
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis] $($function)* } };
 }
 
-/// Makes a test of each fact for every store.
-macro_rules! facts_of_every_store {
-    ($($fact:ident),+ $(,)?) => {
-        facts!(memory, $crate::conformance::InMemory, $($fact),+);
-        facts!(embedded, $crate::conformance::InAFile, $($fact),+);
-        facts!(redis, $crate::conformance::InRedis, $($fact),+);
-    };
+/// The same without Redis, which deletes expired records by itself and has nothing to sweep.
+macro_rules! stores_that_sweep {
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded] $($function)* } };
 }
 
-/// Makes a test of each fact for every store that does not expire records by itself.
-macro_rules! facts_of_stores_that_sweep {
-    ($($fact:ident),+ $(,)?) => {
-        facts!(memory, $crate::conformance::InMemory, $($fact),+);
-        facts!(embedded, $crate::conformance::InAFile, $($fact),+);
-    };
-}
+macro_rules! tests_on_stores {
+    ([$($kind:ident),+] async fn $name:ident($($store:tt)*) $body:block) => {
+        async fn $name($($store)*) $body
 
-macro_rules! facts {
-    ($store:ident, $kind:ty, $($fact:ident),+) => {
-        mod $store {
+        mod $name {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $fact() {
-                    let (store, _home) = <$kind as $crate::conformance::Kind>::fresh().await;
-                    super::$fact(store).await;
+                async fn $kind() {
+                    let (store, _folder) = $crate::conformance::$kind();
+                    super::$name(store).await;
                 }
             )+
         }
     };
 }
 
-mod agreeing;
-mod alike;
-mod authenticating;
-mod changing;
-mod counting;
-mod creating;
-mod emptying;
-mod ending;
-mod expiring;
-mod feeding;
-pub(crate) mod given;
-mod importing;
-mod indexing;
-mod judging;
-mod lifespans;
-mod limiting;
-mod meeting;
-mod outrunning;
-mod racing;
-mod repeating;
-mod revoking;
-mod rotating;
-mod scanning;
-mod sweeping;
-mod touching;
+mod app_revocation;
+mod changes;
+mod concurrency;
+mod counters;
+mod creation;
+mod empty_sessions;
+mod equivalence;
+mod expiry;
+mod feed;
+pub(crate) mod fixtures;
+mod idempotency;
+mod import;
+mod index;
+mod lifetime_limits;
+mod limits;
+mod preconditions;
+mod races;
+mod random_saves;
+mod reauthentication;
+mod revocation_races;
+mod rotation;
+mod scan;
+mod session_end;
+mod sweep;
+mod touch;

@@ -1,4 +1,4 @@
-//! Answers: what the service says, and how it is compared.
+//! Responses of the service, and how they are compared with the model.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -8,19 +8,18 @@ use cloakroom::service::{Error, Header, Outcome, SessionView};
 use cloakroom::session::EditError;
 use cloakroom::types::Time;
 
-use super::facts::Facts;
+use super::expected_session::ExpectedSession;
 
-/// What went wrong, if something did.
+/// The error says what does not match.
 pub(super) type Checked<T = ()> = Result<T, String>;
 
-/// The answer to a write.
 pub(super) struct Answer {
     pub(super) outcome: Outcome,
     pub(super) session: Option<SessionView>,
     pub(super) headers: Vec<Header>,
 }
 
-pub(super) type RecordedBody = Result<Answer, Error>;
+pub(super) type WriteResult = Result<Answer, Error>;
 
 impl Answer {
     pub(super) const fn new(outcome: Outcome, session: Option<SessionView>, headers: Vec<Header>) -> Self {
@@ -28,7 +27,7 @@ impl Answer {
     }
 
     pub(super) fn view(&self) -> Checked<&SessionView> {
-        self.session.as_ref().ok_or_else(|| "the answer has no session".to_owned())
+        self.session.as_ref().ok_or_else(|| "the response has no session".to_owned())
     }
 
     pub(super) fn cookies(&self) -> Vec<&str> {
@@ -43,43 +42,43 @@ impl Answer {
     }
 }
 
-pub(super) fn check_view(facts: &Facts, view: &SessionView, now: u64) -> Checked {
-    same("id", view.id.map(|id| id.to_string()), Some(facts.id.clone()))?;
-    same("version", view.version.0, facts.version)?;
-    same("permanent", view.permanent, facts.permanent)?;
-    same("subject", view.subject.as_ref().map(|subject| subject.as_str().to_owned()), facts.subject.clone())?;
+pub(super) fn check_view(expected: &ExpectedSession, view: &SessionView, now: u64) -> Checked {
+    same("id", view.id.map(|id| id.to_string()), Some(expected.id.clone()))?;
+    same("version", view.version.0, expected.version)?;
+    same("permanent", view.permanent, expected.permanent)?;
+    same("subject", view.subject.as_ref().map(|subject| subject.as_str().to_owned()), expected.subject.clone())?;
     let times = view.times.ok_or("no times")?;
-    same("authenticated", times.authenticate_time.map(Time::millis), facts.authenticated)?;
-    same("created", times.create_time.map(Time::millis), Some(facts.created))?;
-    same("used", times.access_time.millis(), facts.used.max(now))?;
-    same("idle timeout", times.idle_timeout, Duration::from_millis(facts.idle))?;
-    same("its end", times.expire_time.millis(), facts.expires(now))
+    same("authenticated", times.authenticate_time.map(Time::millis), expected.authenticated)?;
+    same("created", times.create_time.map(Time::millis), Some(expected.created))?;
+    same("access time", times.access_time.millis(), expected.used.max(now))?;
+    same("idle timeout", times.idle_timeout, Duration::from_millis(expected.idle))?;
+    same("expire time", times.expire_time.millis(), expected.expires(now))
 }
 
 pub(super) fn entries(view: &SessionView) -> BTreeMap<String, Vec<u8>> {
-    view.entries.iter().map(|(name, kept)| (name.to_owned(), kept.to_vec())).collect()
+    view.entries.iter().map(|(name, stored)| (name.to_owned(), stored.to_vec())).collect()
 }
 
-pub(super) fn refused(answer: RecordedBody, why: &str) -> Checked {
-    let error = answer.err().ok_or_else(|| format!("it has to be refused: {why}"))?;
-    let said = match &error {
+pub(super) fn check_refused(answer: WriteResult, reason: &str) -> Checked {
+    let error = answer.err().ok_or_else(|| format!("it must be refused: {reason}"))?;
+    let actual = match &error {
         Error::TokenInvalid(_) => "token",
         Error::EtagMismatch => "stale",
         Error::RequestIdReused => "reused",
-        Error::Refused { edit_error: EditError::NoSubject, .. } => "nobody",
+        Error::Refused { edit_error: EditError::NoSubject, .. } => "no subject",
         Error::Refused { edit_error: EditError::NotACounter { .. }, .. } => "no counter",
         Error::Refused { edit_error: EditError::TooManyEntries { .. }, .. } => "too many",
         Error::Refused { edit_error: EditError::TooLarge { .. }, .. } => "too large",
         other => return Err(format!("it fails: {other}")),
     };
-    same("refused for", said, why)
+    same("refused for", actual, reason)
 }
 
-pub(super) fn same<T: PartialEq + Debug>(what: &str, is: T, has_to_be: T) -> Checked {
-    if is == has_to_be { Ok(()) } else { Err(format!("{what}: is {is:?}, has to be {has_to_be:?}")) }
+pub(super) fn same<T: PartialEq + Debug>(what: &str, actual: T, expected: T) -> Checked {
+    if actual == expected { Ok(()) } else { Err(format!("{what}: is {actual:?}, must be {expected:?}")) }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is for map_err")]
-pub(super) fn text(error: Error) -> String {
+pub(super) fn error_text(error: Error) -> String {
     format!("refused: {error}")
 }

@@ -1,28 +1,28 @@
-//! Single calls: time, number, panics, and what is no call.
+//! Calls: timeouts, limits, panics, and requests that are not gRPC.
 
 use bytes::Bytes;
 use cloakroom::server::Settings;
 use http::{Method, Request, StatusCode};
 use tonic::Code;
 
-use super::client::{reply, request, request_with};
-use super::house::{House, eventually, ms, settings, soon};
+use super::support::client::{reply, request, request_with};
+use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
 
 #[tokio::test]
 async fn a_call_is_answered_by_the_service() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.send(request("Echo"), Bytes::from_static(b"coat")).await;
 
     assert_eq!((answer.code(), answer.body.as_ref()), (Code::Ok, b"coat".as_slice()));
-    assert_eq!(house.close().await.cut, 0);
+    assert_eq!(server.close().await.cut, 0);
 }
 
 #[tokio::test]
-async fn a_caller_may_shorten_a_call() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+async fn a_caller_can_shorten_the_timeout() {
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.send(request_with("Wait", "grpc-timeout", "50m"), Bytes::new()).await;
 
@@ -31,9 +31,9 @@ async fn a_caller_may_shorten_a_call() {
 }
 
 #[tokio::test]
-async fn a_caller_may_not_lengthen_a_call() {
-    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
-    let client = house.client().await;
+async fn a_caller_cannot_lengthen_the_timeout() {
+    let server = TestServer::start(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = server.client().await;
 
     let answer = client.send(request_with("Wait", "grpc-timeout", "1H"), Bytes::new()).await;
 
@@ -42,9 +42,9 @@ async fn a_caller_may_not_lengthen_a_call() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
-    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
-    let client = house.client().await;
+async fn a_request_that_never_ends_exceeds_the_timeout() {
+    let server = TestServer::start(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = server.client().await;
 
     let (response, _unfinished) = client.begin_unfinished("Echo").await;
 
@@ -52,24 +52,24 @@ async fn a_request_that_never_ends_is_a_call_that_takes_too_long() {
 }
 
 #[tokio::test]
-async fn a_stream_may_last_longer_than_a_call() {
-    let house = House::open(&Settings { call_timeout: ms(50), ..settings() }).await;
-    let client = house.client().await;
+async fn a_stream_can_last_longer_than_the_timeout() {
+    let server = TestServer::start(&Settings { call_timeout: ms(50), ..settings() }).await;
+    let client = server.client().await;
 
     let response = client.begin("Stream").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
     tokio::time::sleep(ms(150)).await;
-    house.echo.release();
+    server.echo.release();
 
     assert_eq!(reply(response).await.unwrap().code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_malformed_timeout_is_refused() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
 
-    for timeout in ["soon", "123456789S", "5", "-1S"] {
+    for timeout in ["with_timeout", "123456789S", "5", "-1S"] {
         let answer = client.send(request_with("Echo", "grpc-timeout", timeout), Bytes::new()).await;
 
         assert_eq!((answer.code(), answer.reason().as_str()), (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"));
@@ -77,21 +77,21 @@ async fn a_malformed_timeout_is_refused() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_call_and_no_connection() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+async fn a_panic_ends_one_call_and_no_connection() {
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.call("Panic").await;
 
     assert_eq!((answer.code(), answer.reason().as_str()), (Code::Internal, "INTERNAL"));
-    assert!(!answer.message().contains("as it was told"), "{}", answer.message());
+    assert!(!answer.message().contains("the test asked for it"), "{}", answer.message());
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
 
     let answer = client.call("PanicLate").await;
 
@@ -100,39 +100,39 @@ async fn a_panic_in_a_stream_ends_the_stream_with_a_status() {
 }
 
 #[tokio::test]
-async fn a_call_too_many_is_refused_until_another_ends() {
-    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
-    let (client, other) = (house.client().await, house.client().await);
+async fn a_call_over_the_limit_is_refused_until_another_ends() {
+    let server = TestServer::start(&Settings { max_calls: 1, ..settings() }).await;
+    let (client, other) = (server.client().await, server.client().await);
     let running = client.begin("Wait").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     let answer = other.call("Echo").await;
 
     assert_eq!((answer.code(), answer.reason().as_str()), (Code::ResourceExhausted, "OVERLOADED"));
-    house.echo.release();
+    server.echo.release();
     assert_eq!(reply(running).await.unwrap().code(), Code::Ok);
     assert_eq!(other.call("Echo").await.code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn an_open_stream_does_not_count_as_a_running_call() {
-    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::start(&Settings { max_calls: 1, ..settings() }).await;
+    let client = server.client().await;
     let stream = client.begin("Stream").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 
-    house.echo.release();
+    server.echo.release();
     assert_eq!(reply(stream).await.unwrap().code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn a_call_that_its_caller_gives_up_is_over() {
-    let house = House::open(&Settings { max_calls: 1, ..settings() }).await;
-    let client = house.client().await;
+async fn a_cancelled_call_no_longer_counts() {
+    let server = TestServer::start(&Settings { max_calls: 1, ..settings() }).await;
+    let client = server.client().await;
     let running = client.begin("Wait").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
     drop(running);
 
@@ -140,9 +140,9 @@ async fn a_call_that_its_caller_gives_up_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_is_refused_in_http() {
-    let house = House::open(&settings()).await;
-    let client = house.client().await;
+async fn a_request_that_is_not_grpc_is_refused_by_http_status() {
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
     let mut get = request("Echo");
     *get.method_mut() = Method::GET;
 
@@ -162,11 +162,11 @@ async fn what_is_no_grpc_is_refused_in_http() {
 }
 
 #[tokio::test]
-async fn the_number_of_calls_at_once_is_advertised() {
-    let house = House::open(&Settings { max_concurrent_streams: 7, ..settings() }).await;
-    let client = house.client().await;
+async fn the_limit_of_concurrent_streams_is_advertised() {
+    let server = TestServer::start(&Settings { max_concurrent_streams: 7, ..settings() }).await;
+    let client = server.client().await;
 
-    soon(client.call("Echo")).await;
+    with_timeout(client.call("Echo")).await;
 
     assert_eq!(client.max_streams(), 7);
 }

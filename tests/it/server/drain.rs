@@ -1,4 +1,4 @@
-//! How a server stops.
+//! The drain of a server that stops.
 
 use std::time::{Duration, Instant};
 
@@ -6,50 +6,50 @@ use cloakroom::server::{Settings, ShutdownReport};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use super::client::reply;
-use super::house::{House, eventually, ms, settings};
-use super::raw::{NO_ERROR, Raw, call};
+use super::support::client::reply;
+use super::support::raw_http2::{NO_ERROR, RawHttp2, call};
+use super::support::test_server::{TestServer, eventually, ms, settings};
 
 #[tokio::test]
 async fn a_running_call_finishes() {
-    let house = House::open(&settings()).await;
-    let (client, echo) = (house.client().await, house.echo.clone());
+    let server = TestServer::start(&settings()).await;
+    let (client, echo) = (server.client().await, server.echo.clone());
     let call = client.begin("Wait").await;
     echo.has_begun().await;
 
-    house.stop();
-    eventually(async || client.was_told_to_go().await).await;
+    server.stop();
+    eventually(async || client.received_goaway().await).await;
     echo.release();
 
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
     assert!(client.closed().await.is_ok());
-    assert_eq!(house.report().await, ShutdownReport { cut: 0 });
+    assert_eq!(server.report().await, ShutdownReport { cut: 0 });
 }
 
 #[tokio::test]
 async fn a_new_connection_is_refused_while_calls_finish() {
-    let house = House::open(&settings()).await;
-    let (client, echo) = (house.client().await, house.echo.clone());
+    let server = TestServer::start(&settings()).await;
+    let (client, echo) = (server.client().await, server.echo.clone());
     let call = client.begin("Wait").await;
     echo.has_begun().await;
 
-    house.stop();
+    server.stop();
 
-    eventually(async || TcpStream::connect(house.address()).await.is_err()).await;
+    eventually(async || TcpStream::connect(server.address()).await.is_err()).await;
     echo.release();
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
 }
 
 #[tokio::test]
 async fn a_call_that_does_not_finish_is_cut() {
-    let house = House::open(&Settings { drain_timeout: ms(200), ..settings() }).await;
-    let (client, other) = (house.client().await, house.client().await);
+    let server = TestServer::start(&Settings { drain_timeout: ms(200), ..settings() }).await;
+    let (client, other) = (server.client().await, server.client().await);
     let call = client.begin("Wait").await;
     other.call("Echo").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
     let begin = Instant::now();
 
-    let report = house.close().await;
+    let report = server.close().await;
 
     assert!(begin.elapsed() >= ms(200), "{:?}", begin.elapsed());
     assert_eq!(report, ShutdownReport { cut: 1 });
@@ -59,25 +59,26 @@ async fn a_call_that_does_not_finish_is_cut() {
 
 #[tokio::test]
 async fn an_open_stream_is_cut() {
-    let house = House::open(&Settings { drain_timeout: ms(100), ..settings() }).await;
-    let client = house.client().await;
+    let server = TestServer::start(&Settings { drain_timeout: ms(100), ..settings() }).await;
+    let client = server.client().await;
     let stream = client.begin("Stream").await;
-    house.echo.has_begun().await;
+    server.echo.has_begun().await;
 
-    assert_eq!(house.close().await, ShutdownReport { cut: 1 });
+    assert_eq!(server.close().await, ShutdownReport { cut: 1 });
 
     assert!(reply(stream).await.is_err());
 }
 
 #[tokio::test]
 async fn connections_without_calls_do_not_delay_a_stop() {
-    let house = House::open(&settings()).await;
-    let (silent, greeted) = (Raw::connect(house.address()).await, Raw::hello(house.address()).await);
-    let idle = house.client().await;
+    let server = TestServer::start(&settings()).await;
+    let (silent, greeted) =
+        (RawHttp2::connect(server.address()).await, RawHttp2::connect_with_preface(server.address()).await);
+    let idle = server.client().await;
     idle.call("Echo").await;
     let begin = Instant::now();
 
-    assert_eq!(house.close().await, ShutdownReport { cut: 0 });
+    assert_eq!(server.close().await, ShutdownReport { cut: 0 });
 
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(idle.closed().await.is_ok());
@@ -86,30 +87,30 @@ async fn connections_without_calls_do_not_delay_a_stop() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_being_made_at_the_stop_is_answered() {
-    // Its caller has half a second for the first bytes, which a busy machine may take from it.
+async fn a_connection_that_is_being_opened_at_the_stop_is_answered() {
+    // The client has half a second for the first bytes, which may be too short on a busy machine: repeat then.
     eventually(async || {
-        let house = House::open(&settings()).await;
-        let mut raw = Raw::connect(house.address()).await;
-        house.echo.release();
+        let server = TestServer::start(&settings()).await;
+        let mut raw = RawHttp2::connect(server.address()).await;
+        server.echo.release();
 
-        house.stop();
-        raw.greet().await;
-        raw.say(&call(1, &[])).await;
+        server.stop();
+        raw.send_preface().await;
+        raw.send(&call(1, &[])).await;
         let code = raw.ended().await;
 
-        code == Some(NO_ERROR) && house.report().await == ShutdownReport { cut: 0 }
+        code == Some(NO_ERROR) && server.report().await == ShutdownReport { cut: 0 }
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_server_that_nobody_waits_for_stops() {
-    let house = House::open(&settings()).await;
-    let (client, address) = (house.client().await, house.address());
+async fn a_dropped_server_stops() {
+    let server = TestServer::start(&settings()).await;
+    let (client, address) = (server.client().await, server.address());
     client.call("Echo").await;
 
-    house.abandon();
+    server.abandon();
 
     assert!(client.closed().await.is_ok());
     eventually(async || TcpStream::connect(address).await.is_err()).await;

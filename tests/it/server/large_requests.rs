@@ -1,4 +1,4 @@
-//! Large requests: how many bytes of them there may be at once, and that small ones do not notice.
+//! Large requests: the budget for their bytes, which does not affect small ones.
 
 use bytes::{Bytes, BytesMut};
 use cloakroom::auth::Role;
@@ -8,25 +8,25 @@ use h2::client::ResponseFuture;
 use http::Request;
 use tonic::Code;
 
-use super::client::{Client, Reply, reply, request};
-use super::house::{House, eventually, ms, settings, soon};
-use super::pages::metric;
-use super::secured::{Secured, caller, token};
+use super::page_access::metric;
+use super::support::client::{Client, Reply, reply, request};
+use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
+use super::support::tls_service::{TlsService, caller, token};
 
 const MIB: usize = 1024 * 1024;
-/// The least budget there may be.
+/// The smallest budget that can be set.
 const BUDGET: usize = 4 * MIB;
 /// The largest message that counts as small.
 const SMALL: usize = 64 * 1024;
 
-async fn house(settings: Settings) -> Secured {
+async fn service(settings: Settings) -> TlsService {
     let callers = [("shop", Role::Frontend), ("watcher", Role::Monitor)];
     let settings = Settings { request_budget_bytes: BUDGET, ..settings };
-    Secured::with(callers.map(|(name, role)| caller(name, role, "*")).into(), settings).await
+    TlsService::with(callers.map(|(name, role)| caller(name, role, "*")).into(), settings).await
 }
 
-/// Settings under which nothing that hangs ends by itself.
-fn patient() -> Settings {
+/// Settings whose calls do not time out.
+fn without_timeout() -> Settings {
     Settings { call_timeout: ms(600_000), ..settings() }
 }
 
@@ -37,11 +37,11 @@ fn open_session() -> Request<()> {
     call
 }
 
-/// An `OpenSessionRequest` of so many bytes, nearly all in a field that nobody knows.
+/// Builds an `OpenSessionRequest` of this size, nearly all in an unknown field.
 fn message(bytes: usize) -> Bytes {
     let mut message = BytesMut::from(&[0][..]);
     message.extend_from_slice(&u32::try_from(bytes).unwrap().to_be_bytes());
-    // Field 100, as bytes: two bytes say so, four how many come.
+    // Field 100, as bytes: two bytes for the field, four for the length.
     let length = u32::try_from(bytes - 6).unwrap();
     let varint = [length & 127 | 128, length >> 7 & 127 | 128, length >> 14 & 127 | 128, length >> 21 & 127];
     message.extend_from_slice(&[0xa2, 0x06]);
@@ -54,22 +54,27 @@ async fn open(client: &Client, bytes: usize) -> Reply {
     client.send(open_session(), message(bytes)).await
 }
 
-/// A request of so many bytes that stops in the middle, and has been let in.
-async fn hang(house: &Secured, client: &Client, bytes: usize) -> (ResponseFuture, SendStream<Bytes>) {
-    let before = taken(house).await;
+/// Sends an unfinished request of this size, and waits until its bytes are reserved.
+async fn start_large_request(
+    service: &TlsService,
+    client: &Client,
+    bytes: usize,
+) -> (ResponseFuture, SendStream<Bytes>) {
+    let before = reserved(service).await;
     let (response, mut sending) = client.begin_unfinished_request(open_session()).await;
     sending.send_data(message(bytes).split_to(1000), false).unwrap();
-    until_taken(house, before + bytes).await;
+    await_reserved(service, before + bytes).await;
     (response, sending)
 }
 
-async fn taken(house: &Secured) -> usize {
-    let taken = metric(house, "cloakroom_large_request_bytes{listener=\"frontends\"}").await;
-    usize::try_from(taken).unwrap()
+/// Gets the reserved bytes of the budget.
+async fn reserved(service: &TlsService) -> usize {
+    let bytes = metric(service, "cloakroom_large_request_bytes{listener=\"frontends\"}").await;
+    usize::try_from(bytes).unwrap()
 }
 
-async fn until_taken(house: &Secured, bytes: usize) {
-    eventually(async || taken(house).await == bytes).await;
+async fn await_reserved(service: &TlsService, bytes: usize) {
+    eventually(async || reserved(service).await == bytes).await;
 }
 
 fn is_refused(reply: &Reply) -> bool {
@@ -77,122 +82,122 @@ fn is_refused(reply: &Reply) -> bool {
 }
 
 #[tokio::test]
-async fn a_large_request_too_many_is_refused_and_small_ones_are_not() {
-    let house = house(patient()).await;
-    let (client, other) = (house.client(house.frontends).await, house.client(house.frontends).await);
-    let (finished, mut rest) = hang(&house, &client, MIB).await;
-    let _hanging = hang(&house, &client, 2 * MIB).await;
+async fn a_large_request_over_the_budget_is_refused_and_a_small_one_is_not() {
+    let service = service(without_timeout()).await;
+    let (client, other) = (service.client(service.frontends).await, service.client(service.frontends).await);
+    let (finished, mut rest) = start_large_request(&service, &client, MIB).await;
+    let _unfinished = start_large_request(&service, &client, 2 * MIB).await;
 
     assert!(is_refused(&open(&other, MIB + 1).await));
-    assert_eq!(open(&other, MIB).await.code(), Code::Ok, "what fits");
+    assert_eq!(open(&other, MIB).await.code(), Code::Ok, "it fits the budget");
     assert_eq!(open(&other, SMALL).await.code(), Code::Ok);
-    let _full = hang(&house, &client, MIB).await;
+    let _third = start_large_request(&service, &client, MIB).await;
     assert_eq!(open(&other, SMALL).await.code(), Code::Ok);
     assert!(is_refused(&open(&other, SMALL + 1).await));
-    assert_eq!(metric(&house, "cloakroom_call_failures_total{reason=\"OVERLOADED\"}").await, 2);
+    assert_eq!(metric(&service, "cloakroom_call_failures_total{reason=\"OVERLOADED\"}").await, 2);
 
     rest.send_data(message(MIB).split_off(1000), true).unwrap();
 
-    assert_eq!(reply(finished).await.unwrap().code(), Code::Ok, "who was let in is answered");
-    assert_eq!(open(&other, MIB).await.code(), Code::Ok, "and has made room");
+    assert_eq!(reply(finished).await.unwrap().code(), Code::Ok, "an accepted request is answered");
+    assert_eq!(open(&other, MIB).await.code(), Code::Ok, "its bytes are free again");
 }
 
 #[tokio::test]
-async fn what_a_request_takes_is_taken_until_its_answer_though_its_body_is_read() {
-    let house = House::open(&Settings { request_budget_bytes: BUDGET, ..patient() }).await;
-    let (client, other) = (house.client().await, house.client().await);
+async fn bytes_are_reserved_until_the_answer_not_only_until_the_body_is_read() {
+    let service = TestServer::start(&Settings { request_budget_bytes: BUDGET, ..without_timeout() }).await;
+    let (client, other) = (service.client().await, service.client().await);
     let handled = client.begin_message(request("ReadAndWait"), message(BUDGET)).await;
-    house.echo.has_begun().await;
+    service.echo.has_begun().await;
 
     assert!(is_refused(&other.send(request("Echo"), message(SMALL + 1)).await));
     assert_eq!(other.send(request("Echo"), message(SMALL)).await.code(), Code::Ok);
 
-    house.echo.release();
+    service.echo.release();
     assert_eq!(reply(handled).await.unwrap().code(), Code::Ok);
     assert_eq!(other.send(request("Echo"), message(SMALL + 1)).await.code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn refusals_cost_a_connection_nothing() {
-    let house = house(patient()).await;
-    let (client, other) = (house.client(house.frontends).await, house.client(house.frontends).await);
-    let hanging = hang(&house, &client, BUDGET).await;
+async fn refused_requests_do_not_end_their_connection() {
+    let service = service(without_timeout()).await;
+    let (client, other) = (service.client(service.frontends).await, service.client(service.frontends).await);
+    let unfinished = start_large_request(&service, &client, BUDGET).await;
 
     for _ in 0..20 {
         assert!(is_refused(&open(&other, MIB).await));
     }
-    drop(hanging);
-    until_taken(&house, 0).await;
+    drop(unfinished);
+    await_reserved(&service, 0).await;
 
     assert_eq!(open(&other, BUDGET).await.code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn a_large_request_that_is_taken_back_or_lost_makes_room() {
-    let house = house(patient()).await;
-    let (client, other) = (house.client(house.frontends).await, house.client(house.frontends).await);
+async fn a_cancelled_or_lost_large_request_frees_its_bytes() {
+    let service = service(without_timeout()).await;
+    let (client, other) = (service.client(service.frontends).await, service.client(service.frontends).await);
 
-    let (_response, mut sending) = hang(&house, &client, BUDGET).await;
+    let (_response, mut sending) = start_large_request(&service, &client, BUDGET).await;
     sending.send_reset(h2::Reason::CANCEL);
-    until_taken(&house, 0).await;
+    await_reserved(&service, 0).await;
 
-    let _hanging = hang(&house, &client, BUDGET).await;
-    client.vanish();
-    until_taken(&house, 0).await;
+    let _unfinished = start_large_request(&service, &client, BUDGET).await;
+    client.abort();
+    await_reserved(&service, 0).await;
     assert_eq!(open(&other, BUDGET).await.code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn a_large_request_that_takes_too_long_makes_room() {
-    let house = house(Settings { call_timeout: ms(2000), ..settings() }).await;
-    let client = house.client(house.frontends).await;
+async fn a_large_request_that_times_out_frees_its_bytes() {
+    let service = service(Settings { call_timeout: ms(2000), ..settings() }).await;
+    let client = service.client(service.frontends).await;
 
-    let (response, _rest) = hang(&house, &client, BUDGET).await;
+    let (response, _rest) = start_large_request(&service, &client, BUDGET).await;
 
     assert_eq!(reply(response).await.unwrap().code(), Code::DeadlineExceeded);
-    until_taken(&house, 0).await;
+    await_reserved(&service, 0).await;
 }
 
 #[tokio::test]
-async fn a_length_counts_in_whatever_pieces_it_comes_and_wherever_in_a_request() {
-    let house = house(patient()).await;
-    let client = house.client(house.frontends).await;
+async fn a_length_is_found_in_any_pieces_and_at_any_place_in_a_request() {
+    let service = service(without_timeout()).await;
+    let client = service.client(service.frontends).await;
 
     // Byte by byte.
     let (_response, mut sending) = client.begin_unfinished_request(open_session()).await;
     for byte in message(2 * MIB).split_to(5) {
         sending.send_data(Bytes::copy_from_slice(&[byte]), false).unwrap();
     }
-    until_taken(&house, 2 * MIB).await;
-    // Behind a small message: one too many for a call like this, but it is read all the same.
+    await_reserved(&service, 2 * MIB).await;
+    // After a small message: a unary call has only one, but the second is read all the same.
     let (_another, mut sending) = client.begin_unfinished_request(open_session()).await;
     let two = [message(SMALL), message(MIB).split_to(5)].concat();
     sending.send_data(two.into(), false).unwrap();
-    until_taken(&house, 3 * MIB).await;
+    await_reserved(&service, 3 * MIB).await;
 }
 
 #[tokio::test]
-async fn whoever_need_not_say_who_calls_takes_nothing_of_what_callers_have() {
-    let house = house(patient()).await;
-    let client = house.client(house.frontends).await;
+async fn a_call_without_authentication_cannot_use_the_budget() {
+    let service = service(without_timeout()).await;
+    let client = service.client(service.frontends).await;
     let mut health = request("");
     *health.uri_mut() = "http://test/grpc.health.v1.Health/Check".parse().unwrap();
 
     let (response, mut sending) = client.begin_unfinished_request(health).await;
     sending.send_data(message(BUDGET).split_to(5), false).unwrap();
 
-    assert_eq!(soon(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
-    until_taken(&house, 0).await;
+    assert_eq!(with_timeout(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
+    await_reserved(&service, 0).await;
 }
 
 #[tokio::test]
-async fn a_request_over_the_limit_of_one_takes_nothing_of_what_all_have() {
-    let house = house(patient()).await;
-    let client = house.client(house.frontends).await;
-    let _hanging = hang(&house, &client, BUDGET).await;
+async fn a_request_over_the_size_limit_uses_no_budget() {
+    let service = service(without_timeout()).await;
+    let client = service.client(service.frontends).await;
+    let _unfinished = start_large_request(&service, &client, BUDGET).await;
 
     let (response, mut sending) = client.begin_unfinished_request(open_session()).await;
     sending.send_data(message(5 * MIB).split_to(5), false).unwrap();
 
-    assert_eq!(soon(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
+    assert_eq!(with_timeout(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
 }

@@ -1,24 +1,21 @@
-//! The server from outside, with a service behind it that does as it is told.
+//! The server over real sockets, in front of an echo service or of the whole service with TLS.
 
-pub(crate) mod authority;
-mod callers;
+mod caller_access;
 mod calls;
-mod caps;
-mod client;
-mod departing;
+mod certificate_expiry;
+mod connection_lifetime;
+mod connection_limits;
 mod drain;
-mod echo;
-mod expiry;
-mod hostile;
-mod house;
+mod file_limit;
+mod hostile_peers;
 mod large_requests;
-mod lifetime;
-mod listening;
-mod open_files;
-mod pages;
-mod raw;
-mod secured;
-mod services;
+mod listeners;
+mod page_access;
+mod removed_callers;
+mod routing;
 mod settings;
+mod support;
 mod tls;
 mod workers;
+
+pub(crate) use support::authority;

@@ -1,4 +1,4 @@
-//! TLS: what is spoken, with whom, and certificates that change while the service runs.
+//! TLS: versions, client certificates, and certificates that change while the service runs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,226 +11,226 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use super::authority::{Authority, Hello, Identity};
-use super::client::{Client, Reply, request};
-use super::house::{eventually, ms, settings, soon};
-use super::pages::metric;
-use super::secured::{Secured, caller, token, uri};
+use super::page_access::metric;
+use super::support::authority::{Authority, TlsClient};
+use super::support::client::{Client, Reply, request};
+use super::support::test_server::{eventually, ms, settings, with_timeout};
+use super::support::tls_service::{TlsService, caller, token, uri};
 
-/// A house that a shop may call, and whose metrics somebody may read.
-async fn with_a_caller() -> Secured {
-    with(settings()).await
+/// Starts a service with a frontend and a monitor.
+async fn service() -> TlsService {
+    service_with(settings()).await
 }
 
-async fn with(settings: Settings) -> Secured {
+async fn service_with(settings: Settings) -> TlsService {
     let callers = [caller("shop", Role::Frontend, "*"), caller("watcher", Role::Monitor, "*")];
-    Secured::with(callers.into(), settings).await
+    TlsService::with(callers.into(), settings).await
 }
 
-/// A frontend's call, with whatever its connection shows.
+/// Makes a frontend's call, with the certificate of the connection.
 async fn call(client: &Client) -> Reply {
     let mut call = request("");
     *call.uri_mut() = "http://test/cloakroom.v1.SessionService/GetAppPolicy".parse().unwrap();
     client.send(call, bytes::Bytes::from_static(&[0; 5])).await
 }
 
-/// Whether a connection comes about. A server that does not like a certificate says so after TLS 1.3's client is content.
-async fn is_welcome(hello: &Hello<'_>, address: SocketAddr) -> bool {
-    let Ok(stream) = hello.connect(address).await else { return false };
+/// Tells whether the server accepts a connection. In TLS 1.3 it refuses a certificate only after the client's handshake.
+async fn is_accepted(tls_client: &TlsClient<'_>, address: SocketAddr) -> bool {
+    let Ok(stream) = tls_client.connect(address).await else { return false };
     let Some(client) = Client::try_over(stream).await else { return false };
     client.is_answered().await
 }
 
-async fn failed_handshakes(house: &Secured) -> u64 {
-    metric(house, "cloakroom_tls_handshakes_failed_total{listener=\"frontends\"}").await
+async fn failed_handshakes(service: &TlsService) -> u64 {
+    metric(service, "cloakroom_tls_handshakes_failed_total{listener=\"frontends\"}").await
 }
 
 #[tokio::test]
-async fn both_versions_are_spoken_and_http_2_is_agreed_on() {
-    let house = with_a_caller().await;
-    let authority = house.authority.pem();
+async fn both_tls_versions_are_supported_and_alpn_selects_http_2() {
+    let service = service().await;
+    let authority = service.authority.pem();
 
     for version in [&TLS12, &TLS13] {
         let versions = [version];
-        let hello = Hello { versions: &versions, ..Hello::trusting(&authority) };
-        let stream = hello.connect(house.frontends).await.unwrap();
+        let tls_client = TlsClient { versions: &versions, ..TlsClient::trusting(&authority) };
+        let stream = tls_client.connect(service.frontends).await.unwrap();
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(b"h2".as_slice()));
         assert_eq!(call(&Client::over(stream).await).await.reason(), "CALLER_UNKNOWN");
     }
 }
 
 #[tokio::test]
-async fn only_where_pages_are_is_http_1_agreed_on() {
-    let house = with_a_caller().await;
-    let authority = house.authority.pem();
-    let hello = Hello { alpn: &["http/1.1"], ..Hello::trusting(&authority) };
+async fn only_the_admin_listener_accepts_http_1_by_alpn() {
+    let service = service().await;
+    let authority = service.authority.pem();
+    let tls_client = TlsClient { alpn: &["http/1.1"], ..TlsClient::trusting(&authority) };
 
-    let operators = hello.connect(house.operators).await.unwrap();
+    let operators = tls_client.connect(service.operators).await.unwrap();
 
     assert_eq!(operators.get_ref().1.alpn_protocol(), Some(b"http/1.1".as_slice()));
-    assert!(hello.connect(house.frontends).await.is_err());
+    assert!(tls_client.connect(service.frontends).await.is_err());
 }
 
-/// A ClientHello that can do nothing newer than TLS 1.1.
-fn hello_of_tls_1_1() -> Vec<u8> {
-    let mut hello = vec![3, 2];
-    hello.extend([7; 32]);
+/// Builds a ClientHello of TLS 1.1.
+fn client_hello_tls_1_1() -> Vec<u8> {
+    let mut message = vec![3, 2];
+    message.extend([7; 32]);
     // No session, TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA, no compression, no extensions.
-    hello.extend([0, 0, 2, 0xc0, 0x13, 1, 0]);
-    let body = u8::try_from(hello.len()).unwrap();
-    [vec![22, 3, 1, 0, body + 4, 1, 0, 0, body], hello].concat()
+    message.extend([0, 0, 2, 0xc0, 0x13, 1, 0]);
+    let body = u8::try_from(message.len()).unwrap();
+    [vec![22, 3, 1, 0, body + 4, 1, 0, 0, body], message].concat()
 }
 
 #[tokio::test]
 async fn tls_1_1_is_refused() {
-    let house = with_a_caller().await;
-    let mut socket = TcpStream::connect(house.frontends).await.unwrap();
+    let service = service().await;
+    let mut socket = TcpStream::connect(service.frontends).await.unwrap();
 
-    socket.write_all(&hello_of_tls_1_1()).await.unwrap();
+    socket.write_all(&client_hello_tls_1_1()).await.unwrap();
     let mut answer = Vec::new();
-    soon(socket.read_to_end(&mut answer)).await.unwrap();
+    with_timeout(socket.read_to_end(&mut answer)).await.unwrap();
 
-    // An alert, fatal: protocol_version, or handshake_failure where the version is looked at last.
+    // A fatal alert: protocol_version, or handshake_failure if the version is checked last.
     assert!(matches!(answer.as_slice(), [21, 3, _, 0, 2, 2, 70 | 40, ..]), "{answer:?}");
-    assert_eq!(failed_handshakes(&house).await, 1);
+    assert_eq!(failed_handshakes(&service).await, 1);
 }
 
 #[tokio::test]
-async fn who_does_not_speak_tls_is_not_answered() {
-    let house = with_a_caller().await;
-    let mut socket = TcpStream::connect(house.frontends).await.unwrap();
+async fn plaintext_is_not_answered() {
+    let service = service().await;
+    let mut socket = TcpStream::connect(service.frontends).await.unwrap();
 
     socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut answer = Vec::new();
-    let _closed: io::Result<usize> = soon(socket.read_to_end(&mut answer)).await;
+    let _closed: io::Result<usize> = with_timeout(socket.read_to_end(&mut answer)).await;
 
     assert!(answer.is_empty() || answer[0] == 21, "an alert at most: {answer:?}");
-    assert_eq!(failed_handshakes(&house).await, 1);
+    assert_eq!(failed_handshakes(&service).await, 1);
 }
 
 #[tokio::test]
-async fn a_foreign_an_expired_and_a_self_made_certificate_end_the_handshake() {
-    let house = with_a_caller().await;
-    let (authority, foreign) = (house.authority.pem(), Authority::new());
-    let shown = |identity: &Identity| identity.clone();
+async fn a_foreign_and_an_expired_certificate_fail_the_handshake() {
+    let service = service().await;
+    let (authority, foreign) = (service.authority.pem(), Authority::new());
     let table = [
-        ("good", shown(&house.authority.sign(&uri("shop"))), true),
-        ("foreign", shown(&foreign.sign(&uri("shop"))), false),
-        ("expired", shown(&house.authority.sign_until(&uri("shop"), 2001)), false),
+        ("good", service.authority.sign(&uri("shop")), true),
+        ("foreign", foreign.sign(&uri("shop")), false),
+        ("expired", service.authority.sign_until(&uri("shop"), 2001), false),
     ];
 
     for (what, identity, is_good) in &table {
         for version in [&TLS12, &TLS13] {
             let versions = [version];
-            let hello = Hello { shows: Some(identity), versions: &versions, ..Hello::trusting(&authority) };
-            assert_eq!(is_welcome(&hello, house.frontends).await, *is_good, "{what}");
+            let tls_client =
+                TlsClient { identity: Some(identity), versions: &versions, ..TlsClient::trusting(&authority) };
+            assert_eq!(is_accepted(&tls_client, service.frontends).await, *is_good, "{what}");
         }
     }
-    assert_eq!(failed_handshakes(&house).await, 4);
+    assert_eq!(failed_handshakes(&service).await, 4);
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_never_finished_ends_in_time() {
+async fn an_unfinished_handshake_times_out() {
     let settings = Settings { first_request_timeout: ms(300), ..settings() };
-    let house = with(settings).await;
-    let mut silent = TcpStream::connect(house.frontends).await.unwrap();
-    let mut half = TcpStream::connect(house.frontends).await.unwrap();
-    half.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+    let service = service_with(settings).await;
+    let mut silent = TcpStream::connect(service.frontends).await.unwrap();
+    let mut unfinished = TcpStream::connect(service.frontends).await.unwrap();
+    unfinished.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
 
-    for socket in [&mut silent, &mut half] {
-        let _closed: io::Result<usize> = soon(socket.read(&mut [0; 64])).await;
+    for socket in [&mut silent, &mut unfinished] {
+        let _closed: io::Result<usize> = with_timeout(socket.read(&mut [0; 64])).await;
     }
 
-    assert_eq!(failed_handshakes(&house).await, 2);
+    assert_eq!(failed_handshakes(&service).await, 2);
 }
 
 #[tokio::test]
-async fn half_open_handshakes_keep_nobody_out() {
+async fn unfinished_handshakes_block_no_other_connection() {
     let settings =
         Settings { max_connections_per_peer: 2000, first_request_timeout: Duration::from_secs(600), ..settings() };
-    let house = with(settings).await;
+    let service = service_with(settings).await;
 
-    let mut half = Vec::new();
+    let mut unfinished = Vec::new();
     for _ in 0..600 {
-        let mut socket = TcpStream::connect(house.frontends).await.unwrap();
+        let mut socket = TcpStream::connect(service.frontends).await.unwrap();
         socket.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
-        half.push(socket);
+        unfinished.push(socket);
     }
 
-    let client = house.client(house.frontends).await;
+    let client = service.client(service.frontends).await;
     assert_eq!(call(&client).await.reason(), "CALLER_UNKNOWN");
-    eventually(async || failed_handshakes(&house).await >= 80).await;
+    eventually(async || failed_handshakes(&service).await >= 80).await;
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_for_new_connections_and_ends_no_old_one() {
-    let house = with_a_caller().await;
-    let before = house.client(house.frontends).await;
+async fn a_new_certificate_applies_to_new_connections_only() {
+    let service = service().await;
+    let before = service.client(service.frontends).await;
     let other = Authority::new();
-    let (new, old) = (other.pem(), house.authority.pem());
-    assert!(!is_welcome(&Hello::trusting(&new), house.frontends).await);
+    let (new, old) = (other.pem(), service.authority.pem());
+    assert!(!is_accepted(&TlsClient::trusting(&new), service.frontends).await);
 
-    other.sign("localhost").write(&house.path("server.pem"), &house.path("server.key"));
+    other.sign("localhost").write(&service.path("server.pem"), &service.path("server.key"));
 
-    // Nobody tells it.
-    eventually(async || is_welcome(&Hello::trusting(&new), house.frontends).await).await;
-    eventually(async || is_welcome(&Hello::trusting(&new), house.operators).await).await;
-    assert!(!is_welcome(&Hello::trusting(&old), house.frontends).await);
+    // The service finds the change by itself.
+    eventually(async || is_accepted(&TlsClient::trusting(&new), service.frontends).await).await;
+    eventually(async || is_accepted(&TlsClient::trusting(&new), service.operators).await).await;
+    assert!(!is_accepted(&TlsClient::trusting(&old), service.frontends).await);
     assert_eq!(call(&before).await.reason(), "CALLER_UNKNOWN");
 }
 
 #[tokio::test]
-async fn a_broken_new_pair_leaves_the_old_one_in_force() {
-    let house = with_a_caller().await;
-    let authority = house.authority.pem();
-    let another = house.authority.sign("localhost");
-    let good = std::fs::read_to_string(house.path("server.pem")).unwrap();
+async fn an_invalid_new_certificate_keeps_the_old_one() {
+    let service = service().await;
+    let authority = service.authority.pem();
+    let another = service.authority.sign("localhost");
+    let good = std::fs::read_to_string(service.path("server.pem")).unwrap();
 
     let broken = ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &another.certificate];
     for certificate in broken {
-        std::fs::write(house.path("server.pem"), certificate).unwrap();
-        house.reloader.refresh_certificates();
-        assert!(is_welcome(&Hello::trusting(&authority), house.frontends).await, "{certificate}");
+        std::fs::write(service.path("server.pem"), certificate).unwrap();
+        service.reloader.refresh_certificates();
+        assert!(is_accepted(&TlsClient::trusting(&authority), service.frontends).await, "{certificate}");
     }
     for name in ["server.pem", "server.key", "ca.pem"] {
-        std::fs::remove_file(house.path(name)).unwrap();
-        house.reloader.refresh_certificates();
-        assert!(is_welcome(&Hello::trusting(&authority), house.frontends).await, "{name} is gone");
+        std::fs::remove_file(service.path(name)).unwrap();
+        service.reloader.refresh_certificates();
+        assert!(is_accepted(&TlsClient::trusting(&authority), service.frontends).await, "{name} is gone");
     }
-    std::fs::write(house.path("server.pem"), good).unwrap();
-    house.reloader.refresh_certificates();
-    assert!(is_welcome(&Hello::trusting(&authority), house.frontends).await);
+    std::fs::write(service.path("server.pem"), good).unwrap();
+    service.reloader.refresh_certificates();
+    assert!(is_accepted(&TlsClient::trusting(&authority), service.frontends).await);
 }
 
 #[tokio::test]
-async fn new_signers_of_callers_are_taken_up_too() {
-    let house = with_a_caller().await;
-    let (authority, other) = (house.authority.pem(), Authority::new());
-    let newcomer = other.sign(&uri("shop"));
-    let hello = Hello { shows: Some(&newcomer), ..Hello::trusting(&authority) };
-    assert!(!is_welcome(&hello, house.frontends).await);
+async fn a_new_client_authority_is_accepted_after_a_reload() {
+    let service = service().await;
+    let (authority, other) = (service.authority.pem(), Authority::new());
+    let certificate = other.sign(&uri("shop"));
+    let tls_client = TlsClient { identity: Some(&certificate), ..TlsClient::trusting(&authority) };
+    assert!(!is_accepted(&tls_client, service.frontends).await);
 
-    std::fs::write(house.path("ca.pem"), format!("{}{}", authority, other.pem())).unwrap();
-    house.reloader.refresh_certificates();
+    std::fs::write(service.path("ca.pem"), format!("{}{}", authority, other.pem())).unwrap();
+    service.reloader.refresh_certificates();
 
-    let client = Client::over(hello.connect(house.frontends).await.unwrap()).await;
+    let client = Client::over(tls_client.connect(service.frontends).await.unwrap()).await;
     assert_eq!(call(&client).await.code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_no_handshake() {
+async fn a_stop_does_not_wait_for_handshakes() {
     let settings = Settings { first_request_timeout: Duration::from_secs(600), ..settings() };
-    let house = with(settings).await;
-    let mut half = TcpStream::connect(house.frontends).await.unwrap();
-    half.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
+    let service = service_with(settings).await;
+    let mut unfinished = TcpStream::connect(service.frontends).await.unwrap();
+    unfinished.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
 
-    house.stop();
+    service.stop();
 
-    let _closed: io::Result<usize> = soon(half.read(&mut [0; 64])).await;
+    let _closed: io::Result<usize> = with_timeout(unfinished.read(&mut [0; 64])).await;
 }
 
 #[tokio::test]
-async fn files_that_cannot_be_used_are_named_at_the_start_and_hold_no_secret() {
+async fn the_error_of_an_unusable_file_names_it_and_contains_no_secret() {
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let path = |name: &str| folder.path().join(name);
     let (one, other) = (authority.sign("localhost"), authority.sign("localhost"));
@@ -251,14 +251,14 @@ async fn files_that_cannot_be_used_are_named_at_the_start_and_hold_no_secret() {
         let refused = Server::bind(&Settings { tls, ..settings() }).await.map(|_| ()).unwrap_err();
 
         let BindError::Tls(error) = refused else { panic!("{refused}") };
-        let told = error.to_string();
-        assert!(told.contains(words), "{told}");
-        assert!(!told.contains(&one.key[60..90]) && !told.contains(&other.key[60..90]), "{told}");
+        let message = error.to_string();
+        assert!(message.contains(words), "{message}");
+        assert!(!message.contains(&one.key[60..90]) && !message.contains(&other.key[60..90]), "{message}");
     }
 }
 
 #[tokio::test]
-async fn half_of_the_settings_is_a_mistake() {
+async fn incomplete_settings_are_refused() {
     let certificate = TlsSettings { certificate_file: Some("c".into()), ..Default::default() };
     let key = TlsSettings { key_file: Some("k".into()), ..Default::default() };
     let client_ca = TlsSettings { client_ca_file: Some("c".into()), ..Default::default() };
@@ -276,11 +276,11 @@ async fn half_of_the_settings_is_a_mistake() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_on_a_connection_of_a_certificate_that_is_nobodys() {
-    let house = with_a_caller().await;
-    let (authority, own) = (house.authority.pem(), house.authority.sign("spiffe://test/somebody"));
-    let hello = Hello { shows: Some(&own), ..Hello::trusting(&authority) };
-    let client = Client::over(hello.connect(house.frontends).await.unwrap()).await;
+async fn a_token_is_accepted_on_a_connection_with_an_unknown_certificate() {
+    let service = service().await;
+    let (authority, own) = (service.authority.pem(), service.authority.sign("spiffe://test/somebody"));
+    let tls_client = TlsClient { identity: Some(&own), ..TlsClient::trusting(&authority) };
+    let client = Client::over(tls_client.connect(service.frontends).await.unwrap()).await;
     let mut with_token = request("");
     *with_token.uri_mut() = "http://test/cloakroom.v1.SessionService/GetAppPolicy".parse().unwrap();
     with_token.headers_mut().insert("authorization", format!("bearer {}", token("shop")).parse().unwrap());

@@ -1,19 +1,19 @@
-//! The threads that serve.
+//! Worker threads.
 
 use cloakroom::server::{Server, Settings};
 use tokio_util::sync::CancellationToken;
 
-use super::echo::Echo;
-use super::house::{House, settings, soon};
+use super::support::echo::Echo;
+use super::support::test_server::{TestServer, settings, with_timeout};
 
 #[tokio::test]
 async fn connections_are_spread_over_the_workers() {
-    let house = House::open(&Settings { workers: 3, ..settings() }).await;
+    let server = TestServer::start(&Settings { workers: 3, ..settings() }).await;
     let mut workers = Vec::new();
     let mut clients = Vec::new();
 
     for _ in 0..6 {
-        let client = house.client().await;
+        let client = server.client().await;
         workers.push(client.call("Thread").await.body);
         clients.push(client);
     }
@@ -24,22 +24,22 @@ async fn connections_are_spread_over_the_workers() {
 
 #[tokio::test]
 async fn workers_end_with_the_server() {
-    let house = House::open(&Settings { workers: 3, ..settings() }).await;
-    house.client().await.call("Echo").await;
-    let echo = house.echo.clone();
+    let server = TestServer::start(&Settings { workers: 3, ..settings() }).await;
+    server.client().await.call("Echo").await;
+    let echo = server.echo.clone();
 
-    house.close().await;
+    server.close().await;
 
-    // Each of them held a clone of the service.
+    // Each worker had a clone of the service.
     assert_eq!(echo.holders(), 1);
 }
 
 #[tokio::test]
-async fn a_worker_that_cannot_start_is_an_error() {
+async fn a_worker_that_fails_to_start_is_an_error() {
     let server = Server::bind(&settings()).await.unwrap();
-    let fails = |number| if number == 1 { panic!("as it was told") } else { Echo::new() };
+    let fails = |number| if number == 1 { panic!("the test asked for it") } else { Echo::new() };
 
-    let served = soon(server.run(fails, CancellationToken::new())).await;
+    let served = with_timeout(server.run(fails, CancellationToken::new())).await;
 
     assert!(served.unwrap_err().to_string().contains("a worker thread"));
 }

@@ -1,4 +1,4 @@
-//! The RPCs of operators as short verbs.
+//! Short calls of AdminService.
 
 use cloakroom::grpc::wire::{
     GetSessionRequest, GetStatsRequest, GetStatsResponse, ListSessionsRequest, ListSessionsResponse, RevokeAppRequest,
@@ -6,35 +6,35 @@ use cloakroom::grpc::wire::{
 };
 use tonic::Status;
 
-use super::House;
+use super::TestService;
 use super::calls::{ChangesExt as _, save};
 use crate::support::sessions::SaveExt as _;
 
-impl House {
-    /// A session that is stored as the subject's. Answers it as saved.
+impl TestService {
+    /// Stores a session of this subject and returns it as saved.
     pub(crate) async fn logged_in(&self, subject: &str) -> Session {
         let ticket = self.open_new().await.token;
         let changes = cloakroom::grpc::wire::Changes::default().set("a", "1").subject(subject);
         self.save(save(&ticket, changes).keep_empty()).await.session.unwrap()
     }
 
-    /// The ids of a subject's sessions, as they are listed.
+    /// Lists the ids of a subject's sessions.
     pub(crate) async fn ids_of(&self, subject: &str) -> Vec<String> {
         self.list_of(subject).await.into_iter().map(|session| session.id).collect()
     }
 
-    /// A subject's sessions, as they are listed.
+    /// Lists a subject's sessions.
     pub(crate) async fn list_of(&self, subject: &str) -> Vec<SessionInfo> {
         let request = ListSessionsRequest { subject: subject.to_owned(), ..Default::default() };
         self.try_list(request).await.unwrap().sessions
     }
 
-    /// Lists, or not.
+    /// Lists sessions; the call may fail.
     pub(crate) async fn try_list(&self, request: ListSessionsRequest) -> Result<ListSessionsResponse, Status> {
         Ok(self.admin.clone().list_sessions(request).await?.into_inner())
     }
 
-    /// Every page of an app.
+    /// Lists all sessions of an app, page by page.
     pub(crate) async fn pages(&self, app: &str, page_size: i32) -> Vec<Vec<SessionInfo>> {
         let (mut pages, mut page_token) = (Vec::new(), String::new());
         loop {
@@ -48,7 +48,7 @@ impl House {
         }
     }
 
-    /// One session, or not.
+    /// Gets one session; the call may fail.
     pub(crate) async fn try_info(&self, id: &str, with_entries: bool) -> Result<SessionInfo, Status> {
         let request = GetSessionRequest { id: id.to_owned(), with_entries, ..Default::default() };
         Ok(self.admin.clone().get_session(request).await?.into_inner().session.unwrap())
@@ -60,7 +60,7 @@ impl House {
         self.admin.clone().revoke_session(request).await.unwrap().into_inner()
     }
 
-    /// Ends a subject's sessions, but for one perhaps.
+    /// Ends a subject's sessions, except for the one with `except_id`; returns how many.
     pub(crate) async fn revoke_subject(&self, subject: &str, except_id: &str) -> u32 {
         let (subject, except_id) = (subject.to_owned(), except_id.to_owned());
         let request = RevokeSubjectRequest { subject, except_id, ..Default::default() };
@@ -72,7 +72,7 @@ impl House {
         self.admin.clone().revoke_app(RevokeAppRequest { app: app.to_owned() }).await.unwrap();
     }
 
-    /// The numbers of an app.
+    /// Gets the statistics of an app.
     pub(crate) async fn stats(&self, app: &str) -> GetStatsResponse {
         self.admin.clone().get_stats(GetStatsRequest { app: app.to_owned() }).await.unwrap().into_inner()
     }

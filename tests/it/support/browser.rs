@@ -1,4 +1,4 @@
-//! A browser's memory: the cookies of one host, kept and sent as RFC 6265bis has it.
+//! The cookies of one host in a browser, by RFC 6265bis.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use cloakroom::grpc::wire::Header;
 
 use super::calls::set_cookies;
 
-/// Keeps cookies by name.
+/// Cookies by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Browser(BTreeMap<String, String>);
 
 impl Browser {
-    /// Takes in a response.
+    /// Applies the Set-Cookie headers of a response.
     pub(crate) fn receive(&mut self, headers: &[Header]) {
         for cookie in set_cookies(headers) {
             let (pair, attributes) = cookie.split_once("; ").unwrap_or((cookie, ""));

@@ -1,4 +1,4 @@
-//! The RPCs as short verbs, and messages as short builders.
+//! Short calls of SessionService, and builders for its messages.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use cloakroom::grpc::wire::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::House;
+use super::TestService;
 
-impl House {
+impl TestService {
     /// Opens a new session, for a request without a cookie.
     pub(crate) async fn open_new(&self) -> Session {
         self.open(OpenSessionRequest::default()).await.session.unwrap()
@@ -28,22 +28,22 @@ impl House {
         self.try_open(request).await.unwrap()
     }
 
-    /// Opens a session, or not.
+    /// Opens a session; the call may fail.
     pub(crate) async fn try_open(&self, request: OpenSessionRequest) -> Result<OpenSessionResponse, Status> {
         Ok(self.client.clone().open_session(request).await?.into_inner())
     }
 
-    /// Saves.
+    /// Saves a session.
     pub(crate) async fn save(&self, request: SaveSessionRequest) -> SaveSessionResponse {
         self.try_save(request).await.unwrap()
     }
 
-    /// Saves, or not.
+    /// Saves a session; the call may fail.
     pub(crate) async fn try_save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
         Ok(self.client.clone().save_session(request).await?.into_inner())
     }
 
-    /// A session that is stored, with these entries. Answers its token.
+    /// Stores a session with these entries and returns its token.
     pub(crate) async fn stored(&self, entries: &[(&str, &str)]) -> String {
         let ticket = self.open_new().await.token;
         let changes = entries.iter().fold(Changes::default(), |changes, (name, json)| changes.set(name, json));
@@ -52,7 +52,7 @@ impl House {
         saved.session.unwrap().token
     }
 
-    /// Rotates.
+    /// Rotates a session.
     pub(crate) async fn rotate(&self, token: &str, cause: RotationCause, request_id: &str) -> RotateSessionResponse {
         let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
         let (cause, request_id) = (cause.into(), request_id.to_owned());
@@ -60,12 +60,12 @@ impl House {
         self.client.clone().rotate_session(request).await.unwrap().into_inner()
     }
 
-    /// Destroys.
+    /// Destroys a session.
     pub(crate) async fn destroy(&self, token: &str) -> DestroySessionResponse {
         self.destroy_as(token, "").await
     }
 
-    /// Destroys, with a request id.
+    /// Destroys a session with a request id.
     pub(crate) async fn destroy_as(&self, token: &str, request_id: &str) -> DestroySessionResponse {
         let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
         let request_id = request_id.to_owned();
@@ -73,36 +73,36 @@ impl House {
         self.client.clone().destroy_session(request).await.unwrap().into_inner()
     }
 
-    /// The entries that a cookie opens, as JSON texts.
+    /// Opens a cookie and returns the entries as JSON texts.
     pub(crate) async fn entries(&self, token: &str) -> BTreeMap<String, String> {
         json_entries(self.open_cookie(token).await.session.unwrap())
     }
 }
 
-/// An open with this Cookie header.
+/// Builds an open with this Cookie header.
 pub(crate) fn open_cookie(header: &str) -> OpenSessionRequest {
     let credential = Some(open_session_request::Credential::CookieHeader(header.to_owned()));
     OpenSessionRequest { credential, ..Default::default() }
 }
 
-/// A save of changes by token.
+/// Builds a save of changes by token.
 pub(crate) fn save(token: &str, changes: Changes) -> SaveSessionRequest {
     SaveSessionRequest { changes: Some(changes), ..save_unmodified(token) }
 }
 
-/// A save of nothing by token.
+/// Builds a save without changes by token.
 pub(crate) fn save_unmodified(token: &str) -> SaveSessionRequest {
     let credential = Some(save_session_request::Credential::Token(token.to_owned()));
     SaveSessionRequest { credential, accessed: true, ..Default::default() }
 }
 
-/// A save of changes by Cookie header: a write without an open.
+/// Builds a save of changes by Cookie header, without an open before it.
 pub(crate) fn save_cookie(header: &str, changes: Changes) -> SaveSessionRequest {
     let credential = Some(save_session_request::Credential::CookieHeader(header.to_owned()));
     SaveSessionRequest { credential, changes: Some(changes), accessed: true, ..Default::default() }
 }
 
-/// Changes as short verbs.
+/// Builder methods of changes.
 pub(crate) trait ChangesExt: Sized {
     fn set(self, name: &str, json: &str) -> Self;
     fn set_raw(self, name: &str, bytes: &[u8]) -> Self;
@@ -152,7 +152,7 @@ impl ChangesExt for Changes {
     }
 }
 
-/// A session's entries as JSON texts.
+/// Returns a session's entries as JSON texts.
 pub(crate) fn json_entries(session: Session) -> BTreeMap<String, String> {
     let json = |(name, value): (String, Value)| match value.kind {
         Some(value::Kind::Json(text)) => (name, text),
@@ -162,12 +162,12 @@ pub(crate) fn json_entries(session: Session) -> BTreeMap<String, String> {
     session.entries.into_iter().map(json).collect()
 }
 
-/// The values of the Set-Cookie headers.
+/// Returns the values of the Set-Cookie headers.
 pub(crate) fn set_cookies(headers: &[Header]) -> Vec<&str> {
     values(headers, "Set-Cookie")
 }
 
-/// Whether the headers say `Vary: Cookie`.
+/// Tells whether the headers have `Vary: Cookie`.
 pub(crate) fn varies(headers: &[Header]) -> bool {
     values(headers, "Vary") == ["Cookie"]
 }
@@ -176,14 +176,14 @@ fn values<'h>(headers: &'h [Header], name: &str) -> Vec<&'h str> {
     headers.iter().filter(|header| header.name == name).map(|header| header.value.as_str()).collect()
 }
 
-/// Code and reason of an error.
+/// Returns code and reason of an error.
 pub(crate) fn reason(status: &Status) -> (Code, String) {
     let info = status.get_details_error_info().expect("every error carries an ErrorInfo");
     assert_eq!(info.domain, "cloakroom");
     (status.code(), info.reason)
 }
 
-/// The error of a call that has to fail.
+/// Returns the error of a call that must fail.
 #[track_caller]
 pub(crate) fn refused<T>(answer: Result<T, Status>) -> Status {
     answer.err().expect("the call is refused")

@@ -1,14 +1,14 @@
-//! The house for a test: real, whole, on a free port, with a clock that is moved by hand.
+//! The whole service on a free port, with a clock that the test sets.
 
 pub(crate) mod admin;
-pub(crate) mod asks;
 pub(crate) mod browser;
 pub(crate) mod calls;
-pub(crate) mod grammar;
-pub(crate) mod knob;
+pub(crate) mod environment;
+pub(crate) mod policy;
 pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
+pub(crate) mod set_cookie;
 pub(crate) mod tool;
 pub(crate) mod watches;
 
@@ -27,85 +27,99 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 
-/// Which store a test runs on.
+/// The store that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
+pub(crate) enum StoreKind {
     Memory,
     Embedded,
     Redis,
 }
 
+impl StoreKind {
+    /// Opens an empty store; an embedded one in `folder`.
+    fn open(self, folder: &TempDir) -> Handle {
+        match self {
+            Self::Memory => Handle::from(Memory::new()),
+            Self::Embedded => {
+                let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
+                Handle::from(Embedded::open(&settings).unwrap())
+            }
+            Self::Redis => Handle::from(redis::fresh()),
+        }
+    }
+}
+
 /// A running service, and a client of it.
-pub(crate) struct House {
+pub(crate) struct TestService {
     pub client: SessionServiceClient<Channel>,
     pub admin: AdminServiceClient<Channel>,
     pub clock: Arc<ManualClock>,
-    /// The store underneath, for what no call can bring about.
+    /// The store of the service, for states that no call can bring about.
     pub store: Handle,
     apps: Apps,
     pub address: String,
     pub(crate) admin_address: String,
-    /// The service itself, for what no client may do.
-    pub(crate) service: Service,
+    /// The service without its server, for what no client may do.
+    pub(crate) inner: Service,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
     _folder: TempDir,
 }
 
-impl House {
-    /// The service with one app, `default`, on default settings and with one key.
-    pub(crate) async fn new(on: On) -> Self {
-        Self::with_apps(on, [("default", app_settings())]).await
+impl TestService {
+    /// Starts a service with one app, `default`, on default settings and with one key.
+    pub(crate) async fn new(store: StoreKind) -> Self {
+        Self::with_apps(store, [("default", app_settings())]).await
     }
 
-    /// The service with these apps.
-    pub(crate) async fn with_apps<const N: usize>(on: On, apps: [(&str, app::Settings); N]) -> Self {
+    /// Starts a service with these apps.
+    pub(crate) async fn with_apps<const N: usize>(store: StoreKind, apps: [(&str, app::Settings); N]) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
-        Self::start(on, apps.collect()).await
+        Self::start(store, apps.collect()).await
     }
 
-    /// The service with one app, on a store of the caller's.
-    pub(crate) async fn around(store: Handle, settings: &app::Settings) -> Self {
+    /// Starts a service with one app on this store.
+    pub(crate) async fn with_store(store: Handle, settings: &app::Settings) -> Self {
         Self::on_store(store, [("default", settings.clone())], patient()).await
     }
 
-    /// The service on this store, with these apps and these settings of the server, its address aside.
+    /// Starts a service on this store, with these apps and these server settings, except for the address.
     pub(crate) async fn on_store<const N: usize>(
         store: Handle,
         apps: [(&str, app::Settings); N],
         settings: server::Settings,
     ) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap());
-        Self::furnish(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
+        Self::start_on(store, apps.collect(), settings, tempfile::tempdir().unwrap()).await
     }
 
-    /// The service once more, on the same store and with the same clock: another process that has just started.
+    /// Starts a second service on the same store and clock, as another process would be.
     pub(crate) async fn another_process(&self) -> Self {
         let (store, apps, clock) = (self.store.clone(), self.apps.clone(), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
-    /// The service once more, on the same store and with the same clock, but with other settings of its app.
+    /// Starts a second service on the same store and clock, with other settings of its app.
     pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
         let apps = [settings.build("default").unwrap()].into_iter().collect();
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
     }
 
-    /// The service with one app, and these settings of the server.
-    pub(crate) async fn with_server(on: On, settings: server::Settings) -> Self {
+    /// Starts a service with one app and these server settings.
+    pub(crate) async fn with_server(store: StoreKind, settings: server::Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = app_settings().build("default").unwrap();
-        Self::furnish(store(on, &folder), vec![app], settings, folder).await
+        Self::start_on(store.open(&folder), vec![app], settings, folder).await
     }
 
-    async fn start(on: On, apps: Vec<App>) -> Self {
+    async fn start(store: StoreKind, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = store(on, &folder);
-        Self::furnish(store, apps, patient(), folder).await
+        let store = store.open(&folder);
+        Self::start_on(store, apps, patient(), folder).await
     }
 
-    async fn furnish(store: Handle, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
+    async fn start_on(store: Handle, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
         Self::listen((store, apps.into_iter().collect(), clock), settings, folder).await
     }
@@ -115,15 +129,15 @@ impl House {
         settings: server::Settings,
         folder: TempDir,
     ) -> Self {
-        let (parts_store, parts_clock) = (store.clone(), clock.clone() as Arc<dyn Clock>);
-        let parts =
-            Dependencies { apps: apps.clone(), store: parts_store, clock: parts_clock, callers: Callers::default() };
+        let (shared_store, shared_clock) = (store.clone(), clock.clone() as Arc<dyn Clock>);
+        let dependencies =
+            Dependencies { apps: apps.clone(), store: shared_store, clock: shared_clock, callers: Callers::default() };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let admin = AdminSettings { listen: settings.listen, ..Default::default() };
-        let cloakroom = Cloakroom::bind(&settings, &admin, parts).await.unwrap();
+        let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let admin_address = format!("http://{}", cloakroom.admin_addr().unwrap());
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
-        let service = cloakroom.service().clone();
+        let inner = cloakroom.service().clone();
         let stop = CancellationToken::new();
         tokio::spawn(cloakroom.run(stop.clone()));
         let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
@@ -139,75 +153,68 @@ impl House {
             apps,
             address,
             admin_address,
-            service,
+            inner,
             stop,
             _stop_when_dropped,
             _folder: folder,
         }
     }
 
-    /// A client with a connection of its own, which another thread serves.
+    /// Connects a second client; another worker thread serves its connection.
     pub(crate) async fn another_client(&self) -> SessionServiceClient<Channel> {
         let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
         SessionServiceClient::new(channel)
     }
 
-    /// Tells the service to stop.
+    /// Stops the service.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Moves the service's clock on.
-    pub(crate) fn advance(&self, span: Duration) {
-        self.clock.advance(span);
+    /// Moves the service's clock forward.
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.clock.advance(duration);
     }
 }
 
-fn store(on: On, folder: &TempDir) -> Handle {
-    match on {
-        On::Memory => Handle::from(Memory::new()),
-        On::Embedded => {
-            let settings = EmbeddedSettings { path: folder.path().join("data"), ..Default::default() };
-            Handle::from(Embedded::open(&settings).unwrap())
-        }
-        On::Redis => Handle::from(redis::fresh()),
-    }
-}
-
-/// Settings of an app that has a key.
+/// Default settings of an app, with a key.
 pub(crate) fn app_settings() -> app::Settings {
     app::Settings { keys: vec![cloakroom::token::Key::generate().into()], ..Default::default() }
 }
 
-/// The real time, for a clock that is moved by hand from here on: Redis collects garbage by its own clock.
-/// Settings for tests that have no call time out, whatever else the machine does.
+/// Server settings whose calls do not time out, even on a busy machine.
 pub(crate) fn patient() -> server::Settings {
     server::Settings { call_timeout: Duration::from_secs(60), ..Default::default() }
 }
 
+/// The real time, to start a manual clock with: Redis deletes expired keys by its own clock.
 #[expect(clippy::disallowed_methods, reason = "Redis expires keys by the machine's clock")]
 pub(crate) fn now() -> Time {
     Time::default() + SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
-/// Makes a module of one test for each store out of every `async fn name(on: On)` in it.
-#[macro_export]
+/// Makes a test for each store of an `async fn name(store: StoreKind)`, by `#[apply(on_every_store)]`.
 macro_rules! on_every_store {
-    ($($name:ident),* $(,)?) => {
-        $crate::on_every_store!(#[tokio::test] $($name),*);
+    (#[doc = $_:literal] $($function:tt)*) => {
+        on_every_store! { $($function)* }
     };
-    (#[$test:meta] $($name:ident),* $(,)?) => {
-        mod on_memory {
-            $crate::on_every_store!(#[$test] Memory: $($name),*);
-        }
-        mod on_embedded {
-            $crate::on_every_store!(#[$test] Embedded: $($name),*);
-        }
-        mod on_redis {
-            $crate::on_every_store!(#[$test] Redis: $($name),*);
-        }
+    (async fn $($function:tt)*) => {
+        on_every_store! { #[tokio::test] async fn $($function)* }
     };
-    (#[$test:meta] $on:ident: $($name:ident),*) => {
-        $(#[$test] async fn $name() { super::$name($crate::support::On::$on).await; })*
+    (#[$test:meta] async fn $name:ident($($store:tt)*) $body:block) => {
+        async fn $name($($store)*) $body
+
+        mod $name {
+            use $crate::support::StoreKind;
+
+            #[$test]
+            async fn on_memory() { super::$name(StoreKind::Memory).await; }
+
+            #[$test]
+            async fn on_embedded() { super::$name(StoreKind::Embedded).await; }
+
+            #[$test]
+            async fn on_redis() { super::$name(StoreKind::Redis).await; }
+        }
     };
 }

@@ -1,4 +1,4 @@
-//! Races: the same two requests against each other, on session after session.
+//! Races of two requests for one session, repeated with many sessions.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::knob::races;
-use super::{House, On};
+use super::environment::race_rounds;
+use super::{StoreKind, TestService};
 
-/// One side of a race: a connection, and with it a thread of the service.
+/// One side of a race: a connection of its own, and so another worker thread of the service.
 #[derive(Clone)]
 pub(crate) struct Side(SessionServiceClient<Channel>);
 
@@ -37,34 +37,34 @@ impl Side {
     }
 }
 
-/// One round of a race: the house and its two sides, which swap from round to round.
+/// One round of a race. The two sides swap from round to round.
 #[derive(Clone)]
 pub(crate) struct Round {
-    pub house: Arc<House>,
+    pub service: Arc<TestService>,
     pub left: Side,
     pub right: Side,
 }
 
-/// Runs a race many times, many rounds at once.
-pub(crate) async fn race<F>(on: On, settings: app::Settings, round: fn(Round) -> F)
+/// Runs a race many times, several rounds at once.
+pub(crate) async fn race<F>(store: StoreKind, settings: app::Settings, round: fn(Round) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let house = Arc::new(House::with_apps(on, [("default", settings)]).await);
-    let sides = [Side(house.another_client().await), Side(house.another_client().await)];
+    let service = Arc::new(TestService::with_apps(store, [("default", settings)]).await);
+    let sides = [Side(service.another_client().await), Side(service.another_client().await)];
     let mut rounds = JoinSet::new();
-    for number in 0..races(ROUNDS) {
+    for number in 0..race_rounds(ROUNDS) {
         let [left, right] = if number % 2 == 0 { [0, 1] } else { [1, 0] }.map(|side: usize| sides[side].clone());
-        rounds.spawn(round(Round { house: Arc::clone(&house), left, right }));
-        if rounds.len() >= AT_ONCE {
+        rounds.spawn(round(Round { service: Arc::clone(&service), left, right }));
+        if rounds.len() >= CONCURRENT_ROUNDS {
             rounds.join_next().await.unwrap().unwrap();
         }
     }
     rounds.join_all().await;
 }
 
-/// How often each race is run on each store.
+/// The number of rounds of each race on each store.
 const ROUNDS: u32 = 200;
 
 /// Enough to keep both threads busy, so that requests overtake each other.
-const AT_ONCE: usize = 16;
+const CONCURRENT_ROUNDS: usize = 16;

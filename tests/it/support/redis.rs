@@ -1,4 +1,4 @@
-//! One real Redis for the whole test run, a key space for each test.
+//! One real Redis for the whole test run, with a key space for each test.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 use cloakroom::store::{Redis, RedisSettings};
 use tempfile::TempDir;
 
-/// A store on the shared Redis, with keys of its own.
+/// Opens a store on the shared Redis, in a key space of its own.
 pub(crate) fn fresh() -> Redis {
     Redis::new(&settings()).unwrap()
 }
 
-/// Settings for a key space of the shared Redis that nobody else uses.
+/// Returns settings for a key space of the shared Redis that no other test uses.
 pub(crate) fn settings() -> RedisSettings {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    // A scan walks through a whole database, whosever keys lie there.
+    // A scan visits all keys of a database, so each test has a database of its own.
     let url = format!("{}?db={}", server().url(), number % DATABASES);
     let key_prefix = format!("test{number}");
     RedisSettings { url, key_prefix, timeout: Duration::from_secs(60), ..Default::default() }
@@ -44,41 +44,41 @@ impl RedisServer {
         server
     }
 
-    /// Where it listens.
+    /// Returns the URL of its socket.
     pub(crate) fn url(&self) -> String {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// Stops it; its data is gone.
+    /// Stops it. Its data is lost.
     pub(crate) fn stop(&mut self) {
         drop(self.shell.stdin.take());
         self.shell.wait().unwrap();
     }
 
-    /// Starts it again where it was.
+    /// Starts it again on the same socket, without data.
     pub(crate) fn start_again(&mut self) {
         self.shell = Self::spawn(&self.folder);
         self.await_answer();
     }
 
-    /// Makes it fall silent, or go on.
+    /// Sends a signal: `-STOP` freezes it, `-CONT` lets it continue.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         assert!(Command::new("kill").args([signal, pid.trim()]).status().unwrap().success());
     }
 
-    /// Runs `redis-cli` on it and answers what it prints.
+    /// Runs `redis-cli` on it and returns the output.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(arguments).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// The Unix socket that it listens on.
+    /// Returns the path of its Unix socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
-    /// The shell ends Redis when its standard input closes, which it does when this process is gone.
+    /// Starts Redis under a shell that ends it when this process ends, for then the shell's standard input closes.
     fn spawn(folder: &TempDir) -> Child {
         let script = format!(
             "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \

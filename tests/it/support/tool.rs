@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// One of them, or else the one on PATH.
+/// Returns the path of a tool, or its name for a lookup in `PATH`.
 #[expect(clippy::disallowed_methods, reason = "the Makefile says by the environment where tools are")]
 pub(crate) fn tool(name: &str) -> PathBuf {
     let folder = std::env::var("CLOAKROOM_TOOLS").unwrap_or_else(|_| ".tools/bin".to_owned());

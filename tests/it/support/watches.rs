@@ -1,4 +1,4 @@
-//! Watches as facts: how one begins, and how it ends.
+//! Watches of sessions: how one starts, and how it ends.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use cloakroom::token::SessionId;
 use cloakroom::types::AppName;
 use tonic::{Status, Streaming};
 
-use super::House;
+use super::TestService;
 use super::sessions::millis;
 
-/// A watch that has begun.
+/// A running watch.
 #[derive(Debug)]
 pub(crate) struct Watch {
     answers: Streaming<WatchSessionResponse>,
-    /// When it ends by itself, in milliseconds.
+    /// The time when the session expires, in milliseconds.
     pub expire_time: u64,
 }
 
-impl House {
-    /// Watches a token that opens its session.
+impl TestService {
+    /// Watches the live session of a token.
     pub(crate) async fn watch(&self, token: &str) -> Watch {
         let mut answers = self.try_watch(watch_token(token)).await.unwrap();
         let first = answers.message().await.unwrap().unwrap();
@@ -29,13 +29,13 @@ impl House {
         Watch { answers, expire_time: millis(&first.expire_time) }
     }
 
-    /// Watches what is no live session; answers why not.
+    /// Watches a credential without a live session; returns the end reason.
     pub(crate) async fn watch_nothing(&self, request: WatchSessionRequest) -> EndReason {
         let answers = self.try_watch(request).await.unwrap();
         Watch { answers, expire_time: 0 }.ended().await
     }
 
-    /// Begins to watch, or not.
+    /// Starts a watch; the call may fail.
     pub(crate) async fn try_watch(
         &self,
         request: WatchSessionRequest,
@@ -43,16 +43,16 @@ impl House {
         Ok(self.client.clone().watch_session(request).await?.into_inner())
     }
 
-    /// Ends a session as an administrator does.
+    /// Ends a session with an administrator's authority.
     pub(crate) async fn end(&self, id: &str, reason: session::EndReason) {
         let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.now() };
-        let ended = self.service.store().apply(&place(id), &precondition, &Write::End(reason)).await.unwrap();
+        let ended = self.inner.store().apply(&session_key(id), &precondition, &Write::End(reason)).await.unwrap();
         assert!(matches!(ended, Applied::Done(_)), "{ended:?}");
     }
 }
 
 impl Watch {
-    /// Waits for the end; answers why.
+    /// Waits for the end of the session; returns the reason.
     pub(crate) async fn ended(mut self) -> EndReason {
         let last = self.next().await.unwrap().expect("a watch says how it ends");
         assert_eq!((last.state(), last.expire_time), (WatchState::Ended, None));
@@ -60,32 +60,32 @@ impl Watch {
         last.end_reason()
     }
 
-    /// Waits for the error that it ends with.
+    /// Waits for the error that ends the watch.
     pub(crate) async fn failed(mut self) -> Status {
         self.next().await.err().expect("the watch fails")
     }
 
     async fn next(&mut self) -> Result<Option<WatchSessionResponse>, Status> {
-        tokio::time::timeout(PATIENCE, self.answers.message()).await.expect("a watch ends in time")
+        tokio::time::timeout(TIMEOUT, self.answers.message()).await.expect("a watch ends in time")
     }
 }
 
-/// A watch by token.
+/// Builds a watch by token.
 pub(crate) fn watch_token(token: &str) -> WatchSessionRequest {
     let credential = Some(watch_session_request::Credential::Token(token.to_owned()));
     WatchSessionRequest { credential, ..Default::default() }
 }
 
-/// A watch by Cookie header.
+/// Builds a watch by Cookie header.
 pub(crate) fn watch_cookie(header: &str) -> WatchSessionRequest {
     let credential = Some(watch_session_request::Credential::CookieHeader(header.to_owned()));
     WatchSessionRequest { credential, ..Default::default() }
 }
 
-/// Where the session of that handle lies.
-pub(crate) fn place(id: &str) -> SessionKey {
+/// Returns the key of a session of the app `default`.
+pub(crate) fn session_key(id: &str) -> SessionKey {
     SessionKey { app: AppName::parse("default").unwrap(), id: SessionId::parse(id).unwrap() }
 }
 
-/// Generous enough for the busiest machine; only a failure waits so long.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Long enough for the busiest machine; only a failure waits this long.
+const TIMEOUT: Duration = Duration::from_secs(60);

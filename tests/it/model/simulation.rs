@@ -1,0 +1,280 @@
+//! A service, browsers with its tokens, current and stale, and the model that its responses must match.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakroom::app::Apps;
+use cloakroom::service::{
+    Credential, DestroyRequest, OpenRequest, Outcome, RotateRequest, RotationCause, SaveRequest, Service, WithEntries,
+};
+use cloakroom::session::{EndReason, Subject, Version};
+use cloakroom::store::{SessionKey, Store};
+use cloakroom::token::SessionId;
+use cloakroom::types::{AppName, Clock, ManualClock, Time};
+
+use super::answer::{Answer, Checked, error_text, same};
+use super::expected_session::{ExpectedSession, Operation, State, WriteRequest};
+use super::rng::Rng;
+use super::steps;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct HeldToken {
+    pub(super) session: u64,
+    pub(super) token: PresentedToken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PresentedToken {
+    Ticket,
+    Token(usize),
+}
+
+/// The credential in which a token is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentAs {
+    Token,
+    CookieHeader,
+}
+
+#[derive(Debug)]
+pub(super) struct Simulation<S> {
+    service: Service,
+    store: Arc<S>,
+    clock: Arc<ManualClock>,
+    pub(super) rng: Rng,
+    pub(super) sessions: BTreeMap<u64, ExpectedSession>,
+    pub(super) browsers: Vec<Option<HeldToken>>,
+    next: u64,
+    /// How often each case happened: a run in which one never happens does not test it.
+    pub(super) coverage: BTreeMap<String, u64>,
+}
+
+impl<S: Store> Simulation<S> {
+    pub(super) fn new(apps: Apps, store: Arc<S>, begin: Time, rng: Rng) -> Self {
+        let clock = Arc::new(ManualClock::new(begin));
+        let service = Service::new(apps, Arc::clone(&store).into_handle(), Arc::clone(&clock) as Arc<dyn Clock>);
+        Self {
+            service,
+            store,
+            clock,
+            rng,
+            sessions: BTreeMap::new(),
+            browsers: vec![None; BROWSERS],
+            next: 0,
+            coverage: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.clock.now().millis()
+    }
+
+    pub(super) fn set_clock(&self, millis: u64) {
+        self.clock.set(Time::from_millis(millis));
+    }
+
+    /// Removes the sessions that no browser has a token of.
+    pub(super) fn drop_unheld_sessions(&mut self) {
+        let browsers = &self.browsers;
+        self.sessions.retain(|number, _| browsers.iter().flatten().any(|held| held.session == *number));
+    }
+
+    fn token_of(&self, held: HeldToken) -> String {
+        let expected = &self.sessions[&held.session];
+        match held.token {
+            PresentedToken::Ticket => expected.ticket.clone(),
+            PresentedToken::Token(token) => expected.tokens[token].clone(),
+        }
+    }
+
+    /// Opens by these tokens, all in one header.
+    pub(super) async fn open(
+        &mut self,
+        browser: usize,
+        held: &[HeldToken],
+        sent_as: SentAs,
+        max_age: Option<u64>,
+    ) -> Checked {
+        let now = self.now();
+        let tokens: Vec<String> = held.iter().map(|held| self.token_of(*held)).collect();
+        let header = tokens.iter().map(|token| format!("session={token}")).collect::<Vec<_>>().join("; ");
+        let credential = match (&*tokens, sent_as) {
+            ([], _) => Credential::Absent,
+            ([token], SentAs::Token) => Credential::Token(token),
+            _ => Credential::CookieHeader(&header),
+        };
+        let max_authenticate_age = max_age.map(Duration::from_millis);
+        let opened =
+            self.service.open(OpenRequest { credential, max_authenticate_age, ..OpenRequest::default() }).await;
+        let opened = opened.map_err(|error| format!("an open fails: {error}"))?;
+        self.check_open(browser, held, max_age, (&opened, now))
+    }
+
+    /// Saves, rotates or destroys by this token, or without one.
+    pub(super) async fn write(
+        &mut self,
+        browser: usize,
+        held: Option<HeldToken>,
+        sent_as: SentAs,
+        request: &WriteRequest,
+    ) -> Checked {
+        let token = held.map(|held| self.token_of(held));
+        let header = token.as_ref().map(|token| format!("session={token}")).unwrap_or_default();
+        let credential = match (&token, sent_as) {
+            (Some(token), SentAs::Token) => Credential::Token(token),
+            _ => Credential::CookieHeader(&header),
+        };
+        // A ticket is not valid in a cookie.
+        let held = held.filter(|held| sent_as == SentAs::Token || held.token != PresentedToken::Ticket);
+        let request_id = &*request.request_id;
+        match &request.operation {
+            Operation::Save { changes, rotate, keep_empty } => {
+                let app = self.service.app("").expect("the app is there");
+                let saved = self.service.save(
+                    &app,
+                    SaveRequest {
+                        credential,
+                        changes: changes.clone(),
+                        accessed: true,
+                        etag: request.etag.map(Version),
+                        request_id,
+                        rotate: *rotate,
+                        keep_empty: *keep_empty,
+                        ..SaveRequest::default()
+                    },
+                );
+                let answer = saved.await.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
+                self.check_save(browser, (held, sent_as), request, answer)
+            }
+            Operation::Rotate(cause) => {
+                let rotate = RotateRequest { credential, cause: *cause, request_id, ..RotateRequest::default() };
+                let saved = self.service.rotate(rotate).await;
+                let answer = saved.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
+                self.check_rotation(browser, held, request, answer)
+            }
+            Operation::Destroy => {
+                let destroyed =
+                    self.service.destroy(DestroyRequest { credential, request_id, ..DestroyRequest::default() }).await;
+                let answer = destroyed.map(|destroyed| Answer::new(destroyed.outcome, None, destroyed.headers));
+                self.check_destruction(browser, held, request, answer)
+            }
+        }
+    }
+
+    /// Checks that the store has what was acknowledged, and that no ended session is alive there.
+    pub(super) async fn check_store(&self, number: u64) -> Checked {
+        let (now, expected) = (self.now(), &self.sessions[&number]);
+        let id = SessionId::parse(&expected.id).ok_or("no id")?;
+        let stored = self.store.load(&SessionKey { app: app_name(), id }).await.map_err(|error| error.to_string())?;
+        match expected.state(now) {
+            State::New => same("nothing is stored", stored.is_some(), false),
+            State::Forgotten => Ok(()),
+            State::Ended(_) => {
+                let record = stored.ok_or("its tombstone is purged too soon")?.record;
+                same("end", record.head.end.map(|end| end.reason), expected.end.map(|(reason, _)| reason))
+            }
+            State::Alive => {
+                let record = stored.ok_or("it is lost")?.record;
+                let entries: BTreeMap<String, Vec<u8>> =
+                    record.entries.iter().map(|(name, stored)| (name.to_owned(), stored.to_vec())).collect();
+                same("stored entries", &entries, &expected.entries)?;
+                let head = record.head;
+                same("stored access time", head.access_time.millis(), expected.used)?;
+                same("stored deadline", head.deadline_time.millis(), expected.deadline)?;
+                same("stored version", head.version.0, expected.version)
+            }
+        }
+    }
+
+    pub(super) async fn revoke_app(&mut self) -> Checked {
+        let now = Time::from_millis(self.now());
+        self.store.revoke_app(&app_name(), now).await.map_err(|error| error.to_string())?;
+        self.sessions.values_mut().for_each(|expected| expected.revoked = true);
+        Ok(())
+    }
+
+    /// Revokes a session by its id, as an operator does.
+    pub(super) async fn revoke(&mut self, number: u64) -> Checked {
+        let now = self.now();
+        let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
+        // A session that was never stored may have no id.
+        let Some(id) = SessionId::parse(&expected.id) else { return Ok(()) };
+        let outcome = self.service.revoke_session("", id).await.map_err(error_text)?;
+        match expected.state(now) {
+            State::Alive => {
+                expected.end_with(EndReason::Revoked, now);
+                same("outcome", outcome, Outcome::Deleted(EndReason::Revoked))
+            }
+            State::Ended(reason) => same("outcome", outcome, Outcome::Gone(Some(reason))),
+            State::New | State::Forgotten => same("outcome", outcome, Outcome::Gone(None)),
+        }
+    }
+
+    /// Revokes the sessions of a subject, also those that no browser has a token of, except one if it is given.
+    pub(super) async fn revoke_subject(&mut self, subject: &str, except: Option<u64>) -> Checked {
+        let now = self.now();
+        let except = except.and_then(|number| SessionId::parse(&self.sessions.get(&number)?.id));
+        let revoked = self.service.revoke_subject("", &subject_named(subject), except).await.map_err(error_text)?;
+        let mut expected_count = 0;
+        for expected in self.sessions.values_mut().filter(|expected| expected.belongs_to(subject, now)) {
+            if SessionId::parse(&expected.id) != except {
+                expected.end_with(EndReason::Revoked, now);
+                expected_count += 1;
+            }
+        }
+        if revoked < expected_count {
+            Err(format!("{revoked} were revoked, at least {expected_count} must be"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Checks that a list has every live session of the subject, and no other.
+    pub(super) async fn list(&self, subject: &str) -> Checked {
+        let now = self.now();
+        let listed =
+            self.service.list_subject("", &subject_named(subject), WithEntries::No).await.map_err(error_text)?;
+        let used: Vec<Time> = listed.iter().map(|session| session.record.head.access_time).collect();
+        same("last used first", used.is_sorted_by(|one, next| one >= next), true)?;
+        let listed: BTreeSet<String> = listed.iter().map(|session| session.id.to_string()).collect();
+        for expected in self.sessions.values().filter(|expected| !expected.id.is_empty()) {
+            same(
+                &format!("{} is listed", expected.id),
+                listed.contains(&expected.id),
+                expected.belongs_to(subject, now),
+            )?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn sweep(&self) -> Checked {
+        let swept = self.store.sweep(Time::from_millis(self.now())).await;
+        swept.map(drop).map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn step(&mut self) -> Checked<String> {
+        steps::step(self).await
+    }
+
+    pub(super) fn cover(&mut self, what: &str) {
+        *self.coverage.entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub(super) const fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+fn subject_named(subject: &str) -> Subject {
+    Subject::parse(subject).unwrap()
+}
+
+fn app_name() -> AppName {
+    AppName::parse(AppName::DEFAULT).unwrap()
+}
+
+pub(super) const BROWSERS: usize = 10;
+
+pub(super) const CAUSES: [RotationCause; 2] = [RotationCause::Privilege, RotationCause::Renewal];

@@ -1,0 +1,11 @@
+//! A running `cloakroom serve`: reload, stop, restart, and what callers notice.
+
+mod caller_changes;
+mod certificate_expiry;
+mod child;
+mod key_rotation;
+mod load;
+mod reload;
+mod rolling_restart;
+mod secrets;
+mod stop;

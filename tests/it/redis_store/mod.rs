@@ -1,0 +1,27 @@
+//! Redis as a store: outages, and the data in it.
+
+mod contents;
+mod outage;
+
+use std::time::Duration;
+
+use cloakroom::server;
+use cloakroom::store::{Handle, Redis, RedisSettings};
+
+use crate::support::redis::RedisServer;
+use crate::support::{TestService, app_settings, patient};
+
+/// The timeout of calls of the store.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Starts a service with a short store timeout, on a Redis of its own.
+async fn service() -> (RedisServer, TestService) {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
+    let store = Handle::from(Redis::new(&settings).unwrap());
+    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
+    let service = TestService::on_store(store, [("default", app_settings())], server).await;
+    (redis, service)
+}

@@ -1,0 +1,205 @@
+//! A Redis that stops, freezes, comes back or loses its scripts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cloakroom::grpc;
+use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RotationCause, SaveSessionRequest};
+use cloakroom::store::{Redis, RedisSettings, Store as _};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+use super::{DAY, TIMEOUT, service};
+use crate::support::TestService;
+use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie};
+use crate::support::redis::RedisServer;
+
+#[tokio::test]
+async fn a_stopped_store_is_unavailable_and_never_an_empty_session() {
+    let (mut redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
+
+    redis.stop();
+
+    for _ in 0..3 {
+        assert_unavailable(&service, &token).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_store_is_used_without_a_restart_of_the_service() {
+    let (mut redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
+    redis.stop();
+    assert_unavailable(&service, &token).await;
+
+    redis.start_again();
+
+    until_it_opens(&service, &token).await;
+    let token = service.stored(&[("b", "2")]).await;
+    assert_eq!(service.entries(&token).await["b"], "2");
+}
+
+#[tokio::test]
+async fn a_frozen_store_is_unavailable_within_the_deadline_and_then_answers_again() {
+    let (redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
+
+    redis.signal("-STOP");
+    for _ in 0..3 {
+        assert_unavailable(&service, &token).await;
+    }
+    redis.signal("-CONT");
+
+    until_it_opens(&service, &token).await;
+    assert!(
+        ["1", "2"].contains(&service.entries(&token).await["a"].as_str()),
+        "a write without an answer may have been applied"
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_write_with_an_unknown_outcome_is_applied_once() {
+    let (redis, service) = service().await;
+    let token = service.stored(&[("a", "1")]).await;
+    let counting = || SaveSessionRequest {
+        request_id: "0123456789abcdef".to_owned(),
+        ..save(&token, Changes::default().increment("n", 1))
+    };
+
+    redis.signal("-STOP");
+    let unknown = refused(service.try_save(counting()).await);
+    redis.signal("-CONT");
+    until_it_opens(&service, &token).await;
+    let repeated = service.save(counting()).await;
+
+    assert_eq!(reason(&unknown), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    assert_eq!(repeated.counters["n"], 1);
+    assert_eq!(service.entries(&token).await["n"], "1");
+}
+
+#[tokio::test]
+async fn calls_that_need_no_store_work_without_it() {
+    let (mut redis, service) = service().await;
+    redis.stop();
+
+    let session = service.open_new().await;
+    let forged = service.open_cookie("forged").await.session.unwrap();
+
+    assert!(session.new && forged.new);
+    assert_eq!(service.policy("").await.cookie_name, "session");
+    let saved = refused(service.try_save(save(&session.token, Changes::default().set("a", "1"))).await);
+    assert_eq!(reason(&saved), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+}
+
+#[tokio::test]
+async fn health_follows_the_store() {
+    let (redis, service) = service().await;
+    let mut health = health(&service).await;
+    let mut answers = health.watch(check(grpc::SERVICE)).await.unwrap().into_inner();
+    let mut next = async || status(&answers.message().await.unwrap().unwrap());
+    assert_eq!(next().await, ServingStatus::Serving);
+
+    redis.signal("-STOP");
+    assert_eq!(next().await, ServingStatus::NotServing);
+    let alive = health.clone().check(check("")).await.unwrap();
+    redis.signal("-CONT");
+
+    assert_eq!(next().await, ServingStatus::Serving);
+    assert_eq!(status(alive.get_ref()), ServingStatus::Serving, "liveness does not depend on the store");
+}
+
+#[tokio::test]
+async fn health_knows_only_served_services() {
+    let (_redis, service) = service().await;
+    let mut health = health(&service).await;
+
+    let known = health.check(check("cloakroom.v1.SessionService")).await.unwrap();
+    let other = refused(health.check(check("cloakroom.v1.Unknown")).await);
+
+    assert_eq!(status(known.get_ref()), ServingStatus::Serving);
+    assert_eq!(other.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_worker_that_ends_keeps_the_connections_of_others() {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, connections: 1, ..Default::default() };
+    let store = Arc::new(Redis::new(&settings).unwrap());
+    let worker = || {
+        let store = Arc::clone(&store);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::spawn_blocking(move || runtime.block_on(store.ping()))
+    };
+
+    worker().await.unwrap().unwrap();
+    worker().await.unwrap().unwrap();
+
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn lost_scripts_are_loaded_again() {
+    let (redis, service) = service().await;
+    let flush_scripts = || assert!(redis.cli(&["script", "flush"]).starts_with("OK"));
+
+    flush_scripts();
+    let token = service.stored(&[("a", "1")]).await;
+    flush_scripts();
+    let saved = service.save(save(&token, Changes::default().set("b", "2"))).await;
+    flush_scripts();
+    service.advance(3 * DAY);
+    service.open_cookie(&token).await;
+    flush_scripts();
+    let rotated = service.rotate(&token, RotationCause::Privilege, "").await;
+    flush_scripts();
+    let ended = service.destroy(&rotated.session.as_ref().unwrap().token).await;
+
+    assert_eq!(
+        [saved.outcome(), rotated.outcome(), ended.outcome()],
+        [Outcome::Updated, Outcome::Updated, Outcome::Deleted]
+    );
+}
+
+async fn assert_unavailable(service: &TestService, token: &str) {
+    let cookie = format!("session={token}");
+    let begin = Instant::now();
+
+    let answers: [Status; 4] = [
+        refused(service.try_open(open_cookie(&cookie)).await),
+        refused(service.try_save(save(token, Changes::default().set("a", "2"))).await),
+        refused(service.try_save(save_cookie(&cookie, Changes::default().set("a", "2"))).await),
+        refused(
+            service.try_open(OpenSessionRequest { cookie_name: "session".to_owned(), ..open_cookie(&cookie) }).await,
+        ),
+    ];
+
+    assert!(begin.elapsed() < 8 * TIMEOUT, "{:?}", begin.elapsed());
+    for status in answers {
+        assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    }
+}
+
+/// Repeats an open until the store answers; until then it must be UNAVAILABLE.
+async fn until_it_opens(service: &TestService, token: &str) {
+    let begin = Instant::now();
+    while let Err(status) = service.try_open(open_cookie(&format!("session={token}"))).await {
+        assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+        assert!(begin.elapsed() < Duration::from_secs(60), "the store does not answer again");
+    }
+}
+
+async fn health(service: &TestService) -> HealthClient<Channel> {
+    HealthClient::new(Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap())
+}
+
+fn check(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+fn status(response: &HealthCheckResponse) -> ServingStatus {
+    response.status()
+}

@@ -1,0 +1,8 @@
+//! Servers and clients for these tests.
+
+pub(crate) mod authority;
+pub(super) mod client;
+pub(super) mod echo;
+pub(super) mod raw_http2;
+pub(super) mod test_server;
+pub(super) mod tls_service;

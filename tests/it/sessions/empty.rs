@@ -1,0 +1,132 @@
+//! Empty sessions: a save that leaves no entry deletes the session and its cookie, as Flask does.
+
+use cloakroom::app::{self, CookieSettings};
+use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
+
+use crate::support::calls::{ChangesExt as _, save, set_cookies, varies};
+use crate::support::sessions::{SaveExt as _, deleted_cookie};
+use crate::support::{StoreKind, TestService, app_settings};
+
+#[apply(on_every_store)]
+async fn a_save_that_leaves_no_entry_deletes_session_and_cookie(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let token = service.stored(&[("a", "1")]).await;
+
+    let saved = service.save(save(&token, Changes::default().unset("a"))).await;
+
+    assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+    assert!(saved.session.is_none());
+    deleted_cookie(&saved.headers);
+    assert!(varies(&saved.headers));
+    assert!(!service.is_live(&token).await);
+}
+
+#[apply(on_every_store)]
+async fn a_clear_that_sets_nothing_deletes_the_session(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let token = service.stored(&[("a", "1"), ("_permanent", "true")]).await;
+
+    let saved = service.save(save(&token, Changes::default().clear())).await;
+
+    assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+    assert!(!service.is_live(&token).await);
+}
+
+#[apply(on_every_store)]
+async fn the_deleting_cookie_repeats_every_attribute(store: StoreKind) {
+    let cookie = CookieSettings {
+        name: "sid".to_owned(),
+        domain: "example.com".to_owned(),
+        path: "/app".to_owned(),
+        secure: true,
+        partitioned: true,
+        ..Default::default()
+    };
+    let service = TestService::with_apps(store, [("default", app::Settings { cookie, ..app_settings() })]).await;
+    let created = service.save(save(&service.open_new().await.token, Changes::default().set("a", "1"))).await;
+
+    let saved = service.save(save(&created.session.unwrap().token, Changes::default().unset("a"))).await;
+
+    let attributes = |cookie: &str| -> Vec<String> {
+        let attributes =
+            cookie.split("; ").skip(1).filter(|part| !part.starts_with("Expires=") && *part != "Max-Age=0");
+        attributes.map(str::to_owned).collect()
+    };
+    let deleted = deleted_cookie(&saved.headers);
+    assert!(deleted.starts_with("sid=;"), "{deleted}");
+    assert!(deleted.contains("; Expires=Thu, 01 Jan 1970 00:00:00 GMT"), "{deleted}");
+    assert_eq!(attributes(&deleted), attributes(set_cookies(&created.headers)[0]));
+}
+
+#[apply(on_every_store)]
+async fn keep_empty_keeps_a_session_without_entries(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let token = service.stored(&[("a", "1")]).await;
+
+    let saved = service.save(save(&token, Changes::default().unset("a")).keep_empty()).await;
+
+    assert_eq!(saved.outcome(), Outcome::Updated);
+    assert!(service.is_live(&token).await);
+    assert!(service.entries(&token).await.is_empty());
+}
+
+#[apply(on_every_store)]
+async fn keep_empty_stores_a_new_session_without_entries(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let ticket = service.open_new().await.token;
+
+    let saved = service.save(save(&ticket, Changes::default()).keep_empty()).await;
+
+    assert_eq!(saved.outcome(), Outcome::Created);
+    assert!(service.is_live(&saved.session.unwrap().token).await);
+}
+
+#[apply(on_every_store)]
+async fn permanent_keeps_a_session_without_entries_whether_true_or_false(store: StoreKind) {
+    let service = TestService::new(store).await;
+    for (json, permanent) in [("true", true), ("false", false)] {
+        let token = service.stored(&[("a", "1"), ("_permanent", json)]).await;
+
+        let permanent_only = service.update(&token, Changes::default().unset("a")).await;
+        assert_eq!(permanent_only.permanent, Some(permanent));
+
+        let saved = service.save(save(&token, Changes::default().unset("_permanent"))).await;
+        assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+    }
+}
+
+#[apply(on_every_store)]
+async fn permanent_alone_creates_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let ticket = service.open_new().await.token;
+
+    let saved = service.save(save(&ticket, Changes::default().permanent(false))).await;
+
+    assert_eq!(saved.outcome(), Outcome::Created);
+    assert_eq!(service.session(&saved.session.unwrap().token).await.permanent, Some(false));
+}
+
+#[apply(on_every_store)]
+async fn a_subject_alone_does_not_keep_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let token = service.log_in(&token, "alice").await;
+
+    let saved = service.save(save(&token, Changes::default().unset("a"))).await;
+
+    assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+}
+
+#[apply(on_every_store)]
+async fn emptying_a_new_session_deletes_the_cookie_and_stores_nothing(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let ticket = service.open_new().await.token;
+
+    let saved = service.save(save(&ticket, Changes::default().unset("a"))).await;
+
+    assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+    assert!(saved.session.is_none());
+    deleted_cookie(&saved.headers);
+    let created = service.save(save(&ticket, Changes::default().set("a", "1"))).await;
+    assert_eq!(created.outcome(), Outcome::Created);
+}
