@@ -2,7 +2,6 @@
 //!
 //! It has the operations of the traits as methods of its own. The service needs no type parameter for its store then.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::metrics::{Operation, StoreMetrics};
@@ -15,13 +14,13 @@ use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
 /// One of the three stores, and the metrics of its operations. Clones share both.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Handle {
     backend: Backend,
     metrics: Arc<StoreMetrics>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum Backend {
     Memory(Arc<Memory>),
     Embedded(Arc<Embedded>),
@@ -92,16 +91,6 @@ operations! {
 impl<S: Store> From<S> for Handle {
     fn from(store: S) -> Self {
         Arc::new(store).into_handle()
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.backend {
-            Backend::Memory(store) => store.fmt(f),
-            Backend::Embedded(store) => store.fmt(f),
-            Backend::Redis(store) => store.fmt(f),
-        }
     }
 }
 

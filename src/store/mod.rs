@@ -1,9 +1,9 @@
 //! Stores: the contract of a store, and its three implementations (memory, one file, Redis).
 //!
 //! A store compares and writes. Each operation is one atomic step: it is done as a whole or not at all, and no other
-//! operation on the same session comes in between. [`crate::session::judge()`] decides what may be written. Memory and
-//! the file call it inside their step. Redis cannot: its scripts write only if it is clear that the judge allows the
-//! write (the fast path). Otherwise they return the head, and the judge decides here.
+//! operation on the same session comes in between. [`crate::session::judge()`] decides what may be written. The memory
+//! and the embedded store call it inside their step. Redis cannot: its scripts write only if it is clear that the judge
+//! allows the write (the fast path). Otherwise they return the head, and the judge decides here.
 //!
 //! Stores never decode a value, except to increment a counter, and never see a token. What is missing is `None`, not an
 //! error. Ending a session twice is no error either.
@@ -64,10 +64,11 @@ pub trait Store: Index + Feed + Send + Sync + 'static {
     /// Makes the handle that the service calls this store through.
     fn into_handle(self: Arc<Self>) -> Handle;
 
-    /// Reads a session, alive or ended, together with the app's generation, in one snapshot.
+    /// Reads the record of a session, alive or ended, and the app's generation.
     ///
-    /// `None` if there never was one or its record has been deleted. The caller judges whether the session is alive: a
-    /// store returns records that have expired, as long as it has them.
+    /// `None` if there never was one or it has been deleted. The generation is of the same moment as the record or
+    /// later, never earlier. The caller judges whether the session is alive: a store returns expired records as long as
+    /// it has them.
     fn load(&self, session_key: &SessionKey) -> impl Future<Output = Result<Option<Snapshot>, Error>> + Send;
 
     /// Stores a new record, unless there is a record of this key already, a tombstone included.
@@ -125,7 +126,7 @@ pub struct SessionKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub record: Record,
-    /// The app's generation when the record was read.
+    /// The app's generation when the record was read, or later.
     pub generation: Generation,
 }
 

@@ -29,7 +29,7 @@ use crate::session::{Precondition, Record};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-/// The embedded store. See the [module](self).
+/// Sessions in one file.
 #[derive(Debug)]
 pub struct Embedded {
     // Before the file, so that the last batch is written before the file is closed.

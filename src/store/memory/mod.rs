@@ -23,7 +23,7 @@ use crate::session::{Event, EventKind, Generation, Precondition, Record};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-/// The memory store. See the [module](self).
+/// Sessions in memory.
 #[derive(Debug)]
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,

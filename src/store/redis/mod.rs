@@ -31,7 +31,7 @@ use crate::session::{Precondition, Record, judge};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-/// The Redis store. See the [module](self).
+/// Sessions in Redis.
 #[derive(Debug)]
 pub struct Redis {
     connections: Connections,
