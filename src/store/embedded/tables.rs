@@ -21,7 +21,7 @@ use crate::types::{AppName, Time, random};
 pub(super) struct Tables<'t> {
     sessions: BytesTable<'t>,
     generations: BytesTable<'t>,
-    /// When to check each record for deletion: one row for each record, at its purge time or earlier.
+    /// When to check each record for deletion: at least one row for each record, at its purge time or earlier.
     ///
     /// A save or touch that makes the purge time later leaves the row as it is, and so costs nothing. The sweep moves
     /// the row when its time comes.

@@ -67,15 +67,15 @@ trait QueuedCall: Send {
     fn answer(self: Box<Self>, commit: Result<(), Error>);
 }
 
-struct WriteCall<W, T> {
-    operation: Option<W>,
+struct WriteCall<F, T> {
+    operation: Option<F>,
     result: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<W, T> QueuedCall for WriteCall<W, T>
+impl<F, T> QueuedCall for WriteCall<F, T>
 where
-    W: FnOnce(&mut Tables<'_>) -> Result<T, TablesError> + Send,
+    F: FnOnce(&mut Tables<'_>) -> Result<T, TablesError> + Send,
     T: Send,
 {
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
@@ -90,7 +90,8 @@ where
 
     fn answer(self: Box<Self>, commit: Result<(), Error>) {
         let Self { result, reply, .. } = *self;
-        let answer = commit.and_then(|()| result.unwrap_or_else(|| Err(Error::unavailable("nobody waits"))));
+        let answer =
+            commit.and_then(|()| result.unwrap_or_else(|| Err(Error::unavailable("the caller no longer waits"))));
         // Fails if the caller no longer waits.
         let _ = reply.send(answer);
     }
