@@ -132,7 +132,7 @@ impl Service {
             ImportState::Over => return Ok(None),
         }
         let Some(legacy_store) = &call.app.flask_sessions else { return Ok(None) };
-        let (bytes, time_left) = match legacy_store.find(sid).await? {
+        let (bytes, time_left) = match legacy_store.read(sid).await? {
             FlaskRecord::Record(bytes, time_left) => (bytes, time_left),
             FlaskRecord::Missing => return Ok(call.refuse_credential(source, MigrationRefusal::Unknown)),
             FlaskRecord::TooLarge => return Ok(call.refuse_credential(source, MigrationRefusal::TooLarge)),

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::app::{App, Apps, FlaskSession};
-use crate::store::FlaskSessions;
+use crate::store::FlaskSessionReader;
 use crate::types::AppName;
 
 /// An app as it is served, with the store of its Flask-Session migration source.
 #[derive(Debug)]
 pub struct ServedApp {
     app: Arc<App>,
-    pub(super) flask_sessions: Option<Arc<FlaskSessions>>,
+    pub(super) flask_sessions: Option<Arc<FlaskSessionReader>>,
 }
 
 impl Deref for ServedApp {
@@ -66,11 +66,11 @@ fn serve(apps: &Apps, before: &ByName) -> ByName {
 }
 
 /// The Flask-Session store of a migration source: the one from before, if its settings are the same.
-fn flask_sessions(source: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessions> {
+fn flask_sessions(source: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessionReader> {
     let settings = |source: &FlaskSession| (source.url.clone(), source.key_prefix.clone(), source.timeout);
     let is_same = |old: &FlaskSession| settings(old) == settings(source);
     let unchanged = before.filter(|before| flask_session_source(before).is_some_and(is_same));
-    let open = || FlaskSessions::new(source).expect("the address was checked with the settings");
+    let open = || FlaskSessionReader::new(source).expect("the address was checked with the settings");
     unchanged.and_then(|before| before.flask_sessions.clone()).unwrap_or_else(|| Arc::new(open()))
 }
 

@@ -1,7 +1,8 @@
-//! The head of a session in bytes: what the stores that write to disk or wire keep.
+//! The bytes in which the embedded store and Redis store heads, index entries and feed entries.
 //!
-//! Fixed places and big-endian numbers, so that a script can compare and change them too. The version
-//! stands in the first eight bytes of [`EncodedHead::meta`]; `redis/*.lua` unpacks the same layout.
+//! Numbers are big-endian and parts have fixed positions where they can, so that a script can read and change them:
+//! `redis/*.lua` knows [`META_FORMAT`], and the positions in [`encode_previous`]. What is stored somewhere has
+//! these bytes, so they only change together with the version of a format.
 
 use std::time::Duration;
 
@@ -15,61 +16,69 @@ use crate::session::{
 use crate::token::{KeyId, Nonce, SessionId, VerifierHash};
 use crate::types::{AppName, Time};
 
-/// A head in bytes. Parts that say nothing are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct EncodedHead {
-    /// Version, proof, times, permanent, sizes, generation: [`META_BYTES`].
-    pub(super) meta: Vec<u8>,
-    /// Time of last use: eight bytes.
-    pub(super) used: Vec<u8>,
-    pub(super) subject: Vec<u8>,
-    pub(super) previous: Vec<u8>,
-    pub(super) idempotency: Vec<u8>,
-    pub(super) context: Vec<u8>,
-    pub(super) end: Vec<u8>,
-    pub(super) imported_from: Vec<u8>,
-}
+/// The parts of an encoded head, in order, by the name of their field in Redis.
+///
+/// They are: meta, access time, subject, previous token, idempotency records, context, end, imported from. A new part
+/// goes to the end; [`EncodedHead::encode`] and [`EncodedHead::decode`] do not compile without it, and nothing else has
+/// to know it, except for Redis' scripts if a save or an end changes it.
+pub(super) const HEAD_FIELDS: [u8; 8] = *b"muspkcxo";
+
+/// A head in bytes: the parts that [`HEAD_FIELDS`] names. Only the first two are never empty.
+#[derive(Debug, Default)]
+pub(super) struct EncodedHead(pub(super) [Vec<u8>; HEAD_FIELDS.len()]);
 
 impl EncodedHead {
-    pub(super) fn pack(head: &Head) -> Self {
-        Self {
-            meta: pack_meta(head),
-            used: head.access_time.millis().to_be_bytes().to_vec(),
-            subject: head.subject.as_ref().map(|subject| subject.as_str().as_bytes().to_vec()).unwrap_or_default(),
-            previous: head.previous.as_deref().map(pack_previous).unwrap_or_default(),
-            idempotency: head.idempotency.iter().flat_map(|record| record.to_bytes()).collect(),
-            context: pack_context(&head.context),
-            end: head.end.map(pack_end).unwrap_or_default(),
-            imported_from: head.imported_from.map(pack_imported_from).unwrap_or_default(),
-        }
+    pub(super) fn encode(head: &Head) -> Self {
+        Self([
+            encode_meta(head),
+            head.access_time.millis().to_be_bytes().to_vec(),
+            head.subject.as_ref().map(|subject| subject.as_str().as_bytes().to_vec()).unwrap_or_default(),
+            head.previous.as_deref().map(encode_previous).unwrap_or_default(),
+            head.idempotency.iter().flat_map(|record| record.to_bytes()).collect(),
+            encode_context(&head.context),
+            head.end.map(encode_end).unwrap_or_default(),
+            head.imported_from.map(encode_imported_from).unwrap_or_default(),
+        ])
     }
 
-    /// Reads a head; nothing if the bytes are none.
-    pub(super) fn unpack(&self) -> Option<Head> {
-        let mut head = unpack_meta(&self.meta)?;
-        head.access_time = Time::from_millis(u64::from_be_bytes(self.used.as_slice().try_into().ok()?));
-        if !self.subject.is_empty() {
-            head.subject = Some(Subject::parse(std::str::from_utf8(&self.subject).ok()?).ok()?);
-        }
-        if !self.previous.is_empty() {
-            head.previous = Some(Box::new(unpack_previous(&self.previous)?));
-        }
-        if !self.end.is_empty() {
-            head.end = Some(unpack_end(&self.end)?);
-        }
-        if !self.imported_from.is_empty() {
-            head.imported_from = Some(unpack_imported_from(&self.imported_from)?);
-        }
-        head.idempotency = unpack_idempotency(&self.idempotency)?;
-        head.context = unpack_context(&self.context)?;
-        Some(head)
+    /// Reads a head; `None` if the bytes are not one.
+    pub(super) fn decode(&self) -> Option<Head> {
+        let Self([meta, access_time, subject, previous, idempotency, context, end, imported_from]) = self;
+        Some(Head {
+            previous: decode_part(previous, |bytes| decode_previous(bytes).map(Box::new))?,
+            idempotency: decode_idempotency(idempotency)?,
+            context: decode_context(context)?,
+            imported_from: decode_part(imported_from, decode_imported_from)?,
+            ..decode_public_view(meta, access_time, subject, end)?
+        })
     }
 }
 
-/// How long [`EncodedHead::meta`] is.
+/// Reads the parts of a head that [`Head::public_view`] has.
+pub(super) fn decode_public_view(meta: &[u8], access_time: &[u8], subject: &[u8], end: &[u8]) -> Option<Head> {
+    Some(Head {
+        access_time: Time::from_millis(u64::from_be_bytes(access_time.try_into().ok()?)),
+        subject: decode_part(subject, |bytes| Subject::parse(std::str::from_utf8(bytes).ok()?).ok())?,
+        end: decode_part(end, decode_end)?,
+        ..decode_meta(meta)?
+    })
+}
+
+/// Reads a part that is empty if the head does not have it: `Some(None)` then.
+fn decode_part<T>(bytes: &[u8], decode: impl FnOnce(&[u8]) -> Option<T>) -> Option<Option<T>> {
+    if bytes.is_empty() { Some(None) } else { decode(bytes).map(Some) }
+}
+
+/// The layout of the first part, for `struct.pack` and `struct.unpack` in Redis' scripts.
+///
+/// Version, verifier hash, create time, idle timeout, deadline time, authenticate time (0 for none), permanent, entry
+/// count, entry bytes, generation.
+pub(super) const META_FORMAT: &str = ">I8c16I6I6I6I6BI4I4I4";
+
+/// The length of the first part.
 pub(super) const META_BYTES: usize = 8 + 16 + 4 * 6 + 1 + 3 * 4;
 
-fn pack_meta(head: &Head) -> Vec<u8> {
+fn encode_meta(head: &Head) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(META_BYTES);
     bytes.extend_from_slice(&head.version.0.to_be_bytes());
     bytes.extend_from_slice(head.verifier_hash.as_bytes());
@@ -77,15 +86,15 @@ fn pack_meta(head: &Head) -> Vec<u8> {
     bytes.extend_from_slice(&u48_be(millis(head.idle_timeout)));
     bytes.extend_from_slice(&u48_be(head.deadline_time.millis()));
     bytes.extend_from_slice(&u48_be(head.authenticate_time.map_or(0, Time::millis)));
-    bytes.push(pack_permanent(head.permanent));
+    bytes.push(encode_permanent(head.permanent));
     bytes.extend_from_slice(&head.entry_count.to_be_bytes());
     bytes.extend_from_slice(&head.entry_bytes.to_be_bytes());
     bytes.extend_from_slice(&head.generation.0.to_be_bytes());
     bytes
 }
 
-/// The byte that Flask's `_permanent` is kept as.
-pub(super) const fn pack_permanent(permanent: Option<bool>) -> u8 {
+/// The byte of Flask's `_permanent`.
+pub(super) const fn encode_permanent(permanent: Option<bool>) -> u8 {
     match permanent {
         None => 0,
         Some(false) => 1,
@@ -93,37 +102,32 @@ pub(super) const fn pack_permanent(permanent: Option<bool>) -> u8 {
     }
 }
 
-fn unpack_meta(bytes: &[u8]) -> Option<Head> {
+fn decode_meta(bytes: &[u8]) -> Option<Head> {
     let mut reader = ByteReader(bytes);
+    let version = Version(reader.u64()?);
+    let verifier_hash = VerifierHash::from_bytes(reader.array()?);
+    let (create_time, idle_timeout, deadline_time) = (reader.time()?, reader.duration()?, reader.time()?);
     let head = Head {
-        version: Version(u64::from_be_bytes(reader.take()?)),
-        verifier_hash: VerifierHash::from_bytes(reader.take()?),
-        create_time: reader.time()?,
-        idle_timeout: Duration::from_millis(reader.time()?.millis()),
-        deadline_time: reader.time()?,
-        authenticate_time: reader.time().map(|time| Some(time).filter(|time| time.millis() != 0))?,
-        permanent: match reader.byte()? {
+        version,
+        deadline_time,
+        authenticate_time: reader.optional_time()?,
+        permanent: match reader.u8()? {
             0 => None,
             1 => Some(false),
             2 => Some(true),
             _ => return None,
         },
-        entry_count: u32::from_be_bytes(reader.take()?),
-        entry_bytes: u32::from_be_bytes(reader.take()?),
-        generation: Generation(u32::from_be_bytes(reader.take()?)),
-        access_time: Time::default(),
-        subject: None,
-        previous: None,
-        idempotency: IdempotencyRecords::default(),
-        context: Context::default(),
-        end: None,
-        imported_from: None,
+        entry_count: reader.u32()?,
+        entry_bytes: reader.u32()?,
+        generation: Generation(reader.u32()?),
+        ..Head::new(verifier_hash, create_time, idle_timeout, Duration::ZERO)
     };
     reader.0.is_empty().then_some(head)
 }
 
-/// Proof, nonce, key id, cause, grace, time; the fingerprint and the proof of the current one if there are such.
-pub(super) fn pack_previous(previous: &PreviousToken) -> Vec<u8> {
+/// Verifier hash, nonce, key id, cause, grace, time; then the fingerprint and the current token's verifier hash, if
+/// any.
+pub(super) fn encode_previous(previous: &PreviousToken) -> Vec<u8> {
     let (cause, grace) = match previous.cause {
         ReplacementCause::Privilege => (0, Duration::ZERO),
         ReplacementCause::Renewal { grace } => (1, grace),
@@ -144,39 +148,39 @@ pub(super) fn pack_previous(previous: &PreviousToken) -> Vec<u8> {
     bytes
 }
 
-/// Added to the cause if the proof of the token that was current stands at the end.
+/// Added to the byte of the cause if the last 16 bytes are [`PreviousToken::current`].
 const HAS_CURRENT: u8 = 2;
 
-fn unpack_previous(bytes: &[u8]) -> Option<PreviousToken> {
+fn decode_previous(bytes: &[u8]) -> Option<PreviousToken> {
     let mut reader = ByteReader(bytes);
-    let (verifier_hash, nonce, key_id) = (reader.take()?, reader.take()?, reader.take()?);
-    let (cause, grace, time) = (reader.byte()?, reader.time()?, reader.time()?);
-    let current = if cause & HAS_CURRENT == 0 { None } else { Some(reader.take_last()?) };
+    let (verifier_hash, nonce, key_id) = (reader.array()?, reader.array()?, reader.array()?);
+    let (cause, grace, time) = (reader.u8()?, reader.duration()?, reader.time()?);
+    let current = if cause & HAS_CURRENT == 0 { None } else { Some(reader.last_array()?) };
     Some(PreviousToken {
         verifier_hash: VerifierHash::from_bytes(verifier_hash),
         nonce: Nonce::from_bytes(nonce),
         key_id: KeyId::from_bytes(key_id),
         cause: match cause & !HAS_CURRENT {
             0 => ReplacementCause::Privilege,
-            1 => ReplacementCause::Renewal { grace: Duration::from_millis(grace.millis()) },
+            1 => ReplacementCause::Renewal { grace },
             _ => return None,
         },
         time,
-        fingerprint: if reader.0.is_empty() { None } else { Some(Fingerprint::from_bytes(reader.take()?)) },
+        fingerprint: if reader.0.is_empty() { None } else { Some(Fingerprint::from_bytes(reader.array()?)) },
         current: current.map(VerifierHash::from_bytes),
     })
 }
 
-fn unpack_idempotency(bytes: &[u8]) -> Option<IdempotencyRecords> {
-    let (idempotency, rest) = bytes.as_chunks::<{ IdempotencyRecord::BYTES }>();
+fn decode_idempotency(bytes: &[u8]) -> Option<IdempotencyRecords> {
+    let (records, rest) = bytes.as_chunks::<{ IdempotencyRecord::BYTES }>();
     if !rest.is_empty() {
         return None;
     }
-    idempotency.iter().map(IdempotencyRecord::from_bytes).collect()
+    records.iter().map(IdempotencyRecord::from_bytes).collect()
 }
 
-/// The length of the user agent, the user agent, the address.
-pub(super) fn pack_context(context: &Context) -> Vec<u8> {
+/// The length of the user agent in two bytes, the user agent, the address. Empty if both are.
+pub(super) fn encode_context(context: &Context) -> Vec<u8> {
     if *context == Context::default() {
         return Vec::new();
     }
@@ -187,66 +191,65 @@ pub(super) fn pack_context(context: &Context) -> Vec<u8> {
     bytes
 }
 
-fn unpack_context(bytes: &[u8]) -> Option<Context> {
+fn decode_context(bytes: &[u8]) -> Option<Context> {
     let Some((length, rest)) = bytes.split_first_chunk() else { return bytes.is_empty().then(Context::default) };
     let (user_agent, remote_address) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
     Some(Context { user_agent: text(user_agent)?, remote_address: text(remote_address)? })
 }
 
-/// The reason, the time.
-pub(super) fn pack_end(end: End) -> Vec<u8> {
+/// Reason, time.
+fn encode_end(end: End) -> Vec<u8> {
     let mut bytes = vec![end.reason as u8];
     bytes.extend_from_slice(&u48_be(end.time.millis()));
     bytes
 }
 
-fn unpack_end(bytes: &[u8]) -> Option<End> {
+fn decode_end(bytes: &[u8]) -> Option<End> {
     let mut reader = ByteReader(bytes);
-    Some(End { reason: EndReason::from_byte(reader.byte()?)?, time: reader.time()? })
+    Some(End { reason: EndReason::from_byte(reader.u8()?)?, time: reader.time()? })
 }
 
-/// When it was issued, zero if it does not say so; until when it is good.
-fn pack_imported_from(imported_from: ImportedFrom) -> Vec<u8> {
+/// The time of issue (0 for none), the time until which the credential is good.
+fn encode_imported_from(imported_from: ImportedFrom) -> Vec<u8> {
     [u48_be(imported_from.issued.map_or(0, Time::millis)), u48_be(imported_from.until.millis())].concat()
 }
 
-fn unpack_imported_from(bytes: &[u8]) -> Option<ImportedFrom> {
+fn decode_imported_from(bytes: &[u8]) -> Option<ImportedFrom> {
     let mut reader = ByteReader(bytes);
-    let issued = reader.time().map(|time| Some(time).filter(|time| time.millis() != 0))?;
-    Some(ImportedFrom { issued, until: reader.time()? })
+    Some(ImportedFrom { issued: reader.optional_time()?, until: reader.time()? })
 }
 
-/// A revocation's times, and the session that it spares, if there is one.
-pub(super) fn pack_revocation(revocation: &Revocation) -> Vec<u8> {
+/// Time, expiry, and the id of the session that was not revoked, if any.
+pub(super) fn encode_revocation(revocation: &Revocation) -> Vec<u8> {
     let mut bytes = [u48_be(revocation.time.millis()), u48_be(revocation.until.millis())].concat();
     bytes.extend(revocation.except.iter().flat_map(SessionId::as_bytes));
     bytes
 }
 
-pub(super) fn unpack_revocation(bytes: &[u8]) -> Option<Revocation> {
+pub(super) fn decode_revocation(bytes: &[u8]) -> Option<Revocation> {
     let mut reader = ByteReader(bytes);
     let (time, until) = (reader.time()?, reader.time()?);
-    let except = if reader.0.is_empty() { None } else { Some(SessionId::from_bytes(reader.take()?)) };
+    let except = if reader.0.is_empty() { None } else { Some(SessionId::from_bytes(reader.array()?)) };
     Some(Revocation { time, until, except })
 }
 
-/// An index entry's times.
-pub(super) fn pack_entry(entry: &IndexEntry) -> [u8; 12] {
+/// The times of an index entry. The session's id is in the key or the field's name.
+pub(super) fn encode_index_entry(entry: &IndexEntry) -> [u8; 12] {
     let mut bytes = [0; 12];
     bytes[..6].copy_from_slice(&u48_be(entry.entered.millis()));
     bytes[6..].copy_from_slice(&u48_be(entry.until.millis()));
     bytes
 }
 
-pub(super) fn unpack_entry(id: &[u8], times: &[u8]) -> Option<IndexEntry> {
+pub(super) fn decode_index_entry(id: &[u8], times: &[u8]) -> Option<IndexEntry> {
     let mut reader = ByteReader(times);
     Some(IndexEntry { id: SessionId::from_bytes(id.try_into().ok()?), entered: reader.time()?, until: reader.time()? })
 }
 
-/// A notice: the time alone tells of all sessions; of one tell its happening, the time and its id.
-pub(super) fn pack_feed_entry(notice: &FeedEntry) -> Vec<u8> {
-    match notice {
+/// The time alone for all sessions; kind, time and id for one.
+pub(super) fn encode_feed_entry(entry: &FeedEntry) -> Vec<u8> {
+    match entry {
         FeedEntry::AppRevoked { time } => u48_be(time.millis()).to_vec(),
         FeedEntry::Session(Event { id, kind, time }) => {
             let mut bytes = vec![kind.to_byte()];
@@ -257,24 +260,24 @@ pub(super) fn pack_feed_entry(notice: &FeedEntry) -> Vec<u8> {
     }
 }
 
-pub(super) fn unpack_feed_entry(bytes: &[u8]) -> Option<FeedEntry> {
+pub(super) fn decode_feed_entry(bytes: &[u8]) -> Option<FeedEntry> {
     let mut reader = ByteReader(bytes);
     if bytes.len() == 6 {
         return Some(FeedEntry::AppRevoked { time: reader.time()? });
     }
     let (kind, time, id) =
-        (EventKind::from_byte(reader.byte()?)?, reader.time()?, SessionId::from_bytes(reader.take()?));
+        (EventKind::from_byte(reader.u8()?)?, reader.time()?, SessionId::from_bytes(reader.array()?));
     Some(FeedEntry::Session(Event { id, kind, time }))
 }
 
-/// What tells an app's cursors in its feed from those of another app.
+/// Marks the cursors of an app's feed, so that one of another app is noticed.
 pub(super) fn feed_tag(app: &AppName) -> [u8; 8] {
     let mut tag = [0; 8];
     tag.copy_from_slice(&Sha256::digest(app.as_bytes())[..8]);
     tag
 }
 
-/// What stands for an owner in a key: a hash, so that no key tells who it is.
+/// Identifies a subject in a key. A hash, so that keys do not contain personal data.
 pub(super) fn subject_hash(subject_ref: &SubjectRef) -> [u8; 16] {
     let SubjectRef { app, subject } = subject_ref;
     let mut hash = Sha256::new();
@@ -287,38 +290,63 @@ pub(super) fn subject_hash(subject_ref: &SubjectRef) -> [u8; 16] {
     cut
 }
 
-/// The lower six bytes of a number, big end first: enough for milliseconds until the year 10889.
+/// The lower six bytes of a number, big-endian: enough for milliseconds until the year 10889.
 pub(super) fn u48_be(number: u64) -> [u8; 6] {
     let [_, _, rest @ ..] = number.to_be_bytes();
     rest
 }
 
-/// A time span in whole milliseconds.
-pub(super) fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).min(Time::MAX.millis())
+/// A duration in whole milliseconds, as many as six bytes can hold at most.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(Time::MAX.millis())
 }
 
-struct ByteReader<'b>(&'b [u8]);
+/// Reads numbers and parts from the front of its bytes; `None` if too few are left.
+pub(super) struct ByteReader<'b>(pub(super) &'b [u8]);
 
-impl ByteReader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+impl<'b> ByteReader<'b> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*first)
     }
 
-    fn take_last<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// Reads from the end.
+    fn last_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (rest, last) = self.0.split_last_chunk()?;
         self.0 = rest;
         Some(*last)
     }
 
-    fn byte(&mut self) -> Option<u8> {
-        self.take().map(|[byte]| byte)
+    pub(super) fn slice(&mut self, length: usize) -> Option<&'b [u8]> {
+        let (first, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(first)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_be_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
     }
 
     fn time(&mut self) -> Option<Time> {
-        let [a, b, c, d, e, f] = self.take()?;
+        let [a, b, c, d, e, f] = self.array()?;
         Some(Time::from_millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f])))
+    }
+
+    /// Reads a time that is 0 if there is none: `Some(None)` then.
+    fn optional_time(&mut self) -> Option<Option<Time>> {
+        self.time().map(|time| Some(time).filter(|time| time.millis() != 0))
+    }
+
+    fn duration(&mut self) -> Option<Duration> {
+        self.time().map(|time| Duration::from_millis(time.millis()))
     }
 }

@@ -1,11 +1,12 @@
-//! The feed: what happened to the sessions of an app, in the order it happened to each.
+//! The feed of an app: what happened to its sessions.
 //!
-//! A notice is written in the same step as the change that it tells of. A feed keeps the newest thousands; whoever
-//! is too slow for it is told that notices were missed, never nothing.
+//! A store writes an entry in the same step as the change that it reports. A feed keeps at least the newest thousand
+//! entries or so of an app. A reader that is too slow for that learns that it missed entries
+//! ([`FeedRead::CursorExpired`]); entries are never missing without notice.
 //!
-//! What happened to one session comes in its order, and once to whoever follows the cursors. Nothing is promised of the
-//! order of two sessions. A store that keeps an app in parts tells of its revocation once for each: then those that
-//! were created before in some part have ended, and after the last notice of it all have.
+//! A reader that follows the cursors gets the entries of one session once each and in their order. The order of two
+//! sessions is not defined. A store that divides an app into parts writes [`FeedEntry::AppRevoked`] once for each part:
+//! then the sessions of that part have ended, and after the last of these entries all have.
 
 use std::future::Future;
 
@@ -13,32 +14,33 @@ use super::{Cursor, Error};
 use crate::session::Event;
 use crate::types::{AppName, Time};
 
-/// The feed of a store.
+/// The feeds of a store, one for each app.
 pub trait Feed {
-    /// Where the feed of an app ends now.
+    /// Returns the position after the newest entry, where a new reader begins.
+    ///
+    /// A reader that takes the position first and loads a session afterwards misses no change of it.
     fn feed_end(&self, app: &AppName) -> impl Future<Output = Result<Cursor, Error>> + Send;
 
-    /// What came after the cursor; answers at once.
+    /// Reads the entries after a cursor. Returns at once, also if there are none.
     fn read_feed(&self, app: &AppName, cursor: &Cursor) -> impl Future<Output = Result<FeedRead, Error>> + Send;
 }
 
-/// What came after a cursor.
+/// The entries after a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedRead {
-    /// These, a thousand or so at most, and where to go on.
+    /// About two thousand entries at most, and the position after them.
     Entries(Vec<FeedEntry>, Cursor),
-    /// Some that are kept no longer, or the cursor is of another feed: what is known has to be looked up again.
+    /// Entries after the cursor are no longer kept, or it belongs to another feed. The reader has to begin again at the
+    /// end of the feed, and to load all that it follows.
     CursorExpired,
 }
 
-/// What a feed tells.
+/// An entry of a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FeedEntry {
-    /// Of one session.
     Session(Event),
-    /// Of all, or of a part of them that no reader needs to know: what was created before has ended.
+    /// All sessions of the app, or of one part of it, that had been created before have ended.
     AppRevoked {
-        /// When.
         time: Time,
     },
 }

@@ -1,25 +1,26 @@
-//! The store of a service: one of the three, with the metrics of its operations.
+//! The handle that the service calls its store through: one of the three stores, with metrics.
+//!
+//! It has the operations of the traits as methods of its own. The service needs no type parameter for its store then.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::metrics::{Operation, StoreMetrics};
 use super::{
-    Applied, Created, Cursor, Embedded, Error, Feed as _, FeedRead, FileOpenError, Index as _, IndexEntry, Memory,
-    Page, Redis, Revocation, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
+    Applied, Created, Cursor, Embedded, Error, Feed, FeedRead, FileOpenError, Index, IndexEntry, Memory, Page, Redis,
+    Revocation, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-/// One of the three stores. Clones share it.
-#[derive(Clone)]
+/// One of the three stores, and the metrics of its operations. Clones share both.
+#[derive(Clone, Debug)]
 pub struct Handle {
     backend: Backend,
     metrics: Arc<StoreMetrics>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum Backend {
     Memory(Arc<Memory>),
     Embedded(Arc<Embedded>),
@@ -40,27 +41,26 @@ impl Handle {
         Self { backend, metrics: Arc::default() }
     }
 
-    /// The metrics of its operations, which go on counting.
+    /// The metrics of the store's operations; they go on counting.
     pub fn metrics(&self) -> Arc<StoreMetrics> {
         Arc::clone(&self.metrics)
     }
 }
 
-/// Gives the handle the operations of the store's traits: each is counted, and goes to the store behind it.
+/// Gives the handle a method for each operation, which calls the store and measures the call.
 ///
 /// The future of a Redis operation is large. It is boxed so that the other stores do not carry its size.
 macro_rules! operations {
-    ($($operation:ident => $name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+    ($($operation:ident => $trait:ident::$name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         impl Handle {
             $(
-                #[doc = concat!("See `", stringify!($name), "` of the traits [`Store`](super::Store), \
-                                 [`Index`](super::Index) and [`Feed`](super::Feed).")]
+                #[doc = concat!("Calls [`", stringify!($trait), "::", stringify!($name), "`].")]
                 pub async fn $name(&self, $($argument: $type),*) -> Result<$output, Error> {
                     self.metrics.measure(Operation::$operation, async {
                         match &self.backend {
-                            Backend::Memory(store) => store.$name($($argument),*).await,
-                            Backend::Embedded(store) => store.$name($($argument),*).await,
-                            Backend::Redis(store) => Box::pin(store.$name($($argument),*)).await,
+                            Backend::Memory(store) => $trait::$name(&**store, $($argument),*).await,
+                            Backend::Embedded(store) => $trait::$name(&**store, $($argument),*).await,
+                            Backend::Redis(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
                         }
                     }).await
                 }
@@ -70,22 +70,22 @@ macro_rules! operations {
 }
 
 operations! {
-    Load => load(session_key: &SessionKey) -> Option<Snapshot>;
-    Create => create(session_key: &SessionKey, record: &Record) -> Created;
-    Apply => apply(session_key: &SessionKey, precondition: &Precondition, write: &Write) -> Applied;
-    Touch => touch(session_key: &SessionKey, touch: &Touch) -> ();
-    RevokeApp => revoke_app(app: &AppName, now: Time) -> ();
-    Scan => scan(app: &AppName, from: &Cursor, limit: usize) -> Page;
-    Sweep => sweep(now: Time) -> usize;
-    Ping => ping() -> ();
-    AddToIndex => add_to_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry>;
-    RemoveFromIndex => remove_from_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> ();
-    RemoveSessionFromIndex => remove_session_from_index(subject_ref: &SubjectRef, id: SessionId) -> ();
-    ListIndex => list_index(subject_ref: &SubjectRef) -> Vec<IndexEntry>;
-    RecordRevocation => record_revocation(subject_ref: &SubjectRef, revocation: &Revocation) -> ();
-    LoadRevocation => load_revocation(subject_ref: &SubjectRef) -> Option<Revocation>;
-    FeedEnd => feed_end(app: &AppName) -> Cursor;
-    ReadFeed => read_feed(app: &AppName, cursor: &Cursor) -> FeedRead;
+    Load => Store::load(session_key: &SessionKey) -> Option<Snapshot>;
+    Create => Store::create(session_key: &SessionKey, record: &Record) -> Created;
+    Apply => Store::apply(session_key: &SessionKey, precondition: &Precondition, write: &Write) -> Applied;
+    Touch => Store::touch(session_key: &SessionKey, touch: &Touch) -> ();
+    RevokeApp => Store::revoke_app(app: &AppName, now: Time) -> ();
+    Scan => Store::scan(app: &AppName, from: &Cursor, limit: usize) -> Page;
+    Sweep => Store::sweep(now: Time) -> usize;
+    Ping => Store::ping() -> ();
+    AddToIndex => Index::add_to_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry>;
+    RemoveFromIndex => Index::remove_from_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> ();
+    RemoveSessionFromIndex => Index::remove_session_from_index(subject_ref: &SubjectRef, id: SessionId) -> ();
+    ListIndex => Index::list_index(subject_ref: &SubjectRef) -> Vec<IndexEntry>;
+    RecordRevocation => Index::record_revocation(subject_ref: &SubjectRef, revocation: &Revocation) -> ();
+    LoadRevocation => Index::load_revocation(subject_ref: &SubjectRef) -> Option<Revocation>;
+    FeedEnd => Feed::feed_end(app: &AppName) -> Cursor;
+    ReadFeed => Feed::read_feed(app: &AppName, cursor: &Cursor) -> FeedRead;
 }
 
 impl<S: Store> From<S> for Handle {
@@ -94,23 +94,12 @@ impl<S: Store> From<S> for Handle {
     }
 }
 
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.backend {
-            Backend::Memory(store) => store.fmt(f),
-            Backend::Embedded(store) => store.fmt(f),
-            Backend::Redis(store) => store.fmt(f),
-        }
-    }
-}
-
-/// Why a store does not open.
+/// Why a store cannot be opened. The text is the key of the setting; its source says what is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file of the embedded store.
     #[error("store.embedded")]
     Embedded(#[from] FileOpenError),
-    /// The address of Redis.
+    /// The url cannot be read. Redis itself is called by the first operation.
     #[error("store.redis.url")]
     Redis(#[from] redis::RedisError),
 }

@@ -1,8 +1,10 @@
-//! The index: which sessions a subject has.
+//! The index: the sessions of each subject.
 //!
-//! It may name the dead, and sessions that have become another's, but never misses the living: whoever gives a
-//! session a subject enters it first. What it names has to be looked at. Entries end by themselves with the
-//! latest deadline that their session can have.
+//! A subject's live sessions are always in the index, because the service adds a session before it gives it the subject
+//! and removes it after the end. So the index may also name sessions that have ended, or that have another subject by
+//! now: the caller loads each one to find out. Entries expire with the latest deadline that their session can have.
+//!
+//! A store need not change the index and a session in one step.
 
 use std::future::Future;
 
@@ -13,83 +15,82 @@ use crate::types::{AppName, Time};
 
 /// The index of a store.
 pub trait Index {
-    /// Enters a session; one that is there already gets these times.
+    /// Adds a session to a subject's index, or replaces its entry.
     ///
-    /// Answers [`INDEX_SAMPLE`] others at most, by chance, of a subject that has more than [`INDEX_CLEANUP_MIN`]: whoever looks at them, and
-    /// takes out the dead, keeps those few beside the living, for a price that does not grow.
+    /// If the subject has more than [`INDEX_CLEANUP_MIN`] entries then, returns up to [`INDEX_SAMPLE`] other ones,
+    /// chosen at random. The caller removes those whose sessions have ended. So few entries of ended sessions remain,
+    /// at a cost that does not grow with the index.
     fn add_to_index(
         &self,
         subject_ref: &SubjectRef,
         entry: &IndexEntry,
     ) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
 
-    /// Takes out this very entry; another one of the same session, entered since, stays.
+    /// Removes exactly this entry: one that has been added for the same session since then stays.
     fn remove_from_index(
         &self,
         subject_ref: &SubjectRef,
         entry: &IndexEntry,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Takes out a session that has ended for good, whatever its entry is.
+    /// Removes a session that has ended for good, whatever its entry is.
     fn remove_session_from_index(
         &self,
         subject_ref: &SubjectRef,
         id: SessionId,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Every entry of a subject, in one snapshot.
+    /// Lists the entries of a subject, in one snapshot and in no particular order.
     fn list_index(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
 
-    /// Remembers that a subject's sessions were revoked, in the place of an earlier time.
+    /// Stores that all sessions of a subject were revoked, in place of an earlier revocation.
     fn record_revocation(
         &self,
         subject_ref: &SubjectRef,
         revocation: &Revocation,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// When a subject's sessions were last revoked, as far as that is remembered.
+    /// Loads the last revocation of a subject; `None` if there was none or [`Revocation::until`] has passed.
+    ///
+    /// It may be returned for a while after that, until the store deletes it.
     fn load_revocation(
         &self,
         subject_ref: &SubjectRef,
     ) -> impl Future<Output = Result<Option<Revocation>, Error>> + Send;
 }
 
-/// That all sessions of a subject were revoked, for those that are imported later.
+/// A revocation of all sessions of a subject, for sessions that are imported later.
 ///
-/// Whoever revokes writes this first and lists then; an import enters its session, creates it and looks here then. So
-/// whatever comes between them, one of the two meets the other.
+/// `RevokeSubject` first stores the revocation, and then lists the index. An import first adds its session to the index,
+/// then creates it, and then loads the revocation. So at least one of the two notices the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// When.
     pub time: Time,
-    /// Until when it matters: nothing is imported later.
+    /// The time from which on no session is imported that the revocation would end.
     pub until: Time,
-    /// The one session that was spared.
+    /// The one session that was not revoked.
     pub except: Option<SessionId>,
 }
 
-/// Whose sessions: one subject in one app.
+/// Identifies a subject of an app.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubjectRef {
-    /// The app.
     pub app: AppName,
-    /// The subject.
     pub subject: Subject,
 }
 
 /// A session in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IndexEntry {
-    /// The session.
     pub id: SessionId,
-    /// When it was entered.
+    /// When the entry was added.
     pub entered: Time,
-    /// When the entry ends: not before the session can.
+    /// When the entry expires: not before the session can.
     pub until: Time,
 }
 
-/// So many entries cost nothing worth a look.
+/// The number of entries up to which none are offered for cleanup: to list them costs little.
 pub const INDEX_CLEANUP_MIN: usize = 16;
 
-/// How many entries are looked at for one that is entered: so the dead among them are a quarter in the long run.
+/// How many entries are offered for each one that is added. In the long run a quarter of all are of ended sessions.
 pub const INDEX_SAMPLE: usize = 4;

@@ -1,4 +1,4 @@
-//! The metrics of a store: how long each operation takes, and how it fails.
+//! The metrics of a store: the durations and failures of each operation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::Error;
 use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
 
-/// Durations and failures since the start, operation by operation.
+/// The metrics of all operations since the start.
 #[derive(Debug, Default)]
 pub struct StoreMetrics(Striped<[OperationCounters; OPERATIONS.len()]>);
 
@@ -18,16 +18,13 @@ struct OperationCounters {
     failures: [AtomicU64; FailureKind::ALL.len()],
 }
 
-/// How an operation fails.
+/// How an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// The store did not answer.
     Unavailable,
-    /// The store has no room.
     Full,
-    /// The store returned something that is not a session.
     Corrupt,
-    /// The caller stopped waiting.
+    /// The caller stopped waiting: its request was cancelled or ran out of time.
     Abandoned,
 }
 
@@ -35,27 +32,27 @@ pub enum FailureKind {
 #[derive(Clone, Debug)]
 pub struct OperationMetrics {
     pub operation: &'static str,
-    /// How long the operation took, whether it failed or not.
+    /// Of all calls, also of those that failed.
     pub durations: HistogramSnapshot,
     pub failures: [(FailureKind, u64); FailureKind::ALL.len()],
 }
 
 impl StoreMetrics {
-    /// The metrics of every operation.
+    /// Reads the metrics of every operation.
     pub fn operations(&self) -> impl Iterator<Item = OperationMetrics> {
-        OPERATIONS.iter().enumerate().map(|(number, (_, operation))| OperationMetrics {
+        OPERATIONS.iter().enumerate().map(|(index, (_, operation))| OperationMetrics {
             operation,
-            durations: Histogram::read(&self.0, |counters| &counters[number].durations),
+            durations: Histogram::read(&self.0, |counters| &counters[index].durations),
             failures: FailureKind::ALL.map(|failure| {
                 let read = |counters: &[OperationCounters; OPERATIONS.len()]| {
-                    counters[number].failures[failure as usize].load(Ordering::Relaxed)
+                    counters[index].failures[failure as usize].load(Ordering::Relaxed)
                 };
                 (failure, self.0.sum(read))
             }),
         })
     }
 
-    /// Runs an operation and counts it.
+    /// Runs an operation and measures it.
     pub(super) async fn measure<T>(
         &self,
         operation: Operation,
@@ -69,10 +66,10 @@ impl StoreMetrics {
 }
 
 impl FailureKind {
-    /// All kinds, in the order of their numbers.
+    /// All kinds, in the order of their discriminants.
     pub const ALL: [Self; 4] = [Self::Unavailable, Self::Full, Self::Corrupt, Self::Abandoned];
 
-    /// The kind as metrics write it.
+    /// The kind as the metrics' label has it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unavailable => "UNAVAILABLE",
@@ -91,7 +88,7 @@ impl FailureKind {
     }
 }
 
-/// A running operation. Dropped before [`Self::stop`], it counts as abandoned.
+/// A running operation. If it is dropped before [`Self::stop`], it counts as abandoned.
 struct Timer<'m> {
     metrics: &'m StoreMetrics,
     operation: Operation,
@@ -115,7 +112,7 @@ impl Drop for Timer<'_> {
     }
 }
 
-/// An operation of a store.
+/// An operation of the traits `Store`, `Index` and `Feed`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operation {
     Load,
@@ -136,7 +133,7 @@ pub(super) enum Operation {
     ReadFeed,
 }
 
-/// All operations in the order of their numbers, and their names in metrics.
+/// All operations in the order of their discriminants, with the values of the metrics' label.
 const OPERATIONS: [(Operation, &str); 16] = [
     (Operation::Load, "load"),
     (Operation::Create, "create"),
@@ -165,11 +162,11 @@ mod tests {
 
     #[test]
     fn every_operation_and_failure_has_its_own_counter() {
-        for (number, (operation, _)) in OPERATIONS.iter().enumerate() {
-            assert_eq!(*operation as usize, number, "{operation:?}");
+        for (index, (operation, _)) in OPERATIONS.iter().enumerate() {
+            assert_eq!(*operation as usize, index, "{operation:?}");
         }
-        for (number, failure) in FailureKind::ALL.iter().enumerate() {
-            assert_eq!(*failure as usize, number, "{failure:?}");
+        for (index, failure) in FailureKind::ALL.iter().enumerate() {
+            assert_eq!(*failure as usize, index, "{failure:?}");
         }
     }
 

@@ -1,17 +1,20 @@
-//! The store: where sessions lie, and what every keeping of them promises.
+//! Stores: the contract of a store, and its three implementations (memory, one file, Redis).
 //!
-//! A store compares and writes, each verb in one atomic step of its own. What may be written is judged by
-//! [`crate::session::judge()`]; a store that cannot ask it inside its step (Redis) decides only whether this
-//! is a plain go, and otherwise brings the head here. Stores never decode a value, counters aside, and
-//! never see a token. What is missing is `None`, not an error. Ending twice is fine.
+//! A store compares and writes. Each operation is one atomic step: it is done as a whole or not at all, and no other
+//! operation on the same session comes in between. [`crate::session::judge()`] decides what may be written. The memory
+//! and the embedded store call it inside their step. Redis cannot: its scripts write only if it is clear that the judge
+//! allows the write (the fast path). Otherwise they return the head, and the judge decides here.
 //!
-//! A deadline is judged on the service's clock, never on the store's own: a store forgets a session
-//! late, not before [`Head::purge_time`].
+//! Stores never decode a value, except to increment a counter, and never see a token. What is missing is `None`, not an
+//! error. Ending a session twice is no error either.
+//!
+//! Deadlines are compared with the service's clock, which is passed in, and never with a clock of the store. A store
+//! may delete a record late, but never before [`Head::purge_time`].
 
 mod embedded;
 mod encoding;
 mod feed;
-mod flask_session;
+mod flask_session_reader;
 mod handle;
 mod index;
 mod memory;
@@ -25,7 +28,7 @@ use std::sync::Arc;
 
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
 pub use feed::{Feed, FeedEntry, FeedRead};
-pub use flask_session::{FlaskRecord, FlaskSessions, MAX_RECORD_BYTES};
+pub use flask_session_reader::{FlaskRecord, FlaskSessionReader, MAX_RECORD_BYTES};
 pub use handle::{Handle, OpenError};
 pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
 pub use memory::Memory;
@@ -40,21 +43,42 @@ use crate::session::{
 use crate::token::{SessionId, VerifierHash};
 use crate::types::{AppName, Time};
 
-/// What can be asked of a place where sessions lie.
+/// The operations of a store on sessions.
+///
+/// All three implementations keep the same contract; the conformance suite and the model test check it:
+///
+/// - **Atomic.** Each operation is one step. Calls at the same time, from any number of replicas, have the effect of
+///   the same calls one after the other. Every later read sees a write that was answered.
+/// - **No guesses.** A store that does not answer is an [`Error::Unavailable`], never a missing session. The outcome of
+///   a write is unknown then, as it is if the caller drops the future; the store does not repeat it.
+/// - **Ended stays ended.** A tombstone takes the place of an ended session until [`Head::purge_time`], and nothing
+///   overwrites it. A store that has no room for other writes should still accept an end; Redis does.
+/// - **Events.** Each [`EventKind`](crate::session::EventKind) is written to the app's [`Feed`] in the same step as
+///   the change.
+/// - **Bounded.** Only [`Self::scan`] and [`Self::sweep`] may take time in proportion to the number of sessions. A
+///   store behind a network gives each operation a deadline.
+///
+/// The caller bounds what it stores: names and subjects have at most 256 bytes, and a new record is within the app's
+/// limits. For later writes the store checks the limits inside its step, because saves at the same time add up.
 pub trait Store: Index + Feed + Send + Sync + 'static {
-    /// The store of a service, which shares this one.
+    /// Makes the handle that the service calls this store through.
     fn into_handle(self: Arc<Self>) -> Handle;
 
-    /// One snapshot of what is kept at a place, alive or ended, with the app's generation.
+    /// Reads the record of a session, alive or ended, and the app's generation.
+    ///
+    /// `None` if there never was one or it has been deleted. The generation is of the same moment as the record or
+    /// later, never earlier. The caller judges whether the session is alive: a store returns expired records as long as
+    /// it has them.
     fn load(&self, session_key: &SessionKey) -> impl Future<Output = Result<Option<Snapshot>, Error>> + Send;
 
-    /// Keeps a new record unless something is kept there already, a tombstone included.
+    /// Stores a new record, unless there is a record of this key already, a tombstone included.
     ///
-    /// The record's generation is set to the app's in the same step. An imported one that began before the app's
-    /// sessions were last revoked, or of which nobody knows when it began, is not kept if they ever were.
+    /// Ignores the record's generation and sets it to the app's in the same step. Does not store an imported record
+    /// ([`Head::imported_from`]) if the app's sessions have ever been revoked, unless its credential was issued after
+    /// the last revocation: both times have to be known for that.
     fn create(&self, session_key: &SessionKey, record: &Record) -> impl Future<Output = Result<Created, Error>> + Send;
 
-    /// Writes, if the judge lets the call go and the limits hold.
+    /// Writes to a session if the judge allows it and the limits of the edit hold; otherwise writes nothing.
     fn apply(
         &self,
         session_key: &SessionKey,
@@ -62,167 +86,166 @@ pub trait Store: Index + Feed + Send + Sync + 'static {
         write: &Write,
     ) -> impl Future<Output = Result<Applied, Error>> + Send;
 
-    /// Moves the time of last use on, if the proof is the current one.
+    /// Moves the access time forward, if the verifier hash is that of the current token.
     ///
-    /// Never creates, never revives, never goes back, and leaves the version alone.
+    /// Does nothing if there is no such session, if it has ended or expired at [`Touch::used`], or if its access time
+    /// is not earlier. Leaves the version alone.
     fn touch(&self, session_key: &SessionKey, touch: &Touch) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Ends every session of an app that was created before, however many there are.
+    /// Ends every session of an app that has been created so far, by raising the app's generation.
+    ///
+    /// Costs the same however many sessions there are. A store that divides an app into parts may raise one part
+    /// after the other; after the answer all are raised. If it fails, some may be: the caller repeats it.
     fn revoke_app(&self, app: &AppName, now: Time) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// A page of what is kept for an app, alive or ended, each record once, in no order.
+    /// Reads one page of an app's sessions, alive or ended, in no particular order.
     ///
-    /// What is created or forgotten meanwhile may be missing.
+    /// A session that exists during the whole scan is found. One that is created or deleted during the scan may be
+    /// missing, and in Redis one may be found twice if Redis resizes its table meanwhile. `limit` is at least 1; Redis
+    /// treats it as a hint. A page may be empty without being the last.
     fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> impl Future<Output = Result<Page, Error>> + Send;
 
-    /// Forgets some of what may be forgotten at `now`; answers how many records went: none, if none is left.
+    /// Deletes some of the records whose [`Head::purge_time`] has come, and index entries that have expired.
     ///
-    /// A store that expires records by itself has nothing to do here.
+    /// Returns the number of deleted records. The caller repeats the call until it is 0. A store that expires
+    /// records by itself does nothing here.
     fn sweep(&self, now: Time) -> impl Future<Output = Result<usize, Error>> + Send;
 
-    /// Whether the store answers.
+    /// Checks that the store can answer a call now.
     fn ping(&self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// Where a session lies.
+/// Identifies a session in a store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey {
-    /// The app.
     pub app: AppName,
-    /// The session.
     pub id: SessionId,
 }
 
-/// What a store keeps at a place.
+/// A record, with what else is needed to judge it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The record.
     pub record: Record,
-    /// The app's generation at that moment.
+    /// The app's generation when the record was read, or later.
     pub generation: Generation,
 }
 
-/// The answer to [`Store::create`].
+/// The answer of [`Store::create`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created {
-    /// It is kept.
     Stored,
-    /// Something was there before.
+    /// There is a record already, maybe a tombstone.
     Occupied,
-    /// The app's sessions were revoked after this one began elsewhere.
+    /// The app's sessions were revoked after the credential of this imported session was issued.
     Revoked,
 }
 
-/// What to write.
+/// A change of a session.
 #[derive(Clone, Debug)]
 pub enum Write {
     /// A save or a rotation.
     Edit(Box<Edit>),
-    /// The end of the session.
     End(EndReason),
 }
 
-/// The answer to [`Store::apply`].
+/// The answer of [`Store::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
-    /// It is written.
     Done(Box<Done>),
     /// The judge does not allow the write.
     Denied(Denial),
-    /// The session can't be made to be so.
+    /// The judge allows the write, but the edit cannot be made.
     Refused(EditError),
-    /// Nothing is kept there.
+    /// There is no record.
     Missing,
 }
 
-/// What was written.
+/// What a write did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What is told of the head from now on: [`Head::told()`].
+    /// The head after the write, as [`Head::public_view()`] has it.
     pub head: Head,
-    /// What became of the session.
     pub effect: WriteEffect,
-    /// The counters that the call moved.
+    /// The new values of the counters that the write incremented.
     pub counters: Counters,
-    /// Whose it was before.
+    /// The session's subject before the write.
     pub subject_before: Option<Subject>,
 }
 
-/// A use of a session that changed nothing.
+/// A use of a session that changes nothing but its access time.
 #[derive(Clone, Debug)]
 pub struct Touch {
-    /// Of the token that it was used with.
+    /// The verifier hash of the token that the session was used with.
     pub verifier_hash: VerifierHash,
-    /// When.
+    /// The new access time.
     pub used: Time,
-    /// Where from, if the frontend told it.
+    /// The new context; `None` leaves the old one.
     pub context: Option<Context>,
 }
 
-/// A part of a scan.
+/// One page of a scan.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// What was met, with the app's generation at that moment.
     pub sessions: Vec<(SessionId, Snapshot)>,
-    /// Where to go on; nothing at the end.
+    /// The begin of the next page; `None` at the end of the scan.
     pub next: Option<Cursor>,
 }
 
-/// A place in a scan or a feed. Only the store that gave it can read it; the empty one is the beginning.
+/// A position in a scan or in a feed. Only the store that made it can read it; the empty one is the begin of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(pub Vec<u8>);
 
-/// Why a store does not do what it is asked.
+/// Why a store did not do an operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It did not answer. Whether a write was done is unknown.
+    /// The store did not answer. Whether a write was done is unknown.
     #[error("the store does not answer")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
-    /// It has no room. Nothing was written.
+    /// The store has no room. Nothing was written.
     #[error("the store is full")]
     Full(#[source] Box<dyn StdError + Send + Sync>),
-    /// What it keeps there is no session.
+    /// The bytes in the store are not a session. They are left as they are.
     #[error("the store keeps something there that is no session")]
     Corrupt,
 }
 
 impl Error {
-    /// The store did not answer, for this reason.
+    /// Makes an error of what kept the store from answering.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }
 }
 
-/// How often all sessions of an app were revoked, and when last.
+/// How often all sessions of an app have been revoked, and when for the last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct AppRevocation {
     generation: Generation,
-    /// None although there was one: it was not written down then.
+    /// `None` if there was no revocation, or if an earlier version of the service did it, which did not store the time.
     time: Option<Time>,
 }
 
 impl AppRevocation {
-    /// After one more.
-    fn again(self, now: Time) -> Self {
+    /// The state after one more revocation.
+    fn next(self, now: Time) -> Self {
         Self { generation: Generation(self.generation.0.saturating_add(1)), time: self.time.max(Some(now)) }
     }
 
-    /// Whether that ended, before it came here, what came from there.
+    /// Whether the revocation ends a session that is imported now. See [`Store::create`].
     fn covers(&self, imported_from: &ImportedFrom) -> bool {
         let is_later = |(issued, time): (Time, Time)| issued > time;
         self.generation > Generation::default() && !imported_from.issued.zip(self.time).is_some_and(is_later)
     }
 }
 
-/// What a write makes of a record, in a store that can ask the judge inside its own step.
-fn written(snapshot: &Snapshot, precondition: &Precondition, write: &Write) -> Result<(Record, Done), Applied> {
+/// Computes what a write makes of a record, for stores that can call the judge inside their step.
+fn apply_write(snapshot: &Snapshot, precondition: &Precondition, write: &Write) -> Result<(Record, Done), Applied> {
     use crate::session::{edit, end, judge};
 
     judge(&snapshot.record.head, snapshot.generation, precondition).map_err(Applied::Denied)?;
     let (record, effect, counters) = match write {
         Write::End(reason) => (end(&snapshot.record, *reason, precondition), WriteEffect::Deleted, Counters::new()),
-        Write::Edit(asked) => {
-            let edited = edit(&snapshot.record, asked, precondition).map_err(Applied::Refused)?;
+        Write::Edit(requested) => {
+            let edited = edit(&snapshot.record, requested, precondition).map_err(Applied::Refused)?;
             (edited.record, edited.effect, edited.counters)
         }
     };
@@ -231,8 +254,8 @@ fn written(snapshot: &Snapshot, precondition: &Precondition, write: &Write) -> R
     Ok((record, done))
 }
 
-/// What a touch makes of a record, if it makes anything of it.
-fn touched(record: &Record, touch: &Touch) -> Option<Record> {
+/// Computes what a touch makes of a record; `None` if it changes nothing. See [`Store::touch`].
+fn apply_touch(record: &Record, touch: &Touch) -> Option<Record> {
     let head = &record.head;
     let is_over = head.end.is_some() || touch.used >= head.expire_time(head.access_time);
     if is_over || head.verifier_hash != touch.verifier_hash || touch.used <= head.access_time {

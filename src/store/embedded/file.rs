@@ -1,7 +1,6 @@
-//! The file: the folder around it, whose it is, and opening it again after a failure.
+//! The file of the embedded store: creates it, opens it, checks its format, and opens it again after a failure.
 //!
-//! The database locks the file for as long as it is open. Knows nothing of what stands in the tables,
-//! but for its own: the format's version and the number of the last commit.
+//! The database locks the file as long as it is open. This module knows only one of the tables: [`FORMAT`].
 
 use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
@@ -13,10 +12,10 @@ use redb::{
 };
 
 use super::Settings;
-use super::tables::{TablesError, make_tables};
+use super::tables::{TablesError, create_tables};
 use crate::store::Error;
 
-/// The file. Closed only between a failure and its mending.
+/// The file. It is closed only while it is opened again after a failure.
 pub(super) struct File {
     path: PathBuf,
     cache_bytes: usize,
@@ -24,20 +23,20 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Opens the file of a folder; makes what is missing.
+    /// Opens the file in a folder. Creates both if they are missing.
     pub(super) fn open(settings: &Settings) -> Result<Self, FileOpenError> {
         let folder = &settings.path;
-        make_folder(folder).map_err(|source| FileOpenError::Folder { path: folder.clone(), source })?;
+        create_folder(folder).map_err(|source| FileOpenError::Folder { path: folder.clone(), source })?;
         let path = folder.join(NAME);
-        make_file(folder, &path).map_err(|source| FileOpenError::File { path: path.clone(), source })?;
+        create_file(folder, &path).map_err(|source| FileOpenError::File { path: path.clone(), source })?;
 
         let builder = builder(settings.cache_bytes);
-        let database = builder.create(&path).map_err(|error| refused(&path, error))?;
+        let database = builder.create(&path).map_err(|error| open_error(&path, error))?;
         check_format(&path, &database)?;
         Ok(Self { path, cache_bytes: settings.cache_bytes, database: RwLock::new(Some(database)) })
     }
 
-    /// Reads from a snapshot of all that was acknowledged before.
+    /// Reads from a snapshot, which has every write that was answered before.
     pub(super) fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, TablesError>) -> Result<T, Error> {
         let database = self.database();
         let Some(database) = &*database else { return Err(Error::unavailable(CLOSED)) };
@@ -45,26 +44,28 @@ impl File {
         read(&reading).map_err(Error::from)
     }
 
-    /// The database, held open. Never across an await: opening it again waits for all who hold it.
+    /// Locks the database open; `None` while the file is closed.
+    ///
+    /// The lock must not be held across an await: [`Self::reopen`] waits for it.
     pub(super) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
         self.database.read()
     }
 
-    /// Closes the file and opens it again, which mends what a failure has left.
+    /// Closes the file and opens it again, so that the database repairs it after a failure.
     ///
-    /// Makes no new file: a file that is gone is no empty store.
+    /// Fails if the file is gone: a new one would be an empty store.
     pub(super) fn reopen(&self) -> Result<(), FileOpenError> {
-        // Taken out first, so that readers are refused meanwhile instead of waiting: closing may wait for the disk,
-        // and by then the lock has to be free again.
+        // The lock is free again before the database is dropped, because that may wait for the disk. Readers get an
+        // error meanwhile and do not wait.
         let failed = self.database.write().take();
         drop(failed);
-        let database = builder(self.cache_bytes).open(&self.path).map_err(|error| refused(&self.path, error))?;
+        let database = builder(self.cache_bytes).open(&self.path).map_err(|error| open_error(&self.path, error))?;
         check_format(&self.path, &database)?;
         *self.database.write() = Some(database);
         Ok(())
     }
 
-    /// The number of the last commit that is in the file.
+    /// Reads the number of the last commit in the file.
     pub(super) fn last_commit(&self) -> Option<u64> {
         let database = self.database();
         let table = database.as_ref()?.begin_read().ok()?.open_table(FORMAT).ok()?;
@@ -79,54 +80,24 @@ impl fmt::Debug for File {
     }
 }
 
-/// Why the store does not open, and what to do about it.
+/// Why the store cannot be opened, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum FileOpenError {
-    /// The folder can't be made.
     #[error("{}: the folder can't be made", path.display())]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file can't be made, read or written.
+    Folder { path: PathBuf, source: io::Error },
+    /// The file cannot be created, read or written.
     #[error("{}: the file can't be opened for reading and writing", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Another process has it open.
+    File { path: PathBuf, source: io::Error },
     #[error("{}: another process has it open; give each service a folder of its own", path.display())]
-    Held {
-        /// Which.
-        path: PathBuf,
-    },
-    /// It was not written by this service.
+    InUse { path: PathBuf },
+    /// Another program wrote the file.
     #[error("{}: it is not a file of this service; name another folder", path.display())]
-    Foreign {
-        /// Which.
-        path: PathBuf,
-    },
-    /// It was written by a newer version of this service.
+    Foreign { path: PathBuf },
     #[error("{}: it has format {found}, this version reads format {FORMAT_VERSION}; run a newer one", path.display())]
-    TooNew {
-        /// Which.
-        path: PathBuf,
-        /// The format that it has.
-        found: u32,
-    },
-    /// It is damaged.
+    TooNew { path: PathBuf, found: u32 },
     #[error("{}: it is damaged; move it away to start with an empty one", path.display())]
-    Damaged {
-        /// Which.
-        path: PathBuf,
-        /// How.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-    /// The writer can't be started.
+    Damaged { path: PathBuf, source: Box<dyn StdError + Send + Sync> },
+    /// The operating system did not start the writer's thread.
     #[error("the store's writer can't be started")]
     Thread(#[source] io::Error),
 }
@@ -137,30 +108,30 @@ fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
-/// Makes the folder, closed to everybody else. One that exists stays as it is.
-fn make_folder(folder: &Path) -> io::Result<()> {
+/// Creates the folder, accessible only to its owner. One that exists stays as it is.
+fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)
 }
 
-/// Makes the file, closed to everybody else. One that exists stays as it is.
-fn make_file(folder: &Path, path: &Path) -> io::Result<()> {
+/// Creates the file, accessible only to its owner. One that exists stays as it is.
+fn create_file(folder: &Path, path: &Path) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.read(true).write(true).create(true).truncate(false).open(path)?;
-    // Its name has to be on disk too, or a power cut takes the file with all that was acknowledged.
+    // The folder has to be on disk too. Without its entry, a power cut would lose the whole file.
     #[cfg(unix)]
     fs::File::open(folder)?.sync_all()?;
     Ok(())
 }
 
-fn refused(path: &Path, error: DatabaseError) -> FileOpenError {
+fn open_error(path: &Path, error: DatabaseError) -> FileOpenError {
     let path = path.to_owned();
     match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => FileOpenError::Held { path },
+        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => FileOpenError::InUse { path },
         DatabaseError::UpgradeRequired(_) => FileOpenError::Foreign { path },
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
             FileOpenError::Foreign { path }
@@ -170,10 +141,10 @@ fn refused(path: &Path, error: DatabaseError) -> FileOpenError {
     }
 }
 
-/// Checks that the file is ours; marks it so if nothing is in it yet.
+/// Checks that the file is of this service and of a known format; writes the format into an empty one.
 fn check_format(path: &Path, database: &Database) -> Result<(), FileOpenError> {
     let path = || path.to_owned();
-    match format(database) {
+    match read_format(database) {
         Ok(FileFormat::Version(FORMAT_VERSION)) => Ok(()),
         Ok(FileFormat::Version(found)) => Err(FileOpenError::TooNew { path: path(), found }),
         Ok(FileFormat::Foreign) => Err(FileOpenError::Foreign { path: path() }),
@@ -191,7 +162,7 @@ enum FileFormat {
     Foreign,
 }
 
-fn format(database: &Database) -> Result<FileFormat, redb::Error> {
+fn read_format(database: &Database) -> Result<FileFormat, redb::Error> {
     let reading = database.begin_read()?;
     let table = match reading.open_table(FORMAT) {
         Ok(table) => table,
@@ -209,23 +180,23 @@ fn format(database: &Database) -> Result<FileFormat, redb::Error> {
 
 fn write_format(database: &Database) -> Result<(), redb::Error> {
     let writing = database.begin_write()?;
-    make_tables(&writing)?;
+    create_tables(&writing)?;
     let mut table = writing.open_table(FORMAT)?;
     table.insert(VERSION, FORMAT_VERSION.to_be_bytes().as_slice())?;
     drop(table);
     Ok(writing.commit()?)
 }
 
-/// What the file says about itself.
+/// The table with the file's own data.
 pub(super) const FORMAT: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("format");
 
-/// The key of what tells this file from another: eight random bytes.
+/// In [`FORMAT`]: eight random bytes that identify this file.
 pub(super) const IDENTITY: &[u8] = b"identity";
 
-/// In [`FORMAT`]: the number of the last commit, in eight bytes.
+/// In [`FORMAT`]: the number of the last commit in eight bytes.
 pub(super) const COMMIT: &[u8] = b"commit";
 
-/// In [`FORMAT`]: the version of the format, in four bytes.
+/// In [`FORMAT`]: the version of the format in four bytes.
 const VERSION: &[u8] = b"version";
 
 const FORMAT_VERSION: u32 = 1;
@@ -245,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_folder_is_made_with_an_empty_file_in_it() {
+    fn a_missing_folder_is_created_with_an_empty_file_in_it() {
         let home = folder();
         let path = home.path().join("a/b");
 
@@ -257,7 +228,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn folder_and_file_are_closed_to_everybody_else() {
+    fn folder_and_file_are_accessible_only_to_their_owner() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let home = folder();
@@ -270,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_made_is_named() {
+    fn the_error_names_a_folder_that_cannot_be_created() {
         let home = folder();
         let path = home.path().join("taken");
         fs::write(&path, "").unwrap();
@@ -281,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_is_named() {
+    fn the_error_names_a_file_that_cannot_be_opened() {
         let home = folder();
         let path = home.path().join(NAME);
         fs::create_dir(&path).unwrap();
@@ -292,19 +263,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_belongs_to_one_at_a_time() {
+    fn a_file_cannot_be_opened_twice_at_a_time() {
         let home = folder();
         let file = File::open(&settings(home.path())).unwrap();
 
         let refused = File::open(&settings(home.path())).unwrap_err();
         drop(file);
 
-        assert!(matches!(refused, FileOpenError::Held { .. }), "{refused:?}");
+        assert!(matches!(refused, FileOpenError::InUse { .. }), "{refused:?}");
         File::open(&settings(home.path())).unwrap();
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_not_ours_and_stays_as_it_is() {
+    fn a_file_that_is_no_database_is_refused_and_stays_as_it_is() {
         let home = folder();
         let path = home.path().join(NAME);
         let text = "somebody's diary\n".repeat(1000);
@@ -317,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_of_somebody_else_is_not_ours() {
+    fn a_database_of_another_program_is_refused() {
         let home = folder();
         let theirs = Database::create(home.path().join(NAME)).unwrap();
         let writing = theirs.begin_write().unwrap();
@@ -331,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_newer_format_is_refused_with_its_number() {
+    fn a_file_of_a_newer_format_is_refused_with_its_version() {
         let home = folder();
         let file = File::open(&settings(home.path())).unwrap();
         let writing = file.database().as_ref().unwrap().begin_write().unwrap();
@@ -346,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_not_made_anew() {
+    fn a_file_that_is_gone_is_not_created_again() {
         let home = folder();
         let file = File::open(&settings(home.path())).unwrap();
         fs::remove_file(home.path().join(NAME)).unwrap();

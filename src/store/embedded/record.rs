@@ -1,79 +1,54 @@
-//! A record in the bytes that the file keeps.
+//! The bytes of a record in the file.
 //!
-//! A byte of version, the parts of the packed head in their order, each with its length before it, and the
-//! packed entries to the end. Only an imported session has a part for its origin, and says so by its version. Bytes that are no record are answered with nothing.
+//! A byte with the version, the parts of the encoded head, each after its length in four bytes, and the packed entries
+//! to the end. The version says how many parts there are; it is the lowest that has all parts that are not empty, so
+//! that an older service can read every record that has nothing that it does not know.
 
 use crate::session::{Entries, Head, Record};
-use crate::store::encoding::EncodedHead;
+use crate::store::encoding::{ByteReader, EncodedHead};
 
-/// The bytes of a record.
 pub(super) fn encode(record: &Record) -> Vec<u8> {
-    let EncodedHead { meta, used, subject, previous, idempotency, context, end, imported_from } =
-        EncodedHead::pack(&record.head);
-    let (version, imported_from) =
-        if imported_from.is_empty() { (VERSION, None) } else { (WITH_IMPORTED_FROM, Some(imported_from)) };
-    let parts = [
-        Some(meta),
-        Some(used),
-        Some(subject),
-        Some(previous),
-        Some(idempotency),
-        Some(context),
-        Some(end),
-        imported_from,
-    ];
-    let parts: Vec<Vec<u8>> = parts.into_iter().flatten().collect();
+    let EncodedHead(parts) = EncodedHead::encode(&record.head);
+    let count = parts.iter().rposition(|part| !part.is_empty()).map_or(0, |last| last + 1).max(FIRST_VERSION_PARTS);
+    let parts = &parts[..count];
+    let version = u8::try_from(count - FIRST_VERSION_PARTS + 1).unwrap_or(u8::MAX);
     let entries = record.entries.packed();
-    let size = parts.iter().map(|part| LENGTH_BYTES + part.len()).sum::<usize>();
+    let size = parts.iter().map(|part| size_of::<u32>() + part.len()).sum::<usize>();
     let mut bytes = Vec::with_capacity(1 + size + entries.len());
     bytes.push(version);
     for part in parts {
         bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        bytes.extend_from_slice(&part);
+        bytes.extend_from_slice(part);
     }
     bytes.extend_from_slice(entries);
     bytes
 }
 
-/// Reads a record.
+/// Reads a record; `None` if the bytes are not one.
 pub(super) fn decode(bytes: &[u8]) -> Option<Record> {
     let (head, entries) = split(bytes)?;
     Some(Record { head, entries: Entries::unpack(entries)? })
 }
 
-/// Reads the head alone.
+/// Reads the head of a record without its entries.
 pub(super) fn decode_head(bytes: &[u8]) -> Option<Head> {
     split(bytes).map(|(head, _)| head)
 }
 
-/// The head, and the bytes behind it.
+/// Returns the head, and the packed entries after it.
 fn split(bytes: &[u8]) -> Option<(Head, &[u8])> {
-    let (&version, mut rest) = bytes.split_first()?;
-    if version != VERSION && version != WITH_IMPORTED_FROM {
-        return None;
+    let mut reader = ByteReader(bytes);
+    let count = usize::from(reader.u8()?.checked_sub(1)?) + FIRST_VERSION_PARTS;
+    let mut head = EncodedHead::default();
+    for part in head.0.get_mut(..count)? {
+        let length = reader.u32()?;
+        *part = reader.slice(usize::try_from(length).ok()?)?.to_vec();
     }
-    let mut part = || {
-        let (length, behind) = rest.split_first_chunk::<LENGTH_BYTES>()?;
-        let (part, behind) = behind.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-        rest = behind;
-        Some(part.to_vec())
-    };
-    let packed = EncodedHead {
-        meta: part()?,
-        used: part()?,
-        subject: part()?,
-        previous: part()?,
-        idempotency: part()?,
-        context: part()?,
-        end: part()?,
-        imported_from: if version == WITH_IMPORTED_FROM { part()? } else { Vec::new() },
-    };
-    Some((packed.unpack()?, rest))
+    Some((head.decode()?, reader.0))
 }
 
-const VERSION: u8 = 1;
-const WITH_IMPORTED_FROM: u8 = 2;
-const LENGTH_BYTES: usize = 4;
+/// The parts of a record of version 1. Each later version has one more.
+const FIRST_VERSION_PARTS: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -84,10 +59,11 @@ mod tests {
         Context, End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom,
         PreviousToken, ReplacementCause, Subject, Version, WriteEffect,
     };
+    use crate::store::encoding::HEAD_FIELDS;
     use crate::token::{KeyId, Nonce, VerifierHash};
     use crate::types::Time;
 
-    /// A record that has something in every part.
+    /// A record in which every part of version 1 is not empty.
     fn record() -> Record {
         let entries = Entries::pack([("a", b"1".as_slice()), ("b", &[0, 255])]);
         let fingerprint = Fingerprint::new(b"request", b"asked");
@@ -126,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_comes_back_as_it_was() {
+    fn a_record_is_decoded_as_it_was_encoded() {
         let bytes = encode(&record());
 
         assert_eq!(decode(&bytes), Some(record()));
@@ -134,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_imported_record_comes_back_as_it_was() {
+    fn an_imported_record_is_decoded_as_it_was_encoded() {
         let until = Time::from_millis(1_900_000_000_000);
         for issued in [None, Some(Time::from_millis(1_700_000_000_000))] {
             let mut record = record();
@@ -145,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_cut_short_is_none() {
+    fn a_truncated_record_is_not_decoded() {
         let bytes = encode(&record());
         let head = bytes.len() - record().entries.packed().len();
         let first_entry = head + 6 + "a1".len();
@@ -157,21 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_none() {
+    fn a_record_of_an_unknown_version_is_not_decoded() {
         let mut bytes = encode(&record());
-        bytes[0] = WITH_IMPORTED_FROM + 1;
+        bytes[0] = u8::try_from(HEAD_FIELDS.len() - FIRST_VERSION_PARTS + 2).unwrap();
 
         assert_eq!(decode(&bytes), None);
     }
 
     #[test]
-    fn whatever_a_byte_becomes_nothing_panics() {
+    fn no_changed_byte_makes_decoding_panic() {
         let bytes = encode(&record());
 
-        for session_key in 0..bytes.len() {
-            for value in [0, 1, 127, 128, 255, bytes[session_key] ^ 1] {
+        for index in 0..bytes.len() {
+            for value in [0, 1, 127, 128, 255, bytes[index] ^ 1] {
                 let mut bytes = bytes.clone();
-                bytes[session_key] = value;
+                bytes[index] = value;
                 if let Some(record) = decode(&bytes) {
                     assert_eq!(decode(&encode(&record)), Some(record));
                 }

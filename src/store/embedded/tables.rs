@@ -1,57 +1,58 @@
-//! The tables: what is read and written inside one transaction.
+//! The tables of the file, and the operations of the store inside a transaction.
 //!
-//! Keys and values are plain bytes, because the database's own types may change with its next version.
-//! Everything is judged before anything is written: a transaction takes back all of its calls or none.
+//! Keys and values are plain bytes, because the types of redb may change with its next version. An operation checks
+//! everything before it writes anything: a transaction can only be rolled back with all of its calls.
 
 use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::feed::FEED;
 use super::file::{COMMIT, FORMAT, IDENTITY};
-use super::index::{INDEX, INDEX_ENDS};
+use super::index::{INDEX, INDEX_EXPIRIES};
 use super::record::{decode, decode_head, encode};
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
 use crate::store::{
     AppRevocation, Applied, Created, Cursor, Error, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
-    touched, written,
+    apply_touch, apply_write,
 };
 use crate::token::SessionId;
 use crate::types::{AppName, Time, random};
 
-/// The tables, open for writing.
+/// The tables, open in a write transaction.
 pub(super) struct Tables<'t> {
-    sessions: Bytes<'t>,
-    generations: Bytes<'t>,
-    /// When which record may be forgotten: an entry for every record, at its forget time or earlier.
+    sessions: BytesTable<'t>,
+    generations: BytesTable<'t>,
+    /// When to check each record for deletion: at least one row for each record, at its purge time or earlier.
     ///
-    /// A save or touch that lengthens a life leaves the entry where it is; the sweeper moves it on when it
-    /// gets there. So the many pay nothing and an entry that is met too early costs one look.
-    forgetting: Bytes<'t>,
+    /// A save or touch that makes the purge time later leaves the row as it is, and so costs nothing. The sweep moves
+    /// the row when its time comes.
+    purges: BytesTable<'t>,
     /// See [`super::index`].
-    pub(super) index: Bytes<'t>,
-    pub(super) index_ends: Bytes<'t>,
+    pub(super) index: BytesTable<'t>,
+    pub(super) index_expiries: BytesTable<'t>,
     /// See [`super::feed`].
-    pub(super) feed: Bytes<'t>,
-    format: Bytes<'t>,
+    pub(super) feed: BytesTable<'t>,
+    format: BytesTable<'t>,
+    /// Whether there is anything to commit.
     pub(super) dirty: bool,
 }
 
-type Bytes<'t> = Table<'t, &'static [u8], &'static [u8]>;
+type BytesTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
 
-/// What a sweep did.
+/// What one transaction of a sweep did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Swept {
-    /// How many records went.
-    pub(super) gone: usize,
-    /// Whether it stopped before the end.
-    pub(super) left: bool,
+    /// The number of records.
+    pub(super) deleted: usize,
+    /// Whether more records or index entries may be due.
+    pub(super) has_more: bool,
 }
 
 /// Why a call failed inside its transaction.
 #[derive(Debug)]
 pub(super) enum TablesError {
-    /// The database failed, and the transaction with it.
+    /// The database failed. The whole transaction has to be rolled back.
     Storage(redb::Error),
-    /// What is kept there is no session. The rest of the transaction is well.
+    /// The bytes of a row are not valid. The other calls of the transaction are not affected.
     Corrupt,
 }
 
@@ -61,16 +62,16 @@ impl<'t> Tables<'t> {
         Ok(Self {
             sessions: writing.open_table(SESSIONS)?,
             generations: writing.open_table(GENERATIONS)?,
-            forgetting: writing.open_table(FORGETTING)?,
+            purges: writing.open_table(PURGES)?,
             index: writing.open_table(INDEX)?,
-            index_ends: writing.open_table(INDEX_ENDS)?,
+            index_expiries: writing.open_table(INDEX_EXPIRIES)?,
             feed: writing.open_table(FEED)?,
             format: writing.open_table(FORMAT)?,
             dirty: false,
         })
     }
 
-    /// Numbers the commit to come; nothing if there is nothing to commit.
+    /// Writes the number of the commit and returns it; `None` if there is nothing to commit.
     pub(super) fn finish(mut self) -> Result<Option<u64>, redb::Error> {
         if !self.dirty {
             return Ok(None);
@@ -87,14 +88,14 @@ impl<'t> Tables<'t> {
         if self.sessions.get(key.as_slice())?.is_some() {
             return Ok(Created::Occupied);
         }
-        let revoked = revoked(&self.generations, &session_key.app)?;
-        if record.head.imported_from.is_some_and(|imported_from| revoked.covers(&imported_from)) {
+        let revocation = app_revocation(&self.generations, &session_key.app)?;
+        if record.head.imported_from.is_some_and(|imported_from| revocation.covers(&imported_from)) {
             return Ok(Created::Revoked);
         }
-        record.head.generation = revoked.generation;
-        self.put(&key, &record)?;
-        self.remember(&key, &record.head)?;
-        self.tell_of(session_key, EventKind::Created, record.head.create_time)?;
+        record.head.generation = revocation.generation;
+        self.write_record(&key, &record)?;
+        self.schedule_purge(&key, &record.head)?;
+        self.append_event(session_key, EventKind::Created, record.head.create_time)?;
         Ok(Created::Stored)
     }
 
@@ -106,18 +107,18 @@ impl<'t> Tables<'t> {
         write: &Write,
     ) -> Result<Applied, TablesError> {
         let key = key(session_key);
-        let Some(snapshot) = snapshot(&self.sessions, &self.generations, session_key)? else {
+        let Some(snapshot) = read_snapshot(&self.sessions, &self.generations, session_key)? else {
             return Ok(Applied::Missing);
         };
-        match written(&snapshot, precondition, write) {
-            Err(refused) => Ok(refused),
+        match apply_write(&snapshot, precondition, write) {
+            Err(not_applied) => Ok(not_applied),
             Ok((record, done)) => {
-                self.put(&key, &record)?;
+                self.write_record(&key, &record)?;
                 if record.head.purge_time() < snapshot.record.head.purge_time() {
-                    self.remember(&key, &record.head)?;
+                    self.schedule_purge(&key, &record.head)?;
                 }
                 if let Some(kind) = EventKind::between(&snapshot.record.head, &record.head) {
-                    self.tell_of(session_key, kind, precondition.now)?;
+                    self.append_event(session_key, kind, precondition.now)?;
                 }
                 Ok(Applied::Done(Box::new(done)))
             }
@@ -127,49 +128,49 @@ impl<'t> Tables<'t> {
     /// See [`crate::store::Store::touch`].
     pub(super) fn touch(&mut self, session_key: &SessionKey, touch: &Touch) -> Result<(), TablesError> {
         let key = key(session_key);
-        if let Some(record) = record(&self.sessions, &key)?
-            && let Some(record) = touched(&record, touch)
+        if let Some(record) = read_record(&self.sessions, &key)?
+            && let Some(record) = apply_touch(&record, touch)
         {
-            self.put(&key, &record)?;
+            self.write_record(&key, &record)?;
         }
         Ok(())
     }
 
     /// See [`crate::store::Store::revoke_app`].
     pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), TablesError> {
-        let AppRevocation { generation, time } = revoked(&self.generations, app)?.again(now);
+        let AppRevocation { generation, time } = app_revocation(&self.generations, app)?.next(now);
         let mut bytes = generation.0.to_be_bytes().to_vec();
         bytes.extend(time.iter().flat_map(|time| time.millis().to_be_bytes()));
         self.dirty = true;
         self.generations.insert(app.as_bytes(), bytes.as_slice())?;
-        self.tell(app, &FeedEntry::AppRevoked { time: now })
+        self.append_to_feed(app, &FeedEntry::AppRevoked { time: now })
     }
 
-    /// Forgets what is due, as much as one transaction may.
+    /// See [`crate::store::Store::sweep`]. Checks at most [`MAX_SWEEP`] records and as many index entries.
     pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, TablesError> {
         let after = (now.millis() + 1).to_be_bytes();
-        let due = self.forgetting.range::<&[u8]>(..after.as_slice())?.take(MAX_SWEEP);
-        let due = due.map(|entry| entry.map(|(due, _)| due.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
-        let mut gone = 0;
-        for due in &due {
-            gone += usize::from(self.forget(due, now)?);
+        let due = self.purges.range::<&[u8]>(..after.as_slice())?.take(MAX_SWEEP);
+        let due = due.map(|row| row.map(|(purge_key, _)| purge_key.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let mut deleted = 0;
+        for purge_key in &due {
+            deleted += usize::from(self.purge(purge_key, now)?);
         }
-        let entries_left = self.sweep_entries(now, MAX_SWEEP)?;
-        Ok(Swept { gone, left: due.len() == MAX_SWEEP || entries_left })
+        let index_has_more = self.sweep_index(now, MAX_SWEEP)?;
+        Ok(Swept { deleted, has_more: due.len() == MAX_SWEEP || index_has_more })
     }
 
-    /// Follows one entry; answers whether a record went.
-    fn forget(&mut self, due: &[u8], now: Time) -> Result<bool, TablesError> {
+    /// Deletes the record of a row of the table, or moves the row to a later time. Returns whether it deleted a record.
+    fn purge(&mut self, purge_key: &[u8], now: Time) -> Result<bool, TablesError> {
         self.dirty = true;
-        self.forgetting.remove(due)?;
-        let key = due.get(TIME_BYTES..).ok_or(TablesError::Corrupt)?;
+        self.purges.remove(purge_key)?;
+        let key = purge_key.get(TIME_BYTES..).ok_or(TablesError::Corrupt)?;
         let Some(head) = self.sessions.get(key)?.map(|bytes| decode_head(bytes.value())) else { return Ok(false) };
         match head {
-            Some(head) if now < head.purge_time() => self.remember(key, &head).map(|()| false),
+            Some(head) if now < head.purge_time() => self.schedule_purge(key, &head).map(|()| false),
             Some(head) => {
                 self.sessions.remove(key)?;
-                if let (Some(subject), Some(SessionKey { app, id })) = (head.subject, session_key(key)) {
-                    self.forget_entry(&SubjectRef { app, subject }, id)?;
+                if let (Some(subject), Some(SessionKey { app, id })) = (head.subject, decode_key(key)) {
+                    self.remove_session_from_index(&SubjectRef { app, subject }, id)?;
                 }
                 Ok(true)
             }
@@ -180,31 +181,31 @@ impl<'t> Tables<'t> {
         }
     }
 
-    fn tell_of(&mut self, session_key: &SessionKey, kind: EventKind, time: Time) -> Result<(), TablesError> {
-        self.tell(&session_key.app, &FeedEntry::Session(Event { id: session_key.id, kind, time }))
+    fn append_event(&mut self, session_key: &SessionKey, kind: EventKind, time: Time) -> Result<(), TablesError> {
+        self.append_to_feed(&session_key.app, &FeedEntry::Session(Event { id: session_key.id, kind, time }))
     }
 
-    fn put(&mut self, key: &[u8], record: &Record) -> Result<(), TablesError> {
+    fn write_record(&mut self, key: &[u8], record: &Record) -> Result<(), TablesError> {
         self.dirty = true;
         self.sessions.insert(key, encode(record).as_slice())?;
         Ok(())
     }
 
-    fn remember(&mut self, key: &[u8], head: &Head) -> Result<(), TablesError> {
-        let due = [&head.purge_time().millis().to_be_bytes(), key].concat();
-        self.forgetting.insert(due.as_slice(), [].as_slice())?;
+    fn schedule_purge(&mut self, key: &[u8], head: &Head) -> Result<(), TablesError> {
+        let purge_key = [&head.purge_time().millis().to_be_bytes(), key].concat();
+        self.purges.insert(purge_key.as_slice(), [].as_slice())?;
         Ok(())
     }
 }
 
 /// See [`crate::store::Store::load`].
 pub(super) fn load(reading: &ReadTransaction, session_key: &SessionKey) -> Result<Option<Snapshot>, TablesError> {
-    snapshot(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, session_key)
+    read_snapshot(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, session_key)
 }
 
 /// See [`crate::store::Store::scan`].
 pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, TablesError> {
-    let generation = revoked(&reading.open_table(GENERATIONS)?, app)?.generation;
+    let generation = app_revocation(&reading.open_table(GENERATIONS)?, app)?.generation;
     let sessions = reading.open_table(SESSIONS)?;
     let first = if from.0.is_empty() {
         key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0; 16]) })
@@ -215,8 +216,8 @@ pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limi
     let mut page = Page { sessions: Vec::new(), next: None };
     for row in sessions.range::<&[u8]>(first.as_slice()..=last.as_slice())? {
         let (key, bytes) = row?;
-        // Between the sessions of an app lie those of apps whose name begins with its name.
-        let Some(session_key) = session_key(key.value()).filter(|session_key| session_key.app == *app) else {
+        // The range also has sessions of apps whose names begin with this name.
+        let Some(session_key) = decode_key(key.value()).filter(|session_key| session_key.app == *app) else {
             continue;
         };
         if page.sessions.len() == limit {
@@ -229,8 +230,8 @@ pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limi
     Ok(page)
 }
 
-/// Makes the tables, so that nobody meets a file without them.
-pub(super) fn make_tables(writing: &WriteTransaction) -> Result<(), redb::Error> {
+/// Creates the tables: a read transaction cannot open one that does not exist.
+pub(super) fn create_tables(writing: &WriteTransaction) -> Result<(), redb::Error> {
     let mut tables = Tables::open(writing)?;
     if tables.format.get(IDENTITY)?.is_none() {
         tables.format.insert(IDENTITY, random::bytes::<8>().as_slice())?;
@@ -239,8 +240,8 @@ pub(super) fn make_tables(writing: &WriteTransaction) -> Result<(), redb::Error>
 }
 
 impl From<TablesError> for Error {
-    fn from(fault: TablesError) -> Self {
-        match fault {
+    fn from(error: TablesError) -> Self {
+        match error {
             TablesError::Storage(error) => Self::unavailable(error),
             TablesError::Corrupt => Self::Corrupt,
         }
@@ -259,24 +260,25 @@ impl From<redb::TableError> for TablesError {
     }
 }
 
-trait Read: ReadableTable<&'static [u8], &'static [u8]> {}
+/// A table that is open for reading or for writing.
+trait ReadBytes: ReadableTable<&'static [u8], &'static [u8]> {}
 
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> Read for T {}
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> ReadBytes for T {}
 
-fn snapshot(
-    sessions: &impl Read,
-    generations: &impl Read,
+fn read_snapshot(
+    sessions: &impl ReadBytes,
+    generations: &impl ReadBytes,
     session_key: &SessionKey,
 ) -> Result<Option<Snapshot>, TablesError> {
-    let Some(record) = record(sessions, &key(session_key))? else { return Ok(None) };
-    Ok(Some(Snapshot { record, generation: revoked(generations, &session_key.app)?.generation }))
+    let Some(record) = read_record(sessions, &key(session_key))? else { return Ok(None) };
+    Ok(Some(Snapshot { record, generation: app_revocation(generations, &session_key.app)?.generation }))
 }
 
-fn record(sessions: &impl Read, key: &[u8]) -> Result<Option<Record>, TablesError> {
+fn read_record(sessions: &impl ReadBytes, key: &[u8]) -> Result<Option<Record>, TablesError> {
     sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(TablesError::Corrupt)).transpose()
 }
 
-fn revoked(generations: &impl Read, app: &AppName) -> Result<AppRevocation, TablesError> {
+fn app_revocation(generations: &impl ReadBytes, app: &AppName) -> Result<AppRevocation, TablesError> {
     let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(AppRevocation::default()) };
     let (generation, time) = bytes.value().split_first_chunk().ok_or(TablesError::Corrupt)?;
     let time = match time {
@@ -286,27 +288,31 @@ fn revoked(generations: &impl Read, app: &AppName) -> Result<AppRevocation, Tabl
     Ok(AppRevocation { generation: Generation(u32::from_be_bytes(*generation)), time })
 }
 
-/// The app's name, then the id: apps lie together, and the id's fixed length tells where the name ends.
+/// The key of a session: the app's name and the id, whose fixed length says where the name ends.
 fn key(session_key: &SessionKey) -> Vec<u8> {
     [session_key.app.as_bytes(), session_key.id.as_bytes()].concat()
 }
 
-fn session_key(key: &[u8]) -> Option<SessionKey> {
+fn decode_key(key: &[u8]) -> Option<SessionKey> {
     let (app, id) = key.split_last_chunk()?;
     let app = AppName::parse(std::str::from_utf8(app).ok()?).ok()?;
     Some(SessionKey { app, id: SessionId::from_bytes(*id) })
 }
 
-/// By app and id: the record.
+/// From [`key`] to the record.
 const SESSIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("sessions");
 
-/// By app: its generation in four bytes, and when it was raised in eight, which files of earlier versions lack.
+/// From the app's name to its generation in four bytes, and the time of its last revocation in eight.
+///
+/// The time is missing if an earlier version of the service wrote the row.
 const GENERATIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("generations");
 
-/// Time in eight bytes, then app and id: nothing.
-const FORGETTING: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("forgetting");
+/// The purge times of records: a time in eight bytes, and [`key`]. No value. See [`Tables::purges`].
+const PURGES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("forgetting");
 
 const TIME_BYTES: usize = 8;
+
+/// The most records that one transaction of a sweep checks, so that other writes do not wait for long.
 const MAX_SWEEP: usize = 1000;
 
 #[cfg(test)]
@@ -318,14 +324,14 @@ mod tests {
     use crate::token::{SessionId, VerifierHash};
 
     #[tokio::test]
-    async fn what_is_no_session_is_told_and_left_as_it_is() {
+    async fn bytes_that_are_not_a_session_are_an_error_and_stay_as_they_are() {
         let home = tempfile::tempdir().unwrap();
         let store = Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
         let session_key = SessionKey { app: AppName::parse("default").unwrap(), id: SessionId::from_bytes([1; 16]) };
         let precondition =
             Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: Time::default() };
         let touch = Touch { verifier_hash: VerifierHash::from_bytes([1; 16]), used: Time::MAX, context: None };
-        put_raw(&store, &key(&session_key), b"\x01no session");
+        write_raw(&store, &key(&session_key), b"\x01no session");
 
         let loaded = store.load(&session_key).await;
         let applied = store.apply(&session_key, &precondition, &Write::End(EndReason::Revoked)).await;
@@ -340,12 +346,12 @@ mod tests {
         store.ping().await.unwrap();
     }
 
-    /// Keeps bytes, with an entry that is due at once.
-    fn put_raw(store: &Embedded, key: &[u8], bytes: &[u8]) {
+    /// Writes bytes in place of a record, and a purge time that has passed.
+    fn write_raw(store: &Embedded, key: &[u8], bytes: &[u8]) {
         let writing = store.file.database().as_ref().unwrap().begin_write().unwrap();
-        let due = [[0; TIME_BYTES].as_slice(), key].concat();
+        let purge_key = [[0; TIME_BYTES].as_slice(), key].concat();
         writing.open_table(SESSIONS).unwrap().insert(key, bytes).unwrap();
-        writing.open_table(FORGETTING).unwrap().insert(due.as_slice(), [].as_slice()).unwrap();
+        writing.open_table(PURGES).unwrap().insert(purge_key.as_slice(), [].as_slice()).unwrap();
         writing.commit().unwrap();
     }
 }

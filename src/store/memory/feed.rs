@@ -1,4 +1,4 @@
-//! The feeds in memory: the newest notices of each app.
+//! The feeds in memory: the newest entries of each app.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,53 +11,54 @@ use crate::types::{AppName, random};
 /// The feeds of all apps.
 #[derive(Debug)]
 pub(super) struct Feeds {
-    /// Tells the cursors of this process from those of another.
+    /// Random bytes in every cursor, so that a cursor of another process is noticed.
     process: [u8; 8],
-    rings: Mutex<HashMap<AppName, Ring>>,
+    apps: Mutex<HashMap<AppName, AppFeed>>,
 }
 
 #[derive(Debug, Default)]
-struct Ring {
-    /// How many notices there have ever been.
-    told: u64,
+struct AppFeed {
+    /// How many entries were ever added.
+    count: u64,
     newest: VecDeque<FeedEntry>,
 }
 
 impl Feeds {
     pub(super) fn new() -> Self {
-        Self { process: random::bytes(), rings: Mutex::default() }
+        Self { process: random::bytes(), apps: Mutex::default() }
     }
 
-    /// Tells of something; under the lock of what it happened to.
-    pub(super) fn tell(&self, app: &AppName, notice: FeedEntry) {
-        let mut rings = self.rings.lock();
-        let ring = match rings.get_mut(app) {
-            Some(ring) => ring,
-            None => rings.entry(app.clone()).or_default(),
+    /// Adds an entry. The caller holds the lock of what the entry is about, so that the entries of a session are in
+    /// order.
+    pub(super) fn append(&self, app: &AppName, entry: FeedEntry) {
+        let mut apps = self.apps.lock();
+        let feed = match apps.get_mut(app) {
+            Some(feed) => feed,
+            None => apps.entry(app.clone()).or_default(),
         };
-        if ring.newest.len() == KEPT {
-            ring.newest.pop_front();
+        if feed.newest.len() == MAX_ENTRIES {
+            feed.newest.pop_front();
         }
-        ring.newest.push_back(notice);
-        ring.told += 1;
+        feed.newest.push_back(entry);
+        feed.count += 1;
     }
 
     pub(super) fn end(&self, app: &AppName) -> Cursor {
-        self.cursor(app, self.rings.lock().get(app).map_or(0, |ring| ring.told))
+        self.cursor(app, self.apps.lock().get(app).map_or(0, |feed| feed.count))
     }
 
     pub(super) fn read(&self, app: &AppName, cursor: &Cursor) -> FeedRead {
         let Some(after) = self.position(app, cursor) else { return FeedRead::CursorExpired };
-        let rings = self.rings.lock();
-        let (told, newest) = rings.get(app).map_or((0, None), |ring| (ring.told, Some(&ring.newest)));
-        let new = told.checked_sub(after).and_then(|new| usize::try_from(new).ok());
+        let apps = self.apps.lock();
+        let (count, newest) = apps.get(app).map_or((0, None), |feed| (feed.count, Some(&feed.newest)));
+        let unread = count.checked_sub(after).and_then(|unread| usize::try_from(unread).ok());
         let length = newest.map_or(0, VecDeque::len);
-        match new.and_then(|new| length.checked_sub(new)) {
+        match unread.and_then(|unread| length.checked_sub(unread)) {
             None => FeedRead::CursorExpired,
-            Some(known) => {
-                let notices: Vec<FeedEntry> = newest.into_iter().flatten().skip(known).take(PAGE).copied().collect();
-                let position = after + u64::try_from(notices.len()).unwrap_or_default();
-                FeedRead::Entries(notices, self.cursor(app, position))
+            Some(read) => {
+                let entries: Vec<FeedEntry> = newest.into_iter().flatten().skip(read).take(PAGE).copied().collect();
+                let position = after + u64::try_from(entries.len()).unwrap_or_default();
+                FeedRead::Entries(entries, self.cursor(app, position))
             }
         }
     }
@@ -72,8 +73,8 @@ impl Feeds {
     }
 }
 
-/// How many notices of an app are kept.
-const KEPT: usize = 16 * 1024;
+/// How many entries of an app are kept.
+const MAX_ENTRIES: usize = 16 * 1024;
 
-/// How many are handed out at once.
+/// The most entries that one call reads.
 const PAGE: usize = 1024;

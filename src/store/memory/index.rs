@@ -1,7 +1,7 @@
 //! The index in memory.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
+use std::collections::hash_map::Entry;
 
 use parking_lot::Mutex;
 
@@ -9,17 +9,17 @@ use crate::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Revocation, Subj
 use crate::token::SessionId;
 use crate::types::Time;
 
-/// The entries of all owners.
+/// The index entries and revocations of all subjects.
 #[derive(Debug, Default)]
-pub(super) struct SubjectEntries {
-    owners: Mutex<HashMap<SubjectRef, Vec<IndexEntry>>>,
+pub(super) struct SubjectIndex {
+    entries: Mutex<HashMap<SubjectRef, Vec<IndexEntry>>>,
     revocations: Mutex<HashMap<SubjectRef, Revocation>>,
 }
 
-impl SubjectEntries {
+impl SubjectIndex {
     pub(super) fn add(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry> {
-        let mut owners = self.owners.lock();
-        let entries = owners.entry(subject_ref.clone()).or_default();
+        let mut all = self.entries.lock();
+        let entries = all.entry(subject_ref.clone()).or_default();
         entries.retain(|other| other.id != entry.id);
         let others = if entries.len() < INDEX_CLEANUP_MIN { Vec::new() } else { sample(entries, entry.id) };
         entries.push(*entry);
@@ -34,8 +34,8 @@ impl SubjectEntries {
         self.retain(subject_ref, |entry| entry.id != id);
     }
 
-    pub(super) fn of(&self, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
-        self.owners.lock().get(subject_ref).cloned().unwrap_or_default()
+    pub(super) fn list(&self, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
+        self.entries.lock().get(subject_ref).cloned().unwrap_or_default()
     }
 
     pub(super) fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
@@ -46,27 +46,27 @@ impl SubjectEntries {
         self.revocations.lock().get(subject_ref).copied()
     }
 
-    /// Takes out what has ended by itself.
+    /// Removes expired entries and revocations.
     pub(super) fn sweep(&self, now: Time) {
         self.revocations.lock().retain(|_, revocation| now < revocation.until);
-        self.owners.lock().retain(|_, entries| {
+        self.entries.lock().retain(|_, entries| {
             entries.retain(|entry| now < entry.until);
             !entries.is_empty()
         });
     }
 
     fn retain(&self, subject_ref: &SubjectRef, stays: impl Fn(&IndexEntry) -> bool) {
-        if let Slot::Occupied(mut slot) = self.owners.lock().entry(subject_ref.clone()) {
-            slot.get_mut().retain(stays);
-            if slot.get().is_empty() {
-                slot.remove();
+        if let Entry::Occupied(mut entries) = self.entries.lock().entry(subject_ref.clone()) {
+            entries.get_mut().retain(stays);
+            if entries.get().is_empty() {
+                entries.remove();
             }
         }
     }
 }
 
-/// A few that lie together, anywhere: an id is as good as a die.
+/// Returns neighbouring entries from a random position: ids are random.
 fn sample(entries: &[IndexEntry], id: SessionId) -> Vec<IndexEntry> {
-    let from = usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]])) % entries.len();
-    entries.iter().cycle().skip(from).take(INDEX_SAMPLE).copied().collect()
+    let first = usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]])) % entries.len();
+    entries.iter().cycle().skip(first).take(INDEX_SAMPLE).copied().collect()
 }

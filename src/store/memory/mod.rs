@@ -1,6 +1,6 @@
-//! Sessions in memory: for tests, and where losing them at a restart is fine.
+//! The memory store: for tests, and for services that may lose their sessions at a restart.
 //!
-//! A map in 64 shards, each under a lock of its own that is never held across an await.
+//! A hash table in 64 shards. Each has its own lock, which is never held across an await.
 
 mod feed;
 mod index;
@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slots;
+use hashbrown::hash_table::Entry;
 use parking_lot::{Mutex, RwLock};
 
 use self::feed::Feeds;
-use self::index::SubjectEntries;
+use self::index::SubjectIndex;
 use super::handle::{Backend, Handle};
 use super::{
     AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, Page, Revocation,
-    SessionKey, Snapshot, Store, SubjectRef, Touch, Write, touched, written,
+    SessionKey, Snapshot, Store, SubjectRef, Touch, Write, apply_touch, apply_write,
 };
 use crate::session::{Event, EventKind, Generation, Precondition, Record};
 use crate::token::SessionId;
@@ -27,26 +27,26 @@ use crate::types::{AppName, Time};
 #[derive(Debug)]
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
-    revoked: RwLock<BTreeMap<AppName, AppRevocation>>,
-    index: SubjectEntries,
+    revocations: RwLock<BTreeMap<AppName, AppRevocation>>,
+    index: SubjectIndex,
     feeds: Feeds,
 }
 
-type Shard = HashTable<Box<Slot>>;
+type Shard = HashTable<Box<Session>>;
 
 #[derive(Debug)]
-struct Slot {
+struct Session {
     session_key: SessionKey,
     record: Record,
 }
 
 impl Memory {
-    /// An empty store.
+    /// Makes an empty store.
     pub fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            revoked: RwLock::default(),
-            index: SubjectEntries::default(),
+            revocations: RwLock::default(),
+            index: SubjectIndex::default(),
             feeds: Feeds::new(),
         }
     }
@@ -56,11 +56,11 @@ impl Memory {
     }
 
     fn generation(&self, app: &AppName) -> Generation {
-        self.revoked.read().get(app).copied().unwrap_or_default().generation
+        self.revocations.read().get(app).copied().unwrap_or_default().generation
     }
 
-    fn tell(&self, session_key: &SessionKey, kind: EventKind, time: Time) {
-        self.feeds.tell(&session_key.app, FeedEntry::Session(Event { id: session_key.id, kind, time }));
+    fn append_event(&self, session_key: &SessionKey, kind: EventKind, time: Time) {
+        self.feeds.append(&session_key.app, FeedEntry::Session(Event { id: session_key.id, kind, time }));
     }
 }
 
@@ -77,25 +77,29 @@ impl Store for Memory {
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let shard = self.shard(session_key).lock();
-        let record = find(&shard, session_key).map(|slot| slot.record.clone());
+        let record = find(&shard, session_key).map(|session| session.record.clone());
         Ok(record.map(|record| Snapshot { record, generation: self.generation(&session_key.app) }))
     }
 
     async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         let mut shard = self.shard(session_key).lock();
-        match shard.entry(hash(session_key), |slot| slot.session_key == *session_key, |slot| hash(&slot.session_key)) {
-            Slots::Occupied(_) => Ok(Created::Occupied),
-            Slots::Vacant(vacant) => {
+        match shard.entry(
+            hash(session_key),
+            |other| other.session_key == *session_key,
+            |other| hash(&other.session_key),
+        ) {
+            Entry::Occupied(_) => Ok(Created::Occupied),
+            Entry::Vacant(vacant) => {
                 let mut record = record.clone();
-                // Held until it is told, so that no reader hears first of a revocation that does not cover it.
-                let all_revoked = self.revoked.read();
-                let revoked = all_revoked.get(&session_key.app).copied().unwrap_or_default();
-                if record.head.imported_from.is_some_and(|imported_from| revoked.covers(&imported_from)) {
+                // Locked until the event is written, so that the feed has no later revocation before it.
+                let revocations = self.revocations.read();
+                let revocation = revocations.get(&session_key.app).copied().unwrap_or_default();
+                if record.head.imported_from.is_some_and(|imported_from| revocation.covers(&imported_from)) {
                     return Ok(Created::Revoked);
                 }
-                record.head.generation = revoked.generation;
-                self.tell(session_key, EventKind::Created, record.head.create_time);
-                vacant.insert(Box::new(Slot { session_key: session_key.clone(), record }));
+                record.head.generation = revocation.generation;
+                self.append_event(session_key, EventKind::Created, record.head.create_time);
+                vacant.insert(Box::new(Session { session_key: session_key.clone(), record }));
                 Ok(Created::Stored)
             }
         }
@@ -108,35 +112,35 @@ impl Store for Memory {
         write: &Write,
     ) -> Result<Applied, Error> {
         let mut shard = self.shard(session_key).lock();
-        let Some(slot) = find_mut(&mut shard, session_key) else { return Ok(Applied::Missing) };
-        let snapshot = Snapshot { record: slot.record.clone(), generation: self.generation(&session_key.app) };
-        Ok(match written(&snapshot, precondition, write) {
+        let Some(session) = find_mut(&mut shard, session_key) else { return Ok(Applied::Missing) };
+        let snapshot = Snapshot { record: session.record.clone(), generation: self.generation(&session_key.app) };
+        Ok(match apply_write(&snapshot, precondition, write) {
             Ok((record, done)) => {
                 if let Some(kind) = EventKind::between(&snapshot.record.head, &record.head) {
-                    self.tell(session_key, kind, precondition.now);
+                    self.append_event(session_key, kind, precondition.now);
                 }
-                slot.record = record;
+                session.record = record;
                 Applied::Done(Box::new(done))
             }
-            Err(refused) => refused,
+            Err(not_applied) => not_applied,
         })
     }
 
     async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
         let mut shard = self.shard(session_key).lock();
-        if let Some(slot) = find_mut(&mut shard, session_key)
-            && let Some(record) = touched(&slot.record, touch)
+        if let Some(session) = find_mut(&mut shard, session_key)
+            && let Some(record) = apply_touch(&session.record, touch)
         {
-            slot.record = record;
+            session.record = record;
         }
         Ok(())
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
-        let mut all_revoked = self.revoked.write();
-        let revoked = all_revoked.entry(app.clone()).or_default();
-        *revoked = revoked.again(now);
-        self.feeds.tell(app, FeedEntry::AppRevoked { time: now });
+        let mut revocations = self.revocations.write();
+        let revocation = revocations.entry(app.clone()).or_default();
+        *revocation = revocation.next(now);
+        self.feeds.append(app, FeedEntry::AppRevoked { time: now });
         Ok(())
     }
 
@@ -148,13 +152,14 @@ impl Store for Memory {
         for number in first..SHARDS {
             let shard = self.shards[number].lock();
             let is_new = |id: SessionId| number != first || after.is_none_or(|after| id > after);
-            let met = shard.iter().filter(|slot| slot.session_key.app == *app && is_new(slot.session_key.id));
-            let mut met: Vec<&Slot> = met.map(|slot| &**slot).collect();
-            met.sort_unstable_by_key(|slot| slot.session_key.id);
+            let found = shard.iter().map(|session| &**session);
+            let mut found: Vec<&Session> =
+                found.filter(|session| session.session_key.app == *app && is_new(session.session_key.id)).collect();
+            found.sort_unstable_by_key(|session| session.session_key.id);
             let room = limit - sessions.len();
-            sessions.extend(met.into_iter().take(room).map(|slot| {
-                let record = slot.record.clone();
-                (slot.session_key.id, Snapshot { record, generation })
+            sessions.extend(found.into_iter().take(room).map(|session| {
+                let record = session.record.clone();
+                (session.session_key.id, Snapshot { record, generation })
             }));
             if sessions.len() == limit {
                 break;
@@ -167,18 +172,18 @@ impl Store for Memory {
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
         self.index.sweep(now);
-        let swept = self.shards.iter().map(|shard| {
+        let deleted = self.shards.iter().map(|shard| {
             let mut shard = shard.lock();
-            let forgotten = shard.extract_if(|slot| now >= slot.record.head.purge_time());
-            let forgotten = forgotten.map(|slot| {
-                let Slot { session_key, record } = *slot;
+            let purged = shard.extract_if(|session| now >= session.record.head.purge_time());
+            let purged = purged.map(|session| {
+                let Session { session_key, record } = *session;
                 if let Some(subject) = record.head.subject {
                     self.index.remove_session(&SubjectRef { app: session_key.app, subject }, session_key.id);
                 }
             });
-            forgotten.count()
+            purged.count()
         });
-        Ok(swept.sum())
+        Ok(deleted.sum())
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -202,7 +207,7 @@ impl Index for Memory {
     }
 
     async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
-        Ok(self.index.of(subject_ref))
+        Ok(self.index.list(subject_ref))
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
@@ -225,19 +230,19 @@ impl Feed for Memory {
     }
 }
 
-fn find<'s>(shard: &'s Shard, session_key: &SessionKey) -> Option<&'s Slot> {
-    shard.find(hash(session_key), |slot| slot.session_key == *session_key).map(|slot| &**slot)
+fn find<'s>(shard: &'s Shard, session_key: &SessionKey) -> Option<&'s Session> {
+    shard.find(hash(session_key), |session| session.session_key == *session_key).map(|session| &**session)
 }
 
-fn find_mut<'s>(shard: &'s mut Shard, session_key: &SessionKey) -> Option<&'s mut Slot> {
-    shard.find_mut(hash(session_key), |slot| slot.session_key == *session_key).map(|slot| &mut **slot)
+fn find_mut<'s>(shard: &'s mut Shard, session_key: &SessionKey) -> Option<&'s mut Session> {
+    shard.find_mut(hash(session_key), |session| session.session_key == *session_key).map(|session| &mut **session)
 }
 
 fn shard_number(id: SessionId) -> usize {
     usize::from(id.as_bytes()[15]) % SHARDS
 }
 
-/// Ids are hashes that nobody can choose, so eight of their bytes are hash enough.
+/// Returns eight bytes of the id, which is itself a hash of random bytes: nobody can choose ids that collide.
 fn hash(session_key: &SessionKey) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&session_key.id.as_bytes()[..8]);

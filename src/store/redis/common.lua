@@ -1,61 +1,62 @@
--- What every script that writes to a session begins with: the call, the head, and whether this is a plain go.
+-- The first part of each script that writes to a session: reads the call and the head, and decides whether the fast
+-- path applies, that is, whether the judge would surely allow the write.
 --
--- A script compares and writes. Whatever is not a plain go it answers as it is, and the judge, which
--- stands in the service, explains it. The layout is that of store/packed.rs.
---   m  version, proof, create, idle, deadline, authenticate, permanent, count, bytes, generation
---   u  last use    s  subject    p  previous token    k  marks    c  context    x  end    o  origin, if imported
---   e:<name>  an entry: JSON text as it is, raw bytes behind a zero byte
--- Half of what a script costs is what goes in and out of it: each argument, each field that is read, each table that
--- is answered. So what is asked stands packed in one string, and only what is mostly needed is read at once.
+-- A script compares and writes. If the fast path does not apply, it returns the head, and the judge decides in the
+-- service. The fields of a session's hash are, as store/encoding.rs names and encodes them:
+--   m  meta: version, verifier hash, create time, idle timeout, deadline, authenticate time, permanent, entry count,
+--      entry bytes, generation
+--   u  access time  s  subject  p  previous token  k  idempotency records  c  context  x  end  o  imported from
+--   e:<name>  an entry: JSON text as it is, raw bytes after a zero byte
+-- Half of what a script costs is its input and output: each argument, each field that is read, each table that is
+-- returned. So a call is packed into one string, and only the fields that are mostly needed are read at first.
 --
+-- scripts.rs replaces names in capitals by their values, for example that of the list of all fields but entries.
 -- KEYS: the session, its app's generation.
--- ARGV[1]: now; by what right, etag, fingerprint, each behind its length; then what the verb asks for besides.
--- Answers {2} missing, {0, generation, head} as it is.
-local META = '>I8c16I6I6I6I6BI4I4I4'
-local MEMORY = 960000       -- an end is remembered for 16 minutes
-local MARK_MEMORY = 600000  -- a mark, and the token before, for 10
-local MARK = 24             -- bytes of a mark; a session keeps the newest 16
-local MINUTE = 60000        -- a key's expiry is a minute late, so that a save in the minute of the use before need not move it
-
+-- ARGV[1]: now; authority, etag and fingerprint, each after its length; then what the operation needs besides.
+-- Returns {2} missing, {0, generation, head} undecided.
 local key = KEYS[1]
-local now, right, etag, fingerprint, after_call = struct.unpack('>I6I2c0Bc0Bc0', ARGV[1])
-local h
+local now, authority, etag, fingerprint, after_call = struct.unpack('>I6I2c0Bc0Bc0', ARGV[1])
+local head
 if fingerprint == '' then
-  h = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c')
+  head = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c')
 else
-  h = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c', 'k')
+  head = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c', 'k')
 end
-if not h[1] then return {2} end
-local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
-local version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born = struct.unpack(META, h[1])
-local used = struct.unpack('>I8', h[2])
+if not head[1] then return {2} end
+local app_generation = tonumber(redis.call('GET', KEYS[2]) or '0')
+local version, verifier_hash, create_time, idle_timeout, deadline, authenticate_time, permanent, count, bytes,
+  generation = struct.unpack(META_FORMAT, head[1])
+local access_time = struct.unpack('>I8', head[2])
 
--- Whether the call has the right to write: '' as an administrator, 'p...' with the current token's proof, 'e...' with
--- that or the ones that the last rotation replaced, while they are remembered, 's...' if the session is that subject's.
-local may = right == '' or right == 'p' .. proof or right == 'e' .. proof
-if not may then
-  local kind, what = string.sub(right, 1, 1), string.sub(right, 2)
+-- The authority is '' for an administrator; 'p' and a verifier hash, which has to be the current token's; 'e' and one
+-- that may also be of a token that the last rotation replaced, as long as it is remembered; 's' and the session's
+-- subject.
+local is_authorized = authority == '' or authority == 'p' .. verifier_hash or authority == 'e' .. verifier_hash
+if not is_authorized then
+  local kind, presented = string.sub(authority, 1, 1), string.sub(authority, 2)
   local previous = kind == 'e' and redis.call('HGET', key, 'p')
   if kind == 's' then
-    may = what == h[3]
+    is_authorized = presented == head[3]
   elseif previous then
-    local was_current = string.byte(previous, 39) >= 2 and what == string.sub(previous, -16)
+    local was_current = string.byte(previous, 39) >= 2 and presented == string.sub(previous, -16)
     local grace, time = struct.unpack('>I6I6', previous, 40)
-    may = (was_current or what == string.sub(previous, 1, 16)) and now < time + math.max(grace, MARK_MEMORY)
+    is_authorized = (was_current or presented == string.sub(previous, 1, 16))
+      and now < time + math.max(grace, PREVIOUS_TTL)
   end
 end
 
-local marks, is_marked = h[6] or '', false
+local records, is_repeated = head[6] or '', false
 if fingerprint ~= '' then
-  local request = string.sub(fingerprint, 1, 8)
-  local at = string.find(marks, request, 1, true)
+  local request_id = string.sub(fingerprint, 1, 8)
+  local at = string.find(records, request_id, 1, true)
   while at do
-    is_marked = is_marked or (at % MARK == 1 and now < struct.unpack('>I6', marks, at + 16) + MARK_MEMORY)
-    at = string.find(marks, request, at + 1, true)
+    is_repeated = is_repeated
+      or (at % RECORD_BYTES == 1 and now < struct.unpack('>I6', records, at + 16) + IDEMPOTENCY_TTL)
+    at = string.find(records, request_id, at + 1, true)
   end
 end
 
-if h[4] or born < generation or now >= deadline or now >= used + idle
-   or not may or is_marked or (etag ~= '' and etag ~= string.sub(h[1], 1, 8)) then
-  return {0, generation, redis.call('HMGET', key, 'm', 'u', 's', 'p', 'k', 'c', 'x', 'o')}
+if head[4] or generation < app_generation or now >= deadline or now >= access_time + idle_timeout
+   or not is_authorized or is_repeated or (etag ~= '' and etag ~= string.sub(head[1], 1, 8)) then
+  return {0, app_generation, redis.call('HMGET', key, HEAD_FIELDS)}
 end

@@ -1,10 +1,10 @@
-//! Connections to Redis: a few on each worker, shared by all its calls, that mend themselves.
+//! Connections to Redis: a few for each worker, which all its calls share, and which reconnect by themselves.
 //!
-//! A connection is driven by the runtime that uses it, so that no call crosses to another thread and back, and none
-//! ends with a worker that has others' calls on it.
+//! Each worker has a runtime of its own. A connection is driven by the runtime that uses it, so that no call goes to
+//! another thread and back, and no call depends on another worker.
 //!
-//! Every operation has a deadline. None is repeated here: the outcome of a write that was not
-//! answered is unknown, and the caller is told so.
+//! Each operation has a deadline. None is repeated here, because the outcome of a write without an answer is unknown;
+//! the caller gets an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,46 +22,45 @@ use tokio::runtime::{self, Handle};
 use super::settings::Settings;
 use crate::store::Error;
 
-/// A few shared connections on each runtime that has asked for one.
+/// The connections of all runtimes.
 #[derive(Debug)]
 pub(in crate::store) struct Connections {
     client: Client,
     timeout: Duration,
-    /// How many each runtime has.
-    each: usize,
-    /// They are as many as there are workers, and none ends before the process does.
-    by_runtime: RwLock<Vec<(runtime::Id, Arc<Shared>)>>,
+    per_runtime: usize,
+    /// As many as there are workers. They are never removed, because no worker ends before the process.
+    by_runtime: RwLock<Vec<(runtime::Id, Arc<RuntimeConnections>)>>,
 }
 
 /// The connections of one runtime.
 #[derive(Debug)]
-struct Shared {
+struct RuntimeConnections {
     managers: Vec<RwLock<ConnectionManager>>,
     next: AtomicUsize,
 }
 
 impl Connections {
-    /// Connections that are opened at their first use.
+    /// Prepares connections, each of which is opened at its first use.
     pub(in crate::store) fn new(settings: &Settings) -> Result<Self, RedisError> {
         let info = settings.url.as_str().into_connection_info()?;
         let client = Client::open(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))?;
-        let each = settings.connections.max(1);
-        Ok(Self { client, timeout: settings.timeout, each, by_runtime: RwLock::default() })
+        let per_runtime = settings.connections.max(1);
+        Ok(Self { client, timeout: settings.timeout, per_runtime, by_runtime: RwLock::default() })
     }
 
     /// Runs a script.
     pub(in crate::store) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        read(self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await?)
+        parse(self.run(|mut connection| async move { script.invoke_async(&mut connection).await }).await?)
     }
 
     /// Sends a command.
     pub(in crate::store) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        read(self.run(|mut connection| async move { command.query_async(&mut connection).await }).await?)
+        parse(self.run(|mut connection| async move { command.query_async(&mut connection).await }).await?)
     }
 
-    /// Sends several commands at once.
+    /// Sends several commands at once, and fails if one of them fails.
     pub(in crate::store) async fn pipeline<T: FromRedisValue>(&self, mut pipe: Pipeline) -> Result<T, Error> {
-        // Asked to, the library looks for errors inside of every answer, and copies all of them for that.
+        // Otherwise the library looks for errors inside each answer, and copies all answers for that.
         pipe.ignore_errors();
         let pipe = &pipe;
         let answers = self.run(|mut connection| async move {
@@ -72,7 +71,7 @@ impl Connections {
             });
             failed.map_or(Ok(Value::Array(answers)), |error| Err(error.into()))
         });
-        read(answers.await?)
+        parse(answers.await?)
     }
 
     /// Runs one operation on one of the connections, within the deadline.
@@ -80,49 +79,51 @@ impl Connections {
     where
         F: Future<Output = Result<Value, RedisError>>,
     {
-        let shared = self.here().map_err(explain)?;
-        let slot = &shared.managers[shared.next.fetch_add(1, Ordering::Relaxed) % shared.managers.len()];
-        let manager = slot.read().clone();
-        match tokio::time::timeout(self.timeout, operation(manager)).await {
+        let connections = self.of_current_runtime().map_err(store_error)?;
+        let number = connections.next.fetch_add(1, Ordering::Relaxed) % connections.managers.len();
+        let manager = &connections.managers[number];
+        let connection = manager.read().clone();
+        match tokio::time::timeout(self.timeout, operation(connection)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                self.mend(slot, &error);
-                Err(explain(error))
+                self.replace_if_read_only(manager, &error);
+                Err(store_error(error))
             }
             Err(elapsed) => Err(Error::unavailable(elapsed)),
         }
     }
 
-    /// The connections of the runtime that asks.
-    fn here(&self) -> Result<Arc<Shared>, RedisError> {
-        let here = Handle::current().id();
-        let find = |all: &[(runtime::Id, Arc<Shared>)]| {
-            all.iter().find_map(|(runtime, shared)| (*runtime == here).then(|| Arc::clone(shared)))
+    /// The connections of the current runtime.
+    fn of_current_runtime(&self) -> Result<Arc<RuntimeConnections>, RedisError> {
+        let current = Handle::current().id();
+        let find = |all: &[(runtime::Id, Arc<RuntimeConnections>)]| {
+            all.iter().find_map(|(runtime, connections)| (*runtime == current).then(|| Arc::clone(connections)))
         };
-        if let Some(shared) = find(&self.by_runtime.read()) {
-            return Ok(shared);
+        if let Some(connections) = find(&self.by_runtime.read()) {
+            return Ok(connections);
         }
         let mut all = self.by_runtime.write();
-        if let Some(shared) = find(&all) {
-            return Ok(shared);
+        if let Some(connections) = find(&all) {
+            return Ok(connections);
         }
-        let managers = (0..self.each).map(|_| manager(&self.client, self.timeout).map(RwLock::new));
-        let shared = Arc::new(Shared { managers: managers.collect::<Result<_, _>>()?, next: AtomicUsize::new(0) });
-        all.push((here, Arc::clone(&shared)));
-        Ok(shared)
+        let managers = (0..self.per_runtime).map(|_| lazy_connection(&self.client, self.timeout).map(RwLock::new));
+        let managers = managers.collect::<Result<_, _>>()?;
+        let connections = Arc::new(RuntimeConnections { managers, next: AtomicUsize::new(0) });
+        all.push((current, Arc::clone(&connections)));
+        Ok(connections)
     }
 
-    /// A primary that was demoted keeps its connections and refuses writes: leave it.
-    fn mend(&self, slot: &RwLock<ConnectionManager>, error: &RedisError) {
+    /// Replaces a connection after a READONLY error: a demoted primary keeps its connections and refuses writes.
+    fn replace_if_read_only(&self, manager: &RwLock<ConnectionManager>, error: &RedisError) {
         if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-            && let Ok(fresh) = manager(&self.client, self.timeout)
+            && let Ok(replacement) = lazy_connection(&self.client, self.timeout)
         {
-            *slot.write() = fresh;
+            *manager.write() = replacement;
         }
     }
 }
 
-fn manager(client: &Client, timeout: Duration) -> Result<ConnectionManager, RedisError> {
+fn lazy_connection(client: &Client, timeout: Duration) -> Result<ConnectionManager, RedisError> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(Some(timeout))
@@ -133,14 +134,14 @@ fn manager(client: &Client, timeout: Duration) -> Result<ConnectionManager, Redi
     ConnectionManager::new_lazy_with_config(client.clone(), config)
 }
 
-/// What Redis answered, as what it should be.
-fn read<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
+/// Reads an answer of Redis as the type that it should have.
+fn parse<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
     T::from_redis_value(answer).map_err(|_| Error::Corrupt)
 }
 
-fn explain(error: RedisError) -> Error {
+fn store_error(error: RedisError) -> Error {
     match error.code() {
-        // MISCONF, too, refuses every write, but for want of a disk to save to: not room for sessions is missing.
+        // MISCONF is not this error, although Redis refuses all writes then: it cannot save to its disk, but has room.
         Some("OOM") => Error::Full(Box::new(error)),
         _ => Error::unavailable(error),
     }
@@ -153,8 +154,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redis_that_has_no_disk_to_save_to_is_not_full() {
-        let refused = |code: &str| explain(make_extension_error(code.to_owned(), None));
+    fn a_redis_that_cannot_save_to_its_disk_is_not_full() {
+        let refused = |code: &str| store_error(make_extension_error(code.to_owned(), None));
 
         assert!(matches!(refused("OOM"), Error::Full(_)));
         assert!(matches!(refused("MISCONF"), Error::Unavailable(_)));

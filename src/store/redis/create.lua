@@ -1,7 +1,9 @@
--- A new session, unless something is kept there, a tombstone included.
--- KEYS[5], with an imported one: when the generation was raised.
--- ARGV: when to forget it, the meta field without the generation, the id, when it was issued elsewhere, then fields and values.
--- Answers 1 when done, 0 if something is there, 2 if all that was issued then is revoked.
+-- Stores a new session, unless there is a hash of this key already, a tombstone included.
+-- KEYS: the session, its app's generation, the feed of its partition, the feed's count; for an imported session also
+--   the time of the app's last revocation.
+-- ARGV: when the key expires, the meta field without the generation, the id, when the credential of an imported session
+--   was issued, then fields and values.
+-- Returns 1 when done, 0 if the key is taken, 2 if the app's sessions were revoked since then.
 local key = KEYS[1]
 if redis.call('EXISTS', key) == 1 then return 0 end
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
@@ -10,10 +12,10 @@ if KEYS[5] and generation > 0 then
   if not revoked or tonumber(ARGV[4]) <= tonumber(revoked) then return 2 end
 end
 redis.call('HSET', key, 'm', ARGV[2] .. struct.pack('>I4', generation))
--- unpack takes a few thousand values at most.
+-- unpack returns a few thousand values at most.
 for first = 5, #ARGV, 2000 do
   redis.call('HSET', key, unpack(ARGV, first, math.min(first + 1999, #ARGV)))
 end
 redis.call('PEXPIREAT', key, ARGV[1])
-notice(KEYS[3], KEYS[4], struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])
+append_to_feed(KEYS[3], KEYS[4], struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])  -- created
 return 1

@@ -1,37 +1,39 @@
 -- A save or a rotation.
--- ARGV[1] goes on with: changes ('-' none, 's' some, 'c' with clear), permanent (its byte, or 3 keep), when empty
---   ('d' delete, 'k' keep), authentication ('-' keep, 'n' now), most entries, most bytes; then, each behind its length,
---   subject ('' keep, '-' gone, '=...'), lifetime ('' keep, else idle, span and cap), rotation ('' none,
---   's...' on a change of subject, 'a...' always, then proof and previous), context ('' keep, '=...'), what is granted
---   ('' no matter, else idle and span with a subject, and without); and how many fields to unset, to set, to increment.
+-- ARGV[1] goes on with: changes ('-' none, 's' some, 'c' with clear), permanent (its byte, or 3 to leave it), when
+--   empty ('d' delete, 'k' keep), authentication ('-' leave it, 'n' now), most entries, most bytes; then, each after
+--   its length, subject ('' leave it, '-' remove it, '=...' set it), lifetime ('' leave it, else idle timeout, absolute
+--   timeout and latest deadline or 0), rotation ('' none, 's...' if the subject changes, 'a...' always, then verifier
+--   hash and previous token), context ('' leave it, '=...' set it), the app's limits ('' none, else idle and absolute
+--   timeout with a subject, and without); and how many fields to unset, to set and to increment.
 -- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
--- Answers {1, the head's m, u and s, x, subject before, counters} when done, or as set.lua if there is no more to tell;
---   {3, name} not a counter, {4, count} too many, {5, bytes} too large, {6} nobody to authenticate.
-local changes, permanent_asked, when_empty, authentication, most_entries, most_bytes,
-  subject_asked, asked, rotation, context, granted, unsets, sets, increments =
+-- Returns {1, the head's m, u and s, x, subject before, counters} when done, or as set.lua if that says everything;
+--   {3, name} not a counter, {4, count} too many entries, {5, bytes} too many bytes, {6} no subject to authenticate.
+local changes, new_permanent, when_empty, authentication, most_entries, most_bytes,
+  new_subject, lifetime, rotation, context, limits, unsets, sets, increments =
   struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0Bc0I2I2I2', ARGV[1], after_call)
 
-local subject_before = h[3] or ''
+local subject_before = head[3] or ''
 local subject = subject_before
-if subject_asked == '-' then subject = ''
-elseif subject_asked ~= '' then subject = string.sub(subject_asked, 2)
+if new_subject == '-' then subject = ''
+elseif new_subject ~= '' then subject = string.sub(new_subject, 2)
 elseif changes == 'c' then subject = '' end
--- What one subject left is not for the next.
-local wiped = changes == 'c' or (subject_before ~= '' and subject ~= '' and subject_before ~= subject)
+-- The next subject must not see the entries of the one before.
+local clears = changes == 'c' or (subject_before ~= '' and subject ~= '' and subject_before ~= subject)
 
 if authentication == 'n' and subject == '' then return {6} end
 
 local at = 1
-local function take() at = at + 1; return ARGV[at] end
-local count_before, bytes_before, used_before = count, bytes, used
-if wiped then count, bytes = 0, 0 end
-local gone, put, counters, undo = {}, {}, {}, {}
+local function next_argument() at = at + 1; return ARGV[at] end
+local count_before, bytes_before, access_time_before = count, bytes, access_time
+if clears then count, bytes = 0, 0 end
+-- removed: fields. written: fields and values. undo: fields and values before, false if there was none.
+local removed, written, counters, undo = {}, {}, {}, {}
 
-local function length(field)
-  if wiped then return 0 end
-  return redis.call('HSTRLEN', key, field)  -- no kept value is empty
+local function length_before(field)
+  if clears then return 0 end
+  return redis.call('HSTRLEN', key, field)  -- no stored value is empty
 end
-local function resized(field, before, after)
+local function add_size(field, before, after)
   if before == 0 then count = count + 1; bytes = bytes + #field - 2 + after
   else bytes = bytes + after - before end
 end
@@ -43,40 +45,41 @@ local function refuse(answer)
 end
 
 for _ = 1, unsets do
-  local field = take()
-  local before = length(field)
+  local field = next_argument()
+  local before = length_before(field)
   if before > 0 then
     count = count - 1
     bytes = bytes - (#field - 2) - before
-    gone[#gone + 1] = field
+    removed[#removed + 1] = field
   end
 end
 for _ = 1, sets do
-  local field, value = take(), take()
-  resized(field, length(field), #value)
-  put[#put + 1] = field
-  put[#put + 1] = value
+  local field, value = next_argument(), next_argument()
+  add_size(field, length_before(field), #value)
+  written[#written + 1] = field
+  written[#written + 1] = value
 end
--- Counters move first, for Redis alone adds int64 exactly; a refusal moves them back.
+-- Counters are incremented before the limits are checked, because only Redis adds int64 exactly; `refuse` restores
+-- them.
 for _ = 1, increments do
-  local field, delta = take(), take()
-  local value, before = delta, length(field)
-  if wiped then
-    put[#put + 1] = field
-    put[#put + 1] = delta
+  local field, delta = next_argument(), next_argument()
+  local value, before = delta, length_before(field)
+  if clears then
+    written[#written + 1] = field
+    written[#written + 1] = delta
   else
     local old = redis.call('HGET', key, field)
-    local moved = redis.pcall('HINCRBY', key, field, delta)
-    if type(moved) == 'table' and moved.err then
-      local not_a_counter = string.find(moved.err, 'integer', 1, true) or string.find(moved.err, 'overflow', 1, true)
-      -- Anything else, such as a full memory, says nothing about the entry.
-      return refuse(not_a_counter and {3, string.sub(field, 3)} or moved)
+    local result = redis.pcall('HINCRBY', key, field, delta)
+    if type(result) == 'table' and result.err then
+      local not_a_counter = string.find(result.err, 'integer', 1, true) or string.find(result.err, 'overflow', 1, true)
+      -- Any other error, such as a full memory, says nothing about the entry.
+      return refuse(not_a_counter and {3, string.sub(field, 3)} or result)
     end
     undo[#undo + 1] = field
     undo[#undo + 1] = old
     value = redis.call('HGET', key, field)
   end
-  resized(field, before, #value)
+  add_size(field, before, #value)
   counters[#counters + 1] = string.sub(field, 3)
   counters[#counters + 1] = value
 end
@@ -85,83 +88,91 @@ if bytes > most_bytes and bytes > bytes_before then return refuse({5, bytes}) en
 
 if changes ~= '-' then
   version = version + 1
-  if wiped then permanent, authenticate = 0, 0 end
-  if permanent_asked ~= 3 then permanent = permanent_asked end
-  if subject_asked == '-' then authenticate = 0
-  elseif subject_asked ~= '' or authentication == 'n' then authenticate = now end
+  if clears then permanent, authenticate_time = 0, 0 end
+  if new_permanent ~= 3 then permanent = new_permanent end
+  if new_subject == '-' then authenticate_time = 0
+  elseif new_subject ~= '' or authentication == 'n' then authenticate_time = now end
   if count == 0 and permanent == 0 and when_empty == 'd' then
-    return bury(struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born), 2, counters)
+    local meta = struct.pack(
+      META_FORMAT, version, verifier_hash, create_time, idle_timeout, deadline, 0, 0, 0, 0, generation)
+    return write_tombstone(meta, 2, counters)  -- emptied
   end
 end
 
-local proof_before, previous = proof, nil
+local verifier_hash_before, previous = verifier_hash, nil
 local rotates = string.sub(rotation, 1, 1)
 if rotates == 'a' or (rotates == 's' and subject ~= subject_before) then
-  proof = string.sub(rotation, 2, 17)
+  verifier_hash = string.sub(rotation, 2, 17)
   previous = string.sub(rotation, 18)
-  -- Asked with an older token, in its grace: the current one is remembered behind it, and the cause says so.
-  if string.sub(previous, 1, 16) ~= proof_before then
+  -- The call had an older token, in its grace: the current one is added at the end, and the byte of the cause says so.
+  if string.sub(previous, 1, 16) ~= verifier_hash_before then
     local cause = string.char(string.byte(previous, 39) + 2)
-    previous = string.sub(previous, 1, 38) .. cause .. string.sub(previous, 40) .. proof_before
+    previous = string.sub(previous, 1, 38) .. cause .. string.sub(previous, 40) .. verifier_hash_before
   end
 end
--- As session/lifetime.rs has it.
-local was_owned, is_owned = subject_before ~= '', subject ~= ''
-if granted ~= '' and is_owned and not was_owned and asked == '' then
-  asked = string.sub(granted, 1, 12) .. struct.pack('>I6', 0)
+-- As in session/lifetime.rs.
+local had_subject, has_subject = subject_before ~= '', subject ~= ''
+if limits ~= '' and has_subject and not had_subject and lifetime == '' then
+  lifetime = string.sub(limits, 1, 12) .. struct.pack('>I6', 0)
 end
-local cut = granted ~= '' and not is_owned and (was_owned or asked ~= '')
-if cut or asked ~= '' then
+local is_limited = limits ~= '' and not has_subject and (had_subject or lifetime ~= '')
+if is_limited or lifetime ~= '' then
   local latest = deadline
-  if asked ~= '' then
-    local span, cap
-    idle, span, cap = struct.unpack('>I6I6I6', asked)
-    deadline = create + span
+  if lifetime ~= '' then
+    local absolute_timeout, cap
+    idle_timeout, absolute_timeout, cap = struct.unpack('>I6I6I6', lifetime)
+    deadline = create_time + absolute_timeout
     if cap > 0 and cap < deadline then deadline = cap end
   end
-  if cut then
-    local most_idle, span = struct.unpack('>I6I6', granted, 13)
-    latest = was_owned and now + span or math.max(latest, create + span)
-    idle, deadline = math.min(idle, most_idle), math.min(deadline, latest)
+  if is_limited then
+    local most_idle, absolute_timeout = struct.unpack('>I6I6', limits, 13)
+    latest = had_subject and now + absolute_timeout or math.max(latest, create_time + absolute_timeout)
+    idle_timeout, deadline = math.min(idle_timeout, most_idle), math.min(deadline, latest)
   end
-  -- Never before now: the memory of the end would be over at once, and a ticket could open the place anew.
+  -- Never before now: the tombstone would have expired at once, and a ticket could create the session again.
   if deadline < now then deadline = now end
 end
-if now > used then used = now end
-local meta = struct.pack(META, version, proof, create, idle, deadline, authenticate, permanent, count, bytes, born)
-local use = struct.pack('>I8', used)
+if now > access_time then access_time = now end
+local meta = struct.pack(META_FORMAT, version, verifier_hash, create_time, idle_timeout, deadline, authenticate_time,
+  permanent, count, bytes, generation)
+local access = struct.pack('>I8', access_time)
 
--- A deadline that moves back does not do so beyond the origin.
-local is_bounded_anew = wiped or cut or asked ~= ''
-local origin = is_bounded_anew and redis.call('HGET', key, 'o')
-local context_before = h[5] or ''
+-- The expiry may become earlier, but not earlier than that of the credential that the session was imported from.
+local may_expire_earlier = clears or is_limited or lifetime ~= ''
+local imported_from = may_expire_earlier and redis.call('HGET', key, 'o')
+local context_before = head[5] or ''
 if context == '' then context = context_before else context = string.sub(context, 2) end
-local kept_marks = (wiped or fingerprint ~= '') and with_mark(3) or ''
-if wiped then
+local new_records = (clears or fingerprint ~= '') and records_with(3) or ''  -- updated
+if clears then
   previous = previous or redis.call('HGET', key, 'p')
   redis.call('DEL', key)
-elseif #gone > 0 then
-  redis.call('HDEL', key, unpack(gone))
+elseif #removed > 0 then
+  redis.call('HDEL', key, unpack(removed))
 end
-put[#put + 1] = 'm'; put[#put + 1] = meta
-put[#put + 1] = 'u'; put[#put + 1] = use
-if kept_marks ~= '' then put[#put + 1] = 'k'; put[#put + 1] = kept_marks end
-if previous then put[#put + 1] = 'p'; put[#put + 1] = previous end
-if context ~= '' and (wiped or context ~= context_before) then put[#put + 1] = 'c'; put[#put + 1] = context end
-if subject ~= '' and (wiped or subject ~= subject_before) then put[#put + 1] = 's'; put[#put + 1] = subject end
-if origin and wiped then put[#put + 1] = 'o'; put[#put + 1] = origin end
--- unpack takes a few thousand values at most.
-for first = 1, #put, 2000 do
-  redis.call('HSET', key, unpack(put, first, math.min(first + 1999, #put)))
+written[#written + 1] = 'm'; written[#written + 1] = meta
+written[#written + 1] = 'u'; written[#written + 1] = access
+if new_records ~= '' then written[#written + 1] = 'k'; written[#written + 1] = new_records end
+if previous then written[#written + 1] = 'p'; written[#written + 1] = previous end
+if context ~= '' and (clears or context ~= context_before) then
+  written[#written + 1] = 'c'; written[#written + 1] = context
 end
-if not wiped and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
-if not wiped and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
-local time = math.min(used + MINUTE + idle, deadline) + MEMORY
-if is_bounded_anew then
-  forget_at(time, origin)
-elseif used - used % MINUTE > used_before then
+if subject ~= '' and (clears or subject ~= subject_before) then
+  written[#written + 1] = 's'; written[#written + 1] = subject
+end
+if imported_from and clears then written[#written + 1] = 'o'; written[#written + 1] = imported_from end
+-- unpack returns a few thousand values at most.
+for first = 1, #written, 2000 do
+  redis.call('HSET', key, unpack(written, first, math.min(first + 1999, #written)))
+end
+if not clears and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
+if not clears and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
+local time = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
+if may_expire_earlier then
+  expire_at(time, imported_from)
+elseif access_time - access_time % EXPIRY_STEP > access_time_before then
   redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
 end
-if subject ~= subject_before then tell(130) elseif proof ~= proof_before then tell(129) end
-if subject == subject_before and #counters == 0 then return meta .. use .. subject end
-return {1, meta .. use .. subject, '', subject_before, counters}
+if subject ~= subject_before then append_event(130)  -- subject changed
+elseif verifier_hash ~= verifier_hash_before then append_event(129) end  -- rotated
+if subject == subject_before and #counters == 0 then return meta .. access .. subject end
+return {1, meta .. access .. subject, '', subject_before, counters}

@@ -1,5 +1,6 @@
--- The end of a session.
+-- Ends a session.
 -- ARGV[1] goes on with: reason.
--- Answers {1, the head's m and u, x, subject before, {}} when done.
-local meta = struct.pack(META, version, proof, create, idle, deadline, 0, 0, 0, 0, born)
-return bury(meta, struct.unpack('>B', ARGV[1], after_call), {})
+-- Returns {1, the head's m and u, x, subject before, {}} when done.
+local meta = struct.pack(
+  META_FORMAT, version, verifier_hash, create_time, idle_timeout, deadline, 0, 0, 0, 0, generation)
+return write_tombstone(meta, struct.unpack('>B', ARGV[1], after_call), {})

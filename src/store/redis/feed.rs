@@ -1,16 +1,16 @@
-//! The feed in Redis: one stream a partition, whose notices are numbered without a gap.
+//! The feed in Redis: one stream for each partition, whose entries are numbered without a gap.
 //!
-//! A cursor is where each stream was read to, and the number of the last notice there. A number that does not
-//! follow tells that notices were trimmed away, or lost with a primary; so does a count that is lower than a cursor's,
-//! though nothing has come since.
+//! A cursor has, for each stream, the position and number of the last entry that was read. If the next number does not
+//! follow, entries were trimmed away, or lost with a primary. A count that is lower than the number in a cursor shows
+//! such a loss before there are new entries.
 //!
-//! Neither stream nor count ever expires. A count that began anew would make a cursor of before look good; and they are
-//! bounded: 128 keys an app, of about a thousand notices at most in each stream.
+//! Streams and counts never expire: if a count began again, an old cursor would seem valid. Their size is bounded: 128
+//! keys for each app, with about a thousand entries at most in each stream.
 
 use redis::{FromRedisValue, Value};
 
 use super::{PARTITIONS, Redis};
-use crate::store::encoding::{feed_tag, unpack_feed_entry};
+use crate::store::encoding::{decode_feed_entry, feed_tag};
 use crate::store::{Cursor, Error, Feed, FeedEntry, FeedRead};
 use crate::types::AppName;
 
@@ -23,7 +23,7 @@ impl Redis {
         self.key(app, partition, b"feed:count")
     }
 
-    /// How many notices were ever told in each partition.
+    /// Reads how many entries each partition's stream has ever had.
     async fn counts(&self, app: &AppName) -> Result<Vec<u64>, Error> {
         let mut command = redis::cmd("MGET");
         for partition in 0..PARTITIONS {
@@ -43,92 +43,92 @@ impl Feed for Redis {
         for partition in 0..PARTITIONS {
             pipe.cmd("XREVRANGE").arg(self.feed_key(app, partition)).arg("+").arg("-").arg("COUNT").arg(1);
         }
-        let streams: Vec<Vec<Item>> = self.connections.pipeline(pipe).await?;
-        let positions = streams.into_iter().map(|items| items.into_iter().next());
-        let positions = positions.map(|item| item.map(|item| item.position).unwrap_or_default());
-        Ok(pack(app, &positions.collect::<Vec<_>>()))
+        let streams: Vec<Vec<StreamEntry>> = self.connections.pipeline(pipe).await?;
+        let newest = streams.into_iter().map(|entries| entries.into_iter().next());
+        let positions = newest.map(|entry| entry.map(|entry| entry.position).unwrap_or_default());
+        Ok(encode_cursor(app, &positions.collect::<Vec<_>>()))
     }
 
     async fn read_feed(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
-        let Some(mut positions) = unpack(app, cursor) else { return Ok(FeedRead::CursorExpired) };
+        let Some(mut positions) = decode_cursor(app, cursor) else { return Ok(FeedRead::CursorExpired) };
         let counts = self.counts(app).await?;
         if positions.iter().zip(&counts).any(|(position, count)| *count < position.number) {
             return Ok(FeedRead::CursorExpired);
         }
-        let told = |(partition, position): (u8, &Position)| {
-            (counts[usize::from(partition)] > position.number).then_some(partition)
-        };
-        let told: Vec<u8> = (0..PARTITIONS).zip(&positions).filter_map(told).collect();
-        if told.is_empty() {
+        let has_unread = |(partition, position): &(u8, &Position)| counts[usize::from(*partition)] > position.number;
+        let unread = (0..PARTITIONS).zip(&positions).filter(has_unread);
+        let unread: Vec<u8> = unread.map(|(partition, _)| partition).collect();
+        if unread.is_empty() {
             return Ok(FeedRead::Entries(Vec::new(), cursor.clone()));
         }
         let mut command = redis::cmd("XREAD");
         command.arg("COUNT").arg(PAGE).arg("STREAMS");
-        for partition in &told {
+        for partition in &unread {
             command.arg(self.feed_key(app, *partition));
         }
-        for partition in &told {
+        for partition in &unread {
             let position = positions[usize::from(*partition)];
             command.arg(format!("{}-{}", position.millis, position.step));
         }
-        let streams: Option<Vec<(Vec<u8>, Vec<Item>)>> = self.connections.query(&command).await?;
+        let streams: Option<Vec<(Vec<u8>, Vec<StreamEntry>)>> = self.connections.query(&command).await?;
         let streams = streams.unwrap_or_default();
-        if streams.len() < told.len() {
-            // It was told, and it is not there.
+        if streams.len() < unread.len() {
+            // A stream has no entry after the cursor, although its count says so.
             return Ok(FeedRead::CursorExpired);
         }
-        let mut notices = Vec::new();
-        for (key, items) in streams {
-            let partition = told.iter().find(|partition| self.feed_key(app, **partition) == key);
+        let mut entries = Vec::new();
+        for (key, stream) in streams {
+            let partition = unread.iter().find(|partition| self.feed_key(app, **partition) == key);
             let position = partition.and_then(|partition| positions.get_mut(usize::from(*partition)));
             let position = position.ok_or(Error::Corrupt)?;
-            for item in items {
-                if Some(item.position.number) != position.number.checked_add(1) {
+            for StreamEntry { position: next, entry } in stream {
+                if Some(next.number) != position.number.checked_add(1) {
                     return Ok(FeedRead::CursorExpired);
                 }
-                *position = item.position;
-                notices.push(item.notice);
+                *position = next;
+                entries.push(entry);
             }
         }
-        Ok(FeedRead::Entries(notices, pack(app, &positions)))
+        Ok(FeedRead::Entries(entries, encode_cursor(app, &positions)))
     }
 }
 
-/// Where a stream was read to.
+/// The last entry of a stream that was read; 0 throughout if none was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Position {
-    /// The two halves of the stream's own id.
+    /// The two numbers of the id that Redis gave the entry.
     millis: u64,
     step: u64,
-    /// The number of the notice there.
+    /// The number of the entry since the stream began.
     number: u64,
 }
 
-struct Item {
+struct StreamEntry {
     position: Position,
-    notice: FeedEntry,
+    entry: FeedEntry,
 }
 
-impl FromRedisValue for Item {
+impl FromRedisValue for StreamEntry {
     fn from_redis_value(value: Value) -> Result<Self, redis::ParsingError> {
-        let strange = || redis::ParsingError::from("a feed holds what is no notice");
+        let invalid = || redis::ParsingError::from("a feed holds what is no notice");
         let (id, fields): (String, Vec<Vec<u8>>) = FromRedisValue::from_redis_value(value)?;
-        let (millis, step) = id.split_once('-').ok_or_else(strange)?;
-        let [_, number, _, notice] = fields.as_slice() else { return Err(strange()) };
+        let (millis, step) = id.split_once('-').ok_or_else(invalid)?;
+        let [_, number, _, entry] = fields.as_slice() else { return Err(invalid()) };
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
         let position = Position {
-            millis: millis.parse().map_err(|_| strange())?,
-            step: step.parse().map_err(|_| strange())?,
-            number: number.ok_or_else(strange)?,
+            millis: millis.parse().map_err(|_| invalid())?,
+            step: step.parse().map_err(|_| invalid())?,
+            number: number.ok_or_else(invalid)?,
         };
-        Ok(Self { position, notice: unpack_feed_entry(notice).ok_or_else(strange)? })
+        Ok(Self { position, entry: decode_feed_entry(entry).ok_or_else(invalid)? })
     }
 }
 
-fn pack(app: &AppName, positions: &[Position]) -> Cursor {
-    let halves = positions.iter().flat_map(|position| [position.millis, position.step, position.number]);
+/// Writes the feed's tag, and each number with seven bits in a byte, because most numbers are small.
+fn encode_cursor(app: &AppName, positions: &[Position]) -> Cursor {
+    let numbers = positions.iter().flat_map(|position| [position.millis, position.step, position.number]);
     let mut bytes = feed_tag(app).to_vec();
-    for mut number in halves {
+    for mut number in numbers {
         while number >= 0x80 {
             bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
             number >>= 7;
@@ -138,7 +138,7 @@ fn pack(app: &AppName, positions: &[Position]) -> Cursor {
     Cursor(bytes)
 }
 
-fn unpack(app: &AppName, cursor: &Cursor) -> Option<Vec<Position>> {
+fn decode_cursor(app: &AppName, cursor: &Cursor) -> Option<Vec<Position>> {
     let mut numbers = Vec::with_capacity(usize::from(PARTITIONS) * 3);
     let (mut number, mut shift) = (0_u64, 0_u32);
     for byte in cursor.0.strip_prefix(&feed_tag(app))? {
@@ -155,5 +155,5 @@ fn unpack(app: &AppName, cursor: &Cursor) -> Option<Vec<Position>> {
     is_whole.then(|| positions.iter().map(position).collect())
 }
 
-/// How many notices of one partition are read at once.
+/// The most entries of one partition that one call reads.
 const PAGE: usize = 32;

@@ -1,9 +1,11 @@
-//! The index in Redis: one hash a subject, a field a session.
+//! The index in Redis: one hash for each subject, one field for each session.
 //!
-//! It lies in a slot of its own, so it is entered before a session gets its subject and left after.
+//! A subject's hash is not in the slots of its sessions, so no script can change both in one step.
 
 use super::Redis;
-use crate::store::encoding::{pack_entry, pack_revocation, subject_hash, unpack_entry, unpack_revocation};
+use crate::store::encoding::{
+    decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
+};
 use crate::store::{Error, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
 use crate::token::SessionId;
 use crate::types::Time;
@@ -17,17 +19,17 @@ impl Redis {
 
 impl Index for Redis {
     async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
-        let mut script = self.scripts.enter.key(self.index_key(subject_ref));
-        script.arg(entry.id.as_bytes()).arg(&pack_entry(entry)).arg(Time::millis(entry.until));
+        let mut script = self.scripts.add_to_index.key(self.index_key(subject_ref));
+        script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry)).arg(Time::millis(entry.until));
         script.arg(INDEX_CLEANUP_MIN).arg(INDEX_SAMPLE);
-        let mut others = read(&self.connections.invoke::<Fields>(&script).await?)?;
+        let mut others = index_entries(&self.connections.invoke::<Fields>(&script).await?)?;
         others.retain(|other| other.id != entry.id);
         Ok(others)
     }
 
     async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
-        let mut script = self.scripts.leave.key(self.index_key(subject_ref));
-        script.arg(entry.id.as_bytes()).arg(&pack_entry(entry));
+        let mut script = self.scripts.remove_from_index.key(self.index_key(subject_ref));
+        script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry));
         self.connections.invoke(&script).await
     }
 
@@ -38,31 +40,31 @@ impl Index for Redis {
 
     async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
         let command = redis::Cmd::hgetall(self.index_key(subject_ref));
-        read(&self.connections.query::<Fields>(&command).await?)
+        index_entries(&self.connections.query::<Fields>(&command).await?)
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
-        let mut script = self.scripts.enter.key(self.index_key(subject_ref));
-        script.arg(REVOCATION).arg(pack_revocation(revocation)).arg(Time::millis(revocation.until));
-        // Whatever else the subject has is few: nothing is to be answered.
+        let mut script = self.scripts.add_to_index.key(self.index_key(subject_ref));
+        script.arg(REVOCATION).arg(encode_revocation(revocation)).arg(Time::millis(revocation.until));
+        // No entries are to be returned, however many there are.
         script.arg(u32::MAX).arg(0);
         self.connections.invoke::<Fields>(&script).await.map(drop)
     }
 
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
         let command = redis::Cmd::hget(self.index_key(subject_ref), REVOCATION);
-        let snapshot: Option<Vec<u8>> = self.connections.query(&command).await?;
-        snapshot.map(|bytes| unpack_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
+        let revocation: Option<Vec<u8>> = self.connections.query(&command).await?;
+        revocation.map(|bytes| decode_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
     }
 }
 
-/// Each with its value.
+/// Fields and their values.
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-fn read(fields: &Fields) -> Result<Vec<IndexEntry>, Error> {
+fn index_entries(fields: &Fields) -> Result<Vec<IndexEntry>, Error> {
     let entries = fields.iter().filter(|(field, _)| field != REVOCATION);
-    entries.map(|(id, times)| unpack_entry(id, times).ok_or(Error::Corrupt)).collect()
+    entries.map(|(id, times)| decode_index_entry(id, times).ok_or(Error::Corrupt)).collect()
 }
 
-/// A field beside the sessions, whose fields have 16 bytes.
+/// The field of the revocation. It cannot be a session's, which has 16 bytes.
 const REVOCATION: &[u8] = b"revoked";

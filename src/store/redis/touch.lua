@@ -1,18 +1,23 @@
--- A use that changed nothing: never creates, never revives, never goes back.
--- ARGV: proof, time of use, context ('' keep, '=...').
+-- Moves the access time of a session forward. Does nothing if that would create, revive or change anything else.
+-- KEYS: the session.
+-- ARGV: verifier hash, access time, context ('' leaves it, '=...' sets it).
+-- Returns 1 when done, 0 otherwise.
 local key = KEYS[1]
-local h = redis.call('HMGET', key, 'm', 'u', 'x')
-if not h[1] or h[3] or string.sub(h[1], 9, 24) ~= ARGV[1] then return 0 end
-local used = tonumber(ARGV[2])
-local last = struct.unpack('>I8', h[2])
-local idle, deadline = struct.unpack('>I6I6', h[1], 31)
-if used <= last or used >= math.min(last + idle, deadline) then return 0 end
-redis.call('HSET', key, 'u', struct.pack('>I8', used))
+local head = redis.call('HMGET', key, 'm', 'u', 'x')
+if not head[1] or head[3] or string.sub(head[1], 9, 24) ~= ARGV[1] then return 0 end
+local access_time = tonumber(ARGV[2])
+local access_time_before = struct.unpack('>I8', head[2])
+local idle_timeout, deadline = struct.unpack('>I6I6', head[1], 31)
+if access_time <= access_time_before or access_time >= math.min(access_time_before + idle_timeout, deadline) then
+  return 0
+end
+redis.call('HSET', key, 'u', struct.pack('>I8', access_time))
 if ARGV[3] == '=' then
   redis.call('HDEL', key, 'c')
 elseif ARGV[3] ~= '' then
   redis.call('HSET', key, 'c', string.sub(ARGV[3], 2))
 end
--- As set.lua has it: a minute late, and not before what it was imported by opens nothing any more.
-redis.call('PEXPIREAT', key, string.format('%d', math.min(used + 60000 + idle, deadline) + 960000), 'GT')
+-- As in set.lua. GT: never before the credential that the session was imported from expires.
+local time = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
+redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
 return 1

@@ -1,6 +1,7 @@
-//! Flask-Session's records in its own Redis: read one by one, and left as they are.
+//! Reads the sessions of Flask-Session from its own Redis, one by one. Never writes there.
 //!
-//! No keeping of Cloakroom's sessions. A server that does not answer is an error, never an empty session.
+//! This is not a store of Cloakroom's sessions; it is in this module because it uses the same connections to Redis. A
+//! Redis that does not answer is an error, never an empty session.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -12,21 +13,20 @@ use super::redis::{Connections, Settings};
 use crate::app::FlaskSession;
 use crate::flask::flask_session::Sid;
 
-/// The records of one application.
+/// Reads the records of one Flask application.
 #[derive(Debug)]
-pub struct FlaskSessions {
+pub struct FlaskSessionReader {
     connections: Connections,
     key_prefix: Box<str>,
 }
 
-/// A record as it lies there.
+/// A record as Flask-Session stored it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum FlaskRecord {
-    /// There is none.
     Missing,
-    /// It is over [`MAX_RECORD_BYTES`].
+    /// It has more than [`MAX_RECORD_BYTES`].
     TooLarge,
-    /// Its bytes, and how long it is kept if nobody touches it.
+    /// The bytes, and the time until Redis expires them; `None` if it never does.
     Record(Vec<u8>, Option<Duration>),
 }
 
@@ -40,44 +40,44 @@ impl std::fmt::Debug for FlaskRecord {
     }
 }
 
-impl FlaskSessions {
-    /// The records behind a door, which are looked at when the first session comes in.
-    pub fn new(door: &FlaskSession) -> Result<Self, RedisError> {
+impl FlaskSessionReader {
+    /// Makes a reader that connects when it reads the first record.
+    pub fn new(source: &FlaskSession) -> Result<Self, RedisError> {
         let connections = Connections::new(&Settings {
-            url: door.url.expose().to_owned(),
-            timeout: door.timeout,
+            url: source.url.expose().to_owned(),
+            timeout: source.timeout,
             connections: 1,
             ..Settings::default()
         })?;
-        Ok(Self { connections, key_prefix: door.key_prefix.clone() })
+        Ok(Self { connections, key_prefix: source.key_prefix.clone() })
     }
 
-    /// The record of a session.
-    pub async fn find(&self, sid: Sid<'_>) -> Result<FlaskRecord, Error> {
+    /// Reads the record of a session.
+    pub async fn read(&self, sid: Sid<'_>) -> Result<FlaskRecord, Error> {
         let key = format!("{}{}", self.key_prefix, sid.as_str());
         let mut pipe = redis::pipe();
-        // One byte more than is read, so that what is cut is told from what is whole.
+        // One byte more than the limit, so that a larger record is noticed. GETRANGE's end is inclusive.
         pipe.cmd("GETRANGE").arg(&key).arg(0).arg(MAX_RECORD_BYTES).pttl(&key);
-        let (record, left): (Vec<u8>, i64) = self.connections.pipeline(pipe).await.map_err(name_the_flask_redis)?;
+        let (record, ttl): (Vec<u8>, i64) = self.connections.pipeline(pipe).await.map_err(name_flask_redis)?;
         Ok(match record.len() {
             0 => FlaskRecord::Missing,
             length if length > MAX_RECORD_BYTES => FlaskRecord::TooLarge,
-            _ => FlaskRecord::Record(record, u64::try_from(left).ok().map(Duration::from_millis)),
+            _ => FlaskRecord::Record(record, u64::try_from(ttl).ok().map(Duration::from_millis)),
         })
     }
 }
 
-/// Whoever reads the log has to look at the right Redis.
+/// Says in the log which of the two Redis did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the Redis of Flask-Session: {0}")]
 struct FlaskRedisError(Box<dyn StdError + Send + Sync>);
 
-fn name_the_flask_redis(error: Error) -> Error {
+fn name_flask_redis(error: Error) -> Error {
     match error {
         Error::Unavailable(source) => Error::unavailable(FlaskRedisError(source)),
         Error::Full(_) | Error::Corrupt => error,
     }
 }
 
-/// The largest record that is read: as large as a session of any app may be.
+/// The largest record that is read, as large as a session of any app may be.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;

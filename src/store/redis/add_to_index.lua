@@ -1,6 +1,7 @@
--- Puts an entry into a subject's index, which lasts as long as its last entry.
--- ARGV: field, value, when to forget the index at the earliest, how many entries are few, how many to answer otherwise.
--- Answers fields and values of some entries, by chance, if there are not few.
+-- Adds an entry to a subject's index, whose key expires with its last entry.
+-- KEYS: the index.
+-- ARGV: field, value, the earliest expiry of the key, up to how many entries none are returned, else how many are.
+-- Returns fields and values of random entries.
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 local until_time = tonumber(ARGV[3])
 if redis.call('PEXPIRETIME', KEYS[1]) < until_time then redis.call('PEXPIREAT', KEYS[1], until_time) end

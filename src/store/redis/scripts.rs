@@ -1,0 +1,62 @@
+//! The scripts that run in Redis, one for each operation that has to compare before it writes.
+
+use std::time::Duration;
+
+use redis::Script;
+
+use crate::session::{IDEMPOTENCY_TTL, IdempotencyRecord, MAX_IDEMPOTENCY_RECORDS, PREVIOUS_TTL, TOMBSTONE_TTL};
+use crate::store::encoding::{HEAD_FIELDS, META_FORMAT, millis};
+
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) create: Script,
+    /// Does what `edit` would do for most saves, at half the cost. See [`super::arguments::changes_for_set`].
+    pub(super) set: Script,
+    pub(super) edit: Script,
+    pub(super) end: Script,
+    pub(super) touch: Script,
+    pub(super) revoke_app: Script,
+    pub(super) add_to_index: Script,
+    pub(super) remove_from_index: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        let (common, feed, tombstone) =
+            (include_str!("common.lua"), include_str!("feed.lua"), include_str!("tombstone.lua"));
+        Self {
+            create: script(&[feed, include_str!("create.lua")]),
+            set: script(&[common, include_str!("set.lua")]),
+            edit: script(&[common, feed, tombstone, include_str!("edit.lua")]),
+            end: script(&[common, feed, tombstone, include_str!("end.lua")]),
+            touch: script(&[include_str!("touch.lua")]),
+            revoke_app: script(&[feed, include_str!("revoke_app.lua")]),
+            add_to_index: script(&[include_str!("add_to_index.lua")]),
+            remove_from_index: script(&[include_str!("remove_from_index.lua")]),
+        }
+    }
+}
+
+/// Makes one script of several files, with the values of the constants in place of their names.
+fn script(files: &[&str]) -> Script {
+    let source = constants().iter().fold(files.concat(), |source, (name, value)| source.replace(name, value));
+    Script::new(&source)
+}
+
+/// The constants of the scripts. Literals cost a call nothing; a local for each would.
+fn constants() -> [(&'static str, String); 8] {
+    let record_bytes = IdempotencyRecord::BYTES;
+    [
+        ("HEAD_FIELDS", HEAD_FIELDS.map(|field| format!("'{}'", char::from(field))).join(", ")),
+        ("META_FORMAT", format!("'{META_FORMAT}'")),
+        ("TOMBSTONE_TTL", millis(TOMBSTONE_TTL).to_string()),
+        ("IDEMPOTENCY_TTL", millis(IDEMPOTENCY_TTL).to_string()),
+        ("PREVIOUS_TTL", millis(PREVIOUS_TTL).to_string()),
+        ("RECORD_BYTES", record_bytes.to_string()),
+        ("RECORDS_BYTES", (MAX_IDEMPOTENCY_RECORDS * record_bytes).to_string()),
+        ("EXPIRY_STEP", millis(EXPIRY_STEP).to_string()),
+    ]
+}
+
+/// How much later than necessary a key expires. So a save need not move the expiry if one moved it in the same minute.
+pub(super) const EXPIRY_STEP: Duration = Duration::from_secs(60);
