@@ -210,7 +210,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Makes an error of what kept the store from answering.
+    /// Makes an error from the reason why the store did not answer.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }

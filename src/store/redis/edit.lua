@@ -6,8 +6,9 @@
 --   hash and previous token), context ('' leave it, '=...' set it), the app's limits ('' none, else idle and absolute
 --   timeout with a subject, and without); and how many fields to unset, to set and to increment.
 -- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
--- Returns {1, the head's m, u and s, x, subject before, counters} when done, or as set.lua if that says everything;
---   {3, name} not a counter, {4, count} too many entries, {5, bytes} too many bytes, {6} no subject to authenticate.
+-- Returns when done {1, the head's m, u and s, x, subject before, counters}, or only the head's m, u and s as one string
+--   if the subject is the same and there are no counters; {3, name} not a counter, {4, count} too many entries,
+--   {5, bytes} too many bytes, {6} no subject to authenticate.
 local changes, new_permanent, when_empty, authentication, most_entries, most_bytes,
   new_subject, lifetime, rotation, context, limits, unsets, sets, increments =
   struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0Bc0I2I2I2', ARGV[1], after_call)
@@ -68,7 +69,7 @@ for _ = 1, increments do
     written[#written + 1] = field
     written[#written + 1] = delta
   else
-    local old = redis.call('HGET', key, field)
+    local value_before = redis.call('HGET', key, field)
     local result = redis.pcall('HINCRBY', key, field, delta)
     if type(result) == 'table' and result.err then
       local not_a_counter = string.find(result.err, 'integer', 1, true) or string.find(result.err, 'overflow', 1, true)
@@ -76,7 +77,7 @@ for _ = 1, increments do
       return refuse(not_a_counter and {3, string.sub(field, 3)} or result)
     end
     undo[#undo + 1] = field
-    undo[#undo + 1] = old
+    undo[#undo + 1] = value_before
     value = redis.call('HGET', key, field)
   end
   add_size(field, before, #value)
