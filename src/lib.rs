@@ -65,8 +65,8 @@
 //!    `store/redis/` do the same, and leave every denial to the judge.
 //! 7. `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the [`service::Saved`].
 //!
-//! `destroy` calls `Service::write` too, and so does `rotate`, except for a renewal, which makes one `try_write`. For an
-//! app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
+//! `destroy` calls `Service::write` too, and so does `rotate`, except for a renewal, which makes one `try_write`. For
+//! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
 
 pub mod app;
 pub mod auth;

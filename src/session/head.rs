@@ -80,8 +80,8 @@ impl Head {
 
     /// Returns the part that the response to a write needs.
     ///
-    /// Previous token, idempotency records, context and `imported_from` are left out: they may be most of the head, and a
-    /// store would have to load them.
+    /// Previous token, idempotency records, context and `imported_from` are left out: they may be most of the head, and
+    /// a store would have to load them.
     pub fn public_view(&self) -> Self {
         Self {
             subject: self.subject.clone(),

@@ -61,8 +61,8 @@ pub trait Index {
 
 /// A revocation of all sessions of a subject, for sessions that are imported later.
 ///
-/// `RevokeSubject` first stores the revocation, and then lists the index. An import first adds its session to the index,
-/// then creates it, and then loads the revocation. So at least one of the two notices the other.
+/// `RevokeSubject` first stores the revocation, and then lists the index. An import first adds its session to the
+/// index, then creates it, and then loads the revocation. So at least one of the two notices the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub time: Time,

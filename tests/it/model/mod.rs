@@ -1,9 +1,10 @@
-//! A model test: random steps of open, touch, save, clock, rotate, list and revoke, each response compared with a model.
+//! A model test: random steps of open, touch, save, clock, rotate, list and revoke, each response compared with a
+//! model.
 //!
-//! No session is readable past its deadline or alive after its end. No acknowledged change is lost, no older token opens
-//! a session, no repeated request is applied twice, no live session is missing from a list. The test calls the service
-//! directly and moves its clock by hand. `CLOAKROOM_TEST_STEPS` sets the number of steps, `CLOAKROOM_TEST_SEED` repeats
-//! a run.
+//! No session is readable past its deadline or alive after its end. No acknowledged change is lost, no older token
+//! opens a session, no repeated request is applied twice, no live session is missing from a list. The test calls the
+//! service directly and moves its clock by hand. `CLOAKROOM_TEST_STEPS` sets the number of steps, `CLOAKROOM_TEST_SEED`
+//! repeats a run.
 
 mod answer;
 mod checks;
