@@ -167,11 +167,11 @@ for first = 1, #written, 2000 do
 end
 if not clears and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
 if not clears and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
-local time = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
+local expiry = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
 if may_expire_earlier then
-  expire_at(time, imported_from)
+  expire_at(expiry, imported_from)
 elseif access_time - access_time % EXPIRY_STEP > access_time_before then
-  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+  redis.call('PEXPIREAT', key, string.format('%d', expiry), 'GT')
 end
 if subject ~= subject_before then append_event(130)  -- subject changed
 elseif verifier_hash ~= verifier_hash_before then append_event(129) end  -- rotated
