@@ -6,8 +6,6 @@
 //!
 //! A store need not change the index and a session in one step.
 
-use std::future::Future;
-
 use super::Error;
 use crate::session::Subject;
 use crate::token::SessionId;

@@ -23,7 +23,6 @@ mod redis;
 mod settings;
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::sync::Arc;
 
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};

@@ -1,6 +1,5 @@
 //! Races of two calls on one session: what is true in whichever order they are applied.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use cloakroom::session::{
