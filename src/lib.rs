@@ -29,8 +29,9 @@
 //!
 //! The app is of kind `stored`, and one cookie has the current token.
 //!
-//! 1. In `server/`, a connection counts the call, [`auth::Peer::authenticate`] checks its caller, and
-//!    [`server::Services`] finds the gRPC service.
+//! 1. `CallHandler::handle` in `server/call/` counts the call (`CallRecorder`), checks its caller
+//!    ([`auth::Peer::authenticate`]) and runs it within the limits (`CallLimits::run`). [`server::Services`] finds the
+//!    gRPC service.
 //! 2. `open_session` in `grpc/session_service.rs` checks that the caller may use the app
 //!    (`AppAuthorizer::authorize`), and makes a [`service::OpenRequest`].
 //! 3. [`Service::open`](service::Service::open) finds the app, and begins an `AppCall`: the app, its keys, its
@@ -42,28 +43,30 @@
 //!    it.
 //! 6. `Service::open_live` touches the session if that is due ([`Store::touch`](store::Store::touch)), and builds the
 //!    answer: `AppCall::view` and `AppCall::headers`. Without a live session, `open_new` answers a new one.
-//! 7. `grpc/convert.rs` turns the [`service::Opened`] into the response.
+//! 7. `open_session` turns the [`service::Opened`] into the response, with the conversions of `grpc/convert.rs`.
 //!
 //! # One save, function by function
 //!
 //! The save shows the token of a live session, and sets an entry.
 //!
-//! 1. As above; then `convert::changes` checks the values, and `save_session` makes a [`service::SaveRequest`].
-//! 2. [`Service::save`](service::Service::save) verifies the token (`Service::resolve_credential`). Without changes,
-//!    `save_unmodified` answers the session as it is.
+//! 1. As above; then `save_session` finds the app, `convert::changes` checks the values by the app's kind, and
+//!    `save_session` makes a [`service::SaveRequest`].
+//! 2. [`Service::save`](service::Service::save) begins an `AppCall` and verifies the token
+//!    (`Service::resolve_credential`). Without changes and without `rotate`, `save_unmodified` answers the session as it
+//!    is.
 //! 3. `PreparedSave::new` checks names and aliases ([`session::Changes::check`]) and builds the [`session::Edit`]. It
 //!    also decides whether the save rotates the token.
-//! 4. `Service::write_save` is the order of steps. A login first passes `enforce_session_limit` and `index_session`.
+//! 4. `Service::write_save` does the next steps. A login first passes `enforce_session_limit` and `index_session`.
 //!    A ticket then goes to `create_or_write`, which calls [`Store::create`](store::Store::create). A token goes to
 //!    `Service::write`.
 //! 5. `Service::write` makes one attempt with the token, and if that is in its grace, one with the next token. An
-//!    attempt, `try_write`, goes by `Service::apply`, which counts ends, to [`Store::apply`](store::Store::apply).
+//!    attempt, `try_write`, calls `Service::apply`, which calls [`Store::apply`](store::Store::apply) and counts ends.
 //! 6. The store calls [`session::judge()`] and [`session::edit()`] in its atomic step. In Redis, the scripts in
 //!    `store/redis/` do the same, and leave every denial to the judge.
 //! 7. `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the [`service::Saved`].
 //!
-//! `rotate` and `destroy` go by `Service::write` too. Apps of kind `cookie` leave at step 3 of an open and step 2 of
-//! a save, to `service/cookie_kind/`.
+//! `destroy` calls `Service::write` too, and so does `rotate`, except for a renewal, which makes one `try_write`. For
+//! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
 
 pub mod app;
 pub mod auth;

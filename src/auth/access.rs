@@ -13,7 +13,8 @@ pub enum Access {
     Role(Role),
 }
 
-/// Returns what an RPC (`package.Service/Method`) needs. `None`: it is not in the table, so it is closed to all callers.
+/// Returns what an RPC (`package.Service/Method`) needs. `None`: it is not in the table, so it is closed to all
+/// callers.
 pub fn access(rpc: &str) -> Option<Access> {
     match rpc {
         "cloakroom.v1.SessionService/OpenSession"

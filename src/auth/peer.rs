@@ -1,6 +1,7 @@
 //! The other end of one connection, and the check of each call that it makes.
 //!
-//! A certificate is looked up once per connection, and again after a change of callers. A token is looked up at each call.
+//! A certificate is looked up once per connection, and again after a change of callers. A token is looked up at each
+//! call.
 
 use std::sync::Arc;
 

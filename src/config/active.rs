@@ -34,8 +34,8 @@ pub struct AppChanges {
 impl LoadedConfig {
     /// Makes this the configuration to start with.
     ///
-    /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the key
-    /// file.
+    /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the
+    /// key file.
     pub fn activate(self) -> Result<ActiveConfig, default_key::Error> {
         let (store, files) = (self.settings.store.clone(), self.files().clone());
         let open = |folder: &Path| {

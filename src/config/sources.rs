@@ -24,8 +24,8 @@ impl Sources {
 
     /// Adds the source to correct to an error whose key begins at the root.
     ///
-    /// That is the source of the setting, else of a cause that is set, else of the nearest table above the setting. A value
-    /// that was read from a file is the problem of the setting that names the file.
+    /// That is the source of the setting, else of a cause that is set, else of the nearest table above the setting. A
+    /// value that was read from a file is the problem of the setting that names the file.
     pub(super) fn problem(&self, SettingError { key, causes, message }: SettingError) -> Problem {
         let may_be_in_file = key.names().last().is_some_and(|name| IN_FILES.contains(&name.as_str()));
         let is_in_file = may_be_in_file && self.source_of(&file_key(&key)) != Source::Default;

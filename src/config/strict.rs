@@ -1,7 +1,7 @@
 //! Checks one source by itself, without any conversion of values.
 //!
-//! The crate `config` reads `1.7` as 2, `true` as 1 and `5` as "5"; serde on a TOML tree does not. Therefore each source
-//! is read here first, and `config` only merges sources that are known to be right.
+//! The crate `config` reads `1.7` as 2, `true` as 1 and `5` as "5"; serde on a TOML tree does not. Therefore each
+//! source is read here first, and `config` only merges sources that are known to be right.
 
 use std::collections::BTreeMap;
 

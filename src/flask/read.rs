@@ -1,7 +1,7 @@
 //! Reads JSON as Python's `json` does, and the tags in it as Flask's serializer does.
 //!
-//! Unlike serde_json, Python reads `NaN`, `Infinity`, exact integers of any size and lone surrogates. It refuses integers
-//! of more than 4300 digits. The depth has a limit, so that no text can exhaust a stack, here or in a client.
+//! Unlike serde_json, Python reads `NaN`, `Infinity`, exact integers of any size and lone surrogates. It refuses
+//! integers of more than 4300 digits. The depth has a limit, so that no text can exhaust a stack, here or in a client.
 
 use super::tag::untag;
 use super::text::PyText;

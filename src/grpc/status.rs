@@ -132,7 +132,8 @@ const fn auth_error(error: auth::Error) -> (Code, &'static str) {
 
 /// Logs what the operator has to know, once, here; the caller gets what to change.
 ///
-/// An outage fails thousands of calls a second. It is logged once a second, with the newest cause and the number of calls.
+/// An outage fails thousands of calls a second. It is logged once a second, with the newest cause and the number of
+/// calls.
 fn log(error: &Error) {
     static UNAVAILABLE: LogThrottle = LogThrottle::new();
     static FULL: LogThrottle = LogThrottle::new();

@@ -1,4 +1,4 @@
-//! What all connections of one server share.
+//! The context of a server: the state that all its connections share.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::connection::protocol::Protocols;
 use super::tls::Tls;
 use crate::auth::Authenticator;
 
-/// What all connections of one server share.
+/// The state that all connections of one server share.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ServerContext {
     pub(super) call_metrics: Arc<CallMetrics>,

@@ -1,7 +1,7 @@
 //! The server: sockets, connections and calls, and the whole service that is built and run on them.
 //!
 //! A [`Server`] serves any gRPC service. One task accepts connections; each worker is a thread with a runtime of its
-//! own, and a connection stays on its worker. The folders follow the way of a call: `accept`, `tls`, `connection`,
+//! own, and a connection stays on its worker. The folders, in the order of a call: `accept`, `tls`, `connection`,
 //! `call`. [`Cloakroom`] builds the session service with its two servers, one for frontends and one for operators.
 //! Nothing here reads a configuration file.
 

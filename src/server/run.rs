@@ -48,8 +48,12 @@ pub struct Cloakroom {
 
 impl Cloakroom {
     /// Builds the service and listens: for frontends, and on the admin listener for operators.
-    pub async fn bind(settings: &Settings, admin: &AdminSettings, parts: Dependencies) -> Result<Self, BindError> {
-        let Dependencies { apps, store, clock, callers } = parts;
+    pub async fn bind(
+        settings: &Settings,
+        admin: &AdminSettings,
+        dependencies: Dependencies,
+    ) -> Result<Self, BindError> {
+        let Dependencies { apps, store, clock, callers } = dependencies;
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
         let service = Service::new(apps, store, Arc::clone(&clock));

@@ -205,7 +205,7 @@ impl Service {
         }
     }
 
-    /// Selects the token of several that says most about its session: best of all, that it lives.
+    /// Selects the token with the highest relevance. Fails if the tokens name two live sessions.
     async fn select_token<'r>(
         &self,
         call: &AppCall<'_>,

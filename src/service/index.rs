@@ -28,9 +28,9 @@ pub(super) struct SubjectSession {
 /// What an entry of the index names.
 enum IndexLookup {
     Live(Box<Record>),
-    /// The session may be the subject's in a moment: the entry is new, and the login under way.
+    /// The session is not the subject's yet, but the entry is so new that its login may still be running.
     Pending,
-    /// The session is not the subject's, and will not be by this entry.
+    /// The session is not the subject's, and the login of this entry is over.
     Dead,
 }
 

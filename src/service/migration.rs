@@ -22,7 +22,7 @@ use crate::token::{self, SplitToken};
 /// What the store has of the session that a legacy credential leads to.
 pub(super) enum ImportState {
     NotImported,
-    /// The session was imported. If it has ended, then so lately that a write of a request under way has to be GONE.
+    /// The session was imported. It may have ended, but so recently that a write of a running request has to be GONE.
     Imported,
     /// The session ended, or changed its token, so long ago that the credential now leads to nothing.
     Over,

@@ -137,8 +137,8 @@ mod tests {
         let ticket = service.open(Default::default()).await.unwrap().session.token;
         let set = [("a".to_owned(), Value::counter(1))].into();
         let changes = Some(Changes { set, ..Default::default() });
-        let saved = SaveRequest { credential: Credential::Token(&ticket), changes, ..Default::default() };
-        let old = service.save(&app, saved).await.unwrap().session.unwrap().token;
+        let save = SaveRequest { credential: Credential::Token(&ticket), changes, ..Default::default() };
+        let old = service.save(&app, save).await.unwrap().session.unwrap().token;
         let rotate = |token, cause| {
             service.rotate(RotateRequest { credential: Credential::Token(token), cause, ..Default::default() })
         };

@@ -101,7 +101,7 @@ impl Service {
 
     /// Writes a save; `None` if there is no session and nothing to store.
     ///
-    /// The prepared token is afterwards the one that the session was written with.
+    /// If the store does not remember the session of a cookie, the prepared token becomes that of a new session.
     async fn write_save(
         &self,
         call: &AppCall<'_>,

@@ -119,6 +119,7 @@ impl Changes {
             PermanentChange::Set(permanent) => add(b'p', &[u8::from(permanent)]),
             PermanentChange::Unset => add(b'p', &[]),
         }
+        // The tags only have to differ. They cannot change, because idempotency records have their hash.
         match &self.subject {
             SubjectChange::Keep => {}
             SubjectChange::Set(subject) => add(b'o', subject.as_str().as_bytes()),

@@ -43,8 +43,8 @@ pub struct Head {
     pub entry_bytes: u32,
     /// `None` for an anonymous session.
     pub subject: Option<Subject>,
-    /// The token that the last rotation replaced. Boxed, because most sessions have none and
-    /// would take its memory all the same.
+    /// The token that the last rotation replaced. Boxed, because most sessions have none and would take its memory all
+    /// the same.
     pub previous: Option<Box<PreviousToken>>,
     pub idempotency: IdempotencyRecords,
     pub context: Context,
@@ -80,8 +80,8 @@ impl Head {
 
     /// Returns the part that the response to a write needs.
     ///
-    /// Previous token, idempotency records, context and origin are left out: they may be most of the head, and a store
-    /// would have to load them.
+    /// Previous token, idempotency records, context and `imported_from` are left out: they may be most of the head, and
+    /// a store would have to load them.
     pub fn public_view(&self) -> Self {
         Self {
             subject: self.subject.clone(),

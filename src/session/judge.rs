@@ -1,7 +1,7 @@
 //! The judge: decides whether a call may write to a session, and if not, why not.
 //!
-//! The order of the checks is defined here and nowhere else: request_id, gone, etag. (The edit itself checks the limits.)
-//! Stores compare and write; they leave every case but a plain match to the judge.
+//! The order of the checks is defined here and nowhere else: expired tombstone, request_id, end, authority, etag. The
+//! edit checks the limits after that. Stores compare and write; they leave every case but a plain match to the judge.
 
 use super::end::{EndReason, WriteEffect};
 use super::head::{Generation, Head, PreviousToken, Subject, Version};

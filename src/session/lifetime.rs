@@ -83,7 +83,8 @@ fn set_anonymous_lifetime(
 ) {
     let idle_timeout = requested.map_or(head.idle_timeout, |lifetime| lifetime.idle_timeout);
     let deadline = requested.map_or(head.deadline_time, |lifetime| lifetime.deadline_time(head.create_time));
-    // A session that once had a subject may outlive the limit counted from its creation. Its deadline is the bound then.
+    // A session that once had a subject may outlive the limit counted from its creation. Its deadline is the bound
+    // then.
     let latest = if had_subject {
         now + limit.absolute_timeout
     } else {

@@ -8,8 +8,6 @@
 //! sessions is not defined. A store that divides an app into parts writes [`FeedEntry::AppRevoked`] once for each part:
 //! then the sessions of that part have ended, and after the last of these entries all have.
 
-use std::future::Future;
-
 use super::{Cursor, Error};
 use crate::session::Event;
 use crate::types::{AppName, Time};

@@ -6,8 +6,6 @@
 //!
 //! A store need not change the index and a session in one step.
 
-use std::future::Future;
-
 use super::Error;
 use crate::session::Subject;
 use crate::token::SessionId;
@@ -61,8 +59,8 @@ pub trait Index {
 
 /// A revocation of all sessions of a subject, for sessions that are imported later.
 ///
-/// `RevokeSubject` first stores the revocation, and then lists the index. An import first adds its session to the index,
-/// then creates it, and then loads the revocation. So at least one of the two notices the other.
+/// `RevokeSubject` first stores the revocation, and then lists the index. An import first adds its session to the
+/// index, then creates it, and then loads the revocation. So at least one of the two notices the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
     pub time: Time,

@@ -23,7 +23,6 @@ mod redis;
 mod settings;
 
 use std::error::Error as StdError;
-use std::future::Future;
 use std::sync::Arc;
 
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
@@ -210,7 +209,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Makes an error of what kept the store from answering.
+    /// Makes an error from the reason why the store did not answer.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }

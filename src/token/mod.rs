@@ -72,8 +72,9 @@ impl SplitToken {
         SessionId(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.selector.0]))
     }
 
-    /// The hash of the verifier, which the store has in its place.
+    /// The hash of the verifier, which the store has in place of the verifier.
     pub fn verifier_hash(&self, app: &AppName) -> VerifierHash {
+        // The label is an earlier name of the verifier. With another one, the stored hashes would match no token.
         VerifierHash(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.selector.0, &self.verifier.0]))
     }
 

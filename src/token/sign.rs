@@ -1,7 +1,7 @@
 //! The text of tokens and tickets: `v1.<key id>.<random>.<mac>` and `t1.<key id>.<seconds>.<random>.<mac>`.
 //!
-//! The signature is checked, in constant time, before anything else is read. Only the canonical spelling is accepted, so
-//! that no token can be written in two ways.
+//! The signature is checked, in constant time, before anything else is read. Only the canonical spelling is accepted,
+//! so that no token can be written in two ways.
 
 use std::fmt;
 use std::time::Duration;

@@ -34,11 +34,11 @@ async fn an_invalid_save_is_refused_with_the_field_and_writes_nothing(store: Sto
     let before = service.open_cookie(&token).await.session.unwrap();
 
     let rows = invalid_changes(&token).into_iter().chain(invalid_requests(&token, &other));
-    for (expected, code, request, names) in rows {
-        let status = service.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {names}: accepted"));
+    for (expected, code, request, part) in rows {
+        let status = service.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {part}: accepted"));
 
         assert_eq!(reason(&status), (code, expected.to_owned()), "{}", status.message());
-        assert!(status.message().contains(names), "{expected}: {} does not name {names}", status.message());
+        assert!(status.message().contains(part), "{expected}: {} does not contain {part}", status.message());
         let after = service.open_cookie(&token).await.session.unwrap();
         assert!(after.etag == before.etag && after.entries == before.entries && after.subject.is_empty(), "{expected}");
     }
@@ -427,10 +427,10 @@ const PROVOKED: [(&str, &str); 44] = [
 fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
     let file = |name| std::fs::read_to_string(format!("proto/cloakroom/v1/{name}.proto")).unwrap();
     let text = file("session_service") + &file("admin_service");
-    let (mut reasons, mut open) = (BTreeSet::new(), None);
+    let (mut reasons, mut continued) = (BTreeSet::new(), None);
     for line in text.lines() {
         let mut words = line.trim_start().strip_prefix("//").unwrap_or_default().split_whitespace().peekable();
-        let code = words.next_if(|word| CODES.contains(word)).or(open.take());
+        let code = words.next_if(|word| CODES.contains(word)).or(continued.take());
         let Some(code) = code else { continue };
         // A list of reasons continues after a comma, on the next line too.
         while let Some(word) = words.next() {
@@ -443,7 +443,7 @@ fn reasons_of_the_contract() -> BTreeSet<(String, String)> {
                 break;
             }
             if words.peek().is_none() {
-                open = Some(code);
+                continued = Some(code);
             }
         }
     }

@@ -1,4 +1,6 @@
 //! The limits of a call: how many run at once, how long each may take, and that a panic ends only its own call.
+//!
+//! Also replaces tonic's own error responses by the documented rejections.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! The way of a call: from a request on a connection to its service, and back to the response.
+//! The handler of calls: takes a request of a connection to its service, and returns the response.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! One call: its way through the server, its limits, its metrics, and the service that it is for.
+//! One call: from its request to its response, with its limits, its metrics, and the service that it is for.
 //!
-//! [`CallHandler::handle`] is the whole way. The other modules are its steps.
+//! [`CallHandler::handle`] does all steps in order. The other modules are the steps.
 
 mod call_limits;
 mod call_metrics;

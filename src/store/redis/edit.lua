@@ -6,8 +6,9 @@
 --   hash and previous token), context ('' leave it, '=...' set it), the app's limits ('' none, else idle and absolute
 --   timeout with a subject, and without); and how many fields to unset, to set and to increment.
 -- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
--- Returns {1, the head's m, u and s, x, subject before, counters} when done, or as set.lua if that says everything;
---   {3, name} not a counter, {4, count} too many entries, {5, bytes} too many bytes, {6} no subject to authenticate.
+-- Returns when done {1, the head's m, u and s, x, subject before, counters}, or only the head's m, u and s as one string
+--   if the subject is the same and there are no counters; {3, name} not a counter, {4, count} too many entries,
+--   {5, bytes} too many bytes, {6} no subject to authenticate.
 local changes, new_permanent, when_empty, authentication, most_entries, most_bytes,
   new_subject, lifetime, rotation, context, limits, unsets, sets, increments =
   struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0Bc0I2I2I2', ARGV[1], after_call)
@@ -68,7 +69,7 @@ for _ = 1, increments do
     written[#written + 1] = field
     written[#written + 1] = delta
   else
-    local old = redis.call('HGET', key, field)
+    local value_before = redis.call('HGET', key, field)
     local result = redis.pcall('HINCRBY', key, field, delta)
     if type(result) == 'table' and result.err then
       local not_a_counter = string.find(result.err, 'integer', 1, true) or string.find(result.err, 'overflow', 1, true)
@@ -76,7 +77,7 @@ for _ = 1, increments do
       return refuse(not_a_counter and {3, string.sub(field, 3)} or result)
     end
     undo[#undo + 1] = field
-    undo[#undo + 1] = old
+    undo[#undo + 1] = value_before
     value = redis.call('HGET', key, field)
   end
   add_size(field, before, #value)
@@ -166,11 +167,11 @@ for first = 1, #written, 2000 do
 end
 if not clears and subject == '' and subject_before ~= '' then redis.call('HDEL', key, 's') end
 if not clears and context == '' and context_before ~= '' then redis.call('HDEL', key, 'c') end
-local time = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
+local expiry = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
 if may_expire_earlier then
-  expire_at(time, imported_from)
+  expire_at(expiry, imported_from)
 elseif access_time - access_time % EXPIRY_STEP > access_time_before then
-  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+  redis.call('PEXPIREAT', key, string.format('%d', expiry), 'GT')
 end
 if subject ~= subject_before then append_event(130)  -- subject changed
 elseif verifier_hash ~= verifier_hash_before then append_event(129) end  -- rotated

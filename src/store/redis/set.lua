@@ -46,7 +46,7 @@ if context ~= '' and context ~= '=' .. (head[5] or '') then
   redis.call('HSET', key, 'c', string.sub(context, 2))
 end
 if access_time - access_time % EXPIRY_STEP > access_time_before then
-  local time = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
-  redis.call('PEXPIREAT', key, string.format('%d', time), 'GT')
+  local expiry = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
+  redis.call('PEXPIREAT', key, string.format('%d', expiry), 'GT')
 end
 return meta .. access .. (head[3] or '')

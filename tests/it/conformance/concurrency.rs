@@ -1,6 +1,5 @@
 //! Calls that start at the same moment, in many rounds. `CLOAKROOM_TEST_RACES` sets how many.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -24,9 +24,25 @@ use super::{Fresh, embedded, redis};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Create { session_key: u32, verifier_hash: u8, idle: Duration, imported_from: Option<(Option<Duration>, Duration)> },
-    Apply { session_key: u32, authority: AuthorityStep, etag: Option<i64>, request: Option<(u8, u8)>, write: WriteStep },
-    Touch { session_key: u32, verifier_hash: u8, ago: Duration },
+    /// `imported_from`: how long ago the credential was issued, and how long it stays valid.
+    Create {
+        key: u32,
+        verifier: u8,
+        idle: Duration,
+        imported_from: Option<(Option<Duration>, Duration)>,
+    },
+    Apply {
+        key: u32,
+        authority: AuthorityStep,
+        etag: Option<i64>,
+        request: Option<(u8, u8)>,
+        write: WriteStep,
+    },
+    Touch {
+        key: u32,
+        verifier: u8,
+        ago: Duration,
+    },
     RevokeApp,
     Sweep,
     Wait(Duration),
@@ -34,9 +50,9 @@ enum Step {
 
 #[derive(Clone, Copy, Debug)]
 enum AuthorityStep {
-    /// The current token, which most calls show.
+    /// The current token, as in most calls.
     Current,
-    VerifierHash(u8),
+    Token(u8),
     EndWithToken(u8),
     Admin,
     Subject(&'static str),
@@ -101,12 +117,12 @@ struct Case<'s, S> {
 impl<S: Store> Case<'_, S> {
     async fn apply(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Wait(absolute_timeout) => self.now = self.now + *absolute_timeout,
-            Step::Create { session_key, verifier_hash, idle, imported_from } => {
-                self.create(*session_key, *verifier_hash, *idle, *imported_from).await?
+            Step::Wait(duration) => self.now = self.now + *duration,
+            Step::Create { key, verifier, idle, imported_from } => {
+                self.create(*key, *verifier, *idle, *imported_from).await?
             }
-            Step::Apply { session_key, authority, etag, request, write } => {
-                let session_key = key_in(&self.app, *session_key);
+            Step::Apply { key, authority, etag, request, write } => {
+                let session_key = key_in(&self.app, *key);
                 let snapshot = load(&self.memory, &session_key).await;
                 let precondition = self.precondition(snapshot.as_ref(), *authority, *etag, *request);
                 let write = self.write(snapshot.as_ref(), write);
@@ -114,11 +130,14 @@ impl<S: Store> Case<'_, S> {
                 let other = apply(self.other, &session_key, &precondition, &write).await;
                 same(&without_purge(one), &without_purge(other))?;
             }
-            Step::Touch { session_key, verifier_hash: n, ago } => {
+            Step::Touch { key, verifier, ago } => {
                 let used = Time::from_millis(self.now.millis() - u64::try_from(ago.as_millis()).unwrap_or(0));
-                let touch =
-                    Touch { verifier_hash: verifier_hash(*n), used, context: ago.is_zero().then(|| context("touch")) };
-                let session_key = key_in(&self.app, *session_key);
+                let touch = Touch {
+                    verifier_hash: verifier_hash(*verifier),
+                    used,
+                    context: ago.is_zero().then(|| context("touch")),
+                };
+                let session_key = key_in(&self.app, *key);
                 self.memory.touch(&session_key, &touch).await.expect("memory answers");
                 self.other.touch(&session_key, &touch).await.expect("the store answers");
             }
@@ -137,19 +156,19 @@ impl<S: Store> Case<'_, S> {
 
     async fn create(
         &self,
-        n: u32,
-        verifier_number: u8,
+        key: u32,
+        verifier: u8,
         idle: Duration,
         imported_from: Option<(Option<Duration>, Duration)>,
     ) -> Result<(), TestCaseError> {
-        let session_key = key_in(&self.app, n);
-        let snapshot = [load(&self.memory, &session_key).await, load(self.other, &session_key).await];
-        if snapshot.iter().flatten().any(|snapshot| self.now >= snapshot.record.head.purge_time()) {
+        let session_key = key_in(&self.app, key);
+        let snapshots = [load(&self.memory, &session_key).await, load(self.other, &session_key).await];
+        if snapshots.iter().flatten().any(|snapshot| self.now >= snapshot.record.head.purge_time()) {
             // Whether this key is free depends on which store has swept.
             return Ok(());
         }
-        let mut record = if n == 0 { record() } else { full_record() };
-        record.head.verifier_hash = verifier_hash(verifier_number);
+        let mut record = if key == 0 { record() } else { full_record() };
+        record.head.verifier_hash = verifier_hash(verifier);
         (record.head.create_time, record.head.access_time) = (self.now, self.now);
         (record.head.idle_timeout, record.head.deadline_time) = (idle, self.now + SPAN);
         let issued_ago = |ago: Duration| self.now.before(ago);
@@ -173,7 +192,7 @@ impl<S: Store> Case<'_, S> {
         Precondition {
             authority: match authority {
                 AuthorityStep::Current => Authority::Token(current),
-                AuthorityStep::VerifierHash(n) => Authority::Token(verifier_hash(n)),
+                AuthorityStep::Token(n) => Authority::Token(verifier_hash(n)),
                 AuthorityStep::EndWithToken(n) => Authority::EndWithToken(verifier_hash(n)),
                 AuthorityStep::Admin => Authority::Admin,
                 AuthorityStep::Subject(name) => Authority::Subject(subject(name)),
@@ -185,9 +204,9 @@ impl<S: Store> Case<'_, S> {
     }
 
     fn write(&self, snapshot: Option<&Snapshot>, step: &WriteStep) -> Write {
-        let WriteStep::Edit { edit, rotation } = step else {
-            let WriteStep::End(reason) = step else { unreachable!("there are two kinds of write") };
-            return Write::End(*reason);
+        let (edit, rotation) = match step {
+            WriteStep::End(reason) => return Write::End(*reason),
+            WriteStep::Edit { edit, rotation } => (edit, rotation),
         };
         let current = snapshot.map_or(0, |snapshot| snapshot.record.head.verifier_hash.as_bytes()[0]);
         let rotation = match *rotation {
@@ -246,28 +265,22 @@ fn same<T: PartialEq + std::fmt::Debug>(memory: &T, other: &T) -> Result<(), Tes
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let session_key = 0..KEYS;
+    let key = 0..KEYS;
     let idle = prop_oneof![Just(10 * MINUTE), Just(IDLE)];
     let ago = prop_oneof![3 => Just(Duration::ZERO), 1 => Just(MINUTE)];
     let etag = option::weighted(0.2, -1..=1_i64);
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
-    let apply = (session_key.clone(), authority(), etag, request, write_step()).prop_map(
-        |(session_key, authority, etag, request, write)| Step::Apply { session_key, authority, etag, request, write },
-    );
+    let apply = (key.clone(), authority(), etag, request, write_step())
+        .prop_map(|(key, authority, etag, request, write)| Step::Apply { key, authority, etag, request, write });
     let issued = option::weighted(0.8, prop_oneof![Just(MS), Just(10 * MINUTE)]);
     let imported_from = option::weighted(0.4, (issued, prop_oneof![Just(MINUTE), Just(3 * HOUR), Just(2 * SPAN)]));
-    let create = (session_key.clone(), verifier_number(), idle, imported_from).prop_map(
-        |(session_key, verifier_hash, idle, imported_from)| Step::Create {
-            session_key,
-            verifier_hash,
-            idle,
-            imported_from,
-        },
-    );
+    let create = (key.clone(), verifier(), idle, imported_from)
+        .prop_map(|(key, verifier, idle, imported_from)| Step::Create { key, verifier, idle, imported_from });
+    let touch = (key, verifier(), ago).prop_map(|(key, verifier, ago)| Step::Touch { key, verifier, ago });
     prop_oneof![
         3 => create,
         12 => apply,
-        2 => (session_key, verifier_number(), ago).prop_map(|(session_key, verifier_hash, ago)| Step::Touch { session_key, verifier_hash, ago }),
+        2 => touch,
         1 => Just(Step::RevokeApp),
         1 => Just(Step::Sweep),
         4 => wait().prop_map(Step::Wait),
@@ -277,8 +290,8 @@ fn step() -> impl Strategy<Value = Step> {
 fn authority() -> impl Strategy<Value = AuthorityStep> {
     prop_oneof![
         8 => Just(AuthorityStep::Current),
-        3 => verifier_number().prop_map(AuthorityStep::VerifierHash),
-        2 => verifier_number().prop_map(AuthorityStep::EndWithToken),
+        3 => verifier().prop_map(AuthorityStep::Token),
+        2 => verifier().prop_map(AuthorityStep::EndWithToken),
         1 => Just(AuthorityStep::Admin),
         1 => prop_oneof![Just("anna"), Just("bert")].prop_map(AuthorityStep::Subject),
     ]
@@ -287,10 +300,10 @@ fn authority() -> impl Strategy<Value = AuthorityStep> {
 fn write_step() -> impl Strategy<Value = WriteStep> {
     let rotation = prop_oneof![
         4 => Just(RotationStep::Keep),
-        3 => verifier_number().prop_map(RotationStep::OnSubjectChange),
-        1 => verifier_number().prop_map(RotationStep::Privilege),
-        2 => verifier_number().prop_map(RotationStep::Renewal),
-        1 => (verifier_number(), verifier_number()).prop_map(|(old, new)| RotationStep::PrivilegeBy(old, new)),
+        3 => verifier().prop_map(RotationStep::OnSubjectChange),
+        1 => verifier().prop_map(RotationStep::Privilege),
+        2 => verifier().prop_map(RotationStep::Renewal),
+        1 => (verifier(), verifier()).prop_map(|(old, new)| RotationStep::PrivilegeBy(old, new)),
     ];
     let reason = prop_oneof![Just(EndReason::Destroyed), Just(EndReason::Revoked)];
     prop_oneof![
@@ -373,7 +386,7 @@ fn wait() -> impl Strategy<Value = Duration> {
     ]
 }
 
-fn verifier_number() -> impl Strategy<Value = u8> {
+fn verifier() -> impl Strategy<Value = u8> {
     0..4_u8
 }
 

@@ -1,6 +1,5 @@
 //! Races of two calls on one session: what is true in whichever order they are applied.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use cloakroom::session::{
@@ -25,8 +24,8 @@ where
 }
 
 /// Applies a write, as a future that a task can own.
-async fn owned_apply(store: Arc<impl Store>, session_key: SessionKey, verifier_hash: u8, write: Write) -> Applied {
-    apply(&*store, &session_key, &by_token(verifier_hash, START), &write).await
+async fn owned_apply(store: Arc<impl Store>, session_key: SessionKey, verifier_number: u8, write: Write) -> Applied {
+    apply(&*store, &session_key, &by_token(verifier_number, START), &write).await
 }
 
 fn number(record: &Record, name: &str) -> i64 {
@@ -36,11 +35,11 @@ fn number(record: &Record, name: &str) -> i64 {
 #[apply(every_store)]
 async fn no_save_revives_a_session_that_ends_meanwhile(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
-        let (saving, saved_at) = (Arc::clone(&store), session_key.clone());
+        let (saving, saved_key) = (Arc::clone(&store), session_key.clone());
         let saves = async move {
             let mut answers = Vec::new();
             for _ in 0..3 {
-                answers.push(apply(&*saving, &saved_at, &by_token(1, START), &save(increment("n", 1))).await);
+                answers.push(apply(&*saving, &saved_key, &by_token(1, START), &save(increment("n", 1))).await);
             }
             answers
         };
@@ -174,8 +173,8 @@ async fn a_save_that_races_a_rotation_is_written_before_it_or_superseded(store: 
 #[apply(every_store)]
 async fn a_touch_that_races_an_end_revives_nothing(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
-        let (touching, touched_at) = (Arc::clone(&store), session_key.clone());
-        let touch = async move { touching.touch(&touched_at, &touch(1, START + MINUTE)).await };
+        let (touching, touched_key) = (Arc::clone(&store), session_key.clone());
+        let touch = async move { touching.touch(&touched_key, &touch(1, START + MINUTE)).await };
         let end = owned_apply(Arc::clone(&store), session_key.clone(), 1, Write::End(EndReason::Destroyed));
 
         let (touched, ended) = at_once(touch, end).await;
@@ -191,10 +190,10 @@ async fn a_touch_that_races_an_end_revives_nothing(store: Arc<impl Store>) {
 async fn a_creation_that_races_the_revocation_of_its_app_is_before_or_after_it(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let session_key = SessionKey { app: app(&format!("app-{}", session_key.id)), ..session_key };
-        let (creating, created_at) = (Arc::clone(&store), session_key.clone());
-        let create = async move { creating.create(&created_at, &record()).await };
-        let (revoking, revoked) = (Arc::clone(&store), session_key.app.clone());
-        let revoke = async move { revoking.revoke_app(&revoked, START).await };
+        let (creating, created_key) = (Arc::clone(&store), session_key.clone());
+        let create = async move { creating.create(&created_key, &record()).await };
+        let (revoking, revoked_app) = (Arc::clone(&store), session_key.app.clone());
+        let revoke = async move { revoking.revoke_app(&revoked_app, START).await };
 
         let (created, revoked) = at_once(create, revoke).await;
 

@@ -28,7 +28,7 @@ use crate::support::redis::settings;
 struct Save {
     /// Time since the step before.
     after: Duration,
-    verifier_hash: u8,
+    verifier: u8,
     etag: Option<i64>,
     request: Option<(u8, u8)>,
     edit: Edit,
@@ -164,7 +164,7 @@ fn precondition(head: &Head, save: &Save, now: Time) -> Precondition {
     Precondition {
         etag: save.etag.map(|off| Version(head.version.0.saturating_add_signed(off))),
         fingerprint: save.request.map(|(id, content)| fingerprint(id, content)),
-        ..by_token(save.verifier_hash, now)
+        ..by_token(save.verifier, now)
     }
 }
 
@@ -186,17 +186,17 @@ fn any_save() -> impl Strategy<Value = Save> {
         unset.retain(|name| !set.contains_key(name));
         Changes { unset, set, ..Changes::default() }.check(None).expect("no name is changed twice")
     });
-    let verifier_hash = prop_oneof![20 => Just(1_u8), 1 => Just(2)];
+    let verifier = prop_oneof![20 => Just(1_u8), 1 => Just(2)];
     let etag = option::weighted(0.2, -1..=1_i64);
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
     let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((2, 65536)), 1 => Just((256, 16))];
     let context =
         option::weighted(0.5, prop_oneof![Just(Context::default()), Just(context("one")), Just(context("two"))]);
-    (wait(), verifier_hash, (etag, request), changes, limits, context).prop_map(
-        |(after, verifier_hash, (etag, request), changes, (max_entries, max_bytes), context)| {
+    (wait(), verifier, (etag, request), changes, limits, context).prop_map(
+        |(after, verifier, (etag, request), changes, (max_entries, max_bytes), context)| {
             let limits = Limits { max_entries, max_bytes };
             let edit = Edit { changes: Some(changes), limits, context, when_empty: WhenEmpty::Keep, ..edit() };
-            Save { after, verifier_hash, etag, request, edit }
+            Save { after, verifier, etag, request, edit }
         },
     )
 }

@@ -1,7 +1,7 @@
 //! Real Flask and this crate handle the same random cookies, valid and invalid, and the results are compared.
 //!
-//! `tests/flask/differential.py` makes the cases and compares the results that are computed here. Deliberate differences
-//! are counted by class and listed in `docs/flask-differences.md`.
+//! `tests/flask/differential.py` makes the cases and compares the results that are computed here. Deliberate
+//! differences are counted by class and listed in `docs/flask-differences.md`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -13,7 +13,7 @@ use cloakroom::session::{
 pub(super) const MINUTE: u64 = 60_000;
 
 /// Idle and absolute timeout of a session with a subject.
-pub(super) const OWNED: (u64, u64) = (10 * MINUTE, 60 * MINUTE);
+pub(super) const AUTHENTICATED: (u64, u64) = (10 * MINUTE, 60 * MINUTE);
 
 /// Idle and absolute timeout of a session without a subject.
 pub(super) const ANONYMOUS: (u64, u64) = (3 * MINUTE, 20 * MINUTE);
@@ -391,16 +391,16 @@ impl ExpectedSession {
     fn set_deadlines(&mut self, lifetime: LifetimeChange, is_owned: bool, now: u64) {
         let lifetime = match lifetime {
             LifetimeChange::Keep => None,
-            LifetimeChange::Default => Some((OWNED.0, self.created + OWNED.1)),
+            LifetimeChange::Default => Some((AUTHENTICATED.0, self.created + AUTHENTICATED.1)),
             LifetimeChange::Idle(span) => {
                 let span = u64::try_from(span.as_millis()).unwrap();
-                Some((span.min(OWNED.0), self.created + OWNED.1))
+                Some((span.min(AUTHENTICATED.0), self.created + AUTHENTICATED.1))
             }
-            LifetimeChange::Until(time) => Some((OWNED.1, time.millis().min(self.created + OWNED.1))),
+            LifetimeChange::Until(time) => Some((AUTHENTICATED.1, time.millis().min(self.created + AUTHENTICATED.1))),
         };
         let was_owned = self.subject.is_some();
         let (idle, deadline) = match (was_owned, is_owned, lifetime) {
-            (false, true, None) => (OWNED.0, self.created + OWNED.1),
+            (false, true, None) => (AUTHENTICATED.0, self.created + AUTHENTICATED.1),
             (_, true, Some(lifetime)) => lifetime,
             (true, true, None) | (false, false, None) => return,
             (true, false, lifetime) => {

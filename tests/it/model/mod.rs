@@ -1,9 +1,10 @@
-//! A model test: random steps of open, touch, save, clock, rotate, list and revoke, each response compared with a model.
+//! A model test: random steps of open, touch, save, clock, rotate, list and revoke, each response compared with a
+//! model.
 //!
-//! No session is readable past its deadline or alive after its end. No acknowledged change is lost, no older token opens
-//! a session, no repeated request is applied twice, no live session is missing from a list. The test calls the service
-//! directly and moves its clock by hand. `CLOAKROOM_TEST_STEPS` sets the number of steps, `CLOAKROOM_TEST_SEED` repeats
-//! a run.
+//! No session is readable past its deadline or alive after its end. No acknowledged change is lost, no older token
+//! opens a session, no repeated request is applied twice, no live session is missing from a list. The test calls the
+//! service directly and moves its clock by hand. `CLOAKROOM_TEST_STEPS` sets the number of steps, `CLOAKROOM_TEST_SEED`
+//! repeats a run.
 
 mod answer;
 mod checks;
@@ -20,7 +21,7 @@ use cloakroom::store::Store;
 use cloakroom::token;
 use cloakroom::types::random;
 
-use self::expected_session::{ANONYMOUS, GRACE, MAX_BYTES, MAX_ENTRIES, OWNED};
+use self::expected_session::{ANONYMOUS, AUTHENTICATED, GRACE, MAX_BYTES, MAX_ENTRIES};
 use self::rng::Rng;
 use self::simulation::Simulation;
 use crate::conformance::{Fresh, embedded, memory, redis};
@@ -94,8 +95,8 @@ fn apps() -> Apps {
     let ms = Duration::from_millis;
     let settings = app::Settings {
         keys: vec![token::Key::generate().into()],
-        idle_timeout: ms(OWNED.0),
-        absolute_timeout: ms(OWNED.1),
+        idle_timeout: ms(AUTHENTICATED.0),
+        absolute_timeout: ms(AUTHENTICATED.1),
         anonymous: AnonymousSettings { idle_timeout: Some(ms(ANONYMOUS.0)), absolute_timeout: Some(ms(ANONYMOUS.1)) },
         rotation_grace: ms(GRACE),
         limits: LimitSettings {

@@ -9,7 +9,7 @@ use cloakroom::store::Store;
 use cloakroom::types::Time;
 
 use super::answer::Checked;
-use super::expected_session::{ANONYMOUS, ExpectedSession, GRACE, MINUTE, OWNED, Operation, WriteRequest};
+use super::expected_session::{ANONYMOUS, AUTHENTICATED, ExpectedSession, GRACE, MINUTE, Operation, WriteRequest};
 use super::rng::Rng;
 use super::simulation::{BROWSERS, CAUSES, HeldToken, PresentedToken, SentAs, Simulation};
 
@@ -225,8 +225,8 @@ fn changes(rng: &mut Rng, now: u64) -> Changes {
     }
     changes.lifetime = match rng.below(25) {
         0 => LifetimeChange::Default,
-        1 => LifetimeChange::Idle(Duration::from_millis(rng.pick(&[MINUTE, ANONYMOUS.0, 2 * OWNED.0]))),
-        2 => LifetimeChange::Until(Time::from_millis(now + rng.pick(&[1, MINUTE, ANONYMOUS.1, 2 * OWNED.1]))),
+        1 => LifetimeChange::Idle(Duration::from_millis(rng.pick(&[MINUTE, ANONYMOUS.0, 2 * AUTHENTICATED.0]))),
+        2 => LifetimeChange::Until(Time::from_millis(now + rng.pick(&[1, MINUTE, ANONYMOUS.1, 2 * AUTHENTICATED.1]))),
         _ => LifetimeChange::Keep,
     };
     changes.check(None).unwrap()

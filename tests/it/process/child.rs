@@ -24,7 +24,7 @@ pub(super) struct Process {
     listen: SocketAddr,
     admin: SocketAddr,
     /// The number of restarts; each start has an output file of its own.
-    starts: u32,
+    restarts: u32,
 }
 
 impl Process {
@@ -39,15 +39,15 @@ impl Process {
         }
         let anywhere = SocketAddr::from((own_address(), 0));
         let child = spawn(&mut program, 0, (anywhere, anywhere));
-        let mut process = Self { program, child, listen: anywhere, admin: anywhere, starts: 0 };
+        let mut process = Self { program, child, listen: anywhere, admin: anywhere, restarts: 0 };
         process.await_serving().await;
         process
     }
 
     /// Starts it again on the same addresses, after it has ended.
     pub(super) async fn start_again(&mut self) {
-        self.starts += 1;
-        self.child = spawn(&mut self.program, self.starts, (self.listen, self.admin));
+        self.restarts += 1;
+        self.child = spawn(&mut self.program, self.restarts, (self.listen, self.admin));
         self.await_serving().await;
     }
 
@@ -109,7 +109,7 @@ impl Process {
 
     /// Returns all output since its last start.
     pub(super) fn output(&self) -> String {
-        std::fs::read_to_string(self.path(&format!("output.{}", self.starts))).unwrap()
+        std::fs::read_to_string(self.path(&format!("output.{}", self.restarts))).unwrap()
     }
 
     /// Waits until its output has this text so many times; returns all output.
@@ -158,8 +158,8 @@ impl Drop for Process {
     }
 }
 
-fn spawn(program: &mut Program, starts: u32, (listen, admin): (SocketAddr, SocketAddr)) -> Child {
-    let file = File::create(program.path(&format!("output.{starts}"))).unwrap();
+fn spawn(program: &mut Program, restarts: u32, (listen, admin): (SocketAddr, SocketAddr)) -> Child {
+    let file = File::create(program.path(&format!("output.{restarts}"))).unwrap();
     let command = program.command().stdout(file.try_clone().unwrap()).stderr(file);
     command.env("CLOAKROOM__SERVER__LISTEN", listen.to_string());
     command.env("CLOAKROOM__ADMIN__LISTEN", admin.to_string());

@@ -43,9 +43,9 @@ async fn metrics_have_the_expiry_of_the_certificate_of_each_listener() {
 async fn a_chain_expires_with_its_first_expiring_certificate() {
     let service = service().await;
     let own = std::fs::read_to_string(service.path("server.pem")).unwrap();
-    let between = service.authority.sign_until("between.test", 2040).certificate;
+    let intermediate = service.authority.sign_until("between.test", 2040).certificate;
 
-    std::fs::write(service.path("server.pem"), format!("{own}{between}{}", service.authority.pem())).unwrap();
+    std::fs::write(service.path("server.pem"), format!("{own}{intermediate}{}", service.authority.pem())).unwrap();
     service.reloader.refresh_certificates();
 
     assert_eq!(expiry_times(&service).await, [YEAR_2040; 2]);

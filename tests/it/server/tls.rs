@@ -34,7 +34,8 @@ async fn call(client: &Client) -> Reply {
     client.send(call, bytes::Bytes::from_static(&[0; 5])).await
 }
 
-/// Tells whether the server accepts a connection. In TLS 1.3 it refuses a certificate only after the client's handshake.
+/// Tells whether the server accepts a connection. In TLS 1.3 it refuses a certificate only after the client's
+/// handshake.
 async fn is_accepted(tls_client: &TlsClient<'_>, address: SocketAddr) -> bool {
     let Ok(stream) = tls_client.connect(address).await else { return false };
     let Some(client) = Client::try_over(stream).await else { return false };
