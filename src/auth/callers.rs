@@ -136,7 +136,8 @@ impl fmt::Debug for Callers {
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Trusted | Self::Unauthenticated => f.write_str("somebody"),
+            Self::Trusted => f.write_str("trusted"),
+            Self::Unauthenticated => f.write_str("unauthenticated"),
             Self::Known(known) => f.write_str(&known.name),
         }
     }

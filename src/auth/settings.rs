@@ -64,7 +64,7 @@ impl CallerSettings {
         for text in &self.certificate_names {
             let name = CertificateName::parse(text).ok_or_else(|| error("certificate_names", NO_CERTIFICATE_NAME))?;
             if callers.by_certificate.insert(name, Arc::clone(&known)).is_some() {
-                let message = format!("{text:?} stands there twice, or for another caller too");
+                let message = format!("{text:?} is there twice, or for another caller too");
                 return Err(SettingError::new("certificate_names", message));
             }
         }
@@ -105,4 +105,4 @@ const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom ca
 const NO_CERTIFICATE_NAME: &str = "write DNS names without wildcards, or URIs such as spiffe://example.org/shop";
 const NO_HASH: &str =
     "a hash is 64 hexadecimal digits, the SHA-256 of a caller token; `cloakroom caller-token` makes both";
-const HASH_TWICE: &str = "a hash stands there twice, or for another caller too; every caller needs a token of its own";
+const HASH_TWICE: &str = "a hash is there twice, or for another caller too; every caller needs a token of its own";

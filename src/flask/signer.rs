@@ -162,7 +162,7 @@ pub enum KeysError {
     Empty,
     #[error("a key is empty: anybody could sign with it")]
     EmptyKey,
-    #[error("the key {id} stands in the list twice; remove one")]
+    #[error("the key {id} is in the list twice; remove one")]
     Repeated { id: KeyId },
 }
 

@@ -12,7 +12,7 @@ use crate::cookie::SameSite;
 use crate::flask;
 use crate::service::{AppStats, Credential, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
 use crate::session::{
-    AuthenticationChange, Changes, Context, EndReason, Entries, LifetimeChange, PermanentChange, Subject,
+    AuthenticationChange, Changes, EndReason, Entries, LifetimeChange, PermanentChange, RequestContext, Subject,
     SubjectChange, Value, ValueKind, Version,
 };
 use crate::types::Time;
@@ -130,13 +130,13 @@ pub(super) fn cookie_name(name: &str) -> Option<&str> {
 }
 
 /// Converts a request's context. Cuts the user agent to at most 256 bytes.
-pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<Context>, RequestError> {
+pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<RequestContext>, RequestError> {
     let Some(wire::RequestContext { user_agent, remote_address }) = context else { return Ok(None) };
     if remote_address.len() > 64 {
         return Err(RequestError::RemoteAddress(remote_address.len()));
     }
     let cut = user_agent.floor_char_boundary(256);
-    Ok(Some(Context { user_agent: user_agent[..cut].into(), remote_address: remote_address.into() }))
+    Ok(Some(RequestContext { user_agent: user_agent[..cut].into(), remote_address: remote_address.into() }))
 }
 
 impl From<SessionView> for wire::Session {
@@ -163,7 +163,7 @@ impl From<SessionView> for wire::Session {
 impl From<SessionInfo> for wire::SessionInfo {
     fn from(info: SessionInfo) -> Self {
         let head = info.record.head;
-        let Context { user_agent, remote_address } = head.context.clone();
+        let RequestContext { user_agent, remote_address } = head.context.clone();
         Self {
             id: info.id.to_string(),
             subject: head.subject.as_ref().map(|subject| subject.as_str().to_owned()).unwrap_or_default(),

@@ -6,15 +6,15 @@
 //! Nothing here reads a configuration file.
 
 mod accept;
-mod admin;
 mod admin_http;
+mod admin_settings;
 mod background;
 mod call;
+mod cloakroom;
 mod connection;
 mod context;
 mod health;
 mod reloader;
-mod run;
 mod settings;
 mod tls;
 
@@ -28,10 +28,10 @@ use tonic::body::Body;
 use tower::Service;
 
 pub use accept::BindError;
-pub use admin::AdminSettings;
+pub use admin_settings::AdminSettings;
 pub use call::{ResponseFuture, Services};
+pub use cloakroom::{Cloakroom, Dependencies};
 pub use reloader::{Reloadable, Reloader};
-pub use run::{Cloakroom, Dependencies};
 pub use settings::Settings;
 pub use tls::{TlsError, TlsErrorKind, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
@@ -94,7 +94,7 @@ impl Server {
         let workers = Workers::start(&self.settings, self.context.clone(), service, &stop).await?;
         let acceptor = Acceptor::new(&self.settings, self.context.connection_metrics, workers);
         let workers = acceptor.accept_until(&stop, self.listeners).await;
-        Ok(ShutdownReport { cut: workers.join().await })
+        Ok(ShutdownReport { cut_connections: workers.join().await })
     }
 }
 
@@ -102,7 +102,7 @@ impl Server {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShutdownReport {
     /// The connections that still had running calls when the drain timeout was over.
-    pub cut: usize,
+    pub cut_connections: usize,
 }
 
 /// What a server serves: one generated gRPC service, or several as [`Services`].

@@ -5,9 +5,11 @@ use super::view::CookieAction;
 use super::write::unconditional;
 use super::{AppCall, Service};
 use crate::cookie;
-use crate::session::{Authority, Context, Denial, EndReason, Record, judge};
+use crate::session::{Authority, Denial, EndReason, Record, RequestContext, judge};
 use crate::store::Snapshot;
-use crate::token::{SplitToken, TokenRejection, VerifiedToken, is_shaped, is_ticket, verify_ticket, verify_token};
+use crate::token::{
+    SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token, verify_ticket, verify_token,
+};
 
 /// What a request shows to name its session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,7 +116,7 @@ impl AppCall<'_> {
         let verified = self.verify(text);
         // A text that may be a legacy credential is no failed attempt at a token.
         if let Err(rejection) = verified
-            && (is_shaped(text) || self.open_migration().is_none())
+            && (looks_like_token(text) || self.open_migration().is_none())
         {
             self.stats.count_rejected_token(&self.app.name, rejection);
         }
@@ -169,7 +171,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         header: &'h str,
-        context: Option<&Context>,
+        context: Option<&RequestContext>,
     ) -> Result<Vec<PresentedToken<'h>>, Error> {
         let name = call.cookie.attributes().name.as_str();
         let mut tokens: Vec<PresentedToken<'h>> = Vec::new();

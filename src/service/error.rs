@@ -58,7 +58,7 @@ pub enum Error {
     /// Another save has changed the session.
     #[error("the session has another etag by now; open it again and decide anew")]
     EtagMismatch,
-    #[error("this request_id stands for another call on this session; make a new one for each save")]
+    #[error("this request_id was used for another call on this session; make a new one for each save")]
     RequestIdReused,
     /// The edit cannot be made.
     #[error("{}", explain(.edit_error, *.max))]

@@ -11,7 +11,7 @@ use super::write::unconditional;
 use super::{AppCall, Error, Service};
 use crate::app::MigrationSource;
 use crate::session::{
-    Authority, Context, EndReason, Entries, Head, ImportedFrom, Record, Subject, Value, Version, subject_of,
+    Authority, EndReason, Entries, Head, ImportedFrom, Record, RequestContext, Subject, Value, Version, subject_of,
 };
 use crate::store::{Created, Revocation, SessionKey, Write};
 use crate::token::SplitToken;
@@ -22,7 +22,7 @@ pub(super) struct LegacySession<'r> {
     pub(super) entries: Entries,
     pub(super) permanent: Option<bool>,
     pub(super) imported_from: ImportedFrom,
-    pub(super) context: Option<&'r Context>,
+    pub(super) context: Option<&'r RequestContext>,
 }
 
 impl Service {

@@ -47,7 +47,7 @@ impl Service {
     /// Adds a session that is about to become the subject's. Removes dead entries from a sample of a long index.
     pub(super) async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
         for other in self.store.add_to_index(subject_ref, entry).await? {
-            self.resolve_entry(subject_ref, other, WithEntries::No, entry.entered).await?;
+            self.resolve_entry(subject_ref, other, WithEntries::No, entry.add_time).await?;
         }
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Service {
             let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
             if let Err(error) = self.store.remove_session_from_index(&subject_ref, session_key.id).await {
                 // The next listing removes the dead entry.
-                warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "the index was not tidied");
+                warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "could not remove a session from the index");
             }
         }
         Ok(applied)
@@ -176,7 +176,7 @@ pub(super) fn liveness(snapshot: &Snapshot, now: Time) -> Liveness {
 
 fn look_up(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {
     let dead_or_pending =
-        if now.since(entry.entered) > LONGEST_LOGIN { IndexLookup::Dead } else { IndexLookup::Pending };
+        if now.since(entry.add_time) > LONGEST_LOGIN { IndexLookup::Dead } else { IndexLookup::Pending };
     let Some(snapshot) = snapshot else { return dead_or_pending };
     match liveness(&snapshot, now) {
         Liveness::Live if snapshot.record.head.subject.as_ref() == Some(subject) => {

@@ -15,7 +15,7 @@ use crate::app::{Migration, MigrationSource};
 use crate::cookie;
 use crate::flask;
 use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
-use crate::session::{Context, EndReason, Entries, ImportedFrom, PREVIOUS_TTL};
+use crate::session::{EndReason, Entries, ImportedFrom, PREVIOUS_TOKEN_TTL, RequestContext};
 use crate::store::FlaskRecord;
 use crate::token::{self, SplitToken};
 
@@ -40,10 +40,10 @@ impl AppCall<'_> {
     fn legacy_credentials<'h>(&self, migration: &Migration, header: &'h str) -> Vec<(MigrationSource, &'h str)> {
         let of_source = |source: MigrationSource| {
             let name = migration.cookie_name(source).map_or(&self.cookie.attributes().name, |name| name);
-            let is_shaped = move |value: &&str| {
-                !value.is_empty() && !token::is_shaped(value) && MigrationSource::of(value) == source
+            let looks_like_token = move |value: &&str| {
+                !value.is_empty() && !token::looks_like_token(value) && MigrationSource::of(value) == source
             };
-            let credentials = cookie::values(header, name.as_str()).filter(is_shaped);
+            let credentials = cookie::values(header, name.as_str()).filter(looks_like_token);
             credentials.map(move |value| (source, value)).collect::<Vec<_>>()
         };
         migration.sources().flat_map(of_source).take(cookie::MAX_CANDIDATES).collect()
@@ -62,7 +62,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         header: &str,
-        context: Option<&Context>,
+        context: Option<&RequestContext>,
     ) -> Result<Vec<PresentedToken<'static>>, Error> {
         let Some(migration) = call.open_migration() else { return Ok(Vec::new()) };
         let mut tokens = Vec::<PresentedToken<'static>>::new();
@@ -84,7 +84,7 @@ impl Service {
         call: &AppCall<'_>,
         migration: &Migration,
         value: &str,
-        context: Option<&Context>,
+        context: Option<&RequestContext>,
     ) -> Result<Option<SplitToken>, Error> {
         let source = MigrationSource::FlaskCookie;
         let Some(flask_cookie) = &migration.flask_cookie else { return Ok(None) };
@@ -116,7 +116,7 @@ impl Service {
         call: &AppCall<'_>,
         migration: &Migration,
         value: &str,
-        context: Option<&Context>,
+        context: Option<&RequestContext>,
     ) -> Result<Option<SplitToken>, Error> {
         let source = MigrationSource::FlaskSession;
         let Some(flask_session) = &migration.flask_session else { return Ok(None) };
@@ -172,7 +172,7 @@ impl Service {
             }
             // A browser that got the new token never shows the legacy credential again. One that lost it could not log
             // in for as long as the credential is good, if each of its requests got the superseded session.
-            TokenState::Superseded if rotated.is_some_and(|time| call.now < time + PREVIOUS_TTL) => {
+            TokenState::Superseded if rotated.is_some_and(|time| call.now < time + PREVIOUS_TOKEN_TTL) => {
                 (MigrationRefusal::Ended, ImportState::Imported)
             }
             TokenState::Superseded | TokenState::Gone(None) => (MigrationRefusal::Ended, ImportState::Over),

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::credential::{PresentedToken, TokenState};
 use super::view::CookieAction;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
-use crate::session::{Context, Head, Record};
+use crate::session::{Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{SplitToken, is_ticket, sign_token};
@@ -24,7 +24,7 @@ pub struct OpenRequest<'r> {
     /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
     /// Where the request came from; `None`: the frontend did not say.
-    pub context: Option<Context>,
+    pub context: Option<RequestContext>,
     /// The age below which an authentication counts as recent; `None`: the frontend does not ask.
     pub max_authenticate_age: Option<Duration>,
 }
@@ -177,7 +177,7 @@ impl Service {
         call: &AppCall<'_>,
         session_key: &SessionKey,
         head: &Head,
-        context: Option<Context>,
+        context: Option<RequestContext>,
     ) {
         if !head.touch_is_due(call.now) {
             return;
@@ -187,7 +187,7 @@ impl Service {
         if let Err(error) = Box::pin(self.store.touch(session_key, &touch)).await
             && let Some(uses) = FAILED_TOUCHES.count()
         {
-            warn!(error = &error as &dyn std::error::Error, uses, session.id = %session_key.id, "could not write down a use");
+            warn!(error = &error as &dyn std::error::Error, uses, session.id = %session_key.id, "could not store a touch");
         }
     }
 }

@@ -65,14 +65,14 @@ impl PreparedSave {
     /// Makes the save with another token, again without a rotation.
     pub(super) fn set_token(&mut self, token: SplitToken) {
         (self.write.token, self.write.next) = (token, None);
-        if let Write::Edit(edit) = &mut self.write.write {
+        if let Write::Edit(edit) = &mut self.write.operation {
             edit.rotation = Rotation::Keep;
         }
     }
 
     /// The write for a session that exists, with the rotation that the save asks for.
     pub(super) fn with_rotation(&mut self, call: &AppCall<'_>) -> &PreparedWrite {
-        if let (Some(rotation), Write::Edit(edit)) = (self.rotation, &mut self.write.write) {
+        if let (Some(rotation), Write::Edit(edit)) = (self.rotation, &mut self.write.operation) {
             let next = call.derive_next_token(self.write.token, ReplacementCause::Privilege, self.write.fingerprint);
             edit.rotation = rotation(next.replacement);
             self.write.next = Some(next);
@@ -87,7 +87,7 @@ impl PreparedSave {
 
     /// Applies the save to a session that does not exist yet; `None` if that leaves nothing to store.
     pub(super) fn first_record(&self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
-        let Write::Edit(first) = &self.write.write else { return Ok(None) };
+        let Write::Edit(first) = &self.write.operation else { return Ok(None) };
         if first.changes.is_none() {
             return Ok(None);
         }

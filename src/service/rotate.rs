@@ -4,7 +4,7 @@ use super::credential::{CredentialKind, TokenState};
 use super::view::{CookieAction, Outcome};
 use super::write::{Attempted, PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, Saved, Service};
-use crate::session::{Context, Counters, Edit, EndReason, Head, ReplacementCause, Rotation, WhenEmpty};
+use crate::session::{Counters, Edit, EndReason, Head, ReplacementCause, RequestContext, Rotation, WhenEmpty};
 use crate::store::Write;
 use crate::token::SplitToken;
 
@@ -20,7 +20,7 @@ pub struct RotateRequest<'r> {
     /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
     /// Where the request came from; `None`: the frontend did not say.
-    pub context: Option<Context>,
+    pub context: Option<RequestContext>,
 }
 
 /// Why a token is replaced.

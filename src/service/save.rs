@@ -6,7 +6,7 @@ use super::prepared_save::PreparedSave;
 use super::view::{CookieAction, Outcome};
 use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
-use crate::session::{Changes, Context, Counters, EndReason, Version};
+use crate::session::{Changes, Counters, EndReason, RequestContext, Version};
 use crate::store::{Created, IndexEntry};
 use crate::token::SplitToken;
 
@@ -29,7 +29,7 @@ pub struct SaveRequest<'r> {
     /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
     /// Where the request came from; `None`: the frontend did not say.
-    pub context: Option<Context>,
+    pub context: Option<RequestContext>,
 }
 
 /// The response to a save or a rotation.
@@ -213,7 +213,7 @@ impl AppCall<'_> {
     /// The entry of a session in its subject's index, until the latest deadline that the app grants.
     pub(super) fn index_entry(&self, token: SplitToken) -> IndexEntry {
         let until = self.now + self.app.lifetimes.absolute_timeout;
-        IndexEntry { id: token.id(&self.app.name), entered: self.now, until }
+        IndexEntry { id: token.id(&self.app.name), add_time: self.now, until }
     }
 
     fn unchanged(&self, session: SessionView, cookie_action: CookieAction, accessed: bool) -> Result<Saved, Error> {

@@ -74,7 +74,7 @@ pub struct AppStats {
     /// Tokens and tickets, or Flask's cookies, that opened nothing, by every reason that the app's kind has.
     pub rejected: Vec<(&'static str, u64)>,
     /// Cookie headers that named two live sessions.
-    pub suspicious: u64,
+    pub ambiguous_cookies: u64,
     /// `None` before the first count, and in an app of kind `cookie`.
     pub live_count: Option<LiveCount>,
     /// One for each migration source of the app.
@@ -224,7 +224,7 @@ impl AppCounters {
                 Kind::Stored => TokenRejection::ALL.map(token).into(),
                 Kind::Cookie(_) => flask::CookieRejection::ALL.map(cookie).into(),
             },
-            suspicious: read(&self.ambiguous_cookies),
+            ambiguous_cookies: read(&self.ambiguous_cookies),
             live_count: *self.live_count.lock(),
             migrations: migrations.map(|(source, migration)| self.migration_stats(source, migration)).collect(),
         }

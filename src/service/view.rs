@@ -91,7 +91,7 @@ impl NullReason {
                 "The request's cookies name two live sessions, so one of them may have been planted. If the cookie's \
                  path or domain was changed, rename the cookie as well."
             }
-            Self::NotNeeded => "The app can have sessions; this null session stands in for none of them.",
+            Self::NotNeeded => "The app has keys, so its sessions are usable; the frontend asked for a null session.",
         }
     }
 }

@@ -17,8 +17,8 @@ pub(super) struct PreparedWrite {
     pub(super) etag: Option<Version>,
     /// `None`: the call has no `request_id`.
     pub(super) fingerprint: Option<Fingerprint>,
-    pub(super) write: Write,
-    /// The token that a rotation in `write` would make the current one.
+    pub(super) operation: Write,
+    /// The token that a rotation in `operation` would make the current one.
     pub(super) next: Option<NextToken>,
 }
 
@@ -56,14 +56,14 @@ pub(super) enum Attempted {
 
 impl PreparedWrite {
     /// A write without a rotation and without conditions.
-    pub(super) const fn new(token: SplitToken, write: Write) -> Self {
-        Self { token, etag: None, fingerprint: None, write, next: None }
+    pub(super) const fn new(token: SplitToken, operation: Write) -> Self {
+        Self { token, etag: None, fingerprint: None, operation, next: None }
     }
 
     /// The precondition of this write if it is made with `token`: the prepared token or its next one.
     pub(super) fn precondition(&self, call: &AppCall<'_>, token: SplitToken) -> Precondition {
         let verifier_hash = token.verifier_hash(&call.app.name);
-        let authority = match self.write {
+        let authority = match self.operation {
             Write::End(_) => Authority::EndWithToken(verifier_hash),
             Write::Edit(_) => Authority::Token(verifier_hash),
         };
@@ -121,7 +121,7 @@ impl Service {
         token: SplitToken,
     ) -> Result<Attempted, Error> {
         let session_key = call.session_key(prepared.token);
-        let result = match self.apply(&session_key, &prepared.precondition(call, token), &prepared.write).await? {
+        let result = match self.apply(&session_key, &prepared.precondition(call, token), &prepared.operation).await? {
             Applied::Done(done) => completed(*done, token, prepared.next),
             Applied::Missing => WriteResult::Missing,
             Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
@@ -157,7 +157,7 @@ impl Service {
             }
             TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => None,
         };
-        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, &prepared.write));
+        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, &prepared.operation));
         Ok(WriteResult::Done { outcome, head: is_live.then(|| Box::new(record.head)), token, counters })
     }
 }

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 
 use super::changes::{AuthenticationChange, Changes, PermanentChange, SubjectChange};
-use super::end::{End, EndReason, WriteEffect};
+use super::effect::WriteEffect;
+use super::end::{End, EndReason};
 use super::entries::Entries;
-use super::head::{Context, Head, PreviousToken, Record, Subject};
+use super::head::{Head, PreviousToken, Record, RequestContext, Subject};
 use super::idempotency::IdempotencyRecord;
 use super::judge::Precondition;
 use super::lifetime::{LifetimeLimits, NewLifetime, set_lifetime};
@@ -28,7 +29,7 @@ pub struct Edit {
     pub when_empty: WhenEmpty,
     pub limits: Limits,
     /// Where the user's request came from, if the frontend sent it.
-    pub context: Option<Context>,
+    pub context: Option<RequestContext>,
 }
 
 /// Whether an edit replaces the token.
@@ -139,7 +140,7 @@ pub fn end(record: &Record, reason: EndReason, precondition: &Precondition) -> R
         authenticate_time: None,
         entry_count: 0,
         entry_bytes: 0,
-        context: Context::default(),
+        context: RequestContext::default(),
         ..record.head.clone()
     };
     remember(&mut head, precondition, WriteEffect::Deleted);

@@ -47,7 +47,7 @@ pub struct Head {
     /// the same.
     pub previous: Option<Box<PreviousToken>>,
     pub idempotency: IdempotencyRecords,
-    pub context: Context,
+    pub context: RequestContext,
     /// `None` while no call has ended the session.
     pub end: Option<End>,
     /// The legacy credential that the session was imported with, if it was.
@@ -72,7 +72,7 @@ impl Head {
             subject: None,
             previous: None,
             idempotency: IdempotencyRecords::default(),
-            context: Context::default(),
+            context: RequestContext::default(),
             end: None,
             imported_from: None,
         }
@@ -87,7 +87,7 @@ impl Head {
             subject: self.subject.clone(),
             previous: None,
             idempotency: IdempotencyRecords::default(),
-            context: Context::default(),
+            context: RequestContext::default(),
             imported_from: None,
             ..*self
         }
@@ -203,7 +203,7 @@ pub struct PreviousToken {
 impl PreviousToken {
     /// Whether the replaced token is still known: for its grace period, and at least 10 minutes.
     pub fn is_remembered(&self, now: Time) -> bool {
-        now < self.time + self.grace().max(PREVIOUS_TTL)
+        now < self.time + self.grace().max(PREVIOUS_TOKEN_TTL)
     }
 
     /// Whether the replaced token still opens the session.
@@ -235,18 +235,18 @@ pub enum ReplacementCause {
 
 /// Where a session was last used from, as the frontend sent it.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Context {
+pub struct RequestContext {
     /// The `User-Agent`, cut to 256 bytes.
     pub user_agent: Box<str>,
     /// The user's address.
     pub remote_address: Box<str>,
 }
 
-impl fmt::Debug for Context {
+impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Context(..)")
+        f.write_str("RequestContext(..)")
     }
 }
 
 /// How long the replaced token is known at least: as long as an idempotency record.
-pub const PREVIOUS_TTL: Duration = IDEMPOTENCY_TTL;
+pub const PREVIOUS_TOKEN_TTL: Duration = IDEMPOTENCY_TTL;

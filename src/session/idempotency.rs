@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::end::WriteEffect;
+use super::effect::WriteEffect;
 use crate::types::Time;
 
 /// How long a call is remembered.

@@ -3,7 +3,8 @@
 //! The order of the checks is defined here and nowhere else: expired tombstone, request_id, end, authority, etag. The
 //! edit checks the limits after that. Stores compare and write; they leave every case but a plain match to the judge.
 
-use super::end::{EndReason, WriteEffect};
+use super::effect::WriteEffect;
+use super::end::EndReason;
 use super::head::{Generation, Head, PreviousToken, Subject, Version};
 use super::idempotency::Fingerprint;
 use crate::token::VerifierHash;

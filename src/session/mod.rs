@@ -4,6 +4,7 @@
 
 mod changes;
 mod edit;
+mod effect;
 mod end;
 mod entries;
 mod event;
@@ -18,12 +19,13 @@ pub use changes::{
     SubjectChange, subject_of,
 };
 pub use edit::{Counters, Edit, EditError, Edited, Limits, Replacement, Rotation, WhenEmpty, edit, end};
-pub use end::{End, EndReason, TOMBSTONE_TTL, WriteEffect};
+pub use effect::WriteEffect;
+pub use end::{End, EndReason, TOMBSTONE_TTL};
 pub use entries::Entries;
 pub use event::{Event, EventKind};
 pub use head::{
-    Context, Generation, Head, ImportedFrom, PREVIOUS_TTL, PreviousToken, Record, ReplacementCause, Subject,
-    SubjectError, Version,
+    Generation, Head, ImportedFrom, PREVIOUS_TOKEN_TTL, PreviousToken, Record, ReplacementCause, RequestContext,
+    Subject, SubjectError, Version,
 };
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
 pub use judge::{Authority, Denial, Precondition, TokenMatch, judge, match_token};

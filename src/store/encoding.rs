@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::{FeedEntry, IndexEntry, Revocation, SubjectRef};
 use crate::session::{
-    Context, End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord, IdempotencyRecords,
-    ImportedFrom, PreviousToken, ReplacementCause, Subject, Version,
+    End, EndReason, Event, EventKind, Fingerprint, Generation, Head, IdempotencyRecord, IdempotencyRecords,
+    ImportedFrom, PreviousToken, ReplacementCause, RequestContext, Subject, Version,
 };
 use crate::token::{KeyId, Nonce, SessionId, VerifierHash};
 use crate::types::{AppName, Time};
@@ -180,8 +180,8 @@ fn decode_idempotency(bytes: &[u8]) -> Option<IdempotencyRecords> {
 }
 
 /// The length of the user agent in two bytes, the user agent, the address. Empty if both are.
-pub(super) fn encode_context(context: &Context) -> Vec<u8> {
-    if *context == Context::default() {
+pub(super) fn encode_context(context: &RequestContext) -> Vec<u8> {
+    if *context == RequestContext::default() {
         return Vec::new();
     }
     let length = u16::try_from(context.user_agent.len()).unwrap_or(u16::MAX);
@@ -191,11 +191,11 @@ pub(super) fn encode_context(context: &Context) -> Vec<u8> {
     bytes
 }
 
-fn decode_context(bytes: &[u8]) -> Option<Context> {
-    let Some((length, rest)) = bytes.split_first_chunk() else { return bytes.is_empty().then(Context::default) };
+fn decode_context(bytes: &[u8]) -> Option<RequestContext> {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return bytes.is_empty().then(RequestContext::default) };
     let (user_agent, remote_address) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
     let text = |bytes| std::str::from_utf8(bytes).ok().map(Box::from);
-    Some(Context { user_agent: text(user_agent)?, remote_address: text(remote_address)? })
+    Some(RequestContext { user_agent: text(user_agent)?, remote_address: text(remote_address)? })
 }
 
 /// Reason, time.
@@ -237,14 +237,14 @@ pub(super) fn decode_revocation(bytes: &[u8]) -> Option<Revocation> {
 /// The times of an index entry. The session's id is in the key or the field's name.
 pub(super) fn encode_index_entry(entry: &IndexEntry) -> [u8; 12] {
     let mut bytes = [0; 12];
-    bytes[..6].copy_from_slice(&u48_be(entry.entered.millis()));
+    bytes[..6].copy_from_slice(&u48_be(entry.add_time.millis()));
     bytes[6..].copy_from_slice(&u48_be(entry.until.millis()));
     bytes
 }
 
 pub(super) fn decode_index_entry(id: &[u8], times: &[u8]) -> Option<IndexEntry> {
     let mut reader = ByteReader(times);
-    Some(IndexEntry { id: SessionId::from_bytes(id.try_into().ok()?), entered: reader.time()?, until: reader.time()? })
+    Some(IndexEntry { id: SessionId::from_bytes(id.try_into().ok()?), add_time: reader.time()?, until: reader.time()? })
 }
 
 /// The time alone for all sessions; kind, time and id for one.

@@ -80,4 +80,4 @@ fn name_flask_redis(error: Error) -> Error {
 }
 
 /// The largest record that is read, as large as a session of any app may be.
-pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
+const MAX_RECORD_BYTES: usize = 1024 * 1024;

@@ -82,7 +82,7 @@ pub struct SubjectRef {
 pub struct IndexEntry {
     pub id: SessionId,
     /// When the entry was added.
-    pub entered: Time,
+    pub add_time: Time,
     /// When the entry expires: not before the session can.
     pub until: Time,
 }

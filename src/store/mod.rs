@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
 pub use feed::{Feed, FeedEntry, FeedRead};
-pub use flask_session_reader::{FlaskRecord, FlaskSessionReader, MAX_RECORD_BYTES};
+pub use flask_session_reader::{FlaskRecord, FlaskSessionReader};
 pub use handle::{Handle, OpenError};
 pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
 pub use memory::Memory;
@@ -36,7 +36,7 @@ pub use redis::{Redis, Settings as RedisSettings};
 pub use settings::{Settings, StoreKind};
 
 use crate::session::{
-    Context, Counters, Denial, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record,
+    Counters, Denial, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, RequestContext,
     Subject, WriteEffect,
 };
 use crate::token::{SessionId, VerifierHash};
@@ -179,7 +179,7 @@ pub struct Touch {
     /// The new access time.
     pub used: Time,
     /// The new context; `None` leaves the old one.
-    pub context: Option<Context>,
+    pub context: Option<RequestContext>,
 }
 
 /// One page of a scan.
@@ -204,7 +204,7 @@ pub enum Error {
     #[error("the store is full")]
     Full(#[source] Box<dyn StdError + Send + Sync>),
     /// The bytes in the store are not a session. They are left as they are.
-    #[error("the store keeps something there that is no session")]
+    #[error("the stored bytes are not a session")]
     Corrupt,
 }
 

@@ -164,7 +164,7 @@ pub enum KeyRingError {
     NotBase64,
     #[error("a key has {bytes} bytes and needs at least 32; `cloakroom keygen` makes one")]
     TooShort { bytes: usize },
-    #[error("the key {id} stands in the list twice; remove one")]
+    #[error("the key {id} is in the list twice; remove one")]
     Repeated { id: KeyId },
 }
 

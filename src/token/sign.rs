@@ -71,7 +71,7 @@ impl fmt::Display for TokenRejection {
 }
 
 /// Whether a text begins like a token or a ticket, valid or not.
-pub fn is_shaped(text: &str) -> bool {
+pub fn looks_like_token(text: &str) -> bool {
     text.starts_with(TOKEN_VERSION) || is_ticket(text)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakroom::app::{App, Apps};
 use cloakroom::service::{self, Credential, OpenRequest, SaveRequest, Service};
-use cloakroom::session::{Changes, Context, Subject, SubjectChange, Value};
+use cloakroom::session::{Changes, RequestContext, Subject, SubjectChange, Value};
 use cloakroom::store::Handle;
 use cloakroom::types::{Clock as _, ManualClock, Time, duration};
 use fastrand::Rng;
@@ -74,7 +74,7 @@ async fn create(
     app: &str,
     sample: SampleSession,
 ) -> Result<StoredSession, FillError> {
-    let context = Context { user_agent: sample.user_agent.into(), remote_address: sample.remote_address.into() };
+    let context = RequestContext { user_agent: sample.user_agent.into(), remote_address: sample.remote_address.into() };
     let access_time = clock.now() + now.since(clock.now()).mul_f64(sample.last_use);
     let cart_bytes = sample.entries.first().map_or(0, |(_, json)| json.len());
     let changes = Changes {

@@ -54,7 +54,7 @@ impl WorkerLoop {
         // A token per worker: each connection locks it whenever it wakes, and workers should not wait for each other.
         let stop = self.stop.child_token();
         let connections = TaskTracker::new();
-        let cut = Arc::new(AtomicUsize::new(0));
+        let cut_connections = Arc::new(AtomicUsize::new(0));
         while let Some(AcceptedConnection { socket, peer_address, permits }) = queue.recv().await {
             let connection = Connection {
                 protocol: self.protocol.clone(),
@@ -65,16 +65,16 @@ impl WorkerLoop {
                 peer_address,
                 stop: stop.clone(),
             };
-            let cut = Arc::clone(&cut);
+            let cut_connections = Arc::clone(&cut_connections);
             connections.spawn(async move {
                 let _permits = permits;
                 if connection.serve(socket).await == ConnectionEnd::Cut {
-                    cut.fetch_add(1, Ordering::Relaxed);
+                    cut_connections.fetch_add(1, Ordering::Relaxed);
                 }
             });
         }
         connections.close();
         connections.wait().await;
-        cut.load(Ordering::Relaxed)
+        cut_connections.load(Ordering::Relaxed)
     }
 }

@@ -68,14 +68,14 @@ impl Workers {
             self.0.into_iter().map(|worker| (worker.queue, worker.thread)).unzip();
         // All queues are closed before the first wait, because a worker ends only when its queue is closed.
         drop(queues);
-        let mut cut = 0;
+        let mut cut_connections = 0;
         for thread in threads {
             match task::spawn_blocking(|| thread.join()).await {
-                Ok(Ok(cut_by_worker)) => cut += cut_by_worker,
+                Ok(Ok(cut_by_worker)) => cut_connections += cut_by_worker,
                 Ok(Err(_)) | Err(_) => tracing::error!("a worker thread panicked"),
             }
         }
-        cut
+        cut_connections
     }
 }
 
@@ -102,9 +102,9 @@ impl Worker {
             };
             // An error means that the server was dropped. Then the queue is closed too, and the loop ends at once.
             let _ = ready.send(Ok(()));
-            let cut = runtime.block_on(worker_loop.serve(service, connections));
+            let cut_connections = runtime.block_on(worker_loop.serve(service, connections));
             runtime.shutdown_timeout(BLOCKING_TIMEOUT);
-            cut
+            cut_connections
         })?;
         is_ready.await.unwrap_or_else(|_| Err(io::Error::other("a worker thread panicked at its start")))?;
         Ok(Self { queue, load: Arc::new(()), thread })

@@ -190,7 +190,7 @@ fn sessions(page: &mut MetricsText, apps: &Apps) {
         }
     }
     let help = "Requests whose cookies named two live sessions: one may have been planted.";
-    counter(page, apps, "cloakroom_cookies_suspicious_total", help, |stats| stats.suspicious);
+    counter(page, apps, "cloakroom_cookies_suspicious_total", help, |stats| stats.ambiguous_cookies);
 }
 
 fn counter(

@@ -184,7 +184,7 @@ mod tests {
             SubjectRef { app: AppName::parse("default").unwrap(), subject: Subject::parse("anna").unwrap() };
         let entry = |n, until| IndexEntry {
             id: SessionId::from_bytes([n; 16]),
-            entered: Time::default(),
+            add_time: Time::default(),
             until: Time::from_millis(until),
         };
         let [removed, ended, replaced] = [entry(1, 10), entry(2, 10), entry(3, 20)];

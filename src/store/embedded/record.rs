@@ -56,8 +56,8 @@ mod tests {
 
     use super::*;
     use crate::session::{
-        Context, End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom,
-        PreviousToken, ReplacementCause, Subject, Version, WriteEffect,
+        End, EndReason, Fingerprint, Generation, IdempotencyRecord, IdempotencyRecords, ImportedFrom, PreviousToken,
+        ReplacementCause, RequestContext, Subject, Version, WriteEffect,
     };
     use crate::store::encoding::HEAD_FIELDS;
     use crate::token::{KeyId, Nonce, VerifierHash};
@@ -94,7 +94,7 @@ mod tests {
             idempotency: (0..16)
                 .map(|_| IdempotencyRecord { fingerprint, time, effect: WriteEffect::Updated })
                 .collect::<IdempotencyRecords>(),
-            context: Context { user_agent: "Browser/1.0".into(), remote_address: "192.0.2.1".into() },
+            context: RequestContext { user_agent: "Browser/1.0".into(), remote_address: "192.0.2.1".into() },
             end: Some(End { reason: EndReason::Revoked, time }),
             imported_from: None,
         };

@@ -1,6 +1,6 @@
 //! The arguments of the scripts that write to a session: one string with the call, then fields and values.
 //!
-//! `common.lua`, `set.lua`, `edit.lua` and `end.lua` document the order.
+//! `common.lua`, `set_entries.lua`, `edit.lua` and `end.lua` document the order.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use redis::ScriptInvocation;
 
 use super::ENTRY_PREFIX;
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Context, Edit, EndReason, LifetimeLimit, LifetimeLimits, NewLifetime,
-    PermanentChange, Precondition, Replacement, Rotation, SubjectChange, Value, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Edit, EndReason, LifetimeLimit, LifetimeLimits, NewLifetime,
+    PermanentChange, Precondition, Replacement, RequestContext, Rotation, SubjectChange, Value, WhenEmpty,
 };
 use crate::store::encoding::{encode_context, encode_permanent, encode_previous, millis, u48_be};
 use crate::types::Time;
 
-/// Returns the changes if `set.lua` can make this edit: it sets entries, unsets others at most, and nothing else.
+/// Returns the changes if `set_entries.lua` can make this edit: it sets entries, unsets others at most, and nothing else.
 pub(super) fn changes_for_set(edit: &Edit) -> Option<&Changes> {
     let changes = edit.changes.as_ref()?;
     let Changes { clear, unset, set, increment, permanent, subject, authentication, lifetime: _ } = changes;
@@ -94,7 +94,7 @@ pub(super) fn push_end(script: &mut ScriptInvocation<'_>, precondition: &Precond
 }
 
 /// A new context: `=` and its bytes; empty if there is none.
-pub(super) fn optional_context(context: Option<&Context>) -> Vec<u8> {
+pub(super) fn optional_context(context: Option<&RequestContext>) -> Vec<u8> {
     context.map(|context| prefixed(b"=", &[&encode_context(context)])).unwrap_or_default()
 }
 
@@ -191,5 +191,5 @@ impl ByteWriter {
     }
 }
 
-/// The most names that `set.lua` sets and unsets: Lua passes a few thousand values to a command at most.
+/// The most names that `set_entries.lua` sets and unsets: Lua passes a few thousand values to a command at most.
 const MAX_SET_NAMES: usize = 1000;

@@ -41,7 +41,7 @@ if not is_authorized then
     local was_current = string.byte(previous, 39) >= 2 and presented == string.sub(previous, -16)
     local grace, time = struct.unpack('>I6I6', previous, 40)
     is_authorized = (was_current or presented == string.sub(previous, 1, 16))
-      and now < time + math.max(grace, PREVIOUS_TTL)
+      and now < time + math.max(grace, PREVIOUS_TOKEN_TTL)
   end
 end
 

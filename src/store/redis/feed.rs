@@ -110,7 +110,7 @@ struct StreamEntry {
 
 impl FromRedisValue for StreamEntry {
     fn from_redis_value(value: Value) -> Result<Self, redis::ParsingError> {
-        let invalid = || redis::ParsingError::from("a feed holds what is no notice");
+        let invalid = || redis::ParsingError::from("a feed entry is malformed");
         let (id, fields): (String, Vec<Vec<u8>>) = FromRedisValue::from_redis_value(value)?;
         let (millis, step) = id.split_once('-').ok_or_else(invalid)?;
         let [_, number, _, entry] = fields.as_slice() else { return Err(invalid()) };

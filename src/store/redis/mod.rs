@@ -4,7 +4,7 @@
 //! is the hash tag, so that a session is in the same slot as the generation and the feed of its app in this partition.
 //!
 //! Scripts write only what the judge would surely allow (the fast path). Otherwise they return the head, and the judge
-//! decides here. A save has two scripts, which differ only in cost: `set.lua` sets and unsets entries, as most
+//! decides here. A save has two scripts, which differ only in cost: `set_entries.lua` sets and unsets entries, as most
 //! saves do, and `edit.lua` can do everything.
 
 mod arguments;

@@ -7,7 +7,7 @@ use crate::session::{Counters, EditError, Entries, Generation, Head, Record, Sub
 use crate::store::encoding::{EncodedHead, HEAD_FIELDS, META_BYTES, decode_public_view};
 use crate::store::{Done, Snapshot};
 
-/// The reply of `set.lua`, `edit.lua` and `end.lua`.
+/// The reply of `set_entries.lua`, `edit.lua` and `end.lua`.
 pub(super) enum Reply {
     /// The fast path does not apply: the judge has to decide.
     Undecided {
@@ -22,7 +22,7 @@ pub(super) enum Reply {
 
 impl FromRedisValue for Reply {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let invalid = || ParsingError::from("a script answers what it never should");
+        let invalid = || ParsingError::from("a script's reply is malformed");
         let reply = match value {
             Value::Array(reply) => reply,
             Value::BulkString(bytes) => {

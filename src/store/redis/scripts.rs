@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use redis::Script;
 
-use crate::session::{IDEMPOTENCY_TTL, IdempotencyRecord, MAX_IDEMPOTENCY_RECORDS, PREVIOUS_TTL, TOMBSTONE_TTL};
+use crate::session::{IDEMPOTENCY_TTL, IdempotencyRecord, MAX_IDEMPOTENCY_RECORDS, PREVIOUS_TOKEN_TTL, TOMBSTONE_TTL};
 use crate::store::encoding::{HEAD_FIELDS, META_FORMAT, millis};
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Scripts {
             (include_str!("common.lua"), include_str!("feed.lua"), include_str!("tombstone.lua"));
         Self {
             create: script(&[feed, include_str!("create.lua")]),
-            set: script(&[common, include_str!("set.lua")]),
+            set: script(&[common, include_str!("set_entries.lua")]),
             edit: script(&[common, feed, tombstone, include_str!("edit.lua")]),
             end: script(&[common, feed, tombstone, include_str!("end.lua")]),
             touch: script(&[include_str!("touch.lua")]),
@@ -51,7 +51,7 @@ fn constants() -> [(&'static str, String); 8] {
         ("META_FORMAT", format!("'{META_FORMAT}'")),
         ("TOMBSTONE_TTL", millis(TOMBSTONE_TTL).to_string()),
         ("IDEMPOTENCY_TTL", millis(IDEMPOTENCY_TTL).to_string()),
-        ("PREVIOUS_TTL", millis(PREVIOUS_TTL).to_string()),
+        ("PREVIOUS_TTL", millis(PREVIOUS_TOKEN_TTL).to_string()),
         ("RECORD_BYTES", record_bytes.to_string()),
         ("RECORDS_BYTES", (MAX_IDEMPOTENCY_RECORDS * record_bytes).to_string()),
         ("EXPIRY_STEP", millis(EXPIRY_STEP).to_string()),

@@ -17,7 +17,7 @@ if ARGV[3] == '=' then
 elseif ARGV[3] ~= '' then
   redis.call('HSET', key, 'c', string.sub(ARGV[3], 2))
 end
--- As in set.lua. GT: never before the credential that the session was imported from expires.
+-- As in set_entries.lua. GT: never before the credential that the session was imported from expires.
 local expiry = math.min(access_time + EXPIRY_STEP + idle_timeout, deadline) + TOMBSTONE_TTL
 redis.call('PEXPIREAT', key, string.format('%d', expiry), 'GT')
 return 1

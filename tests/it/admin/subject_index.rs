@@ -29,7 +29,7 @@ async fn entries(service: &TestService, subject: &str) -> Vec<String> {
 /// Adds an index entry as a login does that crashes before it writes the session.
 async fn add_entry(service: &TestService, subject: &str, id: &str) {
     let now = service.clock.now();
-    let entry = IndexEntry { id: SessionId::parse(id).unwrap(), entered: now, until: now + HOUR };
+    let entry = IndexEntry { id: SessionId::parse(id).unwrap(), add_time: now, until: now + HOUR };
     service.store.add_to_index(&subject_ref(subject), &entry).await.unwrap();
 }
 
@@ -127,7 +127,7 @@ async fn a_longer_lifetime_extends_the_entry(store: StoreKind) {
 
     let entries = service.store.list_index(&subject_ref("alice")).await.unwrap();
     assert!(entries[0].until >= service.clock.now() + 8 * HOUR + HOUR / 2);
-    assert_eq!(entries[0].entered, service.clock.now());
+    assert_eq!(entries[0].add_time, service.clock.now());
 }
 
 #[apply(on_every_store)]

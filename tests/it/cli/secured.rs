@@ -9,7 +9,7 @@ use cloakroom::auth::TokenHash;
 use cloakroom::token::Key;
 
 use super::program::{Ended, Program};
-use crate::server::authority::Authority;
+use crate::server::authority::CertificateAuthority;
 
 /// A running service that logs at the lowest level.
 struct Service {
@@ -18,7 +18,7 @@ struct Service {
     /// All lines of stderr up to now.
     output: String,
     banner: String,
-    authority: Authority,
+    authority: CertificateAuthority,
     token: String,
     program: Program,
 }
@@ -29,7 +29,7 @@ impl Service {
     }
 
     fn with(settings: &str) -> Self {
-        let authority = Authority::new();
+        let authority = CertificateAuthority::new();
         let token = Program::new(&["caller-token"]).run().stdout.trim().to_owned();
         let mut program = Program::new(&["serve"])
             .file("ca.pem", &authority.pem())
@@ -180,7 +180,7 @@ fn a_healthcheck_needs_no_credential() {
 
 #[test]
 fn check_prints_callers_and_certificates_without_secrets() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let identity = authority.sign("localhost");
     let hash = TokenHash::of(b"x").to_string();
     let settings =

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::session::{
-    Authority, Changes, Context, Denial, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime,
-    Precondition, PreviousToken, Record, Replacement, ReplacementCause, Rotation, Subject, SubjectChange, Value,
+    Authority, Changes, Denial, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
+    PreviousToken, Record, Replacement, ReplacementCause, RequestContext, Rotation, Subject, SubjectChange, Value,
     Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touch, Write};
@@ -65,8 +65,8 @@ pub(crate) fn json(text: &str) -> Value {
     Value::json(text.to_owned()).expect("the text is JSON")
 }
 
-pub(crate) fn context(agent: &str) -> Context {
-    Context { user_agent: agent.into(), remote_address: "192.0.2.1".into() }
+pub(crate) fn context(agent: &str) -> RequestContext {
+    RequestContext { user_agent: agent.into(), remote_address: "192.0.2.1".into() }
 }
 
 /// A session with one entry, saved once at [`START`] with verifier 1.

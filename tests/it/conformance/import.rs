@@ -98,7 +98,7 @@ async fn an_occupied_key_stays_occupied_after_a_revocation(store: Arc<impl Store
 #[apply(every_store)]
 async fn the_revocation_of_a_subject_is_stored_apart_from_its_index(store: Arc<impl Store>) {
     let revocation = |time, except| Revocation { time, until: START + LEGACY, except };
-    let entry = IndexEntry { id: session_key(1).id, entered: START, until: START + SPAN };
+    let entry = IndexEntry { id: session_key(1).id, add_time: START, until: START + SPAN };
     assert_eq!(store.load_revocation(&anna()).await.expect("the store answers"), None);
 
     store.record_revocation(&anna(), &revocation(START, Some(session_key(1).id))).await.expect("the store answers");

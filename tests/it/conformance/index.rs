@@ -18,8 +18,8 @@ fn anna() -> SubjectRef {
     subject_ref("default", "anna")
 }
 
-fn entry(n: u32, entered: Time) -> IndexEntry {
-    IndexEntry { id: session_key(n).id, entered, until: entered + SPAN }
+fn entry(n: u32, add_time: Time) -> IndexEntry {
+    IndexEntry { id: session_key(n).id, add_time, until: add_time + SPAN }
 }
 
 async fn enter(store: &impl Index, subject_ref: &SubjectRef, entry: IndexEntry) {

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use cloakroom::session::{
-    Changes, Context, Edit, EndReason, Head, ImportedFrom, Limits, PermanentChange, Precondition, Record, Value,
+    Changes, Edit, EndReason, Head, ImportedFrom, Limits, PermanentChange, Precondition, Record, RequestContext, Value,
     Version, WhenEmpty,
 };
 use cloakroom::store::{Redis, SessionKey, Store, Write};
@@ -191,7 +191,7 @@ fn any_save() -> impl Strategy<Value = Save> {
     let request = option::weighted(0.5, (0..20_u8, 0..2_u8));
     let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((2, 65536)), 1 => Just((256, 16))];
     let context =
-        option::weighted(0.5, prop_oneof![Just(Context::default()), Just(context("one")), Just(context("two"))]);
+        option::weighted(0.5, prop_oneof![Just(RequestContext::default()), Just(context("one")), Just(context("two"))]);
     (wait(), verifier, (etag, request), changes, limits, context).prop_map(
         |(after, verifier, (etag, request), changes, (max_entries, max_bytes), context)| {
             let limits = Limits { max_entries, max_bytes };

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cloakroom::session::{Context, Denial, End, EndReason, Entries, Head, Precondition, Record, Rotation, WriteEffect};
+use cloakroom::session::{
+    Denial, End, EndReason, Entries, Head, Precondition, Record, RequestContext, Rotation, WriteEffect,
+};
 use cloakroom::store::{SessionKey, Store, Write};
 
 use super::fixtures::*;
@@ -77,7 +79,7 @@ async fn a_tombstone_keeps_tokens_and_idempotency_records_but_no_data(store: Arc
         subject: None,
         permanent: None,
         authenticate_time: None,
-        context: Context::default(),
+        context: RequestContext::default(),
         entry_count: 0,
         entry_bytes: 0,
         ..before

@@ -1,7 +1,7 @@
 //! The log and the metric about the expiry of a process's certificate.
 
 use super::child::Process;
-use crate::server::authority::Authority;
+use crate::server::authority::CertificateAuthority;
 
 const SETTINGS: &str = "
 [server.tls]
@@ -15,7 +15,7 @@ const EXPIRY: &str = r#"cloakroom_tls_certificate_expiry_timestamp_seconds{liste
 
 #[tokio::test]
 async fn the_log_has_the_expiry_of_a_certificate_and_warns_of_an_expired_one() {
-    let authority = Authority::new();
+    let authority = CertificateAuthority::new();
     let (good, expired) = (authority.sign_until("localhost", 2040), authority.sign_until("localhost", 2001));
 
     let files = [("tls.crt", good.certificate.as_str()), ("tls.key", &good.key)];
@@ -35,7 +35,7 @@ async fn the_log_has_the_expiry_of_a_certificate_and_warns_of_an_expired_one() {
 
 #[tokio::test]
 async fn a_start_with_an_expired_certificate_logs_a_warning() {
-    let expired = Authority::new().sign_until("localhost", 2001);
+    let expired = CertificateAuthority::new().sign_until("localhost", 2001);
     let files = [("tls.crt", expired.certificate.as_str()), ("tls.key", &expired.key)];
 
     let process = Process::start(SETTINGS, &files, &[]).await;

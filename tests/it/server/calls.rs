@@ -16,7 +16,7 @@ async fn a_call_is_answered_by_the_service() {
     let answer = client.send(request("Echo"), Bytes::from_static(b"coat")).await;
 
     assert_eq!((answer.code(), answer.body.as_ref()), (Code::Ok, b"coat".as_slice()));
-    assert_eq!(server.close().await.cut, 0);
+    assert_eq!(server.close().await.cut_connections, 0);
 }
 
 #[tokio::test]

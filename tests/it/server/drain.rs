@@ -23,7 +23,7 @@ async fn a_running_call_finishes() {
 
     assert_eq!(reply(call).await.unwrap().code(), Code::Ok);
     assert!(client.closed().await.is_ok());
-    assert_eq!(server.report().await, ShutdownReport { cut: 0 });
+    assert_eq!(server.report().await, ShutdownReport { cut_connections: 0 });
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_call_that_does_not_finish_is_cut() {
     let report = server.close().await;
 
     assert!(begin.elapsed() >= ms(200), "{:?}", begin.elapsed());
-    assert_eq!(report, ShutdownReport { cut: 1 });
+    assert_eq!(report, ShutdownReport { cut_connections: 1 });
     assert!(reply(call).await.is_err());
     assert!(other.closed().await.is_ok());
 }
@@ -64,7 +64,7 @@ async fn an_open_stream_is_cut() {
     let stream = client.begin("Stream").await;
     server.echo.has_begun().await;
 
-    assert_eq!(server.close().await, ShutdownReport { cut: 1 });
+    assert_eq!(server.close().await, ShutdownReport { cut_connections: 1 });
 
     assert!(reply(stream).await.is_err());
 }
@@ -78,7 +78,7 @@ async fn connections_without_calls_do_not_delay_a_stop() {
     idle.call("Echo").await;
     let begin = Instant::now();
 
-    assert_eq!(server.close().await, ShutdownReport { cut: 0 });
+    assert_eq!(server.close().await, ShutdownReport { cut_connections: 0 });
 
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert!(idle.closed().await.is_ok());
@@ -99,7 +99,7 @@ async fn a_connection_that_is_being_opened_at_the_stop_is_answered() {
         raw.send(&call(1, &[])).await;
         let code = raw.ended().await;
 
-        code == Some(NO_ERROR) && server.report().await == ShutdownReport { cut: 0 }
+        code == Some(NO_ERROR) && server.report().await == ShutdownReport { cut_connections: 0 }
     })
     .await;
 }

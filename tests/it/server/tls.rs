@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::page_access::metric;
-use super::support::authority::{Authority, TlsClient};
+use super::support::authority::{CertificateAuthority, TlsClient};
 use super::support::client::{Client, Reply, request};
 use super::support::test_server::{eventually, ms, settings, with_timeout};
 use super::support::tls_service::{TlsService, caller, token, uri};
@@ -112,7 +112,7 @@ async fn plaintext_is_not_answered() {
 #[tokio::test]
 async fn a_foreign_and_an_expired_certificate_fail_the_handshake() {
     let service = service().await;
-    let (authority, foreign) = (service.authority.pem(), Authority::new());
+    let (authority, foreign) = (service.authority.pem(), CertificateAuthority::new());
     let table = [
         ("good", service.authority.sign(&uri("shop")), true),
         ("foreign", foreign.sign(&uri("shop")), false),
@@ -167,7 +167,7 @@ async fn unfinished_handshakes_block_no_other_connection() {
 async fn a_new_certificate_applies_to_new_connections_only() {
     let service = service().await;
     let before = service.client(service.frontends).await;
-    let other = Authority::new();
+    let other = CertificateAuthority::new();
     let (new, old) = (other.pem(), service.authority.pem());
     assert!(!is_accepted(&TlsClient::trusting(&new), service.frontends).await);
 
@@ -206,7 +206,7 @@ async fn an_invalid_new_certificate_keeps_the_old_one() {
 #[tokio::test]
 async fn a_new_client_authority_is_accepted_after_a_reload() {
     let service = service().await;
-    let (authority, other) = (service.authority.pem(), Authority::new());
+    let (authority, other) = (service.authority.pem(), CertificateAuthority::new());
     let certificate = other.sign(&uri("shop"));
     let tls_client = TlsClient { identity: Some(&certificate), ..TlsClient::trusting(&authority) };
     assert!(!is_accepted(&tls_client, service.frontends).await);
@@ -232,7 +232,7 @@ async fn a_stop_does_not_wait_for_handshakes() {
 
 #[tokio::test]
 async fn the_error_of_an_unusable_file_names_it_and_contains_no_secret() {
-    let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let (folder, authority) = (tempfile::tempdir().unwrap(), CertificateAuthority::new());
     let path = |name: &str| folder.path().join(name);
     let (one, other) = (authority.sign("localhost"), authority.sign("localhost"));
     one.write(&path("one.pem"), &path("one.key"));

@@ -13,7 +13,7 @@ use cloakroom::types::SystemClock;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::authority::{Authority, TlsClient};
+use super::authority::{CertificateAuthority, TlsClient};
 use super::client::Client;
 use super::test_server::settings;
 use crate::support::app_settings;
@@ -22,7 +22,7 @@ use crate::support::app_settings;
 pub(in crate::server) struct TlsService {
     pub(in crate::server) frontends: SocketAddr,
     pub(in crate::server) operators: SocketAddr,
-    pub(in crate::server) authority: Authority,
+    pub(in crate::server) authority: CertificateAuthority,
     pub(in crate::server) reloader: Reloader,
     apps: Apps,
     folder: TempDir,
@@ -38,7 +38,7 @@ impl TlsService {
 
     /// Starts a service with these callers and server settings, except for TLS.
     pub(in crate::server) async fn with(callers: BTreeMap<String, CallerSettings>, settings: Settings) -> Self {
-        let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+        let (folder, authority) = (tempfile::tempdir().unwrap(), CertificateAuthority::new());
         let path = |name: &str| folder.path().join(name);
         authority.sign("localhost").write(&path("server.pem"), &path("server.key"));
         std::fs::write(path("ca.pem"), authority.pem()).unwrap();

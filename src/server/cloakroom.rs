@@ -131,7 +131,7 @@ impl Cloakroom {
         let operators = async {
             match self.admin {
                 Some(admin) => admin.run(move |_| admin_services.clone(), stop_servers.clone()).await,
-                None => Ok(ShutdownReport { cut: 0 }),
+                None => Ok(ShutdownReport { cut_connections: 0 }),
             }
         };
         let background = async {
@@ -144,7 +144,7 @@ impl Cloakroom {
             Ok(())
         };
         let (frontends, operators, ()) = tokio::try_join!(frontends, operators, background)?;
-        Ok(ShutdownReport { cut: frontends.cut + operators.cut })
+        Ok(ShutdownReport { cut_connections: frontends.cut_connections + operators.cut_connections })
     }
 }
 
