@@ -73,8 +73,9 @@ impl PreparedSave {
     /// The write for a session that exists, with the rotation that the save asks for.
     pub(super) fn with_rotation(&mut self, call: &AppCall<'_>) -> &PreparedWrite {
         if let (Some(rotation), Write::Edit(edit)) = (self.rotation, &mut self.write.operation) {
-            let next = call.derive_next_token(self.write.token, ReplacementCause::Privilege, self.write.fingerprint);
-            edit.rotation = rotation(next.replacement);
+            let PreparedWrite { token, fingerprint, .. } = self.write;
+            let (next, replacement) = call.derive_next_token(token, ReplacementCause::Privilege, fingerprint);
+            edit.rotation = rotation(replacement);
             self.write.next = Some(next);
         }
         &self.write

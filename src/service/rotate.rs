@@ -1,8 +1,10 @@
 //! Rotating: gives a session a new token.
 
+use std::ops::ControlFlow;
+
 use super::credential::{CredentialKind, TokenState};
 use super::view::{CookieAction, Outcome};
-use super::write::{Attempted, PreparedWrite, WriteResult, fingerprint};
+use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, Saved, Service};
 use crate::session::{Counters, Edit, EndReason, Head, ReplacementCause, RequestContext, Rotation, WhenEmpty};
 use crate::store::Write;
@@ -52,12 +54,12 @@ impl Service {
         };
         let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let fingerprint = fingerprint(rotate.request_id, content);
-        let next = call.derive_next_token(credential.token, cause, fingerprint);
+        let (next, replacement) = call.derive_next_token(credential.token, cause, fingerprint);
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
             lifetime_limits: None,
-            rotation: Rotation::Always(next.replacement),
+            rotation: Rotation::Always(replacement),
             when_empty: WhenEmpty::Keep,
             limits: app.limits,
             context: rotate.context,
@@ -66,8 +68,8 @@ impl Service {
         let result = match rotate.cause {
             RotationCause::Privilege => self.write(&call, &prepared).await?,
             RotationCause::Renewal => match self.try_write(&call, &prepared, credential.token).await? {
-                Attempted::Result(result) => result,
-                Attempted::InGrace(next) => return self.answer_renewal(&call, next).await,
+                ControlFlow::Break(result) => result,
+                ControlFlow::Continue(next) => return self.answer_renewal(&call, next).await,
             },
         };
         match result {

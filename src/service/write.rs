@@ -1,5 +1,7 @@
 //! Writing with a token: what save, rotate and destroy have in common.
 
+use std::ops::ControlFlow;
+
 use super::index::is_live;
 use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
@@ -19,14 +21,7 @@ pub(super) struct PreparedWrite {
     pub(super) fingerprint: Option<Fingerprint>,
     pub(super) operation: Write,
     /// The token that a rotation in `operation` would make the current one.
-    pub(super) next: Option<NextToken>,
-}
-
-/// The token that a rotation would put in place of another.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NextToken {
-    pub(super) token: SplitToken,
-    pub(super) replacement: Replacement,
+    pub(super) next: Option<SplitToken>,
 }
 
 /// The result of a write.
@@ -47,13 +42,6 @@ pub(super) enum WriteResult {
     Missing,
 }
 
-/// The result of one attempt at a write.
-pub(super) enum Attempted {
-    Result(WriteResult),
-    /// A renewal has replaced the token; in its grace the write has to be made with this next one.
-    InGrace(SplitToken),
-}
-
 impl PreparedWrite {
     /// A write without a rotation and without conditions.
     pub(super) const fn new(token: SplitToken, operation: Write) -> Self {
@@ -72,13 +60,13 @@ impl PreparedWrite {
 }
 
 impl AppCall<'_> {
-    /// Derives the token that a rotation by the holder of `old` would make the current one.
+    /// Derives the token that a rotation by the holder of `old` would make the current one, and what to store of both.
     pub(super) fn derive_next_token(
         &self,
         old: SplitToken,
         cause: ReplacementCause,
         fingerprint: Option<Fingerprint>,
-    ) -> NextToken {
+    ) -> (SplitToken, Replacement) {
         let (key, nonce) = (self.keys.signing(), Nonce::random());
         let token = next_token(key, old, nonce);
         let previous = PreviousToken {
@@ -90,7 +78,7 @@ impl AppCall<'_> {
             fingerprint,
             current: None,
         };
-        NextToken { token, replacement: Replacement { verifier_hash: token.verifier_hash(&self.app.name), previous } }
+        (token, Replacement { verifier_hash: token.verifier_hash(&self.app.name), previous })
     }
 
     /// Derives the token that the last rotation put in place of `old`; `None` if the app no longer has the key.
@@ -103,26 +91,28 @@ impl Service {
     /// Writes with the prepared token, or with its next one while it is in its grace.
     pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite) -> Result<WriteResult, Error> {
         let next = match self.try_write(call, prepared, prepared.token).await? {
-            Attempted::Result(result) => return Ok(result),
-            Attempted::InGrace(next) => next,
+            ControlFlow::Break(result) => return Ok(result),
+            ControlFlow::Continue(next) => next,
         };
         Ok(match self.try_write(call, prepared, next).await? {
-            Attempted::Result(result) => result,
+            ControlFlow::Break(result) => result,
             // The next token has been replaced too; only one generation of grace is allowed.
-            Attempted::InGrace(_) => WriteResult::Gone(Some(EndReason::Superseded)),
+            ControlFlow::Continue(_) => WriteResult::Gone(Some(EndReason::Superseded)),
         })
     }
 
     /// Makes one attempt, with the prepared token or with its next one.
+    ///
+    /// Continues with the next token if a renewal has replaced this one, and it is in its grace.
     pub(super) async fn try_write(
         &self,
         call: &AppCall<'_>,
         prepared: &PreparedWrite,
         token: SplitToken,
-    ) -> Result<Attempted, Error> {
+    ) -> Result<ControlFlow<WriteResult, SplitToken>, Error> {
         let session_key = call.session_key(prepared.token);
         let result = match self.apply(&session_key, &prepared.precondition(call, token), &prepared.operation).await? {
-            Applied::Done(done) => completed(*done, token, prepared.next),
+            Applied::Done(done) => completed(*done, token, prepared),
             Applied::Missing => WriteResult::Missing,
             Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
             Applied::Denied(Denial::Replay(effect)) => self.replay(call, prepared, effect).await?,
@@ -130,11 +120,11 @@ impl Service {
             Applied::Denied(Denial::RequestIdReused) => return Err(Error::RequestIdReused),
             Applied::Denied(Denial::Gone(reason)) => WriteResult::Gone(reason),
             Applied::Denied(Denial::Grace(previous)) => match call.find_next_token(token, &previous) {
-                Some(next) => return Ok(Attempted::InGrace(next)),
+                Some(next) => return Ok(ControlFlow::Continue(next)),
                 None => WriteResult::Gone(Some(EndReason::Superseded)),
             },
         };
-        Ok(Attempted::Result(result))
+        Ok(ControlFlow::Break(result))
     }
 
     /// Answers a call that was done before: with the same outcome, and the session as it is now.
@@ -179,11 +169,15 @@ fn yields_next(previous: &PreviousToken, fingerprint: Option<Fingerprint>, now: 
 }
 
 /// The result of a write with `token` that the store has done.
-fn completed(done: Done, token: SplitToken, next: Option<NextToken>) -> WriteResult {
-    let rotated = next.filter(|next| next.replacement.verifier_hash == done.head.verifier_hash);
+fn completed(done: Done, token: SplitToken, prepared: &PreparedWrite) -> WriteResult {
+    let replacement = match &prepared.operation {
+        Write::Edit(edit) => edit.rotation.replacement(),
+        Write::End(_) => None,
+    };
+    let is_rotated = replacement.is_some_and(|replacement| replacement.verifier_hash == done.head.verifier_hash);
     WriteResult::Done {
         outcome: outcome(done.effect, &done.head),
-        token: Some(rotated.map_or(token, |next| next.token)),
+        token: Some(prepared.next.filter(|_| is_rotated).unwrap_or(token)),
         head: done.head.end.is_none().then(|| Box::new(done.head)),
         counters: done.counters,
     }

@@ -41,6 +41,16 @@ pub enum Rotation {
     Always(Replacement),
 }
 
+impl Rotation {
+    /// The token that may become the current one.
+    pub const fn replacement(&self) -> Option<&Replacement> {
+        match self {
+            Self::Keep => None,
+            Self::OnSubjectChange(replacement) | Self::Always(replacement) => Some(replacement),
+        }
+    }
+}
+
 /// The token that replaces the current one.
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement {

@@ -24,7 +24,7 @@ pub struct FlaskSessionReader {
 #[derive(Clone, PartialEq, Eq)]
 pub enum FlaskRecord {
     Missing,
-    /// It has more than [`MAX_RECORD_BYTES`].
+    /// It has more than 1 MiB.
     TooLarge,
     /// The bytes, and the time until Redis expires them; `None` if it never does.
     Record(Vec<u8>, Option<Duration>),
