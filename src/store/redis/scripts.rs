@@ -37,10 +37,13 @@ impl Scripts {
     }
 }
 
-/// Makes one script of several files, with the values of the constants in place of their names.
 fn script(files: &[&str]) -> Script {
-    let source = constants().iter().fold(files.concat(), |source, (name, value)| source.replace(name, value));
-    Script::new(&source)
+    Script::new(&source(files))
+}
+
+/// Makes the text of one script of several files, with the values of the constants in place of their names.
+fn source(files: &[&str]) -> String {
+    constants().iter().fold(files.concat(), |source, (name, value)| source.replace(name, value))
 }
 
 /// The constants of the scripts. Literals cost a call nothing; a local for each would.
@@ -51,7 +54,7 @@ fn constants() -> [(&'static str, String); 8] {
         ("META_FORMAT", format!("'{META_FORMAT}'")),
         ("TOMBSTONE_TTL", millis(TOMBSTONE_TTL).to_string()),
         ("IDEMPOTENCY_TTL", millis(IDEMPOTENCY_TTL).to_string()),
-        ("PREVIOUS_TTL", millis(PREVIOUS_TOKEN_TTL).to_string()),
+        ("PREVIOUS_TOKEN_TTL", millis(PREVIOUS_TOKEN_TTL).to_string()),
         ("RECORD_BYTES", record_bytes.to_string()),
         ("RECORDS_BYTES", (MAX_IDEMPOTENCY_RECORDS * record_bytes).to_string()),
         ("EXPIRY_STEP", millis(EXPIRY_STEP).to_string()),
@@ -60,3 +63,33 @@ fn constants() -> [(&'static str, String); 8] {
 
 /// How much later than necessary a key expires. So a save need not move the expiry if one moved it in the same minute.
 pub(super) const EXPIRY_STEP: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_constant_of_the_scripts_has_a_value() {
+        let files = [
+            include_str!("add_to_index.lua"),
+            include_str!("common.lua"),
+            include_str!("create.lua"),
+            include_str!("edit.lua"),
+            include_str!("end.lua"),
+            include_str!("feed.lua"),
+            include_str!("remove_from_index.lua"),
+            include_str!("revoke_app.lua"),
+            include_str!("set_entries.lua"),
+            include_str!("tombstone.lua"),
+            include_str!("touch.lua"),
+        ];
+        let source = source(&files);
+
+        let code = source.lines().filter_map(|line| line.split("--").next());
+        let words = code.flat_map(|line| line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_'));
+        let is_constant = |word: &&str| word.contains('_') && word.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+        let unknown: Vec<&str> = words.filter(|word| word.len() > 3).filter(is_constant).collect();
+
+        assert!(unknown.is_empty(), "without a value: {unknown:?}");
+    }
+}
