@@ -55,7 +55,7 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
         report = cloakroom.run(stop) => report?,
         never = config_reloader.run() => match never {},
     };
-    tracing::info!(connections.cut_connections = report.cut_connections, "stopped");
+    tracing::info!(connections.cut = report.cut_connections, "stopped");
     Ok(())
 }
 

@@ -360,7 +360,7 @@ def deliberate_difference(text):
     if nesting_depth(text) > 127:
         return "nested deeper than 127 levels"
     if has_odd_uuid(text):
-        return "a UUID in digits that only int() knows"
+        return "a UUID in a form that only Python's `int()` reads"
     if re.search(r'" d"\s*:\s*\{\s*" d"', text):
         return "a date inside a date"
     if re.search(r'" d"', text) and re.search(r"[0-9_]{10}", text):
@@ -406,7 +406,7 @@ def compare(keys, case, response):
         if outcome != "ok":
             raise Difference(f"opened as {response['entries']!r}, but Flask says {outcome}: {contents}")
         if "_permanent" in contents and not isinstance(contents["_permanent"], bool):
-            classes["deliberate: `_permanent` is a truth value"] += 1
+            classes["deliberate: a value of `_permanent` that is no boolean"] += 1
             contents["_permanent"] = bool(contents["_permanent"])
         ours = load_entries(response["entries"], response["permanent"])
         if not is_same(ours, contents):
