@@ -1,6 +1,6 @@
-# The store on Valkey: the tests that Redis passes, with a server that speaks like it in its place.
+# The tests of the Redis store, with Valkey in place of Redis.
 
-# No distribution has it yet. The Python environment has, and tests start what is called `redis-server`.
+# Valkey comes with the Python environment, because Debian 12 has no package of it. Tests start `redis-server`.
 test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 	mkdir -p .tools/valkey
 	ln -sf "$$(find $(CURDIR)/.tools/python/lib -name valkey-server)" .tools/valkey/redis-server

@@ -160,6 +160,6 @@ fn cookie_name(name: &str) -> Result<Option<cookie::Name>, SettingError> {
     cookie::Name::parse(name).map(Some).map_err(|error| SettingError::new("cookie_name", error))
 }
 
-const NO_END: &str = "it has to say when the doors shut, such as \"2027-01-31\"";
+const NO_END: &str = "it has to say when the migration ends, such as \"2027-01-31\"";
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

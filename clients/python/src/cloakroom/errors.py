@@ -1,30 +1,33 @@
-"""What a caller can act on. The service's reason stands in `reason`; docs/errors.md lists them all."""
+"""Errors that callers can act on. `docs/errors.md` lists the values of `reason`."""
 
 from __future__ import annotations
 
 
 class CloakroomError(Exception):
-    """A call to Cloakroom that did not do what it was asked to."""
+    """A call to Cloakroom failed."""
 
     def __init__(self, message: str, code: str = "", reason: str = "") -> None:
         super().__init__(message)
         #: The canonical gRPC code, such as `FAILED_PRECONDITION`.
         self.code = code
-        #: The service's reason, such as `SESSION_TOO_LARGE`; empty if no service answered.
+        #: The service's reason, such as `SESSION_TOO_LARGE`. Empty if the service did not answer.
         self.reason = reason
 
 
 class SessionUnavailable(CloakroomError):
-    """Nobody knows now what the session holds, or whether it was saved. Later may do; nobody is logged out."""
+    """The service did not answer in time. A save may or may not have been applied. No user is logged out by it."""
 
 
 class SessionRefused(CloakroomError, RuntimeError):
-    """The service refuses what it was asked; nothing was written, and asking again changes nothing."""
+    """The service rejected the request. Nothing was written, and a retry would fail as well."""
 
 
 class NotInCookieKind(SessionRefused):
-    """What only sessions in a store can do: the app keeps its sessions in Flask's own signed cookies."""
+    """The operation needs stored sessions, but this app's kind is `cookie`: its sessions are Flask's signed cookies."""
 
 
 class SessionGone(CloakroomError):
-    """The session ended before it was saved; nothing was written. Raised only by applications that wish so."""
+    """The session ended before it was saved, and nothing was written.
+
+    The client itself never raises it: an override of `on_gone` may.
+    """
