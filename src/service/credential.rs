@@ -1,7 +1,7 @@
 //! Credentials of a request: which sessions they name, and what their tokens are to these sessions.
 
 use super::error::Error;
-use super::view::CookieAction;
+use super::headers::CookieAction;
 use super::write::unconditional;
 use super::{AppCall, Service};
 use crate::cookie;

@@ -1,6 +1,6 @@
 //! Destroying: a user logs out.
 
-use super::view::Outcome;
+use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{Credential, Error, Header, Service};
 use crate::session::EndReason;

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::credential::{PresentedToken, TokenState};
+use super::headers::CookieAction;
 use super::import::LegacySession;
 use super::stats::MigrationRefusal;
-use super::view::CookieAction;
 use super::{AppCall, Error, Service};
 use crate::app::{Migration, MigrationSource};
 use crate::cookie;

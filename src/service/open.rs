@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::credential::{PresentedToken, TokenState};
-use super::view::CookieAction;
+use super::headers::CookieAction;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
 use crate::session::{Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};

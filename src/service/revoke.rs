@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::index::subject_ref;
-use super::view::Outcome;
+use super::outcome::Outcome;
 use super::write::unconditional;
 use super::{Error, Service};
 use crate::session::{Authority, Denial, EndReason, Subject};

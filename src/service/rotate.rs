@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::credential::{CredentialKind, TokenState};
-use super::view::{CookieAction, Outcome};
+use super::headers::CookieAction;
+use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, Saved, Service};
 use crate::session::{Counters, Edit, EndReason, Head, ReplacementCause, RequestContext, Rotation, WhenEmpty};

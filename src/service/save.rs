@@ -1,9 +1,10 @@
 //! Saving: applies the changes of a request, in one atomic step.
 
 use super::credential::{CredentialKind, ResolvedCredential, TokenState};
+use super::headers::CookieAction;
 use super::index::subject_ref;
+use super::outcome::Outcome;
 use super::prepared_save::PreparedSave;
-use super::view::{CookieAction, Outcome};
 use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::session::{Changes, Counters, EndReason, RequestContext, Version};
@@ -54,6 +55,8 @@ impl Saved {
 
 impl Service {
     /// Applies the changes of a request, in one atomic step.
+    ///
+    /// Takes the app itself and not its name: what a value may be depends on the app, so the RPC has looked it up.
     ///
     /// A session that has ended stays ended: the outcome is [`Outcome::Gone`], and nothing is written. A new session
     /// without content is not stored, unless `keep_empty` is set.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::head::{Subject, SubjectError};
+use super::subject::{Subject, SubjectError};
 use super::value::{Value, ValueKind};
 use crate::types::Time;
 

@@ -8,10 +8,13 @@ use super::changes::{AuthenticationChange, Changes, PermanentChange, SubjectChan
 use super::effect::WriteEffect;
 use super::end::{End, EndReason};
 use super::entries::Entries;
-use super::head::{Head, PreviousToken, Record, RequestContext, Subject};
+use super::head::{Head, Record};
 use super::idempotency::IdempotencyRecord;
 use super::judge::Precondition;
 use super::lifetime::{LifetimeLimits, NewLifetime, set_lifetime};
+use super::previous_token::PreviousToken;
+use super::request_context::RequestContext;
+use super::subject::Subject;
 use super::value::{Value, counter};
 use crate::token::VerifierHash;
 use crate::types::Time;

@@ -1,12 +1,15 @@
 //! The record of a session: its head and its entries.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::end::{End, TOMBSTONE_TTL};
 use super::entries::Entries;
-use super::idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecords};
-use crate::token::{KeyId, Nonce, VerifierHash};
+use super::idempotency::IdempotencyRecords;
+use super::previous_token::PreviousToken;
+use super::request_context::RequestContext;
+use super::subject::Subject;
+use super::version::{Generation, Version};
+use crate::token::VerifierHash;
 use crate::types::Time;
 
 /// A session as it is stored.
@@ -125,128 +128,3 @@ pub struct ImportedFrom {
     /// When the credential becomes invalid.
     pub until: Time,
 }
-
-/// A session's version, which clients see as its etag.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub u64);
-
-impl Version {
-    /// The version of a session that was never saved.
-    pub const NEW: Self = Self(0);
-
-    /// The version after one more save.
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-
-    /// Reads an etag; `None` if it is not one that the service could have written.
-    pub fn parse(etag: &str) -> Option<Self> {
-        let number = etag.parse::<u64>().ok()?;
-        (number.to_string() == etag && number < 1 << 53).then_some(Self(number))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The number of times that all sessions of an app have been revoked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Generation(pub u32);
-
-/// The user that a session belongs to: 1 to 256 bytes of text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject(Box<str>);
-
-impl Subject {
-    /// Checks a subject.
-    pub fn parse(text: &str) -> Result<Self, SubjectError> {
-        if (1..=256).contains(&text.len()) { Ok(Self(text.into())) } else { Err(SubjectError) }
-    }
-
-    /// The subject as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subject(..)")
-    }
-}
-
-/// The text is not a subject.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a subject is a string or an integer of 1 to 256 bytes")]
-pub struct SubjectError;
-
-/// The token that the last rotation replaced, and what the next token is derived from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PreviousToken {
-    /// The hash of the replaced token's verifier.
-    pub verifier_hash: VerifierHash,
-    /// With the replaced verifier and the key it gives the next token.
-    pub nonce: Nonce,
-    pub key_id: KeyId,
-    pub cause: ReplacementCause,
-    /// When the token was replaced.
-    pub time: Time,
-    /// The call that replaced the token, if it had a request_id.
-    pub fingerprint: Option<Fingerprint>,
-    /// The hash of the token that was current then, if the call came with an older one in its grace period.
-    pub current: Option<VerifierHash>,
-}
-
-impl PreviousToken {
-    /// Whether the replaced token is still known: for its grace period, and at least 10 minutes.
-    pub fn is_remembered(&self, now: Time) -> bool {
-        now < self.time + self.grace().max(PREVIOUS_TOKEN_TTL)
-    }
-
-    /// Whether the replaced token still opens the session.
-    pub fn is_in_grace(&self, now: Time) -> bool {
-        now < self.grace_end()
-    }
-
-    /// When the replaced token no longer opens the session.
-    pub fn grace_end(&self) -> Time {
-        self.time + self.grace()
-    }
-
-    const fn grace(&self) -> Duration {
-        match self.cause {
-            ReplacementCause::Privilege => Duration::ZERO,
-            ReplacementCause::Renewal { grace } => grace,
-        }
-    }
-}
-
-/// Why a token was replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplacementCause {
-    /// The user's rights changed. There is no grace period.
-    Privilege,
-    /// The token was renewed. The old one still opens the session for `grace`.
-    Renewal { grace: Duration },
-}
-
-/// Where a session was last used from, as the frontend sent it.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct RequestContext {
-    /// The `User-Agent`, cut to 256 bytes.
-    pub user_agent: Box<str>,
-    /// The user's address.
-    pub remote_address: Box<str>,
-}
-
-impl fmt::Debug for RequestContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RequestContext(..)")
-    }
-}
-
-/// How long the replaced token is known at least: as long as an idempotency record.
-pub const PREVIOUS_TOKEN_TTL: Duration = IDEMPOTENCY_TTL;

@@ -5,8 +5,11 @@
 
 use super::effect::WriteEffect;
 use super::end::EndReason;
-use super::head::{Generation, Head, PreviousToken, Subject, Version};
+use super::head::Head;
 use super::idempotency::Fingerprint;
+use super::previous_token::PreviousToken;
+use super::subject::Subject;
+use super::version::{Generation, Version};
 use crate::token::VerifierHash;
 use crate::types::Time;
 

@@ -11,7 +11,8 @@
 
 use std::time::Duration;
 
-use super::head::{Head, Subject};
+use super::head::Head;
+use super::subject::Subject;
 use crate::types::Time;
 
 /// The lifetime that a save gives a session, already cut to the app's lifetimes.

@@ -12,7 +12,11 @@ mod head;
 mod idempotency;
 mod judge;
 mod lifetime;
+mod previous_token;
+mod request_context;
+mod subject;
 mod value;
+mod version;
 
 pub use changes::{
     AuthenticationChange, Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANENT, PermanentChange,
@@ -23,12 +27,13 @@ pub use effect::WriteEffect;
 pub use end::{End, EndReason, TOMBSTONE_TTL};
 pub use entries::Entries;
 pub use event::{Event, EventKind};
-pub use head::{
-    Generation, Head, ImportedFrom, PREVIOUS_TOKEN_TTL, PreviousToken, Record, ReplacementCause, RequestContext,
-    Subject, SubjectError, Version,
-};
+pub use head::{Head, ImportedFrom, Record};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
 pub use judge::{Authority, Denial, Precondition, TokenMatch, judge, match_token};
 pub use lifetime::{LifetimeLimit, LifetimeLimits, NewLifetime};
+pub use previous_token::{PREVIOUS_TOKEN_TTL, PreviousToken, ReplacementCause};
+pub use request_context::RequestContext;
+pub use subject::{Subject, SubjectError};
 pub(crate) use value::line_and_column;
 pub use value::{Value, ValueError, ValueKind, counter};
+pub use version::{Generation, Version};

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::headers::Header;
 use super::stats::Stats;
-use super::view::{Header, NullReason, SessionTimes, SessionView};
+use super::view::{NullReason, SessionTimes, SessionView};
 use super::{Credential, Error, Service, cookie_template};
 use crate::app::{App, Kind};
 use crate::cookie::{self, Expiry};

@@ -1,0 +1,18 @@
+//! What a call did with its session, for the response.
+
+use crate::session::EndReason;
+
+/// The effect of a call on its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was nothing to write.
+    Unchanged,
+    /// The session is stored for the first time.
+    Created,
+    /// The changes are stored.
+    Updated,
+    /// This call ended the session.
+    Deleted(EndReason),
+    /// The session had ended before, and nothing was written. Without a reason: the store does not remember it.
+    Gone(Option<EndReason>),
+}
