@@ -41,6 +41,7 @@ impl SessionService for SessionRpcs {
             read_headers: convert::headers(opened.read_headers),
             untouched_headers: convert::headers(opened.untouched_headers),
             recently_authenticated: opened.recently_authenticated,
+            cookie_outdated: opened.cookie_outdated,
         }))
     }
 
@@ -58,6 +59,7 @@ impl SessionService for SessionRpcs {
             request_id: convert::request_id(&request.request_id)?,
             rotate: request.rotate,
             keep_empty: request.keep_empty,
+            cookie_outdated: request.cookie_outdated,
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context)?,
         };

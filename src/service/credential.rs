@@ -2,13 +2,14 @@
 
 use super::error::Error;
 use super::headers::CookieAction;
+use super::recovery::SupersededToken;
 use super::write::unconditional;
 use super::{AppCall, Service};
 use crate::cookie;
-use crate::session::{Authority, Denial, EndReason, Record, RequestContext, judge};
+use crate::session::{Authority, Denial, EndReason, Head, Record, RequestContext, TokenMatch, judge, match_token};
 use crate::store::Snapshot;
 use crate::token::{
-    SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token, verify_ticket, verify_token,
+    CookieNote, SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token, verify_ticket, verify_token,
 };
 
 /// What a request shows to name its session.
@@ -38,8 +39,8 @@ pub(super) struct PresentedToken<'r> {
     pub(super) token: SplitToken,
     /// The text of the token; `None` for a legacy credential.
     pub(super) text: Option<&'r str>,
-    /// What a response does with the cookie if the session's token stays this one.
-    pub(super) cookie_action: CookieAction,
+    /// [`CookieNote::Set`] if the browser should get another text.
+    pub(super) note: CookieNote,
 }
 
 /// The token of a verified credential, and how a write treats it.
@@ -47,7 +48,7 @@ pub(super) struct PresentedToken<'r> {
 pub(super) struct ResolvedCredential {
     pub(super) token: SplitToken,
     pub(super) kind: CredentialKind,
-    cookie_action: CookieAction,
+    pub(super) note: CookieNote,
 }
 
 /// How a token was presented.
@@ -63,17 +64,22 @@ pub(super) enum CredentialKind {
 
 impl ResolvedCredential {
     const fn new(presented: PresentedToken<'_>, kind: CredentialKind) -> Self {
-        Self { token: presented.token, kind, cookie_action: presented.cookie_action }
+        Self { token: presented.token, kind, note: presented.note }
     }
 
-    pub(super) const fn ticket(token: SplitToken) -> Self {
-        Self { token, kind: CredentialKind::Ticket, cookie_action: CookieAction::Keep }
+    pub(super) const fn ticket(token: SplitToken, note: CookieNote) -> Self {
+        Self { token, kind: CredentialKind::Ticket, note }
     }
 
-    /// What a response does with the cookie if the session's token is `token` after a write.
+    /// What a response does with the cookie if the session's token is `token` now, and no write of this call set it.
     pub(super) fn cookie_action_for(&self, token: SplitToken) -> CookieAction {
-        // A ticket is in no cookie yet.
-        if self.kind == CredentialKind::Ticket || self.token != token { CookieAction::Set } else { self.cookie_action }
+        match self.note {
+            CookieNote::Keep => CookieAction::Keep,
+            CookieNote::Set => CookieAction::Set,
+            // A ticket is in no cookie yet.
+            CookieNote::None if self.kind == CredentialKind::Ticket || self.token != token => CookieAction::Set,
+            CookieNote::None => CookieAction::Keep,
+        }
     }
 }
 
@@ -82,15 +88,14 @@ impl ResolvedCredential {
 pub(super) enum TokenState {
     /// It opens the session. `token` is the token itself, or in its grace the next one.
     Live { record: Box<Record>, token: SplitToken },
-    /// The session lives, but this token was replaced.
-    Superseded,
+    /// Another token has replaced this one. With the reason why it opens nothing: the session may have ended since.
+    Superseded(SupersededToken, EndReason),
     /// There is no such session, or it has ended. Without a reason: the store does not remember it.
     Gone(Option<EndReason>),
 }
 
 /// How much a write can learn from one of several cookies.
 ///
-/// A forgotten session ranks lowest: a write on it begins a new one, whose cookie would overwrite the other's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Relevance {
     Forgotten,
@@ -104,14 +109,14 @@ impl TokenState {
         match self {
             Self::Gone(None) => Relevance::Forgotten,
             Self::Gone(Some(_)) => Relevance::Ended,
-            Self::Superseded => Relevance::Superseded,
+            Self::Superseded(..) => Relevance::Superseded,
             Self::Live { .. } => Relevance::Live,
         }
     }
 }
 
 impl AppCall<'_> {
-    /// Verifies a token; `None` if its signature is wrong, which is counted.
+    /// Verifies a token that a browser shows; `None` if its signature is wrong, which is counted.
     pub(super) fn verify_or_count<'t>(&self, text: &'t str) -> Option<PresentedToken<'t>> {
         let verified = self.verify(text);
         // A text that may be a legacy credential is no failed attempt at a token.
@@ -120,22 +125,24 @@ impl AppCall<'_> {
         {
             self.stats.count_rejected_token(&self.app.name, rejection);
         }
-        verified.ok()
+        // A note is for the request of the open. In a cookie it is another spelling, which the response replaces.
+        let note = |note| if note == CookieNote::None { note } else { CookieNote::Set };
+        verified.ok().map(|presented| PresentedToken { note: note(presented.note), ..presented })
     }
 
     fn verify<'t>(&self, text: &'t str) -> Result<PresentedToken<'t>, TokenRejection> {
-        let VerifiedToken { token, key_id } = verify_token(self.keys, &self.app.name, text)?;
+        let VerifiedToken { token, key_id, note } = verify_token(self.keys, &self.app.name, text)?;
         // A token under a key that no longer signs is issued anew.
         let is_current_key = key_id == self.keys.signing().id();
-        let cookie_action = if is_current_key { CookieAction::Keep } else { CookieAction::Set };
-        Ok(PresentedToken { token, text: Some(text), cookie_action })
+        let note = if note == CookieNote::None && !is_current_key { CookieNote::Set } else { note };
+        Ok(PresentedToken { token, text: Some(text), note })
     }
 
     /// Verifies a token or a ticket that a write presents by itself.
     pub(super) fn resolve_token(&self, text: &str) -> Result<ResolvedCredential, Error> {
         let resolved = if is_ticket(text) {
             verify_ticket(self.keys, &self.app.name, text, self.now)
-                .map(|ticket| ResolvedCredential::ticket(ticket.token))
+                .map(|ticket| ResolvedCredential::ticket(ticket.token, ticket.note))
         } else {
             self.verify(text).map(|presented| ResolvedCredential::new(presented, CredentialKind::Token))
         };
@@ -150,16 +157,35 @@ impl AppCall<'_> {
         let Some(Snapshot { record, generation }) = snapshot else { return TokenState::Gone(None) };
         let authority = Authority::Token(token.verifier_hash(&self.app.name));
         match judge(&record.head, generation, &unconditional(authority, self.now)) {
-            Err(Denial::Gone(Some(EndReason::Superseded))) => TokenState::Superseded,
-            Err(Denial::Gone(reason)) => TokenState::Gone(reason),
+            Err(Denial::Gone(Some(reason))) => match self.superseded(token, &record.head) {
+                Some(superseded) => TokenState::Superseded(superseded, reason),
+                None => TokenState::Gone(Some(reason)),
+            },
+            Err(Denial::Gone(None)) => TokenState::Gone(None),
             Err(Denial::Grace(previous)) => match self.find_next_token(token, &previous) {
                 Some(next) if next.verifier_hash(&self.app.name) == record.head.verifier_hash => {
                     TokenState::Live { record: Box::new(record), token: next }
                 }
-                _ => TokenState::Superseded,
+                _ => {
+                    let superseded = SupersededToken { token, rotate_time: previous.time };
+                    TokenState::Superseded(superseded, EndReason::Superseded)
+                }
             },
             Ok(()) | Err(Denial::Replay(_) | Denial::EtagMismatch | Denial::RequestIdReused) => {
                 TokenState::Live { record: Box::new(record), token }
+            }
+        }
+    }
+
+    /// The token as a superseded one; `None` if it opened the session until its end.
+    fn superseded(&self, token: SplitToken, head: &Head) -> Option<SupersededToken> {
+        match match_token(head, token.verifier_hash(&self.app.name), self.now) {
+            TokenMatch::Current => None,
+            TokenMatch::Previous(previous) if previous.is_in_grace(self.now) => None,
+            TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => {
+                // Without a rotation, this record took the place of the one that the token was made for.
+                let rotate_time = head.previous.as_ref().map_or(head.create_time, |previous| previous.time);
+                Some(SupersededToken { token, rotate_time })
             }
         }
     }
@@ -178,8 +204,8 @@ impl Service {
         for presented in cookie::values(header, name).filter_map(|value| call.verify_or_count(value)) {
             match tokens.iter_mut().find(|other| other.token == presented.token) {
                 None => tokens.push(presented),
-                // Of one token under two keys, the one that the browser can keep.
-                Some(other) if presented.cookie_action == CookieAction::Keep => *other = presented,
+                // Of two texts of one token, the one that the browser can keep.
+                Some(other) if presented.note == CookieNote::None => *other = presented,
                 Some(_) => {}
             }
         }

@@ -1,9 +1,10 @@
 //! Destroying: a user logs out.
 
+use super::credential::PresentedToken;
 use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
-use super::{Credential, Error, Header, Service};
-use crate::session::EndReason;
+use super::{AppCall, Credential, Error, Header, Service};
+use crate::session::{EndReason, Fingerprint};
 use crate::store::Write;
 use crate::token::SplitToken;
 
@@ -40,29 +41,12 @@ impl Service {
             return call.destroy(&destroy);
         }
         let call = self.begin_call(&app, destroy.cookie_name)?;
-        let tokens: Vec<SplitToken> = match destroy.credential {
-            Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
-            Credential::Token(text) => vec![call.resolve_token(text)?.token],
-            Credential::CookieHeader(header) => {
-                let presented = self.read_cookie_header(&call, header, None).await?;
-                presented.iter().map(|presented| presented.token).collect()
-            }
-        };
         let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
-        let mut outcome = Outcome::Gone(None);
-        for token in tokens {
-            let write = Write::End(EndReason::Destroyed);
-            let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(token, write) };
-            let ended = match self.write(&call, &prepared).await? {
-                WriteResult::Done { outcome, .. } => outcome,
-                WriteResult::Gone(reason) => Outcome::Gone(reason),
-                WriteResult::Missing => Outcome::Gone(None),
-            };
-            // The answer prefers a session that this call ended, and a reason to none.
-            if !matches!(outcome, Outcome::Deleted(_)) && ended != Outcome::Gone(None) {
-                outcome = ended;
-            }
-        }
+        let outcome = match destroy.credential {
+            Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
+            Credential::Token(text) => self.destroy_one(&call, call.resolve_token(text)?.token, fingerprint).await?,
+            Credential::CookieHeader(header) => self.destroy_all(&call, header, fingerprint).await?,
+        };
         let headers = match destroy.credential {
             // The browser may hold the current token in a cookie of the same name, which must stay.
             _ if outcome == Outcome::Gone(Some(EndReason::Superseded)) => Vec::new(),
@@ -70,5 +54,46 @@ impl Service {
             Credential::Absent | Credential::Token(_) => Header::delete_cookie(&call.cookie),
         };
         Ok(Destroyed { outcome, headers })
+    }
+
+    /// Ends all sessions that a header names, and the recovery sessions of its superseded tokens.
+    pub(super) async fn destroy_all(
+        &self,
+        call: &AppCall<'_>,
+        header: &str,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Outcome, Error> {
+        let mut outcome = Outcome::Gone(None);
+        // The answer prefers a session that this call ended, and a reason to none.
+        let mut add = |ended: Outcome| {
+            if !matches!(outcome, Outcome::Deleted(_)) && ended != Outcome::Gone(None) {
+                outcome = ended;
+            }
+        };
+        for PresentedToken { token, .. } in self.read_cookie_header(call, header, None).await? {
+            let ended = self.destroy_one(call, token, fingerprint).await?;
+            add(ended);
+            if matches!(ended, Outcome::Gone(Some(_)))
+                && let Some(recovery) = self.recovery_credential(call, token).await?
+            {
+                add(self.destroy_one(call, recovery.token, fingerprint).await?);
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn destroy_one(
+        &self,
+        call: &AppCall<'_>,
+        token: SplitToken,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Outcome, Error> {
+        let write = Write::End(EndReason::Destroyed);
+        let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(token, write) };
+        Ok(match self.write(call, &prepared).await? {
+            WriteResult::Done { outcome, .. } => outcome,
+            WriteResult::Gone(reason) => Outcome::Gone(reason),
+            WriteResult::Missing => Outcome::Gone(None),
+        })
     }
 }

@@ -5,7 +5,6 @@
 //! on, and no other session of its subject is evicted for it: no user loses anything by the migration.
 
 use super::index::subject_ref;
-use super::migration::ImportState;
 use super::stats::MigrationRefusal;
 use super::write::unconditional;
 use super::{AppCall, Error, Service};
@@ -52,10 +51,7 @@ impl Service {
                 }
                 Ok(Some(token))
             }
-            Created::Occupied => {
-                let state = self.import_state(call, source, token).await?;
-                Ok(matches!(state, ImportState::Imported).then_some(token))
-            }
+            Created::Occupied => Ok(self.is_imported(call, source, token).await?.then_some(token)),
             Created::Revoked => Ok(call.refuse_credential(source, MigrationRefusal::Revoked)),
         }
     }

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::credential::{PresentedToken, TokenState};
-use super::headers::CookieAction;
 use super::import::LegacySession;
 use super::stats::MigrationRefusal;
 use super::{AppCall, Error, Service};
@@ -15,18 +14,9 @@ use crate::app::{Migration, MigrationSource};
 use crate::cookie;
 use crate::flask;
 use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
-use crate::session::{EndReason, Entries, ImportedFrom, PREVIOUS_TOKEN_TTL, RequestContext};
+use crate::session::{EndReason, Entries, ImportedFrom, RequestContext};
 use crate::store::FlaskRecord;
-use crate::token::{self, SplitToken};
-
-/// What the store has of the session that a legacy credential leads to.
-pub(super) enum ImportState {
-    NotImported,
-    /// The session was imported. It may have ended, but so recently that a write of a running request has to be GONE.
-    Imported,
-    /// The session ended, or changed its token, so long ago that the credential now leads to nothing.
-    Over,
-}
+use crate::token::{self, CookieNote, SplitToken};
 
 impl AppCall<'_> {
     /// The app's migration, if it still imports.
@@ -72,7 +62,7 @@ impl Service {
                 MigrationSource::FlaskSession => self.import_flask_session(call, migration, value, context).await?,
             };
             // The browser has no token yet, so the response has to set one.
-            let token = token.map(|token| PresentedToken { token, text: None, cookie_action: CookieAction::Set });
+            let token = token.map(|token| PresentedToken { token, text: None, note: CookieNote::Set });
             tokens.extend(token.filter(|new| tokens.iter().all(|other| other.token != new.token)));
         }
         Ok(tokens)
@@ -95,10 +85,8 @@ impl Service {
         // Not derived from the text of the cookie, which has many spellings.
         let names: [&[u8]; 2] = [&verified.signature, &verified.issued.millis().to_be_bytes()];
         let token = SplitToken::derived(&call.app.name, source.as_str(), &names);
-        match self.import_state(call, source, token).await? {
-            ImportState::NotImported => {}
-            ImportState::Imported => return Ok(Some(token)),
-            ImportState::Over => return Ok(None),
+        if self.is_imported(call, source, token).await? {
+            return Ok(Some(token));
         }
         // Flask still accepts a cookie of exactly this age, in whole seconds.
         let until = verified.issued + flask_cookie.lifetime + SECOND;
@@ -126,10 +114,8 @@ impl Service {
         };
         let token = SplitToken::derived(&call.app.name, source.as_str(), &[sid.as_str().as_bytes()]);
         // Before the legacy record is read: a session that is imported does not depend on the other Redis.
-        match self.import_state(call, source, token).await? {
-            ImportState::NotImported => {}
-            ImportState::Imported => return Ok(Some(token)),
-            ImportState::Over => return Ok(None),
+        if self.is_imported(call, source, token).await? {
+            return Ok(Some(token));
         }
         let Some(legacy_store) = &call.app.flask_sessions else { return Ok(None) };
         let (bytes, time_left) = match legacy_store.read(sid).await? {
@@ -151,36 +137,27 @@ impl Service {
         self.import(call, source, token, legacy).await
     }
 
-    /// Looks for the imported session of a legacy credential, and counts what it finds.
-    pub(super) async fn import_state(
+    /// Whether the session of a legacy credential was imported before. Counts what has become of it.
+    pub(super) async fn is_imported(
         &self,
         call: &AppCall<'_>,
         source: MigrationSource,
         token: SplitToken,
-    ) -> Result<ImportState, Error> {
+    ) -> Result<bool, Error> {
         let session_key = call.session_key(token);
-        let Some(snapshot) = self.store.load(&session_key).await? else {
-            return Ok(ImportState::NotImported);
-        };
-        let rotated = snapshot.record.head.previous.as_ref().map(|previous| previous.time);
-        let (refusal, state) = match call.token_state(token, Some(snapshot)) {
+        let Some(snapshot) = self.store.load(&session_key).await? else { return Ok(false) };
+        let refusal = match call.token_state(token, Some(snapshot)) {
             TokenState::Live { record, .. } => {
                 if !self.end_if_revoked(call, source, &session_key, &record.head).await? {
                     self.stats.count_found(&call.app.name, source);
                 }
-                return Ok(ImportState::Imported);
+                return Ok(true);
             }
-            // A browser that got the new token never shows the legacy credential again. One that lost it could not log
-            // in for as long as the credential is good, if each of its requests got the superseded session.
-            TokenState::Superseded if rotated.is_some_and(|time| call.now < time + PREVIOUS_TOKEN_TTL) => {
-                (MigrationRefusal::Ended, ImportState::Imported)
-            }
-            TokenState::Superseded | TokenState::Gone(None) => (MigrationRefusal::Ended, ImportState::Over),
-            TokenState::Gone(Some(EndReason::Revoked)) => (MigrationRefusal::Revoked, ImportState::Imported),
-            TokenState::Gone(Some(_)) => (MigrationRefusal::Ended, ImportState::Imported),
+            TokenState::Gone(Some(EndReason::Revoked)) => MigrationRefusal::Revoked,
+            TokenState::Gone(_) | TokenState::Superseded(..) => MigrationRefusal::Ended,
         };
         call.refuse_credential(source, refusal);
-        Ok(state)
+        Ok(true)
     }
 }
 

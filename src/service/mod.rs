@@ -16,6 +16,7 @@ mod open;
 mod outcome;
 mod policy;
 mod prepared_save;
+mod recovery;
 mod revoke;
 mod rotate;
 mod save;

@@ -9,11 +9,12 @@ use tracing::warn;
 
 use super::credential::{PresentedToken, TokenState};
 use super::headers::CookieAction;
+use super::recovery::Recovery;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
 use crate::session::{Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
-use crate::token::{SplitToken, is_ticket, sign_token};
+use crate::token::{CookieNote, SplitToken, is_ticket, sign_noted_token, sign_token};
 
 /// A request for the session that a browser's cookies name.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,8 @@ pub struct Opened {
     pub read_headers: Vec<Header>,
     /// The headers for a response to a request that never looks at the session.
     pub untouched_headers: Vec<Header>,
+    /// Whether the browser has another credential of this session than `session.token`, which the response replaces.
+    pub cookie_outdated: bool,
     /// Whether the subject authenticated less than `max_authenticate_age` ago; `false` without either.
     pub recently_authenticated: bool,
 }
@@ -45,9 +48,8 @@ pub struct Opened {
 /// What the store has for the tokens of a request.
 enum SessionLookup<'r> {
     Live(LiveSession<'r>),
-    /// No session lives; this token was replaced.
-    Superseded(SplitToken),
-    Missing,
+    /// No session lives. The request gets a new one, with this token and note.
+    New(SplitToken, CookieNote),
     /// Two sessions live.
     Ambiguous,
 }
@@ -57,23 +59,30 @@ struct LiveSession<'r> {
     session_key: SessionKey,
     record: Box<Record>,
     token: SplitToken,
-    /// The text of the token, if the browser can keep it.
+    /// The text of the token, if the browser has it.
     text: Option<&'r str>,
-    cookie_action: CookieAction,
+    note: CookieNote,
 }
 
 impl Opened {
     /// The response without a live session: a new or a null session instead.
     const fn without_live_session(session: SessionView, read_headers: Vec<Header>) -> Self {
-        Self { session, read_headers, untouched_headers: Vec::new(), recently_authenticated: false }
+        Self {
+            session,
+            read_headers,
+            untouched_headers: Vec::new(),
+            cookie_outdated: false,
+            recently_authenticated: false,
+        }
     }
 }
 
 impl Service {
     /// Opens the session that a request's cookies name, or a new one.
     ///
-    /// Without a live session it answers a new one with a ticket, and writes nothing. An app without keys, or cookies
-    /// that name two live sessions, get a null session.
+    /// Without a live session it answers a new one with a ticket, and writes nothing. After a superseded token it is
+    /// the recovery session, which may be stored already. An app without keys, or cookies that name two live sessions,
+    /// get a null session.
     ///
     /// Fails if the app is unknown, the header longer than 1 MiB, the cookie name invalid, or if the store does not
     /// answer.
@@ -97,8 +106,9 @@ impl Service {
         };
         match self.find_session(&call, &tokens).await? {
             SessionLookup::Live(session) => self.open_live(&call, session, open).await,
-            SessionLookup::Superseded(token) => Ok(open_new(&call, Some(token))),
-            SessionLookup::Missing => Ok(open_new(&call, None)),
+            SessionLookup::New(token, note) => {
+                Ok(Opened::without_live_session(call.new_view(token, note), vec![Header::vary()]))
+            }
             SessionLookup::Ambiguous => {
                 self.stats.count_ambiguous_cookies(&app.name);
                 warn!(app = %app.name, "a request's cookies name two live sessions; one may have been planted");
@@ -108,40 +118,50 @@ impl Service {
         }
     }
 
-    /// Finds the one live session of the tokens, and without one a token that was replaced.
+    /// Finds the one live session of the tokens, and without one the recovery session of a superseded token.
     async fn find_session<'r>(
         &self,
         call: &AppCall<'_>,
         tokens: &[PresentedToken<'r>],
     ) -> Result<SessionLookup<'r>, Error> {
-        let (mut live, mut superseded): (Option<LiveSession<'r>>, Option<SplitToken>) = (None, None);
+        let (mut live, mut superseded): (Option<LiveSession<'r>>, _) = (None, Vec::new());
         for presented in tokens {
             let session_key = call.session_key(presented.token);
             let snapshot = self.store.load(&session_key).await?;
             let (record, token) = match call.token_state(presented.token, snapshot) {
                 TokenState::Live { record, token } => (record, token),
-                TokenState::Superseded => {
-                    superseded.get_or_insert(presented.token);
+                TokenState::Superseded(token, _) => {
+                    superseded.push(token);
                     continue;
                 }
                 TokenState::Gone(_) => continue,
             };
-            let cookie_action = if token == presented.token { presented.cookie_action } else { CookieAction::Set };
+            let note = if token == presented.token { presented.note } else { CookieNote::Set };
             match &live {
                 Some(other) if other.session_key != session_key => return Ok(SessionLookup::Ambiguous),
                 // Of two tokens of one session, the one that the browser can keep.
-                Some(other) if other.cookie_action == CookieAction::Keep => {}
+                Some(other) if other.note == CookieNote::None => {}
                 _ => {
-                    let text = presented.text.filter(|_| cookie_action == CookieAction::Keep);
-                    live = Some(LiveSession { session_key, record, token, text, cookie_action });
+                    let text = presented.text.filter(|_| note == CookieNote::None);
+                    live = Some(LiveSession { session_key, record, token, text, note });
                 }
             }
         }
-        Ok(match (live, superseded) {
-            (Some(session), _) => SessionLookup::Live(session),
-            (None, Some(token)) => SessionLookup::Superseded(token),
-            (None, None) => SessionLookup::Missing,
-        })
+        if let Some(session) = live {
+            return Ok(SessionLookup::Live(session));
+        }
+        let mut new = None;
+        for superseded in superseded {
+            // In a box, because nearly no open does this.
+            let Recovery { token, record, note } = Box::pin(self.find_recovery(call, superseded)).await?;
+            if let Some(record) = record {
+                let session_key = call.session_key(token);
+                return Ok(SessionLookup::Live(LiveSession { session_key, record, token, text: None, note }));
+            }
+            new.get_or_insert((token, note));
+        }
+        let (token, note) = new.unwrap_or_else(|| (SplitToken::random(), CookieNote::None));
+        Ok(SessionLookup::New(token, note))
     }
 
     async fn open_live(
@@ -150,22 +170,32 @@ impl Service {
         session: LiveSession<'_>,
         open: OpenRequest<'_>,
     ) -> Result<Opened, Error> {
-        let LiveSession { session_key, record, token, text, cookie_action } = session;
+        let LiveSession { session_key, record, token, text, note } = session;
         let Record { head, entries } = *record;
         self.stats.count_opened(&call.app.name);
         self.touch_if_due(call, &session_key, &head, open.context).await;
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
-        let token = text.map_or_else(|| sign_token(call.keys, &call.app.name, token), str::to_owned);
-        let session = SessionView { token, entries, ..call.view(session_key.id, &head, None) };
+        let text = text.map_or_else(|| sign_token(call.keys, &call.app.name, token), str::to_owned);
+        let session = SessionView { token: text, entries, ..call.view(session_key.id, &head, None) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
-        let cookie_action = if refresh { CookieAction::Set } else { cookie_action };
+        let cookie_action = match note {
+            CookieNote::Keep => CookieAction::Keep,
+            CookieNote::None if !refresh => CookieAction::Keep,
+            CookieNote::None | CookieNote::Set => CookieAction::Set,
+        };
         let authentication = open.max_authenticate_age.zip(head.authenticate_time);
         Ok(Opened {
             read_headers: call.headers(&session, cookie_action, true)?,
             untouched_headers: call.headers(&session, cookie_action, false)?,
+            cookie_outdated: note == CookieNote::Set,
             recently_authenticated: authentication.is_some_and(|(max_age, time)| call.now < time + max_age),
-            session,
+            session: match note {
+                CookieNote::None | CookieNote::Set => session,
+                CookieNote::Keep => {
+                    SessionView { token: sign_noted_token(call.keys, &call.app.name, token, note), ..session }
+                }
+            },
         })
     }
 
@@ -190,19 +220,6 @@ impl Service {
             warn!(error = &error as &dyn std::error::Error, uses, session.id = %session_key.id, "could not store a touch");
         }
     }
-}
-
-/// Answers a new session with a ticket, or with the superseded token in its place.
-///
-/// With that token a write is GONE. With a ticket it would create a second session, whose cookie would overwrite the
-/// one of the live session. The id is new in both cases: an app may store data under it.
-fn open_new(call: &AppCall<'_>, superseded: Option<SplitToken>) -> Opened {
-    let new = call.new_view(SplitToken::random());
-    let session = match superseded {
-        None => new,
-        Some(token) => SessionView { token: sign_token(call.keys, &call.app.name, token), ..new },
-    };
-    Opened::without_live_session(session, vec![Header::vary()])
 }
 
 /// Limits the log lines about touches that failed: a full Redis can still read, so every open meets the failure.

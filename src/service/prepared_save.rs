@@ -1,24 +1,31 @@
 //! Turns a save request into a write, with the app's limits and lifetimes.
 
+use super::credential::ResolvedCredential;
+use super::headers::CookieAction;
 use super::save::SaveRequest;
 use super::write::{PreparedWrite, fingerprint, unconditional};
-use super::{AppCall, Error};
+use super::{AppCall, Error, Outcome};
 use crate::app::{App, Lifetimes};
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimit, LifetimeLimits, NewLifetime, Record, Replacement, ReplacementCause, Rotation, Subject,
-    SubjectChange, Version, WhenEmpty, WriteEffect, edit,
+    LifetimeLimit, LifetimeLimits, NewLifetime, PermanentChange, Record, Replacement, ReplacementCause, Rotation,
+    Subject, SubjectChange, Version, WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
-use crate::token::SplitToken;
+use crate::token::{CookieNote, SplitToken};
 
-/// A save as a write with one token.
+/// A save as a write with one credential.
 ///
-/// Its edit has no rotation until [`Self::with_rotation`]: a creation never rotates, for no cookie has its token yet.
+/// Its edit has no rotation until [`Self::with_rotation`]: the creation of a new session never rotates, for no cookie
+/// leads to it yet.
 pub(super) struct PreparedSave {
+    pub(super) credential: ResolvedCredential,
+    /// The write, with the token of the credential.
     pub(super) write: PreparedWrite,
     /// The subject that the changes set.
     pub(super) subject: Option<Subject>,
+    /// Whether the changes may change Flask's `_permanent`, and with it the expiry of the cookie.
+    touches_permanent: bool,
     /// Whether the changes set a lifetime, and the session may live longer afterwards.
     pub(super) sets_lifetime: bool,
     /// Makes the rotation of the edit; `None`: the save never replaces the token.
@@ -26,7 +33,12 @@ pub(super) struct PreparedSave {
 }
 
 impl PreparedSave {
-    pub(super) fn new(call: &AppCall<'_>, save: SaveRequest<'_>, token: SplitToken) -> Result<Self, Error> {
+    pub(super) fn new(
+        call: &AppCall<'_>,
+        save: SaveRequest<'_>,
+        credential: ResolvedCredential,
+    ) -> Result<Self, Error> {
+        let touches_permanent = save.changes.as_ref().is_some_and(Changes::touches_permanent);
         let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_deref())).transpose()?;
         let rotation: Option<fn(Replacement) -> Rotation> = match &changes {
             _ if save.rotate => Some(Rotation::Always),
@@ -58,13 +70,14 @@ impl PreparedSave {
             context: save.context,
         };
         let write = Write::Edit(Box::new(edit));
-        let write = PreparedWrite { etag: save.etag, fingerprint, ..PreparedWrite::new(token, write) };
-        Ok(Self { write, subject, sets_lifetime: lifetime.is_some(), rotation })
+        let write = PreparedWrite { etag: save.etag, fingerprint, ..PreparedWrite::new(credential.token, write) };
+        Ok(Self { credential, write, subject, touches_permanent, sets_lifetime: lifetime.is_some(), rotation })
     }
 
-    /// Makes the save with another token, again without a rotation.
-    pub(super) fn set_token(&mut self, token: SplitToken) {
-        (self.write.token, self.write.next) = (token, None);
+    /// Makes the save with another credential, again without a rotation.
+    pub(super) fn set_credential(&mut self, credential: ResolvedCredential) {
+        self.credential = credential;
+        (self.write.token, self.write.next) = (credential.token, None);
         if let Write::Edit(edit) = &mut self.write.operation {
             edit.rotation = Rotation::Keep;
         }
@@ -86,8 +99,39 @@ impl PreparedSave {
         self.write.etag.is_none_or(|etag| etag == Version::NEW)
     }
 
+    /// Whether the save has changes.
+    pub(super) fn is_modified(&self) -> bool {
+        matches!(&self.write.operation, Write::Edit(edit) if edit.changes.is_some())
+    }
+
+    /// Whether the changes set Flask's `_permanent`.
+    pub(super) fn sets_permanent(&self) -> bool {
+        let Write::Edit(edit) = &self.write.operation else { return false };
+        edit.changes.as_ref().is_some_and(|changes| matches!(changes.permanent, PermanentChange::Set(_)))
+    }
+
+    /// What the response does with the cookie after this outcome, if `token` is the session's token now.
+    pub(super) fn cookie_action(&self, outcome: Outcome, token: Option<SplitToken>, permanent: bool) -> CookieAction {
+        let is_other_token = token != Some(self.write.token);
+        match self.credential.note {
+            CookieNote::Keep if self.rotation.is_some() && is_other_token => CookieAction::Set,
+            CookieNote::Keep => CookieAction::Keep,
+            _ if outcome == Outcome::Created || is_other_token || permanent || self.touches_permanent => {
+                CookieAction::Set
+            }
+            // The browser has this very cookie. A late response must not set it again over a newer one.
+            _ => self.credential.cookie_action_for(self.write.token),
+        }
+    }
+
     /// Applies the save to a session that does not exist yet; `None` if that leaves nothing to store.
-    pub(super) fn first_record(&self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
+    ///
+    /// A value of `permanent` alone is not worth a record: many applications set it at each request, bots' included.
+    pub(super) fn first_record(&mut self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
+        if self.credential.note != CookieNote::None {
+            // An older credential leads to this session. Its holder must not share it after a login.
+            self.with_rotation(call);
+        }
         let Write::Edit(first) = &self.write.operation else { return Ok(None) };
         if first.changes.is_none() {
             return Ok(None);
@@ -102,6 +146,10 @@ impl PreparedSave {
             return Ok(None);
         }
         let mut record = edited.record;
+        let is_empty = record.head.entry_count == 0 && record.head.subject.is_none();
+        if is_empty && first.when_empty == WhenEmpty::Delete {
+            return Ok(None);
+        }
         record.head.version = Version::NEW.next();
         let idempotency = |fingerprint| IdempotencyRecord { fingerprint, time: call.now, effect: WriteEffect::Created };
         record.head.idempotency = self.write.fingerprint.into_iter().map(idempotency).collect();

@@ -6,10 +6,10 @@ use super::credential::{CredentialKind, TokenState};
 use super::headers::CookieAction;
 use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
-use super::{AppCall, Credential, Error, Saved, Service};
+use super::{AppCall, Credential, Error, SaveRequest, Saved, Service};
 use crate::session::{Counters, Edit, EndReason, Head, ReplacementCause, RequestContext, Rotation, WhenEmpty};
 use crate::store::Write;
-use crate::token::SplitToken;
+use crate::token::{CookieNote, SplitToken};
 
 /// A request for a new token.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,10 @@ impl Service {
         let Some(credential) = self.resolve_credential(&call, rotate.credential).await? else {
             return Ok(Saved::gone(None, false));
         };
+        if rotate.cause == RotationCause::Renewal && credential.note == CookieNote::Keep {
+            // The cookie of the renewal could replace that of a login.
+            return self.save_unmodified(&call, credential, &SaveRequest::default()).await;
+        }
         let cause = match rotate.cause {
             RotationCause::Privilege => ReplacementCause::Privilege,
             RotationCause::Renewal => ReplacementCause::Renewal { grace: app.rotation_grace },
@@ -80,7 +84,7 @@ impl Service {
             // A repeated rotation whose session has ended since: the same outcome, but no cookie to set.
             WriteResult::Done { head: None, outcome, .. } => Ok(Saved { outcome, ..Saved::gone(None, false) }),
             WriteResult::Missing if credential.kind == CredentialKind::Ticket => {
-                let (outcome, session) = (Outcome::Unchanged, Some(call.new_view(credential.token)));
+                let (outcome, session) = (Outcome::Unchanged, Some(call.new_view(credential.token, credential.note)));
                 Ok(Saved { outcome, session, headers: Vec::new(), counters: Counters::new() })
             }
             WriteResult::Missing => Ok(Saved::gone(None, false)),
@@ -97,7 +101,8 @@ impl Service {
             TokenState::Live { record, token } if token == next => {
                 call.rotated(Outcome::Updated, next, &record.head, Some(next))
             }
-            TokenState::Live { .. } | TokenState::Superseded => Ok(Saved::gone(Some(EndReason::Superseded), false)),
+            TokenState::Live { .. } => Ok(Saved::gone(Some(EndReason::Superseded), false)),
+            TokenState::Superseded(_, reason) => Ok(Saved::gone(Some(reason), false)),
             TokenState::Gone(reason) => Ok(Saved::gone(reason, false)),
         }
     }

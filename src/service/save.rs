@@ -7,9 +7,9 @@ use super::outcome::Outcome;
 use super::prepared_save::PreparedSave;
 use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
-use crate::session::{Changes, Counters, EndReason, RequestContext, Version};
+use crate::session::{Changes, Counters, EndReason, RequestContext, SubjectChange, Version};
 use crate::store::{Created, IndexEntry};
-use crate::token::SplitToken;
+use crate::token::{CookieNote, SplitToken};
 
 /// What a request did with its session.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct SaveRequest<'r> {
     pub rotate: bool,
     /// Stores the session even if it has no entries.
     pub keep_empty: bool,
+    /// What the open of the same request answered: the response has to set the cookie.
+    pub cookie_outdated: bool,
     /// Overrides the name of the app's cookie.
     pub cookie_name: Option<&'r str>,
     /// Where the request came from; `None`: the frontend did not say.
@@ -70,88 +72,117 @@ impl Service {
             return call.save(save);
         }
         let call = self.begin_call(app, save.cookie_name)?;
-        let credential = self.resolve_credential(&call, save.credential).await?;
+        let credential = match self.resolve_credential(&call, save.credential).await {
+            Err(Error::CookiesAmbiguous) if leaves_nothing(&save, app.subject_key.as_deref()) => {
+                return self.save_ambiguous(&call, save).await;
+            }
+            credential => credential?,
+        };
         // A request without a session gets the ticket that an open would have given.
-        let credential = credential.unwrap_or_else(|| ResolvedCredential::ticket(SplitToken::random()));
+        let new = || ResolvedCredential::ticket(SplitToken::random(), CookieNote::None);
+        let mut credential = credential.unwrap_or_else(new);
+        if save.cookie_outdated && credential.kind == CredentialKind::Token && credential.note == CookieNote::None {
+            credential.note = CookieNote::Set;
+        }
         if save.changes.is_none() && !save.rotate {
             return self.save_unmodified(&call, credential, &save).await;
         }
-        let (accessed, modified) = (save.accessed, save.changes.is_some());
-        let touches_permanent = save.changes.as_ref().is_some_and(Changes::touches_permanent);
-        let mut prepared = PreparedSave::new(&call, save, credential.token)?;
-        let result = self.write_save(&call, credential, &mut prepared).await?;
-        let token = prepared.write.token;
-        match result {
+        let accessed = save.accessed;
+        let prepared = PreparedSave::new(&call, save, credential)?;
+        self.save_prepared(&call, prepared, accessed).await
+    }
+
+    /// Ends all sessions that a header names, and saves to a new one.
+    async fn save_ambiguous(&self, call: &AppCall<'_>, save: SaveRequest<'_>) -> Result<Saved, Error> {
+        let Credential::CookieHeader(header) = save.credential else { return Err(Error::CookiesAmbiguous) };
+        let accessed = save.accessed;
+        let credential = ResolvedCredential::ticket(SplitToken::random(), CookieNote::None);
+        let prepared = PreparedSave::new(call, save, credential)?;
+        self.destroy_all(call, header, None).await?;
+        self.save_prepared(call, prepared, accessed).await
+    }
+
+    async fn save_prepared(
+        &self,
+        call: &AppCall<'_>,
+        mut prepared: PreparedSave,
+        accessed: bool,
+    ) -> Result<Saved, Error> {
+        let modified = prepared.is_modified();
+        match self.write_save(call, &mut prepared).await? {
             Some(result) => {
-                self.after_save(&call, &prepared, &result).await?;
-                // The browser has this very cookie. A late response must not set it again over a newer one, unless the
-                // expiry of the cookie changes.
-                let cookie_action =
-                    if touches_permanent { CookieAction::Set } else { credential.cookie_action_for(token) };
-                call.saved(token, result, cookie_action, accessed)
+                self.after_save(call, &prepared, &result).await?;
+                call.saved(&prepared, result, accessed)
             }
             // There was no session and nothing is to be stored: the cookie can go, as Flask has it.
-            None if modified => Ok(Saved {
-                outcome: Outcome::Deleted(EndReason::Emptied),
-                session: None,
-                headers: Header::delete_cookie(&call.cookie),
-                counters: Counters::new(),
-            }),
-            // A rotation of a session that is not stored changes nothing.
-            None => call.unchanged(call.new_view(token), CookieAction::Keep, accessed),
+            None if modified && !prepared.sets_permanent() => {
+                Ok(call.deleted(&prepared, Outcome::Deleted(EndReason::Emptied), Counters::new(), accessed))
+            }
+            // A rotation of a session that is not stored changes nothing, and `permanent` alone is not stored.
+            None => {
+                let ResolvedCredential { token, note, .. } = prepared.credential;
+                call.unchanged(call.new_view(token, note), CookieAction::Keep, accessed)
+            }
         }
     }
 
     /// Writes a save; `None` if there is no session and nothing to store.
     ///
-    /// If the store does not remember the session of a cookie, the prepared token becomes that of a new session.
-    async fn write_save(
+    /// If the session of a cookie has ended, or the store does not remember it, the save begins anew, as an open does.
+    async fn write_save(&self, call: &AppCall<'_>, prepared: &mut PreparedSave) -> Result<Option<WriteResult>, Error> {
+        match self.try_write_save(call, prepared).await? {
+            Some(WriteResult::Missing | WriteResult::Gone(_)) if prepared.credential.kind == CredentialKind::Cookie => {
+                // In a box, because few saves do this.
+                prepared.set_credential(Box::pin(self.begin_anew(call, prepared.write.token)).await?);
+                self.try_write_save(call, prepared).await
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// Writes a save with its credential; `None` if there is no session and nothing to store.
+    async fn try_write_save(
         &self,
         call: &AppCall<'_>,
-        credential: ResolvedCredential,
         prepared: &mut PreparedSave,
     ) -> Result<Option<WriteResult>, Error> {
-        let _lock = self.enforce_session_limit(call, &credential, prepared).await?;
+        let _lock = self.enforce_session_limit(call, prepared).await?;
         self.index_session(call, prepared).await?;
-        if credential.kind == CredentialKind::Ticket {
-            return self.create_or_write(call, prepared).await;
-        }
-        match self.write(call, prepared.with_rotation(call)).await? {
-            // The store does not remember the session, so no logout can be undone: begin a new one, as an open does.
-            WriteResult::Missing | WriteResult::Gone(None) if credential.kind == CredentialKind::Cookie => {
-                prepared.set_token(SplitToken::random());
-                self.index_session(call, prepared).await?;
-                self.create_or_write(call, prepared).await
-            }
-            result => Ok(Some(result)),
+        if prepared.credential.kind == CredentialKind::Ticket {
+            self.create_or_write(call, prepared).await
+        } else {
+            self.write(call, prepared.with_rotation(call)).await.map(Some)
         }
     }
 
     /// Answers a save without changes: with the session as it is now.
-    async fn save_unmodified(
+    pub(super) async fn save_unmodified(
         &self,
         call: &AppCall<'_>,
-        credential: ResolvedCredential,
+        mut credential: ResolvedCredential,
         save: &SaveRequest<'_>,
     ) -> Result<Saved, Error> {
+        let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
+        if credential.kind == CredentialKind::Cookie && !matches!(state, TokenState::Live { .. }) {
+            credential = Box::pin(self.begin_anew(call, credential.token)).await?;
+            state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
+        }
         let session_key = call.session_key(credential.token);
-        let snapshot = self.store.load(&session_key).await?;
-        let (session, cookie_action) = match call.token_state(credential.token, snapshot) {
+        let (session, cookie_action) = match state {
             TokenState::Live { record, token } => {
                 self.touch_if_due(call, &session_key, &record.head, save.context.clone()).await;
-                let session = call.view(session_key.id, &record.head, Some(token));
+                let told = Some(token).filter(|_| credential.note != CookieNote::Keep);
+                let session = call.view(session_key.id, &record.head, told);
                 let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
+                let refresh = refresh && credential.note != CookieNote::Keep;
                 let cookie_action = if refresh { CookieAction::Set } else { credential.cookie_action_for(token) };
                 (session, cookie_action)
             }
             TokenState::Gone(None) if credential.kind == CredentialKind::Ticket => {
-                (call.new_view(credential.token), CookieAction::Keep)
-            }
-            TokenState::Gone(None) if credential.kind == CredentialKind::Cookie => {
-                (call.new_view(SplitToken::random()), CookieAction::Keep)
+                (call.new_view(credential.token, credential.note), CookieAction::Keep)
             }
             TokenState::Gone(reason) => return Ok(Saved::gone(reason, save.accessed)),
-            TokenState::Superseded => return Ok(Saved::gone(Some(EndReason::Superseded), save.accessed)),
+            TokenState::Superseded(_, reason) => return Ok(Saved::gone(Some(reason), save.accessed)),
         };
         call.unchanged(session, cookie_action, save.accessed)
     }
@@ -197,7 +228,8 @@ impl Service {
                 let token = prepared.write.token;
                 if self.store.create(&call.session_key(token), &record).await? == Created::Stored {
                     self.stats.count_created(&call.app.name);
-                    let (head, token) = (Some(Box::new(record.head)), Some(token));
+                    let token = Some(prepared.write.token_after(token, &record.head));
+                    let head = Some(Box::new(record.head));
                     return Ok(Some(WriteResult::Done { outcome: Outcome::Created, head, token, counters }));
                 }
                 None
@@ -224,29 +256,41 @@ impl AppCall<'_> {
         Ok(Saved { outcome: Outcome::Unchanged, session: Some(session), headers, counters: Counters::new() })
     }
 
-    /// The response to a save that was made with `token`.
-    ///
-    /// The cookie is set after a creation, with a new token, and in a permanent session; else as `cookie_action` says.
-    fn saved(
-        &self,
-        token: SplitToken,
-        result: WriteResult,
-        cookie_action: CookieAction,
-        accessed: bool,
-    ) -> Result<Saved, Error> {
-        let (outcome, head, current, counters) = match result {
+    /// The response to a save that left no session.
+    fn deleted(&self, prepared: &PreparedSave, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
+        let headers = match prepared.credential.note {
+            // The browser may be about to get the cookie of a login.
+            CookieNote::Keep => return Saved { outcome, counters, ..Saved::gone(None, accessed) },
+            CookieNote::None | CookieNote::Set => Header::delete_cookie(&self.cookie),
+        };
+        Saved { outcome, session: None, headers, counters }
+    }
+
+    /// The response to a save that was written.
+    fn saved(&self, prepared: &PreparedSave, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
+        let (outcome, head, token, counters) = match result {
             WriteResult::Done { outcome, head, token, counters } => (outcome, head, token, counters),
             WriteResult::Gone(reason) => return Ok(Saved::gone(reason, accessed)),
             WriteResult::Missing => return Ok(Saved::gone(None, accessed)),
         };
         if let Outcome::Deleted(_) = outcome {
-            return Ok(Saved { outcome, session: None, headers: Header::delete_cookie(&self.cookie), counters });
+            return Ok(self.deleted(prepared, outcome, counters, accessed));
         }
         // A replayed save whose session has ended since: the outcome as it was, but nothing to set.
         let Some(head) = head else { return Ok(Saved { outcome, counters, ..Saved::gone(None, accessed) }) };
-        let session = self.view(token.id(&self.app.name), &head, current);
-        let sets_cookie = outcome == Outcome::Created || current != Some(token) || session.permanent == Some(true);
-        let headers = self.headers(&session, if sets_cookie { CookieAction::Set } else { cookie_action }, accessed)?;
+        let cookie_action = prepared.cookie_action(outcome, token, head.permanent == Some(true));
+        // A client that sets the cookie itself would set a token that it gets.
+        let is_kept = prepared.credential.note == CookieNote::Keep && cookie_action == CookieAction::Keep;
+        let session = self.view(prepared.write.token.id(&self.app.name), &head, token.filter(|_| !is_kept));
+        let headers = self.headers(&session, cookie_action, accessed)?;
         Ok(Saved { outcome, session: Some(session), headers, counters })
     }
+}
+
+/// Whether a save leaves nothing of the session before it to the holder of its cookie: a `clear` or another subject.
+fn leaves_nothing(save: &SaveRequest<'_>, subject_key: Option<&str>) -> bool {
+    let Some(changes) = &save.changes else { return false };
+    let is_alias = |name: &String| Some(name.as_str()) == subject_key;
+    let changes_subject = changes.subject != SubjectChange::Keep;
+    changes.clear || changes_subject || changes.set.keys().any(is_alias) || changes.unset.iter().any(is_alias)
 }

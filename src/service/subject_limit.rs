@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::credential::{CredentialKind, ResolvedCredential};
+use super::credential::CredentialKind;
 use super::index::{SubjectSession, subject_ref};
 use super::prepared_save::PreparedSave;
 use super::{AppCall, Error, Service, WithEntries};
@@ -41,7 +41,6 @@ impl Service {
     pub(super) async fn enforce_session_limit(
         &self,
         call: &AppCall<'_>,
-        credential: &ResolvedCredential,
         prepared: &PreparedSave,
     ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
         let (Some(limit), Some(subject)) = (call.app.subject_limit, &prepared.subject) else { return Ok(None) };
@@ -51,9 +50,9 @@ impl Service {
         let subject_ref = subject_ref(call.app, subject);
         let lock = self.subject_locks.lock(&subject_ref).await?;
         let sessions = self.subject_sessions(&subject_ref, WithEntries::No, call.now).await?;
-        let session_key = call.session_key(credential.token);
+        let session_key = call.session_key(prepared.write.token);
         let fits = sessions.len() < max_sessions(limit) || sessions.iter().any(|session| session.id == session_key.id);
-        if fits || !self.would_write(call, credential, prepared, &session_key).await? {
+        if fits || !self.would_write(call, prepared, &session_key).await? {
             return Ok(Some(lock));
         }
         Err(Error::TooManySessions { max: limit.max_sessions })
@@ -63,18 +62,17 @@ impl Service {
     async fn would_write(
         &self,
         call: &AppCall<'_>,
-        credential: &ResolvedCredential,
         prepared: &PreparedSave,
         session_key: &SessionKey,
     ) -> Result<bool, Error> {
         let Some(Snapshot { record, generation }) = self.store.load(session_key).await? else {
-            return Ok(credential.kind != CredentialKind::Token && prepared.may_create());
+            return Ok(prepared.credential.kind == CredentialKind::Ticket && prepared.may_create());
         };
-        let precondition = prepared.write.precondition(call, credential.token);
+        let precondition = prepared.write.precondition(call, prepared.write.token);
         Ok(match judge(&record.head, generation, &precondition) {
             Ok(()) | Err(Denial::Grace(_)) => true,
-            Err(Denial::Gone(None)) => credential.kind == CredentialKind::Cookie && prepared.may_create(),
-            Err(Denial::Gone(Some(_)) | Denial::Replay(_) | Denial::EtagMismatch | Denial::RequestIdReused) => false,
+            // After GONE, the save of a cookie is made again with another session, and comes here again.
+            Err(Denial::Gone(_) | Denial::Replay(_) | Denial::EtagMismatch | Denial::RequestIdReused) => false,
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::AppCall;
 use crate::session::{Entries, Head, Subject, Version};
-use crate::token::{SessionId, SplitToken, sign_ticket, sign_token};
+use crate::token::{CookieNote, SessionId, SplitToken, sign_noted_ticket, sign_token};
 use crate::types::Time;
 
 /// A session as a caller sees it.
@@ -97,11 +97,11 @@ impl NullReason {
 
 impl AppCall<'_> {
     /// Returns a new session, which no store knows, with a ticket.
-    pub(super) fn new_view(&self, token: SplitToken) -> SessionView {
+    pub(super) fn new_view(&self, token: SplitToken, note: CookieNote) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
         SessionView {
             id: Some(token.id(&self.app.name)),
-            token: sign_ticket(self.keys, &self.app.name, token, self.now),
+            token: sign_noted_ticket(self.keys, &self.app.name, (token, note), self.now),
             entries: Entries::default(),
             permanent: None,
             version: Version::NEW,

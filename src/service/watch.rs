@@ -123,7 +123,7 @@ impl SessionWatch {
         let snapshot = service.store.load(session_key).await?;
         Ok(match call.token_state(*watched, snapshot) {
             TokenState::Live { record, token } => Check::Alive { until: until(&record.head, token == *watched) },
-            TokenState::Superseded => Check::Ended(Some(EndReason::Superseded)),
+            TokenState::Superseded(_, reason) => Check::Ended(Some(reason)),
             TokenState::Gone(reason) => Check::Ended(reason),
         })
     }

@@ -48,6 +48,16 @@ impl PreparedWrite {
         Self { token, etag: None, fingerprint: None, operation, next: None }
     }
 
+    /// The session's token after this write was made with `token` and left this head.
+    pub(super) fn token_after(&self, token: SplitToken, head: &Head) -> SplitToken {
+        let replacement = match &self.operation {
+            Write::Edit(edit) => edit.rotation.replacement(),
+            Write::End(_) => None,
+        };
+        let is_rotated = replacement.is_some_and(|replacement| replacement.verifier_hash == head.verifier_hash);
+        self.next.filter(|_| is_rotated).unwrap_or(token)
+    }
+
     /// The precondition of this write if it is made with `token`: the prepared token or its next one.
     pub(super) fn precondition(&self, call: &AppCall<'_>, token: SplitToken) -> Precondition {
         let verifier_hash = token.verifier_hash(&call.app.name);
@@ -170,14 +180,9 @@ fn yields_next(previous: &PreviousToken, fingerprint: Option<Fingerprint>, now: 
 
 /// The result of a write with `token` that the store has done.
 fn completed(done: Done, token: SplitToken, prepared: &PreparedWrite) -> WriteResult {
-    let replacement = match &prepared.operation {
-        Write::Edit(edit) => edit.rotation.replacement(),
-        Write::End(_) => None,
-    };
-    let is_rotated = replacement.is_some_and(|replacement| replacement.verifier_hash == done.head.verifier_hash);
     WriteResult::Done {
         outcome: outcome(done.effect, &done.head),
-        token: Some(prepared.next.filter(|_| is_rotated).unwrap_or(token)),
+        token: Some(prepared.token_after(token, &done.head)),
         head: done.head.end.is_none().then(|| Box::new(done.head)),
         counters: done.counters,
     }

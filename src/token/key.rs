@@ -72,7 +72,7 @@ impl fmt::Debug for Key {
 }
 
 /// The use of a subkey. A signature for one purpose is invalid for the others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Token,
     Ticket,

@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
 pub use next_token::{Nonce, next_token};
 pub use sign::{
-    TICKET_LIFE, Ticket, TokenRejection, VerifiedToken, claimed_key, is_ticket, looks_like_token, sign_ticket,
-    sign_token, verify_ticket, verify_token,
+    CookieNote, TICKET_LIFE, Ticket, TokenRejection, VerifiedToken, claimed_key, is_ticket, looks_like_token,
+    sign_noted_ticket, sign_noted_token, sign_ticket, sign_token, verify_ticket, verify_token,
 };
 
 use crate::types::{AppName, random};
@@ -60,6 +60,13 @@ impl SplitToken {
     pub fn derived(app: &AppName, kind: &str, credential: &[&[u8]]) -> Self {
         let parts = [b"cloakroom/v1/derived".as_slice(), app.as_bytes(), kind.as_bytes()];
         Self::from_bytes(hash(parts.into_iter().chain(credential.iter().copied())))
+    }
+
+    /// Derives the token of the session that this token leads to once it opens its own no more.
+    ///
+    /// Every request that shows this token finds the same session. As above, signing the derived one takes a key.
+    pub fn recovery(self, app: &AppName) -> Self {
+        Self::derived(app, "recovery", &[&self.to_bytes()])
     }
 
     /// Returns a token of the same session with another verifier.

@@ -1,5 +1,7 @@
 //! The text of tokens and tickets: `v1.<key id>.<random>.<mac>` and `t1.<key id>.<seconds>.<random>.<mac>`.
 //!
+//! Both may have a note about the cookie, a letter after the version, as in `v1s.` and `t1k.`. The signature covers it.
+//!
 //! The signature is checked, in constant time, before anything else is read. Only the canonical spelling is accepted,
 //! so that no token can be written in two ways.
 
@@ -18,11 +20,25 @@ use crate::types::{AppName, Time};
 /// How long a ticket can be used.
 pub const TICKET_LIFE: Duration = Duration::from_secs(15 * 60);
 
+/// What an open tells the save of the same request about the browser's cookie, in the text of a token or a ticket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CookieNote {
+    /// Nothing: the browser has this very token, or no cookie leads to the new session of this ticket.
+    #[default]
+    None,
+    /// The browser has another credential of this session. Every response sets the cookie.
+    Set,
+    /// The browser has another credential of this session, and may be about to get the cookie of a login. Only a
+    /// response to a rotation sets the cookie.
+    Keep,
+}
+
 /// A token with a valid signature.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifiedToken {
     pub token: SplitToken,
     pub key_id: KeyId,
+    pub note: CookieNote,
 }
 
 /// A ticket with a valid signature that is not too old.
@@ -30,6 +46,7 @@ pub struct VerifiedToken {
 pub struct Ticket {
     /// The token that the session will have once it is stored.
     pub token: SplitToken,
+    pub note: CookieNote,
 }
 
 /// Why a token or a ticket is not accepted.
@@ -72,53 +89,67 @@ impl fmt::Display for TokenRejection {
 
 /// Whether a text begins like a token or a ticket, valid or not.
 pub fn looks_like_token(text: &str) -> bool {
-    text.starts_with(TOKEN_VERSION) || is_ticket(text)
+    split_version(text).is_some()
 }
 
 /// Whether a text begins like a ticket, valid or not.
 pub fn is_ticket(text: &str) -> bool {
-    text.starts_with(TICKET_VERSION)
+    split_version(text).is_some_and(|(purpose, ..)| purpose == Purpose::Ticket)
 }
 
 /// Reads the id of the key in a token or a ticket, without a check of the signature.
 pub fn claimed_key(text: &str) -> Option<KeyId> {
-    let rest = text.strip_prefix(TOKEN_VERSION).or_else(|| text.strip_prefix(TICKET_VERSION))?;
+    let (_, _, rest) = split_version(text)?;
     rest.split('.').next().and_then(KeyId::parse)
 }
 
 /// Signs a token with the app's first key.
 pub fn sign_token(ring: &KeyRing, app: &AppName, token: SplitToken) -> String {
-    sign(ring.signing(), Purpose::Token, app, None, token)
+    sign_noted_token(ring, app, token, CookieNote::None)
+}
+
+/// Signs a token and a note with the app's first key.
+pub fn sign_noted_token(ring: &KeyRing, app: &AppName, token: SplitToken, note: CookieNote) -> String {
+    sign(ring.signing(), (Purpose::Token, note), app, None, token)
 }
 
 /// Reads a token and checks its signature.
 pub fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
-    let rest = text.strip_prefix(TOKEN_VERSION).ok_or(TokenRejection::Malformed)?;
-    let (key, token, _) = verify(ring, Purpose::Token, app, rest)?;
-    Ok(VerifiedToken { token, key_id: key.id() })
+    let (key, token, note, _) = verify(ring, Purpose::Token, app, text)?;
+    Ok(VerifiedToken { token, key_id: key.id(), note })
 }
 
 /// Signs a ticket for `token`, issued at `now`.
 pub fn sign_ticket(ring: &KeyRing, app: &AppName, token: SplitToken, now: Time) -> String {
-    sign(ring.signing(), Purpose::Ticket, app, Some(now.seconds()), token)
+    sign_noted_ticket(ring, app, (token, CookieNote::None), now)
+}
+
+/// Signs a ticket for `token` and a note, issued at `now`.
+pub fn sign_noted_ticket(ring: &KeyRing, app: &AppName, (token, note): (SplitToken, CookieNote), now: Time) -> String {
+    sign(ring.signing(), (Purpose::Ticket, note), app, Some(now.seconds()), token)
 }
 
 /// Reads a ticket and checks its signature, and that it is at most [`TICKET_LIFE`] old at `now`.
 pub fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Result<Ticket, TokenRejection> {
-    let rest = text.strip_prefix(TICKET_VERSION).ok_or(TokenRejection::Malformed)?;
-    let (_, token, seconds) = verify(ring, Purpose::Ticket, app, rest)?;
+    let (_, token, note, seconds) = verify(ring, Purpose::Ticket, app, text)?;
     let age = now.seconds().saturating_sub(seconds.unwrap_or_default());
     if age > TICKET_LIFE.as_secs() {
         return Err(TokenRejection::TooOld);
     }
-    Ok(Ticket { token })
+    Ok(Ticket { token, note })
 }
 
-fn sign(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, token: SplitToken) -> String {
+fn sign(
+    key: &Key,
+    (purpose, note): (Purpose, CookieNote),
+    app: &AppName,
+    seconds: Option<u64>,
+    token: SplitToken,
+) -> String {
     let random = token.to_bytes();
-    let mac = mac(key, purpose, app, seconds, &random).finalize().into_bytes();
+    let mac = mac(key, (purpose, note), app, seconds, &random).finalize().into_bytes();
     let mut text = String::with_capacity(MAX_TEXT);
-    text.push_str(if seconds.is_some() { TICKET_VERSION } else { TOKEN_VERSION });
+    text.push_str(version(purpose, note));
     URL_SAFE_NO_PAD.encode_string(key.id().as_bytes(), &mut text);
     text.push('.');
     if let Some(seconds) = seconds {
@@ -135,9 +166,10 @@ fn verify<'r>(
     ring: &'r KeyRing,
     purpose: Purpose,
     app: &AppName,
-    rest: &str,
-) -> Result<(&'r Key, SplitToken, Option<u64>), TokenRejection> {
-    if rest.len() > MAX_TEXT {
+    text: &str,
+) -> Result<(&'r Key, SplitToken, CookieNote, Option<u64>), TokenRejection> {
+    let (written_purpose, note, rest) = split_version(text).ok_or(TokenRejection::Malformed)?;
+    if written_purpose != purpose || rest.len() > MAX_TEXT {
         return Err(TokenRejection::Malformed);
     }
     let mut parts = rest.split('.');
@@ -152,13 +184,19 @@ fn verify<'r>(
         return Err(TokenRejection::Malformed);
     }
     let key = ring.find(key_id).ok_or(TokenRejection::UnknownKey)?;
-    let mac = mac(key, purpose, app, seconds, &random);
+    let mac = mac(key, (purpose, note), app, seconds, &random);
     mac.verify_slice(&signature).map_err(|_| TokenRejection::BadSignature)?;
-    Ok((key, SplitToken::from_bytes(random), seconds))
+    Ok((key, SplitToken::from_bytes(random), note, seconds))
 }
 
-/// Computes the signature over version and purpose, key id, app, time of issue and the random part.
-fn mac(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, random: &[u8; 32]) -> Hmac<Sha256> {
+/// Computes the signature over version and purpose, key id, app, time of issue, the random part and the note.
+fn mac(
+    key: &Key,
+    (purpose, note): (Purpose, CookieNote),
+    app: &AppName,
+    seconds: Option<u64>,
+    random: &[u8; 32],
+) -> Hmac<Sha256> {
     let mut mac = key.mac(purpose);
     let mut add = |part: &[u8]| {
         mac.update(&length_prefix(part));
@@ -171,6 +209,11 @@ fn mac(key: &Key, purpose: Purpose, app: &AppName, seconds: Option<u64>, random:
         add(&seconds.to_be_bytes());
     }
     add(random);
+    match note {
+        CookieNote::None => {}
+        CookieNote::Set => add(b"set"),
+        CookieNote::Keep => add(b"keep"),
+    }
     mac
 }
 
@@ -186,6 +229,23 @@ fn canonical_number(text: &str) -> Option<u64> {
     (number.to_string() == text).then_some(number)
 }
 
-const TOKEN_VERSION: &str = "v1.";
-const TICKET_VERSION: &str = "t1.";
-const MAX_TEXT: usize = 3 + 8 + 1 + 20 + 1 + 43 + 1 + 43;
+/// How the text of a token or a ticket with this note begins.
+const fn version(purpose: Purpose, note: CookieNote) -> &'static str {
+    match (purpose, note) {
+        (Purpose::Ticket, CookieNote::None) => "t1.",
+        (Purpose::Ticket, CookieNote::Set) => "t1s.",
+        (Purpose::Ticket, CookieNote::Keep) => "t1k.",
+        (Purpose::Token | Purpose::Rotation, CookieNote::None) => "v1.",
+        (Purpose::Token | Purpose::Rotation, CookieNote::Set) => "v1s.",
+        (Purpose::Token | Purpose::Rotation, CookieNote::Keep) => "v1k.",
+    }
+}
+
+/// Reads how a text begins. Returns what it claims to be, and the rest; `None`: it is neither token nor ticket.
+fn split_version(text: &str) -> Option<(Purpose, CookieNote, &str)> {
+    let notes = [CookieNote::None, CookieNote::Set, CookieNote::Keep];
+    let versions = [Purpose::Token, Purpose::Ticket].into_iter().flat_map(|purpose| notes.map(|note| (purpose, note)));
+    versions.into_iter().find_map(|(purpose, note)| Some((purpose, note, text.strip_prefix(version(purpose, note))?)))
+}
+
+const MAX_TEXT: usize = 4 + 8 + 1 + 20 + 1 + 43 + 1 + 43;

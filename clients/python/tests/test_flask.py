@@ -259,9 +259,19 @@ def test_flashed_messages_are_shown_once(app):
 
 def test_a_permanent_session_has_an_expiry(app):
     client = app.test_client()
-    response = request(app, client, lambda: setattr(session, "permanent", True))
+    response = request(app, client, lambda: (setattr(session, "permanent", True), session.update(a=1)))
     assert "Expires=" in response.headers["Set-Cookie"]
-    assert request(app, client, lambda: (session.permanent, dict(session))).result == (True, {"_permanent": True})
+    kept = request(app, client, lambda: (session.permanent, dict(session))).result
+    assert kept == (True, {"_permanent": True, "a": 1})
+
+
+def test_permanent_alone_stores_no_session(app, service):
+    app.before_request(lambda: setattr(session, "permanent", True))
+    before = service.sessions("stats", "--app", "shop")[0]["created"]
+    for path in ["/", "/missing"] * 5:
+        response = app.test_client().get(path)
+        assert "Set-Cookie" not in response.headers
+    assert service.sessions("stats", "--app", "shop")[0]["created"] == before
 
 
 def test_a_save_sends_the_applications_lifetime(app, service):
@@ -307,13 +317,18 @@ def test_an_app_without_a_key_has_null_sessions(service):
     assert "Set-Cookie" not in request(app, app.test_client(), work).headers
 
 
-def test_cookies_of_two_live_sessions_give_a_null_session(app):
+def two_cookies(app):
+    """Returns a Cookie header with the cookies of two live sessions."""
     cookies = []
     for _ in range(2):
         client = app.test_client()
         set_entries(app, client, a=1)
         cookies.append("session=" + client.get_cookie("session").value)
-    client = app.test_client(use_cookies=False)
+    return "; ".join(cookies)
+
+
+def test_cookies_of_two_live_sessions_give_a_null_session(app):
+    cookies, client = two_cookies(app), app.test_client(use_cookies=False)
 
     def work():
         assert dict(session) == {}
@@ -321,8 +336,46 @@ def test_cookies_of_two_live_sessions_give_a_null_session(app):
             session["a"] = 2
 
     app.view_functions["view"] = lambda: (work(), "ok")[1]
-    response = client.get("/", headers={"Cookie": "; ".join(cookies)})
+    response = client.get("/", headers={"Cookie": cookies})
     assert (response.status_code, response.headers.get("Set-Cookie")) == (200, None)
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+@pytest.mark.parametrize("name", ["write", "increment", "permanent", "pop"])
+def test_a_write_with_the_cookies_of_two_live_sessions_is_a_400(app, name, is_read):
+    app.testing = False
+    writes = {
+        "write": lambda: session.update(a=2),
+        "increment": lambda: session.increment("a"),
+        "permanent": lambda: setattr(session, "permanent", True),
+        "pop": lambda: session.pop("a", None),
+    }
+    app.view_functions["view"] = lambda: (is_read and dict(session), writes[name](), "ok")[-1]
+    response = app.test_client(use_cookies=False).get("/", headers={"Cookie": two_cookies(app)})
+    assert (response.status_code, response.headers.get("Set-Cookie")) == (400, None)
+    assert b"two live sessions" in response.data
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+@pytest.mark.parametrize("name", ["clear", "clear and write", "subject", "subject key", "destroy"])
+def test_the_cookies_of_two_live_sessions_have_a_way_out(service, name, is_read):
+    app = make_app(service.address, "login")
+    ways = {
+        "clear": lambda: session.clear(),
+        "clear and write": lambda: (session.clear(), session.update(a=2)),
+        "subject": lambda: (setattr(session, "subject", "anna"), session.update(a=2)),
+        "subject key": lambda: session.update(_user_id="anna", _fresh=True),
+        "destroy": lambda: session.destroy(),
+    }
+    cookies = two_cookies(app)
+    app.view_functions["view"] = lambda: (is_read and dict(session), ways[name](), "ok")[-1]
+    response = app.test_client(use_cookies=False).get("/", headers={"Cookie": cookies})
+    assert (response.status_code, len(response.headers.getlist("Set-Cookie"))) == (200, 1)
+    header = cookies + "; " + response.headers["Set-Cookie"].partition(";")[0]
+    results = []
+    app.view_functions["view"] = lambda: (results.append(dict(session)), session.update(b=1), "ok")[-1]
+    assert app.test_client(use_cookies=False).get("/", headers={"Cookie": header}).status_code == 200
+    assert "a" not in results[0] or results[0]["a"] == 2
 
 
 def test_a_forged_cookie_gives_an_empty_session(app):

@@ -28,6 +28,13 @@ impl CookieCall<'_> {
             None => Vec::new(),
         };
         let read_headers = header.into_iter().chain([Header::vary()]).collect();
-        Ok(Opened { session: self.view(session), read_headers, untouched_headers, recently_authenticated: false })
+        let (cookie_outdated, recently_authenticated) = (false, false);
+        Ok(Opened {
+            session: self.view(session),
+            read_headers,
+            untouched_headers,
+            cookie_outdated,
+            recently_authenticated,
+        })
     }
 }

@@ -28,8 +28,7 @@ async fn a_logout_lasts_as_long_as_the_legacy_cookie(store: StoreKind) {
 
     service.destroy(&token).await;
 
-    let saved = service.save(save_cookie(&format!("session={old}"), Changes::default().set("b", "1"))).await;
-    assert_eq!(gone(&saved), EndReason::Destroyed);
+    assert_eq!(gone(&service.save(save(&token, Changes::default().set("b", "1"))).await), EndReason::Destroyed);
     assert_stays_ended(&service, &old).await;
 }
 

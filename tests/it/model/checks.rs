@@ -1,12 +1,12 @@
 //! Checks each response against the model, and updates the model.
 
-use cloakroom::service::{NullReason, Opened, Outcome, SessionView};
+use cloakroom::service::{NullReason, Opened, Outcome, RotationCause, SessionView};
 use cloakroom::session::{EndReason, Version, WriteEffect};
 use cloakroom::store::Store;
 
 use super::answer::{Answer, Checked, WriteResult, check_refused, check_view, entries, error_text, same};
-use super::expected_session::{ExpectedSession, ExpectedWrite, Operation, State, TokenMatch, WriteRequest};
-use super::simulation::{HeldToken, PresentedToken, SentAs, Simulation};
+use super::expected_session::{ExpectedSession, ExpectedWrite, Operation, State, WriteRequest};
+use super::simulation::{HeldToken, PresentedToken, Recovery, SentAs, Simulation};
 
 /// The session that a response must contain.
 enum ExpectedView<'v> {
@@ -17,11 +17,29 @@ enum ExpectedView<'v> {
     Stored(&'v SessionView, u64, bool),
 }
 
+/// What a response does with the cookie, besides what rotations and ends do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cookie {
+    AsUsual,
+    /// The browser may be about to get the cookie of a login: only a rotation sets one.
+    Keep,
+}
+
+impl Cookie {
+    fn of_ticket(ticket: &str) -> Self {
+        if ticket.starts_with("t1k.") { Self::Keep } else { Self::AsUsual }
+    }
+
+    const fn of_recovery(recovery: Recovery) -> Self {
+        if recovery.sets_cookie { Self::AsUsual } else { Self::Keep }
+    }
+}
+
 impl<S: Store> Simulation<S> {
     pub(super) fn check_open(
         &mut self,
         browser: usize,
-        held: &[HeldToken],
+        (held, recoveries): (&[HeldToken], &[Recovery]),
         max_age: Option<u64>,
         (opened, now): (&Opened, u64),
     ) -> Checked {
@@ -30,22 +48,14 @@ impl<S: Store> Simulation<S> {
             PresentedToken::Token(token) => Some((held.session, token)),
             PresentedToken::Ticket => None,
         });
-        let (mut live, mut superseded) = (Vec::new(), Vec::new());
-        for (session, token) in tokens {
-            let expected = &self.sessions[&session];
-            if expected.state(now) != State::Alive {
-                continue;
-            }
-            match expected.match_token(token, now) {
-                TokenMatch::Current | TokenMatch::InGrace => live.push(session),
-                TokenMatch::Previous | TokenMatch::Replaced | TokenMatch::Older => {
-                    superseded.push(expected.tokens[token].clone())
-                }
-            }
-        }
+        let opens = |(session, token): &(u64, usize)| {
+            let expected = &self.sessions[session];
+            expected.state(now) == State::Alive && expected.superseded(*token, now).is_none()
+        };
+        let mut live: Vec<u64> = tokens.filter(opens).map(|(session, _)| session).collect();
         live.sort_unstable();
         live.dedup();
-        match (&*live, &*superseded) {
+        match (&*live, recoveries) {
             ([], []) => self.cover("opened nothing"),
             ([], _) => self.cover("opened by an older token"),
             ([_], _) => self.cover("opened"),
@@ -57,13 +67,10 @@ impl<S: Store> Simulation<S> {
         };
         match *live {
             [] => {
-                same("recently authenticated", opened.recently_authenticated, false)?;
-                match superseded.first() {
+                let is_live = |recovery: &&Recovery| self.sessions[&recovery.number].state(now) == State::Alive;
+                match recoveries.iter().find(is_live).or_else(|| recoveries.first()) {
                     None => self.check(browser, &ExpectedView::New(view, None), now),
-                    Some(token) => {
-                        same("the superseded token stays", &view.token, token)?;
-                        same("an empty session", (view.version, view.entries.count()), (Version::NEW, 0))
-                    }
+                    Some(recovery) => self.check_opened_recovery(browser, *recovery, opened, now),
                 }
             }
             [session] => {
@@ -77,67 +84,82 @@ impl<S: Store> Simulation<S> {
         }
     }
 
+    fn check_opened_recovery(&mut self, browser: usize, recovery: Recovery, opened: &Opened, now: u64) -> Checked {
+        self.cover("opened a recovery session");
+        let (view, Recovery { number, sets_cookie }) = (&opened.session, recovery);
+        let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
+        if expected.state(now) != State::Alive {
+            let prefix = if sets_cookie { "t1s." } else { "t1k." };
+            same("the ticket's note", view.token.starts_with(prefix), true)?;
+            return self.check(browser, &ExpectedView::New(view, Some(number)), now);
+        }
+        expected.touch(now);
+        same("entries", entries(view), expected.entries.clone())?;
+        same("cookie outdated", opened.cookie_outdated, sets_cookie)?;
+        same("a cookie is set", opened.untouched_headers.is_empty(), !sets_cookie)?;
+        if sets_cookie {
+            return self.check(browser, &ExpectedView::Stored(view, number, true), now);
+        }
+        same("the token's note", view.token.starts_with("v1k."), true)?;
+        check_view(expected, view, now)
+    }
+
     pub(super) fn check_save(
         &mut self,
         browser: usize,
-        (held, sent_as): (Option<HeldToken>, SentAs),
+        (held, sent_as, recovery): (Option<HeldToken>, SentAs, Option<Recovery>),
         request: &WriteRequest,
         answer: WriteResult,
     ) -> Checked {
         let now = self.now();
-        let Some(held) = held else { return self.check_first_save(browser, None, request, answer) };
+        let usual = Cookie::AsUsual;
+        let Some(held) = held else { return self.check_first_save(browser, (None, usual), request, answer) };
         let expected = self.sessions.get_mut(&held.session).ok_or("no such session")?;
-        let token = match held.token {
+        let (token, cookie) = match held.token {
             PresentedToken::Ticket if !expected.ticket_is_good(now) => return check_refused(answer, "token"),
-            PresentedToken::Ticket if expected.state(now) == State::New => {
-                return self.check_first_save(browser, Some(held.session), request, answer);
-            }
-            PresentedToken::Ticket => 0,
-            PresentedToken::Token(token) => token,
+            PresentedToken::Ticket => (0, Cookie::of_ticket(&expected.ticket)),
+            PresentedToken::Token(token) => (token, usual),
         };
-        if let Operation::Save { changes: None, rotate: false, .. } = request.operation {
-            return self.check_unmodified_save(browser, (held, sent_as), token, answer);
+        if held.token == PresentedToken::Ticket && expected.state(now) == State::New {
+            return self.check_first_save(browser, (Some(held.session), cookie), request, answer);
         }
-        match expected.write(token, request, now) {
-            ExpectedWrite::Missing if sent_as == SentAs::CookieHeader => {
-                self.check_first_save(browser, None, request, answer)
+        let is_unmodified = request.is_unmodified_save();
+        let write = if is_unmodified { expected.read(token, now) } else { expected.write(token, request, now) };
+        match (write, recovery) {
+            (ExpectedWrite::Missing | ExpectedWrite::Gone(_), Some(recovery)) => {
+                self.check_recovery_save(browser, recovery, request, answer)
             }
-            write => self.check_written(browser, held.session, write, answer),
+            (ExpectedWrite::Missing | ExpectedWrite::Gone(_), None) if sent_as == SentAs::CookieHeader => {
+                self.check_first_save(browser, (None, usual), request, answer)
+            }
+            (write, _) => self.check_written(browser, (held.session, cookie), write, answer),
         }
     }
 
-    /// Checks a save without changes, which writes nothing.
-    fn check_unmodified_save(
+    /// Checks a save by a superseded cookie, which is made to its recovery session.
+    fn check_recovery_save(
         &mut self,
         browser: usize,
-        (held, sent_as): (HeldToken, SentAs),
-        token: usize,
+        recovery: Recovery,
+        request: &WriteRequest,
         answer: WriteResult,
     ) -> Checked {
-        let now = self.now();
-        let answer = answer.map_err(|error| format!("refused: {error}"))?;
-        let expected = self.sessions.get_mut(&held.session).ok_or("no such session")?;
-        match (expected.state(now), expected.match_token(token, now)) {
-            (State::Alive, TokenMatch::Current | TokenMatch::InGrace) => {
-                expected.touch(now);
-                same("outcome", answer.outcome, Outcome::Unchanged)?;
-                self.check(browser, &ExpectedView::Stored(answer.view()?, held.session, true), now)
-            }
-            (State::Alive, _) => self.check_gone(browser, &answer, Some(EndReason::Superseded)),
-            (State::Ended(reason), _) => self.check_gone(browser, &answer, Some(reason)),
-            (State::New | State::Forgotten, _) if sent_as == SentAs::CookieHeader => {
-                same("outcome", answer.outcome, Outcome::Unchanged)?;
-                self.check(browser, &ExpectedView::New(answer.view()?, None), now)
-            }
-            (State::New | State::Forgotten, _) => self.check_gone(browser, &answer, None),
+        let (now, cookie) = (self.now(), Cookie::of_recovery(recovery));
+        let expected = self.sessions.get_mut(&recovery.number).ok_or("no such session")?;
+        if expected.state(now) == State::New {
+            return self.check_first_save(browser, (Some(recovery.number), cookie), request, answer);
         }
+        self.cover("saved to a recovery session");
+        let expected = self.sessions.get_mut(&recovery.number).ok_or("no such session")?;
+        let write = if request.is_unmodified_save() { expected.read(0, now) } else { expected.write(0, request, now) };
+        self.check_written(browser, (recovery.number, cookie), write, answer)
     }
 
     /// Checks a save by ticket (with a number) or without a credential, where nothing is stored yet.
     fn check_first_save(
         &mut self,
         browser: usize,
-        ticket: Option<u64>,
+        (ticket, cookie): (Option<u64>, Cookie),
         request: &WriteRequest,
         answer: WriteResult,
     ) -> Checked {
@@ -146,11 +168,11 @@ impl<S: Store> Simulation<S> {
             Some(number) => self.sessions[&number].clone(),
             None => ExpectedSession::new(String::new(), String::new(), now),
         };
-        let is_unmodified = matches!(request.operation, Operation::Save { changes: None, rotate: false, .. });
-        let write = if is_unmodified { ExpectedWrite::Missing } else { expected.create(request, now) };
+        let write = if request.is_unmodified_save() { ExpectedWrite::Missing } else { expected.create(request, now) };
+        let has_changes = matches!(request.operation, Operation::Save { changes: Some(_), .. });
         match write {
             ExpectedWrite::Refused(why) => check_refused(answer, why),
-            ExpectedWrite::Missing if matches!(request.operation, Operation::Save { changes: None, .. }) => {
+            ExpectedWrite::Missing if !has_changes || request.sets_permanent() => {
                 let answer = answer.map_err(|error| format!("refused: {error}"))?;
                 same("outcome", answer.outcome, Outcome::Unchanged)?;
                 self.check(browser, &ExpectedView::New(answer.view()?, ticket), now)
@@ -158,17 +180,20 @@ impl<S: Store> Simulation<S> {
             ExpectedWrite::Missing => {
                 let answer = answer.map_err(|error| format!("refused: {error}"))?;
                 same("outcome", answer.outcome, Outcome::Deleted(EndReason::Emptied))?;
-                answer.deletes_the_cookie()?;
+                match cookie {
+                    Cookie::AsUsual => answer.deletes_the_cookie()?,
+                    Cookie::Keep => same("no cookie", answer.cookies().len(), 0)?,
+                }
                 self.check(browser, &ExpectedView::Nothing, now)
             }
             write => {
                 let number = ticket.unwrap_or_else(|| self.number());
-                if ticket.is_none() {
+                if expected.id.is_empty() {
                     let view = answer.as_ref().ok().and_then(|answer| answer.session.as_ref());
                     expected.id = view.and_then(|view| view.id).map(|id| id.to_string()).unwrap_or_default();
                 }
                 self.sessions.insert(number, expected);
-                self.check_written(browser, number, write, answer)
+                self.check_written(browser, (number, cookie), write, answer)
             }
         }
     }
@@ -193,14 +218,23 @@ impl<S: Store> Simulation<S> {
             PresentedToken::Ticket => 0,
             PresentedToken::Token(token) => token,
         };
-        let write = expected.write(token, request, now);
-        self.check_written(browser, held.session, write, answer)
+        let cookie = match held.token {
+            PresentedToken::Ticket => Cookie::of_ticket(&expected.ticket),
+            PresentedToken::Token(_) => Cookie::AsUsual,
+        };
+        let is_renewal = request.operation == Operation::Rotate(RotationCause::Renewal);
+        let write = if is_renewal && cookie == Cookie::Keep {
+            self.sessions.get_mut(&held.session).ok_or("no such session")?.read(token, now)
+        } else {
+            expected.write(token, request, now)
+        };
+        self.check_written(browser, (held.session, cookie), write, answer)
     }
 
     pub(super) fn check_destruction(
         &mut self,
         browser: usize,
-        held: Option<HeldToken>,
+        (held, recovery): (Option<HeldToken>, Option<Recovery>),
         request: &WriteRequest,
         answer: WriteResult,
     ) -> Checked {
@@ -212,12 +246,21 @@ impl<S: Store> Simulation<S> {
             PresentedToken::Ticket => 0,
             PresentedToken::Token(token) => token,
         };
-        let outcome = match expected.write(token, request, now) {
+        let mut outcome = match expected.write(token, request, now) {
             ExpectedWrite::Refused(why) => return check_refused(answer, why),
             ExpectedWrite::Missing => Outcome::Gone(None),
             ExpectedWrite::Gone(reason) => Outcome::Gone(Some(reason)),
             _ => Outcome::Deleted(expected.end.ok_or("it has not ended")?.0),
         };
+        if let (Outcome::Gone(Some(_)), Some(recovery)) = (outcome, recovery) {
+            let expected = self.sessions.get_mut(&recovery.number).ok_or("no such session")?;
+            match expected.write(0, request, now) {
+                ExpectedWrite::Refused(why) => return check_refused(answer, why),
+                ExpectedWrite::Missing => {}
+                ExpectedWrite::Gone(reason) => outcome = Outcome::Gone(Some(reason)),
+                _ => outcome = Outcome::Deleted(expected.end.ok_or("it has not ended")?.0),
+            }
+        }
         let answer = answer.map_err(error_text)?;
         same("outcome", answer.outcome, outcome)?;
         match outcome {
@@ -229,16 +272,32 @@ impl<S: Store> Simulation<S> {
         }
     }
 
-    fn check_written(&mut self, browser: usize, number: u64, write: ExpectedWrite, answer: WriteResult) -> Checked {
+    fn check_written(
+        &mut self,
+        browser: usize,
+        (number, cookie): (u64, Cookie),
+        write: ExpectedWrite,
+        answer: WriteResult,
+    ) -> Checked {
         let now = self.now();
         self.cover(&format!("{write:?}"));
+        let is_rotated = match &write {
+            ExpectedWrite::Done { rotated, .. } => *rotated,
+            ExpectedWrite::Again { by_rotation, .. } => *by_rotation,
+            _ => false,
+        };
         let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
-        let (outcome, shows_token) = match write {
+        let (outcome, mut shows_token) = match write {
             ExpectedWrite::Refused(why) => return check_refused(answer, why),
             ExpectedWrite::Missing => return self.check_gone(browser, &answer.map_err(error_text)?, None),
             ExpectedWrite::Gone(reason) => return self.check_gone(browser, &answer.map_err(error_text)?, Some(reason)),
-            ExpectedWrite::Again { outcome, shows_token } => (outcome, shows_token),
+            ExpectedWrite::Again { outcome, shows_token, .. } => (outcome, shows_token),
             ExpectedWrite::Renewed => (WriteEffect::Updated, true),
+            ExpectedWrite::Read => (WriteEffect::Unchanged, true),
+            ExpectedWrite::Done { outcome: WriteEffect::Created, rotated: false } if cookie == Cookie::Keep => {
+                expected.tokens.push(String::new());
+                (WriteEffect::Created, true)
+            }
             ExpectedWrite::Done { outcome, rotated } => {
                 if rotated || outcome == WriteEffect::Created {
                     // A new token can be any that this session has not had yet.
@@ -258,9 +317,16 @@ impl<S: Store> Simulation<S> {
             WriteEffect::Deleted => Outcome::Deleted(expected.end.ok_or("it has not ended")?.0),
         };
         same("outcome", answer.outcome, outcome)?;
+        if cookie == Cookie::Keep {
+            let rotated = is_rotated && expected.state(now) == State::Alive;
+            same("cookies", answer.cookies().len(), usize::from(rotated))?;
+            shows_token &= rotated;
+        }
         match outcome {
             Outcome::Deleted(_) => {
-                answer.deletes_the_cookie()?;
+                if cookie == Cookie::AsUsual {
+                    answer.deletes_the_cookie()?;
+                }
                 self.check(browser, &ExpectedView::Nothing, now)
             }
             _ if expected.state(now) == State::Alive => {
@@ -283,11 +349,14 @@ impl<S: Store> Simulation<S> {
             ExpectedView::Nothing => return Ok(()),
             ExpectedView::New(view, number) => {
                 same("a new session", (view.version, view.null, view.entries.count()), (Version::NEW, None, 0))?;
-                same("a ticket", view.token.starts_with("t1."), true)?;
+                same("a ticket", view.token.starts_with("t1"), true)?;
                 let id = view.id.ok_or("no id")?.to_string();
                 let number = number.unwrap_or_else(|| self.number());
                 let expected =
                     self.sessions.entry(number).or_insert_with(|| ExpectedSession::new(id.clone(), String::new(), now));
+                if expected.id.is_empty() {
+                    expected.id.clone_from(&id);
+                }
                 same("id", &expected.id, &id)?;
                 (expected.ticket, expected.issued) = (view.token.clone(), now / 1000);
                 let times = view.times.ok_or("no times")?;
@@ -296,8 +365,11 @@ impl<S: Store> Simulation<S> {
                 HeldToken { session: number, token: PresentedToken::Ticket }
             }
             ExpectedView::Stored(view, session, shows_token) => {
-                let expected = &self.sessions[&session];
+                let expected = self.sessions.get_mut(&session).ok_or("no such session")?;
                 check_view(expected, view, now)?;
+                // The first token of a recovery session is not shown at once.
+                let hidden = expected.tokens.last_mut().filter(|token| shows_token && token.is_empty());
+                hidden.into_iter().for_each(|token| token.clone_from(&view.token));
                 let token =
                     if shows_token { expected.tokens.last().cloned().unwrap_or_default() } else { String::new() };
                 same("token", &view.token, &token)?;

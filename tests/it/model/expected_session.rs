@@ -18,7 +18,9 @@ pub(super) const AUTHENTICATED: (u64, u64) = (10 * MINUTE, 60 * MINUTE);
 /// Idle and absolute timeout of a session without a subject.
 pub(super) const ANONYMOUS: (u64, u64) = (3 * MINUTE, 20 * MINUTE);
 
-pub(super) const GRACE: u64 = 30_000;
+pub(super) const GRACE: u64 = 20_000;
+/// How long after a rotation a recovery session sets no cookie.
+pub(super) const COOKIE_DELAY: u64 = 30_000;
 pub(super) const TOMBSTONE_TTL: u64 = 16 * MINUTE;
 pub(super) const IDEMPOTENCY_TTL: u64 = 10 * MINUTE;
 pub(super) const MAX_ENTRIES: usize = 6;
@@ -39,6 +41,22 @@ pub(super) struct WriteRequest {
     pub(super) etag: Option<u64>,
 }
 
+impl WriteRequest {
+    const fn keeps_empty(&self) -> bool {
+        matches!(self.operation, Operation::Save { keep_empty: true, .. })
+    }
+
+    /// Whether the save sets `permanent`, which alone is not stored.
+    pub(super) fn sets_permanent(&self) -> bool {
+        let Operation::Save { changes: Some(changes), .. } = &self.operation else { return false };
+        matches!(changes.permanent, PermanentChange::Set(_))
+    }
+
+    pub(super) const fn is_unmodified_save(&self) -> bool {
+        matches!(self.operation, Operation::Save { changes: None, rotate: false, .. })
+    }
+}
+
 /// The result that a write must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ExpectedWrite {
@@ -49,7 +67,11 @@ pub(super) enum ExpectedWrite {
     Again {
         outcome: WriteEffect,
         shows_token: bool,
+        /// Whether the first call made the rotation whose token is shown.
+        by_rotation: bool,
     },
+    /// Nothing is written.
+    Read,
     Done {
         outcome: WriteEffect,
         rotated: bool,
@@ -114,6 +136,8 @@ pub(super) struct ExpectedSession {
     pub(super) deadline: u64,
     pub(super) revoked: bool,
     pub(super) end: Option<(EndReason, u64)>,
+    /// Whether a superseded token leads here. Its first token is never shown then, but its creation may rotate.
+    pub(super) is_recovery: bool,
     previous: Option<PreviousToken>,
     idempotency: VecDeque<IdempotencyRecord>,
 }
@@ -137,9 +161,17 @@ impl ExpectedSession {
             deadline: now + ANONYMOUS.1,
             revoked: false,
             end: None,
+            is_recovery: false,
             previous: None,
             idempotency: VecDeque::new(),
         }
+    }
+
+    /// A session that a superseded token leads to, and that is not saved yet.
+    pub(super) const fn new_recovery(id: String, now: u64) -> Self {
+        let mut recovery = Self::new(id, String::new(), now);
+        recovery.is_recovery = true;
+        recovery
     }
 
     /// The time when it expires if its last use is at `now`.
@@ -186,6 +218,13 @@ impl ExpectedSession {
         }
     }
 
+    /// Whether a token was replaced, and the time of the last rotation. The session may have ended since.
+    pub(super) fn superseded(&self, token: usize, now: u64) -> Option<u64> {
+        let is_known = matches!(self.state(now), State::Alive | State::Ended(_));
+        let opened_until_the_end = matches!(self.match_token(token, now), TokenMatch::Current | TokenMatch::InGrace);
+        (is_known && !opened_until_the_end).then(|| self.previous.as_ref().map_or(self.created, |last| last.time))
+    }
+
     /// A use without changes is written if a twentieth of the idle timeout has passed, and at least 10 s.
     pub(super) fn touch(&mut self, now: u64) {
         if now.saturating_sub(self.used) >= (self.idle / 20).max(10_000) {
@@ -197,7 +236,10 @@ impl ExpectedSession {
     pub(super) fn ends(&self) -> Vec<u64> {
         let mut ends = vec![(self.issued + 15 * 60) * 1000 + 1000, self.expires(self.used), self.deadline];
         ends.push(self.end.map_or(self.expires(self.used), |(_, time)| time) + TOMBSTONE_TTL);
-        ends.extend(self.previous.iter().flat_map(|previous| [previous.time + GRACE, previous.time + IDEMPOTENCY_TTL]));
+        let of_rotation = |previous: &PreviousToken| {
+            [previous.time + GRACE, previous.time + COOKIE_DELAY, previous.time + IDEMPOTENCY_TTL]
+        };
+        ends.extend(self.previous.iter().flat_map(of_rotation));
         ends.extend(self.idempotency.iter().map(|record| record.time + IDEMPOTENCY_TTL));
         ends
     }
@@ -215,8 +257,9 @@ impl ExpectedSession {
             .rev()
             .find(|record| record.request_id == request.request_id && now < record.time + IDEMPOTENCY_TTL);
         if let Some(record) = earlier {
-            let again =
-                ExpectedWrite::Again { outcome: record.outcome, shows_token: self.shows_token(token, request, now) };
+            let shows_token = self.shows_token(token, request, now);
+            let by_rotation = shows_token && self.match_token(token, now) != TokenMatch::Current;
+            let again = ExpectedWrite::Again { outcome: record.outcome, shows_token, by_rotation };
             return if record.operation == request.operation { again } else { ExpectedWrite::Refused("reused") };
         }
         if let Some(reason) = reason {
@@ -238,10 +281,7 @@ impl ExpectedSession {
             Err(reason) => ExpectedWrite::Refused(reason),
             Ok((outcome, grace)) => {
                 if let Some(grace) = grace {
-                    let by = (!request.request_id.is_empty())
-                        .then(|| (request.request_id.clone(), request.operation.clone()));
-                    let current = self.tokens.len() - 1;
-                    self.previous = Some(PreviousToken { token, current, grace, time: now, by });
+                    self.replace_token(token, grace, request, now);
                 }
                 self.record(request, now, outcome);
                 ExpectedWrite::Done { outcome, rotated: grace.is_some() }
@@ -249,11 +289,24 @@ impl ExpectedSession {
         }
     }
 
+    /// Reads by that token, as a save without changes does, and returns the result that it must have.
+    pub(super) fn read(&mut self, token: usize, now: u64) -> ExpectedWrite {
+        match (self.state(now), self.match_token(token, now)) {
+            (State::New | State::Forgotten, _) => ExpectedWrite::Missing,
+            (State::Ended(reason), _) => ExpectedWrite::Gone(reason),
+            (State::Alive, TokenMatch::Current | TokenMatch::InGrace) => {
+                self.touch(now);
+                ExpectedWrite::Read
+            }
+            (State::Alive, _) => ExpectedWrite::Gone(EndReason::Superseded),
+        }
+    }
+
     /// Applies a first save and returns the result that it must have.
     pub(super) fn create(&mut self, request: &WriteRequest, now: u64) -> ExpectedWrite {
         let is_first = request.etag.is_none_or(|etag| etag == 0);
         let mut created = Self::new(self.id.clone(), self.ticket.clone(), now);
-        created.issued = self.issued;
+        (created.issued, created.is_recovery) = (self.issued, self.is_recovery);
         let applied = match &request.operation {
             Operation::Save { changes: Some(_), .. } if is_first => created.apply(request, now),
             _ if is_first => return ExpectedWrite::Missing,
@@ -262,12 +315,29 @@ impl ExpectedSession {
         match applied {
             Err(reason) => ExpectedWrite::Refused(reason),
             Ok((WriteEffect::Deleted, _)) => ExpectedWrite::Missing,
-            Ok(_) => {
+            Ok(_) if created.has_no_content() && !request.keeps_empty() => ExpectedWrite::Missing,
+            Ok((_, rotation)) => {
                 created.record(request, now, WriteEffect::Created);
+                let rotated = created.is_recovery && rotation.is_some();
+                if rotated {
+                    created.tokens.push(String::new());
+                    created.replace_token(0, 0, request, now);
+                }
                 *self = created;
-                ExpectedWrite::Done { outcome: WriteEffect::Created, rotated: false }
+                ExpectedWrite::Done { outcome: WriteEffect::Created, rotated }
             }
         }
+    }
+
+    fn replace_token(&mut self, token: usize, grace: u64, request: &WriteRequest, time: u64) {
+        let by = (!request.request_id.is_empty()).then(|| (request.request_id.clone(), request.operation.clone()));
+        let current = self.tokens.len() - 1;
+        self.previous = Some(PreviousToken { token, current, grace, time, by });
+    }
+
+    /// Whether nothing but `permanent` is there to store.
+    fn has_no_content(&self) -> bool {
+        self.entries.is_empty() && self.subject.is_none()
     }
 
     /// Whether the response to a repeated call has the current token.

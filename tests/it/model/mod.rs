@@ -73,10 +73,14 @@ async fn run<S: Store>(simulation: &mut Simulation<S>, seed: u64, steps: u64) {
 }
 
 /// What happens in every run of the default length: a case that never happens is not tested.
-const MUST_HAPPEN: [&str; 15] = [
+const MUST_HAPPEN: [&str; 19] = [
     "opened",
     "opened nothing",
     "opened by an older token",
+    "opened a recovery session",
+    "saved to a recovery session",
+    "a recovery session after another",
+    "Done { outcome: Created, rotated: true",
     "Done { outcome: Created",
     "Done { outcome: Updated, rotated: true",
     "Again { outcome: Created",

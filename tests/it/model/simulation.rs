@@ -14,7 +14,7 @@ use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock, ManualClock, Time};
 
 use super::answer::{Answer, Checked, error_text, same};
-use super::expected_session::{ExpectedSession, Operation, State, WriteRequest};
+use super::expected_session::{COOKIE_DELAY, ExpectedSession, Operation, State, WriteRequest};
 use super::rng::Rng;
 use super::steps;
 
@@ -37,6 +37,14 @@ pub(super) enum SentAs {
     CookieHeader,
 }
 
+/// The recovery session that a superseded token leads to, stored or not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recovery {
+    pub(super) number: u64,
+    /// Whether the last rotation is so long ago that the session sets its own cookie.
+    pub(super) sets_cookie: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Simulation<S> {
     service: Service,
@@ -45,6 +53,8 @@ pub(super) struct Simulation<S> {
     pub(super) rng: Rng,
     pub(super) sessions: BTreeMap<u64, ExpectedSession>,
     pub(super) browsers: Vec<Option<HeldToken>>,
+    /// The recovery session of each superseded token that was shown.
+    recoveries: BTreeMap<(u64, usize), u64>,
     next: u64,
     /// How often each case happened: a run in which one never happens does not test it.
     pub(super) coverage: BTreeMap<String, u64>,
@@ -61,6 +71,7 @@ impl<S: Store> Simulation<S> {
             rng,
             sessions: BTreeMap::new(),
             browsers: vec![None; BROWSERS],
+            recoveries: BTreeMap::new(),
             next: 0,
             coverage: BTreeMap::new(),
         }
@@ -74,10 +85,65 @@ impl<S: Store> Simulation<S> {
         self.clock.set(Time::from_millis(millis));
     }
 
-    /// Removes the sessions that no browser has a token of.
+    /// Removes the sessions that no browser has a token of, and to which no such token leads.
     pub(super) fn drop_unheld_sessions(&mut self) {
-        let browsers = &self.browsers;
-        self.sessions.retain(|number, _| browsers.iter().flatten().any(|held| held.session == *number));
+        let mut held: BTreeSet<u64> = self.browsers.iter().flatten().map(|held| held.session).collect();
+        // A recovery session has a higher number than the session of its token.
+        for ((session, _), recovery) in &self.recoveries {
+            if held.contains(session) {
+                held.insert(*recovery);
+            }
+        }
+        self.sessions.retain(|number, _| held.contains(number));
+        self.recoveries.retain(|(session, _), _| held.contains(session));
+    }
+
+    /// Finds the recovery session of a token; `None` if it is not superseded.
+    async fn recovery(&mut self, held: HeldToken) -> Checked<Option<Recovery>> {
+        let PresentedToken::Token(token) = held.token else { return Ok(None) };
+        let now = self.now();
+        let Some(mut rotated) = self.sessions[&held.session].superseded(token, now) else { return Ok(None) };
+        let mut key = (held.session, token);
+        for _ in 0..MAX_RECOVERIES {
+            let Some(number) = self.recoveries.get(&key).copied() else {
+                let number = self.new_recovery(now);
+                self.recoveries.insert(key, number);
+                return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY }));
+            };
+            let expected = &self.sessions[&number];
+            let is_next = match expected.state(now) {
+                State::New => false,
+                // Until it is purged, its record is in the way.
+                State::Forgotten => self.is_stored(number).await?,
+                State::Alive | State::Ended(_) => {
+                    rotated = rotated.max(expected.superseded(0, now).unwrap_or_default());
+                    expected.state(now) != State::Alive || expected.superseded(0, now).is_some()
+                }
+            };
+            if !is_next {
+                let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
+                if expected.state(now) == State::Forgotten {
+                    let id = std::mem::take(&mut expected.id);
+                    *expected = ExpectedSession::new_recovery(id, now);
+                }
+                return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY }));
+            }
+            self.cover("a recovery session after another");
+            key = (number, 0);
+        }
+        Ok(Some(Recovery { number: self.new_recovery(now), sets_cookie: now >= rotated + COOKIE_DELAY }))
+    }
+
+    fn new_recovery(&mut self, now: u64) -> u64 {
+        let number = self.number();
+        self.sessions.insert(number, ExpectedSession::new_recovery(String::new(), now));
+        number
+    }
+
+    async fn is_stored(&self, number: u64) -> Checked<bool> {
+        let id = SessionId::parse(&self.sessions[&number].id).ok_or("no id")?;
+        let stored = self.store.load(&SessionKey { app: app_name(), id }).await.map_err(|error| error.to_string())?;
+        Ok(stored.is_some())
     }
 
     fn token_of(&self, held: HeldToken) -> String {
@@ -97,6 +163,10 @@ impl<S: Store> Simulation<S> {
         max_age: Option<u64>,
     ) -> Checked {
         let now = self.now();
+        let mut recoveries = Vec::new();
+        for held in held {
+            recoveries.extend(self.recovery(*held).await?);
+        }
         let tokens: Vec<String> = held.iter().map(|held| self.token_of(*held)).collect();
         let header = tokens.iter().map(|token| format!("session={token}")).collect::<Vec<_>>().join("; ");
         let credential = match (&*tokens, sent_as) {
@@ -108,7 +178,7 @@ impl<S: Store> Simulation<S> {
         let opened =
             self.service.open(OpenRequest { credential, max_authenticate_age, ..OpenRequest::default() }).await;
         let opened = opened.map_err(|error| format!("an open fails: {error}"))?;
-        self.check_open(browser, held, max_age, (&opened, now))
+        self.check_open(browser, (held, &recoveries), max_age, (&opened, now))
     }
 
     /// Saves, rotates or destroys by this token, or without one.
@@ -127,6 +197,10 @@ impl<S: Store> Simulation<S> {
         };
         // A ticket is not valid in a cookie.
         let held = held.filter(|held| sent_as == SentAs::Token || held.token != PresentedToken::Ticket);
+        let recovery = match held.filter(|_| sent_as == SentAs::CookieHeader) {
+            Some(held) => self.recovery(held).await?,
+            None => None,
+        };
         let request_id = &*request.request_id;
         match &request.operation {
             Operation::Save { changes, rotate, keep_empty } => {
@@ -145,7 +219,7 @@ impl<S: Store> Simulation<S> {
                     },
                 );
                 let answer = saved.await.map(|saved| Answer::new(saved.outcome, saved.session, saved.headers));
-                self.check_save(browser, (held, sent_as), request, answer)
+                self.check_save(browser, (held, sent_as, recovery), request, answer)
             }
             Operation::Rotate(cause) => {
                 let rotate = RotateRequest { credential, cause: *cause, request_id, ..RotateRequest::default() };
@@ -157,7 +231,7 @@ impl<S: Store> Simulation<S> {
                 let destroyed =
                     self.service.destroy(DestroyRequest { credential, request_id, ..DestroyRequest::default() }).await;
                 let answer = destroyed.map(|destroyed| Answer::new(destroyed.outcome, None, destroyed.headers));
-                self.check_destruction(browser, held, request, answer)
+                self.check_destruction(browser, (held, recovery), request, answer)
             }
         }
     }
@@ -274,6 +348,9 @@ fn subject_named(subject: &str) -> Subject {
 fn app_name() -> AppName {
     AppName::parse(AppName::DEFAULT).unwrap()
 }
+
+/// How many recovery sessions in a row are looked at.
+const MAX_RECOVERIES: u32 = 8;
 
 pub(super) const BROWSERS: usize = 10;
 

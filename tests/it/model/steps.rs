@@ -70,12 +70,18 @@ async fn check_random_token<S: Store>(simulation: &mut Simulation<S>) -> Checked
         return Ok(());
     }
     let session = simulation.rng.pick(&numbers);
+    if simulation.sessions[&session].id.is_empty() {
+        return Ok(());
+    }
     simulation.check_store(session).await.map_err(|error| format!("session {session} in the store: {error}"))?;
     let tokens = simulation.sessions[&session].tokens.len();
     if tokens == 0 || simulation.rng.chance(50) {
         return Ok(());
     }
     let token = usize::try_from(simulation.rng.below(tokens as u64)).unwrap();
+    if simulation.sessions[&session].tokens[token].is_empty() {
+        return Ok(());
+    }
     let held = HeldToken { session, token: PresentedToken::Token(token) };
     let browser = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
     simulation
@@ -167,6 +173,7 @@ fn lose_cookie<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Chec
         Some(HeldToken { session, token: PresentedToken::Token(token) }) if token > 0 && simulation.rng.chance(70) => {
             let older = usize::try_from(simulation.rng.below(token as u64)).unwrap();
             Some(HeldToken { session, token: PresentedToken::Token(older) })
+                .filter(|_| !simulation.sessions[&session].tokens[older].is_empty())
         }
         Some(HeldToken { session, token: PresentedToken::Token(_) }) if simulation.rng.chance(50) => {
             Some(HeldToken { session, token: PresentedToken::Ticket })

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, reason, save, save_cookie, set_cookies};
-use crate::support::sessions::{HOUR, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie, gone, rotate_cookie};
+use crate::support::sessions::{HOUR, MINUTE, SaveExt as _, deleted_cookie, destroy_cookie, rotate_cookie};
 use crate::support::{StoreKind, TestService, app_settings};
 
 /// Builds a save of one entry with this Cookie header.
@@ -65,28 +65,34 @@ async fn a_write_by_a_forged_cookie_creates_a_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_write_by_a_cookie_with_a_known_end_is_gone(store: StoreKind) {
+async fn a_write_by_the_cookie_of_an_ended_session_creates_another_at_once(store: StoreKind) {
     let service = TestService::with_lifetimes(store, HOUR, 24 * HOUR).await;
     let (destroyed, idle) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+    let ended = [service.session(&destroyed).await.id, service.session(&idle).await.id];
     service.advance(HOUR - MINUTE);
     service.destroy(&destroyed).await;
     service.advance(MINUTE);
 
-    let saves = [service.save(write(&header(&destroyed))).await, service.save(write(&header(&idle))).await];
-
-    assert_eq!([gone(&saves[0]), gone(&saves[1])], [EndReason::Destroyed, EndReason::Idle]);
+    for dead in [&destroyed, &idle] {
+        let saved = service.save(write(&header(dead))).await;
+        assert!(!ended.contains(&created_id(&service, saved).await));
+        let login = service.save(save_cookie(&header(dead), Changes::default().subject("anna").set("b", "2"))).await;
+        created_id(&service, login).await;
+        assert_eq!(service.save(save(dead, Changes::default().set("b", "2"))).await.outcome(), Outcome::Gone);
+    }
 }
 
 #[apply(on_every_store)]
-async fn a_write_by_a_superseded_cookie_is_gone(store: StoreKind) {
+async fn a_write_by_a_superseded_cookie_leaves_the_session_and_the_cookie_alone(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let next = service.log_in(&token, "alice").await;
 
     let saved = service.save(write(&header(&token))).await;
 
-    assert_eq!(gone(&saved), EndReason::Superseded);
+    assert_eq!((saved.outcome(), set_cookies(&saved.headers).len()), (Outcome::Created, 0));
     assert_eq!(service.entries(&next).await.len(), 1);
+    assert_ne!(saved.session.unwrap().id, service.session(&next).await.id);
 }
 
 #[apply(on_every_store)]
@@ -161,19 +167,19 @@ async fn of_a_live_and_a_dead_cookie_the_live_one_is_used(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_cookie_with_a_forgotten_end_does_not_hide_one_with_a_known_end(store: StoreKind) {
+async fn the_cookie_of_a_forgotten_session_does_not_hide_a_superseded_one(store: StoreKind) {
     let service = TestService::new(store).await;
     let forgotten = service.stored(&[("a", "1")]).await;
     service.destroy(&forgotten).await;
     service.advance(16 * MINUTE);
-    let (destroyed, superseded) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
-    service.destroy(&destroyed).await;
+    let superseded = service.stored(&[("a", "1")]).await;
     service.log_in(&superseded, "alice").await;
+    let recovery = service.session(&superseded).await.id;
 
-    for (dead, reason) in [(&destroyed, EndReason::Destroyed), (&superseded, EndReason::Superseded)] {
-        for header in [format!("session={forgotten}; session={dead}"), format!("session={dead}; session={forgotten}")] {
-            assert_eq!(gone(&service.save(write(&header)).await), reason);
-        }
+    for header in
+        [format!("session={forgotten}; session={superseded}"), format!("session={superseded}; session={forgotten}")]
+    {
+        assert_eq!(service.save(write(&header)).await.session.unwrap().id, recovery);
     }
 }
 

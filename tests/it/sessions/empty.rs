@@ -3,7 +3,7 @@
 use cloakroom::app::{self, CookieSettings};
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome};
 
-use crate::support::calls::{ChangesExt as _, save, set_cookies, varies};
+use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies, varies};
 use crate::support::sessions::{SaveExt as _, deleted_cookie};
 use crate::support::{StoreKind, TestService, app_settings};
 
@@ -96,14 +96,23 @@ async fn permanent_keeps_a_session_without_entries_whether_true_or_false(store: 
 }
 
 #[apply(on_every_store)]
-async fn permanent_alone_creates_a_session(store: StoreKind) {
+async fn permanent_alone_creates_no_session(store: StoreKind) {
     let service = TestService::new(store).await;
-    let ticket = service.open_new().await.token;
 
-    let saved = service.save(save(&ticket, Changes::default().permanent(false))).await;
+    for permanent in [true, false] {
+        let changes = || Changes::default().permanent(permanent);
+        let ticket = service.open_new().await.token;
+        let saves = [service.save(save(&ticket, changes())).await, service.save(save_cookie("", changes())).await];
 
-    assert_eq!(saved.outcome(), Outcome::Created);
-    assert_eq!(service.session(&saved.session.unwrap().token).await.permanent, Some(false));
+        for saved in saves {
+            assert_eq!(saved.outcome(), Outcome::Unchanged);
+            assert!(saved.session.unwrap().new && set_cookies(&saved.headers).is_empty());
+        }
+        let kept = service.save(save(&ticket, changes()).keep_empty()).await;
+        assert_eq!(kept.outcome(), Outcome::Created);
+        assert_eq!(service.session(&kept.session.unwrap().token).await.permanent, Some(permanent));
+    }
+    assert_eq!(service.stats("").await.created, 2);
 }
 
 #[apply(on_every_store)]

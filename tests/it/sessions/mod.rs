@@ -11,6 +11,7 @@ mod empty;
 mod ended;
 mod lifetimes;
 mod limits;
+mod lost_answers;
 mod open;
 mod races;
 mod save;

@@ -11,6 +11,11 @@ use super::calls::set_cookies;
 pub(crate) struct Browser(BTreeMap<String, String>);
 
 impl Browser {
+    /// A browser with this session cookie.
+    pub(crate) fn with(token: &str) -> Self {
+        Self([("session".to_owned(), token.to_owned())].into())
+    }
+
     /// Applies the Set-Cookie headers of a response.
     pub(crate) fn receive(&mut self, headers: &[Header]) {
         for cookie in set_cookies(headers) {

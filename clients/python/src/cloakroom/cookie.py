@@ -48,31 +48,28 @@ class CookieDecision:
 def after_open(opened: pb.OpenSessionResponse, sent_tokens: list[str], *, is_read: bool) -> CookieDecision:
     """Decides for a request that changed nothing."""
     headers = opened.read_headers if is_read else opened.untouched_headers
-    session, action = opened.session, CookieAction.KEEP
-    if session.token and not session.new:
-        if session.token not in sent_tokens:
-            action = CookieAction.SET
-        elif session.permanent:
-            action = CookieAction.REFRESH
-    return _decision(action, session, headers)
+    return _decision(_action(opened.session, headers, sent_tokens), opened.session, headers)
 
 
-def after_save(saved: pb.SaveSessionResponse, sent_tokens: list[str], *, changes_permanent: bool) -> CookieDecision:
-    """Decides after a save."""
-    session, action = saved.session, CookieAction.KEEP
-    if saved.outcome == pb.OUTCOME_DELETED:
-        action = CookieAction.DELETE
-    elif saved.outcome == pb.OUTCOME_CREATED:
-        action = CookieAction.SET
-    elif saved.outcome == pb.OUTCOME_UPDATED:
-        if session.token and (session.token not in sent_tokens or session.permanent or changes_permanent):
-            action = CookieAction.SET
-    elif saved.outcome == pb.OUTCOME_UNCHANGED and session.token and not session.new:
-        if session.token not in sent_tokens:
-            action = CookieAction.SET
-        elif session.permanent:
-            action = CookieAction.REFRESH
-    return _decision(action, session, saved.headers)
+def after_save(saved: pb.SaveSessionResponse, sent_tokens: list[str]) -> CookieDecision:
+    """Decides after a save.
+
+    The service sends no Set-Cookie if the browser has the right cookie, or may be about to get that of a login.
+    """
+    if saved.outcome == pb.OUTCOME_UNCHANGED:
+        action = _action(saved.session, saved.headers, sent_tokens)
+    elif not _sets_cookie(saved.headers):
+        action = CookieAction.KEEP
+    else:
+        action = CookieAction.DELETE if saved.outcome == pb.OUTCOME_DELETED else CookieAction.SET
+    return _decision(action, saved.session, saved.headers)
+
+
+def _action(session: pb.Session, headers: Iterable[pb.Header], sent_tokens: list[str]) -> CookieAction:
+    """Returns the action for a session that was not changed."""
+    if session.permanent and session.token in sent_tokens:
+        return CookieAction.REFRESH
+    return CookieAction.SET if _sets_cookie(headers) else CookieAction.KEEP
 
 
 def after_destroy(destroyed: pb.DestroySessionResponse) -> CookieDecision:
@@ -80,8 +77,7 @@ def after_destroy(destroyed: pb.DestroySessionResponse) -> CookieDecision:
 
     The service sends no Set-Cookie if an old token ended the session: the browser may have a newer cookie by then.
     """
-    is_deleted = any(header.name == "Set-Cookie" for header in destroyed.headers)
-    action = CookieAction.DELETE if is_deleted else CookieAction.KEEP
+    action = CookieAction.DELETE if _sets_cookie(destroyed.headers) else CookieAction.KEEP
     return _decision(action, pb.Session(), destroyed.headers)
 
 
@@ -95,6 +91,10 @@ def _decision(action: CookieAction, session: pb.Session, headers: Iterable[pb.He
     expire_time = session.expire_time.ToDatetime(timezone.utc) if session.HasField("expire_time") else None
     pairs = tuple((header.name, header.value) for header in headers)
     return CookieDecision(action, _set_cookie_value(pairs) or session.token, session.permanent, expire_time, pairs)
+
+
+def _sets_cookie(headers: Iterable[pb.Header]) -> bool:
+    return any(header.name == "Set-Cookie" for header in headers)
 
 
 def _set_cookie_value(headers: tuple[tuple[str, str], ...]) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
+from werkzeug.exceptions import BadRequest
 
 from .client import Client
 from .cookie import CookieAction, CookieDecision
-from .errors import SessionGone, SessionUnavailable
+from .errors import SessionGone, SessionRefused, SessionUnavailable
 from .session import RequestInfo, Session
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
 from .transport import Transport
@@ -29,9 +30,36 @@ except ImportError:  # Flask before 2.3 does not need blinker.
 
 log = logging.getLogger("cloakroom")
 
+#: The service's reason if a request has the cookies of two live sessions.
+_COOKIES_AMBIGUOUS = "COOKIES_AMBIGUOUS"
+
 
 class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-ignore]
     """Flask's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition."""
+
+    def _check_writable(self) -> None:
+        try:
+            super()._check_writable()
+        except SessionRefused as error:
+            if error.reason == _COOKIES_AMBIGUOUS:
+                raise CookiesAmbiguous(str(error), error.code, error.reason) from error
+            raise
+
+
+class CookiesAmbiguous(SessionRefused, BadRequest):
+    """The request has the cookies of two live sessions, so a write is refused. Flask answers 400.
+
+    A login, `clear` and `destroy` are not refused: they end both sessions.
+    """
+
+    # werkzeug reads the class's code, and `SessionRefused` sets another one in the instance.
+    code = 400  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def get_response(self, *_: Any, **__: Any) -> Any:
+        return BadRequest(str(self)).get_response()
 
 
 class CloakroomSessionInterface(SessionInterface):
@@ -114,7 +142,16 @@ class CloakroomSessionInterface(SessionInterface):
         if is_read:
             response.vary.add("Cookie")
         was_gone = session.gone
-        decision = session.finish(is_read=is_read)
+        try:
+            decision = session.finish(is_read=is_read)
+        except SessionRefused as error:
+            if error.reason != _COOKIES_AMBIGUOUS:
+                raise
+            # A browser's cookies are no reason for a 500.
+            refusal = CookiesAmbiguous(str(error), error.code, error.reason).get_response()
+            response.status, response.content_type = refusal.status, refusal.content_type
+            response.set_data(refusal.get_data())
+            return
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
         self._apply_to_cookie(app, session, decision, response)

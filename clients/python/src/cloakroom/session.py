@@ -7,7 +7,7 @@ and calls `finish` to save it and to learn what the response does with the cooki
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
@@ -77,6 +77,8 @@ class Session(MutableMapping[str, Any]):
         #: A save whose result is unknown, exactly as it was sent.
         self._unconfirmed_save: pb.SaveSessionRequest | None = None
         self._credential: dict[str, Any] = {"cookie_header": request_info.cookie_header}
+        #: Whether the browser does not have the token of the open yet, so that a save sets it.
+        self._cookie_outdated = False
         #: What the saves and the end of the session mean for the cookie. None before the first of them.
         self._cookie_decision: CookieDecision | None = None
         #: Why the session had ended before it was saved, such as `SUPERSEDED`. None if it had not.
@@ -123,6 +125,7 @@ class Session(MutableMapping[str, Any]):
     # Writing.
 
     def __setitem__(self, key: str, value: Any) -> None:
+        self._begin_anew_with([key])
         self._mark_modified()
         self._entries.set(key, value)
 
@@ -134,14 +137,20 @@ class Session(MutableMapping[str, Any]):
         self._entries.remove(key)
 
     def clear(self) -> None:
-        """Removes all entries and the subject. The save also replaces the token."""
+        """Removes all entries and the subject. The save also replaces the token.
+
+        If the request has the cookies of two live sessions, the save ends both.
+        """
+        self._begin_anew()
         self._mark_modified()
         self._entries.clear()
         self._other_changes.Clear()
 
     def update(self, *args: Any, **kwargs: Any) -> None:
+        changes = dict(*args, **kwargs)
+        self._begin_anew_with(changes)
         self._mark_modified()
-        super().update(*args, **kwargs)
+        super().update(changes)
 
     def __ior__(self, other: Any) -> Any:
         self.update(other)
@@ -223,6 +232,7 @@ class Session(MutableMapping[str, Any]):
     @subject.setter
     def subject(self, value: str | None) -> None:
         self._require_stored_kind("subject")
+        self._begin_anew()
         self._mark_modified()
         self._other_changes.subject = value or ""
 
@@ -257,7 +267,11 @@ class Session(MutableMapping[str, Any]):
         self._rotate_requested = True
 
     def destroy(self) -> None:
-        """Ends the session at once. The response deletes the cookie; later writes start another session."""
+        """Ends the session at once. The response deletes the cookie; later writes start another session.
+
+        If the request has the cookies of two live sessions, it ends both.
+        """
+        self._begin_anew()
         self._check_writable()
         client = self._request_info.client
         request = pb.DestroySessionRequest(
@@ -293,16 +307,9 @@ class Session(MutableMapping[str, Any]):
             saved = self._request_info.client.save(request)
             self._unconfirmed_save = None
             self._apply_response(request, saved)
-        decision = self._cookie_decision
-        if self._opened is None:
-            return decision or CookieDecision()
-        after_open = cookie.after_open(self._opened, self._request_info.sent_tokens(), is_read=is_read)
-        if decision is None:
-            return after_open
-        # If the open returned another token than the browser's, then the save was made with that token and assumes
-        # that the browser has it. Only the open's decision sets it.
-        is_kept = decision.action is CookieAction.KEEP and self.gone is None
-        return after_open if is_kept and after_open.action is CookieAction.SET else decision
+        if self._cookie_decision is not None or self._opened is None:
+            return self._cookie_decision or CookieDecision()
+        return cookie.after_open(self._opened, self._request_info.sent_tokens(), is_read=is_read)
 
     def open(self) -> None:
         """Opens the session if it is not opened yet."""
@@ -357,6 +364,7 @@ class Session(MutableMapping[str, Any]):
             self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
         elif opened.session.token:
             self._credential = {"token": opened.session.token}
+            self._cookie_outdated = opened.cookie_outdated
         if not self._entries.is_complete:
             self._entries.load(_stored_entries(opened.session))
 
@@ -364,6 +372,16 @@ class Session(MutableMapping[str, Any]):
         self._check_writable()
         self.accessed = self._modified = self._needs_save = True
         self._is_save_suppressed = False
+
+    def _begin_anew(self) -> None:
+        """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
+        if self._write_error is not None and self._write_error.reason == "COOKIES_AMBIGUOUS":
+            self._write_error = None
+
+    def _begin_anew_with(self, keys: Iterable[str]) -> None:
+        """Does so if one of the keys is the subject's."""
+        if self._write_error is not None and self._request_info.client.policy().subject_key in keys:
+            self._begin_anew()
 
     def _check_writable(self) -> None:
         if self._write_error is not None:
@@ -398,6 +416,7 @@ class Session(MutableMapping[str, Any]):
             rotate=self._rotate_requested,
             cookie_name=info.cookie_name_override(),
             context=info.context,
+            cookie_outdated=self._cookie_outdated,
             **self._credential,
         )
         self._entries.mark_saved(changes)
@@ -407,25 +426,25 @@ class Session(MutableMapping[str, Any]):
 
     def _apply_response(self, request: pb.SaveSessionRequest, saved: pb.SaveSessionResponse) -> None:
         """Updates the session with the response to a save."""
-        changes = request.changes
         if saved.outcome == pb.OUTCOME_GONE:
             if self._replaces_session(request):
                 self._unconfirmed_save = _for_new_session(request)
                 return
             self.gone = pb.EndReason.Name(saved.end_reason).replace("END_REASON_", "")
-        changes_permanent = changes.clear or PERMANENT in changes.set or PERMANENT in changes.unset
-        later = cookie.after_save(saved, self._request_info.sent_tokens(), changes_permanent=changes_permanent)
+        later = cookie.after_save(saved, self._request_info.sent_tokens())
         no_decision = CookieDecision()
         earlier = no_decision if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision or no_decision
         self._cookie_decision = earlier.followed_by(later)
         self._entries.update_counters(saved.counters.items())
         if saved.outcome == pb.OUTCOME_DELETED:
-            self._credential = {"cookie_header": ""}
-            self._info = pb.Session()
+            # If the cookie stays, it leads to another session from now on.
+            is_kept = later.action is CookieAction.KEEP
+            self._credential = {"cookie_header": self._request_info.cookie_header if is_kept else ""}
+            self._cookie_outdated, self._info = False, pb.Session()
         elif saved.HasField("session"):
             self._info = saved.session
             if saved.session.token:
-                self._credential = {"token": saved.session.token}
+                self._credential, self._cookie_outdated = {"token": saved.session.token}, False
 
     def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save may start a new session after the old one has ended, as a login does."""
@@ -441,7 +460,7 @@ class Session(MutableMapping[str, Any]):
         self._other_changes.Clear()
         self._rotate_requested = self._needs_save = False
         self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
-        self._credential = {"cookie_header": ""}
+        self._credential, self._cookie_outdated = {"cookie_header": ""}, False
 
 
 def _stored_entries(session: pb.Session) -> dict[str, Any]:

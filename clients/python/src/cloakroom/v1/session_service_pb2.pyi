@@ -194,19 +194,21 @@ class OpenSessionRequest(_message.Message):
     def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
-    __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated")
+    __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated", "cookie_outdated")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     READ_HEADERS_FIELD_NUMBER: _ClassVar[int]
     UNTOUCHED_HEADERS_FIELD_NUMBER: _ClassVar[int]
     RECENTLY_AUTHENTICATED_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_OUTDATED_FIELD_NUMBER: _ClassVar[int]
     session: Session
     read_headers: _containers.RepeatedCompositeFieldContainer[Header]
     untouched_headers: _containers.RepeatedCompositeFieldContainer[Header]
     recently_authenticated: bool
-    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., read_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., untouched_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., recently_authenticated: bool = ...) -> None: ...
+    cookie_outdated: bool
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., read_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., untouched_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., recently_authenticated: bool = ..., cookie_outdated: bool = ...) -> None: ...
 
 class SaveSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context")
+    __slots__ = ("app", "token", "cookie_header", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +220,7 @@ class SaveSessionRequest(_message.Message):
     KEEP_EMPTY_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_OUTDATED_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
@@ -229,7 +232,8 @@ class SaveSessionRequest(_message.Message):
     keep_empty: bool
     cookie_name: str
     context: RequestContext
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ...) -> None: ...
+    cookie_outdated: bool
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ...) -> None: ...
 
 class SaveSessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "session", "headers", "counters")
