@@ -42,7 +42,8 @@
 //!    ([`Store::load`](store::Store::load)). `AppCall::token_state` asks [`session::judge()`] whether the token opens
 //!    it.
 //! 6. `Service::open_live` touches the session if that is due ([`Store::touch`](store::Store::touch)), and builds the
-//!    answer: `AppCall::view` and `AppCall::headers`. Without a live session, `open_new` answers a new one.
+//!    answer: `AppCall::view` and `AppCall::headers`. Without a live session the answer is a new one
+//!    (`AppCall::new_view`), or the recovery session of a superseded token (`Service::find_recovery`).
 //! 7. `open_session` turns the [`service::Opened`] into the response, with the conversions of `grpc/convert.rs`.
 //!
 //! # One save, function by function
@@ -56,7 +57,7 @@
 //!    is.
 //! 3. `PreparedSave::new` checks names and aliases ([`session::Changes::check`]) and builds the [`session::Edit`]. It
 //!    also decides whether the save rotates the token.
-//! 4. `Service::write_save` does the next steps. A login first passes `enforce_session_limit` and `index_session`.
+//! 4. `Service::try_write_save` does the next steps. A login first passes `enforce_session_limit` and `index_session`.
 //!    A ticket then goes to `create_or_write`, which calls [`Store::create`](store::Store::create). A token goes to
 //!    `Service::write`.
 //! 5. `Service::write` makes one attempt with the token, and if that is in its grace, one with the next token. An
@@ -64,6 +65,9 @@
 //! 6. The store calls [`session::judge()`] and [`session::edit()`] in its atomic step. In Redis, the scripts in
 //!    `store/redis/` do the same, and leave every denial to the judge.
 //! 7. `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the [`service::Saved`].
+//!
+//! A Cookie header whose session has ended begins anew: `Service::write_save` finds its recovery session or takes a new
+//! ticket (`Service::begin_anew`), and does steps 4 to 6 again.
 //!
 //! `destroy` calls `Service::write` too, and so does `rotate`, except for a renewal, which makes one `try_write`. For
 //! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
