@@ -1,0 +1,176 @@
+"""Lost answers with real Flask-Login and Flask-WTF: whatever answer is lost, the next login works."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+from flask import Flask, request, session
+from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
+from flask_wtf.csrf import CSRFProtect, generate_csrf
+
+from cloakroom.flask import CloakroomSessionInterface
+
+#: The app whose subject is Flask-Login's user, and one whose login asks for a new token itself.
+APPS = ["login", "shop"]
+STEPS = ["show the form", "log in", "look", "write", "log out", "clear", "rotate"]
+
+
+class User(UserMixin):
+    def __init__(self, name):
+        self.id = name
+
+
+def make_app(service, name):
+    app = Flask(__name__)
+    app.secret_key = "for the CSRF token, not for the session"
+    app.session_interface = CloakroomSessionInterface(service.address, app=name)
+    CSRFProtect(app)
+    manager = LoginManager(app)
+    manager.session_protection = "strong"
+    manager.user_loader(User)
+
+    @app.before_request
+    def before():
+        session.permanent = True
+        session["requests"] = session.get("requests", 0) + 1
+
+    @app.get("/login")
+    def form():
+        return generate_csrf()
+
+    @app.post("/login")
+    def log_in():
+        if name == "shop":
+            session.rotate()
+        login_user(User(request.form["name"]))
+        return "in"
+
+    @app.get("/")
+    def look():
+        return current_user.get_id() or "anonymous"
+
+    @app.post("/write")
+    def write():
+        session["note"] = "x"
+        return generate_csrf()
+
+    @app.post("/logout")
+    def log_out():
+        logout_user()
+        session.destroy()
+        return "out"
+
+    @app.post("/clear")
+    def clear():
+        session.clear()
+        return "clear"
+
+    @app.post("/rotate")
+    @login_required
+    def rotate():
+        session.rotate()
+        return "rotated"
+
+    return app
+
+
+class Browser:
+    """A browser whose answers may be lost on the way."""
+
+    def __init__(self, app):
+        self.client = app.test_client(use_cookies=False)
+        self.cookie = None
+        self.csrf = ""
+
+    def send(self, method, path, *, is_lost=False, **form):
+        headers = {} if self.cookie is None else {"Cookie": self.cookie}
+        data = {**form, "csrf_token": self.csrf} if method == "POST" else None
+        response = self.client.open(path, method=method, headers=headers, data=data)
+        assert response.status_code < 500
+        names = [cookie.partition("=")[0] for cookie in response.headers.getlist("Set-Cookie")]
+        assert len(names) == len(set(names)), names
+        if not is_lost:
+            self.receive(response)
+        return response
+
+    def receive(self, response):
+        for cookie in response.headers.getlist("Set-Cookie"):
+            value = cookie.partition(";")[0]
+            self.cookie = None if value.endswith("=") else value
+        if re.fullmatch(r"[\w.-]{60,}", response.text):
+            self.csrf = response.text
+
+    def do(self, step, *, is_lost=False):
+        methods = {"show the form": ("GET", "/login"), "look": ("GET", "/"), "log in": ("POST", "/login")}
+        paths = {"write": "/write", "log out": "/logout", "clear": "/clear", "rotate": "/rotate"}
+        method, path = methods.get(step) or ("POST", paths[step])
+        return self.send(method, path, is_lost=is_lost, **({"name": "bert"} if step == "log in" else {}))
+
+    def log_in(self):
+        """Logs in as a user does, in one try."""
+        self.send("GET", "/login")
+        response = self.send("POST", "/login", name="anna")
+        assert (response.status_code, response.text) == (200, "in"), response.text
+        assert self.send("GET", "/").text == "anna"
+        # Another user's session keeps nothing of the first, nor the CSRF token, so a page has to be shown first.
+        self.send("GET", "/login")
+        assert self.send("POST", "/write").status_code == 200
+
+
+@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("lost", STEPS)
+def test_the_next_login_works_after_each_lost_answer(service, name, lost):
+    app = make_app(service, name)
+    for before, after in itertools.product(STEPS, ["look", "log in"]):
+        browser = Browser(app)
+        browser.log_in()
+        browser.do(before)
+        browser.do(lost, is_lost=True)
+        browser.do(after, is_lost=True)
+        browser.log_in()
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_the_next_login_works_after_many_lost_logins(service, name):
+    browser = Browser(make_app(service, name))
+    browser.log_in()
+    for _ in range(5):
+        browser.do("show the form")
+        browser.do("log in", is_lost=True)
+    browser.log_in()
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_login_beside_the_cookie_of_an_ended_session_works_at_once(service, name):
+    browser = Browser(make_app(service, name))
+    browser.log_in()
+    browser.do("log out", is_lost=True)
+    browser.log_in()
+
+
+def test_a_login_without_an_open_works_beside_the_cookie_of_an_ended_session(service):
+    app = Flask(__name__)
+    app.session_interface = CloakroomSessionInterface(service.address, app="shop")
+    app.add_url_rule("/in", view_func=lambda: (session.update(username="anna"), "in")[1], endpoint="in")
+    app.add_url_rule("/out", view_func=lambda: (session.destroy(), "out")[1], endpoint="out")
+    app.add_url_rule("/", view_func=lambda: session.get("username", "anonymous"), endpoint="who")
+    browser = Browser(app)
+    for _ in range(3):
+        browser.send("GET", "/in")
+        assert browser.send("GET", "/").text == "anna"
+        browser.send("GET", "/out", is_lost=True)
+        assert browser.send("GET", "/").text == "anonymous"
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_a_double_click_on_the_login_costs_at_most_one_answer(service, name):
+    browser = Browser(make_app(service, name))
+    browser.log_in()
+    browser.do("log out")
+    browser.send("GET", "/login")
+    browser.do("log in", is_lost=True)
+    second = browser.do("log in")
+    assert second.status_code < 500
+    browser.log_in()
