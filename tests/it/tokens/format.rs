@@ -2,8 +2,8 @@
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::token::{
-    Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, next_token, sign_ticket, sign_token, verify_ticket,
-    verify_token,
+    CookieNote, Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, next_token, sign_noted_ticket,
+    sign_noted_token, sign_ticket, sign_token, verify_ticket, verify_token,
 };
 use cloakroom::types::{AppName, Time};
 use proptest::collection::vec;
@@ -23,6 +23,16 @@ const TICKET: &str =
     "t1.OxP0MMqm.1700000000.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.N9dLxXf_m6c4hxHEzSHPhlMaY38GvEF7SpqwYAuUkkc";
 const NEXT_TOKEN: &str =
     "v1.OxP0MMqm.QEFCQ0RFRkdISUpLTE1OT3UFu3pJ86ug8unK-kwAV3I.to-aZilpB_75soJKE0M99uQtNIKoUAo8YpL6gh1Q3qw";
+const SET_TOKEN: &str =
+    "v1s.OxP0MMqm.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.-5phYbBp_JQ8Ls_KMMS40LRy-6mPsVJa9NeTLVP6Gbo";
+const KEEP_TOKEN: &str =
+    "v1k.OxP0MMqm.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.tCLLUtufaOaU1Rdgrf3lVNzHRpH9gPIav2DNnpTEoGs";
+const SET_TICKET: &str =
+    "t1s.OxP0MMqm.1700000000.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.3oIAsS-rhWVMQd7DOIMleKQOgLCaMCLkG5ad8VNVXRA";
+const KEEP_TICKET: &str =
+    "t1k.OxP0MMqm.1700000000.QEFCQ0RFRkdISUpLTE1OT4CBgoOEhYaHiImKi4yNjo8.-U3G9By73lAGpWHR4C7R1rxKrxa93EqbhqI2KEN5aJo";
+const RECOVERY_TOKEN: &str =
+    "v1.OxP0MMqm.4BhvxNijGVnG11ZclJCsDVe5bhKT7crrXdXAMx5_TeY.68KC2dpyuvHyfedFi7lzVAxBTEHBmsisQmr6MYt1RVI";
 
 #[test]
 fn the_format_of_a_token_is_unchanged() {
@@ -38,6 +48,43 @@ fn the_format_of_a_ticket_is_unchanged() {
 
     assert_eq!(sign_ticket(&ring(), &shop(), split_token, issued()), TICKET);
     assert_eq!(sign_token(&ring(), &shop(), split_token), TOKEN);
+}
+
+#[test]
+fn the_format_of_a_note_is_unchanged() {
+    let split_token = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
+
+    for (note, token, ticket) in [(CookieNote::Set, SET_TOKEN, SET_TICKET), (CookieNote::Keep, KEEP_TOKEN, KEEP_TICKET)]
+    {
+        let verified = verify_token(&ring(), &shop(), token).unwrap();
+        assert!((verified.token, verified.note) == (split_token, note));
+        let verified = verify_ticket(&ring(), &shop(), ticket, issued()).unwrap();
+        assert!((verified.token, verified.note) == (split_token, note));
+        assert_eq!(sign_noted_token(&ring(), &shop(), split_token, note), token);
+        assert_eq!(sign_noted_ticket(&ring(), &shop(), (split_token, note), issued()), ticket);
+    }
+}
+
+#[test]
+fn a_note_cannot_be_added_removed_or_changed() {
+    for (texts, versions) in [
+        ([TOKEN, SET_TOKEN, KEEP_TOKEN], ["v1", "v1s", "v1k"]),
+        ([TICKET, SET_TICKET, KEEP_TICKET], ["t1", "t1s", "t1k"]),
+    ] {
+        for text in texts {
+            let (own, rest) = text.split_once('.').unwrap();
+            for version in versions.into_iter().filter(|version| *version != own) {
+                assert_refused(&format!("{version}.{rest}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_derivation_of_the_recovery_token_is_unchanged() {
+    let superseded = verify_token(&ring(), &shop(), TOKEN).unwrap().token;
+
+    assert_eq!(sign_token(&ring(), &shop(), superseded.recovery(&shop())), RECOVERY_TOKEN);
 }
 
 #[test]
@@ -213,10 +260,10 @@ fn parts_of_two_tokens_make_no_third_one() {
 #[test]
 fn no_mutated_token_is_accepted() {
     let config = Config { cases: cases(), failure_persistence: None, ..Config::default() };
-    let strategy = (any::<bool>(), vec(mutation(), 1..4));
+    let originals = vec![TOKEN, TICKET, SET_TOKEN, KEEP_TOKEN, SET_TICKET, KEEP_TICKET];
+    let strategy = (prop::sample::select(originals), vec(mutation(), 1..4));
 
-    let run = TestRunner::new(config).run(&strategy, |(token, mutations)| {
-        let original = if token { TOKEN } else { TICKET };
+    let run = TestRunner::new(config).run(&strategy, |(original, mutations)| {
         let mutated = mutations.iter().fold(original.as_bytes().to_vec(), |bytes, mutation| mutation.apply(bytes));
         let text = latin1(&mutated);
         // Two mutations may undo each other.
@@ -300,7 +347,7 @@ enum Mutation {
 
 fn mutation() -> impl Strategy<Value = Mutation> {
     let at = any::<prop::sample::Index>;
-    let likely = || prop::sample::select(b"ABCXYZabcxyz0189-_.=+/ tv".to_vec());
+    let likely = || prop::sample::select(b"ABCXYZabcxyz0189-_.=+/ tvsk".to_vec());
     prop_oneof![
         (at(), 0..8_u8).prop_map(|(at, bit)| Mutation::Flip(at, bit)),
         (at(), likely()).prop_map(|(at, byte)| Mutation::Replace(at, byte)),
