@@ -60,8 +60,9 @@ impl Service {
     ///
     /// Takes the app itself and not its name: what a value may be depends on the app, so the RPC has looked it up.
     ///
-    /// A session that has ended stays ended: the outcome is [`Outcome::Gone`], and nothing is written. A new session
-    /// without content is not stored, unless `keep_empty` is set.
+    /// A session that has ended stays ended: by its token the outcome is [`Outcome::Gone`], and nothing is written; by a
+    /// Cookie header the save begins anew, as an open does. A new session without content is not stored, unless
+    /// `keep_empty` is set.
     ///
     /// Fails without a credential, with a token that does not verify, with changes that are invalid or exceed the
     /// app's limits, with another etag than the session's, and if the store does not answer. In the last case the save
@@ -171,8 +172,8 @@ impl Service {
         let (session, cookie_action) = match state {
             TokenState::Live { record, token } => {
                 self.touch_if_due(call, &session_key, &record.head, save.context.clone()).await;
-                let told = Some(token).filter(|_| credential.note != CookieNote::Keep);
-                let session = call.view(session_key.id, &record.head, told);
+                let shown = Some(token).filter(|_| credential.note != CookieNote::Keep);
+                let session = call.view(session_key.id, &record.head, shown);
                 let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
                 let refresh = refresh && credential.note != CookieNote::Keep;
                 let cookie_action = if refresh { CookieAction::Set } else { credential.cookie_action_for(token) };
