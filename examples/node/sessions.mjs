@@ -23,7 +23,9 @@ const definition = loadSync('cloakroom/v1/session_service.proto', {
 });
 const { SessionService } = grpc.loadPackageDefinition(definition).cloakroom.v1;
 const cloakroom = new SessionService(
-  CLOAKROOM_ADDRESS, grpc.credentials.createInsecure(), { 'grpc.service_config': RETRY });
+  CLOAKROOM_ADDRESS, grpc.credentials.createInsecure(), { 'grpc.service_config': RETRY,
+    'grpc.enable_http_proxy': 0, // Calls carry tokens.
+  });
 
 const call = (method, request) => new Promise((resolve, reject) => {
   const options = { deadline: Date.now() + DEADLINE_MS };

@@ -20,7 +20,12 @@ RETRY = {"methodConfig": [{
 }]}
 TEMPORARY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
-cloakroom = SessionServiceStub(grpc.insecure_channel(ADDRESS, [("grpc.service_config", json.dumps(RETRY))]))
+OPTIONS = [
+    ("grpc.service_config", json.dumps(RETRY)),
+    ("grpc.enable_http_proxy", 0),  # Calls carry tokens.
+]
+
+cloakroom = SessionServiceStub(grpc.insecure_channel(ADDRESS, OPTIONS))
 
 
 def open_session(cookies):

@@ -57,9 +57,9 @@ export class Service {
 
 // One of the three apps. `url` is its home page.
 export class App {
-  static async start(language, service) {
+  static async start(language, { address }, environment = {}) {
     const [command, ...args] = APPS[language];
-    const env = { ...process.env, CLOAKROOM_ADDRESS: service.address, PORT: '0' };
+    const env = { ...process.env, ...environment, CLOAKROOM_ADDRESS: address, PORT: '0' };
     const app = new App();
     app.process = new Process(path.resolve(ROOT, command), args, { env, cwd: ROOT });
     app.url = await app.process.firstLine();

@@ -169,6 +169,8 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.enable_retries", 0),
     # A forked child must not reuse its parent's connection.
     ("grpc.use_local_subchannel_pool", 1),
+    # Calls carry tokens. They do not go to the proxy of http_proxy and similar variables.
+    ("grpc.enable_http_proxy", 0),
     # Reconnects to a restarted service within a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
