@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
-from service import Service
+from service import Service, free_port, is_listening, program, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +13,15 @@ def service(tmp_path_factory):
     """A service on free ports of the loopback interface, shared by all tests."""
     with Service.start(tmp_path_factory.mktemp("service")) as service:
         yield service
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """The URL of an empty Redis."""
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
+    process = subprocess.Popen([program("redis-server"), *options], stdout=subprocess.DEVNULL)
+    wait_until("redis listens", lambda: is_listening(port))
+    yield f"redis://127.0.0.1:{port}/0"
+    process.terminate()
+    process.wait()

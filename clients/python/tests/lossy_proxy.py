@@ -1,4 +1,8 @@
-"""A TCP proxy in front of the service that drops responses: the request arrives, then the connection is closed."""
+"""A TCP proxy in front of the service that loses what it should forward.
+
+It drops responses: the request arrives, then the connection is closed. Or it forgets its connections: it acknowledges
+what arrives on them, and forwards nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,21 +22,31 @@ class LossyProxy:
         self.address = f"127.0.0.1:{self.port}"
         self.responses_to_drop = 0
         self.dropped = 0
+        self.accepted = 0
+        self._forgotten: set[socket.socket] = set()
+        self._sockets: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def forget_connections(self) -> None:
+        """Forwards nothing more on the connections that exist. New ones work."""
+        self._forgotten |= self._sockets
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self.accepted += 1
                 service = socket.create_connection(("127.0.0.1", self._target_port))
+                self._sockets |= {client, service}
                 threading.Thread(target=self._forward_requests, args=(client, service), daemon=True).start()
                 threading.Thread(target=self._forward_responses, args=(service, client), daemon=True).start()
 
     def _forward_requests(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                target.sendall(data)
+                if source not in self._forgotten:
+                    target.sendall(data)
         _close(source, target)
 
     def _forward_responses(self, source: socket.socket, target: socket.socket) -> None:
@@ -43,7 +57,8 @@ class LossyProxy:
                     self.responses_to_drop -= 1
                     self.dropped += 1
                     break
-                target.sendall(data)
+                if source not in self._forgotten:
+                    target.sendall(data)
         _close(source, target)
 
     def close(self) -> None:

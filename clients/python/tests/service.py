@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 #: Seconds.
@@ -46,9 +47,13 @@ def wait_until(description: str, condition, timeout: float = TIMEOUT):
     raise AssertionError(f"not within {timeout} s: {description}")
 
 
-def is_listening(port: int) -> bool:
+def is_listening(port: int, host: str = "127.0.0.1") -> bool:
     with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
+        return connection.connect_ex((host, port)) == 0
+
+
+def generate_key() -> str:
+    return subprocess.run([binary(), "keygen"], check=True, capture_output=True, text=True).stdout.split()[-1]
 
 
 APPS = """
@@ -71,22 +76,28 @@ samesite = ""
 class Service:
     """A running service with a few apps. Leaving its `with` block stops it."""
 
-    def __init__(self, folder: pathlib.Path, apps: str, store: str) -> None:
-        self.port, self.admin_port = free_port(), free_port()
-        self.address = f"127.0.0.1:{self.port}"
+    def __init__(self, folder: pathlib.Path, apps: str, store: str, host: str, port: int) -> None:
+        self.host, self.port, self.admin_port = host, port or free_port(), free_port()
+        self.address = f"{host}:{self.port}"
         self.socket = str(folder / "cloakroom.sock")
         self.config = folder / "cloakroom.toml"
         self._log = (folder / "service.log").open("ab")  # noqa: SIM115 - closed by __exit__
-        key = subprocess.run([binary(), "keygen"], check=True, capture_output=True, text=True).stdout.split()[-1]
         self.config.write_text(
             f'[server]\nlisten = "{self.address}"\nunix_socket = "{self.socket}"\nmax_connections_per_peer = 4096\n'
-            f'[admin]\nlisten = "127.0.0.1:{self.admin_port}"\n{store}\n' + apps.replace("{key}", key)
+            f'[admin]\nlisten = "127.0.0.1:{self.admin_port}"\n{store}\n' + apps.replace("{key}", generate_key())
         )
         self.process = None
 
     @classmethod
-    def start(cls, folder: pathlib.Path, apps: str = APPS, store: str = '[store]\nkind = "memory"') -> Service:
-        service = cls(folder, apps, store)
+    def start(
+        cls,
+        folder: pathlib.Path,
+        apps: str = APPS,
+        store: str = '[store]\nkind = "memory"',
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> Service:
+        service = cls(folder, apps, store, host, port)
         service.launch()
         return service
 
@@ -94,7 +105,7 @@ class Service:
         """Starts the process, also after `stop`."""
         arguments = [binary(), "serve", "--config", str(self.config)]
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=self._log)
-        wait_until("the service listens", lambda: self.process.poll() is not None or is_listening(self.port))
+        wait_until("the service listens", lambda: self.process.poll() is not None or is_listening(self.port, self.host))
         assert self.process.poll() is None, pathlib.Path(self._log.name).read_text()
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
@@ -116,6 +127,12 @@ class Service:
     def resume(self) -> None:
         """Resumes the process after `suspend`."""
         self.process.send_signal(signal.SIGCONT)
+
+    def count_calls(self, rpc: str) -> int:
+        """Returns how many calls of an RPC of SessionService have ended well."""
+        metrics = urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=TIMEOUT).read().decode()
+        sample = f'cloakroom_calls_total{{rpc="cloakroom.v1.SessionService/{rpc}",code="OK"}} '
+        return next(int(line[len(sample) :]) for line in metrics.splitlines() if line.startswith(sample))
 
     def sessions(self, *arguments: str) -> list:
         """Runs `cloakroom sessions` and returns what it prints."""

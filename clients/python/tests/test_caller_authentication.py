@@ -8,6 +8,7 @@ import grpc
 import pytest
 import trustme
 from flask import Flask, session
+from lossy_proxy import LossyProxy
 from service import APPS, Service, binary
 
 from cloakroom import SessionRefused
@@ -63,6 +64,16 @@ def test_a_caller_is_authenticated_by_its_token(secure_service):
     credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
     metadata = [("authorization", f"Bearer {token}")]
     assert count_visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata)) == 2
+
+
+def test_all_calls_of_a_process_share_one_connection(secure_service):
+    authority, token, service = secure_service
+    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+    proxy = LossyProxy(service.port)
+    metadata = [("authorization", f"Bearer {token}")]
+    assert count_visits(GrpcTransport(proxy.address, credentials=credentials, metadata=metadata)) == 2
+    proxy.close()
+    assert proxy.accepted == 1
 
 
 def test_a_caller_is_authenticated_by_its_certificate(secure_service):

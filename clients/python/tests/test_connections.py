@@ -1,4 +1,4 @@
-"""How the client connects to the service: directly, whatever the environment says."""
+"""How the client connects to the service: directly, and once for all calls."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+from lossy_proxy import LossyProxy
 
 from cloakroom import Client
 from cloakroom.v1 import session_service_pb2 as pb
@@ -36,6 +37,15 @@ def write(client: Client) -> pb.SaveSessionResponse:
     """Creates a session with one entry."""
     changes = pb.Changes(set={"a": pb.Value(json="1")})
     return client.save(pb.SaveSessionRequest(app=client.app, cookie_header="", changes=changes, request_id="1"))
+
+
+def test_all_calls_of_a_process_share_one_connection(service):
+    proxy = LossyProxy(service.port)
+    client = Client(proxy.address, app="shop")
+    client.policy()
+    client.open(pb.OpenSessionRequest(app="shop", token=write(client).session.token))
+    proxy.close()
+    assert proxy.accepted == 1
 
 
 def test_a_proxy_in_the_environment_gets_no_call(service, http_proxy, monkeypatch):

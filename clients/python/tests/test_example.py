@@ -8,13 +8,12 @@ import os
 import pathlib
 import re
 import secrets
-import subprocess
 import urllib.parse
 import urllib.request
 
 import pytest
 from gunicorn_server import Gunicorn
-from service import ROOT, Service, free_port, is_listening, program, wait_until
+from service import ROOT, Service
 
 SHOP = ROOT / "examples/flask"
 
@@ -49,17 +48,6 @@ class Shop(Gunicorn):
     def __init__(self, name: str, **environment: str) -> None:
         path = f"{SHOP}{os.pathsep}{pathlib.Path(__file__).parent}"
         super().__init__("--workers", "3", f"{name}:app", SECRET_KEY="secret-key", PYTHONPATH=path, **environment)
-
-
-@pytest.fixture
-def redis(tmp_path):
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    process = subprocess.Popen([program("redis-server"), *options], stdout=subprocess.DEVNULL)
-    wait_until("redis listens", lambda: is_listening(port))
-    yield f"redis://127.0.0.1:{port}/0"
-    process.terminate()
-    process.wait()
 
 
 def shop_service(folder: pathlib.Path, migration: str = "") -> Service:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import signal
+import threading
 import time
 
 import pytest
@@ -13,6 +15,8 @@ from service import TIMEOUT, Service
 
 from cloakroom import SessionUnavailable
 from cloakroom.flask import CloakroomSessionInterface
+from cloakroom.grpc_transport import GrpcTransport
+from cloakroom.transport import CallFailed
 
 
 @pytest.fixture
@@ -35,6 +39,7 @@ def make_app(transport, **settings):
     app.add_url_rule("/untouched", "untouched", lambda: "untouched")
     app.add_url_rule("/read", "read", lambda: repr(session.get("a")))
     app.add_url_rule("/write", "write", lambda: str(session.update(a=1)))
+    app.add_url_rule("/count", "count", lambda: str((session.increment("n"), session["n"])[1]))
     app.add_url_rule("/both", "both", lambda: str((session.get("a"), session.increment("n"))))
     app.add_url_rule("/error", "error", lambda: session["a"] and 1 / 0)
     return app
@@ -59,7 +64,7 @@ def request_error(app, client, path):
 
 
 def test_an_outage_raises_and_logs_no_user_out(own_service):
-    app = make_app(own_service.address)
+    app = make_app(own_service.address, deadline=0.5)
     client = app.test_client()
     client.get("/write")
     own_service.stop(signal.SIGKILL)
@@ -71,6 +76,40 @@ def test_an_outage_raises_and_logs_no_user_out(own_service):
     own_service.launch()
     # gRPC waits up to a second before it connects again.
     assert becomes_true(lambda: client.get("/read").text == "1")
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_request_fails_while_the_service_restarts_under_load(own_service, signal_number):
+    app = make_app(own_service.address, deadline=TIMEOUT)
+    is_over = threading.Event()
+
+    def count():
+        client, texts = app.test_client(), []
+        while not is_over.is_set():
+            texts.append(client.get("/count").text)
+        return texts
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(count) for _ in range(4)]
+        for _ in range(3):
+            before = own_service.count_calls("SaveSession")
+            assert becomes_true(lambda before=before: own_service.count_calls("SaveSession") > before, TIMEOUT)
+            own_service.stop(signal_number)
+            own_service.launch()
+        is_over.set()
+        for result in results:
+            texts = result.result()
+            assert texts == [str(number) for number in range(1, len(texts) + 1)]
+
+
+def test_a_call_is_retried_until_its_deadline_while_there_is_no_connection(own_service):
+    client = make_app(own_service.address).test_client()
+    client.get("/write")
+    own_service.stop()
+    timer = threading.Timer(1.0, own_service.launch)
+    timer.start()
+    assert client.get("/read").text == "1"
+    timer.join()
 
 
 def test_a_service_that_does_not_answer_costs_one_deadline(own_service):
@@ -87,7 +126,7 @@ def test_a_service_that_does_not_answer_costs_one_deadline(own_service):
 
 
 def test_with_unavailable_null_a_read_finds_an_empty_session_and_a_write_raises(own_service):
-    app = make_app(own_service.address, unavailable="null")
+    app = make_app(own_service.address, deadline=0.5, unavailable="null")
     client = app.test_client()
     client.get("/write")
     own_service.stop(signal.SIGKILL)
@@ -151,28 +190,42 @@ def test_flasks_second_save_after_a_failed_one_is_applied_once(proxy):
     client = app.test_client()
     client.get("/both")
     transport.take_calls()
-    proxy.responses_to_drop = 4
-    original = transport.grpc.open
-    transport.grpc.open = lambda request, timeout: _call_without_loss(proxy, original, request, timeout)
+    original = transport.grpc.save
+
+    def save_without_answer(request, timeout):
+        transport.grpc.save, proxy.responses_to_drop = original, 1
+        with pytest.raises(CallFailed):
+            original(request, timeout)
+        raise CallFailed("DEADLINE_EXCEEDED", "", "no response within the deadline")
+
+    transport.grpc.save = save_without_answer
     response = client.get("/both")
-    transport.grpc.open = original
-    assert (response.status_code, proxy.dropped) == (500, 4)
+    assert response.status_code == 500
+    assert proxy.dropped == 1
     requests = [request.request_id for request in transport.requests if type(request).__name__ == "SaveSessionRequest"]
-    # By chance a lost response closes the connection too, which takes one more attempt.
     first, second = dict.fromkeys(requests)
-    assert requests.count(first) >= 5
     assert requests == [first] * requests.count(first) + [second]
     with client.session_transaction() as opened:
         assert (opened["n"], opened["apologies"]) == (2, 1)
 
 
-def _call_without_loss(proxy, call, request, timeout):
-    """Makes a call whose response is not dropped."""
-    to_drop, proxy.responses_to_drop = proxy.responses_to_drop, 0
-    try:
-        return call(request, timeout)
-    finally:
-        proxy.responses_to_drop = to_drop
+def test_a_connection_that_loses_its_packets_is_replaced_after_a_call_without_answer(proxy):
+    client = make_app(proxy.address, deadline=0.5).test_client()
+    client.get("/write")
+    proxy.forget_connections()
+    statuses = [client.get("/read").status_code for _ in range(6)]
+    assert statuses[0] == 500
+    assert statuses[3:] == [200, 200, 200]
+
+
+def test_a_ping_finds_a_connection_that_loses_its_packets(proxy):
+    transport = GrpcTransport(proxy.address, keepalive_time=0.3, keepalive_timeout=0.3)
+    client = make_app(transport, deadline=TIMEOUT).test_client()
+    client.get("/write")
+    proxy.forget_connections()
+    began = time.monotonic()
+    assert client.get("/read").text == "1"
+    assert time.monotonic() - began < TIMEOUT / 2
 
 
 def test_a_new_session_is_created_once_even_if_responses_are_lost(proxy, service):

@@ -73,20 +73,25 @@ class Client:
 
     def _call(self, call: Callable[[Any, float], Any], request: object) -> Any:
         end = time.monotonic() + self.deadline
-        delay = _FIRST_DELAY
+        retries = 0
         while True:
+            delay = min(_FIRST_DELAY * 2**retries, _LAST_DELAY)
             try:
                 return call(request, max(end - time.monotonic(), 0.001))
             except CallFailed as failed:
-                if not _is_retryable(failed) or time.monotonic() + delay >= end or delay > _LAST_DELAY:
+                if not _is_retryable(failed, retries) or time.monotonic() + delay >= end:
                     raise _error(failed) from failed
             # Random, so that many workers do not retry at the same time.
             time.sleep(delay * random.uniform(0.5, 1.0))
-            delay *= 2
+            retries += 1
 
 
-def _is_retryable(failed: CallFailed) -> bool:
-    return failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED"
+def _is_retryable(failed: CallFailed, retries: int) -> bool:
+    # Without a reason nothing has answered: the service may be restarting, and is back before the deadline.
+    if failed.code == "UNAVAILABLE" and not failed.reason:
+        return True
+    # The service works, but something that it needs does not. Many retries would only be a load.
+    return (failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED") and retries < _MAX_RETRIES_OF_ANSWERED
 
 
 def _error(failed: CallFailed) -> errors.CloakroomError:
@@ -112,8 +117,10 @@ _REFUSED_CODES = (
     "UNAUTHENTICATED",
     "UNIMPLEMENTED",
 )
-#: Seconds before the first retry. The delay doubles for each further retry, of which there are at most three in all.
+#: Seconds before the first retry. The delay doubles for each further retry, up to the last delay.
 _FIRST_DELAY = 0.05
 _LAST_DELAY = 0.2
+#: Retries of a call that the service has answered. Others are repeated until the deadline.
+_MAX_RETRIES_OF_ANSWERED = 3
 #: Seconds before the app's policy is fetched again after a failure.
 _POLICY_RETRY_DELAY = 5.0

@@ -1,29 +1,41 @@
-"""A transport by the grpcio package. No other module imports grpcio."""
+"""A transport by gRPC, to one or several addresses.
+
+Chooses the address of each call, and leaves connections that do not answer.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
-from typing import Any, Callable, TypeVar
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-# grpc reads it when it is first imported. Without it, a child that is forked after a call cannot make calls.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "true")
+from .grpc_channel import METHODS, ChannelSettings, GrpcChannel
+from .transport import CallFailed
+from .v1 import session_service_pb2 as pb
 
-import grpc  # noqa: E402
-
-from .transport import CallFailed  # noqa: E402
-from .v1 import session_service_pb2 as pb  # noqa: E402
+if TYPE_CHECKING:
+    import grpc
 
 
 class GrpcTransport:
-    """Makes calls over one channel per process.
+    """Makes calls to the replicas of a service, which take turns.
 
-    The channel is created at the first call. A forked child creates its own and does not use its parent's.
+    A process connects at its first call. A forked child makes its own connections and does not use its parent's.
 
     Args:
-        address: The service's address, such as `localhost:50051` or `unix:/path`.
+        address: The service's address, such as `localhost:50051` or `unix:/path`. Several addresses are separated by
+            commas. A name of the form `dns:///name:port` stands for all addresses that it has.
         credentials: TLS settings, from `grpc.ssl_channel_credentials`. None: the connection is not encrypted.
         metadata: Pairs that are sent with every call, such as `("authorization", "Bearer <caller token>")`.
+        keepalive_time: Seconds without data after which a connection is pinged.
+        keepalive_timeout: Seconds after which a connection is left if it does not answer the ping.
+        options: Further options of gRPC channels. They override those that this class sets.
+
+    Raises:
+        ValueError: There is no address.
     """
 
     def __init__(
@@ -32,149 +44,115 @@ class GrpcTransport:
         *,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Sequence[tuple[str, str]] = (),
+        keepalive_time: float = 10.0,
+        keepalive_timeout: float = 5.0,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
+        keepalive = {
+            "grpc.keepalive_time_ms": int(keepalive_time * 1000),
+            "grpc.keepalive_timeout_ms": int(keepalive_timeout * 1000),
+            # Of the pings that measure bandwidth: while one is under way, gRPC sends no other.
+            "grpc.http2.ping_timeout_ms": int(keepalive_timeout * 1000),
+        }
+        settings = ChannelSettings(credentials, tuple(metadata), {**keepalive, **(options or {})})
         self.address = address
-        self._credentials = credentials
-        self._metadata = tuple(metadata) or None
-        self._channel: _ProcessChannel | None = None
+        self._replicas = [_Replica(each, settings) for each in _split(address)]
+        first = random.randrange(len(self._replicas))
+        # Each method takes turns by itself: otherwise a program that opens and saves by turns would send every open to
+        # one of two replicas, and every save to the other.
+        self._turns = {name: itertools.count(first) for name in METHODS}
 
     def open(self, request: pb.OpenSessionRequest, timeout: float) -> pb.OpenSessionResponse:
-        return self._call(self._process_channel().open, request, timeout)
+        response: pb.OpenSessionResponse = self._call("OpenSession", request, timeout)
+        return response
 
     def save(self, request: pb.SaveSessionRequest, timeout: float) -> pb.SaveSessionResponse:
-        return self._call(self._process_channel().save, request, timeout)
+        response: pb.SaveSessionResponse = self._call("SaveSession", request, timeout)
+        return response
 
     def rotate(self, request: pb.RotateSessionRequest, timeout: float) -> pb.RotateSessionResponse:
-        return self._call(self._process_channel().rotate, request, timeout)
+        response: pb.RotateSessionResponse = self._call("RotateSession", request, timeout)
+        return response
 
     def destroy(self, request: pb.DestroySessionRequest, timeout: float) -> pb.DestroySessionResponse:
-        return self._call(self._process_channel().destroy, request, timeout)
+        response: pb.DestroySessionResponse = self._call("DestroySession", request, timeout)
+        return response
 
     def policy(self, request: pb.GetAppPolicyRequest, timeout: float) -> pb.GetAppPolicyResponse:
-        return self._call(self._process_channel().policy, request, timeout)
+        response: pb.GetAppPolicyResponse = self._call("GetAppPolicy", request, timeout)
+        return response
 
     def close(self) -> None:
-        """Closes this process's channel. The next call creates another one."""
-        channel, self._channel = self._channel, None
-        if channel is not None and channel.pid == os.getpid():
-            channel.grpc_channel.close()
+        """Closes this process's connections after their running calls. The next call connects again."""
+        for replica in self._replicas:
+            replica.close()
 
-    def _process_channel(self) -> _ProcessChannel:
+    def _call(self, name: str, request: object, timeout: float) -> Any:
+        return self._next_replica(name).call(name, request, timeout)
+
+    def _next_replica(self, name: str) -> _Replica:
+        now = time.monotonic()
+        usable = [replica for replica in self._replicas if replica.avoid_until <= now] or self._replicas
+        return usable[next(self._turns[name]) % len(usable)]
+
+
+class _Replica:
+    """One address, and the channel to it."""
+
+    def __init__(self, address: str, settings: ChannelSettings) -> None:
+        #: Until then, calls go to other replicas if there are any.
+        self.avoid_until = 0.0
+        self._address = address
+        self._settings = settings
+        self._channel: GrpcChannel | None = None
+
+    def call(self, name: str, request: object, timeout: float) -> Any:
+        channel = self._process_channel()
+        try:
+            return channel.call(name, request, timeout)
+        except CallFailed as failed:
+            # With a reason, the service has answered.
+            if failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED") and not failed.reason:
+                self._handle_silence(channel, failed)
+            raise
+
+    def close(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None and channel.pid != os.getpid():
+            _INHERITED_CHANNELS.append(channel)
+
+    def _process_channel(self) -> GrpcChannel:
         channel = self._channel
         if channel is None or channel.pid != os.getpid():
-            if channel is not None:
-                _INHERITED_CHANNELS.append(channel)
+            self.close()
             # Two threads may each create one. Both work, and the one that is overwritten closes after its last call.
-            channel = self._channel = _ProcessChannel(self._connect())
+            channel = self._channel = GrpcChannel(self._address, self._settings)
         return channel
 
-    def _connect(self) -> grpc.Channel:
-        options = _OPTIONS + (_UNIX_OPTIONS if self.address.startswith("unix:") else [])
-        if self._credentials is None:
-            return grpc.insecure_channel(self.address, options)
-        return grpc.secure_channel(self.address, self._credentials, options)
-
-    def _call(self, call: Callable[..., _Response], request: object, timeout: float) -> _Response:
-        try:
-            return call(request, timeout=timeout, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise _call_failed(error) from error
+    def _handle_silence(self, channel: GrpcChannel, failed: CallFailed) -> None:
+        """Prefers other replicas for a while. After a timeout, also leaves the connection: its packets may be lost."""
+        now = time.monotonic()
+        self.avoid_until = now + _AVOID_TIME
+        is_old = now - channel.create_time >= _MIN_CHANNEL_AGE
+        if failed.code == "DEADLINE_EXCEEDED" and is_old and channel is self._channel:
+            self._channel = None
 
 
-_Response = TypeVar("_Response")
-
-
-class _ProcessChannel:
-    """A channel, the process that created it, and the methods to call."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self.pid = os.getpid()
-        self.grpc_channel = channel
-        self.open = _method(channel, "OpenSession", pb.OpenSessionRequest, pb.OpenSessionResponse)
-        self.save = _method(channel, "SaveSession", pb.SaveSessionRequest, pb.SaveSessionResponse)
-        self.rotate = _method(channel, "RotateSession", pb.RotateSessionRequest, pb.RotateSessionResponse)
-        self.destroy = _method(channel, "DestroySession", pb.DestroySessionRequest, pb.DestroySessionResponse)
-        self.policy = _method(channel, "GetAppPolicy", pb.GetAppPolicyRequest, pb.GetAppPolicyResponse)
-
-
-def _method(
-    channel: grpc.Channel, name: str, request: type[Any], response: type[_Response]
-) -> Callable[..., _Response]:
-    path = f"/cloakroom.v1.SessionService/{name}"
-    response_type: Any = response
-    method: Callable[..., _Response] = channel.unary_unary(path, request.SerializeToString, response_type.FromString)
-    return method
-
-
-def _call_failed(error: grpc.RpcError) -> CallFailed:
-    code = error.code().name
-    details = error.details() or code
-    return CallFailed(code, _error_reason(error), details)
-
-
-def _error_reason(error: grpc.RpcError) -> str:
-    pairs: Any = error.trailing_metadata() or ()
-    for key, value in pairs:
-        if key == "grpc-status-details-bin":
-            return _error_info_reason(value)
-    return ""
-
-
-def _error_info_reason(status: bytes) -> str:
-    """Returns the reason in the ErrorInfo of a serialized google.rpc.Status.
-
-    Parsed by hand, because the protobuf package does not include google.rpc.Status.
-    """
-    for status_field, detail in _bytes_fields(status):
-        if status_field == 3:  # Status.details, of type Any
-            for any_field, error_info in _bytes_fields(detail):
-                if any_field == 2:  # Any.value
-                    reasons = [text for field, text in _bytes_fields(error_info) if field == 1]
-                    return reasons[0].decode() if reasons else ""
-    return ""
-
-
-def _bytes_fields(message: bytes) -> list[tuple[int, bytes]]:
-    """Returns the number and the content of each length-delimited field of a message."""
-    fields, at = [], 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if key & 7 == 0:
-            _, at = _varint(message, at)
-        elif key & 7 == 2:
-            size, at = _varint(message, at)
-            fields.append((key >> 3, message[at : at + size]))
-            at += size
-        else:
-            break
-    return fields
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
+def _split(address: str) -> list[str]:
+    """Returns the addresses in a list, which may have the form of gRPC's targets `ipv4:` and `ipv6:`."""
+    parts = [part.strip() for part in address.split(",")]
+    # One by one, because gRPC would make an invalid authority of several.
+    addresses = [part.removeprefix("ipv4:").removeprefix("ipv6:") for part in parts if part]
+    if not addresses:
+        raise ValueError("the service's address is empty; it is, for example, localhost:50051")
+    return addresses
 
 
 #: Channels that a forked child inherited. They are never garbage-collected: that would wait for threads that exist only
 #: in the parent.
-_INHERITED_CHANNELS: list[_ProcessChannel] = []
-
-_OPTIONS: list[tuple[str, Any]] = [
-    # The client itself retries, within one deadline and only if that is safe.
-    ("grpc.enable_retries", 0),
-    # A forked child must not reuse its parent's connection.
-    ("grpc.use_local_subchannel_pool", 1),
-    # Calls carry tokens. They do not go to the proxy of http_proxy and similar variables.
-    ("grpc.enable_http_proxy", 0),
-    # Reconnects to a restarted service within a second.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1000),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-]
-# The default authority is the percent-encoded path of the socket, which HTTP/2 servers reject.
-_UNIX_OPTIONS: list[tuple[str, Any]] = [("grpc.default_authority", "localhost")]
+_INHERITED_CHANNELS: list[GrpcChannel] = []
+#: Seconds for which a replica is avoided after it has not answered.
+_AVOID_TIME = 2.0
+#: Seconds that a channel is kept even if a call gets no answer: the service may be slow, and new connections make it
+#: slower.
+_MIN_CHANNEL_AGE = 1.0
