@@ -9,36 +9,80 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 
 	pb "example/counter/cloakroom/v1"
 )
 
 const deadline = 5 * time.Second
 
-// Retries are safe: opens and destroys may be repeated, and saves have a request_id.
-const retryPolicy = `{"methodConfig": [{
-	"name": [{"service": "cloakroom.v1.SessionService"}],
-	"retryPolicy": {
-		"maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
-		"retryableStatusCodes": ["UNAVAILABLE"]
+// Retries are safe: opens and destroys may be repeated, and saves have a request_id. Without a connection, a call waits
+// for one until its deadline.
+const serviceConfig = `{
+	"loadBalancingConfig": [{"round_robin": {}}],
+	"methodConfig": [{
+		"name": [{"service": "cloakroom.v1.SessionService"}],
+		"waitForReady": true,
+		"retryPolicy": {
+			"maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
+			"retryableStatusCodes": ["UNAVAILABLE"]
+		}
+	}]
+}`
+
+// sessions calls Cloakroom with a deadline per call, over all addresses in turn.
+//
+// Opens and saves take turns separately. Otherwise one of two replicas would get every open and the other one every save.
+type sessions struct{ opens, saves pb.SessionServiceClient }
+
+// dial takes one or more addresses: host:port, unix:/path, or dns:///name:port for all addresses of a name.
+func dial(addresses string) (sessions, error) {
+	opens, err := newClient(addresses)
+	if err != nil {
+		return sessions{}, err
 	}
-}]}`
+	saves, err := newClient(addresses)
+	return sessions{opens, saves}, err
+}
 
-// sessions calls Cloakroom with a deadline per call.
-type sessions struct{ service pb.SessionServiceClient }
-
-func dial(address string) (sessions, error) {
-	conn, err := grpc.NewClient(address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultServiceConfig(retryPolicy),
-		grpc.WithNoProxy()) // Calls carry tokens.
-	return sessions{pb.NewSessionServiceClient(conn)}, err
+func newClient(addresses string) (pb.SessionServiceClient, error) {
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithNoProxy(), // Calls carry tokens.
+		// Leaves a connection that loses its packets. grpc-go pings every 10 s at most.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true,
+		}),
+		// Connects again soon after a restart, and drops connections that are not used.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: time.Second,
+		}),
+		grpc.WithIdleTimeout(time.Minute),
+	}
+	if list := strings.Split(addresses, ","); len(list) > 1 {
+		endpoints := resolver.State{}
+		for _, address := range list {
+			endpoints.Addresses = append(endpoints.Addresses, resolver.Address{Addr: address})
+		}
+		replicas := manual.NewBuilderWithScheme("replicas")
+		replicas.InitialState(endpoints)
+		options = append(options, grpc.WithResolvers(replicas))
+		addresses = "replicas:///cloakroom"
+	}
+	conn, err := grpc.NewClient(addresses, options...)
+	return pb.NewSessionServiceClient(conn), err
 }
 
 func (s sessions) open(r *http.Request) (*pb.OpenSessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
-	return s.service.OpenSession(ctx, &pb.OpenSessionRequest{
+	return s.opens.OpenSession(ctx, &pb.OpenSessionRequest{
 		Credential: &pb.OpenSessionRequest_CookieHeader{CookieHeader: cookieHeader(r)},
 	})
 }
@@ -52,7 +96,7 @@ func (s sessions) save(r *http.Request, opened *pb.OpenSessionResponse, request 
 	request.RequestId = hex.EncodeToString(id)
 	request.Credential = &pb.SaveSessionRequest_Token{Token: opened.Session.Token}
 	request.Accessed = true
-	saved, err := s.service.SaveSession(ctx, request)
+	saved, err := s.saves.SaveSession(ctx, request)
 	// If the open returned a new token, only the headers of the open set it.
 	if err == nil && saved.Outcome != pb.Outcome_OUTCOME_GONE {
 		saved.Headers = append(opened.UntouchedHeaders, saved.Headers...)
@@ -72,7 +116,7 @@ func (s sessions) openAndSave(r *http.Request, request *pb.SaveSessionRequest) (
 func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
-	return s.service.DestroySession(ctx, &pb.DestroySessionRequest{
+	return s.saves.DestroySession(ctx, &pb.DestroySessionRequest{
 		Credential: &pb.DestroySessionRequest_CookieHeader{CookieHeader: cookieHeader(r)},
 	})
 }

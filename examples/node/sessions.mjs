@@ -1,35 +1,55 @@
-// Calls Cloakroom with a deadline per call.
+// Calls Cloakroom with a deadline per call, over all addresses in turn.
 import { randomBytes } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
-const { CLOAKROOM_ADDRESS = '127.0.0.1:50051' } = process.env;
+// One or more: host:port, unix:/path, or dns:///name:port for all addresses of a name.
+const ADDRESSES = (process.env.CLOAKROOM_ADDRESS ?? '127.0.0.1:50051').split(',');
 const DEADLINE_MS = 5000;
-// Retries are safe: opens and destroys may be repeated, and saves have a request_id.
-const RETRY = JSON.stringify({
-  methodConfig: [{
-    name: [{ service: 'cloakroom.v1.SessionService' }],
-    retryPolicy: {
-      maxAttempts: 3, initialBackoff: '0.05s', maxBackoff: '0.5s', backoffMultiplier: 2,
-      retryableStatusCodes: ['UNAVAILABLE'],
-    },
-  }],
-});
+const PAUSE_MS = 250;
+const OPTIONS = {
+  'grpc.enable_http_proxy': 0, // Calls carry tokens.
+  'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+  // Leave a connection that loses its packets.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 3000,
+  'grpc.keepalive_permit_without_calls': 1,
+  // Connect again soon after a restart, and drop connections that are not used.
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1000,
+  'grpc.client_idle_timeout_ms': 60_000,
+};
 const TEMPORARY = [grpc.status.UNAVAILABLE, grpc.status.DEADLINE_EXCEEDED, grpc.status.RESOURCE_EXHAUSTED];
 
 const definition = loadSync('cloakroom/v1/session_service.proto', {
   includeDirs: [fileURLToPath(new URL('../../proto', import.meta.url))], longs: String, enums: String, defaults: true,
 });
 const { SessionService } = grpc.loadPackageDefinition(definition).cloakroom.v1;
-const cloakroom = new SessionService(
-  CLOAKROOM_ADDRESS, grpc.credentials.createInsecure(), { 'grpc.service_config': RETRY,
-    'grpc.enable_http_proxy': 0, // Calls carry tokens.
-  });
+const newClients = () => ADDRESSES.map((address) => new SessionService(address, grpc.credentials.createInsecure(), OPTIONS));
+// The replicas take turns for each method. If all methods took turns together, one of two replicas would get every open
+// and the other one every save. gRPC shares the connections of these clients.
+const clients = { OpenSession: newClients(), SaveSession: newClients(), DestroySession: newClients() };
 
-const call = (method, request) => new Promise((resolve, reject) => {
-  const options = { deadline: Date.now() + DEADLINE_MS };
-  cloakroom[method](request, options, (error, response) => (error ? reject(error) : resolve(response)));
+// Repeats the call on the next replica while one is unavailable. That is safe: opens and destroys may be repeated, and
+// saves have a request_id.
+async function call(method, request) {
+  const deadline = Date.now() + DEADLINE_MS;
+  for (let attempt = 1; ; attempt += 1) {
+    const client = clients[method].shift();
+    clients[method].push(client);
+    try {
+      return await callOnce(client, method, request, deadline);
+    } catch (error) {
+      if (error.code !== grpc.status.UNAVAILABLE || Date.now() + PAUSE_MS > deadline) throw error;
+    }
+    if (attempt % ADDRESSES.length === 0) await setTimeout(PAUSE_MS);
+  }
+}
+
+const callOnce = (client, method, request, deadline) => new Promise((resolve, reject) => {
+  client[method](request, { deadline }, (error, response) => (error ? reject(error) : resolve(response)));
 });
 
 export const open = (cookieHeader) => call('OpenSession', { cookieHeader });

@@ -1,45 +1,77 @@
-"""Calls Cloakroom with a deadline per call."""
+"""Calls Cloakroom with a deadline per call, over all addresses in turn."""
 
-import json
+import itertools
 import os
 import secrets
+import time
 
 import grpc
 from cloakroom.v1 import session_service_pb2 as pb
 from cloakroom.v1.session_service_pb2_grpc import SessionServiceStub
 
-ADDRESS = os.environ.get("CLOAKROOM_ADDRESS", "127.0.0.1:50051")
+# One or more: host:port, unix:/path, or dns:///name:port for all addresses of a name.
+ADDRESSES = os.environ.get("CLOAKROOM_ADDRESS", "127.0.0.1:50051").split(",")
 DEADLINE = 5  # seconds
-# Retries are safe: opens and destroys may be repeated, and saves have a request_id.
-RETRY = {"methodConfig": [{
-    "name": [{"service": "cloakroom.v1.SessionService"}],
-    "retryPolicy": {
-        "maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    },
-}]}
+PAUSE = 0.25  # seconds
+OPTIONS = [
+    ("grpc.enable_http_proxy", 0),  # Calls carry tokens.
+    ("grpc.lb_policy_name", "round_robin"),
+    # Leave a connection that loses its packets.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 3000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.ping_timeout_ms", 3000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Connect again soon after a restart, and drop connections that are not used.
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.client_idle_timeout_ms", 60_000),
+]
 TEMPORARY = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
-OPTIONS = [
-    ("grpc.service_config", json.dumps(RETRY)),
-    ("grpc.enable_http_proxy", 0),  # Calls carry tokens.
-]
 
-cloakroom = SessionServiceStub(grpc.insecure_channel(ADDRESS, OPTIONS))
+def new_stub(address):
+    # gRPC's authority for a socket is its path, which HTTP/2 servers reject.
+    socket_options = [("grpc.default_authority", "localhost")] if address.startswith("unix") else []
+    return SessionServiceStub(grpc.insecure_channel(address, OPTIONS + socket_options))
+
+
+# The replicas take turns for each method. If all methods took turns together, one of two replicas would get every open
+# and the other one every save. gRPC shares the connections of these channels.
+turns = {
+    method: itertools.cycle([new_stub(address) for address in ADDRESSES])
+    for method in ("OpenSession", "SaveSession", "DestroySession")
+}
+
+
+def call(method, request):
+    """Repeats the call on the next replica while one is unavailable.
+
+    That is safe: opens and destroys may be repeated, and saves have a request_id.
+    """
+    end = time.monotonic() + DEADLINE
+    for attempt in itertools.count(1):
+        try:
+            return getattr(next(turns[method]), method)(request, timeout=end - time.monotonic())
+        except grpc.RpcError as error:
+            if error.code() is not grpc.StatusCode.UNAVAILABLE or time.monotonic() + PAUSE > end:
+                raise
+        if attempt % len(ADDRESSES) == 0:
+            time.sleep(PAUSE)
 
 
 def open_session(cookies):
-    return cloakroom.OpenSession(pb.OpenSessionRequest(cookie_header=cookies), timeout=DEADLINE)
+    return call("OpenSession", pb.OpenSessionRequest(cookie_header=cookies))
 
 
 def save_session(session, changes, *, rotate=False):
-    return cloakroom.SaveSession(pb.SaveSessionRequest(
+    return call("SaveSession", pb.SaveSessionRequest(
         token=session.token, changes=changes, rotate=rotate, accessed=True, request_id=secrets.token_hex(16),
-    ), timeout=DEADLINE)
+    ))
 
 
 def destroy_session(cookies):
-    return cloakroom.DestroySession(pb.DestroySessionRequest(cookie_header=cookies), timeout=DEADLINE)
+    return call("DestroySession", pb.DestroySessionRequest(cookie_header=cookies))
 
 
 def is_temporary(error):

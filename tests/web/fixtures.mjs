@@ -17,23 +17,29 @@ export const LANGUAGES = Object.keys(APPS);
 
 // The service. It keeps its port and its store when it is restarted.
 export class Service {
-  static async start() {
+  // `host` and `port` are where it listens, and `keys` those of its app. It uses Redis if `redis` is its URL.
+  static async start({ host = '127.0.0.1', port, keys, redis } = {}) {
     const service = new Service();
-    service.port = await freePort();
+    Object.assign(service, { host, port: port ?? await freePort(), adminPort: await freePort(), redis });
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
-    service.keys = [];
-    service.addKey();
+    service.keys = keys ?? [];
+    if (!keys) service.addKey();
+    service.writeConfig();
     await service.launch();
     return service;
   }
 
   get address() {
-    return `127.0.0.1:${this.port}`;
+    return `${this.host}:${this.port}`;
   }
 
   // Adds a key that signs from the next start. The older keys still verify.
   addKey() {
     this.keys.unshift(execFileSync(binary(), ['keygen'], { encoding: 'utf8' }).trim());
+    this.writeConfig();
+  }
+
+  writeConfig() {
     fs.writeFileSync(path.join(this.folder, 'cloakroom.toml'), `[apps.default]\nkeys = ${JSON.stringify(this.keys)}\n`);
   }
 
@@ -42,16 +48,40 @@ export class Service {
     const env = {
       ...process.env,
       CLOAKROOM__SERVER__LISTEN: this.address,
-      CLOAKROOM__ADMIN__LISTEN: '127.0.0.1:0',
+      CLOAKROOM__ADMIN__LISTEN: `127.0.0.1:${this.adminPort}`,
       CLOAKROOM__STORE__EMBEDDED__PATH: this.folder,
+      ...(this.redis && { CLOAKROOM__STORE__KIND: 'redis', CLOAKROOM__STORE__REDIS__URL: this.redis }),
     };
     this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });
-    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port)));
+    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
+  }
+
+  // Returns how many calls of an RPC have ended well.
+  async countCalls(rpc) {
+    const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",code="OK"} `;
+    return Number(metrics.split('\n').find((line) => line.startsWith(sample)).slice(sample.length));
   }
 
   async stop() {
     await this.process.stop();
     fs.rmSync(this.folder, { recursive: true });
+  }
+}
+
+// An empty Redis. `url` is its address.
+export class Redis {
+  static async start() {
+    const redis = new Redis();
+    const port = await freePort();
+    redis.url = `redis://127.0.0.1:${port}`;
+    redis.process = new Process('redis-server', ['--port', port, '--bind', '127.0.0.1', '--save', '']);
+    await redis.process.whileRunning(waitUntil('redis listens', () => isListening(port)));
+    return redis;
+  }
+
+  stop() {
+    return this.process.stop();
   }
 }
 

@@ -70,8 +70,8 @@ export async function waitUntil(description, condition, timeoutMs = TIMEOUT_MS) 
 }
 
 // Whether a process listens on the port.
-export const isListening = (port) => new Promise((resolve) => {
-  const socket = net.connect(port, '127.0.0.1');
+export const isListening = (port, host = '127.0.0.1') => new Promise((resolve) => {
+  const socket = net.connect(port, host);
   socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
   socket.once('connect', () => socket.destroy());
 });
