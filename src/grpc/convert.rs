@@ -84,19 +84,20 @@ fn lifetime(lifetime: Option<wire::changes::Lifetime>) -> Result<LifetimeChange,
         None | Some(Lifetime::DefaultLifetime(false)) => Ok(LifetimeChange::Keep),
         Some(Lifetime::DefaultLifetime(true)) => Ok(LifetimeChange::Default),
         Some(Lifetime::IdleTimeout(duration)) => {
-            positive_duration(&duration).map(LifetimeChange::Idle).ok_or(RequestError::Lifetime("idle_timeout"))
+            let idle_timeout = duration_of_at_least(SHORTEST_IDLE_TIMEOUT, &duration);
+            idle_timeout.map(LifetimeChange::Idle).ok_or(RequestError::IdleTimeout)
         }
         Some(Lifetime::DeadlineTime(time)) => {
-            self::time(&time).map(LifetimeChange::Until).ok_or(RequestError::Lifetime("deadline_time"))
+            self::time(&time).map(LifetimeChange::Until).ok_or(RequestError::DeadlineTime)
         }
     }
 }
 
-/// Converts a duration of at least a millisecond and at most 10,000 years, the limit of `google.protobuf.Duration`.
-fn positive_duration(duration: &WireDuration) -> Option<Duration> {
+/// Converts a duration of at least `least` and at most 10,000 years, the limit of `google.protobuf.Duration`.
+fn duration_of_at_least(least: Duration, duration: &WireDuration) -> Option<Duration> {
     let seconds = u64::try_from(duration.seconds).ok().filter(|seconds| *seconds <= 315_576_000_000)?;
     let duration = Duration::new(seconds, nanos(duration.nanos)?);
-    (duration >= Duration::from_millis(1)).then_some(duration)
+    (duration >= least).then_some(duration)
 }
 
 /// Converts a time from 1970 to the year 9999, the limit of `google.protobuf.Timestamp`.
@@ -111,7 +112,7 @@ fn nanos(nanos: i32) -> Option<u32> {
 
 /// Converts `max_authenticate_age`.
 pub(super) fn authenticate_age(age: Option<WireDuration>) -> Result<Option<Duration>, RequestError> {
-    age.map(|age| positive_duration(&age).ok_or(RequestError::AuthenticateAge)).transpose()
+    age.map(|age| duration_of_at_least(Duration::from_millis(1), &age).ok_or(RequestError::AuthenticateAge)).transpose()
 }
 
 /// Parses an etag; an empty text means none.
@@ -129,14 +130,15 @@ pub(super) fn cookie_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// Converts a request's context. Cuts the user agent to at most 256 bytes.
-pub(super) fn context(context: Option<wire::RequestContext>) -> Result<Option<RequestContext>, RequestError> {
-    let Some(wire::RequestContext { user_agent, remote_address }) = context else { return Ok(None) };
-    if remote_address.len() > 64 {
-        return Err(RequestError::RemoteAddress(remote_address.len()));
-    }
-    let cut = user_agent.floor_char_boundary(256);
-    Ok(Some(RequestContext { user_agent: user_agent[..cut].into(), remote_address: remote_address.into() }))
+/// Converts a request's context. Browsers and proxies choose both texts, so they are cut and never refused.
+pub(super) fn context(context: Option<wire::RequestContext>) -> Option<RequestContext> {
+    let wire::RequestContext { user_agent, remote_address } = context?;
+    Some(RequestContext { user_agent: cut(&user_agent, 256), remote_address: cut(&remote_address, 64) })
+}
+
+/// Returns a text cut between characters, to at most this many bytes.
+fn cut(text: &str, limit: usize) -> Box<str> {
+    text[..text.floor_char_boundary(limit)].into()
 }
 
 impl From<SessionView> for wire::Session {
@@ -302,3 +304,6 @@ fn wire_duration(duration: Duration) -> WireDuration {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     WireDuration { seconds, nanos: i32::try_from(duration.subsec_nanos()).unwrap_or_default() }
 }
+
+// Below this, a session could end between two requests of one page.
+const SHORTEST_IDLE_TIMEOUT: Duration = Duration::from_secs(1);

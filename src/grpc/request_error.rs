@@ -9,8 +9,10 @@ pub(super) enum RequestError {
     Value { name: String, why: String },
     #[error("changes.subject: {0}")]
     ChangedSubject(#[from] SubjectError),
-    #[error("changes.{0}: it has to be a valid and positive span or time")]
-    Lifetime(&'static str),
+    #[error("changes.idle_timeout: it has to be a valid span of at least a second")]
+    IdleTimeout,
+    #[error("changes.deadline_time: it has to be a valid time from 1970 to 9999")]
+    DeadlineTime,
     #[error("max_authenticate_age: it has to be a valid and positive span")]
     AuthenticateAge,
     #[error("etag: it has to be one that this service gave out, or empty")]
@@ -18,9 +20,6 @@ pub(super) enum RequestError {
     /// The length in bytes.
     #[error("request_id has {0} bytes; the limit is 64")]
     RequestId(usize),
-    /// The length in bytes.
-    #[error("context.remote_address has {0} bytes; the limit is 64")]
-    RemoteAddress(usize),
     #[error("subject: {0}")]
     Subject(#[source] SubjectError),
     /// The name of the field.

@@ -32,7 +32,7 @@ impl SessionService for SessionRpcs {
             app: &request.app,
             credential: (&request.credential).into(),
             cookie_name: convert::cookie_name(&request.cookie_name),
-            context: convert::context(request.context)?,
+            context: convert::context(request.context),
             max_authenticate_age: convert::authenticate_age(request.max_authenticate_age)?,
         });
         let opened = opened.await?;
@@ -61,7 +61,7 @@ impl SessionService for SessionRpcs {
             keep_empty: request.keep_empty,
             cookie_outdated: request.cookie_outdated,
             cookie_name: convert::cookie_name(&request.cookie_name),
-            context: convert::context(request.context)?,
+            context: convert::context(request.context),
         };
         let Saved { outcome, session, headers, counters } = service.save(&app, save).await?;
         let (outcome, end_reason) = convert::outcome(outcome);
@@ -124,7 +124,7 @@ impl SessionService for SessionRpcs {
             },
             request_id: convert::request_id(&request.request_id)?,
             cookie_name: convert::cookie_name(&request.cookie_name),
-            context: convert::context(request.context.clone())?,
+            context: convert::context(request.context.clone()),
         });
         let Saved { outcome, session, headers, .. } = rotated.await?;
         let (outcome, end_reason) = convert::outcome(outcome);

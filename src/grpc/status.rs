@@ -97,11 +97,10 @@ const fn request_error(error: &RequestError) -> &'static str {
     match error {
         RequestError::Value { .. } => "VALUE_INVALID",
         RequestError::ChangedSubject(_) | RequestError::Subject(_) => "SUBJECT_INVALID",
-        RequestError::Lifetime(_) => "LIFETIME_INVALID",
+        RequestError::IdleTimeout | RequestError::DeadlineTime => "LIFETIME_INVALID",
         RequestError::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
         RequestError::Etag => "ETAG_INVALID",
         RequestError::RequestId(_) => "REQUEST_ID_INVALID",
-        RequestError::RemoteAddress(_) => "CONTEXT_INVALID",
         RequestError::SessionId(_) => "SESSION_ID_INVALID",
         RequestError::PageToken => "PAGE_TOKEN_INVALID",
         RequestError::PageSize => "PAGE_SIZE_INVALID",

@@ -112,9 +112,9 @@ impl Head {
         self.tombstone_expiry().max(self.imported_from.map_or_else(Time::default, |imported_from| imported_from.until))
     }
 
-    /// Whether a use at `now` has to be stored: a twentieth of the idle timeout has passed, and at least 10 s.
+    /// Whether a use at `now` has to be stored: a twentieth of the idle timeout has passed.
     pub fn touch_is_due(&self, now: Time) -> bool {
-        now.since(self.access_time) >= (self.idle_timeout / 20).max(Duration::from_secs(10))
+        now.since(self.access_time) >= self.idle_timeout / 20
     }
 }
 

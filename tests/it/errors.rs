@@ -7,7 +7,7 @@ use cloakroom::app;
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
     Changes, GetAppPolicyRequest, GetExpirationTimeRequest, MakeNullSessionRequest, OpenSessionRequest,
-    OpenSessionResponse, Outcome, RequestContext, SaveSessionRequest, ShouldSetCookieRequest, Value,
+    OpenSessionResponse, Outcome, SaveSessionRequest, ShouldSetCookieRequest, Value,
 };
 use cloakroom::server;
 use cloakroom::store::{Handle, Redis, RedisSettings};
@@ -76,6 +76,7 @@ fn invalid_changes(token: &str) -> Vec<Row> {
         ("SUBJECT_INVALID", invalid, by(new().set_raw("user", b"1")), "subject"),
         ("SUBJECT_INVALID", invalid, by(new().increment("user", 1)), "subject"),
         ("LIFETIME_INVALID", invalid, lifetime(duration(0, 0)), "changes.idle_timeout"),
+        ("LIFETIME_INVALID", invalid, lifetime(duration(0, 999_999_999)), "at least a second"),
         ("LIFETIME_INVALID", invalid, lifetime(duration(-1, 0)), "changes.idle_timeout"),
         ("LIFETIME_INVALID", invalid, lifetime(duration(1, -1)), "changes.idle_timeout"),
         ("LIFETIME_INVALID", invalid, lifetime(duration(1, 1_000_000_000)), "changes.idle_timeout"),
@@ -95,7 +96,6 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
     let two = format!("session={token}; session={other}");
-    let context = RequestContext { remote_address: "1".repeat(65), ..Default::default() };
     vec![
         ("TOKEN_MISSING", invalid, SaveSessionRequest { credential: None, ..by(new()) }, "cookie_header"),
         ("TOKEN_MISSING", invalid, save("", new().set("a", "2")), "token"),
@@ -112,7 +112,6 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "01".to_owned(), ..by(new()) }, "etag"),
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "W/\"1\"".to_owned(), ..by(new()) }, "etag"),
         ("REQUEST_ID_INVALID", invalid, SaveSessionRequest { request_id: "r".repeat(65), ..by(new()) }, "request_id"),
-        ("CONTEXT_INVALID", invalid, SaveSessionRequest { context: Some(context), ..by(new()) }, "remote_address"),
         (
             "ETAG_MISMATCH",
             Code::Aborted,
@@ -376,7 +375,7 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
 
 /// Codes and reasons that tests provoke: those above, and those of apps of kind `cookie`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 44] = [
+const PROVOKED: [(&str, &str); 43] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
     ("ABORTED", "REQUEST_ID_REUSED"),
@@ -390,7 +389,6 @@ const PROVOKED: [(&str, &str); 44] = [
     ("FAILED_PRECONDITION", "TOO_MANY_SESSIONS"),
     ("INTERNAL", "INTERNAL"),
     ("INVALID_ARGUMENT", "AUTHENTICATE_AGE_INVALID"),
-    ("INVALID_ARGUMENT", "CONTEXT_INVALID"),
     ("INVALID_ARGUMENT", "COOKIES_AMBIGUOUS"),
     ("INVALID_ARGUMENT", "COOKIE_HEADER_TOO_LARGE"),
     ("INVALID_ARGUMENT", "COOKIE_NAME_INVALID"),

@@ -225,9 +225,9 @@ impl ExpectedSession {
         (is_known && !opened_until_the_end).then(|| self.previous.as_ref().map_or(self.created, |last| last.time))
     }
 
-    /// A use without changes is written if a twentieth of the idle timeout has passed, and at least 10 s.
+    /// A use without changes is written if a twentieth of the idle timeout has passed.
     pub(super) fn touch(&mut self, now: u64) {
-        if now.saturating_sub(self.used) >= (self.idle / 20).max(10_000) {
+        if now.saturating_sub(self.used) * 20 >= self.idle {
             self.used = now;
         }
     }

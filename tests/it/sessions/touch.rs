@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
-use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, gone};
+use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SECOND, gone};
 use crate::support::{StoreKind, TestService, app_settings};
 
 /// A use is stored after a twentieth of the idle timeout: 30 seconds.
@@ -66,18 +66,21 @@ async fn a_use_at_the_threshold_moves_the_deadline_by_no_more_than_that(store: S
 }
 
 #[apply(on_every_store)]
-async fn the_threshold_is_at_least_10_seconds(store: StoreKind) {
-    let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
-    let (early, late) = (service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await);
+async fn a_session_lives_while_it_is_used_however_short_its_idle_timeout_is(store: StoreKind) {
+    let service = service(store).await;
 
-    service.advance(10 * SECOND - MILLI);
-    service.open_cookie(&early).await;
-    service.advance(MILLI);
-    service.open_cookie(&late).await;
-    service.advance(50 * SECOND);
+    for idle_timeout in [SECOND, 8 * SECOND] {
+        let token = service.stored(&[("a", "1")]).await;
+        service.update(&token, Changes::default().idle_timeout(idle_timeout)).await;
 
-    assert!(!service.is_live(&early).await);
-    assert!(service.is_live(&late).await);
+        for _ in 0..20 {
+            service.advance(idle_timeout / 5);
+            service.open_cookie(&token).await;
+        }
+        service.advance(idle_timeout - idle_timeout / 20);
+
+        assert!(service.is_live(&token).await);
+    }
 }
 
 #[apply(on_every_store)]
