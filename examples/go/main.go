@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	pb "example/counter/cloakroom/v1"
@@ -30,7 +31,9 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Printf("http://%s\n", listener.Addr())
-	log.Fatal(http.Serve(listener, nil))
+	// Cloakroom takes a Cookie header of up to 1 MiB.
+	server := http.Server{MaxHeaderBytes: 64 << 10, ReadHeaderTimeout: 10 * time.Second}
+	log.Fatal(server.Serve(listener))
 }
 
 func (s sessions) home(r *http.Request) (page, error) {

@@ -61,10 +61,12 @@ ROUTES = {("GET", "/"): home, ("POST", "/login"): login, ("POST", "/count"): cou
 
 def app(environ, start_response):
     route = ROUTES.get((environ["REQUEST_METHOD"], environ["PATH_INFO"]), not_found)
-    body = environ["wsgi.input"].read(min(int(environ.get("CONTENT_LENGTH") or 0), 4096))
+    length = environ.get("CONTENT_LENGTH") or ""
+    body = environ["wsgi.input"].read(min(int(length), 4096)) if length.isdecimal() else b""
+    # WSGI decodes the Cookie header as Latin-1, which is what Cloakroom expects. It takes up to 1 MiB.
+    cookies = environ.get("HTTP_COOKIE", "")[:65536]
     try:
-        # WSGI decodes the Cookie header as Latin-1, which is what Cloakroom expects.
-        status, page, headers = route(environ.get("HTTP_COOKIE", ""), parse_qs(body.decode(errors="replace")))
+        status, page, headers = route(cookies, parse_qs(body.decode(errors="replace")))
     except grpc.RpcError as error:
         print(error.code(), error.details(), file=sys.stderr)
         status, page, headers = "500 Internal Server Error", message_page("Something broke."), []

@@ -2,9 +2,9 @@
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
 
-// `cookies` are the lines of the Cookie header, sent as Latin-1.
+// `cookies` are the lines of the Cookie header, sent as Latin-1. `form` are fields, or a body in ASCII.
 export function send(method, url, { cookies = [], form } = {}) {
-  const body = form ? new URLSearchParams(form).toString() : '';
+  const body = typeof form === 'string' ? form : new URLSearchParams(form ?? {}).toString();
   const headers = ['Host', new URL(url).host, 'Content-Length', String(body.length)];
   if (form) headers.push('Content-Type', 'application/x-www-form-urlencoded');
   for (const line of [cookies].flat()) headers.push('Cookie', line);

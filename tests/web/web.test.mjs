@@ -131,6 +131,17 @@ for (const language of LANGUAGES) {
       assert.equal(read.who, 'Hello, Ada');
     });
 
+    test('no cookie and no name makes a request fail', async () => {
+      const cookies = ['session=v1.a.b.c', 'session', '=;,;==', `a=${'\xe9'.repeat(4000)}`, 'session=v1.a.b.c; '.repeat(500)];
+      const names = ['%00', '%ED%A0%80', '%FF', '%F0%9F%98%80'.repeat(64)];
+
+      const reads = await Promise.all(cookies.map((cookie) => get(at(), cookie)));
+      const logins = await Promise.all(names.map((name) => post(at('login'), { form: `name=${name}` })));
+
+      assert.deepEqual(reads.map(({ status }) => status), cookies.map(() => 200));
+      assert.deepEqual(logins.map(({ status }) => status), names.map(() => 303));
+    });
+
     test('an empty name and one of more than 64 characters are refused', async () => {
       const refused = ['', 'x'.repeat(65)].map((name) => post(at('login'), { form: { name } }));
 

@@ -61,6 +61,9 @@ APPS = """
 keys = ["{key}"]
 [apps.shop.cookie]
 samesite = ""
+[apps.signed]
+kind = "cookie"
+keys = ["{key}"]
 [apps.keyless]
 [apps.brief]
 keys = ["{key}"]

@@ -11,10 +11,11 @@ import warnings
 import flask
 import pytest
 from flask import Flask, flash, get_flashed_messages, session
-from flask.sessions import NullSession
+from flask.sessions import NullSession, SecureCookieSessionInterface
 from flask_app import VALUES, make_app, request, session_entries, set_entries
 from markupsafe import Markup
 from recording_transport import RecordingTransport
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cloakroom import SessionGone, SessionRefused
 from cloakroom.flask import CloakroomSessionInterface, session_gone
@@ -292,6 +293,67 @@ def test_a_lifetime_over_the_services_idle_timeout_warns_once(service):
         set_entries(app, client, a=1)
         session_entries(app, client)
     assert ["PERMANENT_SESSION_LIFETIME" in str(warning.message) for warning in caught].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    "lifetime", [datetime.timedelta(0), datetime.timedelta(days=-1), datetime.timedelta(milliseconds=1)]
+)
+@pytest.mark.parametrize("permanent", [True, False])
+def test_a_lifetime_under_a_second_warns_and_sessions_live_for_a_second(app, lifetime, permanent):
+    app.permanent_session_lifetime = lifetime
+    client = app.test_client()
+    with pytest.warns(UserWarning, match="PERMANENT_SESSION_LIFETIME"):
+        response = request(app, client, lambda: session.update(a=1, _permanent=permanent))
+    assert response.status_code == 200
+    assert app.session_interface.client.transport.requests[-1].changes.idle_timeout.ToTimedelta().total_seconds() == 1
+
+
+HOSTILE_HEADERS = {
+    "a lone surrogate": "a=\ud800; b=\udcff",
+    "letters beyond Latin-1": "a=\u20ac\U0001f600",
+    "letters beyond ASCII": "é" * 500,
+    "control characters": "a=\0\x01\x1b[2J\x7f",
+    "separators only": ";=;,==;;",
+    "a very long text": "x" * 3_000_000,
+    "many cookies": "; ".join(["session=v1.a.b.c"] * 200_000),
+}
+
+
+@pytest.mark.parametrize("variable", ["HTTP_COOKIE", "HTTP_USER_AGENT", "REMOTE_ADDR", "HTTP_X_FORWARDED_FOR"])
+@pytest.mark.parametrize("text", HOSTILE_HEADERS.values(), ids=HOSTILE_HEADERS)
+@pytest.mark.parametrize("name", ["shop", "signed"])
+def test_no_header_makes_a_request_fail(service, name, variable, text):
+    app = make_app(service.address, name)
+    app.wsgi_app = ProxyFix(app.wsgi_app)
+    app.add_url_rule("/use", "use", lambda: repr((session.get("a"), session.update(a=1), session["a"])))
+    client = app.test_client(use_cookies=False)
+    response = client.get("/use", environ_overrides={variable: text})
+    assert (response.status_code, response.text) == (200, "(None, None, 1)")
+    assert "session=" in response.headers["Set-Cookie"]
+
+
+def test_a_cookie_before_the_limit_of_the_header_opens_its_session(app):
+    app.add_url_rule("/a", "a", lambda: repr(session.get("a")))
+    client = app.test_client()
+    set_entries(app, client, a=1)
+    header = f"session={client.get_cookie('session').value}; " + "x=y; " * 1_000_000
+    response = app.test_client(use_cookies=False).get("/a", environ_overrides={"HTTP_COOKIE": header})
+    assert response.text == "1"
+
+
+@pytest.mark.parametrize("joined", ["theme=dark,{}", "{},theme=dark"])
+@pytest.mark.parametrize("is_stock", [True, False], ids=["Flask", "Cloakroom"])
+def test_cookie_lines_joined_by_a_comma_hide_the_session_as_in_flask(app, is_stock, joined):
+    if is_stock:
+        app.secret_key, app.session_interface = "secret-key", SecureCookieSessionInterface()
+    app.add_url_rule("/a", "a", lambda: repr(session.get("a")))
+    client = app.test_client()
+    set_entries(app, client, a=1)
+    cookie = f"session={client.get_cookie('session').value}"
+    headers = [cookie, joined.format(cookie)]
+    other = app.test_client(use_cookies=False)
+    texts = [other.get("/a", environ_overrides={"HTTP_COOKIE": header}).text for header in headers]
+    assert texts == ["1", "None"]
 
 
 def test_session_transactions_work(app):

@@ -12,6 +12,7 @@ from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.exceptions import BadRequest
 
+from . import browser_input
 from .client import Client
 from .cookie import CookieAction, CookieDecision
 from .errors import SessionGone, SessionRefused, SessionUnavailable
@@ -113,7 +114,7 @@ class CloakroomSessionInterface(SessionInterface):
         """Creates the request's session. Makes no call, except once per process for the app's policy."""
         policy = self.client.policy_if_available()
         if policy is not None:
-            self._warn_of_long_lifetime(app, policy)
+            self._warn_of_lifetime(app, policy)
             if policy.HasField("null_session"):
                 return None
             if policy.kind == pb.APP_KIND_COOKIE:
@@ -121,7 +122,7 @@ class CloakroomSessionInterface(SessionInterface):
         request_info = RequestInfo(
             client=self.client,
             codec=self._codec,
-            cookie_header=request.environ.get("HTTP_COOKIE", ""),
+            cookie_header=browser_input.cookie_header(request.environ.get("HTTP_COOKIE", "")),
             cookie_name=self.get_cookie_name(app),
             context=self._context(request),
             null_when_unavailable=self._null_when_unavailable,
@@ -204,26 +205,31 @@ class CloakroomSessionInterface(SessionInterface):
 
     def _idle_timeout(self, app: Flask) -> timedelta | None:
         """Returns PERMANENT_SESSION_LIFETIME if it is shorter than the app's idle timeout in the service."""
-        lifetime = app.permanent_session_lifetime
+        lifetime = max(app.permanent_session_lifetime, _SHORTEST_LIFETIME)
         return lifetime if lifetime < self.client.policy().idle_timeout.ToTimedelta() else None
 
-    def _warn_of_long_lifetime(self, app: Flask, policy: pb.GetAppPolicyResponse) -> None:
+    def _warn_of_lifetime(self, app: Flask, policy: pb.GetAppPolicyResponse) -> None:
+        """Warns once of a lifetime that sessions will not have."""
         limit = policy.idle_timeout.ToTimedelta()
         lifetime = app.permanent_session_lifetime
-        if not self._has_warned_of_lifetime and policy.HasField("idle_timeout") and lifetime > limit:
-            warnings.warn(
-                f"PERMANENT_SESSION_LIFETIME is {lifetime}, and Cloakroom grants this app {limit}:"
-                " raise idle_timeout in its configuration, or lower the lifetime.",
-                stacklevel=2,
+        advice = ""
+        if policy.HasField("idle_timeout") and lifetime > limit:
+            advice = (
+                f"Cloakroom grants this app {limit}: raise idle_timeout in its configuration, or lower the lifetime."
             )
+        elif lifetime < _SHORTEST_LIFETIME and policy.kind != pb.APP_KIND_COOKIE:
+            advice = f"sessions end after {_SHORTEST_LIFETIME} without a use, the shortest lifetime. Raise it."
+        if advice and not self._has_warned_of_lifetime:
+            warnings.warn(f"PERMANENT_SESSION_LIFETIME is {lifetime}, and {advice}", stacklevel=3)
             self._has_warned_of_lifetime = True
 
     def _context(self, request: Request) -> pb.RequestContext:
         if not self._send_context:
             return pb.RequestContext()
-        address = request.remote_addr or ""
-        agent = request.environ.get("HTTP_USER_AGENT", "")
-        return pb.RequestContext(user_agent=agent[:256], remote_address=address if len(address) <= 64 else "")
+        return browser_input.request_context(request.environ.get("HTTP_USER_AGENT", ""), request.remote_addr or "")
 
+
+#: The service accepts no shorter idle timeout.
+_SHORTEST_LIFETIME = timedelta(seconds=1)
 
 __all__ = ["CloakroomSession", "CloakroomSessionInterface", "NullSession", "SessionGone", "SessionUnavailable"]

@@ -11,11 +11,11 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from . import browser_input
 from .client import Client
 from .codec import Codec, JsonCodec
 from .session import RequestInfo, Session
 from .transport import Transport
-from .v1 import session_service_pb2 as pb
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -68,11 +68,10 @@ class CloakroomMiddleware:
         return self._application(environ, start_response_with_session)
 
     def _request_info(self, environ: WSGIEnvironment) -> RequestInfo:
-        agent, address = environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
         return RequestInfo(
             client=self.client,
             codec=self._codec,
             idle_timeout=lambda: self._idle_timeout,
-            cookie_header=environ.get("HTTP_COOKIE", ""),
-            context=pb.RequestContext(user_agent=agent[:256], remote_address=address if len(address) <= 64 else ""),
+            cookie_header=browser_input.cookie_header(environ.get("HTTP_COOKIE", "")),
+            context=browser_input.request_context(environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")),
         )
