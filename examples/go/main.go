@@ -51,9 +51,6 @@ func (s sessions) login(r *http.Request) (page, error) {
 	}
 	changes := &pb.Changes{Set: map[string]*pb.Value{"name": jsonString(name)}, Subject: &name}
 	saved, err := s.openAndSave(r, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
-	if saved.GetOutcome() == pb.Outcome_OUTCOME_GONE { // The cookie is older than another login, so start a new session.
-		saved, err = s.openAndSave(new(http.Request), &pb.SaveSessionRequest{Changes: changes})
-	}
 	return redirect(saved.GetHeaders()), err
 }
 

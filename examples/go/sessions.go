@@ -87,30 +87,27 @@ func (s sessions) open(r *http.Request) (*pb.OpenSessionResponse, error) {
 	})
 }
 
-// save saves the changes in request to the opened session. The response has all headers to send.
+// save saves the changes in request to the opened session. If that has ended meanwhile, nothing is saved.
 func (s sessions) save(r *http.Request, opened *pb.OpenSessionResponse, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+	request.Credential = &pb.SaveSessionRequest_Token{Token: opened.Session.Token}
+	request.CookieOutdated = opened.CookieOutdated
+	return s.send(r, request)
+}
+
+// openAndSave saves the changes in request without an open. If the cookie opens no session, that begins a new one.
+func (s sessions) openAndSave(r *http.Request, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+	request.Credential = &pb.SaveSessionRequest_CookieHeader{CookieHeader: cookieHeader(r)}
+	return s.send(r, request)
+}
+
+func (s sessions) send(r *http.Request, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	id := make([]byte, 16)
 	rand.Read(id) // Never returns an error, by its documentation.
 	request.RequestId = hex.EncodeToString(id)
-	request.Credential = &pb.SaveSessionRequest_Token{Token: opened.Session.Token}
 	request.Accessed = true
-	saved, err := s.saves.SaveSession(ctx, request)
-	// If the open returned a new token, only the headers of the open set it.
-	if err == nil && saved.Outcome != pb.Outcome_OUTCOME_GONE {
-		saved.Headers = append(opened.UntouchedHeaders, saved.Headers...)
-	}
-	return saved, err
-}
-
-// openAndSave saves the changes in request to the session of r, or to a new session if r has no cookie.
-func (s sessions) openAndSave(r *http.Request, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
-	opened, err := s.open(r)
-	if err != nil {
-		return nil, err
-	}
-	return s.save(r, opened, request)
+	return s.saves.SaveSession(ctx, request)
 }
 
 func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {

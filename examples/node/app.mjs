@@ -2,7 +2,7 @@
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
 import { counterPage, messagePage, sessionEndedPage } from './page.mjs';
-import { destroy, isTemporary, open, save } from './sessions.mjs';
+import { destroy, isTemporary, open, openAndSave, save } from './sessions.mjs';
 
 // The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
 const routes = {
@@ -15,19 +15,16 @@ const routes = {
     const name = form.get('name') ?? '';
     if (name === '' || [...name].length > 64) return { status: 400, body: messagePage('A name has 1 to 64 characters.') };
     const changes = { set: { name: { json: JSON.stringify(name) } }, subject: name };
-    const opened = await open(cookies);
-    const saved = await save(opened.session, changes, { rotate: true });
-    if (saved.outcome !== 'OUTCOME_GONE') return redirect(bothHeaders(opened, saved));
-    // The cookie is older than another login, so start a new session.
-    return redirect((await save((await open('')).session, changes)).headers);
+    const { headers } = await openAndSave(cookies, changes, { rotate: true });
+    return redirect(headers);
   },
 
   async 'POST /count'(cookies) {
     const opened = await open(cookies);
-    const saved = await save(opened.session, { increment: { count: 1 } });
+    const saved = await save(opened, { increment: { count: 1 } });
     if (saved.outcome === 'OUTCOME_GONE') return { status: 409, body: sessionEndedPage(), headers: saved.headers };
     const entries = { ...opened.session.entries, count: { json: saved.counters.count } };
-    return { status: 200, body: counterPage(entries), headers: bothHeaders(opened, saved) };
+    return { status: 200, body: counterPage(entries), headers: saved.headers };
   },
 
   async 'POST /logout'(cookies) {
@@ -36,8 +33,6 @@ const routes = {
   },
 };
 
-// If the open returned a new token, only the headers of the open set it.
-const bothHeaders = (opened, saved) => [...opened.untouchedHeaders, ...saved.headers];
 const redirect = (headers) =>
   ({ status: 303, body: messagePage('See the first page.'), headers: [...headers, { name: 'Location', value: '/' }] });
 

@@ -54,8 +54,14 @@ const callOnce = (client, method, request, deadline) => new Promise((resolve, re
 
 export const open = (cookieHeader) => call('OpenSession', { cookieHeader });
 
-export const save = ({ token }, changes, { rotate = false } = {}) =>
-  call('SaveSession', { token, changes, rotate, accessed: true, requestId: randomBytes(16).toString('hex') });
+const saveWith = (fields) =>
+  call('SaveSession', { ...fields, accessed: true, requestId: randomBytes(16).toString('hex') });
+
+// Saves to an opened session. If that has ended meanwhile, nothing is saved.
+export const save = ({ session: { token }, cookieOutdated }, changes) => saveWith({ token, cookieOutdated, changes });
+
+// Saves without an open. If the cookie opens no session, that begins a new one.
+export const openAndSave = (cookieHeader, changes, { rotate = false } = {}) => saveWith({ cookieHeader, changes, rotate });
 
 export const destroy = (cookieHeader) => call('DestroySession', { cookieHeader });
 

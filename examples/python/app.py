@@ -9,7 +9,7 @@ import grpc
 from cloakroom.v1 import session_service_pb2 as pb
 from page import counter_page, message_page, session_ended_page
 from server import serve
-from sessions import destroy_session, is_temporary, open_session, save_session
+from sessions import destroy_session, is_temporary, open_and_save_session, open_session, save_session
 
 
 def home(cookies, form):
@@ -22,20 +22,15 @@ def login(cookies, form):
     if not 1 <= len(name) <= 64:
         return "400 Bad Request", message_page("A name has 1 to 64 characters."), []
     changes = pb.Changes(set={"name": pb.Value(json=json.dumps(name))}, subject=name)
-    opened = open_session(cookies)
-    saved = save_session(opened.session, changes, rotate=True)
-    if saved.outcome == pb.OUTCOME_GONE:  # The cookie is older than another login, so start a new session.
-        opened = open_session("")
-        saved = save_session(opened.session, changes)
-    return redirect(both_headers(opened, saved))
+    return redirect(open_and_save_session(cookies, changes, rotate=True).headers)
 
 
 def count(cookies, form):
     opened = open_session(cookies)
-    saved = save_session(opened.session, pb.Changes(increment={"count": 1}))
+    saved = save_session(opened, pb.Changes(increment={"count": 1}))
     if saved.outcome == pb.OUTCOME_GONE:
         return "409 Conflict", session_ended_page(), saved.headers
-    return "200 OK", counter_page(opened.session.entries, saved.counters["count"]), both_headers(opened, saved)
+    return "200 OK", counter_page(opened.session.entries, saved.counters["count"]), saved.headers
 
 
 def logout(cookies, form):
@@ -44,11 +39,6 @@ def logout(cookies, form):
 
 def not_found(cookies, form):
     return "404 Not Found", message_page("Not found."), []
-
-
-def both_headers(opened, saved):
-    # If the open returned a new token, only the headers of the open set it.
-    return [*opened.untouched_headers, *saved.headers]
 
 
 def redirect(headers):

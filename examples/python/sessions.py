@@ -64,10 +64,19 @@ def open_session(cookies):
     return call("OpenSession", pb.OpenSessionRequest(cookie_header=cookies))
 
 
-def save_session(session, changes, *, rotate=False):
-    return call("SaveSession", pb.SaveSessionRequest(
-        token=session.token, changes=changes, rotate=rotate, accessed=True, request_id=secrets.token_hex(16),
-    ))
+def save_session(opened, changes):
+    """Saves to an opened session. If that has ended meanwhile, nothing is saved."""
+    return save(changes, token=opened.session.token, cookie_outdated=opened.cookie_outdated)
+
+
+def open_and_save_session(cookies, changes, *, rotate=False):
+    """Saves without an open. If the cookie opens no session, that begins a new one."""
+    return save(changes, cookie_header=cookies, rotate=rotate)
+
+
+def save(changes, **fields):
+    request_id = secrets.token_hex(16)
+    return call("SaveSession", pb.SaveSessionRequest(changes=changes, accessed=True, request_id=request_id, **fields))
 
 
 def destroy_session(cookies):
