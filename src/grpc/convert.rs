@@ -196,8 +196,8 @@ impl From<AppStats> for wire::GetStatsResponse {
             opened: stats.opened,
             created: stats.created,
             ended: ended.map(|(reason, count)| (reason.as_str().to_owned(), count)).collect(),
-            live: stats.live_count.map_or(0, |count| count.live),
-            live_anonymous: stats.live_count.map_or(0, |count| count.live_anonymous),
+            live: stats.live_count.and_then(|count| count.live),
+            live_anonymous: stats.live_count.and_then(|count| count.live_anonymous),
             scan_time: stats.live_count.map(|count| timestamp(count.time)),
             migrations: stats.migrations.into_iter().map(Into::into).collect(),
         }

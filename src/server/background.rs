@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::health::HealthPublisher;
 use super::tls::Tls;
-use crate::service::Service;
+use crate::service::{CountPace, Service};
 use crate::store;
 use crate::types::Clock;
 
@@ -21,12 +21,13 @@ pub(super) async fn run(
     clock: &dyn Clock,
     health: &HealthPublisher,
     store_unhealthy_after: Duration,
+    live_count_interval: Duration,
 ) {
     let store = service.store();
     tokio::join!(
         watch_store(|| store.ping(), health, store_unhealthy_after),
         sweep_store(store, clock),
-        count_live_sessions(service),
+        count_live_sessions(service, live_count_interval),
         refresh_certificates(tls, clock),
     );
 }
@@ -79,13 +80,13 @@ async fn sweep_store(store: &store::Handle, clock: &dyn Clock) {
     }
 }
 
-/// Counts the live sessions, at the start and then at intervals.
-async fn count_live_sessions(service: &Service) {
-    loop {
-        if let Err(error) = service.count_live_sessions().await {
+/// Counts the live sessions, at the start and then with this pause between two counts; zero: never.
+async fn count_live_sessions(service: &Service, interval: Duration) {
+    while !interval.is_zero() {
+        if let Err(error) = service.count_live_sessions(CountPace::of(service.store().kind())).await {
             warn!(error = &error as &dyn Error, "could not count the live sessions");
         }
-        sleep(LIVE_COUNT_INTERVAL).await;
+        sleep(interval).await;
     }
 }
 
@@ -103,8 +104,6 @@ async fn refresh_certificates(listeners: &[Arc<Tls>], clock: &dyn Clock) {
 const PINGS_UNTIL_UNHEALTHY: u32 = 10;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-
-const LIVE_COUNT_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -44,6 +44,7 @@ pub struct Cloakroom {
     clock: Arc<dyn Clock>,
     shutdown_delay: Duration,
     store_unhealthy_after: Duration,
+    live_count_interval: Duration,
 }
 
 impl Cloakroom {
@@ -89,8 +90,18 @@ impl Cloakroom {
                 reloads: Arc::clone(reloader.metrics()),
             })));
         }
-        let Settings { shutdown_delay, store_unhealthy_after, .. } = *settings;
-        Ok(Self { server, admin, service, health, reloader, clock, shutdown_delay, store_unhealthy_after })
+        let Settings { shutdown_delay, store_unhealthy_after, live_count_interval, .. } = *settings;
+        Ok(Self {
+            server,
+            admin,
+            service,
+            health,
+            reloader,
+            clock,
+            shutdown_delay,
+            store_unhealthy_after,
+            live_count_interval,
+        })
     }
 
     /// Returns the TCP address for frontends.
@@ -136,7 +147,8 @@ impl Cloakroom {
         };
         let background = async {
             let (service, tls, clock, health) = (&self.service, self.reloader.tls(), &*self.clock, &self.health);
-            let tasks = background::run(service, tls, clock, health, self.store_unhealthy_after);
+            let tasks =
+                background::run(service, tls, clock, health, self.store_unhealthy_after, self.live_count_interval);
             shutdown.run_until_cancelled(tasks).await;
             self.health.publish_shutdown().await;
             tokio::time::sleep(self.shutdown_delay).await;

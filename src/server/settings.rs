@@ -79,6 +79,11 @@ pub struct Settings {
     /// Raise it if the store's failovers take longer.
     #[serde(with = "duration")]
     pub store_unhealthy_after: Duration,
+    /// The pause between two counts of the live sessions. 1 s to 365 days; 0: they are never counted.
+    ///
+    /// A count reads a sample of at most 20,000 sessions. Raise it if very many replicas share one Redis.
+    #[serde(with = "duration")]
+    pub live_count_interval: Duration,
     /// TLS on the TCP address.
     pub tls: TlsSettings,
 }
@@ -103,6 +108,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(10),
             shutdown_delay: Duration::ZERO,
             store_unhealthy_after: Duration::from_secs(10),
+            live_count_interval: Duration::from_secs(5 * 60),
             tls: TlsSettings::default(),
         }
     }
@@ -126,7 +132,11 @@ impl Settings {
         check_duration("call_timeout", self.call_timeout, SHORTEST..=HOUR)?;
         check_duration("drain_timeout", self.drain_timeout, Duration::ZERO..=HOUR)?;
         check_duration("shutdown_delay", self.shutdown_delay, Duration::ZERO..=HOUR)?;
-        check_duration("store_unhealthy_after", self.store_unhealthy_after, SHORTEST..=HOUR).map(drop)
+        check_duration("store_unhealthy_after", self.store_unhealthy_after, SHORTEST..=HOUR)?;
+        if self.live_count_interval.is_zero() {
+            return Ok(());
+        }
+        check_duration("live_count_interval", self.live_count_interval, SECOND..=YEAR).map(drop)
     }
 
     /// Returns the path of the Unix socket. `None`: the server has none.
@@ -165,6 +175,7 @@ const EXPOSED: &str = "is open to other machines and to every caller; say in [ca
                        listen on 127.0.0.1 or on unix_socket, or set insecure = true if the whole network is yours";
 // A shorter time would be a mistake in the unit. Tests use times as short as this.
 const SHORTEST: Duration = Duration::from_millis(10);
+const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const TEBIBYTE: usize = 1 << 40;

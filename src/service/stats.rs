@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::index::is_live;
+use super::live_count::LiveCount;
 use super::{Error, ServedApp, Service};
 use crate::app::{App, Apps, Kind, Migration, MigrationSource};
 use crate::flask;
 use crate::session::EndReason;
-use crate::store::Cursor;
 use crate::token::TokenRejection;
 use crate::types::{AppName, Time};
 
@@ -49,16 +47,6 @@ struct MigrationCounters {
     refused: [AtomicU64; MigrationRefusal::ALL.len()],
     /// Milliseconds since 1970; zero: there was none.
     last_import: AtomicU64,
-}
-
-/// A count of the live sessions of an app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LiveCount {
-    pub live: u64,
-    /// Those of `live` without a subject.
-    pub live_anonymous: u64,
-    /// The time when the count ended.
-    pub time: Time,
 }
 
 /// The statistics of an app. The counters are those of this process since `start_time`.
@@ -202,6 +190,17 @@ impl Stats {
         self.increment(app, |counters| &counters.sources[source as usize].refused[reason as usize]);
     }
 
+    /// Returns the last count of an app's live sessions.
+    pub(super) fn live_count(&self, app: &AppName) -> Option<LiveCount> {
+        self.apps.load().get(app).and_then(|counters| *counters.live_count.lock())
+    }
+
+    pub(super) fn set_live_count(&self, app: &AppName, count: LiveCount) {
+        if let Some(counters) = self.apps.load().get(app) {
+            *counters.live_count.lock() = Some(count);
+        }
+    }
+
     fn increment(&self, app: &AppName, counter: impl FnOnce(&AppCounters) -> &AtomicU64) {
         if let Some(counters) = self.apps.load().get(app) {
             counter(counters).fetch_add(1, Ordering::Relaxed);
@@ -262,39 +261,8 @@ impl Service {
         let stats = |app: &App| Some(counters.get(&app.name)?.stats(app, self.stats.start_time));
         self.apps.all().values().filter_map(|app| Some((Arc::clone(app), stats(app)?))).collect()
     }
-
-    /// Counts the live sessions of every app of kind `stored`, for [`AppStats::live_count`].
-    ///
-    /// It reads every record, page by page, with pauses. Fails if the store does not answer.
-    pub async fn count_live_sessions(&self) -> Result<(), Error> {
-        for app in self.apps.all().values().filter(|app| matches!(app.kind, Kind::Stored)) {
-            let (mut live, mut live_anonymous, mut from) = (0, 0, Some(Cursor::default()));
-            while let Some(cursor) = from {
-                let page = self.store.scan(&app.name, &cursor, COUNT_PAGE).await?;
-                let now = self.clock.now();
-                for (_, snapshot) in page.sessions.iter().filter(|(_, snapshot)| is_live(snapshot, now)) {
-                    live += 1;
-                    live_anonymous += u64::from(snapshot.record.head.subject.is_none());
-                }
-                from = page.next;
-                if from.is_some() {
-                    tokio::time::sleep(COUNT_PAUSE).await;
-                }
-            }
-            if let Some(counters) = self.stats.apps.load().get(&app.name) {
-                *counters.live_count.lock() = Some(LiveCount { live, live_anonymous, time: self.clock.now() });
-            }
-        }
-        Ok(())
-    }
 }
 
 /// The ends that a call brings about. The others come with time, and no write records them.
 const ENDS_BY_CALLS: [EndReason; 4] =
     [EndReason::Destroyed, EndReason::Emptied, EndReason::Revoked, EndReason::Evicted];
-
-/// How many records a count reads at once.
-const COUNT_PAGE: usize = 1000;
-
-/// The pause between two pages, so that a count of millions does not slow calls down.
-const COUNT_PAUSE: Duration = Duration::from_millis(10);

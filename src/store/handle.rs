@@ -2,12 +2,14 @@
 //!
 //! It has the operations of the traits as methods of its own. The service needs no type parameter for its store then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::metrics::{Operation, StoreMetrics};
 use super::{
-    Applied, Created, Cursor, Embedded, Error, Feed, FeedRead, FileOpenError, Index, IndexEntry, Memory, Page, Redis,
-    Revocation, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
+    Applied, Created, Cursor, Embedded, Error, Feed, FeedRead, FileOpenError, Index, IndexEntry, Memory, Page,
+    Position, Redis, Revocation, Sample, SampledKeys, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef,
+    Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -39,6 +41,15 @@ impl Handle {
 
     pub(super) fn new(backend: Backend) -> Self {
         Self { backend, metrics: Arc::default() }
+    }
+
+    /// The kind of the store.
+    pub const fn kind(&self) -> StoreKind {
+        match self.backend {
+            Backend::Memory(_) => StoreKind::Memory,
+            Backend::Embedded(_) => StoreKind::Embedded,
+            Backend::Redis(_) => StoreKind::Redis,
+        }
     }
 
     /// The metrics of the store's operations; they go on counting.
@@ -78,6 +89,8 @@ operations! {
     Scan => Store::scan(app: &AppName, from: &Cursor, limit: usize) -> Page;
     Sweep => Store::sweep(now: Time) -> usize;
     Ping => Store::ping() -> ();
+    SampleKeys => Sample::sample_keys(apps: &BTreeSet<AppName>, from: Position, limit: usize) -> SampledKeys;
+    SampleHeads => Sample::sample_heads(session_keys: &[SessionKey]) -> Vec<Option<Snapshot>>;
     AddToIndex => Index::add_to_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry>;
     RemoveFromIndex => Index::remove_from_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> ();
     RemoveSessionFromIndex => Index::remove_session_from_index(subject_ref: &SubjectRef, id: SessionId) -> ();

@@ -112,7 +112,7 @@ impl Drop for Timer<'_> {
     }
 }
 
-/// An operation of the traits `Store`, `Index` and `Feed`.
+/// An operation of the traits `Store`, `Index`, `Feed` and `Sample`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operation {
     Load,
@@ -123,6 +123,8 @@ pub(super) enum Operation {
     Scan,
     Sweep,
     Ping,
+    SampleKeys,
+    SampleHeads,
     AddToIndex,
     RemoveFromIndex,
     RemoveSessionFromIndex,
@@ -134,7 +136,7 @@ pub(super) enum Operation {
 }
 
 /// All operations in the order of their discriminants, with the values of the metrics' label.
-const OPERATIONS: [(Operation, &str); 16] = [
+const OPERATIONS: [(Operation, &str); 18] = [
     (Operation::Load, "load"),
     (Operation::Create, "create"),
     (Operation::Apply, "apply"),
@@ -143,6 +145,8 @@ const OPERATIONS: [(Operation, &str); 16] = [
     (Operation::Scan, "scan"),
     (Operation::Sweep, "sweep"),
     (Operation::Ping, "ping"),
+    (Operation::SampleKeys, "sample_keys"),
+    (Operation::SampleHeads, "sample_heads"),
     (Operation::AddToIndex, "add_to_index"),
     (Operation::RemoveFromIndex, "remove_from_index"),
     (Operation::RemoveSessionFromIndex, "remove_session_from_index"),

@@ -20,6 +20,7 @@ mod index;
 mod memory;
 mod metrics;
 mod redis;
+mod sample;
 mod settings;
 
 use std::error::Error as StdError;
@@ -33,6 +34,7 @@ pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, 
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{Redis, Settings as RedisSettings};
+pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};
 
 use crate::session::{
@@ -54,12 +56,13 @@ use crate::types::{AppName, Time};
 ///   overwrites it. A store that has no room for other writes should still accept an end; Redis does.
 /// - **Events.** Each [`EventKind`](crate::session::EventKind) is written to the app's [`Feed`] in the same step as
 ///   the change.
-/// - **Bounded.** Only [`Self::scan`] and [`Self::sweep`] may take time in proportion to the number of sessions. A
-///   store behind a network gives each operation a deadline.
+/// - **Bounded.** No operation takes time in proportion to the number of an app's sessions. A call of [`Self::scan`]
+///   reads about a page (the memory store a 64th of all), one of [`Self::sweep`] what is due. A store behind a network
+///   gives each operation a deadline.
 ///
 /// The caller bounds what it stores: names and subjects have at most 256 bytes, and a new record is within the app's
 /// limits. For later writes the store checks the limits inside its step, because saves at the same time add up.
-pub trait Store: Index + Feed + Send + Sync + 'static {
+pub trait Store: Index + Feed + Sample + Send + Sync + 'static {
     /// Makes the handle that the service calls this store through.
     fn into_handle(self: Arc<Self>) -> Handle;
 

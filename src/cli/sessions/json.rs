@@ -113,8 +113,10 @@ pub(super) struct StatsJson<'a> {
     opened: u64,
     created: u64,
     ended: BTreeMap<&'a str, u64>,
-    live: u64,
-    live_anonymous: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live_anonymous: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     migrations: Vec<MigrationJson<'a>>,
 }
@@ -225,8 +227,8 @@ mod tests {
             opened: 9,
             created: 3,
             ended: [("REVOKED".to_owned(), 1)].into(),
-            live: 2,
-            live_anonymous: 1,
+            live: Some(2),
+            live_anonymous: Some(1),
             scan_time: None,
             migrations: Vec::new(),
         };

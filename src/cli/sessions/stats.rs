@@ -25,10 +25,11 @@ impl StatsArgs {
 }
 
 fn render(stats: &GetStatsResponse, now: Time) -> String {
-    // Before the first scan the number is unknown.
-    let live = match stats.scan_time {
-        None => NONE.to_owned(),
-        Some(_) => format!("{}, {} of them anonymous", stats.live, stats.live_anonymous),
+    let live = match (stats.live, stats.live_anonymous) {
+        (Some(live), Some(anonymous)) => format!("{live}, {anonymous} of them anonymous"),
+        (Some(live), None) => format!("{live}; not counted: how many of them are anonymous ({TOO_SMALL})"),
+        (None, _) if stats.scan_time.is_some() => format!("not counted: {TOO_SMALL}"),
+        (None, _) => format!("not counted: {NO_SCAN}"),
     };
     let mut fields = vec![
         ("counting since", absolute(time(&stats.start_time), now)),
@@ -49,6 +50,9 @@ fn render(stats: &GetStatsResponse, now: Time) -> String {
     }
     table::fields(&fields)
 }
+
+const TOO_SMALL: &str = "the sample was too small to be right within 5 %";
+const NO_SCAN: &str = "no scan is complete yet, or live_count_interval is 0";
 
 /// `5 DESTROYED, 2 REVOKED`.
 fn by_reason(counts: &HashMap<String, u64>) -> String {
@@ -71,8 +75,8 @@ mod tests {
             opened: 900,
             created: 30,
             ended: [("REVOKED".to_owned(), 2), ("DESTROYED".to_owned(), 5)].into(),
-            live: 23,
-            live_anonymous: 4,
+            live: Some(23),
+            live_anonymous: Some(4),
             scan_time: example::at(-30),
             migrations: Vec::new(),
         };
@@ -115,6 +119,23 @@ scanned         2026-01-02T03:03:35Z (30s ago)
     fn before_the_first_scan_the_live_count_is_unknown() {
         let text = render(&GetStatsResponse { start_time: example::at(0), ..Default::default() }, example::NOW);
 
-        assert!(text.contains("live            -\nscanned         -\n"), "{text}");
+        let expected = "\
+live            not counted: no scan is complete yet, or live_count_interval is 0
+scanned         -
+";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn a_number_that_the_sample_does_not_give_is_said_to_be_missing() {
+        let stats = GetStatsResponse { scan_time: example::at(0), ..Default::default() };
+
+        let without_any = render(&stats, example::NOW);
+        let without_kinds = render(&GetStatsResponse { live: Some(1_000_000), ..stats }, example::NOW);
+
+        let too_small = "the sample was too small to be right within 5 %";
+        assert!(without_any.contains(&format!("live            not counted: {too_small}\n")), "{without_any}");
+        let live = format!("live            1000000; not counted: how many of them are anonymous ({too_small})\n");
+        assert!(without_kinds.contains(&live), "{without_kinds}");
     }
 }

@@ -7,9 +7,11 @@ mod feed;
 mod file;
 mod index;
 mod record;
+mod sample;
 mod tables;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,8 +24,8 @@ use self::tables::Swept;
 use self::writer::Writer;
 use super::handle::{Backend, Handle};
 use super::{
-    Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Revocation, SessionKey, Snapshot, Store,
-    SubjectRef, Touch, Write,
+    Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Position, Revocation, Sample,
+    SampledKeys, SessionKey, Snapshot, Store, SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -115,6 +117,16 @@ impl Store for Embedded {
 
     async fn ping(&self) -> Result<(), Error> {
         self.writer.write(|_| Ok(())).await
+    }
+}
+
+impl Sample for Embedded {
+    async fn sample_keys(&self, apps: &BTreeSet<AppName>, from: Position, limit: usize) -> Result<SampledKeys, Error> {
+        self.file.read(|reading| sample::sample_keys(reading, apps, from, limit))
+    }
+
+    async fn sample_heads(&self, session_keys: &[SessionKey]) -> Result<Vec<Option<Snapshot>>, Error> {
+        self.file.read(|reading| sample::sample_heads(reading, session_keys))
     }
 }
 

@@ -214,16 +214,16 @@ pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limi
     };
     let last = key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0xff; 16]) });
     let mut page = Page { sessions: Vec::new(), next: None };
-    for row in sessions.range::<&[u8]>(first.as_slice()..=last.as_slice())? {
+    for (number, row) in sessions.range::<&[u8]>(first.as_slice()..=last.as_slice())?.enumerate() {
         let (key, bytes) = row?;
+        if page.sessions.len() == limit || number == limit + MAX_FOREIGN {
+            page.next = Some(Cursor(key.value().to_vec()));
+            break;
+        }
         // The range also has sessions of apps whose names begin with this name.
         let Some(session_key) = decode_key(key.value()).filter(|session_key| session_key.app == *app) else {
             continue;
         };
-        if page.sessions.len() == limit {
-            page.next = Some(Cursor(key.value().to_vec()));
-            break;
-        }
         let record = decode(bytes.value()).ok_or(TablesError::Corrupt)?;
         page.sessions.push((session_key.id, Snapshot { record, generation }));
     }
@@ -261,7 +261,7 @@ impl From<redb::TableError> for TablesError {
 }
 
 /// A table that is open for reading or for writing.
-trait ReadBytes: ReadableTable<&'static [u8], &'static [u8]> {}
+pub(super) trait ReadBytes: ReadableTable<&'static [u8], &'static [u8]> {}
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> ReadBytes for T {}
 
@@ -278,7 +278,7 @@ fn read_record(sessions: &impl ReadBytes, key: &[u8]) -> Result<Option<Record>, 
     sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(TablesError::Corrupt)).transpose()
 }
 
-fn app_revocation(generations: &impl ReadBytes, app: &AppName) -> Result<AppRevocation, TablesError> {
+pub(super) fn app_revocation(generations: &impl ReadBytes, app: &AppName) -> Result<AppRevocation, TablesError> {
     let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(AppRevocation::default()) };
     let (generation, time) = bytes.value().split_first_chunk().ok_or(TablesError::Corrupt)?;
     let time = match time {
@@ -289,7 +289,7 @@ fn app_revocation(generations: &impl ReadBytes, app: &AppName) -> Result<AppRevo
 }
 
 /// The key of a session: the app's name and the id, whose fixed length says where the name ends.
-fn key(session_key: &SessionKey) -> Vec<u8> {
+pub(super) fn key(session_key: &SessionKey) -> Vec<u8> {
     [session_key.app.as_bytes(), session_key.id.as_bytes()].concat()
 }
 
@@ -300,17 +300,20 @@ fn decode_key(key: &[u8]) -> Option<SessionKey> {
 }
 
 /// From [`key`] to the record.
-const SESSIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("sessions");
+pub(super) const SESSIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("sessions");
 
 /// From the app's name to its generation in four bytes, and the time of its last revocation in eight.
 ///
 /// The time is missing if an earlier version of the service wrote the row.
-const GENERATIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("generations");
+pub(super) const GENERATIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("generations");
 
 /// The purge times of records: a time in eight bytes, and [`key`]. No value. See [`Tables::purges`].
 const PURGES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("forgetting");
 
 const TIME_BYTES: usize = 8;
+
+/// The most rows of other apps that one call reads in search of those of an app.
+pub(super) const MAX_FOREIGN: usize = 1000;
 
 /// The most records that one transaction of a sweep checks, so that other writes do not wait for long.
 const MAX_SWEEP: usize = 1000;

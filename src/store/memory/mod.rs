@@ -4,6 +4,7 @@
 
 mod feed;
 mod index;
+mod sample;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

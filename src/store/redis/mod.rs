@@ -12,6 +12,7 @@ mod connection;
 mod feed;
 mod index;
 mod reply;
+mod sample;
 mod scripts;
 mod settings;
 

@@ -60,7 +60,7 @@ impl FromRedisValue for Reply {
 }
 
 /// Reads the head from the values of [`HEAD_FIELDS`].
-fn head(value: Value) -> Result<Head, ParsingError> {
+pub(super) fn head(value: Value) -> Result<Head, ParsingError> {
     let fields: Vec<Option<Vec<u8>>> = FromRedisValue::from_redis_value(value)?;
     let mut head = EncodedHead::default();
     for (part, value) in head.0.iter_mut().zip(fields) {

@@ -30,7 +30,7 @@ async fn exchange(address: &str, bytes: &[u8]) -> String {
 }
 
 /// Gets a page of the admin listener.
-async fn page(service: &TestService, path: &str) -> String {
+pub(super) async fn page(service: &TestService, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
     exchange(&service.admin_address, request.as_bytes()).await
 }

@@ -1,6 +1,7 @@
 //! AdminService and the HTTP pages beside it.
 
 mod http_pages;
+mod live_count;
 mod revocation_races;
 mod sessions;
 mod subject_index;

@@ -74,6 +74,7 @@ mod random_saves;
 mod reauthentication;
 mod revocation_races;
 mod rotation;
+mod samples;
 mod scan;
 mod session_end;
 mod sweep;

@@ -1,6 +1,7 @@
 //! Redis as a store: outages, and the data in it.
 
 mod contents;
+mod live_count;
 mod outage;
 
 use std::time::Duration;
