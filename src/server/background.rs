@@ -73,7 +73,10 @@ async fn sweep_store(store: &store::Handle, clock: &dyn Clock) {
     loop {
         match store.sweep(clock.now()).await {
             Ok(0) => {}
-            Ok(_) => continue,
+            Ok(_) => {
+                tokio::task::yield_now().await;
+                continue;
+            }
             Err(error) => warn!(error = &error as &dyn Error, "could not sweep the store"),
         }
         sleep(SWEEP_INTERVAL).await;

@@ -118,7 +118,7 @@ pub trait Store: Index + Feed + Sample + Send + Sync + 'static {
 }
 
 /// Identifies a session in a store.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey {
     pub app: AppName,
     pub id: SessionId,

@@ -1,7 +1,7 @@
 //! The index in memory.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use parking_lot::Mutex;
 
@@ -12,30 +12,51 @@ use crate::types::Time;
 /// The index entries and revocations of all subjects.
 #[derive(Debug, Default)]
 pub(super) struct SubjectIndex {
-    entries: Mutex<HashMap<SubjectRef, Vec<IndexEntry>>>,
+    entries: Mutex<Entries>,
     revocations: Mutex<HashMap<SubjectRef, Revocation>>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_subject: HashMap<SubjectRef, Vec<IndexEntry>>,
+    /// One row for each entry, so that a sweep finds those that have expired.
+    expiries: BTreeSet<(Time, SubjectRef, SessionId)>,
+}
+
+impl Entries {
+    /// Removes the entries of a subject that do not stay.
+    fn retain(&mut self, subject_ref: &SubjectRef, stays: impl Fn(&IndexEntry) -> bool) {
+        let Entry::Occupied(mut entries) = self.by_subject.entry(subject_ref.clone()) else { return };
+        for removed in entries.get_mut().extract_if(.., |entry| !stays(entry)) {
+            self.expiries.remove(&(removed.until, subject_ref.clone(), removed.id));
+        }
+        if entries.get().is_empty() {
+            entries.remove();
+        }
+    }
 }
 
 impl SubjectIndex {
     pub(super) fn add(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry> {
         let mut all = self.entries.lock();
-        let entries = all.entry(subject_ref.clone()).or_default();
-        entries.retain(|other| other.id != entry.id);
+        all.retain(subject_ref, |other| other.id != entry.id);
+        all.expiries.insert((entry.until, subject_ref.clone(), entry.id));
+        let entries = all.by_subject.entry(subject_ref.clone()).or_default();
         let others = if entries.len() < INDEX_CLEANUP_MIN { Vec::new() } else { sample(entries, entry.id) };
         entries.push(*entry);
         others
     }
 
     pub(super) fn remove(&self, subject_ref: &SubjectRef, entry: &IndexEntry) {
-        self.retain(subject_ref, |other| other != entry);
+        self.entries.lock().retain(subject_ref, |other| other != entry);
     }
 
     pub(super) fn remove_session(&self, subject_ref: &SubjectRef, id: SessionId) {
-        self.retain(subject_ref, |entry| entry.id != id);
+        self.entries.lock().retain(subject_ref, |entry| entry.id != id);
     }
 
     pub(super) fn list(&self, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
-        self.entries.lock().get(subject_ref).cloned().unwrap_or_default()
+        self.entries.lock().by_subject.get(subject_ref).cloned().unwrap_or_default()
     }
 
     pub(super) fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
@@ -49,18 +70,11 @@ impl SubjectIndex {
     /// Removes expired entries and revocations.
     pub(super) fn sweep(&self, now: Time) {
         self.revocations.lock().retain(|_, revocation| now < revocation.until);
-        self.entries.lock().retain(|_, entries| {
-            entries.retain(|entry| now < entry.until);
-            !entries.is_empty()
-        });
-    }
-
-    fn retain(&self, subject_ref: &SubjectRef, stays: impl Fn(&IndexEntry) -> bool) {
-        if let Entry::Occupied(mut entries) = self.entries.lock().entry(subject_ref.clone()) {
-            entries.get_mut().retain(stays);
-            if entries.get().is_empty() {
-                entries.remove();
-            }
+        let mut entries = self.entries.lock();
+        while entries.expiries.first().is_some_and(|(until, ..)| *until <= now)
+            && let Some((until, subject_ref, id)) = entries.expiries.pop_first()
+        {
+            entries.retain(&subject_ref, |entry| (entry.id, entry.until) != (id, until));
         }
     }
 }

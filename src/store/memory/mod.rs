@@ -6,7 +6,7 @@ mod feed;
 mod index;
 mod sample;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashTable;
@@ -28,6 +28,11 @@ use crate::types::{AppName, Time};
 #[derive(Debug)]
 pub struct Memory {
     shards: Box<[Mutex<Shard>]>,
+    /// When to check each record for deletion: at least one row for each record, at its purge time or earlier.
+    ///
+    /// A save or touch that makes the purge time later leaves the row as it is. The sweep moves the row when its time
+    /// comes. Locked after the shard of a record, never before it.
+    purges: Mutex<BTreeSet<(Time, SessionKey)>>,
     revocations: RwLock<BTreeMap<AppName, AppRevocation>>,
     index: SubjectIndex,
     feeds: Feeds,
@@ -46,6 +51,7 @@ impl Memory {
     pub fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            purges: Mutex::default(),
             revocations: RwLock::default(),
             index: SubjectIndex::default(),
             feeds: Feeds::new(),
@@ -58,6 +64,34 @@ impl Memory {
 
     fn generation(&self, app: &AppName) -> Generation {
         self.revocations.read().get(app).copied().unwrap_or_default().generation
+    }
+
+    fn schedule_purge(&self, session_key: &SessionKey, record: &Record) {
+        self.purges.lock().insert((record.head.purge_time(), session_key.clone()));
+    }
+
+    /// Takes some of the rows that are due.
+    fn take_due(&self, now: Time) -> Vec<SessionKey> {
+        let mut purges = self.purges.lock();
+        let next = || purges.first().is_some_and(|(time, _)| *time <= now).then(|| purges.pop_first()).flatten();
+        std::iter::from_fn(next).take(MAX_SWEEP).map(|(_, session_key)| session_key).collect()
+    }
+
+    /// Deletes a record, or schedules it for later. Returns whether it deleted it.
+    fn purge(&self, session_key: &SessionKey, now: Time) -> bool {
+        let mut shard = self.shard(session_key).lock();
+        let found = shard.find_entry(hash(session_key), |session| session.session_key == *session_key);
+        let Ok(entry) = found else { return false };
+        if now < entry.get().record.head.purge_time() {
+            self.schedule_purge(session_key, &entry.get().record);
+            return false;
+        }
+        let (session, _) = entry.remove();
+        let Session { session_key, record } = *session;
+        if let Some(subject) = record.head.subject {
+            self.index.remove_session(&SubjectRef { app: session_key.app, subject }, session_key.id);
+        }
+        true
     }
 
     fn append_event(&self, session_key: &SessionKey, kind: EventKind, time: Time) {
@@ -100,6 +134,7 @@ impl Store for Memory {
                 }
                 record.head.generation = revocation.generation;
                 self.append_event(session_key, EventKind::Created, record.head.create_time);
+                self.schedule_purge(session_key, &record);
                 vacant.insert(Box::new(Session { session_key: session_key.clone(), record }));
                 Ok(Created::Stored)
             }
@@ -119,6 +154,9 @@ impl Store for Memory {
             Ok((record, done)) => {
                 if let Some(kind) = EventKind::between(&snapshot.record.head, &record.head) {
                     self.append_event(session_key, kind, precondition.now);
+                }
+                if record.head.purge_time() < snapshot.record.head.purge_time() {
+                    self.schedule_purge(session_key, &record);
                 }
                 session.record = record;
                 Applied::Done(Box::new(done))
@@ -173,18 +211,14 @@ impl Store for Memory {
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
         self.index.sweep(now);
-        let deleted = self.shards.iter().map(|shard| {
-            let mut shard = shard.lock();
-            let purged = shard.extract_if(|session| now >= session.record.head.purge_time());
-            let purged = purged.map(|session| {
-                let Session { session_key, record } = *session;
-                if let Some(subject) = record.head.subject {
-                    self.index.remove_session(&SubjectRef { app: session_key.app, subject }, session_key.id);
-                }
-            });
-            purged.count()
-        });
-        Ok(deleted.sum())
+        loop {
+            let due = self.take_due(now);
+            let deleted = due.iter().filter(|session_key| self.purge(session_key, now)).count();
+            // Rows may be due although all of their records have a later purge time by now.
+            if deleted > 0 || due.len() < MAX_SWEEP {
+                return Ok(deleted);
+            }
+        }
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -251,3 +285,36 @@ fn hash(session_key: &SessionKey) -> u64 {
 }
 
 const SHARDS: usize = 64;
+
+/// How many records a sweep checks before it returns.
+const MAX_SWEEP: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::session::{Entries, Head};
+    use crate::token::VerifierHash;
+
+    #[tokio::test]
+    async fn a_sweep_with_nothing_to_delete_reads_no_record() {
+        let store = Memory::new();
+        let head = Head::new(VerifierHash::from_bytes([1; 16]), Time::default(), HOUR, HOUR);
+        let record = Record { head, entries: Entries::default() };
+        for number in 0..50_000_u128 {
+            let id =
+                SessionId::from_bytes((number.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)).to_be_bytes());
+            store.create(&SessionKey { app: AppName::parse("shop").unwrap(), id }, &record).await.unwrap();
+        }
+
+        let begin = Instant::now();
+        for _ in 0..1000 {
+            assert_eq!(store.sweep(Time::default()).await.unwrap(), 0);
+        }
+
+        assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+}
