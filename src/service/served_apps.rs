@@ -2,9 +2,10 @@
 //!
 //! A call looks its app up once, and keeps that app however often the apps are replaced meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -16,7 +17,7 @@ use crate::types::AppName;
 #[derive(Debug)]
 pub struct ServedApp {
     app: Arc<App>,
-    pub(super) flask_sessions: Option<Arc<FlaskSessionReader>>,
+    pub(super) flask_sessions: Option<FlaskSessionReader>,
 }
 
 impl Deref for ServedApp {
@@ -57,21 +58,30 @@ impl ServedApps {
 }
 
 fn serve(apps: &Apps, before: &ByName) -> ByName {
-    let serve = |app: &Arc<App>| {
-        let flask_sessions =
-            flask_session_source(app).map(|source| flask_sessions(source, before.get(app.name.as_str())));
-        (app.name.clone(), Arc::new(ServedApp { app: Arc::clone(app), flask_sessions }))
-    };
-    apps.iter().map(serve).collect()
+    let mut readers = Readers::new();
+    for app in before.values() {
+        readers.extend(flask_session_source(app).map(redis_of).zip(app.flask_sessions.clone()));
+    }
+    let mut served = ByName::new();
+    for app in apps.iter() {
+        let flask_sessions = flask_session_source(app).map(|source| flask_sessions(source, &mut readers));
+        served.insert(app.name.clone(), Arc::new(ServedApp { app: Arc::clone(app), flask_sessions }));
+    }
+    served
 }
 
-/// The Flask-Session store of a migration source: the one from before, if its settings are the same.
-fn flask_sessions(source: &FlaskSession, before: Option<&Arc<ServedApp>>) -> Arc<FlaskSessionReader> {
-    let settings = |source: &FlaskSession| (source.url.clone(), source.key_prefix.clone(), source.timeout);
-    let is_same = |old: &FlaskSession| settings(old) == settings(source);
-    let unchanged = before.filter(|before| flask_session_source(before).is_some_and(is_same));
+/// A reader for each Redis. Its connections are kept, and all apps share them: there may be hundreds.
+type Readers<'a> = HashMap<(&'a str, Duration), FlaskSessionReader>;
+
+/// What decides whether two migration sources can share connections: the address, and the timeout.
+fn redis_of(source: &FlaskSession) -> (&str, Duration) {
+    (source.url.expose(), source.timeout)
+}
+
+/// Returns the reader of a migration source.
+fn flask_sessions<'a>(source: &'a FlaskSession, readers: &mut Readers<'a>) -> FlaskSessionReader {
     let open = || FlaskSessionReader::new(source).expect("the address was checked with the settings");
-    unchanged.and_then(|before| before.flask_sessions.clone()).unwrap_or_else(|| Arc::new(open()))
+    readers.entry(redis_of(source)).or_insert_with(open).with_key_prefix(&source.key_prefix)
 }
 
 fn flask_session_source(app: &App) -> Option<&FlaskSession> {

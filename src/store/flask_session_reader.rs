@@ -4,6 +4,7 @@
 //! Redis that does not answer is an error, never an empty session.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::RedisError;
@@ -13,10 +14,10 @@ use super::redis::{Connections, Settings};
 use crate::app::FlaskSession;
 use crate::flask::flask_session::Sid;
 
-/// Reads the records of one Flask application.
-#[derive(Debug)]
+/// Reads the records of one Flask application. Clones share the connections.
+#[derive(Clone, Debug)]
 pub struct FlaskSessionReader {
-    connections: Connections,
+    connections: Arc<Connections>,
     key_prefix: Box<str>,
 }
 
@@ -49,7 +50,12 @@ impl FlaskSessionReader {
             connections: 1,
             ..Settings::default()
         })?;
-        Ok(Self { connections, key_prefix: source.key_prefix.clone() })
+        Ok(Self { connections: Arc::new(connections), key_prefix: source.key_prefix.clone() })
+    }
+
+    /// Makes a reader of other records in the same Redis, which shares the connections.
+    pub fn with_key_prefix(&self, key_prefix: &str) -> Self {
+        Self { connections: Arc::clone(&self.connections), key_prefix: key_prefix.into() }
     }
 
     /// Reads the record of a session.

@@ -1,6 +1,6 @@
 //! The import of Flask-Session's sessions from its Redis, which is only read.
 
-use cloakroom::grpc::wire::{Changes, Outcome};
+use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome};
 use serde_json::json;
 use tonic::Code;
 
@@ -129,4 +129,24 @@ async fn after_a_revocation_no_record_is_imported_because_its_age_is_unknown() {
     by_app.revoke_app("").await;
     by_app.clock.advance(DAY);
     assert!(by_app.opens_nothing(&imported).await && by_app.opens_nothing(&late).await);
+}
+
+#[tokio::test]
+async fn apps_with_the_same_legacy_redis_share_its_connections() {
+    let server = RedisServer::start();
+    let names: Vec<String> = (0..100).map(|number| format!("app{number}")).collect();
+    let apps = names.iter().map(|name| records_settings(&server, &[]).build(name).unwrap());
+    let service = TestService::new(StoreKind::Memory).await;
+    service.inner.replace_apps(&apps.clone().collect());
+    service.inner.replace_apps(&apps.collect());
+
+    for name in &names {
+        let open =
+            OpenSessionRequest { app: name.clone(), ..open_cookie("session=8b0c1a2e-0000-4000-8000-000000000000") };
+        service.open(open).await;
+    }
+
+    let clients = server.cli(&["info", "clients"]);
+    let connected = clients.lines().find_map(|line| line.strip_prefix("connected_clients:")).unwrap();
+    assert!(connected.trim().parse::<u32>().unwrap() <= 5, "{connected} connections");
 }
