@@ -53,7 +53,8 @@ use crate::types::{AppName, Time};
 /// - **No guesses.** A store that does not answer is an [`Error::Unavailable`], never a missing session. The outcome of
 ///   a write is unknown then, as it is if the caller drops the future; the store does not repeat it.
 /// - **Ended stays ended.** A tombstone takes the place of an ended session until [`Head::purge_time`], and nothing
-///   overwrites it. A store that has no room for other writes should still accept an end; Redis does.
+///   overwrites it. A store that has no room for other writes still accepts an end, the first time: it keeps a reserve
+///   for [`Write::End`], [`Self::revoke_app`], revocations of subjects, and what removes from the index.
 /// - **Events.** Each [`EventKind`](crate::session::EventKind) is written to the app's [`Feed`] in the same step as
 ///   the change.
 /// - **Bounded.** No operation takes time in proportion to the number of an app's sessions. A call of [`Self::scan`]

@@ -14,15 +14,17 @@ use cloakroom::session::{EndReason, Entries, Record, Value, counter};
 use cloakroom::store::{Applied, Created, Embedded, EmbeddedSettings, Error, Store as _, Write};
 use cloakroom::types::random;
 
-use crate::conformance::fixtures::{START, by_token, increment, record, save, session_key};
+use crate::conformance::fixtures::{START, by_token, increment, key_in, record, save, session_key};
+use crate::support::environment::number;
 
 #[test]
 fn acknowledged_writes_survive_a_kill() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let mut report = Report::default();
+    fill(folder.path(), number("CLOAKROOM_TEST_SESSIONS").unwrap_or(0));
 
-    for round in 0..ROUNDS {
-        let delay = Duration::from_millis(10 + u64::from(random::bytes::<1>()[0]) * 90 / 255);
+    for round in 0..number("CLOAKROOM_TEST_KILLS").unwrap_or(ROUNDS) {
+        let delay = Duration::from_millis(10 + u64::from(random::bytes::<1>()[0]));
         let mut child = spawn(Command::new(this_binary()), "crash::write_until_killed", folder.path(), round);
         let lines = lines(&mut child);
         // One in three may be killed while it opens the file, the others while they write.
@@ -111,7 +113,9 @@ async fn write_on(store: Arc<Embedded>, round: u32, writer: u32) {
     for n in 0.. {
         let number = (round * WRITERS + writer) * 100_000 + n;
         let session_key = session_key(number);
-        assert_eq!(store.create(&session_key, &record_of(100)).await.expect("the store answers"), Created::Stored);
+        // Some are large, so that the log fills and checkpoints are killed too.
+        let bytes = if n % 4 == 0 { 30_000 } else { 100 };
+        assert_eq!(store.create(&session_key, &record_of(bytes)).await.expect("the store answers"), Created::Stored);
         report(&format!("created {number}"));
         for _ in 0..n % 7 {
             let done = store
@@ -127,6 +131,23 @@ async fn write_on(store: Arc<Embedded>, round: u32, writer: u32) {
             report(&format!("ended {number}"));
         }
     }
+}
+
+/// Stores so many sessions of the usual size, which nobody uses.
+fn fill(folder: &Path, count: u32) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    runtime.block_on(async {
+        let store = Arc::new(open(folder));
+        for first in (0..count).step_by(1000) {
+            let create = |n| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { store.create(&key_in("stored", n), &record_of(1600)).await })
+            };
+            for created in (first..count.min(first + 1000)).map(create).collect::<Vec<_>>() {
+                assert_eq!(created.await.expect("no task panics").expect("the store answers"), Created::Stored);
+            }
+        }
+    });
 }
 
 /// Acknowledged writes, as the writers reported them.
@@ -166,7 +187,9 @@ impl Report {
     /// Opens the store and checks that every acknowledged write is there.
     fn check(&self, folder: &Path) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+        let begin = Instant::now();
         let store = open(folder);
+        assert!(begin.elapsed() < MAX_OPEN_TIME, "the store opens after {:?}", begin.elapsed());
         for (number, acknowledged) in &self.sessions {
             let snapshot = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
             let Record { head, entries } = snapshot.expect("an acknowledged session is there").record;
@@ -240,7 +263,12 @@ fn record_of(bytes: usize) -> Record {
     record
 }
 
+/// How often the process is killed; `CLOAKROOM_TEST_KILLS` sets it, and `CLOAKROOM_TEST_SESSIONS` how full the store is.
 const ROUNDS: u32 = 30;
+
+/// How long a store that was killed may take to open.
+const MAX_OPEN_TIME: Duration = Duration::from_secs(2);
+
 const WRITERS: u32 = 8;
 
 /// Writes that must fail because the disk is full.

@@ -1,83 +1,136 @@
-//! The file of the embedded store: creates it, opens it, checks its format, and opens it again after a failure.
+//! The data file of the embedded store: creates it, opens it, and checks that it is whole and ours.
 //!
-//! The database locks the file as long as it is open. This module knows only one of the tables: [`FORMAT`].
+//! The database locks the file as long as it is open. This module knows only one of the tables: [`Table::Format`].
 
 use std::error::Error as StdError;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
 
-use parking_lot::{RwLock, RwLockReadGuard};
-use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, TableDefinition, TableError,
-};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, ReadableDatabase as _, StorageError, TableError, WriteTransaction};
 
 use super::Settings;
-use super::tables::{TablesError, create_tables};
-use crate::store::Error;
+use super::log::{self, LogError, cache_single_pages, is_same_file, sync_folder};
+use super::rows::{StoredTables, Table};
+use crate::types::random;
 
-/// The file. It is closed only while it is opened again after a failure.
-pub(super) struct File {
-    path: PathBuf,
+/// The data file: where it is, and how it is opened.
+#[derive(Debug)]
+pub(super) struct DataFile {
+    pub(super) path: PathBuf,
     cache_bytes: usize,
-    database: RwLock<Option<Database>>,
+    /// The file, to see whether its path still names it.
+    file: File,
 }
 
-impl File {
+/// What the database says about itself.
+#[derive(Debug)]
+pub(super) struct Format {
+    /// Identifies the file.
+    pub(super) identity: Vec<u8>,
+    /// The number of the last frame of the log that the database has.
+    pub(super) committed: u64,
+    /// Whether the database lacks frames of the log, because the last process did not stop in order.
+    needs_log: bool,
+    /// The length of the file.
+    pub(super) bytes: u64,
+}
+
+impl DataFile {
     /// Opens the file in a folder. Creates both if they are missing.
-    pub(super) fn open(settings: &Settings) -> Result<Self, FileOpenError> {
+    pub(super) fn open(settings: &Settings) -> Result<(Self, Database, Format), FileOpenError> {
         let folder = &settings.path;
         create_folder(folder).map_err(|source| FileOpenError::Folder { path: folder.clone(), source })?;
-        let path = folder.join(NAME);
-        create_file(folder, &path).map_err(|source| FileOpenError::File { path: path.clone(), source })?;
-
-        let builder = builder(settings.cache_bytes);
-        let database = builder.create(&path).map_err(|error| open_error(&path, error))?;
-        check_format(&path, &database)?;
-        Ok(Self { path, cache_bytes: settings.cache_bytes, database: RwLock::new(Some(database)) })
+        let path = path_in(folder);
+        match fs::metadata(&path) {
+            Ok(metadata) => check_file(&path, &metadata)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(folder, &path)?,
+            Err(source) => return Err(FileOpenError::File { path, source }),
+        }
+        warn_of_open_folder(folder);
+        let file = File::options().read(true).write(true).open(&path);
+        let file = file.and_then(|file| cache_single_pages(&file).map(|()| file));
+        let file = file.map_err(|source| FileOpenError::File { path: path.clone(), source })?;
+        let data_file = Self { path, cache_bytes: settings.cache_bytes, file };
+        let (database, format) = data_file.open_database()?;
+        if format.needs_log
+            && let Some(path) = log::paths(folder).into_iter().find(|path| !path.exists())
+        {
+            return Err(FileOpenError::LogMissing { path });
+        }
+        Ok((data_file, database, format))
     }
 
-    /// Reads from a snapshot, which has every write that was answered before.
-    pub(super) fn read<T>(&self, read: impl FnOnce(&ReadTransaction) -> Result<T, TablesError>) -> Result<T, Error> {
-        let database = self.database();
-        let Some(database) = &*database else { return Err(Error::unavailable(CLOSED)) };
-        let reading = database.begin_read().map_err(Error::unavailable)?;
-        read(&reading).map_err(Error::from)
+    /// Opens the database. Fails if the file is not where it was: another one has other sessions.
+    pub(super) fn open_database(&self) -> Result<(Database, Format), FileOpenError> {
+        let path = || self.path.clone();
+        if !self.is_in_place() {
+            return Err(FileOpenError::Moved { path: path() });
+        }
+        let failed = |source| FileOpenError::File { path: path(), source };
+        let length = self.file.metadata().map_err(failed)?.len();
+        let file = self.file.try_clone().map_err(failed)?;
+        let mut builder = Database::builder();
+        builder.set_cache_size(self.cache_bytes);
+        // A check reads the whole file. Without one, damage is found when it is read.
+        builder.set_check_integrity_on_open(length <= MAX_CHECKED_BYTES);
+        // The database panics at some kinds of damage.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let opened = FileBackend::new(file).and_then(|backend| builder.create_with_backend(backend));
+            let database = opened.map_err(|error| open_error(&self.path, error))?;
+            let format = check_format(&self.path, &database, length)?;
+            Ok((database, format))
+        }));
+        opened.unwrap_or_else(|_| Err(FileOpenError::damaged(&self.path, "the database has panicked")))
     }
 
-    /// Locks the database open; `None` while the file is closed.
-    ///
-    /// The lock must not be held across an await: [`Self::reopen`] waits for it.
-    pub(super) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
-        self.database.read()
-    }
-
-    /// Closes the file and opens it again, so that the database repairs it after a failure.
-    ///
-    /// Fails if the file is gone: a new one would be an empty store.
-    pub(super) fn reopen(&self) -> Result<(), FileOpenError> {
-        // The lock is free again before the database is dropped, because that may wait for the disk. Readers get an
-        // error meanwhile and do not wait.
-        let failed = self.database.write().take();
-        drop(failed);
-        let database = builder(self.cache_bytes).open(&self.path).map_err(|error| open_error(&self.path, error))?;
-        check_format(&self.path, &database)?;
-        *self.database.write() = Some(database);
-        Ok(())
-    }
-
-    /// Reads the number of the last commit in the file.
-    pub(super) fn last_commit(&self) -> Option<u64> {
-        let database = self.database();
-        let table = database.as_ref()?.begin_read().ok()?.open_table(FORMAT).ok()?;
-        let number = table.get(COMMIT).ok()??;
-        Some(u64::from_be_bytes(number.value().try_into().ok()?))
+    /// Whether the path still names the file that was opened.
+    pub(super) fn is_in_place(&self) -> bool {
+        is_same_file(&self.path, &self.file)
     }
 }
 
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
+/// Returns the path of the data file in a folder.
+pub(super) fn path_in(folder: &Path) -> PathBuf {
+    folder.join("sessions.redb")
+}
+
+/// Notes in the data file that the log may have frames which the file does not have.
+///
+/// An earlier version of the service, which knows no log, then refuses the file.
+pub(super) fn mark_logged(database: &Database, format: &Format) -> Result<(), redb::Error> {
+    if format.needs_log {
+        return Ok(());
     }
+    let mut writing = database.begin_write()?;
+    writing.set_quick_repair(true);
+    StoredTables::create(&writing)?;
+    write_commit(&writing, format.committed, Follows::Frames)?;
+    Ok(writing.commit()?)
+}
+
+/// Writes into a transaction which frame of the log is the last that it has, and whether frames may follow.
+pub(super) fn write_commit(writing: &WriteTransaction, committed: u64, follows: Follows) -> Result<(), redb::Error> {
+    let version = match follows {
+        Follows::Frames => LOGGED_VERSION,
+        Follows::Nothing => COMPLETE_VERSION,
+    };
+    let mut table = writing.open_table(Table::Format.definition())?;
+    table.insert(COMMIT, committed.to_be_bytes().as_slice())?;
+    table.insert(VERSION, version.to_be_bytes().as_slice())?;
+    Ok(())
+}
+
+/// What the log has after a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// Frames that the data file does not have.
+    Frames,
+    /// Nothing: the process stops.
+    Nothing,
 }
 
 /// Why the store cannot be opened, and what to do about it.
@@ -90,42 +143,111 @@ pub enum FileOpenError {
     File { path: PathBuf, source: io::Error },
     #[error("{}: another process has it open; give each service a folder of its own", path.display())]
     InUse { path: PathBuf },
-    /// Another program wrote the file.
-    #[error("{}: it is not a file of this service; name another folder", path.display())]
+    /// Another program wrote the file, or it is no file at all.
+    #[error("{}: it is not a data file of this service; name another folder in store.embedded.path", path.display())]
     Foreign { path: PathBuf },
-    #[error("{}: it has format {found}, this version reads format {FORMAT_VERSION}; run a newer one", path.display())]
+    #[error("{}: it has format {found}, this version reads format {LOGGED_VERSION}; run a newer one", path.display())]
     TooNew { path: PathBuf, found: u32 },
-    #[error("{}: it is damaged; move it away to start with an empty one", path.display())]
+    #[error(
+        "{}: it is empty; restore it from a backup, or move all files of its folder away to start without sessions",
+        path.display()
+    )]
+    Empty { path: PathBuf },
+    #[error(
+        "{}: it is damaged; restore it from a backup, or move all files of its folder away to start without sessions",
+        path.display()
+    )]
     Damaged { path: PathBuf, source: Box<dyn StdError + Send + Sync> },
-    /// The operating system did not start the writer's thread.
-    #[error("the store's writer can't be started")]
+    /// There is a log, so there were sessions.
+    #[error(
+        "{}: it is not there, but {} is; restore it from a backup, or move all files of its folder away to start \
+         without sessions", path.display(), log.display()
+    )]
+    Missing { path: PathBuf, log: PathBuf },
+    #[error(
+        "{}: it is not there, and has writes that the data file does not have; restore it, or make it an empty file \
+         to start without those writes", path.display()
+    )]
+    LogMissing { path: PathBuf },
+    #[error(
+        "{}: it is damaged, or belongs to another state of the data file; restore both from one backup, or empty \
+         the two logs to start without the writes in them", path.display()
+    )]
+    LogDamaged { path: PathBuf },
+    #[error("{}: it was moved, deleted or replaced while the service was running", path.display())]
+    Moved { path: PathBuf },
+    /// Everybody on this machine may read or change the file.
+    #[error("{path}: others may read or change it (mode {mode:o}); run: chmod 600 {path}", path = path.display())]
+    TooPermissive { path: PathBuf, mode: u32 },
+    /// Nothing is lost. The disk may have too little room.
+    #[error("{}: it can't be compacted", path.display())]
+    Compact { path: PathBuf, source: Box<dyn StdError + Send + Sync> },
+    /// The operating system did not start a thread.
+    #[error("the store's threads can't be started")]
     Thread(#[source] io::Error),
 }
 
-fn builder(cache_bytes: usize) -> redb::Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(cache_bytes);
-    builder
+impl FileOpenError {
+    pub(super) fn damaged(path: &Path, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Damaged { path: path.to_owned(), source: source.into() }
+    }
+}
+
+impl From<LogError> for FileOpenError {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Io(path, source) => Self::File { path, source },
+            LogError::Damaged(path) => Self::LogDamaged { path },
+        }
+    }
 }
 
 /// Creates the folder, accessible only to its owner. One that exists stays as it is.
 fn create_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)
 }
 
-/// Creates the file, accessible only to its owner. One that exists stays as it is.
-fn create_file(folder: &Path, path: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.read(true).write(true).create(true).truncate(false).open(path)?;
-    // The folder has to be on disk too. Without its entry, a power cut would lose the whole file.
-    #[cfg(unix)]
-    fs::File::open(folder)?.sync_all()?;
-    Ok(())
+/// Checks a file that exists before the database sees it.
+fn check_file(path: &Path, metadata: &Metadata) -> Result<(), FileOpenError> {
+    let (path, mode) = (path.to_owned(), metadata.permissions().mode() & 0o777);
+    match metadata {
+        _ if !metadata.is_file() => Err(FileOpenError::Foreign { path }),
+        _ if metadata.len() == 0 => Err(FileOpenError::Empty { path }),
+        _ if mode & 0o007 != 0 => Err(FileOpenError::TooPermissive { path, mode }),
+        _ => Ok(()),
+    }
+}
+
+/// Warns if everybody on this machine may replace the files. No error: it is how Kubernetes makes its volumes.
+fn warn_of_open_folder(folder: &Path) {
+    let Ok(metadata) = fs::metadata(folder) else { return };
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        let (path, mode) = (folder.display(), format!("{mode:o}"));
+        tracing::warn!(%path, mode, "everybody on this machine may replace the store's files; run chmod 700 on the folder");
+    }
+}
+
+/// Creates the whole file in one step.
+fn create(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
+    if let Some(log) = log::paths(folder).into_iter().find(|path| path.exists()) {
+        return Err(FileOpenError::Missing { path: path.to_owned(), log });
+    }
+    let failed = |source| FileOpenError::File { path: path.to_owned(), source };
+    // Accessible only to its owner.
+    let new = tempfile::Builder::new().prefix(".sessions.redb.").tempfile_in(folder).map_err(failed)?;
+    let database = Database::builder().create(new.path()).map_err(|error| open_error(path, error))?;
+    write_format(&database).map_err(|error| match error {
+        redb::Error::Io(source) => failed(source),
+        source => FileOpenError::damaged(path, source),
+    })?;
+    drop(database);
+    match new.persist_noclobber(path) {
+        Ok(_) => sync_folder(folder).map_err(failed),
+        // Another process was faster; one of the two will get the file.
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error.error)),
+    }
 }
 
 fn open_error(path: &Path, error: DatabaseError) -> FileOpenError {
@@ -136,79 +258,74 @@ fn open_error(path: &Path, error: DatabaseError) -> FileOpenError {
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
             FileOpenError::Foreign { path }
         }
+        DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::UnexpectedEof => {
+            FileOpenError::Damaged { path, source: source.into() }
+        }
         DatabaseError::Storage(StorageError::Io(source)) => FileOpenError::File { path, source },
         source => FileOpenError::Damaged { path, source: source.into() },
     }
 }
 
-/// Checks that the file is of this service and of a known format; writes the format into an empty one.
-fn check_format(path: &Path, database: &Database) -> Result<(), FileOpenError> {
-    let path = || path.to_owned();
-    match read_format(database) {
-        Ok(FileFormat::Version(FORMAT_VERSION)) => Ok(()),
-        Ok(FileFormat::Version(found)) => Err(FileOpenError::TooNew { path: path(), found }),
-        Ok(FileFormat::Foreign) => Err(FileOpenError::Foreign { path: path() }),
-        Ok(FileFormat::Empty) => write_format(database).map_err(|source| match source {
-            redb::Error::Io(source) => FileOpenError::File { path: path(), source },
-            source => FileOpenError::Damaged { path: path(), source: source.into() },
-        }),
-        Err(source) => Err(FileOpenError::Damaged { path: path(), source: source.into() }),
+/// Checks that the file is of this service and of a known format.
+fn check_format(path: &Path, database: &Database, bytes: u64) -> Result<Format, FileOpenError> {
+    let foreign = || FileOpenError::Foreign { path: path.to_owned() };
+    let read = |key| read_format(database, key).map_err(|error| FileOpenError::damaged(path, error));
+    let version = read(VERSION)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes).ok_or_else(foreign)?;
+    if !(COMPLETE_VERSION..=LOGGED_VERSION).contains(&version) {
+        return Err(FileOpenError::TooNew { path: path.to_owned(), found: version });
     }
+    let committed = read(COMMIT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    Ok(Format {
+        identity: read(IDENTITY)?.ok_or_else(foreign)?,
+        committed,
+        needs_log: version == LOGGED_VERSION,
+        bytes,
+    })
 }
 
-enum FileFormat {
-    Empty,
-    Version(u32),
-    Foreign,
-}
-
-fn read_format(database: &Database) -> Result<FileFormat, redb::Error> {
-    let reading = database.begin_read()?;
-    let table = match reading.open_table(FORMAT) {
-        Ok(table) => table,
-        Err(TableError::Storage(error)) => return Err(error.into()),
-        Err(TableError::TableDoesNotExist(_)) => {
-            let is_empty = reading.list_tables()?.next().is_none() && reading.list_multimap_tables()?.next().is_none();
-            return Ok(if is_empty { FileFormat::Empty } else { FileFormat::Foreign });
-        }
-        Err(_) => return Ok(FileFormat::Foreign),
-    };
-    let version = table.get(VERSION)?;
-    let version = version.and_then(|bytes| bytes.value().try_into().ok()).map(u32::from_be_bytes);
-    Ok(version.map_or(FileFormat::Foreign, FileFormat::Version))
+/// Reads a row of the table; `None` if there is no such row or no such table.
+fn read_format(database: &Database, key: &[u8]) -> Result<Option<Vec<u8>>, redb::Error> {
+    match database.begin_read()?.open_table(Table::Format.definition()) {
+        Ok(table) => Ok(table.get(key)?.map(|value| value.value().to_vec())),
+        Err(TableError::Storage(error)) => Err(error.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 fn write_format(database: &Database) -> Result<(), redb::Error> {
     let writing = database.begin_write()?;
-    create_tables(&writing)?;
-    let mut table = writing.open_table(FORMAT)?;
-    table.insert(VERSION, FORMAT_VERSION.to_be_bytes().as_slice())?;
-    drop(table);
+    StoredTables::create(&writing)?;
+    writing.open_table(Table::Format.definition())?.insert(IDENTITY, random::bytes::<8>().as_slice())?;
+    write_commit(&writing, 0, Follows::Nothing)?;
     Ok(writing.commit()?)
 }
 
-/// The table with the file's own data.
-pub(super) const FORMAT: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("format");
-
-/// In [`FORMAT`]: eight random bytes that identify this file.
+/// In [`Table::Format`]: eight random bytes that identify this file.
 pub(super) const IDENTITY: &[u8] = b"identity";
 
-/// In [`FORMAT`]: the number of the last commit in eight bytes.
-pub(super) const COMMIT: &[u8] = b"commit";
+/// In [`Table::Format`]: the number of the last frame of the log that the file has, in eight bytes.
+const COMMIT: &[u8] = b"commit";
 
-/// In [`FORMAT`]: the version of the format in four bytes.
+/// In [`Table::Format`]: the version of the format in four bytes.
 const VERSION: &[u8] = b"version";
 
-const FORMAT_VERSION: u32 = 1;
-const NAME: &str = "sessions.redb";
-const CLOSED: &str = "the store's file is being opened again after a failure";
+/// The file has everything. It is the only format that the first versions of the service know.
+const COMPLETE_VERSION: u32 = 1;
+
+/// The log may have frames that the file does not have.
+const LOGGED_VERSION: u32 = 2;
+
+/// The largest file that is checked as a whole when it is opened: that takes less than half a second.
+const MAX_CHECKED_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
 mod tests {
+    use redb::TableDefinition;
+
     use super::*;
 
-    fn settings(folder: &Path) -> Settings {
-        Settings { path: folder.to_owned(), ..Settings::default() }
+    fn open(folder: &Path) -> Result<(DataFile, Database, Format), FileOpenError> {
+        DataFile::open(&Settings { path: folder.to_owned(), ..Settings::default() })
     }
 
     fn folder() -> tempfile::TempDir {
@@ -220,24 +337,21 @@ mod tests {
         let home = folder();
         let path = home.path().join("a/b");
 
-        let file = File::open(&settings(&path)).unwrap();
+        let (.., format) = open(&path).unwrap();
 
-        assert_eq!(file.last_commit(), None);
-        assert!(path.join(NAME).is_file());
+        assert_eq!((format.committed, format.needs_log), (0, false));
+        assert!(path_in(&path).is_file());
     }
 
-    #[cfg(unix)]
     #[test]
     fn folder_and_file_are_accessible_only_to_their_owner() {
-        use std::os::unix::fs::PermissionsExt as _;
-
         let home = folder();
         let path = home.path().join("data");
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
 
-        let _file = File::open(&settings(&path)).unwrap();
+        let _open = open(&path).unwrap();
 
-        assert_eq!((mode(&path), mode(&path.join(NAME))), (0o700, 0o600));
+        assert_eq!((mode(&path), mode(&path_in(&path))), (0o700, 0o600));
     }
 
     #[test]
@@ -246,57 +360,34 @@ mod tests {
         let path = home.path().join("taken");
         fs::write(&path, "").unwrap();
 
-        let refused = File::open(&settings(&path)).unwrap_err();
+        let refused = open(&path).unwrap_err();
 
         assert!(matches!(&refused, FileOpenError::Folder { path: named, .. } if *named == path), "{refused:?}");
     }
 
     #[test]
-    fn the_error_names_a_file_that_cannot_be_opened() {
-        let home = folder();
-        let path = home.path().join(NAME);
-        fs::create_dir(&path).unwrap();
-
-        let refused = File::open(&settings(home.path())).unwrap_err();
-
-        assert!(matches!(&refused, FileOpenError::File { path: named, .. } if *named == path), "{refused:?}");
-    }
-
-    #[test]
     fn a_file_cannot_be_opened_twice_at_a_time() {
         let home = folder();
-        let file = File::open(&settings(home.path())).unwrap();
+        let first = open(home.path()).unwrap();
 
-        let refused = File::open(&settings(home.path())).unwrap_err();
-        drop(file);
+        let refused = open(home.path()).unwrap_err();
+        drop(first);
 
         assert!(matches!(refused, FileOpenError::InUse { .. }), "{refused:?}");
-        File::open(&settings(home.path())).unwrap();
-    }
-
-    #[test]
-    fn a_file_that_is_no_database_is_refused_and_stays_as_it_is() {
-        let home = folder();
-        let path = home.path().join(NAME);
-        let text = "somebody's diary\n".repeat(1000);
-        fs::write(&path, &text).unwrap();
-
-        let refused = File::open(&settings(home.path())).unwrap_err();
-
-        assert!(matches!(refused, FileOpenError::Foreign { .. }), "{refused:?}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        open(home.path()).unwrap();
     }
 
     #[test]
     fn a_database_of_another_program_is_refused() {
         let home = folder();
-        let theirs = Database::create(home.path().join(NAME)).unwrap();
+        let theirs = Database::create(path_in(home.path())).unwrap();
+        fs::set_permissions(path_in(home.path()), fs::Permissions::from_mode(0o600)).unwrap();
         let writing = theirs.begin_write().unwrap();
         writing.open_table(TableDefinition::<u64, u64>::new("theirs")).unwrap();
         writing.commit().unwrap();
         drop(theirs);
 
-        let refused = File::open(&settings(home.path())).unwrap_err();
+        let refused = open(home.path()).unwrap_err();
 
         assert!(matches!(refused, FileOpenError::Foreign { .. }), "{refused:?}");
     }
@@ -304,28 +395,30 @@ mod tests {
     #[test]
     fn a_file_of_a_newer_format_is_refused_with_its_version() {
         let home = folder();
-        let file = File::open(&settings(home.path())).unwrap();
-        let writing = file.database().as_ref().unwrap().begin_write().unwrap();
-        writing.open_table(FORMAT).unwrap().insert(VERSION, 2_u32.to_be_bytes().as_slice()).unwrap();
+        let (_, database, _) = open(home.path()).unwrap();
+        let writing = database.begin_write().unwrap();
+        let newer = 3_u32.to_be_bytes();
+        writing.open_table(Table::Format.definition()).unwrap().insert(VERSION, newer.as_slice()).unwrap();
         writing.commit().unwrap();
-        drop(file);
+        drop(database);
 
-        let refused = File::open(&settings(home.path())).unwrap_err();
+        let refused = open(home.path()).unwrap_err();
 
-        assert!(matches!(refused, FileOpenError::TooNew { found: 2, .. }), "{refused:?}");
-        assert!(refused.to_string().ends_with("it has format 2, this version reads format 1; run a newer one"));
+        assert!(matches!(refused, FileOpenError::TooNew { found: 3, .. }), "{refused:?}");
+        assert!(refused.to_string().ends_with("it has format 3, this version reads format 2; run a newer one"));
     }
 
     #[test]
-    fn a_file_that_is_gone_is_not_created_again() {
+    fn a_file_that_is_gone_or_replaced_is_not_opened_again() {
         let home = folder();
-        let file = File::open(&settings(home.path())).unwrap();
-        fs::remove_file(home.path().join(NAME)).unwrap();
+        let (data_file, database, _) = open(home.path()).unwrap();
+        drop(database);
+        fs::rename(path_in(home.path()), home.path().join("moved")).unwrap();
+        let gone = data_file.open_database().unwrap_err();
+        fs::copy(home.path().join("moved"), path_in(home.path())).unwrap();
+        let replaced = data_file.open_database().unwrap_err();
 
-        let refused = file.reopen().unwrap_err();
-
-        assert!(matches!(refused, FileOpenError::File { .. }), "{refused:?}");
-        assert!(matches!(file.read(|_| Ok(())), Err(Error::Unavailable(_))));
-        assert!(!home.path().join(NAME).exists());
+        assert!(matches!(gone, FileOpenError::Moved { .. }), "{gone:?}");
+        assert!(matches!(replaced, FileOpenError::Moved { .. }), "{replaced:?}");
     }
 }

@@ -1,8 +1,9 @@
 //! The index in the file: one row for each entry, by subject and session.
 
-use redb::{ReadTransaction, ReadableTable as _, TableDefinition};
+use std::ops::Bound;
 
-use super::tables::{Tables, TablesError};
+use super::rows::{KeyRange, RowsError, Table, View};
+use super::tables::Tables;
 use crate::store::encoding::{
     decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
 };
@@ -16,30 +17,29 @@ impl Tables<'_> {
         &mut self,
         subject_ref: &SubjectRef,
         entry: &IndexEntry,
-    ) -> Result<Vec<IndexEntry>, TablesError> {
+    ) -> Result<Vec<IndexEntry>, RowsError> {
         let key = key(subject_ref, entry.id);
         self.remove_row(&key)?;
-        self.dirty = true;
-        self.index.insert(key.as_slice(), encode_index_entry(entry).as_slice())?;
-        self.index_expiries.insert(expiry_key(entry.until, &key).as_slice(), [].as_slice())?;
+        self.insert(Table::Index, &key, &encode_index_entry(entry));
+        self.insert(Table::IndexExpiries, &expiry_key(entry.until, &key), &[]);
         self.sample(subject_ref, entry.id)
     }
 
     /// Returns the entries after `id`, and then those from the first one on; none if the subject has few entries.
     ///
     /// That is a random sample, because ids are random.
-    fn sample(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<Vec<IndexEntry>, TablesError> {
+    fn sample(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<Vec<IndexEntry>, RowsError> {
         let (first, own, last) = (first(subject_ref), key(subject_ref, id), last(subject_ref));
-        let all = self.index.range::<&[u8]>(first.as_slice()..=last.as_slice())?;
+        let all = self.view().range(Table::Index, inclusive(&first, &last))?;
         if all.take(INDEX_CLEANUP_MIN + 1).count() <= INDEX_CLEANUP_MIN {
             return Ok(Vec::new());
         }
-        let after = self.index.range::<&[u8]>(own.as_slice()..=last.as_slice())?;
-        let before = self.index.range::<&[u8]>(first.as_slice()..own.as_slice())?;
+        let after = self.view().range(Table::Index, inclusive(&own, &last))?;
+        let before = self.view().range(Table::Index, (Bound::Included(&first), Bound::Excluded(&own)))?;
         let mut others = Vec::with_capacity(INDEX_SAMPLE);
         for row in after.chain(before) {
             let (key, times) = row?;
-            let other = decode_index_entry(&key.value()[HASH_BYTES..], times.value()).ok_or(TablesError::Corrupt)?;
+            let other = decode_index_entry(&key[HASH_BYTES..], &times).ok_or(RowsError::Corrupt)?;
             if other.id != id {
                 others.push(other);
             }
@@ -51,13 +51,9 @@ impl Tables<'_> {
     }
 
     /// See [`crate::store::Index::remove_from_index`].
-    pub(super) fn remove_from_index(
-        &mut self,
-        subject_ref: &SubjectRef,
-        entry: &IndexEntry,
-    ) -> Result<(), TablesError> {
+    pub(super) fn remove_from_index(&mut self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), RowsError> {
         let key = key(subject_ref, entry.id);
-        let is_same = self.index.get(key.as_slice())?.is_some_and(|times| times.value() == encode_index_entry(entry));
+        let is_same = self.get(Table::Index, &key)?.is_some_and(|times| *times == encode_index_entry(entry));
         if is_same {
             self.remove_row(&key)?;
         }
@@ -69,16 +65,16 @@ impl Tables<'_> {
         &mut self,
         subject_ref: &SubjectRef,
         id: SessionId,
-    ) -> Result<(), TablesError> {
+    ) -> Result<(), RowsError> {
         self.remove_row(&key(subject_ref, id))
     }
 
     /// Removes an entry, and the row with its expiry.
-    fn remove_row(&mut self, key: &[u8]) -> Result<(), TablesError> {
-        let Some(times) = self.index.remove(key)?.map(|times| times.value().to_vec()) else { return Ok(()) };
-        self.dirty = true;
-        let entry = decode_index_entry(&key[HASH_BYTES..], &times).ok_or(TablesError::Corrupt)?;
-        self.index_expiries.remove(expiry_key(entry.until, key).as_slice())?;
+    fn remove_row(&mut self, key: &[u8]) -> Result<(), RowsError> {
+        let Some(times) = self.get(Table::Index, key)? else { return Ok(()) };
+        let entry = decode_index_entry(&key[HASH_BYTES..], &times).ok_or(RowsError::Corrupt)?;
+        self.remove(Table::Index, key);
+        self.remove(Table::IndexExpiries, &expiry_key(entry.until, key));
         Ok(())
     }
 
@@ -87,35 +83,32 @@ impl Tables<'_> {
         &mut self,
         subject_ref: &SubjectRef,
         revocation: &Revocation,
-    ) -> Result<(), TablesError> {
-        self.dirty = true;
+    ) -> Result<(), RowsError> {
         let key = subject_hash(subject_ref);
-        let before = self.index.insert(key.as_slice(), encode_revocation(revocation).as_slice())?;
-        let before = before.and_then(|bytes| decode_revocation(bytes.value()));
+        let before = self.get(Table::Index, &key)?.and_then(|bytes| decode_revocation(&bytes));
         if let Some(before) = before {
-            self.index_expiries.remove(expiry_key(before.until, &key).as_slice())?;
+            self.remove(Table::IndexExpiries, &expiry_key(before.until, &key));
         }
-        self.index_expiries.insert(expiry_key(revocation.until, &key).as_slice(), [].as_slice())?;
+        self.insert(Table::Index, &key, &encode_revocation(revocation));
+        self.insert(Table::IndexExpiries, &expiry_key(revocation.until, &key), &[]);
         Ok(())
     }
 
     /// Removes up to `most` expired entries and revocations. Returns whether there may be more.
-    pub(super) fn sweep_index(&mut self, now: Time, most: usize) -> Result<bool, TablesError> {
+    pub(super) fn sweep_index(&mut self, now: Time, most: usize) -> Result<bool, RowsError> {
         let after = (now.millis() + 1).to_be_bytes();
-        let expired = self.index_expiries.range::<&[u8]>(..after.as_slice())?.take(most);
-        let expired =
-            expired.map(|row| row.map(|(expiry_key, _)| expiry_key.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let expired = (Bound::Unbounded, Bound::Excluded(after.as_slice()));
+        let expired = self.first_keys(Table::IndexExpiries, expired, most)?;
         for expiry_key in &expired {
-            self.dirty = true;
-            self.index_expiries.remove(expiry_key.as_slice())?;
-            let (_, key) = expiry_key.split_first_chunk::<8>().ok_or(TablesError::Corrupt)?;
-            let until = self.index.get(key)?.and_then(|times| match &key[HASH_BYTES..] {
-                [] => Some(decode_revocation(times.value())?.until),
-                id => Some(decode_index_entry(id, times.value())?.until),
+            self.remove(Table::IndexExpiries, expiry_key);
+            let (_, key) = expiry_key.split_first_chunk::<8>().ok_or(RowsError::Corrupt)?;
+            let until = self.get(Table::Index, key)?.and_then(|times| match &key[HASH_BYTES..] {
+                [] => Some(decode_revocation(&times)?.until),
+                id => Some(decode_index_entry(id, &times)?.until),
             });
             // The entry may have been replaced since then. It expires later then, and has another row for that.
             if until.is_some_and(|until| until <= now) {
-                self.index.remove(key)?;
+                self.remove(Table::Index, key);
             }
         }
         Ok(expired.len() == most)
@@ -123,24 +116,20 @@ impl Tables<'_> {
 }
 
 /// See [`crate::store::Index::list_index`].
-pub(super) fn list_index(reading: &ReadTransaction, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, TablesError> {
-    let index = reading.open_table(INDEX)?;
+pub(super) fn list_index(view: &View<'_>, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, RowsError> {
     let (first, last) = (first(subject_ref), last(subject_ref));
     let mut entries = Vec::new();
-    for row in index.range::<&[u8]>(first.as_slice()..=last.as_slice())? {
+    for row in view.range(Table::Index, inclusive(&first, &last))? {
         let (key, times) = row?;
-        entries.push(decode_index_entry(&key.value()[HASH_BYTES..], times.value()).ok_or(TablesError::Corrupt)?);
+        entries.push(decode_index_entry(&key[HASH_BYTES..], &times).ok_or(RowsError::Corrupt)?);
     }
     Ok(entries)
 }
 
 /// See [`crate::store::Index::load_revocation`].
-pub(super) fn load_revocation(
-    reading: &ReadTransaction,
-    subject_ref: &SubjectRef,
-) -> Result<Option<Revocation>, TablesError> {
-    let revocation = reading.open_table(INDEX)?.get(subject_hash(subject_ref).as_slice())?;
-    revocation.map(|bytes| decode_revocation(bytes.value()).ok_or(TablesError::Corrupt)).transpose()
+pub(super) fn load_revocation(view: &View<'_>, subject_ref: &SubjectRef) -> Result<Option<Revocation>, RowsError> {
+    let revocation = view.get(Table::Index, &subject_hash(subject_ref))?;
+    revocation.map(|bytes| decode_revocation(&bytes).ok_or(RowsError::Corrupt)).transpose()
 }
 
 fn key(subject_ref: &SubjectRef, id: SessionId) -> Vec<u8> {
@@ -159,11 +148,9 @@ fn expiry_key(until: Time, key: &[u8]) -> Vec<u8> {
     [&until.millis().to_be_bytes(), key].concat()
 }
 
-/// From the hash of app and subject, and the session's id, to the entry's times; from the hash alone to the revocation.
-pub(super) const INDEX: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("index");
-
-/// The expiry of each row of [`INDEX`]: its time in eight bytes, and its key. Exactly one for each row; no value.
-pub(super) const INDEX_EXPIRIES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("index_ends");
+fn inclusive<'k>(first: &'k [u8], last: &'k [u8]) -> KeyRange<'k> {
+    (Bound::Included(first), Bound::Included(last))
+}
 
 /// The length of the hash of app and subject.
 const HASH_BYTES: usize = 16;
@@ -195,8 +182,8 @@ mod tests {
         store.remove_from_index(&subject_ref, &removed).await.unwrap();
         store.remove_session_from_index(&subject_ref, ended.id).await.unwrap();
 
-        let ends =
-            store.file.read(|reading| Ok(reading.open_table(INDEX_EXPIRIES)?.range::<&[u8]>(..)?.count())).unwrap();
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let ends = store.shared.read(|view| Ok(view.range(Table::IndexExpiries, all)?.count())).unwrap();
         assert_eq!((store.list_index(&subject_ref).await.unwrap(), ends), (vec![replaced], 1));
     }
 }

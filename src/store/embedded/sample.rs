@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
-
-use redb::{Range, ReadOnlyTable, ReadTransaction};
+use std::ops::Bound;
 
 use super::record::decode_head;
-use super::tables::{GENERATIONS, MAX_FOREIGN, SESSIONS, TablesError, app_revocation, key};
+use super::rows::{Rows, RowsError, Table, View};
+use super::tables::{MAX_FOREIGN, app_revocation, key};
 use crate::session::{Entries, Record};
 use crate::store::{Position, SampledKeys, SessionKey, Snapshot};
 use crate::token::SessionId;
@@ -16,13 +16,12 @@ use crate::types::AppName;
 ///
 /// The rows are in the order of apps and ids. So it reads from one place for each app, and merges what it finds.
 pub(super) fn sample_keys(
-    reading: &ReadTransaction,
+    view: &View<'_>,
     apps: &BTreeSet<AppName>,
     from: Position,
     limit: usize,
-) -> Result<SampledKeys, TablesError> {
-    let table = reading.open_table(SESSIONS)?;
-    let ids = apps.iter().map(|app| AppIds::new(&table, app, from));
+) -> Result<SampledKeys, RowsError> {
+    let ids = apps.iter().map(|app| AppIds::new(view, app, from));
     let mut ids: Vec<AppIds<'_>> = ids.collect::<Result<_, _>>()?;
     let mut heads = BinaryHeap::new();
     for (app, ids) in ids.iter_mut().enumerate() {
@@ -45,14 +44,13 @@ pub(super) fn sample_keys(
 
 /// See [`crate::store::Sample::sample_heads`].
 pub(super) fn sample_heads(
-    reading: &ReadTransaction,
+    view: &View<'_>,
     session_keys: &[SessionKey],
-) -> Result<Vec<Option<Snapshot>>, TablesError> {
-    let (sessions, generations) = (reading.open_table(SESSIONS)?, reading.open_table(GENERATIONS)?);
+) -> Result<Vec<Option<Snapshot>>, RowsError> {
     let read = |session_key: &SessionKey| {
-        let bytes = sessions.get(key(session_key).as_slice())?;
-        let Some(head) = bytes.and_then(|bytes| decode_head(bytes.value())) else { return Ok(None) };
-        let generation = app_revocation(&generations, &session_key.app)?.generation;
+        let bytes = view.get(Table::Sessions, &key(session_key))?;
+        let Some(head) = bytes.and_then(|bytes| decode_head(&bytes)) else { return Ok(None) };
+        let generation = app_revocation(view, &session_key.app)?.generation;
         Ok(Some(Snapshot { record: Record { head, entries: Entries::default() }, generation }))
     };
     session_keys.iter().map(read).collect()
@@ -60,40 +58,37 @@ pub(super) fn sample_heads(
 
 /// The ids of an app's sessions in their order.
 struct AppIds<'t> {
-    table: &'t BytesTable,
+    view: &'t View<'t>,
     app: &'t AppName,
-    rows: Range<'static, &'static [u8], &'static [u8]>,
+    rows: Rows<'t>,
     /// How many rows of other apps were read.
     foreign: usize,
     /// Where the rows of other apps were too many: the first position that was left out, and the one after the last.
     skipped: Vec<(Position, Position)>,
 }
 
-type BytesTable = ReadOnlyTable<&'static [u8], &'static [u8]>;
-
 impl<'t> AppIds<'t> {
-    fn new(table: &'t BytesTable, app: &'t AppName, from: Position) -> Result<Self, TablesError> {
-        Ok(Self { table, app, rows: rows(table, app, from)?, foreign: 0, skipped: Vec::new() })
+    fn new(view: &'t View<'t>, app: &'t AppName, from: Position) -> Result<Self, RowsError> {
+        Ok(Self { view, app, rows: rows(view, app, from)?, foreign: 0, skipped: Vec::new() })
     }
 
     /// Returns the next id.
     ///
     /// Among the rows of `shop` are those of all apps whose names begin so: `shop2` where the ids of `shop` begin with
     /// the letter 2. If they are many, those few ids are skipped.
-    fn next(&mut self) -> Result<Option<SessionId>, TablesError> {
+    fn next(&mut self) -> Result<Option<SessionId>, RowsError> {
         loop {
-            let Some(row) = self.rows.next().transpose()? else { return Ok(None) };
-            let after_name = row.0.value().get(self.app.as_bytes().len()..).ok_or(TablesError::Corrupt)?;
+            let Some((key, _)) = self.rows.next().transpose()? else { return Ok(None) };
+            let after_name = key.get(self.app.as_bytes().len()..).ok_or(RowsError::Corrupt)?;
             if let Ok(id) = after_name.try_into() {
                 return Ok(Some(SessionId::from_bytes(id)));
             }
             self.foreign += 1;
             if self.foreign >= MAX_FOREIGN {
-                let (begin, letter) =
-                    (position(after_name), u64::from(after_name.first().copied().unwrap_or_default()));
+                let (begin, letter) = (position(after_name), u64::from(after_name.first().copied().unwrap_or_default()));
                 let end = Position((letter + 1).checked_shl(LETTER_SHIFT).unwrap_or(u64::MAX).max(begin.0));
                 self.skipped.push((begin, end));
-                self.rows = rows(self.table, self.app, end)?;
+                self.rows = rows(self.view, self.app, end)?;
             }
         }
     }
@@ -106,14 +101,10 @@ impl<'t> AppIds<'t> {
 }
 
 /// All rows of an app from a position on. There may be rows of other apps between them.
-fn rows(
-    table: &BytesTable,
-    app: &AppName,
-    from: Position,
-) -> Result<Range<'static, &'static [u8], &'static [u8]>, TablesError> {
+fn rows<'t>(view: &View<'t>, app: &AppName, from: Position) -> Result<Rows<'t>, RowsError> {
     let first = [app.as_bytes(), &from.0.to_be_bytes(), &[0; 8]].concat();
     let last = [app.as_bytes(), &[0xff; 16]].concat();
-    Ok(table.range::<&[u8]>(first.as_slice()..=last.as_slice())?)
+    view.range(Table::Sessions, (Bound::Included(&first), Bound::Included(&last)))
 }
 
 fn position(id: &[u8]) -> Position {

@@ -1,44 +1,28 @@
-//! The tables of the file, and the operations of the store inside a transaction.
+//! The operations of the store on the rows of its tables.
 //!
-//! Keys and values are plain bytes, because the types of redb may change with its next version. An operation checks
-//! everything before it writes anything: a transaction can only be rolled back with all of its calls.
+//! Keys and values are plain bytes, because the types of redb may change with its next version.
 
-use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
+use std::borrow::Cow;
+use std::ops::Bound;
 
-use super::feed::FEED;
-use super::file::{COMMIT, FORMAT, IDENTITY};
-use super::index::{INDEX, INDEX_EXPIRIES};
 use super::record::{decode, decode_head, encode};
+use super::rows::{Changes, KeyRange, Row, RowsError, Table, View};
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
 use crate::store::{
-    AppRevocation, Applied, Created, Cursor, Error, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
+    AppRevocation, Applied, Created, Cursor, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
     apply_touch, apply_write,
 };
 use crate::token::SessionId;
-use crate::types::{AppName, Time, random};
+use crate::types::{AppName, Time};
 
-/// The tables, open in a write transaction.
+/// The tables as one operation sees and changes them.
 pub(super) struct Tables<'t> {
-    sessions: BytesTable<'t>,
-    generations: BytesTable<'t>,
-    /// When to check each record for deletion: at least one row for each record, at its purge time or earlier.
-    ///
-    /// A save or touch that makes the purge time later leaves the row as it is, and so costs nothing. The sweep moves
-    /// the row when its time comes.
-    purges: BytesTable<'t>,
-    /// See [`super::index`].
-    pub(super) index: BytesTable<'t>,
-    pub(super) index_expiries: BytesTable<'t>,
-    /// See [`super::feed`].
-    pub(super) feed: BytesTable<'t>,
-    format: BytesTable<'t>,
-    /// Whether there is anything to commit.
-    pub(super) dirty: bool,
+    view: View<'t>,
+    /// What the operation has changed.
+    changes: Changes,
 }
 
-type BytesTable<'t> = Table<'t, &'static [u8], &'static [u8]>;
-
-/// What one transaction of a sweep did.
+/// What one step of a sweep did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Swept {
     /// The number of records.
@@ -47,54 +31,52 @@ pub(super) struct Swept {
     pub(super) has_more: bool,
 }
 
-/// Why a call failed inside its transaction.
-#[derive(Debug)]
-pub(super) enum TablesError {
-    /// The database failed. The whole transaction has to be rolled back.
-    Storage(redb::Error),
-    /// The bytes of a row are not valid. The other calls of the transaction are not affected.
-    Corrupt,
-}
-
 impl<'t> Tables<'t> {
-    /// Opens all tables.
-    pub(super) fn open(writing: &'t WriteTransaction) -> Result<Self, redb::Error> {
-        Ok(Self {
-            sessions: writing.open_table(SESSIONS)?,
-            generations: writing.open_table(GENERATIONS)?,
-            purges: writing.open_table(PURGES)?,
-            index: writing.open_table(INDEX)?,
-            index_expiries: writing.open_table(INDEX_EXPIRIES)?,
-            feed: writing.open_table(FEED)?,
-            format: writing.open_table(FORMAT)?,
-            dirty: false,
-        })
+    pub(super) fn new(view: View<'t>) -> Self {
+        Self { view, changes: Changes::default() }
     }
 
-    /// Writes the number of the commit and returns it; `None` if there is nothing to commit.
-    pub(super) fn finish(mut self) -> Result<Option<u64>, redb::Error> {
-        if !self.dirty {
-            return Ok(None);
-        }
-        let last = self.format.get(COMMIT)?.and_then(|bytes| bytes.value().try_into().ok());
-        let number = last.map_or(0, u64::from_be_bytes).wrapping_add(1);
-        self.format.insert(COMMIT, number.to_be_bytes().as_slice())?;
-        Ok(Some(number))
+    pub(super) fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// The rows, with what this operation has changed so far.
+    pub(super) fn view(&self) -> View<'_> {
+        let [_, batch, active, frozen] = self.view.changes;
+        View { changes: [Some(&self.changes), batch, active, frozen], stored: self.view.stored }
+    }
+
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>, RowsError> {
+        self.view().get(table, key)
+    }
+
+    pub(super) fn insert(&mut self, table: Table, key: &[u8], value: &[u8]) {
+        self.changes.set(table, key, Some(value));
+    }
+
+    pub(super) fn remove(&mut self, table: Table, key: &[u8]) {
+        self.changes.set(table, key, None);
+    }
+
+    /// Returns the keys of the first rows of a range.
+    pub(super) fn first_keys(&self, table: Table, range: KeyRange<'_>, most: usize) -> Result<Vec<Vec<u8>>, RowsError> {
+        let key = |row: Result<Row<'_>, _>| row.map(|(key, _)| key.into_owned());
+        self.view().range(table, range)?.take(most).map(key).collect()
     }
 
     /// See [`crate::store::Store::create`].
-    pub(super) fn create(&mut self, session_key: &SessionKey, mut record: Record) -> Result<Created, TablesError> {
+    pub(super) fn create(&mut self, session_key: &SessionKey, mut record: Record) -> Result<Created, RowsError> {
         let key = key(session_key);
-        if self.sessions.get(key.as_slice())?.is_some() {
+        if self.get(Table::Sessions, &key)?.is_some() {
             return Ok(Created::Occupied);
         }
-        let revocation = app_revocation(&self.generations, &session_key.app)?;
+        let revocation = app_revocation(&self.view(), &session_key.app)?;
         if record.head.imported_from.is_some_and(|imported_from| revocation.covers(&imported_from)) {
             return Ok(Created::Revoked);
         }
         record.head.generation = revocation.generation;
-        self.write_record(&key, &record)?;
-        self.schedule_purge(&key, &record.head)?;
+        self.write_record(&key, &record);
+        self.schedule_purge(&key, &record.head);
         self.append_event(session_key, EventKind::Created, record.head.create_time)?;
         Ok(Created::Stored)
     }
@@ -105,17 +87,17 @@ impl<'t> Tables<'t> {
         session_key: &SessionKey,
         precondition: &Precondition,
         write: &Write,
-    ) -> Result<Applied, TablesError> {
+    ) -> Result<Applied, RowsError> {
         let key = key(session_key);
-        let Some(snapshot) = read_snapshot(&self.sessions, &self.generations, session_key)? else {
+        let Some(snapshot) = load(&self.view(), session_key)? else {
             return Ok(Applied::Missing);
         };
         match apply_write(&snapshot, precondition, write) {
             Err(not_applied) => Ok(not_applied),
             Ok((record, done)) => {
-                self.write_record(&key, &record)?;
+                self.write_record(&key, &record);
                 if record.head.purge_time() < snapshot.record.head.purge_time() {
-                    self.schedule_purge(&key, &record.head)?;
+                    self.schedule_purge(&key, &record.head);
                 }
                 if let Some(kind) = EventKind::between(&snapshot.record.head, &record.head) {
                     self.append_event(session_key, kind, precondition.now)?;
@@ -126,31 +108,30 @@ impl<'t> Tables<'t> {
     }
 
     /// See [`crate::store::Store::touch`].
-    pub(super) fn touch(&mut self, session_key: &SessionKey, touch: &Touch) -> Result<(), TablesError> {
+    pub(super) fn touch(&mut self, session_key: &SessionKey, touch: &Touch) -> Result<(), RowsError> {
         let key = key(session_key);
-        if let Some(record) = read_record(&self.sessions, &key)?
+        if let Some(record) = read_record(&self.view(), &key)?
             && let Some(record) = apply_touch(&record, touch)
         {
-            self.write_record(&key, &record)?;
+            self.write_record(&key, &record);
         }
         Ok(())
     }
 
     /// See [`crate::store::Store::revoke_app`].
-    pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), TablesError> {
-        let AppRevocation { generation, time } = app_revocation(&self.generations, app)?.next(now);
+    pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), RowsError> {
+        let AppRevocation { generation, time } = app_revocation(&self.view(), app)?.next(now);
         let mut bytes = generation.0.to_be_bytes().to_vec();
         bytes.extend(time.iter().flat_map(|time| time.millis().to_be_bytes()));
-        self.dirty = true;
-        self.generations.insert(app.as_bytes(), bytes.as_slice())?;
+        self.insert(Table::Generations, app.as_bytes(), &bytes);
         self.append_to_feed(app, &FeedEntry::AppRevoked { time: now })
     }
 
     /// See [`crate::store::Store::sweep`]. Checks at most [`MAX_SWEEP`] records and as many index entries.
-    pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, TablesError> {
+    pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, RowsError> {
         let after = (now.millis() + 1).to_be_bytes();
-        let due = self.purges.range::<&[u8]>(..after.as_slice())?.take(MAX_SWEEP);
-        let due = due.map(|row| row.map(|(purge_key, _)| purge_key.value().to_vec())).collect::<Result<Vec<_>, _>>()?;
+        let due = (Bound::Unbounded, Bound::Excluded(after.as_slice()));
+        let due = self.first_keys(Table::Purges, due, MAX_SWEEP)?;
         let mut deleted = 0;
         for purge_key in &due {
             deleted += usize::from(self.purge(purge_key, now)?);
@@ -160,15 +141,17 @@ impl<'t> Tables<'t> {
     }
 
     /// Deletes the record of a row of the table, or moves the row to a later time. Returns whether it deleted a record.
-    fn purge(&mut self, purge_key: &[u8], now: Time) -> Result<bool, TablesError> {
-        self.dirty = true;
-        self.purges.remove(purge_key)?;
-        let key = purge_key.get(TIME_BYTES..).ok_or(TablesError::Corrupt)?;
-        let Some(head) = self.sessions.get(key)?.map(|bytes| decode_head(bytes.value())) else { return Ok(false) };
+    fn purge(&mut self, purge_key: &[u8], now: Time) -> Result<bool, RowsError> {
+        self.remove(Table::Purges, purge_key);
+        let key = purge_key.get(TIME_BYTES..).ok_or(RowsError::Corrupt)?;
+        let Some(head) = self.get(Table::Sessions, key)?.map(|bytes| decode_head(&bytes)) else { return Ok(false) };
         match head {
-            Some(head) if now < head.purge_time() => self.schedule_purge(key, &head).map(|()| false),
+            Some(head) if now < head.purge_time() => {
+                self.schedule_purge(key, &head);
+                Ok(false)
+            }
             Some(head) => {
-                self.sessions.remove(key)?;
+                self.remove(Table::Sessions, key);
                 if let (Some(subject), Some(SessionKey { app, id })) = (head.subject, decode_key(key)) {
                     self.remove_session_from_index(&SubjectRef { app, subject }, id)?;
                 }
@@ -181,32 +164,29 @@ impl<'t> Tables<'t> {
         }
     }
 
-    fn append_event(&mut self, session_key: &SessionKey, kind: EventKind, time: Time) -> Result<(), TablesError> {
+    fn append_event(&mut self, session_key: &SessionKey, kind: EventKind, time: Time) -> Result<(), RowsError> {
         self.append_to_feed(&session_key.app, &FeedEntry::Session(Event { id: session_key.id, kind, time }))
     }
 
-    fn write_record(&mut self, key: &[u8], record: &Record) -> Result<(), TablesError> {
-        self.dirty = true;
-        self.sessions.insert(key, encode(record).as_slice())?;
-        Ok(())
+    fn write_record(&mut self, key: &[u8], record: &Record) {
+        self.insert(Table::Sessions, key, &encode(record));
     }
 
-    fn schedule_purge(&mut self, key: &[u8], head: &Head) -> Result<(), TablesError> {
+    fn schedule_purge(&mut self, key: &[u8], head: &Head) {
         let purge_key = [&head.purge_time().millis().to_be_bytes(), key].concat();
-        self.purges.insert(purge_key.as_slice(), [].as_slice())?;
-        Ok(())
+        self.insert(Table::Purges, &purge_key, &[]);
     }
 }
 
 /// See [`crate::store::Store::load`].
-pub(super) fn load(reading: &ReadTransaction, session_key: &SessionKey) -> Result<Option<Snapshot>, TablesError> {
-    read_snapshot(&reading.open_table(SESSIONS)?, &reading.open_table(GENERATIONS)?, session_key)
+pub(super) fn load(view: &View<'_>, session_key: &SessionKey) -> Result<Option<Snapshot>, RowsError> {
+    let Some(record) = read_record(view, &key(session_key))? else { return Ok(None) };
+    Ok(Some(Snapshot { record, generation: app_revocation(view, &session_key.app)?.generation }))
 }
 
 /// See [`crate::store::Store::scan`].
-pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, TablesError> {
-    let generation = app_revocation(&reading.open_table(GENERATIONS)?, app)?.generation;
-    let sessions = reading.open_table(SESSIONS)?;
+pub(super) fn scan(view: &View<'_>, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, RowsError> {
+    let generation = app_revocation(view, app)?.generation;
     let first = if from.0.is_empty() {
         key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0; 16]) })
     } else {
@@ -214,76 +194,33 @@ pub(super) fn scan(reading: &ReadTransaction, app: &AppName, from: &Cursor, limi
     };
     let last = key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0xff; 16]) });
     let mut page = Page { sessions: Vec::new(), next: None };
-    for (number, row) in sessions.range::<&[u8]>(first.as_slice()..=last.as_slice())?.enumerate() {
+    let rows = view.range(Table::Sessions, (Bound::Included(&first), Bound::Included(&last)))?;
+    for (number, row) in rows.enumerate() {
         let (key, bytes) = row?;
         if page.sessions.len() == limit || number == limit + MAX_FOREIGN {
-            page.next = Some(Cursor(key.value().to_vec()));
+            page.next = Some(Cursor(key.into_owned()));
             break;
         }
         // The range also has sessions of apps whose names begin with this name.
-        let Some(session_key) = decode_key(key.value()).filter(|session_key| session_key.app == *app) else {
+        let Some(session_key) = decode_key(&key).filter(|session_key| session_key.app == *app) else {
             continue;
         };
-        let record = decode(bytes.value()).ok_or(TablesError::Corrupt)?;
+        let record = decode(&bytes).ok_or(RowsError::Corrupt)?;
         page.sessions.push((session_key.id, Snapshot { record, generation }));
     }
     Ok(page)
 }
 
-/// Creates the tables: a read transaction cannot open one that does not exist.
-pub(super) fn create_tables(writing: &WriteTransaction) -> Result<(), redb::Error> {
-    let mut tables = Tables::open(writing)?;
-    if tables.format.get(IDENTITY)?.is_none() {
-        tables.format.insert(IDENTITY, random::bytes::<8>().as_slice())?;
-    }
-    Ok(())
+fn read_record(view: &View<'_>, key: &[u8]) -> Result<Option<Record>, RowsError> {
+    view.get(Table::Sessions, key)?.map(|bytes| decode(&bytes).ok_or(RowsError::Corrupt)).transpose()
 }
 
-impl From<TablesError> for Error {
-    fn from(error: TablesError) -> Self {
-        match error {
-            TablesError::Storage(error) => Self::unavailable(error),
-            TablesError::Corrupt => Self::Corrupt,
-        }
-    }
-}
-
-impl From<redb::StorageError> for TablesError {
-    fn from(error: redb::StorageError) -> Self {
-        Self::Storage(error.into())
-    }
-}
-
-impl From<redb::TableError> for TablesError {
-    fn from(error: redb::TableError) -> Self {
-        Self::Storage(error.into())
-    }
-}
-
-/// A table that is open for reading or for writing.
-pub(super) trait ReadBytes: ReadableTable<&'static [u8], &'static [u8]> {}
-
-impl<T: ReadableTable<&'static [u8], &'static [u8]>> ReadBytes for T {}
-
-fn read_snapshot(
-    sessions: &impl ReadBytes,
-    generations: &impl ReadBytes,
-    session_key: &SessionKey,
-) -> Result<Option<Snapshot>, TablesError> {
-    let Some(record) = read_record(sessions, &key(session_key))? else { return Ok(None) };
-    Ok(Some(Snapshot { record, generation: app_revocation(generations, &session_key.app)?.generation }))
-}
-
-fn read_record(sessions: &impl ReadBytes, key: &[u8]) -> Result<Option<Record>, TablesError> {
-    sessions.get(key)?.map(|bytes| decode(bytes.value()).ok_or(TablesError::Corrupt)).transpose()
-}
-
-pub(super) fn app_revocation(generations: &impl ReadBytes, app: &AppName) -> Result<AppRevocation, TablesError> {
-    let Some(bytes) = generations.get(app.as_bytes())? else { return Ok(AppRevocation::default()) };
-    let (generation, time) = bytes.value().split_first_chunk().ok_or(TablesError::Corrupt)?;
+pub(super) fn app_revocation(view: &View<'_>, app: &AppName) -> Result<AppRevocation, RowsError> {
+    let Some(bytes) = view.get(Table::Generations, app.as_bytes())? else { return Ok(AppRevocation::default()) };
+    let (generation, time) = bytes.split_first_chunk().ok_or(RowsError::Corrupt)?;
     let time = match time {
         [] => None,
-        time => Some(Time::from_millis(u64::from_be_bytes(time.try_into().map_err(|_| TablesError::Corrupt)?))),
+        time => Some(Time::from_millis(u64::from_be_bytes(time.try_into().map_err(|_| RowsError::Corrupt)?))),
     };
     Ok(AppRevocation { generation: Generation(u32::from_be_bytes(*generation)), time })
 }
@@ -299,31 +236,21 @@ fn decode_key(key: &[u8]) -> Option<SessionKey> {
     Some(SessionKey { app, id: SessionId::from_bytes(*id) })
 }
 
-/// From [`key`] to the record.
-pub(super) const SESSIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("sessions");
-
-/// From the app's name to its generation in four bytes, and the time of its last revocation in eight.
-///
-/// The time is missing if an earlier version of the service wrote the row.
-pub(super) const GENERATIONS: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("generations");
-
-/// The purge times of records: a time in eight bytes, and [`key`]. No value. See [`Tables::purges`].
-const PURGES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("forgetting");
-
 const TIME_BYTES: usize = 8;
 
 /// The most rows of other apps that one call reads in search of those of an app.
 pub(super) const MAX_FOREIGN: usize = 1000;
 
-/// The most records that one transaction of a sweep checks, so that other writes do not wait for long.
+/// The most records that one step of a sweep checks, so that other writes do not wait for long.
 const MAX_SWEEP: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use super::super::log::Purpose;
     use super::super::{Embedded, Settings};
     use super::*;
     use crate::session::{Authority, EndReason};
-    use crate::store::Store as _;
+    use crate::store::{Error, Store as _};
     use crate::token::{SessionId, VerifierHash};
 
     #[tokio::test]
@@ -334,7 +261,7 @@ mod tests {
         let precondition =
             Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: Time::default() };
         let touch = Touch { verifier_hash: VerifierHash::from_bytes([1; 16]), used: Time::MAX, context: None };
-        write_raw(&store, &key(&session_key), b"\x01no session");
+        write_raw(&store, key(&session_key), b"\x01no session").await;
 
         let loaded = store.load(&session_key).await;
         let applied = store.apply(&session_key, &precondition, &Write::End(EndReason::Revoked)).await;
@@ -350,11 +277,12 @@ mod tests {
     }
 
     /// Writes bytes in place of a record, and a purge time that has passed.
-    fn write_raw(store: &Embedded, key: &[u8], bytes: &[u8]) {
-        let writing = store.file.database().as_ref().unwrap().begin_write().unwrap();
-        let purge_key = [[0; TIME_BYTES].as_slice(), key].concat();
-        writing.open_table(SESSIONS).unwrap().insert(key, bytes).unwrap();
-        writing.open_table(PURGES).unwrap().insert(purge_key.as_slice(), [].as_slice()).unwrap();
-        writing.commit().unwrap();
+    async fn write_raw(store: &Embedded, key: Vec<u8>, bytes: &'static [u8]) {
+        let write = move |tables: &mut Tables<'_>| {
+            tables.insert(Table::Sessions, &key, bytes);
+            tables.insert(Table::Purges, &[[0; TIME_BYTES].as_slice(), &key].concat(), &[]);
+            Ok(())
+        };
+        store.writer.write(Purpose::Ordinary, write).await.unwrap();
     }
 }

@@ -1,9 +1,11 @@
-//! The writer: one thread that does all writes, many of them in each commit.
+//! The writer: one thread that does all writes, many of them in each frame of the log.
 //!
-//! It takes the calls that wait as one batch, does them one after the other in one transaction, and answers them when
-//! the commit is on disk. If that fails, all calls of the batch get an error, and the writer opens the file again
-//! before the next batch: the operating system may have dropped pages that it could not write.
+//! It takes the calls that wait as one batch, does them one after the other in memory, and answers them when their
+//! changes are in the log, on disk. Each call is done as a whole or not at all.
+//!
+//! A disk that is full refuses ordinary writes, and nothing has been written of them. Ends go on in the log's reserve.
 
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,9 +14,13 @@ use std::{io, thread};
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::file::File;
-use super::tables::{Tables, TablesError};
+use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io};
+use super::file::FileOpenError;
+use super::log::{Log, MAX_SEGMENT, Purpose, SEGMENT};
+use super::rows::{Changes, RowsError};
+use super::tables::Tables;
 use crate::store::Error;
+use crate::telemetry::LogThrottle;
 
 /// The writer's thread. Dropping this waits until the thread has done the queued calls and ended.
 #[derive(Debug)]
@@ -24,28 +30,45 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(file: Arc<File>) -> io::Result<Self> {
+    /// Starts the thread, and the one for checkpoints.
+    pub(super) fn start(shared: Arc<Shared>, log: Log, database: Database) -> io::Result<Self> {
         let (queue, calls) = mpsc::channel(QUEUE);
-        let writer = WriterLoop { file, retry: None };
-        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(calls))?;
+        let checkpointer = Checkpointer::start(Arc::clone(&shared), database)?;
+        let writer = WriterLoop { shared, log, state: State::Writing, last_append: None, throttle: LogThrottle::new() };
+        let run = move || {
+            writer.run(calls);
+            if checkpointer.join().is_err() {
+                tracing::error!("the store's thread for checkpoints has panicked");
+            }
+        };
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(run)?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Runs an operation inside a transaction, and returns when that is on disk.
+    /// Does an operation as one step, and returns when its changes are on disk.
     ///
     /// If this future is dropped while the queue is full, nothing is written. If it is dropped later, the operation is
     /// done unless its batch has not yet begun.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&mut Tables<'_>) -> Result<T, TablesError> + Send + 'static,
+        purpose: Purpose,
+        operation: impl FnOnce(&mut Tables<'_>) -> Result<T, RowsError> + Send + 'static,
     ) -> Result<T, Error> {
-        let stopped = || Error::unavailable("the store's writer has stopped");
         let (reply, answer) = oneshot::channel();
-        let call = Box::new(WriteCall { operation: Some(operation), result: None, reply });
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(call).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+        self.send(Box::new(WriteCall { purpose, operation: Some(operation), result: None, reply })).await?;
+        answer.await.map_err(|_| Error::unavailable(STOPPED))?
+    }
+
+    /// Checks that an ordinary write would be done now.
+    pub(super) async fn probe(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Box::new(Probe { result: Ok(()), reply })).await?;
+        answer.await.map_err(|_| Error::unavailable(STOPPED))?
+    }
+
+    async fn send(&self, call: Box<dyn QueuedCall>) -> Result<(), Error> {
+        let queue = self.queue.as_ref().ok_or_else(|| Error::unavailable(STOPPED))?;
+        queue.send(call).await.map_err(|_| Error::unavailable(STOPPED))
     }
 }
 
@@ -58,16 +81,25 @@ impl Drop for Writer {
     }
 }
 
-/// A call in the queue: a [`WriteCall`], whatever the type of its result.
+/// A call in the queue: a [`WriteCall`], whatever the type of its result, or a [`Probe`].
 trait QueuedCall: Send {
-    /// Runs the operation. An error ends the transaction.
-    fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error>;
+    fn purpose(&self) -> Purpose;
 
-    /// Sends the result to the caller, or the error of the commit.
-    fn answer(self: Box<Self>, commit: Result<(), Error>);
+    /// Does the operation in memory.
+    fn run(&mut self, tables: &mut Tables<'_>);
+
+    /// Replaces the result: the changes of the operation are dropped.
+    fn fail(&mut self, error: Error);
+
+    /// Whether this call wants a frame written although it changes nothing.
+    fn is_probe(&self) -> bool;
+
+    /// Sends the result to the caller, or the error of the batch.
+    fn answer(self: Box<Self>, batch: Result<(), Error>);
 }
 
 struct WriteCall<F, T> {
+    purpose: Purpose,
     operation: Option<F>,
     result: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
@@ -75,25 +107,59 @@ struct WriteCall<F, T> {
 
 impl<F, T> QueuedCall for WriteCall<F, T>
 where
-    F: FnOnce(&mut Tables<'_>) -> Result<T, TablesError> + Send,
+    F: FnOnce(&mut Tables<'_>) -> Result<T, RowsError> + Send,
     T: Send,
 {
-    fn run(&mut self, tables: &mut Tables<'_>) -> Result<(), redb::Error> {
-        // The operation is not run if the caller no longer waits for it.
-        let Some(operation) = self.operation.take().filter(|_| !self.reply.is_closed()) else { return Ok(()) };
-        self.result = match operation(tables) {
-            Err(TablesError::Storage(error)) => return Err(error),
-            result => Some(result.map_err(Error::from)),
-        };
-        Ok(())
+    fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
-    fn answer(self: Box<Self>, commit: Result<(), Error>) {
+    fn run(&mut self, tables: &mut Tables<'_>) {
+        // The operation is not run if the caller no longer waits for it.
+        let Some(operation) = self.operation.take().filter(|_| !self.reply.is_closed()) else { return };
+        self.result = Some(operation(tables).map_err(Error::from));
+    }
+
+    fn fail(&mut self, error: Error) {
+        self.result = Some(Err(error));
+    }
+
+    fn is_probe(&self) -> bool {
+        false
+    }
+
+    fn answer(self: Box<Self>, batch: Result<(), Error>) {
         let Self { result, reply, .. } = *self;
         let answer =
-            commit.and_then(|()| result.unwrap_or_else(|| Err(Error::unavailable("the caller no longer waits"))));
+            batch.and_then(|()| result.unwrap_or_else(|| Err(Error::unavailable("the caller no longer waits"))));
         // Fails if the caller no longer waits.
         let _ = reply.send(answer);
+    }
+}
+
+/// A call that writes nothing of its own.
+struct Probe {
+    result: Result<(), Error>,
+    reply: oneshot::Sender<Result<(), Error>>,
+}
+
+impl QueuedCall for Probe {
+    fn purpose(&self) -> Purpose {
+        Purpose::Ordinary
+    }
+
+    fn run(&mut self, _tables: &mut Tables<'_>) {}
+
+    fn fail(&mut self, error: Error) {
+        self.result = Err(error);
+    }
+
+    fn is_probe(&self) -> bool {
+        self.result.is_ok()
+    }
+
+    fn answer(self: Box<Self>, batch: Result<(), Error>) {
+        let _ = self.reply.send(batch.and(self.result));
     }
 }
 
@@ -101,156 +167,227 @@ type Batch = Vec<Box<dyn QueuedCall>>;
 
 /// The state of the writer's thread.
 struct WriterLoop {
-    file: Arc<File>,
-    /// While the file is closed: when to open it again, and how long to wait if that fails.
-    retry: Option<(Instant, Duration)>,
+    shared: Arc<Shared>,
+    log: Log,
+    state: State,
+    /// When a frame was written for the last time.
+    last_append: Option<Instant>,
+    throttle: LogThrottle,
+}
+
+/// Whether ordinary writes are done, as far as is known.
+#[derive(Clone, Debug)]
+enum State {
+    Writing,
+    /// There was no room for one. It is looked for at intervals.
+    Full {
+        since: Arc<io::Error>,
+        retry_time: Instant,
+    },
+    /// A frame could not be written, or a file is gone.
+    Failing,
 }
 
 impl WriterLoop {
     fn run(mut self, mut calls: mpsc::Receiver<Box<dyn QueuedCall>>) {
         let mut batch = Batch::with_capacity(MAX_BATCH);
         while calls.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            let result = catch_unwind(AssertUnwindSafe(|| self.write(&mut batch)));
-            let result = result.unwrap_or_else(|_| self.recover_from_panic());
-            for call in batch.drain(..) {
-                call.answer(result.as_ref().copied().map_err(BatchError::to_error));
+            let mut waiting = batch.drain(..).peekable();
+            while waiting.peek().is_some() {
+                self.write_frame(&mut waiting);
             }
         }
+        self.stop();
     }
 
-    /// Opens the file again after a panic, so that the writer goes on.
-    fn recover_from_panic(&mut self) -> Result<(), BatchError> {
-        tracing::error!("the store's writer has panicked; its file is opened again");
-        self.reopen();
-        Err(BatchError::closed())
-    }
-
-    /// Writes a batch, if the file is open or can be opened.
-    fn write(&mut self, batch: &mut Batch) -> Result<(), BatchError> {
-        if let Some((retry_time, _)) = self.retry
-            && (Instant::now() < retry_time || !self.reopen())
-        {
-            return Err(BatchError::closed());
+    /// Does calls in memory until they fill a frame, writes that, and answers them.
+    fn write_frame(&mut self, waiting: &mut impl Iterator<Item = Box<dyn QueuedCall>>) {
+        let mut calls = Batch::new();
+        let written = catch_unwind(AssertUnwindSafe(|| {
+            self.check_files()?;
+            let changes = self.run_calls(waiting, &mut calls)?;
+            self.append(&calls, changes)
+        }));
+        let written = written.unwrap_or_else(|_| {
+            tracing::error!("the store's writer has panicked");
+            Err(Arc::new(io::Error::other("the store's writer has panicked")))
+        });
+        if written.is_err() && calls.is_empty() {
+            // One call at least, so that the loop ends.
+            calls.extend(waiting.next());
         }
-        let result = match &*self.file.database() {
-            Some(database) => commit(database, batch),
-            None => return Err(BatchError::closed()),
+        for call in calls {
+            call.answer(written.as_ref().copied().map_err(|error| Error::unavailable(Arc::clone(error))));
+        }
+    }
+
+    /// Fails if a file is no longer where it was: what is written to it would be lost at the next start.
+    fn check_files(&mut self) -> Result<(), Arc<io::Error>> {
+        if self.shared.data_file.is_in_place() && self.log.is_in_place() {
+            return Ok(());
+        }
+        let path = self.shared.data_file.path.clone();
+        let error = Arc::new(io::Error::other(FileOpenError::Moved { path }));
+        self.fail(&error);
+        Err(error)
+    }
+
+    /// Does calls in memory, one after the other. Returns their changes, for which the log has room.
+    fn run_calls(
+        &mut self,
+        waiting: &mut impl Iterator<Item = Box<dyn QueuedCall>>,
+        calls: &mut Batch,
+    ) -> Result<Changes, Arc<io::Error>> {
+        self.switch_if_long();
+        let shared = Arc::clone(&self.shared);
+        let closed = || Arc::new(io::Error::other(CLOSED));
+        let mut changes = Changes::default();
+        let rows = shared.rows();
+        while changes.bytes() < MAX_FRAME {
+            let Some(call) = waiting.next() else { break };
+            calls.push(call);
+            let Some(call) = calls.last_mut() else { break };
+            let view = rows.as_ref().and_then(|rows| rows.view(Some(&changes))).ok_or_else(closed)?;
+            let mut tables = Tables::new(view);
+            call.run(&mut tables);
+            let own = tables.into_changes();
+            if own.is_empty() && !call.is_probe() {
+                continue;
+            }
+            match self.make_room(changes.bytes() + own.bytes(), call.purpose()) {
+                Ok(()) => changes.extend(own),
+                Err(error) if is_full_io(&error) => call.fail(Error::Full(Box::new(error))),
+                Err(error) => call.fail(Error::unavailable(error)),
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Makes room in the log for changes. Fails if the disk is full.
+    fn make_room(&mut self, bytes: usize, purpose: Purpose) -> Result<(), Arc<io::Error>> {
+        // After it was full, for more than this one: health would go up and down otherwise.
+        let (bytes, was_full) = match &self.state {
+            State::Full { since, retry_time } if purpose == Purpose::Ordinary => {
+                if Instant::now() < *retry_time {
+                    return Err(Arc::clone(since));
+                }
+                (bytes + RESUME_BYTES, true)
+            }
+            _ => (bytes, false),
         };
-        result.map_err(|error| self.recover(error))
-    }
-
-    /// Opens the file again after a failure, and finds out whether the batch was written.
-    fn recover(&mut self, CommitError { error, number }: CommitError) -> BatchError {
-        let is_full = is_full(&error);
-        tracing::error!(error = &error as &dyn std::error::Error, "the store has failed to write");
-        let is_open = self.reopen();
-        // A commit that is not in the file by now will never be.
-        let may_be_written = number.is_some_and(|number| !is_open || self.file.last_commit() == Some(number));
-        let error = Arc::new(error);
-        if is_full && !may_be_written { BatchError::Full(error) } else { BatchError::Unknown(error) }
-    }
-
-    /// Closes the file and opens it. Returns whether it is open.
-    fn reopen(&mut self) -> bool {
-        let wait = self.retry.map_or(FIRST_WAIT, |(_, wait)| wait);
-        match self.file.reopen() {
+        match self.log.make_room(bytes, purpose) {
             Ok(()) => {
-                tracing::info!("the store's file is open again");
-                self.retry = None;
-                true
+                if was_full {
+                    tracing::info!("the store has room again");
+                    self.state = State::Writing;
+                    self.shared.retry_checkpoint();
+                }
+                Ok(())
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "the store's file does not open again");
-                self.retry = Some((Instant::now() + wait, (wait * 2).min(LAST_WAIT)));
-                false
+                let error = Arc::new(error);
+                if !is_full_io(&error) {
+                    self.fail(&error);
+                } else if purpose == Purpose::Ordinary || !matches!(self.state, State::Full { .. }) {
+                    self.refuse(&error);
+                }
+                Err(error)
             }
         }
     }
-}
 
-/// Runs the calls of a batch in one transaction, and commits it.
-fn commit(database: &Database, batch: &mut Batch) -> Result<(), CommitError> {
-    let mut writing = database.begin_write().map_err(CommitError::before_commit)?;
-    // With this, a file of 1 or 2 GiB that a killed process left opens in 1 ms; without it, redb reads the whole file,
-    // which takes 1.3 or 3.3 s. A commit of one call costs 0.9 to 1.4 ms instead of 0.4 to 0.5, one of a hundred saves
-    // 8 to 10 ms instead of 6 to 7.5. It includes the two-phase commit, which redb recommends for untrusted values.
-    writing.set_quick_repair(true);
-    let mut tables = Tables::open(&writing).map_err(CommitError::before_commit)?;
-    for call in batch {
-        call.run(&mut tables).map_err(CommitError::before_commit)?;
-    }
-    match tables.finish().map_err(CommitError::before_commit)? {
-        None => writing.abort().map_err(CommitError::before_commit),
-        Some(number) => writing.commit().map_err(|error| CommitError { error: error.into(), number: Some(number) }),
-    }
-}
-
-/// Why a batch was not committed, as the database says.
-struct CommitError {
-    error: redb::Error,
-    /// The number of the commit; `None` if the error came before it, so that nothing was written.
-    number: Option<u64>,
-}
-
-impl CommitError {
-    fn before_commit(error: impl Into<redb::Error>) -> Self {
-        Self { error: error.into(), number: None }
-    }
-}
-
-/// Why a batch failed, for all its callers.
-enum BatchError {
-    /// The disk is full. Nothing was written.
-    Full(Arc<redb::Error>),
-    /// Any other failure. The batch may have been written.
-    Unknown(Arc<redb::Error>),
-}
-
-impl BatchError {
-    fn closed() -> Self {
-        Self::Unknown(Arc::new(redb::Error::DatabaseClosed))
+    /// Notes that there was no room.
+    fn refuse(&mut self, error: &Arc<io::Error>) {
+        if !matches!(self.state, State::Full { .. })
+            && let Some(count) = self.throttle.count()
+        {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(error, count, "the disk of the store is full: sessions can be read and ended only");
+        }
+        self.state = State::Full { since: Arc::clone(error), retry_time: Instant::now() + FULL_RETRY_INTERVAL };
     }
 
-    fn to_error(&self) -> Error {
-        match self {
-            Self::Full(error) => Error::Full(Box::new(Arc::clone(error))),
-            Self::Unknown(error) => Error::unavailable(Arc::clone(error)),
+    /// Begins the other file of the log if this one is long, and makes a checkpoint of this one.
+    fn switch_if_long(&mut self) {
+        let is_full = matches!(self.state, State::Full { .. }) && self.log.used() > 0;
+        if self.log.used() < SEGMENT && !is_full {
+            return;
+        }
+        // The data file is slower than the callers: they have to wait.
+        if self.log.used() >= MAX_SEGMENT / 2 {
+            let _ = self.shared.await_checkpoint(MAX_WAIT);
+        }
+        if self.shared.freeze(self.log.number()) {
+            self.log.switch();
         }
     }
+
+    /// Writes the changes of the calls. They are on disk, and all reads find them, when this returns.
+    fn append(&mut self, calls: &Batch, changes: Changes) -> Result<(), Arc<io::Error>> {
+        let is_recent = self.last_append.is_some_and(|time| time.elapsed() < PROBE_INTERVAL);
+        let is_probed =
+            calls.iter().any(|call| call.is_probe()) && (!is_recent || matches!(self.state, State::Failing));
+        if changes.is_empty() && !is_probed {
+            return Ok(());
+        }
+        if let Err(error) = self.log.append(&changes) {
+            let error = Arc::new(error);
+            self.fail(&error);
+            return Err(error);
+        }
+        self.last_append = Some(Instant::now());
+        if matches!(self.state, State::Failing) {
+            tracing::info!("the store writes again");
+            self.state = State::Writing;
+        }
+        self.shared.publish(changes);
+        Ok(())
+    }
+
+    /// Notes that writes fail.
+    fn fail(&mut self, error: &Arc<io::Error>) {
+        if let Some(count) = self.throttle.count() {
+            let error: &dyn std::error::Error = error;
+            tracing::error!(error, count, "the store has failed to write");
+        }
+        self.state = State::Failing;
+    }
+
+    /// Writes everything into the data file, as far as the disk allows it, and ends the checkpoints.
+    fn stop(&self) {
+        let _ = self.shared.await_checkpoint(STOP_WAIT);
+        self.shared.stop(self.log.number());
+    }
 }
 
-fn is_full(error: &redb::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-
-    matches!(error, redb::Error::Io(error) if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+impl fmt::Debug for WriterLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriterLoop").field("log", &self.log).finish_non_exhaustive()
+    }
 }
 
 /// How many calls the queue holds. Further ones wait until there is room.
 const QUEUE: usize = 4096;
 
-/// The most calls in one commit.
+/// The most calls in one frame.
 const MAX_BATCH: usize = 1024;
 
-/// How long to wait after the file could not be opened; doubled after each further failure, up to the last wait.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LAST_WAIT: Duration = Duration::from_secs(5);
+/// The bytes of changes after which a frame takes no further call.
+const MAX_FRAME: usize = 1 << 20;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::EmbeddedSettings;
+/// How long writes wait for a slow checkpoint.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-    #[tokio::test]
-    async fn a_panic_fails_only_its_own_batch() {
-        let folder = tempfile::tempdir().expect("a folder can be made");
-        let settings = EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() };
-        let file = Arc::new(File::open(&settings).expect("an empty folder opens"));
-        let writer = Writer::start(file).expect("a thread starts");
+/// How long a stop waits for the checkpoint under way.
+const STOP_WAIT: Duration = Duration::from_secs(30);
 
-        let panicked = writer.write(|_| -> Result<(), TablesError> { panic!("a test") }).await;
-        let next = writer.write(|_| Ok(())).await;
+/// How much room there has to be before a store that was full takes ordinary writes again.
+const RESUME_BYTES: usize = 64 << 10;
 
-        assert!(matches!(panicked, Err(Error::Unavailable(_))));
-        assert!(next.is_ok());
-    }
-}
+/// How often a full store looks for room.
+const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long the last frame vouches for the disk.
+const PROBE_INTERVAL: Duration = Duration::from_millis(900);
+
+const STOPPED: &str = "the store's writer has stopped";

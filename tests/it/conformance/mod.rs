@@ -63,6 +63,7 @@ mod equivalence;
 mod expiry;
 mod feed;
 pub(crate) mod fixtures;
+mod full;
 mod idempotency;
 mod import;
 mod index;

@@ -46,12 +46,23 @@ impl Process {
 
     /// Starts it again on the same addresses, after it has ended.
     pub(super) async fn start_again(&mut self) {
+        self.start_again_unready().await;
+        eventually("health", async || self.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
+    }
+
+    /// Starts it again, and waits until it answers calls: health may say that it does not serve.
+    pub(super) async fn start_again_unready(&mut self) {
         self.restarts += 1;
         self.child = spawn(&mut self.program, self.restarts, (self.listen, self.admin));
-        self.await_serving().await;
+        self.await_banner().await;
     }
 
     async fn await_serving(&mut self) {
+        self.await_banner().await;
+        eventually("health", async || self.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
+    }
+
+    async fn await_banner(&mut self) {
         let banner = eventually("the banner", async || {
             let output = self.output();
             output.contains("grpcurl").then_some(output)
@@ -59,7 +70,6 @@ impl Process {
         let banner = banner.await;
         let row = |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim();
         (self.listen, self.admin) = (row("listens").parse().unwrap(), row("admin").parse().unwrap());
-        eventually("health", async || self.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
     }
 
     /// Returns a client of SessionService, which connects when it is used, and again after a lost connection.

@@ -3,6 +3,7 @@
 mod caller_changes;
 mod certificate_expiry;
 mod child;
+mod full_disk;
 mod key_rotation;
 mod load;
 mod reload;

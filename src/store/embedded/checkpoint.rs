@@ -1,0 +1,315 @@
+//! Checkpoints: a thread that writes what the log has into the data file, many batches at once.
+//!
+//! The changes since the last checkpoint are in memory as well, where reads find them. A checkpoint takes them as they
+//! are, **frozen**, while newer ones come in. Afterwards the log's file with these changes may be begun again.
+//!
+//! A checkpoint that fails is repeated, with a pause. Nothing is lost by it: the log has it all.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
+
+use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
+use redb::{Database, ReadableDatabase as _};
+
+use super::file::{DataFile, FileOpenError, Follows, write_commit};
+use super::rows::{Changes, RowsError, StoredTables, View};
+use crate::store::Error;
+use crate::telemetry::LogThrottle;
+
+/// What the threads of the store share: the rows, and the state of the checkpoints.
+pub(super) struct Shared {
+    pub(super) data_file: DataFile,
+    rows: RwLock<SharedRows>,
+    status: Mutex<Status>,
+    /// Notified at each change of the status.
+    changed: Condvar,
+}
+
+/// All rows of the store: those of the data file, and the changes that it does not have yet.
+pub(super) struct SharedRows {
+    /// `None` while the data file is closed after a failure.
+    stored: Option<StoredTables>,
+    frozen: Option<Arc<Frozen>>,
+    /// The changes since the last switch of the log.
+    active: Changes,
+}
+
+/// Changes that a checkpoint writes.
+struct Frozen {
+    changes: Changes,
+    /// The number of their last frame in the log.
+    last: u64,
+}
+
+#[derive(Default)]
+struct Status {
+    /// Whether there are frozen changes.
+    is_pending: bool,
+    /// Why the last attempt at a checkpoint failed.
+    failure: Option<Failure>,
+    /// Whether a checkpoint that failed is to be repeated now.
+    retry_now: bool,
+    is_stopping: bool,
+}
+
+/// Why checkpoints fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    Full,
+    Other,
+}
+
+impl Shared {
+    pub(super) fn new(
+        data_file: DataFile,
+        stored: StoredTables,
+        older: Option<(Changes, u64)>,
+        active: Changes,
+    ) -> Self {
+        let frozen = older.map(|(changes, last)| Arc::new(Frozen { changes, last }));
+        let status = Status { is_pending: frozen.is_some(), ..Status::default() };
+        Self {
+            data_file,
+            rows: RwLock::new(SharedRows { stored: Some(stored), frozen, active }),
+            status: Mutex::new(status),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Reads rows, with every write that was answered before.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T, RowsError>) -> Result<T, Error> {
+        let rows = self.rows().ok_or_else(|| Error::unavailable(CLOSED))?;
+        let view = rows.view(None).ok_or_else(|| Error::unavailable(CLOSED))?;
+        // The database panics at some kinds of damage.
+        match catch_unwind(AssertUnwindSafe(|| read(&view))) {
+            Ok(result) => result.map_err(Error::from),
+            Err(_) => {
+                log_damage(&self.data_file);
+                Err(Error::Corrupt)
+            }
+        }
+    }
+
+    /// Locks the rows for reading. `None` if that takes long, because a data file that failed does not close.
+    ///
+    /// The lock must not be held across an await.
+    pub(super) fn rows(&self) -> Option<RwLockReadGuard<'_, SharedRows>> {
+        self.rows.try_read_for(MAX_WAIT)
+    }
+
+    /// Adds changes that the log has.
+    pub(super) fn publish(&self, changes: Changes) {
+        self.rows.write().active.extend(changes);
+    }
+
+    /// Freezes the changes of the frames up to `last`, for a checkpoint. Returns whether that could be done: no other
+    /// checkpoint may be under way.
+    pub(super) fn freeze(&self, last: u64) -> bool {
+        let mut status = self.status.lock();
+        self.freeze_at(&mut status, last)
+    }
+
+    /// Makes the thread write everything, if the disk allows it, and end.
+    pub(super) fn stop(&self, last: u64) {
+        let mut status = self.status.lock();
+        status.is_stopping = true;
+        self.freeze_at(&mut status, last);
+        self.changed.notify_all();
+    }
+
+    fn freeze_at(&self, status: &mut Status, last: u64) -> bool {
+        if status.is_pending {
+            return false;
+        }
+        let mut rows = self.rows.write();
+        let changes = std::mem::take(&mut rows.active);
+        rows.frozen = Some(Arc::new(Frozen { changes, last }));
+        status.is_pending = true;
+        self.changed.notify_all();
+        true
+    }
+
+    /// Waits until no checkpoint is under way, or one has failed.
+    pub(super) fn await_checkpoint(&self, timeout: Duration) -> Result<(), Failure> {
+        let mut status = self.status.lock();
+        let deadline = Instant::now() + timeout;
+        while status.is_pending && status.failure.is_none() {
+            if self.changed.wait_until(&mut status, deadline).timed_out() {
+                return Err(Failure::Other);
+            }
+        }
+        match status.failure {
+            Some(failure) if status.is_pending => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a checkpoint that failed be repeated at once.
+    pub(super) fn retry_checkpoint(&self) {
+        self.status.lock().retry_now = true;
+        self.changed.notify_all();
+    }
+}
+
+impl SharedRows {
+    /// Makes a view of all rows, with the changes of a batch on top. `None` while the data file is closed.
+    pub(super) fn view<'v>(&'v self, batch: Option<&'v Changes>) -> Option<View<'v>> {
+        let frozen = self.frozen.as_deref().map(|frozen| &frozen.changes);
+        Some(View { changes: [None, batch, Some(&self.active), frozen], stored: self.stored.as_ref()? })
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("data_file", &self.data_file).finish_non_exhaustive()
+    }
+}
+
+/// The thread that makes checkpoints.
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    /// `None` while the data file is closed after a failure.
+    database: Option<Database>,
+    log_throttle: LogThrottle,
+}
+
+impl Checkpointer {
+    /// Starts the thread.
+    pub(super) fn start(shared: Arc<Shared>, database: Database) -> io::Result<thread::JoinHandle<()>> {
+        let checkpointer = Self { shared, database: Some(database), log_throttle: LogThrottle::new() };
+        thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || checkpointer.run())
+    }
+
+    fn run(mut self) {
+        while let Some(follows) = self.await_work() {
+            let frozen = self.shared.rows.read().frozen.clone();
+            let Some(frozen) = frozen else { continue };
+            let result = catch_unwind(AssertUnwindSafe(|| self.write(&frozen, follows)));
+            let result = result.unwrap_or_else(|_| {
+                log_damage(&self.shared.data_file);
+                Err(redb::Error::Corrupted("the database has panicked".to_owned()))
+            });
+            self.finish(result);
+        }
+        // No read may use the file while the database closes it.
+        self.shared.rows.write().stored = None;
+    }
+
+    /// Waits for frozen changes, or for the time to try them again. `None`: the thread is to end.
+    fn await_work(&self) -> Option<Follows> {
+        let mut status = self.shared.status.lock();
+        let retry_time = Instant::now() + RETRY_INTERVAL;
+        loop {
+            let is_due = status.failure.is_none() || status.retry_now || Instant::now() >= retry_time;
+            if status.is_stopping && (!status.is_pending || status.failure.is_some()) {
+                return None;
+            }
+            if status.is_pending && is_due {
+                status.retry_now = false;
+                return Some(if status.is_stopping { Follows::Nothing } else { Follows::Frames });
+            }
+            if status.failure.is_some() {
+                self.shared.changed.wait_until(&mut status, retry_time);
+            } else {
+                self.shared.changed.wait(&mut status);
+            }
+        }
+    }
+
+    fn write(&mut self, frozen: &Frozen, follows: Follows) -> Result<(), redb::Error> {
+        if self.database.is_none() {
+            self.open().map_err(|error| redb::Error::Io(io::Error::other(error)))?;
+        }
+        let Some(database) = &self.database else { return Err(redb::Error::DatabaseClosed) };
+        write_checkpoint(database, &frozen.changes, frozen.last, follows)?;
+        let stored = StoredTables::open(&database.begin_read()?)?;
+        let mut rows = self.shared.rows.write();
+        rows.stored = Some(stored);
+        rows.frozen = None;
+        Ok(())
+    }
+
+    /// Records the outcome of a checkpoint. After a failure, opens the data file again so that reads go on.
+    fn finish(&mut self, result: Result<(), redb::Error>) {
+        let failure = result.as_ref().err().map(|error| if is_full(error) { Failure::Full } else { Failure::Other });
+        if let Err(error) = &result {
+            if let Some(count) = self.log_throttle.count() {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(error, count, "the store could not write its log into the data file; it tries again");
+            }
+            self.reopen();
+        }
+        let mut status = self.shared.status.lock();
+        if failure.is_none() && status.failure.is_some() {
+            tracing::info!("the store has written its log into the data file");
+        }
+        status.failure = failure;
+        status.is_pending = failure.is_some();
+        self.shared.changed.notify_all();
+    }
+
+    /// Closes the data file and opens it, so that the database repairs it. Reads wait meanwhile.
+    fn reopen(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut rows = shared.rows.write();
+        rows.stored = None;
+        self.database = None;
+        if let Ok((database, _)) = shared.data_file.open_database()
+            && let Ok(reading) = database.begin_read()
+            && let Ok(stored) = StoredTables::open(&reading)
+        {
+            rows.stored = Some(stored);
+            self.database = Some(database);
+        }
+    }
+
+    fn open(&mut self) -> Result<(), FileOpenError> {
+        let (database, _) = self.shared.data_file.open_database()?;
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+/// Writes changes into the data file; they are on disk when this returns.
+pub(super) fn write_checkpoint(
+    database: &Database,
+    changes: &Changes,
+    last: u64,
+    follows: Follows,
+) -> Result<(), redb::Error> {
+    let mut writing = database.begin_write()?;
+    // With this, a file that a killed process left opens at once; without it, the database reads the whole file. It
+    // includes the two-phase commit, which redb recommends for untrusted values.
+    writing.set_quick_repair(true);
+    changes.write(&writing)?;
+    write_commit(&writing, last, follows)?;
+    Ok(writing.commit()?)
+}
+
+pub(super) fn is_full(error: &redb::Error) -> bool {
+    matches!(error, redb::Error::Io(error) if is_full_io(error))
+}
+
+pub(super) fn is_full_io(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+fn log_damage(data_file: &DataFile) {
+    static THROTTLE: LogThrottle = LogThrottle::new();
+    if THROTTLE.count().is_some() {
+        let path = data_file.path.display();
+        tracing::error!(%path, "the data file is damaged; restore it from a backup, or move it away to start without sessions");
+    }
+}
+
+/// How long after a failed checkpoint the next one begins.
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a read waits for a data file that is being opened again.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+pub(super) const CLOSED: &str = "the store's data file is closed after a failure";

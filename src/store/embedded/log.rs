@@ -1,0 +1,421 @@
+//! The log: each batch of changes as one checksummed frame, on disk before its calls are answered.
+//!
+//! There are two files of which one is written to, and each is begun again once the data file has all of its frames.
+//! Room is written ahead with zeros: a frame then changes no length and no allocation, so that it costs one short write,
+//! and what is written ahead is a reserve. Only frames that end sessions may use the last of it.
+//!
+//! A frame is: the length of its body in four bytes, its number in eight, a checksum in four, and the body. Numbers go
+//! up by one. The checksum also covers the identity of the data file and the number, so that neither a frame of another
+//! file nor one of an earlier use of this file is taken for the next.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::rows::Changes;
+
+/// The two files of the log.
+#[derive(Debug)]
+pub(super) struct Log {
+    segments: [Segment; 2],
+    /// Which of the two is written to.
+    active: usize,
+    identity: Vec<u8>,
+    /// The number of the last frame.
+    number: u64,
+    /// How many bytes of each file only frames that end sessions may use.
+    reserve: u64,
+    /// The zeros that are written ahead.
+    zeros: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Segment {
+    path: PathBuf,
+    file: File,
+    /// Where the next frame begins.
+    used: u64,
+    /// How long the file is.
+    allocated: u64,
+}
+
+/// Who needs room in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A write that is refused when the disk is full.
+    Ordinary,
+    /// The end of sessions, or the removal of what has expired.
+    Ending,
+}
+
+/// Changes from the log that the data file does not have yet.
+#[derive(Debug, Default)]
+pub(super) struct Replayed {
+    /// Of the file that was written to before, with the number of its last frame. `None`: the data file has them.
+    pub(super) older: Option<(Changes, u64)>,
+    pub(super) newer: Changes,
+}
+
+/// Why the log cannot be used.
+#[derive(Debug)]
+pub(super) enum LogError {
+    Io(PathBuf, io::Error),
+    /// A frame is damaged or missing that the data file does not have.
+    Damaged(PathBuf),
+}
+
+impl Log {
+    /// Opens the log, and reads the changes of frames after `committed`, the last one that the data file has.
+    ///
+    /// The larger the data file, the larger the reserve: more sessions may have to be ended.
+    pub(super) fn open(
+        folder: &Path,
+        identity: &[u8],
+        committed: u64,
+        data_bytes: u64,
+    ) -> Result<(Self, Replayed), LogError> {
+        let [first, second] = paths(folder).map(|path| Segment::open(path, identity, committed));
+        let ((first, first_run), (second, second_run)) = (first?, second?);
+        let segments = [first, second];
+        let mut runs = [(0, first_run), (1, second_run)].map(|(index, run)| Some((index, run?)));
+        runs.sort_by_key(|run| run.as_ref().map_or(u64::MAX, |(_, run)| run.first));
+        let mut log =
+            Self { segments, active: 0, identity: identity.to_vec(), number: committed, reserve: 0, zeros: Vec::new() };
+        let mut replayed = Replayed::default();
+        for (index, run) in runs.into_iter().flatten() {
+            if run.first != log.number + 1 {
+                return Err(LogError::Damaged(log.segments[index].path.clone()));
+            }
+            if log.number > committed {
+                replayed.older = Some((std::mem::take(&mut replayed.newer), log.number));
+            }
+            (log.active, log.number, replayed.newer) = (index, run.last, run.changes);
+        }
+        log.segments[1 - log.active].used = 0;
+        if log.number == committed {
+            log.segments[log.active].used = 0;
+        }
+        log.zeros = vec![0; AHEAD];
+        log.reserve = log.make_reserve((data_bytes / RESERVE_SHARE).clamp(MIN_RESERVE * 8, MAX_RESERVE));
+        sync_folder(folder).map_err(|error| LogError::Io(folder.to_owned(), error))?;
+        Ok((log, replayed))
+    }
+
+    /// Writes a reserve into both files ahead: the largest up to `reserve` that fits well. Returns its size.
+    fn make_reserve(&mut self, mut reserve: u64) -> u64 {
+        while reserve > MIN_RESERVE && !self.segments.iter_mut().all(|segment| segment.reserve(reserve, &self.zeros)) {
+            reserve /= 2;
+        }
+        reserve
+    }
+
+    /// The number of the last frame.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// How many bytes of frames the file has that is written to.
+    pub(super) const fn used(&self) -> u64 {
+        self.segments[self.active].used
+    }
+
+    /// Makes room for a frame with so many bytes of changes. Fails if the disk has none.
+    ///
+    /// Room that was made once stays: [`Self::append`] does not need more.
+    pub(super) fn make_room(&mut self, bytes: usize, purpose: Purpose) -> io::Result<()> {
+        let segment = &mut self.segments[self.active];
+        let end = segment.used + (HEAD_BYTES + bytes) as u64;
+        let limit = if purpose == Purpose::Ordinary { MAX_SEGMENT } else { MAX_SEGMENT + self.reserve };
+        if segment.used > 0 && end > limit {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the log is full, for the data file can't be written",
+            ));
+        }
+        let needed = end + self.reserve;
+        let made = match segment.write_ahead(needed.next_multiple_of(CHUNK), &self.zeros) {
+            Err(_) if needed <= segment.allocated => Ok(()),
+            made => made,
+        };
+        match purpose {
+            Purpose::Ending if end <= segment.allocated => Ok(()),
+            Purpose::Ordinary | Purpose::Ending => made,
+        }
+    }
+
+    /// Appends a frame; it is on disk when this returns. If this fails, the frame may be on disk or not.
+    pub(super) fn append(&mut self, changes: &Changes) -> io::Result<()> {
+        let number = self.number + 1;
+        let mut frame = vec![0; HEAD_BYTES];
+        frame.reserve(changes.bytes());
+        changes.encode(&mut frame);
+        let length = u32::try_from(frame.len() - HEAD_BYTES).map_err(io::Error::other)?;
+        let checksum = checksum(&self.identity, number, &frame[HEAD_BYTES..]);
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        frame[4..12].copy_from_slice(&number.to_be_bytes());
+        frame[12..HEAD_BYTES].copy_from_slice(&checksum.to_be_bytes());
+        let segment = &mut self.segments[self.active];
+        segment.file.write_all_at(&frame, segment.used)?;
+        segment.file.sync_data()?;
+        segment.used += frame.len() as u64;
+        segment.allocated = segment.allocated.max(segment.used);
+        self.number = number;
+        Ok(())
+    }
+
+    /// Begins the other file again. The data file has all of its frames by now.
+    pub(super) fn switch(&mut self) {
+        self.active = 1 - self.active;
+        let segment = &mut self.segments[self.active];
+        segment.used = 0;
+        let _ = segment.shrink(SEGMENT + self.reserve);
+    }
+
+    /// Whether both files are still in their folder.
+    pub(super) fn is_in_place(&self) -> bool {
+        self.segments.iter().all(|segment| is_same_file(&segment.path, &segment.file))
+    }
+}
+
+/// Whether a path still names an open file.
+pub(super) fn is_same_file(path: &Path, file: &File) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    fs::metadata(path).map(identity).ok() == file.metadata().map(identity).ok()
+}
+
+/// Makes the entries of a folder durable. Without them, a power cut would lose whole files.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Makes the operating system cache a file page by page.
+///
+/// Linux caches what is read ahead in units of up to a megabyte, and each short write then writes a whole unit.
+pub(super) fn cache_single_pages(file: &File) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Random)?;
+    Ok(())
+}
+
+/// The files of the log in a folder.
+pub(super) fn paths(folder: &Path) -> [PathBuf; 2] {
+    ["sessions-0.log", "sessions-1.log"].map(|name| folder.join(name))
+}
+
+/// The frames of one file that the data file does not have.
+struct Run {
+    first: u64,
+    last: u64,
+    changes: Changes,
+}
+
+impl Segment {
+    fn open(path: PathBuf, identity: &[u8], committed: u64) -> Result<(Self, Option<Run>), LogError> {
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let read = |mut file: File| {
+            cache_single_pages(&file)?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok((bytes, file))
+        };
+        let (bytes, file) = opened.and_then(read).map_err(|error| LogError::Io(path.clone(), error))?;
+        let mut segment = Self { path, file, used: 0, allocated: bytes.len() as u64 };
+        let mut run: Option<Run> = None;
+        let mut rest = bytes.as_slice();
+        let mut last = None;
+        while let Some((number, body, after)) = split_frame(rest, identity) {
+            if last.is_some_and(|last| number != last + 1) {
+                break;
+            }
+            last = Some(number);
+            if number > committed {
+                let changes = Changes::decode(body).ok_or_else(|| LogError::Damaged(segment.path.clone()))?;
+                let run = run.get_or_insert_with(|| Run { first: number, last: number, changes: Changes::default() });
+                run.last = number;
+                run.changes.extend(changes);
+            }
+            segment.used += (rest.len() - after.len()) as u64;
+            rest = after;
+        }
+        // The last frame may be cut by a crash. A frame that has others after it was damaged later.
+        let next = skip_frame(rest).and_then(|after| split_frame(after, identity));
+        if next.is_some_and(|(number, ..)| number > committed && last.is_none_or(|last| number == last + 2)) {
+            return Err(LogError::Damaged(segment.path));
+        }
+        Ok((segment, run))
+    }
+
+    /// Makes the file longer by a reserve, if the disk has room for four times as much. Returns whether it is there.
+    fn reserve(&mut self, reserve: u64, zeros: &[u8]) -> bool {
+        let (before, end) = (self.allocated, self.used + reserve);
+        let has_room = before >= end || self.write_ahead(end + 3 * reserve, zeros).is_ok();
+        self.shrink(before.max(if has_room { end } else { 0 })).is_ok() && has_room
+    }
+
+    /// Makes the file at least so long, with real zeros.
+    fn write_ahead(&mut self, length: u64, zeros: &[u8]) -> io::Result<()> {
+        while self.allocated < length {
+            if let Err(error) = self.file.write_all_at(zeros, self.allocated) {
+                // A part of it may have been written.
+                self.allocated = self.file.metadata().map_or(self.allocated, |metadata| metadata.len());
+                return if self.allocated < length { Err(error) } else { Ok(()) };
+            }
+            self.allocated += zeros.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn shrink(&mut self, length: u64) -> io::Result<()> {
+        if self.allocated > length {
+            self.file.set_len(length)?;
+            self.allocated = length;
+        }
+        Ok(())
+    }
+}
+
+/// Splits the first frame off: its number, its body, and the bytes after it. `None` if there is no valid one.
+fn split_frame<'b>(bytes: &'b [u8], identity: &[u8]) -> Option<(u64, &'b [u8], &'b [u8])> {
+    let after = skip_frame(bytes)?;
+    let number = u64::from_be_bytes(bytes[4..12].try_into().ok()?);
+    let found = u32::from_be_bytes(bytes[12..HEAD_BYTES].try_into().ok()?);
+    let body = &bytes[HEAD_BYTES..bytes.len() - after.len()];
+    (number > 0 && found == checksum(identity, number, body)).then_some((number, body, after))
+}
+
+/// Returns the bytes after the first frame, by the length that it gives.
+fn skip_frame(bytes: &[u8]) -> Option<&[u8]> {
+    let length = u32::from_be_bytes(*bytes.first_chunk()?);
+    bytes.get(HEAD_BYTES + usize::try_from(length).ok()?..)
+}
+
+fn checksum(identity: &[u8], number: u64, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(identity);
+    hasher.update(&number.to_be_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+/// The length of a file after which the other one is begun.
+pub(super) const SEGMENT: u64 = 8 << 20;
+
+/// How long a file of the log may become while the other one waits for its checkpoint.
+pub(super) const MAX_SEGMENT: u64 = 8 * SEGMENT;
+
+/// What a frame has before its body.
+const HEAD_BYTES: usize = 4 + 8 + 4;
+
+/// How many bytes are written ahead at a time: a page, see [`cache_single_pages`].
+const AHEAD: usize = 4096;
+
+/// How much room is made for ordinary frames at a time.
+const CHUNK: u64 = 128 << 10;
+
+/// The bounds of the reserve: a thousand ends take about 512 KiB.
+const MAX_RESERVE: u64 = 8 << 20;
+const MIN_RESERVE: u64 = 64 << 10;
+
+/// The reserve is this part of the data file, within its bounds.
+const RESERVE_SHARE: u64 = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::Table;
+    use super::*;
+
+    fn open(folder: &Path, committed: u64) -> Result<(Log, Replayed), LogError> {
+        Log::open(folder, b"identity", committed, 0)
+    }
+
+    fn change(key: &str) -> Changes {
+        let mut changes = Changes::default();
+        changes.set(Table::Sessions, key.as_bytes(), Some(b"value"));
+        changes
+    }
+
+    fn append(log: &mut Log, keys: &[&str]) {
+        keys.iter().for_each(|key| log.append(&change(key)).unwrap());
+    }
+
+    fn encoded(changes: &Changes) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        changes.encode(&mut bytes);
+        bytes
+    }
+
+    fn all(keys: &[&str]) -> Vec<u8> {
+        let mut all = Changes::default();
+        keys.iter().for_each(|key| all.extend(change(key)));
+        encoded(&all)
+    }
+
+    #[test]
+    fn frames_after_the_last_checkpoint_are_replayed_from_both_files() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(home.path(), 0).unwrap();
+        append(&mut log, &["a", "b"]);
+        log.switch();
+        append(&mut log, &["c", "d"]);
+        drop(log);
+
+        let (log, replayed) = open(home.path(), 0).unwrap();
+        let (older, last) = replayed.older.unwrap();
+        assert_eq!((encoded(&older), last, encoded(&replayed.newer)), (all(&["a", "b"]), 2, all(&["c", "d"])));
+        drop(log);
+
+        let (mut log, replayed) = open(home.path(), 2).unwrap();
+        assert!(replayed.older.is_none());
+        assert_eq!((encoded(&replayed.newer), log.number()), (all(&["c", "d"]), 4));
+        append(&mut log, &["e"]);
+        drop(log);
+
+        let (_, replayed) = open(home.path(), 3).unwrap();
+        assert_eq!(encoded(&replayed.newer), all(&["d", "e"]));
+        let (log, replayed) = open(home.path(), 5).unwrap();
+        assert!(replayed.newer.is_empty() && log.used() == 0);
+    }
+
+    #[test]
+    fn a_frame_that_was_cut_is_as_if_it_was_never_written() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(home.path(), 0).unwrap();
+        append(&mut log, &["a"]);
+        let end = log.used();
+        append(&mut log, &["b"]);
+        log.segments[0].file.write_all_at(&[0; 3], log.used() - 3).unwrap();
+        drop(log);
+
+        let (log, replayed) = open(home.path(), 0).unwrap();
+
+        assert_eq!((encoded(&replayed.newer), log.number(), log.used()), (all(&["a"]), 1, end));
+    }
+
+    #[test]
+    fn a_damaged_frame_before_others_and_a_missing_one_are_errors() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(home.path(), 0).unwrap();
+        append(&mut log, &["a", "b", "c"]);
+        let third = log.used() / 3;
+        log.segments[0].file.write_all_at(&[0xff], third + HEAD_BYTES as u64 + 8).unwrap();
+        drop(log);
+
+        assert!(matches!(open(home.path(), 0), Err(LogError::Damaged(_))));
+        let later = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(later.path(), 7).unwrap();
+        append(&mut log, &["h"]);
+        assert!(matches!(open(later.path(), 6), Err(LogError::Damaged(_))));
+    }
+
+    #[test]
+    fn frames_of_another_data_file_are_not_replayed() {
+        let home = tempfile::tempdir().unwrap();
+        append(&mut open(home.path(), 0).unwrap().0, &["a"]);
+
+        let (_, replayed) = Log::open(home.path(), b"other", 0, 0).unwrap();
+
+        assert!(replayed.newer.is_empty());
+    }
+}
