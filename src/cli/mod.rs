@@ -16,6 +16,7 @@ mod reload;
 mod serve;
 mod sessions;
 mod signal;
+mod store;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// List, show, end, count and watch the sessions of a running service
     Sessions(sessions::SessionsArgs),
+    /// Work on the files of a store while no service has them open
+    Store(store::StoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Cookie(args) => args.run(),
         Command::Healthcheck(args) => args.run(),
         Command::Sessions(args) => args.run(),
+        Command::Store(args) => args.run(),
     };
     match result {
         Ok(()) => Exit::Done.into(),

@@ -35,13 +35,19 @@ impl LoadedConfig {
     /// Makes this the configuration to start with.
     ///
     /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the
-    /// key file.
+    /// key file. Fails if there is a key file but no data file: a new one would log everybody out in silence.
     pub fn activate(self) -> Result<ActiveConfig, default_key::Error> {
         let (store, files) = (self.settings.store.clone(), self.files().clone());
         let open = |folder: &Path| {
-            let opened = default_key::open(folder)?;
+            let (keys, key) = default_key::open(folder)?;
+            let data_file = store.embedded.data_file();
+            if let DefaultKey::Found(path) = &key
+                && !data_file.exists()
+            {
+                return Err(default_key::Error::DataMissing { path: path.clone(), data_file });
+            }
             files.watch(&default_key::path_in(folder));
-            Ok(opened)
+            Ok((keys, key))
         };
         self.with_default_key(&store, open, default_key::generate)
     }

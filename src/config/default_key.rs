@@ -115,6 +115,12 @@ pub enum Error {
          or restart to make a new one, which logs everybody out", path.display()
     )]
     Missing { path: PathBuf },
+    /// The service has run here, so there were sessions.
+    #[error(
+        "{}: it is not there, but {} is; restore it from a backup, or move all files of the folder away to start \
+         without sessions", data_file.display(), path.display()
+    )]
+    DataMissing { path: PathBuf, data_file: PathBuf },
     /// The file was removed just after it was created.
     #[error("{}: the key was removed while the service started; start again", path.display())]
     Vanished { path: PathBuf },

@@ -3,6 +3,7 @@
 mod banner;
 mod check;
 mod cookie;
+mod data_files;
 mod healthcheck;
 mod keygen;
 mod operating;

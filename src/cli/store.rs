@@ -1,0 +1,35 @@
+//! `cloakroom store`: work on the store's files while no service has them open.
+
+use clap::{Args, Subcommand};
+
+use super::{CliError, ConfigFile, output};
+use crate::store::{Embedded, StoreKind};
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(subcommand)]
+    command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum StoreCommand {
+    /// Give the room in the embedded store's data file that no session uses back to the disk. The service has to be
+    /// stopped, and the disk needs some room
+    Compact {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+impl StoreArgs {
+    pub(super) fn run(&self) -> Result<(), CliError> {
+        let StoreCommand::Compact { config } = &self.command;
+        let settings = config.load()?.settings.store;
+        if settings.kind != StoreKind::Embedded {
+            return Err("only the embedded store has a file; store.kind is another one".into());
+        }
+        let (before, after) = Embedded::compact(&settings.embedded).map_err(crate::store::OpenError::from)?;
+        let path = settings.embedded.data_file();
+        Ok(output::print(&format!("{}: {before} bytes before, {after} bytes now\n", path.display()))?)
+    }
+}
