@@ -52,9 +52,9 @@ pub struct Embedded {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The folder of the file; created if it is missing. On a local disk, not on a network file system.
+    /// The folder of the data file and its log; created if it is missing. On a local disk, not on a network file system.
     pub path: PathBuf,
-    /// How many bytes of the file are cached in memory. Raise it if reads wait for the disk.
+    /// How many bytes of the data file are cached in memory, at most. Raise it if reads wait for the disk.
     pub cache_bytes: usize,
 }
 
