@@ -172,13 +172,14 @@ pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     /// `None` while the data file is closed after a failure.
     database: Option<Database>,
-    log_throttle: LogThrottle,
+    /// How many attempts have failed one after the other.
+    failures: u32,
 }
 
 impl Checkpointer {
     /// Starts the thread.
     pub(super) fn start(shared: Arc<Shared>, database: Database) -> io::Result<thread::JoinHandle<()>> {
-        let checkpointer = Self { shared, database: Some(database), log_throttle: LogThrottle::new() };
+        let checkpointer = Self { shared, database: Some(database), failures: 0 };
         thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || checkpointer.run())
     }
 
@@ -235,16 +236,18 @@ impl Checkpointer {
     fn finish(&mut self, result: Result<(), redb::Error>) {
         let failure = result.as_ref().err().map(|error| if is_full(error) { Failure::Full } else { Failure::Other });
         if let Err(error) = &result {
-            if let Some(count) = self.log_throttle.count() {
+            if self.failures.is_multiple_of(LOG_EVERY) {
                 let error = error as &dyn std::error::Error;
-                tracing::error!(error, count, "the store could not write its log into the data file; it tries again");
+                tracing::error!(error, "the store could not write its log into the data file; it tries again");
             }
-            self.reopen();
+            self.failures += 1;
+            // It may panic at the same damage again.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.reopen()));
+        } else if self.failures > 0 {
+            tracing::info!("the store has written its log into the data file");
+            self.failures = 0;
         }
         let mut status = self.shared.status.lock();
-        if failure.is_none() && status.failure.is_some() {
-            tracing::info!("the store has written its log into the data file");
-        }
         status.failure = failure;
         status.is_pending = failure.is_some();
         self.shared.changed.notify_all();
@@ -307,7 +310,10 @@ fn log_damage(data_file: &DataFile) {
 }
 
 /// How long after a failed checkpoint the next one begins.
-const RETRY_INTERVAL: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many failed checkpoints make one line in the log.
+const LOG_EVERY: u32 = 60;
 
 /// How long a read waits for a data file that is being opened again.
 const MAX_WAIT: Duration = Duration::from_secs(1);

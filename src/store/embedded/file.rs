@@ -55,7 +55,7 @@ impl DataFile {
         let file = file.and_then(|file| cache_single_pages(&file).map(|()| file));
         let file = file.map_err(|source| FileOpenError::File { path: path.clone(), source })?;
         let data_file = Self { path, cache_bytes: settings.cache_bytes, file };
-        let (database, format) = data_file.open_database()?;
+        let (database, format) = data_file.open_checked(MAX_CHECKED_BYTES)?;
         if format.needs_log
             && let Some(path) = log::paths(folder).into_iter().find(|path| !path.exists())
         {
@@ -66,6 +66,11 @@ impl DataFile {
 
     /// Opens the database. Fails if the file is not where it was: another one has other sessions.
     pub(super) fn open_database(&self) -> Result<(Database, Format), FileOpenError> {
+        self.open_checked(0)
+    }
+
+    /// Opens the database, and checks the whole of it if it has at most so many bytes.
+    fn open_checked(&self, max_checked_bytes: u64) -> Result<(Database, Format), FileOpenError> {
         let path = || self.path.clone();
         if !self.is_in_place() {
             return Err(FileOpenError::Moved { path: path() });
@@ -76,7 +81,7 @@ impl DataFile {
         let mut builder = Database::builder();
         builder.set_cache_size(self.cache_bytes);
         // A check reads the whole file. Without one, damage is found when it is read.
-        builder.set_check_integrity_on_open(length <= MAX_CHECKED_BYTES);
+        builder.set_check_integrity_on_open(length <= max_checked_bytes);
         // The database panics at some kinds of damage.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let opened = FileBackend::new(file).and_then(|backend| builder.create_with_backend(backend));
@@ -315,7 +320,7 @@ const COMPLETE_VERSION: u32 = 1;
 /// The log may have frames that the file does not have.
 const LOGGED_VERSION: u32 = 2;
 
-/// The largest file that is checked as a whole when it is opened: that takes less than half a second.
+/// The largest file that is checked as a whole at the start: that takes less than half a second.
 const MAX_CHECKED_BYTES: u64 = 64 << 20;
 
 #[cfg(test)]
