@@ -16,8 +16,8 @@ mod sample;
 mod tables;
 mod writer;
 
-use std::fs;
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 

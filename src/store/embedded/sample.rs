@@ -43,10 +43,7 @@ pub(super) fn sample_keys(
 }
 
 /// See [`crate::store::Sample::sample_heads`].
-pub(super) fn sample_heads(
-    view: &View<'_>,
-    session_keys: &[SessionKey],
-) -> Result<Vec<Option<Snapshot>>, RowsError> {
+pub(super) fn sample_heads(view: &View<'_>, session_keys: &[SessionKey]) -> Result<Vec<Option<Snapshot>>, RowsError> {
     let read = |session_key: &SessionKey| {
         let bytes = view.get(Table::Sessions, &key(session_key))?;
         let Some(head) = bytes.and_then(|bytes| decode_head(&bytes)) else { return Ok(None) };
@@ -85,7 +82,8 @@ impl<'t> AppIds<'t> {
             }
             self.foreign += 1;
             if self.foreign >= MAX_FOREIGN {
-                let (begin, letter) = (position(after_name), u64::from(after_name.first().copied().unwrap_or_default()));
+                let (begin, letter) =
+                    (position(after_name), u64::from(after_name.first().copied().unwrap_or_default()));
                 let end = Position((letter + 1).checked_shl(LETTER_SHIFT).unwrap_or(u64::MAX).max(begin.0));
                 self.skipped.push((begin, end));
                 self.rows = rows(self.view, self.app, end)?;
