@@ -62,7 +62,7 @@ class LossyProxy:
         _close(source, target)
 
     def close(self) -> None:
-        self._listener.close()
+        _close(self._listener, *self._sockets)
 
 
 def _has_headers_frame(data: bytes) -> bool:

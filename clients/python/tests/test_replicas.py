@@ -8,7 +8,7 @@ import signal
 import pytest
 from flask import Flask, session
 from name_server import NameServer
-from service import APPS, TIMEOUT, Service, free_port, generate_key
+from service import APPS, TIMEOUT, Service, free_port, generate_key, wait_until
 
 from cloakroom.flask import CloakroomSessionInterface
 
@@ -62,6 +62,15 @@ def test_each_of_two_replicas_creates_half_of_the_sessions(replicas, address, pa
     created = [replica.count_calls("SaveSession") for replica in replicas]
     assert sum(created) == 100
     assert all(40 <= count <= 60 for count in created), created
+
+
+def test_a_replica_that_is_back_is_used_again(replicas):
+    address = ",".join(each.address for each in replicas)
+    client = make_app(address).test_client()
+    replicas[1].stop()
+    assert [client.get("/count").text for _ in range(10)] == [str(count) for count in range(1, 11)]
+    replicas[1].launch()
+    wait_until("it is used", lambda: client.get("/count") and replicas[1].count_calls("SaveSession"))
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])

@@ -102,6 +102,7 @@ class _Replica:
     def __init__(self, address: str, settings: ChannelSettings) -> None:
         #: Until then, calls go to other replicas if there are any.
         self.avoid_until = 0.0
+        self._avoid_time = _FIRST_AVOID_TIME
         self._address = address
         self._settings = settings
         self._channel: GrpcChannel | None = None
@@ -109,12 +110,14 @@ class _Replica:
     def call(self, name: str, request: object, timeout: float) -> Any:
         channel = self._process_channel()
         try:
-            return channel.call(name, request, timeout)
+            response = channel.call(name, request, timeout)
         except CallFailed as failed:
             # With a reason, the service has answered.
             if failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED") and not failed.reason:
                 self._handle_silence(channel, failed)
             raise
+        self._avoid_time = _FIRST_AVOID_TIME
+        return response
 
     def close(self) -> None:
         channel, self._channel = self._channel, None
@@ -132,7 +135,10 @@ class _Replica:
     def _handle_silence(self, channel: GrpcChannel, failed: CallFailed) -> None:
         """Prefers other replicas for a while. After a timeout, also leaves the connection: its packets may be lost."""
         now = time.monotonic()
-        self.avoid_until = now + _AVOID_TIME
+        # Calls that fail at the same time count as one.
+        if now >= self.avoid_until:
+            self.avoid_until = now + self._avoid_time
+            self._avoid_time = min(2 * self._avoid_time, _LAST_AVOID_TIME)
         is_old = now - channel.create_time >= _MIN_CHANNEL_AGE
         if failed.code == "DEADLINE_EXCEEDED" and is_old and channel is self._channel:
             self._channel = None
@@ -151,8 +157,9 @@ def _split(address: str) -> list[str]:
 #: Channels that a forked child inherited. They are never garbage-collected: that would wait for threads that exist only
 #: in the parent.
 _INHERITED_CHANNELS: list[GrpcChannel] = []
-#: Seconds for which a replica is avoided after it has not answered.
-_AVOID_TIME = 2.0
+#: Seconds for which a replica is avoided after it has not answered. The time doubles until it answers.
+_FIRST_AVOID_TIME = 1.0
+_LAST_AVOID_TIME = 30.0
 #: Seconds that a channel is kept even if a call gets no answer: the service may be slow, and new connections make it
 #: slower.
 _MIN_CHANNEL_AGE = 1.0
