@@ -112,6 +112,23 @@ def test_a_call_is_retried_until_its_deadline_while_there_is_no_connection(own_s
     timer.join()
 
 
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "INTERNAL"])
+def test_a_call_whose_connection_breaks_is_repeated(service, code):
+    transport = RecordingTransport(service.address)
+    client = make_app(transport).test_client()
+    client.get("/count")
+    original, failures = transport.grpc.open, [CallFailed(code, "", "the connection broke")]
+
+    def break_connection_once(request, timeout):
+        if failures:
+            raise failures.pop()
+        return original(request, timeout)
+
+    transport.grpc.open = break_connection_once
+    assert client.get("/count").text == "2"
+    assert failures == []
+
+
 def test_a_service_that_does_not_answer_costs_one_deadline(own_service):
     app = make_app(own_service.address, deadline=0.5)
     client = app.test_client()

@@ -91,7 +91,13 @@ def _is_retryable(failed: CallFailed, retries: int) -> bool:
     if failed.code == "UNAVAILABLE" and not failed.reason:
         return True
     # The service works, but something that it needs does not. Many retries would only be a load.
-    return (failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED") and retries < _MAX_RETRIES_OF_ANSWERED
+    is_temporary = failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED" or _is_broken_connection(failed)
+    return is_temporary and retries < _MAX_RETRIES_OF_ANSWERED
+
+
+def _is_broken_connection(failed: CallFailed) -> bool:
+    """Whether the failure is one that gRPC also reports when a connection ends in the middle of a call."""
+    return failed.code in ("CANCELLED", "INTERNAL") and not failed.reason
 
 
 def _error(failed: CallFailed) -> errors.CloakroomError:
@@ -99,7 +105,8 @@ def _error(failed: CallFailed) -> errors.CloakroomError:
 
 
 def _error_class(failed: CallFailed) -> type[errors.CloakroomError]:
-    if failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED"):
+    is_unavailable = failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED")
+    if is_unavailable or _is_broken_connection(failed):
         return errors.SessionUnavailable
     if failed.reason == "NOT_IN_COOKIE_KIND":
         return errors.NotInCookieKind
@@ -120,7 +127,7 @@ _REFUSED_CODES = (
 #: Seconds before the first retry. The delay doubles for each further retry, up to the last delay.
 _FIRST_DELAY = 0.05
 _LAST_DELAY = 0.2
-#: Retries of a call that the service has answered. Others are repeated until the deadline.
+#: Retries of a call that the service has answered. Without a connection, a call is repeated until the deadline.
 _MAX_RETRIES_OF_ANSWERED = 3
 #: Seconds before the app's policy is fetched again after a failure.
 _POLICY_RETRY_DELAY = 5.0
