@@ -13,7 +13,7 @@ test-web: web-deps ## Tests the example apps in a browser.
 web-deps: web-packages $(WEB_FILES) ## Installs and generates what the example apps need.
 
 web-packages:
-	@$(call apt,chromium nodejs npm golang-go)
+	@$(call apt,chromium nodejs npm golang-go redis-server)
 
 # With a file that makes a package of it, for the environment has the Python client's package of the same name.
 examples/python/cloakroom/v1/session_service_pb2.py: $(WEB_PROTO) $(PYTHON_INSTALLED)
