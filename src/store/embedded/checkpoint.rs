@@ -305,7 +305,8 @@ fn log_damage(data_file: &DataFile) {
     static THROTTLE: LogThrottle = LogThrottle::new();
     if THROTTLE.count().is_some() {
         let path = data_file.path.display();
-        tracing::error!(%path, "the data file is damaged; restore it from a backup, or move it away to start without sessions");
+        let remedy = "restore it from a backup, or move all files of its folder away to start without sessions";
+        tracing::error!(%path, "the data file is damaged; {remedy}");
     }
 }
 

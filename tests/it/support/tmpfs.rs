@@ -10,7 +10,7 @@ pub(crate) struct Tmpfs(TempDir);
 
 impl Tmpfs {
     /// Mounts one of this size, such as `6m`. `None`, with a printed word, where that is not allowed.
-    #[expect(clippy::print_stdout, reason = "whoever runs the test has to see that it was skipped")]
+    #[expect(clippy::print_stdout, reason = "a skipped test has to say so")]
     pub(crate) fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let options = format!("size={size},mode=0700");
