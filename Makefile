@@ -45,7 +45,8 @@ test-rust: tools ## Runs all Rust tests.
 soak: tools ## Runs for hours what is random by nature: races, model, cookies, tokens, restarts, kills.
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
 		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 CLOAKROOM_TEST_KILLS=100 \
-		CLOAKROOM_TEST_SESSIONS=1000000 PROPTEST_CASES=5000 cargo test --locked --profile soak
+		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 PROPTEST_CASES=5000 \
+		cargo test --locked --profile soak
 
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools

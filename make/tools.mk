@@ -9,6 +9,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What shows that a Debian package is there, if its command has another name.
 shows_aardvark-dns := test -x /usr/lib/podman/aardvark-dns
 shows_golang-go := type go
+shows_iproute2 := type ip
 shows_netavark := test -x /usr/lib/podman/netavark
 shows_nodejs := type node
 shows_prometheus := type promtool
@@ -23,17 +24,21 @@ venv = python3 -m venv --clear $(1) && $(call pip,$(1)) install $(2)
 pip = $(1)/bin/python -m pip --quiet --disable-pip-version-check
 
 TOOLS := $(GRPCURL) $(PYTHON_INSTALLED)
-.PHONY: plan redis
+.PHONY: plan redis network
 
-tools: redis $(TOOLS) ## Installs what the Rust tests need.
+tools: redis network $(TOOLS) ## Installs what the Rust tests need.
 
 plan:
-	@$(call lacking,redis-server golang-go python3-venv) files='$(dir $(filter-out $(wildcard $(TOOLS)),$(TOOLS)))'; \
+	@$(call lacking,redis-server iproute2 iptables golang-go python3-venv) files='$(dir $(filter-out $(wildcard $(TOOLS)),$(TOOLS)))'; \
 	test -z "$$lacking" || echo "will install these Debian packages: $$lacking"; \
 	test -z "$$files" || echo "will install into these folders: $$(tr ' ' '\n' <<<"$$files" | sort -u | xargs)"
 
 redis:
 	@$(call apt,redis-server)
+
+# For the tests that lose packets.
+network:
+	@$(call apt,iproute2 iptables)
 
 $(GRPCURL):
 	@$(call apt,golang-go)

@@ -68,7 +68,9 @@ const fn service_error(error: &Error) -> (Code, &'static str) {
         Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),
         Error::Busy => (Code::ResourceExhausted, "OVERLOADED"),
         Error::SessionUnknown => (Code::NotFound, "SESSION_UNKNOWN"),
-        Error::Store(store::Error::Unavailable(_)) => (Code::Unavailable, "STORE_UNAVAILABLE"),
+        Error::Store(store::Error::Unavailable(_) | store::Error::Refused(_)) => {
+            (Code::Unavailable, "STORE_UNAVAILABLE")
+        }
         Error::Store(store::Error::Full(_)) => (Code::ResourceExhausted, "STORE_FULL"),
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => (Code::Internal, "INTERNAL"),
     }
@@ -137,9 +139,9 @@ fn log(error: &Error) {
     static UNAVAILABLE: LogThrottle = LogThrottle::new();
     static FULL: LogThrottle = LogThrottle::new();
     match error {
-        Error::Store(store::Error::Unavailable(source)) => {
+        Error::Store(store::Error::Unavailable(source) | store::Error::Refused(source)) => {
             if let Some(calls) = UNAVAILABLE.count() {
-                warn!(error = %source, calls, "the store does not answer");
+                warn!(error = %source, calls, "the store does not work");
             }
         }
         Error::Store(store::Error::Full(source)) => {

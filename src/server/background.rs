@@ -12,7 +12,7 @@ use super::health::HealthPublisher;
 use super::tls::Tls;
 use crate::service::{CountPace, Service};
 use crate::store;
-use crate::types::Clock;
+use crate::types::{Clock, Time, duration};
 
 /// Runs all background tasks until the future is dropped.
 pub(super) async fn run(
@@ -28,43 +28,59 @@ pub(super) async fn run(
         watch_store(|| store.ping(), health, store_unhealthy_after),
         sweep_store(store, clock),
         count_live_sessions(service, live_count_interval),
+        watch_store_clock(store, clock),
         refresh_certificates(tls, clock),
     );
 }
 
-/// Pings the store. Publishes `NOT_SERVING` after this time without a success, and `SERVING` at the next success.
+/// Pings the store and publishes what it finds.
+///
+/// `NOT_SERVING` at once if the store refuses to work or is full, and after `unhealthy_after` without a success if it is
+/// silent, for a short silence is no reason to turn traffic away. `SERVING` at the next success.
 async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
     ping: impl Fn() -> F,
     health: &HealthPublisher,
     unhealthy_after: Duration,
 ) {
-    let mut last_success = Instant::now();
-    let mut published = ServingStatus::Serving;
+    let mut last_success: Option<Instant> = None;
+    let mut logged_problem = None;
+    let mut published = ServingStatus::NotServing;
     health.publish(published).await;
     loop {
-        // With a timeout, because a disk that hangs never responds.
-        let result =
-            timeout(unhealthy_after, ping()).await.unwrap_or_else(|error| Err(store::Error::unavailable(error)));
+        // With a timeout, because a disk that hangs never responds. Redis has one of its own, and names a cause.
+        let patience = unhealthy_after + PING_INTERVAL;
+        let silent = || store::Error::unavailable(format!("no answer within {}", duration::text(patience)));
+        let result = timeout(patience, ping()).await.unwrap_or_else(|_| Err(silent()));
         health.publish_store_up(result.is_ok());
-        let status = match &result {
-            Ok(()) => {
-                last_success = Instant::now();
-                ServingStatus::Serving
+        let is_short_silence = matches!(result, Err(store::Error::Unavailable(_)))
+            && published == ServingStatus::Serving
+            && last_success.is_some_and(|last| last.elapsed() < unhealthy_after);
+        if !is_short_silence {
+            let status = if result.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
+            log_change(&mut logged_problem, &result);
+            if status != published {
+                health.publish(status).await;
+                published = status;
             }
-            Err(_) if last_success.elapsed() >= unhealthy_after => ServingStatus::NotServing,
-            Err(_) => published,
-        };
-        if status != published {
-            match result {
-                Ok(()) => info!("the store answers again"),
-                Err(error) => {
-                    warn!(error = &error as &dyn Error, "the store has been silent for too long: not serving")
-                }
-            }
-            health.publish(status).await;
-            published = status;
         }
-        sleep(unhealthy_after / PINGS_UNTIL_UNHEALTHY).await;
+        if result.is_ok() {
+            last_success = Some(Instant::now());
+        }
+        sleep(PING_INTERVAL.min(unhealthy_after / 4)).await;
+    }
+}
+
+/// Logs why the store does not work, once for each cause, and that it works again.
+fn log_change(logged_problem: &mut Option<String>, result: &Result<(), store::Error>) {
+    let causes = |error| std::iter::successors(Some(error as &dyn Error), |&error| error.source());
+    let text = |error| causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let problem = result.as_ref().err().map(text);
+    if *logged_problem != problem {
+        match &problem {
+            None => info!("the store works again"),
+            Some(error) => warn!(error, "the store does not work; this replica is not serving"),
+        }
+        *logged_problem = problem;
     }
 }
 
@@ -81,6 +97,38 @@ async fn sweep_store(store: &store::Handle, clock: &dyn Clock) {
         }
         sleep(SWEEP_INTERVAL).await;
     }
+}
+
+/// Compares the store's clock with that of the service, at the start and then at intervals.
+///
+/// Redis expires sessions by its own clock. One that is ahead deletes sessions too early, without an error.
+async fn watch_store_clock(store: &store::Handle, clock: &dyn Clock) {
+    let mut has_warned = false;
+    loop {
+        // A store that does not answer is reported by its pings.
+        if let Ok(Some(store_time)) = store.read_clock().await {
+            let skew = clock_skew(clock.now(), store_time);
+            match skew {
+                Some((seconds, direction)) => {
+                    warn!(
+                        seconds,
+                        "the clock of Redis is {direction}: sessions expire at a wrong time; set the clocks"
+                    );
+                }
+                None if has_warned => info!("the clocks of Redis and of this service agree again"),
+                None => {}
+            }
+            has_warned = skew.is_some();
+        }
+        sleep(CLOCK_INTERVAL).await;
+    }
+}
+
+/// Returns by how many seconds the store's clock is wrong, and in which direction. `None`: not worth a warning.
+fn clock_skew(now: Time, store_time: Time) -> Option<(u64, &'static str)> {
+    let (skew, direction) =
+        if store_time > now { (store_time.since(now), "ahead") } else { (now.since(store_time), "behind") };
+    (skew > MAX_CLOCK_SKEW).then_some((skew.as_secs(), direction))
 }
 
 /// Counts the live sessions, at the start and then with this pause between two counts; zero: never.
@@ -103,8 +151,12 @@ async fn refresh_certificates(listeners: &[Arc<Tls>], clock: &dyn Clock) {
     }
 }
 
-/// How many times the store is pinged before it counts as unhealthy.
-const PINGS_UNTIL_UNHEALTHY: u32 = 10;
+/// How often the store is pinged: often enough that health tells within a second what the store does.
+const PING_INTERVAL: Duration = Duration::from_millis(250);
+
+const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -113,6 +165,7 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tonic::Request;
     use tonic::codegen::tokio_stream::StreamExt as _;
@@ -123,6 +176,37 @@ mod tests {
 
     use super::*;
     use crate::grpc;
+
+    #[test]
+    fn clocks_that_differ_by_more_than_a_minute_are_told() {
+        let now = Time::from_seconds(1_000_000);
+        let table =
+            [(1_000_060, None), (999_940, None), (1_000_061, Some((61, "ahead"))), (989_200, Some((10_800, "behind")))];
+
+        for (seconds, skew) in table {
+            assert_eq!(clock_skew(now, Time::from_seconds(seconds)), skew);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_refuses_makes_health_not_serving_at_once() {
+        let health = HealthPublisher::default();
+        let pings = AtomicUsize::new(0);
+        let ping = async || match pings.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err(store::Error::Refused("READONLY".into())),
+        };
+        let not_serving = async {
+            while pings.load(Ordering::Relaxed) < 2 || health.state.is_serving() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+
+        tokio::select! {
+            () = watch_store(ping, &health, Duration::from_secs(3600)) => {}
+            not_serving = timeout(Duration::from_secs(5), not_serving) => not_serving.unwrap(),
+        }
+    }
 
     #[tokio::test]
     async fn a_store_that_hangs_makes_health_not_serving() {

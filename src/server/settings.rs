@@ -76,6 +76,7 @@ pub struct Settings {
     pub shutdown_delay: Duration,
     /// Health reports NOT_SERVING when the store has not answered for this time. 10 ms to 1 hour.
     ///
+    /// A store that refuses writes, for example because it is full, makes health NOT_SERVING at once.
     /// Raise it if the store's failovers take longer.
     #[serde(with = "duration")]
     pub store_unhealthy_after: Duration,
@@ -107,7 +108,7 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(10),
             shutdown_delay: Duration::ZERO,
-            store_unhealthy_after: Duration::from_secs(10),
+            store_unhealthy_after: Duration::from_secs(1),
             live_count_interval: Duration::from_secs(5 * 60),
             tls: TlsSettings::default(),
         }

@@ -122,6 +122,7 @@ impl Service {
             FlaskRecord::Record(bytes, time_left) => (bytes, time_left),
             FlaskRecord::Missing => return Ok(call.refuse_credential(source, MigrationRefusal::Unknown)),
             FlaskRecord::TooLarge => return Ok(call.refuse_credential(source, MigrationRefusal::TooLarge)),
+            FlaskRecord::NotAString => return Ok(call.refuse_credential(source, MigrationRefusal::Malformed)),
         };
         let flask_session::DecodedRecord { entries, permanent } = match flask_session::DecodedRecord::decode(&bytes) {
             Ok(record) => record,

@@ -105,7 +105,7 @@ impl SessionWatch {
             match checked {
                 Ok(Check::Ended(reason)) => return Ok(reason),
                 Ok(Check::Alive { until }) => self.subscription.notify_at(until),
-                Err(Error::Store(store::Error::Unavailable(source))) => {
+                Err(Error::Store(store::Error::Unavailable(source) | store::Error::Refused(source))) => {
                     debug!(error = &*source as &dyn std::error::Error, session.id = %self.session_key.id, "a watch waits");
                     tokio::time::sleep(RETRY_DELAY).await;
                     self.subscription.notify();

@@ -218,7 +218,7 @@ impl FeedReader {
             Err(error) => {
                 debug!(error = &error as &dyn std::error::Error, %app, "could not read the feed; trying again");
                 self.has_failed = true;
-                if !matches!(error, Error::Unavailable(_)) {
+                if !matches!(error, Error::Unavailable(_) | Error::Refused(_)) {
                     // A read from the same cursor would fail again and again.
                     self.cursor = None;
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::RedisError;
 
 use super::Error;
-use super::redis::{Connections, Settings};
+use super::redis::{Connections, Server, Settings};
 use crate::app::FlaskSession;
 use crate::flask::flask_session::Sid;
 
@@ -27,6 +27,8 @@ pub enum FlaskRecord {
     Missing,
     /// It has more than 1 MiB.
     TooLarge,
+    /// Something else than a string is stored there.
+    NotAString,
     /// The bytes, and the time until Redis expires them; `None` if it never does.
     Record(Vec<u8>, Option<Duration>),
 }
@@ -36,6 +38,7 @@ impl std::fmt::Debug for FlaskRecord {
         f.write_str(match self {
             Self::Missing => "Missing",
             Self::TooLarge => "TooLarge",
+            Self::NotAString => "NotAString",
             Self::Record(..) => "Record(..)",
         })
     }
@@ -44,13 +47,10 @@ impl std::fmt::Debug for FlaskRecord {
 impl FlaskSessionReader {
     /// Makes a reader that connects when it reads the first record.
     pub fn new(source: &FlaskSession) -> Result<Self, RedisError> {
-        let connections = Connections::new(&Settings {
-            url: source.url.expose().to_owned(),
-            timeout: source.timeout,
-            connections: 1,
-            ..Settings::default()
-        })?;
-        Ok(Self { connections: Arc::new(connections), key_prefix: source.key_prefix.clone() })
+        let url = source.url.expose().to_owned();
+        let settings = Settings { url, timeout: source.timeout, connections: 1, ..Settings::default() };
+        let connections = Arc::new(Connections::new(&settings, Server::PrimaryOrReplica)?);
+        Ok(Self { connections, key_prefix: source.key_prefix.clone() })
     }
 
     /// Makes a reader of other records in the same Redis, which shares the connections.
@@ -64,7 +64,10 @@ impl FlaskSessionReader {
         let mut pipe = redis::pipe();
         // One byte more than the limit, so that a larger record is noticed. GETRANGE's end is inclusive.
         pipe.cmd("GETRANGE").arg(&key).arg(0).arg(MAX_RECORD_BYTES).pttl(&key);
-        let (record, ttl): (Vec<u8>, i64) = self.connections.pipeline(pipe).await.map_err(name_flask_redis)?;
+        let (record, ttl): (Vec<u8>, i64) = match self.connections.pipeline(pipe).await {
+            Err(Error::Corrupt) => return Ok(FlaskRecord::NotAString),
+            result => result.map_err(name_flask_redis)?,
+        };
         Ok(match record.len() {
             0 => FlaskRecord::Missing,
             length if length > MAX_RECORD_BYTES => FlaskRecord::TooLarge,
@@ -81,6 +84,7 @@ struct FlaskRedisError(Box<dyn StdError + Send + Sync>);
 fn name_flask_redis(error: Error) -> Error {
     match error {
         Error::Unavailable(source) => Error::unavailable(FlaskRedisError(source)),
+        Error::Refused(source) => Error::Refused(Box::new(FlaskRedisError(source))),
         Error::Full(_) | Error::Corrupt => error,
     }
 }

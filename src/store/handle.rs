@@ -52,6 +52,14 @@ impl Handle {
         }
     }
 
+    /// Reads the time of a store that expires sessions by a clock of its own. `None`: it does not, or does not tell.
+    pub async fn read_clock(&self) -> Result<Option<Time>, Error> {
+        match &self.backend {
+            Backend::Memory(_) | Backend::Embedded(_) => Ok(None),
+            Backend::Redis(store) => Box::pin(store.read_clock()).await,
+        }
+    }
+
     /// The metrics of the store's operations; they go on counting.
     pub fn metrics(&self) -> Arc<StoreMetrics> {
         Arc::clone(&self.metrics)

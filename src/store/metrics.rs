@@ -22,6 +22,7 @@ struct OperationCounters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     Unavailable,
+    Refused,
     Full,
     Corrupt,
     /// The caller stopped waiting: its request was cancelled or ran out of time.
@@ -67,12 +68,13 @@ impl StoreMetrics {
 
 impl FailureKind {
     /// All kinds, in the order of their discriminants.
-    pub const ALL: [Self; 4] = [Self::Unavailable, Self::Full, Self::Corrupt, Self::Abandoned];
+    pub const ALL: [Self; 5] = [Self::Unavailable, Self::Refused, Self::Full, Self::Corrupt, Self::Abandoned];
 
     /// The kind as the metrics' label has it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unavailable => "UNAVAILABLE",
+            Self::Refused => "REFUSED",
             Self::Full => "FULL",
             Self::Corrupt => "CORRUPT",
             Self::Abandoned => "ABANDONED",
@@ -82,6 +84,7 @@ impl FailureKind {
     const fn of(error: &Error) -> Self {
         match error {
             Error::Unavailable(_) => Self::Unavailable,
+            Error::Refused(_) => Self::Refused,
             Error::Full(_) => Self::Full,
             Error::Corrupt => Self::Corrupt,
         }
@@ -187,6 +190,7 @@ mod tests {
         let ping = metrics.operations().find(|metrics| metrics.operation == "ping").unwrap();
         assert_eq!(ping.durations.count, 3);
         let failures = ping.failures.map(|(failure, count)| (failure.as_str(), count));
-        assert_eq!(failures, [("UNAVAILABLE", 0), ("FULL", 0), ("CORRUPT", 1), ("ABANDONED", 1)]);
+        let expected = [("UNAVAILABLE", 0), ("REFUSED", 0), ("FULL", 0), ("CORRUPT", 1), ("ABANDONED", 1)];
+        assert_eq!(failures, expected);
     }
 }

@@ -114,7 +114,7 @@ pub trait Store: Index + Feed + Sample + Send + Sync + 'static {
     /// records by itself does nothing here.
     fn sweep(&self, now: Time) -> impl Future<Output = Result<usize, Error>> + Send;
 
-    /// Checks that the store can answer a call now.
+    /// Checks that the store takes writes and answers reads now. Called four times a second, so it has to be cheap.
     fn ping(&self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
@@ -204,6 +204,11 @@ pub enum Error {
     /// The store did not answer. Whether a write was done is unknown.
     #[error("the store does not answer")]
     Unavailable(#[source] Box<dyn StdError + Send + Sync>),
+    /// The store answers, but not with what it was asked: rights are missing, it is a replica, it is misconfigured.
+    ///
+    /// It goes on until the operator or a failover ends it.
+    #[error("the store refuses to work")]
+    Refused(#[source] Box<dyn StdError + Send + Sync>),
     /// The store has no room. Nothing was written.
     #[error("the store is full")]
     Full(#[source] Box<dyn StdError + Send + Sync>),

@@ -99,7 +99,7 @@ fn write_until_the_disk_is_full() {
                     full += 1;
                 }
                 // It is unknown whether it was written, so there is nothing to report.
-                Err(Error::Unavailable(_)) => {}
+                Err(Error::Unavailable(_) | Error::Refused(_)) => {}
                 Err(Error::Corrupt) => panic!("nothing is corrupt"),
             }
             // Reads still work.

@@ -11,11 +11,16 @@ if KEYS[5] and generation > 0 then
   local revoked = redis.call('GET', KEYS[5])
   if not revoked or tonumber(ARGV[4]) <= tonumber(revoked) then return 2 end
 end
+-- The session comes last, so that an error on the way, such as a missing right, leaves none behind.
+append_to_feed(KEYS[3], KEYS[4], struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])  -- created
 redis.call('HSET', key, 'm', ARGV[2] .. struct.pack('>I4', generation))
 -- unpack returns a few thousand values at most.
 for first = 5, #ARGV, 2000 do
   redis.call('HSET', key, unpack(ARGV, first, math.min(first + 1999, #ARGV)))
 end
-redis.call('PEXPIREAT', key, ARGV[1])
-append_to_feed(KEYS[3], KEYS[4], struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])  -- created
+local result = redis.pcall('PEXPIREAT', key, ARGV[1])
+if type(result) == 'table' then
+  redis.call('DEL', key)
+  return result
+end
 return 1

@@ -35,7 +35,7 @@ impl Index for Redis {
 
     async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
         let command = redis::Cmd::hdel(self.index_key(subject_ref), id.as_bytes());
-        self.connections.query(&command).await
+        self.connections.write(&command).await
     }
 
     async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
@@ -44,11 +44,9 @@ impl Index for Redis {
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
-        let mut script = self.scripts.add_to_index.key(self.index_key(subject_ref));
+        let mut script = self.scripts.record_revocation.key(self.index_key(subject_ref));
         script.arg(REVOCATION).arg(encode_revocation(revocation)).arg(Time::millis(revocation.until));
-        // No entries are to be returned, however many there are.
-        script.arg(u32::MAX).arg(0);
-        self.connections.invoke::<Fields>(&script).await.map(drop)
+        self.connections.invoke(&script).await
     }
 
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {

@@ -9,22 +9,30 @@
 
 mod arguments;
 mod connection;
+mod connections;
+mod failure;
 mod feed;
 mod index;
+mod inspection;
+mod reconnecting;
 mod reply;
+mod rounds;
 mod sample;
 mod scripts;
 mod settings;
+mod target;
 
 use std::sync::Arc;
 
 use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation};
 
 use self::arguments::{entry_field, optional_context};
-pub(super) use self::connection::Connections;
+pub(super) use self::connections::Connections;
+use self::inspection::LastInspection;
 use self::reply::{Reply, SnapshotReply};
 use self::scripts::{EXPIRY_STEP, Scripts};
 pub use self::settings::Settings;
+pub(super) use self::target::Server;
 use super::encoding::{EncodedHead, HEAD_FIELDS};
 use super::handle::{Backend, Handle};
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
@@ -38,15 +46,19 @@ pub struct Redis {
     connections: Connections,
     prefix: String,
     scripts: Scripts,
+    allow_eviction: bool,
+    last_inspection: LastInspection,
 }
 
 impl Redis {
     /// Makes a store that connects to Redis at its first call.
     pub fn new(settings: &Settings) -> Result<Self, RedisError> {
         Ok(Self {
-            connections: Connections::new(settings)?,
+            connections: Connections::new(settings, Server::Primary)?,
             prefix: settings.key_prefix.clone(),
             scripts: Scripts::new(),
+            allow_eviction: settings.allow_eviction,
+            last_inspection: LastInspection::default(),
         })
     }
 
@@ -217,7 +229,7 @@ impl Store for Redis {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.connections.query(&redis::cmd("PING")).await
+        self.check_health().await
     }
 }
 

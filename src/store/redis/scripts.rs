@@ -18,6 +18,8 @@ pub(super) struct Scripts {
     pub(super) revoke_app: Script,
     pub(super) add_to_index: Script,
     pub(super) remove_from_index: Script,
+    pub(super) record_revocation: Script,
+    pub(super) probe: Script,
 }
 
 impl Scripts {
@@ -33,6 +35,8 @@ impl Scripts {
             revoke_app: script(&[feed, include_str!("revoke_app.lua")]),
             add_to_index: script(&[include_str!("add_to_index.lua")]),
             remove_from_index: script(&[include_str!("remove_from_index.lua")]),
+            record_revocation: script(&[include_str!("record_revocation.lua")]),
+            probe: script(&[include_str!("probe.lua")]),
         }
     }
 }
@@ -77,6 +81,8 @@ mod tests {
             include_str!("edit.lua"),
             include_str!("end.lua"),
             include_str!("feed.lua"),
+            include_str!("probe.lua"),
+            include_str!("record_revocation.lua"),
             include_str!("remove_from_index.lua"),
             include_str!("revoke_app.lua"),
             include_str!("set_entries.lua"),

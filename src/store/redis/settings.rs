@@ -24,6 +24,11 @@ pub struct Settings {
     pub timeout: Duration,
     /// How many connections each worker keeps; many calls share one. 1 to 64.
     pub connections: usize,
+    /// Serve although Redis may evict sessions, or does not say whether it does. `true` or `false`.
+    ///
+    /// An evicted session is lost, and a revocation that is evicted lets revoked sessions in again. So the service is
+    /// NOT_SERVING while Redis has a `maxmemory` and another `maxmemory-policy` than `noeviction`.
+    pub allow_eviction: bool,
 }
 
 impl Settings {
@@ -54,6 +59,7 @@ impl Default for Settings {
             key_prefix: "cloakroom".to_owned(),
             timeout: Duration::from_secs(1),
             connections: 1,
+            allow_eviction: false,
         }
     }
 }

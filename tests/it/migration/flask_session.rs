@@ -57,6 +57,22 @@ async fn a_logout_lasts_although_the_record_is_still_there() {
 }
 
 #[tokio::test]
+async fn a_key_of_another_type_is_malformed_and_no_outage() {
+    let server = RedisServer::start();
+    let service = service_on(StoreKind::Memory, &server).await;
+    let sids = ["hash", "list", "zset"].map(|kind| format!("{kind}-{}", "a".repeat(32)));
+    server.cli(&["hset", &format!("session:{}", sids[0]), "a", "b"]);
+    server.cli(&["rpush", &format!("session:{}", sids[1]), "a"]);
+    server.cli(&["zadd", &format!("session:{}", sids[2]), "1", "a"]);
+
+    for sid in &sids {
+        assert!(service.opens_nothing(sid).await);
+    }
+
+    assert_eq!(service.migration("flask_session").await.refused["MALFORMED"], 3);
+}
+
+#[tokio::test]
 async fn an_outage_of_the_legacy_redis_is_an_error_for_legacy_cookies_only() {
     let mut server = RedisServer::start();
     let [old, imported] = legacy_sessions(&server, false);

@@ -10,3 +10,4 @@ mod reload;
 mod rolling_restart;
 mod secrets;
 mod stop;
+mod store_password;

@@ -295,7 +295,7 @@ async fn no_secret_is_in_the_json_log_and_every_failure_has_its_call_and_trace()
     let lines = output.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let warnings: Vec<_> = lines.filter(|line| line["level"] == "WARN" && line.get("call.id").is_some()).collect();
     assert!(output.contains("\"level\":\"TRACE\""), "the log has level trace");
-    assert!(warnings.iter().any(|line| line["message"] == "the store does not answer"), "{warnings:?}");
+    assert!(warnings.iter().any(|line| line["message"] == "the store does not work"), "{warnings:?}");
     for line in warnings {
         assert_eq!(
             (&line["trace.id"], &line["trace.parent_id"]),
@@ -311,7 +311,7 @@ async fn no_secret_is_in_the_text_log() {
     let output = run_everything("text").await;
 
     let mut failed =
-        output.lines().filter(|line| line.contains("the store does not answer") && line.contains(" call.id="));
+        output.lines().filter(|line| line.contains("the store does not work") && line.contains(" call.id="));
     let first = failed.next().unwrap();
     assert!(first.contains(&format!(" trace.id={TRACE}")), "{first}");
 }

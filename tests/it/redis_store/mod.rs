@@ -1,13 +1,21 @@
 //! Redis as a store: outages, and the data in it.
 
+mod clock;
+mod connections;
 mod contents;
+mod failover;
+mod full;
+mod health;
 mod live_count;
+mod lost_packets;
 mod outage;
+mod rights;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloakroom::server;
 use cloakroom::store::{Handle, Redis, RedisSettings};
+use tokio::time::sleep;
 
 use crate::support::redis::RedisServer;
 use crate::support::{TestService, app_settings, patient};
@@ -25,4 +33,13 @@ async fn service() -> (RedisServer, TestService) {
     let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
     let service = TestService::on_store(store, [("default", app_settings())], server).await;
     (redis, service)
+}
+
+/// Waits until it is so.
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so().await {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited for a minute: {what}");
+        sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -101,7 +101,8 @@ async fn health_follows_the_store() {
     let mut health = health(&service).await;
     let mut answers = health.watch(check(grpc::SESSION_SERVICE)).await.unwrap().into_inner();
     let mut next = async || status(&answers.message().await.unwrap().unwrap());
-    assert_eq!(next().await, ServingStatus::Serving);
+    // It is not serving until the store has answered.
+    while next().await != ServingStatus::Serving {}
 
     redis.signal("-STOP");
     assert_eq!(next().await, ServingStatus::NotServing);
@@ -117,10 +118,9 @@ async fn health_knows_only_served_services() {
     let (_redis, service) = service().await;
     let mut health = health(&service).await;
 
-    let known = health.check(check("cloakroom.v1.SessionService")).await.unwrap();
+    health.check(check("cloakroom.v1.SessionService")).await.unwrap();
     let other = refused(health.check(check("cloakroom.v1.Unknown")).await);
 
-    assert_eq!(status(known.get_ref()), ServingStatus::Serving);
     assert_eq!(other.code(), Code::NotFound);
 }
 

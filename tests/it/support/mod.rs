@@ -7,6 +7,7 @@ pub(crate) mod environment;
 pub(crate) mod fill;
 pub(crate) mod frontend;
 pub(crate) mod policy;
+pub(crate) mod proxy;
 pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
@@ -187,7 +188,8 @@ pub(crate) fn app_settings() -> app::Settings {
 
 /// Server settings whose calls do not time out, even on a busy machine.
 pub(crate) fn patient() -> server::Settings {
-    server::Settings { call_timeout: Duration::from_secs(60), ..Default::default() }
+    let minute = Duration::from_secs(60);
+    server::Settings { call_timeout: minute, store_unhealthy_after: minute, ..Default::default() }
 }
 
 /// The real time, to start a manual clock with: Redis deletes expired keys by its own clock.

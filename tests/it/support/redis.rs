@@ -19,27 +19,48 @@ pub(crate) fn settings() -> RedisSettings {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     // A scan visits all keys of a database, so each test has a database of its own.
-    let url = format!("{}?db={}", server().url(), number % DATABASES);
+    let url = format!("{}?db={}&user=cloakroom&pass=secret", server().url(), number % DATABASES);
     let key_prefix = format!("test{number}");
     RedisSettings { url, key_prefix, timeout: Duration::from_secs(60), ..Default::default() }
 }
 
 fn server() -> &'static RedisServer {
     static SERVER: OnceLock<RedisServer> = OnceLock::new();
-    SERVER.get_or_init(RedisServer::start)
+    SERVER.get_or_init(|| {
+        let server = RedisServer::start();
+        // The documented user, who may do nothing else. Its databases are for these tests alone.
+        let rights = documented_rights();
+        let user = ["acl", "setuser", "cloakroom", "on", ">secret", "~test*", "+select"];
+        assert_eq!(server.cli(&[&user[..], &rights].concat()), "OK\n");
+        server
+    })
+}
+
+/// Returns the rights that the documentation gives the Redis user: `+get` and so on.
+pub(crate) fn documented_rights() -> Vec<&'static str> {
+    let page = include_str!("../../../docs/operations.md");
+    let (_, rights) = page.split_once("ACL SETUSER cloakroom ").expect("the page has the command");
+    let (rights, _) = rights.split_once("```").expect("it is in a block");
+    rights.split_whitespace().filter(|word| word.starts_with('+')).collect()
 }
 
 /// A Redis process on a Unix socket. It ends with the test run, however that ends.
 pub(crate) struct RedisServer {
     folder: TempDir,
     shell: Child,
+    arguments: String,
 }
 
 impl RedisServer {
     /// Starts one and waits until it answers.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts one with these arguments besides.
+    pub(crate) fn start_with(arguments: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Self { shell: Self::spawn(&folder), folder };
+        let server = Self { shell: Self::spawn(&folder, arguments), folder, arguments: arguments.to_owned() };
         server.await_answer();
         server
     }
@@ -57,7 +78,7 @@ impl RedisServer {
 
     /// Starts it again on the same socket, without data.
     pub(crate) fn start_again(&mut self) {
-        self.shell = Self::spawn(&self.folder);
+        self.shell = Self::spawn(&self.folder, &self.arguments);
         self.await_answer();
     }
 
@@ -79,10 +100,10 @@ impl RedisServer {
     }
 
     /// Starts Redis under a shell that ends it when this process ends, for then the shell's standard input closes.
-    fn spawn(folder: &TempDir) -> Child {
+    fn spawn(folder: &TempDir, arguments: &str) -> Child {
         let script = format!(
             "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \
-             --loglevel warning >log & echo $! >pid; cat; kill -CONT $!; kill $!; wait"
+             --loglevel warning {arguments} >log & echo $! >pid; cat; kill -CONT $!; kill $!; wait"
         );
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).current_dir(folder.path());

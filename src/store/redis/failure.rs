@@ -1,0 +1,109 @@
+//! Why Redis did not do what it was asked, in words for the operator: they name the server, and never a password.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use crate::store::Error;
+use crate::types::duration;
+
+/// A failure of a server.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("Redis at {address}: {cause}")]
+pub(super) struct Failure {
+    /// As [`super::target::Target`] writes it.
+    pub(super) address: Arc<str>,
+    pub(super) cause: Cause,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum Cause {
+    #[error("no connection within {}", duration::text(*.0))]
+    NotConnected(Duration),
+    #[error("no answer within {}", duration::text(*.0))]
+    NoAnswer(Duration),
+    /// Of the network, the name resolution or the library.
+    #[error("{0}")]
+    Connection(RedisError),
+    /// Redis answered with an error: its code and text.
+    #[error("{code} {text}")]
+    Answered { code: Arc<str>, text: Arc<str> },
+    /// Redis works, but not as this service needs it.
+    #[error("{0}")]
+    Unsuitable(Arc<str>),
+    #[error("{} cannot be read: {error}", .path.display())]
+    UrlFile { path: PathBuf, error: Arc<io::Error> },
+}
+
+impl From<RedisError> for Cause {
+    fn from(error: RedisError) -> Self {
+        match error.code() {
+            Some(code) => {
+                // Redis quotes the arguments of a command that it does not know.
+                let text = error.detail().unwrap_or_default();
+                let text = text.split_once(", with args").map_or(text, |(text, _)| text);
+                Self::Answered { code: code.into(), text: text.into() }
+            }
+            None => Self::Connection(error),
+        }
+    }
+}
+
+impl From<io::Error> for Cause {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error.into())
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match &failure.cause {
+            // MISCONF is not this error, although Redis refuses all writes then: it cannot save to its disk, but has
+            // room.
+            Cause::Answered { code, .. } if &**code == "OOM" => Self::Full(Box::new(failure)),
+            Cause::Answered { code, .. } if &**code == "WRONGTYPE" => Self::Corrupt,
+            Cause::Answered { .. } | Cause::Unsuitable(_) => Self::Refused(Box::new(failure)),
+            Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::UrlFile { .. } => {
+                Self::unavailable(failure)
+            }
+        }
+    }
+}
+
+/// Whether Redis says that it did nothing, and that a connection opened now may reach a server that does.
+pub(super) fn is_of_wrong_server(error: &RedisError) -> bool {
+    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
+    matches!(error.kind(), ErrorKind::Server(BusyLoading | MasterDown | ReadOnly)) || error.code() == Some("NOREPLICAS")
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::make_extension_error;
+
+    use super::*;
+
+    fn failure(code: &str, text: &str) -> Failure {
+        let cause = make_extension_error(code.to_owned(), Some(text.to_owned())).into();
+        Failure { address: "10.0.0.1:6379".into(), cause }
+    }
+
+    #[test]
+    fn a_redis_that_cannot_save_to_its_disk_is_not_full() {
+        let refused = |code: &str| Error::from(failure(code, ""));
+
+        assert!(matches!(refused("OOM"), Error::Full(_)));
+        assert!(matches!(refused("MISCONF"), Error::Refused(_)));
+    }
+
+    #[test]
+    fn a_failure_names_the_server_and_the_cause_but_no_argument() {
+        let unknown = failure("ERR", "unknown command 'HGETALL', with args beginning with: 'secret'");
+
+        assert_eq!(failure("WRONGPASS", "invalid").to_string(), "Redis at 10.0.0.1:6379: WRONGPASS invalid");
+        assert_eq!(unknown.to_string(), "Redis at 10.0.0.1:6379: ERR unknown command 'HGETALL'");
+    }
+}

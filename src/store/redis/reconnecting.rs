@@ -1,0 +1,185 @@
+//! A connection that is replaced when it no longer serves.
+//!
+//! One task opens the connection, watches it, and opens the next one, so that there is never more than one attempt at
+//! a time. Calls only take what it has published. While there is no connection they wait for one, within their
+//! deadlines; once an outage has lasted as long as that, they fail at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::ErrorKind;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::connection::Connection;
+use super::failure::Failure;
+use super::rounds::Rounds;
+use super::target::{Server, Target};
+use crate::store::Error;
+
+/// Holds one connection at a time. Dropping it closes the connection.
+#[derive(Debug)]
+pub(super) struct Reconnecting {
+    state: watch::Receiver<State>,
+    wakeup: Arc<Notify>,
+    rounds: Arc<Rounds>,
+    timeout: Duration,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Open(Arc<Connection>),
+    /// There has been no connection since then. The failure is that of the last attempt.
+    Opening {
+        since: Instant,
+        failure: Option<Failure>,
+    },
+}
+
+impl Reconnecting {
+    /// Starts to open a connection, on the current runtime.
+    pub(super) fn start(target: &Arc<Target>, rounds: &Arc<Rounds>) -> Self {
+        let (publisher, state) = watch::channel(State::Opening { since: Instant::now(), failure: None });
+        let wakeup = Arc::new(Notify::new());
+        let opener =
+            Opener { target: Arc::clone(target), rounds: Arc::clone(rounds), wakeup: Arc::clone(&wakeup), publisher };
+        let task = tokio::spawn(opener.run());
+        Self { state, wakeup, rounds: Arc::clone(rounds), timeout: target.timeout, task }
+    }
+
+    /// Returns the connection, or waits for the next one.
+    pub(super) async fn connection(&self) -> Result<Arc<Connection>, Error> {
+        if let State::Open(connection) = &*self.state.borrow()
+            && self.rounds.is_usable(connection)
+        {
+            return Ok(Arc::clone(connection));
+        }
+        self.wakeup.notify_one();
+        let mut state = self.state.clone();
+        loop {
+            match &*state.borrow_and_update() {
+                State::Open(connection) if self.rounds.is_usable(connection) => return Ok(Arc::clone(connection)),
+                State::Opening { since, failure: Some(failure) } if since.elapsed() >= self.timeout => {
+                    return Err(failure.clone().into());
+                }
+                State::Open(_) | State::Opening { .. } => {}
+            }
+            // It fails only if the runtime ends.
+            state.changed().await.map_err(Error::unavailable)?;
+        }
+    }
+
+    /// Returns why there is no connection.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match &*self.state.borrow() {
+            State::Open(_) => None,
+            State::Opening { failure, .. } => failure.clone(),
+        }
+    }
+
+    /// Has the connection looked at, because it may have been left.
+    pub(super) fn check(&self) {
+        self.wakeup.notify_one();
+    }
+}
+
+impl Drop for Reconnecting {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The task that opens connections.
+struct Opener {
+    target: Arc<Target>,
+    rounds: Arc<Rounds>,
+    wakeup: Arc<Notify>,
+    publisher: watch::Sender<State>,
+}
+
+impl Opener {
+    async fn run(self) {
+        loop {
+            let connection = Arc::new(self.open().await);
+            self.publisher.send_replace(State::Open(Arc::clone(&connection)));
+            self.watch(&connection).await;
+            connection.leave();
+            self.publisher.send_replace(State::Opening { since: Instant::now(), failure: None });
+            // A server that closes each connection at once is not asked without a pause.
+            sleep_until(connection.opened + MIN_PAUSE).await;
+        }
+    }
+
+    /// Opens a connection, however often it takes.
+    async fn open(&self) -> Connection {
+        let since = Instant::now();
+        loop {
+            match Connection::open(&self.target, self.rounds.current()).await {
+                Ok(mut connection) => {
+                    self.rounds.admit(&mut connection);
+                    return connection;
+                }
+                Err(failure) => {
+                    self.publisher.send_replace(State::Opening { since, failure: Some(failure) });
+                    sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
+                }
+            }
+        }
+    }
+
+    /// Returns when the connection has to be replaced.
+    async fn watch(&self, connection: &Connection) {
+        tokio::select! {
+            () = connection.closed() => {}
+            () = self.left(connection) => {}
+            () = self.check_regularly(connection) => {}
+        }
+    }
+
+    /// Waits until a call has left the connection.
+    async fn left(&self, connection: &Connection) {
+        while self.rounds.is_usable(connection) {
+            self.wakeup.notified().await;
+        }
+    }
+
+    /// Checks the connection until it has to be left.
+    ///
+    /// Nothing else tells that its peer is gone while no call is made, or that its server is no longer the primary. And
+    /// no load balancer takes it for idle.
+    async fn check_regularly(&self, connection: &Connection) {
+        while self.rounds.is_usable(connection) {
+            sleep(CHECK_INTERVAL).await;
+            self.check(connection).await;
+        }
+    }
+
+    async fn check(&self, connection: &Connection) {
+        let mark = connection.mark();
+        let mut info = redis::cmd("INFO");
+        info.arg("replication");
+        let mut commands = connection.commands();
+        match timeout(self.target.timeout, info.query_async::<String>(&mut commands)).await {
+            Ok(Ok(replication)) if self.target.server == Server::Primary && replication.contains("\nrole:slave") => {
+                self.rounds.leave_all(connection, "the server is a replica");
+            }
+            // A user without the right to this command gets an answer, too.
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) if error.kind() != ErrorKind::Io => {}
+            Ok(Err(_)) => connection.leave(),
+            Err(_) if !connection.has_received_since(mark) => {
+                self.rounds.leave_all(connection, "a check was not answered");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// How often a connection is checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The shortest and the longest pause between two attempts to connect. The longer an outage, the longer the pause.
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_millis(500);

@@ -1,0 +1,71 @@
+//! Rounds of connections: what leaves all connections of a store at once.
+//!
+//! Some signs concern the server, not one connection: it is silent, it has become a replica, it has lost its replicas.
+//! A name, a proxy or a load balancer may lead to another server by now, but only for new connections.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tracing::debug;
+
+use super::connection::Connection;
+
+/// The number of the current round. All connections of earlier rounds are left.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    current: AtomicU64,
+    /// The address and database of the last connection.
+    server: Mutex<Option<(Arc<str>, i64)>>,
+    /// A younger connection is not left: a new one would lead to the same server.
+    min_age: Duration,
+}
+
+impl Rounds {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { current: AtomicU64::new(0), server: Mutex::default(), min_age: timeout.min(Duration::from_secs(1)) }
+    }
+
+    pub(super) fn current(&self) -> u64 {
+        self.current.load(Ordering::Relaxed)
+    }
+
+    /// The address of the last connection.
+    pub(super) fn address(&self) -> Option<Arc<str>> {
+        self.server.lock().as_ref().map(|(address, _)| Arc::clone(address))
+    }
+
+    /// Whether calls may use a connection.
+    pub(super) fn is_usable(&self, connection: &Connection) -> bool {
+        connection.round == self.current() && connection.is_usable()
+    }
+
+    /// Takes a new connection into the current round.
+    ///
+    /// If it leads to another server than the last one, because the url has changed, all others are left. Sessions would
+    /// otherwise be in two places.
+    pub(super) fn admit(&self, connection: &mut Connection) {
+        let server = Some((Arc::clone(&connection.address), connection.database));
+        let before = std::mem::replace(&mut *self.server.lock(), server.clone());
+        if before.is_some() && before != server {
+            debug!(address = %connection.address, "the url leads to another Redis; opening all connections anew");
+            connection.round = self.current.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+    }
+
+    /// Begins the next round, if this connection is of the current one.
+    ///
+    /// Returns whether the connection is left, by this call or by an earlier one.
+    pub(super) fn leave_all(&self, connection: &Connection, why: &str) -> bool {
+        if connection.round == self.current() && connection.opened.elapsed() < self.min_age {
+            return false;
+        }
+        let (round, next) = (connection.round, connection.round + 1);
+        // It fails if another call has begun the next round.
+        if self.current.compare_exchange(round, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            debug!(address = %connection.address, why, "opening all connections to Redis anew");
+        }
+        true
+    }
+}

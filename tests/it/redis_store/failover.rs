@@ -1,0 +1,107 @@
+//! A replica that becomes the primary, while the old primary hangs, comes back or is demoted.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cloakroom::grpc::wire::Changes;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::connections::service_on;
+use super::until;
+use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::environment::number;
+use crate::support::proxy::Proxy;
+use crate::support::redis::RedisServer;
+
+/// Starts a primary and a replica that has caught up with it.
+async fn primary_and_replica() -> (RedisServer, RedisServer) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let primary = RedisServer::start_with(&format!("--port {port} --repl-diskless-sync-delay 0"));
+    let replica = RedisServer::start_with(&format!("--replicaof 127.0.0.1 {port}"));
+    let replication = || replica.cli(&["info", "replication"]);
+    until("the replica", async || replication().contains("master_link_status:up")).await;
+    (primary, replica)
+}
+
+#[tokio::test]
+async fn a_primary_that_hung_and_came_back_takes_no_acknowledged_write_with_it() {
+    for _ in 0..number("CLOAKROOM_TEST_FAILOVERS").unwrap_or(1) {
+        lose_no_acknowledged_write().await;
+    }
+}
+
+async fn lose_no_acknowledged_write() {
+    let (primary, replica) = primary_and_replica().await;
+    let proxy = Proxy::start(primary.socket()).await;
+    let service = Arc::new(service_on(&proxy.url()).await);
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut writers = JoinSet::new();
+    for _ in 0..16 {
+        let (token, mut client) = (service.stored(&[("n", "0")]).await, service.another_client().await);
+        let stop = Arc::clone(&stop);
+        writers.spawn(async move {
+            let (mut acknowledged, mut last_success) = (0, Instant::now());
+            for n in 1.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                if client.save_session(save(&token, Changes::default().set("n", &n.to_string()))).await.is_ok() {
+                    (acknowledged, last_success) = (n, Instant::now());
+                }
+            }
+            (token, acknowledged, last_success)
+        });
+    }
+
+    sleep(Duration::from_millis(500)).await;
+    primary.signal("-STOP");
+    let stopped = Instant::now();
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(replica.cli(&["replicaof", "no", "one"]), "OK\n");
+    proxy.lead_to(replica.socket());
+    sleep(Duration::from_secs(6) - stopped.elapsed()).await;
+    primary.signal("-CONT");
+    sleep(Duration::from_secs(1)).await;
+    stop.store(true, Ordering::Relaxed);
+
+    let writers = writers.join_all().await;
+    // What the promoted replica has is what counts, whatever the old primary has.
+    proxy.close();
+    for (token, acknowledged, last_success) in writers {
+        let stored: u64 = service.entries(&token).await["n"].parse().unwrap();
+        assert!(stored >= acknowledged, "{acknowledged} was acknowledged, {stored} is stored");
+        assert!(last_success > stopped + Duration::from_secs(5), "no save after the failover");
+    }
+}
+
+#[tokio::test]
+async fn workers_that_only_read_leave_a_primary_that_was_demoted() {
+    let (primary, replica) = primary_and_replica().await;
+    let proxy = Proxy::start(primary.socket()).await;
+    let service = service_on(&proxy.url()).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut client = service.another_client().await;
+        client.open_session(open_cookie(&format!("session={token}"))).await.unwrap();
+        clients.push(client);
+    }
+    let replication = || replica.cli(&["info", "replication"]);
+    until("the replica", async || replication().contains("slave_read_repl_offset")).await;
+
+    assert_eq!(replica.cli(&["replicaof", "no", "one"]), "OK\n");
+    proxy.lead_to(replica.socket());
+    // A port without a Redis: it is cut off, and keeps the data that it has.
+    assert_eq!(primary.cli(&["replicaof", "127.0.0.1", "1"]), "OK\n");
+    let before = proxy.accepted();
+    until("new connections", async || proxy.accepted() > before).await;
+    service.destroy(&token).await;
+
+    for client in &mut clients {
+        let opened = client.open_session(open_cookie(&format!("session={token}"))).await.unwrap().into_inner();
+        assert!(opened.session.unwrap().new, "the end was acknowledged");
+    }
+}

@@ -1,0 +1,217 @@
+//! Health tells whether Redis takes writes, and says what is wrong with one that cannot be relied on.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use cloakroom::grpc;
+use cloakroom::store::{Redis, RedisSettings, Store as _};
+use tokio::time::sleep;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::connections::service_on;
+use crate::support::TestService;
+use crate::support::redis::RedisServer;
+
+/// Checks that health follows a Redis that is broken and mended by commands of `redis-cli`, and that reading goes on.
+async fn health_follows(broken_by: &[&[&str]], mended_by: &[&[&str]]) {
+    let redis = RedisServer::start();
+    let service = service_on(&redis.url()).await;
+    let token = service.stored(&[("a", "1")]).await;
+    await_health(&service, ServingStatus::Serving).await;
+
+    broken_by.iter().for_each(|command| assert_eq!(redis.cli(command), "OK\n"));
+    await_health(&service, ServingStatus::NotServing).await;
+    assert_eq!(service.entries(&token).await["a"], "1");
+    assert_eq!(health(&service, "").await, ServingStatus::Serving, "liveness does not depend on the store");
+
+    mended_by.iter().for_each(|command| assert_eq!(redis.cli(command), "OK\n"));
+    await_health(&service, ServingStatus::Serving).await;
+    service.stored(&[("b", "2")]).await;
+}
+
+#[tokio::test]
+async fn health_follows_a_redis_without_room() {
+    health_follows(&[&["config", "set", "maxmemory", "1"]], &[&["config", "set", "maxmemory", "0"]]).await;
+}
+
+#[tokio::test]
+async fn health_follows_a_redis_that_is_a_replica() {
+    health_follows(&[&["replicaof", "127.0.0.1", "1"]], &[&["replicaof", "no", "one"]]).await;
+}
+
+#[tokio::test]
+async fn health_follows_a_redis_without_enough_replicas() {
+    let replicas = |number| ["config", "set", "min-replicas-to-write", number];
+    health_follows(&[&replicas("1")], &[&replicas("0")]).await;
+}
+
+#[tokio::test]
+async fn health_follows_the_rights_of_the_user() {
+    health_follows(&[&["acl", "setuser", "default", "-hset"]], &[&["acl", "setuser", "default", "+hset"]]).await;
+}
+
+#[tokio::test]
+async fn health_follows_the_eviction_policy() {
+    let policy = |name| ["config", "set", "maxmemory-policy", name];
+    health_follows(
+        &[&["config", "set", "maxmemory", "1gb"], &policy("volatile-lru")],
+        &[&policy("noeviction"), &["config", "set", "maxmemory", "0"]],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_evicts_is_refused_unless_that_is_tolerated() {
+    let redis = RedisServer::start_with("--maxmemory 1gb --maxmemory-policy allkeys-random");
+    let tolerant = RedisSettings { allow_eviction: true, ..settings(&redis.url()) };
+
+    let problem = problem(&settings(&redis.url())).await;
+
+    assert!(problem.contains("maxmemory-policy is allkeys-random; set it to noeviction"), "{problem}");
+    assert!(problem.contains("allow_eviction = true in [store.redis]"), "{problem}");
+    Redis::new(&tolerant).unwrap().ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_tell_whether_it_evicts_is_refused_unless_that_is_tolerated() {
+    let redis = RedisServer::start();
+    redis.cli(&["acl", "setuser", "default", "-info"]);
+    let tolerant = RedisSettings { allow_eviction: true, ..settings(&redis.url()) };
+
+    let problem = problem(&settings(&redis.url())).await;
+
+    assert!(problem.contains("grant +info, or set allow_eviction = true"), "{problem}");
+    Redis::new(&tolerant).unwrap().ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refusal_says_of_what_kind_it_is() {
+    let redis = RedisServer::start();
+    let table: [(&[&str], &[&str], &str); 3] = [
+        (&["config", "set", "maxmemory", "1"], &["config", "set", "maxmemory", "0"], "the store is full: Redis at"),
+        (&["replicaof", "127.0.0.1", "1"], &["replicaof", "no", "one"], "this is a replica, which takes no writes"),
+        (
+            &["config", "set", "min-replicas-to-write", "1"],
+            &["config", "set", "min-replicas-to-write", "0"],
+            "NOREPLICAS",
+        ),
+    ];
+
+    for (broken_by, mended_by, expected) in table {
+        redis.cli(broken_by);
+        let problem = problem(&settings(&redis.url())).await;
+        redis.cli(mended_by);
+
+        assert!(problem.contains(expected), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_says_what_it_is() {
+    let redis = RedisServer::start_with("--cluster-enabled yes --databases 1");
+
+    let problem = problem(&settings(&redis.url())).await;
+
+    assert!(problem.contains("this is a Redis Cluster, which is not supported yet"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_failure_names_the_host_and_the_cause_and_never_the_password() {
+    let redis = RedisServer::start();
+    redis.cli(&["config", "set", "requirepass", "right"]);
+    let socket = redis.socket().display().to_string();
+    let table = [
+        (format!("{}?pass=wrong-secret", redis.url()), socket.clone(), "WRONGPASS"),
+        (redis.url(), socket, "NOAUTH"),
+        ("redis://:wrong-secret@127.0.0.1:1/2".to_owned(), "127.0.0.1:1".to_owned(), "Connection refused"),
+        ("redis://:wrong-secret@no.such.host.invalid".to_owned(), "no.such.host.invalid:6379".to_owned(), "lookup"),
+    ];
+
+    for (url, host, cause) in table {
+        let problem = problem(&settings(&url)).await;
+
+        assert!(problem.contains(&host) && problem.contains(cause), "{problem}");
+        assert!(!problem.contains("secret"), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_file_is_read_again_for_each_connection() {
+    let redis = RedisServer::start();
+    redis.cli(&["config", "set", "requirepass", "old"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    let write = |password: &str| std::fs::write(&path, format!("{}?pass={password}\n", redis.url())).unwrap();
+    write("old");
+    let store = Redis::new(&RedisSettings { url_file: Some(path.clone()), ..settings(&redis.url()) }).unwrap();
+    store.ping().await.unwrap();
+
+    redis.cli(&["-a", "old", "config", "set", "requirepass", "new"]);
+    write("new");
+    redis.cli(&["-a", "new", "client", "kill", "type", "normal"]);
+
+    let begin = Instant::now();
+    while store.ping().await.is_err() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    }
+}
+
+#[tokio::test]
+async fn connections_never_lead_to_two_servers() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    std::fs::write(&path, old.url()).unwrap();
+    let settings = RedisSettings { url_file: Some(path.clone()), connections: 4, ..settings(&old.url()) };
+    let store = Redis::new(&settings).unwrap();
+    let ping_all = async || {
+        for _ in 0..4 {
+            store.ping().await.unwrap();
+        }
+    };
+    ping_all().await;
+
+    std::fs::write(&path, new.url()).unwrap();
+    let clients = old.cli(&["client", "list", "type", "normal"]);
+    let id = clients.split_whitespace().find_map(|word| word.strip_prefix("id=")).unwrap();
+    old.cli(&["client", "kill", "id", id]);
+
+    let begin = Instant::now();
+    while !new.cli(&["client", "list"]).contains("cmd=set") {
+        ping_all().await;
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    }
+    old.cli(&["config", "resetstat"]);
+    ping_all().await;
+    assert!(!old.cli(&["info", "commandstats"]).contains("cmdstat_set"));
+}
+
+/// Returns what a store's ping says is wrong, with all causes.
+async fn problem(settings: &RedisSettings) -> String {
+    let error = Redis::new(settings).unwrap().ping().await.unwrap_err();
+    let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn settings(url: &str) -> RedisSettings {
+    RedisSettings { url: url.to_owned(), ..Default::default() }
+}
+
+/// Waits for a status. A second is promised; a busy machine gets some more.
+async fn await_health(service: &TestService, expected: ServingStatus) {
+    let begin = Instant::now();
+    while health(service, grpc::SESSION_SERVICE).await != expected {
+        assert!(begin.elapsed() < Duration::from_secs(5), "not {expected:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn health(service: &TestService, name: &str) -> ServingStatus {
+    let channel = Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap();
+    let request = HealthCheckRequest { service: name.to_owned() };
+    let checked = HealthClient::new(channel).check(request).await;
+    checked.map_or(ServingStatus::Unknown, |response| response.into_inner().status())
+}
