@@ -2,12 +2,18 @@
 
 use clap::Args;
 use humantime::format_rfc3339_seconds;
+use tokio::runtime;
 
 use super::{CliError, ConfigFile, output};
+use crate::config::Settings;
+use crate::store::{Handle, StoreKind};
 use crate::types::{Clock as _, SystemClock};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
+    /// Connect to Redis as well, if it is the store, and fail if the service could not work with it
+    #[arg(long)]
+    connect: bool,
     #[command(flatten)]
     config: ConfigFile,
 }
@@ -28,6 +34,21 @@ impl CheckArgs {
                 comments += &format!("# The certificate of [{table}.tls] {verb}: {end}.\n");
             }
         }
+        if self.connect {
+            comments += connect(settings)?;
+        }
         Ok(output::print(&format!("{comments}\n{}", loaded.effective()))?)
     }
+}
+
+/// Checks what health checks when the service runs. Returns a comment that says so.
+fn connect(settings: &Settings) -> Result<&'static str, CliError> {
+    if settings.store.kind != StoreKind::Redis {
+        return Ok("# The store is a part of the service: there is nothing to connect to.\n");
+    }
+    let store = Handle::open(&settings.store)?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let checked = runtime.block_on(store.ping());
+    checked.map_err(|error| CliError::Failed(error.into()))?;
+    Ok("# Redis answers, and the service can work with it.\n")
 }

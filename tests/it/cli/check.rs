@@ -3,6 +3,7 @@
 use cloakroom::token::Key;
 
 use super::program::Program;
+use crate::support::redis::RedisServer;
 
 #[test]
 fn it_prints_where_every_value_comes_from() {
@@ -65,6 +66,35 @@ fn a_wrong_configuration_ends_with_78_and_prints_nothing_else() {
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(78), ""));
     let expected = "cloakroom.toml:2: store.kind: \"disk\" is none of \"embedded\", \"redis\", \"memory\"\n";
     assert_eq!(ended.stderr, expected);
+}
+
+#[test]
+fn it_connects_to_redis_if_it_is_asked_to() {
+    let redis = RedisServer::start();
+    let check = |url: &str| {
+        let program = Program::new(&["check", "--connect"]).env("CLOAKROOM__STORE__KIND", "redis");
+        program.env("CLOAKROOM__STORE__REDIS__URL", url).run()
+    };
+
+    let works = check(&redis.url());
+    let refused = check("redis://:secret@127.0.0.1:1");
+    redis.cli(&["config", "set", "requirepass", "right"]);
+    let wrong_password = check(&format!("{}?pass=secret", redis.url()));
+
+    assert_eq!(works.code, Some(0), "{works:?}");
+    assert!(works.stdout.contains("# Redis answers, and the service can work with it."), "{works:?}");
+    for (ended, cause) in [(refused, "127.0.0.1:1: Connection refused"), (wrong_password, "WRONGPASS")] {
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+        assert!(ended.stderr.contains(cause) && !ended.stderr.contains("secret"), "{ended:?}");
+    }
+}
+
+#[test]
+fn without_redis_it_connects_to_nothing() {
+    let ended = Program::new(&["check", "--connect"]).run();
+
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("there is nothing to connect to"), "{ended:?}");
 }
 
 #[test]
