@@ -128,7 +128,7 @@ impl From<std::io::Error> for CliError {
 }
 
 /// Returns the texts of an error and its causes in one line.
-fn with_causes(error: &dyn StdError) -> String {
+pub(super) fn with_causes(error: &dyn StdError) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

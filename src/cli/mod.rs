@@ -25,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use address::Address;
 pub use banner::banner;
-use exit::{CliError, Exit};
+use exit::{CliError, Exit, with_causes};
 
 use crate::config::{self, LoadedConfig};
 

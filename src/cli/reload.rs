@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use super::with_causes;
 use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
 use crate::types::AppName;
@@ -93,7 +94,7 @@ impl ConfigReloader {
         let Settings { server, admin, .. } = &self.started_with;
         server.check_exposure(&loaded.callers).map_err(|error| format!("server.{error}"))?;
         admin.check_exposure(server, &loaded.callers).map_err(|error| format!("admin.{error}"))?;
-        loaded.activate_after(&self.active, &self.started_with.store).map_err(|error| error.to_string())
+        loaded.activate_after(&self.active, &self.started_with.store).map_err(|error| with_causes(&error))
     }
 
     fn activate(&mut self, next: ActiveConfig) {

@@ -1,6 +1,6 @@
 //! The only place where errors become a [`Status`]: a code, a reason for programs, and a message for developers.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -141,17 +141,16 @@ fn log(error: &Error) {
     match error {
         Error::Store(store::Error::Unavailable(source) | store::Error::Refused(source)) => {
             if let Some(calls) = UNAVAILABLE.count() {
-                warn!(error = %source, calls, "the store does not work");
+                warn!(error = &**source as &dyn StdError, calls, "the store does not work");
             }
         }
         Error::Store(store::Error::Full(source)) => {
             if let Some(calls) = FULL.count() {
-                error!(error = %source, calls, "the store is full");
+                error!(error = &**source as &dyn StdError, calls, "the store is full");
             }
         }
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => {
-            let cause = error.source().map(ToString::to_string);
-            error!(%error, cause, "a call failed by a defect");
+            error!(error = error as &dyn StdError, "a call failed by a defect");
         }
         _ => {}
     }

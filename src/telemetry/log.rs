@@ -6,10 +6,11 @@ use std::io::{self, IsTerminal as _};
 use std::panic::{self, PanicHookInfo};
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::Layer as _;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Format as Lines, JsonFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer, Registry};
 
 use super::Level;
 use super::line::LogLine;
@@ -49,19 +50,27 @@ pub struct Logs {
 pub fn init(settings: &Settings) -> Result<Logs, InitError> {
     let (queue, guard) = queue::open(io::stderr(), QUEUED_LINES).map_err(InitError::Thread)?;
     let terminal = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_writer(queue);
-    let lines = match settings.format {
-        LogFormat::Auto | LogFormat::Text if terminal || settings.format == LogFormat::Text => {
+    let lines = lines(settings.format, terminal, queue).with_filter(settings.level.filter());
+    tracing_subscriber::registry().with(lines).try_init()?;
+    panic::set_hook(Box::new(log_panic));
+    Ok(Logs { _guard: guard })
+}
+
+/// Returns the layer that writes each event as a line of this format.
+fn lines<W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Auto | LogFormat::Text if terminal || format == LogFormat::Text => {
             lines.with_ansi(terminal).event_format(LogLine::Text(Lines::default().with_ansi(terminal))).boxed()
         }
         LogFormat::Auto | LogFormat::Text | LogFormat::Json => {
             let line = LogLine::Json(Lines::default().json().flatten_event(true));
             lines.event_format(line).fmt_fields(JsonFields::new()).boxed()
         }
-    };
-    tracing_subscriber::registry().with(lines.with_filter(settings.level.filter())).try_init()?;
-    panic::set_hook(Box::new(log_panic));
-    Ok(Logs { _guard: guard })
+    }
 }
 
 /// Logs the location of a panic, but not its message, which may contain data of a session.
@@ -83,3 +92,85 @@ pub enum InitError {
 
 /// The capacity of the queue: a few megabytes at most, and the lines of a few busy seconds.
 const QUEUED_LINES: usize = 8192;
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::telemetry::CallContext;
+
+    /// An error with its cause.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Failure(&'static str, #[source] Option<Box<Self>>);
+
+    /// Collects what is written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Returns the lines of two events with an error, the second in a call.
+    fn logged(format: LogFormat, error: &Failure) -> Vec<String> {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::registry().with(lines(format, false, move || writer.clone()));
+        let log = || tracing::warn!(error = error as &dyn Error, calls = 3, "the store does not answer");
+        tracing::subscriber::with_default(subscriber, || {
+            log();
+            CallContext::new("R", &http::HeaderMap::new()).sync_scope(log);
+        });
+        let bytes = written.0.lock().clone();
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    fn failure() -> Failure {
+        let innermost = Failure("\"NOAUTH\" Authentication required", None);
+        Failure("no answer", Some(Box::new(Failure("the login failed", Some(Box::new(innermost))))))
+    }
+
+    #[test]
+    fn a_json_line_has_every_cause_of_its_error() {
+        for line in logged(LogFormat::Json, &failure()) {
+            let line: Value = serde_json::from_str(&line).expect(&line);
+
+            assert_eq!(line["error"], "no answer");
+            let causes = ["the login failed", "\"NOAUTH\" Authentication required"];
+            assert_eq!(line["error.sources"], Value::from(&causes[..]), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_text_line_has_every_cause_of_its_error() {
+        for line in logged(LogFormat::Text, &failure()) {
+            assert!(
+                line.contains("error=no answer error.sources=[the login failed, \"NOAUTH\" Authentication required]"),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_cause_adds_no_field() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let lines = logged(format, &Failure("no answer", None));
+
+            assert_eq!(lines.len(), 2);
+            assert!(lines.iter().all(|line| line.contains("no answer") && !line.contains("sources")), "{lines:?}");
+        }
+    }
+}

@@ -7,6 +7,7 @@
 mod backends;
 mod layers;
 mod links;
+mod log_errors;
 mod make_targets;
 mod markdown;
 mod paths;
@@ -29,6 +30,11 @@ fn backend_crates_stop_where_they_belong() {
 #[test]
 fn every_relative_link_leads_to_a_file_and_every_anchor_to_a_heading() {
     none(links::check(&Tree::read()));
+}
+
+#[test]
+fn every_error_is_logged_with_its_causes() {
+    none(log_errors::check(&Tree::read()));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod handshake_limit;
 mod pem;
 mod settings;
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Tls {
             // Logged once, and again only after the files could be read.
             Err(error) if last_digest.is_some() => {
                 *last_digest = None;
-                warn!(%error, "the new certificate is refused, the old one stays");
+                warn!(error = &error as &dyn Error, "the new certificate is refused, the old one stays");
                 return;
             }
             Err(_) => return,
@@ -117,7 +118,7 @@ impl Tls {
                 self.config.store(Arc::new(config));
                 self.log_expiry("new connections get a new certificate", now);
             }
-            Err(error) => warn!(%error, "the new certificate is refused, the old one stays"),
+            Err(error) => warn!(error = &error as &dyn Error, "the new certificate is refused, the old one stays"),
         }
     }
 

@@ -6,6 +6,7 @@ mod child;
 mod full_disk;
 mod key_rotation;
 mod load;
+mod log_causes;
 mod reload;
 mod rolling_restart;
 mod secrets;

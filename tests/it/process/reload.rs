@@ -276,6 +276,10 @@ async fn the_generated_key_file_is_reloaded_and_never_generated_again() {
     server.process.await_metric(REFUSED, 1.0).await;
     assert!(server.process.await_log_line("is refused").await["reasons"].as_str().unwrap().contains("default.key"));
     assert!(!path.exists() && server.is_alive("", &session.token).await);
+    std::fs::write(&path, "no key\n").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    server.process.await_metric(REFUSED, 2.0).await;
+    server.process.await_output("no file of keys; restore it, or remove it, which logs everybody out: ", 1).await;
 
     // Only its owner may read the file, from the moment it exists.
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
