@@ -1,5 +1,6 @@
 //! Credentials of a request: which sessions they name, and what their tokens are to these sessions.
 
+use super::call_counts::Found;
 use super::error::Error;
 use super::headers::CookieAction;
 use super::recovery::SupersededToken;
@@ -124,6 +125,7 @@ impl AppCall<'_> {
             && (looks_like_token(text) || self.open_migration().is_none())
         {
             self.stats.count_rejected_token(&self.app.name, rejection);
+            self.finding.note(Found::Rejected);
         }
         // A note is for the request of the open. In a cookie it is another spelling, which the response replaces.
         let note = |note| if note == CookieNote::None { note } else { CookieNote::Set };

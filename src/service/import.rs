@@ -4,6 +4,7 @@
 //! it, all others find it. From then on it has the app's lifetimes. The app's size limits apply from its next growth
 //! on, and no other session of its subject is evicted for it: no user loses anything by the migration.
 
+use super::call_counts::Found;
 use super::index::subject_ref;
 use super::stats::MigrationRefusal;
 use super::write::unconditional;
@@ -48,6 +49,7 @@ impl Service {
                 self.stats.count_created(&call.app.name);
                 if !self.end_if_revoked(call, source, &session_key, &record.head).await? {
                     self.stats.count_imported(&call.app.name, source, call.now);
+                    call.finding.note(Found::Imported);
                 }
                 Ok(Some(token))
             }

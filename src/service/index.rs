@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::write::unconditional;
 use super::{Error, Service, WithEntries};
@@ -63,6 +63,7 @@ impl Service {
         let Applied::Done(done) = &applied else { return Ok(applied) };
         let Some(end) = done.head.end else { return Ok(applied) };
         self.stats.count_ended(&session_key.app, end.reason);
+        debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");
         if let Some(subject) = done.subject_before.clone() {
             let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
             if let Err(error) = self.store.remove_session_from_index(&subject_ref, session_key.id).await {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use super::call_counts::Found;
 use super::credential::{PresentedToken, TokenState};
 use super::import::LegacySession;
 use super::stats::MigrationRefusal;
@@ -42,6 +43,7 @@ impl AppCall<'_> {
     /// Counts a legacy credential that opens nothing. Returns `None`: it has no token.
     pub(super) fn refuse_credential(&self, source: MigrationSource, reason: MigrationRefusal) -> Option<SplitToken> {
         self.stats.count_refused(&self.app.name, source, reason);
+        self.finding.note(Found::LegacyRefused);
         None
     }
 }

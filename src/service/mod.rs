@@ -2,6 +2,7 @@
 //!
 //! Knows the rules of sessions and the contract of a store. Knows nothing of gRPC, of sockets, or of how a store works.
 
+mod call_counts;
 mod cookie_kind;
 mod credential;
 mod destroy;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
+pub use call_counts::{Found, SaveResult};
 pub use credential::Credential;
 pub use destroy::{DestroyRequest, Destroyed};
 pub use error::Error;
@@ -50,6 +52,7 @@ pub use stats::{AppStats, MigrationRefusal, MigrationStats};
 pub use view::{NullReason, SessionView};
 pub use watch::{SessionWatch, WatchRequest, WatchStart};
 
+use self::call_counts::Finding;
 use self::served_apps::ServedApps;
 use self::stats::Stats;
 use self::subject_limit::SubjectLocks;
@@ -121,7 +124,7 @@ impl Service {
     fn begin_call<'s>(&'s self, app: &'s ServedApp, cookie_name: Option<&str>) -> Result<AppCall<'s>, Error> {
         let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
         let cookie = cookie_template(app, cookie_name)?;
-        Ok(AppCall { app, keys, cookie, now: self.clock.now(), stats: &self.stats })
+        Ok(AppCall { app, keys, cookie, now: self.clock.now(), stats: &self.stats, finding: Finding::default() })
     }
 }
 
@@ -153,6 +156,7 @@ struct AppCall<'s> {
     cookie: Cow<'s, cookie::Template>,
     now: Time,
     stats: &'s Stats,
+    finding: Finding,
 }
 
 impl AppCall<'_> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::call_counts::Found;
 use super::credential::{PresentedToken, TokenState};
 use super::headers::CookieAction;
 use super::recovery::Recovery;
@@ -90,6 +91,7 @@ impl Service {
         open.credential.check()?;
         let app = self.app(open.app)?;
         if !app.has_keys() {
+            self.stats.count_null_open(&app.name);
             let session = SessionView::null(NullReason::NoKey);
             return Ok(Opened::without_live_session(session, Vec::new()));
         }
@@ -104,7 +106,9 @@ impl Service {
             Credential::Token(text) if text.is_empty() || is_ticket(text) => Vec::new(),
             Credential::Token(text) => call.verify_or_count(text).into_iter().collect(),
         };
-        match self.find_session(&call, &tokens).await? {
+        let found = self.find_session(&call, &tokens).await?;
+        self.stats.count_open(&app.name, &call.finding);
+        match found {
             SessionLookup::Live(session) => self.open_live(&call, session, open).await,
             SessionLookup::New(token, note) => {
                 Ok(Opened::without_live_session(call.new_view(token, note), vec![Header::vary()]))
@@ -130,15 +134,23 @@ impl Service {
             let snapshot = self.store.load(&session_key).await?;
             let (record, token) = match call.token_state(presented.token, snapshot) {
                 TokenState::Live { record, token } => (record, token),
-                TokenState::Superseded(token, _) => {
+                TokenState::Superseded(token, reason) => {
+                    call.finding.note(Found::ended(Some(reason)));
                     superseded.push(token);
                     continue;
                 }
-                TokenState::Gone(_) => continue,
+                TokenState::Gone(reason) => {
+                    call.finding.note(Found::ended(reason));
+                    continue;
+                }
             };
+            call.finding.note(Found::Live);
             let note = if token == presented.token { presented.note } else { CookieNote::Set };
             match &live {
-                Some(other) if other.session_key != session_key => return Ok(SessionLookup::Ambiguous),
+                Some(other) if other.session_key != session_key => {
+                    call.finding.note(Found::Ambiguous);
+                    return Ok(SessionLookup::Ambiguous);
+                }
                 // Of two tokens of one session, the one that the browser can keep.
                 Some(other) if other.note == CookieNote::None => {}
                 _ => {

@@ -68,6 +68,10 @@ impl Service {
     /// app's limits, with another etag than the session's, and if the store does not answer. In the last case the save
     /// may have been done; a repetition with the same `request_id` is safe.
     pub async fn save(&self, app: &ServedApp, save: SaveRequest<'_>) -> Result<Saved, Error> {
+        self.save_changes(app, save).await.inspect(|saved| self.stats.count_save(&app.name, saved.outcome))
+    }
+
+    async fn save_changes(&self, app: &ServedApp, save: SaveRequest<'_>) -> Result<Saved, Error> {
         save.credential.check()?;
         if let Some(call) = self.begin_cookie_call(app, save.cookie_name)? {
             return call.save(save);

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+use super::call_counts::{CallCounts, Finding, Found, SaveResult};
 use super::live_count::LiveCount;
-use super::{Error, ServedApp, Service};
+use super::{Error, Outcome, ServedApp, Service};
 use crate::app::{App, Apps, Kind, Migration, MigrationSource};
 use crate::flask;
 use crate::session::EndReason;
@@ -26,6 +27,7 @@ pub(super) struct Stats {
 #[derive(Debug, Default)]
 struct AppCounters {
     opened: AtomicU64,
+    calls: CallCounts,
     created: AtomicU64,
     /// Indexed by the byte of the [`EndReason`].
     ended: [AtomicU64; 8],
@@ -55,6 +57,10 @@ pub struct AppStats {
     pub start_time: Time,
     /// Sessions that an open found alive.
     pub opened: u64,
+    /// Opens by what they found.
+    pub opens: Vec<(Found, u64)>,
+    /// Saves by their result.
+    pub saves: Vec<(SaveResult, u64)>,
     /// Sessions that were stored for the first time.
     pub created: u64,
     /// Sessions that a call ended, by every reason that a call can have.
@@ -155,6 +161,20 @@ impl Stats {
         self.increment(app, |counters| &counters.opened);
     }
 
+    pub(super) fn count_open(&self, app: &AppName, finding: &Finding) {
+        self.increment(app, |counters| counters.calls.open(finding));
+    }
+
+    pub(super) fn count_null_open(&self, app: &AppName) {
+        let finding = Finding::default();
+        finding.note(Found::Null);
+        self.count_open(app, &finding);
+    }
+
+    pub(super) fn count_save(&self, app: &AppName, outcome: Outcome) {
+        self.increment(app, |counters| counters.calls.save(outcome));
+    }
+
     pub(super) fn count_created(&self, app: &AppName) {
         self.increment(app, |counters| &counters.created);
     }
@@ -217,6 +237,8 @@ impl AppCounters {
         AppStats {
             start_time,
             opened: read(&self.opened),
+            opens: self.calls.opens(),
+            saves: self.calls.saves(),
             created: read(&self.created),
             ended: ENDS_BY_CALLS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
             rejected: match app.kind {

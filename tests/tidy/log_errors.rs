@@ -16,7 +16,7 @@ fn without_causes(file: &str, text: &str) -> Vec<Finding> {
     let code = rust_source::code_only(text);
     let is_whole = |at: usize, field: &str| {
         let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        let (before, after) = (code[..at].as_bytes().last(), code.as_bytes().get(at + field.len()));
+        let (before, after) = (code.as_bytes()[..at].last(), code.as_bytes().get(at + field.len()));
         if field.starts_with("error") { !before.is_some_and(is_word) } else { !after.is_some_and(is_word) }
     };
     let found = WITHOUT_CAUSES.iter().flat_map(|field| {

@@ -173,6 +173,21 @@ fn keys(page: &mut MetricsText, apps: &Apps) {
 fn sessions(page: &mut MetricsText, apps: &Apps) {
     let help = "Sessions that an open found alive.";
     counter(page, apps, "cloakroom_sessions_opened_total", help, |stats| stats.opened);
+    let help =
+        "Opens of sessions, by what they found. UNKNOWN: the token is genuine, and the store has no session for it.";
+    page.family("cloakroom_opens_total", MetricKind::Counter, help);
+    for (app, stats) in apps {
+        for (found, count) in &stats.opens {
+            page.sample(&[("app", app.name.as_str()), ("found", found.as_str())], *count);
+        }
+    }
+    let help = "Saves of sessions, by outcome, and for GONE by the reason.";
+    page.family("cloakroom_saves_total", MetricKind::Counter, help);
+    for (app, stats) in apps {
+        for ((outcome, reason), count) in &stats.saves {
+            page.sample(&[("app", app.name.as_str()), ("outcome", outcome), ("reason", reason)], *count);
+        }
+    }
     let help = "Sessions that were stored for the first time.";
     counter(page, apps, "cloakroom_sessions_created_total", help, |stats| stats.created);
     let help = "Sessions that a call ended, by reason.";

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::call_counts::{Finding, Found};
 use super::headers::Header;
 use super::stats::Stats;
 use super::view::{NullReason, SessionTimes, SessionView};
@@ -29,6 +30,7 @@ pub(super) struct CookieCall<'s> {
     stats: &'s Stats,
     cookie: Cow<'s, cookie::Template>,
     now: Time,
+    finding: Finding,
 }
 
 /// The session in a cookie.
@@ -58,7 +60,14 @@ impl Service {
         let Kind::Cookie(signer) = &app.kind else { return Ok(None) };
         let signer = signer.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
         let cookie = cookie_template(app, cookie_name)?;
-        Ok(Some(CookieCall { app, signer, stats: &self.stats, cookie, now: self.clock.now() }))
+        Ok(Some(CookieCall {
+            app,
+            signer,
+            stats: &self.stats,
+            cookie,
+            now: self.clock.now(),
+            finding: Finding::default(),
+        }))
     }
 }
 
@@ -85,7 +94,12 @@ impl CookieCall<'_> {
     /// Verifies a cookie; `None` if it is rejected, which is counted.
     fn verify_or_count(&self, text: &str) -> Option<CookieSession> {
         let verified = self.verify(text, self.app.lifetimes.idle_timeout);
-        verified.inspect_err(|rejection| self.stats.count_rejected_cookie(&self.app.name, *rejection)).ok()
+        if let Err(rejection) = verified {
+            self.stats.count_rejected_cookie(&self.app.name, rejection);
+            let is_old = rejection == flask::CookieRejection::Expired;
+            self.finding.note(if is_old { Found::Idle } else { Found::Rejected });
+        }
+        verified.ok()
     }
 
     fn verify(&self, text: &str, max_age: Duration) -> Result<CookieSession, flask::CookieRejection> {

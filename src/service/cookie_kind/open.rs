@@ -3,7 +3,7 @@
 //! Never fails because of what a browser sent: a rejected cookie is counted by its reason, and the session is new.
 
 use super::CookieCall;
-use crate::service::{Credential, Error, Header, OpenRequest, Opened};
+use crate::service::{Credential, Error, Found, Header, OpenRequest, Opened};
 
 impl CookieCall<'_> {
     /// Opens the session in a request's cookies, or a new one.
@@ -20,9 +20,11 @@ impl CookieCall<'_> {
             None => (self.new_session()?, None),
             Some(session) => {
                 self.stats.count_opened(&self.app.name);
+                self.finding.note(Found::Live);
                 self.refresh(session)
             }
         };
+        self.stats.count_open(&self.app.name, &self.finding);
         let untouched_headers = match &header {
             Some(header) => vec![header.clone(), Header::vary()],
             None => Vec::new(),

@@ -2,6 +2,7 @@
 
 mod http_pages;
 mod live_count;
+mod lost_sessions;
 mod revocation_races;
 mod sessions;
 mod subject_index;
