@@ -41,6 +41,12 @@ impl Peer {
         self.check(self.authenticator.access_to(rpc), || bearer_token(headers))
     }
 
+    /// Returns the caller that the credential of a refused call names; without one an unauthenticated caller.
+    pub fn refused_caller(&self, headers: &HeaderMap) -> Caller {
+        let callers = self.authenticator.callers();
+        self.identify(&callers, || bearer_token(headers)).unwrap_or(Caller::Unauthenticated)
+    }
+
     /// Checks a running stream of this RPC again, against the callers that are configured now.
     pub(super) fn authenticate_again(&self, rpc: &str, token: Option<TokenHash>) -> Result<Caller, Error> {
         self.check(access(rpc), || token)

@@ -4,6 +4,7 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::app_authorizer::AppAuthorizer;
+use super::audit::AuditRecord;
 use super::request_error::RequestError;
 use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
@@ -25,7 +26,9 @@ impl AdminService for AdminRpcs {
         &self,
         request: Request<wire::ListSessionsRequest>,
     ) -> Result<Response<wire::ListSessionsResponse>, Status> {
+        let audit = AuditRecord::of_request(&request);
         let (service, request) = self.0.authorize(request)?;
+        audit.note_entries(request.with_entries);
         let app = service.app(&request.app)?;
         let app = &app.name;
         let size = page_size(request.page_size)?;
@@ -33,6 +36,7 @@ impl AdminService for AdminRpcs {
         let with = with_entries(request.with_entries);
         if request.subject.is_empty() {
             let SessionPage { sessions, next } = service.list_app(&request.app, &cursor, size, with).await?;
+            audit.note_count(sessions.len());
             let sessions = sessions.into_iter().map(Into::into).collect();
             let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
             return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));
@@ -41,6 +45,7 @@ impl AdminService for AdminRpcs {
             return Err(RequestError::PageToken.into());
         }
         let sessions = service.list_subject(&request.app, &subject(&request.subject)?, with).await?;
+        audit.note_count(sessions.len());
         let sessions = sessions.into_iter().map(Into::into).collect();
         Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token: String::new() }))
     }
@@ -49,8 +54,11 @@ impl AdminService for AdminRpcs {
         &self,
         request: Request<wire::GetSessionRequest>,
     ) -> Result<Response<wire::GetSessionResponse>, Status> {
+        let audit = AuditRecord::of_request(&request);
         let (service, request) = self.0.authorize(request)?;
+        audit.note_entries(request.with_entries);
         let id = session_id("id", &request.id)?;
+        audit.note_session(id);
         let session = service.session(&request.app, id, with_entries(request.with_entries)).await?;
         Ok(Response::new(wire::GetSessionResponse { session: Some(session.into()) }))
     }
@@ -59,8 +67,12 @@ impl AdminService for AdminRpcs {
         &self,
         request: Request<wire::RevokeSessionRequest>,
     ) -> Result<Response<wire::RevokeSessionResponse>, Status> {
+        let audit = AuditRecord::of_request(&request);
         let (service, request) = self.0.authorize(request)?;
-        let outcome = service.revoke_session(&request.app, session_id("id", &request.id)?).await?;
+        let id = session_id("id", &request.id)?;
+        audit.note_session(id);
+        let outcome = service.revoke_session(&request.app, id).await?;
+        audit.note_outcome(outcome);
         let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::RevokeSessionResponse { outcome, end_reason }))
     }
@@ -69,11 +81,13 @@ impl AdminService for AdminRpcs {
         &self,
         request: Request<wire::RevokeSubjectRequest>,
     ) -> Result<Response<wire::RevokeSubjectResponse>, Status> {
+        let audit = AuditRecord::of_request(&request);
         let (service, request) = self.0.authorize(request)?;
         let subject = subject(&request.subject)?;
         let except = Some(request.except_id.as_str()).filter(|id| !id.is_empty());
         let except = except.map(|id| session_id("except_id", id)).transpose()?;
         let revoked = service.revoke_subject(&request.app, &subject, except).await?;
+        audit.note_count(revoked as usize);
         Ok(Response::new(wire::RevokeSubjectResponse { revoked }))
     }
 

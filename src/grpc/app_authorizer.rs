@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Status};
 
+use super::audit::AuditRecord;
 use super::wire;
 use crate::auth::{Caller, ConnectionInfo, StreamPermit};
 use crate::service::Service;
@@ -23,6 +24,11 @@ impl AppAuthorizer {
     pub(super) fn authorize<R: AppRequest>(&self, request: Request<R>) -> Result<(&Service, R), Status> {
         let caller = request.extensions().get().unwrap_or(&Caller::Unauthenticated);
         caller.check_app(request.get_ref().app())?;
+        if let Some(audit) = request.extensions().get::<AuditRecord>()
+            && let Ok(app) = self.0.app(request.get_ref().app())
+        {
+            audit.note_app(&app.name);
+        }
         Ok((&self.0, request.into_inner()))
     }
 

@@ -6,6 +6,7 @@
 
 mod admin_service;
 mod app_authorizer;
+mod audit;
 mod convert;
 mod page_token;
 mod reflection;
@@ -20,6 +21,7 @@ mod watch_session;
 pub mod wire;
 
 pub use admin_service::admin_service;
+pub use audit::AuditRecord;
 pub use reflection::{reflection_v1, reflection_v1alpha};
 pub use rejection::{GRPC_STATUS, Rejection};
 pub use rpcs::rpcs;

@@ -143,14 +143,12 @@ impl CallCounts {
 }
 
 const fn save_result(outcome: Outcome) -> SaveResult {
-    match outcome {
-        Outcome::Unchanged => ("UNCHANGED", NONE),
-        Outcome::Created => ("CREATED", NONE),
-        Outcome::Updated => ("UPDATED", NONE),
-        Outcome::Deleted(_) => ("DELETED", NONE),
-        Outcome::Gone(None) => (GONE, UNKNOWN),
-        Outcome::Gone(Some(reason)) => (GONE, reason.as_str()),
-    }
+    let reason = match outcome {
+        Outcome::Unchanged | Outcome::Created | Outcome::Updated | Outcome::Deleted(_) => NONE,
+        Outcome::Gone(None) => UNKNOWN,
+        Outcome::Gone(Some(reason)) => reason.as_str(),
+    };
+    (outcome.as_str(), reason)
 }
 
 const SAVE_RESULTS: [SaveResult; 12] = [
@@ -167,8 +165,6 @@ const SAVE_RESULTS: [SaveResult; 12] = [
     save_result(Outcome::Gone(Some(EndReason::Absolute))),
     save_result(Outcome::Gone(Some(EndReason::Evicted))),
 ];
-
-const GONE: &str = "GONE";
 
 /// The session is not gone.
 const NONE: &str = "NONE";

@@ -16,3 +16,16 @@ pub enum Outcome {
     /// The session had ended before, and nothing was written. Without a reason: the store does not remember it.
     Gone(Option<EndReason>),
 }
+
+impl Outcome {
+    /// The outcome as in the contract, without a reason.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unchanged => "UNCHANGED",
+            Self::Created => "CREATED",
+            Self::Updated => "UPDATED",
+            Self::Deleted(_) => "DELETED",
+            Self::Gone(_) => "GONE",
+        }
+    }
+}

@@ -1,7 +1,5 @@
 //! Revoking: an operator ends one session, all sessions of a subject, or all of an app.
 
-use tracing::info;
-
 use super::index::subject_ref;
 use super::outcome::Outcome;
 use super::write::unconditional;
@@ -50,7 +48,6 @@ impl Service {
     pub async fn revoke_app(&self, app: &str) -> Result<(), Error> {
         let app = self.stored_app(app, "RevokeApp")?;
         self.store.revoke_app(&app.name, self.clock.now()).await?;
-        info!(app = %app.name, "every session of the app is revoked");
         Ok(())
     }
 }

@@ -6,10 +6,12 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use tracing::{Level, debug, enabled};
 
 use super::call_metrics::{RpcIndex, code_name};
-use crate::grpc::GRPC_STATUS;
+use crate::auth::{self, Caller, Peer};
+use crate::grpc::{AuditRecord, GRPC_STATUS};
 use crate::server::context::ServerContext;
 use crate::telemetry::{CallContext, CallId};
 
@@ -22,6 +24,8 @@ pub(super) struct CallRecorder {
     pub(super) context: CallContext,
     start: Instant,
     phase: CallPhase,
+    /// `None` once its line is written, and for calls that are not audited.
+    audit: Option<AuditRecord>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +39,23 @@ impl CallRecorder {
     /// Records the start of a call.
     pub(super) fn start(server: &Arc<ServerContext>, request: &Request<Body>) -> Self {
         let rpc = server.call_metrics.rpc(request.uri().path());
-        let context = CallContext::new(server.call_metrics.name(rpc), request.headers());
+        let name = server.call_metrics.name(rpc);
+        let (context, audit) = (CallContext::new(name, request.headers()), AuditRecord::of_call(name));
         server.connection_metrics.open_stream();
-        Self { server: Arc::clone(server), rpc, context, start: Instant::now(), phase: CallPhase::Running }
+        Self { server: Arc::clone(server), rpc, context, start: Instant::now(), phase: CallPhase::Running, audit }
+    }
+
+    /// Checks that its caller may make the call. Lets the RPC of an audited call note what it is about.
+    pub(super) fn authenticate(&self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
+        let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
+        if let Some(audit) = &self.audit {
+            match &caller {
+                Ok(caller) => audit.note_caller(caller),
+                Err(_) => audit.note_caller(&peer.refused_caller(request.headers())),
+            }
+            request.extensions_mut().insert(audit.clone());
+        }
+        caller
     }
 
     /// Records the start of the response. Adds the call's id to a response that is a failure.
@@ -50,6 +68,9 @@ impl CallRecorder {
             if let Ok(id) = HeaderValue::try_from(self.context.id().to_string()) {
                 response.headers_mut().insert(CallId::header().clone(), id);
             }
+        } else {
+            // A stream may go on for days.
+            self.log_audit(Code::Ok, None);
         }
     }
 
@@ -61,8 +82,16 @@ impl CallRecorder {
             && let Some(status) = Status::from_header_map(trailers)
         {
             self.server.call_metrics.count_failure(&status);
+            self.log_audit(code, status.get_details_error_info().map(|info| info.reason).as_deref());
         }
         self.record_end(code);
+    }
+
+    /// Writes the audit line, once.
+    fn log_audit(&mut self, code: Code, reason: Option<&str>) {
+        if let Some(audit) = self.audit.take() {
+            self.context.sync_scope(|| audit.log(code_name(code), reason));
+        }
     }
 
     fn record_response_start(&mut self) {
@@ -78,6 +107,7 @@ impl CallRecorder {
         }
         self.phase = CallPhase::Ended;
         self.server.call_metrics.count_end(self.rpc, code);
+        self.log_audit(code, None);
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
             self.context

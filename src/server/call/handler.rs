@@ -48,7 +48,7 @@ where
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream)));
             }
             let mut call = CallRecorder::start(&context, &request);
-            let caller = call.context.sync_scope(|| connection.peer.authenticate(call.rpc.0, request.headers()));
+            let caller = call.authenticate(&connection.peer, &mut request);
             let mut response = match (non_grpc_status(&request), caller) {
                 (Some(status), _) => non_grpc_response(status),
                 (None, Err(error)) => Rejection::Unauthorized(error).into_response(),

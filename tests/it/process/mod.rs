@@ -1,5 +1,6 @@
 //! A running `cloakroom serve`: reload, stop, restart, and what callers notice.
 
+mod audit;
 mod caller_changes;
 mod certificate_expiry;
 mod child;

@@ -1,0 +1,95 @@
+//! The audit line of a call of AdminService: who called, for which app and session, and how it ended.
+//!
+//! The server writes one for every such call, also for a call that never reaches its RPC. The RPC notes what the call
+//! is about. A subject is never noted, because it is personal data. Nor is text that a caller can choose freely.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tonic::Request;
+use tracing::info;
+
+use super::ADMIN_SERVICE;
+use crate::auth::Caller;
+use crate::service::Outcome;
+use crate::telemetry::LogThrottle;
+use crate::token::SessionId;
+use crate::types::AppName;
+
+/// What is known of an audited call. Clones are the same record; one is in the extensions of the request.
+#[derive(Clone, Debug, Default)]
+pub struct AuditRecord(Arc<Mutex<Notes>>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// `None`: no configured caller.
+    caller: Option<String>,
+    /// `None`: the call named no app that exists, or was refused before that was known.
+    app: Option<AppName>,
+    session_id: Option<SessionId>,
+    /// How many sessions the call listed or ended.
+    sessions: Option<u64>,
+    /// Whether the response has entries of sessions.
+    with_entries: bool,
+    outcome: Option<&'static str>,
+}
+
+impl AuditRecord {
+    /// Begins the record of a call; `None`: calls of this RPC are not audited.
+    pub fn of_call(rpc: &str) -> Option<Self> {
+        rpc.split_once('/').is_some_and(|(service, _)| service == ADMIN_SERVICE).then(Self::default)
+    }
+
+    /// Returns the record of a request.
+    pub(super) fn of_request<R>(request: &Request<R>) -> Self {
+        request.extensions().get().cloned().unwrap_or_default()
+    }
+
+    /// Notes who calls.
+    pub fn note_caller(&self, caller: &Caller) {
+        let is_known = !matches!(caller, Caller::Unauthenticated);
+        self.0.lock().caller = is_known.then(|| caller.to_string());
+    }
+
+    pub(super) fn note_app(&self, app: &AppName) {
+        self.0.lock().app = Some(app.clone());
+    }
+
+    pub(super) fn note_session(&self, id: SessionId) {
+        self.0.lock().session_id = Some(id);
+    }
+
+    pub(super) fn note_count(&self, sessions: usize) {
+        self.0.lock().sessions = u64::try_from(sessions).ok();
+    }
+
+    pub(super) fn note_entries(&self, with_entries: bool) {
+        self.0.lock().with_entries = with_entries;
+    }
+
+    pub(super) fn note_outcome(&self, outcome: Outcome) {
+        self.0.lock().outcome = Some(outcome.as_str());
+    }
+
+    /// Writes the line, with the code of the call and the reason of a failure.
+    pub fn log(&self, code: &'static str, reason: Option<&str>) {
+        static STRANGERS: LogThrottle = LogThrottle::new();
+        let Notes { caller, app, session_id, sessions, with_entries, outcome } = &*self.0.lock();
+        // Callers make as many calls as they need. Anybody else could fill the log.
+        let calls = if caller.is_some() { Some(1) } else { STRANGERS.count() };
+        let Some(calls) = calls else { return };
+        info!(
+            target: "cloakroom::audit",
+            caller = caller.as_deref().unwrap_or("unknown"),
+            calls = (calls > 1).then_some(calls),
+            app = app.as_ref().map(AppName::as_str),
+            session.id = session_id.map(|id| id.to_string()),
+            sessions,
+            entries = with_entries.then_some(true),
+            outcome,
+            call.code = code,
+            reason,
+            "a call of AdminService"
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! The audit line of each call of AdminService: who called, what for, and how it ended.
+
+use std::str::FromStr as _;
+
+use cloakroom::auth::TokenHash;
+use cloakroom::grpc;
+use cloakroom::grpc::wire::{
+    Changes, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RevokeAppRequest, RevokeSessionRequest,
+    RevokeSubjectRequest,
+};
+use http::uri::PathAndQuery;
+use serde_json::Value;
+use tonic::Request;
+use tonic::client::Grpc;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic_prost::ProstCodec;
+
+use super::child::{Process, eventually};
+use crate::support::calls::{ChangesExt as _, save};
+
+const SUBJECT: &str = "ann@test.example";
+
+/// A process with the callers `desk` and `limited`, who are operators of all apps and of the app `other`, and the
+/// frontend `shop`. The token of each is its name.
+async fn process() -> Process {
+    let caller = |name: &str, role: &str, app: &str| {
+        let hash = TokenHash::of(name.as_bytes());
+        format!("[callers.{name}]\nroles = ['{role}']\napps = ['{app}']\ntoken_hashes = ['{hash}']\n")
+    };
+    let callers = [caller("desk", "admin", "*"), caller("limited", "admin", "other"), caller("shop", "frontend", "*")];
+    let config = format!("[store]\nkind = 'memory'\n[apps.default]\n[apps.other]\n{}", callers.concat());
+    Process::start(&config, &[], &[]).await
+}
+
+/// A request of this caller, whose audit line has this `call.id`.
+fn of<T>(caller: &str, id: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let header = |text: &str| text.parse::<MetadataValue<Ascii>>().unwrap();
+    request.metadata_mut().insert("x-request-id", header(id));
+    if !caller.is_empty() {
+        request.metadata_mut().insert("authorization", header(&format!("Bearer {caller}")));
+    }
+    request
+}
+
+/// Makes a call of this RPC with an empty message. Its result does not matter here.
+async fn call(process: &Process, rpc: &str, caller: &str, id: &str) {
+    let mut client = Grpc::new(process.admin_endpoint().connect().await.unwrap());
+    client.ready().await.unwrap();
+    let path = PathAndQuery::from_str(&format!("/{rpc}")).unwrap();
+    let _ = client.server_streaming(of(caller, id, ()), path, ProstCodec::<(), ()>::default()).await;
+}
+
+/// Waits for the audit line of a call; returns it without what every line has.
+async fn audit_line(process: &Process, id: &str) -> Value {
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["target"] == "cloakroom::audit" && line["call.id"] == id).then_some(line)
+    };
+    let mut line = eventually(id, async || process.output().lines().find_map(line)).await;
+    assert_eq!(line["level"], "INFO");
+    for name in ["level", "target", "call.id", "timestamp", "message"] {
+        line.as_object_mut().unwrap().remove(name);
+    }
+    line
+}
+
+fn admin_rpcs() -> Vec<&'static str> {
+    let rpcs: Vec<_> = grpc::rpcs().iter().filter(|rpc| rpc.starts_with(grpc::ADMIN_SERVICE)).collect();
+    assert!(rpcs.len() > 6);
+    rpcs.into_iter().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn each_rpc_of_admin_service_has_an_audit_line_with_caller_app_and_result() {
+    let process = process().await;
+
+    for (number, rpc) in admin_rpcs().into_iter().enumerate() {
+        call(&process, rpc, "desk", &number.to_string()).await;
+
+        let line = audit_line(&process, &number.to_string()).await;
+        assert_eq!((&line["caller"], &line["call.rpc"]), (&"desk".into(), &rpc.into()), "{line}");
+        assert_eq!(line["app"], "default", "{line}");
+        assert!(line["call.code"] == "OK" || line["reason"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn each_refused_call_of_admin_service_has_an_audit_line_too() {
+    let process = process().await;
+
+    for (number, rpc) in admin_rpcs().into_iter().enumerate() {
+        for (caller, reason) in [("shop", "ROLE_MISSING"), ("limited", "APP_NOT_ALLOWED")] {
+            let id = format!("{caller}{number}");
+            call(&process, rpc, caller, &id).await;
+
+            let expected = serde_json::json!({
+                "caller": caller, "call.rpc": rpc, "call.code": "PERMISSION_DENIED", "reason": reason,
+            });
+            assert_eq!(audit_line(&process, &id).await, expected);
+        }
+    }
+    call(&process, admin_rpcs()[0], "", "stranger").await;
+    let line = audit_line(&process, "stranger").await;
+    assert_eq!((&line["caller"], &line["reason"]), (&"unknown".into(), &"CALLER_UNKNOWN".into()));
+}
+
+#[tokio::test]
+async fn strangers_do_not_fill_the_log_with_audit_lines() {
+    let process = process().await;
+
+    for number in 0..50 {
+        call(&process, admin_rpcs()[0], "stranger", &number.to_string()).await;
+    }
+    call(&process, admin_rpcs()[0], "desk", "last").await;
+
+    audit_line(&process, "last").await;
+    let output = process.output();
+    let lines = output.lines().filter(|line| line.contains("cloakroom::audit") && line.contains("CALLER_UNKNOWN"));
+    assert!(lines.count() < 25, "{output}");
+}
+
+#[tokio::test]
+async fn audit_lines_name_the_session_and_the_number_of_sessions_but_no_subject() {
+    let process = process().await;
+    let mut admin = process.admin();
+    let mut frontend = process.client();
+    let mut stored = async || {
+        let opened = frontend.open_session(of("shop", "open", OpenSessionRequest::default())).await.unwrap();
+        let ticket = opened.into_inner().session.unwrap().token;
+        let changes = Changes::default().set("a", "1").subject(SUBJECT);
+        let saved = frontend.save_session(of("shop", "save", save(&ticket, changes))).await.unwrap();
+        saved.into_inner().session.unwrap().id
+    };
+    let (first, _, _) = (stored().await, stored().await, stored().await);
+
+    let list = ListSessionsRequest { subject: SUBJECT.to_owned(), with_entries: true, ..Default::default() };
+    admin.list_sessions(of("desk", "list", list)).await.unwrap();
+    let get = GetSessionRequest { id: first.clone(), ..Default::default() };
+    admin.get_session(of("desk", "get", get)).await.unwrap();
+    for id in ["revoke", "again"] {
+        let revoke = RevokeSessionRequest { id: first.clone(), ..Default::default() };
+        admin.revoke_session(of("desk", id, revoke)).await.unwrap();
+    }
+    let subject = RevokeSubjectRequest { subject: SUBJECT.to_owned(), ..Default::default() };
+    admin.revoke_subject(of("desk", "subject", subject)).await.unwrap();
+    admin.revoke_app(of("desk", "app", RevokeAppRequest::default())).await.unwrap();
+    let chosen = RevokeAppRequest { app: SUBJECT.to_owned() };
+    admin.revoke_app(of("desk", "chosen", chosen)).await.err().unwrap();
+
+    for (id, expected) in [
+        ("list", serde_json::json!({ "call.rpc": "ListSessions", "sessions": 3, "entries": true })),
+        ("get", serde_json::json!({ "call.rpc": "GetSession", "session.id": first })),
+        ("revoke", serde_json::json!({ "call.rpc": "RevokeSession", "session.id": first, "outcome": "DELETED" })),
+        ("again", serde_json::json!({ "call.rpc": "RevokeSession", "session.id": first, "outcome": "GONE" })),
+        ("subject", serde_json::json!({ "call.rpc": "RevokeSubject", "sessions": 2 })),
+        ("app", serde_json::json!({ "call.rpc": "RevokeApp" })),
+    ] {
+        let mut line = audit_line(&process, id).await;
+        let rpc = line["call.rpc"].as_str().unwrap().rsplit_once('/').unwrap().1.to_owned();
+        line["call.rpc"] = rpc.into();
+        for (name, value) in [("caller", "desk"), ("app", "default"), ("call.code", "OK")] {
+            assert_eq!(line.as_object_mut().unwrap().remove(name), Some(value.into()), "{line}");
+        }
+        assert_eq!(line, expected);
+    }
+    assert_eq!(audit_line(&process, "chosen").await["reason"], "APP_UNKNOWN");
+    assert!(!process.output().contains(SUBJECT));
+}
