@@ -24,7 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.skip_debug(["."]);
     // All stores return entries sorted by name, so a BTreeMap saves the hash of each name and the growth of a table.
     config.btree_map([".cloakroom.v1.Session.entries", ".cloakroom.v1.SessionInfo.entries"]);
-    for without_secrets in ["Outcome", "EndReason", "AppKind", "RotationCause", "WatchState", "SessionEventKind"] {
+    for without_secrets in
+        ["Outcome", "EndReason", "AppKind", "RotationCause", "WatchState", "SessionEventKind", "CredentialState"]
+    {
         config.type_attribute(format!(".cloakroom.v1.{without_secrets}"), "#[derive(Debug)]");
     }
     tonic_prost_build::configure()

@@ -31,6 +31,7 @@ pub fn access(rpc: &str) -> Option<Access> {
         | "cloakroom.v1.AdminService/RevokeSession"
         | "cloakroom.v1.AdminService/RevokeSubject"
         | "cloakroom.v1.AdminService/RevokeApp"
+        | "cloakroom.v1.AdminService/ExplainCredential"
         | "cloakroom.v1.AdminService/GetStats"
         | "cloakroom.v1.AdminService/WatchEvents" => Some(Access::Role(Role::Admin)),
         // Load balancers and orchestrators call it; the response says only whether the service is serving.

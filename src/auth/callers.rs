@@ -113,7 +113,8 @@ impl Caller {
         Err(Error::AppNotAllowed)
     }
 
-    fn may_use(&self, app: &str) -> bool {
+    /// Whether the caller may use an app; an empty name means `default`.
+    pub fn may_use(&self, app: &str) -> bool {
         let app = if app.is_empty() { AppName::DEFAULT } else { app };
         match self {
             Self::Trusted => true,

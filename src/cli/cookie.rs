@@ -1,6 +1,7 @@
 //! `cloakroom cookie`: explains whether a cookie, a token or a ticket verifies, and why not.
 //!
-//! Checks only signatures. It does not read the store, so it does not know whether the session is alive.
+//! Checks only signatures. It does not read the store, so it does not know whether the session is alive; with
+//! `--address` it asks a running service that does.
 //! Prints no key, no verifier and no whole token.
 
 use std::io::{self, Read as _};
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{CliError, ConfigFile, cookie_kind, output};
+use super::{CliError, ConfigFile, cookie_kind, explain, output};
 use crate::app::{App, Apps, Kind};
 use crate::cookie;
 use crate::token::{KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
@@ -21,19 +22,25 @@ pub(super) struct CookieArgs {
     app: String,
     #[command(flatten)]
     config: ConfigFile,
+    #[command(flatten)]
+    service: explain::ServiceArgs,
     /// A token, a ticket or a whole Cookie header [default: read from stdin, so that it is not in the shell's history]
     text: Option<String>,
 }
 
 impl CookieArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
+        if self.service.is_named() {
+            let text = self.text.clone().map_or_else(read_stdin, Ok)?;
+            return self.service.explain(&self.app, without_field_name(text.trim()));
+        }
         let apps = self.config.load()?.apps_as_served()?;
         let Some(app) = apps.find(&self.app) else {
             let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
             return Err(CliError::Failed(format!("there is no app `{}`; there are: {names}", self.app).into()));
         };
         let text = self.text.clone().map_or_else(read_stdin, Ok)?;
-        let explanation = explain(&apps, app, text.trim(), SystemClock.now());
+        let explanation = explain_signatures(&apps, app, text.trim(), SystemClock.now());
         output::print(&explanation.text)?;
         if explanation.verified { Ok(()) } else { Err(CliError::NegativeAnswer) }
     }
@@ -46,7 +53,7 @@ pub(super) struct Explanation {
     pub(super) verified: bool,
 }
 
-fn explain(apps: &Apps, app: &App, text: &str, now: Time) -> Explanation {
+fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Explanation {
     if let Kind::Cookie(Some(signer)) = &app.kind {
         return cookie_kind::explain(app, signer, without_field_name(text), now);
     }

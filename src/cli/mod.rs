@@ -9,6 +9,7 @@ mod cookie;
 mod cookie_kind;
 mod credentials;
 mod exit;
+mod explain;
 mod healthcheck;
 mod keygen;
 mod output;
@@ -47,7 +48,7 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     /// Make a token for a caller, and print its hash for the service
     CallerToken(caller_token::CallerTokenArgs),
-    /// Explain a token, a ticket or a Cookie header: whether it verifies, and why not
+    /// Explain a token, a ticket or a Cookie header: whether it verifies, or with --address what a running service finds
     Cookie(cookie::CookieArgs),
     /// Ask a running service whether it serves
     Healthcheck(healthcheck::HealthcheckArgs),

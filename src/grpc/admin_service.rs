@@ -9,7 +9,8 @@ use super::request_error::RequestError;
 use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
 use super::{convert, page_token, wire};
-use crate::service::{Service, SessionPage, WithEntries};
+use crate::auth::Caller;
+use crate::service::{ExplainRequest, Service, SessionPage, WithEntries};
 use crate::session::Subject;
 use crate::token::SessionId;
 
@@ -98,6 +99,30 @@ impl AdminService for AdminRpcs {
         let (service, request) = self.0.authorize(request)?;
         service.revoke_app(&request.app).await?;
         Ok(Response::new(wire::RevokeAppResponse {}))
+    }
+
+    async fn explain_credential(
+        &self,
+        request: Request<wire::ExplainCredentialRequest>,
+    ) -> Result<Response<wire::ExplainCredentialResponse>, Status> {
+        let audit = AuditRecord::of_request(&request);
+        let caller = request.extensions().get().cloned().unwrap_or(Caller::Unauthenticated);
+        let (service, request) = self.0.authorize(request)?;
+        let explain = ExplainRequest {
+            app: &request.app,
+            credential: (&request.credential).into(),
+            cookie_name: convert::cookie_name(&request.cookie_name),
+        };
+        let mut explanations = service.explain(explain).await?;
+        for explanation in &mut explanations {
+            // The name of another app is only for callers of that app.
+            explanation.other_app.take_if(|app| !caller.may_use(app.as_str()));
+        }
+        if let Some(id) = explanations.iter().find_map(|explanation| explanation.id) {
+            audit.note_session(id);
+        }
+        let explanations = explanations.into_iter().map(Into::into).collect();
+        Ok(Response::new(wire::ExplainCredentialResponse { explanations }))
     }
 
     async fn get_stats(

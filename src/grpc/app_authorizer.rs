@@ -76,6 +76,7 @@ app_requests![
     RevokeSessionRequest,
     RevokeSubjectRequest,
     RevokeAppRequest,
+    ExplainCredentialRequest,
     GetStatsRequest,
     WatchEventsRequest,
 ];

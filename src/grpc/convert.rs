@@ -10,7 +10,10 @@ use super::wire;
 use crate::app::{App, Kind as AppKind};
 use crate::cookie::SameSite;
 use crate::flask;
-use crate::service::{AppStats, Credential, Header, MigrationStats, NullReason, Outcome, SessionInfo, SessionView};
+use crate::service::{
+    AppStats, Credential, CredentialState, Explanation, Header, MigrationStats, NullReason, Outcome, SessionInfo,
+    SessionView,
+};
 use crate::session::{
     AuthenticationChange, Changes, EndReason, Entries, LifetimeChange, PermanentChange, RequestContext, Subject,
     SubjectChange, Value, ValueKind, Version,
@@ -38,6 +41,7 @@ credentials![
     rotate_session_request,
     destroy_session_request,
     watch_session_request,
+    explain_credential_request,
 ];
 
 /// Converts the changes of a save, for sessions of this app.
@@ -184,6 +188,32 @@ impl From<SessionInfo> for wire::SessionInfo {
             entries: wire_entries(&info.record.entries),
             end_reason: end_reason(info.end_reason),
             end_time: head.end.map(|end| timestamp(end.time)),
+        }
+    }
+}
+
+impl From<Explanation> for wire::CredentialExplanation {
+    fn from(explanation: Explanation) -> Self {
+        use wire::CredentialState as State;
+
+        let Explanation { state, key_id, id, end_time, session, other_app } = explanation;
+        let (state, reason, rejection) = match state {
+            CredentialState::Live => (State::Live, None, ""),
+            CredentialState::Superseded => (State::Superseded, Some(EndReason::Superseded), ""),
+            CredentialState::Ended(reason) => (State::Ended, Some(reason), ""),
+            CredentialState::Unknown => (State::Unknown, None, ""),
+            CredentialState::Unused => (State::Unused, None, ""),
+            CredentialState::Rejected(rejection) => (State::Rejected, None, rejection),
+        };
+        Self {
+            state: state.into(),
+            end_reason: end_reason(reason),
+            end_time: end_time.map(timestamp),
+            id: id.map(|id| id.to_string()).unwrap_or_default(),
+            session: session.map(Into::into),
+            rejection: rejection.to_owned(),
+            key_id: key_id.map(|id| id.to_string()).unwrap_or_default(),
+            other_app: other_app.map(|app| app.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -83,7 +83,12 @@ impl Service {
     }
 }
 
-fn info(id: SessionId, mut record: Record, end_reason: Option<EndReason>, with_entries: WithEntries) -> SessionInfo {
+pub(super) fn info(
+    id: SessionId,
+    mut record: Record,
+    end_reason: Option<EndReason>,
+    with_entries: WithEntries,
+) -> SessionInfo {
     if with_entries == WithEntries::No {
         record.entries = Entries::default();
     }

@@ -14,11 +14,11 @@ use crate::grpc::wire::admin_service_client::AdminServiceClient;
 use crate::types::duration;
 
 /// The generated client of AdminService.
-pub(super) type Client = AdminServiceClient<AuthenticatedChannel>;
+pub(in crate::cli) type Client = AdminServiceClient<AuthenticatedChannel>;
 
 /// Calls the AdminService of a running service.
 #[derive(Debug)]
-pub(super) struct AdminClient {
+pub(in crate::cli) struct AdminClient {
     client: Client,
     uses_tls: bool,
     address: Address,
@@ -26,7 +26,7 @@ pub(super) struct AdminClient {
 }
 
 impl AdminClient {
-    pub(super) async fn connect(
+    pub(in crate::cli) async fn connect(
         address: &Address,
         credentials: &Credentials,
         timeout: Duration,
@@ -42,7 +42,7 @@ impl AdminClient {
     }
 
     /// Makes one call within the timeout, and returns the response.
-    pub(super) async fn call<T>(
+    pub(in crate::cli) async fn call<T>(
         &self,
         call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
     ) -> Result<T, CliError> {

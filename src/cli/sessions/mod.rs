@@ -3,7 +3,7 @@
 //! One file for each command. Data of sessions is escaped before it is printed, because a user agent could contain
 //! control characters for the terminal.
 
-mod admin;
+pub(super) mod admin;
 #[cfg(test)]
 mod example;
 mod json;
@@ -14,7 +14,7 @@ mod revoke_subject;
 mod show;
 mod stats;
 mod table;
-mod text;
+pub(super) mod text;
 mod watch;
 mod watch_printer;
 

@@ -8,7 +8,7 @@ use crate::grpc::wire::{EndReason, Outcome, Value, value};
 use crate::types::Time;
 
 /// Escapes a text as Rust does, apart from quotes, so that it cannot control a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::cli) fn printable(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -37,7 +37,7 @@ pub(super) fn value(value: &Value) -> String {
 }
 
 /// Returns a name such as `REVOKED`. `None` for a live session.
-pub(super) fn end_reason(reason: EndReason) -> Option<&'static str> {
+pub(in crate::cli) fn end_reason(reason: EndReason) -> Option<&'static str> {
     if reason == EndReason::Unspecified { None } else { reason.as_str_name().strip_prefix("END_REASON_") }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn outcome(outcome: Outcome) -> &'static str {
     outcome.as_str_name().strip_prefix("OUTCOME_").unwrap_or_default()
 }
 
-pub(super) fn time(timestamp: &Option<Timestamp>) -> Option<Time> {
+pub(in crate::cli) fn time(timestamp: &Option<Timestamp>) -> Option<Time> {
     let timestamp = timestamp.as_ref()?;
     let seconds = Duration::from_secs(u64::try_from(timestamp.seconds).ok()?);
     Some(Time::default() + seconds + Duration::from_nanos(u64::try_from(timestamp.nanos).ok()?))
@@ -70,7 +70,7 @@ pub(super) fn relative(time: Option<Time>, now: Time) -> String {
 }
 
 /// Returns a time for people, such as `2026-01-02T03:04:05Z (3m ago)`.
-pub(super) fn absolute(time: Option<Time>, now: Time) -> String {
+pub(in crate::cli) fn absolute(time: Option<Time>, now: Time) -> String {
     let Some(time) = time else { return NONE.to_owned() };
     let text = humantime::format_rfc3339_seconds(time.into());
     format!("{text} ({})", relative(Some(time), now))

@@ -4,6 +4,7 @@
 //! which are never tried here.
 
 mod destroy;
+mod explain;
 mod open;
 mod save;
 

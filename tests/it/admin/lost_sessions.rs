@@ -1,16 +1,19 @@
-//! "A user says that they were logged out": each cause is counted as what it is, so that an operator finds it.
+//! "A user says that they were logged out": each cause is counted and explained as what it is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cloakroom::app::{self, KindSetting};
-use cloakroom::grpc::wire::{Changes, RotationCause, SaveSessionRequest};
+use cloakroom::grpc::wire::{
+    Changes, CredentialExplanation, CredentialState, ExplainCredentialRequest, RotationCause, SaveSessionRequest,
+    explain_credential_request,
+};
 use cloakroom::store::{Handle, Redis, RedisSettings};
 
 use super::http_pages::page;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
-use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE};
+use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, millis};
 use crate::support::{StoreKind, TestService, app_settings, patient};
 
 /// The values of a counter of the app `default` that are not zero, by its other labels.
@@ -32,6 +35,29 @@ async fn found(service: &TestService, header: &str) -> String {
     let grown: Vec<_> = grown.map(|(label, _)| label.strip_prefix("found=").unwrap().to_owned()).collect();
     assert_eq!(grown.len(), 1, "one open is counted once: {before:?} {after:?}");
     grown[0].clone()
+}
+
+/// Asks the service to explain each cookie of this header.
+async fn explanations(service: &TestService, header: &str) -> Vec<CredentialExplanation> {
+    let credential = Some(explain_credential_request::Credential::CookieHeader(header.to_owned()));
+    let request = ExplainCredentialRequest { credential, ..Default::default() };
+    service.admin.clone().explain_credential(request).await.unwrap().into_inner().explanations
+}
+
+/// Opens by this token in a cookie, and checks what that is counted as and how it is explained.
+async fn expect(service: &TestService, token: &str, expected: &str) -> CredentialExplanation {
+    let header = cookie(token);
+    let before = explanations(service, &header).await.remove(0);
+    assert_eq!(found(service, &header).await, expected);
+    let explained = explanations(service, &header).await.remove(0);
+    assert!(explained == before, "an explanation changes nothing");
+    let reason = explained.end_reason().as_str_name().strip_prefix("END_REASON_").unwrap();
+    let state = match explained.state() {
+        CredentialState::Ended => reason,
+        state => state.as_str_name().strip_prefix("CREDENTIAL_STATE_").unwrap(),
+    };
+    assert_eq!(state, expected);
+    explained
 }
 
 fn cookie(token: &str) -> String {
@@ -62,16 +88,22 @@ async fn each_open_is_counted_by_what_it_found(store: StoreKind) {
     service.revoke(&revoked.id).await;
     let forged = forged(&live);
 
+    for (token, expected) in [
+        (&live, "LIVE"),
+        (&destroyed, "DESTROYED"),
+        (&emptied, "EMPTIED"),
+        (&superseded, "SUPERSEDED"),
+        (&evicted, "EVICTED"),
+        (&revoked.token, "REVOKED"),
+        (&forged, "REJECTED"),
+        (&"x".to_owned(), "REJECTED"),
+    ] {
+        let explained = expect(&service, token, expected).await;
+        assert_eq!(explained.end_time.is_some(), expected != "REJECTED");
+        assert_eq!(explained.session.is_some(), expected != "REJECTED");
+    }
     for (header, expected) in [
         ("a=b".to_owned(), "NEW"),
-        (cookie(&live), "LIVE"),
-        (cookie(&destroyed), "DESTROYED"),
-        (cookie(&emptied), "EMPTIED"),
-        (cookie(&superseded), "SUPERSEDED"),
-        (cookie(&evicted), "EVICTED"),
-        (cookie(&revoked.token), "REVOKED"),
-        (cookie(&forged), "REJECTED"),
-        (cookie("x"), "REJECTED"),
         (format!("{}; {}", cookie(&live), cookie(&other)), "AMBIGUOUS"),
         (format!("{}; {}", cookie(&live), cookie(&destroyed)), "LIVE"),
         (format!("{}; {}", cookie(&forged), cookie(&destroyed)), "DESTROYED"),
@@ -82,14 +114,18 @@ async fn each_open_is_counted_by_what_it_found(store: StoreKind) {
     let idle = stored().await;
     service.update(&idle, Changes::default().idle_timeout(MINUTE)).await;
     service.advance(MINUTE);
-    assert_eq!(found(&service, &cookie(&idle)).await, "IDLE");
+    let explained = expect(&service, &idle, "IDLE").await;
+    assert_eq!(millis(&explained.end_time), service.millis());
     service.revoke_app("").await;
-    assert_eq!(found(&service, &cookie(&live)).await, "REVOKED");
+    expect(&service, &live, "REVOKED").await;
     let absolute = stored().await;
     service.advance(HOUR);
-    assert_eq!(found(&service, &cookie(&absolute)).await, "ABSOLUTE");
+    let explained = expect(&service, &absolute, "ABSOLUTE").await;
+    assert_eq!(millis(&explained.end_time), service.millis());
+    // The reason is known for 16 minutes.
     service.advance(16 * MINUTE);
-    assert_eq!(found(&service, &cookie(&absolute)).await, "UNKNOWN", "the reason is known for 16 minutes");
+    let explained = expect(&service, &absolute, "UNKNOWN").await;
+    assert!(explained.session.is_none() && explained.end_time.is_none() && !explained.id.is_empty());
 }
 
 #[tokio::test]
@@ -99,11 +135,11 @@ async fn a_store_that_lost_its_sessions_is_seen_in_the_counts() {
     let store = Handle::from(Redis::new(&settings).unwrap());
     let service = TestService::on_store(store, [("default", app_settings())], patient()).await;
     let token = service.stored(&[("a", "1")]).await;
-    assert_eq!(found(&service, &cookie(&token)).await, "LIVE");
+    expect(&service, &token, "LIVE").await;
 
     redis.cli(&["flushall"]);
 
-    assert_eq!(found(&service, &cookie(&token)).await, "UNKNOWN");
+    expect(&service, &token, "UNKNOWN").await;
 }
 
 #[tokio::test]
@@ -126,10 +162,11 @@ async fn an_app_of_kind_cookie_counts_its_opens_and_saves_too() {
     service.save(save(&token, Changes::default().clear())).await;
 
     assert_eq!(found(&service, "").await, "NEW");
-    assert_eq!(found(&service, &cookie(&token)).await, "LIVE");
-    assert_eq!(found(&service, &cookie(&format!("{token}x"))).await, "REJECTED");
+    expect(&service, &token, "LIVE").await;
+    assert_eq!(expect(&service, &format!("{token}x"), "REJECTED").await.rejection, "BAD_SIGNATURE");
     service.advance(HOUR + MINUTE);
     assert_eq!(found(&service, &cookie(&token)).await, "IDLE");
+    assert_eq!(explanations(&service, &cookie(&token)).await[0].rejection, "EXPIRED");
     let saves = counts(&service, "cloakroom_saves_total").await;
     let once = ["CREATED", "UNCHANGED", "UPDATED", "DELETED"].map(|name| (format!("outcome={name},reason=NONE"), 1));
     assert_eq!(saves, BTreeMap::from(once));
