@@ -1,26 +1,31 @@
-//! The lines that `serve` prints at its start: addresses, where sessions are stored, keys, and a call to try.
+//! The lines that `serve` prints at its start: addresses and who may call there, where sessions are stored, keys, and a
+//! call to try.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::Address;
 use crate::app::{App, Kind as AppKind};
 use crate::config::LoadedConfig;
 use crate::config::default_key::DefaultKey;
+use crate::server::TlsSettings;
 use crate::store::StoreKind;
 use crate::types::AppName;
 
-/// Returns the lines for a service that listens at `addresses`, and for operators at `admin`.
+/// Returns the lines for a service whose sockets are bound to `addresses`, and for operators to `admin`.
 pub fn banner(loaded: &LoadedConfig, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {
     let mut text = format!("cloakroom {}\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| writeln!(text, "  {name:<9}{value}").expect("a String takes any text");
-    for address in addresses {
-        row("listens", &address.to_string());
+    let frontends = addresses.iter().map(|address| ("listens", address, &loaded.settings.server.tls));
+    let operators = admin.map(|address| ("admin", address, &loaded.settings.admin.tls));
+    for (name, address, tls) in frontends.chain(operators) {
+        row(name, &address.to_string());
+        row("", &access(address, tls, loaded));
     }
-    if let Some(address) = admin {
-        row("admin", &address.to_string());
+    if !loaded.callers.is_empty() {
+        row("callers", &loaded.settings.callers.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
     }
-    row("callers", &callers(loaded));
     row("sessions", &session_location(loaded));
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
     let keyless = |app: &&Arc<App>| !app.has_keys();
@@ -66,6 +71,7 @@ fn key_origin(key: &DefaultKey) -> String {
 
 fn example_call(address: &Address, loaded: &LoadedConfig) -> String {
     let method = "cloakroom.v1.SessionService/OpenSession";
+    let address = &socket_addr(address).map_or_else(|| address.clone(), Address::of_listener);
     let is_tcp = matches!(address, Address::Tcp(_));
     let transport = if is_tcp && loaded.settings.server.tls.is_on() { "-cacert ca.pem" } else { "-plaintext" };
     let needs_token = is_tcp && !loaded.callers.is_empty();
@@ -73,8 +79,24 @@ fn example_call(address: &Address, loaded: &LoadedConfig) -> String {
     format!("grpcurl {transport}{token} -d '{{}}' {address} {method}")
 }
 
-/// Returns who may call by TCP.
-fn callers(loaded: &LoadedConfig) -> String {
-    let names: Vec<&str> = loaded.settings.callers.keys().map(String::as_str).collect();
-    if names.is_empty() { "everybody who reaches an address above".to_owned() } else { names.join(", ") }
+/// Returns who may call at an address.
+fn access(address: &Address, tls: &TlsSettings, loaded: &LoadedConfig) -> String {
+    let Some(listen) = socket_addr(address) else {
+        return "for the owner and the group of this socket, without a credential".to_owned();
+    };
+    let reach = if listen.ip().to_canonical().is_loopback() { "on this machine" } else { "on every machine in reach" };
+    let encryption = if tls.is_on() { "TLS" } else { "not encrypted" };
+    if loaded.callers.is_empty() {
+        format!("OPEN to every program {reach}, without a credential; {encryption}")
+    } else {
+        format!("for the callers below, {reach}; {encryption}")
+    }
+}
+
+/// Returns the address of a TCP socket.
+fn socket_addr(address: &Address) -> Option<SocketAddr> {
+    match address {
+        Address::Tcp(text) => text.parse().ok(),
+        Address::Unix(_) => None,
+    }
 }

@@ -103,6 +103,16 @@ impl ConfigReloader {
         let AppChanges { added, removed, changed } = next.app_changes(&self.active);
         let (added, removed, changed) = (names(&added), names(&removed), names(&changed));
         info!(apps.added = added, apps.removed = removed, apps.changed = changed, "the configuration is reloaded");
+        if callers.is_empty() && !self.active.loaded.callers.is_empty() {
+            let Settings { server, admin, .. } = &self.started_with;
+            let listen = server.listen.map(|listen| listen.to_string());
+            let admin_listen = admin.listen.map(|listen| listen.to_string());
+            warn!(
+                server.listen = listen,
+                admin.listen = admin_listen,
+                "the last caller is taken out: these addresses are now OPEN to every program that reaches them"
+            );
+        }
         for app in apps.iter().filter(|app| !app.has_keys()) {
             warn!(app = %app.name, "the app has no key and so no sessions");
         }

@@ -1,5 +1,6 @@
 //! `cloakroom serve`: runs the service from its start to its orderly stop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,10 +46,11 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers };
     let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
-    let tcp = cloakroom.tcp_addr().map(Address::of_listener);
+    let bound = |address: SocketAddr| Address::Tcp(address.to_string());
+    let tcp = cloakroom.tcp_addr().map(bound);
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));
     let addresses: Vec<Address> = tcp.into_iter().chain(unix).collect();
-    let admin = cloakroom.admin_addr().map(Address::of_listener);
+    let admin = cloakroom.admin_addr().map(bound);
     output::print_note(&banner(loaded, key, &addresses, admin.as_ref()));
     let config_reloader = ConfigReloader::new(hangups, cloakroom.reloader().clone(), active);
     let report = tokio::select! {

@@ -60,9 +60,11 @@ impl Cloakroom {
         let service = Service::new(apps, store, Arc::clone(&clock));
         let mut server = Server::listen(settings, Protocols::Http2).await?;
         warn_of_plaintext_tokens(settings, &callers);
+        warn_of_open_listener(settings, &callers);
         let mut admin = match admin.server(settings) {
             Some(settings) => {
                 warn_of_plaintext_tokens(&settings, &callers);
+                warn_of_open_listener(&settings, &callers);
                 Some(Server::listen(&settings, Protocols::Both).await?)
             }
             None => None,
@@ -157,6 +159,16 @@ impl Cloakroom {
         };
         let (frontends, operators, ()) = tokio::try_join!(frontends, operators, background)?;
         Ok(ShutdownReport { cut_connections: frontends.cut_connections + operators.cut_connections })
+    }
+}
+
+/// Warns if everybody on the network may call. Allowed only with `insecure`.
+fn warn_of_open_listener(settings: &Settings, callers: &Callers) {
+    if let Some(listen) = settings.listen
+        && !is_loopback(listen)
+        && callers.is_empty()
+    {
+        warn!(%listen, "this address is OPEN to every program on every machine that reaches it; say in [callers] who may call");
     }
 }
 

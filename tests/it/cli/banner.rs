@@ -50,6 +50,46 @@ fn with_redis_and_no_key_it_says_what_to_do() {
     assert!(text.contains("cloakroom keygen") && text.contains("CLOAKROOM__APPS__DEFAULT__KEYS"), "{text}");
 }
 
+/// The line below the one with this address.
+fn access(text: &str, address: &str) -> String {
+    text.lines().skip_while(|line| !line.ends_with(address)).nth(1).unwrap().trim().to_owned()
+}
+
+#[test]
+fn it_says_of_each_address_what_is_bound_and_who_may_call_there() {
+    let parsed = |text: &str| text.parse::<Address>().unwrap();
+    let addresses = ["0.0.0.0:50051", "unix:/run/c.sock"].map(parsed);
+    let open = [("CLOAKROOM__SERVER__LISTEN", "0.0.0.0:50051"), ("CLOAKROOM__SERVER__INSECURE", "true")];
+    let hash = cloakroom::auth::TokenHash::of(b"x").to_string();
+    let shop = [
+        ("CLOAKROOM__SERVER__TLS__CERTIFICATE_FILE", "tls.crt"),
+        ("CLOAKROOM__SERVER__TLS__KEY_FILE", "tls.key"),
+        ("CLOAKROOM__CALLERS__SHOP__ROLES", "monitor"),
+        ("CLOAKROOM__CALLERS__SHOP__TOKEN_HASHES", &hash),
+    ];
+    let of = |variables: &[(&str, &str)]| {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let loaded = load_from(None, variables).unwrap();
+        banner(&loaded, &DefaultKey::Configured, &addresses, Some(&parsed("127.0.0.1:50052")))
+    };
+
+    let (open, known) = (of(&open), of(&shop));
+
+    let everybody = "OPEN to every program on every machine in reach, without a credential; not encrypted";
+    assert_eq!(access(&open, "listens  0.0.0.0:50051"), everybody, "{open}");
+    let local = "OPEN to every program on this machine, without a credential; not encrypted";
+    assert_eq!(access(&open, "admin    127.0.0.1:50052"), local, "{open}");
+    let group = "for the owner and the group of this socket, without a credential";
+    assert_eq!(access(&open, "listens  unix:/run/c.sock"), group, "{open}");
+    assert!(!open.contains("callers"), "{open}");
+    let callers = "for the callers below, on every machine in reach; TLS";
+    assert_eq!(access(&known, "listens  0.0.0.0:50051"), callers, "{known}");
+    let callers = "for the callers below, on this machine; not encrypted";
+    assert_eq!(access(&known, "admin    127.0.0.1:50052"), callers, "{known}");
+    assert!(known.contains("\n  callers  shop\n"), "{known}");
+    assert!(open.contains(" -d '{}' 127.0.0.1:50051 "), "the call to try goes to this machine: {open}");
+}
+
 #[test]
 fn it_names_the_admin_address() {
     let loaded = load_from(None, []).unwrap();

@@ -45,6 +45,32 @@ fn sigterm_and_sigint_stop_it_in_order() {
 }
 
 #[test]
+fn a_listener_that_is_open_to_the_network_is_told_of_at_the_start() {
+    for (listen, is_open) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let mut program = Program::new(&["serve"])
+            .env("CLOAKROOM__STORE__KIND", "memory")
+            .env("CLOAKROOM__SERVER__INSECURE", "true")
+            .env("CLOAKROOM__SERVER__LISTEN", listen)
+            .env("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0");
+        let mut child = program.command().spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let output: Vec<String> = lines
+            .inspect(|line| {
+                if line.contains("grpcurl") {
+                    send(&child, "TERM")
+                }
+            })
+            .collect();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+
+        let bound = output.iter().find_map(|line| line.trim().strip_prefix("listens  ")).unwrap();
+        assert!(bound.starts_with(listen.trim_end_matches('0')) && !bound.ends_with(":0"), "{output:?}");
+        let warns = output.iter().any(|line| line.contains("\"WARN\"") && line.contains("OPEN to every program"));
+        assert_eq!(warns, is_open, "{output:?}");
+    }
+}
+
+#[test]
 fn the_first_start_makes_a_key_that_the_next_start_uses() {
     let mut program = Program::new(&["serve"]);
 

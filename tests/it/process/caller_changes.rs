@@ -175,3 +175,20 @@ async fn a_stream_continues_while_its_caller_has_access() {
     assert_eq!(with_timeout(watch.message()).await.unwrap().unwrap().state(), WatchState::Ended);
     assert!(with_timeout(events.message()).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_reload_that_takes_the_last_caller_out_says_that_everybody_may_call() {
+    let polled = "[store]\nkind = 'memory'\n[reload]\npoll_interval = '20ms'\n";
+    let with_caller = format!("{polled}{}", caller("shop", "frontend", "*"));
+    let process = Process::start(&with_caller, &[], &[]).await;
+    assert!(!process.output().contains("OPEN"));
+
+    process.replace("cloakroom.toml", polled);
+
+    let line = process.await_log_line("OPEN to every program").await;
+    assert_eq!(line["level"], "WARN");
+    for name in ["server.listen", "admin.listen"] {
+        assert!(line[name].as_str().unwrap().starts_with(&process.listen().ip().to_string()), "{line}");
+    }
+    process.client().open_session(OpenSessionRequest::default()).await.unwrap();
+}
