@@ -26,6 +26,8 @@ pub(super) struct CallRecorder {
     phase: CallPhase,
     /// `None` once its line is written, and for calls that are not audited.
     audit: Option<AuditRecord>,
+    /// The caller, for the line of level DEBUG. `None` at other levels, and before it is known.
+    caller: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +44,23 @@ impl CallRecorder {
         let name = server.call_metrics.name(rpc);
         let (context, audit) = (CallContext::new(name, request.headers()), AuditRecord::of_call(name));
         server.connection_metrics.open_stream();
-        Self { server: Arc::clone(server), rpc, context, start: Instant::now(), phase: CallPhase::Running, audit }
+        Self {
+            server: Arc::clone(server),
+            rpc,
+            context,
+            start: Instant::now(),
+            phase: CallPhase::Running,
+            audit,
+            caller: None,
+        }
     }
 
     /// Checks that its caller may make the call. Lets the RPC of an audited call note what it is about.
-    pub(super) fn authenticate(&self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
+    pub(super) fn authenticate(&mut self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
         let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
+        if enabled!(Level::DEBUG) {
+            self.caller = caller.as_ref().ok().map(|caller| caller.to_string().into());
+        }
         if let Some(audit) = &self.audit {
             match &caller {
                 Ok(caller) => audit.note_caller(caller),
@@ -110,8 +123,9 @@ impl CallRecorder {
         self.log_audit(code, None);
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
+            let (call_code, caller) = (code_name(code), self.caller.as_deref());
             self.context
-                .sync_scope(|| debug!(call.code = code_name(code), call.duration_ms = duration_ms, "a call ended"));
+                .sync_scope(|| debug!(caller, call.code = call_code, call.duration_ms = duration_ms, "a call ended"));
         }
     }
 }

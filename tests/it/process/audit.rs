@@ -23,12 +23,19 @@ const SUBJECT: &str = "ann@test.example";
 /// A process with the callers `desk` and `limited`, who are operators of all apps and of the app `other`, and the
 /// frontend `shop`. The token of each is its name.
 async fn process() -> Process {
+    process_at("info").await
+}
+
+async fn process_at(level: &str) -> Process {
     let caller = |name: &str, role: &str, app: &str| {
         let hash = TokenHash::of(name.as_bytes());
         format!("[callers.{name}]\nroles = ['{role}']\napps = ['{app}']\ntoken_hashes = ['{hash}']\n")
     };
     let callers = [caller("desk", "admin", "*"), caller("limited", "admin", "other"), caller("shop", "frontend", "*")];
-    let config = format!("[store]\nkind = 'memory'\n[apps.default]\n[apps.other]\n{}", callers.concat());
+    let config = format!(
+        "[log]\nlevel = '{level}'\n[store]\nkind = 'memory'\n[apps.default]\n[apps.other]\n{}",
+        callers.concat()
+    );
     Process::start(&config, &[], &[]).await
 }
 
@@ -166,4 +173,19 @@ async fn audit_lines_name_the_session_and_the_number_of_sessions_but_no_subject(
     }
     assert_eq!(audit_line(&process, "chosen").await["reason"], "APP_UNKNOWN");
     assert!(!process.output().contains(SUBJECT));
+}
+
+#[tokio::test]
+async fn at_level_debug_every_call_has_a_line_with_its_caller() {
+    let process = process_at("info,cloakroom::server=debug").await;
+
+    let call = of("shop", "known", OpenSessionRequest::default());
+    process.client().open_session(call).await.unwrap();
+
+    let line = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line["message"] == "a call ended" && line["call.id"] == "known").then_some(line)
+    };
+    let line = eventually("the line of the call", async || process.output().lines().find_map(line)).await;
+    assert_eq!((&line["caller"], &line["call.code"]), (&"shop".into(), &"OK".into()));
 }
