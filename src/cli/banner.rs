@@ -50,7 +50,7 @@ fn session_location(loaded: &LoadedConfig) -> String {
     }
 }
 
-const fn how_to_get_key(app: &App) -> &'static str {
+pub(super) const fn how_to_get_key(app: &App) -> &'static str {
     match app.kind {
         AppKind::Stored => "`cloakroom keygen` makes one",
         AppKind::Cookie(_) => "give it the Flask application's SECRET_KEY",

@@ -4,7 +4,7 @@ use clap::Args;
 use humantime::format_rfc3339_seconds;
 use tokio::runtime;
 
-use super::{CliError, ConfigFile, output};
+use super::{CliError, ConfigFile, banner, output};
 use crate::config::Settings;
 use crate::store::{Handle, StoreKind};
 use crate::types::{Clock as _, SystemClock};
@@ -37,7 +37,12 @@ impl CheckArgs {
         if self.connect {
             comments += connect(settings)?;
         }
-        Ok(output::print(&format!("{comments}\n{}", loaded.effective()))?)
+        output::print(&format!("{comments}\n{}", loaded.effective()))?;
+        for app in loaded.keyless_apps() {
+            let how = banner::how_to_get_key(app);
+            output::print_note(&format!("warning: app {} has no key and so no sessions; {how}", app.name));
+        }
+        Ok(())
     }
 }
 

@@ -76,6 +76,14 @@ impl LoadedConfig {
         Ok(keys.map_or_else(|| self.apps.clone(), |keys| self.apps_with_default_key(&keys)))
     }
 
+    /// Returns the apps that a service would serve without a key.
+    pub fn keyless_apps(&self) -> impl Iterator<Item = &Arc<App>> {
+        // The other stores have a key for the app `default`.
+        let has_default_key = !self.default_app_has_keys() && self.settings.store.kind != StoreKind::Redis;
+        let gets_key = move |app: &App| has_default_key && app.name.as_str() == AppName::DEFAULT;
+        self.apps.iter().filter(move |app| !app.has_keys() && !gets_key(app))
+    }
+
     /// Gives the app `default` a key, if it has none: from the data folder or of this process alone, by the store.
     fn with_default_key(
         mut self,

@@ -3,12 +3,11 @@
 use super::secret_files::SecretKind;
 use super::sources::Sources;
 use super::{ConfigKey, Error, Settings};
-use crate::app::Apps;
 use crate::auth::Callers;
 use crate::types::SettingError;
 
 /// Builds the callers, and checks that their apps exist and that a listener asks for their certificates.
-pub(super) fn build(settings: &Settings, apps: &Apps, sources: &Sources) -> Result<Callers, Error> {
+pub(super) fn build(settings: &Settings, sources: &Sources) -> Result<Callers, Error> {
     let problem = |error: SettingError| sources.problem(error.under("callers"));
     let mut callers = settings.callers.clone();
     let mut problems = Vec::new();
@@ -16,7 +15,7 @@ pub(super) fn build(settings: &Settings, apps: &Apps, sources: &Sources) -> Resu
         let (key, file) = (ConfigKey::new(["callers", name, "token_hashes"]), caller.token_hashes_file.clone());
         let read = sources.read_secrets(&key, file.as_deref(), &mut caller.token_hashes, SecretKind::TokenHash);
         problems.extend(read.err());
-        let unknown = caller.named_apps().find(|app| apps.find(app).is_none());
+        let unknown = caller.named_apps().find(|app| !settings.apps.contains_key(*app));
         let error = unknown.map(|app| SettingError::new("apps", format!("there is no app {app:?}")));
         problems.extend(error.map(|error| problem(error.under(name))));
     }

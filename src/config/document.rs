@@ -39,19 +39,18 @@ impl Document {
         &self.path
     }
 
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Returns everything in the file that is not a valid setting.
-    pub(super) fn problems(&self) -> Vec<Problem> {
+    /// Returns everything in the file that is not a valid setting, and the text of the rest.
+    pub(super) fn check(&self) -> (Vec<Problem>, String) {
         let whole_file = || Source::File { path: self.path.clone(), line: None };
         let problem = |SettingError { key, message, .. }| Problem {
             source: self.source_of(&key).unwrap_or_else(whole_file),
             key,
             message,
         };
-        strict::errors(self.tree.clone()).into_iter().map(problem).collect()
+        let mut tree = self.tree.clone();
+        let problems: Vec<_> = strict::errors(&mut tree).into_iter().map(problem).collect();
+        let rest = if problems.is_empty() { self.text.clone() } else { tree.to_string() };
+        (problems, rest)
     }
 
     /// Returns the line of a setting or a table. `None`: the file does not have it.

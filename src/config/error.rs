@@ -15,6 +15,15 @@ impl Error {
         if problems.is_empty() { Ok(()) } else { Err(Self(problems)) }
     }
 
+    /// These problems, at least one.
+    pub(super) const fn of(problems: Vec<Problem>) -> Self {
+        Self(problems)
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.0
+    }
+
     /// Returns the problems. [`fmt::Display`] writes one on each line.
     pub fn problems(&self) -> &[Problem] {
         &self.0

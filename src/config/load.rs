@@ -46,15 +46,46 @@ fn load_and_watch(
         Ok(document) => document,
         Err(problem) => {
             problems.push(problem);
-            None
+            return Err(Error::of(problems));
         }
     };
-    problems.extend(document.iter().flat_map(Document::problems));
-    Error::unless_none(problems)?;
+    let (wrong, valid_text) = document.as_ref().map(Document::check).unwrap_or_default();
+    problems.extend(wrong);
+    let settings = match merge(&valid_text, &variables) {
+        Ok(settings) => settings,
+        Err(error) if problems.is_empty() => return Err(merge_problem(error)),
+        // What was removed is needed to read the rest.
+        Err(_) => return Err(Error::of(problems)),
+    };
+    let built = build(settings, Sources { document, variables, files: files.clone() });
+    if problems.is_empty() {
+        return built;
+    }
+    let more = built.err().map(Error::into_problems).unwrap_or_default();
+    let unrelated = |problem: &Problem| problems.iter().all(|wrong| !may_cause(&wrong.key, &problem.key));
+    let more = more.into_iter().filter(unrelated).collect::<Vec<_>>();
+    problems.extend(more);
+    Err(Error::of(problems))
+}
 
-    let mut settings = merge(document.as_ref(), &variables).map_err(merge_problem)?;
+/// Whether a value may be wrong only because another one was wrong and was removed.
+fn may_cause(removed: &ConfigKey, wrong: &ConfigKey) -> bool {
+    match (removed.names(), wrong.names()) {
+        // A whole table: callers name apps, and listeners need callers.
+        ([] | [_], _) => true,
+        ([table, _], _) if ["apps", "callers"].contains(&table.as_str()) => true,
+        ([apps, app, ..], [other_table, other, ..]) if apps == "apps" => other_table == "apps" && other == app,
+        ([table, ..], [other, ..]) => {
+            let of_listeners = |table: &String| ["server", "admin", "callers"].contains(&table.as_str());
+            table == other || of_listeners(table) && of_listeners(other)
+        }
+        (_, []) => false,
+    }
+}
+
+fn build(mut settings: Settings, sources: Sources) -> Result<LoadedConfig, Error> {
     settings.apps.entry(AppName::DEFAULT.to_owned()).or_default();
-    LoadedConfig::build(settings, Sources { document, variables, files: files.clone() })
+    LoadedConfig::build(settings, sources)
 }
 
 fn find_file(file: Option<&Path>, environment: &Environment, files: &WatchedFiles) -> Option<PathBuf> {
@@ -68,11 +99,8 @@ fn find_file(file: Option<&Path>, environment: &Environment, files: &WatchedFile
 }
 
 /// Puts the sources on top of each other. Tables are merged, lists replace each other.
-fn merge(document: Option<&Document>, variables: &[Variable]) -> Result<Settings, ConfigError> {
-    let mut layers = Config::builder();
-    if let Some(document) = document {
-        layers = layers.add_source(File::from_str(document.text(), FileFormat::Toml));
-    }
+fn merge(file: &str, variables: &[Variable]) -> Result<Settings, ConfigError> {
+    let mut layers = Config::builder().add_source(File::from_str(file, FileFormat::Toml));
     for Variable { key, value, .. } in variables {
         layers = layers.set_override(key.names().join("."), config_value(value))?;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::sources::Sources;
-use super::{ConfigKey, Error, Settings, Source, WatchedFiles, apps, callers};
+use super::{ConfigKey, Error, Problem, Settings, Source, WatchedFiles, apps, callers};
 use crate::app::{self, Apps};
 use crate::auth::Callers;
 
@@ -25,14 +25,24 @@ pub struct LoadedConfig {
 impl LoadedConfig {
     /// Checks settings that could be read, and builds the apps and the callers.
     pub(super) fn build(mut settings: Settings, sources: Sources) -> Result<Self, Error> {
+        let mut problems = Vec::new();
         if let Some(file) = &settings.store.redis.url_file {
-            settings.store.redis.url = sources.read_url(&"store.redis.url".into(), file)?;
+            match sources.read_url(&"store.redis.url".into(), file) {
+                Ok(url) => settings.store.redis.url = url,
+                Err(problem) => problems.push(problem),
+            }
         }
         let mut app_settings = settings.apps.clone();
-        let apps = apps::build(&mut app_settings, &sources)?;
-        let callers = callers::build(&settings, &apps, &sources)?;
-        check_tables(&settings, &callers, &sources)?;
-        Ok(Self { settings, apps, callers, app_settings, sources })
+        let mut collect = |error: Error| problems.extend(error.into_problems());
+        let apps = apps::build(&mut app_settings, &sources).map_err(&mut collect).ok();
+        let callers = callers::build(&settings, &sources).map_err(&mut collect).ok();
+        problems.extend(table_problems(&settings, callers.as_ref(), &sources));
+        match (apps, callers) {
+            (Some(apps), Some(callers)) if problems.is_empty() => {
+                Ok(Self { settings, apps, callers, app_settings, sources })
+            }
+            _ => Err(Error::of(problems)),
+        }
     }
 
     /// Returns the path of the configuration file. `None`: there is none.
@@ -51,14 +61,15 @@ impl LoadedConfig {
     }
 }
 
-fn check_tables(settings: &Settings, callers: &Callers, sources: &Sources) -> Result<(), Error> {
+/// Returns what is wrong in the other tables. The listeners can be checked only with right callers.
+fn table_problems(settings: &Settings, callers: Option<&Callers>, sources: &Sources) -> Vec<Problem> {
     let Settings { server, admin, store, reload, .. } = settings;
-    let checks = [
-        server.check(callers).map_err(|error| error.under("server")),
-        admin.check(server, callers).map_err(|error| error.under("admin")),
-        store.check().map_err(|error| error.under("store")),
-        reload.check().map_err(|error| error.under("reload")),
-    ];
-    let errors = checks.into_iter().filter_map(Result::err);
-    Error::unless_none(errors.map(|error| sources.problem(error)).collect())
+    let listeners = callers.map(|callers| {
+        let server_check = server.check(callers).map_err(|error| error.under("server"));
+        [server_check, admin.check(server, callers).map_err(|error| error.under("admin"))]
+    });
+    let others =
+        [store.check().map_err(|error| error.under("store")), reload.check().map_err(|error| error.under("reload"))];
+    let errors = listeners.into_iter().flatten().chain(others).filter_map(Result::err);
+    errors.map(|error| sources.problem(error)).collect()
 }

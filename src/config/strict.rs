@@ -26,13 +26,13 @@ pub(super) fn check(tree: toml::Table) -> Result<(), SettingError> {
     })
 }
 
-/// Returns all errors in a tree: what is wrong is removed, and the rest is checked again.
-pub(super) fn errors(mut tree: toml::Table) -> Vec<SettingError> {
+/// Returns all errors in a tree: what is wrong is removed from it, and the rest is checked again.
+pub(super) fn errors(tree: &mut toml::Table) -> Vec<SettingError> {
     let mut errors = Vec::new();
     while errors.len() < MAX_ERRORS
         && let Err(error) = check(tree.clone())
     {
-        let removed = remove(&mut tree, &error.key);
+        let removed = remove(tree, &error.key);
         errors.push(error);
         if !removed {
             break;

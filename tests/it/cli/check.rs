@@ -50,6 +50,21 @@ fn it_prints_only_the_ids_of_keys() {
 }
 
 #[test]
+fn it_ends_with_a_warning_for_each_app_that_would_have_no_key() {
+    let apps = "[apps.shop]\nidle_timeout = \"1h\"\n[apps.flask]\nkind = \"cookie\"\n";
+    let shop = "warning: app shop has no key and so no sessions; `cloakroom keygen` makes one\n";
+    let flask = "warning: app flask has no key and so no sessions; give it the Flask application's SECRET_KEY\n";
+    let default = "warning: app default has no key and so no sessions; `cloakroom keygen` makes one\n";
+
+    for (store, expected) in [("memory", [flask, shop].concat()), ("redis", [default, flask, shop].concat())] {
+        let ended = Program::new(&["check"]).file("cloakroom.toml", apps).env("CLOAKROOM__STORE__KIND", store).run();
+
+        assert_eq!((ended.code, ended.stderr), (Some(0), expected));
+    }
+    assert_eq!(Program::new(&["check"]).run().stderr, "");
+}
+
+#[test]
 fn it_creates_nothing() {
     let mut program = Program::new(&["check"]);
 
