@@ -105,4 +105,4 @@ fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
 }
 
 /// How often Redis is looked at more closely than by each ping.
-const INSPECTION_INTERVAL: Duration = Duration::from_millis(500);
+const INSPECTION_INTERVAL: Duration = Duration::from_millis(750);

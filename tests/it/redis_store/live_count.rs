@@ -48,8 +48,9 @@ async fn a_count_takes_no_more_commands_for_more_sessions_and_less_than_a_hundre
     let (sent, seconds) = (commands(&redis) - before, begin.elapsed().as_secs_f64());
     let counted = idle.stats("").await.live.unwrap();
 
-    // One command lists 500 keys. All are listed, because the other app may have sessions too.
-    assert!(costs.iter().all(|cost| *cost < 1500) && costs[1] <= costs[0] + 60, "{costs:?}");
+    // One command lists 500 keys. All are listed, because the other app may have sessions too. Health looks at Redis as
+    // well, about forty commands a second.
+    assert!(costs.iter().all(|cost| *cost < 1500) && costs[1] <= costs[0] + 300, "{costs:?}");
     assert!((39_900..=44_100).contains(&counted), "{counted}");
     assert!(f64::from(sent) / seconds < 100.0, "{sent} commands in {seconds} s");
 }
