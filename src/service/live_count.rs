@@ -179,7 +179,9 @@ impl AppSample {
         if self.read < first {
             return first - self.read;
         }
-        let needed = self.parts().map(|found| self.heads_needed(found));
+        let [live, anonymous, authenticated] = self.parts().map(|found| self.heads_needed(found));
+        // The kinds are reported together or not at all.
+        let needed = [live, anonymous.max(authenticated)];
         let possible = needed.into_iter().filter(|needed| *needed <= self.ids.len());
         possible.max().unwrap_or_default().saturating_sub(self.read)
     }
