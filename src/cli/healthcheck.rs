@@ -13,13 +13,18 @@ use super::credentials::{CallerTokenHeader, Credentials, TlsOptions};
 use super::{Address, CliError, ConfigFile, output};
 use crate::config::Settings;
 use crate::grpc;
+use crate::server::TlsSettings;
 use crate::types::duration;
 
 #[derive(Debug, Args)]
 pub(super) struct HealthcheckArgs {
-    /// The address of the service, HOST:PORT or unix:PATH [default: where the configuration lets it listen]
+    /// The address of the service, HOST:PORT or unix:PATH [default: where the configuration lets it listen for operators,
+    /// or else for frontends]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<Address>,
+    /// Ask only whether the process lives, whatever its store does
+    #[arg(long)]
+    live: bool,
     /// The time to wait for the answer, such as 500ms or 3s
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration::parse)]
     timeout: Duration,
@@ -36,13 +41,14 @@ impl HealthcheckArgs {
             Some(address) => (address.clone(), given_tls),
             None => {
                 let settings = self.config.load()?.settings;
-                let address = configured_address(&settings).ok_or("the service listens nowhere")?;
-                let needs_tls = settings.server.tls.is_on() && matches!(address, Address::Tcp(_));
-                (address, given_tls.or_else(|| needs_tls.then(TlsOptions::unverified)))
+                let (address, tls) = configured_address(&settings).ok_or("the service listens nowhere")?;
+                (address, given_tls.or_else(|| tls.is_some_and(TlsSettings::is_on).then(TlsOptions::unverified)))
             }
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let health = runtime.block_on(async { tokio::time::timeout(self.timeout, check(&address, tls)).await });
+        let service = if self.live { "" } else { grpc::SESSION_SERVICE };
+        let health =
+            runtime.block_on(async { tokio::time::timeout(self.timeout, check(&address, tls, service)).await });
         let health = health.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(self.timeout))));
         match health {
             Ok(()) => Ok(output::print(&format!("{address}: SERVING"))?),
@@ -54,16 +60,25 @@ impl HealthcheckArgs {
     }
 }
 
-/// Prefers the Unix socket, which is cheaper.
-fn configured_address(settings: &Settings) -> Option<Address> {
-    let socket = settings.server.unix_path().map(|path| Address::Unix(path.to_owned()));
-    socket.or_else(|| settings.server.listen.map(Address::of_listener))
+/// Returns the address to ask, and its TLS if it may have any.
+///
+/// Prefers the listener for operators: it has a thread and connections of its own, so that it answers under any load of
+/// the frontends. Then the Unix socket, which is cheaper than TCP.
+fn configured_address(settings: &Settings) -> Option<(Address, Option<&TlsSettings>)> {
+    let Settings { server, admin, .. } = settings;
+    if let Some(listen) = admin.listen {
+        return Some((Address::of_listener(listen), Some(&admin.tls)));
+    }
+    if let Some(path) = server.unix_path() {
+        return Some((Address::Unix(path.to_owned()), None));
+    }
+    Some((Address::of_listener(server.listen?), Some(&server.tls)))
 }
 
 /// Checks the health of a service. Sends no token, because health is open to all.
-async fn check(address: &Address, tls: Option<TlsOptions>) -> Result<(), String> {
+async fn check(address: &Address, tls: Option<TlsOptions>, service: &str) -> Result<(), String> {
     let channel = connect(address, tls, CallerTokenHeader::NONE).await?;
-    let request = HealthCheckRequest { service: grpc::SESSION_SERVICE.to_owned() };
+    let request = HealthCheckRequest { service: service.to_owned() };
     match HealthClient::new(channel).check(request).await {
         Ok(response) => match response.into_inner().status() {
             ServingStatus::Serving => Ok(()),

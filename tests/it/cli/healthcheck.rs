@@ -101,11 +101,22 @@ fn a_service_that_never_answers_times_out() {
 }
 
 #[test]
-fn the_address_comes_from_the_configuration() {
+fn the_listener_for_operators_is_asked_if_the_configuration_has_one() {
     let service = Service::new();
     let address = service.on_tcp(ServingStatus::Serving);
 
-    let ended = Program::new(&["healthcheck"]).env("CLOAKROOM__SERVER__LISTEN", &address).run();
+    let ended = Program::new(&["healthcheck"]).env("CLOAKROOM__ADMIN__LISTEN", &address).run();
+
+    assert_eq!((ended.code, ended.stdout), (Some(0), format!("{address}: SERVING\n")), "{}", ended.stderr);
+}
+
+#[test]
+fn without_a_listener_for_operators_that_for_frontends_is_asked() {
+    let service = Service::new();
+    let address = service.on_tcp(ServingStatus::Serving);
+
+    let program = Program::new(&["healthcheck"]).env("CLOAKROOM__SERVER__LISTEN", &address);
+    let ended = program.file("cloakroom.toml", "[admin]\nlisten = \"\"\n").run();
 
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
@@ -114,9 +125,19 @@ fn the_address_comes_from_the_configuration() {
 fn an_empty_unix_socket_is_ignored() {
     let service = Service::new();
     let address = service.on_tcp(ServingStatus::Serving);
-    let settings = format!("[server]\nlisten = \"{address}\"\nunix_socket = \"\"\n");
+    let settings = format!("[server]\nlisten = \"{address}\"\nunix_socket = \"\"\n[admin]\nlisten = \"\"\n");
 
     let ended = Program::new(&["healthcheck"]).file("cloakroom.toml", &settings).run();
+
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_process_lives_even_if_it_does_not_serve() {
+    let service = Service::new();
+    let address = service.on_tcp(ServingStatus::NotServing);
+
+    let ended = Program::new(&["healthcheck", "--live", "--address", &address]).run();
 
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
