@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use subtle::ConstantTimeEq as _;
 use tracing::warn;
@@ -28,6 +29,14 @@ pub struct KnownCaller {
     pub(super) name: String,
     pub(super) roles: Vec<Role>,
     pub(super) apps: AllowedApps,
+    pub(super) running_calls: AtomicUsize,
+}
+
+impl KnownCaller {
+    /// Returns the counter of its running calls, which a server uses to limit them.
+    pub const fn running_calls(&self) -> &AtomicUsize {
+        &self.running_calls
+    }
 }
 
 /// The apps whose sessions a caller may use.

@@ -47,6 +47,11 @@ impl Peer {
         self.identify(&callers, || bearer_token(headers)).unwrap_or(Caller::Unauthenticated)
     }
 
+    /// Whether the RPC with this index needs no authentication.
+    pub fn is_public(&self, rpc: usize) -> bool {
+        self.authenticator.access_to(rpc) == Some(Access::Public)
+    }
+
     /// Checks a running stream of this RPC again, against the callers that are configured now.
     pub(super) fn authenticate_again(&self, rpc: &str, token: Option<TokenHash>) -> Result<Caller, Error> {
         self.check(access(rpc), || token)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,7 @@ impl CallerSettings {
             name: AppName::parse(name).map_err(|_| error("", NAME))?.to_string(),
             roles: if self.roles.is_empty() { return Err(error("roles", NO_ROLE)) } else { self.roles.clone() },
             apps: self.allowed_apps().map_err(|message| error("apps", message))?,
+            running_calls: AtomicUsize::default(),
         });
         if self.certificate_names.is_empty() && self.token_hashes.is_empty() {
             return Err(error("token_hashes", NO_CREDENTIAL));

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::reload::{self, ConfigReloader};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::config::{ActiveConfig, Settings};
-use crate::server::{Cloakroom, Dependencies};
+use crate::server::{Cloakroom, Dependencies, raise_file_limit};
 use crate::store::Handle;
 use crate::telemetry;
 use crate::types::SystemClock;
@@ -26,6 +26,7 @@ impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let active = self.config.load()?.activate()?;
         let _logs = telemetry::init(&active.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
+        raise_file_limit();
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(async {
             let stop = signal::stop()?;

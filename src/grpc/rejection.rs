@@ -14,6 +14,9 @@ use crate::types::duration;
 pub enum Rejection {
     #[error("too many calls are running; try again with a growing delay")]
     Overloaded,
+    /// The calls of one address, or of one caller, are at their share of the limit.
+    #[error("too many calls of this address or this caller are running; try again with a growing delay")]
+    ShareExhausted,
     #[error("too many large requests are under way; try again with a growing delay")]
     BudgetExhausted,
     /// `grpc-timeout` is malformed.
@@ -22,6 +25,9 @@ pub enum Rejection {
     /// The call took longer than the caller or the settings allow.
     #[error("no answer within {}; whether a write was done is unknown", duration::text(*.0))]
     TimeoutExceeded(Duration),
+    /// The request was not whole in time, so the service did not see it.
+    #[error("the request was not whole within {}; nothing was done", duration::text(*.0))]
+    RequestUnfinished(Duration),
     /// The service panicked.
     #[error("an error inside the service; its log says more")]
     Panicked,

@@ -111,9 +111,13 @@ const fn request_error(error: &RequestError) -> &'static str {
 
 const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
     match rejection {
-        Rejection::Overloaded | Rejection::BudgetExhausted => (Code::ResourceExhausted, "OVERLOADED"),
+        Rejection::Overloaded | Rejection::ShareExhausted | Rejection::BudgetExhausted => {
+            (Code::ResourceExhausted, "OVERLOADED")
+        }
         Rejection::TimeoutMalformed => (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"),
-        Rejection::TimeoutExceeded(_) => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+        Rejection::TimeoutExceeded(_) | Rejection::RequestUnfinished(_) => {
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
+        }
         Rejection::Panicked => (Code::Internal, "INTERNAL"),
         Rejection::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
         Rejection::RequestMalformed(_) => (Code::InvalidArgument, "REQUEST_MALFORMED"),

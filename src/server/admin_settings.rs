@@ -47,12 +47,23 @@ impl AdminSettings {
         }
     }
 
-    /// Returns the settings of its server: those of `server`, on one thread. `None`: it does not listen.
+    /// Returns the settings of its server: those of `server`, on one thread and with few connections. `None`: it does
+    /// not listen.
     pub(super) fn server(&self, server: &Settings) -> Option<Settings> {
-        let listen = Some(self.listen?);
-        Some(Settings { listen, unix_socket: None, workers: 1, tls: self.tls.clone(), ..server.clone() })
+        Some(Settings {
+            listen: Some(self.listen?),
+            unix_socket: None,
+            workers: 1,
+            max_connections: server.max_connections.min(MAX_CONNECTIONS),
+            max_connections_per_peer: server.max_connections_per_peer.min(MAX_CONNECTIONS),
+            tls: self.tls.clone(),
+            ..server.clone()
+        })
     }
 }
+
+/// Enough for operators, monitors and probes.
+pub(super) const MAX_CONNECTIONS: usize = 128;
 
 const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
                        who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

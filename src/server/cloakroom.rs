@@ -16,7 +16,7 @@ use super::connection::protocol::Protocols;
 use super::health::HealthPublisher;
 use super::reloader::Reloader;
 use super::settings::is_loopback;
-use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport, background};
+use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport, background, file_limit};
 use crate::app::Apps;
 use crate::auth::{Authenticator, CallerRegistry, Callers};
 use crate::service::Service;
@@ -58,7 +58,9 @@ impl Cloakroom {
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
         let service = Service::new(apps, store, Arc::clone(&clock));
-        let mut server = Server::listen(settings, Protocols::Http2).await?;
+        let max_connections = file_limit::max_connections(settings.max_connections);
+        let fitting = Settings { max_connections, ..settings.clone() };
+        let mut server = Server::listen(&fitting, Protocols::Http2).await?;
         warn_of_plaintext_tokens(settings, &callers);
         warn_of_open_listener(settings, &callers);
         let mut admin = match admin.server(settings) {

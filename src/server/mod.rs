@@ -13,6 +13,7 @@ mod call;
 mod cloakroom;
 mod connection;
 mod context;
+mod file_limit;
 mod health;
 mod reloader;
 mod settings;
@@ -31,13 +32,13 @@ pub use accept::BindError;
 pub use admin_settings::AdminSettings;
 pub use call::{ResponseFuture, Services};
 pub use cloakroom::{Cloakroom, Dependencies};
+pub use file_limit::raise_file_limit;
 pub use reloader::{Reloadable, Reloader};
 pub use settings::Settings;
 pub use tls::{TlsError, TlsErrorKind, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
 
 use accept::{Acceptor, Listeners, Workers};
-use call::RequestBudget;
 use connection::protocol::Protocols;
 use context::ServerContext;
 use tls::Tls;
@@ -65,7 +66,7 @@ impl Server {
     async fn listen(settings: &Settings, protocols: Protocols) -> Result<Self, BindError> {
         let tls = Tls::open(&settings.tls, protocols)?;
         let listeners = Listeners::bind(settings).await?;
-        let context = ServerContext { tls, request_budget: RequestBudget::new(settings), ..ServerContext::default() };
+        let context = ServerContext::new(settings, tls);
         Ok(Self { settings: settings.clone(), listeners, context })
     }
 

@@ -39,12 +39,21 @@ pub struct Settings {
     ///
     /// Lower it if memory is short.
     pub max_calls: usize,
+    /// The most calls at once of one IP address (IPv6: of one /64), and of one caller. 0 to 1000000; 0: half of max_calls.
+    ///
+    /// Raise it when one proxy makes nearly all calls. The Unix socket has no address.
+    pub max_calls_per_peer: usize,
     /// The most bytes at once of requests that are over 64 KiB each; more are refused as OVERLOADED.
     ///
     /// 4 MiB, so that every single request fits, to 1 TiB. It holds for each listener. Lower it if memory is short. The
     /// bytes are counted from their arrival until the response. A decoded request uses twice as much; one that is made to
     /// be large uses up to 13 times as much.
     pub request_budget_bytes: usize,
+    /// The most bytes at once of requests that are not whole and of responses that are not read. 4 MiB to 1 TiB.
+    ///
+    /// Above it the connection is closed that has held such bytes for the longest time. It holds for each listener, and
+    /// each such call counts 4 KiB besides. Raise it for very many callers on slow links.
+    pub pending_budget_bytes: usize,
     /// A new connection has to make its first call within this time. 10 ms to 1 hour. Raise it for very slow links.
     #[serde(with = "duration")]
     pub first_request_timeout: Duration,
@@ -64,6 +73,14 @@ pub struct Settings {
     /// A stream has to begin within it, and may then go on. Raise it for a slow store.
     #[serde(with = "duration")]
     pub call_timeout: Duration,
+    /// A request has to be whole within this time. 10 ms to 1 hour. Raise it for large requests on slow links.
+    #[serde(with = "duration")]
+    pub request_timeout: Duration,
+    /// A response has to be read within this time, or half of it more; else its connection ends. 10 ms to 1 hour.
+    ///
+    /// Raise it for large responses on slow links.
+    #[serde(with = "duration")]
+    pub send_timeout: Duration,
     /// How long running calls may take to finish when a connection or the server ends. 0 to 1 hour.
     ///
     /// Raise it together with `call_timeout`.
@@ -100,12 +117,16 @@ impl Default for Settings {
             max_connections_per_peer: 256,
             max_concurrent_streams: 256,
             max_calls: 4096,
+            max_calls_per_peer: 0,
             request_budget_bytes: 128 * 1024 * 1024,
+            pending_budget_bytes: 32 * 1024 * 1024,
             first_request_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(15 * 60),
             max_connection_age: Duration::from_secs(30 * 60),
             keepalive_interval: Duration::from_secs(30),
             call_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(3),
+            send_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             shutdown_delay: Duration::ZERO,
             store_unhealthy_after: Duration::from_secs(1),
@@ -125,12 +146,16 @@ impl Settings {
         check_number("max_connections_per_peer", self.max_connections_per_peer, 1..=1_000_000)?;
         check_number("max_concurrent_streams", self.max_concurrent_streams as usize, 1..=65_536)?;
         check_number("max_calls", self.max_calls, 1..=1_000_000)?;
+        check_number("max_calls_per_peer", self.max_calls_per_peer, 0..=1_000_000)?;
+        check_number("pending_budget_bytes", self.pending_budget_bytes, MAX_REQUEST_BYTES..=TEBIBYTE)?;
         check_number("request_budget_bytes", self.request_budget_bytes, MAX_REQUEST_BYTES..=TEBIBYTE)?;
         check_duration("first_request_timeout", self.first_request_timeout, SHORTEST..=HOUR)?;
         check_duration("idle_timeout", self.idle_timeout, SHORTEST..=YEAR)?;
         check_duration("max_connection_age", self.max_connection_age, SHORTEST..=YEAR)?;
         check_duration("keepalive_interval", self.keepalive_interval, SHORTEST..=HOUR)?;
         check_duration("call_timeout", self.call_timeout, SHORTEST..=HOUR)?;
+        check_duration("request_timeout", self.request_timeout, SHORTEST..=HOUR)?;
+        check_duration("send_timeout", self.send_timeout, SHORTEST..=HOUR)?;
         check_duration("drain_timeout", self.drain_timeout, Duration::ZERO..=HOUR)?;
         check_duration("shutdown_delay", self.shutdown_delay, Duration::ZERO..=HOUR)?;
         check_duration("store_unhealthy_after", self.store_unhealthy_after, SHORTEST..=HOUR)?;

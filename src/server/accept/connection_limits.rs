@@ -1,18 +1,27 @@
 //! The limits on open connections, in total and for each peer.
+//!
+//! At a limit, a new connection replaces the oldest one that has not had a call answered yet. A peer that only opens
+//! connections so cannot keep out one that uses them. A peer whose connections break the protocol, or end without any
+//! use, is served later and later; see [`Misuse`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use super::misuse::Misuse;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::connection::ConnectionMetrics;
+use crate::server::connection::{ConnectionMetrics, Cut};
 
 /// Counts the open connections and refuses new ones above the limits.
 #[derive(Debug)]
-pub(super) struct ConnectionLimits {
+pub(in crate::server) struct ConnectionLimits {
     max: usize,
     max_per_peer: usize,
     metrics: Arc<ConnectionMetrics>,
@@ -21,8 +30,45 @@ pub(super) struct ConnectionLimits {
 
 #[derive(Debug, Default)]
 struct OpenConnections {
+    next_number: u64,
     total: usize,
-    by_network: HashMap<IpAddr, usize>,
+    /// By network; the processes on the Unix socket are one peer.
+    peers: HashMap<Option<IpAddr>, Peer>,
+}
+
+#[derive(Debug, Default)]
+struct Peer {
+    open: usize,
+    calls: Arc<AtomicUsize>,
+    /// The connections without an answered call, by age.
+    unused: BTreeMap<u64, Arc<ConnectionControl>>,
+    misuse: Misuse,
+}
+
+/// What others need to end a connection.
+#[derive(Debug)]
+pub(in crate::server) struct ConnectionControl {
+    /// Numbers rise with the time of the connection.
+    pub(in crate::server) number: u64,
+    pub(in crate::server) network: Option<IpAddr>,
+    cut: Notify,
+    is_replaced: AtomicBool,
+}
+
+impl ConnectionControl {
+    pub(in crate::server) fn new(number: u64, network: Option<IpAddr>) -> Self {
+        Self { number, network, cut: Notify::new(), is_replaced: AtomicBool::new(false) }
+    }
+
+    /// Ends the connection at once.
+    pub(in crate::server) fn cut(&self) {
+        self.cut.notify_one();
+    }
+
+    /// Waits until the connection has to end at once.
+    pub(in crate::server) async fn wait_until_cut(&self) {
+        self.cut.notified().await;
+    }
 }
 
 impl ConnectionLimits {
@@ -35,47 +81,112 @@ impl ConnectionLimits {
     pub(super) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Option<ConnectionPermit> {
         let network = peer_address.network();
         let mut open = self.open.lock();
-        if open.total >= self.max || network.is_some_and(|network| open.count(network) >= self.max_per_peer) {
+        if !self.make_room(&mut open, network) {
             self.metrics.refuse();
             return None;
         }
         self.metrics.accept();
+        let number = open.next_number;
+        open.next_number += 1;
         open.total += 1;
-        if let Some(network) = network {
-            *open.by_network.entry(network).or_default() += 1;
-        }
-        Some(ConnectionPermit { limits: Arc::clone(self), network })
+        let control = Arc::new(ConnectionControl::new(number, network));
+        let peer = open.peers.entry(network).or_default();
+        peer.open += 1;
+        peer.unused.insert(number, Arc::clone(&control));
+        // Local processes have passed the check of the socket's file mode.
+        let delay = if network.is_some() { peer.misuse.delay(Instant::now()) } else { Duration::ZERO };
+        Some(ConnectionPermit {
+            limits: Arc::clone(self),
+            control,
+            calls: Arc::clone(&peer.calls),
+            delay,
+            is_used: AtomicBool::new(false),
+            is_violated: AtomicBool::new(false),
+        })
     }
-}
 
-impl OpenConnections {
-    fn count(&self, network: IpAddr) -> usize {
-        self.by_network.get(&network).copied().unwrap_or_default()
+    /// Makes room for a connection of this network, by the end of an unused one if need be.
+    fn make_room(&self, open: &mut OpenConnections, network: Option<IpAddr>) -> bool {
+        let full = |peer: &Peer| network.is_some() && peer.open >= self.max_per_peer;
+        if open.peers.get(&network).is_some_and(full) {
+            return self.replace(open, network);
+        }
+        if open.total < self.max {
+            return true;
+        }
+        let most = open.peers.iter().max_by_key(|(_, peer)| peer.unused.len()).map(|(network, _)| *network);
+        most.is_some_and(|network| self.replace(open, network))
     }
 
-    fn remove(&mut self, network: Option<IpAddr>) {
-        self.total -= 1;
-        let Some(network) = network else { return };
-        let remaining = self.count(network) - 1;
-        // Removed at zero, or the map would grow with every address that ever connected.
-        if remaining == 0 {
-            self.by_network.remove(&network);
-        } else {
-            self.by_network.insert(network, remaining);
-        }
+    fn replace(&self, open: &mut OpenConnections, network: Option<IpAddr>) -> bool {
+        let Some(peer) = open.peers.get_mut(&network) else { return false };
+        let Some((_, oldest)) = peer.unused.pop_first() else { return false };
+        peer.open -= 1;
+        open.total -= 1;
+        oldest.is_replaced.store(true, Ordering::Relaxed);
+        oldest.cut();
+        self.metrics.cut(Cut::Replaced);
+        true
     }
 }
 
 /// Counts one connection as open until it is dropped.
 #[derive(Debug)]
-pub(super) struct ConnectionPermit {
+pub(in crate::server) struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
-    network: Option<IpAddr>,
+    pub(in crate::server) control: Arc<ConnectionControl>,
+    /// The running calls of the peer.
+    pub(in crate::server) calls: Arc<AtomicUsize>,
+    /// How long the connection has to wait, because of what the peer did before.
+    pub(in crate::server) delay: Duration,
+    is_used: AtomicBool,
+    is_violated: AtomicBool,
+}
+
+impl ConnectionPermit {
+    /// Records that a call of an authenticated caller was answered.
+    pub(in crate::server) fn record_use(&self) {
+        if !self.is_used.load(Ordering::Relaxed) && !self.is_used.swap(true, Ordering::Relaxed) {
+            let mut open = self.limits.open.lock();
+            if let Some(peer) = open.peers.get_mut(&self.control.network) {
+                peer.unused.remove(&self.control.number);
+            }
+        }
+    }
+
+    /// Records that the peer broke the protocol, or was told to go.
+    pub(in crate::server) fn record_violation(&self) {
+        self.is_violated.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.limits.open.lock().remove(self.network);
+        let (now, network) = (Instant::now(), self.control.network);
+        let mut open = self.limits.open.lock();
+        let OpenConnections { total, peers, .. } = &mut *open;
+        if let Some(peer) = peers.get_mut(&network) {
+            if !self.control.is_replaced.load(Ordering::Relaxed) {
+                *total -= 1;
+                peer.open -= 1;
+                peer.unused.remove(&self.control.number);
+            }
+            if self.is_violated.load(Ordering::Relaxed) {
+                peer.misuse.add_violation(now);
+            } else if !self.is_used.load(Ordering::Relaxed) {
+                peer.misuse.add_unused(now);
+            }
+            // Removed, or the map would grow with every address that ever connected.
+            if peer.open == 0 && peer.misuse.is_forgotten(now) {
+                peers.remove(&network);
+            }
+        }
+        if peers.len() > self.limits.max + MAX_REMEMBERED {
+            peers.retain(|_, peer| peer.open > 0);
+        }
         self.limits.metrics.close();
     }
 }
+
+/// The most peers without a connection whose misuse is remembered.
+const MAX_REMEMBERED: usize = 10_000;

@@ -4,11 +4,13 @@ mod acceptor;
 mod backoff;
 mod connection_limits;
 mod listeners;
+mod misuse;
 mod socket_file;
 mod worker_loop;
 mod workers;
 
 pub(super) use acceptor::Acceptor;
+pub(super) use connection_limits::{ConnectionControl, ConnectionPermit};
 pub use listeners::BindError;
 pub(super) use listeners::{Listeners, Socket};
 pub(super) use workers::Workers;

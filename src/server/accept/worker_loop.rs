@@ -11,7 +11,7 @@ use super::connection_limits::ConnectionPermit;
 use super::listeners::Socket;
 use crate::auth::PeerAddress;
 use crate::server::call::CallLimits;
-use crate::server::connection::{Connection, ConnectionEnd, ConnectionTimeouts, protocol};
+use crate::server::connection::{Connection, ConnectionContext, ConnectionEnd, ConnectionTimeouts, protocol};
 use crate::server::context::ServerContext;
 use crate::server::{GrpcService, Settings};
 
@@ -30,8 +30,9 @@ pub(super) struct WorkerLoop {
 pub(super) struct AcceptedConnection {
     pub(super) socket: Socket,
     pub(super) peer_address: PeerAddress,
-    /// It counts as open, in total and with its worker, until these are dropped.
-    pub(super) permits: (ConnectionPermit, Arc<()>),
+    pub(super) permit: ConnectionPermit,
+    /// It counts as one of its worker until this is dropped.
+    pub(super) load: Arc<()>,
 }
 
 impl WorkerLoop {
@@ -55,19 +56,19 @@ impl WorkerLoop {
         let stop = self.stop.child_token();
         let connections = TaskTracker::new();
         let cut_connections = Arc::new(AtomicUsize::new(0));
-        while let Some(AcceptedConnection { socket, peer_address, permits }) = queue.recv().await {
+        while let Some(AcceptedConnection { socket, peer_address, permit, load }) = queue.recv().await {
             let connection = Connection {
                 protocol: self.protocol.clone(),
                 timeouts: self.timeouts,
                 call_limits: Arc::clone(&self.call_limits),
-                context: Arc::new(self.context.clone()),
+                context: ConnectionContext::new(self.context.clone(), permit),
                 service: service.clone(),
                 peer_address,
                 stop: stop.clone(),
             };
             let cut_connections = Arc::clone(&cut_connections);
             connections.spawn(async move {
-                let _permits = permits;
+                let _load = load;
                 if connection.serve(socket).await == ConnectionEnd::Cut {
                     cut_connections.fetch_add(1, Ordering::Relaxed);
                 }

@@ -56,8 +56,8 @@ impl Workers {
     /// Gives a connection to the worker with the fewest connections; waits while its queue is full.
     pub(super) async fn assign(&self, socket: Socket, peer_address: PeerAddress, permit: ConnectionPermit) {
         let Some(worker) = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.load)) else { return };
-        let permits = (permit, Arc::clone(&worker.load));
-        if worker.queue.send(AcceptedConnection { socket, peer_address, permits }).await.is_err() {
+        let load = Arc::clone(&worker.load);
+        if worker.queue.send(AcceptedConnection { socket, peer_address, permit, load }).await.is_err() {
             tracing::error!("a worker thread is gone, and a connection with it");
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::server::call::{CallMetrics, RequestBudget};
-use crate::server::connection::ConnectionMetrics;
+use crate::server::connection::{ConnectionMetrics, Cut, PendingBudget};
 use crate::server::context::ServerContext;
 use crate::server::health::HealthState;
 use crate::server::reloader::ReloadMetrics;
@@ -32,6 +32,7 @@ pub(in crate::server) struct ListenerSources {
     name: &'static str,
     connection_metrics: Arc<ConnectionMetrics>,
     request_budget: RequestBudget,
+    pending_budget: PendingBudget,
     tls: Option<Arc<Tls>>,
 }
 
@@ -40,8 +41,8 @@ type Apps = [(Arc<ServedApp>, AppStats)];
 
 impl ListenerSources {
     pub(in crate::server) fn new(name: &'static str, context: &ServerContext) -> Self {
-        let ServerContext { connection_metrics, request_budget, tls, .. } = context.clone();
-        Self { name, connection_metrics, request_budget, tls }
+        let ServerContext { connection_metrics, request_budget, pending_budget, tls, .. } = context.clone();
+        Self { name, connection_metrics, request_budget, pending_budget, tls }
     }
 }
 
@@ -103,16 +104,27 @@ impl MetricsSources {
         }
     }
 
+    fn family_by_listener(
+        &self,
+        page: &mut MetricsText,
+        name: &'static str,
+        kind: MetricKind,
+        help: &'static str,
+        read: fn(&ListenerSources) -> Option<u64>,
+    ) {
+        page.family(name, kind, help);
+        for listener in &self.listeners {
+            if let Some(value) = read(listener) {
+                page.sample(&[("listener", listener.name)], value);
+            }
+        }
+    }
+
     fn connections(&self, page: &mut MetricsText) {
         use MetricKind::{Counter, Gauge};
 
         let mut family = |name, kind, help, read: fn(&ListenerSources) -> Option<u64>| {
-            page.family(name, kind, help);
-            for listener in &self.listeners {
-                if let Some(value) = read(listener) {
-                    page.sample(&[("listener", listener.name)], value);
-                }
-            }
+            self.family_by_listener(page, name, kind, help, read);
         };
         family("cloakroom_connections", Gauge, "Open connections.", |listener| {
             Some(listener.connection_metrics.connections())
@@ -125,6 +137,17 @@ impl MetricsSources {
         family("cloakroom_connections_refused_total", Counter, help, |listener| {
             Some(listener.connection_metrics.refused())
         });
+        let help = "Connections that the server ended because of what their peer did or left undone, by reason.";
+        page.family("cloakroom_connections_cut_total", Counter, help);
+        for listener in &self.listeners {
+            for reason in Cut::ALL {
+                let labels = [("listener", listener.name), ("reason", reason.as_str())];
+                page.sample(&labels, listener.connection_metrics.cuts(reason));
+            }
+        }
+        let mut family = |name, kind, help, read: fn(&ListenerSources) -> Option<u64>| {
+            self.family_by_listener(page, name, kind, help, read);
+        };
         let help = "TLS handshakes that failed, took too long, or made room for newer ones.";
         family("cloakroom_tls_handshakes_failed_total", Counter, help, |listener| {
             Some(listener.connection_metrics.failed_handshakes())
@@ -135,6 +158,8 @@ impl MetricsSources {
         family("cloakroom_large_request_bytes", Gauge, help, |listener| {
             Some(listener.request_budget.used_bytes() as u64)
         });
+        let help = "Bytes of pending_budget_bytes that unfinished requests and unread responses use.";
+        family("cloakroom_pending_bytes", Gauge, help, |listener| Some(listener.pending_budget.used_bytes() as u64));
         let help = "The time when the certificate for new connections expires, in seconds since 1970; of a chain the earliest.";
         family("cloakroom_tls_certificate_expiry_timestamp_seconds", Gauge, help, |listener| {
             Some(listener.tls.as_ref()?.expire_time().seconds())

@@ -1,51 +1,57 @@
-//! The limits of a call: how many run at once, how long each may take, and that a panic ends only its own call.
+//! The limits of a call: what it holds while it runs, how long it may take, and that a panic ends only itself.
 //!
 //! Also replaces tonic's own error responses by the documented rejections.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Request, Response};
-use tokio::sync::Semaphore;
+use http_body::Body as _;
 use tokio::time;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-use super::request_budget::BudgetPermit;
+use super::call_permit::CallPermit;
 use super::timeout;
 use crate::auth;
 use crate::grpc::{GRPC_STATUS, Rejection};
+use crate::server::connection::ConnectionContext;
 use crate::server::{GrpcService, Settings};
 
 /// The limits of all calls of one server.
 #[derive(Debug)]
 pub(in crate::server) struct CallLimits {
-    permits: Semaphore,
     timeout: Duration,
+    /// For the request to be whole.
+    pub(super) request_timeout: Duration,
 }
 
 impl CallLimits {
     pub(in crate::server) fn new(settings: &Settings) -> Self {
-        Self { permits: Semaphore::new(settings.max_calls), timeout: settings.call_timeout }
+        Self { timeout: settings.call_timeout, request_timeout: settings.request_timeout }
     }
 
     /// Calls the service within the limits.
     ///
-    /// A call counts as running, and its time runs, until its response begins. So a stream counts only until it is
-    /// open, and a response that its caller does not read blocks no other call. The limits on connections and streams
-    /// apply to those.
+    /// A call counts as running from when its request is whole until its response begins. So a stream counts only
+    /// until it is open, and a response that its caller does not read blocks no other call.
     pub(super) async fn run<S: GrpcService>(
         &self,
         service: S,
         request: Box<Request<Body>>,
+        mut permit: CallPermit,
+        connection: &Arc<ConnectionContext>,
     ) -> Result<Response<Body>, Rejection> {
-        let _permit = self.permits.try_acquire().map_err(|_| Rejection::Overloaded)?;
+        if request.body().is_end_stream() {
+            permit.take_slot(connection)?;
+        }
         let requested = timeout::from_headers(request.headers()).map_err(|_| Rejection::TimeoutMalformed)?;
         let limit = requested.unwrap_or(self.timeout).min(self.timeout);
-        let response = time::timeout(limit, catch_panic(service, request)).await;
+        let response = time::timeout(limit, catch_panic(service, request, permit)).await;
         let response = response.map_err(|_| Rejection::TimeoutExceeded(limit))??;
         match tonic_rejection(response.headers()) {
             Some(rejection) => Err(rejection),
@@ -55,12 +61,15 @@ impl CallLimits {
 }
 
 /// Calls the service. A panic drops the call and becomes a rejection.
-async fn catch_panic<S: GrpcService>(service: S, request: Box<Request<Body>>) -> Result<Response<Body>, Rejection> {
+async fn catch_panic<S: GrpcService>(
+    service: S,
+    request: Box<Request<Body>>,
+    mut permit: CallPermit,
+) -> Result<Response<Body>, Rejection> {
     let mut response = pin!(service.oneshot(*request));
-    let mut permit = BudgetPermit::default();
     let polled = std::future::poll_fn(|cx| {
         // Unwind safe, because the call is not polled again after a panic.
-        match permit.collect_during(|| catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx)))) {
+        match permit.poll_with(|| catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx)))) {
             Ok(polled) => polled.map(|Ok(response)| Ok(response)),
             Err(_) => Poll::Ready(Err(Rejection::Panicked)),
         }

@@ -12,14 +12,14 @@ use tracing::{Level, debug, enabled};
 use super::call_metrics::{RpcIndex, code_name};
 use crate::auth::{self, Caller, Peer};
 use crate::grpc::{AuditRecord, GRPC_STATUS};
-use crate::server::context::ServerContext;
+use crate::server::connection::ConnectionContext;
 use crate::telemetry::{CallContext, CallId};
 
 /// A call that has not ended. If it is dropped before its end, it is recorded as cancelled.
 #[derive(Debug)]
 pub(super) struct CallRecorder {
     // The context of the connection, so that the reference count is not in a cache line that other threads write to.
-    server: Arc<ServerContext>,
+    pub(super) connection: Arc<ConnectionContext>,
     pub(super) rpc: RpcIndex,
     pub(super) context: CallContext,
     start: Instant,
@@ -39,13 +39,13 @@ enum CallPhase {
 
 impl CallRecorder {
     /// Records the start of a call.
-    pub(super) fn start(server: &Arc<ServerContext>, request: &Request<Body>) -> Self {
-        let rpc = server.call_metrics.rpc(request.uri().path());
-        let name = server.call_metrics.name(rpc);
+    pub(super) fn start(connection: &Arc<ConnectionContext>, request: &Request<Body>) -> Self {
+        let rpc = connection.call_metrics.rpc(request.uri().path());
+        let name = connection.call_metrics.name(rpc);
         let (context, audit) = (CallContext::new(name, request.headers()), AuditRecord::of_call(name));
-        server.connection_metrics.open_stream();
+        connection.connection_metrics.open_stream();
         Self {
-            server: Arc::clone(server),
+            connection: Arc::clone(connection),
             rpc,
             context,
             start: Instant::now(),
@@ -94,7 +94,7 @@ impl CallRecorder {
             && self.phase != CallPhase::Ended
             && let Some(status) = Status::from_header_map(trailers)
         {
-            self.server.call_metrics.count_failure(&status);
+            self.connection.call_metrics.count_failure(&status);
             self.log_audit(code, status.get_details_error_info().map(|info| info.reason).as_deref());
         }
         self.record_end(code);
@@ -110,7 +110,7 @@ impl CallRecorder {
     fn record_response_start(&mut self) {
         if self.phase == CallPhase::Running {
             self.phase = CallPhase::Responding;
-            self.server.call_metrics.observe_duration(self.rpc, self.start.elapsed());
+            self.connection.call_metrics.observe_duration(self.rpc, self.start.elapsed());
         }
     }
 
@@ -119,7 +119,7 @@ impl CallRecorder {
             return;
         }
         self.phase = CallPhase::Ended;
-        self.server.call_metrics.count_end(self.rpc, code);
+        self.connection.call_metrics.count_end(self.rpc, code);
         self.log_audit(code, None);
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
@@ -134,6 +134,6 @@ impl Drop for CallRecorder {
     fn drop(&mut self) {
         self.record_response_start();
         self.record_end(Code::Cancelled);
-        self.server.connection_metrics.close_stream();
+        self.connection.connection_metrics.close_stream();
     }
 }

@@ -8,14 +8,14 @@ use hyper::body::Incoming;
 use tonic::body::Body;
 
 use super::call_limits::CallLimits;
+use super::call_permit::CallPermit;
 use super::call_recorder::CallRecorder;
-use super::request_budget::BudgetedBody;
+use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use crate::auth::ConnectionInfo;
 use crate::grpc::Rejection;
 use crate::server::GrpcService;
-use crate::server::connection::Activity;
-use crate::server::context::ServerContext;
+use crate::server::connection::{Activity, ConnectionContext};
 
 /// Handles the requests of one connection.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(in crate::server) struct CallHandler<S> {
     pub(in crate::server) activity: Activity,
     pub(in crate::server) connection: Arc<ConnectionInfo>,
     pub(in crate::server) limits: Arc<CallLimits>,
-    pub(in crate::server) context: Arc<ServerContext>,
+    pub(in crate::server) context: Arc<ConnectionContext>,
     pub(in crate::server) service: S,
 }
 
@@ -39,13 +39,14 @@ where
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<S> {
         let stream = self.activity.open_stream();
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
-        let mut request = Box::new(request.map(|body| Body::new(BudgetedBody::new(body, &self.context))));
+        let body = |body| Body::new(RequestBody::new(body, &self.context, self.limits.request_timeout));
+        let mut request = Box::new(request.map(body));
         request.extensions_mut().insert(Arc::clone(&self.connection));
         let (connection, limits) = (Arc::clone(&self.connection), Arc::clone(&self.limits));
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
         async move {
             if let Some(page) = context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer)) {
-                return Ok(page.map(|body| ResponseBody::of_page(body, stream)));
+                return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
             }
             let mut call = CallRecorder::start(&context, &request);
             let caller = call.authenticate(&connection.peer, &mut request);
@@ -53,9 +54,15 @@ where
                 (Some(status), _) => non_grpc_response(status),
                 (None, Err(error)) => Rejection::Unauthorized(error).into_response(),
                 (None, Ok(caller)) => {
+                    // Health checks are answered at any load.
+                    let permit = match connection.peer.is_public(call.rpc.0) {
+                        true => CallPermit::default(),
+                        false => CallPermit::wanting_slot(caller.clone()),
+                    };
                     request.extensions_mut().insert(caller);
                     // In a box, so that the task of the stream is small: it is moved four times.
-                    let response = Box::pin(call.context.scope(limits.run(service, request))).await;
+                    let running = limits.run(service, request, permit, &context);
+                    let response = Box::pin(call.context.scope(running)).await;
                     response.unwrap_or_else(Rejection::into_response)
                 }
             };

@@ -4,9 +4,12 @@
 
 mod call_limits;
 mod call_metrics;
+mod call_permit;
 mod call_recorder;
+mod call_slots;
 mod frame_lengths;
 mod handler;
+mod request_body;
 mod request_budget;
 mod response_body;
 mod services;
@@ -14,6 +17,7 @@ mod timeout;
 
 pub(super) use call_limits::CallLimits;
 pub(super) use call_metrics::CallMetrics;
+pub(super) use call_slots::CallSlots;
 pub(super) use handler::CallHandler;
 pub(super) use request_budget::RequestBudget;
 pub use services::{ResponseFuture, Services};

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use tonic::body::Body;
 
 use super::call_recorder::CallRecorder;
 use crate::grpc::Rejection;
-use crate::server::connection::StreamGuard;
+use crate::server::connection::{ConnectionContext, ResponseBytes, StreamGuard};
 
 /// The body of a response. Its stream counts as open until the body is dropped.
 #[derive(Debug)]
@@ -19,33 +20,39 @@ pub(in crate::server) struct ResponseBody {
     body: Body,
     /// `None` for a page.
     call: Option<CallRecorder>,
+    connection: Arc<ConnectionContext>,
     _stream: StreamGuard,
 }
 
 impl ResponseBody {
     pub(super) fn of_call(call: CallRecorder, body: Body, stream: StreamGuard) -> Self {
-        Self { body, call: Some(call), _stream: stream }
+        Self { body, connection: Arc::clone(&call.connection), call: Some(call), _stream: stream }
     }
 
-    pub(super) fn of_page(body: Body, stream: StreamGuard) -> Self {
-        Self { body, call: None, _stream: stream }
+    pub(super) fn of_page(body: Body, stream: StreamGuard, connection: Arc<ConnectionContext>) -> Self {
+        Self { body, connection, call: None, _stream: stream }
     }
 }
 
 impl http_body::Body for ResponseBody {
-    type Data = Bytes;
+    type Data = ResponseBytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Self { body, call, .. } = &mut *self;
-        let Some(call) = call else { return poll_body(body, cx) };
-        let polled = call.context.sync_scope(|| poll_body(body, cx));
-        if let Poll::Ready(Some(Ok(frame))) = &polled
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<ResponseBytes>, Status>>> {
+        let Self { body, call, connection, .. } = &mut *self;
+        let polled = match call {
+            Some(call) => call.context.sync_scope(|| poll_body(body, cx)),
+            None => poll_body(body, cx),
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(call)) = (&polled, call)
             && let Some(trailers) = frame.trailers_ref()
         {
             call.record_trailers(trailers);
         }
-        polled
+        polled.map_ok(|frame| frame.map_data(|bytes| ResponseBytes::new(bytes, connection)))
     }
 
     fn is_end_stream(&self) -> bool {

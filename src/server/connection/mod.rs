@@ -2,8 +2,14 @@
 
 mod activity;
 mod connection_metrics;
+mod context;
+mod frame_credit;
+mod frame_reader;
+mod metered_io;
+mod pending;
 pub(super) mod protocol;
 mod timeouts;
+mod turns;
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -16,18 +22,22 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Notify;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::activity::{Activity, StreamGuard};
-pub(super) use self::connection_metrics::ConnectionMetrics;
+pub(super) use self::connection_metrics::{ConnectionMetrics, Cut};
+pub(super) use self::context::ConnectionContext;
+pub(super) use self::pending::{OVERHEAD, PendingBudget, ResponseBytes};
 pub(super) use self::timeouts::ConnectionTimeouts;
 
 use self::activity::ConnectionPhase;
+use self::metered_io::MeteredIo;
+use self::turns::Turns;
 use super::GrpcService;
 use super::accept::Socket;
 use super::call::{CallHandler, CallLimits};
-use super::context::ServerContext;
 use crate::auth::{CertificateName, ConnectionInfo, PeerAddress};
 
 /// A connection that is to be served.
@@ -36,7 +46,7 @@ pub(super) struct Connection<S> {
     pub(super) protocol: protocol::Builder,
     pub(super) timeouts: ConnectionTimeouts,
     pub(super) call_limits: Arc<CallLimits>,
-    pub(super) context: Arc<ServerContext>,
+    pub(super) context: Arc<ConnectionContext>,
     pub(super) service: S,
     pub(super) peer_address: PeerAddress,
     pub(super) stop: CancellationToken,
@@ -56,8 +66,22 @@ where
     S: GrpcService,
     S::Future: Send,
 {
-    /// Serves the socket until the connection ends.
+    /// Serves the socket until the connection ends or is cut.
     pub(super) async fn serve(self, socket: Socket) -> ConnectionEnd {
+        let context = Arc::clone(&self.context);
+        tokio::select! {
+            end = self.serve_socket(socket) => end,
+            () = context.permit.control.wait_until_cut() => ConnectionEnd::Closed,
+        }
+    }
+
+    async fn serve_socket(self, socket: Socket) -> ConnectionEnd {
+        if !self.context.permit.delay.is_zero() {
+            tokio::select! {
+                () = time::sleep(self.context.permit.delay) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
         let result = match socket {
             Socket::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(socket) => self.serve_tcp(socket).await,
@@ -93,7 +117,7 @@ where
     where
         I: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let activity = Activity::default();
+        let (activity, context) = (Activity::default(), Arc::clone(&self.context));
         let goaway = CancellationToken::new();
         let peer = self.context.authenticator.peer(self.peer_address, names);
         let handler = CallHandler {
@@ -104,20 +128,25 @@ where
             service: self.service,
         };
         let service = service_fn(move |request| handler.handle(request));
-        let mut connection = pin!(self.protocol.serve_connection(TokioIo::new(io), service));
+        let io = TokioIo::new(MeteredIo::new(io, Arc::clone(&context)));
+        let connection = pin!(self.protocol.serve_connection(io, service));
+        let stalled = Notify::new();
+        let mut connection = Turns::new(connection, &context, self.timeouts.send, &stalled);
 
         tokio::select! {
-            result = connection.as_mut() => return result.map(|()| ConnectionEnd::Closed),
+            result = &mut connection => return result.map(|()| ConnectionEnd::Closed),
             () = self.stop.cancelled() => {
-                if let Some(result) = wait_for_first_call(connection.as_mut(), &activity, self.timeouts.drain).await {
+                let first_call = wait_for_first_call(Pin::new(&mut connection), &activity, self.timeouts.drain);
+                if let Some(result) = first_call.await {
                     return result.map(|()| ConnectionEnd::Closed);
                 }
             }
             () = self.timeouts.wait_until_expired(&activity) => {}
+            () = stalled.notified() => {}
         }
-        connection.as_mut().graceful_shutdown();
+        connection.connection.as_mut().graceful_shutdown();
         goaway.cancel();
-        drain(connection, &activity, self.timeouts.drain).await
+        drain(Pin::new(&mut connection), &activity, self.timeouts.drain).await
     }
 }
 

@@ -15,6 +15,8 @@ pub(in crate::server) struct ConnectionTimeouts {
     pub(super) drain: Duration,
     /// For the TLS handshake, and then again for the first call.
     pub(super) first_request: Duration,
+    /// For the peer to read a response.
+    pub(super) send: Duration,
     idle: Duration,
     max_age: Duration,
 }
@@ -24,6 +26,7 @@ impl ConnectionTimeouts {
         Self {
             drain: settings.drain_timeout,
             first_request: settings.first_request_timeout,
+            send: settings.send_timeout,
             idle: settings.idle_timeout,
             max_age: settings.max_connection_age,
         }

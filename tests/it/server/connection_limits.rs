@@ -1,25 +1,49 @@
 //! Limits of connections: in total and per peer.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
 use cloakroom::server::Settings;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::support::client::Client;
-use super::support::raw_http2::RawHttp2;
-use super::support::test_server::{TestServer, eventually, settings, with_timeout};
+use super::support::raw_http2::{RawHttp2, call};
+use super::support::test_server::{TestServer, connect_from, eventually, settings};
 
 #[tokio::test]
 async fn a_connection_over_the_limit_is_closed_at_once() {
     let server = TestServer::start(&Settings { max_connections: 2, ..settings() }).await;
     let (first, second) = (server.client().await, server.client().await);
+    assert_eq!(first.call("Echo").await.code(), Code::Ok);
+    assert_eq!(second.call("Echo").await.code(), Code::Ok);
 
     let refused = RawHttp2::connect(server.address()).await;
 
     assert_eq!(refused.ended().await, None);
     assert_eq!(first.call("Echo").await.code(), Code::Ok);
     assert_eq!(second.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn a_new_connection_replaces_the_oldest_one_that_has_made_no_call() {
+    for settings in
+        [Settings { max_connections: 3, ..settings() }, Settings { max_connections_per_peer: 3, ..settings() }]
+    {
+        let server = TestServer::start(&settings).await;
+        let used = server.client().await;
+        assert_eq!(used.call("Echo").await.code(), Code::Ok);
+        let silent = RawHttp2::connect(server.address()).await;
+        let mut half_open = RawHttp2::connect_with_preface(server.address()).await;
+        half_open.send(&call(1, &[])).await;
+
+        let clients = [server.client().await, server.client().await];
+
+        assert_eq!(silent.ended().await, None);
+        assert_eq!(half_open.ended().await, None);
+        for client in clients.iter().chain([&used]) {
+            assert_eq!(client.call("Echo").await.code(), Code::Ok);
+        }
+    }
 }
 
 #[tokio::test]
@@ -44,12 +68,6 @@ async fn one_peer_cannot_take_every_connection() {
 
     assert_eq!(refused.ended().await, None);
     assert!(is_served(connect_from(other, server.address()).await).await);
-}
-
-async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind((source, 0).into()).unwrap();
-    with_timeout(socket.connect(address)).await.unwrap()
 }
 
 async fn is_served(socket: TcpStream) -> bool {

@@ -8,8 +8,11 @@ use http::StatusCode;
 use tonic::Code;
 
 use super::support::client::request_with;
-use super::support::raw_http2::{ENHANCE_YOUR_CALM, RawHttp2, call, reset, streams};
-use super::support::test_server::{TestServer, settings};
+use super::support::raw_http2::{
+    END_HEADERS, ENHANCE_YOUR_CALM, INITIAL_WINDOW_SIZE, PING, PRIORITY, RawHttp2, SETTINGS, WINDOW_UPDATE, call,
+    frame, headers, reset, streams, whole_call,
+};
+use super::support::test_server::{TestServer, eventually, ms, settings};
 
 #[tokio::test]
 async fn streams_that_are_reset_at_once_end_the_connection() {
@@ -30,6 +33,123 @@ async fn provoked_resets_end_the_connection() {
     let code = RawHttp2::connect_with_preface(server.address()).await.flood(flood).await;
 
     assert_eq!(code, Some(ENHANCE_YOUR_CALM));
+}
+
+#[tokio::test]
+async fn frames_without_calls_end_the_connection() {
+    let server = TestServer::start(&settings()).await;
+    let floods = [
+        ("PING", frame(PING, 0, 0, &[0; 8])),
+        ("SETTINGS", frame(SETTINGS, 0, 0, &[])),
+        ("WINDOW_UPDATE", frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("PRIORITY", frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 1])),
+        ("unknown", frame(0x42, 0, 0, &[])),
+    ];
+    for (name, flood) in floods {
+        let mut raw = RawHttp2::connect_with_preface(server.address()).await;
+        raw.send(&whole_call(1, "/test.Echo/Echo", b"+")).await;
+        raw.answered().await;
+
+        let code = raw.flood(flood.repeat(20_000)).await;
+
+        assert_eq!(code, Some(ENHANCE_YOUR_CALM), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn frames_around_calls_do_not_end_the_connection() {
+    let server = TestServer::start(&settings()).await;
+    let mut raw = RawHttp2::connect_with_preface(server.address()).await;
+    let around = [
+        frame(PING, 0, 0, &[0; 8]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(SETTINGS, 0, 0, &[]),
+    ];
+
+    for stream in streams().take(3000) {
+        raw.send(&[whole_call(stream, "/test.Echo/Echo", b"+"), around.concat()].concat()).await;
+        raw.answered().await;
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_read_ends_its_connection() {
+    let server = TestServer::start(&Settings { send_timeout: ms(200), drain_timeout: ms(100), ..settings() }).await;
+    for window in [0, 1, 1000] {
+        let mut raw = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, window)]).await;
+
+        raw.send(&whole_call(1, "/test.Echo/Echo", &[0; 10_000])).await;
+        raw.answered().await;
+
+        raw.ended().await;
+    }
+}
+
+#[tokio::test]
+async fn responses_that_are_not_read_use_no_more_than_the_budget() {
+    let settings = Settings { pending_budget_bytes: 4 << 20, workers: 1, ..settings() };
+    let server = TestServer::start(&settings).await;
+    let client = server.client().await;
+    let mut strangers = Vec::new();
+
+    for _ in 0..20 {
+        let mut raw = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
+        for stream in streams().take(10) {
+            raw.send(&whole_call(stream, "/test.Echo/Echo", &[0; 60_000])).await;
+            raw.answered().await;
+            assert_eq!(client.call("Echo").await.code(), Code::Ok);
+        }
+        strangers.push(tokio::spawn(raw.ended()));
+    }
+
+    // Each holds 640 KB, so the budget is for six, and those that began first have ended.
+    eventually(async || strangers.iter().filter(|stranger| stranger.is_finished()).count() >= 13).await;
+    assert!(strangers.iter().rev().take(5).all(|stranger| !stranger.is_finished()));
+}
+
+#[tokio::test]
+async fn requests_that_are_not_whole_use_no_more_than_the_budget() {
+    let settings = Settings { pending_budget_bytes: 4 << 20, request_timeout: ms(600_000), ..settings() };
+    let server = TestServer::start(&settings).await;
+    let client = server.client().await;
+    let mut strangers = Vec::new();
+
+    for _ in 0..10 {
+        let mut raw = RawHttp2::connect_with_preface(server.address()).await;
+        for stream in streams().take(200) {
+            raw.send(&half_open_echo(stream)).await;
+        }
+        strangers.push(tokio::spawn(raw.ended()));
+        assert_eq!(client.call("Echo").await.code(), Code::Ok);
+    }
+
+    // Each holds 200 times 4 KiB, so the budget is for five.
+    eventually(async || strangers.iter().filter(|stranger| stranger.is_finished()).count() >= 5).await;
+    assert_eq!(client.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn peers_that_break_the_protocol_again_and_again_have_to_wait() {
+    let server = TestServer::start(&settings()).await;
+    let client = server.client().await;
+    // A WINDOW_UPDATE of 0 is an error of the connection.
+    let wrong = frame(WINDOW_UPDATE, 0, 0, &[0; 4]);
+    let mut times = Vec::new();
+
+    for _ in 0..40 {
+        let begin = Instant::now();
+        RawHttp2::connect_with_preface(server.address()).await.flood(wrong.clone()).await;
+        times.push(begin.elapsed());
+        assert_eq!(client.call("Echo").await.code(), Code::Ok);
+    }
+
+    assert!(times[39] > ms(200), "{times:?}");
+    assert!(times[39] < ms(30_000), "{times:?}");
+}
+
+fn half_open_echo(stream: u32) -> Vec<u8> {
+    headers(stream, "/test.Echo/Echo", END_HEADERS, &[])
 }
 
 #[tokio::test]

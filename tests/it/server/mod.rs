@@ -7,6 +7,7 @@ mod connection_lifetime;
 mod connection_limits;
 mod drain;
 mod file_limit;
+mod half_open_calls;
 mod hostile_peers;
 mod large_requests;
 mod listeners;

@@ -1,9 +1,10 @@
 //! A server in the process of the test, and waiting.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use cloakroom::server::{Server, Settings, ShutdownReport};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,13 @@ impl TestServer {
         self.stop();
         self.report().await
     }
+}
+
+/// Connects from another address of loopback.
+pub(in crate::server) async fn connect_from(source: Ipv4Addr, address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((source, 0).into()).unwrap();
+    with_timeout(socket.connect(address)).await.unwrap()
 }
 
 /// Returns settings with a free port, two workers and default timeouts.

@@ -1,0 +1,77 @@
+//! What a call holds while it runs: its slot, and its part of the budget for large requests.
+//!
+//! The body of the request takes both, when it knows what it needs; the body is read while the call is polled. The call
+//! holds them until its response begins, not only until the body is dropped.
+
+use std::cell::Cell;
+use std::mem;
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::call_slots::{CallSlots, Slot};
+use crate::auth::Caller;
+use crate::grpc::Rejection;
+use crate::server::connection::ConnectionContext;
+
+/// What one call holds until this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct CallPermit {
+    slot: SlotState,
+    large_bytes: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug, Default)]
+enum SlotState {
+    /// The call needs none.
+    #[default]
+    Exempt,
+    /// The request is not whole yet.
+    Wanted(Caller),
+    Held(#[expect(dead_code, reason = "it is held for its drop")] Slot),
+}
+
+thread_local! {
+    /// The permit of the call that this thread is polling now.
+    static CURRENT: Cell<Option<CallPermit>> = const { Cell::new(None) };
+}
+
+impl CallPermit {
+    /// Creates the permit of a call that needs a slot once its request is whole.
+    pub(super) fn wanting_slot(caller: Caller) -> Self {
+        Self { slot: SlotState::Wanted(caller), large_bytes: None }
+    }
+
+    /// Takes the slot that the call needs, if it has none. The request is whole.
+    pub(super) fn take_slot(&mut self, connection: &Arc<ConnectionContext>) -> Result<(), Rejection> {
+        if let SlotState::Wanted(caller) = &self.slot {
+            connection.record_call();
+            self.slot = SlotState::Held(CallSlots::take(connection, caller)?);
+        }
+        Ok(())
+    }
+
+    /// Adds a part of the budget for large requests.
+    pub(super) fn add_large_bytes(&mut self, permit: OwnedSemaphorePermit) {
+        match &mut self.large_bytes {
+            Some(own) => own.merge(permit),
+            None => self.large_bytes = Some(permit),
+        }
+    }
+
+    /// Polls a call, during which [`Self::with_current`] finds this permit.
+    pub(super) fn poll_with<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        CURRENT.set(Some(mem::take(self)));
+        let polled = poll();
+        *self = CURRENT.take().unwrap_or_default();
+        polled
+    }
+
+    /// Gives the permit of the call that this thread is polling. `None` outside of such a poll.
+    pub(super) fn with_current<T>(change: impl FnOnce(Option<&mut Self>) -> T) -> T {
+        let mut current = CURRENT.take();
+        let result = change(current.as_mut());
+        CURRENT.set(current);
+        result
+    }
+}

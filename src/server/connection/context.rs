@@ -1,0 +1,39 @@
+//! What all calls of one connection share: the state of the server, and what the connection costs.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::frame_credit::FrameCredit;
+use super::pending::PendingBytes;
+use crate::server::accept::ConnectionPermit;
+use crate::server::context::ServerContext;
+
+/// The state of one connection. It derefs to the state of its server.
+#[derive(Debug)]
+pub(in crate::server) struct ConnectionContext {
+    server: ServerContext,
+    pub(in crate::server) permit: ConnectionPermit,
+    pub(in crate::server) pending: PendingBytes,
+    pub(super) credit: FrameCredit,
+}
+
+impl ConnectionContext {
+    pub(in crate::server) fn new(server: ServerContext, permit: ConnectionPermit) -> Arc<Self> {
+        let pending = PendingBytes::new(server.pending_budget.clone(), Arc::clone(&permit.control));
+        Arc::new(Self { server, permit, pending, credit: FrameCredit::default() })
+    }
+
+    /// Records the whole call of an authenticated caller.
+    pub(in crate::server) fn record_call(&self) {
+        self.permit.record_use();
+        self.credit.add_for_call();
+    }
+}
+
+impl Deref for ConnectionContext {
+    type Target = ServerContext;
+
+    fn deref(&self) -> &ServerContext {
+        &self.server
+    }
+}

@@ -1,0 +1,57 @@
+//! The limit of open files: raised as far as the process may, and then obeyed.
+//!
+//! Every connection is an open file. Connections that fill the limit would leave no file for the listener of operators,
+//! for the store and for the next health check.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+use super::admin_settings;
+
+/// Raises the soft limit of open files of this process to its hard limit.
+pub fn raise_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// Returns how many connections may be open at once, at most `wanted`, so that files are left for all else.
+pub(super) fn max_connections(wanted: usize) -> usize {
+    let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
+    let max = connections_with(usize::try_from(files).unwrap_or(usize::MAX), wanted);
+    if max < wanted {
+        let needed = wanted + RESERVED_FILES;
+        warn!(files.limit = files, files.needed = needed, connections.max = max, "{TOO_FEW_FILES}");
+    }
+    max
+}
+
+/// Returns how many of the wanted connections fit a limit of files.
+fn connections_with(files: usize, wanted: usize) -> usize {
+    let reserved = RESERVED_FILES.min(files / 2);
+    wanted.min(files - reserved).max(1)
+}
+
+/// For the connections of operators, the store, certificates and logs.
+const RESERVED_FILES: usize = admin_settings::MAX_CONNECTIONS + 128;
+
+const TOO_FEW_FILES: &str =
+    "max_connections is above what the limit of open files allows; raise that limit (LimitNOFILE=, --ulimit nofile=)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_left_for_all_else() {
+        assert_eq!(connections_with(1_048_576, 10_000), 10_000);
+        assert_eq!(connections_with(10_256, 10_000), 10_000);
+        assert_eq!(connections_with(10_255, 10_000), 9999);
+        assert_eq!(connections_with(1024, 10_000), 768);
+        assert_eq!(connections_with(64, 10_000), 32);
+        assert_eq!(connections_with(1, 10_000), 1);
+    }
+}
