@@ -42,11 +42,11 @@ doc: ## Builds the documentation of the code.
 test-rust: tools ## Runs all Rust tests.
 	cargo test --locked --package cloakroom --package cloakroom-load-data
 
-soak: tools ## Runs for hours what is random by nature: races, model, cookies, tokens, restarts, kills.
+soak: tools ## Runs for hours what is random by nature: races, model, cookies, tokens, restarts, kills, attacks.
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
 		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 CLOAKROOM_TEST_KILLS=100 \
-		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 PROPTEST_CASES=5000 \
-		cargo test --locked --profile soak
+		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 CLOAKROOM_TEST_ATTACK_SECONDS=60 \
+		PROPTEST_CASES=5000 cargo test --locked --profile soak
 
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools

@@ -30,6 +30,7 @@ mod model;
 mod redis_store;
 
 // Server and process.
+mod attacks;
 mod cli;
 mod config;
 mod nist_800_63b;

@@ -53,16 +53,28 @@ pub(in crate::server) struct ConnectionControl {
     pub(in crate::server) network: Option<IpAddr>,
     cut: Notify,
     is_replaced: AtomicBool,
+    is_violated: AtomicBool,
 }
 
 impl ConnectionControl {
     pub(in crate::server) fn new(number: u64, network: Option<IpAddr>) -> Self {
-        Self { number, network, cut: Notify::new(), is_replaced: AtomicBool::new(false) }
+        Self {
+            number,
+            network,
+            cut: Notify::new(),
+            is_replaced: AtomicBool::new(false),
+            is_violated: AtomicBool::new(false),
+        }
     }
 
     /// Ends the connection at once.
     pub(in crate::server) fn cut(&self) {
         self.cut.notify_one();
+    }
+
+    /// Records that the peer broke the protocol, or was told to go.
+    pub(in crate::server) fn record_violation(&self) {
+        self.is_violated.store(true, Ordering::Relaxed);
     }
 
     /// Waits until the connection has to end at once.
@@ -101,7 +113,6 @@ impl ConnectionLimits {
             calls: Arc::clone(&peer.calls),
             delay,
             is_used: AtomicBool::new(false),
-            is_violated: AtomicBool::new(false),
         })
     }
 
@@ -140,7 +151,6 @@ pub(in crate::server) struct ConnectionPermit {
     /// How long the connection has to wait, because of what the peer did before.
     pub(in crate::server) delay: Duration,
     is_used: AtomicBool,
-    is_violated: AtomicBool,
 }
 
 impl ConnectionPermit {
@@ -152,11 +162,6 @@ impl ConnectionPermit {
                 peer.unused.remove(&self.control.number);
             }
         }
-    }
-
-    /// Records that the peer broke the protocol, or was told to go.
-    pub(in crate::server) fn record_violation(&self) {
-        self.is_violated.store(true, Ordering::Relaxed);
     }
 }
 
@@ -171,7 +176,7 @@ impl Drop for ConnectionPermit {
                 peer.open -= 1;
                 peer.unused.remove(&self.control.number);
             }
-            if self.is_violated.load(Ordering::Relaxed) {
+            if self.control.is_violated.load(Ordering::Relaxed) {
                 peer.misuse.add_violation(now);
             } else if !self.is_used.load(Ordering::Relaxed) {
                 peer.misuse.add_unused(now);

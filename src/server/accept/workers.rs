@@ -113,7 +113,7 @@ impl Worker {
 
 /// Builds the runtime, and the service inside it, because a service may start tasks when it is built.
 fn prepare<S>(service: impl FnOnce() -> S) -> io::Result<(Runtime, S)> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().event_interval(TASKS_BETWEEN_EVENTS).build()?;
     let service = runtime.block_on(async { service() });
     Ok((runtime, service))
 }
@@ -122,6 +122,10 @@ fn worker_count(settings: &Settings) -> usize {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     if settings.workers == 0 { cores() } else { settings.workers }
 }
+
+/// How many tasks run before sockets are looked at again. A quarter of tokio's default: while the tasks of busy
+/// connections never end, others should not have to wait for so many of them.
+const TASKS_BETWEEN_EVENTS: u32 = 16;
 
 /// The most connections that wait for one worker. Further ones wait in the listener's backlog.
 const QUEUE_LENGTH: usize = 128;

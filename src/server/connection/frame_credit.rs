@@ -75,8 +75,9 @@ impl FrameCredit {
     }
 }
 
-/// What a new connection may send at once, and the most that the time pays for.
-const BURST: i64 = 2000;
+/// What a new connection may send at once, and the most that the time pays for: all streams of a connection are begun
+/// before the first call is whole.
+const BURST: i64 = 600;
 
 /// More credit is not saved up.
 const MAX: i64 = 20_000;
@@ -89,8 +90,8 @@ const FOR_A_CALL: i64 = 16;
 /// Some clients send two WINDOW_UPDATE for every few KiB that they receive.
 const BYTES_OF_A_FRAME: usize = 512;
 
-/// After so many frames another connection is served. A hundred calls of a busy frontend fit.
-const FRAMES_IN_A_TURN: u32 = 256;
+/// After so many frames another connection is served: after thirty calls, half a millisecond of work.
+const FRAMES_IN_A_TURN: u32 = 64;
 
 #[cfg(test)]
 mod tests {

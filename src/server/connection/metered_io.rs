@@ -36,7 +36,7 @@ impl<I> MeteredIo<I> {
         if !self.context.credit.take(counted.without_data) && self.goaway.is_none() {
             tracing::debug!("a connection sent too many frames without calls");
             self.context.connection_metrics.cut(Cut::Frames);
-            self.context.permit.record_violation();
+            self.context.permit.control.record_violation();
             self.goaway = Some(0);
         }
     }

@@ -65,6 +65,7 @@ impl PendingBudget {
             && let Some(longest) = holders.longest()
         {
             holders.set(&longest, 0);
+            longest.record_violation();
             longest.cut();
             self.0.metrics.cut(Cut::Memory);
         }

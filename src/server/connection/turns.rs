@@ -62,7 +62,7 @@ impl<C: Future<Output = Result<(), BoxError>>> Future for Turns<'_, C> {
             && is_violation(&**error)
         {
             me.context.connection_metrics.cut(Cut::Protocol);
-            me.context.permit.record_violation();
+            me.context.permit.control.record_violation();
         }
         if polled.is_ready() {
             return polled;

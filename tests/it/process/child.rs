@@ -18,7 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::cli::program::Program;
 
 /// A running process and its output.
-pub(super) struct Process {
+pub(crate) struct Process {
     program: Program,
     child: Child,
     listen: SocketAddr,
@@ -29,7 +29,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a process with this configuration, files beside it and environment, and waits until it serves.
-    pub(super) async fn start(config: &str, files: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start(config: &str, files: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
         let mut program = Program::new(&["serve"]).file("cloakroom.toml", config);
         for (name, text) in files {
             program = program.file(name, text);
@@ -45,7 +45,7 @@ impl Process {
     }
 
     /// Starts it again on the same addresses, after it has ended.
-    pub(super) async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.start_again_unready().await;
         eventually("health", async || self.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
     }
@@ -73,63 +73,67 @@ impl Process {
     }
 
     /// Returns a client of SessionService, which connects when it is used, and again after a lost connection.
-    pub(super) fn client(&self) -> SessionServiceClient<Channel> {
+    pub(crate) fn client(&self) -> SessionServiceClient<Channel> {
         SessionServiceClient::new(self.endpoint().connect_lazy())
     }
 
     /// Returns a client of AdminService.
-    pub(super) fn admin(&self) -> AdminServiceClient<Channel> {
+    pub(crate) fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.admin_endpoint().connect_lazy())
     }
 
-    pub(super) fn admin_endpoint(&self) -> Endpoint {
+    pub(crate) fn admin_endpoint(&self) -> Endpoint {
         Endpoint::from_shared(format!("http://{}", self.admin)).unwrap()
     }
 
-    pub(super) fn endpoint(&self) -> Endpoint {
+    pub(crate) fn endpoint(&self) -> Endpoint {
         Endpoint::from_shared(format!("http://{}", self.listen)).unwrap()
     }
 
-    pub(super) const fn listen(&self) -> SocketAddr {
+    pub(crate) const fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    pub(crate) const fn listen(&self) -> SocketAddr {
         self.listen
     }
 
     /// Returns the path of a file in its folder.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.program.path(name)
     }
 
     /// Replaces a file atomically.
-    pub(super) fn replace(&self, name: &str, text: &str) {
+    pub(crate) fn replace(&self, name: &str, text: &str) {
         let new = self.path(&format!("{name}.new"));
         std::fs::write(&new, text).unwrap();
         std::fs::rename(new, self.path(name)).unwrap();
     }
 
-    pub(super) fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Waits for its exit.
-    pub(super) async fn await_exit(&mut self) -> ExitStatus {
+    pub(crate) async fn await_exit(&mut self) -> ExitStatus {
         let child = &mut self.child;
         eventually("the end of the process", async || child.try_wait().unwrap()).await
     }
 
     /// Returns all output since its last start.
-    pub(super) fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.path(&format!("output.{}", self.restarts))).unwrap()
     }
 
     /// Waits until its output has this text so many times; returns all output.
-    pub(super) async fn await_output(&self, text: &str, times: usize) -> String {
+    pub(crate) async fn await_output(&self, text: &str, times: usize) -> String {
         let enough = async || Some(self.output()).filter(|output| output.matches(text).count() >= times);
         eventually(text, enough).await
     }
 
     /// Waits for a log line with this message; returns the line.
-    pub(super) async fn await_log_line(&self, message: &str) -> Value {
+    pub(crate) async fn await_log_line(&self, message: &str) -> Value {
         let line = |line: &str| {
             let line: Value = serde_json::from_str(line).ok()?;
             line["message"].as_str()?.contains(message).then_some(line)
@@ -138,7 +142,7 @@ impl Process {
     }
 
     /// Gets a page of the admin listener; empty if it does not answer.
-    pub(super) async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let mut text = String::new();
         if let Ok(mut socket) = TcpStream::connect(self.admin).await {
             let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
@@ -149,13 +153,13 @@ impl Process {
     }
 
     /// Gets the value of a metric with these labels.
-    pub(super) async fn metric(&self, name: &str) -> Option<f64> {
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
         let page = self.page("/metrics").await;
         page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Waits until a metric has a value.
-    pub(super) async fn await_metric(&self, name: &str, value: f64) {
+    pub(crate) async fn await_metric(&self, name: &str, value: f64) {
         eventually(name, async || self.metric(name).await.filter(|is| (is - value).abs() < 0.1)).await;
     }
 }
@@ -184,12 +188,12 @@ fn own_address() -> [u8; 4] {
 }
 
 /// Awaits a future for at most a minute, which is far longer than any of them needs.
-pub(super) async fn with_timeout<F: Future>(future: F) -> F::Output {
+pub(crate) async fn with_timeout<F: Future>(future: F) -> F::Output {
     timeout(Duration::from_secs(60), future).await.expect("it happens within a minute")
 }
 
 /// Repeats an attempt until it has a result.
-pub(super) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let begin = Instant::now();
     loop {
         if let Some(result) = attempt().await {

@@ -3,7 +3,7 @@
 mod audit;
 mod caller_changes;
 mod certificate_expiry;
-mod child;
+pub(crate) mod child;
 mod full_disk;
 mod key_rotation;
 mod load;

@@ -19,4 +19,4 @@ mod support;
 mod tls;
 mod workers;
 
-pub(crate) use support::authority;
+pub(crate) use support::{authority, raw_http2};

@@ -1,0 +1,249 @@
+//! All floods, as data.
+
+use std::time::Duration;
+
+use super::flood::{Flood, Reading};
+use crate::server::raw_http2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, call, frame, header_block, headers, preface, reset, whole_call,
+};
+
+const OPEN: &str = "/cloakroom.v1.SessionService/OpenSession";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+/// Ten connections that send as fast as they can, read all answers, and reconnect.
+const PLAIN: Flood = Flood {
+    name: "",
+    connections: 10,
+    begin: || preface(&[]),
+    piece: |_, _| Vec::new(),
+    pause: Duration::ZERO,
+    reading: Reading::All,
+};
+
+pub(super) const FLOODS: &[Flood] = &[
+    Flood {
+        name: "rapid reset",
+        piece: |_, number| streams(number, |stream| [whole_call(stream, OPEN, EMPTY), reset(stream)].concat()),
+        ..PLAIN
+    },
+    Flood {
+        name: "calls that are reset before they are whole",
+        piece: |_, number| streams(number, |stream| [call(stream, &[]), reset(stream)].concat()),
+        ..PLAIN
+    },
+    Flood {
+        name: "provoked resets: window overflow",
+        piece: |_, number| {
+            streams(number, |stream| [call(stream, &[]), window_update(stream, 0x7fff_ffff).repeat(2)].concat())
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "provoked resets: bad headers",
+        piece: |_, number| streams(number, |stream| call(stream, &[("connection", "close")])),
+        ..PLAIN
+    },
+    Flood {
+        name: "provoked resets: wrong content-length",
+        piece: |_, number| {
+            streams(number, |stream| {
+                [call(stream, &[("content-length", "1")]), frame(DATA, END_STREAM, stream, &[0; 5])].concat()
+            })
+        },
+        ..PLAIN
+    },
+    Flood { name: "streams above the limit", piece: |_, number| streams(number, |stream| call(stream, &[])), ..PLAIN },
+    Flood {
+        name: "CONTINUATION",
+        begin: || [preface(&[]), frame(HEADERS, 0, 1, &header_block(OPEN, &[]))].concat(),
+        piece: |_, _| frame(CONTINUATION, 0, 1, &[]).repeat(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "tiny DATA",
+        begin: || [preface(&[]), headers(1, OPEN, END_HEADERS, &[]), frame(DATA, 0, 1, &PREFIX_OF_A_MIB)].concat(),
+        piece: |_, _| frame(DATA, 0, 1, &[0]).repeat(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "empty DATA",
+        begin: || [preface(&[]), headers(1, OPEN, END_HEADERS, &[])].concat(),
+        piece: |_, _| frame(DATA, 0, 1, &[]).repeat(100),
+        ..PLAIN
+    },
+    Flood { name: "PING", begin: called, piece: |_, _| frame(PING, 0, 0, &[0; 8]).repeat(100), ..PLAIN },
+    Flood { name: "SETTINGS", begin: called, piece: |_, _| frame(SETTINGS, 0, 0, &[]).repeat(100), ..PLAIN },
+    Flood { name: "WINDOW_UPDATE", begin: called, piece: |_, _| window_update(0, 1).repeat(100), ..PLAIN },
+    Flood {
+        name: "PRIORITY",
+        begin: called,
+        piece: |_, _| frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 1]).repeat(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "RST_STREAM",
+        begin: called,
+        piece: |_, _| frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]).repeat(100),
+        ..PLAIN
+    },
+    Flood { name: "unknown frames", begin: called, piece: |_, _| frame(0x42, 0, 0, &[]).repeat(100), ..PLAIN },
+    Flood { name: "GOAWAY", begin: called, piece: |_, _| frame(GOAWAY, 0, 0, &[0; 8]).repeat(100), ..PLAIN },
+    Flood {
+        name: "header bomb",
+        // The first stream puts a value of 4 KB into the table; the others name it again and again.
+        begin: || {
+            let value = [&[0x40, 1, b'x', 0x7f, 0x81, 0x1e], [b'y'; 4000].as_slice()].concat();
+            [preface(&[]), frame(HEADERS, END_HEADERS, 1, &[header_block(OPEN, &[]), value].concat())].concat()
+        },
+        piece: |_, number| {
+            streams(number + 1, |stream| {
+                frame(HEADERS, END_HEADERS, stream, &[header_block(OPEN, &[]), vec![0xbe; 4000]].concat())
+            })
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "too many headers",
+        piece: |_, number| {
+            let many = [("x-many", "0123456789abcdef0123456789abcdef0123456789abcdef"); 200];
+            streams(number, |stream| call(stream, &many))
+        },
+        ..PLAIN
+    },
+    Flood { name: "half-open calls", connections: 250, piece: |_, number| half_open(OPEN, number), ..PLAIN },
+    Flood { name: "half-open health checks", connections: 250, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
+    Flood {
+        name: "half-open calls that are given up",
+        piece: |_, number| match number {
+            0..5 => half_open(OPEN, number),
+            _ => (number * 50..number * 50 + 50)
+                .flat_map(|n| [reset(2 * n - 499), call(2 * n + 1, &[])].concat())
+                .collect(),
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "requests of 64 KB without their last byte",
+        connections: 100,
+        piece: |_, number| match number {
+            // As many as the window of the connection allows.
+            0..16 => {
+                let body = [&[0, 0, 0, 0xff, 0xff], [0; 65_000].as_slice()].concat();
+                let mut bytes = whole_call(2 * number + 1, OPEN, &body);
+                // The last frame does not end the stream.
+                let last = bytes.len() - (body.len() % 16_384) - 5;
+                bytes[last] = 0;
+                bytes
+            }
+            _ => Vec::new(),
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "large requests, dripped",
+        connections: 100,
+        begin: || [preface(&[]), headers(1, OPEN, END_HEADERS, &[]), frame(DATA, 0, 1, &PREFIX_OF_A_MIB)].concat(),
+        piece: |_, _| frame(DATA, 0, 1, &[0; 1000]),
+        pause: Duration::from_millis(20),
+        ..PLAIN
+    },
+    Flood {
+        name: "answers that the window keeps back",
+        connections: 100,
+        begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
+        piece: |material, number| match number {
+            0..5 => streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
+            _ => Vec::new(),
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "answers that nobody reads",
+        connections: 100,
+        begin: || [preface(&[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]), window_update(0, 0x7fff_0000)].concat(),
+        piece: |material, number| match number {
+            0..5 => streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
+            _ => Vec::new(),
+        },
+        reading: Reading::Nothing,
+        ..PLAIN
+    },
+    Flood {
+        name: "small answers that the window keeps back",
+        connections: 250,
+        begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
+        piece: |_, number| match number {
+            0..5 => streams(number, |stream| whole_call(stream, HEALTH, EMPTY)),
+            _ => Vec::new(),
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "unread reflection",
+        connections: 50,
+        begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
+        piece: |_, number| match number {
+            0..5 => streams(number, |stream| {
+                let list_services = frame(DATA, 0, stream, &[0, 0, 0, 0, 2, 0x3a, 0]);
+                [headers(stream, REFLECTION, END_HEADERS, &[]), list_services].concat()
+            }),
+            _ => Vec::new(),
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "lengths that lie",
+        piece: |_, number| streams(number, |stream| whole_call(stream, OPEN, &[0, 0xff, 0xff, 0xff, 0xff, 1])),
+        ..PLAIN
+    },
+    Flood {
+        name: "compressed requests",
+        piece: |_, number| streams(number, |stream| whole_call(stream, OPEN, &[1, 0, 0, 0, 4, 0x1f, 0x8b, 8, 0])),
+        ..PLAIN
+    },
+    Flood { name: "silent connections", connections: 250, begin: Vec::new, ..PLAIN },
+    Flood {
+        name: "slow prefaces",
+        connections: 250,
+        begin: || b"PRI * HTTP".to_vec(),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood { name: "connections that end at once", begin: Vec::new, reading: Reading::Disconnect, ..PLAIN },
+    Flood { name: "prefaces that end at once", reading: Reading::Disconnect, ..PLAIN },
+    Flood {
+        name: "HTTP/1.1",
+        begin: Vec::new,
+        piece: |_, _| b"GET / HTTP/1.1\r\nhost: cloakroom\r\n\r\n".repeat(100),
+        ..PLAIN
+    },
+    Flood { name: "garbage", begin: Vec::new, piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
+    Flood { name: "garbage after the preface", piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
+];
+
+/// An empty message, with its prefix.
+const EMPTY: &[u8] = &[0; 5];
+
+/// The prefix of a message of 1 MiB.
+const PREFIX_OF_A_MIB: [u8; 5] = [0, 0, 0x10, 0, 0];
+
+/// Returns the preface and a first call.
+fn called() -> Vec<u8> {
+    [preface(&[]), whole_call(1, OPEN, EMPTY)].concat()
+}
+
+/// Builds something for each of 50 streams that the pieces before have not used.
+fn streams(number: u32, make: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    (number * 50..number * 50 + 50).flat_map(|stream| make(2 * stream + 1)).collect()
+}
+
+/// Builds 250 half-open calls in five pieces, and nothing afterwards.
+fn half_open(path: &str, number: u32) -> Vec<u8> {
+    if number < 5 { streams(number, |stream| headers(stream, path, END_HEADERS, &[])) } else { Vec::new() }
+}
+
+fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
+}

@@ -1,0 +1,29 @@
+//! Attacks over the network by strangers, with an honest caller beside them and an unattacked service to compare with.
+//!
+//! Short by default; `CLOAKROOM_TEST_ATTACK_SECONDS` sets how long each flood lasts.
+
+mod flood;
+mod floods;
+mod honest;
+mod scene;
+
+use std::time::Duration;
+
+use self::floods::FLOODS;
+use self::scene::Scene;
+use crate::support::environment::number;
+
+#[tokio::test]
+async fn no_flood_disturbs_an_honest_caller_or_health_or_uses_much_memory() {
+    let length = Duration::from_secs(number("CLOAKROOM_TEST_ATTACK_SECONDS").unwrap_or(1));
+    let only: Option<String> = number("CLOAKROOM_TEST_ATTACK");
+    let scene = Scene::start().await;
+    let mut faults = Vec::new();
+
+    for flood in FLOODS.iter().filter(|flood| only.as_ref().is_none_or(|only| flood.name.contains(only))) {
+        faults.extend(scene.endure(flood, length).await);
+    }
+
+    faults.extend(scene.after_all().await);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
