@@ -33,6 +33,7 @@ mod redis_store;
 mod attacks;
 mod cli;
 mod config;
+mod fuzz;
 mod nist_800_63b;
 mod process;
 mod server;

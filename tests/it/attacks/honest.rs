@@ -28,6 +28,16 @@ pub(super) struct Measured {
     pub(super) errors: Vec<String>,
 }
 
+impl Measured {
+    fn add(&mut self, attacked: Result<Duration, String>, control: Result<Duration, String>) {
+        match attacked {
+            Ok(time) => self.attacked.push(time),
+            Err(error) => self.errors.push(error),
+        }
+        self.control.extend(control);
+    }
+}
+
 impl Honest {
     /// Starts a caller of the attacked service and of the other one, with the cookie of a session in each.
     pub(super) fn start(attacked: (Endpoint, String), control: (Endpoint, String)) -> Self {
@@ -41,13 +51,7 @@ impl Honest {
                 loop {
                     let time = open(&attacked_client, &attacked.1).await;
                     let control_time = open(&control_client, &control.1).await;
-                    let mut measured = results.lock();
-                    match time {
-                        Ok(time) => measured.attacked.push(time),
-                        Err(error) => measured.errors.push(error),
-                    }
-                    measured.control.extend(control_time);
-                    drop(measured);
+                    results.lock().add(time, control_time);
                     sleep(Duration::from_millis(1)).await;
                 }
             }));

@@ -5,6 +5,7 @@
 mod flood;
 mod floods;
 mod honest;
+mod overload;
 mod scene;
 
 use std::time::Duration;

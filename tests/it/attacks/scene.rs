@@ -61,6 +61,7 @@ impl Scene {
     }
 
     /// Returns how many times longer the caller waited than at the other service, and what was wrong besides.
+    #[expect(clippy::print_stdout, reason = "the figures of each flood are worth reading")]
     async fn endure_once(&self, flood: &Flood, length: Duration) -> (f64, Vec<String>) {
         self.honest.take();
         let running = RunningFlood::start(*flood, self.attacked.listen(), self.material.clone());
@@ -98,6 +99,7 @@ impl Scene {
     }
 
     /// Checks what is left after all floods.
+    #[expect(clippy::print_stdout, reason = "the figures of all floods are worth reading")]
     pub(super) async fn after_all(&self) -> Option<String> {
         eventually("the end of all connections but one", async || {
             let open = self.attacked.metric(r#"cloakroom_connections{listener="frontends"}"#).await;
@@ -114,7 +116,7 @@ impl Scene {
 }
 
 /// Stores a session with one entry of this size; returns the Cookie header that opens it.
-async fn stored(process: &Process, bytes: usize) -> String {
+pub(super) async fn stored(process: &Process, bytes: usize) -> String {
     let mut client = process.client();
     let ticket = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner().session.unwrap().token;
     let changes = Changes::default().set("entry", &format!("\"{}\"", "x".repeat(bytes)));
@@ -129,13 +131,13 @@ fn healthcheck(address: SocketAddr) -> Result<(), String> {
 }
 
 /// Gets the memory that a process uses, in bytes.
-async fn memory(process: &Process) -> f64 {
+pub(super) async fn memory(process: &Process) -> f64 {
     process.metric("process_resident_memory_bytes").await.unwrap()
 }
 
-const CONFIG: &str = "[store]\nkind = \"memory\"\n[log]\nlevel = \"warn\"\n";
-const MIB: f64 = 1024.0 * 1024.0;
-const MOST_GROWTH: f64 = 64.0;
+pub(super) const CONFIG: &str = "[store]\nkind = \"memory\"\n[log]\nlevel = \"warn\"\n";
+pub(super) const MIB: f64 = 1024.0 * 1024.0;
+pub(super) const MOST_GROWTH: f64 = 64.0;
 
 /// How many times longer than at the unattacked service a caller may wait, and how often a flood is tried.
 const MOST_RATIO: f64 = 2.0;

@@ -163,14 +163,14 @@ fn an_operator_authenticates_by_token_or_certificate_and_no_secret_is_logged() {
 #[test]
 fn a_healthcheck_needs_no_credential() {
     let service = Service::start();
-    let address = service.address("listens");
+    let (address, admin) = (service.address("listens"), service.address("admin"));
     let with_ca = Program::new(&["healthcheck", "--address", &address, "--ca", &service.file("ca.pem")]).run();
-    let port = address.rsplit(':').next().unwrap();
+    let port = admin.rsplit(':').next().unwrap();
     let config = service.file("cloakroom.toml");
 
     // As in a container: the certificate is for another name than 127.0.0.1.
     let by_configuration = Program::new(&["healthcheck", "--config", &config])
-        .env("CLOAKROOM__SERVER__LISTEN", &format!("127.0.0.1:{port}"))
+        .env("CLOAKROOM__ADMIN__LISTEN", &format!("127.0.0.1:{port}"))
         .file("operator.hashes", &"0".repeat(64))
         .file("keys", &Key::generate())
         .run();

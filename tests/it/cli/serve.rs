@@ -71,6 +71,30 @@ fn a_listener_that_is_open_to_the_network_is_told_of_at_the_start() {
 }
 
 #[test]
+fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -Hn 600; ulimit -Sn 300; exec \"$0\" serve 2>&1", env!("CARGO_BIN_EXE_cloakroom")])
+        .env_clear()
+        .envs([("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0"), ("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0")])
+        .env("CLOAKROOM__STORE__KIND", "memory")
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let start: Vec<String> = lines.take_while(|line| !line.contains("grpcurl")).collect();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    assert_eq!(limit.split_whitespace().take(2).collect::<Vec<_>>(), ["600", "600"]);
+    let warning = start.iter().find(|line| line.contains("max_connections is above")).unwrap();
+    assert!(warning.contains("344") && warning.contains("10256"), "{warning}");
+}
+
+#[test]
 fn the_first_start_makes_a_key_that_the_next_start_uses() {
     let mut program = Program::new(&["serve"]);
 
