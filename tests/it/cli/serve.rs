@@ -74,7 +74,7 @@ fn a_listener_that_is_open_to_the_network_is_told_of_at_the_start() {
 fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_logged() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new("sh")
-        .args(["-c", "ulimit -Hn 600; ulimit -Sn 300; exec \"$0\" serve 2>&1", env!("CARGO_BIN_EXE_cloakroom")])
+        .args(["-c", "ulimit -Sn 300; ulimit -Hn 600; exec \"$0\" serve 2>&1", env!("CARGO_BIN_EXE_cloakroom")])
         .env_clear()
         .envs([("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0"), ("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0")])
         .env("CLOAKROOM__STORE__KIND", "memory")
@@ -82,15 +82,16 @@ fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_logged() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let start: Vec<String> = lines.take_while(|line| !line.contains("grpcurl")).collect();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("grpcurl")), "it starts");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
-    child.kill().unwrap();
+    send(&child, "TERM");
+    let logged: Vec<String> = lines.collect();
     child.wait().unwrap();
 
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     assert_eq!(limit.split_whitespace().take(2).collect::<Vec<_>>(), ["600", "600"]);
-    let warning = start.iter().find(|line| line.contains("max_connections is above")).unwrap();
+    let warning = logged.iter().find(|line| line.contains("max_connections is above")).unwrap();
     assert!(warning.contains("344") && warning.contains("10256"), "{warning}");
 }
 
