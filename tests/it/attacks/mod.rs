@@ -5,7 +5,6 @@
 mod flood;
 mod floods;
 mod honest;
-mod overload;
 mod scene;
 
 use std::time::Duration;

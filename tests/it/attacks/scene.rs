@@ -116,7 +116,7 @@ impl Scene {
 }
 
 /// Stores a session with one entry of this size; returns the Cookie header that opens it.
-pub(super) async fn stored(process: &Process, bytes: usize) -> String {
+async fn stored(process: &Process, bytes: usize) -> String {
     let mut client = process.client();
     let ticket = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner().session.unwrap().token;
     let changes = Changes::default().set("entry", &format!("\"{}\"", "x".repeat(bytes)));
@@ -131,13 +131,13 @@ fn healthcheck(address: SocketAddr) -> Result<(), String> {
 }
 
 /// Gets the memory that a process uses, in bytes.
-pub(super) async fn memory(process: &Process) -> f64 {
+async fn memory(process: &Process) -> f64 {
     process.metric("process_resident_memory_bytes").await.unwrap()
 }
 
-pub(super) const CONFIG: &str = "[store]\nkind = \"memory\"\n[log]\nlevel = \"warn\"\n";
-pub(super) const MIB: f64 = 1024.0 * 1024.0;
-pub(super) const MOST_GROWTH: f64 = 64.0;
+const CONFIG: &str = "[store]\nkind = \"memory\"\n[log]\nlevel = \"warn\"\n";
+const MIB: f64 = 1024.0 * 1024.0;
+const MOST_GROWTH: f64 = 64.0;
 
 /// How many times longer than at the unattacked service a caller may wait, and how often a flood is tried.
 const MOST_RATIO: f64 = 2.0;
