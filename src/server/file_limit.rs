@@ -3,6 +3,8 @@
 //! Every connection is an open file. Connections that fill the limit would leave no file for the listener of operators,
 //! for the store and for the next health check.
 
+use std::error::Error;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
@@ -14,7 +16,7 @@ pub fn raise_file_limit() {
     if current != maximum
         && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
     {
-        warn!(%error, "the limit of open files stays as it is");
+        warn!(error = &error as &dyn Error, "the limit of open files stays as it is");
     }
 }
 
