@@ -1,8 +1,10 @@
 //! All floods, as data.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::flood::{Flood, Reading};
+use crate::server::authority::first_message;
 use crate::server::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, call, frame, header_block, headers, preface, reset, whole_call,
@@ -222,6 +224,23 @@ pub(super) const FLOODS: &[Flood] = &[
     Flood { name: "garbage", begin: Vec::new, piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
     Flood { name: "garbage after the preface", piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
 ];
+
+/// Floods of a listener with TLS.
+pub(super) const TLS_FLOODS: &[Flood] = &[
+    Flood { name: "silent connections", connections: 250, begin: Vec::new, ..PLAIN },
+    Flood { name: "half a ClientHello", connections: 250, begin: || client_hello()[..100].to_vec(), ..PLAIN },
+    Flood { name: "handshakes that are not finished", connections: 250, begin: client_hello, ..PLAIN },
+    // The answer to a ClientHello takes the service more work than its sender.
+    Flood { name: "handshakes that break", begin: client_hello, piece: |_, _| vec![0; 5], ..PLAIN },
+    Flood { name: "HTTP/2 without TLS", ..PLAIN },
+    Flood { name: "garbage", begin: Vec::new, piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
+];
+
+/// The first message of a TLS handshake.
+fn client_hello() -> Vec<u8> {
+    static CLIENT_HELLO: LazyLock<Vec<u8>> = LazyLock::new(first_message);
+    CLIENT_HELLO.clone()
+}
 
 /// An empty message, with its prefix.
 const EMPTY: &[u8] = &[0; 5];

@@ -1,17 +1,46 @@
 //! An honest caller: opens a session of the attacked service and of the other one, in turns, and measures both.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
+use http::Uri;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
+use tower::service_fn;
 
+use crate::server::authority::TlsClient;
 use crate::support::calls::open_cookie;
+
+/// A service to call.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    /// The certificate authority of a service with TLS, in PEM.
+    pub(super) authority: Option<Arc<str>>,
+}
+
+impl Target {
+    /// Returns a client that connects when it is used.
+    pub(super) fn client(&self) -> SessionServiceClient<Channel> {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        let Some(authority) = self.authority.clone() else {
+            return SessionServiceClient::new(endpoint.connect_lazy());
+        };
+        let address = self.address;
+        let connector = service_fn(move |_: Uri| {
+            let authority = Arc::clone(&authority);
+            async move { TlsClient::trusting(&authority).connect(address).await.map(TokioIo::new) }
+        });
+        SessionServiceClient::new(endpoint.connect_with_connector_lazy(connector))
+    }
+}
 
 /// A running caller. It has a thread of its own, so that it measures the service and not the test.
 pub(super) struct Honest {
@@ -40,14 +69,13 @@ impl Measured {
 
 impl Honest {
     /// Starts a caller of the attacked service and of the other one, with the cookie of a session in each.
-    pub(super) fn start(attacked: (Endpoint, String), control: (Endpoint, String)) -> Self {
+    pub(super) fn start(attacked: (Target, String), control: (Target, String)) -> Self {
         let (stop, measured) = (CancellationToken::new(), Arc::<Mutex<Measured>>::default());
         let (stopped, results) = (stop.clone(), Arc::clone(&measured));
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(stopped.run_until_cancelled(async {
-                let client = |endpoint: Endpoint| SessionServiceClient::new(endpoint.connect_lazy());
-                let (attacked_client, control_client) = (client(attacked.0), client(control.0));
+                let (attacked_client, control_client) = (attacked.0.client(), control.0.client());
                 loop {
                     let time = open(&attacked_client, &attacked.1).await;
                     let control_time = open(&control_client, &control.1).await;

@@ -9,18 +9,27 @@ mod scene;
 
 use std::time::Duration;
 
-use self::floods::FLOODS;
+use self::flood::Flood;
+use self::floods::{FLOODS, TLS_FLOODS};
 use self::scene::Scene;
 use crate::support::environment::number;
 
 #[tokio::test]
 async fn no_flood_disturbs_an_honest_caller_or_health_or_uses_much_memory() {
+    check(&Scene::start().await, FLOODS).await;
+}
+
+#[tokio::test]
+async fn no_flood_of_handshakes_disturbs_an_honest_caller_by_tls() {
+    check(&Scene::start_with_tls().await, TLS_FLOODS).await;
+}
+
+async fn check(scene: &Scene, floods: &[Flood]) {
     let length = Duration::from_secs(number("CLOAKROOM_TEST_ATTACK_SECONDS").unwrap_or(1));
     let only: Option<String> = number("CLOAKROOM_TEST_ATTACK");
-    let scene = Scene::start().await;
     let mut faults = Vec::new();
 
-    for flood in FLOODS.iter().filter(|flood| only.as_ref().is_none_or(|only| flood.name.contains(only))) {
+    for flood in floods.iter().filter(|flood| only.as_ref().is_none_or(|only| flood.name.contains(only))) {
         faults.extend(scene.endure(flood, length).await);
     }
 

@@ -1,18 +1,22 @@
 //! Two services, of which one is attacked, and what is demanded of it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest};
 use parking_lot::Mutex;
 use prost::Message as _;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
+use tonic::transport::Channel;
 
 use super::flood::{Flood, Material, RunningFlood};
-use super::honest::{Honest, Measured, p99};
+use super::honest::{Honest, Measured, Target, p99};
 use crate::cli::program::Program;
 use crate::process::child::{Process, eventually};
+use crate::server::authority::CertificateAuthority;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 
 /// The attacked service, an unattacked one, and a caller of both.
@@ -27,13 +31,30 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    /// Starts services without TLS and without callers: every program may call them.
     pub(super) async fn start() -> Self {
-        let (attacked, control) = (Process::start(CONFIG, &[], &[]).await, Process::start(CONFIG, &[], &[]).await);
-        let (cookie, control_cookie) = (stored(&attacked, 100).await, stored(&control, 100).await);
-        let large = open_cookie(&stored(&attacked, 60_000).await).encode_to_vec();
+        Self::start_as(CONFIG, &[], None).await
+    }
+
+    /// Starts services whose callers use TLS.
+    pub(super) async fn start_with_tls() -> Self {
+        let authority = CertificateAuthority::new();
+        let identity = authority.sign("localhost");
+        let files = [("tls.crt", identity.certificate.as_str()), ("tls.key", &identity.key)];
+        let config = format!("{CONFIG}[server.tls]\ncertificate_file = 'tls.crt'\nkey_file = 'tls.key'\n");
+        Self::start_as(&config, &files, Some(authority.pem().into())).await
+    }
+
+    async fn start_as(config: &str, files: &[(&str, &str)], authority: Option<Arc<str>>) -> Self {
+        let (attacked, control) = (Process::start(config, files, &[]).await, Process::start(config, files, &[]).await);
+        let target = |process: &Process| Target { address: process.listen(), authority: authority.clone() };
+        let (target, control_target) = (target(&attacked), target(&control));
+        let (client, control_client) = (target.client(), control_target.client());
+        let (cookie, control_cookie) = (stored(&client, 100).await, stored(&control_client, 100).await);
+        let large = open_cookie(&stored(&client, 60_000).await).encode_to_vec();
         let prefix = u32::try_from(large.len()).unwrap().to_be_bytes();
         let material = Material { large_open: [&[0], prefix.as_slice(), &large].concat() };
-        let honest = Honest::start((attacked.endpoint(), cookie), (control.endpoint(), control_cookie));
+        let honest = Honest::start((target, cookie), (control_target, control_cookie));
         // The first calls are slower, and take memory that is kept.
         sleep(Duration::from_millis(500)).await;
         let memory_before = memory(&attacked).await;
@@ -116,8 +137,8 @@ impl Scene {
 }
 
 /// Stores a session with one entry of this size; returns the Cookie header that opens it.
-async fn stored(process: &Process, bytes: usize) -> String {
-    let mut client = process.client();
+async fn stored(client: &SessionServiceClient<Channel>, bytes: usize) -> String {
+    let mut client = client.clone();
     let ticket = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner().session.unwrap().token;
     let changes = Changes::default().set("entry", &format!("\"{}\"", "x".repeat(bytes)));
     let saved = client.save_session(save(&ticket, changes)).await.unwrap().into_inner();
