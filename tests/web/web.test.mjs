@@ -89,6 +89,24 @@ for (const language of LANGUAGES) {
       assert.equal((await get(at(), ada)).count, '1');
     });
 
+    test('writes beside two logins never set a cookie, and each login sets one that works', async () => {
+      for (let round = 0; round < 10; round += 1) {
+        const anonymous = cookieOf(await post(at('count')));
+        const count = () => post(at('count'), { cookies: anonymous });
+        const submit = () => post(at('login'), { form: { name: 'Ada' }, cookies: anonymous });
+
+        const [first, login, second, other, third] =
+          await Promise.all([count(), submit(), count(), submit(), count()]);
+
+        for (const { status, setCookie } of [first, second, third]) {
+          assert.ok([200, 409].includes(status), `a write is answered ${status}`);
+          assert.deepEqual(setCookie, []);
+        }
+        for (const { status, setCookie } of [login, other]) assert.deepEqual([status, setCookie.length], [303, 1]);
+        for (const answer of [login, other]) assert.equal((await get(at(), cookieOf(answer))).who, 'Hello, Ada');
+      }
+    });
+
     test('a logout deletes the cookie with every attribute that it was set with', async () => {
       const ada = await logIn('Ada');
 
