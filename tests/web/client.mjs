@@ -29,6 +29,7 @@ function parse(status, raw, body) {
     location: all('location'),
     who: body.match(/<p id="who">(.*?)<\/p>/)?.[1],
     count: body.match(/<output id="count">(.*?)<\/output>/)?.[1],
+    csrf: body.match(/<input name="csrf" value="(.*?)">/)?.[1],
   };
 }
 

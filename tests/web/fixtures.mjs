@@ -1,4 +1,4 @@
-// The service, the three example apps, and a browser.
+// The service, the three example apps and the Express app, and a browser.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -12,8 +12,9 @@ const APPS = {
   python: ['.tools/python/bin/python', 'examples/python/app.py'],
   node: [process.execPath, 'examples/node/app.mjs'],
   go: ['.tools/web/counter'],
+  express: [process.execPath, 'tests/web/express_app.mjs'],
 };
-export const LANGUAGES = Object.keys(APPS);
+export const LANGUAGES = ['python', 'node', 'go'];
 
 // The service. It keeps its port and its store when it is restarted.
 export class Service {
@@ -85,10 +86,10 @@ export class Redis {
   }
 }
 
-// One of the three apps. `url` is its home page.
+// One of the apps. `url` is its home page.
 export class App {
-  static async start(language, { address }, environment = {}) {
-    const [command, ...args] = APPS[language];
+  static async start(name, { address }, environment = {}) {
+    const [command, ...args] = APPS[name];
     const env = { ...process.env, ...environment, CLOAKROOM_ADDRESS: address, PORT: '0' };
     const app = new App();
     app.process = new Process(path.resolve(ROOT, command), args, { env, cwd: ROOT });
