@@ -3,6 +3,9 @@
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use super::program::Program;
 
@@ -82,16 +85,17 @@ fn the_limit_of_open_files_is_raised_and_one_that_is_too_low_is_logged() {
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    let (sender, receiver) = mpsc::channel();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("grpcurl")), "it starts");
+    thread::spawn(move || sender.send(lines.find(|line| line.contains("max_connections is above"))));
+    let warning = receiver.recv_timeout(Duration::from_secs(60));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
-    send(&child, "TERM");
-    let logged: Vec<String> = lines.collect();
+    child.kill().unwrap();
     child.wait().unwrap();
 
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
     assert_eq!(limit.split_whitespace().take(2).collect::<Vec<_>>(), ["600", "600"]);
-    let warning = logged.iter().find(|line| line.contains("max_connections is above")).unwrap();
+    let warning = warning.unwrap().unwrap();
     assert!(warning.contains("344") && warning.contains("10256"), "{warning}");
 }
 
