@@ -30,8 +30,11 @@ impl PreviousToken {
     }
 
     /// Whether the replaced token still opens the session.
+    ///
+    /// Without a grace it never does. `now` may be before the rotation: a call reads the clock before it waits for the
+    /// store, and the clocks of two replicas differ.
     pub fn is_in_grace(&self, now: Time) -> bool {
-        now < self.grace_end()
+        !self.grace().is_zero() && now < self.grace_end()
     }
 
     /// When the replaced token no longer opens the session.

@@ -26,7 +26,7 @@ fn start(program: &mut Program) -> (Child, String) {
         }
     }
     // Reads to the end, so that the program never writes to a closed pipe.
-    std::thread::spawn(move || lines.for_each(drop));
+    thread::spawn(move || lines.for_each(drop));
     (child, banner)
 }
 

@@ -32,7 +32,7 @@ fn one_success<T>(results: [Result<T, Status>; 2]) -> (T, (Code, String)) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_save_survives_or_undoes_a_logout(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (saved, destroyed) = tokio::join!(left.save(set(&token, "b")), right.destroy(&token));
@@ -50,7 +50,7 @@ async fn no_save_survives_or_undoes_a_logout(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn saves_of_different_entries_all_survive(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
         let changes = |name| Changes::default().set(name, "1").increment("n", 1);
 
@@ -67,7 +67,7 @@ async fn saves_of_different_entries_all_survive(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_privilege_rotations_one_succeeds(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let cause = RotationCause::Privilege;
@@ -84,7 +84,7 @@ async fn of_two_privilege_rotations_one_succeeds(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_logins_one_succeeds_completely(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let planted = service.stored(&[("a", "1")]).await;
         let login = |subject: &str| save(&planted, Changes::default().subject(subject).set(subject, "1"));
 
@@ -102,7 +102,7 @@ async fn of_two_logins_one_succeeds_completely(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_saves_with_one_ticket_create_one_session(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let ticket = service.open_new().await.token;
 
         let (one, other) = tokio::join!(left.save(set(&ticket, "a")), right.save(set(&ticket, "b")));
@@ -120,7 +120,7 @@ async fn two_saves_with_one_ticket_create_one_session(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_logout_and_a_creation_agree_on_the_result(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let ticket = service.open_new().await.token;
 
         let (created, destroyed) = tokio::join!(left.save(set(&ticket, "a")), right.destroy(&ticket));
@@ -139,7 +139,7 @@ async fn a_logout_and_a_creation_agree_on_the_result(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_during_a_privilege_rotation_is_applied_or_gone(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (rotated, saved) =
@@ -159,7 +159,7 @@ async fn a_save_during_a_privilege_rotation_is_applied_or_gone(store: StoreKind)
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_during_a_renewal_is_always_applied(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let old = service.stored(&[("a", "1")]).await;
 
         let (rotated, saved) = tokio::join!(left.rotate(&old, RotationCause::Renewal), right.save(set(&old, "b")));
@@ -175,7 +175,7 @@ async fn a_save_during_a_renewal_is_always_applied(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_renewals_get_the_same_next_token(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let old = service.stored(&[("a", "1")]).await;
 
         let cause = RotationCause::Renewal;
@@ -197,7 +197,7 @@ async fn concurrent_renewals_get_the_same_next_token(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_repeats_of_one_request_are_one_save(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let old = service.stored(&[("a", "1")]).await;
         let login = || save(&old, Changes::default().subject("alice").increment("n", 1)).request_id("one request id");
 
@@ -214,7 +214,7 @@ async fn concurrent_repeats_of_one_request_are_one_save(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_repeats_of_one_request_are_one_creation(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let ticket = service.open_new().await.token;
         let request = || save(&ticket, Changes::default().increment("n", 1)).request_id("one request id");
 
@@ -231,7 +231,7 @@ async fn concurrent_repeats_of_one_request_are_one_creation(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_saves_with_one_etag_one_is_applied(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
         let request = |name| set(&token, name).etag("1");
 
@@ -249,7 +249,7 @@ async fn of_two_saves_with_one_etag_one_is_applied(store: StoreKind) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_concurrent_saves_cannot_exceed_the_limits(store: StoreKind) {
     let limits = LimitSettings { max_entries: 2, ..Default::default() };
-    race(store, app::Settings { limits, ..app_settings() }, |Round { service, left, right }| async move {
+    race(store, app::Settings { limits, ..app_settings() }, |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let (one, other) = tokio::join!(left.save(set(&token, "b")), right.save(set(&token, "c")));
@@ -264,7 +264,7 @@ async fn two_concurrent_saves_cannot_exceed_the_limits(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn emptying_during_a_save_is_as_if_one_came_first(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right }| async move {
+    race(store, app_settings(), |Round { service, left, right, .. }| async move {
         let token = service.stored(&[("a", "1")]).await;
 
         let unset = save(&token, Changes::default().unset("a"));

@@ -40,6 +40,7 @@ impl Side {
 /// One round of a race. The two sides swap from round to round.
 #[derive(Clone)]
 pub(crate) struct Round {
+    pub number: u32,
     pub service: Arc<TestService>,
     pub left: Side,
     pub right: Side,
@@ -55,7 +56,7 @@ where
     let mut rounds = JoinSet::new();
     for number in 0..race_rounds(ROUNDS) {
         let [left, right] = if number % 2 == 0 { [0, 1] } else { [1, 0] }.map(|side: usize| sides[side].clone());
-        rounds.spawn(round(Round { service: Arc::clone(&service), left, right }));
+        rounds.spawn(round(Round { number, service: Arc::clone(&service), left, right }));
         if rounds.len() >= CONCURRENT_ROUNDS {
             rounds.join_next().await.unwrap().unwrap();
         }

@@ -1,10 +1,12 @@
 //! Privilege rotation: every earlier token is useless at once, and no answer to it holds a token of the session.
 
+use std::time::Duration;
+
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
 
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_unmodified, set_cookies, varies};
-use crate::support::sessions::{HOUR, SaveExt as _, gone};
+use crate::support::sessions::{HOUR, SECOND, SaveExt as _, gone};
 use crate::support::{StoreKind, TestService};
 
 /// Checks that the token opens only an empty session of its own, and writes nothing.
@@ -45,6 +47,24 @@ async fn every_privilege_rotation_supersedes_the_old_token_at_once(store: StoreK
     let token = service.stored(&[("a", "1")]).await;
     service.rotate(&token, RotationCause::Unspecified, "").await;
     expect_useless(&service, &token).await;
+}
+
+/// A call reads the clock before it waits for the store, and the clocks of two replicas differ.
+#[apply(on_every_store)]
+async fn a_call_whose_clock_is_before_the_rotation_has_no_grace_either(store: StoreKind) {
+    for grace in [HOUR, Duration::ZERO] {
+        let service = TestService::with_grace(store, grace).await;
+        let begin = service.now();
+        let token = service.stored(&[("a", "1")]).await;
+        let next = service.log_in(&token, "alice").await;
+        let later = service.rotate(&next, RotationCause::Privilege, "").await.session.unwrap().token;
+
+        service.clock.set(begin.before(SECOND));
+
+        expect_useless(&service, &token).await;
+        expect_useless(&service, &next).await;
+        assert!(service.is_live(&later).await);
+    }
 }
 
 #[apply(on_every_store)]
