@@ -7,7 +7,7 @@ use cloakroom::token::Key;
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, open_cookie, save_cookie, set_cookies};
 use crate::support::frontend::{after_open, header, log_in, request};
-use crate::support::race::{Round, race};
+use crate::support::race::{Round, race_for};
 use crate::support::sessions::{MILLI, MINUTE, SECOND, SaveExt as _, destroy_cookie, gone};
 use crate::support::{StoreKind, TestService, app_settings};
 
@@ -302,7 +302,7 @@ async fn a_refused_way_out_ends_neither_of_two_live_cookies(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_automatic_write_replaces_the_cookie_of_a_login(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right, .. }| async move {
+    race_for(2000, store, app_settings(), |Round { service, left, right, .. }| async move {
         let mut browser = Browser::with(&service.stored(&[("csrf", "\"x\"")]).await);
         let cookie = header(&browser);
         let automatic = || Changes::default().set("seen", "1").permanent(true);
@@ -340,7 +340,7 @@ async fn no_automatic_write_replaces_the_cookie_of_a_login(store: StoreKind) {
 #[apply(on_every_store)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_logins_after_a_lost_answer_one_works(store: StoreKind) {
-    race(store, app_settings(), |Round { service, left, right, number }| async move {
+    race_for(2000, store, app_settings(), |Round { service, left, right, number }| async move {
         let stale = Browser::with(&service.stored(&[("a", "1")]).await);
         service.rotate(stale.token().unwrap(), RotationCause::Privilege, "").await;
         // In every other round, a form has stored the recovery session.

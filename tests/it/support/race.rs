@@ -13,6 +13,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::environment::race_rounds;
+use super::sessions::MILLI;
 use super::{StoreKind, TestService};
 
 /// One side of a race: a connection of its own, and so another worker thread of the service.
@@ -51,17 +52,27 @@ pub(crate) async fn race<F>(store: StoreKind, settings: app::Settings, round: fn
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    race_for(ROUNDS, store, settings, round).await;
+}
+
+/// Runs a race this many times, or as often as the environment says.
+pub(crate) async fn race_for<F>(rounds: u32, store: StoreKind, settings: app::Settings, round: fn(Round) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let service = Arc::new(TestService::with_apps(store, [("default", settings)]).await);
     let sides = [Side(service.another_client().await), Side(service.another_client().await)];
-    let mut rounds = JoinSet::new();
-    for number in 0..race_rounds(ROUNDS) {
+    let (begin, mut running) = (service.now(), JoinSet::new());
+    for number in 0..race_rounds(rounds) {
+        // As if by the clocks of several replicas: a call may come after another one and have an earlier time.
+        service.clock.set(begin + (number % 5) * MILLI);
         let [left, right] = if number % 2 == 0 { [0, 1] } else { [1, 0] }.map(|side: usize| sides[side].clone());
-        rounds.spawn(round(Round { number, service: Arc::clone(&service), left, right }));
-        if rounds.len() >= CONCURRENT_ROUNDS {
-            rounds.join_next().await.unwrap().unwrap();
+        running.spawn(round(Round { number, service: Arc::clone(&service), left, right }));
+        if running.len() >= CONCURRENT_ROUNDS {
+            running.join_next().await.unwrap().unwrap();
         }
     }
-    rounds.join_all().await;
+    running.join_all().await;
 }
 
 /// The number of rounds of each race on each store.
