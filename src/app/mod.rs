@@ -25,8 +25,8 @@ pub use subject_limit::{OnSessionLimit, SubjectLimit};
 use crate::cookie;
 use crate::flask::Signer;
 use crate::session::Limits;
-use crate::token::{KeyId, KeyRing};
-use crate::types::AppName;
+use crate::token::{KeyId, KeyRing, verify_ticket, verify_token};
+use crate::types::{AppName, Time};
 
 /// One frontend application.
 #[derive(Clone, Debug)]
@@ -64,6 +64,13 @@ impl App {
             Kind::Stored => self.keys.is_some(),
             Kind::Cookie(signer) => signer.is_some(),
         }
+    }
+
+    /// Whether a text is a token or a ticket of this app, which may have ended.
+    pub fn verifies(&self, text: &str, now: Time) -> bool {
+        self.keys.as_ref().is_some_and(|keys| {
+            verify_token(keys, &self.name, text).is_ok() || verify_ticket(keys, &self.name, text, now).is_ok()
+        })
     }
 
     /// Returns the public names of its keys, the signing one first.

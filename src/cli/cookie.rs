@@ -5,7 +5,6 @@
 //! Prints no key, no verifier and no whole token.
 
 use std::io::{self, Read as _};
-use std::sync::Arc;
 
 use clap::Args;
 
@@ -141,12 +140,7 @@ impl Explainer<'_> {
         if let Some(key) = claimed_key(text) {
             self.write_line(&format!("  key {key}"));
         }
-        let verifies_for = |app: &&Arc<App>| {
-            app.keys.as_ref().is_some_and(|ring| {
-                verify_token(ring, &app.name, text).is_ok() || verify_ticket(ring, &app.name, text, self.now).is_ok()
-            })
-        };
-        if let Some(other) = self.apps.iter().find(verifies_for).map(|app| app.name.clone()) {
+        if let Some(other) = self.apps.iter().find(|app| app.verifies(text, self.now)).map(|app| app.name.clone()) {
             self.write_line(&format!("  it verifies for the app {other}"));
         }
     }

@@ -128,11 +128,7 @@ impl Service {
     fn other_app(&self, call: &AppCall<'_>, text: &str) -> Option<AppName> {
         let apps = self.apps.all();
         let mut others = apps.values().filter(|app| app.name != call.app.name && matches!(app.kind, Kind::Stored));
-        let other = others.find(|app| {
-            app.keys.as_ref().is_some_and(|keys| {
-                verify_token(keys, &app.name, text).is_ok() || verify_ticket(keys, &app.name, text, call.now).is_ok()
-            })
-        });
+        let other = others.find(|app| app.verifies(text, call.now));
         other.map(|app| app.name.clone())
     }
 }
