@@ -96,7 +96,6 @@ pub(super) enum TokenState {
 }
 
 /// How much a write can learn from one of several cookies.
-///
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Relevance {
     Forgotten,

@@ -188,8 +188,13 @@ impl Service {
         self.touch_if_due(call, &session_key, &head, open.context).await;
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
-        let text = text.map_or_else(|| sign_token(call.keys, &call.app.name, token), str::to_owned);
-        let session = SessionView { token: text, entries, ..call.view(session_key.id, &head, None) };
+        let token = match text {
+            Some(text) => text.to_owned(),
+            // No header sets it, so it can have the note.
+            None if note == CookieNote::Keep => sign_noted_token(call.keys, &call.app.name, token, note),
+            None => sign_token(call.keys, &call.app.name, token),
+        };
+        let session = SessionView { token, entries, ..call.view(session_key.id, &head, None) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
         let cookie_action = match note {
             CookieNote::Keep => CookieAction::Keep,
@@ -202,12 +207,7 @@ impl Service {
             untouched_headers: call.headers(&session, cookie_action, false)?,
             cookie_outdated: note == CookieNote::Set,
             recently_authenticated: authentication.is_some_and(|(max_age, time)| call.now < time + max_age),
-            session: match note {
-                CookieNote::None | CookieNote::Set => session,
-                CookieNote::Keep => {
-                    SessionView { token: sign_noted_token(call.keys, &call.app.name, token, note), ..session }
-                }
-            },
+            session,
         })
     }
 
