@@ -17,7 +17,7 @@ use super::envelope::{self, PREFIX};
 use super::protocol::{Codec, Protocol};
 use super::schema::{Rpc, Schema, encode_json, json};
 use super::stream::{JsonRequest, StreamResponse};
-use crate::grpc::Rejection;
+use crate::grpc::{self, Rejection};
 
 /// The message of a unary call, in the extensions of its request, for services that need no gRPC frame.
 ///
@@ -46,7 +46,10 @@ where
     check(&parts, protocol, rpc.as_ref())?;
     let body = match (protocol, &rpc) {
         (Protocol::Grpc, _) | (Protocol::ConnectStream(Codec::Proto), _) => body,
-        (Protocol::ConnectStream(Codec::Json), Some(rpc)) => Body::new(JsonRequest::new(body, rpc.request.clone())),
+        (Protocol::ConnectStream(Codec::Json), Some(rpc)) => {
+            let max_bytes = grpc::max_request_bytes(parts.uri.path());
+            Body::new(JsonRequest::new(body, rpc.request.clone(), max_bytes))
+        }
         // The service answers that there is no such RPC.
         (Protocol::ConnectStream(Codec::Json), None) => Body::empty(),
         (Protocol::ConnectUnary(codec), rpc) => {

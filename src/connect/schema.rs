@@ -7,6 +7,8 @@ use hashbrown::HashMap;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
+use super::json_check;
+
 /// The RPCs and their messages.
 #[derive(Clone, Default)]
 pub struct Schema {
@@ -56,6 +58,7 @@ impl fmt::Debug for Schema {
 ///
 /// Unknown fields are refused: a wrong name in a save would lose data.
 pub(super) fn encode_json(message: &MessageDescriptor, json: &[u8], target: &mut BytesMut) -> Result<(), String> {
+    json_check::check(message, json).map_err(|error| error.to_string())?;
     let mut reader = serde_json::Deserializer::from_slice(json);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let message = DynamicMessage::deserialize_with_options(message.clone(), &mut reader, &options);
@@ -70,3 +73,6 @@ pub(super) fn json(message: &MessageDescriptor, encoded: Bytes) -> Result<Bytes,
     serde_json::to_writer(&mut json, &message).map_err(|error| error.to_string())?;
     Ok(json.into_inner().freeze())
 }
+
+#[cfg(test)]
+mod tests;
