@@ -43,7 +43,7 @@ where
 {
     let rpc = schema.rpc(request.uri().path()).cloned();
     let (mut parts, body) = request.into_parts();
-    check(&parts, protocol, rpc.as_ref())?;
+    check(&parts, protocol)?;
     let body = match (protocol, &rpc) {
         (Protocol::Grpc, _) | (Protocol::ConnectStream(Codec::Proto), _) => body,
         (Protocol::ConnectStream(Codec::Json), Some(rpc)) => {
@@ -68,15 +68,12 @@ where
 }
 
 /// Checks what the headers say of the call.
-fn check(parts: &Parts, protocol: Protocol, rpc: Option<&Rpc>) -> Result<(), Rejection> {
+fn check(parts: &Parts, protocol: Protocol) -> Result<(), Rejection> {
     let is_unary = match protocol {
         Protocol::Grpc => return Ok(()),
         Protocol::ConnectUnary(_) => true,
         Protocol::ConnectStream(_) => false,
     };
-    if rpc.is_some_and(|rpc| rpc.is_stream == is_unary) {
-        return Err(Rejection::ContentTypeUnsupported);
-    }
     let encoding = parts.headers.get(if is_unary { &header::CONTENT_ENCODING } else { &CONNECT_CONTENT_ENCODING });
     if encoding.is_some_and(|encoding| encoding != "identity") {
         return Err(Rejection::CompressionUnsupported);

@@ -8,6 +8,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
 use super::json_check;
+use super::protocol::Protocol;
 
 /// The RPCs and their messages.
 #[derive(Clone, Default)]
@@ -40,6 +41,16 @@ impl Schema {
             (path, Rpc { request: rpc.input(), response: rpc.output(), is_stream })
         });
         Ok(Self { rpcs: rpcs.collect() })
+    }
+
+    /// Whether the RPC that a path names is called like this: a unary one has no envelopes. An unknown one may have any.
+    pub fn fits(&self, path: &str, protocol: Protocol) -> bool {
+        let is_stream = match protocol {
+            Protocol::Grpc => return true,
+            Protocol::ConnectUnary(_) => false,
+            Protocol::ConnectStream(_) => true,
+        };
+        self.rpc(path).is_none_or(|rpc| rpc.is_stream == is_stream)
     }
 
     /// Returns the RPC that a path names.

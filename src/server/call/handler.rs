@@ -109,6 +109,9 @@ fn check_protocol(
     }
     match protocol {
         Some(protocol) if !context.protocols.serves(protocol) && !is_public => Err(Rejection::ContentTypeUnsupported),
+        Some(protocol) if !context.schema.fits(request.uri().path(), protocol) => {
+            Err(Rejection::ContentTypeUnsupported)
+        }
         Some(Protocol::Grpc) if request.version() != Version::HTTP_2 => Err(Rejection::HttpVersionUnsupported),
         Some(protocol) => Ok(protocol),
         None => Err(Rejection::ContentTypeUnsupported),

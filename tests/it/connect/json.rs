@@ -32,7 +32,7 @@ async fn a_session_is_opened_saved_and_read_by_json_alone() {
 
     assert_eq!((&opened["session"]["new"], &saved["outcome"]), (&true.into(), &"OUTCOME_CREATED".into()));
     assert_eq!(saved["counters"], json!({"n": "1"}));
-    assert_eq!(read["session"]["entries"], json!({"a": {"json": "[1,2]"}, "n": {"json": "1"}}));
+    assert_eq!(read["session"]["entries"], json!({"a": {"json": "[1, 2]"}, "n": {"json": "1"}}));
     assert_eq!(read["session"]["idleTimeout"].as_str().unwrap().chars().last(), Some('s'));
     assert!(read["session"]["createTime"].as_str().unwrap().ends_with('Z'));
 }
