@@ -87,6 +87,7 @@ mod tests {
         let tree = Tree::of(&[
             ("src/store/a.rs", ""),
             ("src/grpc/a.rs", ""),
+            ("src/connect/a.rs", ""),
             ("src/server/tls/a.rs", ""),
             ("src/cli/a.rs", ""),
         ]);
