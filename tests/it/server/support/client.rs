@@ -156,7 +156,7 @@ impl Reply {
 
 /// Builds a call as a gRPC client does.
 pub(in crate::server) fn request(method: &str) -> Request<()> {
-    Request::post(format!("http://test/test.Echo/{method}"))
+    Request::post(format!("http://localhost/test.Echo/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(())
