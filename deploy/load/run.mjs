@@ -17,7 +17,7 @@ const MIX = { 'mix-open': 0.75, 'mix-save': 0.24, 'mix-destroy': 0.01 };
 // The rate of the mix, relative to the slower of open and save: below saturation, so that the latencies are meaningful.
 const MIX_LOAD = 0.6;
 // The lowest rate of the mix, at which the rarest call still occurs.
-const MIX_MIN_RATE = 100;
+const MIX_MIN_RATE = 200;
 
 const rows = [];
 for (const store of CHOSEN_STORES) {
