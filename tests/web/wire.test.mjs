@@ -1,11 +1,12 @@
-// The examples that call the service without a library, in 40 lines each. docs/wire.md explains what they do.
+// Both protocols as docs/wire.md specifies them, and its examples, which need no library and have 40 lines.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
 import path from 'node:path';
-import { json } from 'node:stream/consumers';
+import { buffer, json } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Service } from './fixtures.mjs';
@@ -144,6 +145,74 @@ for (const [language, { file, command, page = '' }] of Object.entries(EXAMPLES))
       assert.equal((await get(url, cookies)).count, '1');
     });
   });
+}
+
+describe('both wires by hand', () => {
+  const SHOULD_SET_COOKIE = Buffer.from([0x10, 1]); // modified = true
+
+  test('a gRPC call is one frame each way, and its trailers have the status', async (t) => {
+    const { headers, trailers, body } = await callByGrpc(t, 'ShouldSetCookie', envelope(0, SHOULD_SET_COOKIE));
+
+    assert.deepEqual([headers[':status'], headers['content-type']], [200, 'application/grpc']);
+    assert.deepEqual(envelopes(body), [[0, Buffer.from([0x08, 1])]]);
+    assert.equal(trailers['grpc-status'], '0');
+  });
+
+  test('a failed gRPC call has status, message and details in its headers', async (t) => {
+    const { headers, body } = await callByGrpc(t, 'SaveSession', envelope(0, Buffer.alloc(0)));
+
+    assert.deepEqual([headers[':status'], headers['grpc-status'], body.length], [200, '3', 0]);
+    assert.match(decodeURIComponent(headers['grpc-message']), /token/);
+    assert.match(Buffer.from(headers['grpc-status-details-bin'], 'base64').toString('latin1'), /TOKEN_MISSING/);
+  });
+
+  test('a failed Connect call has its HTTP status, a reason in a header, and JSON', async () => {
+    const options = { method: 'POST', headers: { 'content-type': 'application/proto' }, body: Buffer.alloc(0) };
+    const response = await fetch(`http://${service.address}/cloakroom.v1.SessionService/SaveSession`, options);
+    const { code, message, details: [{ type, value, debug }] } = await response.json();
+
+    assert.deepEqual([response.status, response.headers.get('cloakroom-reason')], [400, 'TOKEN_MISSING']);
+    assert.deepEqual([code, type], ['invalid_argument', 'google.rpc.ErrorInfo']);
+    assert.match(message, /token/);
+    assert.deepEqual(debug, { reason: 'TOKEN_MISSING', domain: 'cloakroom' });
+    assert.match(Buffer.from(value, 'base64').toString('latin1'), /TOKEN_MISSING/);
+  });
+
+  test('the answers of a stream are envelopes, and the last one has the flag 2', async () => {
+    const body = envelope(0, Buffer.from(JSON.stringify({ cookieHeader: '' })));
+    const options = { method: 'POST', headers: { 'content-type': 'application/connect+json' }, body };
+    const response = await fetch(`http://${service.address}/cloakroom.v1.SessionService/WatchSession`, options);
+    const answers = envelopes(Buffer.from(await response.arrayBuffer()));
+
+    assert.equal(response.status, 200);
+    assert.deepEqual(answers.map(([flags, message]) => [flags, JSON.parse(message)]),
+      [[0, { state: 'WATCH_STATE_ENDED' }], [2, {}]]);
+  });
+});
+
+function envelope(flags, message) {
+  const prefix = Buffer.alloc(5, flags);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+// Returns the flags and the message of each envelope.
+function envelopes(body) {
+  if (body.length === 0) return [];
+  const end = 5 + body.readUInt32BE(1);
+  return [[body[0], body.subarray(5, end)], ...envelopes(body.subarray(end))];
+}
+
+async function callByGrpc(t, method, body) {
+  const session = http2.connect(`http://${service.address}`);
+  t.after(() => session.close());
+  const headers = { 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '2000m' };
+  const stream = session.request({ ':method': 'POST', ':path': `/cloakroom.v1.SessionService/${method}`, ...headers });
+  const answer = {};
+  stream.on('response', (received) => { answer.headers = received; });
+  stream.on('trailers', (received) => { answer.trailers = received; });
+  answer.body = await buffer(stream.end(body));
+  return answer;
 }
 
 // Calls the service and returns the answer.
