@@ -12,8 +12,10 @@ web-deps: wire-packages $(DENO)
 wire-packages:
 	@$(call apt,php-cli php-curl ruby ruby-webrick busybox curl jq)
 
-# The script of the package puts the program for this machine into its folder.
+# Without the script of the package, which would put a copy of the program into another folder.
 $(DENO):
 	@$(call apt,npm)
-	npm install --prefix .tools/deno --no-save --no-audit --no-fund deno@$(DENO_VERSION)
+	npm install --prefix .tools/deno --no-save --ignore-scripts --no-audit --no-fund deno@$(DENO_VERSION)
+	mkdir -p .tools/bin
+	cd .tools/bin && ln -sf ../deno/node_modules/@deno/*/deno deno
 	touch $@

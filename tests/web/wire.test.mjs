@@ -14,7 +14,7 @@ import { cookieOf, get, post } from './client.mjs';
 import { freePort, isListening, Process, waitUntil } from './processes.mjs';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const DENO = path.join(ROOT, '.tools/deno/node_modules/deno/deno');
+const DENO = path.join(ROOT, '.tools/bin/deno');
 
 // Each has a file, a command that serves it, and the path of its page.
 const EXAMPLES = {
