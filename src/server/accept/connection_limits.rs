@@ -47,7 +47,7 @@ struct Peer {
 
 /// Which limit a refused connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TooMany {
+pub(in crate::server) enum TooMany {
     /// `max_connections`.
     InTotal,
     /// `max_connections_per_peer`.
@@ -93,13 +93,13 @@ impl ConnectionControl {
 }
 
 impl ConnectionLimits {
-    pub(super) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
+    pub(in crate::server) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
         let Settings { max_connections: max, max_connections_per_peer: max_per_peer, .. } = *settings;
         Self { max, max_per_peer, metrics, open: Mutex::default() }
     }
 
     /// Counts a connection until the permit is dropped.
-    pub(super) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Result<ConnectionPermit, TooMany> {
+    pub(in crate::server) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Result<ConnectionPermit, TooMany> {
         let network = peer_address.network();
         let mut open = self.open.lock();
         self.make_room(&mut open, network).inspect_err(|_| self.metrics.refuse())?;

@@ -6,6 +6,7 @@ mod context;
 mod frame_credit;
 mod frame_reader;
 mod http1_io;
+mod joined_writes;
 mod metered_io;
 mod pending;
 pub(super) mod protocol;
@@ -37,6 +38,7 @@ pub(super) use self::timeouts::ConnectionTimeouts;
 
 use self::activity::ConnectionPhase;
 use self::http1_io::Http1Io;
+use self::joined_writes::JoinedWrites;
 use self::metered_io::MeteredIo;
 use self::turns::Turns;
 use super::GrpcService;
@@ -132,11 +134,12 @@ where
             service: self.service,
         };
         let service = service_fn(move |request| handler.handle(request));
-        let io = MeteredIo::new(io, Arc::clone(&context));
+        let writes = JoinedWrites::new(io);
+        let io = MeteredIo::new(writes.clone(), Arc::clone(&context));
         let io = TokioIo::new(Http1Io::new(io, activity.clone(), self.timeouts.head));
         let connection = pin!(self.protocol.serve_connection(io, service));
         let stalled = Notify::new();
-        let mut connection = Turns::new(connection, &context, self.timeouts.send, &stalled);
+        let mut connection = Turns::new(connection, writes, &context, self.timeouts.send, &stalled);
 
         let expired = async {
             self.timeouts.wait_until_expired(&activity).await;
