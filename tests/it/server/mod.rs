@@ -11,6 +11,7 @@ mod half_open_calls;
 mod hostile_peers;
 mod http1_bodies;
 mod http1_lifetime;
+mod http1_pools;
 mod http1_smuggling;
 mod large_requests;
 mod listeners;
@@ -23,4 +24,4 @@ mod support;
 mod tls;
 mod workers;
 
-pub(crate) use support::{authority, raw_http2};
+pub(crate) use support::{authority, raw_http1, raw_http2};

@@ -18,6 +18,7 @@ pub(crate) struct Answer {
     /// In lower case.
     pub(crate) head: String,
     pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -53,6 +54,12 @@ impl RawHttp1 {
     pub(crate) async fn call(&mut self, body: &str) -> Answer {
         self.send(request("Echo", body)).await;
         self.answer().await
+    }
+
+    /// Sends a request and reads its answer. `None`: the server has closed the connection.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Option<Answer> {
+        self.try_send(request).await;
+        self.try_answer().await
     }
 
     /// Reads the next answer.
@@ -92,7 +99,7 @@ impl RawHttp1 {
             }
             None => {}
         }
-        Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+        Some(Answer { status, head, body: String::from_utf8_lossy(&body).into_owned(), bytes: body })
     }
 
     async fn chunk_size(&mut self) -> Option<usize> {
@@ -117,6 +124,12 @@ pub(crate) fn request(method: &str, body: &str) -> String {
 /// Builds a call with more headers, each of which ends with a line break.
 pub(crate) fn request_with(method: &str, headers: &str, body: &str) -> String {
     format!("{}content-length: {}\r\n\r\n{body}", head(method, headers), body.len())
+}
+
+/// Builds a call of any RPC, with a message in protobuf.
+pub(crate) fn post(path: &str, message: &[u8]) -> Vec<u8> {
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n");
+    [head.as_bytes(), format!("content-length: {}\r\n\r\n", message.len()).as_bytes(), message].concat()
 }
 
 /// Builds the head of a call, without its end.
