@@ -33,9 +33,9 @@ pub(super) struct Http1Io<I> {
 /// What the first bytes of a peer say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opening {
-    Unread,
+    /// They are so many bytes of the preface of HTTP/2.
+    Preface(usize),
     Http1,
-    /// Or too few bytes to be sure.
     Http2,
 }
 
@@ -57,19 +57,20 @@ struct Lingering {
 
 impl<I> Http1Io<I> {
     pub(super) fn new(io: I, activity: Activity, head_timeout: Duration) -> Self {
-        Self { io, activity, head_timeout, head: None, opening: Opening::Unread, lingering: None }
+        Self { io, activity, head_timeout, head: None, opening: Opening::Preface(0), lingering: None }
     }
 
     /// Records bytes that were read.
     fn receive(&mut self, data: &[u8]) {
-        if self.opening == Opening::Unread && !data.is_empty() {
-            self.opening = if PREFACE.starts_with(&data[..data.len().min(PREFACE.len())]) {
-                Opening::Http2
-            } else {
-                Opening::Http1
+        if let Opening::Preface(read) = self.opening {
+            let length = (PREFACE.len() - read).min(data.len());
+            self.opening = match (data[..length] == PREFACE[read..read + length], read + length) {
+                (false, _) => Opening::Http1,
+                (true, PREFACE_LENGTH) => Opening::Http2,
+                (true, read) => Opening::Preface(read),
             };
         }
-        if self.head.is_none() && !data.is_empty() && self.activity.speaks_http1() {
+        if self.head.is_none() && !data.is_empty() && self.opening == Opening::Http1 {
             // Bytes that arrive before the response belong to the body, or to a request behind it.
             self.head = self
                 .activity
@@ -167,7 +168,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Io<I> {
     }
 }
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8; PREFACE_LENGTH] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE_LENGTH: usize = 24;
 
 /// A peer that reads its last response closes at once.
 const LINGERING_TIME: Duration = Duration::from_secs(1);

@@ -145,7 +145,7 @@ impl Process {
     pub(crate) async fn page(&self, path: &str) -> String {
         let mut text = String::new();
         if let Ok(mut socket) = TcpStream::connect(self.admin).await {
-            let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
             let _ = socket.write_all(head.as_bytes()).await;
             let _ = socket.read_to_string(&mut text).await;
         }
