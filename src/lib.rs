@@ -13,6 +13,7 @@
 //! | [`cli`] | `cli/serve.rs`, the subcommand that runs the service |
 //! | [`config`] | [`config::Settings`], all settings, and [`config::load()`] |
 //! | [`server`] | [`server::Cloakroom`], the assembled service, and [`server::Server`], which listens |
+//! | [`connect`] | [`connect::call`], which makes a gRPC call of a Connect call |
 //! | [`grpc`] | `grpc/session_service.rs`, one function for each RPC, and [`grpc::status`], the map from errors |
 //! | [`auth`] | [`auth::Peer::authenticate`], the check of each call |
 //! | [`service`] | [`service::Service`], one method and one file for each operation |
@@ -76,6 +77,7 @@ pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod connect;
 pub mod cookie;
 pub mod flask;
 pub mod grpc;

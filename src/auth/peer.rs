@@ -68,6 +68,11 @@ impl Peer {
         if caller.has_role(Role::Monitor) || caller.has_role(Role::Admin) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
     }
 
+    /// Whether every program that reaches this listener's address may call, without a credential.
+    pub fn is_open_to_all(&self) -> bool {
+        self.address != PeerAddress::Unix && self.authenticator.callers().is_empty()
+    }
+
     pub(super) const fn authenticator(&self) -> &Authenticator {
         &self.authenticator
     }

@@ -16,6 +16,7 @@ mod rpcs;
 mod session_service;
 pub mod status;
 mod stream;
+mod unary;
 mod watch_events;
 mod watch_session;
 pub mod wire;
@@ -24,8 +25,9 @@ pub use admin_service::admin_service;
 pub use audit::AuditRecord;
 pub use reflection::{reflection_v1, reflection_v1alpha};
 pub use rejection::{GRPC_STATUS, Rejection};
-pub use rpcs::rpcs;
+pub use rpcs::{DESCRIPTOR_SETS, rpcs};
 pub use session_service::{MAX_REQUEST_BYTES, session_service};
+pub use unary::{SessionServer, UnaryRequest, UnaryResponse};
 pub use wire::admin_service_server::SERVICE_NAME as ADMIN_SERVICE;
 pub use wire::session_service_server::SERVICE_NAME as SESSION_SERVICE;
 
@@ -33,3 +35,8 @@ pub use wire::session_service_server::SERVICE_NAME as SESSION_SERVICE;
 ///
 /// A longer one is rejected by its length prefix alone, so it never holds a part of the budget for large requests.
 pub const MAX_META_REQUEST_BYTES: usize = 4 * 1024;
+
+/// Returns the size of the largest request to an RPC, by its path.
+pub fn max_request_bytes(path: &str) -> usize {
+    if path.starts_with("/grpc.") { MAX_META_REQUEST_BYTES } else { MAX_REQUEST_BYTES }
+}

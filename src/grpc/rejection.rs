@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Response};
-use tonic::Status;
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use crate::auth;
 use crate::types::duration;
@@ -22,6 +22,32 @@ pub enum Rejection {
     /// `grpc-timeout` is malformed.
     #[error("grpc-timeout has to be 1 to 8 digits and one of H, M, S, m, u, n")]
     TimeoutMalformed,
+    /// `connect-timeout-ms` is malformed.
+    #[error("connect-timeout-ms has to be 1 to 10 digits")]
+    ConnectTimeoutMalformed,
+    #[error("connect-protocol-version has to be 1, or absent")]
+    ConnectVersionUnsupported,
+    #[error("compression is not supported; send the message as it is")]
+    CompressionUnsupported,
+    /// The content type names no protocol that is served for this RPC.
+    #[error(
+        "send content-type: application/json or application/proto (streams: application/connect+json or \
+         application/connect+proto; gRPC: application/grpc)"
+    )]
+    ContentTypeUnsupported,
+    #[error("calls are POST requests to /package.Service/Method")]
+    HttpMethodUnsupported,
+    #[error("gRPC needs HTTP/2; by HTTP/1.1 send content-type: application/json or application/proto")]
+    HttpVersionUnsupported,
+    /// A page in a browser made the request. Pages may reach no listener.
+    #[error("requests of web pages are refused; call from a server, without the headers origin and sec-fetch-site")]
+    BrowserRefused,
+    /// A page could have made a host name point to loopback.
+    #[error(
+        "nobody is asked who calls here, so the host has to be an IP address or localhost; use one of them, or say in \
+         [callers] who may call"
+    )]
+    HostRefused,
     /// The call took longer than the caller or the settings allow.
     #[error("no answer within {}; whether a write was done is unknown", duration::text(*.0))]
     TimeoutExceeded(Duration),
@@ -44,9 +70,38 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// Returns the documented rejection for a response that tonic created without calling the service.
+    ///
+    /// tonic's own responses have neither this service's codes nor its reasons. Responses of the service have details.
+    pub fn of_tonic(headers: &HeaderMap) -> Option<Self> {
+        // Most responses have their status in the trailers.
+        headers.get(&GRPC_STATUS)?;
+        if headers.contains_key(&GRPC_STATUS_DETAILS) {
+            return None;
+        }
+        let status = Status::from_header_map(headers)?;
+        match status.code() {
+            Code::OutOfRange => Some(Self::RequestTooLarge(status.message().to_owned())),
+            Code::Internal => Some(Self::RequestMalformed(status.message().to_owned())),
+            Code::Unimplemented if status.message().is_empty() => Some(auth::Error::MethodUnknown.into()),
+            _ => None,
+        }
+    }
+
     /// Builds the whole response, which has headers only.
     pub fn into_response(self) -> Response<Body> {
         Status::from(self).into_http()
+    }
+
+    /// Returns the HTTP status of the response, if it says more than the one of the code.
+    pub const fn http_status(&self) -> Option<StatusCode> {
+        match self {
+            Self::ContentTypeUnsupported => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::HttpMethodUnsupported => Some(StatusCode::METHOD_NOT_ALLOWED),
+            Self::HttpVersionUnsupported => Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            Self::HostRefused => Some(StatusCode::MISDIRECTED_REQUEST),
+            _ => None,
+        }
     }
 
     /// Builds the trailers of a response whose headers have been sent.
@@ -56,6 +111,8 @@ impl Rejection {
         trailers
     }
 }
+
+static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// The header or trailer that ends a call. A constant, because each call looks it up four times and a name as text
 /// would be parsed each time.

@@ -115,6 +115,14 @@ const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
             (Code::ResourceExhausted, "OVERLOADED")
         }
         Rejection::TimeoutMalformed => (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID"),
+        Rejection::ConnectTimeoutMalformed => (Code::InvalidArgument, "CONNECT_TIMEOUT_INVALID"),
+        Rejection::ConnectVersionUnsupported => (Code::InvalidArgument, "CONNECT_VERSION_UNSUPPORTED"),
+        Rejection::CompressionUnsupported => (Code::Unimplemented, "COMPRESSION_UNSUPPORTED"),
+        Rejection::ContentTypeUnsupported => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),
+        Rejection::HttpMethodUnsupported => (Code::InvalidArgument, "HTTP_METHOD_UNSUPPORTED"),
+        Rejection::HttpVersionUnsupported => (Code::InvalidArgument, "HTTP_VERSION_UNSUPPORTED"),
+        Rejection::BrowserRefused => (Code::PermissionDenied, "BROWSER_REFUSED"),
+        Rejection::HostRefused => (Code::PermissionDenied, "HOST_REFUSED"),
         Rejection::TimeoutExceeded(_) | Rejection::RequestUnfinished(_) => {
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
         }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::Settings;
 use super::admin_http::AdminHttp;
 use super::call::{CallMetrics, CallSlots, RequestBudget};
-use super::connection::protocol::Protocols;
+use super::connection::protocol::HttpVersions;
 use super::connection::{ConnectionMetrics, PendingBudget};
+use super::settings::{Protocols, is_loopback};
 use super::tls::Tls;
 use crate::auth::Authenticator;
+use crate::connect::Schema;
 
 /// The state that all connections of one server share.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +20,12 @@ pub(super) struct ServerContext {
     /// The pages of the admin listener. `None` for other servers.
     pub(super) admin_http: Option<Arc<AdminHttp>>,
     pub(super) authenticator: Authenticator,
+    pub(super) protocols: Protocols,
+    pub(super) versions: HttpVersions,
+    /// The messages of the RPCs, for JSON.
+    pub(super) schema: Arc<Schema>,
+    /// Whether only programs on this machine reach the TCP address.
+    pub(super) is_on_loopback: bool,
     pub(super) call_slots: Arc<CallSlots>,
     pub(super) request_budget: RequestBudget,
     pub(super) pending_budget: PendingBudget,
@@ -26,20 +34,18 @@ pub(super) struct ServerContext {
 }
 
 impl ServerContext {
-    pub(super) fn new(settings: &Settings, tls: Option<Arc<Tls>>) -> Self {
+    pub(super) fn new(settings: &Settings, versions: HttpVersions, tls: Option<Arc<Tls>>) -> Self {
         let connection_metrics = Arc::<ConnectionMetrics>::default();
         Self {
             pending_budget: PendingBudget::new(settings, Arc::clone(&connection_metrics)),
             connection_metrics,
             call_slots: Arc::new(CallSlots::new(settings)),
             request_budget: RequestBudget::new(settings),
+            protocols: settings.protocols,
+            versions,
+            is_on_loopback: settings.listen.is_some_and(is_loopback),
             tls,
             ..Self::default()
         }
-    }
-
-    /// Returns the HTTP versions of the server. Only pages need HTTP/1.1.
-    pub(super) const fn protocols(&self) -> Protocols {
-        if self.admin_http.is_some() { Protocols::Both } else { Protocols::Http2 }
     }
 }

@@ -22,6 +22,7 @@ mod tls;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use ::http::{Request, Response};
 use tokio_util::sync::CancellationToken;
@@ -34,16 +35,17 @@ pub use call::{ResponseFuture, Services};
 pub use cloakroom::{Cloakroom, Dependencies};
 pub use file_limit::raise_file_limit;
 pub use reloader::{Reloadable, Reloader};
-pub use settings::Settings;
+pub use settings::{Protocols, Settings};
 pub use tls::{TlsError, TlsErrorKind, TlsSettings};
 pub(crate) use tls::{certificates, private_key, roots};
 
 use accept::{Acceptor, Listeners, Workers};
-use connection::protocol::Protocols;
+use connection::protocol::HttpVersions;
 use context::ServerContext;
 use tls::Tls;
 
 use crate::auth::Callers;
+use crate::connect::Schema;
 
 /// A server that listens but does not serve yet.
 #[derive(Debug)]
@@ -59,14 +61,22 @@ impl Server {
     /// Peers that connect before [`Self::run`] wait.
     pub async fn bind(settings: &Settings) -> Result<Self, BindError> {
         settings.check(&Callers::default())?;
-        Self::listen(settings, Protocols::Http2).await
+        Self::listen(settings, false).await
+    }
+
+    /// Serves JSON as well, for the messages of these services.
+    #[must_use]
+    pub fn with_schema(mut self, schema: Schema) -> Self {
+        self.context.schema = Arc::new(schema);
+        self
     }
 
     /// Listens on the addresses of settings that have been checked.
-    async fn listen(settings: &Settings, protocols: Protocols) -> Result<Self, BindError> {
-        let tls = Tls::open(&settings.tls, protocols)?;
+    async fn listen(settings: &Settings, has_pages: bool) -> Result<Self, BindError> {
+        let versions = if has_pages || settings.protocols.connect { HttpVersions::Both } else { HttpVersions::Http2 };
+        let tls = Tls::open(&settings.tls, versions)?;
         let listeners = Listeners::bind(settings).await?;
-        let context = ServerContext::new(settings, tls);
+        let context = ServerContext::new(settings, versions, tls);
         Ok(Self { settings: settings.clone(), listeners, context })
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::TlsSettings;
 use crate::auth::Callers;
+use crate::connect::Protocol;
 use crate::grpc::MAX_REQUEST_BYTES;
 use crate::types::{SettingError, check_duration, duration, listen_address};
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub unix_socket: Option<PathBuf>,
     /// Listen beyond loopback although no callers are configured. Only on a network where every machine is trusted.
     pub insecure: bool,
+    /// How calls may be made: `grpc`, `connect` (with HTTP/1.1 and JSON), or both. Take away what nobody uses.
+    pub protocols: Protocols,
     /// Threads that serve calls. 0 to 1024; 0: one for each core. Lower it to leave cores to other programs.
     pub workers: usize,
     /// The most connections at once. 1 to 1000000. Raise it, and the limit of open files, for very many frontends.
@@ -106,12 +109,63 @@ pub struct Settings {
     pub tls: TlsSettings,
 }
 
+/// The protocols that are served, at least one. In a configuration it is a list of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Vec<ProtocolName>", into = "Vec<ProtocolName>")]
+pub struct Protocols {
+    pub grpc: bool,
+    pub connect: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum ProtocolName {
+    Grpc,
+    Connect,
+}
+
+impl Protocols {
+    /// Whether calls by this protocol are served.
+    pub(super) const fn serves(self, protocol: Protocol) -> bool {
+        match protocol {
+            Protocol::Grpc => self.grpc,
+            Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => self.connect,
+        }
+    }
+}
+
+impl Default for Protocols {
+    fn default() -> Self {
+        Self { grpc: true, connect: true }
+    }
+}
+
+impl TryFrom<Vec<ProtocolName>> for Protocols {
+    type Error = &'static str;
+
+    fn try_from(names: Vec<ProtocolName>) -> Result<Self, Self::Error> {
+        let serves = |name| names.contains(&name);
+        match names.is_empty() {
+            true => Err("name at least one of grpc and connect"),
+            false => Ok(Self { grpc: serves(ProtocolName::Grpc), connect: serves(ProtocolName::Connect) }),
+        }
+    }
+}
+
+impl From<Protocols> for Vec<ProtocolName> {
+    fn from(protocols: Protocols) -> Self {
+        let grpc = protocols.grpc.then_some(ProtocolName::Grpc);
+        grpc.into_iter().chain(protocols.connect.then_some(ProtocolName::Connect)).collect()
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051)),
             unix_socket: None,
             insecure: false,
+            protocols: Protocols::default(),
             workers: 0,
             max_connections: 10_000,
             max_connections_per_peer: 256,

@@ -10,6 +10,7 @@ const LAYERS: &[&str] = &[
     "cli",
     "config",
     "server",
+    "connect",
     "grpc",
     "auth",
     "service",

@@ -38,7 +38,7 @@ pub(super) struct AcceptedConnection {
 impl WorkerLoop {
     pub(super) fn new(settings: &Settings, context: ServerContext, stop: &CancellationToken) -> Self {
         Self {
-            protocol: protocol::builder(settings, context.protocols()),
+            protocol: protocol::builder(settings, context.versions),
             timeouts: ConnectionTimeouts::new(settings),
             call_limits: Arc::new(CallLimits::new(settings)),
             context,

@@ -88,9 +88,13 @@ impl MetricsSources {
 
     fn calls(&self, page: &mut MetricsText) {
         let rpcs: Vec<_> = self.call_metrics.rpcs().collect();
-        page.family("cloakroom_calls_total", MetricKind::Counter, "Calls that ended, by RPC and gRPC code.");
-        for (rpc, (code, count)) in rpcs.iter().flat_map(|rpc| rpc.ended.iter().map(|ended| (rpc.rpc, ended))) {
-            page.sample(&[("rpc", rpc), ("code", code)], *count);
+        page.family("cloakroom_calls_total", MetricKind::Counter, "Calls that ended, by RPC, protocol and code.");
+        for rpc in &rpcs {
+            for (protocol, (code, count)) in
+                rpc.ended.iter().flat_map(|(protocol, ended)| ended.iter().map(move |ended| (protocol, ended)))
+            {
+                page.sample(&[("rpc", rpc.rpc), ("protocol", protocol), ("code", code)], *count);
+            }
         }
         let help = "Calls that failed, by the reason in their error.";
         page.family("cloakroom_call_failures_total", MetricKind::Counter, help);

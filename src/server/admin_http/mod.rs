@@ -4,7 +4,7 @@
 
 mod metrics;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
@@ -18,16 +18,15 @@ use crate::telemetry::metrics::MetricsText;
 pub(super) struct AdminHttp(pub(super) MetricsSources);
 
 impl AdminHttp {
-    /// Returns the page for a request, or an error page. `None`: the request is a call, a POST by HTTP/2.
+    /// Returns the page for a request, or an error page. `None`: the request is a call, a POST.
     pub(super) fn page<B>(&self, request: &Request<B>, peer: &Peer) -> Option<Response<Body>> {
-        let is_call = request.version() == Version::HTTP_2 && request.method() == Method::POST;
-        if is_call { None } else { Some(self.respond(request, peer)) }
+        if request.method() == Method::POST { None } else { Some(self.respond(request, peer)) }
     }
 
     fn respond<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
         if request.method() != Method::GET {
-            let mut rejection = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "calls need gRPC, pages GET\n");
-            rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+            let mut rejection = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "pages need GET, calls POST\n");
+            rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
             return rejection;
         }
         match request.uri().path() {

@@ -1,6 +1,4 @@
 //! The limits of a call: what it holds while it runs, how long it may take, and that a panic ends only itself.
-//!
-//! Also replaces tonic's own error responses by the documented rejections.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -8,17 +6,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
 use tokio::time;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use super::call_permit::CallPermit;
 use super::timeout;
-use crate::auth;
-use crate::grpc::{GRPC_STATUS, Rejection};
+use crate::connect::{self, Protocol, Schema};
+use crate::grpc::Rejection;
 use crate::server::connection::ConnectionContext;
 use crate::server::{GrpcService, Settings};
 
@@ -43,20 +41,25 @@ impl CallLimits {
         &self,
         service: S,
         request: Box<Request<Body>>,
+        protocol: Protocol,
         mut permit: CallPermit,
         connection: &Arc<ConnectionContext>,
-    ) -> Result<Response<Body>, Rejection> {
+    ) -> Result<Response<Body>, Status> {
         if request.body().is_end_stream() {
             permit.take_slot(connection)?;
         }
-        let requested = timeout::from_headers(request.headers()).map_err(|_| Rejection::TimeoutMalformed)?;
+        let requested = requested_timeout(request.headers(), protocol)?;
         let limit = requested.unwrap_or(self.timeout).min(self.timeout);
-        let response = time::timeout(limit, catch_panic(service, request, permit)).await;
-        let response = response.map_err(|_| Rejection::TimeoutExceeded(limit))??;
-        match tonic_rejection(response.headers()) {
-            Some(rejection) => Err(rejection),
-            None => Ok(response),
-        }
+        let response = time::timeout(limit, catch_panic(service, request, protocol, permit, &connection.schema)).await;
+        response.map_err(|_| Rejection::TimeoutExceeded(limit))?
+    }
+}
+
+/// Returns how long the caller waits, if it says so.
+fn requested_timeout(headers: &HeaderMap, protocol: Protocol) -> Result<Option<Duration>, Rejection> {
+    match protocol {
+        Protocol::Grpc => timeout::from_headers(headers).map_err(|_| Rejection::TimeoutMalformed),
+        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => connect::timeout(headers),
     }
 }
 
@@ -64,35 +67,42 @@ impl CallLimits {
 async fn catch_panic<S: GrpcService>(
     service: S,
     request: Box<Request<Body>>,
+    protocol: Protocol,
     mut permit: CallPermit,
-) -> Result<Response<Body>, Rejection> {
-    let mut response = pin!(service.oneshot(*request));
+    schema: &Schema,
+) -> Result<Response<Body>, Status> {
+    let mut response = pin!(call(service, request, protocol, schema));
     let polled = std::future::poll_fn(|cx| {
         // Unwind safe, because the call is not polled again after a panic.
         match permit.poll_with(|| catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx)))) {
-            Ok(polled) => polled.map(|Ok(response)| Ok(response)),
-            Err(_) => Poll::Ready(Err(Rejection::Panicked)),
+            Ok(polled) => polled,
+            Err(_) => {
+                tracing::error!("a call panicked");
+                Poll::Ready(Err(Rejection::Panicked.into()))
+            }
         }
     });
-    polled.await.inspect_err(|_| tracing::error!("a call panicked"))
+    polled.await
 }
 
-/// Returns the documented rejection for a response that tonic created without calling the service.
-///
-/// tonic's own responses have neither this service's codes nor its reasons. Responses of the service have details.
-fn tonic_rejection(headers: &HeaderMap) -> Option<Rejection> {
-    // Most responses have their status in the trailers.
-    headers.get(&GRPC_STATUS)?;
-    if headers.contains_key(&GRPC_STATUS_DETAILS) {
-        return None;
-    }
-    let status = Status::from_header_map(headers)?;
-    match status.code() {
-        Code::OutOfRange => Some(Rejection::RequestTooLarge(status.message().to_owned())),
-        Code::Internal => Some(Rejection::RequestMalformed(status.message().to_owned())),
-        Code::Unimplemented if status.message().is_empty() => Some(auth::Error::MethodUnknown.into()),
-        _ => None,
+/// Calls the service by the protocol of the request.
+async fn call<S: GrpcService>(
+    service: S,
+    request: Box<Request<Body>>,
+    protocol: Protocol,
+    schema: &Schema,
+) -> Result<Response<Body>, Status> {
+    match protocol {
+        Protocol::Grpc => {
+            let Ok(response) = service.oneshot(*request).await;
+            match Rejection::of_tonic(response.headers()) {
+                Some(rejection) => Err(rejection.into()),
+                None => Ok(response),
+            }
+        }
+        // In a box, so that the futures of gRPC calls do not get larger.
+        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => {
+            Box::pin(connect::call(service, *request, protocol, schema)).await
+        }
     }
 }
-
-static GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");

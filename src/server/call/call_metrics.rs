@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::connect::Protocol;
 use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
 
 /// The metrics of all calls of the process.
@@ -30,8 +31,8 @@ pub(super) struct RpcIndex(pub(super) usize);
 
 #[derive(Debug, Default)]
 struct RpcCounters {
-    /// By the number of the code.
-    ended: [AtomicU64; CODES.len()],
+    /// By the protocol, and by the number of the code.
+    ended: [[AtomicU64; CODES.len()]; PROTOCOLS.len()],
     durations: Histogram,
 }
 
@@ -39,8 +40,8 @@ struct RpcCounters {
 #[derive(Clone, Debug)]
 pub(in crate::server) struct RpcMetrics {
     pub(in crate::server) rpc: &'static str,
-    /// The number of ended calls, by the name of each code.
-    pub(in crate::server) ended: [(&'static str, u64); CODES.len()],
+    /// The number of ended calls, by the name of each protocol and of each code.
+    pub(in crate::server) ended: [(&'static str, [(&'static str, u64); CODES.len()]); PROTOCOLS.len()],
     /// The time until the response began.
     pub(in crate::server) durations: HistogramSnapshot,
 }
@@ -71,8 +72,9 @@ impl CallMetrics {
     }
 
     /// Counts the end of a call.
-    pub(super) fn count_end(&self, rpc: RpcIndex, code: Code) {
-        self.counters.local()[rpc.0].ended[code as usize].fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_end(&self, rpc: RpcIndex, protocol: Protocol, code: Code) {
+        let protocol = usize::from(protocol != Protocol::Grpc);
+        self.counters.local()[rpc.0].ended[protocol][code as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a failure by the reason in its status. Only failures pay for this lock.
@@ -91,10 +93,14 @@ impl CallMetrics {
     /// Returns the metrics of each RPC.
     pub(in crate::server) fn rpcs(&self) -> impl Iterator<Item = RpcMetrics> {
         self.names.iter().enumerate().map(|(index, rpc)| {
-            let ended = |code: usize| self.counters.sum(|copy| copy[index].ended[code].load(Ordering::Relaxed));
+            let ended = |protocol: usize, code: usize| {
+                self.counters.sum(|copy| copy[index].ended[protocol][code].load(Ordering::Relaxed))
+            };
             RpcMetrics {
                 rpc,
-                ended: std::array::from_fn(|code| (CODES[code], ended(code))),
+                ended: std::array::from_fn(|protocol| {
+                    (PROTOCOLS[protocol], std::array::from_fn(|code| (CODES[code], ended(protocol, code))))
+                }),
                 durations: Histogram::read(&self.counters, |copy| &copy[index].durations),
             }
         })
@@ -122,6 +128,9 @@ const UNKNOWN: &str = "unknown";
 
 /// The reason of failures whose status has none.
 const NO_REASON: &str = "NONE";
+
+/// The names of the protocols: all but gRPC is Connect.
+const PROTOCOLS: [&str; 2] = ["grpc", "connect"];
 
 const MAX_REASONS: usize = 128;
 
@@ -167,11 +176,11 @@ mod tests {
             ["", "/", "/x/y", "/cloakroom.v1.SessionService/opensession", "/cloakroom.v1.SessionService/OpenSession/"]
         {
             assert_eq!(call_metrics.name(call_metrics.rpc(path)), UNKNOWN, "{path}");
-            call_metrics.count_end(call_metrics.rpc(path), Code::Unimplemented);
+            call_metrics.count_end(call_metrics.rpc(path), Protocol::Grpc, Code::Unimplemented);
         }
 
         assert_eq!(call_metrics.rpcs().count(), count);
-        assert_eq!(call_metrics.rpcs().last().map(|rpc| rpc.ended[12]), Some(("UNIMPLEMENTED", 5)));
+        assert_eq!(call_metrics.rpcs().last().map(|rpc| rpc.ended[0].1[12]), Some(("UNIMPLEMENTED", 5)));
         assert_eq!(
             call_metrics.name(call_metrics.rpc("/cloakroom.v1.SessionService/OpenSession")),
             crate::grpc::rpcs()[0]

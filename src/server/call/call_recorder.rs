@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -11,6 +11,7 @@ use tracing::{Level, debug, enabled};
 
 use super::call_metrics::{RpcIndex, code_name};
 use crate::auth::{self, Caller, Peer};
+use crate::connect::Protocol;
 use crate::grpc::{AuditRecord, GRPC_STATUS};
 use crate::server::connection::ConnectionContext;
 use crate::telemetry::{CallContext, CallId};
@@ -22,6 +23,7 @@ pub(super) struct CallRecorder {
     pub(super) connection: Arc<ConnectionContext>,
     pub(super) rpc: RpcIndex,
     pub(super) context: CallContext,
+    pub(super) protocol: Protocol,
     start: Instant,
     phase: CallPhase,
     /// `None` once its line is written, and for calls that are not audited.
@@ -39,7 +41,7 @@ enum CallPhase {
 
 impl CallRecorder {
     /// Records the start of a call.
-    pub(super) fn start(connection: &Arc<ConnectionContext>, request: &Request<Body>) -> Self {
+    pub(super) fn start(connection: &Arc<ConnectionContext>, request: &Request<Body>, protocol: Protocol) -> Self {
         let rpc = connection.call_metrics.rpc(request.uri().path());
         let name = connection.call_metrics.name(rpc);
         let (context, audit) = (CallContext::new(name, request.headers()), AuditRecord::of_call(name));
@@ -48,6 +50,7 @@ impl CallRecorder {
             connection: Arc::clone(connection),
             rpc,
             context,
+            protocol,
             start: Instant::now(),
             phase: CallPhase::Running,
             audit,
@@ -74,13 +77,25 @@ impl CallRecorder {
     /// Records the start of the response. Adds the call's id to a response that is a failure.
     pub(super) fn record_response(&mut self, response: &mut Response<Body>) {
         self.record_response_start();
-        if response.status() != StatusCode::OK {
-            self.record_end(Code::Unknown);
-        } else if response.headers().contains_key(&GRPC_STATUS) {
+        // A failure of Connect. tonic's failures may have a status too, but its headers are the truth.
+        let status = response.extensions_mut().remove::<Status>();
+        let is_failed = if response.headers().contains_key(&GRPC_STATUS) {
             self.record_trailers(response.headers());
+            true
+        } else if let Some(status) = status {
+            self.record_failure(&status);
+            self.record_end(status.code());
+            true
+        } else {
+            false
+        };
+        if is_failed {
             if let Ok(id) = HeaderValue::try_from(self.context.id().to_string()) {
                 response.headers_mut().insert(CallId::header().clone(), id);
             }
+        } else if let Protocol::ConnectUnary(_) = self.protocol {
+            // The response is whole, and it has no trailers.
+            self.record_end(Code::Ok);
         } else {
             // A stream may go on for days.
             self.log_audit(Code::Ok, None);
@@ -91,13 +106,18 @@ impl CallRecorder {
     pub(super) fn record_trailers(&mut self, trailers: &HeaderMap) {
         let code = trailers.get(&GRPC_STATUS).map_or(Code::Unknown, |code| Code::from_bytes(code.as_bytes()));
         if code != Code::Ok
-            && self.phase != CallPhase::Ended
             && let Some(status) = Status::from_header_map(trailers)
         {
-            self.connection.call_metrics.count_failure(&status);
-            self.log_audit(code, status.get_details_error_info().map(|info| info.reason).as_deref());
+            self.record_failure(&status);
         }
         self.record_end(code);
+    }
+
+    fn record_failure(&mut self, status: &Status) {
+        if self.phase != CallPhase::Ended {
+            self.connection.call_metrics.count_failure(status);
+            self.log_audit(status.code(), status.get_details_error_info().map(|info| info.reason).as_deref());
+        }
     }
 
     /// Writes the audit line, once.
@@ -119,13 +139,21 @@ impl CallRecorder {
             return;
         }
         self.phase = CallPhase::Ended;
-        self.connection.call_metrics.count_end(self.rpc, code);
+        self.connection.call_metrics.count_end(self.rpc, self.protocol, code);
         self.log_audit(code, None);
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
             let (call_code, caller) = (code_name(code), self.caller.as_deref());
-            self.context
-                .sync_scope(|| debug!(caller, call.code = call_code, call.duration_ms = duration_ms, "a call ended"));
+            let call_protocol = self.protocol.as_str();
+            self.context.sync_scope(|| {
+                debug!(
+                    caller,
+                    call.protocol = call_protocol,
+                    call.code = call_code,
+                    call.duration_ms = duration_ms,
+                    "a call ended"
+                )
+            });
         }
     }
 }

@@ -40,7 +40,7 @@ impl FrameLengths {
 const PREFIX: usize = 5;
 
 /// Shorter messages cost no more than their calls. Longer ones are rejected by their length prefix alone.
-const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024 + 1..=MAX_REQUEST_BYTES;
+pub(super) const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024 + 1..=MAX_REQUEST_BYTES;
 
 #[cfg(test)]
 mod tests {

@@ -1,18 +1,24 @@
 //! The handler of calls: takes a request of a connection to its service, and returns the response.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
+use tonic::Status;
 use tonic::body::Body;
 
+use super::browser_guard;
 use super::call_limits::CallLimits;
 use super::call_permit::CallPermit;
 use super::call_recorder::CallRecorder;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use crate::auth::ConnectionInfo;
+use crate::connect::{Codec, Protocol};
 use crate::grpc::Rejection;
 use crate::server::GrpcService;
 use crate::server::connection::{Activity, ConnectionContext};
@@ -38,22 +44,32 @@ where
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<S> {
         let stream = self.activity.open_stream();
+        let protocol = Protocol::of(request.headers());
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
-        let body = |body| Body::new(RequestBody::new(body, &self.context, self.limits.request_timeout));
-        let mut request = Box::new(request.map(body));
+        let mut request = Box::new(self.with_body(request, protocol));
         request.extensions_mut().insert(Arc::clone(&self.connection));
         let (connection, limits) = (Arc::clone(&self.connection), Arc::clone(&self.limits));
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
         async move {
-            if let Some(page) = context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer)) {
+            let asks_host = context.is_on_loopback && connection.peer.is_open_to_all();
+            let is_allowed = browser_guard::check(&request, asks_host);
+            if is_allowed.is_ok()
+                && let Some(page) = context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
+            {
+                discard_body(*request).await;
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
             }
-            let mut call = CallRecorder::start(&context, &request);
+            // The refusal of a request of no protocol is JSON, which reads well wherever it arrives.
+            let of_refusal = protocol.unwrap_or(Protocol::ConnectUnary(Codec::Json));
+            let mut call = CallRecorder::start(&context, &request, of_refusal);
             let caller = call.authenticate(&connection.peer, &mut request);
-            let mut response = match (non_grpc_status(&request), caller) {
-                (Some(status), _) => non_grpc_response(status),
-                (None, Err(error)) => Rejection::Unauthorized(error).into_response(),
-                (None, Ok(caller)) => {
+            let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context));
+            let mut response = match allowed.and_then(|protocol| Ok((protocol, caller?))) {
+                Err(rejection) => {
+                    discard_body(*request).await;
+                    refuse(rejection, of_refusal)
+                }
+                Ok((protocol, caller)) => {
                     // Health checks are answered at any load.
                     let permit = match connection.peer.is_public(call.rpc.0) {
                         true => CallPermit::default(),
@@ -61,31 +77,69 @@ where
                     };
                     request.extensions_mut().insert(caller);
                     // In a box, so that the task of the stream is small: it is moved four times.
-                    let running = limits.run(service, request, permit, &context);
+                    let running = limits.run(service, request, protocol, permit, &context);
                     let response = Box::pin(call.context.scope(running)).await;
-                    response.unwrap_or_else(Rejection::into_response)
+                    response.unwrap_or_else(|status| protocol.error_response(status, None))
                 }
             };
             call.record_response(&mut response);
             Ok(response.map(|body| ResponseBody::of_call(call, body, stream)))
         }
     }
+
+    fn with_body(&self, request: Request<Incoming>, protocol: Option<Protocol>) -> Request<Body> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, path);
+        Request::from_parts(parts, Body::new(body))
+    }
 }
 
-/// Returns the HTTP status for a request that is no gRPC call. Its client would not understand a gRPC status.
-fn non_grpc_status(request: &Request<Body>) -> Option<StatusCode> {
+/// Returns the protocol of a call, if it is one that is served.
+fn check_protocol(
+    request: &Request<Body>,
+    protocol: Option<Protocol>,
+    context: &ConnectionContext,
+) -> Result<Protocol, Rejection> {
     if request.method() != Method::POST {
-        return Some(StatusCode::METHOD_NOT_ALLOWED);
+        return Err(Rejection::HttpMethodUnsupported);
     }
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    match content_type.and_then(|content_type| content_type.as_bytes().strip_prefix(b"application/grpc")) {
-        Some([] | [b'+' | b';', ..]) => None,
-        Some(_) | None => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    match protocol {
+        Some(protocol) if !context.protocols.serves(protocol) => Err(Rejection::ContentTypeUnsupported),
+        Some(Protocol::Grpc) if request.version() != Version::HTTP_2 => Err(Rejection::HttpVersionUnsupported),
+        Some(protocol) => Ok(protocol),
+        None => Err(Rejection::ContentTypeUnsupported),
     }
 }
 
-fn non_grpc_response(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
+/// Builds the response to a request that is refused by its headers.
+fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
+    let http_status = rejection.http_status();
+    let is_wrong_method = rejection == Rejection::HttpMethodUnsupported;
+    // A client of gRPC would not understand these.
+    let protocol = if http_status.is_some() { Protocol::ConnectUnary(Codec::Json) } else { protocol };
+    let mut response = protocol.error_response(Status::from(rejection), http_status);
+    if is_wrong_method {
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+    }
     response
 }
+
+/// Reads a short body that nobody wants, because HTTP/1.1 cannot go on behind one that was not read.
+///
+/// A longer one ends the connection. So does one that waits for a 100 Continue.
+async fn discard_body(request: Request<Body>) {
+    if request.version() == Version::HTTP_2 || request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = pin!(request.into_body());
+    let mut discarded = 0;
+    while discarded <= MAX_DISCARDED {
+        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            Some(Ok(frame)) => discarded += frame.data_ref().map_or(0, bytes::Bytes::len),
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+const MAX_DISCARDED: usize = 64 * 1024;

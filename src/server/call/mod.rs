@@ -2,6 +2,7 @@
 //!
 //! [`CallHandler::handle`] does all steps in order. The other modules are the steps.
 
+mod browser_guard;
 mod call_limits;
 mod call_metrics;
 mod call_permit;
@@ -11,6 +12,7 @@ mod frame_lengths;
 mod handler;
 mod request_body;
 mod request_budget;
+mod request_size;
 mod response_body;
 mod services;
 mod timeout;

@@ -15,7 +15,8 @@ use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
 use super::call_permit::CallPermit;
-use super::frame_lengths::FrameLengths;
+use super::request_size::RequestSize;
+use crate::connect::Protocol;
 use crate::grpc::Rejection;
 use crate::server::connection::{ConnectionContext, OVERHEAD};
 
@@ -26,7 +27,7 @@ pub(super) struct RequestBody {
     // The context of the connection, so that the reference count is not in a cache line that other threads write to.
     connection: Arc<ConnectionContext>,
     timeout: Duration,
-    frame_lengths: FrameLengths,
+    size: RequestSize,
     received: usize,
     phase: Phase,
     /// For what is read outside of a poll of the call.
@@ -47,12 +48,19 @@ enum Phase {
 
 impl RequestBody {
     /// Wraps the body of a request of this connection, which has to be whole within the timeout.
-    pub(super) fn new(body: Incoming, connection: &Arc<ConnectionContext>, timeout: Duration) -> Self {
+    pub(super) fn new(
+        body: Incoming,
+        connection: &Arc<ConnectionContext>,
+        timeout: Duration,
+        protocol: Option<Protocol>,
+        path: &str,
+    ) -> Self {
+        let size = RequestSize::new(protocol, path, body.size_hint().exact());
         Self {
             body,
             connection: Arc::clone(connection),
             timeout,
-            frame_lengths: FrameLengths::default(),
+            size,
             received: 0,
             phase: Phase::Arriving,
             permit: CallPermit::default(),
@@ -78,7 +86,7 @@ impl RequestBody {
 
     fn receive(&mut self, data: &Bytes) -> Result<(), Rejection> {
         self.received += data.len();
-        let large = self.frame_lengths.read(data);
+        let large = self.size.read(data, self.received)?;
         if large == 0 {
             return Ok(());
         }
@@ -104,6 +112,9 @@ impl RequestBody {
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.received == 0 {
+            self.size.check()?;
+        }
         match Pin::new(&mut self.body).poll_frame(cx)? {
             Poll::Pending => {
                 self.wait(cx)?;

@@ -11,6 +11,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::call_recorder::CallRecorder;
+use crate::connect::{self, Protocol};
 use crate::grpc::Rejection;
 use crate::server::connection::{ConnectionContext, ResponseBytes, StreamGuard};
 
@@ -44,13 +45,17 @@ impl http_body::Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<ResponseBytes>, Status>>> {
         let Self { body, call, connection, .. } = &mut *self;
         let polled = match call {
-            Some(call) => call.context.sync_scope(|| poll_body(body, cx)),
-            None => poll_body(body, cx),
+            Some(call) => call.context.sync_scope(|| poll_body(body, call.protocol, cx)),
+            None => poll_body(body, Protocol::Grpc, cx),
         };
         if let (Poll::Ready(Some(Ok(frame))), Some(call)) = (&polled, call)
             && let Some(trailers) = frame.trailers_ref()
         {
             call.record_trailers(trailers);
+            if call.protocol != Protocol::Grpc {
+                // Its last envelope has said the same.
+                return Poll::Ready(None);
+            }
         }
         polled.map_ok(|frame| frame.map_data(|bytes| ResponseBytes::new(bytes, connection)))
     }
@@ -64,12 +69,12 @@ impl http_body::Body for ResponseBody {
     }
 }
 
-fn poll_body(body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+fn poll_body(body: &mut Body, protocol: Protocol, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
     let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *body).poll_frame(cx)));
     polled.unwrap_or_else(|_| {
         tracing::error!("a stream panicked");
         // Replaced, because a body that panicked must not be polled again.
-        *body = Body::empty();
-        Poll::Ready(Some(Ok(Frame::trailers(Rejection::Panicked.into_trailers()))))
+        *body = connect::failed_stream(protocol, Rejection::Panicked.into_trailers());
+        Pin::new(body).poll_frame(cx)
     })
 }

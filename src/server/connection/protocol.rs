@@ -11,24 +11,25 @@ use crate::server::Settings;
 pub(in crate::server) type Builder = auto::Builder<TokioExecutor>;
 
 /// The HTTP versions of a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Protocols {
-    /// HTTP/2, the protocol of gRPC, only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::server) enum HttpVersions {
+    /// HTTP/2 only.
+    #[default]
     Http2,
     /// HTTP/2 and HTTP/1.1, which are distinguished by the first bytes.
     Both,
 }
 
 /// Configures HTTP. Every limit is set, because a library's default may become "no limit" in its next version.
-pub(in crate::server) fn builder(settings: &Settings, protocols: Protocols) -> Builder {
+pub(in crate::server) fn builder(settings: &Settings, versions: HttpVersions) -> Builder {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .half_close(false)
-        // It also runs between requests, so a connection without a request is closed after this time.
-        .header_read_timeout(settings.first_request_timeout)
+        // It also runs between requests. The first request and slow ones have shorter times of their own.
+        .header_read_timeout(settings.idle_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES);
     builder
@@ -46,9 +47,9 @@ pub(in crate::server) fn builder(settings: &Settings, protocols: Protocols) -> B
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESET_STREAMS)
         .keep_alive_interval(settings.keepalive_interval)
         .keep_alive_timeout(settings.keepalive_interval.min(KEEPALIVE_TIMEOUT));
-    match protocols {
-        Protocols::Http2 => builder.http2_only(),
-        Protocols::Both => builder,
+    match versions {
+        HttpVersions::Http2 => builder.http2_only(),
+        HttpVersions::Both => builder,
     }
 }
 

@@ -32,14 +32,14 @@ use self::handshake_limit::HandshakeLimit;
 use self::pem::{PemFiles, TlsConfig};
 use self::settings::TlsFiles;
 use super::BindError;
-use super::connection::protocol::Protocols;
+use super::connection::protocol::HttpVersions;
 use crate::auth::CertificateName;
 use crate::types::Time;
 
 /// The TLS of one listener.
 pub(super) struct Tls {
     files: TlsFiles,
-    protocols: Protocols,
+    versions: HttpVersions,
     config: ArcSwap<TlsConfig>,
     /// When the certificate expires, in milliseconds since 1970; of a chain the earliest. Set when it is logged.
     expire_time: AtomicU64,
@@ -50,24 +50,17 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Reads the files of the settings. `None`: the listener does not use TLS.
-    pub(super) fn open(settings: &TlsSettings, protocols: Protocols) -> Result<Option<Arc<Self>>, BindError> {
+    pub(super) fn open(settings: &TlsSettings, versions: HttpVersions) -> Result<Option<Arc<Self>>, BindError> {
         let Some(files) = settings.files()? else { return Ok(None) };
         let pem = PemFiles::read(&files)?;
-        let (config, last_digest) = (ArcSwap::from_pointee(pem.config(protocols)?), Mutex::new(Some(pem.digest())));
+        let (config, last_digest) = (ArcSwap::from_pointee(pem.config(versions)?), Mutex::new(Some(pem.digest())));
         let handshakes = HandshakeLimit::new(MAX_HANDSHAKES);
-        Ok(Some(Arc::new(Self {
-            files,
-            protocols,
-            config,
-            expire_time: AtomicU64::default(),
-            last_digest,
-            handshakes,
-        })))
+        Ok(Some(Arc::new(Self { files, versions, config, expire_time: AtomicU64::default(), last_digest, handshakes })))
     }
 
     /// Checks the files of the settings, if there are any, and returns when their certificate expires.
     pub(super) fn try_files(settings: &TlsSettings, now: Time) -> Result<Option<Time>, BindError> {
-        Ok(Self::open(settings, Protocols::Http2)?.map(|tls| tls.config.load().expiry.earliest(now)))
+        Ok(Self::open(settings, HttpVersions::Http2)?.map(|tls| tls.config.load().expiry.earliest(now)))
     }
 
     /// Returns when the certificate expires; of a chain the earliest.
@@ -113,7 +106,7 @@ impl Tls {
             return;
         }
         *last_digest = Some(digest);
-        match pem.config(self.protocols) {
+        match pem.config(self.versions) {
             Ok(config) => {
                 self.config.store(Arc::new(config));
                 self.log_expiry("new connections get a new certificate", now);

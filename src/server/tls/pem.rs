@@ -16,7 +16,7 @@ use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser as _;
 
 use super::settings::TlsFiles;
-use crate::server::connection::protocol::Protocols;
+use crate::server::connection::protocol::HttpVersions;
 use crate::types::Time;
 
 /// The contents of the files of one listener.
@@ -55,7 +55,7 @@ impl<'f> PemFiles<'f> {
     }
 
     /// Builds the configuration of a listener, if the files fit together.
-    pub(super) fn config(&self, protocols: Protocols) -> Result<TlsConfig, TlsError> {
+    pub(super) fn config(&self, versions: HttpVersions) -> Result<TlsConfig, TlsError> {
         let error = |file: &Path, kind| TlsError { file: file.to_owned(), kind };
         let provider = Arc::new(ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -74,9 +74,9 @@ impl<'f> PemFiles<'f> {
         let expiry = ChainExpiry::of(&chain).map_err(|kind| error(&self.files.certificate, kind))?;
         let config = builder.with_single_cert(chain, key);
         let mut config = config.map_err(|cause| error(&self.files.key, TlsErrorKind::Tls(cause)))?;
-        config.alpn_protocols = match protocols {
-            Protocols::Http2 => vec![b"h2".to_vec()],
-            Protocols::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        config.alpn_protocols = match versions {
+            HttpVersions::Http2 => vec![b"h2".to_vec()],
+            HttpVersions::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         };
         // No resumption, because it would accept a client certificate that has expired since. Connections are few and
         // live long, so full handshakes cost little.

@@ -1,0 +1,19 @@
+//! The Connect protocol: converts its calls to gRPC calls and back, for any gRPC service.
+//!
+//! Unary calls are plain POST requests with one message, in binary or in JSON. Streams are the frames of gRPC, with
+//! another last frame. The specification is <https://connectrpc.com/docs/protocol>. GET requests and compression are
+//! not served. This layer contains no sockets, limits or metrics: the server has the same ones for both protocols.
+
+mod call;
+mod envelope;
+mod error;
+mod protocol;
+mod schema;
+mod stream;
+mod timeout;
+
+pub use call::call;
+pub use protocol::{Codec, Protocol};
+pub use schema::Schema;
+pub use stream::failed_stream;
+pub use timeout::from_headers as timeout;

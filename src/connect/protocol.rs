@@ -1,0 +1,101 @@
+//! The protocol of a call, by its content type.
+
+use http::{HeaderMap, HeaderValue, header};
+
+/// The protocol of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Grpc,
+    /// One request message and one response message.
+    ConnectUnary(Codec),
+    /// A stream of response messages.
+    ConnectStream(Codec),
+}
+
+/// How the messages of a Connect call are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Proto,
+    Json,
+}
+
+impl Protocol {
+    /// Returns the protocol that the content type names. `None`: it names none, or the request has not exactly one.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(header::CONTENT_TYPE).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        // A parameter, such as the charset, changes nothing: JSON is always UTF-8.
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
+        let protocol = match essence {
+            b"application/grpc" | b"application/grpc+proto" => Self::Grpc,
+            b"application/proto" => Self::ConnectUnary(Codec::Proto),
+            b"application/json" => Self::ConnectUnary(Codec::Json),
+            b"application/connect+proto" => Self::ConnectStream(Codec::Proto),
+            b"application/connect+json" => Self::ConnectStream(Codec::Json),
+            _ => return None,
+        };
+        Some(protocol)
+    }
+
+    /// Returns the name for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::ConnectUnary(_) | Self::ConnectStream(_) => "connect",
+        }
+    }
+
+    /// Returns the content type of a response.
+    pub(super) const fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Grpc => "application/grpc",
+            Self::ConnectUnary(Codec::Proto) => "application/proto",
+            Self::ConnectUnary(Codec::Json) => "application/json",
+            Self::ConnectStream(Codec::Proto) => "application/connect+proto",
+            Self::ConnectStream(Codec::Json) => "application/connect+json",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(content_type: &str) -> Option<Protocol> {
+        Protocol::of(&HeaderMap::from_iter([(header::CONTENT_TYPE, content_type.parse().unwrap())]))
+    }
+
+    #[test]
+    fn a_content_type_names_one_protocol() {
+        assert_eq!(of("application/grpc"), Some(Protocol::Grpc));
+        assert_eq!(of("application/grpc+proto"), Some(Protocol::Grpc));
+        assert_eq!(of("application/proto"), Some(Protocol::ConnectUnary(Codec::Proto)));
+        assert_eq!(of("application/json"), Some(Protocol::ConnectUnary(Codec::Json)));
+        assert_eq!(of("application/json; charset=utf-8"), Some(Protocol::ConnectUnary(Codec::Json)));
+        assert_eq!(of("application/json ;x"), Some(Protocol::ConnectUnary(Codec::Json)));
+        assert_eq!(of("application/connect+proto"), Some(Protocol::ConnectStream(Codec::Proto)));
+        assert_eq!(of("application/connect+json"), Some(Protocol::ConnectStream(Codec::Json)));
+    }
+
+    #[test]
+    fn what_a_page_can_send_without_asking_names_no_protocol() {
+        for content_type in [
+            "text/plain",
+            "text/plain;application/json",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=application/json",
+            "application/grpc-web",
+            "application/jsonx",
+            " application/json,text/plain",
+            "",
+        ] {
+            assert_eq!(of(content_type), None, "{content_type:?}");
+        }
+        assert_eq!(Protocol::of(&HeaderMap::new()), None);
+
+        let mut two = HeaderMap::new();
+        two.append(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        two.append(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        assert_eq!(Protocol::of(&two), None);
+    }
+}

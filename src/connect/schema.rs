@@ -1,0 +1,72 @@
+//! The messages of all RPCs, as far as JSON needs them: by the descriptors, with the mapping of protobuf's JSON.
+
+use std::fmt;
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use hashbrown::HashMap;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
+
+/// The RPCs and their messages.
+#[derive(Clone, Default)]
+pub struct Schema {
+    /// By the path of a call.
+    rpcs: HashMap<String, Rpc>,
+}
+
+/// One RPC.
+#[derive(Clone)]
+pub(super) struct Rpc {
+    pub(super) request: MessageDescriptor,
+    pub(super) response: MessageDescriptor,
+    pub(super) is_stream: bool,
+}
+
+impl Schema {
+    /// Reads encoded sets of file descriptors. Files that are in several sets have to be the same in all.
+    pub fn parse(descriptor_sets: &[&[u8]]) -> Result<Self, prost_reflect::DescriptorError> {
+        let mut pool = DescriptorPool::new();
+        for set in descriptor_sets {
+            pool.decode_file_descriptor_set(*set)?;
+        }
+        let services = pool.services().flat_map(|service| {
+            let rpcs = service.methods().map(|rpc| (format!("/{}/{}", service.full_name(), rpc.name()), rpc));
+            rpcs.collect::<Vec<_>>()
+        });
+        let rpcs = services.map(|(path, rpc)| {
+            let is_stream = rpc.is_client_streaming() || rpc.is_server_streaming();
+            (path, Rpc { request: rpc.input(), response: rpc.output(), is_stream })
+        });
+        Ok(Self { rpcs: rpcs.collect() })
+    }
+
+    /// Returns the RPC that a path names.
+    pub(super) fn rpc(&self, path: &str) -> Option<&Rpc> {
+        self.rpcs.get(path)
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.rpcs.keys()).finish()
+    }
+}
+
+/// Appends the encoding of a JSON text. The error says what to change, and where.
+///
+/// Unknown fields are refused: a wrong name in a save would lose data.
+pub(super) fn encode_json(message: &MessageDescriptor, json: &[u8], target: &mut BytesMut) -> Result<(), String> {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    let message = DynamicMessage::deserialize_with_options(message.clone(), &mut reader, &options);
+    let message = message.and_then(|message| reader.end().map(|()| message)).map_err(|error| error.to_string())?;
+    message.encode(target).map_err(|error| error.to_string())
+}
+
+/// Returns the JSON text of an encoded message.
+pub(super) fn json(message: &MessageDescriptor, encoded: Bytes) -> Result<Bytes, String> {
+    let message = DynamicMessage::decode(message.clone(), encoded).map_err(|error| error.to_string())?;
+    let mut json = BytesMut::new().writer();
+    serde_json::to_writer(&mut json, &message).map_err(|error| error.to_string())?;
+    Ok(json.into_inner().freeze())
+}
