@@ -17,6 +17,7 @@ mod routing;
 mod settings;
 mod support;
 mod tls;
+mod unread_requests;
 mod workers;
 
 pub(crate) use support::{authority, raw_http2};
