@@ -8,7 +8,7 @@ const SERVER = process.env.CLOAKROOM_CONFORMANCE_BIN ?? 'target/debug/cloakroom-
 
 // Runs the suite, and returns its exit code and what it printed.
 const run = () => {
-  const known = KNOWN_FAILURES.flatMap(({ cases }) => cases.flatMap((name) => ['--known-failing', name]));
+  const known = KNOWN_FAILURES.flatMap(({ cases, isFlaky }) => cases.flatMap((name) => [isFlaky ? '--known-flaky' : '--known-failing', name]));
   const args = ['--mode', 'server', '--conf', 'tests/connect/suite.yaml', ...known, '--', SERVER];
   const options = { timeout: 300_000, maxBuffer: 64 * 1024 * 1024 };
   return new Promise((resolve) => {

@@ -30,6 +30,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::{fs, io};
 
+use cloakroom::connect::Schema;
 use cloakroom::server::{Server, Services, Settings, TlsSettings};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -44,7 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let request = delimited::read::<ServerCompatRequest>(&mut tokio::io::stdin()).await?;
     let folder = tempfile::tempdir()?;
     let settings = settings(&request, folder.path())?;
-    let server = Server::bind(&settings).await?;
+    let server = Server::bind(&settings).await?.with_schema(Schema::parse(&[DESCRIPTORS])?);
     let address = server.tcp_addr().ok_or("the server has a TCP address")?;
     let response = ServerCompatResponse {
         host: address.ip().to_string(),
@@ -59,7 +60,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let service = ConformanceServiceServer::new(Conformance).max_decoding_message_size(limit);
         Services::new(WithMetadata(service))
     };
-    // DESCRIPTORS: the server needs them for JSON; hand them over here.
     let running = server.run(service, shutdown.clone());
     delimited::write(&mut tokio::io::stdout(), &response).await?;
     tokio::pin!(running);
@@ -91,3 +91,6 @@ fn tls_settings(credentials: &TlsCreds, folder: &Path) -> io::Result<TlsSettings
     fs::write(&key, &credentials.key)?;
     Ok(TlsSettings { certificate_file: Some(certificate), key_file: Some(key), client_ca_file: None })
 }
+
+/// The messages and services of the suite, which the server needs for JSON.
+const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
