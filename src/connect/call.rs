@@ -29,16 +29,16 @@ pub async fn call<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let rpc = schema.rpc(request.uri().path()).cloned();
+    let rpc = schema.rpc(request.uri().path());
     let (mut parts, body) = request.into_parts();
-    check(&parts, protocol, rpc.as_ref())?;
-    let body = match (protocol, &rpc) {
+    check(&parts, protocol, rpc)?;
+    let body = match (protocol, rpc) {
         (Protocol::Grpc, _) | (Protocol::ConnectStream(Codec::Proto), _) => body,
         (Protocol::ConnectStream(Codec::Json), Some(rpc)) => Body::new(JsonRequest::new(body, rpc.request.clone())),
         // The service answers that there is no such RPC.
         (Protocol::ConnectStream(Codec::Json), None) => Body::empty(),
         (Protocol::ConnectUnary(codec), rpc) => {
-            let message = unary_message(body, codec, rpc.as_ref()).await?;
+            let message = unary_message(body, codec, rpc).await?;
             parts.extensions.insert(UnaryRequest(message.slice(PREFIX..)));
             Body::new(Full::new(message))
         }
@@ -49,7 +49,7 @@ where
     if let Some(rejection) = Rejection::of_tonic(response.headers()) {
         return Err(rejection.into());
     }
-    respond(response, protocol, rpc.as_ref()).await
+    respond(response, protocol, rpc).await
 }
 
 /// Checks what the headers say of the call.

@@ -60,7 +60,7 @@ export class Service {
   // Returns how many calls of an RPC have ended well.
   async countCalls(rpc) {
     const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
-    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",code="OK"} `;
+    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",protocol="grpc",code="OK"} `;
     return Number(metrics.split('\n').find((line) => line.startsWith(sample)).slice(sample.length));
   }
 

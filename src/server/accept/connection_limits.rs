@@ -84,13 +84,13 @@ impl ConnectionControl {
 }
 
 impl ConnectionLimits {
-    pub(super) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
+    pub(in crate::server) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
         let Settings { max_connections: max, max_connections_per_peer: max_per_peer, .. } = *settings;
         Self { max, max_per_peer, metrics, open: Mutex::default() }
     }
 
     /// Counts a connection until the permit is dropped. `None`: there are too many.
-    pub(super) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Option<ConnectionPermit> {
+    pub(in crate::server) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Option<ConnectionPermit> {
         let network = peer_address.network();
         let mut open = self.open.lock();
         if !self.make_room(&mut open, network) {

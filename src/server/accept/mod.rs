@@ -10,6 +10,8 @@ mod worker_loop;
 mod workers;
 
 pub(super) use acceptor::Acceptor;
+#[cfg(test)]
+pub(super) use connection_limits::ConnectionLimits;
 pub(super) use connection_limits::{ConnectionControl, ConnectionPermit};
 pub use listeners::BindError;
 pub(super) use listeners::{Listeners, Socket};

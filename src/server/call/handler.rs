@@ -125,10 +125,14 @@ fn check_protocol(
 
 /// Builds the response to a request that is refused by its headers.
 fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
-    let http_status = rejection.http_status();
-    let is_wrong_method = rejection == Rejection::HttpMethodUnsupported;
-    // A client of gRPC would not understand these.
-    let protocol = if http_status.is_some() { Protocol::ConnectUnary(Codec::Json) } else { protocol };
+    let (http_status, is_wrong_method) = (rejection.http_status(), rejection == Rejection::HttpMethodUnsupported);
+    let protocol = match rejection {
+        // Whoever sent this does not expect an answer of the protocol that it named.
+        Rejection::HttpMethodUnsupported | Rejection::HttpVersionUnsupported | Rejection::ContentTypeUnsupported => {
+            Protocol::ConnectUnary(Codec::Json)
+        }
+        _ => protocol,
+    };
     let mut response = protocol.error_response(Status::from(rejection), http_status);
     if is_wrong_method {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));

@@ -5,6 +5,7 @@ mod connection_metrics;
 mod context;
 mod frame_credit;
 mod frame_reader;
+mod joined_writes;
 mod metered_io;
 mod pending;
 pub(super) mod protocol;
@@ -33,6 +34,7 @@ pub(super) use self::pending::{OVERHEAD, PendingBudget, ResponseBytes};
 pub(super) use self::timeouts::ConnectionTimeouts;
 
 use self::activity::ConnectionPhase;
+use self::joined_writes::JoinedWrites;
 use self::metered_io::MeteredIo;
 use self::turns::Turns;
 use super::GrpcService;
@@ -128,10 +130,11 @@ where
             service: self.service,
         };
         let service = service_fn(move |request| handler.handle(request));
-        let io = TokioIo::new(MeteredIo::new(io, Arc::clone(&context)));
+        let writes = JoinedWrites::new(io);
+        let io = TokioIo::new(MeteredIo::new(writes.clone(), Arc::clone(&context)));
         let connection = pin!(self.protocol.serve_connection(io, service));
         let stalled = Notify::new();
-        let mut connection = Turns::new(connection, &context, self.timeouts.send, &stalled);
+        let mut connection = Turns::new(connection, writes, &context, self.timeouts.send, &stalled);
 
         tokio::select! {
             result = &mut connection => return result.map(|()| ConnectionEnd::Closed),

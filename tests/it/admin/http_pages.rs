@@ -31,7 +31,7 @@ async fn exchange(address: &str, bytes: &[u8]) -> String {
 
 /// Gets a page of the admin listener.
 pub(super) async fn page(service: &TestService, path: &str) -> String {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     exchange(&service.admin_address, request.as_bytes()).await
 }
 
@@ -80,38 +80,54 @@ async fn pages_are_served_by_http_2() {
     let (mut streams, connection) = h2::client::handshake(socket).await.unwrap();
     tokio::spawn(connection);
 
-    let request = Request::get("http://test/healthz").body(()).unwrap();
+    let request = Request::get("http://localhost/healthz").body(()).unwrap();
     let (response, _) = streams.send_request(request, true).unwrap();
 
     assert_eq!(response.await.unwrap().status(), 200);
 }
 
 #[tokio::test]
-async fn the_frontend_listener_does_not_speak_http_1() {
+async fn the_frontend_listener_has_no_pages() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let answer = exchange(&service.address, b"GET /metrics HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    let page =
+        exchange(&service.address, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
 
-    assert!(!answer.contains("HTTP/1.1") && !answer.contains("cloakroom_"), "{answer}");
+    assert!(page.starts_with("HTTP/1.1 405 Method Not Allowed\r\n") && !page.contains("cloakroom_"), "{page}");
+}
+
+#[tokio::test]
+async fn without_the_connect_protocol_the_frontend_listener_does_not_speak_http_1() {
+    let protocols = server::Protocols { grpc: true, connect: false };
+    let service = TestService::with_server(StoreKind::Memory, server::Settings { protocols, ..patient() }).await;
+
+    let page = exchange(&service.address, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+
+    assert!(!page.contains("HTTP/1.1") && !page.contains("cloakroom_"), "{page}");
 }
 
 #[tokio::test]
 async fn a_grpc_call_by_http_1_is_refused() {
     let service = TestService::new(StoreKind::Memory).await;
-    let call = "POST /cloakroom.v1.AdminService/RevokeApp HTTP/1.1\r\nhost: test\r\ncontent-type: application/grpc\r\n\
+    let call = "POST /cloakroom.v1.AdminService/RevokeApp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/grpc\r\n\
                 content-length: 5\r\nconnection: close\r\n\r\n\0\0\0\0\0";
 
     let answer = exchange(&service.admin_address, call.as_bytes()).await;
 
-    assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"), "{answer}");
+    assert!(answer.contains("\r\ncloakroom-reason: HTTP_VERSION_UNSUPPORTED\r\n"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_request_head_that_is_too_large_or_too_slow_ends_its_connection() {
-    let settings = server::Settings { first_request_timeout: Duration::from_secs(1), ..Default::default() };
+    let settings = server::Settings {
+        first_request_timeout: Duration::from_secs(1),
+        idle_timeout: Duration::from_secs(1),
+        ..Default::default()
+    };
     let service = TestService::with_server(StoreKind::Memory, settings).await;
-    let large = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(20_000));
-    let many = format!("GET /healthz HTTP/1.1\r\nhost: test\r\n{}\r\n", "x: y\r\n".repeat(100));
+    let large = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(20_000));
+    let many = format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(100));
 
     for (head, answered) in [
         // The answer may be lost: the server closes before it has read everything.
@@ -119,9 +135,9 @@ async fn a_request_head_that_is_too_large_or_too_slow_ends_its_connection() {
         (&many, "HTTP/1.1 431 "),
         ("GET /healthz HT", ""),
         ("", ""),
-        ("GET /healthz HTTP/1.1\r\nhost: test\r\n", ""),
+        ("GET /healthz HTTP/1.1\r\nhost: localhost\r\n", ""),
         // Kept alive, but never used again.
-        ("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n", "HTTP/1.1 200 OK"),
+        ("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", "HTTP/1.1 200 OK"),
     ] {
         let answer = exchange(&service.admin_address, head.as_bytes()).await;
 
@@ -141,8 +157,8 @@ async fn calls_are_counted_by_rpc_and_code_and_reason() {
     assert_eq!(refused.code(), Code::InvalidArgument);
     let metrics = page(&service, "/metrics").await;
     for line in [
-        format!("cloakroom_calls_total{{rpc=\"{OPEN}\",code=\"OK\"}} 2"),
-        "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/SaveSession\",code=\"INVALID_ARGUMENT\"} 1".to_owned(),
+        format!("cloakroom_calls_total{{rpc=\"{OPEN}\",protocol=\"grpc\",code=\"OK\"}} 2"),
+        "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/SaveSession\",protocol=\"grpc\",code=\"INVALID_ARGUMENT\"} 1".to_owned(),
         "cloakroom_call_failures_total{reason=\"TOKEN_INVALID\"} 1".to_owned(),
         format!("cloakroom_call_duration_seconds_count{{rpc=\"{OPEN}\"}} 2"),
         "cloakroom_tokens_rejected_total{app=\"default\",reason=\"MALFORMED\"} 1".to_owned(),
@@ -188,13 +204,16 @@ async fn an_unknown_path_adds_no_label() {
     tokio::spawn(connection);
 
     for number in 0..20 {
-        let path = format!("http://test/chosen.Service{number}/Method");
+        let path = format!("http://localhost/chosen.Service{number}/Method");
         let request = Request::post(path).header("content-type", "application/grpc").body(()).unwrap();
         streams.send_request(request, true).unwrap().0.await.unwrap();
     }
 
     let metrics = page(&service, "/metrics").await;
-    assert!(metrics.contains("\ncloakroom_calls_total{rpc=\"unknown\",code=\"UNIMPLEMENTED\"} 20\n"), "{metrics}");
+    assert!(
+        metrics.contains("\ncloakroom_calls_total{rpc=\"unknown\",protocol=\"grpc\",code=\"UNIMPLEMENTED\"} 20\n"),
+        "{metrics}"
+    );
     assert!(!metrics.contains("chosen"), "{metrics}");
 }
 
@@ -209,7 +228,8 @@ async fn a_watch_is_counted_as_a_stream_until_its_client_disconnects() {
     drop(watch);
 
     await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
-    let cancelled = "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/WatchSession\",code=\"CANCELLED\"}";
+    let cancelled =
+        "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/WatchSession\",protocol=\"grpc\",code=\"CANCELLED\"}";
     await_metric(&service, cancelled, 1.0).await;
 }
 

@@ -65,7 +65,7 @@ impl Process {
     async fn await_banner(&mut self) {
         let banner = eventually("the banner", async || {
             let output = self.output();
-            output.contains("grpcurl").then_some(output)
+            output.contains("/OpenSession").then_some(output)
         });
         let banner = banner.await;
         let row = |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim();

@@ -73,7 +73,7 @@ impl TracingProgram {
         let begin = Instant::now();
         let banner = loop {
             let text = std::fs::read_to_string(&output).unwrap();
-            if text.contains("grpcurl") {
+            if text.contains("/OpenSession") {
                 break text;
             }
             assert!(begin.elapsed() < Duration::from_secs(20), "{text}");

@@ -104,7 +104,7 @@ fn message(rpc: &Rpc, app: &str) -> Bytes {
 
 fn call(path: &str, token: Option<&str>) -> Request<()> {
     let mut call = request("");
-    *call.uri_mut() = format!("http://test{path}").parse().unwrap();
+    *call.uri_mut() = format!("http://localhost{path}").parse().unwrap();
     if let Some(token) = token {
         call.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     }

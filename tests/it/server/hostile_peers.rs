@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cloakroom::server::Settings;
+use cloakroom::server::{Protocols, Settings};
 use http::StatusCode;
 use tonic::Code;
 
@@ -205,11 +205,12 @@ async fn streams_above_the_limit_are_refused() {
 }
 
 #[tokio::test]
-async fn http_1_is_not_served() {
-    let server = TestServer::start(&settings()).await;
+async fn http_1_is_not_served_without_the_connect_protocol() {
+    let protocols = Protocols { grpc: true, connect: false };
+    let server = TestServer::start(&Settings { protocols, ..settings() }).await;
     let mut raw = RawHttp2::connect(server.address()).await;
 
-    raw.send(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    raw.send(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
 
     // It ends at once, not by a timeout.
     raw.ended().await;

@@ -32,7 +32,7 @@ fn without_timeout() -> Settings {
 
 fn open_session() -> Request<()> {
     let mut call = request("");
-    *call.uri_mut() = "http://test/cloakroom.v1.SessionService/OpenSession".parse().unwrap();
+    *call.uri_mut() = "http://localhost/cloakroom.v1.SessionService/OpenSession".parse().unwrap();
     call.headers_mut().insert("authorization", format!("Bearer {}", token("shop")).parse().unwrap());
     call
 }
@@ -181,7 +181,7 @@ async fn a_call_without_authentication_cannot_use_the_budget() {
     let service = service(without_timeout()).await;
     let client = service.client(service.frontends).await;
     let mut health = request("");
-    *health.uri_mut() = "http://test/grpc.health.v1.Health/Check".parse().unwrap();
+    *health.uri_mut() = "http://localhost/grpc.health.v1.Health/Check".parse().unwrap();
 
     let (response, mut sending) = client.begin_unfinished_request(health).await;
     sending.send_data(message(BUDGET).split_to(5), false).unwrap();

@@ -15,6 +15,7 @@ mod page_access;
 mod removed_callers;
 mod routing;
 mod settings;
+mod slow_readers;
 mod support;
 mod tls;
 mod unread_requests;

@@ -13,7 +13,7 @@ use super::support::tls_service::{TlsService, caller, token, uri};
 pub(super) async fn get(tls_client: &TlsClient<'_>, address: SocketAddr, path: &str, token: Option<&str>) -> String {
     let mut stream = tls_client.connect(address).await.unwrap();
     let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let head = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{bearer}connection: close\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{bearer}connection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     // The server may close without a close_notify of TLS.

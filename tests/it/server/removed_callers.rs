@@ -25,7 +25,7 @@ async fn service() -> TlsService {
 
 fn call(method: &str) -> Request<()> {
     let mut call = request("");
-    *call.uri_mut() = format!("http://test/cloakroom.v1.{method}").parse().unwrap();
+    *call.uri_mut() = format!("http://localhost/cloakroom.v1.{method}").parse().unwrap();
     call
 }
 
@@ -58,7 +58,7 @@ async fn a_stream_ends_when_its_caller_is_removed() {
     let status = end_status(stream).await;
     let reason = status.get_details_error_info().unwrap().reason;
     assert_eq!((status.code(), reason.as_str()), (Code::Unauthenticated, "CALLER_UNKNOWN"));
-    let name = "cloakroom_calls_total{rpc=\"cloakroom.v1.AdminService/WatchEvents\",code=\"UNAUTHENTICATED\"}";
+    let name = "cloakroom_calls_total{rpc=\"cloakroom.v1.AdminService/WatchEvents\",protocol=\"grpc\",code=\"UNAUTHENTICATED\"}";
     assert_eq!(metric(&service, name).await, 1);
 }
 

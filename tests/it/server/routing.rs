@@ -13,7 +13,7 @@ use super::support::client::{Client, request};
 use super::support::echo::Echo;
 use super::support::test_server::settings;
 
-const HEALTH: &str = "http://test/grpc.health.v1.Health/Check";
+const HEALTH: &str = "http://localhost/grpc.health.v1.Health/Check";
 
 #[tokio::test]
 async fn a_call_reaches_the_service_in_its_path() {
@@ -34,7 +34,7 @@ async fn an_unknown_service_is_unimplemented() {
     let client = Client::connect(address).await;
 
     for path in ["/test.Ech/Echo", "/test.Echo2/Echo", "/test.Echo", "/", "//Echo"] {
-        let answer = client.send(post(&format!("http://test{path}")), Bytes::new()).await;
+        let answer = client.send(post(&format!("http://localhost{path}")), Bytes::new()).await;
 
         assert_eq!((answer.code(), answer.reason().as_str()), (Code::Unimplemented, "SERVICE_UNKNOWN"), "{path}");
     }

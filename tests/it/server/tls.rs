@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cloakroom::auth::Role;
-use cloakroom::server::{BindError, Server, Settings, TlsSettings};
+use cloakroom::server::{BindError, Protocols, Server, Settings, TlsSettings};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -30,7 +30,7 @@ async fn service_with(settings: Settings) -> TlsService {
 /// Makes a frontend's call, with the certificate of the connection.
 async fn call(client: &Client) -> Reply {
     let mut call = request("");
-    *call.uri_mut() = "http://test/cloakroom.v1.SessionService/GetAppPolicy".parse().unwrap();
+    *call.uri_mut() = "http://localhost/cloakroom.v1.SessionService/GetAppPolicy".parse().unwrap();
     client.send(call, bytes::Bytes::from_static(&[0; 5])).await
 }
 
@@ -61,8 +61,9 @@ async fn both_tls_versions_are_supported_and_alpn_selects_http_2() {
 }
 
 #[tokio::test]
-async fn only_the_admin_listener_accepts_http_1_by_alpn() {
-    let service = service().await;
+async fn without_the_connect_protocol_only_the_admin_listener_accepts_http_1_by_alpn() {
+    let protocols = Protocols { grpc: true, connect: false };
+    let service = service_with(Settings { protocols, ..settings() }).await;
     let authority = service.authority.pem();
     let tls_client = TlsClient { alpn: &["http/1.1"], ..TlsClient::trusting(&authority) };
 
@@ -70,6 +71,20 @@ async fn only_the_admin_listener_accepts_http_1_by_alpn() {
 
     assert_eq!(operators.get_ref().1.alpn_protocol(), Some(b"http/1.1".as_slice()));
     assert!(tls_client.connect(service.frontends).await.is_err());
+}
+
+#[tokio::test]
+async fn both_listeners_accept_both_http_versions_by_alpn_and_prefer_http_2() {
+    let service = service().await;
+    let authority = service.authority.pem();
+
+    for address in [service.frontends, service.operators] {
+        for (alpn, selected) in [(&["http/1.1"][..], "http/1.1"), (&["http/1.1", "h2"], "h2")] {
+            let tls_client = TlsClient { alpn, ..TlsClient::trusting(&authority) };
+            let stream = tls_client.connect(address).await.unwrap();
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(selected.as_bytes()));
+        }
+    }
 }
 
 /// Builds a ClientHello of TLS 1.1.
@@ -283,7 +298,7 @@ async fn a_token_is_accepted_on_a_connection_with_an_unknown_certificate() {
     let tls_client = TlsClient { identity: Some(&own), ..TlsClient::trusting(&authority) };
     let client = Client::over(tls_client.connect(service.frontends).await.unwrap()).await;
     let mut with_token = request("");
-    *with_token.uri_mut() = "http://test/cloakroom.v1.SessionService/GetAppPolicy".parse().unwrap();
+    *with_token.uri_mut() = "http://localhost/cloakroom.v1.SessionService/GetAppPolicy".parse().unwrap();
     with_token.headers_mut().insert("authorization", format!("bearer {}", token("shop")).parse().unwrap());
 
     let answer = client.send(with_token, bytes::Bytes::from_static(&[0; 5])).await;

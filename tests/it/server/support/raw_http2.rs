@@ -122,7 +122,7 @@ pub(crate) fn header_block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let headers = [
         (":method", "POST"),
         (":scheme", "http"),
-        (":authority", "test"),
+        (":authority", "localhost"),
         (":path", path),
         ("content-type", "application/grpc"),
         ("te", "trailers"),
