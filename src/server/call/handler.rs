@@ -127,7 +127,7 @@ fn check_protocol(
 fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
     let (http_status, is_wrong_method) = (rejection.http_status(), rejection == Rejection::HttpMethodUnsupported);
     let protocol = match rejection {
-        // Whoever sent this does not expect an answer of the protocol that it named.
+        // A client that sent this does not expect an answer of the protocol that it named.
         Rejection::HttpMethodUnsupported | Rejection::HttpVersionUnsupported | Rejection::ContentTypeUnsupported => {
             Protocol::ConnectUnary(Codec::Json)
         }
