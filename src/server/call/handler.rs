@@ -1,12 +1,9 @@
 //! The handler of calls: takes a request of a connection to its service, and returns the response.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, Version, header};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
@@ -15,6 +12,7 @@ use super::browser_guard;
 use super::call_limits::CallLimits;
 use super::call_permit::CallPermit;
 use super::call_recorder::CallRecorder;
+use super::remainder::Remainder;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use crate::auth::ConnectionInfo;
@@ -46,7 +44,8 @@ where
         let stream = self.activity.open_stream();
         let protocol = Protocol::of(request.headers());
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
-        let mut request = Box::new(self.with_body(request, protocol));
+        let remainder = (request.version() != Version::HTTP_2).then(|| Remainder::new(request.headers()));
+        let mut request = Box::new(self.with_body(request, protocol, remainder.clone()));
         request.extensions_mut().insert(Arc::clone(&self.connection));
         let (connection, limits) = (Arc::clone(&self.connection), Arc::clone(&self.limits));
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
@@ -56,7 +55,11 @@ where
             if is_allowed.is_ok()
                 && let Some(page) = context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
             {
-                discard_body(*request).await;
+                drop(request);
+                let mut page = page;
+                if let Some(remainder) = remainder {
+                    remainder.discard(page.headers_mut()).await;
+                }
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
             }
             // The refusal of a request of no protocol is JSON, which reads well wherever it arrives.
@@ -66,7 +69,7 @@ where
             let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context));
             let mut response = match allowed.and_then(|protocol| Ok((protocol, caller?))) {
                 Err(rejection) => {
-                    discard_body(*request).await;
+                    drop(request);
                     refuse(rejection, of_refusal)
                 }
                 Ok((protocol, caller)) => {
@@ -82,15 +85,23 @@ where
                     response.unwrap_or_else(|status| protocol.error_response(status, None))
                 }
             };
+            if let Some(remainder) = remainder {
+                remainder.discard(response.headers_mut()).await;
+            }
             call.record_response(&mut response);
             Ok(response.map(|body| ResponseBody::of_call(call, body, stream)))
         }
     }
 
-    fn with_body(&self, request: Request<Incoming>, protocol: Option<Protocol>) -> Request<Body> {
+    fn with_body(
+        &self,
+        request: Request<Incoming>,
+        protocol: Option<Protocol>,
+        remainder: Option<Remainder>,
+    ) -> Request<Body> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
-        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, path);
+        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, path, remainder);
         Request::from_parts(parts, Body::new(body))
     }
 }
@@ -116,7 +127,7 @@ fn check_protocol(
 fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
     let (http_status, is_wrong_method) = (rejection.http_status(), rejection == Rejection::HttpMethodUnsupported);
     let protocol = match rejection {
-        // A caller that sent this does not expect an answer of the protocol that it named.
+        // A client that sent this does not expect an answer of the protocol that it named.
         Rejection::HttpMethodUnsupported | Rejection::HttpVersionUnsupported | Rejection::ContentTypeUnsupported => {
             Protocol::ConnectUnary(Codec::Json)
         }
@@ -128,22 +139,3 @@ fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
     }
     response
 }
-
-/// Reads a short body that nobody wants, because HTTP/1.1 cannot go on behind one that was not read.
-///
-/// A longer one ends the connection. So does one that waits for a 100 Continue.
-async fn discard_body(request: Request<Body>) {
-    if request.version() == Version::HTTP_2 || request.headers().contains_key(header::EXPECT) {
-        return;
-    }
-    let mut body = pin!(request.into_body());
-    let mut discarded = 0;
-    while discarded <= MAX_DISCARDED {
-        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            Some(Ok(frame)) => discarded += frame.data_ref().map_or(0, bytes::Bytes::len),
-            Some(Err(_)) | None => return,
-        }
-    }
-}
-
-const MAX_DISCARDED: usize = 64 * 1024;

@@ -15,6 +15,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::Status;
 
 use super::call_permit::CallPermit;
+use super::remainder::Remainder;
 use super::request_size::RequestSize;
 use crate::connect::Protocol;
 use crate::grpc::Rejection;
@@ -23,7 +24,10 @@ use crate::server::connection::{ConnectionContext, OVERHEAD};
 /// The body of a request.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    body: Incoming,
+    /// `None` only while it is dropped.
+    body: Option<Incoming>,
+    /// For what is not read. `None`: HTTP/2, whose connections do not depend on it.
+    remainder: Option<Remainder>,
     // The context of the connection, so that the reference count is not in a cache line that other threads write to.
     connection: Arc<ConnectionContext>,
     timeout: Duration,
@@ -54,10 +58,12 @@ impl RequestBody {
         timeout: Duration,
         protocol: Option<Protocol>,
         path: &str,
+        remainder: Option<Remainder>,
     ) -> Self {
         let size = RequestSize::new(protocol, path, body.size_hint().exact());
         Self {
-            body,
+            body: Some(body),
+            remainder,
             connection: Arc::clone(connection),
             timeout,
             size,
@@ -115,7 +121,10 @@ impl RequestBody {
         if self.received == 0 {
             self.size.check()?;
         }
-        match Pin::new(&mut self.body).poll_frame(cx)? {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(&mut *body).poll_frame(cx)?;
+        let is_end = body.is_end_stream();
+        match polled {
             Poll::Pending => {
                 self.wait(cx)?;
                 Poll::Pending
@@ -128,7 +137,7 @@ impl RequestBody {
                 if let Some(data) = frame.data_ref() {
                     self.receive(data)?;
                 }
-                if frame.is_trailers() || self.body.is_end_stream() {
+                if frame.is_trailers() || is_end {
                     self.finish()?;
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -149,17 +158,20 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.stop_waiting();
+        if let (Some(remainder), Some(body)) = (&self.remainder, self.body.take()) {
+            remainder.leave(body);
+        }
     }
 }
 

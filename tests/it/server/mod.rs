@@ -18,6 +18,7 @@ mod settings;
 mod slow_readers;
 mod support;
 mod tls;
+mod unread_requests;
 mod workers;
 
 pub(crate) use support::{authority, raw_http2};
