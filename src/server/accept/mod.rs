@@ -5,6 +5,7 @@ mod backoff;
 mod connection_limits;
 mod listeners;
 mod misuse;
+mod refusals;
 mod socket_file;
 mod worker_loop;
 mod workers;

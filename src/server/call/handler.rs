@@ -12,7 +12,7 @@ use super::browser_guard;
 use super::call_limits::CallLimits;
 use super::call_permit::CallPermit;
 use super::call_recorder::CallRecorder;
-use super::remainder::Remainder;
+use super::http1_request::Http1Request;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use crate::auth::ConnectionInfo;
@@ -41,24 +41,25 @@ where
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<S> {
-        let stream = self.activity.open_stream();
+        let stream = self.activity.open_stream(request.version());
         let protocol = Protocol::of(request.headers());
+        let http1_request = Http1Request::begin(&request, &self.activity, &self.context);
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
-        let remainder = (request.version() != Version::HTTP_2).then(|| Remainder::new(request.headers()));
-        let mut request = Box::new(self.with_body(request, protocol, remainder.clone()));
+        let mut request = Box::new(self.with_body(request, protocol));
         request.extensions_mut().insert(Arc::clone(&self.connection));
         let (connection, limits) = (Arc::clone(&self.connection), Arc::clone(&self.limits));
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
         async move {
             let asks_host = context.is_on_loopback && connection.peer.is_open_to_all();
-            let is_allowed = browser_guard::check(&request, asks_host);
+            let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
+            let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host));
             if is_allowed.is_ok()
-                && let Some(page) = context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
+                && let Some(mut page) =
+                    context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
             {
                 drop(request);
-                let mut page = page;
-                if let Some(remainder) = remainder {
-                    remainder.discard(page.headers_mut()).await;
+                if let Some(http1_request) = http1_request {
+                    http1_request.finish(&mut page).await;
                 }
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
             }
@@ -85,23 +86,17 @@ where
                     response.unwrap_or_else(|status| protocol.error_response(status, None))
                 }
             };
-            if let Some(remainder) = remainder {
-                remainder.discard(response.headers_mut()).await;
-            }
             call.record_response(&mut response);
+            if let Some(http1_request) = http1_request {
+                http1_request.finish(&mut response).await;
+            }
             Ok(response.map(|body| ResponseBody::of_call(call, body, stream)))
         }
     }
 
-    fn with_body(
-        &self,
-        request: Request<Incoming>,
-        protocol: Option<Protocol>,
-        remainder: Option<Remainder>,
-    ) -> Request<Body> {
+    fn with_body(&self, request: Request<Incoming>, protocol: Option<Protocol>) -> Request<Body> {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path();
-        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, path, remainder);
+        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, &parts);
         Request::from_parts(parts, Body::new(body))
     }
 }
@@ -127,7 +122,7 @@ fn check_protocol(
 fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
     let (http_status, is_wrong_method) = (rejection.http_status(), rejection == Rejection::HttpMethodUnsupported);
     let protocol = match rejection {
-        // A client that sent this does not expect an answer of the protocol that it named.
+        // A caller that sent this does not expect an answer of the protocol that it named.
         Rejection::HttpMethodUnsupported | Rejection::HttpVersionUnsupported | Rejection::ContentTypeUnsupported => {
             Protocol::ConnectUnary(Codec::Json)
         }

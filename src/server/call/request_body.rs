@@ -9,13 +9,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
+use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 
 use super::call_permit::CallPermit;
-use super::remainder::Remainder;
 use super::request_size::RequestSize;
 use crate::connect::Protocol;
 use crate::grpc::Rejection;
@@ -24,10 +25,9 @@ use crate::server::connection::{ConnectionContext, OVERHEAD};
 /// The body of a request.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    /// `None` only while it is dropped.
+    /// `None` when it is dropped.
     body: Option<Incoming>,
-    /// For what is not read. `None`: HTTP/2, whose connections do not depend on it.
-    remainder: Option<Remainder>,
+    version: Version,
     // The context of the connection, so that the reference count is not in a cache line that other threads write to.
     connection: Arc<ConnectionContext>,
     timeout: Duration,
@@ -57,13 +57,12 @@ impl RequestBody {
         connection: &Arc<ConnectionContext>,
         timeout: Duration,
         protocol: Option<Protocol>,
-        path: &str,
-        remainder: Option<Remainder>,
+        head: &Parts,
     ) -> Self {
-        let size = RequestSize::new(protocol, path, body.size_hint().exact());
+        let size = RequestSize::new(protocol, head.uri.path(), body.size_hint().exact());
         Self {
             body: Some(body),
-            remainder,
+            version: head.version,
             connection: Arc::clone(connection),
             timeout,
             size,
@@ -122,9 +121,7 @@ impl RequestBody {
             self.size.check()?;
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let polled = Pin::new(&mut *body).poll_frame(cx)?;
-        let is_end = body.is_end_stream();
-        match polled {
+        match Pin::new(&mut *body).poll_frame(cx)? {
             Poll::Pending => {
                 self.wait(cx)?;
                 Poll::Pending
@@ -134,10 +131,11 @@ impl RequestBody {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(frame)) => {
+                let is_last = frame.is_trailers() || body.is_end_stream();
                 if let Some(data) = frame.data_ref() {
                     self.receive(data)?;
                 }
-                if frame.is_trailers() || is_end {
+                if is_last {
                     self.finish()?;
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -153,7 +151,10 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.poll_body(cx).map_err(|error| match error {
             BodyError::Rejected(rejection) => Status::from(rejection).into(),
-            BodyError::Http(error) => error.into(),
+            BodyError::Http(error) => {
+                self.connection.unread_body.break_off();
+                error.into()
+            }
         })
     }
 
@@ -169,8 +170,16 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.stop_waiting();
-        if let (Some(remainder), Some(body)) = (&self.remainder, self.body.take()) {
-            remainder.leave(body);
+        if let Some(body) = self.body.take()
+            && self.version < Version::HTTP_2
+            && !matches!(self.phase, Phase::Whole)
+            && !body.is_end_stream()
+        {
+            let deadline = match &self.phase {
+                Phase::Unfinished { timeout, .. } => timeout.deadline(),
+                Phase::Arriving | Phase::Whole => Instant::now() + self.timeout,
+            };
+            self.connection.unread_body.leave(body, deadline);
         }
     }
 }
