@@ -3,6 +3,7 @@
 mod caller_access;
 mod calls;
 mod certificate_expiry;
+mod connect_calls;
 mod connection_lifetime;
 mod connection_limits;
 mod drain;
