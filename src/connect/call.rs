@@ -17,7 +17,7 @@ use super::envelope::{self, PREFIX};
 use super::protocol::{Codec, Protocol};
 use super::schema::{Rpc, Schema, encode_json, json};
 use super::stream::{JsonRequest, StreamResponse};
-use crate::grpc::{Rejection, UnaryRequest, UnaryResponse};
+use crate::grpc::{self, Rejection, UnaryRequest, UnaryResponse};
 
 /// Calls a gRPC service by the protocol of the request. A failure that the service reports is in the response.
 pub async fn call<S>(
@@ -31,10 +31,13 @@ where
 {
     let rpc = schema.rpc(request.uri().path());
     let (mut parts, body) = request.into_parts();
-    check(&parts, protocol, rpc)?;
+    check(&parts, protocol)?;
     let body = match (protocol, rpc) {
         (Protocol::Grpc, _) | (Protocol::ConnectStream(Codec::Proto), _) => body,
-        (Protocol::ConnectStream(Codec::Json), Some(rpc)) => Body::new(JsonRequest::new(body, rpc.request.clone())),
+        (Protocol::ConnectStream(Codec::Json), Some(rpc)) => {
+            let max_bytes = grpc::max_request_bytes(parts.uri.path());
+            Body::new(JsonRequest::new(body, rpc.request.clone(), max_bytes))
+        }
         // The service answers that there is no such RPC.
         (Protocol::ConnectStream(Codec::Json), None) => Body::empty(),
         (Protocol::ConnectUnary(codec), rpc) => {
@@ -53,15 +56,12 @@ where
 }
 
 /// Checks what the headers say of the call.
-fn check(parts: &Parts, protocol: Protocol, rpc: Option<&Rpc>) -> Result<(), Rejection> {
+fn check(parts: &Parts, protocol: Protocol) -> Result<(), Rejection> {
     let is_unary = match protocol {
         Protocol::Grpc => return Ok(()),
         Protocol::ConnectUnary(_) => true,
         Protocol::ConnectStream(_) => false,
     };
-    if rpc.is_some_and(|rpc| rpc.is_stream == is_unary) {
-        return Err(Rejection::ContentTypeUnsupported);
-    }
     let encoding = parts.headers.get(if is_unary { &header::CONTENT_ENCODING } else { &CONNECT_CONTENT_ENCODING });
     if encoding.is_some_and(|encoding| encoding != "identity") {
         return Err(Rejection::CompressionUnsupported);

@@ -31,13 +31,16 @@ pub(super) fn seal(mut buffer: BytesMut) -> Bytes {
 
 /// Takes the next whole envelope from the front: its flag and its message.
 pub(super) fn take(buffer: &mut BytesMut) -> Option<(u8, Bytes)> {
-    let [flag, length @ ..] = *buffer.first_chunk::<PREFIX>()?;
-    let length = u32::from_be_bytes(length) as usize;
-    if buffer.len() - PREFIX < length {
-        return None;
-    }
+    let length = declared_length(buffer).filter(|length| buffer.len() - PREFIX >= *length)?;
+    let flag = buffer[0];
     buffer.advance(PREFIX);
     Some((flag, buffer.split_to(length).freeze()))
+}
+
+/// Returns the length of the message in the envelope at the front, if its prefix has arrived.
+pub(super) fn declared_length(buffer: &[u8]) -> Option<usize> {
+    let [_, length @ ..] = *buffer.first_chunk::<PREFIX>()?;
+    Some(u32::from_be_bytes(length) as usize)
 }
 
 /// Builds the last envelope of a stream, with the error that ended it and the trailers of the service.

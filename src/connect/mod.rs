@@ -7,6 +7,7 @@
 mod call;
 mod envelope;
 mod error;
+mod json_check;
 mod protocol;
 mod schema;
 mod stream;

@@ -7,6 +7,9 @@ use hashbrown::HashMap;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 
+use super::json_check;
+use super::protocol::Protocol;
+
 /// The RPCs and their messages.
 #[derive(Clone, Default)]
 pub struct Schema {
@@ -40,6 +43,16 @@ impl Schema {
         Ok(Self { rpcs: rpcs.collect() })
     }
 
+    /// Whether the RPC that a path names is called like this: a unary one has no envelopes. An unknown one may have any.
+    pub fn fits(&self, path: &str, protocol: Protocol) -> bool {
+        let is_stream = match protocol {
+            Protocol::Grpc => return true,
+            Protocol::ConnectUnary(_) => false,
+            Protocol::ConnectStream(_) => true,
+        };
+        self.rpc(path).is_none_or(|rpc| rpc.is_stream == is_stream)
+    }
+
     /// Returns the RPC that a path names.
     pub(super) fn rpc(&self, path: &str) -> Option<&Rpc> {
         self.rpcs.get(path)
@@ -56,6 +69,7 @@ impl fmt::Debug for Schema {
 ///
 /// Unknown fields are refused: a wrong name in a save would lose data.
 pub(super) fn encode_json(message: &MessageDescriptor, json: &[u8], target: &mut BytesMut) -> Result<(), String> {
+    json_check::check(message, json).map_err(|error| error.to_string())?;
     let mut reader = serde_json::Deserializer::from_slice(json);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let message = DynamicMessage::deserialize_with_options(message.clone(), &mut reader, &options);
@@ -70,3 +84,6 @@ pub(super) fn json(message: &MessageDescriptor, encoded: Bytes) -> Result<Bytes,
     serde_json::to_writer(&mut json, &message).map_err(|error| error.to_string())?;
     Ok(json.into_inner().freeze())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ use crate::grpc::Rejection;
 pub(super) struct JsonRequest {
     body: Body,
     message: MessageDescriptor,
+    max_bytes: usize,
     buffer: BytesMut,
 }
 
@@ -34,8 +35,9 @@ pub(super) struct StreamResponse {
 }
 
 impl JsonRequest {
-    pub(super) fn new(body: Body, message: MessageDescriptor) -> Self {
-        Self { body, message, buffer: BytesMut::new() }
+    /// `max_bytes`: the limit of each message.
+    pub(super) fn new(body: Body, message: MessageDescriptor, max_bytes: usize) -> Self {
+        Self { body, message, max_bytes, buffer: BytesMut::new() }
     }
 
     /// Converts the envelopes that are whole.
@@ -48,6 +50,11 @@ impl JsonRequest {
             let mut frame = envelope::buffer(text.len());
             encode_json(&self.message, &text, &mut frame).map_err(Rejection::RequestMalformed)?;
             frames.extend_from_slice(&envelope::seal(frame));
+        }
+        // Nobody else refuses a message before it is whole.
+        if let Some(bytes) = envelope::declared_length(&self.buffer).filter(|bytes| *bytes > self.max_bytes) {
+            let words = format!("the request has {bytes} bytes; the limit is {}", self.max_bytes);
+            return Err(Rejection::RequestTooLarge(words).into());
         }
         Ok(Some(frames.freeze()).filter(|frames| !frames.is_empty()))
     }

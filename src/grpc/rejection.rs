@@ -44,8 +44,8 @@ pub enum Rejection {
     BrowserRefused,
     /// A page could have made a host name point to loopback.
     #[error(
-        "nobody is asked who calls here, so the host has to be an IP address or localhost; use one of them, or say in \
-         [callers] who may call"
+        "nobody is asked who calls here, so the host has to be a loopback address or localhost; use one of them, or say \
+         in [callers] who may call"
     )]
     HostRefused,
     /// The call took longer than the caller or the settings allow.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::settings::is_loopback;
-use super::{Settings, TlsSettings};
+use super::{Protocols, Settings, TlsSettings};
 use crate::auth::Callers;
 use crate::types::{SettingError, listen_address};
 
@@ -57,6 +57,8 @@ impl AdminSettings {
             max_connections: server.max_connections.min(MAX_CONNECTIONS),
             max_connections_per_peer: server.max_connections_per_peer.min(MAX_CONNECTIONS),
             tls: self.tls.clone(),
+            // The subcommands of operators call by gRPC.
+            protocols: Protocols { grpc: true, ..server.protocols },
             ..server.clone()
         })
     }

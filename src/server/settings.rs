@@ -26,7 +26,8 @@ pub struct Settings {
     pub unix_socket: Option<PathBuf>,
     /// Listen beyond loopback although no callers are configured. Only on a network where every machine is trusted.
     pub insecure: bool,
-    /// How calls may be made: `grpc`, `connect` (with HTTP/1.1 and JSON), or both. Take away what nobody uses.
+    /// How calls may be made: `grpc`, `connect` (with HTTP/1.1 and JSON), or both. Take away what nobody uses. Operators
+    /// and health checks may always use gRPC.
     pub protocols: Protocols,
     /// Threads that serve calls. 0 to 1024; 0: one for each core. Lower it to leave cores to other programs.
     pub workers: usize,

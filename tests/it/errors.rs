@@ -1,4 +1,4 @@
-//! Errors: every reason of the contract is provoked once, and the session stays unchanged.
+//! Errors: every reason of the contract is provoked by each protocol, and the session stays unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,20 +6,23 @@ use std::time::Duration;
 use cloakroom::app;
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
-    Changes, GetAppPolicyRequest, GetExpirationTimeRequest, MakeNullSessionRequest, OpenSessionRequest,
-    OpenSessionResponse, Outcome, SaveSessionRequest, ShouldSetCookieRequest, Value,
+    Changes, GetAppPolicyRequest, GetExpirationTimeRequest, ListSessionsRequest, MakeNullSessionRequest,
+    OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest, ShouldSetCookieRequest, Value,
+    WatchEventsRequest, WatchSessionRequest,
 };
 use cloakroom::server;
 use cloakroom::store::{Handle, Redis, RedisSettings};
+use prost_reflect::DynamicMessage;
 use tokio::task::JoinSet;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie, save_unmodified};
+use crate::support::connect::{Codec, Protocol, Transport, descriptors};
 use crate::support::policy::{open_in, save_in};
 use crate::support::redis::RedisServer;
+use crate::support::watches::watch_token;
 use crate::support::{StoreKind, TestService, app_settings, patient};
 
 /// A save that must fail: reason, code, request, and a part of the message.
@@ -28,19 +31,45 @@ type Row = (&'static str, Code, SaveSessionRequest, &'static str);
 #[apply(on_every_store)]
 async fn an_invalid_save_is_refused_with_the_field_and_writes_nothing(store: StoreKind) {
     let settings = app::Settings { subject_key: "user".to_owned(), ..app_settings() };
-    let service = TestService::with_apps(store, [("default", settings)]).await;
+    let mut service = TestService::with_apps(store, [("default", settings)]).await;
     let token = service.stored(&[("a", "1"), ("text", "\"x\"")]).await;
     let other = service.stored(&[("b", "2")]).await;
     let before = service.open_cookie(&token).await.session.unwrap();
 
-    let rows = invalid_changes(&token).into_iter().chain(invalid_requests(&token, &other));
-    for (expected, code, request, part) in rows {
-        let status = service.try_save(request).await.err().unwrap_or_else(|| panic!("{expected} {part}: accepted"));
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let rows = invalid_changes(&token).into_iter().chain(invalid_requests(&token, &other));
+        for (expected, code, request, part) in rows {
+            if let Protocol::Connect(Codec::Json, _) = protocol
+                && !has_json("SaveSessionRequest", &request)
+            {
+                continue;
+            }
+            let status = service.try_save(request).await.err();
+            let status = status.unwrap_or_else(|| panic!("{protocol:?} {expected} {part}: accepted"));
 
-        assert_eq!(reason(&status), (code, expected.to_owned()), "{}", status.message());
-        assert!(status.message().contains(part), "{expected}: {} does not contain {part}", status.message());
-        let after = service.open_cookie(&token).await.session.unwrap();
-        assert!(after.etag == before.etag && after.entries == before.entries && after.subject.is_empty(), "{expected}");
+            assert_eq!(reason(&status), (code, expected.to_owned()), "{protocol:?} {}", status.message());
+            assert!(status.message().contains(part), "{expected}: {} does not contain {part}", status.message());
+            let after = service.open_cookie(&token).await.session.unwrap();
+            let is_unchanged = after.etag == before.etag && after.entries == before.entries;
+            assert!(is_unchanged && after.subject.is_empty(), "{protocol:?} {expected}");
+        }
+    }
+}
+
+/// Whether a message can be written as JSON and read again. Times and durations out of their range cannot.
+fn has_json(name: &str, message: &impl prost::Message) -> bool {
+    let descriptor = descriptors().get_message_by_name(&format!("cloakroom.v1.{name}")).unwrap();
+    let message = DynamicMessage::decode(descriptor.clone(), message.encode_to_vec().as_slice()).unwrap();
+    let Ok(json) = serde_json::to_vec(&message) else { return false };
+    DynamicMessage::deserialize(descriptor, &mut serde_json::Deserializer::from_slice(&json)).unwrap() == message
+}
+
+/// Returns the error of a stream that has no message.
+async fn refused_stream<T>(begun: Result<Response<Streaming<T>>, Status>) -> Status {
+    match begun {
+        Ok(stream) => refused(stream.into_inner().message().await),
+        Err(status) => status,
     }
 }
 
@@ -127,31 +156,39 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
 async fn a_save_over_a_limit_is_refused_and_changes_nothing(store: StoreKind) {
     let mut settings = app_settings();
     (settings.limits.max_entries, settings.limits.max_session_bytes) = (2, 1024);
-    let service = TestService::with_apps(store, [("default", settings)]).await;
+    let mut service = TestService::with_apps(store, [("default", settings)]).await;
     let token = service.stored(&[("a", "1")]).await;
 
-    let many = refused(service.try_save(save(&token, Changes::default().set("b", "2").set("c", "3"))).await);
-    let large = refused(service.try_save(save(&token, Changes::default().set("b", &"7".repeat(1024)))).await);
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let many = refused(service.try_save(save(&token, Changes::default().set("b", "2").set("c", "3"))).await);
+        let large = refused(service.try_save(save(&token, Changes::default().set("b", &"7".repeat(1024)))).await);
 
-    assert_eq!(reason(&many), (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
-    assert_eq!(many.message(), "the session would have 3 entries; the limit is 2");
-    assert_eq!(reason(&large), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
-    assert!(large.message().contains("1027 bytes; the limit is 1024"), "{}", large.message());
-    assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
+        assert_eq!(reason(&many), (Code::FailedPrecondition, "TOO_MANY_ENTRIES".to_owned()));
+        assert_eq!(many.message(), "the session would have 3 entries; the limit is 2");
+        assert_eq!(reason(&large), (Code::FailedPrecondition, "SESSION_TOO_LARGE".to_owned()));
+        assert!(large.message().contains("1027 bytes; the limit is 1024"), "{}", large.message());
+        assert_eq!(service.entries(&token).await, [("a".to_owned(), "1".to_owned())].into());
+    }
 }
 
 #[apply(on_every_store)]
 async fn a_request_id_cannot_be_reused_for_another_call(store: StoreKind) {
-    let service = TestService::new(store).await;
+    let mut service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let with_id = |changes| SaveSessionRequest { request_id: "0123456789abcdef".to_owned(), ..save(&token, changes) };
     service.save(with_id(Changes::default().set("a", "2"))).await;
 
-    let status = refused(service.try_save(with_id(Changes::default().set("a", "3"))).await);
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let status = refused(service.try_save(with_id(Changes::default().set("a", "3"))).await);
 
-    assert_eq!(reason(&status), (Code::Aborted, "REQUEST_ID_REUSED".to_owned()));
-    assert!(status.message().contains("request_id"));
-    assert_eq!(service.entries(&token).await["a"], "2");
+        assert_eq!(reason(&status), (Code::Aborted, "REQUEST_ID_REUSED".to_owned()));
+        assert!(status.message().contains("request_id"));
+        assert_eq!(service.entries(&token).await["a"], "2");
+        let repeated = service.save(with_id(Changes::default().set("a", "2"))).await;
+        assert_eq!(repeated.outcome(), Outcome::Updated, "a repeat by {protocol:?} is the same call");
+    }
 }
 
 #[apply(on_every_store)]
@@ -168,31 +205,38 @@ async fn a_ticket_expires_after_fifteen_minutes(store: StoreKind) {
 
 #[tokio::test]
 async fn an_unknown_app_is_not_found_by_any_rpc() {
-    let service = TestService::new(StoreKind::Memory).await;
-    let (app, mut client) = ("unknown".to_owned(), service.client.clone());
+    let mut service = TestService::new(StoreKind::Memory).await;
+    let app = "unknown".to_owned();
 
-    let answers = [
-        refused(service.try_open(open_in(&app, OpenSessionRequest::default())).await),
-        refused(service.try_save(save_in(&app, save("x", Changes::default()))).await),
-        refused(client.get_app_policy(GetAppPolicyRequest { app: app.clone() }).await),
-        refused(client.should_set_cookie(ShouldSetCookieRequest { app: app.clone(), ..Default::default() }).await),
-        refused(client.get_expiration_time(GetExpirationTimeRequest { app: app.clone(), permanent: true }).await),
-        refused(client.make_null_session(MakeNullSessionRequest { app }).await),
-    ];
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let mut client = service.client.clone();
+        let refusals = [
+            refused(service.try_open(open_in(&app, OpenSessionRequest::default())).await),
+            refused(service.try_save(save_in(&app, save("x", Changes::default()))).await),
+            refused(client.get_app_policy(GetAppPolicyRequest { app: app.clone() }).await),
+            refused(client.should_set_cookie(ShouldSetCookieRequest { app: app.clone(), ..Default::default() }).await),
+            refused(client.get_expiration_time(GetExpirationTimeRequest { app: app.clone(), permanent: true }).await),
+            refused(client.make_null_session(MakeNullSessionRequest { app: app.clone() }).await),
+        ];
 
-    for status in answers {
-        assert_eq!(reason(&status), (Code::NotFound, "APP_UNKNOWN".to_owned()));
+        for status in refusals {
+            assert_eq!(reason(&status), (Code::NotFound, "APP_UNKNOWN".to_owned()), "{protocol:?}");
+        }
     }
 }
 
 #[tokio::test]
 async fn an_app_without_a_key_refuses_to_save() {
-    let service = TestService::with_apps(StoreKind::Memory, [("default", app::Settings::default())]).await;
+    let mut service = TestService::with_apps(StoreKind::Memory, [("default", app::Settings::default())]).await;
 
-    let status = refused(service.try_save(save_cookie("", Changes::default().set("a", "1"))).await);
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let status = refused(service.try_save(save_cookie("", Changes::default().set("a", "1"))).await);
 
-    assert_eq!(reason(&status), (Code::FailedPrecondition, "NULL_SESSION".to_owned()));
-    assert!(status.message().contains("`keys`"), "{}", status.message());
+        assert_eq!(reason(&status), (Code::FailedPrecondition, "NULL_SESSION".to_owned()), "{protocol:?}");
+        assert!(status.message().contains("`keys`"), "{}", status.message());
+    }
 }
 
 #[tokio::test]
@@ -200,69 +244,92 @@ async fn a_message_that_cannot_be_decoded_is_malformed() {
     let service = TestService::new(StoreKind::Memory).await;
     let invalid_text = InvalidText { app: vec![0xff, 0xfe] };
 
-    let status = raw_call(&service, "/cloakroom.v1.SessionService/OpenSession", invalid_text).await;
+    for protocol in Protocol::ALL {
+        let call = raw_call(&service, "/cloakroom.v1.SessionService/OpenSession", invalid_text.clone(), protocol);
+        let status = call.await;
 
-    assert_eq!(reason(&status), (Code::InvalidArgument, "REQUEST_MALFORMED".to_owned()));
-    assert!(status.message().contains("app"), "{}", status.message());
+        assert_eq!(reason(&status), (Code::InvalidArgument, "REQUEST_MALFORMED".to_owned()), "{protocol:?}");
+        // By JSON the bytes of the message are sent as they are, which are no JSON.
+        let part = if let Protocol::Connect(Codec::Json, _) = protocol { "column 1" } else { "app" };
+        assert!(status.message().contains(part), "{protocol:?}: {}", status.message());
+    }
 }
 
 #[tokio::test]
 async fn an_unknown_service_and_an_unknown_method_are_unimplemented() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let unknown_service = raw_call(&service, "/cloakroom.v1.Unknown/OpenSession", InvalidText::default()).await;
-    let unknown_method = raw_call(&service, "/cloakroom.v1.SessionService/Nothing", InvalidText::default()).await;
+    for protocol in Protocol::ALL {
+        let call = async |path| raw_call(&service, path, InvalidText::default(), protocol).await;
+        let unknown_service = call("/cloakroom.v1.Unknown/OpenSession").await;
+        let unknown_method = call("/cloakroom.v1.SessionService/Nothing").await;
+        let elsewhere = call("/cloakroom.v1.AdminService/GetStats").await;
 
-    assert_eq!(reason(&unknown_service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()));
-    assert_eq!(reason(&unknown_method), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()));
+        assert_eq!(reason(&unknown_service), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()), "{protocol:?}");
+        assert_eq!(reason(&unknown_method), (Code::Unimplemented, "METHOD_UNKNOWN".to_owned()), "{protocol:?}");
+        assert_eq!(reason(&elsewhere), (Code::Unimplemented, "SERVICE_UNKNOWN".to_owned()), "{protocol:?}");
+    }
 }
 
 #[tokio::test]
 async fn an_invalid_timeout_is_refused() {
-    let service = TestService::new(StoreKind::Memory).await;
-    let mut request = Request::new(OpenSessionRequest::default());
-    request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
+    let mut service = TestService::new(StoreKind::Memory).await;
 
-    let status = refused(service.client.clone().open_session(request).await);
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let mut request = Request::new(OpenSessionRequest::default());
+        request.metadata_mut().insert("grpc-timeout", "soon".parse().unwrap());
+        let status = refused(service.client.clone().open_session(request).await);
 
-    assert_eq!(reason(&status), (Code::InvalidArgument, "GRPC_TIMEOUT_INVALID".to_owned()));
-    assert!(status.message().contains("grpc-timeout"));
+        let (expected, header) = match protocol {
+            Protocol::Grpc => ("GRPC_TIMEOUT_INVALID", "grpc-timeout"),
+            Protocol::Connect(..) => ("CONNECT_TIMEOUT_INVALID", "connect-timeout-ms"),
+        };
+        assert_eq!(reason(&status), (Code::InvalidArgument, expected.to_owned()));
+        assert!(status.message().contains(header), "{}", status.message());
+    }
 }
 
 #[tokio::test]
 async fn a_stopped_store_is_unavailable() {
-    let (mut redis, service) = service_on_its_own_redis(patient()).await;
+    let (mut redis, mut service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1")]).await;
 
     redis.stop();
-    let opened = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
-    let saved = refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await);
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let opened = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
+        let saved = refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await);
 
-    for status in [opened, saved] {
-        assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
-        assert!(status.message().contains("store"));
+        for status in [opened, saved] {
+            assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()), "{protocol:?}");
+            assert!(status.message().contains("store"));
+        }
     }
 }
 
 #[tokio::test]
 async fn a_full_store_refuses_writes_and_answers_reads() {
-    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let (redis, mut service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1"), ("n", "1")]).await;
     let ticket = service.open_new().await.token;
 
     redis.cli(&["config", "set", "maxmemory", "1"]);
-    let refusals = [
-        refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await),
-        refused(service.try_save(save(&token, Changes::default().unset("nothing").set("a", "2"))).await),
-        refused(service.try_save(save(&token, Changes::default().increment("n", 1))).await),
-        refused(service.try_save(save(&ticket, Changes::default().set("a", "2"))).await),
-    ];
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let refusals = [
+            refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await),
+            refused(service.try_save(save(&token, Changes::default().unset("nothing").set("a", "2"))).await),
+            refused(service.try_save(save(&token, Changes::default().increment("n", 1))).await),
+            refused(service.try_save(save(&ticket, Changes::default().set("a", "2"))).await),
+        ];
 
-    for status in refusals {
-        assert_eq!(reason(&status), (Code::ResourceExhausted, "STORE_FULL".to_owned()), "{}", status.message());
-        assert!(status.message().contains("full"));
+        for status in refusals {
+            assert_eq!(reason(&status), (Code::ResourceExhausted, "STORE_FULL".to_owned()), "{}", status.message());
+            assert!(status.message().contains("full"));
+        }
+        assert_eq!(service.entries(&token).await, BTreeMap::from([("a", "1"), ("n", "1")].map(owned)));
     }
-    assert_eq!(service.entries(&token).await, BTreeMap::from([("a", "1"), ("n", "1")].map(owned)));
     redis.cli(&["config", "set", "maxmemory", "0"]);
     let counters = service.save(save(&token, Changes::default().increment("n", 1))).await.counters;
     assert_eq!(counters["n"], 2);
@@ -285,83 +352,157 @@ async fn users_can_log_out_with_a_full_store() {
 
 #[tokio::test]
 async fn invalid_data_in_the_store_is_an_internal_error() {
-    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let (redis, mut service) = service_on_its_own_redis(patient()).await;
     let token = service.stored(&[("a", "1")]).await;
     let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
 
     redis.cli(&["hset", key.trim(), "m", "nonsense"]);
-    let status = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let status = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
 
-    assert_eq!(reason(&status), (Code::Internal, "INTERNAL".to_owned()));
-    assert!(!status.message().contains("nonsense") && !status.message().contains(&token));
+        assert_eq!(reason(&status), (Code::Internal, "INTERNAL".to_owned()), "{protocol:?}");
+        assert!(!status.message().contains("nonsense") && !status.message().contains(&token));
+    }
 }
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_exceeds_its_deadline() {
     let settings = server::Settings { call_timeout: Duration::from_secs(2), ..Default::default() };
-    let (redis, service) = service_on_its_own_redis(settings).await;
+    let (redis, mut service) = service_on_its_own_redis(settings).await;
     let token = service.stored(&[("a", "1")]).await;
 
     redis.signal("-STOP");
-    let status = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
+    let mut opens = JoinSet::new();
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        // A client of gRPC ends its call itself at its own timeout.
+        let timeouts = [(None, "2s"), (Some("30m"), "30ms")];
+        for (timeout, part) in timeouts.into_iter().take(if protocol == Protocol::Grpc { 1 } else { 2 }) {
+            let (mut client, open) = (service.client.clone(), open_cookie(&format!("session={token}")));
+            opens.spawn(async move {
+                let mut request = Request::new(open);
+                if let Some(timeout) = timeout {
+                    request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
+                }
+                (protocol, part, refused(client.open_session(request).await))
+            });
+        }
+    }
 
-    assert_eq!(reason(&status), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
-    assert!(status.message().contains("2s"), "{}", status.message());
+    for (protocol, part, status) in opens.join_all().await {
+        assert_eq!(reason(&status), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()), "{protocol:?}");
+        assert!(status.message().contains(part), "{protocol:?}: {}", status.message());
+    }
 }
 
 #[tokio::test]
 async fn a_call_over_the_limit_is_an_overload() {
     let settings = server::Settings { max_calls: 1, ..Default::default() };
-    let (redis, service) = service_on_its_own_redis(settings).await;
+    let (redis, mut service) = service_on_its_own_redis(settings).await;
     let header = format!("session={}", service.stored(&[("a", "1")]).await);
 
     redis.signal("-STOP");
-    // One of the calls waits for the store, and the other is answered at once.
-    let first = tokio::select! {
-        one = service.try_open(open_cookie(&header)) => one,
-        other = service.try_open(open_cookie(&header)) => other,
-    };
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        // One of the calls waits for the store, and the other is answered at once.
+        let first = tokio::select! {
+            one = service.try_open(open_cookie(&header)) => one,
+            other = service.try_open(open_cookie(&header)) => other,
+        };
 
-    let status = refused(first);
-    assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
-    assert!(status.message().contains("calls"));
+        let status = refused(first);
+        assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()), "{protocol:?}");
+        assert!(status.message().contains("calls"));
+    }
 }
 
 #[tokio::test]
 async fn a_large_request_over_the_budget_is_an_overload() {
     let settings = server::Settings { request_budget_bytes: 4 << 20, ..Default::default() };
-    let (redis, service) = service_on_its_own_redis(settings).await;
+    let (redis, mut service) = service_on_its_own_redis(settings).await;
     let token = service.stored(&[("a", "1")]).await;
     let header = format!("x={}; session={token}", "x".repeat(900_000));
 
-    redis.signal("-STOP");
-    // Four of the calls fit and wait for the store, and the last one is answered at once.
-    let mut opens = JoinSet::new();
-    for _ in 0..5 {
-        let (mut client, open) = (service.client.clone(), open_cookie(&header));
-        opens.spawn(async move { client.open_session(open).await });
-    }
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        redis.signal("-STOP");
+        // Four of the calls fit and wait for the store, and the last one is answered at once.
+        let mut opens = JoinSet::new();
+        for _ in 0..5 {
+            let (mut client, open) = (service.client.clone(), open_cookie(&header));
+            opens.spawn(async move { client.open_session(open).await });
+        }
 
-    let status = refused(opens.join_next().await.unwrap().unwrap());
-    assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()));
-    assert!(status.message().contains("large requests"));
-    redis.signal("-CONT");
-    for answer in opens.join_all().await {
-        assert!(!answer.unwrap().into_inner().session.unwrap().new);
+        let status = refused(opens.join_next().await.unwrap().unwrap());
+        assert_eq!(reason(&status), (Code::ResourceExhausted, "OVERLOADED".to_owned()), "{protocol:?}");
+        assert!(status.message().contains("large requests"));
+        redis.signal("-CONT");
+        for answer in opens.join_all().await {
+            assert!(!answer.unwrap().into_inner().session.unwrap().new);
+        }
+        assert!(!service.open_cookie(&token).await.session.unwrap().new, "there is room again");
     }
-    assert!(!service.open_cookie(&token).await.session.unwrap().new, "there is room again");
 }
 
 #[tokio::test]
 async fn a_stream_ends_with_its_connection_at_the_maximum_age() {
     let settings = server::Settings { max_connection_age: Duration::from_millis(500), ..Default::default() };
-    let service = TestService::with_server(StoreKind::Memory, settings).await;
-    let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
+    let mut service = TestService::with_server(StoreKind::Memory, settings).await;
 
-    let status = watch.failed().await;
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let watch = service.watch(&service.stored(&[("a", "1")]).await).await;
+        let status = watch.failed().await;
 
-    assert_eq!(reason(&status), (Code::Unavailable, "GOING_AWAY".to_owned()));
-    assert!(status.message().contains("another one"));
+        assert_eq!(reason(&status), (Code::Unavailable, "GOING_AWAY".to_owned()), "{protocol:?}");
+        assert!(status.message().contains("another one"));
+    }
+}
+
+#[tokio::test]
+async fn the_reasons_of_other_tests_are_the_same_by_each_protocol() {
+    let mut settings = app_settings();
+    (settings.max_sessions_per_subject, settings.on_session_limit) = (1, app::OnSessionLimit::Refuse);
+    let cookie = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
+    let mut service = TestService::with_apps(StoreKind::Memory, [("default", settings), ("flask", cookie)]).await;
+    let subject = |token: &str| save(token, Changes::default().set("a", "1").subject("ann"));
+    service.save(subject(&service.open_new().await.token)).await;
+
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        let (mut client, mut admin) = (service.client.clone(), service.admin.clone());
+        let age = Some(prost_types::Duration { seconds: -1, nanos: 0 });
+        let list = ListSessionsRequest::default;
+        let watch = WatchSessionRequest { app: "flask".to_owned(), ..watch_token("x") };
+        let events = WatchEventsRequest { cursor: "none".to_owned(), ..Default::default() };
+        let refusals = [
+            refused(service.try_save(subject(&service.open_new().await.token)).await),
+            refused(service.try_open(OpenSessionRequest { max_authenticate_age: age, ..Default::default() }).await),
+            refused_stream(client.watch_session(watch).await).await,
+            refused(service.try_list(ListSessionsRequest { page_size: -1, ..list() }).await),
+            refused(service.try_list(ListSessionsRequest { page_token: "x".to_owned(), ..list() }).await),
+            refused(service.try_info("x", false).await),
+            refused(service.try_info(&"0".repeat(32), false).await),
+            refused_stream(admin.watch_events(events).await).await,
+        ];
+
+        let reasons = refusals.map(|status| reason(&status).1);
+        assert_eq!(
+            reasons.each_ref().map(String::as_str),
+            [
+                "TOO_MANY_SESSIONS",
+                "AUTHENTICATE_AGE_INVALID",
+                "NOT_IN_COOKIE_KIND",
+                "PAGE_SIZE_INVALID",
+                "PAGE_TOKEN_INVALID",
+                "SESSION_ID_INVALID",
+                "SESSION_UNKNOWN",
+                "EVENTS_MISSED",
+            ],
+            "{protocol:?}"
+        );
+    }
 }
 
 #[test]
@@ -492,9 +633,8 @@ struct InvalidText {
 }
 
 /// Calls a method with this message and returns the error.
-async fn raw_call(service: &TestService, path: &'static str, request: InvalidText) -> Status {
-    let channel = Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap();
-    let mut grpc = tonic::client::Grpc::new(channel);
+async fn raw_call(service: &TestService, path: &'static str, request: InvalidText, protocol: Protocol) -> Status {
+    let mut grpc = tonic::client::Grpc::new(Transport::connect(&service.address, protocol).await);
     grpc.ready().await.unwrap();
     let codec = ProstCodec::<InvalidText, OpenSessionResponse>::default();
     refused(grpc.unary(Request::new(request), PathAndQuery::from_static(path), codec).await)

@@ -17,6 +17,7 @@ mod watch_session;
 
 // What clients use.
 mod admin;
+mod connect;
 mod cookie_headers;
 mod errors;
 mod flask;

@@ -3,12 +3,12 @@
 use std::process::{Command, Output};
 
 use tonic::codegen::tokio_stream;
-use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
+use crate::support::connect::{Protocol, Transport};
 use crate::support::tool::tool;
 use crate::support::{StoreKind, TestService};
 
@@ -153,8 +153,8 @@ async fn ask_v1alpha(
     answers.message().await.unwrap().unwrap().message_response.unwrap()
 }
 
-async fn channel(service: &TestService) -> Channel {
-    Channel::from_shared(service.address.clone()).unwrap().connect().await.unwrap()
+async fn channel(service: &TestService) -> Transport {
+    Transport::connect(&service.address, Protocol::default()).await
 }
 
 /// Runs grpcurl without blocking the service.

@@ -6,9 +6,13 @@ use crate::tree::{Finding, Tree};
 /// Crates, and the folders and files where they may be named.
 const RULES: &[(&[&str], &[&str])] = &[
     (&["redis", "redb"], &["src/store/"]),
-    (&["tonic", "tonic_types", "tonic_health", "tonic_reflection"], &["src/grpc/", "src/server/", "src/cli/"]),
+    (
+        &["tonic", "tonic_types", "tonic_health", "tonic_reflection"],
+        &["src/grpc/", "src/connect/", "src/server/", "src/cli/"],
+    ),
     // The command line is a client of its own service.
-    (&["prost", "prost_types", "tonic_prost"], &["src/grpc/", "src/cli/"]),
+    (&["prost", "prost_types", "tonic_prost"], &["src/grpc/", "src/connect/", "src/cli/"]),
+    (&["prost_reflect"], &["src/connect/"]),
     (&["hyper", "h2"], &["src/server/"]),
     (&["tracing_subscriber"], &["src/telemetry/"]),
     (&["rustls", "tokio_rustls", "webpki", "x509_parser"], &["src/server/tls/", "src/cli/credentials.rs"]),
@@ -83,6 +87,7 @@ mod tests {
         let tree = Tree::of(&[
             ("src/store/a.rs", ""),
             ("src/grpc/a.rs", ""),
+            ("src/connect/a.rs", ""),
             ("src/server/tls/a.rs", ""),
             ("src/cli/a.rs", ""),
         ]);

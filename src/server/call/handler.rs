@@ -49,6 +49,7 @@ where
         request.extensions_mut().insert(Arc::clone(&self.connection));
         let (connection, limits) = (Arc::clone(&self.connection), Arc::clone(&self.limits));
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
+        let version = request.version();
         async move {
             let asks_host = context.is_on_loopback && connection.peer.is_open_to_all();
             let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
@@ -67,15 +68,16 @@ where
             let of_refusal = protocol.unwrap_or(Protocol::ConnectUnary(Codec::Json));
             let mut call = CallRecorder::start(&context, &request, of_refusal);
             let caller = call.authenticate(&connection.peer, &mut request);
-            let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context));
+            let is_public = connection.peer.is_public(call.rpc.0);
+            let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context, is_public));
             let mut response = match allowed.and_then(|protocol| Ok((protocol, caller?))) {
                 Err(rejection) => {
                     drop(request);
-                    refuse(rejection, of_refusal)
+                    refuse(rejection, of_refusal, version)
                 }
                 Ok((protocol, caller)) => {
                     // Health checks are answered at any load.
-                    let permit = match connection.peer.is_public(call.rpc.0) {
+                    let permit = match is_public {
                         true => CallPermit::default(),
                         false => CallPermit::wanting_slot(caller.clone()),
                     };
@@ -101,17 +103,21 @@ where
     }
 }
 
-/// Returns the protocol of a call, if it is one that is served.
+/// Returns the protocol of a call, if it is one that is served. Health checks are answered by each.
 fn check_protocol(
     request: &Request<Body>,
     protocol: Option<Protocol>,
     context: &ConnectionContext,
+    is_public: bool,
 ) -> Result<Protocol, Rejection> {
     if request.method() != Method::POST {
         return Err(Rejection::HttpMethodUnsupported);
     }
     match protocol {
-        Some(protocol) if !context.protocols.serves(protocol) => Err(Rejection::ContentTypeUnsupported),
+        Some(protocol) if !context.protocols.serves(protocol) && !is_public => Err(Rejection::ContentTypeUnsupported),
+        Some(protocol) if !context.schema.fits(request.uri().path(), protocol) => {
+            Err(Rejection::ContentTypeUnsupported)
+        }
         Some(Protocol::Grpc) if request.version() != Version::HTTP_2 => Err(Rejection::HttpVersionUnsupported),
         Some(protocol) => Ok(protocol),
         None => Err(Rejection::ContentTypeUnsupported),
@@ -119,15 +125,12 @@ fn check_protocol(
 }
 
 /// Builds the response to a request that is refused by its headers.
-fn refuse(rejection: Rejection, protocol: Protocol) -> Response<Body> {
-    let (http_status, is_wrong_method) = (rejection.http_status(), rejection == Rejection::HttpMethodUnsupported);
-    let protocol = match rejection {
-        // Whoever sent this does not expect an answer of the protocol that it named.
-        Rejection::HttpMethodUnsupported | Rejection::HttpVersionUnsupported | Rejection::ContentTypeUnsupported => {
-            Protocol::ConnectUnary(Codec::Json)
-        }
-        _ => protocol,
-    };
+fn refuse(rejection: Rejection, protocol: Protocol, version: Version) -> Response<Body> {
+    let http_status = rejection.http_status();
+    let is_wrong_method = rejection == Rejection::HttpMethodUnsupported;
+    // Clients of gRPC read a status of gRPC only. The others read the HTTP status first.
+    let is_grpc = protocol == Protocol::Grpc && version == Version::HTTP_2 && !is_wrong_method;
+    let protocol = if http_status.is_some() && !is_grpc { Protocol::ConnectUnary(Codec::Json) } else { protocol };
     let mut response = protocol.error_response(Status::from(rejection), http_status);
     if is_wrong_method {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));

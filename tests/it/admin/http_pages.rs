@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::support::calls::{open_cookie, save_unmodified};
+use crate::support::connect::Protocol;
 use crate::support::redis::RedisServer;
 use crate::support::{StoreKind, TestService, app_settings, patient};
 
@@ -36,13 +37,13 @@ pub(super) async fn page(service: &TestService, path: &str) -> String {
 }
 
 /// Gets the value of a metric; `None` if the page does not have it.
-async fn metric(service: &TestService, name: &str) -> Option<f64> {
+pub(crate) async fn metric(service: &TestService, name: &str) -> Option<f64> {
     let page = page(service, "/metrics").await;
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
 
 /// Waits until a metric has this value.
-async fn await_metric(service: &TestService, name: &str, value: f64) {
+pub(crate) async fn await_metric(service: &TestService, name: &str, value: f64) {
     let begin = Instant::now();
     loop {
         let now = metric(service, name).await;
@@ -172,6 +173,29 @@ async fn calls_are_counted_by_rpc_and_code_and_reason() {
 }
 
 #[tokio::test]
+async fn calls_of_both_protocols_are_counted_side_by_side() {
+    let mut service = TestService::new(StoreKind::Memory).await;
+
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        service.open_new().await;
+        service.try_save(save_unmodified("forged")).await.err().unwrap();
+    }
+
+    let calls = async |rpc: &str, protocol: &str, code: &str| {
+        let rpc = format!("cloakroom.v1.SessionService/{rpc}");
+        let name = format!("cloakroom_calls_total{{rpc=\"{rpc}\",protocol=\"{protocol}\",code=\"{code}\"}}");
+        metric(&service, &name).await
+    };
+    for (protocol, count) in [("grpc", 1.0), ("connect", 4.0)] {
+        assert_eq!(calls("OpenSession", protocol, "OK").await, Some(count), "{protocol}");
+        assert_eq!(calls("SaveSession", protocol, "INVALID_ARGUMENT").await, Some(count), "{protocol}");
+    }
+    let failures = "cloakroom_call_failures_total{reason=\"TOKEN_INVALID\"}";
+    assert_eq!(metric(&service, failures).await, Some(5.0));
+}
+
+#[tokio::test]
 async fn two_live_sessions_in_one_header_are_counted_as_suspicious_cookies() {
     let service = TestService::new(StoreKind::Memory).await;
     let tokens = [service.stored(&[("a", "1")]).await, service.stored(&[("b", "2")]).await];
@@ -219,23 +243,34 @@ async fn an_unknown_path_adds_no_label() {
 
 #[tokio::test]
 async fn a_watch_is_counted_as_a_stream_until_its_client_disconnects() {
-    let service = TestService::new(StoreKind::Memory).await;
+    let mut service = TestService::new(StoreKind::Memory).await;
     let token = service.stored(&[("a", "1")]).await;
     let request = WatchSessionRequest { credential: Some(Credential::Token(token)), ..Default::default() };
 
-    let watch = service.client.clone().watch_session(request).await.unwrap();
-    await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 1.0).await;
-    drop(watch);
+    for (number, protocol) in Protocol::ALL.into_iter().enumerate() {
+        service.use_protocol(protocol).await;
+        let watch = service.client.clone().watch_session(request.clone()).await.unwrap();
+        await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 1.0).await;
+        drop(watch);
 
-    await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
-    let cancelled =
-        "cloakroom_calls_total{rpc=\"cloakroom.v1.SessionService/WatchSession\",protocol=\"grpc\",code=\"CANCELLED\"}";
-    await_metric(&service, cancelled, 1.0).await;
+        await_metric(&service, "cloakroom_streams{listener=\"frontends\"}", 0.0).await;
+        let (rpc, count) = ("cloakroom.v1.SessionService/WatchSession", u32::try_from(number.max(1)).unwrap());
+        let name = if protocol == Protocol::Grpc { "grpc" } else { "connect" };
+        let cancelled = format!("cloakroom_calls_total{{rpc=\"{rpc}\",protocol=\"{name}\",code=\"CANCELLED\"}}");
+        await_metric(&service, &cancelled, count.into()).await;
+    }
 }
 
 #[tokio::test]
 async fn a_failed_call_answers_its_request_id() {
-    let service = TestService::new(StoreKind::Memory).await;
+    let mut service = TestService::new(StoreKind::Memory).await;
+    for protocol in Protocol::ALL {
+        service.use_protocol(protocol).await;
+        check_request_ids(&service).await;
+    }
+}
+
+async fn check_request_ids(service: &TestService) {
     let failed = async |id: Option<&str>| {
         let mut request = tonic::Request::new(save_unmodified("forged"));
         if let Some(id) = id {

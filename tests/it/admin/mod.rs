@@ -1,6 +1,6 @@
 //! AdminService and the HTTP pages beside it.
 
-mod http_pages;
+pub(crate) mod http_pages;
 mod live_count;
 mod lost_sessions;
 mod revocation_races;

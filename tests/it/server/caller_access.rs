@@ -1,18 +1,22 @@
-//! Access of callers: every RPC on both listeners, with the right caller and with every wrong one.
+//! Access of callers: every RPC on both listeners by each protocol, with the right caller and with every wrong one.
 //!
 //! The RPCs are read from the descriptors, so the test fails for an RPC of a service without a role.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use cloakroom::auth::{Callers, Role};
 use cloakroom::grpc::wire;
 use cloakroom::server::{AdminSettings, Settings};
 use http::Request;
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use prost::Message as _;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 use tokio::net::UnixStream;
+use tonic::codegen::BoxFuture;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -20,6 +24,7 @@ use super::support::authority::TlsClient;
 use super::support::client::{Client, request};
 use super::support::test_server::{settings, with_timeout};
 use super::support::tls_service::{TlsService, caller, hash, token, uri};
+use crate::support::connect::{self, Codec, ConnectTransport, HttpVersion, Io, Protocol, Target};
 
 /// An RPC in the descriptors.
 struct Rpc {
@@ -126,28 +131,110 @@ async fn refusal(client: &Client, rpc: &Rpc, app: &str, token: Option<&str>) -> 
 struct Access {
     service: TlsService,
     credential: CredentialKind,
+    clients: Mutex<HashMap<(SocketAddr, Option<String>), Arc<AnyClient>>>,
+    protocol: Protocol,
+}
+
+/// A client of either protocol.
+enum AnyClient {
+    Grpc(Client),
+    Connect(ConnectTransport, Codec),
 }
 
 impl Access {
     /// Calls as the caller of this name, or without a credential; returns the refusal.
     async fn refusal(&self, at: SocketAddr, rpc: &Rpc, app: &str, name: Option<&str>) -> Option<(Code, String)> {
-        let (authority, own) = (self.service.authority.pem(), name.map(|name| self.service.authority.sign(&uri(name))));
-        let tls_client = TlsClient {
-            identity: own.as_ref().filter(|_| self.credential == CredentialKind::Certificate),
-            ..TlsClient::trusting(&authority)
-        };
-        let client = Client::over(tls_client.connect(at).await.unwrap()).await;
+        let with_certificate = name.filter(|_| self.credential == CredentialKind::Certificate);
+        let client = self.client(at, with_certificate).await;
         let token = name.filter(|_| self.credential == CredentialKind::Token).map(token);
-        refusal(&client, rpc, app, token.as_deref()).await
+        match &*client {
+            AnyClient::Grpc(client) => refusal(client, rpc, app, token.as_deref()).await,
+            AnyClient::Connect(client, codec) => {
+                with_timeout(connect_refusal(client, *codec, rpc, app, token.as_deref())).await
+            }
+        }
     }
+
+    /// Returns a client with the certificate of this name.
+    async fn client(&self, at: SocketAddr, name: Option<&str>) -> Arc<AnyClient> {
+        let key = (at, name.map(str::to_owned));
+        if let Some(client) = self.clients.lock().get(&key) {
+            return Arc::clone(client);
+        }
+        let authority = self.service.authority.pem();
+        let identity = name.map(|name| self.service.authority.sign(&uri(name)));
+        let alpn: &[&str] =
+            if let Protocol::Connect(_, HttpVersion::Http1) = self.protocol { &["http/1.1"] } else { &["h2"] };
+        let connect = move || {
+            let (authority, identity) = (authority.clone(), identity.clone());
+            async move {
+                let tls_client = TlsClient { identity: identity.as_ref(), alpn, ..TlsClient::trusting(&authority) };
+                tls_client.connect(at).await
+            }
+        };
+        let client = match self.protocol {
+            Protocol::Grpc => AnyClient::Grpc(Client::over(connect().await.unwrap()).await),
+            Protocol::Connect(codec, version) => {
+                let boxed = move || {
+                    let stream = connect();
+                    Box::pin(async { Ok(Box::new(stream.await?) as Box<dyn Io>) }) as BoxFuture<_, _>
+                };
+                let target = Target::Custom(Arc::new(boxed));
+                AnyClient::Connect(ConnectTransport::new(target, codec, version), codec)
+            }
+        };
+        let client = Arc::new(client);
+        self.clients.lock().insert(key, Arc::clone(&client));
+        client
+    }
+}
+
+/// Calls an RPC by the Connect protocol; returns code and reason if access is refused.
+async fn connect_refusal(
+    client: &ConnectTransport,
+    codec: Codec,
+    rpc: &Rpc,
+    app: &str,
+    token: Option<&str>,
+) -> Option<(Code, String)> {
+    let is_stream = connect::rpc(&rpc.path).unwrap().is_server_streaming();
+    let message = match codec {
+        Codec::Proto => message(rpc, app).slice(5..),
+        Codec::Json if rpc.app_field.is_some() => format!("{{\"app\":\"{app}\"}}").into(),
+        Codec::Json => Bytes::from_static(b"{}"),
+    };
+    let message = if is_stream { connect::envelope(&message) } else { message };
+    let mut call = Request::post(format!("http://localhost{}", rpc.path));
+    call = call.header("content-type", connect::content_type(is_stream, codec));
+    if let Some(token) = token {
+        call = call.header("authorization", format!("Bearer {token}"));
+    }
+    let response = client.begin(call.body(message).unwrap()).await;
+    let reason = response.headers().get("cloakroom-reason")?.to_str().unwrap().to_owned();
+    let http_status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let status = if is_stream {
+        let (flag, end) = connect::take(&mut BytesMut::from(&*body)).unwrap();
+        assert_eq!((flag, http_status), (2, 200), "{}", rpc.path);
+        connect::status(&serde_json::from_slice::<serde_json::Value>(&end).unwrap()["error"])
+    } else {
+        connect::status(&serde_json::from_slice(&body).unwrap())
+    };
+    assert_eq!(status.get_details_error_info().unwrap().reason, reason, "{}", rpc.path);
+    let refused = ["CALLER_UNKNOWN", "ROLE_MISSING", "APP_NOT_ALLOWED"].contains(&reason.as_str());
+    if refused && !is_stream {
+        assert_eq!(http_status, if status.code() == Code::Unauthenticated { 401 } else { 403 }, "{}", rpc.path);
+    }
+    refused.then(|| (status.code(), reason))
 }
 
 fn refused_with(code: Code, reason: &str) -> Option<(Code, String)> {
     Some((code, reason.to_owned()))
 }
 
-async fn check_every_rpc(credential: CredentialKind) {
-    let access = Access { service: TlsService::new(callers()).await, credential };
+async fn check_every_rpc(credential: CredentialKind, protocol: Protocol) {
+    let service = TlsService::new(callers()).await;
+    let access = Access { service, credential, clients: Mutex::default(), protocol };
     let unknown = || refused_with(Code::Unauthenticated, "CALLER_UNKNOWN");
     let role_missing = || refused_with(Code::PermissionDenied, "ROLE_MISSING");
     let all = rpcs();
@@ -185,12 +272,16 @@ async fn check_every_rpc(credential: CredentialKind) {
 
 #[tokio::test]
 async fn every_rpc_is_refused_without_the_right_token() {
-    check_every_rpc(CredentialKind::Token).await;
+    for protocol in Protocol::ALL {
+        check_every_rpc(CredentialKind::Token, protocol).await;
+    }
 }
 
 #[tokio::test]
 async fn every_rpc_is_refused_without_the_right_certificate() {
-    check_every_rpc(CredentialKind::Certificate).await;
+    for protocol in Protocol::ALL {
+        check_every_rpc(CredentialKind::Certificate, protocol).await;
+    }
 }
 
 /// Calls GetAppPolicy of the app `shop` with a token; returns the refusal.
@@ -266,6 +357,26 @@ async fn only_a_complete_bearer_token_is_accepted() {
         assert!(!call_with(wrong).await, "{wrong}");
     }
     assert!(!call_with(&format!("Bearer {}", "x".repeat(10_000))).await);
+}
+
+#[tokio::test]
+async fn a_unix_socket_answers_the_connect_protocol_without_a_credential_and_by_any_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let settings = Settings { unix_socket: Some(path.clone()), ..settings() };
+    let _service = TlsService::with([caller("shop", Role::Frontend, "shop")].into(), settings).await;
+    let all = rpcs();
+    let rpc = all.iter().find(|rpc| rpc.path.ends_with("/GetAppPolicy")).unwrap();
+
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        for codec in [Codec::Proto, Codec::Json] {
+            let client = ConnectTransport::new(Target::Unix(path.clone()), codec, version);
+            assert_eq!(connect_refusal(&client, codec, rpc, "shop", Some("wrong")).await, None);
+        }
+    }
+    let client = ConnectTransport::new(Target::Unix(path), Codec::Json, HttpVersion::Http1);
+    let call = Request::post(format!("http://cloakroom{}", rpc.path)).header("content-type", "application/json");
+    assert_eq!(client.request(call.body(Bytes::from_static(b"{}")).unwrap()).await.status(), 200);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod caller_access;
 mod calls;
 mod certificate_expiry;
+mod connect_calls;
 mod connection_lifetime;
 mod connection_limits;
 mod drain;
@@ -22,6 +23,7 @@ mod settings;
 mod slow_readers;
 mod support;
 mod tls;
+mod unread_requests;
 mod workers;
 
 pub(crate) use support::{authority, raw_http1, raw_http2};

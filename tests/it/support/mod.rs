@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod browser;
 pub(crate) mod calls;
+pub(crate) mod connect;
 pub(crate) mod environment;
 pub(crate) mod fill;
 pub(crate) mod frontend;
@@ -29,7 +30,8 @@ use cloakroom::store::{Embedded, EmbeddedSettings, Handle, Memory};
 use cloakroom::types::{Clock, ManualClock, Time};
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::Channel;
+
+use self::connect::{Protocol, Transport};
 
 /// The store that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +57,9 @@ impl StoreKind {
 
 /// A running service, and a client of it.
 pub(crate) struct TestService {
-    pub client: SessionServiceClient<Channel>,
-    pub admin: AdminServiceClient<Channel>,
+    pub client: SessionServiceClient<Transport>,
+    pub admin: AdminServiceClient<Transport>,
+    protocol: Protocol,
     pub clock: Arc<ManualClock>,
     /// The store of the service, for states that no call can bring about.
     pub store: Handle,
@@ -144,14 +147,13 @@ impl TestService {
         let inner = cloakroom.service().clone();
         let stop = CancellationToken::new();
         tokio::spawn(cloakroom.run(stop.clone()));
-        let channel = Channel::from_shared(address.clone()).unwrap().connect().await.unwrap();
-        let client = SessionServiceClient::new(channel).max_decoding_message_size(usize::MAX);
-        let admin = Channel::from_shared(admin_address.clone()).unwrap().connect_lazy();
-        let admin = AdminServiceClient::new(admin).max_decoding_message_size(usize::MAX);
+        let protocol = Protocol::default();
+        let (client, admin) = clients(&address, &admin_address, protocol).await;
         let _stop_when_dropped = stop.clone().drop_guard();
         Self {
             client,
             admin,
+            protocol,
             clock,
             store,
             apps,
@@ -165,9 +167,14 @@ impl TestService {
     }
 
     /// Connects a second client; another worker thread serves its connection.
-    pub(crate) async fn another_client(&self) -> SessionServiceClient<Channel> {
-        let channel = Channel::from_shared(self.address.clone()).unwrap().connect().await.unwrap();
-        SessionServiceClient::new(channel)
+    pub(crate) async fn another_client(&self) -> SessionServiceClient<Transport> {
+        SessionServiceClient::new(Transport::connect(&self.address, self.protocol).await)
+    }
+
+    /// Makes all further calls by this protocol, on new connections.
+    pub(crate) async fn use_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+        (self.client, self.admin) = clients(&self.address, &self.admin_address, protocol).await;
     }
 
     /// Stops the service.
@@ -179,6 +186,16 @@ impl TestService {
     pub(crate) fn advance(&self, duration: Duration) {
         self.clock.advance(duration);
     }
+}
+
+async fn clients(
+    address: &str,
+    admin_address: &str,
+    protocol: Protocol,
+) -> (SessionServiceClient<Transport>, AdminServiceClient<Transport>) {
+    let client = SessionServiceClient::new(Transport::connect(address, protocol).await);
+    let admin = AdminServiceClient::new(Transport::connect(admin_address, protocol).await);
+    (client.max_decoding_message_size(usize::MAX), admin.max_decoding_message_size(usize::MAX))
 }
 
 /// Default settings of an app, with a key.

@@ -10,15 +10,15 @@ use cloakroom::grpc::wire::{
 };
 use tokio::task::JoinSet;
 use tonic::Status;
-use tonic::transport::Channel;
 
+use super::connect::Transport;
 use super::environment::race_rounds;
 use super::sessions::MILLI;
 use super::{StoreKind, TestService};
 
 /// One side of a race: a connection of its own, and so another worker thread of the service.
 #[derive(Clone)]
-pub(crate) struct Side(SessionServiceClient<Channel>);
+pub(crate) struct Side(SessionServiceClient<Transport>);
 
 impl Side {
     pub(crate) async fn save(&self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {

@@ -1,0 +1,164 @@
+//! Requests that are no calls: each is refused by its headers, and the connection goes on.
+
+use bytes::Bytes;
+use http::{Method, Request, Response, header};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::admin::http_pages::metric;
+use crate::support::connect::{Codec, ConnectTransport, HttpVersion, Target, envelope, status};
+use crate::support::{StoreKind, TestService};
+
+const OPEN: &str = "/cloakroom.v1.SessionService/OpenSession";
+const WATCH: &str = "/cloakroom.v1.SessionService/WatchSession";
+const STATS: &str = "/cloakroom.v1.AdminService/GetStats";
+
+/// A request, and how it is refused: by HTTP status, code and reason.
+struct Row {
+    method: Method,
+    path: &'static str,
+    /// Headers besides `content-type: application/json`; an empty value removes one.
+    headers: &'static [(&'static str, &'static str)],
+    refusal: (u16, Code, &'static str),
+}
+
+const fn row(headers: &'static [(&'static str, &'static str)], refusal: (u16, Code, &'static str)) -> Row {
+    Row { method: Method::POST, path: OPEN, headers, refusal }
+}
+
+const NO_CALL: (u16, Code, &str) = (415, Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED");
+const NO_POST: (u16, Code, &str) = (405, Code::InvalidArgument, "HTTP_METHOD_UNSUPPORTED");
+const BROWSER: (u16, Code, &str) = (403, Code::PermissionDenied, "BROWSER_REFUSED");
+const HOST: (u16, Code, &str) = (421, Code::PermissionDenied, "HOST_REFUSED");
+
+fn rows() -> Vec<Row> {
+    vec![
+        Row { method: Method::GET, ..row(&[], NO_POST) },
+        Row { method: Method::OPTIONS, ..row(&[], NO_POST) },
+        Row { method: Method::PUT, ..row(&[], NO_POST) },
+        Row { method: Method::DELETE, ..row(&[("content-type", "")], NO_POST) },
+        row(&[("content-type", "")], NO_CALL),
+        row(&[("content-type", "text/plain")], NO_CALL),
+        row(&[("content-type", "text/plain; application/json")], NO_CALL),
+        row(&[("content-type", "application/x-www-form-urlencoded")], NO_CALL),
+        row(&[("content-type", "multipart/form-data; boundary=x")], NO_CALL),
+        row(&[("content-type", "application/grpc-web")], NO_CALL),
+        row(&[("content-type", "application/connect+json")], NO_CALL),
+        Row { path: WATCH, ..row(&[], NO_CALL) },
+        row(&[("connect-protocol-version", "2")], (400, Code::InvalidArgument, "CONNECT_VERSION_UNSUPPORTED")),
+        row(&[("connect-timeout-ms", "-1")], (400, Code::InvalidArgument, "CONNECT_TIMEOUT_INVALID")),
+        row(&[("content-encoding", "gzip")], (501, Code::Unimplemented, "COMPRESSION_UNSUPPORTED")),
+        row(&[("origin", "http://127.0.0.1")], BROWSER),
+        row(&[("origin", "null")], BROWSER),
+        row(&[("sec-fetch-site", "same-origin")], BROWSER),
+        Row { method: Method::GET, ..row(&[("sec-fetch-site", "cross-site")], BROWSER) },
+        row(&[("host", "cloakroom.example")], HOST),
+    ]
+}
+
+fn request(row: &Row, version: HttpVersion) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::from_static(b"{}"));
+    *request.method_mut() = row.method.clone();
+    let mut host = "localhost";
+    request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+    for (name, value) in row.headers {
+        match (*name, *value) {
+            ("host", value) => host = value,
+            (name, "") => _ = request.headers_mut().remove(name),
+            (name, value) => _ = request.headers_mut().insert(name, value.parse().unwrap()),
+        }
+    }
+    if row.method == Method::GET && version == HttpVersion::Http2 {
+        *request.body_mut() = Bytes::new();
+    }
+    *request.uri_mut() = format!("http://{host}{}", row.path).parse().unwrap();
+    request
+}
+
+/// Returns HTTP status, code and reason of an error, whose JSON and headers agree.
+fn refusal(response: &Response<Bytes>) -> (u16, Code, String) {
+    let status = status(&serde_json::from_slice(response.body()).unwrap());
+    let reason = status.get_details_error_info().unwrap().reason;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(response.headers()["cloakroom-reason"], reason.as_str());
+    assert!(response.headers().contains_key("x-request-id"), "{response:?}");
+    (response.status().as_u16(), status.code(), reason)
+}
+
+fn client(address: &str, version: HttpVersion) -> ConnectTransport {
+    let address = address.strip_prefix("http://").unwrap().parse().unwrap();
+    ConnectTransport::new(Target::Tcp(address), Codec::Json, version)
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_call_is_refused_and_its_connection_goes_on() {
+    let service = TestService::new(StoreKind::Memory).await;
+
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let client = client(&service.address, version);
+        let connections = metric(&service, "cloakroom_connections_accepted_total{listener=\"frontends\"}").await;
+        for row in rows() {
+            let response = client.request(request(&row, version)).await;
+
+            let (http_status, code, reason) = row.refusal;
+            assert_eq!(refusal(&response), (http_status, code, reason.to_owned()), "{version:?} {:?}", row.headers);
+            assert_eq!(response.headers().get("allow").is_some(), http_status == 405);
+            let opened = client.request(request(&row_of_call(), version)).await;
+            assert_eq!(opened.status(), 200, "{version:?} after {:?}", row.headers);
+        }
+        let with_this = metric(&service, "cloakroom_connections_accepted_total{listener=\"frontends\"}").await;
+        // The pool has a connection for each host that a request names.
+        assert!(with_this.unwrap() <= connections.unwrap() + 2.0, "{version:?}");
+    }
+}
+
+fn row_of_call() -> Row {
+    row(&[], (200, Code::Ok, ""))
+}
+
+#[tokio::test]
+async fn the_listener_for_operators_refuses_the_same() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let client = client(&service.admin_address, HttpVersion::Http1);
+
+    for row in rows() {
+        // What is not a POST is for the pages.
+        if row.method != Method::POST && row.refusal != BROWSER {
+            continue;
+        }
+        let path = if row.path == OPEN { STATS } else { "/cloakroom.v1.AdminService/WatchEvents" };
+        let response = client.request(request(&Row { path, ..row }, HttpVersion::Http1)).await;
+
+        let (http_status, code, reason) = row.refusal;
+        assert_eq!(refusal(&response), (http_status, code, reason.to_owned()), "{:?}", row.headers);
+    }
+    let page = Request::get("http://localhost/metrics").header("origin", "null").body(Bytes::new()).unwrap();
+    assert_eq!(refusal(&client.request(page).await).2, "BROWSER_REFUSED");
+}
+
+#[tokio::test]
+async fn grpc_needs_http_2() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let client = client(&service.address, HttpVersion::Http1);
+    let grpc = row(&[("content-type", "application/grpc")], NO_CALL);
+
+    let response = client.request(request(&grpc, HttpVersion::Http1)).await;
+
+    assert_eq!(refusal(&response), (505, Code::InvalidArgument, "HTTP_VERSION_UNSUPPORTED".to_owned()));
+}
+
+#[tokio::test]
+async fn a_grpc_call_with_a_sign_of_a_page_is_refused_by_a_status() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let client = client(&service.address, HttpVersion::Http2);
+
+    let origin = row(&[("content-type", "application/grpc"), ("origin", "null")], BROWSER);
+    let mut call = request(&origin, HttpVersion::Http2);
+    *call.body_mut() = envelope(b"");
+    let response = client.request(call).await;
+
+    assert_eq!(response.status(), 200);
+    let status = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    assert_eq!(status.get_details_error_info().unwrap().reason, "BROWSER_REFUSED");
+}
