@@ -101,7 +101,7 @@ impl TracingProgram {
                 let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
                 Transport::Grpc(endpoint.local_address(Some(FRONTEND.parse().unwrap())).connect().await.unwrap())
             }
-            Protocol::Connect(codec, version) => Transport::Connect(connect(address, codec, version)),
+            Protocol::Connect(codec, version) => Transport::Connect(Box::new(connect(address, codec, version))),
         }
     }
 

@@ -131,14 +131,17 @@ async fn refusal(client: &Client, rpc: &Rpc, app: &str, token: Option<&str>) -> 
 struct Access {
     service: TlsService,
     credential: CredentialKind,
-    clients: Mutex<HashMap<(SocketAddr, Option<String>), Arc<AnyClient>>>,
+    clients: Mutex<HashMap<ClientKey, Arc<AnyClient>>>,
     protocol: Protocol,
 }
+
+/// Where a client is connected to, and the caller in its certificate.
+type ClientKey = (SocketAddr, Option<String>);
 
 /// A client of either protocol.
 enum AnyClient {
     Grpc(Client),
-    Connect(ConnectTransport, Codec),
+    Connect(Box<ConnectTransport>, Codec),
 }
 
 impl Access {
@@ -180,7 +183,7 @@ impl Access {
                     Box::pin(async { Ok(Box::new(stream.await?) as Box<dyn Io>) }) as BoxFuture<_, _>
                 };
                 let target = Target::Custom(Arc::new(boxed));
-                AnyClient::Connect(ConnectTransport::new(target, codec, version), codec)
+                AnyClient::Connect(Box::new(ConnectTransport::new(target, codec, version)), codec)
             }
         };
         let client = Arc::new(client);

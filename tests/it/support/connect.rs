@@ -95,7 +95,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 #[derive(Clone)]
 pub(crate) enum Transport {
     Grpc(Channel),
-    Connect(ConnectTransport),
+    Connect(Box<ConnectTransport>),
 }
 
 /// Makes Connect calls.
@@ -112,7 +112,7 @@ impl Transport {
             Protocol::Grpc => Self::Grpc(Channel::from_shared(address.to_owned()).unwrap().connect().await.unwrap()),
             Protocol::Connect(codec, version) => {
                 let address = address.strip_prefix("http://").unwrap().parse().unwrap();
-                Self::Connect(ConnectTransport::new(Target::Tcp(address), codec, version))
+                Self::Connect(Box::new(ConnectTransport::new(Target::Tcp(address), codec, version)))
             }
         }
     }
@@ -183,7 +183,7 @@ impl Service<Request<Body>> for Transport {
                 let response = channel.call(request);
                 Box::pin(async { Ok(response.await?) })
             }
-            Self::Connect(connect) => Box::pin(connect.clone().call(request)),
+            Self::Connect(connect) => Box::pin(ConnectTransport::clone(connect).call(request)),
         }
     }
 }
