@@ -13,19 +13,19 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// Checks a JSON text of a message. What the conversion refuses may pass.
 pub(super) fn check(message: &MessageDescriptor, json: &[u8]) -> Result<(), serde_json::Error> {
-    let walk = Walk { place: Place::Message(message.clone()), values: &mut 0 };
+    let walk = Walk { shape: Shape::Message(message.clone()), values: &mut 0 };
     walk.deserialize(&mut serde_json::Deserializer::from_slice(json))
 }
 
 /// The walk through one value.
 struct Walk<'v> {
-    place: Place,
+    shape: Shape,
     /// The number of members and elements so far, in the whole text.
     values: &'v mut usize,
 }
 
 /// What a value is.
-enum Place {
+enum Shape {
     Message(MessageDescriptor),
     /// A map with values of this kind.
     Map(Kind),
@@ -35,7 +35,7 @@ enum Place {
     Other,
 }
 
-impl Place {
+impl Shape {
     fn of_field(field: &FieldDescriptor) -> Self {
         match field.kind() {
             Kind::Message(entry) if field.is_map() => Self::Map(entry.map_entry_value_field().kind()),
@@ -75,8 +75,8 @@ impl Walk<'_> {
                 }
                 numbers.push(field.number());
             }
-            let place = field.as_ref().map_or(Place::Other, Place::of_field);
-            map.next_value_seed(Walk { place, values: self.values })?;
+            let shape = field.as_ref().map_or(Shape::Other, Shape::of_field);
+            map.next_value_seed(Walk { shape, values: self.values })?;
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Walk<'_> {
         let mut names = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             self.count()?;
-            map.next_value_seed(Walk { place: Place::of_kind(kind), values: self.values })?;
+            map.next_value_seed(Walk { shape: Shape::of_kind(kind), values: self.values })?;
             if let Some(name) = names.replace(name) {
                 return Err(repeated(&name));
             }
@@ -98,8 +98,8 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
-        match self.place {
-            Place::Other => IgnoredAny::deserialize(value).map(|_| ()),
+        match self.shape {
+            Shape::Other => IgnoredAny::deserialize(value).map(|_| ()),
             _ => value.deserialize_any(self),
         }
     }
@@ -113,10 +113,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        match std::mem::replace(&mut self.place, Place::Other) {
-            Place::Message(message) => self.message(&message, map),
-            Place::Map(kind) => self.map(&kind, map),
-            Place::List(_) | Place::Time | Place::Other => {
+        match std::mem::replace(&mut self.shape, Shape::Other) {
+            Shape::Message(message) => self.message(&message, map),
+            Shape::Map(kind) => self.map(&kind, map),
+            Shape::List(_) | Shape::Time | Shape::Other => {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(())
             }
@@ -124,19 +124,19 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
-        let kind = match std::mem::replace(&mut self.place, Place::Other) {
-            Place::List(kind) => Some(kind),
-            Place::Message(_) | Place::Map(_) | Place::Time | Place::Other => None,
+        let kind = match std::mem::replace(&mut self.shape, Shape::Other) {
+            Shape::List(kind) => Some(kind),
+            Shape::Message(_) | Shape::Map(_) | Shape::Time | Shape::Other => None,
         };
-        let place = || kind.as_ref().map_or(Place::Other, Place::of_kind);
-        while list.next_element_seed(Walk { place: place(), values: self.values })?.is_some() {
+        let shape = || kind.as_ref().map_or(Shape::Other, Shape::of_kind);
+        while list.next_element_seed(Walk { shape: shape(), values: self.values })?.is_some() {
             self.count()?;
         }
         Ok(())
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        let Place::Time = self.place else { return Ok(()) };
+        let Shape::Time = self.shape else { return Ok(()) };
         let digits = text.split_once('.').map_or(0, |(_, rest)| rest.bytes().take_while(u8::is_ascii_digit).count());
         match digits > 9 {
             true => Err(E::custom(format_args!("{text:?}: a fraction of a second has at most nine digits"))),

@@ -69,6 +69,9 @@ impl fmt::Debug for Schema {
 ///
 /// Unknown fields are refused: a wrong name in a save would lose data.
 pub(super) fn encode_json(message: &MessageDescriptor, json: &[u8], target: &mut BytesMut) -> Result<(), String> {
+    if json.is_empty() {
+        return Err(EMPTY.to_owned());
+    }
     json_check::check(message, json).map_err(|error| error.to_string())?;
     let mut reader = serde_json::Deserializer::from_slice(json);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
@@ -84,6 +87,8 @@ pub(super) fn json(message: &MessageDescriptor, encoded: Bytes) -> Result<Bytes,
     serde_json::to_writer(&mut json, &message).map_err(|error| error.to_string())?;
     Ok(json.into_inner().freeze())
 }
+
+const EMPTY: &str = "the body is empty; as JSON an empty message is {}";
 
 #[cfg(test)]
 mod tests;

@@ -99,6 +99,8 @@ impl Rejection {
             Self::ContentTypeUnsupported => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::HttpMethodUnsupported => Some(StatusCode::METHOD_NOT_ALLOWED),
             Self::HttpVersionUnsupported => Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            // Also for streams, whose errors have status 200: a page gets nothing that looks like an answer.
+            Self::BrowserRefused => Some(StatusCode::FORBIDDEN),
             Self::HostRefused => Some(StatusCode::MISDIRECTED_REQUEST),
             _ => None,
         }

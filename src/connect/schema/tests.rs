@@ -210,10 +210,19 @@ fn forms_of_one_value_are_read_alike() {
     }
 }
 
+/// Converts each text as this message; the error has this part, and says where it is.
+fn check_refusals(refusals: &[(&str, &str, &str)]) {
+    for (name, text, part) in refusals {
+        let error = convert(name, text).expect_err(text);
+        assert!(error.contains(part), "{text}: {error}");
+        assert!(error.contains(" at line "), "{text}: {error}");
+    }
+}
+
 #[test]
 fn what_is_no_message_is_refused_by_saying_what_and_where() {
-    for (name, text, part) in [
-        ("OpenSessionRequest", "", "EOF"),
+    check_refusals(&[
+        ("OpenSessionRequest", " ", "EOF"),
         ("OpenSessionRequest", "null", "line 1 column 4"),
         ("OpenSessionRequest", "[]", "line 1"),
         ("OpenSessionRequest", "{} {}", "trailing characters at line 1 column 4"),
@@ -237,6 +246,19 @@ fn what_is_no_message_is_refused_by_saying_what_and_where() {
         ("Changes", r#"{"set":[]}"#, "expected a map"),
         ("Changes", r#"{"set":{"a":null}}"#, "null"),
         ("Changes", r#"{"set":{"a":"b"}}"#, "expected a map"),
+        // Two of one oneof, and a name twice, in any spelling.
+        ("SaveSessionRequest", r#"{"token":"t","cookieHeader":"c"}"#, "multiple fields"),
+        ("Value", r#"{"json":"1","raw":""}"#, "multiple fields"),
+        ("OpenSessionRequest", r#"{"app":"a","app":"b"}"#, "repeated name 'app'"),
+        ("OpenSessionRequest", r#"{"cookieName":"a","cookie_name":"a"}"#, "repeated name 'cookie_name'"),
+        ("Changes", r#"{"set":{"a":{"json":"1"},"\u0061":{"json":"2"}}}"#, "repeated name 'a'"),
+        ("SaveSessionRequest", r#"{"changes":{"increment":{"n":1,"n":2}}}"#, "repeated name 'n'"),
+    ]);
+}
+
+#[test]
+fn what_is_no_value_is_refused_by_saying_what_and_where() {
+    check_refusals(&[
         // Numbers.
         ("Changes", r#"{"increment":{"n":1.5}}"#, "expected integer"),
         ("Changes", r#"{"increment":{"n":9223372036854775808}}"#, "out of range"),
@@ -271,18 +293,12 @@ fn what_is_no_message_is_refused_by_saying_what_and_where() {
         ("Changes", r#"{"deadlineTime":"2026-13-01T00:00:00Z"}"#, "timestamp"),
         ("Changes", r#"{"deadlineTime":"2026-01-01T00:00:00"}"#, "timestamp"),
         ("Changes", r#"{"deadlineTime":1700000000}"#, "timestamp"),
-        // Two of one oneof, and a name twice, in any spelling.
-        ("SaveSessionRequest", r#"{"token":"t","cookieHeader":"c"}"#, "multiple fields"),
-        ("Value", r#"{"json":"1","raw":""}"#, "multiple fields"),
-        ("OpenSessionRequest", r#"{"app":"a","app":"b"}"#, "repeated name 'app'"),
-        ("OpenSessionRequest", r#"{"cookieName":"a","cookie_name":"a"}"#, "repeated name 'cookie_name'"),
-        ("Changes", r#"{"set":{"a":{"json":"1"},"\u0061":{"json":"2"}}}"#, "repeated name 'a'"),
-        ("SaveSessionRequest", r#"{"changes":{"increment":{"n":1,"n":2}}}"#, "repeated name 'n'"),
-    ] {
-        let error = convert(name, text).expect_err(text);
-        assert!(error.contains(part), "{text}: {error}");
-        assert!(error.contains(" at line "), "{text}: {error}");
-    }
+    ]);
+}
+
+#[test]
+fn an_empty_body_is_no_json() {
+    assert_eq!(convert("OpenSessionRequest", "").unwrap_err(), "the body is empty; as JSON an empty message is {}");
 }
 
 #[test]

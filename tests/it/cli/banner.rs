@@ -88,7 +88,7 @@ fn it_says_of_each_address_what_is_bound_and_who_may_call_there() {
     let callers = "for the callers below, on this machine; not encrypted";
     assert_eq!(access(&known, "admin    127.0.0.1:50052"), callers, "{known}");
     assert!(known.contains("\n  callers  shop\n"), "{known}");
-    assert!(open.contains(" -d '{}' 127.0.0.1:50051 "), "the call to try goes to this machine: {open}");
+    assert!(open.contains(" -d '{}' 127.0.0.1:50051/"), "the call to try goes to this machine: {open}");
 }
 
 #[test]
