@@ -70,12 +70,12 @@ impl<I> Http1Io<I> {
                 (true, read) => Opening::Preface(read),
             };
         }
-        if self.head.is_none() && !data.is_empty() && self.opening == Opening::Http1 {
-            // Bytes that arrive before the response belong to the body, or to a request behind it.
-            self.head = self
-                .activity
-                .requests_before_idle()
-                .map(|requests_before| UnfinishedHead { requests_before, timeout: None });
+        if self.opening == Opening::Http1 && !data.is_empty() {
+            // `None`: bytes that arrive before the response belong to the body, or to a request behind it.
+            let requests = self.activity.requests_before_idle();
+            if requests != self.head.as_ref().map(|head| head.requests_before) {
+                self.head = requests.map(|requests_before| UnfinishedHead { requests_before, timeout: None });
+            }
         }
     }
 
@@ -90,12 +90,12 @@ impl<I> Http1Io<I> {
         timeout.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, "a head was not whole in time"))
     }
 
-    /// Whether the peer may be sending although it has got its last response: to a request that was refused, or that
-    /// was no request.
+    /// Whether the peer may be sending although it has got its last response: to a request, or to a head that hyper
+    /// refused.
     fn may_be_sending(&self) -> bool {
-        self.activity.has_announced_end()
-            || self.head.is_some()
-            || self.opening == Opening::Http1 && self.activity.phase() == ConnectionPhase::New
+        let is_in_head = self.head.is_some() || self.activity.phase() == ConnectionPhase::New;
+        let is_refused = is_in_head && self.opening == Opening::Http1 && !self.activity.is_end_due();
+        is_refused || self.activity.has_announced_end()
     }
 }
 
