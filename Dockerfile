@@ -12,9 +12,10 @@ WORKDIR /src
 # The dependencies are built first, with an empty crate. This layer is built again only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY benches/Cargo.toml benches/
+COPY tests/connect/Cargo.toml tests/connect/
 COPY tools/Cargo.toml tools/
-RUN mkdir src benches/src tools/src && touch src/lib.rs tools/src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
-    && cp src/main.rs benches/src/ && cp src/main.rs tools/src/ \
+RUN mkdir src benches/src tests/connect/src tools/src && touch src/lib.rs tools/src/lib.rs && echo 'fn main() {}' > src/main.rs && cp src/main.rs build.rs \
+    && cp src/main.rs benches/src/ && cp src/main.rs tests/connect/src/ && cp src/main.rs tools/src/ \
     && cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static
 COPY build.rs ./
 COPY proto proto

@@ -10,7 +10,7 @@ export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
 # What needs neither Redis nor another tool: the memory store, configuration and Flask's format.
 UNIT_TESTS := memory config:: flask::vectors flask::signer --skip redis
-TESTS := lint lint-proto doc test-rust test-valkey test-web test-python test-observe test-deploy test-load test-bench
+TESTS := lint lint-proto doc test-rust test-connect test-valkey test-web test-python test-observe test-deploy test-load test-bench
 
 help: ## Lists these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,7 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
 		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 CLOAKROOM_TEST_KILLS=100 \
 		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 CLOAKROOM_TEST_ATTACK_SECONDS=60 \
+		CLOAKROOM_TEST_POOL_HOURS=1000 \
 		PROPTEST_CASES=5000 cargo test --locked --profile soak
 
 clean: ## Removes everything that was built or installed here.

@@ -13,6 +13,7 @@ import { CALLS, TOP } from './settings.mjs';
 const SESSIONS = 20;
 // Connections and streams per connection.
 const TEN_BY_TEN = [10, 10];
+const TEN_BY_ONE = [10, 1];
 const KINDS = { open: 'OpenSession', save: 'SaveSession', shouldSetCookie: 'ShouldSetCookie' };
 // valgrind does not support the SHA instructions of processors, so SHA-256 runs in software here and is listed apart.
 const SHA = /\bsha2::|sha256/i;
@@ -32,6 +33,11 @@ export async function instructions() {
           folder, prepare: async () => echoOf(counted.call, folder, kind),
         });
         rows.push({ key: `${kind}.${store}`, on: store, title: KINDS[kind], ...counted, echo: echoes[kind] });
+        if (store !== 'memory') continue;
+        const byConnect = await count((launcher) => new Service(store, redis, { launcher, env: { CLOAKROOM__SERVER__WORKERS: '1' } }), {
+          folder, prepare: async (service) => (await prepare(service, SESSIONS))[kind], shape: TEN_BY_ONE, protocol: 'connect',
+        });
+        rows.push({ key: `${kind}.connect`, on: store, title: `${KINDS[kind]}, Connect`, ...byConnect, echo: echoes[kind] });
       }
     }
     const all = Object.entries(echoes).map(([kind, echo]) => ({ key: `echo.${kind}`, on: 'tonic echo', title: `as ${KINDS[kind]}`, ...echo }));
@@ -42,7 +48,7 @@ export async function instructions() {
   }
 }
 
-async function count(createServer, { folder, prepare: prepareCall }) {
+async function count(createServer, { folder, prepare: prepareCall, shape = TEN_BY_TEN, protocol }) {
   const profiles = [];
   let call;
   for (const calls of [CALLS, 2 * CALLS]) {
@@ -52,7 +58,7 @@ async function count(createServer, { folder, prepare: prepareCall }) {
     await server.start();
     try {
       call = await prepareCall(server);
-      await load(server, call, TEN_BY_TEN, { calls });
+      await load(server, call, shape, { calls, protocol });
     } finally {
       await server.stop();
     }

@@ -10,6 +10,7 @@ import { ROUNDS, SECONDS } from './settings.mjs';
 const SESSIONS = 500;
 // Connections and streams per connection.
 const ONE_BY_ONE = [1, 1];
+const TEN_BY_ONE = [10, 1];
 const TEN_BY_TEN = [10, 10];
 const TEN_BY_HUNDRED = [10, 100];
 const SCRIPT_COUNT_CALLS = 1000;
@@ -47,7 +48,16 @@ function plan({ redis, echo, services, calls, folder }) {
     const comparable = shape !== ONE_BY_ONE && !kind.endsWith('Large');
     return { ...row(key, service.store, title, service, calls[service.store][kind], shape), base: comparable ? base : undefined };
   };
+  const byConnect = (kind, title) => {
+    const one = row(`${kind}.connect`, 'memory', `${title}, Connect`, memory, calls.memory[kind], TEN_BY_ONE, 'connect');
+    return { ...one, base: `echo.${kind}.tens` };
+  };
   const rows = [
+    ...Object.entries({ open: 'OpenSession', save: 'SaveSession', shouldSetCookie: 'ShouldSetCookie' }).flatMap(([kind, title]) => [
+      echoes(`echo.${kind}.tens`, `as ${title}`, kind, TEN_BY_ONE),
+      { ...rowOf(memory, kind, title, TEN_BY_ONE, `${kind}.memory.tens`), base: `echo.${kind}.tens` },
+      byConnect(kind, title),
+    ]),
     echoes('echo.open', 'as OpenSession', 'open', TEN_BY_TEN),
     ...services.map((service) => rowOf(service, 'open', 'OpenSession', TEN_BY_TEN)),
     echoes('echo.save', 'as SaveSession', 'save', TEN_BY_TEN),
@@ -68,8 +78,8 @@ function plan({ redis, echo, services, calls, folder }) {
   return rows;
 }
 
-function row(key, on, title, service, call, shape) {
-  const run = () => load(service, call, shape, { seconds: SECONDS });
+function row(key, on, title, service, call, shape, protocol) {
+  const run = () => load(service, call, shape, { seconds: SECONDS, protocol });
   return { key, on, title, shape: shape.join('x'), service, run };
 }
 

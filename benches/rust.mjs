@@ -36,9 +36,9 @@ export class Echo {
 }
 
 // Calls a server, for `seconds` or `calls` times. Fails if a response is not OK.
-export async function load({ address }, { path: method, messages }, [connections, streams], { seconds, calls }) {
+export async function load({ address }, { path: method, messages }, [connections, streams], { seconds, calls, protocol = 'grpc' }) {
   const limit = calls ? { calls } : { seconds };
-  const result = await run('load', { address, path: method, messages, connections, streams, ...limit });
+  const result = await run('load', { address, path: method, messages, connections, streams, protocol, ...limit });
   if (result.errors > 0 || result.calls === 0) throw new Error(`${method}: ${result.calls} calls, ${result.why}`);
   return result;
 }

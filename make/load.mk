@@ -1,4 +1,5 @@
-# A load test by ghz, on this machine's loopback alone; deploy/load/README.md says how to read its table.
+# A load test by ghz (gRPC) and h2load (HTTP/1.1), on this machine's loopback alone. deploy/load/README.md says how to
+# read its table.
 #
 #   make load LOAD_SECONDS=10 LOAD_SESSIONS=10000 LOAD_STORES='memory embedded redis'
 
@@ -17,7 +18,7 @@ test-load: load-tools ## Tests that the load test runs.
 		node --test --test-reporter=spec tests/load/*.test.mjs
 
 load-tools: redis $(GHZ) examples/node/node_modules/.package-lock.json
-	@$(call apt,nodejs)
+	@$(call apt,nodejs nghttp2-client)
 
 $(GHZ):
 	@$(call apt,golang-go)

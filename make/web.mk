@@ -1,4 +1,4 @@
-# The example apps, and the test that drives them.
+# The example apps and the test that drives them, and the test of hostile pages.
 
 WEB_PROTO := proto/cloakroom/v1/session_service.proto
 WEB_PROTOC := $(PYTHON) -m grpc_tools.protoc -I proto
@@ -7,13 +7,13 @@ WEB_FILES := examples/python/cloakroom/v1/session_service_pb2.py examples/node/n
 .PHONY: web-packages
 
 # Runs the apps against the service that CLOAKROOM_BIN names, or else against the one that was built last.
-test-web: web-deps ## Tests the example apps in a browser.
+test-web: web-deps ## Tests the example apps in a browser, and the service against hostile pages.
 	node --test --test-reporter=spec tests/web/*.test.mjs
 
 web-deps: web-packages $(WEB_FILES) ## Installs and generates what the example apps need.
 
 web-packages:
-	@$(call apt,chromium nodejs npm golang-go redis-server)
+	@$(call apt,chromium nodejs npm golang-go redis-server curl openssl)
 
 # With a file that makes a package of it, for the environment has the Python client's package of the same name.
 examples/python/cloakroom/v1/session_service_pb2.py: $(WEB_PROTO) $(PYTHON_INSTALLED)

@@ -31,8 +31,9 @@
 //! The app is of kind `stored`, and one cookie has the current token.
 //!
 //! 1. `CallHandler::handle` in `server/call/` counts the call (`CallRecorder`), checks its caller
-//!    ([`auth::Peer::authenticate`]) and runs it within the limits (`CallLimits::run`). [`server::Services`] finds the
-//!    gRPC service.
+//!    ([`auth::Peer::authenticate`]) and runs it within the limits (`CallLimits::run`). For a call of the Connect
+//!    protocol, [`connect::call`] converts the request to one of gRPC, and later the response back.
+//!    [`server::Services`] finds the gRPC service.
 //! 2. `open_session` in `grpc/session_service.rs` checks that the caller may use the app
 //!    (`AppAuthorizer::authorize`), and makes a [`service::OpenRequest`].
 //! 3. [`Service::open`](service::Service::open) finds the app, and begins an `AppCall`: the app, its keys, its

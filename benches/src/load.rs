@@ -1,18 +1,21 @@
 //! A load generator: one call after the other on every stream, with a check of each response.
 //!
-//! It has one thread and the `h2` crate alone, so that it costs less than what it measures.
+//! It has one thread, and the `h2` crate for gRPC or plain sockets for HTTP/1.1, so that it costs less than what it
+//! measures.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use h2::client::{Builder, SendRequest};
 use http::{HeaderMap, Request, Uri, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet};
@@ -35,12 +38,22 @@ pub(crate) struct Load {
     /// Calls at once on each connection
     #[arg(long)]
     streams: usize,
+    /// How to call. HTTP/1.1 has one call at once on each connection
+    #[arg(long, value_enum, default_value_t = Protocol::Grpc)]
+    protocol: Protocol,
     /// Seconds to run
     #[arg(long, default_value_t = 3600.0)]
     seconds: f64,
     /// Calls after which it ends, if it does so before the time is over
     #[arg(long, default_value_t = u64::MAX)]
     calls: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    Grpc,
+    /// Connect with protobuf, by HTTP/1.1
+    Connect,
 }
 
 impl Load {
@@ -54,7 +67,10 @@ impl Load {
         let messages = messages(&std::fs::read(&self.messages)?).ok_or("the file does not hold whole messages")?;
         let mut connections = Vec::new();
         for _ in 0..self.connections {
-            connections.push(connect(self.address).await?);
+            connections.push(match self.protocol {
+                Protocol::Grpc => Connection::Http2(connect(self.address).await?),
+                Protocol::Connect => Connection::Http1(Http1::connect(self.address).await?),
+            });
         }
         let begin = Instant::now();
         let shared = Rc::new(Shared {
@@ -67,8 +83,13 @@ impl Load {
         });
         let mut callers = JoinSet::new();
         for connection in connections {
-            for _ in 0..self.streams {
-                callers.spawn_local(Rc::clone(&shared).call_until_the_end(connection.clone()));
+            match connection {
+                Connection::Http1(http1) => _ = callers.spawn_local(Rc::clone(&shared).call_by_http1(http1)),
+                Connection::Http2(http2) => {
+                    for _ in 0..self.streams {
+                        callers.spawn_local(Rc::clone(&shared).call_by_http2(http2.clone()));
+                    }
+                }
             }
         }
         callers.join_all().await;
@@ -88,21 +109,32 @@ struct Shared {
 }
 
 impl Shared {
-    async fn call_until_the_end(self: Rc<Self>, mut connection: SendRequest<Bytes>) {
-        while let Some(number) = self.next() {
+    async fn call_by_http2(self: Rc<Self>, mut connection: SendRequest<Bytes>) {
+        while let Some(message) = self.next() {
             let begin = Instant::now();
-            let message = self.messages[(number % self.messages.len() as u64) as usize].clone();
-            match self.call(&mut connection, message).await {
-                Ok(()) => self.micros.borrow_mut().push(u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)),
-                Err(error) => *self.failures.borrow_mut().entry(error).or_default() += 1,
-            }
+            self.record(begin, self.call(&mut connection, message).await);
         }
     }
 
-    fn next(&self) -> Option<u64> {
+    async fn call_by_http1(self: Rc<Self>, mut connection: Http1) {
+        while let Some(message) = self.next() {
+            let begin = Instant::now();
+            self.record(begin, connection.call(self.uri.path(), &message[PREFIX..]).await);
+        }
+    }
+
+    fn record(&self, begin: Instant, called: Result<(), String>) {
+        match called {
+            Ok(()) => self.micros.borrow_mut().push(u32::try_from(begin.elapsed().as_micros()).unwrap_or(u32::MAX)),
+            Err(error) => *self.failures.borrow_mut().entry(error).or_default() += 1,
+        }
+    }
+
+    fn next(&self) -> Option<Bytes> {
         let left = self.left.get().checked_sub(1).filter(|_| Instant::now() < self.end)?;
         self.left.set(left);
-        Some(u64::MAX - left)
+        let number = (u64::MAX - left) % self.messages.len() as u64;
+        Some(self.messages[number as usize].clone())
     }
 
     /// Fails unless the response is complete and its status is OK.
@@ -141,6 +173,54 @@ impl Shared {
     }
 }
 
+enum Connection {
+    Http1(Http1),
+    Http2(SendRequest<Bytes>),
+}
+
+/// A connection by HTTP/1.1, with one call at a time.
+struct Http1 {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Http1 {
+    async fn connect(address: SocketAddr) -> Result<Self> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, buffer: Vec::new() })
+    }
+
+    /// Fails unless the status is 200 and the body as long as the head says.
+    async fn call(&mut self, path: &str, message: &[u8]) -> Result<(), String> {
+        let failed = |error: std::io::Error| error.to_string();
+        self.buffer.clear();
+        let length = message.len();
+        write!(
+            self.buffer,
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\ncontent-length: {length}\r\n\r\n"
+        )
+        .map_err(failed)?;
+        self.buffer.extend_from_slice(message);
+        self.socket.write_all(&self.buffer).await.map_err(failed)?;
+        self.buffer.clear();
+        loop {
+            if self.socket.read_buf(&mut self.buffer).await.map_err(failed)? == 0 {
+                return Err("the connection was closed".to_owned());
+            }
+            let Some(head) = self.buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            let text = std::str::from_utf8(&self.buffer[..head]).map_err(|error| error.to_string())?;
+            let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            if !text.starts_with("HTTP/1.1 200 ") || length.is_none() {
+                return Err(text.to_owned());
+            }
+            if length == Some(self.buffer.len() - head - 4) {
+                return Ok(());
+            }
+        }
+    }
+}
+
 fn status(headers: &HeaderMap) -> Result<(), String> {
     match headers.get("grpc-status").map(http::HeaderValue::as_bytes) {
         Some(b"0") => Ok(()),
@@ -170,6 +250,9 @@ fn messages(mut file: &[u8]) -> Option<Vec<Bytes>> {
     }
     Some(messages)
 }
+
+/// The length of a prefix.
+const PREFIX: usize = 5;
 
 /// Flow control never limits the load with this window, in bytes.
 const WINDOW: u32 = 8 * 1024 * 1024;

@@ -2,6 +2,7 @@
 
 const COLUMNS = [
   ['store', ({ store }) => store],
+  ['protocol', ({ protocol }) => protocol],
   ['call', ({ call }) => call],
   ['calls/s', ({ rate }) => digits(rate, 0)],
   ['p50 ms', ({ p50 }) => digits(p50, 2)],
@@ -9,7 +10,7 @@ const COLUMNS = [
   ['errors', ({ errors }) => digits(errors, 0)],
   ['service us/call', ({ serviceCpu }) => digits(serviceCpu, 1)],
   ['redis us/call', ({ redisCpu }) => digits(redisCpu, 1)],
-  ['ghz us/call', ({ generatorCpu }) => digits(generatorCpu, 1)],
+  ['generator us/call', ({ generatorCpu }) => digits(generatorCpu, 1)],
 ];
 
 export const table = (rows) => tableOf(COLUMNS, rows);

@@ -73,10 +73,19 @@ fn example_call(address: &Address, loaded: &LoadedConfig) -> String {
     let method = "cloakroom.v1.SessionService/OpenSession";
     let address = &socket_addr(address).map_or_else(|| address.clone(), Address::of_listener);
     let is_tcp = matches!(address, Address::Tcp(_));
-    let transport = if is_tcp && loaded.settings.server.tls.is_on() { "-cacert ca.pem" } else { "-plaintext" };
+    let has_tls = is_tcp && loaded.settings.server.tls.is_on();
     let needs_token = is_tcp && !loaded.callers.is_empty();
     let token = if needs_token { " -H \"authorization: Bearer $TOKEN\"" } else { "" };
-    format!("grpcurl {transport}{token} -d '{{}}' {address} {method}")
+    if !loaded.settings.server.protocols.connect {
+        let transport = if has_tls { "-cacert ca.pem" } else { "-plaintext" };
+        return format!("grpcurl {transport}{token} -d '{{}}' {address} {method}");
+    }
+    let target = match address {
+        Address::Unix(path) => format!("--unix-socket {} localhost", path.display()),
+        Address::Tcp(address) if has_tls => format!("--cacert ca.pem https://{address}"),
+        Address::Tcp(address) => address.clone(),
+    };
+    format!("curl{token} -H 'content-type: application/json' -d '{{}}' {target}/{method}")
 }
 
 /// Returns who may call at an address.

@@ -17,19 +17,7 @@ use super::envelope::{self, PREFIX};
 use super::protocol::{Codec, Protocol};
 use super::schema::{Rpc, Schema, encode_json, json};
 use super::stream::{JsonRequest, StreamResponse};
-use crate::grpc::{self, Rejection};
-
-/// The message of a unary call, in the extensions of its request, for services that need no gRPC frame.
-///
-/// The body has it too, so a service may ignore this.
-#[derive(Clone)]
-#[expect(missing_debug_implementations, reason = "a message has tokens and entries")]
-pub struct UnaryRequest(pub Bytes);
-
-/// The message of the response, in the extensions of a response without a body.
-#[derive(Clone)]
-#[expect(missing_debug_implementations, reason = "a message has tokens and entries")]
-pub struct UnaryReply(pub Bytes);
+use crate::grpc::{self, Rejection, UnaryRequest, UnaryResponse};
 
 /// Calls a gRPC service by the protocol of the request. A failure that the service reports is in the response.
 pub async fn call<S>(
@@ -41,10 +29,10 @@ pub async fn call<S>(
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let rpc = schema.rpc(request.uri().path()).cloned();
+    let rpc = schema.rpc(request.uri().path());
     let (mut parts, body) = request.into_parts();
     check(&parts, protocol)?;
-    let body = match (protocol, &rpc) {
+    let body = match (protocol, rpc) {
         (Protocol::Grpc, _) | (Protocol::ConnectStream(Codec::Proto), _) => body,
         (Protocol::ConnectStream(Codec::Json), Some(rpc)) => {
             let max_bytes = grpc::max_request_bytes(parts.uri.path());
@@ -53,7 +41,7 @@ where
         // The service answers that there is no such RPC.
         (Protocol::ConnectStream(Codec::Json), None) => Body::empty(),
         (Protocol::ConnectUnary(codec), rpc) => {
-            let message = unary_message(body, codec, rpc.as_ref()).await?;
+            let message = unary_message(body, codec, rpc).await?;
             parts.extensions.insert(UnaryRequest(message.slice(PREFIX..)));
             Body::new(Full::new(message))
         }
@@ -64,7 +52,7 @@ where
     if let Some(rejection) = Rejection::of_tonic(response.headers()) {
         return Err(rejection.into());
     }
-    respond(response, protocol, rpc.as_ref()).await
+    respond(response, protocol, rpc).await
 }
 
 /// Checks what the headers say of the call.
@@ -99,7 +87,7 @@ async fn unary_message(body: Body, codec: Codec, rpc: Option<&Rpc>) -> Result<By
 }
 
 /// Receives a whole body, behind room for a prefix.
-pub async fn collect(body: Body) -> Result<BytesMut, Status> {
+async fn collect(body: Body) -> Result<BytesMut, Status> {
     let mut message = envelope::buffer(usize::try_from(body.size_hint().lower()).unwrap_or_default().min(MAX_RESERVED));
     let mut body = pin!(body);
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
@@ -136,8 +124,8 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
     if let Protocol::ConnectStream(_) = protocol {
         return Ok(Response::from_parts(parts, Body::new(StreamResponse::new(body, message.cloned()))));
     }
-    let reply = match parts.extensions.remove::<UnaryReply>() {
-        Some(UnaryReply(reply)) => reply,
+    let reply = match parts.extensions.remove::<UnaryResponse>() {
+        Some(UnaryResponse(reply)) => reply,
         None => match unary_reply(body, headers).await? {
             Ok(reply) => reply,
             Err(failed) => {

@@ -13,7 +13,7 @@ mod schema;
 mod stream;
 mod timeout;
 
-pub use call::{UnaryReply, UnaryRequest, call, collect};
+pub use call::call;
 pub use protocol::{Codec, Protocol};
 pub use schema::Schema;
 pub use stream::failed_stream;

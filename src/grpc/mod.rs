@@ -16,6 +16,7 @@ mod rpcs;
 mod session_service;
 pub mod status;
 mod stream;
+mod unary;
 mod watch_events;
 mod watch_session;
 pub mod wire;
@@ -26,6 +27,7 @@ pub use reflection::{reflection_v1, reflection_v1alpha};
 pub use rejection::{GRPC_STATUS, Rejection};
 pub use rpcs::{DESCRIPTOR_SETS, rpcs};
 pub use session_service::{MAX_REQUEST_BYTES, session_service};
+pub use unary::{SessionServer, UnaryRequest, UnaryResponse};
 pub use wire::admin_service_server::SERVICE_NAME as ADMIN_SERVICE;
 pub use wire::session_service_server::SERVICE_NAME as SESSION_SERVICE;
 

@@ -44,8 +44,8 @@ pub enum Rejection {
     BrowserRefused,
     /// A page could have made a host name point to loopback.
     #[error(
-        "nobody is asked who calls here, so the host has to be an IP address or localhost; use one of them, or say in \
-         [callers] who may call"
+        "nobody is asked who calls here, so the host has to be a loopback address or localhost; use one of them, or say \
+         in [callers] who may call"
     )]
     HostRefused,
     /// The call took longer than the caller or the settings allow.
@@ -99,6 +99,8 @@ impl Rejection {
             Self::ContentTypeUnsupported => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::HttpMethodUnsupported => Some(StatusCode::METHOD_NOT_ALLOWED),
             Self::HttpVersionUnsupported => Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
+            // Also for streams, whose errors have status 200: a page gets nothing that looks like an answer.
+            Self::BrowserRefused => Some(StatusCode::FORBIDDEN),
             Self::HostRefused => Some(StatusCode::MISDIRECTED_REQUEST),
             _ => None,
         }

@@ -4,8 +4,9 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::app_authorizer::AppAuthorizer;
+use super::unary::SessionServer;
 use super::watch_session::watch_session;
-use super::wire::session_service_server::{SessionService, SessionServiceServer};
+use super::wire::session_service_server::SessionService;
 use super::{convert, wire};
 use crate::service::{
     DestroyRequest, OpenRequest, RotateRequest, RotationCause, SaveRequest, Saved, Service, SessionView,
@@ -15,8 +16,8 @@ use crate::service::{
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Builds the gRPC service for frontends.
-pub fn session_service(service: Service) -> SessionServiceServer<impl SessionService> {
-    SessionServiceServer::new(SessionRpcs(AppAuthorizer::new(service))).max_decoding_message_size(MAX_REQUEST_BYTES)
+pub fn session_service(service: Service) -> SessionServer<impl SessionService> {
+    SessionServer::new(SessionRpcs(AppAuthorizer::new(service)))
 }
 
 struct SessionRpcs(AppAuthorizer);

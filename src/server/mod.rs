@@ -103,7 +103,7 @@ impl Server {
         let stop = shutdown.child_token();
         let _stop_when_dropped = stop.clone().drop_guard();
         let workers = Workers::start(&self.settings, self.context.clone(), service, &stop).await?;
-        let acceptor = Acceptor::new(&self.settings, self.context.connection_metrics, workers);
+        let acceptor = Acceptor::new(&self.settings, &self.context, workers);
         let workers = acceptor.accept_until(&stop, self.listeners).await;
         Ok(ShutdownReport { cut_connections: workers.join().await })
     }

@@ -169,7 +169,7 @@ impl Default for Settings {
             protocols: Protocols::default(),
             workers: 0,
             max_connections: 10_000,
-            max_connections_per_peer: 256,
+            max_connections_per_peer: 1024,
             max_concurrent_streams: 256,
             max_calls: 4096,
             max_calls_per_peer: 0,

@@ -1,10 +1,14 @@
-// The requests of `cloakroom-load-data` under ghz: each finds its session, and each save is written.
+// The requests of `cloakroom-load-data` by both protocols: each finds its session, and each save is written.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fill } from '../../deploy/load/fill.mjs';
 import { ghz } from '../../deploy/load/ghz.mjs';
+import { h2load } from '../../deploy/load/h2load.mjs';
 import { program, Redis, Service, STORES } from '../../deploy/load/service.mjs';
 import { freePort } from '../web/processes.mjs';
+
+// h2load does not record the calls that run when its time is over: one for each connection.
+const MAX_UNRECORDED = 50;
 
 for (const store of STORES) {
   test(`every request of a load is answered and finds its session in the ${store} store`, async (t) => {
@@ -24,15 +28,19 @@ for (const store of STORES) {
     if (store === 'memory') await service.start();
     await fill(service, 40);
     if (store !== 'memory') await service.start();
-    const [statsBefore, savesBefore] = [await stats(), await saves()];
 
-    const open = await ghz('open', service, { seconds: 1 });
-    const save = await ghz('save', service, { seconds: 1 });
+    for (const [generate, mostUnrecorded] of [[ghz, 0], [h2load, MAX_UNRECORDED]]) {
+      const [statsBefore, savesBefore] = [await stats(), await saves()];
 
-    assert.deepEqual([open.errors, save.errors], [0, 0], [...open.errorMessages, ...save.errorMessages].join());
-    const { opened, created } = await stats();
-    assert.equal(opened - statsBefore.opened, open.calls, 'no open found an empty session');
-    assert.equal(created, statsBefore.created, 'no save began a session');
-    assert.equal(await saves() - savesBefore, save.calls, 'every save was written');
+      const open = await generate('open', service, { seconds: 1 });
+      const save = await generate('save', service, { seconds: 1 });
+
+      assert.deepEqual([open.errors, save.errors], [0, 0], [...open.errorMessages, ...save.errorMessages].join());
+      const { opened, created } = await stats();
+      const isAsMany = (counted, calls) => counted >= calls && counted <= calls + mostUnrecorded;
+      assert.ok(isAsMany(opened - statsBefore.opened, open.calls), 'no open found an empty session');
+      assert.equal(created, statsBefore.created, 'no save began a session');
+      assert.ok(isAsMany(await saves() - savesBefore, save.calls), 'every save was written');
+    }
   });
 }

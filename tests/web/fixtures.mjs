@@ -19,9 +19,11 @@ export const LANGUAGES = ['python', 'node', 'go'];
 // The service. It keeps its port and its store when it is restarted.
 export class Service {
   // `host` and `port` are where it listens, and `keys` those of its app. It uses Redis if `redis` is its URL.
-  static async start({ host = '127.0.0.1', port, keys, redis } = {}) {
+  // `environment` has more of its settings.
+  static async start({ host = '127.0.0.1', port, adminPort, keys, redis, environment } = {}) {
     const service = new Service();
-    Object.assign(service, { host, port: port ?? await freePort(), adminPort: await freePort(), redis });
+    Object.assign(service, { host, port: port ?? await freePort(), adminPort: adminPort ?? await freePort() });
+    Object.assign(service, { redis, environment });
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
     service.keys = keys ?? [];
     if (!keys) service.addKey();
@@ -52,6 +54,7 @@ export class Service {
       CLOAKROOM__ADMIN__LISTEN: `127.0.0.1:${this.adminPort}`,
       CLOAKROOM__STORE__EMBEDDED__PATH: this.folder,
       ...(this.redis && { CLOAKROOM__STORE__KIND: 'redis', CLOAKROOM__STORE__REDIS__URL: this.redis }),
+      ...this.environment,
     };
     this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });
     await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
@@ -102,11 +105,11 @@ export class App {
   }
 }
 
-// Starts headless Chromium with a temporary profile.
-export const launchBrowser = () => chromium.launch({
+// Starts headless Chromium with a temporary profile, and more arguments.
+export const launchBrowser = (args = []) => chromium.launch({
   executablePath: '/usr/bin/chromium',
   args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
+    '--disable-component-update', '--disable-sync', ...args],
 });
 
 // Returns the program named by CLOAKROOM_BIN, or else the one that was built last.

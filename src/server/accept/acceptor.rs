@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::{Backoff, Retry};
 use super::connection_limits::ConnectionLimits;
 use super::listeners::{Listeners, Socket};
+use super::refusals::Refusals;
 use super::workers::Workers;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::connection::ConnectionMetrics;
+use crate::server::context::ServerContext;
 
 /// The workers of a server, and what limits the connections that they get.
 #[derive(Debug)]
@@ -20,11 +21,13 @@ pub(in crate::server) struct Acceptor {
     limits: Arc<ConnectionLimits>,
     workers: Workers,
     backoff: Backoff,
+    refusals: Refusals,
 }
 
 impl Acceptor {
-    pub(in crate::server) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>, workers: Workers) -> Self {
-        Self { limits: Arc::new(ConnectionLimits::new(settings, metrics)), workers, backoff: Backoff::default() }
+    pub(in crate::server) fn new(settings: &Settings, context: &ServerContext, workers: Workers) -> Self {
+        let limits = ConnectionLimits::new(settings, Arc::clone(&context.connection_metrics));
+        Self { limits: Arc::new(limits), workers, backoff: Backoff::default(), refusals: Refusals::new(context) }
     }
 
     /// Accepts connections until `stop`, then closes the listeners and returns the workers.
@@ -50,11 +53,10 @@ impl Acceptor {
         }
     }
 
-    async fn admit(&self, socket: Socket, peer_address: PeerAddress) {
+    async fn admit(&mut self, socket: Socket, peer_address: PeerAddress) {
         match self.limits.admit(peer_address) {
-            Some(permit) => self.workers.assign(socket, peer_address, permit).await,
-            // Dropped without a response, because a response would cost what the limit has to save.
-            None => tracing::debug!("a connection was refused, there are too many"),
+            Ok(permit) => self.workers.assign(socket, peer_address, permit).await,
+            Err(too_many) => self.refusals.refuse(socket, too_many),
         }
     }
 

@@ -45,6 +45,15 @@ struct Peer {
     misuse: Misuse,
 }
 
+/// Which limit a refused connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum TooMany {
+    /// `max_connections`.
+    InTotal,
+    /// `max_connections_per_peer`.
+    OfPeer,
+}
+
 /// What others need to end a connection.
 #[derive(Debug)]
 pub(in crate::server) struct ConnectionControl {
@@ -84,19 +93,16 @@ impl ConnectionControl {
 }
 
 impl ConnectionLimits {
-    pub(super) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
+    pub(in crate::server) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
         let Settings { max_connections: max, max_connections_per_peer: max_per_peer, .. } = *settings;
         Self { max, max_per_peer, metrics, open: Mutex::default() }
     }
 
-    /// Counts a connection until the permit is dropped. `None`: there are too many.
-    pub(super) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Option<ConnectionPermit> {
+    /// Counts a connection until the permit is dropped.
+    pub(in crate::server) fn admit(self: &Arc<Self>, peer_address: PeerAddress) -> Result<ConnectionPermit, TooMany> {
         let network = peer_address.network();
         let mut open = self.open.lock();
-        if !self.make_room(&mut open, network) {
-            self.metrics.refuse();
-            return None;
-        }
+        self.make_room(&mut open, network).inspect_err(|_| self.metrics.refuse())?;
         self.metrics.accept();
         let number = open.next_number;
         open.next_number += 1;
@@ -107,7 +113,7 @@ impl ConnectionLimits {
         peer.unused.insert(number, Arc::clone(&control));
         // Local processes have passed the check of the socket's file mode.
         let delay = if network.is_some() { peer.misuse.delay(Instant::now()) } else { Duration::ZERO };
-        Some(ConnectionPermit {
+        Ok(ConnectionPermit {
             limits: Arc::clone(self),
             control,
             calls: Arc::clone(&peer.calls),
@@ -117,16 +123,16 @@ impl ConnectionLimits {
     }
 
     /// Makes room for a connection of this network, by the end of an unused one if need be.
-    fn make_room(&self, open: &mut OpenConnections, network: Option<IpAddr>) -> bool {
+    fn make_room(&self, open: &mut OpenConnections, network: Option<IpAddr>) -> Result<(), TooMany> {
         let full = |peer: &Peer| network.is_some() && peer.open >= self.max_per_peer;
         if open.peers.get(&network).is_some_and(full) {
-            return self.replace(open, network);
+            return if self.replace(open, network) { Ok(()) } else { Err(TooMany::OfPeer) };
         }
         if open.total < self.max {
-            return true;
+            return Ok(());
         }
         let most = open.peers.iter().max_by_key(|(_, peer)| peer.unused.len()).map(|(network, _)| *network);
-        most.is_some_and(|network| self.replace(open, network))
+        if most.is_some_and(|network| self.replace(open, network)) { Ok(()) } else { Err(TooMany::InTotal) }
     }
 
     fn replace(&self, open: &mut OpenConnections, network: Option<IpAddr>) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! A page's POST always has the header `origin`. Its other requests have `sec-fetch-site`, in every browser of today.
 //! A page whose host name changes to a loopback address (DNS rebinding) calls its own origin; its `host` shows that.
+//! So it does where browsers send no `sec-fetch-site`: by plain HTTP to any host that they do not take for loopback.
 
 use std::net::IpAddr;
 
@@ -21,19 +22,21 @@ pub(super) fn check<B>(request: &Request<B>, asks_host: bool) -> Result<(), Reje
     Ok(())
 }
 
-/// Whether every host that the request names is an IP address or `localhost`.
+/// Whether every host that the request names is a loopback address or `localhost`.
 fn has_local_host<B>(request: &Request<B>) -> bool {
     let hosts = request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("?"));
     request.uri().authority().map(http::uri::Authority::as_str).into_iter().chain(hosts).all(is_local)
 }
 
-/// Whether a host, which may have a port, is an IP address or `localhost`.
+/// Whether a host, which may have a port, is a loopback address or `localhost`.
+///
+/// `0.0.0.0` and `::ffff:127.0.0.1` are not: they lead to loopback as well, but browsers send no `sec-fetch-site` there.
 fn is_local(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
     };
-    host.is_empty() || host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok()
+    host.is_empty() || host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -43,12 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_addresses_and_localhost_are_local() {
-        for host in ["localhost", "LOCALHOST:50051", "127.0.0.1", "127.0.0.1:80", "[::1]", "[::1]:50051", "10.0.0.7:1"]
-        {
+    fn only_loopback_addresses_and_localhost_are_local() {
+        for host in ["localhost", "LOCALHOST:50051", "127.0.0.1", "127.0.0.1:80", "127.9.9.9", "[::1]", "[::1]:50051"] {
             assert!(is_local(host), "{host}");
         }
         for host in ["evil.example", "evil.example:50051", "localhost.evil.example", "127.0.0.1.evil.example:80"] {
+            assert!(!is_local(host), "{host}");
+        }
+        for host in ["0.0.0.0:50052", "[::]:50052", "[::ffff:7f00:1]:50052", "[::ffff:127.0.0.1]", "10.0.0.7:1"] {
             assert!(!is_local(host), "{host}");
         }
     }

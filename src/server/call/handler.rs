@@ -1,12 +1,9 @@
 //! The handler of calls: takes a request of a connection to its service, and returns the response.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, Version, header};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
@@ -15,6 +12,7 @@ use super::browser_guard;
 use super::call_limits::CallLimits;
 use super::call_permit::CallPermit;
 use super::call_recorder::CallRecorder;
+use super::http1_request::Http1Request;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use crate::auth::ConnectionInfo;
@@ -43,8 +41,9 @@ where
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<S> {
-        let stream = self.activity.open_stream();
+        let stream = self.activity.open_stream(request.version());
         let protocol = Protocol::of(request.headers());
+        let http1_request = Http1Request::begin(&request, &self.activity, &self.context);
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
         let mut request = Box::new(self.with_body(request, protocol));
         request.extensions_mut().insert(Arc::clone(&self.connection));
@@ -53,11 +52,16 @@ where
         let version = request.version();
         async move {
             let asks_host = context.is_on_loopback && connection.peer.is_open_to_all();
-            let is_allowed = browser_guard::check(&request, asks_host);
+            let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
+            let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host));
             if is_allowed.is_ok()
-                && let Some(page) = context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
+                && let Some(mut page) =
+                    context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
             {
-                discard_body(*request).await;
+                drop(request);
+                if let Some(http1_request) = http1_request {
+                    http1_request.finish(&mut page).await;
+                }
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
             }
             // The refusal of a request of no protocol is JSON, which reads well wherever it arrives.
@@ -68,7 +72,7 @@ where
             let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context, is_public));
             let mut response = match allowed.and_then(|protocol| Ok((protocol, caller?))) {
                 Err(rejection) => {
-                    discard_body(*request).await;
+                    drop(request);
                     refuse(rejection, of_refusal, version)
                 }
                 Ok((protocol, caller)) => {
@@ -85,14 +89,16 @@ where
                 }
             };
             call.record_response(&mut response);
+            if let Some(http1_request) = http1_request {
+                http1_request.finish(&mut response).await;
+            }
             Ok(response.map(|body| ResponseBody::of_call(call, body, stream)))
         }
     }
 
     fn with_body(&self, request: Request<Incoming>, protocol: Option<Protocol>) -> Request<Body> {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path();
-        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, path);
+        let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, &parts);
         Request::from_parts(parts, Body::new(body))
     }
 }
@@ -131,22 +137,3 @@ fn refuse(rejection: Rejection, protocol: Protocol, version: Version) -> Respons
     }
     response
 }
-
-/// Reads a short body that nobody wants, because HTTP/1.1 cannot go on behind one that was not read.
-///
-/// A longer one ends the connection. So does one that waits for a 100 Continue.
-async fn discard_body(request: Request<Body>) {
-    if request.version() == Version::HTTP_2 || request.headers().contains_key(header::EXPECT) {
-        return;
-    }
-    let mut body = pin!(request.into_body());
-    let mut discarded = 0;
-    while discarded <= MAX_DISCARDED {
-        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-            Some(Ok(frame)) => discarded += frame.data_ref().map_or(0, bytes::Bytes::len),
-            Some(Err(_)) | None => return,
-        }
-    }
-}
-
-const MAX_DISCARDED: usize = 64 * 1024;

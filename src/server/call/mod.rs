@@ -10,6 +10,7 @@ mod call_recorder;
 mod call_slots;
 mod frame_lengths;
 mod handler;
+mod http1_request;
 mod request_body;
 mod request_budget;
 mod request_size;

@@ -9,9 +9,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
+use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 
 use super::call_permit::CallPermit;
@@ -23,7 +25,9 @@ use crate::server::connection::{ConnectionContext, OVERHEAD};
 /// The body of a request.
 #[derive(Debug)]
 pub(super) struct RequestBody {
-    body: Incoming,
+    /// `None` when it is dropped.
+    body: Option<Incoming>,
+    version: Version,
     // The context of the connection, so that the reference count is not in a cache line that other threads write to.
     connection: Arc<ConnectionContext>,
     timeout: Duration,
@@ -53,11 +57,12 @@ impl RequestBody {
         connection: &Arc<ConnectionContext>,
         timeout: Duration,
         protocol: Option<Protocol>,
-        path: &str,
+        head: &Parts,
     ) -> Self {
-        let size = RequestSize::new(protocol, path, body.size_hint().exact());
+        let size = RequestSize::new(protocol, head.uri.path(), body.size_hint().exact());
         Self {
-            body,
+            body: Some(body),
+            version: head.version,
             connection: Arc::clone(connection),
             timeout,
             size,
@@ -115,7 +120,8 @@ impl RequestBody {
         if self.received == 0 {
             self.size.check()?;
         }
-        match Pin::new(&mut self.body).poll_frame(cx)? {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        match Pin::new(&mut *body).poll_frame(cx)? {
             Poll::Pending => {
                 self.wait(cx)?;
                 Poll::Pending
@@ -125,10 +131,11 @@ impl RequestBody {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(frame)) => {
+                let is_last = frame.is_trailers() || body.is_end_stream();
                 if let Some(data) = frame.data_ref() {
                     self.receive(data)?;
                 }
-                if frame.is_trailers() || self.body.is_end_stream() {
+                if is_last {
                     self.finish()?;
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -144,22 +151,36 @@ impl Body for RequestBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.poll_body(cx).map_err(|error| match error {
             BodyError::Rejected(rejection) => Status::from(rejection).into(),
-            BodyError::Http(error) => error.into(),
+            BodyError::Http(error) => {
+                self.connection.unread_body.break_off();
+                error.into()
+            }
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.stop_waiting();
+        if let Some(body) = self.body.take()
+            && self.version < Version::HTTP_2
+            && !matches!(self.phase, Phase::Whole)
+            && !body.is_end_stream()
+        {
+            let deadline = match &self.phase {
+                Phase::Unfinished { timeout, .. } => timeout.deadline(),
+                Phase::Arriving | Phase::Whole => Instant::now() + self.timeout,
+            };
+            self.connection.unread_body.leave(body, deadline);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::frame_credit::FrameCredit;
 use super::pending::PendingBytes;
+use super::unread_body::UnreadBody;
 use crate::server::accept::ConnectionPermit;
 use crate::server::context::ServerContext;
 
@@ -15,12 +16,13 @@ pub(in crate::server) struct ConnectionContext {
     pub(in crate::server) permit: ConnectionPermit,
     pub(in crate::server) pending: PendingBytes,
     pub(super) credit: FrameCredit,
+    pub(in crate::server) unread_body: UnreadBody,
 }
 
 impl ConnectionContext {
     pub(in crate::server) fn new(server: ServerContext, permit: ConnectionPermit) -> Arc<Self> {
         let pending = PendingBytes::new(server.pending_budget.clone(), Arc::clone(&permit.control));
-        Arc::new(Self { server, permit, pending, credit: FrameCredit::default() })
+        Arc::new(Self { server, permit, pending, credit: FrameCredit::default(), unread_body: UnreadBody::default() })
     }
 
     /// Records the whole call of an authenticated caller.

@@ -5,11 +5,14 @@ mod connection_metrics;
 mod context;
 mod frame_credit;
 mod frame_reader;
+mod http1_io;
+mod joined_writes;
 mod metered_io;
 mod pending;
 pub(super) mod protocol;
 mod timeouts;
 mod turns;
+mod unread_body;
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -23,7 +26,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
-use tokio::time;
+use tokio::task;
+use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::activity::{Activity, StreamGuard};
@@ -33,6 +37,8 @@ pub(super) use self::pending::{OVERHEAD, PendingBudget, ResponseBytes};
 pub(super) use self::timeouts::ConnectionTimeouts;
 
 use self::activity::ConnectionPhase;
+use self::http1_io::Http1Io;
+use self::joined_writes::JoinedWrites;
 use self::metered_io::MeteredIo;
 use self::turns::Turns;
 use super::GrpcService;
@@ -128,26 +134,81 @@ where
             service: self.service,
         };
         let service = service_fn(move |request| handler.handle(request));
-        let io = TokioIo::new(MeteredIo::new(io, Arc::clone(&context)));
+        let writes = JoinedWrites::new(io);
+        let io = MeteredIo::new(writes.clone(), Arc::clone(&context));
+        let io = TokioIo::new(Http1Io::new(io, activity.clone(), self.timeouts.head));
         let connection = pin!(self.protocol.serve_connection(io, service));
         let stalled = Notify::new();
-        let mut connection = Turns::new(connection, &context, self.timeouts.send, &stalled);
+        let mut connection = Turns::new(connection, writes, &context, self.timeouts.send, &stalled);
+
+        let expired = async {
+            self.timeouts.wait_until_expired(&activity).await;
+            if activity.speaks_http1() {
+                activity.end_with_next_response();
+                goaway.cancel();
+                self.timeouts.wait_until_idle(&activity).await;
+            }
+        };
+        let mut drain_timeout = self.timeouts.drain;
 
         tokio::select! {
             result = &mut connection => return result.map(|()| ConnectionEnd::Closed),
             () = self.stop.cancelled() => {
-                let first_call = wait_for_first_call(Pin::new(&mut connection), &activity, self.timeouts.drain);
-                if let Some(result) = first_call.await {
+                let stopped = Instant::now();
+                activity.end_with_next_response();
+                let last_call = wait_for_last_call(Pin::new(&mut connection), &activity, &goaway, drain_timeout);
+                if let Some(result) = last_call.await {
                     return result.map(|()| ConnectionEnd::Closed);
                 }
+                drain_timeout = drain_timeout.saturating_sub(stopped.elapsed());
             }
-            () = self.timeouts.wait_until_expired(&activity) => {}
+            () = expired => {}
             () = stalled.notified() => {}
+        }
+        if activity.speaks_http1()
+            && let Some(result) = begin_last_call(Pin::new(&mut connection)).await
+        {
+            return result.map(|()| ConnectionEnd::Closed);
         }
         connection.connection.as_mut().graceful_shutdown();
         goaway.cancel();
-        drain(Pin::new(&mut connection), &activity, self.timeouts.drain).await
+        drain(Pin::new(&mut connection), &activity, drain_timeout).await
     }
+}
+
+/// Waits a short time for a call that the peer of a stopping server may be sending. Returns how the connection ended.
+///
+/// By HTTP/2 that is the first call of a new connection; later a GOAWAY says which calls were not begun. By HTTP/1.1 it
+/// is the next call, whose response tells the peer to connect anew.
+async fn wait_for_last_call<C>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    goaway: &CancellationToken,
+    timeout: Duration,
+) -> Option<Result<(), BoxError>>
+where
+    C: Future<Output = Result<(), BoxError>>,
+{
+    let begin = Instant::now();
+    if let Some(result) = wait_for_first_call(connection.as_mut(), activity, timeout).await {
+        return Some(result);
+    }
+    if !activity.speaks_http1() {
+        return None;
+    }
+    goaway.cancel();
+    let timeout = timeout.min(FIRST_CALL_TIMEOUT).saturating_sub(begin.elapsed());
+    time::timeout(timeout, connection).await.ok()
+}
+
+/// Begins the call that has arrived on a connection by HTTP/1.1 while its end was decided. Returns how it ended, if so.
+async fn begin_last_call<C>(connection: Pin<&mut C>) -> Option<Result<(), BoxError>>
+where
+    C: Future<Output = Result<(), BoxError>>,
+{
+    // The runtime looks at its sockets before it goes on.
+    task::yield_now().await;
+    time::timeout(Duration::ZERO, connection).await.ok()
 }
 
 /// Waits a short time for the first call of a new connection. Returns how the connection ended, if it did.

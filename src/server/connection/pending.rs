@@ -176,11 +176,12 @@ impl Drop for PendingBytes {
 pub(in crate::server) struct ResponseBytes {
     bytes: Bytes,
     /// `None` for no bytes.
-    _held: Option<HeldBytes>,
+    held: Option<HeldBytes>,
 }
 
+/// Counts bytes as held until it is dropped.
 #[derive(Debug)]
-struct HeldBytes {
+pub(super) struct HeldBytes {
     connection: Arc<ConnectionContext>,
     bytes: usize,
     period: usize,
@@ -188,13 +189,25 @@ struct HeldBytes {
 
 impl ResponseBytes {
     pub(in crate::server) fn new(bytes: Bytes, connection: &Arc<ConnectionContext>) -> Self {
-        if bytes.is_empty() {
-            return Self { bytes, _held: None };
+        let held = (!bytes.is_empty()).then(|| HeldBytes::new(bytes.len(), connection));
+        Self { bytes, held }
+    }
+}
+
+impl Drop for ResponseBytes {
+    fn drop(&mut self) {
+        if let Some(HeldBytes { connection, bytes, .. }) = &self.held {
+            connection.credit.add_for_response(bytes - OVERHEAD);
         }
-        let (held, pending) = (bytes.len() + OVERHEAD, &connection.pending);
+    }
+}
+
+impl HeldBytes {
+    pub(super) fn new(bytes: usize, connection: &Arc<ConnectionContext>) -> Self {
+        let (bytes, pending) = (bytes + OVERHEAD, &connection.pending);
         let period = pending.period.load(Ordering::Relaxed) % PERIODS;
-        pending.responses[period].fetch_add(held, Ordering::Relaxed);
-        Self { bytes, _held: Some(HeldBytes { connection: Arc::clone(connection), bytes: held, period }) }
+        pending.responses[period].fetch_add(bytes, Ordering::Relaxed);
+        Self { connection: Arc::clone(connection), bytes, period }
     }
 }
 
@@ -215,7 +228,6 @@ impl Buf for ResponseBytes {
 impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.connection.pending.responses[self.period].fetch_sub(self.bytes, Ordering::Relaxed);
-        self.connection.credit.add_for_response(self.bytes - OVERHEAD);
     }
 }
 

@@ -28,8 +28,8 @@ pub(in crate::server) fn builder(settings: &Settings, versions: HttpVersions) ->
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .half_close(false)
-        // It also runs between requests. The first request and slow ones have shorter times of their own.
-        .header_read_timeout(settings.idle_timeout)
+        // It would also run between requests, and cost each call a timer. `Http1Io` and `ConnectionTimeouts` do it.
+        .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEADER_BYTES);
     builder

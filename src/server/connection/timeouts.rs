@@ -17,6 +17,8 @@ pub(in crate::server) struct ConnectionTimeouts {
     pub(super) first_request: Duration,
     /// For the peer to read a response.
     pub(super) send: Duration,
+    /// For the head of a request by HTTP/1.1, after the first one.
+    pub(super) head: Duration,
     idle: Duration,
     max_age: Duration,
 }
@@ -27,6 +29,7 @@ impl ConnectionTimeouts {
             drain: settings.drain_timeout,
             first_request: settings.first_request_timeout,
             send: settings.send_timeout,
+            head: settings.request_timeout,
             idle: settings.idle_timeout,
             max_age: settings.max_connection_age,
         }
@@ -49,6 +52,21 @@ impl ConnectionTimeouts {
             // The phase may change at any time, and a call must not cost a timer. So the phase is checked again at the
             // earliest time when a connection that becomes idle now would expire.
             time::sleep_until(expiry.min(now + self.idle)).await;
+        }
+    }
+
+    /// Waits until a connection has been idle for too long.
+    pub(super) async fn wait_until_idle(self, activity: &Activity) {
+        loop {
+            let now = Instant::now();
+            let expiry = match activity.phase() {
+                ConnectionPhase::Idle(since) => since + self.idle,
+                ConnectionPhase::New | ConnectionPhase::Active(_) => now + self.idle,
+            };
+            if expiry <= now {
+                return;
+            }
+            time::sleep_until(expiry).await;
         }
     }
 }

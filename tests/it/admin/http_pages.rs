@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Code;
 
+use crate::server::raw_http1::RawHttp1;
 use crate::support::calls::{open_cookie, save_unmodified};
 use crate::support::connect::Protocol;
 use crate::support::redis::RedisServer;
@@ -71,6 +72,21 @@ async fn pages_are_served_by_http_1() {
     for (path, status) in [("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/", "404 Not Found")] {
         let answer = page(&service, path).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_with_a_request_for_a_page_keeps_its_connection() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let mut raw = RawHttp1::connect(socket_address(&service.admin_address)).await;
+
+    for (line, status) in [("GET /healthz", 200), ("GET /", 404), ("PUT /metrics", 405), ("OPTIONS *", 405)] {
+        raw.send(format!("{line} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50000\r\n\r\n")).await;
+        page(&service, "/healthz").await;
+        raw.send("x".repeat(50_000)).await;
+        let answer = raw.answer().await;
+
+        assert_eq!((answer.status, answer.is_last()), (status, false), "{line}: {answer:?}");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::flood::{Flood, Reading};
 use crate::server::authority::first_message;
+use crate::server::raw_http1::post;
 use crate::server::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, call, frame, header_block, headers, preface, reset, whole_call,
@@ -216,9 +217,110 @@ pub(super) const FLOODS: &[Flood] = &[
     Flood { name: "connections that end at once", begin: Vec::new, reading: Reading::Disconnect, ..PLAIN },
     Flood { name: "prefaces that end at once", reading: Reading::Disconnect, ..PLAIN },
     Flood {
-        name: "HTTP/1.1",
+        name: "HTTP/1.1: pages that there are not",
         begin: Vec::new,
-        piece: |_, _| b"GET / HTTP/1.1\r\nhost: cloakroom\r\n\r\n".repeat(100),
+        piece: |_, _| b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: slow heads",
+        connections: 250,
+        begin: || http1_head(OPEN, ""),
+        piece: |_, _| b"x".to_vec(),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: slow heads behind a call",
+        connections: 250,
+        begin: || [post(OPEN, &[]), b"POST /x".to_vec()].concat(),
+        piece: |_, _| b"x".to_vec(),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: endless heads",
+        begin: || http1_head(OPEN, ""),
+        piece: |_, number| format!("x-{number}: {}\r\n", "y".repeat(200)).into_bytes(),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: slow bodies",
+        connections: 250,
+        begin: || http1_head(OPEN, "content-length: 60000\r\n\r\n"),
+        piece: |_, _| b"x".to_vec(),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: large bodies, dripped",
+        connections: 100,
+        begin: || http1_head(OPEN, "content-length: 1000000\r\n\r\n"),
+        piece: |_, _| vec![0; 1000],
+        pause: Duration::from_millis(20),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: bodies of 64 KB without their last byte",
+        connections: 250,
+        begin: || http1_head(OPEN, "content-length: 65000\r\n\r\n"),
+        piece: |_, number| if number == 0 { vec![0; 64_999] } else { Vec::new() },
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: chunks of one byte",
+        begin: || http1_head(OPEN, "transfer-encoding: chunked\r\n\r\n"),
+        piece: |_, _| b"1\r\nx\r\n".repeat(1000),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: chunk extensions",
+        begin: || http1_head(OPEN, "transfer-encoding: chunked\r\n\r\n"),
+        piece: |_, _| [b"1;".as_slice(), &[b'e'; 2000], b"\r\nx\r\n"].concat(),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: endless trailers",
+        begin: || http1_head(OPEN, "transfer-encoding: chunked\r\n\r\n0\r\n"),
+        piece: |_, number| format!("x-{number}: y\r\n").into_bytes(),
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: refused requests with large bodies",
+        begin: || http1_head(OPEN, "content-length: 1000000000\r\n\r\n"),
+        piece: |_, _| vec![0; 64_000],
+        ..PLAIN
+    },
+    Flood { name: "HTTP/1.1: pipelined opens", begin: Vec::new, piece: |_, _| post(OPEN, &[]).repeat(100), ..PLAIN },
+    Flood {
+        name: "HTTP/1.1: pipelined opens that nobody reads",
+        connections: 100,
+        begin: Vec::new,
+        piece: |_, _| post(OPEN, &[]).repeat(100),
+        reading: Reading::Nothing,
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: large answers that nobody reads",
+        connections: 100,
+        begin: Vec::new,
+        // Without the prefix of gRPC.
+        piece: |material, _| post(OPEN, &material.large_open[5..]).repeat(10),
+        reading: Reading::Nothing,
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: a connection for each call",
+        begin: Vec::new,
+        piece: |_, _| post(OPEN, &[]),
+        reading: Reading::Disconnect,
+        ..PLAIN
+    },
+    Flood {
+        name: "HTTP/1.1: idle connections",
+        connections: 900,
+        begin: || post(OPEN, &[]),
+        pause: Duration::from_millis(100),
         ..PLAIN
     },
     Flood { name: "garbage", begin: Vec::new, piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
@@ -256,6 +358,11 @@ fn called() -> Vec<u8> {
 /// Builds something for each of 50 streams that the pieces before have not used.
 fn streams(number: u32, make: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     (number * 50..number * 50 + 50).flat_map(|stream| make(2 * stream + 1)).collect()
+}
+
+/// Builds the head of a call by HTTP/1.1, with more headers.
+fn http1_head(path: &str, headers: &str) -> Vec<u8> {
+    format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n{headers}").into_bytes()
 }
 
 /// Builds 250 half-open calls in five pieces, and nothing afterwards.

@@ -18,7 +18,8 @@ fn it_names_a_call_to_try_over_tcp() {
 
     let text = banner_in(&[], &DefaultKey::Configured, &addresses);
 
-    let call = "grpcurl -plaintext -d '{}' 127.0.0.1:50051 cloakroom.v1.SessionService/OpenSession";
+    let call =
+        "curl -H 'content-type: application/json' -d '{}' 127.0.0.1:50051/cloakroom.v1.SessionService/OpenSession";
     assert!(text.contains(call), "{text}");
 }
 
@@ -28,7 +29,7 @@ fn it_names_a_call_to_try_over_a_unix_socket() {
 
     let text = banner_in(&[], &DefaultKey::Configured, &addresses);
 
-    let call = "grpcurl -plaintext -d '{}' unix:/run/c.sock cloakroom.v1.SessionService/OpenSession";
+    let call = "curl -H 'content-type: application/json' -d '{}' --unix-socket /run/c.sock localhost/cloakroom.v1.SessionService/OpenSession";
     assert!(text.contains(call), "{text}");
 }
 
@@ -87,7 +88,7 @@ fn it_says_of_each_address_what_is_bound_and_who_may_call_there() {
     let callers = "for the callers below, on this machine; not encrypted";
     assert_eq!(access(&known, "admin    127.0.0.1:50052"), callers, "{known}");
     assert!(known.contains("\n  callers  shop\n"), "{known}");
-    assert!(open.contains(" -d '{}' 127.0.0.1:50051 "), "the call to try goes to this machine: {open}");
+    assert!(open.contains(" -d '{}' 127.0.0.1:50051/"), "the call to try goes to this machine: {open}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Service {
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         let mut service =
             Self { child, lines, output: String::new(), banner: String::new(), authority, token, program };
-        service.wait_for("grpcurl -cacert ca.pem");
+        service.wait_for("--cacert ca.pem https://");
         service.banner.clone_from(&service.output);
         service
     }

@@ -21,7 +21,7 @@ fn start(program: &mut Program) -> (Child, String) {
     let mut banner = String::new();
     for line in lines.by_ref() {
         banner = banner + &line + "\n";
-        if line.contains("grpcurl") {
+        if line.contains("/OpenSession") {
             break;
         }
     }
@@ -59,7 +59,7 @@ fn a_listener_that_is_open_to_the_network_is_told_of_at_the_start() {
         let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let output: Vec<String> = lines
             .inspect(|line| {
-                if line.contains("grpcurl") {
+                if line.contains("/OpenSession") {
                     send(&child, "TERM")
                 }
             })

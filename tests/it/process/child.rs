@@ -65,7 +65,7 @@ impl Process {
     async fn await_banner(&mut self) {
         let banner = eventually("the banner", async || {
             let output = self.output();
-            output.contains("grpcurl").then_some(output)
+            output.contains("/OpenSession").then_some(output)
         });
         let banner = banner.await;
         let row = |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim();
@@ -145,7 +145,7 @@ impl Process {
     pub(crate) async fn page(&self, path: &str) -> String {
         let mut text = String::new();
         if let Ok(mut socket) = TcpStream::connect(self.admin).await {
-            let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
             let _ = socket.write_all(head.as_bytes()).await;
             let _ = socket.read_to_string(&mut text).await;
         }

@@ -1,4 +1,5 @@
-//! A load of concurrent callers, each of which repeats UNAVAILABLE calls at the other of two replicas.
+//! A load of concurrent callers by gRPC and by Connect, each of which repeats UNAVAILABLE calls at the other of two
+//! replicas.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,13 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
-use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, SaveSessionRequest, Session};
+use cloakroom::grpc::wire::{
+    Changes, OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest, SaveSessionResponse, Session,
+};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 use super::child::Process;
+use super::connect_client::ConnectClient;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
 
 /// Callers that run until they are stopped.
@@ -40,23 +44,33 @@ pub(super) enum Restart {
     Kill,
 }
 
+/// A client of one replica.
+enum Client {
+    Grpc(SessionServiceClient<Channel>),
+    Connect(ConnectClient),
+}
+
 /// A caller with a session of its own.
 struct Caller {
-    clients: [SessionServiceClient<Channel>; 2],
+    clients: [Client; 2],
     current: usize,
     restart: Restart,
     stats: Arc<LoadStats>,
 }
 
 impl Load {
-    /// Starts `callers`; a few of them share a connection to each replica, as the requests of a frontend do.
+    /// Starts `callers`, half of them by each protocol. By gRPC a few of them share a connection to each replica, as the
+    /// requests of a frontend do.
     pub(super) fn start(replicas: &[Process; 2], callers: usize, restart: Restart) -> Self {
         let (stop, stats) = (Arc::new(AtomicBool::new(false)), Arc::new(LoadStats::default()));
         let mut load = Self { stop, stats, callers: JoinSet::new() };
         let frontends = callers.div_ceil(CALLERS_PER_FRONTEND);
         let clients: Vec<_> = (0..frontends).map(|_| [replicas[0].client(), replicas[1].client()]).collect();
         for number in 0..callers {
-            let clients = clients[number / CALLERS_PER_FRONTEND].clone();
+            let clients = match number / 2 % 2 {
+                0 => clients[number / CALLERS_PER_FRONTEND].clone().map(Client::Grpc),
+                _ => [0, 1].map(|replica: usize| Client::Connect(ConnectClient::new(replicas[replica].listen()))),
+            };
             let caller = Caller { clients, current: number % 2, restart, stats: Arc::clone(&load.stats) };
             load.callers.spawn(caller.increment_until(Arc::clone(&load.stop)));
         }
@@ -78,6 +92,22 @@ impl Load {
         self.stop.store(true, Ordering::Relaxed);
         self.callers.join_all().await;
         self.stats
+    }
+}
+
+impl Client {
+    async fn open_session(&mut self, request: OpenSessionRequest) -> Result<OpenSessionResponse, Status> {
+        match self {
+            Self::Grpc(client) => client.open_session(request).await.map(Response::into_inner),
+            Self::Connect(client) => client.call("OpenSession", &request).await,
+        }
+    }
+
+    async fn save_session(&mut self, request: SaveSessionRequest) -> Result<SaveSessionResponse, Status> {
+        match self {
+            Self::Grpc(client) => client.save_session(request).await.map(Response::into_inner),
+            Self::Connect(client) => client.call("SaveSession", &request).await,
+        }
     }
 }
 
@@ -108,7 +138,7 @@ impl Caller {
             match self.clients[self.current].open_session(request.clone()).await {
                 Ok(answer) => {
                     self.stats.answered.fetch_add(1, Ordering::Relaxed);
-                    return answer.into_inner().session.unwrap();
+                    return answer.session.unwrap();
                 }
                 Err(status) => self.switch_replica(status).await,
             }
@@ -121,9 +151,8 @@ impl Caller {
         let request = SaveSessionRequest { request_id, ..save(token, Changes::default().increment("n", 1)) };
         loop {
             match self.clients[self.current].save_session(request.clone()).await {
-                Ok(answer) => {
+                Ok(saved) => {
                     self.stats.answered.fetch_add(1, Ordering::Relaxed);
-                    let saved = answer.into_inner();
                     let was_saved = matches!(saved.outcome(), Outcome::Created | Outcome::Updated);
                     assert!(was_saved, "{:?}", saved.outcome());
                     assert_eq!(saved.counters["n"].unsigned_abs(), count + 1, "increments lost or doubled");

@@ -4,6 +4,7 @@ mod audit;
 mod caller_changes;
 mod certificate_expiry;
 pub(crate) mod child;
+mod connect_client;
 mod full_disk;
 mod key_rotation;
 mod load;

@@ -76,7 +76,7 @@ impl TracingProgram {
         let begin = Instant::now();
         let banner = loop {
             let text = std::fs::read_to_string(&output).unwrap();
-            if text.contains("grpcurl") {
+            if text.contains("/OpenSession") {
                 break text;
             }
             assert!(begin.elapsed() < Duration::from_secs(20), "{text}");
@@ -112,7 +112,7 @@ impl TracingProgram {
         let mut socket = TcpStream::connect(self.admin).unwrap();
         let bearer = if path == "/nothing" { WRONG_BEARER } else { BEARER };
         let head = format!(
-            "GET {path} HTTP/1.1\r\nhost: x\r\ncookie: session={COOKIE}\r\nauthorization: Bearer {bearer}\r\nconnection: \
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\ncookie: session={COOKIE}\r\nauthorization: Bearer {bearer}\r\nconnection: \
              close\r\n\r\n"
         );
         socket.write_all(head.as_bytes()).unwrap();

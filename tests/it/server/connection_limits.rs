@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::support::client::Client;
+use super::support::raw_http1::{RawHttp1, request};
 use super::support::raw_http2::{RawHttp2, call};
 use super::support::test_server::{TestServer, connect_from, eventually, settings};
 
@@ -68,6 +69,42 @@ async fn one_peer_cannot_take_every_connection() {
 
     assert_eq!(refused.ended().await, None);
     assert!(is_served(connect_from(other, server.address()).await).await);
+}
+
+#[tokio::test]
+async fn a_refused_peer_is_told_why_by_http_1() {
+    for (settings, name) in [
+        (Settings { max_connections: 1, ..settings() }, "max_connections allows"),
+        (Settings { max_connections_per_peer: 1, ..settings() }, "max_connections_per_peer allows"),
+    ] {
+        let server = TestServer::start(&settings).await;
+        let mut first = RawHttp1::connect(server.address()).await;
+        first.call("").await;
+        let mut refused = RawHttp1::connect(server.address()).await;
+
+        refused.send(request("Echo", "")).await;
+        let answer = refused.answer().await;
+
+        assert_eq!((answer.status, answer.is_last()), (503, true), "{answer:?}");
+        assert!(answer.body.contains(name), "{answer:?}");
+        assert_eq!(refused.ended().await.as_deref(), Some(""));
+        assert_eq!(first.call("first").await.body, "first");
+    }
+}
+
+#[tokio::test]
+async fn three_hundred_workers_of_one_host_have_a_connection_each() {
+    let server = TestServer::start(&settings()).await;
+    let mut workers = Vec::new();
+    for _ in 0..300 {
+        let mut raw = RawHttp1::connect(server.address()).await;
+        raw.call("").await;
+        workers.push(raw);
+    }
+
+    for raw in &mut workers {
+        assert_eq!(raw.call("again").await.body, "again");
+    }
 }
 
 async fn is_served(socket: TcpStream) -> bool {

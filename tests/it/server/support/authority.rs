@@ -95,6 +95,11 @@ impl<'t> TlsClient<'t> {
 
     /// Connects and finishes the handshake.
     pub(crate) async fn connect(&self, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+        self.connect_over(TcpStream::connect(address).await?).await
+    }
+
+    /// Finishes the handshake on a connected socket.
+    pub(crate) async fn connect_over(&self, socket: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.authority.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -109,7 +114,6 @@ impl<'t> TlsClient<'t> {
             }
         };
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await
     }

@@ -46,6 +46,16 @@ impl Client {
         Some(Self { streams, connection: tokio::spawn(connection) })
     }
 
+    /// Uses a connected socket, with windows that never hold up the server.
+    pub(in crate::server) async fn with_large_windows(
+        io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(1 << 30).initial_connection_window_size(1 << 30);
+        let (streams, connection) = builder.handshake(io).await.unwrap();
+        Self { streams, connection: tokio::spawn(connection) }
+    }
+
     /// Calls a method of the echo service.
     pub(in crate::server) async fn call(&self, method: &str) -> Reply {
         self.send(request(method), Bytes::new()).await

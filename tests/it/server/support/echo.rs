@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower::Service;
 
-/// `test.Echo`: Echo, ReadAndWait, Wait, Stream, Panic, PanicLate, Thread.
+/// `test.Echo`: Echo, Large, ReadAndWait, Wait, Stream, Panic, PanicLate, Thread.
 #[derive(Clone, Debug)]
 pub(in crate::server) struct Echo {
     begun: Arc<Semaphore>,
@@ -54,6 +54,8 @@ impl Echo {
                 Ok(body) => ok(body.to_bytes()),
                 Err(status) => status.into_http(),
             },
+            // More than the sockets of a connection hold.
+            "Large" => ok(vec![7; 16 << 20]),
             "ReadAndWait" => {
                 drop(request.into_body().collect().await);
                 self.pause().await;

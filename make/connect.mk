@@ -1,0 +1,14 @@
+# Connect's official conformance suite, against the server: tests/connect/ has the server, and what is known to fail.
+
+CONFORMANCE_VERSION := v1.0.7
+CONFORMANCE := .tools/bin/connectconformance-$(CONFORMANCE_VERSION).installed
+
+test-connect: $(CONFORMANCE) ## Runs the conformance suite of Connect, over Connect and gRPC.
+	@$(call apt,nodejs)
+	cargo build --locked --package cloakroom-connect-conformance
+	node --test --test-reporter=spec tests/connect/*.test.mjs
+
+$(CONFORMANCE):
+	@$(call apt,golang-go)
+	GOBIN=$(CURDIR)/.tools/bin go install connectrpc.com/conformance/cmd/connectconformance@$(CONFORMANCE_VERSION)
+	touch $@
