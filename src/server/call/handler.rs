@@ -51,6 +51,9 @@ where
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
         let version = request.version();
         async move {
+            if let Some(http1_request) = &http1_request {
+                http1_request.take_turn().await;
+            }
             let asks_host = context.is_on_loopback && connection.peer.is_open_to_all();
             let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
             let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host));

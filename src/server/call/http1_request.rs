@@ -36,6 +36,11 @@ impl Http1Request {
         Some(Self { activity: activity.clone(), connection: Arc::clone(connection), awaits_continue })
     }
 
+    /// Waits until the request may take its time, if the peer has sent many at once.
+    pub(super) async fn take_turn(&self) {
+        self.connection.take_turn().await;
+    }
+
     /// Checks that the request has one host and one body. Otherwise nothing that follows it is read.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
         let checked = if !has_one_host(request) {

@@ -3,6 +3,8 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use tokio::task;
+
 use super::frame_credit::FrameCredit;
 use super::pending::PendingBytes;
 use super::unread_body::UnreadBody;
@@ -30,6 +32,14 @@ impl ConnectionContext {
         self.permit.record_use();
         self.credit.add_for_call();
     }
+
+    /// Counts a request by HTTP/1.1, and lets other connections have their turn first if this one had enough of them.
+    pub(in crate::server) async fn take_turn(&self) {
+        if self.credit.is_turn_over() {
+            task::yield_now().await;
+        }
+        self.credit.count_in_turn(FRAMES_OF_A_REQUEST);
+    }
 }
 
 impl Deref for ConnectionContext {
@@ -39,3 +49,6 @@ impl Deref for ConnectionContext {
         &self.server
     }
 }
+
+/// So a turn has two requests that were sent together. The turns of HTTP/2 are counted in frames.
+const FRAMES_OF_A_REQUEST: u32 = 32;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::time::{self, Instant};
 
 /// The rest of the present request's body. HTTP/1.1 has one request at a time.
@@ -56,7 +57,10 @@ impl UnreadBody {
             Rest::Unwanted | Rest::Expected => true,
             Rest::Broken => false,
             Rest::Left(body, _) if body.size_hint().lower() > MAX_DISCARDED => false,
-            Rest::Left(body, deadline) => time::timeout_at(deadline, discard(body)).await.unwrap_or(false),
+            Rest::Left(body, deadline) => {
+                let deadline = deadline.min(Instant::now() + MAX_WAIT);
+                time::timeout_at(deadline, discard(body)).await.unwrap_or(false)
+            }
         }
     }
 
@@ -87,4 +91,7 @@ async fn discard(mut body: Incoming) -> bool {
     false
 }
 
-const MAX_DISCARDED: u64 = 64 * 1024;
+const MAX_DISCARDED: u64 = 512 * 1024;
+
+/// The peer waits for its response meanwhile.
+const MAX_WAIT: Duration = Duration::from_secs(1);

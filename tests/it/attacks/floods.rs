@@ -294,7 +294,6 @@ pub(super) const FLOODS: &[Flood] = &[
     Flood { name: "HTTP/1.1: pipelined opens", begin: Vec::new, piece: |_, _| post(OPEN, &[]).repeat(100), ..PLAIN },
     Flood {
         name: "HTTP/1.1: pipelined opens that nobody reads",
-        connections: 100,
         begin: Vec::new,
         piece: |_, _| post(OPEN, &[]).repeat(100),
         reading: Reading::Nothing,

@@ -131,7 +131,8 @@ async fn an_overloaded_server_keeps_connections() {
 #[tokio::test]
 async fn chunked_bodies_pay_the_budget_of_large_requests() {
     let (request_timeout, call_timeout) = (ms(60_000), ms(60_000));
-    let settings = Settings { request_budget_bytes: 4 << 20, request_timeout, call_timeout, ..settings() };
+    // With one worker the first that is refused has given its bytes back before the other takes more.
+    let settings = Settings { workers: 1, request_budget_bytes: 4 << 20, request_timeout, call_timeout, ..settings() };
     let server = TestServer::start(&settings).await;
     let three = format!("300000\r\n{}\r\n", "x".repeat(3 << 20));
     let begin = head("Echo", "transfer-encoding: chunked\r\n\r\n");
@@ -139,7 +140,7 @@ async fn chunked_bodies_pay_the_budget_of_large_requests() {
         (RawHttp1::connect(server.address()).await, RawHttp1::connect(server.address()).await);
     let mut small = RawHttp1::connect(server.address()).await;
 
-    // The server reads both at the same time, so either may be refused.
+    // Either may be refused.
     first.send([&begin, &three].map(String::as_str).concat()).await;
     second.send([&begin, &three].map(String::as_str).concat()).await;
     let (refused, mut accepted) = tokio::select! {
