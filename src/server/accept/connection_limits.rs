@@ -160,9 +160,14 @@ pub(in crate::server) struct ConnectionPermit {
 }
 
 impl ConnectionPermit {
+    /// Whether a call of an authenticated caller was answered.
+    pub(in crate::server) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
     /// Records that a call of an authenticated caller was answered.
     pub(in crate::server) fn record_use(&self) {
-        if !self.is_used.load(Ordering::Relaxed) && !self.is_used.swap(true, Ordering::Relaxed) {
+        if !self.is_used() && !self.is_used.swap(true, Ordering::Relaxed) {
             let mut open = self.limits.open.lock();
             if let Some(peer) = open.peers.get_mut(&self.control.network) {
                 peer.unused.remove(&self.control.number);

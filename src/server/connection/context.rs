@@ -33,9 +33,14 @@ impl ConnectionContext {
         self.credit.add_for_call();
     }
 
+    /// Whether other connections have to get their turn. A peer without an answered call has short turns.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.credit.is_turn_over(self.permit.is_used())
+    }
+
     /// Counts a request by HTTP/1.1, and lets other connections have their turn first if this one had enough of them.
     pub(in crate::server) async fn take_turn(&self) {
-        if self.credit.is_turn_over() {
+        if self.is_turn_over() {
             task::yield_now().await;
         }
         self.credit.count_in_turn(FRAMES_OF_A_REQUEST);

@@ -69,9 +69,9 @@ impl FrameCredit {
         self.in_turn.store(self.in_turn.load(Ordering::Relaxed) + frames, Ordering::Relaxed);
     }
 
-    /// Whether other connections have to get their turn before more is read.
-    pub(super) fn is_turn_over(&self) -> bool {
-        self.in_turn.load(Ordering::Relaxed) >= FRAMES_IN_A_TURN
+    /// Whether other connections have to get their turn before more is read. `is_used`: a call was answered before.
+    pub(super) fn is_turn_over(&self, is_used: bool) -> bool {
+        self.in_turn.load(Ordering::Relaxed) >= if is_used { FRAMES_IN_A_TURN } else { FRAMES_IN_A_FIRST_TURN }
     }
 }
 
@@ -92,6 +92,9 @@ const BYTES_OF_A_FRAME: usize = 512;
 
 /// After so many frames another connection is served: after thirty calls, half a millisecond of work.
 const FRAMES_IN_A_TURN: u32 = 64;
+
+/// Strangers may be many, and all of them may begin at once.
+const FRAMES_IN_A_FIRST_TURN: u32 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -49,7 +49,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for MeteredIo<I> {
             // The next flush ends the connection.
             return Poll::Pending;
         }
-        if me.context.credit.is_turn_over() {
+        if me.context.is_turn_over() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }

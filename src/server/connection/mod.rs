@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
 use tokio::task;
@@ -90,6 +90,9 @@ where
         }
         let result = match socket {
             Socket::Tcp(socket) => match TcpStream::from_std(socket) {
+                Ok(socket) if !self.context.permit.delay.is_zero() && has_left(&socket).await => {
+                    Ok(ConnectionEnd::Closed)
+                }
                 Ok(socket) => self.serve_tcp(socket).await,
                 Err(error) => Err(error.into()),
             },
@@ -174,6 +177,14 @@ where
         goaway.cancel();
         drain(Pin::new(&mut connection), &activity, drain_timeout).await
     }
+}
+
+/// Whether the peer of a connection that had to wait has closed it. What it sent before is not worth any work.
+async fn has_left(socket: &TcpStream) -> bool {
+    // The runtime looks at its sockets before it goes on.
+    task::yield_now().await;
+    let ready = time::timeout(Duration::ZERO, socket.ready(Interest::READABLE)).await;
+    matches!(ready, Ok(Ok(ready)) if ready.is_read_closed())
 }
 
 /// Waits a short time for a call that the peer of a stopping server may be sending. Returns how the connection ended.
