@@ -54,7 +54,9 @@ where
             if let Some(http1_request) = &http1_request {
                 http1_request.take_turn().await;
             }
-            let asks_host = context.is_on_loopback && connection.peer.is_open_to_all();
+            // Browsers speak HTTP/2 by TLS only, so a name for loopback stays a name for callers of gRPC.
+            let may_be_page = version < Version::HTTP_2 || context.tls.is_some();
+            let asks_host = may_be_page && context.is_on_loopback && connection.peer.is_open_to_all();
             let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
             let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host));
             if is_allowed.is_ok()
