@@ -132,9 +132,9 @@ class Service:
         self.process.send_signal(signal.SIGCONT)
 
     def count_calls(self, rpc: str) -> int:
-        """Returns how many calls of an RPC of SessionService have ended well."""
+        """Returns how many calls of an RPC of SessionService have ended well, by gRPC."""
         metrics = urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=TIMEOUT).read().decode()
-        sample = f'cloakroom_calls_total{{rpc="cloakroom.v1.SessionService/{rpc}",code="OK"}} '
+        sample = f'cloakroom_calls_total{{rpc="cloakroom.v1.SessionService/{rpc}",protocol="grpc",code="OK"}} '
         return next(int(line[len(sample) :]) for line in metrics.splitlines() if line.startswith(sample))
 
     def sessions(self, *arguments: str) -> list:

@@ -91,12 +91,15 @@ def test_no_request_fails_while_the_service_restarts_under_load(own_service, sig
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         results = [pool.submit(count) for _ in range(4)]
-        for _ in range(3):
-            before = own_service.count_calls("SaveSession")
-            assert becomes_true(lambda before=before: own_service.count_calls("SaveSession") > before, TIMEOUT)
-            own_service.stop(signal_number)
-            own_service.launch()
-        is_over.set()
+        try:
+            for _ in range(3):
+                before = own_service.count_calls("SaveSession")
+                assert becomes_true(lambda before=before: own_service.count_calls("SaveSession") > before, TIMEOUT)
+                own_service.stop(signal_number)
+                own_service.launch()
+        finally:
+            # The pool waits for its threads.
+            is_over.set()
         for result in results:
             texts = result.result()
             assert texts == [str(number) for number in range(1, len(texts) + 1)]
