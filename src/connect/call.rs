@@ -8,7 +8,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
@@ -146,14 +146,9 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
 
 /// Receives the response of a unary gRPC call: its message, or its failure. Its trailers become headers.
 async fn unary_reply(body: Body, headers: &mut HeaderMap) -> Result<Result<Bytes, Status>, Status> {
-    let mut body = pin!(body);
-    let (mut message, mut trailers) = (BytesMut::new(), HeaderMap::new());
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        match frame?.into_data() {
-            Ok(data) => message.extend_from_slice(&data),
-            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
-        }
-    }
+    let received = body.collect().await?;
+    let trailers = received.trailers().cloned().unwrap_or_default();
+    let mut message = received.to_bytes();
     let status = Status::from_header_map(&trailers).filter(|status| status.code() != Code::Ok);
     for (name, value) in super::error::custom(&trailers) {
         if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
@@ -164,7 +159,7 @@ async fn unary_reply(body: Body, headers: &mut HeaderMap) -> Result<Result<Bytes
         return Ok(Err(status));
     }
     message.advance(PREFIX.min(message.len()));
-    Ok(Ok(message.freeze()))
+    Ok(Ok(message))
 }
 
 /// More room is not made before the bytes are there.

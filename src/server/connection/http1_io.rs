@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 use super::activity::{Activity, ConnectionPhase};
+use super::frame_reader::PREFACE;
 
 /// A socket that may speak HTTP/1.1.
 #[derive(Debug)]
@@ -168,8 +169,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Http1Io<I> {
     }
 }
 
-const PREFACE: &[u8; PREFACE_LENGTH] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const PREFACE_LENGTH: usize = 24;
+const PREFACE_LENGTH: usize = PREFACE.len();
 
 /// A peer that reads its last response closes at once.
 const LINGERING_TIME: Duration = Duration::from_secs(1);
