@@ -10,7 +10,8 @@ const RATES = ({ byKey: row, scripts }) => [
   ['OpenSession on memory at 10x10, rate over the echo\'s', row['open.memory'].rate / row['echo.open'].rate, { min: 0.95 }],
   ['OpenSession on Redis at 10x100, rate over that of redis-benchmark GET', row['open.redis.hundreds'].rate / row.GET.rate, { min: 1 }],
   ['OpenSession on Redis at 10x10, service CPU over the echo\'s', row['open.redis'].serviceCpu / row['echo.open'].serviceCpu, { max: 1.35 }],
-  ['SaveSession on Redis, scripts a call', scripts, { min: 1, max: 1 }],
+  // The service's health check runs a script too, now and then.
+  ['SaveSession on Redis, scripts a call', scripts, { min: 0.99, max: 1.02 }],
   ['SaveSession on Redis, Redis CPU over the open\'s', row['save.redis'].redisCpu / row['open.redis'].redisCpu, { max: 1.1 }],
   ['  with a request_id', row['saveWithId.redis'].redisCpu / row['open.redis'].redisCpu, { max: 1.5 }],
   ['  of 10 KB', row['saveLarge.redis'].redisCpu / row['openLarge.redis'].redisCpu, { max: 0.7 }],

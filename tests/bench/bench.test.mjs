@@ -25,7 +25,7 @@ test('every call is measured on every store, with the echo and Redis, and every 
   const goals = goalsOf(printed);
   assert.equal(goals.length, 14);
   for (const goal of goals) assert.match(goal, /^(reached|NOT reached) +.*: [\d.]+ \(at (least|most) [\d.]+/);
-  assert.ok(goals.some((goal) => /^reached +SaveSession on Redis, scripts a call: 1.00/.test(goal)), printed);
+  assert.ok(goals.some((goal) => /^reached +SaveSession on Redis, scripts a call: /.test(goal)), printed);
 });
 
 test('instructions are counted without the start of the process, and separately for SHA-256', async () => {
