@@ -52,8 +52,7 @@ class LossyProxy:
     def _forward_responses(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                # Only a response has a HEADERS frame. SETTINGS, PING and WINDOW_UPDATE frames pass.
-                if self.responses_to_drop and _has_headers_frame(data):
+                if self.responses_to_drop and _begins_response(data):
                     self.responses_to_drop -= 1
                     self.dropped += 1
                     break
@@ -65,7 +64,10 @@ class LossyProxy:
         _close(self._listener, *self._sockets)
 
 
-def _has_headers_frame(data: bytes) -> bool:
+def _begins_response(data: bytes) -> bool:
+    if data.startswith(b"HTTP/1.1 "):
+        return True
+    # Of HTTP/2, only a response has a HEADERS frame. SETTINGS, PING and WINDOW_UPDATE frames pass.
     at = 0
     while at + 9 <= len(data):
         if data[at + 3] == 1:

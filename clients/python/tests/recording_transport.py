@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from cloakroom.grpc_transport import GrpcTransport
+from cloakroom import ConnectTransport
 
 
 class RecordingTransport:
-    """Makes calls by gRPC, and records their names and requests."""
+    """Makes calls, and records their names and requests."""
 
     def __init__(self, address: str) -> None:
-        self.grpc = GrpcTransport(address)
+        self.transport = ConnectTransport(address)
         self.calls: list[str] = []
         self.requests: list[object] = []
+        #: Tests put a function here that makes the next call of a method instead.
+        self.instead: dict[str, object] = {}
 
-    def __getattr__(self, name: str):
-        method = getattr(self.grpc, name)
-
-        def call(request, timeout):
-            self.calls.append(name)
-            self.requests.append(request)
-            return method(request, timeout)
-
-        return call
+    def call(self, method, request, timeout):
+        self.calls.append(method.name)
+        self.requests.append(request)
+        make_call = self.instead.pop(method.name, self.transport.call)
+        return make_call(method, request, timeout)
 
     def take_calls(self) -> list[str]:
         """Returns the names of the calls since the last `take_calls`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -132,10 +133,10 @@ class Service:
         self.process.send_signal(signal.SIGCONT)
 
     def count_calls(self, rpc: str) -> int:
-        """Returns how many calls of an RPC of SessionService have ended well, by gRPC."""
+        """Returns how many calls of an RPC of SessionService have ended well."""
         metrics = urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/metrics", timeout=TIMEOUT).read().decode()
-        sample = f'cloakroom_calls_total{{rpc="cloakroom.v1.SessionService/{rpc}",protocol="grpc",code="OK"}} '
-        return next(int(line[len(sample) :]) for line in metrics.splitlines() if line.startswith(sample))
+        sample = re.compile(rf'cloakroom_calls_total{{rpc="cloakroom.v1.SessionService/{rpc}",.*code="OK"}} (\d+)')
+        return sum(int(found[1]) for found in map(sample.match, metrics.splitlines()) if found)
 
     def sessions(self, *arguments: str) -> list:
         """Runs `cloakroom sessions` and returns what it prints."""

@@ -66,7 +66,7 @@ def test_the_policy_is_fetched_once(app, transport):
     client = app.test_client()
     for _ in range(3):
         client.get("/untouched")
-    assert transport.take_calls() == ["policy"]
+    assert transport.take_calls() == ["GetAppPolicy"]
 
 
 def test_an_untouched_session_makes_no_call(client, transport):
@@ -76,27 +76,27 @@ def test_an_untouched_session_makes_no_call(client, transport):
 
 def test_a_read_is_one_call(client, transport):
     assert client.get("/read").text == "1"
-    assert transport.take_calls() == ["open"]
+    assert transport.take_calls() == ["OpenSession"]
 
 
 def test_a_read_and_a_write_are_two_calls(client, transport):
     client.get("/both")
-    assert transport.take_calls() == ["open", "save"]
+    assert transport.take_calls() == ["OpenSession", "SaveSession"]
 
 
 def test_a_write_without_a_read_is_one_call(client, transport):
     client.get("/write")
-    assert transport.take_calls() == ["save"]
+    assert transport.take_calls() == ["SaveSession"]
 
 
 def test_a_login_with_its_rotation_is_two_calls(client, transport):
     before = client.get_cookie("session").value
     client.get("/login")
-    assert transport.take_calls() == ["open", "save"]
+    assert transport.take_calls() == ["OpenSession", "SaveSession"]
     assert client.get_cookie("session").value != before
 
 
 def test_a_logout_without_a_read_is_one_call(client, transport):
     client.get("/logout")
-    assert transport.take_calls() == ["destroy"]
+    assert transport.take_calls() == ["DestroySession"]
     assert client.get_cookie("session") is None

@@ -121,7 +121,7 @@ def test_a_reverted_change_inside_a_value_is_not_saved(app, transport):
     set_entries(app, client, cart=[1])
     transport.take_calls()
     request(app, client, lambda: (session["cart"].append(2), session["cart"].pop()))
-    assert transport.take_calls() == ["open"]
+    assert transport.take_calls() == ["OpenSession"]
 
 
 def test_concurrent_requests_that_write_different_entries_lose_nothing(app):
@@ -222,7 +222,7 @@ def test_a_written_key_is_read_without_a_call(app, transport):
 
     result = request(app, client, work).result
     assert result == ((2, True, 2, None), {}, 0, False)
-    assert transport.take_calls() == ["save"]
+    assert transport.take_calls() == ["SaveSession"]
 
 
 def test_a_deletion_opens_the_session_and_raises_for_a_missing_key(app, transport):
@@ -236,7 +236,7 @@ def test_a_deletion_opens_the_session_and_raises_for_a_missing_key(app, transpor
             del session["a"]
 
     request(app, client, work)
-    assert transport.take_calls() == ["open", "save"]
+    assert transport.take_calls() == ["OpenSession", "SaveSession"]
     assert session_entries(app, client) == {"b": 2}
 
 
@@ -495,7 +495,7 @@ def test_an_untouched_permanent_session_can_be_refreshed_as_in_flask(service):
     response = request(app, client, lambda: None)
     assert "Expires=" in response.headers["Set-Cookie"]
     assert response.headers["Vary"] == "Cookie"
-    assert transport.take_calls() == ["open"]
+    assert transport.take_calls() == ["OpenSession"]
     request(app, app.test_client(), lambda: None)
     assert transport.take_calls() == []
 

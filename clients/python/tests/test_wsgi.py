@@ -45,10 +45,10 @@ def test_each_request_makes_only_the_calls_it_needs(client, transport):
     transport.take_calls()
     for path, calls in {
         "/untouched": [],
-        "/read": ["open"],
-        "/write": ["open", "save"],
-        "/login": ["save"],
-        "/logout": ["destroy"],
+        "/read": ["OpenSession"],
+        "/write": ["OpenSession", "SaveSession"],
+        "/login": ["SaveSession"],
+        "/logout": ["DestroySession"],
     }.items():
         client.get(path)
         assert (path, transport.take_calls()) == (path, calls)

@@ -6,6 +6,7 @@ and retries), `transport` (the interface to the network) and `cookie` (decides w
 """
 
 from .client import Client
+from .connect import ConnectTransport, Credentials
 from .errors import CloakroomError, NotInCookieKind, SessionGone, SessionRefused, SessionUnavailable
 from .session import Session
 from .transport import Transport
@@ -13,6 +14,8 @@ from .transport import Transport
 __all__ = [
     "Client",
     "CloakroomError",
+    "ConnectTransport",
+    "Credentials",
     "NotInCookieKind",
     "Session",
     "SessionGone",

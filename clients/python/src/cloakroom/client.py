@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, Callable
 
-from . import errors
-from .grpc_transport import GrpcTransport
-from .transport import CallFailed, Transport
+from . import errors, methods
+from .clock import now
+from .connect import Credentials, shared_transport
+from .transport import CallFailed, Method, Request, Response, Transport
 from .v1 import session_service_pb2 as pb
 
 
@@ -22,40 +22,46 @@ class Client:
     request, and `CloakroomError` for any other failure.
 
     Args:
-        service: The service's address, such as `localhost:50051` or `unix:/path`, or a `Transport`.
+        service: The service's address, such as `localhost:50051`, `https://cloakroom:50051` or `unix:/path`, or a
+            `Transport`. Clients of the same address and credentials share connections.
         app: The app's name in the service's configuration. Empty means `default`.
         deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. A `Transport` has its own.
     """
 
-    def __init__(self, service: str | Transport, *, app: str = "", deadline: float = 2.0) -> None:
+    def __init__(
+        self,
+        service: str | Transport,
+        *,
+        app: str = "",
+        deadline: float = 2.0,
+        credentials: Credentials | None = None,
+    ) -> None:
+        if not isinstance(service, str) and credentials is not None:
+            raise ValueError("give the credentials to the transport")
         self.app = app
         self.deadline = deadline
-        self.transport: Transport = GrpcTransport(service) if isinstance(service, str) else service
+        self.transport: Transport = shared_transport(service, credentials) if isinstance(service, str) else service
         self._policy: pb.GetAppPolicyResponse | None = None
         self._policy_retry_time = 0.0
 
     def open(self, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
-        response: pb.OpenSessionResponse = self._call(self.transport.open, request)
-        return response
+        return self.call(methods.OPEN, request)
 
     def save(self, request: pb.SaveSessionRequest) -> pb.SaveSessionResponse:
         """Saves changes. The request must have a request_id, so that a retry is not applied twice."""
-        response: pb.SaveSessionResponse = self._call(self.transport.save, request)
-        return response
+        return self.call(methods.SAVE, request)
 
     def rotate(self, request: pb.RotateSessionRequest) -> pb.RotateSessionResponse:
-        response: pb.RotateSessionResponse = self._call(self.transport.rotate, request)
-        return response
+        return self.call(methods.ROTATE, request)
 
     def destroy(self, request: pb.DestroySessionRequest) -> pb.DestroySessionResponse:
-        response: pb.DestroySessionResponse = self._call(self.transport.destroy, request)
-        return response
+        return self.call(methods.DESTROY, request)
 
     def policy(self) -> pb.GetAppPolicyResponse:
         """Returns the app's policy. Fetches it once per process; forked children inherit it."""
         if self._policy is None:
-            self._policy = self._call(self.transport.policy, pb.GetAppPolicyRequest(app=self.app))
-        assert self._policy is not None
+            self._policy = self.call(methods.POLICY, pb.GetAppPolicyRequest(app=self.app))
         return self._policy
 
     def policy_if_available(self) -> pb.GetAppPolicyResponse | None:
@@ -63,36 +69,39 @@ class Client:
 
         After a failure it waits a few seconds before it calls the service again.
         """
-        if self._policy is None and time.monotonic() >= self._policy_retry_time:
-            self._policy_retry_time = time.monotonic() + _POLICY_RETRY_DELAY
+        if self._policy is None and now() >= self._policy_retry_time:
+            self._policy_retry_time = now() + _POLICY_RETRY_DELAY
             try:
                 return self.policy()
             except errors.SessionUnavailable:
                 return None
         return self._policy
 
-    def _call(self, call: Callable[[Any, float], Any], request: object) -> Any:
-        end = time.monotonic() + self.deadline
+    def call(self, method: Method[Request, Response], request: Request) -> Response:
+        """Makes a call that may be repeated, and repeats it until the deadline."""
+        end = now() + self.deadline
         retries = 0
         while True:
-            delay = min(_FIRST_DELAY * 2**retries, _LAST_DELAY)
             try:
-                return call(request, max(end - time.monotonic(), 0.001))
+                return self.transport.call(method, request, max(end - now(), 0.001))
             except CallFailed as failed:
-                if not _is_retryable(failed, retries) or time.monotonic() + delay >= end:
-                    raise _error(failed) from failed
+                delay = retry_delay(failed, retries)
+                if delay is None or now() + delay >= end:
+                    raise error_of(failed) from failed
             # Random, so that many workers do not retry at the same time.
             time.sleep(delay * random.uniform(0.5, 1.0))
             retries += 1
 
 
-def _is_retryable(failed: CallFailed, retries: int) -> bool:
-    # Without a reason nothing has answered: the service may be restarting, and is back before the deadline.
-    if failed.code == "UNAVAILABLE" and not failed.reason:
-        return True
+def retry_delay(failed: CallFailed, retries: int) -> float | None:
+    """Returns the longest delay before a call is repeated. None: a retry would fail as well."""
+    is_unanswered = not failed.reason and (failed.code == "UNAVAILABLE" or _is_broken_connection(failed))
+    if is_unanswered:
+        return min(_FIRST_DELAY * 2.0**retries, _LAST_DELAY)
     # The service works, but something that it needs does not. Many retries would only be a load.
-    is_temporary = failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED" or _is_broken_connection(failed)
-    return is_temporary and retries < _MAX_RETRIES_OF_ANSWERED
+    if failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED":
+        return min(_FIRST_DELAY * 2.0**retries, _LAST_DELAY_OF_ANSWERED)
+    return None
 
 
 def _is_broken_connection(failed: CallFailed) -> bool:
@@ -100,7 +109,8 @@ def _is_broken_connection(failed: CallFailed) -> bool:
     return failed.code in ("CANCELLED", "INTERNAL") and not failed.reason
 
 
-def _error(failed: CallFailed) -> errors.CloakroomError:
+def error_of(failed: CallFailed) -> errors.CloakroomError:
+    """Returns the error that applications see."""
     return _error_class(failed)(str(failed), failed.code, failed.reason)
 
 
@@ -127,7 +137,7 @@ _REFUSED_CODES = (
 #: Seconds before the first retry. The delay doubles for each further retry, up to the last delay.
 _FIRST_DELAY = 0.05
 _LAST_DELAY = 0.2
-#: Retries of a call that the service has answered. Without a connection, a call is repeated until the deadline.
-_MAX_RETRIES_OF_ANSWERED = 3
+#: The last delay if the service has answered.
+_LAST_DELAY_OF_ANSWERED = 1.0
 #: Seconds before the app's policy is fetched again after a failure.
 _POLICY_RETRY_DELAY = 5.0

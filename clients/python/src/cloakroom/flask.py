@@ -14,6 +14,7 @@ from werkzeug.exceptions import BadRequest
 
 from . import browser_input
 from .client import Client
+from .connect import Credentials
 from .cookie import CookieAction, CookieDecision
 from .errors import SessionGone, SessionRefused, SessionUnavailable
 from .session import RequestInfo, Session
@@ -69,9 +70,11 @@ class CloakroomSessionInterface(SessionInterface):
         app.session_interface = CloakroomSessionInterface("localhost:50051", app="shop")
 
     Args:
-        service: The service's address, such as `localhost:50051` or `unix:/path`, or a `Transport`.
+        service: The service's address, such as `localhost:50051`, `https://cloakroom:50051` or `unix:/path`, or a
+            `Transport`.
         app: The app's name in the service's configuration. Empty means `default`.
         deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. A `Transport` has its own.
         unavailable: What happens while the service is unavailable. "raise": the line that needs the session raises
             `SessionUnavailable`. "null": the session reads as empty, and writes raise `SessionUnavailable`.
         refresh_untouched: Whether to extend a permanent session also in requests that do not use it, as Flask does.
@@ -92,6 +95,7 @@ class CloakroomSessionInterface(SessionInterface):
         *,
         app: str = "",
         deadline: float = 2.0,
+        credentials: Credentials | None = None,
         unavailable: str = "raise",
         refresh_untouched: bool = False,
         send_context: bool = True,
@@ -99,7 +103,7 @@ class CloakroomSessionInterface(SessionInterface):
     ) -> None:
         if unavailable not in ("raise", "null"):
             raise ValueError('unavailable must be "raise" or "null"')
-        self.client = Client(service, app=app, deadline=deadline)
+        self.client = Client(service, app=app, deadline=deadline, credentials=credentials)
         #: Applications register their own tags here.
         self.serializer = TaggedJSONSerializer()
         self.serializer.register(TagNonFinite)

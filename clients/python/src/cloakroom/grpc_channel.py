@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -18,8 +17,8 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "true")
 import grpc  # noqa: E402
 
 from . import grpc_status  # noqa: E402
-from .transport import CallFailed  # noqa: E402
-from .v1 import session_service_pb2 as pb  # noqa: E402
+from .clock import now  # noqa: E402
+from .transport import CallFailed, Method  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -39,35 +38,42 @@ class GrpcChannel:
 
     def __init__(self, address: str, settings: ChannelSettings) -> None:
         self.pid = os.getpid()
-        self.create_time = time.monotonic()
+        self.create_time = now()
         self._metadata = settings.metadata or None
         options = {**_OPTIONS, **_unix_options(address), **settings.options}
         # gRPC shares a connection between channels whose options are equal. So the channels of this object share one,
         # but never that of a parent process, or one that has stopped working.
         options["cloakroom.channel"] = f"{self.pid}-{next(_NUMBERS)}"
         pairs = list(options.items())
+        self._methods: dict[str, Callable[..., Any]] = {}
         if settings.credentials is None:
             # Each method has a channel of its own, so that connections take turns for each method. Otherwise a program
             # that opens and saves by turns would send each open to one replica and each save to the other.
-            self._methods = {name: _method(grpc.insecure_channel(address, pairs), name) for name in METHODS}
+            self._channel: Callable[[], Any] = lambda: grpc.insecure_channel(address, pairs)
         else:
             # Channels with credentials never share a connection.
             channel = grpc.secure_channel(address, settings.credentials, pairs)
-            self._methods = {name: _method(channel, name) for name in METHODS}
+            self._channel = lambda: channel
 
-    def call(self, name: str, request: object, timeout: float) -> Any:
-        """Makes one call of SessionService. Raises `CallFailed`."""
+    def call(self, method: Method[Any, Any], request: object, timeout: float) -> Any:
+        """Makes one call. Raises `CallFailed`."""
         try:
-            return self._methods[name](request, timeout=timeout, metadata=self._metadata)
+            return self._callable(method)(request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _call_failed(error) from error
 
+    def _callable(self, method: Method[Any, Any]) -> Callable[..., Any]:
+        known = self._methods.get(method.path)
+        if known is None:
+            known = self._channel().unary_unary(method.path, _serialize, method.read)
+            # Of two threads at the first call, both use the one that is kept.
+            return self._methods.setdefault(method.path, known)
+        return known
 
-def _method(channel: grpc.Channel, name: str) -> Callable[..., Any]:
-    request, response = METHODS[name]
-    path = f"/cloakroom.v1.SessionService/{name}"
-    method: Callable[..., Any] = channel.unary_unary(path, request.SerializeToString, response.FromString)
-    return method
+
+def _serialize(request: Any) -> bytes:
+    serialized: bytes = request.SerializeToString()
+    return serialized
 
 
 def _unix_options(address: str) -> dict[str, Any]:
@@ -82,14 +88,6 @@ def _call_failed(error: grpc.RpcError) -> CallFailed:
     return CallFailed(code, reasons[0] if reasons else "", error.details() or code)
 
 
-#: The methods of SessionService with the types of their requests and responses.
-METHODS: dict[str, tuple[Any, Any]] = {
-    "OpenSession": (pb.OpenSessionRequest, pb.OpenSessionResponse),
-    "SaveSession": (pb.SaveSessionRequest, pb.SaveSessionResponse),
-    "RotateSession": (pb.RotateSessionRequest, pb.RotateSessionResponse),
-    "DestroySession": (pb.DestroySessionRequest, pb.DestroySessionResponse),
-    "GetAppPolicy": (pb.GetAppPolicyRequest, pb.GetAppPolicyResponse),
-}
 _NUMBERS = itertools.count()
 _OPTIONS: dict[str, Any] = {
     # The client itself retries, within one deadline and only if that is safe.

@@ -8,13 +8,12 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .grpc_channel import METHODS, ChannelSettings, GrpcChannel
-from .transport import CallFailed
-from .v1 import session_service_pb2 as pb
+from .clock import now
+from .grpc_channel import ChannelSettings, GrpcChannel
+from .transport import CallFailed, Method, Request, Response
 
 if TYPE_CHECKING:
     import grpc
@@ -57,29 +56,13 @@ class GrpcTransport:
         settings = ChannelSettings(credentials, tuple(metadata), {**keepalive, **(options or {})})
         self.address = address
         self._replicas = [_Replica(each, settings) for each in _split(address)]
-        first = random.randrange(len(self._replicas))
+        self._first = random.randrange(len(self._replicas))
         # Each method takes turns by itself: otherwise a program that opens and saves by turns would send every open to
         # one of two replicas, and every save to the other.
-        self._turns = {name: itertools.count(first) for name in METHODS}
+        self._turns: dict[str, itertools.count[int]] = {}
 
-    def open(self, request: pb.OpenSessionRequest, timeout: float) -> pb.OpenSessionResponse:
-        response: pb.OpenSessionResponse = self._call("OpenSession", request, timeout)
-        return response
-
-    def save(self, request: pb.SaveSessionRequest, timeout: float) -> pb.SaveSessionResponse:
-        response: pb.SaveSessionResponse = self._call("SaveSession", request, timeout)
-        return response
-
-    def rotate(self, request: pb.RotateSessionRequest, timeout: float) -> pb.RotateSessionResponse:
-        response: pb.RotateSessionResponse = self._call("RotateSession", request, timeout)
-        return response
-
-    def destroy(self, request: pb.DestroySessionRequest, timeout: float) -> pb.DestroySessionResponse:
-        response: pb.DestroySessionResponse = self._call("DestroySession", request, timeout)
-        return response
-
-    def policy(self, request: pb.GetAppPolicyRequest, timeout: float) -> pb.GetAppPolicyResponse:
-        response: pb.GetAppPolicyResponse = self._call("GetAppPolicy", request, timeout)
+    def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
+        response: Response = self._next_replica(method.path).call(method, request, timeout)
         return response
 
     def close(self) -> None:
@@ -87,13 +70,10 @@ class GrpcTransport:
         for replica in self._replicas:
             replica.close()
 
-    def _call(self, name: str, request: object, timeout: float) -> Any:
-        return self._next_replica(name).call(name, request, timeout)
-
-    def _next_replica(self, name: str) -> _Replica:
-        now = time.monotonic()
-        usable = [replica for replica in self._replicas if replica.avoid_until <= now] or self._replicas
-        return usable[next(self._turns[name]) % len(usable)]
+    def _next_replica(self, path: str) -> _Replica:
+        time = now()
+        usable = [replica for replica in self._replicas if replica.avoid_until <= time] or self._replicas
+        return usable[next(self._turns.setdefault(path, itertools.count(self._first))) % len(usable)]
 
 
 class _Replica:
@@ -107,10 +87,10 @@ class _Replica:
         self._settings = settings
         self._channel: GrpcChannel | None = None
 
-    def call(self, name: str, request: object, timeout: float) -> Any:
+    def call(self, method: Method[Any, Any], request: object, timeout: float) -> Any:
         channel = self._process_channel()
         try:
-            response = channel.call(name, request, timeout)
+            response = channel.call(method, request, timeout)
         except CallFailed as failed:
             # With a reason, the service has answered.
             if failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED") and not failed.reason:
@@ -134,12 +114,12 @@ class _Replica:
 
     def _handle_silence(self, channel: GrpcChannel, failed: CallFailed) -> None:
         """Prefers other replicas for a while. After a timeout, also leaves the connection: its packets may be lost."""
-        now = time.monotonic()
+        time = now()
         # Calls that fail at the same time count as one.
-        if now >= self.avoid_until:
-            self.avoid_until = now + self._avoid_time
+        if time >= self.avoid_until:
+            self.avoid_until = time + self._avoid_time
             self._avoid_time = min(2 * self._avoid_time, _LAST_AVOID_TIME)
-        is_old = now - channel.create_time >= _MIN_CHANNEL_AGE
+        is_old = time - channel.create_time >= _MIN_CHANNEL_AGE
         if failed.code == "DEADLINE_EXCEEDED" and is_old and channel is self._channel:
             self._channel = None
 

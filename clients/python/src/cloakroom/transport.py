@@ -1,13 +1,18 @@
-"""The interface to the network: five calls, each with a timeout.
+"""The interface to the network: one call, with a timeout.
 
-Does not depend on retries, cookies or frameworks. `grpc_transport` implements it.
+Does not depend on retries, cookies or frameworks. `connect` implements it by plain HTTP, `grpc_transport` by gRPC, and
+`testing` without a service.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Callable, Generic, Protocol, TypeVar
 
-from .v1 import session_service_pb2 as pb
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+Request = TypeVar("Request", bound="Message")
+Response = TypeVar("Response")
 
 
 class CallFailed(Exception):
@@ -25,19 +30,31 @@ class CallFailed(Exception):
         self.reason = reason
 
 
+class Method(Generic[Request, Response]):
+    """One RPC of the service."""
+
+    __slots__ = ("name", "path", "read", "service")
+
+    def __init__(self, service: str, name: str, request: type[Request], response: type[Response]) -> None:
+        self.service = service
+        self.name = name
+        self.path = f"/{service}/{name}"
+        #: Reads a serialized response.
+        read: Any = response
+        self.read: Callable[[bytes], Response] = read.FromString
+
+
 class Transport(Protocol):
     """Makes calls to the service.
 
     An implementation is safe to use from several threads, and in a forked child that inherited it. It raises
-    `CallFailed`, at the latest after `timeout` seconds, and never retries by itself.
+    `CallFailed`, at the latest after `timeout` seconds, and never repeats a call that the service may have received.
     """
 
-    def open(self, request: pb.OpenSessionRequest, timeout: float) -> pb.OpenSessionResponse: ...
+    def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response: ...
 
-    def save(self, request: pb.SaveSessionRequest, timeout: float) -> pb.SaveSessionResponse: ...
 
-    def rotate(self, request: pb.RotateSessionRequest, timeout: float) -> pb.RotateSessionResponse: ...
+class AsyncTransport(Protocol):
+    """The same for programs with an event loop."""
 
-    def destroy(self, request: pb.DestroySessionRequest, timeout: float) -> pb.DestroySessionResponse: ...
-
-    def policy(self, request: pb.GetAppPolicyRequest, timeout: float) -> pb.GetAppPolicyResponse: ...
+    async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response: ...

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import browser_input
 from .client import Client
 from .codec import Codec, JsonCodec
+from .connect import Credentials
 from .session import RequestInfo, Session
 from .transport import Transport
 
@@ -31,9 +32,11 @@ class CloakroomMiddleware:
 
     Args:
         application: The WSGI application.
-        service: The service's address, such as `localhost:50051` or `unix:/path`, or a `Transport`.
+        service: The service's address, such as `localhost:50051`, `https://cloakroom:50051` or `unix:/path`, or a
+            `Transport`.
         app: The app's name in the service's configuration. Empty means `default`.
         deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. A `Transport` has its own.
         idle_timeout: How long a session lives without use, if shorter than the app's idle timeout in the service.
         codec: Converts values to JSON text and back. The default is plain JSON.
     """
@@ -45,10 +48,11 @@ class CloakroomMiddleware:
         *,
         app: str = "",
         deadline: float = 2.0,
+        credentials: Credentials | None = None,
         idle_timeout: timedelta | None = None,
         codec: Codec | None = None,
     ) -> None:
-        self.client = Client(service, app=app, deadline=deadline)
+        self.client = Client(service, app=app, deadline=deadline, credentials=credentials)
         self._application = application
         self._codec = codec or JsonCodec()
         self._idle_timeout = idle_timeout

@@ -1,0 +1,108 @@
+"""One connection to the service, by the sockets of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+
+from ..clock import now
+from .address import Endpoint
+from .http1 import Response, ResponseReader
+
+
+class Connection:
+    """Carries one call at a time. Not safe for threads."""
+
+    __slots__ = ("__weakref__", "_poll", "_socket", "is_new", "last_use")
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._poll: select.poll | None = None
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(connected, select.POLLIN)
+        #: Whether no call was answered on it yet.
+        self.is_new = True
+        self.last_use = now()
+
+    def call(self, request: bytes, end: float) -> Response:
+        """Sends a request and returns its response.
+
+        Raises TimeoutError at the time `end`, another OSError if the connection breaks, and `Malformed`. Then, and if
+        the response is not reusable, the connection must be closed.
+        """
+        connection, reader = self._socket, ResponseReader()
+        connection.settimeout(_remaining(end))
+        connection.sendall(request)
+        response = reader.receive(connection.recv(_READ_SIZE))
+        while response is None:
+            connection.settimeout(_remaining(end))
+            response = reader.receive(connection.recv(_READ_SIZE))
+        self.is_new = False
+        self.last_use = now()
+        return response
+
+    def is_silent(self) -> bool:
+        """Whether nothing has arrived since the last response. If it has, the service has closed the connection."""
+        if self._poll is None:
+            return not select.select([self._socket], [], [], 0)[0]
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        """Ends the connection, also if a forked child has inherited it."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self.leave()
+
+    def leave(self) -> None:
+        """Closes this process's part of a connection that belongs to its parent."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    __del__ = leave
+
+
+def connect(endpoint: Endpoint, context: ssl.SSLContext | None, end: float) -> Connection:
+    """Connects, and raises OSError if that is not possible until the time `end`."""
+    connected = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        if endpoint.family != socket.AF_UNIX:
+            _set_options(connected)
+        connected.settimeout(_remaining(end))
+        connected.connect(endpoint.target)
+        if context is not None:
+            connected.settimeout(_remaining(end))
+            connected = context.wrap_socket(connected, server_hostname=endpoint.tls_name)
+    except BaseException:
+        connected.close()
+        raise
+    return Connection(connected)
+
+
+def _set_options(connected: socket.socket) -> None:
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Linux has all of them, other systems have some.
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _remaining(end: float) -> float:
+    remaining = end - now()
+    if remaining <= 0:
+        raise TimeoutError("no answer in time")
+    return remaining
+
+
+#: Finds a peer that is gone without a word: seconds of silence until a probe, between probes, and their number.
+_KEEPALIVE = {
+    "TCP_KEEPIDLE": 10,
+    "TCP_KEEPINTVL": 5,
+    "TCP_KEEPCNT": 2,
+    # Milliseconds for which what was sent may stay without acknowledgement.
+    "TCP_USER_TIMEOUT": 5000,
+}
+_READ_SIZE = 64 * 1024

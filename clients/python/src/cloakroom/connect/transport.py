@@ -1,0 +1,125 @@
+"""A transport by the Connect protocol over HTTP/1.1, to one or several addresses."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+
+from ..clock import now
+from ..transport import CallFailed, Method, Request, Response
+from .address import Endpoint
+from .connection import Connection, connect
+from .credentials import Credentials, TlsContexts
+from .http1 import Malformed
+from .lookup import Lookups
+from .pool import Pool
+from .protocol import RequestWriter, read_response
+from .replicas import Replica, Replicas
+
+
+class ConnectTransport:
+    """Makes calls to the replicas of a service, which take turns.
+
+    A process connects at its first call. A forked child makes its own connections and does not use its parent's.
+    `shared_transport` gives all parts of a process the same connections.
+
+    Args:
+        address: The service's address, such as `localhost:50051`, `https://cloakroom:50051` with TLS, or `unix:/path`.
+            Several addresses are separated by commas. A name stands for all addresses that it has.
+        credentials: What the calls are authenticated by.
+
+    Raises:
+        ValueError: An address is not valid, or the credentials need TLS and an address is without.
+    """
+
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+        self.address = address
+        self._credentials = credentials or Credentials()
+        self._tls = TlsContexts(self._credentials)
+        self._replicas = Replicas(address, self._make_peer)
+        self._credentials.check(self._replicas.addresses)
+        self._lookups = Lookups(self._replicas)
+
+    def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
+        end = now() + timeout
+        message = request.SerializeToString()
+        if self._replicas.names:
+            self._lookups.look_up_due_names(end)
+        tried: list[Replica[_Peer]] = []
+        while True:
+            replica = self._replicas.next(method.name, tried)
+            try:
+                connection = replica.peer.pool.take(end)
+            except OSError as error:
+                # Nothing was sent, so another replica may have the call at once.
+                self._replicas.did_not_answer(replica)
+                tried.append(replica)
+                if len(tried) < len(self._replicas.all) and now() < end:
+                    continue
+                raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+            return self._exchange(replica, connection, method, message, end)
+
+    def close(self) -> None:
+        """Closes this process's connections, those in use after their calls. The next call connects again."""
+        for replica in self._replicas.all:
+            replica.peer.pool.close()
+
+    def _exchange(
+        self,
+        replica: Replica[_Peer],
+        connection: Connection,
+        method: Method[Request, Response],
+        message: bytes,
+        end: float,
+    ) -> Response:
+        peer, start = replica.peer, now()
+        # Where there is another way, half of the time is left for it.
+        has_other_way = not connection.is_new or len(self._replicas.all) > 1
+        attempt_end = (start + end) / 2 if has_other_way else end
+        try:
+            response = connection.call(peer.writer.write(method, message, end - start), attempt_end)
+        except BaseException as error:
+            peer.pool.drop(connection)
+            if not isinstance(error, (OSError, Malformed)):
+                raise
+            self._replicas.did_not_answer(replica)
+            if isinstance(error, TimeoutError):
+                # The others that wait may lead to the same silence.
+                peer.pool.drop_idle()
+                if attempt_end == end:
+                    raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline") from error
+            raise CallFailed("UNAVAILABLE", "", f"no answer from {replica.endpoint}: {error}") from error
+        if response.is_reusable:
+            peer.pool.put(connection)
+        else:
+            peer.pool.drop(connection)
+        replica.answered()
+        return read_response(method, response)
+
+    def _make_peer(self, endpoint: Endpoint) -> _Peer:
+        def connect_to(end: float) -> Connection:
+            context = self._tls.context() if endpoint.tls_name else None
+            return connect(endpoint, context, min(end, now() + CONNECT_TIMEOUT))
+
+        return _Peer(Pool(connect_to), RequestWriter(endpoint.host, self._credentials.token))
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """What the calls to one endpoint need."""
+
+    pool: Pool
+    writer: RequestWriter
+
+
+def shared_transport(address: str, credentials: Credentials | None = None) -> ConnectTransport:
+    """Returns the transport that this process has for an address and credentials. It is made at the first use."""
+    key = address, credentials or Credentials()
+    transport = _SHARED.get(key)
+    # Two threads may each make one, and one of them stays.
+    return transport or _SHARED.setdefault(key, ConnectTransport(address, credentials))
+
+
+_SHARED: weakref.WeakValueDictionary[tuple[str, Credentials], ConnectTransport] = weakref.WeakValueDictionary()
+#: Seconds that the opening of a connection may take.
+CONNECT_TIMEOUT = 1.0

@@ -1,0 +1,13 @@
+"""The RPCs that the client calls."""
+
+from __future__ import annotations
+
+from .transport import Method
+from .v1 import session_service_pb2 as pb
+
+_SESSIONS = "cloakroom.v1.SessionService"
+OPEN = Method(_SESSIONS, "OpenSession", pb.OpenSessionRequest, pb.OpenSessionResponse)
+SAVE = Method(_SESSIONS, "SaveSession", pb.SaveSessionRequest, pb.SaveSessionResponse)
+ROTATE = Method(_SESSIONS, "RotateSession", pb.RotateSessionRequest, pb.RotateSessionResponse)
+DESTROY = Method(_SESSIONS, "DestroySession", pb.DestroySessionRequest, pb.DestroySessionResponse)
+POLICY = Method(_SESSIONS, "GetAppPolicy", pb.GetAppPolicyRequest, pb.GetAppPolicyResponse)
