@@ -16,8 +16,7 @@ contract: $(BUF) ## Accepts the contract as it is, after a change that breaks it
 python-messages: ## Renews the Python client's messages after a change of the contract.
 	@$(call apt,python3-venv)
 	$(call venv,.tools/python-messages,grpcio-tools==$(PYTHON_GRPC_TOOLS))
-	.tools/python-messages/bin/python -m grpc_tools.protoc -I proto --python_out=clients/python/src \
-		--pyi_out=clients/python/src cloakroom/v1/session_service.proto
+	.tools/python-messages/bin/python clients/python/generate_messages.py
 
 $(BUF):
 	@$(call apt,npm)

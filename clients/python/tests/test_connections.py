@@ -10,7 +10,7 @@ import pytest
 from lossy_proxy import LossyProxy
 
 from cloakroom import Client
-from cloakroom.v1 import session_service_pb2 as pb
+from cloakroom.messages import session_service_pb2 as pb
 
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "grpc_proxy", "all_proxy"]
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 import pathlib
 import subprocess
 import sys
 
+import pytest
 from google.protobuf import descriptor_pb2
 from service import ROOT
 
-from cloakroom.v1 import session_service_pb2 as pb
+from cloakroom.messages import admin_service_pb2, session_service_pb2
 
 
-def test_the_generated_messages_match_the_proto(tmp_path):
-    out = tmp_path / "descriptors"
-    source = "cloakroom/v1/session_service.proto"
+@pytest.mark.parametrize("messages", [session_service_pb2, admin_service_pb2])
+def test_the_generated_messages_match_the_proto(tmp_path, messages):
+    out, source = tmp_path / "descriptors", messages.DESCRIPTOR.name
     protoc = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT / 'proto'}", f"--descriptor_set_out={out}", source]
     subprocess.run(protoc, check=True)
     [expected] = descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file
     actual = descriptor_pb2.FileDescriptorProto()
-    pb.DESCRIPTOR.CopyToProto(actual)
+    messages.DESCRIPTOR.CopyToProto(actual)
     for file in (expected, actual):
         file.ClearField("source_code_info")
         for message in file.message_type:
@@ -31,9 +33,32 @@ def test_the_generated_messages_match_the_proto(tmp_path):
     assert actual == expected, "run `make python-messages`"
 
 
-def test_the_package_parses_as_python_3_9():
-    import ast
+def test_an_application_can_have_messages_of_its_own_beside_the_package(tmp_path):
+    """It has generated them from an older proto, by the same names."""
+    source = ROOT / "proto/cloakroom/v1/session_service.proto"
+    older = tmp_path / "proto/cloakroom/v1/session_service.proto"
+    older.parent.mkdir(parents=True)
+    older.write_text(source.read_text().replace("bool keep_empty =", "bool keep_void ="))
+    assert older.read_text() != source.read_text()
+    arguments = [f"-I{tmp_path / 'proto'}", f"--python_out={tmp_path}", "cloakroom/v1/session_service.proto"]
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *arguments], check=True)
+    program = (
+        "import cloakroom.flask\n"
+        "from cloakroom.v1 import session_service_pb2 as own\n"
+        "from cloakroom.messages import session_service_pb2 as ours\n"
+        "print(hasattr(own.SaveSessionRequest(), 'keep_void'), hasattr(ours.SaveSessionRequest(), 'keep_void'))\n"
+    )
+    for path in ([str(tmp_path), *sys.path], [*sys.path, str(tmp_path)]):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONPATH": ":".join(filter(None, path))},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.stdout, done.stderr) == ("True False\n", "")
 
-    sources = pathlib.Path(pb.__file__).parents[1].rglob("*.py")
+
+def test_the_package_parses_as_python_3_9():
+    sources = pathlib.Path(session_service_pb2.__file__).parents[1].rglob("*.py")
     for source in sources:
         ast.parse(source.read_text(), filename=str(source), feature_version=(3, 9))

@@ -5,11 +5,16 @@ built on modules that depend on no framework: `session` (the mapping), `entries`
 and retries), `transport` (the interface to the network) and `cookie` (decides what a response does with the cookie).
 """
 
+import pkgutil
+
 from .client import Client
 from .connect import ConnectTransport, Credentials
 from .errors import CloakroomError, NotInCookieKind, SessionGone, SessionRefused, SessionUnavailable
 from .session import Session
 from .transport import Transport
+
+# Messages that an application has generated from the proto lie in a folder cloakroom/v1 of its own.
+__path__ = pkgutil.extend_path(__path__, __name__)
 
 __all__ = [
     "Client",

@@ -5,7 +5,7 @@ WSGI servers decode headers as Latin-1. What is something else anyway, such as a
 
 from __future__ import annotations
 
-from .v1 import session_service_pb2 as pb
+from .messages import session_service_pb2 as pb
 
 
 def cookie_header(header: str) -> str:

@@ -11,8 +11,8 @@ import time
 from . import errors, methods
 from .clock import now
 from .connect import Credentials, shared_transport
+from .messages import session_service_pb2 as pb
 from .transport import CallFailed, Method, Request, Response, Transport
-from .v1 import session_service_pb2 as pb
 
 
 class Client:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from .v1 import session_service_pb2 as pb
+from .messages import session_service_pb2 as pb
 
 
 class CookieAction(enum.Enum):

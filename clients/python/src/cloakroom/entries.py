@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Union
 
 from .codec import Codec
-from .v1 import session_service_pb2 as pb
+from .messages import session_service_pb2 as pb
 
 
 class Sentinel(enum.Enum):

@@ -17,10 +17,10 @@ from .client import Client
 from .connect import Credentials
 from .cookie import CookieAction, CookieDecision
 from .errors import SessionGone, SessionRefused, SessionUnavailable
+from .messages import session_service_pb2 as pb
 from .session import RequestInfo, Session
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
 from .transport import Transport
-from .v1 import session_service_pb2 as pb
 
 try:
     from blinker import Signal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .messages import session_service_pb2 as pb
 from .transport import Method
-from .v1 import session_service_pb2 as pb
 
 _SESSIONS = "cloakroom.v1.SessionService"
 OPEN = Method(_SESSIONS, "OpenSession", pb.OpenSessionRequest, pb.OpenSessionResponse)

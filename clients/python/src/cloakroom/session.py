@@ -17,7 +17,7 @@ from .client import Client
 from .codec import Codec
 from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
-from .v1 import session_service_pb2 as pb
+from .messages import session_service_pb2 as pb
 
 
 @dataclass
