@@ -124,7 +124,8 @@ class CloakroomSessionInterface(SessionInterface):
             if policy.kind == pb.APP_KIND_COOKIE:
                 unregister_non_finite(self.serializer)
         request_info = RequestInfo(
-            client=self.client,
+            app=self.client.app,
+            policy=self.client.policy,
             codec=self._codec,
             cookie_header=browser_input.cookie_header(request.environ.get("HTTP_COOKIE", "")),
             cookie_name=self.get_cookie_name(app),
@@ -133,7 +134,7 @@ class CloakroomSessionInterface(SessionInterface):
             max_authenticate_age=self._max_authenticate_age,
             idle_timeout=lambda: self._idle_timeout(app),
         )
-        return self.session_class(request_info)
+        return self.session_class(self.client, request_info)
 
     def save_session(self, app: Flask, session: SessionMixin | None, response: Response) -> None:
         """Saves the changes, and sets or deletes the cookie if needed."""

@@ -1,7 +1,8 @@
 """A request's session: a mapping that is opened at the first read and saved at the end of the request.
 
-Does not depend on a framework. A framework's integration creates one session per request, passes it to the application,
-and calls `finish` to save it and to learn what the response does with the cookie.
+Depends on no framework and on no network. `SessionState` builds requests and applies responses; `Session` makes the
+calls in between. A framework's integration creates one session per request, passes it to the application, and calls
+`finish` to save it and to learn what the response does with the cookie.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from .messages import session_service_pb2 as pb
 
 @dataclass
 class RequestInfo:
-    """What a session needs to know of its request, and the client to open it with."""
+    """What a session needs to know of its request and of its app."""
 
-    client: Client
+    #: The app's name in the service's configuration.
+    app: str
+    #: Returns the app's policy. Called only where it matters.
+    policy: Callable[[], pb.GetAppPolicyResponse]
     codec: Codec
     #: The whole Cookie header, its bytes decoded as Latin-1.
     cookie_header: str = ""
@@ -40,20 +44,18 @@ class RequestInfo:
 
     def sent_tokens(self) -> list[str]:
         """Returns the values that the browser sent for this cookie."""
-        return cookie.cookie_values(self.cookie_header, self.cookie_name or self.client.policy().cookie_name)
+        return cookie.cookie_values(self.cookie_header, self.cookie_name or self.policy().cookie_name)
 
     def cookie_name_override(self) -> str:
         """Returns the cookie's name if it differs from the app's policy, else an empty string."""
-        return "" if self.cookie_name == self.client.policy().cookie_name else self.cookie_name
+        return "" if self.cookie_name == self.policy().cookie_name else self.cookie_name
 
 
-class Session(MutableMapping[str, Any]):
-    """A request's session. It is opened when a value is needed, and a save sends only what changed.
+class SessionState(MutableMapping[str, Any]):
+    """What a request knows of its session, and what it changed. Makes no calls.
 
-    Assigning, `update`, `clear` and `increment` make no call. Reads, `del`, `pop` and `setdefault` open the session,
-    unless this request has already written the same key.
-
-    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`.
+    Assigning, `update`, `clear` and `increment` need no open. Reads, `del`, `pop` and `setdefault` need the session to
+    be open, unless this request has already written the same key: then they call `_open_now`.
     """
 
     def __init__(self, request_info: RequestInfo) -> None:
@@ -72,6 +74,8 @@ class Session(MutableMapping[str, Any]):
         self._opened: pb.OpenSessionResponse | None = None
         #: The session's properties as the service returned them last.
         self._info: pb.Session | None = None
+        #: Why the last call failed, if the service did not answer it.
+        self.unavailable: errors.SessionUnavailable | None = None
         #: Why this session cannot be written. Every write raises it.
         self._write_error: errors.CloakroomError | None = None
         #: A save whose result is unknown, exactly as it was sent.
@@ -266,99 +270,26 @@ class Session(MutableMapping[str, Any]):
         self._mark_modified()
         self._rotate_requested = True
 
-    def destroy(self) -> None:
-        """Ends the session at once. The response deletes the cookie; later writes start another session.
+    # Requests and responses.
 
-        If the request has the cookies of two live sessions, it ends both.
-        """
-        self._begin_anew()
-        self._check_writable()
-        client = self._request_info.client
-        request = pb.DestroySessionRequest(
-            app=client.app,
-            request_id=_new_request_id(),
-            cookie_name=self._request_info.cookie_name_override(),
-            **self._credential,
-        )
-        self._cookie_decision = cookie.after_destroy(client.destroy(request))
-        self._start_new_session()
-        self.accessed = self._modified = True
+    def _open_now(self) -> None:
+        """Opens the session, or raises an error that says how."""
+        raise NotImplementedError
 
-    def save(self) -> None:
-        """Saves the changes now, for example while a body is streamed.
+    def _needs_open(self) -> bool:
+        return self._opened is None and self._write_error is None
 
-        A new cookie can only be sent if the response's headers have not been sent yet.
-        """
-        self.finish()
-
-    # For integrations with frameworks.
-
-    def finish(self, *, is_read: bool = True) -> CookieDecision:
-        """Saves the changes and returns what the response does with the cookie.
-
-        It may be called again: a save whose result is unknown is repeated with the same request_id, so that it is
-        applied only once.
-
-        Args:
-            is_read: Whether the request used its session. If not, the decision is the one for an untouched session.
-        """
-        while (request := self._unconfirmed_save or self._build_save()) is not None:
-            self._unconfirmed_save = request
-            saved = self._request_info.client.save(request)
-            self._unconfirmed_save = None
-            self._apply_response(request, saved)
-        if self._cookie_decision is not None or self._opened is None:
-            return self._cookie_decision or CookieDecision()
-        return cookie.after_open(self._opened, self._request_info.sent_tokens(), is_read=is_read)
-
-    def open(self) -> None:
-        """Opens the session if it is not opened yet."""
-        if self._opened is None and self._write_error is None:
-            self._call_open()
-
-    def is_opened(self) -> bool:
-        """Whether the session has been opened."""
-        return self._opened is not None
-
-    # Private.
-
-    def _lookup(self, key: Any) -> Any:
-        self.accessed = True
-        value = self._entries.lookup(key)
-        if value is UNKNOWN:
-            self._call_open()
-            value = self._entries.lookup(key)
-        return value
-
-    def _list_keys(self) -> list[Any]:
-        self.accessed = True
-        if not self._entries.is_complete:
-            self._call_open()
-        return list(self._entries.keys())
-
-    def _load_info(self) -> pb.Session:
-        self.accessed = True
-        if self._info is None and self._write_error is None:
-            self._call_open()
-        return self._info or pb.Session()
-
-    def _call_open(self) -> None:
+    def _open_request(self) -> pb.OpenSessionRequest:
         info = self._request_info
-        try:
-            request = pb.OpenSessionRequest(
-                app=info.client.app, cookie_name=info.cookie_name_override(), context=info.context, **self._credential
-            )
-            if info.max_authenticate_age is not None:
-                request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
-            opened = info.client.open(request)
-        except errors.SessionUnavailable as error:
-            if not info.null_when_unavailable:
-                raise
-            self._write_error = error
-            if not self._entries.is_complete:
-                self._entries.load({})
-            return
-        self._opened, self._info = opened, opened.session
+        request = pb.OpenSessionRequest(
+            app=info.app, cookie_name=info.cookie_name_override(), context=info.context, **self._credential
+        )
+        if info.max_authenticate_age is not None:
+            request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
+        return request
+
+    def _apply_open(self, opened: pb.OpenSessionResponse) -> None:
+        self._opened, self._info, self.unavailable = opened, opened.session, None
         if opened.session.HasField("null_session"):
             null = opened.session.null_session
             self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
@@ -368,64 +299,25 @@ class Session(MutableMapping[str, Any]):
         if not self._entries.is_complete:
             self._entries.load(_stored_entries(opened.session))
 
-    def _mark_modified(self) -> None:
-        self._check_writable()
-        self.accessed = self._modified = self._needs_save = True
-        self._is_save_suppressed = False
+    def _handle_unavailable_open(self, error: errors.SessionUnavailable) -> None:
+        self.unavailable = error
+        if not self._request_info.null_when_unavailable:
+            raise error
+        self._write_error = error
+        if not self._entries.is_complete:
+            self._entries.load({})
 
-    def _begin_anew(self) -> None:
-        """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
-        if self._write_error is not None and self._write_error.reason == "COOKIES_AMBIGUOUS":
-            self._write_error = None
+    def _next_save(self) -> pb.SaveSessionRequest | None:
+        """Returns the save to send next. None: there is nothing to save. `_apply_save` takes the response.
 
-    def _begin_anew_with(self, keys: Iterable[str]) -> None:
-        """Does so if one of the keys is the subject's."""
-        if self._write_error is not None and self._request_info.client.policy().subject_key in keys:
-            self._begin_anew()
+        A save whose result is unknown is repeated with the same request_id, so that it is applied only once.
+        """
+        self._unconfirmed_save = self._unconfirmed_save or self._build_save()
+        return self._unconfirmed_save
 
-    def _check_writable(self) -> None:
-        if self._write_error is not None:
-            raise self._write_error
-
-    def _require_stored_kind(self, attribute: str) -> None:
-        if self._request_info.client.policy().kind == pb.APP_KIND_COOKIE:
-            raise errors.NotInCookieKind(
-                f"session.{attribute} needs a session in a store, and this app keeps its sessions in the cookie itself",
-                "FAILED_PRECONDITION",
-                "NOT_IN_COOKIE_KIND",
-            )
-
-    def _build_save(self) -> pb.SaveSessionRequest | None:
-        """Builds the request that saves the changes since the last save. None: there is nothing to save."""
-        if self._is_save_suppressed or self._write_error is not None:
-            return None
-        if not self._needs_save and not self._entries.has_changes():
-            return None
-        self._modified = True
-        changes = self._entries.changes()
-        changes.MergeFrom(self._other_changes)
-        info = self._request_info
-        idle_timeout = info.idle_timeout()
-        if idle_timeout is not None and info.client.policy().kind != pb.APP_KIND_COOKIE:
-            changes.idle_timeout.FromTimedelta(idle_timeout)
-        request = pb.SaveSessionRequest(
-            app=info.client.app,
-            changes=changes,
-            accessed=True,
-            request_id=_new_request_id(),
-            rotate=self._rotate_requested,
-            cookie_name=info.cookie_name_override(),
-            context=info.context,
-            cookie_outdated=self._cookie_outdated,
-            **self._credential,
-        )
-        self._entries.mark_saved(changes)
-        self._other_changes.Clear()
-        self._rotate_requested = self._needs_save = False
-        return request
-
-    def _apply_response(self, request: pb.SaveSessionRequest, saved: pb.SaveSessionResponse) -> None:
-        """Updates the session with the response to a save."""
+    def _apply_save(self, saved: pb.SaveSessionResponse) -> None:
+        request, self._unconfirmed_save, self.unavailable = self._unconfirmed_save, None, None
+        assert request is not None
         if saved.outcome == pb.OUTCOME_GONE:
             if self._replaces_session(request):
                 self._unconfirmed_save = _for_new_session(request)
@@ -446,21 +338,165 @@ class Session(MutableMapping[str, Any]):
             if saved.session.token:
                 self._credential, self._cookie_outdated = {"token": saved.session.token}, False
 
-    def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
-        """Whether this save may start a new session after the old one has ended, as a login does."""
-        changes = request.changes
-        subject_key = self._request_info.client.policy().subject_key
-        sets_subject = bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
-        return bool(changes.set) and (request.rotate or changes.clear or sets_subject)
+    def _decide(self, *, is_read: bool) -> CookieDecision:
+        """Decides what the response does with the cookie, when everything is saved."""
+        if self._cookie_decision is not None or self._opened is None:
+            return self._cookie_decision or CookieDecision()
+        return cookie.after_open(self._opened, self._request_info.sent_tokens(), is_read=is_read)
 
-    def _start_new_session(self) -> None:
+    def _destroy_request(self) -> pb.DestroySessionRequest:
+        self._begin_anew()
+        self._check_writable()
+        info = self._request_info
+        return pb.DestroySessionRequest(
+            app=info.app, request_id=_new_request_id(), cookie_name=info.cookie_name_override(), **self._credential
+        )
+
+    def _apply_destroy(self, destroyed: pb.DestroySessionResponse) -> None:
         """Forgets the session, so that the next save creates another one."""
+        self._cookie_decision = cookie.after_destroy(destroyed)
         self._entries = Entries(self._request_info.codec)
         self._entries.load({})
         self._other_changes.Clear()
         self._rotate_requested = self._needs_save = False
         self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
         self._credential, self._cookie_outdated = {"cookie_header": ""}, False
+        self.accessed = self._modified = True
+
+    # Private.
+
+    def _lookup(self, key: Any) -> Any:
+        self.accessed = True
+        value = self._entries.lookup(key)
+        if value is UNKNOWN:
+            self._open_now()
+            value = self._entries.lookup(key)
+        return value
+
+    def _list_keys(self) -> list[Any]:
+        self.accessed = True
+        if not self._entries.is_complete:
+            self._open_now()
+        return list(self._entries.keys())
+
+    def _load_info(self) -> pb.Session:
+        self.accessed = True
+        if self._info is None and self._write_error is None:
+            self._open_now()
+        return self._info or pb.Session()
+
+    def _mark_modified(self) -> None:
+        self._check_writable()
+        self.accessed = self._modified = self._needs_save = True
+        self._is_save_suppressed = False
+
+    def _begin_anew(self) -> None:
+        """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
+        if self._write_error is not None and self._write_error.reason == "COOKIES_AMBIGUOUS":
+            self._write_error = None
+
+    def _begin_anew_with(self, keys: Iterable[str]) -> None:
+        """Does so if one of the keys is the subject's."""
+        if self._write_error is not None and self._request_info.policy().subject_key in keys:
+            self._begin_anew()
+
+    def _check_writable(self) -> None:
+        if self._write_error is not None:
+            raise self._write_error
+
+    def _require_stored_kind(self, attribute: str) -> None:
+        if self._request_info.policy().kind == pb.APP_KIND_COOKIE:
+            raise errors.NotInCookieKind(
+                f"session.{attribute} needs a session in a store, and this app keeps its sessions in the cookie itself",
+                "FAILED_PRECONDITION",
+                "NOT_IN_COOKIE_KIND",
+            )
+
+    def _build_save(self) -> pb.SaveSessionRequest | None:
+        """Builds the request that saves the changes since the last save. None: there is nothing to save."""
+        if self._is_save_suppressed or self._write_error is not None:
+            return None
+        if not self._needs_save and not self._entries.has_changes():
+            return None
+        self._modified = True
+        changes = self._entries.changes()
+        changes.MergeFrom(self._other_changes)
+        info = self._request_info
+        idle_timeout = info.idle_timeout()
+        if idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
+            changes.idle_timeout.FromTimedelta(idle_timeout)
+        request = pb.SaveSessionRequest(
+            app=info.app,
+            changes=changes,
+            accessed=True,
+            request_id=_new_request_id(),
+            rotate=self._rotate_requested,
+            cookie_name=info.cookie_name_override(),
+            context=info.context,
+            cookie_outdated=self._cookie_outdated,
+            **self._credential,
+        )
+        self._entries.mark_saved(changes)
+        self._other_changes.Clear()
+        self._rotate_requested = self._needs_save = False
+        return request
+
+    def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
+        """Whether this save may start a new session after the old one has ended, as a login does."""
+        changes = request.changes
+        subject_key = self._request_info.policy().subject_key
+        sets_subject = bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
+        return bool(changes.set) and (request.rotate or changes.clear or sets_subject)
+
+
+class Session(SessionState):
+    """A request's session. It is opened when a value is needed, and a save sends only what changed.
+
+    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`.
+    """
+
+    def __init__(self, client: Client, request_info: RequestInfo) -> None:
+        super().__init__(request_info)
+        self._client = client
+
+    def open(self) -> None:
+        """Opens the session if it is not open yet."""
+        if self._needs_open():
+            self._open_now()
+
+    def save(self) -> None:
+        """Saves the changes now, for example while a body is streamed.
+
+        A new cookie can only be sent if the response's headers have not been sent yet.
+        """
+        self.finish()
+
+    def destroy(self) -> None:
+        """Ends the session at once. The response deletes the cookie; later writes start another session.
+
+        If the request has the cookies of two live sessions, it ends both.
+        """
+        self._apply_destroy(self._client.destroy(self._destroy_request()))
+
+    def finish(self, *, is_read: bool = True) -> CookieDecision:
+        """Saves the changes and returns what the response does with the cookie. It may be called again.
+
+        Args:
+            is_read: Whether the request used its session. If not, the decision is the one for an untouched session.
+        """
+        while (request := self._next_save()) is not None:
+            try:
+                self._apply_save(self._client.save(request))
+            except errors.SessionUnavailable as error:
+                self.unavailable = error
+                raise
+        return self._decide(is_read=is_read)
+
+    def _open_now(self) -> None:
+        try:
+            self._apply_open(self._client.open(self._open_request()))
+        except errors.SessionUnavailable as error:
+            self._handle_unavailable_open(error)
 
 
 def _stored_entries(session: pb.Session) -> dict[str, Any]:

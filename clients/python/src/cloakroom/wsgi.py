@@ -58,7 +58,7 @@ class CloakroomMiddleware:
         self._idle_timeout = idle_timeout
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        session = environ[SESSION] = Session(self._request_info(environ))
+        session = environ[SESSION] = Session(self.client, self._request_info(environ))
 
         def start_response_with_session(
             status: str,
@@ -73,7 +73,8 @@ class CloakroomMiddleware:
 
     def _request_info(self, environ: WSGIEnvironment) -> RequestInfo:
         return RequestInfo(
-            client=self.client,
+            app=self.client.app,
+            policy=self.client.policy,
             codec=self._codec,
             idle_timeout=lambda: self._idle_timeout,
             cookie_header=browser_input.cookie_header(environ.get("HTTP_COOKIE", "")),
