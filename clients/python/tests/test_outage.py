@@ -41,6 +41,7 @@ def make_app(transport, **settings):
     app.add_url_rule("/write", "write", lambda: str(session.update(a=1)))
     app.add_url_rule("/count", "count", lambda: str((session.increment("n"), session["n"])[1]))
     app.add_url_rule("/both", "both", lambda: str((session.get("a"), session.increment("n"))))
+    app.add_url_rule("/write-then-read", "write_then_read", lambda: str((session.update(a=2), session.get("b"))))
     app.add_url_rule("/error", "error", lambda: session["a"] and 1 / 0)
     return app
 
@@ -55,27 +56,58 @@ def becomes_true(condition, timeout=10.0):
 
 
 def request_error(app, client, path):
-    """Returns the error that a request raises."""
-    app.config["PROPAGATE_EXCEPTIONS"] = True
+    """Returns the error that the code of a request gets."""
+    app.config.update(PROPAGATE_EXCEPTIONS=True, TRAP_HTTP_EXCEPTIONS=True)
     with pytest.raises(SessionUnavailable) as failed:
         client.get(path)
-    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.config.update(PROPAGATE_EXCEPTIONS=False, TRAP_HTTP_EXCEPTIONS=False)
     return failed.value
 
 
-def test_an_outage_raises_and_logs_no_user_out(own_service):
+def test_an_outage_is_answered_by_503_and_logs_no_user_out(own_service, caplog):
     app = make_app(own_service.address, deadline=0.5)
     client = app.test_client()
     client.get("/write")
     own_service.stop(signal.SIGKILL)
     assert request_error(app, client, "/read").code == "UNAVAILABLE"
-    response = client.get("/read")
-    assert (response.status_code, response.headers.get("Set-Cookie")) == (500, None)
-    assert client.get("/write").status_code == 500
+    for path in ("/read", "/write", "/both", "/write-then-read"):
+        caplog.clear()
+        began = time.monotonic()
+        response = client.get(path)
+        assert time.monotonic() - began < 0.9, f"{path} waited for the service twice"
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "5"), path
+        assert "Set-Cookie" not in response.headers
+        assert [record.name for record in caplog.records] == ["cloakroom"], path
     assert client.get("/untouched").text == "untouched"
     own_service.launch()
-    # gRPC waits up to a second before it connects again.
-    assert becomes_true(lambda: client.get("/read").text == "1")
+    assert client.get("/read").text == "1"
+
+
+def test_an_application_answers_an_outage_as_it_likes(own_service):
+    class Interface(CloakroomSessionInterface):
+        def on_unavailable(self, app, session, error, response):
+            response.status_code = 503
+            response.headers["Retry-After"] = "60"
+
+    app = make_app(own_service.address, deadline=0.5)
+    app.session_interface = Interface(own_service.address, app="shop", deadline=0.5)
+    app.register_error_handler(SessionUnavailable, lambda error: ("no sessions now", 200))
+    client = app.test_client()
+    client.get("/write")
+    own_service.stop(signal.SIGKILL)
+    for path, text in {"/read": "no sessions now", "/write": "None"}.items():
+        response = client.get(path)
+        assert (response.status_code, response.headers["Retry-After"], response.text) == (503, "60", text)
+
+
+def test_a_page_that_an_application_makes_of_an_outage_stays_if_nothing_is_lost_by_it(own_service):
+    app = make_app(own_service.address, deadline=0.5)
+    app.register_error_handler(SessionUnavailable, lambda error: ("no sessions now", 200))
+    client = app.test_client()
+    client.get("/write")
+    own_service.stop(signal.SIGKILL)
+    assert client.get("/read").text == "no sessions now"
+    assert client.get("/write-then-read").status_code == 503
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
@@ -150,7 +182,7 @@ def test_with_unavailable_null_a_read_finds_an_empty_session_and_a_write_raises(
     response = client.get("/read")
     assert (response.text, response.headers.get("Set-Cookie")) == ("None", None)
     assert request_error(app, client, "/both").code == "UNAVAILABLE"
-    assert client.get("/write").status_code == 500
+    assert client.get("/write").status_code == 503
     own_service.launch()
     assert becomes_true(lambda: client.get("/read").text == "1")
 
@@ -194,19 +226,9 @@ def test_a_save_is_applied_once_after_a_lost_response(proxy):
         assert opened["n"] == 4
 
 
-def test_flasks_second_save_after_a_failed_one_is_applied_once(proxy):
-    """Flask saves again if the first save raised, then with the changes of the error handler."""
+def test_an_explicit_save_after_one_of_unknown_outcome_is_applied_once(proxy):
     transport = RecordingTransport(proxy.address)
     app = make_app(transport, deadline=TIMEOUT)
-
-    @app.errorhandler(500)
-    def apology(error):
-        session["apologies"] = session.get("apologies", 0) + 1
-        return "sorry", 500
-
-    client = app.test_client()
-    client.get("/both")
-    transport.take_calls()
 
     def save_without_answer(method, request, timeout):
         proxy.responses_to_drop = 1
@@ -214,13 +236,24 @@ def test_flasks_second_save_after_a_failed_one_is_applied_once(proxy):
             transport.transport.call(method, request, timeout)
         raise CallFailed("DEADLINE_EXCEEDED", "", "no response within the deadline")
 
-    transport.instead["SaveSession"] = save_without_answer
-    response = client.get("/both")
-    assert response.status_code == 500
+    @app.get("/twice")
+    def save_twice():
+        session.increment("n")
+        transport.instead["SaveSession"] = save_without_answer
+        with pytest.raises(SessionUnavailable):
+            session.save()
+        session["apologies"] = 1
+        session.save()
+        return "saved"
+
+    client = app.test_client()
+    client.get("/both")
+    transport.take_calls()
+    assert client.get("/twice").text == "saved"
     assert proxy.dropped == 1
     requests = [request.request_id for request in transport.requests if type(request).__name__ == "SaveSessionRequest"]
     first, second = dict.fromkeys(requests)
-    assert requests == [first] * requests.count(first) + [second]
+    assert requests == [first, first, second]
     with client.session_transaction() as opened:
         assert (opened["n"], opened["apologies"]) == (2, 1)
 

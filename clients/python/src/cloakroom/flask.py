@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
-from . import browser_input
+from . import browser_input, errors
 from .client import Client
 from .connect import Credentials
 from .cookie import CookieAction, CookieDecision
-from .errors import SessionGone, SessionRefused, SessionUnavailable
+from .errors import SessionGone, SessionRefused
 from .messages import session_service_pb2 as pb
 from .session import RequestInfo, Session
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
@@ -40,12 +42,20 @@ class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-
     """Flask's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition."""
 
     def _check_writable(self) -> None:
-        try:
+        with _http_errors():
             super()._check_writable()
-        except SessionRefused as error:
-            if error.reason == _COOKIES_AMBIGUOUS:
-                raise CookiesAmbiguous(str(error), error.code, error.reason) from error
-            raise
+
+    def _open_now(self) -> None:
+        with _http_errors():
+            super()._open_now()
+
+    def destroy(self) -> None:
+        with _http_errors():
+            super().destroy()
+
+    def save(self) -> None:
+        with _http_errors():
+            super().save()
 
 
 class CookiesAmbiguous(SessionRefused, BadRequest):
@@ -54,7 +64,7 @@ class CookiesAmbiguous(SessionRefused, BadRequest):
     A login, `clear` and `destroy` are not refused: they end both sessions.
     """
 
-    # werkzeug reads the class's code, and `SessionRefused` sets another one in the instance.
+    # werkzeug reads the class's code, and `CloakroomError` sets another one in the instance.
     code = 400  # type: ignore[assignment]
 
     def __str__(self) -> str:
@@ -62,6 +72,33 @@ class CookiesAmbiguous(SessionRefused, BadRequest):
 
     def get_response(self, *_: Any, **__: Any) -> Any:
         return BadRequest(str(self)).get_response()
+
+
+class SessionUnavailable(errors.SessionUnavailable, ServiceUnavailable):
+    """The service did not answer in time. Flask answers 503 with Retry-After, unless the application handles it."""
+
+    code = 503  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def get_response(self, *_: Any, **__: Any) -> Any:
+        return ServiceUnavailable(retry_after=RETRY_AFTER).get_response()
+
+
+@contextlib.contextmanager
+def _http_errors() -> Iterator[None]:
+    """Raises errors that Flask answers otherwise than by 500."""
+    try:
+        yield
+    except (CookiesAmbiguous, SessionUnavailable):
+        raise
+    except errors.SessionUnavailable as error:
+        raise SessionUnavailable(str(error), error.code, error.reason) from error
+    except SessionRefused as error:
+        if error.reason != _COOKIES_AMBIGUOUS:
+            raise
+        raise CookiesAmbiguous(str(error), error.code, error.reason) from error
 
 
 class CloakroomSessionInterface(SessionInterface):
@@ -76,7 +113,8 @@ class CloakroomSessionInterface(SessionInterface):
         deadline: Seconds that one call may take, its retries included.
         credentials: What the calls are authenticated by. A `Transport` has its own.
         unavailable: What happens while the service is unavailable. "raise": the line that needs the session raises
-            `SessionUnavailable`. "null": the session reads as empty, and writes raise `SessionUnavailable`.
+            `SessionUnavailable`, which Flask answers by 503. "null": the session reads as empty, and writes raise.
+            See `on_unavailable` for writes that need no read.
         refresh_untouched: Whether to extend a permanent session also in requests that do not use it, as Flask does.
             It costs one call for each such request that has the cookie.
         send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
@@ -148,15 +186,20 @@ class CloakroomSessionInterface(SessionInterface):
         if is_read:
             response.vary.add("Cookie")
         was_gone = session.gone
+        if session.unavailable is not None:
+            # The request has waited for the service already.
+            self.on_unavailable(app, session, session.unavailable, response)
+            return
         try:
             decision = session.finish(is_read=is_read)
+        except errors.SessionUnavailable as error:
+            self.on_unavailable(app, session, error, response)
+            return
         except SessionRefused as error:
             if error.reason != _COOKIES_AMBIGUOUS:
                 raise
             # A browser's cookies are no reason for a 500.
-            refusal = CookiesAmbiguous(str(error), error.code, error.reason).get_response()
-            response.status, response.content_type = refusal.status, refusal.content_type
-            response.set_data(refusal.get_data())
+            _replace(response, CookiesAmbiguous(str(error), error.code, error.reason).get_response())
             return
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
@@ -176,6 +219,24 @@ class CloakroomSessionInterface(SessionInterface):
         log.warning("a request's changes were not saved, for its session has ended: %s", reason)
         if session_gone is not None:
             session_gone.send(app, session=session, reason=reason)
+
+    def on_unavailable(
+        self, app: Flask, session: Session, error: errors.SessionUnavailable, response: Response
+    ) -> None:
+        """Called at the end of a request in which the service did not answer. What was not saved is lost.
+
+        Logs a warning, and makes the response a 503 with Retry-After, unless nothing was to be saved and the
+        application has handled the error. An override may make another response.
+
+        Args:
+            app: The application.
+            session: The request's session.
+            error: Why the call failed.
+            response: The response, which has not been sent yet.
+        """
+        log.warning("the session service does not answer: %s", error)
+        if session.has_unsaved_changes():
+            _replace(response, ServiceUnavailable(retry_after=RETRY_AFTER).get_response())
 
     def _apply_to_cookie(self, app: Flask, session: Any, decision: CookieDecision, response: Response) -> None:
         if decision.action is CookieAction.KEEP:
@@ -234,7 +295,23 @@ class CloakroomSessionInterface(SessionInterface):
         return browser_input.request_context(request.environ.get("HTTP_USER_AGENT", ""), request.remote_addr or "")
 
 
+def _replace(response: Response, other: Any) -> None:
+    """Makes a response another one. Headers of the application stay, such as those for CORS."""
+    response.status = other.status
+    response.headers.update(other.headers)
+    response.set_data(other.get_data())
+
+
+#: Seconds after which a browser may try again during an outage.
+RETRY_AFTER = 5
 #: The service accepts no shorter idle timeout.
 _SHORTEST_LIFETIME = timedelta(seconds=1)
 
-__all__ = ["CloakroomSession", "CloakroomSessionInterface", "NullSession", "SessionGone", "SessionUnavailable"]
+__all__ = [
+    "CloakroomSession",
+    "CloakroomSessionInterface",
+    "CookiesAmbiguous",
+    "NullSession",
+    "SessionGone",
+    "SessionUnavailable",
+]

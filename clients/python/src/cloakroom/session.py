@@ -276,6 +276,10 @@ class SessionState(MutableMapping[str, Any]):
         """Opens the session, or raises an error that says how."""
         raise NotImplementedError
 
+    def has_unsaved_changes(self) -> bool:
+        """Whether a save would send something. Changes of a session that cannot be written do not count."""
+        return self._unconfirmed_save is not None or self._has_changes()
+
     def _needs_open(self) -> bool:
         return self._opened is None and self._write_error is None
 
@@ -412,11 +416,14 @@ class SessionState(MutableMapping[str, Any]):
                 "NOT_IN_COOKIE_KIND",
             )
 
+    def _has_changes(self) -> bool:
+        if self._is_save_suppressed or self._write_error is not None:
+            return False
+        return self._needs_save or self._entries.has_changes()
+
     def _build_save(self) -> pb.SaveSessionRequest | None:
         """Builds the request that saves the changes since the last save. None: there is nothing to save."""
-        if self._is_save_suppressed or self._write_error is not None:
-            return None
-        if not self._needs_save and not self._entries.has_changes():
+        if not self._has_changes():
             return None
         self._modified = True
         changes = self._entries.changes()
