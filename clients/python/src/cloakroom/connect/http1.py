@@ -105,9 +105,9 @@ def _read_head(data: bytes | bytearray) -> _Head | None:
     headers: dict[bytes, bytes] = {}
     for raw_name, raw_value in _FIELD.findall(head, found.end(2)):
         name, value = raw_name.lower(), raw_value.rstrip(b" \t")
+        if name in _LENGTH_FIELDS and (name in headers or value != raw_value):
+            raise Malformed(f"the response has two fields {name.decode()}, or white space behind one")
         if name in headers:
-            if name in _SINGLE_FIELDS:
-                raise Malformed(f"the response has two fields {name.decode()}")
             value = headers[name] + b", " + value
         headers[name] = value
     is_http_1_1 = found[1] == b"1"
@@ -126,6 +126,8 @@ def _body_length(status: int, headers: dict[bytes, bytes], is_http_1_1: bool) ->
     length = headers.get(b"content-length")
     encoding = headers.get(b"transfer-encoding")
     if status < 200 or status in (204, 304):
+        if encoding is not None or length not in (None, b"0"):
+            raise Malformed(f"a response with status {status} has no body, and this one names a length")
         return 0
     if encoding is not None:
         if length is not None:
@@ -200,7 +202,7 @@ _VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
 _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: " + _VALUE + rb")?(?:\r\n" + _TOKEN + rb":" + _VALUE + rb")*")
 _FIELD = re.compile(rb"\r\n(" + _TOKEN + rb"):[ \t]*(" + _VALUE + rb")")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;" + _VALUE + rb")?")
-_SINGLE_FIELDS = (b"content-length", b"transfer-encoding")
+_LENGTH_FIELDS = (b"content-length", b"transfer-encoding")
 #: Bytes.
 _MAX_HEAD = 64 * 1024
 _MAX_CHUNK_LINE = 4096
