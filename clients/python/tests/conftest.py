@@ -16,6 +16,13 @@ def service(tmp_path_factory):
 
 
 @pytest.fixture
+def own_service(tmp_path):
+    """A service of one test, which the test may stop."""
+    with Service.start(tmp_path, store=f'[store.embedded]\npath = "{tmp_path}/data"') as service:
+        yield service
+
+
+@pytest.fixture
 def redis(tmp_path):
     """The URL of an empty Redis."""
     port = free_port()

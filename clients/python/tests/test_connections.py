@@ -1,18 +1,42 @@
-"""How the client connects to the service: directly, and once for all calls."""
+"""How the client connects to the service: directly, once for all calls of a process, and again when it has to."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import gc
+import os
+import pathlib
+import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 from lossy_proxy import LossyProxy
+from service import TIMEOUT, Service, free_port, wait_until
 
-from cloakroom import Client
+from cloakroom import Client, ConnectTransport, SessionUnavailable
+from cloakroom.connect import pool as pools
+from cloakroom.grpc_transport import GrpcTransport
 from cloakroom.messages import session_service_pb2 as pb
 
 PROXY_VARIABLES = ["http_proxy", "https_proxy", "grpc_proxy", "all_proxy"]
+
+
+@pytest.fixture(params=[ConnectTransport, GrpcTransport])
+def any_transport(request):
+    """Each class of transports."""
+    return request.param
+
+
+@pytest.fixture
+def proxy(service):
+    proxy = LossyProxy(service.port)
+    yield proxy
+    proxy.close()
 
 
 @pytest.fixture
@@ -36,25 +60,260 @@ def http_proxy():
 def write(client: Client) -> pb.SaveSessionResponse:
     """Creates a session with one entry."""
     changes = pb.Changes(set={"a": pb.Value(json="1")})
-    return client.save(pb.SaveSessionRequest(app=client.app, cookie_header="", changes=changes, request_id="1"))
+    return client.save(
+        pb.SaveSessionRequest(app=client.app, cookie_header="", changes=changes, request_id=os.urandom(8).hex())
+    )
 
 
-def test_all_calls_of_a_process_share_one_connection(service):
-    proxy = LossyProxy(service.port)
-    client = Client(proxy.address, app="shop")
+def read(client: Client) -> pb.OpenSessionResponse:
+    return client.open(pb.OpenSessionRequest(app=client.app))
+
+
+def test_all_calls_of_a_process_share_one_connection(proxy, any_transport):
+    client = Client(any_transport(proxy.address), app="shop")
     client.policy()
     client.open(pb.OpenSessionRequest(app="shop", token=write(client).session.token))
-    proxy.close()
     assert proxy.accepted == 1
 
 
-def test_a_proxy_in_the_environment_gets_no_call(service, http_proxy, monkeypatch):
+def test_clients_of_one_address_share_their_connections(proxy):
+    for client in [Client(proxy.address, app="shop") for _ in range(400)]:
+        read(client)
+    assert proxy.accepted == 1
+
+
+def test_connections_end_with_the_last_client_of_their_address(proxy):
+    client = Client(proxy.address, app="shop")
+    read(client)
+    assert proxy.open_count() == 1
+    del client
+    gc.collect()
+    wait_until("the connection ends", lambda: proxy.open_count() == 0)
+
+
+def test_a_process_has_a_bounded_number_of_connections(proxy):
+    client = Client(proxy.address, app="shop", deadline=TIMEOUT)
+    with concurrent.futures.ThreadPoolExecutor(200) as executor:
+        list(executor.map(lambda _: read(client), range(2000)))
+    assert proxy.accepted <= pools.MAX_CONNECTIONS
+
+
+def test_a_call_waits_for_a_connection_only_until_its_deadline(own_service):
+    client = Client(own_service.address, app="shop", deadline=0.6)
+    read(client)
+    own_service.suspend()
+    try:
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(2 * pools.MAX_CONNECTIONS) as executor:
+            calls = [executor.submit(read, client) for _ in range(2 * pools.MAX_CONNECTIONS)]
+            assert all(isinstance(call.exception(), SessionUnavailable) for call in calls)
+        assert time.monotonic() - began < 5
+    finally:
+        own_service.resume()
+    assert read(client).session.new
+
+
+def test_a_connection_that_was_closed_while_it_was_idle_is_not_used(proxy):
+    client = Client(proxy.address, app="shop", deadline=TIMEOUT)
+    write(client)
+    before = proxy.requests
+    proxy.close_connections()
+    wait_until("the connection ends", lambda: proxy.open_count() == 0)
+    write(client)
+    assert proxy.requests - before == 1
+
+
+def test_a_proxy_in_the_environment_gets_no_call(service, any_transport, http_proxy, monkeypatch):
     port, connections = http_proxy
     for variable in PROXY_VARIABLES:
         monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
         monkeypatch.setenv(variable.upper(), f"http://127.0.0.1:{port}")
 
-    saved = write(Client(service.address, app="shop"))
+    saved = write(Client(any_transport(service.address), app="shop"))
 
     assert saved.outcome == pb.OUTCOME_CREATED
     assert connections == []
+
+
+def test_forked_children_and_their_parent_do_not_disturb_each_other(proxy):
+    """They are forked while other threads of the parent have calls under way."""
+    client = Client(proxy.address, app="shop", deadline=TIMEOUT)
+    token = write(client).session.token
+    is_over = threading.Event()
+
+    def count():
+        counted = 0
+        while not is_over.is_set():
+            changes = pb.Changes(increment={"n": 1})
+            request_id = os.urandom(8).hex()
+            client.save(pb.SaveSessionRequest(app="shop", token=token, changes=changes, request_id=request_id))
+            counted += 1
+        return counted
+
+    with concurrent.futures.ThreadPoolExecutor(4) as executor:
+        threads = [executor.submit(count) for _ in range(4)]
+        children = [fork(lambda: [write(client) for _ in range(20)]) for _ in range(8)]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        is_over.set()
+        counted = sum(thread.result() for thread in threads)
+    assert codes == [0] * 8
+    entries = client.open(pb.OpenSessionRequest(app="shop", token=token)).session.entries
+    assert int(entries["n"].json) == counted
+
+
+def fork(work) -> int:
+    """Runs `work` in a forked child, and returns its process id."""
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            work()
+            os._exit(0)
+        os._exit(1)
+    return child
+
+
+def test_a_child_keeps_no_connection_of_its_parent_open(proxy):
+    client = Client(proxy.address, app="shop")
+    write(client)
+    inherited, own = os.pipe()
+    child = fork(lambda: os.read(inherited, 1))
+    try:
+        client.transport.close()
+        wait_until("the connection ends", lambda: proxy.open_count() == 0)
+    finally:
+        os.write(own, b"x")
+        os.waitpid(child, 0)
+
+
+def test_many_greenlets_share_a_few_connections(service):
+    program = """
+from gevent import monkey; monkey.patch_all()
+import gevent, os, sys
+from cloakroom import Client
+from cloakroom.messages import session_service_pb2 as pb
+client = Client(sys.argv[1], app="shop", deadline=60)
+greenlets = [gevent.spawn(client.open, pb.OpenSessionRequest(app="shop")) for _ in range(500)]
+gevent.joinall(greenlets, raise_error=True)
+sockets = sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket") for fd in os.listdir("/proc/self/fd")
+              if os.path.exists(f"/proc/self/fd/{fd}"))
+print(len(greenlets), sockets <= 66)
+# A greenlet that is ended in the middle of its call leaves no half-read response behind.
+for _ in range(200):
+    greenlet = gevent.spawn(client.open, pb.OpenSessionRequest(app="shop"))
+    gevent.sleep(0)
+    greenlet.kill()
+    assert client.open(pb.OpenSessionRequest(app="shop")).session.new
+print("done")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, service.address], capture_output=True, text=True, timeout=TIMEOUT
+    )
+    assert (done.stdout, done.returncode) == ("500 True\ndone\n", 0), done.stderr
+
+
+def test_the_client_needs_no_grpcio(service):
+    program = """
+import sys
+sys.modules["grpc"] = None
+import cloakroom.flask, cloakroom.wsgi
+from cloakroom import Client
+print(Client(sys.argv[1], app="shop").policy().cookie_name)
+"""
+    done = subprocess.run([sys.executable, "-c", program, service.address], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("session\n", "")
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("", "for example, localhost:50051"),
+        (" , ", "for example, localhost:50051"),
+        ("localhost:port", "from 1 to 65535"),
+        ("localhost:70000", "from 1 to 65535"),
+        ("unix:", "unix:/run/cloakroom.sock"),
+        ("localhost:50051/path", "no address of the service"),
+        ("user@localhost:50051", "no address of the service"),
+        ("dns://10.0.0.1/cloakroom:50051", "needs GrpcTransport"),
+        ("two words:50051", "no valid host"),
+        ("[::1]50051", "written as [::1]:50051"),
+    ],
+)
+def test_an_address_that_is_not_valid_is_refused_with_advice(address, advice):
+    with pytest.raises(ValueError) as refused:
+        ConnectTransport(address)
+    assert advice in str(refused.value)
+
+
+class Names:
+    """A program with a client in a namespace with its own /etc/hosts and /etc/resolv.conf."""
+
+    PROGRAM = """
+import sys
+from cloakroom import Client, SessionUnavailable
+from cloakroom.messages import session_service_pb2 as pb
+client = Client(sys.argv[1], app="shop", deadline=float(sys.argv[2]))
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        client.open(pb.OpenSessionRequest(app="shop"))
+        print("ok", flush=True)
+    except SessionUnavailable as error:
+        print(error, flush=True)
+"""
+
+    def __init__(self, folder: pathlib.Path, address: str, deadline: float, resolv: str = "") -> None:
+        self.hosts = folder / "hosts"
+        (folder / "resolv.conf").write_text(resolv)
+        mounts = "; ".join(f"mount --bind {folder}/{name} /etc/{name}" for name in ("hosts", "resolv.conf"))
+        arguments = ["unshare", "--mount", "sh", "-ec", f'{mounts}; exec "$@"', "sh"]
+        program = [sys.executable, "-c", self.PROGRAM, address, str(deadline)]
+        self.process = subprocess.Popen(
+            [*arguments, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def call(self) -> str:
+        """Makes a call and returns `ok`, or the error's text."""
+        self.process.stdin.write("\n")
+        return self.process.stdout.readline().strip()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def test_a_name_stands_for_all_addresses_that_it_has_now(tmp_path):
+    port = free_port()
+    folders = [tmp_path / "1", tmp_path / "2"]
+    for folder in folders:
+        folder.mkdir()
+    (tmp_path / "hosts").write_text("127.0.0.1 cloakroom.test\n127.0.0.2 cloakroom.test\n")
+    names = Names(tmp_path, f"cloakroom.test:{port}", TIMEOUT)
+    try:
+        with Service.start(folders[0], port=port) as first:
+            with Service.start(folders[1], host="127.0.0.2", port=port) as second:
+                assert [names.call() for _ in range(20)] == ["ok"] * 20
+                assert min(first.count_calls("OpenSession"), second.count_calls("OpenSession")) >= 9
+            (tmp_path / "hosts").write_text("127.0.0.3 cloakroom.test\n")
+            first.stop(signal.SIGKILL)
+        (tmp_path / "3").mkdir()
+        with Service.start(tmp_path / "3", host="127.0.0.3", port=port) as third:
+            assert names.call() == "ok"
+            assert third.count_calls("OpenSession") == 1
+    finally:
+        names.close()
+
+
+def test_a_name_server_that_does_not_answer_holds_no_call_beyond_its_deadline(tmp_path):
+    (tmp_path / "hosts").write_text("")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.9", 53))
+        names = Names(tmp_path, "cloakroom.test:50051", 0.5, "nameserver 127.0.0.9\noptions timeout:30\n")
+        try:
+            began = time.monotonic()
+            assert "cannot look up 'cloakroom.test'" in names.call()
+            assert time.monotonic() - began < 5
+        finally:
+            names.close()

@@ -11,19 +11,12 @@ import pytest
 from flask import Flask, session
 from lossy_proxy import LossyProxy
 from recording_transport import RecordingTransport
-from service import TIMEOUT, Service
+from service import TIMEOUT
 
 from cloakroom import SessionUnavailable
 from cloakroom.flask import CloakroomSessionInterface
 from cloakroom.grpc_transport import GrpcTransport
 from cloakroom.transport import CallFailed
-
-
-@pytest.fixture
-def own_service(tmp_path):
-    """A service of one test, which the test may stop."""
-    with Service.start(tmp_path, store=f'[store.embedded]\npath = "{tmp_path}/data"') as service:
-        yield service
 
 
 @pytest.fixture
@@ -137,14 +130,18 @@ def test_no_request_fails_while_the_service_restarts_under_load(own_service, sig
             assert texts == [str(number) for number in range(1, len(texts) + 1)]
 
 
-def test_a_call_is_retried_until_its_deadline_while_there_is_no_connection(own_service):
-    client = make_app(own_service.address).test_client()
-    client.get("/write")
-    own_service.stop()
-    timer = threading.Timer(1.0, own_service.launch)
+def test_a_gap_of_one_and_a_half_seconds_fails_no_request(service, proxy):
+    app = make_app(proxy.address)
+    clients = [app.test_client() for _ in range(4)]
+    assert {client.get("/write").status_code for client in clients} == {200}
+    proxy.close()
+    timer = threading.Timer(1.5, lambda: gap.append(LossyProxy(service.port, proxy.port)))
+    gap: list[LossyProxy] = []
     timer.start()
-    assert client.get("/read").text == "1"
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda client: client.get("/read").text, clients)) == {"1"}
     timer.join()
+    gap[0].close()
 
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "INTERNAL"])

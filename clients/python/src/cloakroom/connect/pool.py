@@ -46,9 +46,15 @@ class Pool:
                     break
                 connection = self._idle.pop()
                 self._lent.add(connection)
-            if now() - connection.last_use < _MAX_IDLE_TIME and connection.is_silent():
+            is_usable = False
+            try:
+                # A greenlet may be ended here.
+                is_usable = now() - connection.last_use < _MAX_IDLE_TIME and connection.is_silent()
+            finally:
+                if not is_usable:
+                    self.drop(connection)
+            if is_usable:
                 return connection
-            self.drop(connection)
         connected = None
         try:
             connected = self._connect(end)
