@@ -9,9 +9,9 @@ import pytest
 import trustme
 from flask import Flask, session
 from lossy_proxy import LossyProxy
-from service import APPS, Service, binary
+from service import APPS, Service, binary, wait_until
 
-from cloakroom import SessionRefused
+from cloakroom import Client, ConnectTransport, Credentials, SessionRefused, SessionUnavailable
 from cloakroom.flask import CloakroomSessionInterface
 from cloakroom.grpc_transport import GrpcTransport
 
@@ -59,35 +59,109 @@ def count_visits(transport):
         return opened["visits"]
 
 
-def test_a_caller_is_authenticated_by_its_token(secure_service):
-    authority, token, service = secure_service
-    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
-    metadata = [("authorization", f"Bearer {token}")]
-    assert count_visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata)) == 2
+@pytest.fixture(params=["connect", "grpc"])
+def make_transport(request, secure_service, tmp_path):
+    """Returns a function that makes a transport to the service with TLS."""
+    authority, _, service = secure_service
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+
+    def make(*, port=service.port, token="", certificate=None):
+        if request.param == "grpc":
+            files = certificate and [certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()]
+            credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), *(files or []))
+            metadata = [("authorization", f"Bearer {token}")] if token else []
+            return GrpcTransport(f"127.0.0.1:{port}", credentials=credentials, metadata=metadata)
+        files = {}
+        if certificate is not None:
+            files = {"certificate_file": str(tmp_path / "client.crt"), "key_file": str(tmp_path / "client.key")}
+            certificate.cert_chain_pems[0].write_to_path(files["certificate_file"])
+            certificate.private_key_pem.write_to_path(files["key_file"])
+        credentials = Credentials(token=token, ca_file=str(tmp_path / "ca.crt"), **files)
+        return ConnectTransport(f"https://127.0.0.1:{port}", credentials)
+
+    return make
 
 
-def test_all_calls_of_a_process_share_one_connection(secure_service):
-    authority, token, service = secure_service
-    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+def test_a_caller_is_authenticated_by_its_token(secure_service, make_transport):
+    _, token, _ = secure_service
+    assert count_visits(make_transport(token=token)) == 2
+
+
+def test_all_calls_of_a_process_share_one_connection(secure_service, make_transport):
+    _, token, service = secure_service
     proxy = LossyProxy(service.port)
-    metadata = [("authorization", f"Bearer {token}")]
-    assert count_visits(GrpcTransport(proxy.address, credentials=credentials, metadata=metadata)) == 2
+    assert count_visits(make_transport(port=proxy.port, token=token)) == 2
     proxy.close()
     assert proxy.accepted == 1
 
 
-def test_a_caller_is_authenticated_by_its_certificate(secure_service):
-    authority, _, service = secure_service
-    certificate = authority.issue_cert("shop.test")
-    key, chain = certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes()
-    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes(), key, chain)
-    assert count_visits(GrpcTransport(service.address, credentials=credentials)) == 2
+def test_a_caller_is_authenticated_by_its_certificate(secure_service, make_transport):
+    authority, _, _ = secure_service
+    assert count_visits(make_transport(certificate=authority.issue_cert("shop.test"))) == 2
 
 
-def test_an_unknown_caller_is_rejected(secure_service):
-    authority, token, service = secure_service
-    credentials = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
-    for metadata in [], [("authorization", f"Bearer {token}x")]:
+def test_an_unknown_caller_is_rejected(secure_service, make_transport):
+    _, token, _ = secure_service
+    for wrong in ["", f"{token}x"]:
         with pytest.raises(SessionRefused) as refused:
-            count_visits(GrpcTransport(service.address, credentials=credentials, metadata=metadata))
+            count_visits(make_transport(token=wrong))
         assert refused.value.reason == "CALLER_UNKNOWN"
+
+
+def test_a_service_with_another_certificate_is_not_called(secure_service, tmp_path):
+    authority, token, service = secure_service
+    stranger = trustme.CA()
+    stranger.cert_pem.write_to_path(str(tmp_path / "stranger.crt"))
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    wrong_authority = Credentials(token=token, ca_file=str(tmp_path / "stranger.crt"))
+    right_authority = Credentials(token=token, ca_file=str(tmp_path / "ca.crt"))
+    for address, credentials in [
+        (f"https://127.0.0.1:{service.port}", wrong_authority),
+        (f"https://127.0.0.1:{service.port}", Credentials(token=token)),
+        # The certificate has the IP address, and not this name for it.
+        (f"https://localhost:{service.port}", right_authority),
+    ]:
+        client = Client(address, app="shop", deadline=0.3, credentials=credentials)
+        with pytest.raises(SessionUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            client.policy()
+
+
+def test_a_renewed_certificate_is_used_by_the_next_connection(secure_service, tmp_path):
+    authority, _, service = secure_service
+    proxy = LossyProxy(service.port)
+    files = {name: str(tmp_path / name) for name in ("certificate_file", "key_file")}
+
+    def renew(name):
+        certificate = authority.issue_cert(name)
+        certificate.cert_chain_pems[0].write_to_path(files["certificate_file"])
+        certificate.private_key_pem.write_to_path(files["key_file"])
+
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    renew("nobody.test")
+    credentials = Credentials(ca_file=str(tmp_path / "ca.crt"), **files)
+    client = Client(f"https://127.0.0.1:{proxy.port}", app="shop", credentials=credentials)
+    with pytest.raises(SessionRefused):
+        client.policy()
+    renew("shop.test")
+    proxy.close_connections()
+    wait_until("the connection ends", lambda: proxy.open_count() == 0)
+    assert client.policy().cookie_name == "session"
+    proxy.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "credentials", "advice"),
+    [
+        ("localhost:50051", {"ca_file": "ca.crt"}, "write the address as https://"),
+        ("https://a:1,unix:/b", {"ca_file": "ca.crt"}, "write the address as https://"),
+        ("https://a:1", {"certificate_file": "tls.crt"}, "certificate_file and key_file belong together"),
+        ("https://a:1", {"token": "token\n"}, "such as a newline at its end"),
+    ],
+)
+def test_credentials_that_cannot_work_are_refused_with_advice(address, credentials, advice):
+    with pytest.raises(ValueError, match=advice):
+        Client(address, credentials=Credentials(**credentials))
+
+
+def test_a_token_is_in_no_representation():
+    assert "secret" not in repr(Credentials(token="secret"))

@@ -10,7 +10,9 @@ from flask import Flask, session
 from name_server import NameServer
 from service import APPS, TIMEOUT, Service, free_port, generate_key, wait_until
 
+from cloakroom import ConnectTransport
 from cloakroom.flask import CloakroomSessionInterface
+from cloakroom.grpc_transport import GrpcTransport
 
 
 @pytest.fixture
@@ -31,23 +33,26 @@ def replicas(tmp_path, redis):
         yield first, second
 
 
-@pytest.fixture(params=["a list", "a list of gRPC", "sockets", "a name"])
-def address(request, replicas):
-    """The address of both replicas, in all forms."""
-    if request.param == "a name":
+@pytest.fixture(params=["a list", "sockets", "a list for gRPC", "sockets for gRPC", "a name for gRPC"])
+def transport(request, replicas):
+    """A transport to both replicas, in all forms. `test_connections` has names for Connect."""
+    addresses = ", ".join(each.address for each in replicas)
+    sockets = ",".join(f"unix:{each.socket}" for each in replicas)
+    if request.param == "a name for gRPC":
         with NameServer("127.0.0.1", "127.0.0.2") as names:
-            yield f"dns://127.0.0.1:{names.port}/cloakroom.test:{replicas[0].port}"
+            yield GrpcTransport(f"dns://127.0.0.1:{names.port}/cloakroom.test:{replicas[0].port}")
     else:
         yield {
-            "a list": ", ".join(each.address for each in replicas),
-            "a list of gRPC": "ipv4:" + ",".join(each.address for each in replicas),
-            "sockets": ",".join(f"unix:{each.socket}" for each in replicas),
-        }[request.param]
+            "a list": lambda: ConnectTransport(addresses),
+            "sockets": lambda: ConnectTransport(sockets),
+            "a list for gRPC": lambda: GrpcTransport("ipv4:" + addresses),
+            "sockets for gRPC": lambda: GrpcTransport(sockets),
+        }[request.param]()
 
 
-def make_app(address):
+def make_app(transport):
     app = Flask(__name__)
-    app.session_interface = CloakroomSessionInterface(address, app="shop")
+    app.session_interface = CloakroomSessionInterface(transport, app="shop")
     app.add_url_rule("/write", "write", lambda: str(session.update(a=1)))
     app.add_url_rule("/count", "count", lambda: str((session.increment("n"), session["n"])[1]))
     app.add_url_rule("/both", "both", lambda: str((session.get("a"), session.update(a=1))))
@@ -55,13 +60,23 @@ def make_app(address):
 
 
 @pytest.mark.parametrize("path", ["/write", "/both"])
-def test_each_of_two_replicas_creates_half_of_the_sessions(replicas, address, path):
-    app = make_app(address)
+def test_each_of_two_replicas_creates_half_of_the_sessions(replicas, transport, path):
+    app = make_app(transport)
     for _ in range(100):
         assert app.test_client().get(path).status_code == 200
     created = [replica.count_calls("SaveSession") for replica in replicas]
     assert sum(created) == 100
     assert all(40 <= count <= 60 for count in created), created
+
+
+def test_a_replica_that_does_not_answer_fails_no_request(replicas):
+    client = make_app(",".join(each.address for each in replicas)).test_client()
+    client.get("/count")
+    replicas[1].suspend()
+    try:
+        assert [client.get("/count").text for _ in range(10)] == [str(count) for count in range(2, 12)]
+    finally:
+        replicas[1].resume()
 
 
 def test_a_replica_that_is_back_is_used_again(replicas):
@@ -74,8 +89,8 @@ def test_a_replica_that_is_back_is_used_again(replicas):
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
-def test_no_request_fails_when_one_of_two_replicas_ends(replicas, address, signal_number):
-    app = make_app(address)
+def test_no_request_fails_when_one_of_two_replicas_ends(replicas, transport, signal_number):
+    app = make_app(transport)
     app.session_interface.client.deadline = TIMEOUT
     clients = [app.test_client() for _ in range(4)]
     with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
