@@ -62,7 +62,9 @@ def test_an_outage_is_answered_by_503_and_logs_no_user_out(own_service, caplog):
     client = app.test_client()
     client.get("/write")
     own_service.stop(signal.SIGKILL)
-    assert request_error(app, client, "/read").code == "UNAVAILABLE"
+    error = request_error(app, client, "/read")
+    assert error.code == "UNAVAILABLE"
+    assert "Connection refused" in str(error)
     for path in ("/read", "/write", "/both", "/write-then-read"):
         caplog.clear()
         began = time.monotonic()
@@ -71,6 +73,7 @@ def test_an_outage_is_answered_by_503_and_logs_no_user_out(own_service, caplog):
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5"), path
         assert "Set-Cookie" not in response.headers
         assert [record.name for record in caplog.records] == ["cloakroom"], path
+        assert "Connection refused" in caplog.text
     assert client.get("/untouched").text == "untouched"
     own_service.launch()
     assert client.get("/read").text == "1"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Callable
 
 from .messages import session_service_pb2 as pb
 
@@ -26,18 +26,46 @@ class CookieAction(enum.Enum):
     DELETE = "delete"
 
 
-@dataclass(frozen=True)
 class CookieDecision:
     """The action for the cookie, its new value, and the headers of the service that do the same."""
 
-    action: CookieAction = CookieAction.KEEP
-    #: The cookie's value for REFRESH and SET.
-    token: str = ""
-    permanent: bool = False
-    #: The time when a permanent session expires.
-    expire_time: datetime | None = None
-    #: For frontends that append the service's headers as they are.
-    headers: tuple[tuple[str, str], ...] = ()
+    __slots__ = ("_headers", "_session", "action")
+
+    def __init__(
+        self,
+        action: CookieAction = CookieAction.KEEP,
+        session: pb.Session | None = None,
+        headers: Iterable[pb.Header] = (),
+    ) -> None:
+        self.action = action
+        self._session = session or pb.Session()
+        self._headers = headers
+
+    @property
+    def token(self) -> str:
+        """The cookie's value for REFRESH and SET.
+
+        It may differ from the session's token: in the kind `cookie` the service signs a cookie anew to refresh it.
+        """
+        for header in self._headers:
+            if header.name == _SET_COOKIE:
+                return header.value.partition(";")[0].partition("=")[2]
+        return self._session.token
+
+    @property
+    def permanent(self) -> bool:
+        return self._session.permanent
+
+    @property
+    def expire_time(self) -> datetime | None:
+        """The time when a permanent session expires."""
+        session = self._session
+        return session.expire_time.ToDatetime(timezone.utc) if session.HasField("expire_time") else None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """For frontends that append the service's headers as they are."""
+        return tuple((header.name, header.value) for header in self._headers)
 
     def followed_by(self, later: CookieDecision) -> CookieDecision:
         """Returns the later decision, unless it keeps the cookie and this one does not."""
@@ -45,13 +73,15 @@ class CookieDecision:
         return self if keeps_this_change else later
 
 
-def after_open(opened: pb.OpenSessionResponse, sent_tokens: list[str], *, is_read: bool) -> CookieDecision:
+def after_open(
+    opened: pb.OpenSessionResponse, sent_tokens: Callable[[], list[str]], *, is_read: bool
+) -> CookieDecision:
     """Decides for a request that changed nothing."""
     headers = opened.read_headers if is_read else opened.untouched_headers
-    return _decision(_action(opened.session, headers, sent_tokens), opened.session, headers)
+    return CookieDecision(_action(opened.session, headers, sent_tokens), opened.session, headers)
 
 
-def after_save(saved: pb.SaveSessionResponse, sent_tokens: list[str]) -> CookieDecision:
+def after_save(saved: pb.SaveSessionResponse, sent_tokens: Callable[[], list[str]]) -> CookieDecision:
     """Decides after a save.
 
     The service sends no Set-Cookie if the browser has the right cookie, or may be about to get that of a login.
@@ -62,12 +92,12 @@ def after_save(saved: pb.SaveSessionResponse, sent_tokens: list[str]) -> CookieD
         action = CookieAction.KEEP
     else:
         action = CookieAction.DELETE if saved.outcome == pb.OUTCOME_DELETED else CookieAction.SET
-    return _decision(action, saved.session, saved.headers)
+    return CookieDecision(action, saved.session, saved.headers)
 
 
-def _action(session: pb.Session, headers: Iterable[pb.Header], sent_tokens: list[str]) -> CookieAction:
+def _action(session: pb.Session, headers: Iterable[pb.Header], sent_tokens: Callable[[], list[str]]) -> CookieAction:
     """Returns the action for a session that was not changed."""
-    if session.permanent and session.token in sent_tokens:
+    if session.permanent and session.token in sent_tokens():
         return CookieAction.REFRESH
     return CookieAction.SET if _sets_cookie(headers) else CookieAction.KEEP
 
@@ -78,7 +108,7 @@ def after_destroy(destroyed: pb.DestroySessionResponse) -> CookieDecision:
     The service sends no Set-Cookie if an old token ended the session: the browser may have a newer cookie by then.
     """
     action = CookieAction.DELETE if _sets_cookie(destroyed.headers) else CookieAction.KEEP
-    return _decision(action, pb.Session(), destroyed.headers)
+    return CookieDecision(action, pb.Session(), destroyed.headers)
 
 
 def cookie_values(cookie_header: str, name: str) -> list[str]:
@@ -87,22 +117,8 @@ def cookie_values(cookie_header: str, name: str) -> list[str]:
     return [value.strip() for key, _, value in pairs if key.strip() == name]
 
 
-def _decision(action: CookieAction, session: pb.Session, headers: Iterable[pb.Header]) -> CookieDecision:
-    expire_time = session.expire_time.ToDatetime(timezone.utc) if session.HasField("expire_time") else None
-    pairs = tuple((header.name, header.value) for header in headers)
-    return CookieDecision(action, _set_cookie_value(pairs) or session.token, session.permanent, expire_time, pairs)
-
-
 def _sets_cookie(headers: Iterable[pb.Header]) -> bool:
-    return any(header.name == "Set-Cookie" for header in headers)
+    return any(header.name == _SET_COOKIE for header in headers)
 
 
-def _set_cookie_value(headers: tuple[tuple[str, str], ...]) -> str:
-    """Returns the cookie's value in a Set-Cookie header.
-
-    It may differ from the session's token: in the kind `cookie` the service signs a cookie anew to refresh it.
-    """
-    for name, value in headers:
-        if name == "Set-Cookie":
-            return value.partition(";")[0].partition("=")[2]
-    return ""
+_SET_COOKIE = "Set-Cookie"

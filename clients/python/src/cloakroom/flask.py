@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,20 +40,28 @@ class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-
     """Flask's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition."""
 
     def _check_writable(self) -> None:
-        with _http_errors():
+        try:
             super()._check_writable()
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise _http_error(error) from error
 
     def _open_now(self) -> None:
-        with _http_errors():
+        try:
             super()._open_now()
+        except errors.SessionUnavailable as error:
+            raise _http_error(error) from error
+
+    def finish(self, *, is_read: bool = True) -> CookieDecision:
+        try:
+            return super().finish(is_read=is_read)
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise _http_error(error) from error
 
     def destroy(self) -> None:
-        with _http_errors():
+        try:
             super().destroy()
-
-    def save(self) -> None:
-        with _http_errors():
-            super().save()
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise _http_error(error) from error
 
 
 class CookiesAmbiguous(SessionRefused, BadRequest):
@@ -80,25 +86,19 @@ class SessionUnavailable(errors.SessionUnavailable, ServiceUnavailable):
     code = 503  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return str(self.description)
 
     def get_response(self, *_: Any, **__: Any) -> Any:
         return ServiceUnavailable(retry_after=RETRY_AFTER).get_response()
 
 
-@contextlib.contextmanager
-def _http_errors() -> Iterator[None]:
-    """Raises errors that Flask answers otherwise than by 500."""
-    try:
-        yield
-    except (CookiesAmbiguous, SessionUnavailable):
-        raise
-    except errors.SessionUnavailable as error:
-        raise SessionUnavailable(str(error), error.code, error.reason) from error
-    except SessionRefused as error:
-        if error.reason != _COOKIES_AMBIGUOUS:
-            raise
-        raise CookiesAmbiguous(str(error), error.code, error.reason) from error
+def _http_error(error: errors.CloakroomError) -> errors.CloakroomError:
+    """Returns the error that Flask answers otherwise than by 500, if there is one."""
+    if isinstance(error, errors.SessionUnavailable):
+        return SessionUnavailable(str(error), error.code, error.reason)
+    if error.reason == _COOKIES_AMBIGUOUS:
+        return CookiesAmbiguous(str(error), error.code, error.reason)
+    return error
 
 
 class CloakroomSessionInterface(SessionInterface):
@@ -151,23 +151,26 @@ class CloakroomSessionInterface(SessionInterface):
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
         self._has_warned_of_lifetime = False
+        # Of the policy and PERMANENT_SESSION_LIFETIME, for the lifetime that was checked last.
+        self._checked_lifetime: timedelta | None = None
+        self._shorter_idle_timeout: timedelta | None = None
+        self._has_null_session = False
 
     def open_session(self, app: Flask, request: Request) -> Any:
         """Creates the request's session. Makes no call, except once per process for the app's policy."""
         policy = self.client.policy_if_available()
         if policy is not None:
-            self._warn_of_lifetime(app, policy)
-            if policy.HasField("null_session"):
+            if app.permanent_session_lifetime != self._checked_lifetime:
+                self._apply_policy(app, policy)
+            if self._has_null_session:
                 return None
-            if policy.kind == pb.APP_KIND_COOKIE:
-                unregister_non_finite(self.serializer)
         request_info = RequestInfo(
             app=self.client.app,
             policy=self.client.policy,
             codec=self._codec,
             cookie_header=browser_input.cookie_header(request.environ.get("HTTP_COOKIE", "")),
             cookie_name=self.get_cookie_name(app),
-            context=self._context(request),
+            context=lambda: self._context(request),
             null_when_unavailable=self._null_when_unavailable,
             max_authenticate_age=self._max_authenticate_age,
             idle_timeout=lambda: self._idle_timeout(app),
@@ -184,7 +187,7 @@ class CloakroomSessionInterface(SessionInterface):
                 return
             session.open()
         if is_read:
-            response.vary.add("Cookie")
+            _vary_by_cookie(response)
         was_gone = session.gone
         if session.unavailable is not None:
             # The request has waited for the service already.
@@ -195,11 +198,9 @@ class CloakroomSessionInterface(SessionInterface):
         except errors.SessionUnavailable as error:
             self.on_unavailable(app, session, error, response)
             return
-        except SessionRefused as error:
-            if error.reason != _COOKIES_AMBIGUOUS:
-                raise
+        except CookiesAmbiguous as error:
             # A browser's cookies are no reason for a 500.
-            _replace(response, CookiesAmbiguous(str(error), error.code, error.reason).get_response())
+            _replace(response, error.get_response())
             return
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
@@ -254,7 +255,7 @@ class CloakroomSessionInterface(SessionInterface):
             attributes["partitioned"] = True
         if decision.action is CookieAction.DELETE:
             response.delete_cookie(name, **attributes)
-            response.vary.add("Cookie")
+            _vary_by_cookie(response)
             return
         if decision.action is CookieAction.SET:
             # `should_set_cookie` checks this: for Flask a new cookie is a modification.
@@ -262,17 +263,27 @@ class CloakroomSessionInterface(SessionInterface):
         if not self.should_set_cookie(app, session):
             return
         response.set_cookie(name, decision.token, expires=self._expires(app, session, decision), **attributes)
-        response.vary.add("Cookie")
+        _vary_by_cookie(response)
 
     def _expires(self, app: Flask, session: Any, decision: CookieDecision) -> datetime | None:
         if type(self).get_expiration_time is not SessionInterface.get_expiration_time:
             return self.get_expiration_time(app, session)
         return decision.expire_time if decision.permanent else None
 
+    def _apply_policy(self, app: Flask, policy: pb.GetAppPolicyResponse) -> None:
+        self._warn_of_lifetime(app, policy)
+        if policy.kind == pb.APP_KIND_COOKIE:
+            unregister_non_finite(self.serializer)
+        self._has_null_session = policy.HasField("null_session")
+        lifetime = max(app.permanent_session_lifetime, _SHORTEST_LIFETIME)
+        self._shorter_idle_timeout = lifetime if lifetime < policy.idle_timeout.ToTimedelta() else None
+        self._checked_lifetime = app.permanent_session_lifetime
+
     def _idle_timeout(self, app: Flask) -> timedelta | None:
         """Returns PERMANENT_SESSION_LIFETIME if it is shorter than the app's idle timeout in the service."""
-        lifetime = max(app.permanent_session_lifetime, _SHORTEST_LIFETIME)
-        return lifetime if lifetime < self.client.policy().idle_timeout.ToTimedelta() else None
+        if app.permanent_session_lifetime != self._checked_lifetime:
+            self._apply_policy(app, self.client.policy())
+        return self._shorter_idle_timeout
 
     def _warn_of_lifetime(self, app: Flask, policy: pb.GetAppPolicyResponse) -> None:
         """Warns once of a lifetime that sessions will not have."""
@@ -293,6 +304,13 @@ class CloakroomSessionInterface(SessionInterface):
         if not self._send_context:
             return pb.RequestContext()
         return browser_input.request_context(request.environ.get("HTTP_USER_AGENT", ""), request.remote_addr or "")
+
+
+def _vary_by_cookie(response: Response) -> None:
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
 
 
 def _replace(response: Response, other: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
@@ -34,7 +34,8 @@ class RequestInfo:
     cookie_header: str = ""
     #: The cookie's name, if it differs from the one in the app's policy.
     cookie_name: str = ""
-    context: pb.RequestContext = field(default_factory=pb.RequestContext)
+    #: Returns where the request comes from. Called only if there is a call to make.
+    context: Callable[[], pb.RequestContext] = pb.RequestContext
     #: While the service is unavailable, reads find an empty session and writes raise. Otherwise both raise.
     null_when_unavailable: bool = False
     #: How long an authentication counts as recent. None: `recently_authenticated` is always false.
@@ -58,35 +59,38 @@ class SessionState(MutableMapping[str, Any]):
     be open, unless this request has already written the same key: then they call `_open_now`.
     """
 
+    # These begin so in each request. They stand here because most requests never set them.
+
+    #: Whether the request has used its session.
+    accessed = False
+    _modified = False
+    #: Set by `modified = False`: nothing is saved until the next change.
+    _is_save_suppressed = False
+    #: Whether to save even if no entry has changed.
+    _needs_save = False
+    #: The changes of the next save that are not entries: subject and authentication.
+    _other_changes: pb.Changes | None = None
+    _rotate_requested = False
+    _opened: pb.OpenSessionResponse | None = None
+    #: The session's properties as the service returned them last.
+    _info: pb.Session | None = None
+    #: Why the last call failed, if the service did not answer it.
+    unavailable: errors.SessionUnavailable | None = None
+    #: Why this session cannot be written. Every write raises it.
+    _write_error: errors.CloakroomError | None = None
+    #: A save whose result is unknown, exactly as it was sent.
+    _unconfirmed_save: pb.SaveSessionRequest | None = None
+    #: Whether the browser does not have the token of the open yet, so that a save sets it.
+    _cookie_outdated = False
+    #: What the saves and the end of the session mean for the cookie. None before the first of them.
+    _cookie_decision: CookieDecision | None = None
+    #: Why the session had ended before it was saved, such as `SUPERSEDED`. None if it had not.
+    gone: str | None = None
+
     def __init__(self, request_info: RequestInfo) -> None:
         self._request_info = request_info
         self._entries = Entries(request_info.codec)
-        #: Whether the request has used its session.
-        self.accessed = False
-        self._modified = False
-        #: Set by `modified = False`: nothing is saved until the next change.
-        self._is_save_suppressed = False
-        #: Whether to save even if no entry has changed.
-        self._needs_save = False
-        #: The changes of the next save that are not entries: subject and authentication.
-        self._other_changes = pb.Changes()
-        self._rotate_requested = False
-        self._opened: pb.OpenSessionResponse | None = None
-        #: The session's properties as the service returned them last.
-        self._info: pb.Session | None = None
-        #: Why the last call failed, if the service did not answer it.
-        self.unavailable: errors.SessionUnavailable | None = None
-        #: Why this session cannot be written. Every write raises it.
-        self._write_error: errors.CloakroomError | None = None
-        #: A save whose result is unknown, exactly as it was sent.
-        self._unconfirmed_save: pb.SaveSessionRequest | None = None
         self._credential: dict[str, Any] = {"cookie_header": request_info.cookie_header}
-        #: Whether the browser does not have the token of the open yet, so that a save sets it.
-        self._cookie_outdated = False
-        #: What the saves and the end of the session mean for the cookie. None before the first of them.
-        self._cookie_decision: CookieDecision | None = None
-        #: Why the session had ended before it was saved, such as `SUPERSEDED`. None if it had not.
-        self.gone: str | None = None
 
     # Reading.
 
@@ -148,7 +152,7 @@ class SessionState(MutableMapping[str, Any]):
         self._begin_anew()
         self._mark_modified()
         self._entries.clear()
-        self._other_changes.Clear()
+        self._other_changes = None
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         changes = dict(*args, **kwargs)
@@ -228,7 +232,7 @@ class SessionState(MutableMapping[str, Any]):
         Setting it is a login: the same save replaces the token. Raises `NotInCookieKind` if the app's kind is
         `cookie`.
         """
-        if self._other_changes.HasField("subject"):
+        if self._other_changes is not None and self._other_changes.HasField("subject"):
             return self._other_changes.subject or None
         self._require_stored_kind("subject")
         return self._load_info().subject or None
@@ -238,7 +242,7 @@ class SessionState(MutableMapping[str, Any]):
         self._require_stored_kind("subject")
         self._begin_anew()
         self._mark_modified()
-        self._other_changes.subject = value or ""
+        self._change_other().subject = value or ""
 
     @property
     def authenticate_time(self) -> datetime | None:
@@ -259,7 +263,7 @@ class SessionState(MutableMapping[str, Any]):
         """
         self._require_stored_kind("authenticated")
         self._mark_modified()
-        self._other_changes.authenticated = True
+        self._change_other().authenticated = True
 
     def rotate(self) -> None:
         """Replaces the token with the next save, and so invalidates older tokens.
@@ -286,7 +290,7 @@ class SessionState(MutableMapping[str, Any]):
     def _open_request(self) -> pb.OpenSessionRequest:
         info = self._request_info
         request = pb.OpenSessionRequest(
-            app=info.app, cookie_name=info.cookie_name_override(), context=info.context, **self._credential
+            app=info.app, cookie_name=info.cookie_name_override(), context=info.context(), **self._credential
         )
         if info.max_authenticate_age is not None:
             request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
@@ -327,7 +331,7 @@ class SessionState(MutableMapping[str, Any]):
                 self._unconfirmed_save = _for_new_session(request)
                 return
             self.gone = pb.EndReason.Name(saved.end_reason).replace("END_REASON_", "")
-        later = cookie.after_save(saved, self._request_info.sent_tokens())
+        later = cookie.after_save(saved, self._request_info.sent_tokens)
         no_decision = CookieDecision()
         earlier = no_decision if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision or no_decision
         self._cookie_decision = earlier.followed_by(later)
@@ -346,7 +350,7 @@ class SessionState(MutableMapping[str, Any]):
         """Decides what the response does with the cookie, when everything is saved."""
         if self._cookie_decision is not None or self._opened is None:
             return self._cookie_decision or CookieDecision()
-        return cookie.after_open(self._opened, self._request_info.sent_tokens(), is_read=is_read)
+        return cookie.after_open(self._opened, self._request_info.sent_tokens, is_read=is_read)
 
     def _destroy_request(self) -> pb.DestroySessionRequest:
         self._begin_anew()
@@ -361,7 +365,7 @@ class SessionState(MutableMapping[str, Any]):
         self._cookie_decision = cookie.after_destroy(destroyed)
         self._entries = Entries(self._request_info.codec)
         self._entries.load({})
-        self._other_changes.Clear()
+        self._other_changes = None
         self._rotate_requested = self._needs_save = False
         self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
         self._credential, self._cookie_outdated = {"cookie_header": ""}, False
@@ -393,6 +397,11 @@ class SessionState(MutableMapping[str, Any]):
         self._check_writable()
         self.accessed = self._modified = self._needs_save = True
         self._is_save_suppressed = False
+
+    def _change_other(self) -> pb.Changes:
+        if self._other_changes is None:
+            self._other_changes = pb.Changes()
+        return self._other_changes
 
     def _begin_anew(self) -> None:
         """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
@@ -427,7 +436,8 @@ class SessionState(MutableMapping[str, Any]):
             return None
         self._modified = True
         changes = self._entries.changes()
-        changes.MergeFrom(self._other_changes)
+        if self._other_changes is not None:
+            changes.MergeFrom(self._other_changes)
         info = self._request_info
         idle_timeout = info.idle_timeout()
         if idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
@@ -439,12 +449,12 @@ class SessionState(MutableMapping[str, Any]):
             request_id=_new_request_id(),
             rotate=self._rotate_requested,
             cookie_name=info.cookie_name_override(),
-            context=info.context,
+            context=info.context(),
             cookie_outdated=self._cookie_outdated,
             **self._credential,
         )
         self._entries.mark_saved(changes)
-        self._other_changes.Clear()
+        self._other_changes = None
         self._rotate_requested = self._needs_save = False
         return request
 
@@ -509,7 +519,8 @@ class Session(SessionState):
 def _stored_entries(session: pb.Session) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for name, value in session.entries.items():
-        entries[name] = value.json if value.WhichOneof("kind") == "json" else value.raw
+        # JSON text is never empty.
+        entries[name] = value.json or value.raw
     if session.HasField("permanent"):
         entries[PERMANENT] = "true" if session.permanent else "false"
     return entries

@@ -78,5 +78,7 @@ class CloakroomMiddleware:
             codec=self._codec,
             idle_timeout=lambda: self._idle_timeout,
             cookie_header=browser_input.cookie_header(environ.get("HTTP_COOKIE", "")),
-            context=browser_input.request_context(environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")),
+            context=lambda: browser_input.request_context(
+                environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
+            ),
         )

@@ -9,13 +9,13 @@ import ssl
 
 from ..clock import now
 from .address import Endpoint
-from .http1 import Response, ResponseReader
+from .http1 import Response, ResponseReader, read_whole
 
 
 class Connection:
     """Carries one call at a time. Not safe for threads."""
 
-    __slots__ = ("__weakref__", "_poll", "_socket", "is_new", "last_use")
+    __slots__ = ("__weakref__", "_poll", "_socket", "_timeout", "is_new", "last_use")
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -23,6 +23,8 @@ class Connection:
         if hasattr(select, "poll"):
             self._poll = select.poll()
             self._poll.register(connected, select.POLLIN)
+        #: Of the socket, in steps.
+        self._timeout = 0
         #: Whether no call was answered on it yet.
         self.is_new = True
         self.last_use = now()
@@ -33,16 +35,27 @@ class Connection:
         Raises TimeoutError at the time `end`, another OSError if the connection breaks, and `Malformed`. Then, and if
         the response is not reusable, the connection must be closed.
         """
-        connection, reader = self._socket, ResponseReader()
-        connection.settimeout(_remaining(end))
+        connection = self._socket
+        self._set_timeout(end)
         connection.sendall(request)
-        response = reader.receive(connection.recv(_READ_SIZE))
-        while response is None:
-            connection.settimeout(_remaining(end))
-            response = reader.receive(connection.recv(_READ_SIZE))
+        data = connection.recv(_READ_SIZE)
+        response = read_whole(data)
+        if response is None:
+            reader = ResponseReader()
+            response = reader.receive(data)
+            while response is None:
+                self._set_timeout(end)
+                response = reader.receive(connection.recv(_READ_SIZE))
         self.is_new = False
         self.last_use = now()
         return response
+
+    def _set_timeout(self, end: float) -> None:
+        # In steps, because setting it is a system call, and most calls have the same.
+        timeout = int(_remaining(end) * _TIMEOUT_STEPS) + 1
+        if timeout != self._timeout:
+            self._socket.settimeout(timeout / _TIMEOUT_STEPS)
+            self._timeout = timeout
 
     def is_silent(self) -> bool:
         """Whether nothing has arrived since the last response. If it has, the service has closed the connection."""
@@ -105,4 +118,6 @@ _KEEPALIVE = {
     # Milliseconds for which what was sent may stay without acknowledgement.
     "TCP_USER_TIMEOUT": 5000,
 }
+#: Per second.
+_TIMEOUT_STEPS = 64
 _READ_SIZE = 64 * 1024

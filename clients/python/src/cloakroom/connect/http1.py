@@ -26,6 +26,18 @@ class Response(NamedTuple):
     is_reusable: bool
 
 
+def read_whole(data: bytes) -> Response | None:
+    """Returns a response that has arrived whole and has a head like an earlier one. None: `ResponseReader` reads it.
+
+    The heads of the service differ in the length only, so most responses are read here.
+    """
+    end = data.find(b"\r\n\r\n")
+    head = _KNOWN_HEADS.get(data[:end])
+    if head is None or len(data) != head.end + head.length:  # type: ignore[operator]
+        return None
+    return Response(head.status, head.headers, data[head.end :], head.keeps_connection)
+
+
 class ResponseReader:
     """Reads one response from bytes as they arrive."""
 
@@ -111,9 +123,14 @@ def _read_head(data: bytes | bytearray) -> _Head | None:
             value = headers[name] + b", " + value
         headers[name] = value
     is_http_1_1 = found[1] == b"1"
-    options = headers.get(b"connection", b"").lower() if b"connection" in headers else b""
+    options = headers.get(b"connection", b"").lower()
     keeps_connection = is_http_1_1 if not options else _keeps_connection(options, is_http_1_1)
-    return _Head(status, headers, _body_length(status, headers, is_http_1_1), keeps_connection, end + 4)
+    read = _Head(status, headers, _body_length(status, headers, is_http_1_1), keeps_connection, end + 4)
+    if status == 200 and read.length is not None and end < _MAX_KNOWN_HEAD:
+        if len(_KNOWN_HEADS) >= _MAX_KNOWN_HEADS:
+            _KNOWN_HEADS.clear()
+        _KNOWN_HEADS[head] = read
+    return read
 
 
 def _keeps_connection(options: bytes, is_http_1_1: bool) -> bool:
@@ -203,7 +220,11 @@ _HEAD = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: " + _VALUE + rb")?(?:\
 _FIELD = re.compile(rb"\r\n(" + _TOKEN + rb"):[ \t]*(" + _VALUE + rb")")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;" + _VALUE + rb")?")
 _LENGTH_FIELDS = (b"content-length", b"transfer-encoding")
+#: Heads with a content-length, without the empty line.
+_KNOWN_HEADS: dict[bytes, _Head] = {}
+_MAX_KNOWN_HEADS = 1024
 #: Bytes.
+_MAX_KNOWN_HEAD = 512
 _MAX_HEAD = 64 * 1024
 _MAX_CHUNK_LINE = 4096
 _MAX_BODY = 64 * 1024 * 1024

@@ -24,10 +24,12 @@ class Pool:
         _POOLS.add(self)
 
     def _begin(self) -> None:
-        self._changed = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         #: Those that no call uses; the one that was used last is at the end.
         self._idle: list[Connection] = []
-        self._lent: set[Connection] = set()
+        #: All that may be used, those in calls too.
+        self._connections: set[Connection] = set()
         #: Calls that connect.
         self._connecting = 0
         self._waiting = 0
@@ -38,14 +40,13 @@ class Pool:
         Raises OSError if none can be had until the time `end`.
         """
         while True:
-            with self._changed:
-                while not self._idle and len(self._lent) + self._connecting >= MAX_CONNECTIONS:
+            with self._lock:
+                while not self._idle and len(self._connections) + self._connecting >= MAX_CONNECTIONS:
                     self._wait(end)
                 if not self._idle:
                     self._connecting += 1
                     break
                 connection = self._idle.pop()
-                self._lent.add(connection)
             is_usable = False
             try:
                 # A greenlet may be ended here.
@@ -59,51 +60,49 @@ class Pool:
         try:
             connected = self._connect(end)
         finally:
-            with self._changed:
+            with self._lock:
                 self._connecting -= 1
                 if connected is not None:
-                    self._lent.add(connected)
+                    self._connections.add(connected)
                 elif self._waiting:
                     self._changed.notify()
         return connected
 
     def put(self, connection: Connection) -> None:
         """Gives a connection back that can carry another call."""
-        with self._changed:
-            if connection not in self._lent:
-                # `close` was called meanwhile.
-                connection.close()
-                return
-            self._lent.remove(connection)
-            self._idle.append(connection)
-            if self._waiting:
-                self._changed.notify()
-            oldest = self._idle[0]
-            if connection.last_use - oldest.last_use < _MAX_IDLE_TIME:
-                return
-            self._idle.pop(0)
-        oldest.close()
+        oldest = None
+        with self._lock:
+            if connection in self._connections:
+                self._idle.append(connection)
+                if self._waiting:
+                    self._changed.notify()
+                if connection.last_use - self._idle[0].last_use < _MAX_IDLE_TIME:
+                    return
+                oldest = self._idle.pop(0)
+        # Without an oldest one, `close` was called meanwhile.
+        self.drop(oldest or connection)
 
     def drop(self, connection: Connection) -> None:
-        """Closes a lent connection."""
-        with self._changed:
-            self._lent.discard(connection)
+        """Closes a connection that was taken."""
+        with self._lock:
+            self._connections.discard(connection)
             if self._waiting:
                 self._changed.notify()
         connection.close()
 
     def drop_idle(self) -> None:
         """Closes all connections that no call uses."""
-        with self._changed:
+        with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
+            self.drop(connection)
 
     def close(self) -> None:
         """Closes all connections; those in use after their calls."""
-        with self._changed:
-            self._lent = set()
-        self.drop_idle()
+        with self._lock:
+            idle, self._idle, self._connections = self._idle, [], set()
+        for connection in idle:
+            connection.close()
 
     def _wait(self, end: float) -> None:
         remaining = end - now()
@@ -117,7 +116,7 @@ class Pool:
 
     def _leave_parent(self) -> None:
         """Forgets what a forked child has inherited, calls under way included: their threads are the parent's."""
-        inherited = [*self._idle, *self._lent]
+        inherited = self._connections
         self._begin()
         for connection in inherited:
             connection.leave()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any, TypeVar
 
 from ..transport import CallFailed, Method
@@ -28,7 +27,7 @@ class RequestWriter:
         head = self._heads.get(method.path)
         if head is None:
             head = self._heads[method.path] = f"POST {method.path} HTTP/1.1\r\n{self._fields}".encode("latin-1")
-        milliseconds = min(max(math.ceil(timeout * 1000), 1), _MAX_MILLISECONDS)
+        milliseconds = min(int(timeout * 1000) + 1, _MAX_MILLISECONDS)
         return b"%b%d\r\ncontent-length: %d\r\n\r\n%b" % (head, milliseconds, len(message), message)
 
 
