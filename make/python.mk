@@ -5,7 +5,11 @@ FLASK_SUITE := .tools/python-suites/flask-$(FLASK_VERSION)
 in_client = cd clients/python && PATH="$(CURDIR)/.tools/python/bin:$$PATH"
 
 test-python: lint-python redis $(FLASK_SUITE)/pyproject.toml ## Tests the Python client, with Flask's own tests as well.
+	@$(call apt,haproxy nginx-light)
 	$(in_client) python -m pytest
+
+soak-python: $(PYTHON_INSTALLED) ## Reads a million generated responses as Python's own HTTP client reads them.
+	$(in_client) CLOAKROOM_TEST_ANSWERS=1000000 python -m pytest tests/test_http1.py
 
 lint-python: $(PYTHON_INSTALLED) ## Lints the Python client and its example.
 	$(in_client) python -m mypy

@@ -12,6 +12,7 @@ shows_golang-go := type go
 shows_iproute2 := type ip
 shows_netavark := test -x /usr/lib/podman/netavark
 shows_nghttp2-client := type h2load
+shows_nginx-light := type nginx
 shows_nodejs := type node
 shows_prometheus := type promtool
 shows_python3-venv := python3 -c 'import ensurepip'

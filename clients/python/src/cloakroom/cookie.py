@@ -118,7 +118,10 @@ def cookie_values(cookie_header: str, name: str) -> list[str]:
 
 
 def _sets_cookie(headers: Iterable[pb.Header]) -> bool:
-    return any(header.name == _SET_COOKIE for header in headers)
+    for header in headers:  # noqa: SIM110 - a generator costs three times as much
+        if header.name == _SET_COOKIE:
+            return True
+    return False
 
 
 _SET_COOKIE = "Set-Cookie"

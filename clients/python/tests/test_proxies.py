@@ -1,0 +1,118 @@
+"""Proxies between the client and the service: nginx and HAProxy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+
+import pytest
+from flask import Flask, session
+from service import TIMEOUT, Service, free_port, is_listening, program, wait_until
+
+from cloakroom import SessionUnavailable
+from cloakroom.flask import CloakroomSessionInterface
+
+NGINX = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1; {user}
+events {{}}
+http {{
+  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  upstream service {{ server 127.0.0.1:{target}; keepalive 8; }}
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ proxy_pass http://service; proxy_set_header Host localhost; {settings} }}
+  }}
+}}
+"""
+HAPROXY = """
+defaults
+  mode http
+  timeout connect 1s
+  timeout client 60s
+  timeout server 60s
+  http-reuse always
+frontend f
+  bind 127.0.0.1:{port}
+  http-request set-header host localhost
+  default_backend b
+backend b
+  server s 127.0.0.1:{target}
+"""
+#: A filter that changes nothing makes nginx forget the length, and so send chunks.
+CHUNKS = "sub_filter_types *; sub_filter '\\1never' ''; sub_filter_once off;"
+KEEPALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+
+
+@contextlib.contextmanager
+def nginx(folder, port, target, settings):
+    user = "user root;" if os.getuid() == 0 else ""
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder, port=port, target=target, settings=settings, user=user))
+    with running([program("nginx"), "-e", f"{folder}/error.log", "-c", str(config)], port):
+        yield
+
+
+@contextlib.contextmanager
+def haproxy(folder, port, target, _):
+    config = folder / "haproxy.cfg"
+    config.write_text(HAPROXY.format(port=port, target=target))
+    with running([program("haproxy"), "-f", str(config)], port):
+        yield
+
+
+@contextlib.contextmanager
+def running(command, port):
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until("the proxy listens", lambda: is_listening(port) or process.poll() is not None)
+        assert process.poll() is None, command
+        yield
+    finally:
+        process.terminate()
+        process.wait(TIMEOUT)
+
+
+def answer_head(port):
+    """Returns the head of an answer in lower case."""
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+        connection.sendall(
+            b"POST /cloakroom.v1.SessionService/OpenSession HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/proto\r\ncontent-length: 0\r\n\r\n"
+        )
+        return connection.recv(65536).partition(b"\r\n\r\n")[0].decode("latin-1").lower()
+
+
+@pytest.mark.parametrize(
+    ("proxy", "settings"),
+    [
+        pytest.param(nginx, "", id="nginx as it comes"),
+        pytest.param(nginx, KEEPALIVE, id="nginx with keepalive"),
+        pytest.param(nginx, KEEPALIVE + CHUNKS, id="nginx that sends chunks"),
+        pytest.param(haproxy, "", id="haproxy"),
+    ],
+)
+def test_sessions_work_through_a_proxy_and_survive_a_restart_behind_it(tmp_path, proxy, settings):
+    store, port = f'[store.embedded]\npath = "{tmp_path}/data"', free_port()
+    with Service.start(tmp_path, store=store) as service, proxy(tmp_path, port, service.port, settings):
+        app = Flask(__name__)
+        app.session_interface = CloakroomSessionInterface(f"127.0.0.1:{port}", app="shop", deadline=TIMEOUT)
+        app.add_url_rule("/", "count", lambda: str((session.increment("n"), session["n"])[1]))
+        app.add_url_rule("/fill", "fill", lambda: str(session.update(text="x" * 50_000)))
+        if settings.endswith(CHUNKS):
+            assert "transfer-encoding: chunked" in answer_head(port)
+        client = app.test_client()
+        assert client.get("/fill").status_code == 200
+        assert [client.get("/").text for _ in range(5)] == ["1", "2", "3", "4", "5"]
+        service.stop()
+        service.launch()
+        assert client.get("/").text == "6"
+
+        service.stop()
+        app.session_interface.client.deadline = 0.5
+        app.config.update(TRAP_HTTP_EXCEPTIONS=True, PROPAGATE_EXCEPTIONS=True)
+        with pytest.raises(SessionUnavailable) as unavailable:
+            client.get("/")
+        assert unavailable.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
