@@ -45,7 +45,7 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._data = bytearray()
-        self._head: _Head | None = None
+        self._head: Head | None = None
         self._body: _ChunkedBody | None = None
 
     def receive(self, data: bytes) -> Response | None:
@@ -81,11 +81,11 @@ class ResponseReader:
             return None
         return self._response(data, head, bytes(data[head.end : end]), end)
 
-    def _response(self, data: bytes | bytearray, head: _Head, body: bytes, end: int) -> Response:
+    def _response(self, data: bytes | bytearray, head: Head, body: bytes, end: int) -> Response:
         # What follows belongs to no request.
         return Response(head.status, head.headers, body, head.keeps_connection and len(data) == end)
 
-    def _skip_interim(self, data: bytes | bytearray, head: _Head) -> Response | None:
+    def _skip_interim(self, data: bytes | bytearray, head: Head) -> Response | None:
         if head.status == 101:
             raise Malformed("the connection was switched to another protocol, which nobody asked for")
         rest = bytes(data[head.end :])
@@ -93,7 +93,62 @@ class ResponseReader:
         return self.receive(rest) if rest else None
 
 
-class _Head(NamedTuple):
+class BodyReader:
+    """Reads one response whose body is used as it arrives, such as a stream. Interim responses are refused."""
+
+    __slots__ = ("_body", "_data", "_left", "head", "is_complete")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        #: The status and the headers, once they have arrived.
+        self.head: Head | None = None
+        self._body: _ChunkedBody | None = None
+        #: Bytes of a body that is not chunked.
+        self._left = 0
+        self.is_complete = False
+
+    def receive(self, data: bytes) -> bytes:
+        """Takes the next bytes, and returns the next bytes of the body. Empty bytes: the connection has ended.
+
+        Raises `Malformed`.
+        """
+        if not data:
+            raise Malformed("the connection ended before the response was complete")
+        self._data += data
+        if self.head is None:
+            self.head = head = _read_head(self._data)
+            if head is None:
+                return b""
+            if head.status < 200:
+                raise Malformed(f"an interim response that nobody asked for: {head.status}")
+            del self._data[: head.end]
+            if head.length is None:
+                self._body = _ChunkedBody(0)
+            else:
+                self._left = head.length
+        return self._read_chunks(self._body) if self._body else self._read_rest()
+
+    def _read_chunks(self, body: _ChunkedBody) -> bytes:
+        self.is_complete = body.receive(self._data)
+        if not body.is_in_trailers:
+            # What was read is not needed any more.
+            del self._data[: body.at]
+            body.at = 0
+        content = bytes(body.content)
+        body.content.clear()
+        return content
+
+    def _read_rest(self) -> bytes:
+        content = bytes(self._data[: self._left])
+        self._data.clear()
+        self._left -= len(content)
+        self.is_complete = not self._left
+        return content
+
+
+class Head(NamedTuple):
+    """The status line and the headers of a response."""
+
     status: int
     headers: dict[bytes, bytes]
     #: Of the body. None: it is chunked.
@@ -103,7 +158,7 @@ class _Head(NamedTuple):
     end: int
 
 
-def _read_head(data: bytes | bytearray) -> _Head | None:
+def _read_head(data: bytes | bytearray) -> Head | None:
     end = data.find(b"\r\n\r\n")
     if end > _MAX_HEAD or (end < 0 and len(data) > _MAX_HEAD):
         raise Malformed(f"the head of the response is over {_MAX_HEAD} bytes")
@@ -125,7 +180,7 @@ def _read_head(data: bytes | bytearray) -> _Head | None:
     is_http_1_1 = found[1] == b"1"
     options = headers.get(b"connection", b"").lower()
     keeps_connection = is_http_1_1 if not options else _keeps_connection(options, is_http_1_1)
-    read = _Head(status, headers, _body_length(status, headers, is_http_1_1), keeps_connection, end + 4)
+    read = Head(status, headers, _body_length(status, headers, is_http_1_1), keeps_connection, end + 4)
     if status == 200 and read.length is not None and end < _MAX_KNOWN_HEAD:
         if len(_KNOWN_HEADS) >= _MAX_KNOWN_HEADS:
             _KNOWN_HEADS.clear()
@@ -162,18 +217,18 @@ def _body_length(status: int, headers: dict[bytes, bytes], is_http_1_1: bool) ->
 class _ChunkedBody:
     """Reads a body in chunks."""
 
-    __slots__ = ("_is_in_trailers", "_trailers_end", "at", "content")
+    __slots__ = ("_trailers_end", "at", "content", "is_in_trailers")
 
     def __init__(self, at: int) -> None:
         self.content = bytearray()
         #: The position behind what was read.
         self.at = at
-        self._is_in_trailers = False
+        self.is_in_trailers = False
         self._trailers_end = 0
 
     def receive(self, data: bytes | bytearray) -> bool:
         """Reads on in all bytes of the response. Returns whether the body is complete."""
-        while not self._is_in_trailers:
+        while not self.is_in_trailers:
             line_end = data.find(b"\r\n", self.at, self.at + _MAX_CHUNK_LINE)
             if line_end < 0:
                 if len(data) - self.at >= _MAX_CHUNK_LINE:
@@ -185,7 +240,7 @@ class _ChunkedBody:
                 raise Malformed(f"not the size of a chunk: {line[:40]!r}")
             size = int(found[1], 16)
             if size == 0:
-                self.at, self._is_in_trailers = line_end + 2, True
+                self.at, self.is_in_trailers = line_end + 2, True
                 break
             end = line_end + 2 + size
             if len(self.content) + size > _MAX_BODY:
@@ -221,7 +276,7 @@ _FIELD = re.compile(rb"\r\n(" + _TOKEN + rb"):[ \t]*(" + _VALUE + rb")")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;" + _VALUE + rb")?")
 _LENGTH_FIELDS = (b"content-length", b"transfer-encoding")
 #: Heads with a content-length, without the empty line.
-_KNOWN_HEADS: dict[bytes, _Head] = {}
+_KNOWN_HEADS: dict[bytes, Head] = {}
 _MAX_KNOWN_HEADS = 1024
 #: Bytes.
 _MAX_KNOWN_HEAD = 512

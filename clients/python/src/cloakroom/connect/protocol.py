@@ -1,6 +1,6 @@
-"""The Connect protocol for unary calls: writes a call as an HTTP request, and reads the response of one.
+"""The Connect protocol: writes a call as an HTTP request, and reads the response of a unary one.
 
-`docs/wire.md` describes it.
+`docs/wire.md` describes it. `envelope` reads the response of a stream.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ class RequestWriter:
 
     def __init__(self, host: str, token: str) -> None:
         authorization = f"authorization: Bearer {token}\r\n" if token else ""
-        self._fields = f"host: {host}\r\ncontent-type: application/proto\r\n{authorization}connect-timeout-ms: "
+        self._fields = f"{authorization}host: {host}\r\nconnect-timeout-ms: "
         self._heads: dict[str, bytes] = {}
 
-    def write(self, method: Method[Any, Any], message: bytes, timeout: float) -> bytes:
-        """Returns the whole request, for a service that may take `timeout` seconds."""
+    def write(
+        self, method: Method[Any, Any], message: bytes, timeout: float, content_type: str = "application/proto"
+    ) -> bytes:
+        """Returns the whole request, for a service that may take `timeout` seconds to begin its response."""
         head = self._heads.get(method.path)
         if head is None:
-            head = self._heads[method.path] = f"POST {method.path} HTTP/1.1\r\n{self._fields}".encode("latin-1")
+            start = f"POST {method.path} HTTP/1.1\r\ncontent-type: {content_type}\r\n"
+            head = self._heads[method.path] = f"{start}{self._fields}".encode("latin-1")
         milliseconds = min(int(timeout * 1000) + 1, _MAX_MILLISECONDS)
         return b"%b%d\r\ncontent-length: %d\r\n\r\n%b" % (head, milliseconds, len(message), message)
 
@@ -34,7 +37,7 @@ class RequestWriter:
 def read_response(method: Method[Any, Message], response: Response) -> Message:
     """Returns the message of a response. Raises `CallFailed`."""
     if response.status != 200:
-        raise _call_failed(response)
+        raise failure_of_response(response.status, response.headers, response.body)
     if response.headers.get(b"content-type") != b"application/proto":
         raise CallFailed("INTERNAL", "", "what answered is not the service: its response is no message")
     try:
@@ -43,16 +46,27 @@ def read_response(method: Method[Any, Message], response: Response) -> Message:
         raise CallFailed("INTERNAL", "", f"the response is no message of {method.path}") from error
 
 
-def _call_failed(response: Response) -> CallFailed:
+def failure_of_response(status: int, headers: dict[bytes, bytes], body: bytes) -> CallFailed:
+    """Returns the failure that a response with another status than 200 stands for."""
     code, message = "", ""
     try:
-        error = json.loads(response.body)
+        error = json.loads(body)
         code, message = str(error["code"]).upper(), str(error.get("message", ""))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # A proxy has answered.
-        code = _CODES.get(response.status, "UNKNOWN")
-    reason = response.headers.get(b"cloakroom-reason", b"").decode("latin-1")
-    return CallFailed(code, reason, message or f"HTTP status {response.status}")
+        code = _CODES.get(status, "UNKNOWN")
+    reason = headers.get(b"cloakroom-reason", b"").decode("latin-1")
+    return CallFailed(code, reason, message or f"HTTP status {status}")
+
+
+def failure_of_stream(error: Any) -> CallFailed:
+    """Returns the failure that the last message of a stream has as its error."""
+    try:
+        reasons = [detail["debug"]["reason"] for detail in error.get("details", ()) if "debug" in detail]
+        code, message = str(error["code"]).upper(), str(error.get("message", ""))
+        return CallFailed(code, str(reasons[0]) if reasons else "", message)
+    except (TypeError, KeyError, AttributeError):
+        return CallFailed("UNKNOWN", "", "the stream ended with an error that is not readable")
 
 
 #: What the HTTP status means where the body does not say it, by Connect's specification.
