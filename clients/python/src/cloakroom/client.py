@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any, Callable, TypeVar
 
 from . import errors, methods
 from .clock import now
 from .connect import Credentials, shared_transport
 from .messages import session_service_pb2 as pb
-from .transport import CallFailed, Method, Request, Response, Transport
+from .transport import CallFailed, Method, Request, Response, ResponseStream, Transport
+
+T = TypeVar("T")
 
 
 class Client:
@@ -79,11 +82,26 @@ class Client:
 
     def call(self, method: Method[Request, Response], request: Request) -> Response:
         """Makes a call that may be repeated, and repeats it until the deadline."""
+        return self._repeat(self.transport.call, method, request)
+
+    def stream(self, method: Method[Request, Response], request: Request) -> ResponseStream[Response]:
+        """Begins a call that is answered by a stream. Repeats it until its first message or the deadline.
+
+        Raises TypeError if the transport makes no such calls, as `GrpcTransport`.
+        """
+        begin = getattr(self.transport, "stream", None)
+        if begin is None:
+            raise TypeError(f"{type(self.transport).__name__} does not support streams; use an address instead")
+        return self._repeat(begin, method, request)
+
+    def _repeat(
+        self, attempt: Callable[[Method[Request, Response], Request, float], T], method: Any, request: Any
+    ) -> T:
         end = now() + self.deadline
         retries = 0
         while True:
             try:
-                return self.transport.call(method, request, max(end - now(), 0.001))
+                return attempt(method, request, max(end - now(), 0.001))
             except CallFailed as failed:
                 delay = retry_delay(failed, retries)
                 if delay is None or now() + delay >= end:

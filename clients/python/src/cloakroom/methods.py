@@ -11,3 +11,4 @@ SAVE = Method(_SESSIONS, "SaveSession", pb.SaveSessionRequest, pb.SaveSessionRes
 ROTATE = Method(_SESSIONS, "RotateSession", pb.RotateSessionRequest, pb.RotateSessionResponse)
 DESTROY = Method(_SESSIONS, "DestroySession", pb.DestroySessionRequest, pb.DestroySessionResponse)
 POLICY = Method(_SESSIONS, "GetAppPolicy", pb.GetAppPolicyRequest, pb.GetAppPolicyResponse)
+WATCH = Method(_SESSIONS, "WatchSession", pb.WatchSessionRequest, pb.WatchSessionResponse)

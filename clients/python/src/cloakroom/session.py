@@ -19,6 +19,7 @@ from .codec import Codec
 from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
 from .messages import session_service_pb2 as pb
+from .watch import SessionWatch
 
 
 @dataclass
@@ -371,6 +372,12 @@ class SessionState(MutableMapping[str, Any]):
         self._credential, self._cookie_outdated = {"cookie_header": ""}, False
         self.accessed = self._modified = True
 
+    def _watch_request(self) -> pb.WatchSessionRequest:
+        self._require_stored_kind("watch")
+        self._check_writable()
+        info = self._request_info
+        return pb.WatchSessionRequest(app=info.app, cookie_name=info.cookie_name_override(), **self._credential)
+
     # Private.
 
     def _lookup(self, key: Any) -> Any:
@@ -494,6 +501,14 @@ class Session(SessionState):
         If the request has the cookies of two live sessions, it ends both.
         """
         self._apply_destroy(self._client.destroy(self._destroy_request()))
+
+    def watch(self) -> SessionWatch:
+        """Begins to watch the session, for as long as a websocket or a stream of events is open.
+
+        It is no use of the session, and sees nothing that is not saved yet. Close the watch at the end. Raises
+        `NotInCookieKind` if the app's kind is `cookie`.
+        """
+        return SessionWatch(self._client, self._watch_request())
 
     def finish(self, *, is_read: bool = True) -> CookieDecision:
         """Saves the changes and returns what the response does with the cookie. It may be called again.

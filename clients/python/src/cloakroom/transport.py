@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request", bound="Message")
 Response = TypeVar("Response")
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 
 
 class CallFailed(Exception):
@@ -52,6 +53,34 @@ class Transport(Protocol):
     """
 
     def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response: ...
+
+
+class ResponseStream(Protocol[ResponseT_co]):
+    """The messages that answer one call, as they arrive."""
+
+    def next(self, timeout: float | None = None) -> ResponseT_co | None:
+        """Returns the next message, or None if the stream has ended.
+
+        Args:
+            timeout: Seconds to wait. None: waits until there is a message.
+
+        Raises:
+            TimeoutError: There was none in that time. The stream goes on.
+            CallFailed: The stream failed, or was cut off.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends the stream, also from another thread, whose `next` returns None then."""
+        ...
+
+
+class StreamTransport(Transport, Protocol):
+    """A transport that makes calls which are answered by streams as well."""
+
+    def stream(self, method: Method[Request, Response], request: Request, timeout: float) -> ResponseStream[Response]:
+        """Begins a call. Raises `CallFailed` if the first bytes do not come within `timeout` seconds."""
+        ...
 
 
 class AsyncTransport(Protocol):

@@ -50,6 +50,19 @@ class Connection:
         self.last_use = now()
         return response
 
+    def send(self, request: bytes, end: float) -> None:
+        """Sends the request of a stream. Raises TimeoutError at the time `end`, and other OSErrors."""
+        self._set_timeout(end)
+        self._socket.sendall(request)
+
+    def receive(self, end: float | None) -> bytes:
+        """Returns the next bytes of a stream; none if the connection has ended.
+
+        Raises TimeoutError at the time `end`. None: waits for as long as the peer's host is there.
+        """
+        self._socket.settimeout(None if end is None else _remaining(end))
+        return self._socket.recv(_READ_SIZE)
+
     def _set_timeout(self, end: float) -> None:
         # In steps, because setting it is a system call, and most calls have the same.
         timeout = int(_remaining(end) * _TIMEOUT_STEPS) + 1

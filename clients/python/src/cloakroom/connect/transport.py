@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
+from typing import Callable
 
 from ..clock import now
 from ..transport import CallFailed, Method, Request, Response
 from .address import Endpoint
 from .connection import Connection, connect
 from .credentials import Credentials, TlsContexts
+from .envelope import CONTENT_TYPE, write_envelope
 from .http1 import Malformed
 from .lookup import Lookups
 from .pool import Pool
 from .protocol import RequestWriter, read_response
 from .replicas import Replica, Replicas
+from .stream import Stream
 
 
 class ConnectTransport:
@@ -59,6 +62,31 @@ class ConnectTransport:
                 raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
             return self._exchange(replica, connection, method, message, end)
 
+    def stream(self, method: Method[Request, Response], request: Request, timeout: float) -> Stream[Response]:
+        """Begins a call that is answered by a stream, on a connection of its own.
+
+        Raises `CallFailed` if the stream did not begin within `timeout` seconds.
+        """
+        end = now() + timeout
+        if self._replicas.names:
+            self._lookups.look_up_due_names(end)
+        replica = self._replicas.next(method.name, [])
+        try:
+            connection = replica.peer.connect(end)
+        except OSError as error:
+            self._replicas.did_not_answer(replica)
+            raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+        message = write_envelope(request.SerializeToString())
+        stream = Stream(connection, method)
+        try:
+            stream.begin(replica.peer.writer.write(method, message, end - now(), CONTENT_TYPE), end)
+        except CallFailed as failed:
+            if not failed.reason:
+                self._replicas.did_not_answer(replica)
+            raise
+        replica.answered()
+        return stream
+
     def close(self) -> None:
         """Closes this process's connections, those in use after their calls. The next call connects again."""
         for replica in self._replicas.all:
@@ -101,13 +129,14 @@ class ConnectTransport:
             context = self._tls.context() if endpoint.tls_name else None
             return connect(endpoint, context, min(end, now() + CONNECT_TIMEOUT))
 
-        return _Peer(Pool(connect_to), RequestWriter(endpoint.host, self._credentials.token))
+        return _Peer(connect_to, Pool(connect_to), RequestWriter(endpoint.host, self._credentials.token))
 
 
 @dataclass(frozen=True)
 class _Peer:
     """What the calls to one endpoint need."""
 
+    connect: Callable[[float], Connection]
     pool: Pool
     writer: RequestWriter
 
