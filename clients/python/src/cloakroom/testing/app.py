@@ -1,0 +1,126 @@
+"""The settings of an app, with the names and defaults of the service's configuration."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.utils import formatdate
+from typing import Literal
+
+from ..messages import session_service_pb2 as pb
+from ..transport import CallFailed
+from .times import milliseconds, to_message
+
+
+@dataclass(frozen=True)
+class App:
+    """One app of the service, of kind `stored`.
+
+    The names and defaults are those of the service's tables `[apps.<name>]`, which `docs/configuration.md` describes;
+    names such as `cookie_path` stand for `path` in the table `cookie`.
+    """
+
+    name: str = "default"
+    cookie_name: str = "session"
+    cookie_domain: str = ""
+    cookie_path: str = "/"
+    cookie_httponly: bool = True
+    cookie_secure: bool = False
+    cookie_samesite: Literal["Strict", "Lax", "None", ""] = "Lax"
+    cookie_partitioned: bool = False
+    refresh_each_request: bool = True
+    idle_timeout: timedelta = timedelta(days=31)
+    absolute_timeout: timedelta = timedelta(days=365)
+    #: None: the app's own, or `anonymous_absolute_timeout` if that is shorter.
+    anonymous_idle_timeout: timedelta | None = None
+    #: None: the app's own.
+    anonymous_absolute_timeout: timedelta | None = None
+    rotation_grace: timedelta = timedelta(seconds=30)
+    subject_key: str = ""
+    #: 0: no limit.
+    max_sessions_per_subject: int = 0
+    on_session_limit: Literal["evict", "refuse"] = "evict"
+    max_entries: int = 256
+    max_session_bytes: int = 64 * 1024
+
+    def anonymous_lifetimes(self) -> tuple[timedelta, timedelta]:
+        """Returns the idle and the absolute timeout of sessions without a subject."""
+        absolute_timeout = self.anonymous_absolute_timeout or self.absolute_timeout
+        return min(self.anonymous_idle_timeout or self.idle_timeout, absolute_timeout), absolute_timeout
+
+    def named(self, cookie_name: str) -> App:
+        """Returns the app with another name of its cookie, which a request asks for. Raises `CallFailed`."""
+        if not cookie_name:
+            return self
+        if not _COOKIE_NAME.fullmatch(cookie_name):
+            raise _name_invalid("it has to be 1 to 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis)")
+        host_only = self.cookie_secure and not self.cookie_domain and self.cookie_path == "/"
+        for prefix, is_allowed in {
+            "__host-http-": host_only and self.cookie_httponly,
+            "__host-": host_only,
+            "__http-": self.cookie_secure and self.cookie_httponly,
+            "__secure-": self.cookie_secure,
+        }.items():
+            if cookie_name.lower().startswith(prefix):
+                if not is_allowed:
+                    raise _name_invalid(f"browsers refuse a {prefix} cookie without other attributes")
+                break
+        return replace(self, cookie_name=cookie_name)
+
+    def policy(self) -> pb.GetAppPolicyResponse:
+        anonymous_idle_timeout, anonymous_absolute_timeout = self.anonymous_lifetimes()
+        return pb.GetAppPolicyResponse(
+            app=self.name,
+            kind=pb.APP_KIND_STORED,
+            cookie_name=self.cookie_name,
+            cookie_domain=self.cookie_domain,
+            cookie_path=self.cookie_path,
+            cookie_httponly=self.cookie_httponly,
+            cookie_secure=self.cookie_secure,
+            cookie_samesite=self.cookie_samesite,
+            cookie_partitioned=self.cookie_partitioned,
+            refresh_each_request=self.refresh_each_request,
+            idle_timeout=to_message(milliseconds(self.idle_timeout)),
+            absolute_timeout=to_message(milliseconds(self.absolute_timeout)),
+            rotation_grace=to_message(milliseconds(self.rotation_grace)),
+            max_entries=self.max_entries,
+            max_session_bytes=self.max_session_bytes,
+            subject_key=self.subject_key,
+            anonymous_idle_timeout=to_message(milliseconds(anonymous_idle_timeout)),
+            anonymous_absolute_timeout=to_message(milliseconds(anonymous_absolute_timeout)),
+        )
+
+    def set_cookie(self, value: str, expire_time: int | None, now: int) -> pb.Header:
+        """Returns the header that sets the cookie. Times are in milliseconds; None: until the browser closes."""
+        expires = "" if expire_time is None else _expires(min(expire_time, now + _MAX_COOKIE_LIFETIME))
+        return self._header(value, expires)
+
+    def delete_cookie(self) -> pb.Header:
+        return self._header("", _expires(0) + "; Max-Age=0")
+
+    def _header(self, value: str, expiry: str) -> pb.Header:
+        parts = [
+            f"{self.cookie_name}={value}",
+            f"; Domain={self.cookie_domain}" if self.cookie_domain else "",
+            expiry,
+            "; Secure" if self.cookie_secure else "",
+            "; HttpOnly" if self.cookie_httponly else "",
+            f"; Path={self.cookie_path}",
+            f"; SameSite={self.cookie_samesite}" if self.cookie_samesite else "",
+            "; Partitioned" if self.cookie_partitioned else "",
+        ]
+        return pb.Header(name="Set-Cookie", value="".join(parts))
+
+
+def _expires(time: int) -> str:
+    return f"; Expires={formatdate(time // 1000, usegmt=True)}"
+
+
+def _name_invalid(message: str) -> CallFailed:
+    return CallFailed("INVALID_ARGUMENT", "COOKIE_NAME_INVALID", f"cookie_name: {message}")
+
+
+_COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
+#: Milliseconds: browsers shorten a longer lifetime.
+_MAX_COOKIE_LIFETIME = 400 * 24 * 60 * 60 * 1000
