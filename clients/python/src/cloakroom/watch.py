@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from . import errors, methods
 from .client import Client, error_of
 from .clock import now
+from .enums import name_of
 from .messages import session_service_pb2 as pb
 from .transport import CallFailed, ResponseStream
 
@@ -100,7 +101,7 @@ class SessionWatch:
             self._leave_stream()
         elif response.state == pb.WATCH_STATE_ENDED:
             known = response.end_reason != pb.END_REASON_UNSPECIFIED
-            self.end_reason = pb.EndReason.Name(response.end_reason).replace("END_REASON_", "") if known else "UNKNOWN"
+            self.end_reason = name_of(pb.EndReason, response.end_reason, "END_REASON_") if known else "UNKNOWN"
             self.expire_time = None
             self._leave_stream()
         elif response.HasField("expire_time"):

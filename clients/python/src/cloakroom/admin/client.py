@@ -1,0 +1,183 @@
+"""Calls AdminService."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..client import Client
+from ..connect import Credentials
+from ..errors import SessionRefused
+from ..messages import admin_service_pb2 as pb
+from ..messages.session_service_pb2 import OUTCOME_DELETED
+from ..transport import Transport
+from . import methods
+from .answers import Explanation, SessionInfo, SessionPage, Stats, explanation_of, session_info, stats_of
+from .events import EventStream
+
+
+class AdminClient:
+    """Calls AdminService for the sessions of one app.
+
+        admin = AdminClient("localhost:50052", app="shop")
+        devices = admin.list_subject("ada")
+
+    Every method may be called again at any time. Each raises `SessionUnavailable` if it got no answer in time,
+    `SessionRefused` if the service rejects the request, `NotInCookieKind` if the app's kind is `cookie` (except `stats`
+    and `explain`), and `CloakroomError` for any other failure. It is safe to use from several threads and after a fork.
+
+    Args:
+        service: The address of AdminService, such as `localhost:50052` or `https://cloakroom:50052`, or a `Transport`.
+            Without a port it would be the port of SessionService, so give one.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. A `Transport` has its own.
+    """
+
+    def __init__(
+        self,
+        service: str | Transport = "localhost:50052",
+        *,
+        app: str = "",
+        deadline: float = 5.0,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.app = app
+        self._client = Client(service, app=app, deadline=deadline, credentials=credentials)
+
+    def list_subject(self, subject: str, *, with_entries: bool = False) -> list[SessionInfo]:
+        """Returns the live sessions of a user, the one used last first.
+
+        Args:
+            subject: The user, 1 to 256 bytes of text.
+            with_entries: Whether to read the entries as well.
+
+        Raises:
+            ValueError: The subject is empty: that would be every session of the app.
+        """
+        _check_subject(subject)
+        request = pb.ListSessionsRequest(app=self.app, subject=subject, with_entries=with_entries)
+        return [session_info(info) for info in self._client.call(methods.LIST, request).sessions]
+
+    def list_page(self, page_token: str = "", *, page_size: int = 100, with_entries: bool = False) -> SessionPage:
+        """Returns some of the app's live sessions, in no order. A page may be empty and not be the last one.
+
+        Args:
+            page_token: The `next_page_token` of the page before. Empty for the first page.
+            page_size: Sessions on a page, at most 1000. With Redis there may be a few more.
+            with_entries: Whether to read the entries as well.
+        """
+        request = pb.ListSessionsRequest(
+            app=self.app, page_token=page_token, page_size=page_size, with_entries=with_entries
+        )
+        response = self._client.call(methods.LIST, request)
+        return SessionPage([session_info(info) for info in response.sessions], response.next_page_token)
+
+    def list_all(self, *, page_size: int = 100, with_entries: bool = False) -> Iterator[SessionInfo]:
+        """Returns all live sessions of the app, in no order, by a call for each page.
+
+        A session that is created or ends meanwhile may be missing.
+        """
+        page_token = ""
+        while True:
+            page = self.list_page(page_token, page_size=page_size, with_entries=with_entries)
+            yield from page.sessions
+            page_token = page.next_page_token
+            if not page_token:
+                return
+
+    def get_session(self, session_id: str, *, with_entries: bool = False) -> SessionInfo | None:
+        """Returns one session, live or ended in the last 16 minutes. None: there is none.
+
+        Args:
+            session_id: Its id, 32 hexadecimal digits.
+            with_entries: Whether to read the entries as well.
+        """
+        request = pb.GetSessionRequest(app=self.app, id=session_id, with_entries=with_entries)
+        try:
+            return session_info(self._client.call(methods.GET, request).session)
+        except SessionRefused as error:
+            if error.reason == "SESSION_UNKNOWN":
+                return None
+            raise
+
+    def revoke_session(self, session_id: str, *, subject: str | None = None) -> bool:
+        """Ends one session. From then on no token opens it. Returns whether this call ended it.
+
+        Args:
+            session_id: Its id, 32 hexadecimal digits.
+            subject: Ends the session only if it belongs to this user; needed wherever a user gives the id. It is looked
+                up by a call before. None: any session.
+
+        Raises:
+            ValueError: The subject is empty, so it is no user.
+        """
+        if subject is not None:
+            _check_subject(subject)
+            session = self.get_session(session_id)
+            if session is None or session.subject != subject:
+                return False
+        request = pb.RevokeSessionRequest(app=self.app, id=session_id)
+        return self._client.call(methods.REVOKE, request).outcome == OUTCOME_DELETED
+
+    def revoke_subject(self, subject: str, *, except_id: str = "") -> int:
+        """Ends every session of a user, or every session except one. Returns how many this call ended.
+
+        It misses none that belonged to the user before the call. After an error some may have ended: call it again.
+
+        Args:
+            subject: The user, 1 to 256 bytes of text.
+            except_id: The id of the session that stays, such as `session.id` of the one that the user is using.
+
+        Raises:
+            ValueError: The subject is empty.
+        """
+        _check_subject(subject)
+        request = pb.RevokeSubjectRequest(app=self.app, subject=subject, except_id=except_id)
+        return self._client.call(methods.REVOKE_SUBJECT, request).revoked
+
+    def revoke_app(self) -> None:
+        """Ends every session of the app that was created before: logs everybody out.
+
+        After an error some may have ended: call it again.
+        """
+        self._client.call(methods.REVOKE_APP, pb.RevokeAppRequest(app=self.app))
+
+    def explain(self, *, cookie_header: str = "", token: str = "", cookie_name: str = "") -> list[Explanation]:
+        """Explains what a cookie, a token or a ticket leads to, and why it opens nothing. Changes nothing.
+
+        Args:
+            cookie_header: The whole Cookie header, its bytes decoded as Latin-1. The result has one item for each
+                cookie of the app, at most 8.
+            token: A token or a ticket alone, in place of the header.
+            cookie_name: The cookie's name, if it differs from the app's.
+        """
+        request = pb.ExplainCredentialRequest(app=self.app, cookie_name=cookie_name)
+        if token:
+            request.token = token
+        else:
+            request.cookie_header = cookie_header
+        return [explanation_of(each) for each in self._client.call(methods.EXPLAIN, request).explanations]
+
+    def stats(self) -> Stats:
+        """Returns the numbers of the app, as the replica that answers has them."""
+        return stats_of(self._client.call(methods.STATS, pb.GetStatsRequest(app=self.app)))
+
+    def watch_events(self, cursor: str = "") -> EventStream:
+        """Follows what happens to the app's sessions, from now on or from a cursor. Expiry sends no event.
+
+        The first batch comes at once, and may have no events: a list made after it misses nothing. Every event comes at
+        least once.
+
+        Args:
+            cursor: The cursor of the last batch that was processed. Empty: from now on.
+
+        Raises:
+            SessionRefused: With the reason EVENTS_MISSED, the events since the cursor are no longer stored. Begin
+                without one, and list the sessions after the first batch.
+        """
+        return EventStream(self._client, cursor)
+
+
+def _check_subject(subject: str) -> None:
+    if not subject:
+        raise ValueError("the subject is empty")
