@@ -208,7 +208,7 @@ def test_events_resume_after_their_connection_was_lost(service):
     app, admin = make_app(service.address), AdminClient(proxy.address, app="shop")
     with admin.watch_events() as events:
         events.next(TIMEOUT)
-        proxy.cut_connections()
+        proxy.close_connections()
         _, session_id = log_in(app)
         with pytest.raises(SessionUnavailable):
             events.next(TIMEOUT)

@@ -79,7 +79,7 @@ class ConnectTransport:
         message = write_envelope(request.SerializeToString())
         stream = Stream(connection, method)
         try:
-            stream.begin(replica.peer.writer.write(method, message, end - now(), CONTENT_TYPE), end)
+            stream.begin(replica.peer.writer.write(method, message, max(end - now(), 0), CONTENT_TYPE), end)
         except CallFailed as failed:
             if not failed.reason:
                 self._replicas.did_not_answer(replica)

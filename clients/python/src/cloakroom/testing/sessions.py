@@ -454,8 +454,12 @@ class _Call:
         state = self._credentials.state(presented.token)
         if not isinstance(state, Live):
             return pb.WatchSessionResponse(state=pb.WATCH_STATE_ENDED, end_reason=state.reason)
-        expire_time = to_message(state.record.expire_time(state.record.access_time))
-        return pb.WatchSessionResponse(state=pb.WATCH_STATE_ALIVE, expire_time=expire_time)
+        record = state.record
+        until = record.expire_time(record.access_time)
+        if record.verifier != presented.token.verifier and record.previous is not None:
+            # The token is in its grace.
+            until = min(until, record.previous.time + record.previous.grace)
+        return pb.WatchSessionResponse(state=pb.WATCH_STATE_ALIVE, expire_time=to_message(until))
 
     # Responses.
 
