@@ -123,6 +123,8 @@ def _remaining(end: float) -> float:
     return remaining
 
 
+#: Before Python 3.10 sockets raise another error than TimeoutError.
+TIMEOUTS = (TimeoutError, socket.timeout)
 #: Finds a peer that is gone without a word: seconds of silence until a probe, between probes, and their number.
 _KEEPALIVE = {
     "TCP_KEEPIDLE": 10,

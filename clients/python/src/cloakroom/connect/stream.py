@@ -7,7 +7,7 @@ from typing import Any, Generic
 
 from ..clock import now
 from ..transport import CallFailed, Method, Response
-from .connection import Connection
+from .connection import TIMEOUTS, Connection
 from .envelope import StreamReader
 from .http1 import Malformed
 
@@ -28,7 +28,7 @@ class Stream(Generic[Response]):
             self._connection.send(request, end)
             while not self._messages and not self._reader.is_ended:
                 self._receive(end)
-        except TimeoutError as error:
+        except TIMEOUTS as error:
             self.close()
             raise CallFailed("DEADLINE_EXCEEDED", "", "the stream did not begin within the deadline") from error
         except OSError as error:
@@ -49,9 +49,9 @@ class Stream(Generic[Response]):
         while not self._messages and not self._reader.is_ended and not self._is_closed:
             try:
                 self._receive(end)
-            except TimeoutError:
+            except TIMEOUTS as error:
                 if end is not None and now() >= end:
-                    raise
+                    raise TimeoutError("no message in time") from error
                 self._fail(OSError("the service's host does not answer"))
             except OSError as error:
                 self._fail(error)

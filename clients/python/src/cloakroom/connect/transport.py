@@ -9,7 +9,7 @@ from typing import Callable
 from ..clock import now
 from ..transport import CallFailed, Method, Request, Response
 from .address import Endpoint
-from .connection import Connection, connect
+from .connection import TIMEOUTS, Connection, connect
 from .credentials import Credentials, TlsContexts
 from .envelope import CONTENT_TYPE, write_envelope
 from .http1 import Malformed
@@ -111,7 +111,7 @@ class ConnectTransport:
             if not isinstance(error, (OSError, Malformed)):
                 raise
             self._replicas.did_not_answer(replica)
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TIMEOUTS):
                 # The others that wait may lead to the same silence.
                 peer.pool.drop_idle()
                 if attempt_end == end:
