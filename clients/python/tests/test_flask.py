@@ -19,6 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from cloakroom import SessionGone, SessionRefused
 from cloakroom.flask import CloakroomSessionInterface, session_gone
+from cloakroom.messages import session_service_pb2 as pb
 
 
 @pytest.fixture
@@ -377,6 +378,18 @@ def test_an_app_without_a_key_has_null_sessions(service):
             session["a"] = 1
 
     assert "Set-Cookie" not in request(app, app.test_client(), work).headers
+
+
+def test_a_reason_that_only_a_newer_service_knows_is_a_number(app, transport):
+    client = app.test_client()
+    set_entries(app, client, a=1)
+    gone = pb.SaveSessionResponse(outcome=pb.OUTCOME_GONE)
+    gone.MergeFromString(b"\x10\x63")
+    transport.instead["SaveSession"] = lambda method, request, timeout: gone
+    reasons = []
+    app.session_interface.on_gone = lambda app, session, reason, response: reasons.append(reason)
+    set_entries(app, client, a=2)
+    assert reasons == ["99"]
 
 
 def two_cookies(app):

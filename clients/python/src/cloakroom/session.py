@@ -18,6 +18,7 @@ from .client import Client
 from .codec import Codec
 from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
+from .enums import name_of
 from .messages import session_service_pb2 as pb
 from .watch import SessionWatch
 
@@ -331,7 +332,7 @@ class SessionState(MutableMapping[str, Any]):
             if self._replaces_session(request):
                 self._unconfirmed_save = _for_new_session(request)
                 return
-            self.gone = pb.EndReason.Name(saved.end_reason).replace("END_REASON_", "")
+            self.gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
         later = cookie.after_save(saved, self._request_info.sent_tokens)
         no_decision = CookieDecision()
         earlier = no_decision if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision or no_decision
