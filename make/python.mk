@@ -8,11 +8,15 @@ test-python: lint-python redis $(FLASK_SUITE)/pyproject.toml ## Tests the Python
 	@$(call apt,haproxy nginx-light)
 	$(in_client) python -m pytest
 
-soak-python: $(PYTHON_INSTALLED) ## Reads a million generated responses as Python's own HTTP client reads them.
+soak-python: $(PYTHON_INSTALLED) ## Compares a million responses with Python's own HTTP client, and sessions in memory with the service.
 	$(in_client) CLOAKROOM_TEST_ANSWERS=1000000 python -m pytest tests/test_http1.py
+	$(in_client) CLOAKROOM_TEST_STEPS=50000 python -m pytest tests/test_testing_differential.py
 
 lint-python: $(PYTHON_INSTALLED) ## Lints the Python client and its example.
+	@$(call apt,nodejs npm)
 	$(in_client) python -m mypy
+	$(in_client) python -m mypy --strict tests/typed_app.py
+	$(in_client) python -m pyright tests/typed_app.py
 	$(in_client) python -m ruff check . ../../examples/flask
 	$(in_client) python -m ruff format --check . ../../examples/flask
 

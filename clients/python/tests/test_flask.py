@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections.abc
+import copy
 import datetime
 import decimal
+import json
 import logging
 import math
 import warnings
@@ -246,6 +249,34 @@ def test_a_session_cannot_be_pickled(app):
 
     with app.test_request_context(), pytest.raises(TypeError, match="can't be pickled"):
         pickle.dumps(session._get_current_object())
+
+
+@pytest.mark.parametrize("copy", [copy.copy, copy.deepcopy, lambda value: value.copy(), dict])
+def test_a_copy_of_a_session_is_a_dict(app, copy):
+    with app.test_request_context():
+        session["cart"] = [1]
+        copied = copy(session)
+        copied["more"] = 2
+        assert (type(copied), copied) == (dict, {"cart": [1], "more": 2})
+        assert session == {"cart": [1]}
+        assert json.dumps(copy(session)) == '{"cart": [1]}'
+
+
+def test_a_deep_copy_shares_no_value_with_the_session(app):
+    with app.test_request_context():
+        session["cart"] = [1]
+        copy.deepcopy(session)["cart"].append(2)
+        copy.copy(session)["cart"].append(3)
+        assert session["cart"] == [1, 3]
+
+
+def test_a_session_is_a_mapping_and_no_dict(app):
+    with app.test_request_context():
+        session["a"] = 1
+        assert isinstance(session, collections.abc.MutableMapping)
+        assert not isinstance(session, dict)
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            json.dumps(session)
 
 
 def test_flashed_messages_are_shown_once(app):

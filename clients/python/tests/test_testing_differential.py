@@ -1,7 +1,7 @@
 """Makes the same random calls to the service and to `cloakroom.testing`, and compares what they answer.
 
 Tokens and ids are random in both, so they are compared by what they stand for: the third token that one of them made
-is the third that the other made. CLOAKROOM_DIFFERENTIAL_STEPS and CLOAKROOM_DIFFERENTIAL_SEED make another run.
+is the third that the other made. CLOAKROOM_TEST_STEPS and CLOAKROOM_TEST_SEED make another run.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ from cloakroom.messages import session_service_pb2 as pb
 from cloakroom.testing import App, MemoryTransport
 from cloakroom.transport import CallFailed
 
-STEPS = int(os.environ.get("CLOAKROOM_DIFFERENTIAL_STEPS", "1000"))
-SEEDS = (
-    [int(os.environ["CLOAKROOM_DIFFERENTIAL_SEED"])] if "CLOAKROOM_DIFFERENTIAL_SEED" in os.environ else [1, 2, 3, 4]
-)
+STEPS = int(os.environ.get("CLOAKROOM_TEST_STEPS", "1000"))
+SEEDS = [int(os.environ["CLOAKROOM_TEST_SEED"])] if "CLOAKROOM_TEST_SEED" in os.environ else [1, 2, 3, 4]
 
 #: The settings of each app, in the configuration and in the transport in memory.
 APPS = {

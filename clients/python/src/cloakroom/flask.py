@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal, cast
 
+import flask
 from flask import Flask, Request, Response
 from flask.json.tag import TaggedJSONSerializer
 from flask.sessions import NullSession, SessionInterface, SessionMixin
@@ -62,6 +63,10 @@ class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-
             super().destroy()
         except (errors.SessionUnavailable, SessionRefused) as error:
             raise _http_error(error) from error
+
+
+#: `flask.session`, with the type that it has with this interface, for tools that check types.
+session = cast(CloakroomSession, flask.session)
 
 
 class CookiesAmbiguous(SessionRefused, BadRequest):
@@ -134,7 +139,7 @@ class CloakroomSessionInterface(SessionInterface):
         app: str = "",
         deadline: float = 2.0,
         credentials: Credentials | None = None,
-        unavailable: str = "raise",
+        unavailable: Literal["raise", "null"] = "raise",
         refresh_untouched: bool = False,
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
@@ -332,4 +337,5 @@ __all__ = [
     "NullSession",
     "SessionGone",
     "SessionUnavailable",
+    "session",
 ]

@@ -7,6 +7,7 @@ calls in between. A framework's integration creates one session per request, pas
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -117,6 +118,12 @@ class SessionState(MutableMapping[str, Any]):
     def copy(self) -> dict[str, Any]:
         """Returns the entries as a plain dict."""
         return dict(self)
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
 
     def __or__(self, other: Any) -> dict[str, Any]:
         return {**self, **other}
