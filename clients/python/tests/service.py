@@ -109,8 +109,11 @@ class Service:
         """Starts the process, also after `stop`."""
         arguments = [binary(), "serve", "--config", str(self.config)]
         self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=self._log)
-        wait_until("the service listens", lambda: self.process.poll() is not None or is_listening(self.port, self.host))
+        wait_until("the service listens", lambda: self.process.poll() is not None or self._is_listening())
         assert self.process.poll() is None, pathlib.Path(self._log.name).read_text()
+
+    def _is_listening(self) -> bool:
+        return is_listening(self.port, self.host) and is_listening(self.admin_port)
 
     def stop(self, signal_number: int = signal.SIGTERM) -> None:
         self.process.send_signal(signal_number)
