@@ -62,3 +62,15 @@ def test_the_package_parses_as_python_3_9():
     sources = pathlib.Path(session_service_pb2.__file__).parents[1].rglob("*.py")
     for source in sources:
         ast.parse(source.read_text(), filename=str(source), feature_version=(3, 9))
+
+
+def test_the_import_of_the_package_loads_no_messages():
+    """They take most of the time, and many commands of an application make no call."""
+    program = (
+        "import sys, cloakroom.flask, cloakroom.wsgi\n"
+        "loaded = [name for name in sys.modules if name.startswith('google.protobuf')]\n"
+        "cloakroom.Client('localhost:50051')\n"
+        "print(loaded, 'google.protobuf' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("[] True\n", "")

@@ -6,6 +6,14 @@ and retries), `transport` (the interface to the network) and `cookie` (decides w
 """
 
 import pkgutil
+from typing import TYPE_CHECKING
+
+from . import lazy
+
+if TYPE_CHECKING:
+    from . import methods
+else:
+    methods = lazy.module(f"{__name__}.methods")
 
 from .client import Client
 from .connect import ConnectTransport, Credentials

@@ -45,6 +45,8 @@ class Client:
         self.app = app
         self.deadline = deadline
         self.transport: Transport = shared_transport(service, credentials) if isinstance(service, str) else service
+        # Loads the messages. Two threads must not do it at the same time before Python 3.12.
+        self._policy_method = methods.POLICY
         self._policy: pb.GetAppPolicyResponse | None = None
         self._policy_retry_time = 0.0
 
@@ -64,7 +66,7 @@ class Client:
     def policy(self) -> pb.GetAppPolicyResponse:
         """Returns the app's policy. Fetches it once per process; forked children inherit it."""
         if self._policy is None:
-            self._policy = self.call(methods.POLICY, pb.GetAppPolicyRequest(app=self.app))
+            self._policy = self.call(self._policy_method, pb.GetAppPolicyRequest(app=self.app))
         return self._policy
 
     def policy_if_available(self) -> pb.GetAppPolicyResponse | None:

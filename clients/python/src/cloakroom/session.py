@@ -38,7 +38,7 @@ class RequestInfo:
     #: The cookie's name, if it differs from the one in the app's policy.
     cookie_name: str = ""
     #: Returns where the request comes from. Called only if there is a call to make.
-    context: Callable[[], pb.RequestContext] = pb.RequestContext
+    context: Callable[[], pb.RequestContext] = lambda: pb.RequestContext()
     #: While the service is unavailable, reads find an empty session and writes raise. Otherwise both raise.
     null_when_unavailable: bool = False
     #: How long an authentication counts as recent. None: `recently_authenticated` is always false.
