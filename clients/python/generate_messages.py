@@ -17,6 +17,8 @@ PROTOS = ["session_service", "admin_service"]
 REPLACEMENTS = {
     r"^from google\.protobuf import descriptor_pool as _descriptor_pool$": "from .pool import POOL as _POOL",
     r"_descriptor_pool\.Default\(\)": "_POOL",
+    # The other messages are loaded at their first use, and have to be described before those that contain them.
+    r"^from cloakroom\.v1 import (\w+) as (cloakroom_dot_\w+)$": r"from . import \1 as \2; \2.DESCRIPTOR",
     r"^from cloakroom\.v1 import": "from . import",
 }
 

@@ -74,3 +74,13 @@ def test_the_import_of_the_package_loads_no_messages():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[] True\n", "")
+
+
+@pytest.mark.parametrize("name", ["admin_service_pb2", "session_service_pb2"])
+def test_messages_can_be_loaded_in_any_order(name):
+    done = subprocess.run(
+        [sys.executable, "-c", f"from cloakroom.messages import {name}; print(len({name}.DESCRIPTOR.name) > 0)"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")

@@ -22,7 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from . import session_service_pb2 as cloakroom_dot_v1_dot_session__service__pb2
+from . import session_service_pb2 as cloakroom_dot_v1_dot_session__service__pb2; cloakroom_dot_v1_dot_session__service__pb2.DESCRIPTOR
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
