@@ -62,3 +62,37 @@ def test_a_login_replaces_the_cookie_and_a_logout_deletes_it(client):
     client.get("/logout")
     assert client.get_cookie("session") is None
     assert client.get("/read").text == "{}"
+
+
+def unhandled_application(environ, start_response):
+    body = repr(dict(environ[SESSION])).encode()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+
+
+def writing_application(environ, start_response):
+    environ[SESSION]["a"] = 1
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"written"]
+
+
+def late_writing_application(environ, start_response):
+    environ[SESSION]["a"] = 1
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"written"
+
+
+@pytest.mark.parametrize("application", [unhandled_application, writing_application, late_writing_application])
+def test_an_outage_is_answered_by_503(application, caplog):
+    client = Client(CloakroomMiddleware(application, "127.0.0.1:1", app="shop", deadline=0.2))
+    response = client.get("/")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert len(caplog.records) == 1
+
+
+def test_a_write_with_the_cookies_of_two_live_sessions_is_answered_by_400(service):
+    middleware = CloakroomMiddleware(writing_application, service.address, app="shop")
+    cookies = [Client(middleware).get("/").headers["Set-Cookie"].partition(";")[0] for _ in range(2)]
+    response = Client(middleware, use_cookies=False).get("/", headers={"Cookie": "; ".join(cookies)})
+    assert response.status_code == 400
+    assert "Set-Cookie" not in response.headers

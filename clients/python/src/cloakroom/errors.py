@@ -31,3 +31,9 @@ class SessionGone(CloakroomError):
 
     The client itself never raises it: an override of `on_gone` may.
     """
+
+
+#: The service's reason if a request has the cookies of two live sessions.
+COOKIES_AMBIGUOUS = "COOKIES_AMBIGUOUS"
+#: Seconds after which a browser may try again during an outage.
+RETRY_AFTER = 5

@@ -2,24 +2,30 @@
 
 Needs no framework. The cookie has the attributes that the service's configuration gives the app. The session is saved
 when the application calls `start_response`. Changes made later, while the body is read, need `session.save()`.
+
+If the service does not answer, and the application does not handle that, the response is 503 with Retry-After.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import browser_input
 from .client import Client
 from .codec import Codec, JsonCodec
 from .connect import Credentials
+from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionUnavailable
 from .session import RequestInfo, Session
 from .transport import Transport
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("cloakroom")
 
 #: The session's key in the environ.
 SESSION = "cloakroom.session"
@@ -59,17 +65,30 @@ class CloakroomMiddleware:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         session = environ[SESSION] = Session(self.client, self._request_info(environ))
+        is_started = False
 
         def start_response_with_session(
             status: str,
             headers: list[tuple[str, str]],
             exc_info: tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None = None,
         ) -> Any:
+            nonlocal is_started
             if session.accessed:
+                if session.unavailable is not None and session.has_unsaved_changes():
+                    # The request has waited for the service already.
+                    raise session.unavailable
                 headers = [*headers, *session.finish().headers]
+            is_started = True
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
-        return self._application(environ, start_response_with_session)
+        try:
+            body = self._application(environ, start_response_with_session)
+        except CloakroomError as error:
+            if is_started:
+                raise
+            return _answer(error, start_response)
+        # A generator begins when the server asks for its first part.
+        return body if is_started else _late_body(body, lambda: is_started, start_response)
 
     def _request_info(self, environ: WSGIEnvironment) -> RequestInfo:
         return RequestInfo(
@@ -82,3 +101,33 @@ class CloakroomMiddleware:
                 environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")
             ),
         )
+
+
+def _late_body(body: Iterable[bytes], is_started: Callable[[], bool], start_response: StartResponse) -> Iterator[bytes]:
+    """Returns the parts of a body whose response begins with its first part."""
+    try:
+        yield from body
+    except CloakroomError as error:
+        if is_started():
+            raise
+        yield from _answer(error, start_response)
+    finally:
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
+
+
+def _answer(error: CloakroomError, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers a request whose session could not be opened or saved, and which the application has not handled."""
+    if isinstance(error, SessionUnavailable):
+        log.warning("the session service does not answer: %s", error)
+        status, more = "503 Service Unavailable", [("Retry-After", str(RETRY_AFTER))]
+        text = b"The service is not available. Try again soon."
+    elif error.reason == COOKIES_AMBIGUOUS:
+        # A browser's cookies are no reason for a 500.
+        status, more, text = "400 Bad Request", [], str(error).encode()
+    else:
+        raise error
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
+    start_response(status, [*headers, ("Cache-Control", "no-store"), *more])
+    return [text]
