@@ -105,19 +105,27 @@ class AdminClient:
 
         Args:
             session_id: Its id, 32 hexadecimal digits.
-            subject: Ends the session only if it belongs to this user; needed wherever a user gives the id. It is looked
-                up by a call before. None: any session.
+            subject: Ends the session only if it belongs to this user; needed wherever a user gives the id, which may
+                then be any text. It is looked up by a call before. None: any session.
 
         Raises:
             ValueError: The subject is empty, so it is no user.
         """
         if subject is not None:
             _check_subject(subject)
-            session = self.get_session(session_id)
-            if session is None or session.subject != subject:
+            if not self._belongs_to(session_id, subject):
                 return False
         request = pb.RevokeSessionRequest(app=self.app, id=session_id)
         return self._client.call(methods.REVOKE, request).outcome == OUTCOME_DELETED
+
+    def _belongs_to(self, session_id: str, subject: str) -> bool:
+        try:
+            session = self.get_session(session_id)
+        except SessionRefused as error:
+            if error.reason == "SESSION_ID_INVALID":
+                return False
+            raise
+        return session is not None and session.subject == subject
 
     def revoke_subject(self, subject: str, *, except_id: str = "") -> int:
         """Ends every session of a user, or every session except one. Returns how many this call ended.
