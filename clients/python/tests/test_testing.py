@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import datetime
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 import time_machine
 from flask import session
 from flask_app import make_app, request, session_entries, set_entries
-from service import TIMEOUT
+from service import ROOT, TIMEOUT
 
 from cloakroom import Client, ConnectTransport, SessionRefused, SessionUnavailable, methods
 from cloakroom.messages import session_service_pb2 as pb
@@ -344,3 +345,14 @@ def test_the_fixture_gives_each_test_a_transport_of_its_own(tmp_path):
     )
     done = subprocess.run([sys.executable, "-m", "pytest", str(tmp_path)], capture_output=True, text=True)
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_page_about_testing_is_right(tmp_path):
+    """Runs the code of docs/testing.md with the application of examples/flask."""
+    code = re.findall("```python\n(.*?)```", (ROOT / "docs/testing.md").read_text(), re.DOTALL)
+    (tmp_path / "test_page.py").write_text("\n\n".join(code))
+    path = os.pathsep.join([str(ROOT / "examples/flask"), *sys.path])
+    environment = {**os.environ, "SECRET_KEY": "secret-key", "PYTHONPATH": path}
+    pytest_of_page = [sys.executable, "-m", "pytest", str(tmp_path)]
+    done = subprocess.run(pytest_of_page, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert f"{''.join(code).count('def test_')} passed" in done.stdout, done.stdout
