@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import datetime
 import os
@@ -187,6 +188,19 @@ def test_a_session_without_a_subject_may_have_a_shorter_life(clock):
     assert save(transport, owned, set={"a": "2"}).end_reason == pb.END_REASON_IDLE
 
 
+def test_after_a_logout_the_shorter_life_begins_then(clock):
+    hours = {"anonymous_idle_timeout": timedelta(hours=1), "anonymous_absolute_timeout": timedelta(hours=2)}
+    transport = MemoryTransport(App("shop", **hours))
+    token = save(transport, set={"a": "1"}, subject="ada").session.token
+    clock.shift(timedelta(hours=10))
+    token = save(transport, token, subject="").session.token
+    for _ in range(3):
+        clock.shift(timedelta(minutes=39))
+        assert not open_session(transport, cookie(token)).session.new
+    clock.shift(timedelta(minutes=3))
+    assert save(transport, token, set={"a": "2"}).end_reason == pb.END_REASON_ABSOLUTE
+
+
 def test_an_authentication_is_recent_until_its_age(transport, clock):
     token = save(transport, set={"a": "1"}, subject="ada").session.token
     clock.shift(timedelta(seconds=59))
@@ -277,13 +291,27 @@ def test_no_count_is_lost_among_threads(transport):
 
 
 def test_calls_of_an_event_loop_share_the_sessions(transport):
-    import asyncio
-
     token = save(transport, set={"a": "1"}).session.token
     opened = AsyncMemoryTransport(transport).call(
         methods.OPEN, pb.OpenSessionRequest(app="shop", cookie_header=cookie(token)), 1
     )
     assert asyncio.run(opened).session.entries["a"].json == "1"
+
+
+def test_a_watch_in_an_event_loop_reports_the_end(transport):
+    async def watch():
+        shared = AsyncMemoryTransport(transport)
+        stream = await shared.stream(methods.WATCH, pb.WatchSessionRequest(app="shop", token=token), 1)
+        states = [(await stream.next(1)).state]
+        with pytest.raises(TimeoutError):
+            await stream.next(0)
+        ended = asyncio.create_task(stream.next(TIMEOUT))
+        await shared.call(methods.DESTROY, pb.DestroySessionRequest(app="shop", token=token), 1)
+        states.append((await ended).state)
+        return states, await stream.next()
+
+    token = save(transport, set={"a": "1"}).session.token
+    assert asyncio.run(watch()) == ([pb.WATCH_STATE_ALIVE, pb.WATCH_STATE_ENDED], None)
 
 
 # Frozen time.

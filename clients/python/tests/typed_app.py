@@ -105,5 +105,5 @@ def see_other(path: str) -> Response:
 
 def make_test_app() -> Flask:
     """Returns the application with its sessions in memory."""
-    transport = MemoryTransport(App("shop", idle_timeout=datetime.timedelta(hours=1), on_session_limit="refuse"))
+    transport = MemoryTransport(App("shop", idle_timeout=datetime.timedelta(days=40), on_session_limit="refuse"))
     return make_app(transport, AdminClient(transport, app="shop"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import binascii
-from typing import Callable
+from typing import Callable, Generic
 
 from ..clock import now
 from ..messages import admin_service_pb2 as admin_pb
 from ..messages import session_service_pb2 as pb
-from ..transport import CallFailed
+from ..transport import CallFailed, Response, ResponseStream
 from .store import Store
 
 
@@ -69,6 +70,26 @@ class EventStream:
             self._store.changed.notify_all()
 
 
+class AsyncMemoryStream(Generic[Response]):
+    """The same for programs with an event loop. It looks again and again, and so needs no thread."""
+
+    def __init__(self, stream: ResponseStream[Response]) -> None:
+        self._stream = stream
+
+    async def next(self, timeout: float | None = None) -> Response | None:
+        end = None if timeout is None else now() + timeout
+        while True:
+            try:
+                return self._stream.next(timeout=0)
+            except TimeoutError:
+                if end is not None and now() >= end:
+                    raise
+            await asyncio.sleep(_POLL_INTERVAL)
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 def _wait(store: Store, end: float | None) -> None:
     """Waits for an event of the store, or a while. Raises TimeoutError."""
     remaining = _LONGEST_WAIT if end is None else end - now()
@@ -99,3 +120,5 @@ def _events_missed() -> CallFailed:
 
 #: Seconds, so that a session that expires is noticed without an event.
 _LONGEST_WAIT = 0.1
+#: Seconds between two looks of an event loop.
+_POLL_INTERVAL = 0.01

@@ -9,7 +9,7 @@ from .admin import Admin
 from .app import App
 from .sessions import Sessions
 from .store import Store
-from .streams import EventStream, WatchStream
+from .streams import AsyncMemoryStream, EventStream, WatchStream
 from .tokens import Signer
 
 
@@ -92,3 +92,8 @@ class AsyncMemoryTransport:
 
     async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
         return self.transport.call(method, request, timeout)
+
+    async def stream(
+        self, method: Method[Request, Response], request: Request, timeout: float
+    ) -> AsyncMemoryStream[Response]:
+        return AsyncMemoryStream(self.transport.stream(method, request, timeout))
