@@ -20,7 +20,7 @@ import pytest
 import time_machine
 from flask import session
 from flask_app import make_app, request, session_entries, set_entries
-from service import ROOT, TIMEOUT
+from service import ROOT, TIMEOUT, binary
 
 from cloakroom import Client, ConnectTransport, SessionRefused, SessionUnavailable, methods
 from cloakroom.messages import session_service_pb2 as pb
@@ -210,8 +210,8 @@ def test_an_authentication_is_recent_until_its_age(transport, clock):
     assert not open_session(transport, cookie(token), max_authenticate_age=age).recently_authenticated
 
 
-def test_a_permanent_cookie_expires_with_its_session_and_at_most_after_400_days(clock):
-    transport = MemoryTransport(App("shop", idle_timeout=timedelta(days=500), absolute_timeout=timedelta(days=500)))
+def test_a_permanent_cookie_expires_with_its_session(clock):
+    transport = MemoryTransport(App("shop", idle_timeout=timedelta(days=400), absolute_timeout=timedelta(days=400)))
     saved = save(transport, set={"a": "1"}, permanent=True)
     assert "Expires=Wed, 05 Feb 2031 00:00:00 GMT" in saved.headers[0].value
 
@@ -353,6 +353,42 @@ def test_both_tools_move_sessions(move):
         assert session_entries(app, client) == {}
 
 
+# Settings.
+
+DAY = timedelta(days=1)
+REFUSED = {
+    'idle_timeout = "59s"': {"idle_timeout": timedelta(seconds=59)},
+    'idle_timeout = "3d"\nabsolute_timeout = "2d"': {"idle_timeout": 3 * DAY, "absolute_timeout": 2 * DAY},
+    'absolute_timeout = "401d"': {"absolute_timeout": 401 * DAY},
+    'rotation_grace = "2h"': {"rotation_grace": timedelta(hours=2)},
+    'subject_key = "_permanent"': {"subject_key": "_permanent"},
+    "max_sessions_per_subject = 10001": {"max_sessions_per_subject": 10001},
+    "limits.max_entries = 0": {"max_entries": 0},
+    "limits.max_session_bytes = 1023": {"max_session_bytes": 1023},
+    'anonymous.idle_timeout = "32d"': {"anonymous_idle_timeout": 32 * DAY},
+    'anonymous.absolute_timeout = "366d"': {"anonymous_absolute_timeout": 366 * DAY},
+    'anonymous.idle_timeout = "2d"\nanonymous.absolute_timeout = "1d"': {
+        "anonymous_idle_timeout": 2 * DAY,
+        "anonymous_absolute_timeout": DAY,
+    },
+    'cookie.samesite = "None"': {"cookie_samesite": "None"},
+    "cookie.partitioned = true": {"cookie_partitioned": True},
+    'cookie.name = "__Host-id"': {"cookie_name": "__Host-id"},
+    'cookie.name = "a b"': {"cookie_name": "a b"},
+}
+
+
+@pytest.mark.parametrize(("table", "settings"), REFUSED.items(), ids=REFUSED)
+def test_settings_that_the_service_refuses_are_refused(tmp_path, table, settings):
+    with pytest.raises(ValueError, match=next(iter(settings)).split("_")[-1]):
+        App("shop", **settings)
+    (tmp_path / "cloakroom.toml").write_text(f"[apps.shop]\n{table}\n")
+    check = [binary(), "check", "--config", str(tmp_path / "cloakroom.toml")]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "apps.shop" in done.stderr + done.stdout
+
+
 # The fixture.
 
 
@@ -366,7 +402,8 @@ def test_the_fixture_gives_each_test_a_transport_of_its_own(tmp_path):
         "def cloakroom_apps():\n"
         "    return [App('shop', subject_key='user')]\n"
         "@pytest.mark.parametrize('number', [1, 2])\n"
-        "def test_sessions(cloakroom_transport, number):\n"
+        "def test_sessions(cloakroom_transport, cloakroom_async_transport, number):\n"
+        "    assert cloakroom_async_transport.transport is cloakroom_transport\n"
         "    assert Client(cloakroom_transport, app='shop').policy().subject_key == 'user'\n"
         "    assert not hasattr(cloakroom_transport, 'used')\n"
         "    cloakroom_transport.used = True\n"

@@ -19,6 +19,9 @@ class App:
 
     The names and defaults are those of the service's tables `[apps.<name>]`, which `docs/configuration.md` describes;
     names such as `cookie_path` stand for `path` in the table `cookie`.
+
+    Raises:
+        ValueError: The service would refuse the settings.
     """
 
     name: str = "default"
@@ -44,6 +47,31 @@ class App:
     max_entries: int = 256
     max_session_bytes: int = 64 * 1024
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for settings that the service refuses."""
+        for setting, span, shortest, longest in (
+            ("idle_timeout", self.idle_timeout, _MINUTE, self.absolute_timeout),
+            ("absolute_timeout", self.absolute_timeout, _MINUTE, timedelta(days=400)),
+            ("anonymous_idle_timeout", self.anonymous_idle_timeout, _MINUTE, self.anonymous_lifetimes()[1]),
+            ("anonymous_idle_timeout", self.anonymous_idle_timeout, _MINUTE, self.idle_timeout),
+            ("anonymous_absolute_timeout", self.anonymous_absolute_timeout, _MINUTE, self.absolute_timeout),
+            ("rotation_grace", self.rotation_grace, timedelta(0), timedelta(hours=1)),
+        ):
+            if span is not None and not shortest <= span <= longest:
+                raise ValueError(f"{setting} is {span}; it has to be from {shortest} to {longest}")
+        for setting, number, least, most in (
+            ("max_sessions_per_subject", self.max_sessions_per_subject, 0, 10_000),
+            ("max_entries", self.max_entries, 1, 4096),
+            ("max_session_bytes", self.max_session_bytes, 1024, 1024 * 1024),
+        ):
+            if not least <= number <= most:
+                raise ValueError(f"{setting} is {number}; it has to be from {least} to {most}")
+        if self.subject_key == "_permanent" or len(self.subject_key.encode()) > 256:
+            raise ValueError("subject_key has to name an entry: at most 256 bytes, and not `_permanent`")
+        if not self.cookie_secure and (self.cookie_samesite == "None" or self.cookie_partitioned):
+            raise ValueError("cookie_samesite=None and cookie_partitioned need cookie_secure")
+        self._check_name(self.cookie_name)
+
     def anonymous_lifetimes(self) -> tuple[timedelta, timedelta]:
         """Returns the idle and the absolute timeout of sessions without a subject."""
         absolute_timeout = self.anonymous_absolute_timeout or self.absolute_timeout
@@ -53,8 +81,14 @@ class App:
         """Returns the app with another name of its cookie, which a request asks for. Raises `CallFailed`."""
         if not cookie_name:
             return self
+        try:
+            return replace(self, cookie_name=cookie_name)
+        except ValueError as error:
+            raise CallFailed("INVALID_ARGUMENT", "COOKIE_NAME_INVALID", str(error)) from error
+
+    def _check_name(self, cookie_name: str) -> None:
         if not _COOKIE_NAME.fullmatch(cookie_name):
-            raise _name_invalid("it has to be 1 to 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis)")
+            raise ValueError("cookie_name: it has to be 1 to 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis)")
         host_only = self.cookie_secure and not self.cookie_domain and self.cookie_path == "/"
         for prefix, is_allowed in {
             "__host-http-": host_only and self.cookie_httponly,
@@ -64,9 +98,8 @@ class App:
         }.items():
             if cookie_name.lower().startswith(prefix):
                 if not is_allowed:
-                    raise _name_invalid(f"browsers refuse a {prefix} cookie without other attributes")
-                break
-        return replace(self, cookie_name=cookie_name)
+                    raise ValueError(f"cookie_name: browsers refuse a {prefix} cookie without other attributes")
+                return
 
     def policy(self) -> pb.GetAppPolicyResponse:
         anonymous_idle_timeout, anonymous_absolute_timeout = self.anonymous_lifetimes()
@@ -117,10 +150,7 @@ def _expires(time: int) -> str:
     return f"; Expires={formatdate(time // 1000, usegmt=True)}"
 
 
-def _name_invalid(message: str) -> CallFailed:
-    return CallFailed("INVALID_ARGUMENT", "COOKIE_NAME_INVALID", f"cookie_name: {message}")
-
-
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 #: Milliseconds: browsers shorten a longer lifetime.
 _MAX_COOKIE_LIFETIME = 400 * 24 * 60 * 60 * 1000
+_MINUTE = timedelta(minutes=1)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import pytest
 
 from .app import App
-from .transport import MemoryTransport
+from .transport import AsyncMemoryTransport, MemoryTransport
 
 
 @pytest.fixture
@@ -25,3 +25,9 @@ def cloakroom_apps() -> Iterable[App]:
 def cloakroom_transport(cloakroom_apps: Iterable[App]) -> MemoryTransport:
     """A transport in memory without sessions, for one test."""
     return MemoryTransport(*cloakroom_apps)
+
+
+@pytest.fixture
+def cloakroom_async_transport(cloakroom_transport: MemoryTransport) -> AsyncMemoryTransport:
+    """The same sessions for programs with an event loop."""
+    return AsyncMemoryTransport(cloakroom_transport)
