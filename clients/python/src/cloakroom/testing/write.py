@@ -8,7 +8,7 @@ from typing import NamedTuple, Union
 
 from ..messages import session_service_pb2 as pb
 from ..transport import CallFailed
-from .credentials import Credentials
+from .app_call import AppCall
 from .edit import Edit, counter
 from .record import (
     Authority,
@@ -69,7 +69,7 @@ class Write:
         return Precondition(authority, now, self.etag, self.fingerprint)
 
 
-def write(call: Credentials, prepared: Write) -> WriteResult:
+def write(call: AppCall, prepared: Write) -> WriteResult:
     """Writes with the prepared token, or with its next one while it is in its grace. Raises `CallFailed`."""
     result = try_write(call, prepared, prepared.token)
     if isinstance(result, Token):
@@ -77,7 +77,7 @@ def write(call: Credentials, prepared: Write) -> WriteResult:
     return Gone(pb.END_REASON_SUPERSEDED) if isinstance(result, Token) else result
 
 
-def try_write(call: Credentials, prepared: Write, token: Token) -> WriteResult | Token:
+def try_write(call: AppCall, prepared: Write, token: Token) -> WriteResult | Token:
     """Makes one attempt. Returns the next token if this one is in its grace. Raises `CallFailed`."""
     session_id = call.session_id(prepared.token)
     precondition = prepared.precondition(token, call.now)
@@ -99,12 +99,17 @@ def try_write(call: Credentials, prepared: Write, token: Token) -> WriteResult |
     return applied
 
 
+def fingerprint_of(request_id: str, content: bytes) -> Fingerprint | None:
+    """Returns what identifies a call; None if it has no request_id."""
+    return Fingerprint(request_id, content) if request_id else None
+
+
 def etag_mismatch() -> CallFailed:
     message = "the session has another etag by now; open it again and decide anew"
     return CallFailed("ABORTED", "ETAG_MISMATCH", message)
 
 
-def _replay(call: Credentials, prepared: Write, effect: pb.Outcome) -> WriteResult:
+def _replay(call: AppCall, prepared: Write, effect: pb.Outcome) -> WriteResult:
     """Answers a call that was done before: with the same outcome, and the session as it is now."""
     record = call.load(prepared.token)
     if record is None:

@@ -1,4 +1,4 @@
-"""The tokens of a request, and what they are to their sessions."""
+"""One call: the tokens that it shows, and what they are to their sessions."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Recovery(NamedTuple):
 
 
 @dataclass
-class Credentials:
-    """Reads the credentials of one call."""
+class AppCall:
+    """One call for one app, at one time."""
 
     app: App
     store: Store
