@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -85,6 +86,11 @@ class EventStream:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        """Returns the batches until another thread closes the stream. Raises what `next` raises."""
+        while (batch := self.next()) is not None:
+            yield batch
 
     def __enter__(self) -> EventStream:
         return self
