@@ -8,13 +8,14 @@ import secrets
 
 from flask import Blueprint, abort, flash, redirect, render_template_string, request, url_for
 
+from cloakroom import SessionUnavailable
 from cloakroom.admin import AdminClient
 from cloakroom.flask import session
 
 devices = Blueprint("devices", __name__)
 
 #: It may end any session of the shop. So each view below asks for those of its own user only.
-admin = AdminClient(os.environ.get("CLOAKROOM_ADMIN_ADDRESS", "localhost:50052"), app="shop")
+admin = AdminClient(os.environ.get("CLOAKROOM_ADMIN_ADDRESS", "localhost:50052"), app="shop", deadline=2)
 
 PAGE = """<!doctype html><title>Your devices</title>
 {% for message in get_flashed_messages() %}<p class="message">{{ message }}</p>{% endfor %}
@@ -34,6 +35,11 @@ PAGE = """<!doctype html><title>Your devices</title>
   <button>Log out everywhere else</button>
 </form>
 """
+
+
+@devices.errorhandler(SessionUnavailable)
+def unavailable(error: SessionUnavailable):
+    return "Please try again in a moment.", 503, {"Retry-After": "5"}
 
 
 def require_user() -> str:

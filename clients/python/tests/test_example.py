@@ -15,7 +15,7 @@ import urllib.request
 
 import pytest
 from gunicorn_server import Gunicorn
-from service import ROOT, Service
+from service import ROOT, Service, free_port
 
 from cloakroom.admin import AdminClient
 
@@ -168,6 +168,18 @@ def test_a_user_cannot_end_the_device_of_another_user(devices_shop):
     for other in (session_id, "0" * 32, "x"):
         assert end(bob, "/devices/end", id=other) == 404
     assert (ada.load()["who"], bob.load()["who"]) == ("ada", "bob")
+
+
+def test_an_outage_of_the_admin_service_is_a_503(tmp_path):
+    admin_address = f"127.0.0.1:{free_port()}"
+    with shop_service(tmp_path) as service:
+        environment = {"CLOAKROOM_ADDRESS": service.address, "CLOAKROOM_ADMIN_ADDRESS": admin_address}
+        with Shop("app_with_devices", **environment) as shop:
+            ada = log_in(shop, "ada", "Phone/1")
+            with pytest.raises(urllib.error.HTTPError) as failed:
+                ada.read("/devices")
+            assert (failed.value.code, failed.value.headers["Retry-After"]) == (503, "5")
+            assert ada.load()["who"] == "ada"
 
 
 def test_a_form_of_another_site_ends_no_device(devices_shop):

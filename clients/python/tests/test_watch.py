@@ -19,6 +19,12 @@ def watch(app, client):
     return request(app, client, lambda: session.watch()).result
 
 
+def watch_response(app, client, **headers):
+    """Returns the response of a view that begins a watch."""
+    app.add_url_rule("/watch", "watch", lambda: str(session.watch()))
+    return client.get("/watch", environ_overrides={f"HTTP_{name.upper()}": value for name, value in headers.items()})
+
+
 def open_session(app):
     """Returns a browser with a stored session."""
     client = app.test_client()
@@ -104,15 +110,25 @@ def test_a_service_that_does_not_answer_costs_one_deadline(tmp_path):
         app = make_app(service.address, deadline=0.3)
         client = open_session(app)
         service.suspend()
-        with pytest.raises(SessionUnavailable):
-            watch(app, client)
+        headers = {"Cookie": f"session={client.get_cookie('session').value}"}
+        with app.test_request_context(headers=headers), pytest.raises(SessionUnavailable):
+            session.watch()
         service.resume()
 
 
-def test_no_service_is_unavailable():
+def test_an_outage_at_the_begin_of_a_watch_is_a_503():
     app = make_app(f"127.0.0.1:{free_port()}", deadline=0.2)
-    with pytest.raises(SessionUnavailable):
-        watch(app, app.test_client())
+    app.testing = False
+    response = watch_response(app, app.test_client(use_cookies=False))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+
+
+def test_a_watch_with_the_cookies_of_two_live_sessions_is_a_400(service):
+    app = make_app(service.address)
+    app.testing = False
+    cookies = ["session=" + open_session(make_app(service.address)).get_cookie("session").value for _ in range(2)]
+    response = watch_response(app, app.test_client(use_cookies=False), cookie="; ".join(cookies))
+    assert response.status_code == 400
 
 
 def test_cookies_of_two_live_sessions_cannot_be_watched(service):

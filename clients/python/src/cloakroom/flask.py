@@ -22,6 +22,7 @@ from .messages import session_service_pb2 as pb
 from .session import RequestInfo, Session
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
 from .transport import Transport
+from .watch import SessionWatch
 
 try:
     from blinker import Signal
@@ -61,6 +62,12 @@ class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-
     def destroy(self) -> None:
         try:
             super().destroy()
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise _http_error(error) from error
+
+    def watch(self) -> SessionWatch:
+        try:
+            return super().watch()
         except (errors.SessionUnavailable, SessionRefused) as error:
             raise _http_error(error) from error
 
