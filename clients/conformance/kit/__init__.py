@@ -1,0 +1,1 @@
+"""The parts of the conformance kit. Needs nothing but Python's standard library."""

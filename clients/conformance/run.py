@@ -1,0 +1,86 @@
+"""Runs the conformance cases against applications. `README.md` describes what an application has to do.
+
+python clients/conformance/run.py apps/flask.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import pathlib
+import sys
+import tempfile
+import time
+
+from kit.application import KIT, Manifest
+from kit.cases import Case, load
+from kit.runner import Services, Session
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    cases = [case for case in load() if arguments.cases in f"{case.topic}: {case.name}"]
+    manifests = [Manifest.read(file) for file in arguments.manifests or sorted((KIT / "apps").glob("*.json"))]
+    names = {case.name for case in load()}
+    for manifest in manifests:
+        if unknown := set(manifest.fails) - names:
+            sys.exit(f"{manifest.name}: there is no case {', '.join(sorted(unknown))}")
+    is_good = True
+    with tempfile.TemporaryDirectory(prefix="cloakroom-kit-") as folder, contextlib.ExitStack() as stack:
+        services: dict[str, Services] = {}
+        for kind in dict.fromkeys(case.services for case in cases):
+            place = pathlib.Path(folder) / kind
+            place.mkdir()
+            services[kind] = stack.enter_context(Services(kind, place))
+        for manifest in manifests:
+            place = pathlib.Path(folder) / manifest.name
+            place.mkdir()
+            is_good &= run_all(manifest, cases, services, place)
+    return 0 if is_good else 1
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Runs the conformance cases against applications.")
+    parser.add_argument(
+        "manifests", nargs="*", type=pathlib.Path, help="the applications' manifests; all of apps/ if there is none"
+    )
+    parser.add_argument("--cases", default="", help="only the cases whose topic or name contains this text")
+    return parser.parse_args()
+
+
+def run_all(manifest: Manifest, cases: list[Case], services: dict[str, Services], folder: pathlib.Path) -> bool:
+    """Runs all cases against one application, prints the results, and returns whether they are as declared."""
+    began, counts, is_good = time.monotonic(), {"ok": 0, "skipped": 0, "known": 0, "FAILED": 0}, True
+    print(f"{manifest.name}:", flush=True)
+    for kind in dict.fromkeys(case.services for case in cases):
+        with Session(manifest, services[kind], folder) as session:
+            for case in (case for case in cases if case.services == kind):
+                result, text = run_one(session, case)
+                counts[result] += 1
+                print(f"  {result:8}{case.topic}: {case.name}{text}", flush=True)
+            if counts["FAILED"] and is_good:
+                is_good = False
+                print("  The application printed:\n" + session.application.process.log())
+    summary = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
+    print(f"  {manifest.name}: {summary}, in {time.monotonic() - began:.0f} s\n", flush=True)
+    return is_good
+
+
+def run_one(session: Session, case: Case) -> tuple[str, str]:
+    """Runs one case, if the application can. Returns the result, and what there is to say about it."""
+    manifest = session.manifest
+    lacking = sorted(case.operations() & set(manifest.lacks))
+    if lacking:
+        return "skipped", f"\n            it has no {lacking[0]!r}: {manifest.lacks[lacking[0]]}"
+    began = time.monotonic()
+    wrong = session.run(case)
+    known = manifest.fails.get(case.name)
+    if wrong is None:
+        if known:
+            return "FAILED", "\n            it passes, so take it out of the manifest's `fails`"
+        return "ok", f" ({time.monotonic() - began:.1f} s)"
+    return ("known", f"\n            {known}: {wrong}") if known else ("FAILED", f"\n            {wrong}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
