@@ -35,7 +35,7 @@ def main() -> int:
         for manifest in manifests:
             place = pathlib.Path(folder) / manifest.name
             place.mkdir()
-            is_good &= run_all(manifest, cases, services, place)
+            is_good &= run_all(manifest, cases, services, place, show_log=arguments.show_log)
     return 0 if is_good else 1
 
 
@@ -45,10 +45,13 @@ def parse_arguments() -> argparse.Namespace:
         "manifests", nargs="*", type=pathlib.Path, help="the applications' manifests; all of apps/ if there is none"
     )
     parser.add_argument("--cases", default="", help="only the cases whose topic or name contains this text")
+    parser.add_argument("--show-log", action="store_true", help="also print what a failed application has printed")
     return parser.parse_args()
 
 
-def run_all(manifest: Manifest, cases: list[Case], services: dict[str, Services], folder: pathlib.Path) -> bool:
+def run_all(
+    manifest: Manifest, cases: list[Case], services: dict[str, Services], folder: pathlib.Path, *, show_log: bool
+) -> bool:
     """Runs all cases against one application, prints the results, and returns whether they are as declared."""
     began, counts, is_good = time.monotonic(), {"ok": 0, "skipped": 0, "known": 0, "FAILED": 0}, True
     print(f"{manifest.name}:", flush=True)
@@ -60,7 +63,8 @@ def run_all(manifest: Manifest, cases: list[Case], services: dict[str, Services]
                 print(f"  {result:8}{case.topic}: {case.name}{text}", flush=True)
             if counts["FAILED"] and is_good:
                 is_good = False
-                print("  The application printed:\n" + session.application.process.log())
+                if show_log:
+                    print("  The application printed:\n" + session.application.process.log())
     summary = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
     print(f"  {manifest.name}: {summary}, in {time.monotonic() - began:.0f} s\n", flush=True)
     return is_good

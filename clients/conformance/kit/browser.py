@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -71,8 +72,10 @@ class Browser:
             self.cookie = None if is_deletion(text) else cookie_value(text)
 
 
-def send(port: int, operations: list[Any], cookie_lines: list[str], timeout: float) -> Response:
-    """Sends operations to the application. The Cookie lines are sent in Latin-1."""
+def send(
+    port: int, operations: list[Any], cookie_lines: list[str], timeout: float, has_head: threading.Event
+) -> Response:
+    """Sends operations to the application, the Cookie lines in Latin-1. Sets `has_head` when the head has arrived."""
     body = json.dumps({"operations": operations}).encode()
     head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nConnection: close\r\n"
     head += "".join(f"Cookie: {line}\r\n" for line in cookie_lines)
@@ -82,6 +85,7 @@ def send(port: int, operations: list[Any], cookie_lines: list[str], timeout: flo
         connection.sendall(head.encode("latin-1") + body)
         response = http.client.HTTPResponse(connection, method="POST")
         response.begin()
+        has_head.set()
         content = response.read()
         headers = [(name.lower(), value) for name, value in response.getheaders()]
         return Response(response.status, headers, content, time.monotonic() - began, cookie_lines)

@@ -34,7 +34,7 @@ def load(folder: pathlib.Path = KIT / "cases") -> list[Case]:
     cases = []
     for file in sorted(folder.glob("*.json")):
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = json.loads(file.read_text(encoding="utf-8"), object_hook=_repeat)
         except ValueError as error:
             raise ValueError(f"{file.name}: {error}") from error
         for each in content["cases"]:
@@ -53,7 +53,7 @@ def _case(file: pathlib.Path, services: str, text: dict[str, Any]) -> Case:
     for operation in _operations(case.steps):
         if operation[0] not in OPERATIONS:
             raise ValueError(f"{where}: there is no operation {operation[0]!r}")
-    for step in case.steps:
+    for step in _all_steps(case.steps):
         kinds = [kind for kind in STEPS if kind in step]
         if len(kinds) != 1:
             raise ValueError(f"{where}: a step has to have one of {', '.join(STEPS)}: {step}")
@@ -63,6 +63,16 @@ def _case(file: pathlib.Path, services: str, text: dict[str, Any]) -> Case:
         if unknown := set(step.get("expect", {})) - EXPECTATIONS:
             raise ValueError(f"{where}: there is no expectation {', '.join(sorted(unknown))}")
     return case
+
+
+def _all_steps(steps: list[Step]) -> list[Step]:
+    """Returns the steps, with those that run during others."""
+    return [each for step in steps for each in (step, *step.get("during", []))]
+
+
+def _repeat(value: dict[str, Any]) -> Any:
+    """Returns the long text that `{"repeat": text, "times": number}` stands for."""
+    return value["repeat"] * value["times"] if set(value) == {"repeat", "times"} else value
 
 
 def _operations(steps: list[Step]) -> list[list[Any]]:
@@ -75,8 +85,11 @@ STEPS: dict[str, set[str]] = {
     "request": _REQUEST,
     "together": {"browser", "browsers", "times", "during", "expect"},
     "finish": {"expect"},
+    "silent": set(),
+    "ready": set(),
+    "more calls": set(),
     "fault": {"call", "times", "code", "reason"},
-    "await": {"state"},
+    "await": {"state", "replica"},
     "release": set(),
     "copy": {"to"},
     "relay": {"replica"},
@@ -95,5 +108,4 @@ EXPECTATIONS = {
     "headers",
     "within",
     "statuses",
-    "body_without",
 }

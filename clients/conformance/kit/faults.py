@@ -25,6 +25,8 @@ class Fault:
     #: Of an error: its code as Connect writes it, and the service's reason.
     code: str = "unavailable"
     reason: str = "STORE_UNAVAILABLE"
+    #: Whether it happens until the end of the case.
+    is_endless: bool = False
     released: threading.Event = field(default_factory=threading.Event)
 
 
@@ -51,7 +53,7 @@ class Faults:
         with self._lock:
             for fault in self._waiting:
                 if fault.call in ("any", method):
-                    fault.times -= 1
+                    fault.times -= 0 if fault.is_endless else 1
                     if fault.times == 0:
                         self._waiting.remove(fault)
                     return fault
@@ -67,10 +69,6 @@ class Faults:
         """Forgets all faults, and returns how many have not happened."""
         self.release()
         with self._lock:
-            count = sum(fault.times for fault in self._waiting if fault.times < MANY)
+            count = sum(fault.times for fault in self._waiting if not fault.is_endless)
             self._waiting, self._all = [], []
         return count
-
-
-#: As `times`: every call until the end of the case.
-MANY = 1_000_000

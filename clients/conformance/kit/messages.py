@@ -38,7 +38,7 @@ class Contract:
             if kind == "enum":
                 self._enums[name] = {int(number): value for value, number in re.findall(r"(\w+) = (\d+);", body)}
             else:
-                self._messages[name] = {number: field for number, field in map(_field, _FIELD.finditer(body))}
+                self._messages[name] = dict(map(_field, _FIELD.finditer(body)))
 
     def read(self, message_type: str, body: bytes) -> dict[str, Any]:
         """Returns the fields of a protobuf message. Those that are unset are absent."""
