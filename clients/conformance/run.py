@@ -73,9 +73,9 @@ def run_all(
 def run_one(session: Session, case: Case) -> tuple[str, str]:
     """Runs one case, if the application can. Returns the result, and what there is to say about it."""
     manifest = session.manifest
-    lacking = sorted(case.operations() & set(manifest.lacks))
+    lacking = sorted(case.needs() & set(manifest.lacks))
     if lacking:
-        return "skipped", f"\n            it has no {lacking[0]!r}: {manifest.lacks[lacking[0]]}"
+        return "skipped", f"\n            it lacks {lacking[0]!r}: {manifest.lacks[lacking[0]]}"
     began = time.monotonic()
     wrong = session.run(case)
     known = manifest.fails.get(case.name)

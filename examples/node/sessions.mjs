@@ -7,7 +7,7 @@ import { loadSync } from '@grpc/proto-loader';
 
 // One or more: host:port, unix:/path, or dns:///name:port for all addresses of a name.
 const ADDRESSES = (process.env.CLOAKROOM_ADDRESS ?? '127.0.0.1:50051').split(',');
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 1000 * (process.env.CLOAKROOM_DEADLINE ?? 5);
 const PAUSE_MS = 250;
 const OPTIONS = {
   'grpc.enable_http_proxy': 0, // Calls carry tokens.

@@ -1,4 +1,4 @@
-"""Flask, by `cloakroom.flask`."""
+"""Flask, by `cloakroom.flask`. KIT_TRANSPORT=grpc replaces the transport."""
 
 from __future__ import annotations
 
@@ -27,9 +27,18 @@ class Interface(CloakroomSessionInterface):
         response.status_code = 409
 
 
+def service():
+    address = os.environ["CLOAKROOM_ADDRESS"]
+    if os.environ.get("KIT_TRANSPORT") != "grpc":
+        return address
+    from cloakroom.grpc_transport import GrpcTransport
+
+    return GrpcTransport(address)
+
+
 app = Flask(__name__)
 app.session_interface = Interface(
-    os.environ["CLOAKROOM_ADDRESS"],
+    service(),
     app=os.environ["CLOAKROOM_APP"],
     deadline=float(os.environ["CLOAKROOM_DEADLINE"]),
 )

@@ -27,6 +27,8 @@ OPERATIONS = (
     "status",
     "stream",
 )
+#: What a client may lack besides. `quick recovery`: a connection that loses its packets is left within one deadline.
+ABILITIES = ("quick recovery",)
 
 
 @dataclass
@@ -39,7 +41,7 @@ class Manifest:
     app: str
     deadline: float
     environment: dict[str, str]
-    #: Reasons, by the operation that is not there.
+    #: Reasons, by the operation or ability that is not there.
     lacks: dict[str, str]
     #: Reasons, by the name of the case that fails.
     fails: dict[str, str]
@@ -59,9 +61,9 @@ class Manifest:
             text.get("lacks", {}),
             text.get("fails", {}),
         )
-        for operation in manifest.lacks:
-            if operation not in OPERATIONS:
-                raise ValueError(f"{file.name}: there is no operation {operation!r}")
+        for each in manifest.lacks:
+            if each not in OPERATIONS + ABILITIES:
+                raise ValueError(f"{file.name}: there is no operation {each!r}")
         for what, reason in [*manifest.lacks.items(), *manifest.fails.items()]:
             if not isinstance(reason, str) or len(reason.split()) < _REASON_WORDS:
                 raise ValueError(f"{file.name}: {what!r} needs a reason")

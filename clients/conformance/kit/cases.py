@@ -7,7 +7,7 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-from .application import KIT, OPERATIONS
+from .application import ABILITIES, KIT, OPERATIONS
 
 Step = dict[str, Any]
 
@@ -24,9 +24,12 @@ class Case:
     services: str
     steps: list[Step]
 
-    def operations(self) -> set[str]:
-        """Returns the names of all operations that its requests have."""
-        return {operation[0] for operation in _operations(self.steps)}
+    #: What a client need not have.
+    abilities: list[str]
+
+    def needs(self) -> set[str]:
+        """Returns the operations that its requests have, and the abilities."""
+        return {operation[0] for operation in _operations(self.steps)}.union(self.abilities)
 
 
 def load(folder: pathlib.Path = KIT / "cases") -> list[Case]:
@@ -46,10 +49,10 @@ def load(folder: pathlib.Path = KIT / "cases") -> list[Case]:
 
 
 def _case(file: pathlib.Path, services: str, text: dict[str, Any]) -> Case:
-    case = Case(text["name"], file.stem, services, text["steps"])
+    case = Case(text["name"], file.stem, services, text["steps"], text.get("needs", []))
     where = f"{file.name}: {case.name!r}"
-    if set(text) - {"name", "why", "steps"}:
-        raise ValueError(f"{where}: unknown fields: {', '.join(set(text) - {'name', 'why', 'steps'})}")
+    if unknown := set(text) - {"name", "why", "needs", "steps"} | set(case.abilities) - set(ABILITIES):
+        raise ValueError(f"{where}: unknown: {', '.join(sorted(unknown))}")
     for operation in _operations(case.steps):
         if operation[0] not in OPERATIONS:
             raise ValueError(f"{where}: there is no operation {operation[0]!r}")

@@ -34,13 +34,14 @@ def check_headers(response: Response) -> str | None:
 def check_calls(calls: list[Call], manifest: Manifest, request_ids: dict[str, bytes]) -> str | None:
     """Checks all calls of a case. `request_ids` has the request that each request_id was seen with."""
     for call in calls:
-        if call.method not in METHODS or call.state == "begun":
+        if call.method not in METHODS or not call.body:
             continue
         app = call.request.get("app") or "default"
         if app != manifest.app:
             return f"a call of {call.method} is for the app {app!r}, expected {manifest.app!r}"
         if call.timeout is None:
             return f"a call of {call.method} has no deadline"
+        # gRPC rounds it.
         if call.timeout > 1.05 * manifest.deadline:
             return f"a call of {call.method} has a deadline of {call.timeout} s, expected at most {manifest.deadline} s"
         if call.method == "OpenSession" or (call.method == "DestroySession" and not call.request.get("request_id")):
