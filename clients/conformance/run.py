@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from kit.application import KIT, Manifest
 from kit.cases import Case, load
@@ -20,23 +22,36 @@ from kit.runner import Services, Session
 def main() -> int:
     arguments = parse_arguments()
     cases = [case for case in load() if arguments.cases in f"{case.topic}: {case.name}"]
-    manifests = [Manifest.read(file) for file in arguments.manifests or sorted((KIT / "apps").glob("*.json"))]
+    arguments.manifests = arguments.manifests or sorted((KIT / "apps").glob("*.json"))
+    manifests = [Manifest.read(file) for file in arguments.manifests]
     names = {case.name for case in load()}
     for manifest in manifests:
         if unknown := set(manifest.fails) - names:
             sys.exit(f"{manifest.name}: there is no case {', '.join(sorted(unknown))}")
-    is_good = True
+    if len(manifests) > 1:
+        return run_apart(arguments)
     with tempfile.TemporaryDirectory(prefix="cloakroom-kit-") as folder, contextlib.ExitStack() as stack:
         services: dict[str, Services] = {}
         for kind in dict.fromkeys(case.services for case in cases):
             place = pathlib.Path(folder) / kind
             place.mkdir()
             services[kind] = stack.enter_context(Services(kind, place))
-        for manifest in manifests:
-            place = pathlib.Path(folder) / manifest.name
-            place.mkdir()
-            is_good &= run_all(manifest, cases, services, place, show_log=arguments.show_log)
+        is_good = run_all(manifests[0], cases, services, pathlib.Path(folder), show_log=arguments.show_log)
     return 0 if is_good else 1
+
+
+def run_apart(arguments: argparse.Namespace) -> int:
+    """Runs several applications, each in a process of its own with services of its own: most of the time is waiting."""
+
+    def run(file: pathlib.Path) -> int:
+        command = [sys.executable, __file__, str(file), f"--cases={arguments.cases}"]
+        command += ["--show-log"] if arguments.show_log else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        print(done.stdout, end="", flush=True)
+        return done.returncode
+
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        return max(pool.map(run, arguments.manifests))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
         "manifests", nargs="*", type=pathlib.Path, help="the applications' manifests; all of apps/ if there is none"
     )
     parser.add_argument("--cases", default="", help="only the cases whose topic or name contains this text")
+    parser.add_argument("--at-once", type=int, default=1, help="how many applications run at the same time")
     parser.add_argument("--show-log", action="store_true", help="also print what a failed application has printed")
     return parser.parse_args()
 

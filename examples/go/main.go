@@ -20,11 +20,13 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("GET /{$}", handler(s.home))
+	// Not http.DefaultServeMux, in which grpc-go's tracing registers pages of its own.
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", handler(s.home))
 	// The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
-	http.Handle("POST /login", handler(s.login))
-	http.Handle("POST /count", handler(s.count))
-	http.Handle("POST /logout", handler(s.logout))
+	mux.Handle("POST /login", handler(s.login))
+	mux.Handle("POST /count", handler(s.count))
+	mux.Handle("POST /logout", handler(s.logout))
 
 	listener, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "8003"))
 	if err != nil {
@@ -32,7 +34,7 @@ func main() {
 	}
 	fmt.Printf("http://%s\n", listener.Addr())
 	// Cloakroom takes a Cookie header of up to 1 MiB.
-	server := http.Server{MaxHeaderBytes: 64 << 10, ReadHeaderTimeout: 10 * time.Second}
+	server := http.Server{Handler: mux, MaxHeaderBytes: 64 << 10, ReadHeaderTimeout: 10 * time.Second}
 	log.Fatal(server.Serve(listener))
 }
 

@@ -18,7 +18,7 @@ import (
 	pb "example/counter/cloakroom/v1"
 )
 
-const deadline = 5 * time.Second
+var deadline = 5 * time.Second
 
 // Retries are safe: opens and destroys may be repeated, and saves have a request_id. Without a connection, a call waits
 // for one until its deadline.
@@ -28,7 +28,7 @@ const serviceConfig = `{
 		"name": [{"service": "cloakroom.v1.SessionService"}],
 		"waitForReady": true,
 		"retryPolicy": {
-			"maxAttempts": 3, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
+			"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
 			"retryableStatusCodes": ["UNAVAILABLE"]
 		}
 	}]

@@ -43,8 +43,11 @@ class Response:
         try:
             results = json.loads(self.body)["results"]
         except (ValueError, KeyError, TypeError):
-            raise AssertionError(f"the body is no list of results: {self.body[:200]!r}") from None
-        assert isinstance(results, list)
+            results = None
+        if not isinstance(results, list):
+            raise AssertionError(
+                f"the status is {self.status}, and the body is no list of results: {self.body[:200]!r}"
+            )
         return results
 
 

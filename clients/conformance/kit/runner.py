@@ -52,9 +52,16 @@ class Services:
 
 
 class Session:
-    """One application with the services that it uses, its relays and its log of calls."""
+    """One application with the services that it uses, its relays and its log of calls.
 
-    def __init__(self, manifest: Manifest, services: Services, folder: pathlib.Path) -> None:
+    Args:
+        patience: Seconds for which a case waits for what the client does by itself.
+    """
+
+    def __init__(
+        self, manifest: Manifest, services: Services, folder: pathlib.Path, *, patience: float = TIMEOUT
+    ) -> None:
+        self.patience = patience
         self.manifest, self.services = manifest, services
         self.log, self.faults = CallLog(), Faults()
         self.relays = [
@@ -152,18 +159,18 @@ class CaseRun:
             return
         response = self._session.send(step["request"], lines)
         calls = self._log.since(self._request_mark)
+        self._expect(response, step.get("expect", {}), calls)
         if wrong := rules.check_response(response, calls, step["request"]):
             raise AssertionError(wrong)
-        self._expect(response, step.get("expect", {}), calls)
         if not step.get("lost"):
             browser.receive(response)
 
     def _finish(self, step: Step) -> None:
         future, browser, _ = self._started.pop(step["finish"])
         response = future.result(TIMEOUT)
+        self._expect(response, step.get("expect", {}), [])
         if wrong := rules.check_headers(response):
             raise AssertionError(wrong)
-        self._expect(response, step.get("expect", {}), [])
         browser.receive(response)
 
     def _silent(self, step: Step) -> None:
@@ -240,7 +247,7 @@ class CaseRun:
                 for call in calls
             ),
             self._mark,
-            TIMEOUT,
+            self._session.patience,
         )
 
     def _more_calls(self, step: Step) -> None:
@@ -295,7 +302,7 @@ class CaseRun:
 
     def _ready(self, step: Step) -> None:
         """Sends requests until the client has found the service again, which it may look for at intervals."""
-        end = time.monotonic() + TIMEOUT
+        end = time.monotonic() + self._session.patience
         good = 0
         while good < 2 * len(self._session.relays):
             if time.monotonic() > end:

@@ -1,0 +1,29 @@
+# The conformance kit: clients/conformance/README.md describes it. The service is the one that CLOAKROOM_BIN names, or
+# else the one that was built last.
+#
+#   make test-clients CLIENTS=flask CLIENT_CASES=lost_answers
+
+# Names of clients/conformance/apps/*.json. Empty: all of them.
+CLIENTS ?=
+# A part of the topic or name of a case.
+CLIENT_CASES ?=
+# How many applications at the same time: most of it is waiting.
+CLIENTS_AT_ONCE ?= 2
+KIT_GO := target/conformance/go_example
+.PHONY: kit-packages
+
+test-clients: lint-clients kit-packages redis $(KIT_GO) $(WEB_FILES) ## Tests every client and example by the conformance kit.
+	$(PYTHON) clients/conformance/run.py --at-once=$(CLIENTS_AT_ONCE) --cases='$(CLIENT_CASES)' $(CLIENTS:%=clients/conformance/apps/%.json)
+
+kit-packages:
+	@$(call apt,nodejs npm golang-go)
+
+lint-clients: $(PYTHON_INSTALLED) ## Lints the conformance kit.
+	$(PYTHON) -m ruff check clients/conformance
+	$(PYTHON) -m ruff format --check clients/conformance
+
+# The example's session code, with an application of the kit in place of the example's.
+$(KIT_GO): clients/conformance/apps/go_example.go $(wildcard examples/go/*.go) examples/go/cloakroom/v1/session_service.pb.go
+	mkdir -p $(@D)
+	echo '{"Replace": {"$(CURDIR)/examples/go/main.go": "$(CURDIR)/$<"}}' > $(@D)/overlay.json
+	go build -C examples/go -overlay $(CURDIR)/$(@D)/overlay.json -buildvcs=false -o $(CURDIR)/$@ .
