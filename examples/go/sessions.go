@@ -10,28 +10,22 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
+	"google.golang.org/grpc/status"
 
 	pb "example/counter/cloakroom/v1"
 )
 
 var deadline = 5 * time.Second
 
-// Retries are safe: opens and destroys may be repeated, and saves have a request_id. Without a connection, a call waits
-// for one until its deadline.
+// Without a connection, a call waits for one until its deadline.
 const serviceConfig = `{
 	"loadBalancingConfig": [{"round_robin": {}}],
-	"methodConfig": [{
-		"name": [{"service": "cloakroom.v1.SessionService"}],
-		"waitForReady": true,
-		"retryPolicy": {
-			"maxAttempts": 5, "initialBackoff": "0.05s", "maxBackoff": "0.5s", "backoffMultiplier": 2,
-			"retryableStatusCodes": ["UNAVAILABLE"]
-		}
-	}]
+	"methodConfig": [{"name": [{"service": "cloakroom.v1.SessionService"}], "waitForReady": true}]
 }`
 
 // sessions calls Cloakroom with a deadline per call, over all addresses in turn.
@@ -80,9 +74,7 @@ func newClient(addresses string) (pb.SessionServiceClient, error) {
 }
 
 func (s sessions) open(r *http.Request) (*pb.OpenSessionResponse, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), deadline)
-	defer cancel()
-	return s.opens.OpenSession(ctx, &pb.OpenSessionRequest{
+	return call(r, s.opens.OpenSession, &pb.OpenSessionRequest{
 		Credential: &pb.OpenSessionRequest_CookieHeader{CookieHeader: cookieHeader(r)},
 	})
 }
@@ -101,21 +93,35 @@ func (s sessions) openAndSave(r *http.Request, request *pb.SaveSessionRequest) (
 }
 
 func (s sessions) send(r *http.Request, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), deadline)
-	defer cancel()
 	id := make([]byte, 16)
 	rand.Read(id) // Never returns an error, by its documentation.
 	request.RequestId = hex.EncodeToString(id)
 	request.Accessed = true
-	return s.saves.SaveSession(ctx, request)
+	return call(r, s.saves.SaveSession, request)
 }
 
 func (s sessions) destroy(r *http.Request) (*pb.DestroySessionResponse, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), deadline)
-	defer cancel()
-	return s.saves.DestroySession(ctx, &pb.DestroySessionRequest{
+	return call(r, s.saves.DestroySession, &pb.DestroySessionRequest{
 		Credential: &pb.DestroySessionRequest_CookieHeader{CookieHeader: cookieHeader(r)},
 	})
+}
+
+// call repeats a call until the deadline while the service is unavailable. That is safe: opens and destroys may be
+// repeated, and saves have a request_id. gRPC's own retries end after five attempts, and when an answer has begun.
+func call[Q, A any](r *http.Request, method func(context.Context, Q, ...grpc.CallOption) (A, error), request Q) (A, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), deadline)
+	defer cancel()
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 400*time.Millisecond) {
+		answer, err := method(ctx, request)
+		if status.Code(err) != codes.Unavailable {
+			return answer, err
+		}
+		select {
+		case <-ctx.Done():
+			return answer, err
+		case <-time.After(pause):
+		}
+	}
 }
 
 // cookieHeader returns all Cookie lines, decoded as Latin-1, which is what Cloakroom expects.

@@ -19,6 +19,7 @@ OPERATIONS = {
     "rotate": lambda: session.rotate(),
     "permanent": lambda value: setattr(session, "permanent", value),
     "destroy": lambda: session.destroy(),
+    "save": lambda: session.save(),
 }
 
 

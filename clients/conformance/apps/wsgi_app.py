@@ -20,6 +20,7 @@ OPERATIONS = {
     "rotate": lambda session: session.rotate(),
     "permanent": lambda session, value: setattr(session, "permanent", value),
     "destroy": lambda session: session.destroy(),
+    "save": lambda session: session.save(),
 }
 
 

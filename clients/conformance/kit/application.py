@@ -23,6 +23,7 @@ OPERATIONS = (
     "rotate",
     "permanent",
     "destroy",
+    "save",
     "header",
     "status",
     "stream",

@@ -14,7 +14,9 @@ class Fault:
     - `drop request`: the connection ends when the request has arrived at the relay.
     - `hold`: the request waits in the relay until it is released.
     - `hold answer`: the answer does.
-    - `answer`: the relay answers with an error, and the service gets no request.
+    - `answer`: the relay answers with an error, and the service gets no request. The code `bad gateway` is the page of
+      a proxy.
+    - `cut answer`: the connection ends within the answer.
     """
 
     do: str
@@ -30,7 +32,7 @@ class Fault:
     released: threading.Event = field(default_factory=threading.Event)
 
 
-KINDS = ("drop answer", "drop request", "hold", "hold answer", "answer")
+KINDS = ("drop answer", "drop request", "hold", "hold answer", "answer", "cut answer")
 
 
 class Faults:

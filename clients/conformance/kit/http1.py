@@ -72,6 +72,10 @@ class Http1Connection:
             return False
         if fault is not None and fault.do == "hold answer":
             self._hold(call, fault)
+        if fault is not None and fault.do == "cut answer":
+            self._connection.send_to_client(response.raw[: -max(len(response.body) // 2, 1)])
+            self._set_state(call, "lost")
+            return False
         is_answer = response.first_line.split(" ")[1] == "200"
         if is_answer and call.method in self._relay.contract.rpcs:
             self._read_response(call, response)
@@ -169,6 +173,10 @@ def _call(replica: int, request: Message) -> Call:
 
 
 def _error_response(fault: Fault) -> bytes:
+    if fault.code == "bad gateway":
+        body = b"<html><h1>502 Bad Gateway</h1></html>"
+        head = f"HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\ncontent-length: {len(body)}\r\n\r\n"
+        return head.encode() + body
     body = json.dumps({"code": fault.code, "message": "an error of the conformance kit"}).encode()
     return (
         f"HTTP/1.1 {_STATUS[fault.code]} Error\r\ncontent-type: application/json\r\n"

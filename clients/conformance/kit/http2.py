@@ -173,7 +173,8 @@ class Http2Connection:
         if stream is None or frame.kind not in (DATA, HEADERS):
             return True
         call, fault, log = stream.call, stream.fault, self._relay.log
-        if fault is not None and fault.do == "drop answer":
+        is_cut = fault is not None and fault.do == "cut answer" and frame.kind == DATA
+        if is_cut or (fault is not None and fault.do == "drop answer"):
             log.set_state(call, "lost")
             return False
         if fault is not None and fault.do == "hold answer":
@@ -221,6 +222,9 @@ def _timeout(text: str | None) -> float | None:
 
 
 def _error_response(stream: int, fault: Fault) -> bytes:
+    if fault.code == "bad gateway":
+        block = hpack.encode([(":status", "502"), ("content-type", "text/html")])
+        return _frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
     number, text = _CODES[fault.code], b"an error of the conformance kit"
     info = messages.write([(1, fault.reason.encode()), (2, b"cloakroom")])
     detail = messages.write([(1, b"type.googleapis.com/google.rpc.ErrorInfo"), (2, info)])

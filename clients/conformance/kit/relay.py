@@ -105,6 +105,8 @@ class Relay:
             connection.end()
             with self._lock:
                 self._open.discard(connection)
+            client.close()
+            service.close()
 
 
 class Connection:
@@ -130,10 +132,10 @@ class Connection:
             self.service.sendall(data)
 
     def end(self) -> None:
+        """Ends both. The thread that serves them closes the sockets, for it may be reading from them."""
         for each in (self.client, self.service):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            each.close()
 
 
 class ProxyTrap:

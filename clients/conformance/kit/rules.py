@@ -31,7 +31,7 @@ def check_headers(response: Response) -> str | None:
     return None
 
 
-def check_calls(calls: list[Call], manifest: Manifest, request_ids: dict[str, bytes]) -> str | None:
+def check_calls(calls: list[Call], manifest: Manifest, request_ids: dict[str, Any]) -> str | None:
     """Checks all calls of a case. `request_ids` has the request that each request_id was seen with."""
     for call in calls:
         if call.method not in METHODS or not call.body:
@@ -49,7 +49,7 @@ def check_calls(calls: list[Call], manifest: Manifest, request_ids: dict[str, by
         request_id = call.request.get("request_id", "")
         if len(request_id) < _REQUEST_ID_BYTES:
             return f"the request_id of a {call.method} is {request_id!r}, expected at least {_REQUEST_ID_BYTES} bytes"
-        if request_ids.setdefault(request_id, call.body) != call.body:
+        if request_ids.setdefault(request_id, call.request) != call.request:
             return f"two different calls have the same request_id, the later one is a {call.method}"
     return None
 

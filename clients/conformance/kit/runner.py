@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import pathlib
 import secrets
 import threading
@@ -72,7 +73,7 @@ class Session:
         addresses = [relay.address for relay in self.relays]
         self.application = Application(manifest, addresses, self.trap.url, folder)
         #: The request that each request_id was seen with.
-        self.request_ids: dict[str, bytes] = {}
+        self.request_ids: dict[str, Any] = {}
 
     def __enter__(self) -> Session:
         self.application.__enter__()
@@ -93,16 +94,21 @@ class Session:
     def run(self, case: Case) -> str | None:
         """Runs a case. Returns what is wrong, or None."""
         run = CaseRun(self)
+        wrong = self._run_steps(run, _with_own_subjects(case.steps))
         try:
-            for number, step in enumerate(_with_own_subjects(case.steps), 1):
-                try:
-                    run.do(step)
-                except (AssertionError, OSError, ValueError) as error:
-                    return f"step {number}: {str(error) or type(error).__name__}"
-            left = self.faults.clear()
-            return f"{left} faults have not happened, for there were fewer calls" if left else run.check_rules()
-        finally:
             run.close()
+        except AssertionError as error:
+            return wrong or str(error)
+        return wrong
+
+    def _run_steps(self, run: CaseRun, steps: list[Step]) -> str | None:
+        for number, step in enumerate(steps, 1):
+            try:
+                run.do(step)
+            except (AssertionError, OSError, http.client.HTTPException, ValueError) as error:
+                return f"step {number}: {str(error) or type(error).__name__}"
+        left = self.faults.clear()
+        return f"{left} faults have not happened, for there were fewer calls" if left else run.check_rules()
 
 
 class CaseRun:

@@ -128,7 +128,8 @@ def call(method, request):
             body = json.loads(answer)
             code = body["code"] if status != 200 else ""
         except (OSError, http.client.HTTPException, ValueError) as error:
-            code, body = "unavailable", {"message": str(error)}
+            is_answered = isinstance(error, ValueError) and wrong("refuses what is no message")
+            code, body = "internal" if is_answered else "unavailable", {"message": str(error)}
             replica.avoid_until = time.monotonic() + 1
             replica.is_left = wrong("never goes back to a replica")
         if not code:
@@ -161,7 +162,7 @@ class Session:
     def __init__(self, cookies):
         self.cookies = cookies
         self.opened = None
-        self.is_used = self.is_gone = self.is_over = False
+        self.is_saved = self.is_gone = self.is_over = False
         self.changes, self.rotates = {}, False
         self.headers = []
 
@@ -235,6 +236,9 @@ class Session:
         self.cookies, self.opened, self.changes, self.is_over = "", None, {}, True
         return None
 
+    def do_save(self):
+        self.save()
+
     def save(self):
         """Saves the changes, if there are any."""
         if wrong("saves after each read") and self.opened and not self.changes:
@@ -265,10 +269,15 @@ class Session:
         if self.is_gone and wrong("fails at GONE"):
             raise CallError("internal", "GONE")
         headers = saved.get("headers", [])
+        keeps_earlier = self.is_saved and sets_cookie(self.headers) and not sets_cookie(headers)
         if wrong("appends the headers of a save to those of the open"):
             self.headers = self.headers + headers
-        else:
+        elif not keeps_earlier or wrong("the headers of the last save only"):
             self.headers = headers
+        self.is_saved, self.changes, self.rotates = True, {}, False
+        token = saved.get("session", {}).get("token")
+        if token and not wrong("keeps the token after a save"):
+            self.opened = {"session": {**(self.opened or {}).get("session", {}), "token": token}}
         if wrong("never sends the headers of a save"):
             self.headers = [header for header in headers if header["name"] != "Set-Cookie"]
         if wrong("sets the cookie at each save") and "session" in saved:
@@ -295,6 +304,10 @@ class Session:
             return {"cookieHeader": self.cookies}
         is_outdated = self.opened.get("cookieOutdated", False) and not wrong("forgets cookie_outdated")
         return {"token": self.opened["session"]["token"], "cookieOutdated": is_outdated}
+
+
+def sets_cookie(headers):
+    return any(header["name"] == "Set-Cookie" for header in headers)
 
 
 class Handler(BaseHTTPRequestHandler):
