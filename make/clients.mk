@@ -10,10 +10,14 @@ CLIENT_CASES ?=
 # How many applications at the same time: most of it is waiting.
 CLIENTS_AT_ONCE ?= 2
 KIT_GO := target/conformance/go_example
+KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json
 .PHONY: kit-packages
 
-test-clients: lint-clients kit-packages redis $(KIT_GO) $(WEB_FILES) ## Tests every client and example by the conformance kit.
+test-clients: lint-clients kit-packages redis $(KIT_FILES) ## Tests every client and example by the conformance kit.
 	$(PYTHON) clients/conformance/run.py --at-once=$(CLIENTS_AT_ONCE) --cases='$(CLIENT_CASES)' $(CLIENTS:%=clients/conformance/apps/%.json)
+
+test-kit: lint-clients redis ## Tests the conformance kit: each case fails for a client that is wrong in it.
+	$(PYTHON) clients/conformance/selftest/run.py
 
 kit-packages:
 	@$(call apt,nodejs npm golang-go)
