@@ -23,6 +23,7 @@ kit-packages:
 	@$(call apt,nodejs npm golang-go)
 
 lint-clients: $(PYTHON_INSTALLED) ## Lints the conformance kit.
+	cd clients/conformance && $(CURDIR)/$(PYTHON) -m mypy --strict run.py kit
 	$(PYTHON) -m ruff check clients/conformance
 	$(PYTHON) -m ruff format --check clients/conformance
 

@@ -15,8 +15,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from kit.application import KIT, Manifest
+from kit.application_run import ApplicationRun
 from kit.cases import Case, load
-from kit.runner import Services, Session
+from kit.service import Services
 
 
 def main() -> int:
@@ -72,28 +73,28 @@ def run_all(
     began, counts, is_good = time.monotonic(), {"ok": 0, "skipped": 0, "known": 0, "FAILED": 0}, True
     print(f"{manifest.name}:", flush=True)
     for kind in dict.fromkeys(case.services for case in cases):
-        with Session(manifest, services[kind], folder) as session:
+        with ApplicationRun(manifest, services[kind], folder) as run:
             for case in (case for case in cases if case.services == kind):
-                result, text = run_one(session, case)
+                result, text = run_one(run, case)
                 counts[result] += 1
                 print(f"  {result:8}{case.topic}: {case.name}{text}", flush=True)
             if counts["FAILED"] and is_good:
                 is_good = False
                 if show_log:
-                    print("  The application printed:\n" + session.application.process.log())
+                    print("  The application printed:\n" + run.application.process.log())
     summary = ", ".join(f"{count} {result}" for result, count in counts.items() if count)
     print(f"  {manifest.name}: {summary}, in {time.monotonic() - began:.0f} s\n", flush=True)
     return is_good
 
 
-def run_one(session: Session, case: Case) -> tuple[str, str]:
+def run_one(run: ApplicationRun, case: Case) -> tuple[str, str]:
     """Runs one case, if the application can. Returns the result, and what there is to say about it."""
-    manifest = session.manifest
+    manifest = run.manifest
     lacking = sorted(case.needs() & set(manifest.lacks))
     if lacking:
         return "skipped", f"\n            it lacks {lacking[0]!r}: {manifest.lacks[lacking[0]]}"
     began = time.monotonic()
-    wrong = session.run(case)
+    wrong = run.run(case)
     known = manifest.fails.get(case.name)
     if wrong is None:
         if known:

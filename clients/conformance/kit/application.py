@@ -6,7 +6,6 @@ import json
 import pathlib
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from .process import Process, free_port
 
@@ -72,7 +71,7 @@ class Manifest:
 
 
 class Application:
-    """A running application. Leaving its `with` block stops it."""
+    """The process of an application."""
 
     def __init__(self, manifest: Manifest, addresses: list[str], proxy: str, folder: pathlib.Path) -> None:
         self.manifest = manifest
@@ -91,11 +90,10 @@ class Application:
         command = [_fill(word, places) for word in manifest.command]
         self.process = Process(f"the application {manifest.name}", command, self.port, folder / "app.log", environment)
 
-    def __enter__(self) -> Application:
+    def start(self) -> None:
         self.process.start()
-        return self
 
-    def __exit__(self, *_: Any) -> None:
+    def stop(self) -> None:
         self.process.stop()
 
 

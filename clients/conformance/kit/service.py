@@ -1,14 +1,17 @@
-"""The service that the application under test uses: one process with a store of its own, or two with one Redis."""
+"""The service that an application uses: one replica with a store of its own, or two with one Redis."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
+from typing import Any
 
+from .messages import Contract
 from .process import TIMEOUT, Process, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -26,6 +29,33 @@ def program() -> str:
     if not built:
         raise RuntimeError("there is no service to test against: run `cargo build`, or set CLOAKROOM_BIN")
     return str(max(built, key=lambda file: file.stat().st_mtime))
+
+
+class Services:
+    """The replicas of the service. Several applications may use them, one after the other."""
+
+    def __init__(self, kind: str, folder: pathlib.Path) -> None:
+        self._stack = contextlib.ExitStack()
+        self.contract = Contract(ROOT / "proto/cloakroom/v1/session_service.proto")
+        store, names = EMBEDDED, ["first"]
+        if kind == "replicas":
+            redis = start_redis(folder)
+            self._stack.callback(redis.stop)
+            store, names = redis_store(redis), ["first", "second"]
+        keys = [generate_key()]
+        self.replicas: list[Service] = []
+        for name in names:
+            (folder / name).mkdir()
+            service = Service(folder / name, store, keys)
+            self._stack.callback(service.stop)
+            service.start()
+            self.replicas.append(service)
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stack.close()
 
 
 class Service:

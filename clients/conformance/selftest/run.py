@@ -17,8 +17,9 @@ from dataclasses import replace
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from kit.application import KIT, Manifest  # noqa: E402
+from kit.application_run import ApplicationRun
 from kit.cases import Case, load  # noqa: E402
-from kit.runner import Services, Session  # noqa: E402
+from kit.service import Services  # noqa: E402
 
 
 def main() -> int:
@@ -36,17 +37,17 @@ def main() -> int:
             manifest = replace(right, name=wrong, environment={"KIT_WRONG": wrong})
             chosen = [cases[name] for name in names if name in cases]
             for kind in dict.fromkeys(case.services for case in chosen):
-                with Session(manifest, services[kind], pathlib.Path(folder), patience=PATIENCE) as session:
+                with ApplicationRun(manifest, services[kind], pathlib.Path(folder), patience=PATIENCE) as run:
                     for case in (case for case in chosen if case.services == kind):
-                        problems += check(session, wrong, case)
+                        problems += check(run, wrong, case)
     print("\n".join(problems) or f"{len(cases)} cases and {len(wrong_clients)} wrong clients", end="")
     print(f", in {time.monotonic() - began:.0f} s")
     return 1 if problems else 0
 
 
-def check(session: Session, wrong: str, case: Case) -> list[str]:
+def check(run: ApplicationRun, wrong: str, case: Case) -> list[str]:
     """Runs a case, and returns a problem if it passes."""
-    found = session.run(case)
+    found = run.run(case)
     print(f"  {'found ' if found else 'PASSED'}  {wrong}: {case.name}\n          {found}", flush=True)
     return [] if found else [f"a client that is wrong in this passes: {wrong}: {case.name}"]
 

@@ -1,130 +1,41 @@
-"""Runs cases against one application."""
+"""Does the steps of one case."""
 
 from __future__ import annotations
 
-import contextlib
-import http.client
-import pathlib
-import secrets
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import browser as browsers
 from . import rules
-from .application import ROOT, Application, Manifest
 from .browser import Browser, Response
-from .calls import Call, CallLog
-from .cases import STEPS, Case, Step
-from .faults import Fault, Faults
-from .messages import Contract
+from .cases import STEPS, Step
+from .expectations import check_cookie, check_response, short
+from .faults import Fault
 from .process import TIMEOUT
-from .relay import ProxyTrap, Relay
-from .service import EMBEDDED, Service, generate_key, redis_store, start_redis
+from .relay import Relay
+from .service import Service, generate_key
 
-
-class Services:
-    """The replicas of the service with their relays. Several applications may use them one after the other."""
-
-    def __init__(self, kind: str, folder: pathlib.Path) -> None:
-        self._stack = contextlib.ExitStack()
-        self.contract = Contract(ROOT / "proto/cloakroom/v1/session_service.proto")
-        store, names = EMBEDDED, ["first"]
-        if kind == "replicas":
-            redis = start_redis(folder)
-            self._stack.callback(redis.stop)
-            store, names = redis_store(redis), ["first", "second"]
-        keys = [generate_key()]
-        self.replicas: list[Service] = []
-        for name in names:
-            (folder / name).mkdir()
-            service = Service(folder / name, store, keys)
-            self._stack.callback(service.stop)
-            service.start()
-            self.replicas.append(service)
-
-    def __enter__(self) -> Services:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self._stack.close()
-
-
-class Session:
-    """One application with the services that it uses, its relays and its log of calls.
-
-    Args:
-        patience: Seconds for which a case waits for what the client does by itself.
-    """
-
-    def __init__(
-        self, manifest: Manifest, services: Services, folder: pathlib.Path, *, patience: float = TIMEOUT
-    ) -> None:
-        self.patience = patience
-        self.manifest, self.services = manifest, services
-        self.log, self.faults = CallLog(), Faults()
-        self.relays = [
-            Relay(number, replica.port, services.contract, self.log, self.faults)
-            for number, replica in enumerate(services.replicas)
-        ]
-        self.trap = ProxyTrap()
-        addresses = [relay.address for relay in self.relays]
-        self.application = Application(manifest, addresses, self.trap.url, folder)
-        #: The request that each request_id was seen with.
-        self.request_ids: dict[str, Any] = {}
-
-    def __enter__(self) -> Session:
-        self.application.__enter__()
-        # A client may ask for the app's policy once.
-        self.send([["get", "a"]], [])
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.application.__exit__()
-        for relay in self.relays:
-            relay.close()
-        self.trap.close()
-
-    def send(self, operations: list[Any], cookie_lines: list[str], has_head: threading.Event | None = None) -> Response:
-        timeout = 2 * self.manifest.deadline + TIMEOUT
-        return browsers.send(self.application.port, operations, cookie_lines, timeout, has_head or threading.Event())
-
-    def run(self, case: Case) -> str | None:
-        """Runs a case. Returns what is wrong, or None."""
-        run = CaseRun(self)
-        wrong = self._run_steps(run, _with_own_subjects(case.steps))
-        try:
-            run.close()
-        except AssertionError as error:
-            return wrong or str(error)
-        return wrong
-
-    def _run_steps(self, run: CaseRun, steps: list[Step]) -> str | None:
-        for number, step in enumerate(steps, 1):
-            try:
-                run.do(step)
-            except (AssertionError, OSError, http.client.HTTPException, ValueError) as error:
-                return f"step {number}: {str(error) or type(error).__name__}"
-        left = self.faults.clear()
-        return f"{left} faults have not happened, for there were fewer calls" if left else run.check_rules()
+if TYPE_CHECKING:
+    from .application_run import ApplicationRun
 
 
 class CaseRun:
     """One run of one case."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._log, self._faults = session.log, session.faults
+    def __init__(self, run: ApplicationRun) -> None:
+        self._run = run
+        self._log, self._faults = run.log, run.faults
         self._mark = len(self._log)
         #: The log's length when the last request began.
         self._request_mark = self._mark
         self._browsers: dict[str, Browser] = {}
         self._pool = ThreadPoolExecutor(MANY_REQUESTS)
         self._started: dict[str, tuple[Future[Response], Browser, threading.Event]] = {}
-        self._accepted = sum(relay.accepted for relay in session.relays)
-        self._trapped = session.trap.connections
+        self._accepted = sum(relay.accepted for relay in run.relays)
+        self._trapped = run.trap.connections
+        self._timers: list[threading.Timer] = []
         #: Whether the client may have to find the service again.
         self._was_cut_off = False
 
@@ -135,17 +46,19 @@ class CaseRun:
 
     def check_rules(self) -> str | None:
         """Checks what holds in every case. Returns what is wrong, or None."""
-        if self._session.trap.connections > self._trapped:
+        if self._run.trap.connections > self._trapped:
             return "the client has used a proxy that the environment names"
-        return rules.check_calls(self._log.since(self._mark), self._session.manifest, self._session.request_ids)
+        return rules.check_calls(self._log.since(self._mark), self._run.manifest, self._run.request_ids)
 
     def close(self) -> None:
         """Leaves everything as it was before the case."""
         self._faults.clear()
         self._pool.shutdown(wait=True)
-        for relay in self._session.relays:
+        for timer in self._timers:
+            timer.join()
+        for relay in self._run.relays:
             relay.accept()
-        for replica in self._session.services.replicas:
+        for replica in self._run.services.replicas:
             if not replica.process.is_running():
                 replica.start()
             replica.process.resume()
@@ -160,12 +73,12 @@ class CaseRun:
         self._request_mark = len(self._log)
         if "as" in step:
             has_head = threading.Event()
-            future = self._pool.submit(self._session.send, step["request"], lines, has_head)
+            future = self._pool.submit(self._run.send, step["request"], lines, has_head)
             self._started[step["as"]] = (future, browser, has_head)
             return
-        response = self._session.send(step["request"], lines)
+        response = self._run.send(step["request"], lines)
         calls = self._log.since(self._request_mark)
-        self._expect(response, step.get("expect", {}), calls)
+        check_response(response, step.get("expect", {}), calls, self._run.manifest.deadline)
         if wrong := rules.check_response(response, calls, step["request"]):
             raise AssertionError(wrong)
         if not step.get("lost"):
@@ -174,7 +87,7 @@ class CaseRun:
     def _finish(self, step: Step) -> None:
         future, browser, _ = self._started.pop(step["finish"])
         response = future.result(TIMEOUT)
-        self._expect(response, step.get("expect", {}), [])
+        check_response(response, step.get("expect", {}), [], self._run.manifest.deadline)
         if wrong := rules.check_headers(response):
             raise AssertionError(wrong)
         browser.receive(response)
@@ -196,9 +109,9 @@ class CaseRun:
         is_over = threading.Event()
 
         def send_all(browser: Browser) -> list[Response]:
-            responses = []
+            responses: list[Response] = []
             while len(responses) < times or ("during" in step and not is_over.is_set()):
-                responses.append(self._session.send(step["together"], browser.cookie_lines()))
+                responses.append(self._run.send(step["together"], browser.cookie_lines()))
                 if len(set(names)) == len(names):
                     browser.receive(responses[-1])
             return responses
@@ -218,7 +131,7 @@ class CaseRun:
                 raise AssertionError(wrong)
             cookie = expect.get("cookie")
             if cookie:
-                _check_cookie(response, cookie)
+                check_cookie(response, cookie)
         # What was acknowledged is there, once.
         for (name, key), start in before.items():
             count = sum(
@@ -233,7 +146,7 @@ class CaseRun:
 
     def _counter(self, name: str, key: str) -> int:
         lines = self._browsers[name].cookie_lines()
-        return int(self._session.send([["get", key]], lines).results()[0] or 0) if lines else 0
+        return int(self._run.send([["get", key]], lines).results()[0] or 0) if lines else 0
 
     # Faults.
 
@@ -253,7 +166,7 @@ class CaseRun:
                 for call in calls
             ),
             self._mark,
-            self._session.patience,
+            self._run.patience,
         )
 
     def _more_calls(self, step: Step) -> None:
@@ -277,12 +190,12 @@ class CaseRun:
             "accept": Relay.accept,
         }[step["relay"]]
         self._was_cut_off = True
-        for relay in self._chosen(self._session.relays, step):
+        for relay in self._chosen(self._run.relays, step):
             action(relay)
 
     def _service(self, step: Step) -> None:
         self._was_cut_off = True
-        for replica in self._chosen(self._session.services.replicas, step):
+        for replica in self._chosen(self._run.services.replicas, step):
             self._do_to_service(replica, step["service"])
 
     def _do_to_service(self, replica: Service, action: str) -> None:
@@ -302,18 +215,19 @@ class CaseRun:
             replica.start()
         elif action.startswith("restart in "):
             replica.stop()
-            threading.Timer(float(action.split()[2]), replica.start).start()
+            self._timers.append(threading.Timer(float(action.split()[2]), replica.start))
+            self._timers[-1].start()
         else:
             raise ValueError(f"unknown action {action!r}")
 
     def _ready(self, step: Step) -> None:
         """Sends requests until the client has found the service again, which it may look for at intervals."""
-        end = time.monotonic() + self._session.patience
+        end = time.monotonic() + self._run.patience
         good = 0
-        while good < 2 * len(self._session.relays):
+        while good < 2 * len(self._run.relays):
             if time.monotonic() > end:
                 raise AssertionError("the client does not find the service again")
-            good = good + 1 if self._session.send([["get", "a"]], []).status == 200 else 0
+            good = good + 1 if self._run.send([["get", "a"]], []).status == 200 else 0
 
     # Facts.
 
@@ -324,12 +238,12 @@ class CaseRun:
         """Ends the session that a browser's last response was about, as an administrator."""
         ids = [call.response.get("session", {}).get("id") for call in self._log.since(self._mark)]
         last = [session_id for session_id in ids if session_id][-1]
-        self._session.services.replicas[0].sessions(self._session.manifest.app, "revoke", last)
+        self._run.services.replicas[0].sessions(self._run.manifest.app, "revoke", last)
 
     def _sessions(self, step: Step) -> None:
         """Counts the live sessions of a subject."""
         arguments = ["list", "--subject", step["subject"]]
-        count = len(self._session.services.replicas[0].sessions(self._session.manifest.app, *arguments))
+        count = len(self._run.services.replicas[0].sessions(self._run.manifest.app, *arguments))
         if count != step["sessions"]:
             raise AssertionError(f"{step['subject']} has {count} live sessions, expected {step['sessions']}")
 
@@ -346,47 +260,22 @@ class CaseRun:
                 found = call.request.get(name, "" if isinstance(expected, str) else False)
                 expected = self._fill(expected) if isinstance(expected, str) else expected
                 if found != expected:
-                    raise AssertionError(f"{name} of {method} is {_short(found)}, expected {_short(expected)}")
+                    raise AssertionError(f"{name} of {method} is {short(found)}, expected {short(expected)}")
         if "same" in step and len({call.request.get(step["same"]) for call in calls}) != 1:
             raise AssertionError(f"the calls of {method} differ in their {step['same']}")
         if "differ" in step and len({call.request.get(step["differ"]) for call in calls}) != len(calls):
             raise AssertionError(f"two calls of {method} have the same {step['differ']}")
         if "shares" in step:
-            counts = [sum(call.replica == number for call in calls) for number in range(len(self._session.relays))]
+            counts = [sum(call.replica == number for call in calls) for number in range(len(self._run.relays))]
             if min(counts) < step["shares"] * len(calls):
                 raise AssertionError(f"the replicas got {counts} calls of {method}")
 
     def _connections(self, step: Step) -> None:
-        count = sum(relay.accepted for relay in self._session.relays) - self._accepted
+        count = sum(relay.accepted for relay in self._run.relays) - self._accepted
         if count > step["connections"]:
             raise AssertionError(f"{count} new connections, expected at most {step['connections']}")
 
     # Private.
-
-    def _expect(self, response: Response, expect: dict[str, Any], calls: list[Call]) -> None:
-        status = expect.get("status", 200)
-        if response.status not in (status if isinstance(status, list) else [status]):
-            body = response.body[:200].decode("latin-1")
-            raise AssertionError(f"the status is {response.status}, expected {status}; the body is {body!r}")
-        if "results" in expect and response.results() != expect["results"]:
-            raise AssertionError(f"the results are {response.results()}, expected {expect['results']}")
-        if "cookie" in expect:
-            _check_cookie(response, expect["cookie"])
-        if "vary" in expect and response.varies_by_cookie() != expect["vary"]:
-            raise AssertionError(f"Vary is {response.values('vary')}")
-        for name, values in expect.get("headers", {}).items():
-            for value in values:
-                if not any(value.lower() in found.lower() for found in response.values(name)):
-                    raise AssertionError(f"{name} is {response.values(name)}, expected {value!r} in it")
-        if "within" in expect:
-            limit = {"deadline": self._session.manifest.deadline}.get(expect["within"], expect["within"]) + SLACK
-            if response.duration > limit:
-                raise AssertionError(f"the request took {response.duration:.1f} s, expected at most {limit:.1f} s")
-        if "calls" in expect:
-            found = [call.method for call in calls if call.method in rules.METHODS]
-            allowed = expect["calls"] if expect["calls"] and isinstance(expect["calls"][0], list) else [expect["calls"]]
-            if found not in allowed:
-                raise AssertionError(f"the calls are {[call.describe() for call in calls]}, expected {expect['calls']}")
 
     def _browser(self, step: Step) -> Browser:
         return self._browsers.setdefault(step.get("browser", "a"), Browser())
@@ -401,42 +290,7 @@ class CaseRun:
         return (each for number, each in enumerate(all_of_them) if step.get("replica", number) == number)
 
 
-def _check_cookie(response: Response, expected: str) -> None:
-    """Checks what a response does with the session cookie."""
-    sent = "; ".join(response.cookie_lines)
-    found = "kept"
-    for text in response.set_cookies():
-        found = "deleted" if browsers.is_deletion(text) else "set"
-        if found == "set" and browsers.cookie_value(text) not in sent:
-            found = "changed"
-    matches = {"set": ("set", "changed"), "kept or deleted": ("kept", "deleted")}.get(expected, (expected,))
-    if found not in matches:
-        raise AssertionError(f"the response has the cookie {found}, expected {expected}: {response.set_cookies()}")
-
-
-def _with_own_subjects(steps: Any) -> Any:
-    """Returns the steps with subjects that no other run has: every text that begins with `@`."""
-    suffix = secrets.token_hex(4)
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {name: fill(each) for name, each in value.items()}
-        if isinstance(value, list):
-            return [fill(each) for each in value]
-        return f"{value[1:]}-{suffix}" if isinstance(value, str) and value.startswith("@") else value
-
-    return fill(steps)
-
-
-def _short(value: Any) -> str:
-    """A token is a secret, also in a test's output."""
-    text = repr(value)
-    return text if len(text) < 40 else text[:12] + "…"
-
-
 #: Requests at a time.
 MANY_REQUESTS = 16
 #: Seconds in which a head that was sent too early arrives.
 SILENCE = 0.3
-#: Seconds that a request may take besides its calls, on a machine that is busy.
-SLACK = 2.0
