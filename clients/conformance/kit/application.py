@@ -27,8 +27,8 @@ OPERATIONS = (
     "status",
     "stream",
 )
-#: What a client may lack besides. `quick recovery`: a connection that loses its packets is left within one deadline.
-ABILITIES = ("quick recovery",)
+#: What a client may lack besides. `README.md` describes them.
+ABILITIES = ("quick recovery", "lazy open", "save without open")
 
 
 @dataclass

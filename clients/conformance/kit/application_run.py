@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import pathlib
 import secrets
+import subprocess
 import threading
 from typing import Any
 
@@ -83,8 +84,14 @@ class ApplicationRun:
         for number, step in enumerate(steps, 1):
             try:
                 run.do(step)
-            except (AssertionError, OSError, http.client.HTTPException, ValueError) as error:
-                return f"step {number}: {str(error) or type(error).__name__}"
+            except (
+                AssertionError,
+                OSError,
+                http.client.HTTPException,
+                ValueError,
+                subprocess.SubprocessError,
+            ) as error:
+                return f"step {number}: {str(error)[:_LONGEST_MESSAGE] or type(error).__name__}"
         left = self.faults.clear()
         return f"{left} faults have not happened, for there were fewer calls" if left else run.check_rules()
 
@@ -101,3 +108,6 @@ def _with_own_subjects(steps: Any) -> Any:
         return f"{value[1:]}-{suffix}" if isinstance(value, str) and value.startswith("@") else value
 
     return fill(steps)
+
+
+_LONGEST_MESSAGE = 400

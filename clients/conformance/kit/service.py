@@ -15,8 +15,8 @@ from .messages import Contract
 from .process import TIMEOUT, Process, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-#: The apps that are configured, with equal settings.
-APPS = ("default", "kit")
+#: The apps that are configured, and their settings besides the keys. In `by-entry`, an entry is the subject, Django's.
+APPS = {"default": "", "kit": "", "by-entry": 'subject_key = "_auth_user_id"\n'}
 
 
 def program() -> str:
@@ -72,7 +72,7 @@ class Service:
 
     def start(self) -> None:
         keys = json.dumps(self.keys)
-        apps = "".join(f"[apps.{name}]\nkeys = {keys}\n" for name in APPS)
+        apps = "".join(f"[apps.{name}]\nkeys = {keys}\n{settings}" for name, settings in APPS.items())
         self._config.write_text(
             f'[server]\nlisten = "127.0.0.1:{self.port}"\nmax_connections_per_peer = 4096\n'
             f'[admin]\nlisten = "127.0.0.1:{self.admin_port}"\n{self._store}\n{apps}'
