@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 
-from cloakroom.errors import SessionRefused, SessionUnavailable
 from cloakroom.wsgi import SESSION, CloakroomMiddleware
 from wsgi_server import serve
 
@@ -45,23 +44,10 @@ def run_operations(environ, start_response):
     return (bytes([byte]) for byte in content) if is_stream else [content]
 
 
-sessions = CloakroomMiddleware(
+application = CloakroomMiddleware(
     run_operations,
     os.environ["CLOAKROOM_ADDRESS"],
     app=os.environ["CLOAKROOM_APP"],
     deadline=float(os.environ["CLOAKROOM_DEADLINE"]),
 )
-
-
-def application(environ, start_response):
-    try:
-        return sessions(environ, start_response)
-    except SessionUnavailable:
-        status = "503 Service Unavailable"
-    except SessionRefused:
-        status = "400 Bad Request"
-    start_response(status, [("Content-Type", "text/plain")])
-    return [status.encode()]
-
-
 serve(application)
