@@ -23,6 +23,8 @@ from kit.service import Services
 def main() -> int:
     arguments = parse_arguments()
     cases = [case for case in load() if arguments.cases in f"{case.topic}: {case.name}"]
+    if not cases:
+        sys.exit(f"no case contains {arguments.cases!r}")
     arguments.manifests = arguments.manifests or sorted((KIT / "apps").glob("*.json"))
     manifests = [Manifest.read(file) for file in arguments.manifests]
     names = {case.name for case in load()}
