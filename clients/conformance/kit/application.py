@@ -28,7 +28,7 @@ OPERATIONS = (
     "stream",
 )
 #: What a client may lack besides. `README.md` describes them.
-ABILITIES = ("quick recovery", "lazy open", "save without open")
+ABILITIES = ("quick recovery", "lazy open", "save without open", "open without cookie", "login after logout")
 
 
 @dataclass
