@@ -8,7 +8,7 @@ CLIENTS ?=
 # A part of the topic or name of a case.
 CLIENT_CASES ?=
 # How many applications at the same time: most of it is waiting.
-CLIENTS_AT_ONCE ?= 2
+CLIENTS_AT_ONCE ?= 3
 KIT_GO := target/conformance/go_example
 KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json
 .PHONY: kit-packages
