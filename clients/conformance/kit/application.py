@@ -28,7 +28,14 @@ OPERATIONS = (
     "stream",
 )
 #: What a client may lack besides. `README.md` describes them.
-ABILITIES = ("quick recovery", "lazy open", "save without open", "open without cookie", "login after logout")
+ABILITIES = (
+    "quick recovery",
+    "lazy open",
+    "save without open",
+    "open without cookie",
+    "login after logout",
+    "app by name",
+)
 
 
 @dataclass

@@ -20,7 +20,7 @@ class Case:
     name: str
     #: The file's name without its suffix.
     topic: str
-    #: `one`, or `replicas` for two of them.
+    #: `one`, `replicas` for two of them, or `keyless` for one whose apps have no signing key.
     services: str
     steps: list[Step]
 

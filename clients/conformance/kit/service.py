@@ -42,7 +42,7 @@ class Services:
             redis = start_redis(folder)
             self._stack.callback(redis.stop)
             store, names = redis_store(redis), ["first", "second"]
-        keys = [generate_key()]
+        keys = [] if kind == "keyless" else [generate_key()]
         self.replicas: list[Service] = []
         for name in names:
             (folder / name).mkdir()

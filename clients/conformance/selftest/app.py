@@ -179,6 +179,8 @@ class Session:
             self.headers = self.opened.get("readHeaders", [])
             if wrong("sends read_headers and untouched_headers"):
                 self.headers = self.headers + self.opened.get("untouchedHeaders", [])
+            if "nullSession" in self.opened["session"] and wrong("sets a cookie for a null session"):
+                self.headers = [*self.headers, {"name": "Set-Cookie", "value": "session=null; Path=/"}]
             if wrong("never sends the headers of an open"):
                 self.headers = [header for header in self.headers if header["name"] != "Set-Cookie"]
         return self.opened["session"]
@@ -258,7 +260,7 @@ class Session:
         try:
             saved = self.call_save(request)
         except CallError as error:
-            if error.code == "invalid_argument" and wrong("ignores refusals"):
+            if error.code in ("invalid_argument", "failed_precondition") and wrong("ignores refusals"):
                 return
             if error.code == "unavailable" and wrong("an empty session in an outage"):
                 return

@@ -31,7 +31,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cloakroom-kit-") as folder, contextlib.ExitStack() as stack:
         services: dict[str, Services] = {}
-        for kind in ("one", "replicas"):
+        for kind in dict.fromkeys(case.services for case in cases.values()):
             (pathlib.Path(folder) / kind).mkdir()
             services[kind] = stack.enter_context(Services(kind, pathlib.Path(folder) / kind))
         for wrong, names in wrong_clients.items():
