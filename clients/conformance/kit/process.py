@@ -32,7 +32,9 @@ class Process:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it, and waits until it listens."""
+        """Starts it, unless it runs, and waits until it listens."""
+        if self.is_running():
+            return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
