@@ -124,7 +124,7 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
     };
     (head.entry_count, head.entry_bytes) = (entries.count(), entries.bytes());
     check_limits(&record.head, &head, edit.limits)?;
-    let is_empty = head.entry_count == 0 && head.permanent.is_none();
+    let is_empty = head.entry_count == 0 && subject.is_none() && head.permanent.is_none();
     if edit.changes.is_some() && is_empty && edit.when_empty == WhenEmpty::Delete {
         let record = end(&Record { head, entries }, EndReason::Emptied, precondition);
         return Ok(Edited { record, effect: WriteEffect::Deleted, counters });

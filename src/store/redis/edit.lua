@@ -93,7 +93,7 @@ if changes ~= '-' then
   if new_permanent ~= 3 then permanent = new_permanent end
   if new_subject == '-' then authenticate_time = 0
   elseif new_subject ~= '' or authentication == 'n' then authenticate_time = now end
-  if count == 0 and permanent == 0 and when_empty == 'd' then
+  if count == 0 and subject == '' and permanent == 0 and when_empty == 'd' then
     local meta = struct.pack(
       META_FORMAT, version, verifier_hash, create_time, idle_timeout, deadline, 0, 0, 0, 0, generation)
     return write_tombstone(meta, 2, counters)  -- emptied

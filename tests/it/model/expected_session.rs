@@ -335,7 +335,7 @@ impl ExpectedSession {
         self.previous = Some(PreviousToken { token, current, grace, time, by });
     }
 
-    /// Whether nothing but `permanent` is there to store.
+    /// Whether there is nothing to store, apart from `permanent`.
     fn has_no_content(&self) -> bool {
         self.entries.is_empty() && self.subject.is_none()
     }
@@ -384,7 +384,7 @@ impl ExpectedSession {
                     return Ok((WriteEffect::Updated, rotate.then_some(0)));
                 };
                 let privileged = self.change(changes, now)?;
-                if self.entries.is_empty() && self.permanent.is_none() && !keep_empty {
+                if self.has_no_content() && self.permanent.is_none() && !keep_empty {
                     self.end_with(EndReason::Emptied, now);
                     return Ok((WriteEffect::Deleted, None));
                 }

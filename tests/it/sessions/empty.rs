@@ -116,14 +116,29 @@ async fn permanent_alone_creates_no_session(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn a_subject_alone_does_not_keep_a_session(store: StoreKind) {
+async fn the_removal_of_the_last_entry_logs_nobody_out(store: StoreKind) {
     let service = TestService::new(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let token = service.log_in(&token, "alice").await;
 
     let saved = service.save(save(&token, Changes::default().unset("a"))).await;
 
-    assert_eq!((saved.outcome(), saved.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+    assert_eq!(saved.outcome(), Outcome::Updated);
+    assert_eq!(service.session(&token).await.subject, "alice");
+    let logout = service.save(save(&token, Changes::default().subject(""))).await;
+    assert_eq!((logout.outcome(), logout.end_reason()), (Outcome::Deleted, EndReason::Emptied));
+}
+
+#[apply(on_every_store)]
+async fn a_login_that_sets_nothing_but_the_subject_creates_a_session(store: StoreKind) {
+    let service = TestService::new(store).await;
+
+    let login = || Changes::default().subject("alice");
+    let ticket = service.open_new().await.token;
+    for saved in [service.save(save(&ticket, login())).await, service.save(save_cookie("", login())).await] {
+        assert_eq!(saved.outcome(), Outcome::Created);
+        assert_eq!(service.session(&saved.session.unwrap().token).await.subject, "alice");
+    }
 }
 
 #[apply(on_every_store)]

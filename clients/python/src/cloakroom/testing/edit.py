@@ -84,7 +84,8 @@ def edit(before: Record, work: Edit, now: int) -> Edited:
         is_other_subject = before.subject is not None and subject is not None and before.subject != subject
         counters = _change(record, changes, clears=changes.clear or is_other_subject, now=now)
     _check_limits(before, record, work.app)
-    if changes is not None and not record.entries and record.permanent is None and not work.keep_empty:
+    is_empty = not record.entries and subject is None and record.permanent is None
+    if changes is not None and is_empty and not work.keep_empty:
         return Edited(record, pb.OUTCOME_DELETED, counters)
     if work.rotation is not None and (not work.only_for_subject or subject != before.subject):
         _replace_token(record, work.rotation)
