@@ -6,7 +6,6 @@ mod cookie_settings;
 mod flask;
 mod kind;
 mod migration;
-mod migration_settings;
 mod settings;
 mod subject_limit;
 
@@ -17,8 +16,9 @@ use std::time::Duration;
 pub use cookie_settings::{CookieSettings, SameSiteSetting};
 pub use flask::FlaskSettings;
 pub use kind::{Kind, KindSetting};
-pub use migration::{FlaskCookie, FlaskSession, Migration, MigrationSource};
-pub use migration_settings::{FlaskCookieSettings, FlaskSessionSettings, MigrationSettings};
+pub use migration::{
+    FlaskCookie, FlaskCookieSettings, FlaskSession, FlaskSessionSettings, Migration, MigrationSettings, MigrationSource,
+};
 pub use settings::{AnonymousSettings, LimitSettings, Settings};
 pub use subject_limit::{OnSessionLimit, SubjectLimit};
 

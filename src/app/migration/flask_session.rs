@@ -1,0 +1,78 @@
+//! The sessions that Flask-Session keeps in Redis, as a migration source.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{cookie_name, key_bytes};
+use crate::cookie;
+use crate::flask::flask_session::SidKey;
+use crate::types::{Secret, SettingError, duration, secret};
+
+/// Flask-Session's sessions: the cookie holds the id, Redis holds the record.
+#[derive(Clone, Debug)]
+pub struct FlaskSession {
+    /// The address of its Redis. It may hold a password.
+    pub url: Secret,
+    /// Flask-Session's `SESSION_KEY_PREFIX`.
+    pub key_prefix: Box<str>,
+    /// The longest that one read may take.
+    pub timeout: Duration,
+    /// The keys that sign the ids. Empty: ids are not signed.
+    pub signer_keys: Box<[SidKey]>,
+    /// `None`: the name of the app's cookie.
+    pub cookie_name: Option<cookie::Name>,
+}
+
+/// The `[apps.<name>.migrate.flask_session]` table.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FlaskSessionSettings {
+    /// The address of Flask-Session's Redis, as in `[store.redis]`. Not set: no such source.
+    pub url: Option<Secret>,
+    /// A file that holds the url, instead of `url`.
+    pub url_file: Option<PathBuf>,
+    /// Flask-Session's `SESSION_KEY_PREFIX`.
+    pub key_prefix: String,
+    /// How long one read may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
+    #[serde(with = "duration")]
+    pub timeout: Duration,
+    /// With `SESSION_USE_SIGNER`: the Flask application's `SECRET_KEY`, written as in `flask_cookie`.
+    ///
+    /// Without keys, signed ids are refused; with keys, unsigned ids are refused.
+    #[serde(deserialize_with = "secret::list")]
+    pub signer_keys: Vec<Secret>,
+    /// A file with one key on each line, instead of `signer_keys`.
+    pub signer_keys_file: Option<PathBuf>,
+    /// Flask's `SESSION_COOKIE_NAME`. Empty: the name of the app's cookie.
+    pub cookie_name: String,
+}
+
+impl Default for FlaskSessionSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            key_prefix: "session:".to_owned(),
+            timeout: Duration::from_secs(1),
+            signer_keys: Vec::new(),
+            signer_keys_file: None,
+            cookie_name: String::new(),
+        }
+    }
+}
+
+impl FlaskSessionSettings {
+    pub(super) fn build(&self) -> Result<Option<FlaskSession>, SettingError> {
+        let Some(url) = self.url.clone() else { return Ok(None) };
+        let keys = key_bytes("signer_keys", &self.signer_keys)?;
+        Ok(Some(FlaskSession {
+            url,
+            key_prefix: self.key_prefix.as_str().into(),
+            timeout: self.timeout,
+            signer_keys: keys.iter().map(|key| SidKey::new(key)).collect(),
+            cookie_name: cookie_name(&self.cookie_name)?,
+        }))
+    }
+}

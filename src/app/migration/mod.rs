@@ -1,0 +1,44 @@
+//! Migration: an app imports the sessions of another session library for a while.
+
+mod flask_cookie;
+mod flask_session;
+mod settings;
+mod source;
+
+pub use flask_cookie::{FlaskCookie, FlaskCookieSettings};
+pub use flask_session::{FlaskSession, FlaskSessionSettings};
+pub use settings::MigrationSettings;
+pub use source::MigrationSource;
+
+use crate::cookie;
+use crate::types::Time;
+
+/// The migration of an app. It has at least one source.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// The time from which nothing is imported any more.
+    pub until: Time,
+    /// Flask's signed cookies.
+    pub flask_cookie: Option<FlaskCookie>,
+    /// The sessions that Flask-Session keeps in Redis.
+    pub flask_session: Option<FlaskSession>,
+}
+
+impl Migration {
+    /// Returns the sources that the app has.
+    pub fn sources(&self) -> impl Iterator<Item = MigrationSource> {
+        let has = |source: &MigrationSource| match source {
+            MigrationSource::FlaskCookie => self.flask_cookie.is_some(),
+            MigrationSource::FlaskSession => self.flask_session.is_some(),
+        };
+        MigrationSource::ALL.into_iter().filter(has)
+    }
+
+    /// Returns the cookie name of a source. `None`: the name of the app's cookie.
+    pub fn cookie_name(&self, source: MigrationSource) -> Option<&cookie::Name> {
+        match source {
+            MigrationSource::FlaskCookie => self.flask_cookie.as_ref()?.cookie_name.as_ref(),
+            MigrationSource::FlaskSession => self.flask_session.as_ref()?.cookie_name.as_ref(),
+        }
+    }
+}

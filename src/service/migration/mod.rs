@@ -1,0 +1,94 @@
+//! Migration: imports the legacy sessions that a request's cookies name, if none of the cookies is a token.
+//!
+//! The token of the imported session is derived from the legacy credential. So every request with the credential, at
+//! every replica, finds the same session, and a session that has ended stays ended.
+
+mod flask;
+
+use super::call_counts::Found;
+use super::credential::{PresentedToken, TokenState};
+use super::stats::MigrationRefusal;
+use super::{AppCall, Error, Service};
+use crate::app::{Migration, MigrationSource};
+use crate::cookie;
+use crate::session::{EndReason, RequestContext};
+use crate::token::{self, CookieNote, SplitToken};
+
+impl AppCall<'_> {
+    /// The app's migration, if it still imports.
+    pub(in crate::service) fn open_migration(&self) -> Option<&Migration> {
+        self.app.migration.as_ref().filter(|migration| self.now < migration.until)
+    }
+
+    /// Returns the cookies of a header that may be legacy credentials, each with the source that it is shaped for.
+    ///
+    /// A text that is shaped like a token or a ticket, valid or not, is no legacy credential.
+    fn legacy_credentials<'h>(&self, migration: &Migration, header: &'h str) -> Vec<(MigrationSource, &'h str)> {
+        let of_source = |source: MigrationSource| {
+            let name = migration.cookie_name(source).map_or(&self.cookie.attributes().name, |name| name);
+            let looks_like_token = move |value: &&str| {
+                !value.is_empty() && !token::looks_like_token(value) && MigrationSource::of(value) == source
+            };
+            let credentials = cookie::values(header, name.as_str()).filter(looks_like_token);
+            credentials.map(move |value| (source, value)).collect::<Vec<_>>()
+        };
+        migration.sources().flat_map(of_source).take(cookie::MAX_CANDIDATES).collect()
+    }
+
+    /// Counts a legacy credential that opens nothing. Returns `None`: it has no token.
+    pub(in crate::service) fn refuse_credential(
+        &self,
+        source: MigrationSource,
+        reason: MigrationRefusal,
+    ) -> Option<SplitToken> {
+        self.stats.count_refused(&self.app.name, source, reason);
+        self.finding.note(Found::LegacyRefused);
+        None
+    }
+}
+
+impl Service {
+    /// Returns the tokens that the legacy credentials in a header lead to. Imports a session that is not yet imported.
+    pub(in crate::service) async fn import_legacy_sessions(
+        &self,
+        call: &AppCall<'_>,
+        header: &str,
+        context: Option<&RequestContext>,
+    ) -> Result<Vec<PresentedToken<'static>>, Error> {
+        let Some(migration) = call.open_migration() else { return Ok(Vec::new()) };
+        let mut tokens = Vec::<PresentedToken<'static>>::new();
+        for (source, value) in call.legacy_credentials(migration, header) {
+            let token = match source {
+                MigrationSource::FlaskCookie => self.import_flask_cookie(call, migration, value, context).await?,
+                MigrationSource::FlaskSession => self.import_flask_session(call, migration, value, context).await?,
+            };
+            // The browser has no token yet, so the response has to set one.
+            let token = token.map(|token| PresentedToken { token, text: None, note: CookieNote::Set });
+            tokens.extend(token.filter(|new| tokens.iter().all(|other| other.token != new.token)));
+        }
+        Ok(tokens)
+    }
+
+    /// Whether the session of a legacy credential was imported before. Counts what has become of it.
+    pub(in crate::service) async fn is_imported(
+        &self,
+        call: &AppCall<'_>,
+        source: MigrationSource,
+        token: SplitToken,
+    ) -> Result<bool, Error> {
+        let session_key = call.session_key(token);
+        let Some(snapshot) = self.store.load(&session_key).await? else { return Ok(false) };
+        let refusal = match call.token_state(token, Some(snapshot)) {
+            TokenState::Live { record, .. } => {
+                if !self.end_if_revoked(call, source, &session_key, &record.head).await? {
+                    self.stats.count_found(&call.app.name, source);
+                }
+                return Ok(true);
+            }
+            TokenState::Gone(Some(EndReason::Revoked)) => MigrationRefusal::Revoked,
+            TokenState::Gone(_) | TokenState::Superseded(..) => MigrationRefusal::Ended,
+        };
+        call.refuse_credential(source, refusal);
+        Ok(true)
+    }
+}
