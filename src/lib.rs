@@ -20,6 +20,7 @@
 //! | [`store`] | [`store::Store`], the contract of a store, and [`store::Handle`], the one that is used |
 //! | [`app`] | [`app::App`], the checked settings of one app |
 //! | [`flask`] | [`flask::Signer`], for Flask's own cookie; `flask_session` reads the sessions of Flask-Session |
+//! | [`signing`] | [`signing::decode_payload`], for the payloads of signed cookies |
 //! | [`session`] | [`session::judge()`] and [`session::edit()`], the rules; [`session::Head`], what is stored |
 //! | [`token`] | [`token::SplitToken`], and [`token::sign_token`] and [`token::verify_token`] |
 //! | [`cookie`] | [`cookie::values`] reads a `Cookie` header, [`cookie::Template`] writes `Set-Cookie` |
@@ -85,6 +86,7 @@ pub mod grpc;
 pub mod server;
 pub mod service;
 pub mod session;
+pub mod signing;
 pub mod store;
 pub mod telemetry;
 pub mod token;

@@ -16,13 +16,14 @@ mod value;
 mod write;
 
 pub use digest::Digest;
-pub use payload::{MAX_JSON_BYTES, NotAnEntry};
+pub use payload::NotAnEntry;
 pub use read::{JsonError, JsonFlaw, MAX_DEPTH, MAX_DIGITS};
-pub use signer::{CookieRejection, DEFAULT_SALT, KeysError, Signer, VerifiedCookie};
+pub use signer::{CookieRejection, DEFAULT_SALT, Signer, VerifiedCookie};
 
 use value::PyValue;
 
 use crate::session::Value;
+pub use crate::signing::{KeysError, MAX_JSON_BYTES};
 
 /// Reads one value as Flask's serializer does, and returns it as Python writes it.
 ///

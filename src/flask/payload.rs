@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::read::{JsonError, JsonFlaw, MAX_DEPTH, read};
 use super::signer::CookieRejection;
@@ -12,11 +12,7 @@ use super::text::PyText;
 use super::value::{PyValue, to_dict};
 use super::write::{to_text, write_dict};
 use crate::session::{Entries, PERMANENT, ValueKind};
-
-/// The longest JSON text of a payload: as large as the largest session of any app.
-///
-/// A compressed payload is inflated to this length and no further, even if its signature is valid.
-pub const MAX_JSON_BYTES: usize = 1024 * 1024;
+use crate::signing::decode_payload;
 
 /// The session in a payload.
 pub(super) struct Content {
@@ -26,13 +22,7 @@ pub(super) struct Content {
 
 /// Reads a payload with a valid signature.
 pub(super) fn decode(payload: &str) -> Result<Content, CookieRejection> {
-    let json = match payload.strip_prefix('.') {
-        Some(compressed) => inflate(&base64(compressed)?)?,
-        None => base64(payload)?,
-    };
-    if json.len() > MAX_JSON_BYTES {
-        return Err(CookieRejection::TooLarge);
-    }
+    let json = decode_payload(payload)?;
     let json = std::str::from_utf8(&json).map_err(|_| CookieRejection::Payload)?;
     // The session itself is one level more than the values in it.
     let session = read(json, MAX_DEPTH + 1).map_err(|_| CookieRejection::Payload)?;
@@ -60,22 +50,6 @@ pub(super) fn encode(entries: &Entries, permanent: Option<bool>) -> Result<Strin
 pub struct NotAnEntry {
     pub name: String,
     pub source: JsonError,
-}
-
-/// Decodes the canonical spelling of base64. Python reads others too, but neither Flask nor Cloakroom writes them.
-fn base64(text: &str) -> Result<Vec<u8>, CookieRejection> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| CookieRejection::Payload)
-}
-
-fn inflate(compressed: &[u8]) -> Result<Vec<u8>, CookieRejection> {
-    // Bytes after the end of the stream are ignored, as in Python.
-    let capacity = compressed.len().saturating_mul(MAX_INFLATE_RATIO).min(MAX_JSON_BYTES + 1);
-    let mut json = Vec::with_capacity(capacity);
-    match Decompress::new(true).decompress_vec(compressed, &mut json, FlushDecompress::Finish) {
-        _ if json.len() > MAX_JSON_BYTES => Err(CookieRejection::TooLarge),
-        Ok(Status::StreamEnd) => Ok(json),
-        Ok(Status::Ok | Status::BufError) | Err(_) => Err(CookieRejection::Payload),
-    }
 }
 
 /// Compresses the JSON; `None` if that does not save more than one byte, which is Flask's rule.
@@ -111,7 +85,7 @@ fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
     let mut permanent = None;
     let mut entries = Vec::with_capacity(items.len());
     for (key, value) in items {
-        let name = key.as_str().filter(|name| name.len() <= MAX_NAME_BYTES).ok_or(CookieRejection::Payload)?;
+        let name = key.as_str().filter(|name| name.len() <= Entries::MAX_NAME_BYTES).ok_or(CookieRejection::Payload)?;
         match name {
             PERMANENT => permanent = Some(value.is_true()),
             _ => entries.push((name.to_owned(), to_text(&value))),
@@ -133,9 +107,6 @@ fn value(name: &str, stored: &[u8]) -> Result<PyValue, NotAnEntry> {
     value.map_err(|source| NotAnEntry { name: name.to_owned(), source })
 }
 
-/// The longest name that [`Entries::pack`] accepts.
-const MAX_NAME_BYTES: usize = u16::MAX as usize;
-
 /// The default of zlib and of Python.
 const ZLIB_LEVEL: Compression = Compression::new(6);
 
@@ -146,6 +117,3 @@ thread_local! {
     /// Kept for reuse: its tables take a quarter of a megabyte, and allocating them takes longer than using them.
     static DEFLATER: RefCell<Compress> = RefCell::new(Compress::new(ZLIB_LEVEL, true));
 }
-
-/// The most bytes that one byte of a compressed stream can become.
-const MAX_INFLATE_RATIO: usize = 1032;

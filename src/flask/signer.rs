@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
 
 use super::digest::{DerivedKey, Digest};
-use super::payload::{self, MAX_JSON_BYTES, NotAnEntry};
+use super::payload::{self, NotAnEntry};
 use crate::session::Entries;
+use crate::signing::{KeysError, MAX_JSON_BYTES, PayloadError, key_ids};
 use crate::token::KeyId;
 use crate::types::Time;
 
@@ -90,21 +90,21 @@ impl fmt::Display for CookieRejection {
     }
 }
 
+impl From<PayloadError> for CookieRejection {
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Malformed => Self::Payload,
+            PayloadError::TooLarge => Self::TooLarge,
+        }
+    }
+}
+
 impl Signer {
     /// Makes a signer with these keys, newest first: the first signs, all verify.
-    ///
-    /// A key may have any length, because it is the Flask application's. With a guessed key any session can be forged.
     pub fn new<K: AsRef<[u8]>>(keys: &[K], salt: &[u8], digest: Digest) -> Result<Self, KeysError> {
-        let mut ring = Vec::<SignerKey>::with_capacity(keys.len());
-        for secret in keys.iter().map(AsRef::as_ref) {
-            let key = SignerKey { id: key_id(secret), derived: DerivedKey::new(digest, secret, salt) };
-            match ring.iter().find(|other| other.id == key.id) {
-                _ if secret.is_empty() => return Err(KeysError::EmptyKey),
-                Some(other) => return Err(KeysError::Repeated { id: other.id }),
-                None => ring.push(key),
-            }
-        }
-        if ring.is_empty() { Err(KeysError::Empty) } else { Ok(Self { keys: ring }) }
+        let keys = key_ids(keys)?.into_iter().zip(keys);
+        let keys = keys.map(|(id, secret)| SignerKey { id, derived: DerivedKey::new(digest, secret.as_ref(), salt) });
+        Ok(Self { keys: keys.collect() })
     }
 
     /// The public ids of all keys, the signing one first.
@@ -153,25 +153,6 @@ impl Signer {
         URL_SAFE_NO_PAD.encode_string(signature, &mut text);
         Ok(text)
     }
-}
-
-/// Why a list of keys is not accepted. The message never contains a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeysError {
-    #[error("the list of keys is empty; it takes the Flask application's SECRET_KEY")]
-    Empty,
-    #[error("a key is empty: anybody could sign with it")]
-    EmptyKey,
-    #[error("the key {id} is in the list twice; remove one")]
-    Repeated { id: KeyId },
-}
-
-/// Computes a key's public id. Like every signed cookie, it lets a guess of the key be checked, and no more.
-fn key_id(secret: &[u8]) -> KeyId {
-    let hash = Sha256::new().chain_update(b"cloakroom/v1/flask-key-id").chain_update(secret).finalize();
-    let mut id = [0; 6];
-    id.copy_from_slice(&hash[..6]);
-    KeyId::from_bytes(id)
 }
 
 /// Decodes a number of at most eight bytes, the highest first; no bytes are 0.

@@ -11,7 +11,10 @@ use std::sync::Arc;
 pub struct Entries(Arc<[u8]>);
 
 impl Entries {
-    /// Packs entries that are sorted by name. A name has at most 65,535 bytes, a value at most 4 GiB.
+    /// The longest name that [`Self::pack`] accepts.
+    pub const MAX_NAME_BYTES: usize = u16::MAX as usize;
+
+    /// Packs entries that are sorted by name. A name has at most [`Self::MAX_NAME_BYTES`], a value at most 4 GiB.
     pub fn pack<'e>(entries: impl IntoIterator<Item = (&'e str, &'e [u8])> + Clone) -> Self {
         let size = entries.clone().into_iter().map(|(name, value)| HEADER + name.len() + value.len()).sum();
         let mut packed = Vec::with_capacity(size);

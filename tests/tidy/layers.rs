@@ -17,6 +17,7 @@ const LAYERS: &[&str] = &[
     "store",
     "app",
     "flask",
+    "signing",
     "session",
     "token",
     "cookie",

@@ -35,7 +35,7 @@ impl DecodedRecord {
     fn from_items(items: Vec<(String, String)>) -> Option<Self> {
         let mut items = items.into_iter().collect::<std::collections::BTreeMap<_, _>>();
         let permanent = items.remove(PERMANENT).map(|json| !FALSE.contains(&json.as_str()));
-        let is_short = |name: &String| name.len() <= MAX_NAME_BYTES;
+        let is_short = |name: &String| name.len() <= Entries::MAX_NAME_BYTES;
         items.keys().all(is_short).then(|| Self {
             entries: Entries::pack(items.iter().map(|(name, json)| (name.as_str(), json.as_bytes()))),
             permanent,
@@ -45,9 +45,6 @@ impl DecodedRecord {
 
 /// The values that are false in Python.
 const FALSE: [&str; 7] = ["false", "null", "0", "0.0", "\"\"", "[]", "{}"];
-
-/// The longest name that [`Entries::pack`] accepts.
-const MAX_NAME_BYTES: usize = u16::MAX as usize;
 
 #[cfg(test)]
 mod tests {
