@@ -9,15 +9,22 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::app::{App, Apps, FlaskSession};
-use crate::store::FlaskSessionReader;
+use crate::app::{App, Apps, LegacyRedis, MigrationSource};
+use crate::store::LegacyReader;
 use crate::types::AppName;
 
-/// An app as it is served, with the store of its Flask-Session migration source.
+/// An app as it is served, with the readers of those migration sources that have a Redis.
 #[derive(Debug)]
 pub struct ServedApp {
     app: Arc<App>,
-    pub(super) flask_sessions: Option<FlaskSessionReader>,
+    legacy_readers: BTreeMap<MigrationSource, LegacyReader>,
+}
+
+impl ServedApp {
+    /// Returns the reader of a migration source; `None` if the app does not have the source.
+    pub(super) fn legacy_reader(&self, source: MigrationSource) -> Option<&LegacyReader> {
+        self.legacy_readers.get(&source)
+    }
 }
 
 impl Deref for ServedApp {
@@ -60,30 +67,36 @@ impl ServedApps {
 fn serve(apps: &Apps, before: &ByName) -> ByName {
     let mut readers = Readers::new();
     for app in before.values() {
-        readers.extend(flask_session_source(app).map(redis_of).zip(app.flask_sessions.clone()));
+        readers.extend(
+            legacy_redis(app).filter_map(|(source, redis)| Some((shared(redis), app.legacy_reader(source)?.clone()))),
+        );
     }
     let mut served = ByName::new();
     for app in apps.iter() {
-        let flask_sessions = flask_session_source(app).map(|source| flask_sessions(source, &mut readers));
-        served.insert(app.name.clone(), Arc::new(ServedApp { app: Arc::clone(app), flask_sessions }));
+        let legacy_readers =
+            legacy_redis(app).map(|(source, redis)| (source, legacy_reader(source, redis, &mut readers)));
+        let legacy_readers = legacy_readers.collect();
+        served.insert(app.name.clone(), Arc::new(ServedApp { app: Arc::clone(app), legacy_readers }));
     }
     served
 }
 
 /// A reader for each Redis. Its connections are kept, and all apps share them: there may be hundreds.
-type Readers<'a> = HashMap<(&'a str, Duration), FlaskSessionReader>;
+type Readers<'a> = HashMap<(&'a str, Duration), LegacyReader>;
 
 /// What decides whether two migration sources can share connections: the address, and the timeout.
-fn redis_of(source: &FlaskSession) -> (&str, Duration) {
-    (source.url.expose(), source.timeout)
+fn shared(redis: &LegacyRedis) -> (&str, Duration) {
+    (redis.url.expose(), redis.timeout)
 }
 
 /// Returns the reader of a migration source.
-fn flask_sessions<'a>(source: &'a FlaskSession, readers: &mut Readers<'a>) -> FlaskSessionReader {
-    let open = || FlaskSessionReader::new(source).expect("the address was checked with the settings");
-    readers.entry(redis_of(source)).or_insert_with(open).with_key_prefix(&source.key_prefix)
+fn legacy_reader<'a>(source: MigrationSource, redis: &'a LegacyRedis, readers: &mut Readers<'a>) -> LegacyReader {
+    let open = || LegacyReader::new(source, redis).expect("the address was checked with the settings");
+    readers.entry(shared(redis)).or_insert_with(open).for_source(source, &redis.key_prefix)
 }
 
-fn flask_session_source(app: &App) -> Option<&FlaskSession> {
-    app.migration.as_ref()?.flask_session.as_ref()
+/// Returns the migration sources of an app that have a Redis.
+fn legacy_redis(app: &App) -> impl Iterator<Item = (MigrationSource, &LegacyRedis)> {
+    let migration = app.migration.iter();
+    migration.flat_map(|migration| migration.sources().filter_map(|source| Some((source, migration.redis(source)?))))
 }

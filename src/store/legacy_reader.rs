@@ -1,4 +1,4 @@
-//! Reads the sessions of Flask-Session from its own Redis, one by one. Never writes there.
+//! Reads the records of a migration source from its own Redis, one by one. Never writes there.
 //!
 //! This is not a store of Cloakroom's sessions; it is in this module because it uses the same connections to Redis. A
 //! Redis that does not answer is an error, never an empty session.
@@ -11,19 +11,19 @@ use redis::RedisError;
 
 use super::Error;
 use super::redis::{Connections, Server, Settings};
-use crate::app::FlaskSession;
-use crate::flask::flask_session::Sid;
+use crate::app::{LegacyRedis, MigrationSource};
 
-/// Reads the records of one Flask application. Clones share the connections.
+/// Reads the records of one migration source. Clones share the connections.
 #[derive(Clone, Debug)]
-pub struct FlaskSessionReader {
+pub struct LegacyReader {
+    source: MigrationSource,
     connections: Arc<Connections>,
     key_prefix: Box<str>,
 }
 
-/// A record as Flask-Session stored it.
+/// A record as the other session library stored it.
 #[derive(Clone, PartialEq, Eq)]
-pub enum FlaskRecord {
+pub enum LegacyRecord {
     Missing,
     /// It has more than 1 MiB.
     TooLarge,
@@ -33,7 +33,7 @@ pub enum FlaskRecord {
     Record(Vec<u8>, Option<Duration>),
 }
 
-impl std::fmt::Debug for FlaskRecord {
+impl std::fmt::Debug for LegacyRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Missing => "Missing",
@@ -44,49 +44,53 @@ impl std::fmt::Debug for FlaskRecord {
     }
 }
 
-impl FlaskSessionReader {
+impl LegacyReader {
     /// Makes a reader that connects when it reads the first record.
-    pub fn new(source: &FlaskSession) -> Result<Self, RedisError> {
-        let url = source.url.expose().to_owned();
-        let settings = Settings { url, timeout: source.timeout, connections: 1, ..Settings::default() };
+    pub fn new(source: MigrationSource, redis: &LegacyRedis) -> Result<Self, RedisError> {
+        let url = redis.url.expose().to_owned();
+        let settings = Settings { url, timeout: redis.timeout, connections: 1, ..Settings::default() };
         let connections = Arc::new(Connections::new(&settings, Server::PrimaryOrReplica)?);
-        Ok(Self { connections, key_prefix: source.key_prefix.clone() })
+        Ok(Self { source, connections, key_prefix: redis.key_prefix.clone() })
     }
 
     /// Makes a reader of other records in the same Redis, which shares the connections.
-    pub fn with_key_prefix(&self, key_prefix: &str) -> Self {
-        Self { connections: Arc::clone(&self.connections), key_prefix: key_prefix.into() }
+    pub fn for_source(&self, source: MigrationSource, key_prefix: &str) -> Self {
+        Self { source, connections: Arc::clone(&self.connections), key_prefix: key_prefix.into() }
     }
 
-    /// Reads the record of a session.
-    pub async fn read(&self, sid: Sid<'_>) -> Result<FlaskRecord, Error> {
-        let key = format!("{}{}", self.key_prefix, sid.as_str());
+    /// Reads the record of the session with this id.
+    pub async fn read(&self, id: &str) -> Result<LegacyRecord, Error> {
+        let key = format!("{}{id}", self.key_prefix);
         let mut pipe = redis::pipe();
         // One byte more than the limit, so that a larger record is noticed. GETRANGE's end is inclusive.
         pipe.cmd("GETRANGE").arg(&key).arg(0).arg(MAX_RECORD_BYTES).pttl(&key);
         let (record, ttl): (Vec<u8>, i64) = match self.connections.pipeline(pipe).await {
-            Err(Error::Corrupt) => return Ok(FlaskRecord::NotAString),
-            result => result.map_err(name_flask_redis)?,
+            Err(Error::Corrupt) => return Ok(LegacyRecord::NotAString),
+            result => result.map_err(|error| self.name_redis(error))?,
         };
         Ok(match record.len() {
-            0 => FlaskRecord::Missing,
-            length if length > MAX_RECORD_BYTES => FlaskRecord::TooLarge,
-            _ => FlaskRecord::Record(record, u64::try_from(ttl).ok().map(Duration::from_millis)),
+            0 => LegacyRecord::Missing,
+            length if length > MAX_RECORD_BYTES => LegacyRecord::TooLarge,
+            _ => LegacyRecord::Record(record, u64::try_from(ttl).ok().map(Duration::from_millis)),
         })
+    }
+
+    fn name_redis(&self, error: Error) -> Error {
+        let named = |cause| LegacyRedisError { source_name: self.source, cause };
+        match error {
+            Error::Unavailable(cause) => Error::unavailable(named(cause)),
+            Error::Refused(cause) => Error::Refused(Box::new(named(cause))),
+            Error::Full(_) | Error::Corrupt => error,
+        }
     }
 }
 
-/// Says in the log which of the two Redis did not answer.
+/// Says in the log which Redis did not answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the Redis of Flask-Session: {0}")]
-struct FlaskRedisError(Box<dyn StdError + Send + Sync>);
-
-fn name_flask_redis(error: Error) -> Error {
-    match error {
-        Error::Unavailable(source) => Error::unavailable(FlaskRedisError(source)),
-        Error::Refused(source) => Error::Refused(Box::new(FlaskRedisError(source))),
-        Error::Full(_) | Error::Corrupt => error,
-    }
+#[error("the Redis of the migration source {source_name}: {cause}")]
+struct LegacyRedisError {
+    source_name: MigrationSource,
+    cause: Box<dyn StdError + Send + Sync>,
 }
 
 /// The largest record that is read, as large as a session of any app may be.

@@ -14,9 +14,9 @@
 mod embedded;
 mod encoding;
 mod feed;
-mod flask_session_reader;
 mod handle;
 mod index;
+mod legacy_reader;
 mod memory;
 mod metrics;
 mod redis;
@@ -28,9 +28,9 @@ use std::sync::Arc;
 
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
 pub use feed::{Feed, FeedEntry, FeedRead};
-pub use flask_session_reader::{FlaskRecord, FlaskSessionReader};
 pub use handle::{Handle, OpenError};
 pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
+pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{Redis, Settings as RedisSettings};

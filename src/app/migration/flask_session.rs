@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::LegacyRedis;
 use super::settings::{cookie_name, key_bytes};
 use crate::cookie;
 use crate::flask::flask_session::SidKey;
@@ -13,12 +14,8 @@ use crate::types::{Secret, SettingError, duration, secret};
 /// Flask-Session's sessions: the cookie holds the id, Redis holds the record.
 #[derive(Clone, Debug)]
 pub struct FlaskSession {
-    /// The address of its Redis. It may hold a password.
-    pub url: Secret,
-    /// Flask-Session's `SESSION_KEY_PREFIX`.
-    pub key_prefix: Box<str>,
-    /// The longest that one read may take.
-    pub timeout: Duration,
+    /// Its Redis.
+    pub redis: LegacyRedis,
     /// The keys that sign the ids. Empty: ids are not signed.
     pub signer_keys: Box<[SidKey]>,
     /// `None`: the name of the app's cookie.
@@ -68,9 +65,7 @@ impl FlaskSessionSettings {
         let Some(url) = self.url.clone() else { return Ok(None) };
         let keys = key_bytes("signer_keys", &self.signer_keys)?;
         Ok(Some(FlaskSession {
-            url,
-            key_prefix: self.key_prefix.as_str().into(),
-            timeout: self.timeout,
+            redis: LegacyRedis { url, key_prefix: self.key_prefix.as_str().into(), timeout: self.timeout },
             signer_keys: keys.iter().map(|key| SidKey::new(key)).collect(),
             cookie_name: cookie_name(&self.cookie_name)?,
         }))

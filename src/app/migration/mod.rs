@@ -2,11 +2,13 @@
 
 mod flask_cookie;
 mod flask_session;
+mod legacy_redis;
 mod settings;
 mod source;
 
 pub use flask_cookie::{FlaskCookie, FlaskCookieSettings};
 pub use flask_session::{FlaskSession, FlaskSessionSettings};
+pub use legacy_redis::LegacyRedis;
 pub use settings::MigrationSettings;
 pub use source::MigrationSource;
 
@@ -39,6 +41,14 @@ impl Migration {
         match source {
             MigrationSource::FlaskCookie => self.flask_cookie.as_ref()?.cookie_name.as_ref(),
             MigrationSource::FlaskSession => self.flask_session.as_ref()?.cookie_name.as_ref(),
+        }
+    }
+
+    /// Returns the Redis of a source; `None` if the app does not have the source, or if it needs no Redis.
+    pub fn redis(&self, source: MigrationSource) -> Option<&LegacyRedis> {
+        match source {
+            MigrationSource::FlaskCookie => None,
+            MigrationSource::FlaskSession => self.flask_session.as_ref().map(|source| &source.redis),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::app::{Migration, MigrationSource};
 use crate::flask;
 use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
 use crate::session::{Entries, ImportedFrom, RequestContext};
-use crate::store::FlaskRecord;
+use crate::store::LegacyRecord;
 use crate::token::SplitToken;
 
 impl Service {
@@ -63,12 +63,12 @@ impl Service {
         if self.is_imported(call, source, token).await? {
             return Ok(Some(token));
         }
-        let Some(legacy_store) = &call.app.flask_sessions else { return Ok(None) };
-        let (bytes, time_left) = match legacy_store.read(sid).await? {
-            FlaskRecord::Record(bytes, time_left) => (bytes, time_left),
-            FlaskRecord::Missing => return Ok(call.refuse_credential(source, MigrationRefusal::Unknown)),
-            FlaskRecord::TooLarge => return Ok(call.refuse_credential(source, MigrationRefusal::TooLarge)),
-            FlaskRecord::NotAString => return Ok(call.refuse_credential(source, MigrationRefusal::Malformed)),
+        let Some(reader) = call.app.legacy_reader(source) else { return Ok(None) };
+        let (bytes, time_left) = match reader.read(sid.as_str()).await? {
+            LegacyRecord::Record(bytes, time_left) => (bytes, time_left),
+            LegacyRecord::Missing => return Ok(call.refuse_credential(source, MigrationRefusal::Unknown)),
+            LegacyRecord::TooLarge => return Ok(call.refuse_credential(source, MigrationRefusal::TooLarge)),
+            LegacyRecord::NotAString => return Ok(call.refuse_credential(source, MigrationRefusal::Malformed)),
         };
         let flask_session::DecodedRecord { entries, permanent } = match flask_session::DecodedRecord::decode(&bytes) {
             Ok(record) => record,
