@@ -19,6 +19,7 @@
 //! | [`service`] | [`service::Service`], one method and one file for each operation |
 //! | [`store`] | [`store::Store`], the contract of a store, and [`store::Handle`], the one that is used |
 //! | [`app`] | [`app::App`], the checked settings of one app |
+//! | [`django`] | [`django::Signer`], for Django's signed texts; [`django::DecodedSession`] |
 //! | [`flask`] | [`flask::Signer`], for Flask's own cookie; `flask_session` reads the sessions of Flask-Session |
 //! | [`signing`] | [`signing::decode_payload`], for the payloads of signed cookies |
 //! | [`session`] | [`session::judge()`] and [`session::edit()`], the rules; [`session::Head`], what is stored |
@@ -81,6 +82,7 @@ pub mod cli;
 pub mod config;
 pub mod connect;
 pub mod cookie;
+pub mod django;
 pub mod flask;
 pub mod grpc;
 pub mod server;

@@ -19,6 +19,7 @@ mod watch_session;
 mod admin;
 mod connect;
 mod cookie_headers;
+mod django;
 mod errors;
 mod flask;
 mod migration;

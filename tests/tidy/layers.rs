@@ -16,6 +16,7 @@ const LAYERS: &[&str] = &[
     "service",
     "store",
     "app",
+    "django",
     "flask",
     "signing",
     "session",

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod connect;
+pub(crate) mod django;
 pub(crate) mod environment;
 pub(crate) mod fill;
 pub(crate) mod frontend;
