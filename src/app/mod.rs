@@ -17,8 +17,8 @@ pub use cookie_settings::{CookieSettings, SameSiteSetting};
 pub use flask::FlaskSettings;
 pub use kind::{Kind, KindSetting};
 pub use migration::{
-    FlaskCookie, FlaskCookieSettings, FlaskSession, FlaskSessionSettings, LegacyRedis, Migration, MigrationSettings,
-    MigrationSource,
+    DjangoCookie, DjangoCookieSettings, DjangoSession, DjangoSessionSettings, FlaskCookie, FlaskCookieSettings,
+    FlaskSession, FlaskSessionSettings, LegacyRedis, Migration, MigrationSettings, MigrationSource,
 };
 pub use settings::{AnonymousSettings, LimitSettings, Settings};
 pub use subject_limit::{OnSessionLimit, SubjectLimit};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::secret_files::SecretKind;
 use super::sources::Sources;
 use super::{ConfigKey, Error, Problem};
-use crate::app::{self, App, Apps, FlaskSessionSettings, MigrationSettings};
+use crate::app::{self, App, Apps, MigrationSettings, MigrationSource};
 use crate::store;
 use crate::types::SettingError;
 
@@ -24,28 +24,48 @@ pub(super) fn build(settings: &mut BTreeMap<String, app::Settings>, sources: &So
 
 fn build_app(name: &str, settings: &mut app::Settings, sources: &Sources) -> Result<App, Problem> {
     read_secrets(&ConfigKey::new(["apps", name]), settings, sources)?;
-    let app = check_flask_session(&settings.migrate.flask_session).and_then(|()| settings.build(name));
+    let app = check_legacy_redis(&settings.migrate).and_then(|()| settings.build(name));
     app.map_err(|error| sources.problem(error.under(name).under("apps")))
 }
 
 fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sources) -> Result<(), Problem> {
     let app::Settings { keys, keys_file, migrate, .. } = settings;
     sources.read_secrets(&table.join("keys"), keys_file.as_deref(), keys, SecretKind::Key)?;
-    let MigrationSettings { flask_cookie, flask_session, .. } = migrate;
-    let (key, file) = (table.join("migrate.flask_cookie.keys"), flask_cookie.keys_file.as_deref());
-    sources.read_secrets(&key, file, &mut flask_cookie.keys, SecretKind::Key)?;
-    let (key, file) = (table.join("migrate.flask_session.signer_keys"), flask_session.signer_keys_file.as_deref());
-    sources.read_secrets(&key, file, &mut flask_session.signer_keys, SecretKind::Key)?;
-    if let Some(file) = &flask_session.url_file {
-        flask_session.url = Some(sources.read_url(&table.join("migrate.flask_session.url"), file)?.into());
+    let MigrationSettings { flask_cookie, flask_session, django_cookie, django_session, .. } = migrate;
+    let keys = [
+        ("flask_cookie.keys", &flask_cookie.keys_file, &mut flask_cookie.keys),
+        ("flask_session.signer_keys", &flask_session.signer_keys_file, &mut flask_session.signer_keys),
+        ("django_cookie.keys", &django_cookie.keys_file, &mut django_cookie.keys),
+        ("django_session.keys", &django_session.keys_file, &mut django_session.keys),
+    ];
+    let migrate = table.join("migrate");
+    for (key, file, keys) in keys {
+        sources.read_secrets(&migrate.join(key), file.as_deref(), keys, SecretKind::Key)?;
+    }
+    let urls = [
+        ("flask_session.url", &flask_session.url_file, &mut flask_session.url),
+        ("django_session.url", &django_session.url_file, &mut django_session.url),
+    ];
+    for (key, file, url) in urls {
+        if let Some(file) = file {
+            *url = Some(sources.read_url(&migrate.join(key), file)?.into());
+        }
     }
     Ok(())
 }
 
-/// Checks the address and the timeout by the rules of the Redis store, which is a layer above `app`.
-fn check_flask_session(settings: &FlaskSessionSettings) -> Result<(), SettingError> {
-    let Some(url) = &settings.url else { return Ok(()) };
-    let (url, timeout) = (url.expose().to_owned(), settings.timeout);
-    let checked = store::RedisSettings { url, timeout, ..Default::default() }.check();
-    checked.map_err(|error| error.under("flask_session").under("migrate"))
+/// Checks addresses and timeouts by the rules of the Redis store, which is a layer above `app`.
+fn check_legacy_redis(
+    MigrationSettings { flask_session, django_session, .. }: &MigrationSettings,
+) -> Result<(), SettingError> {
+    let sources = [
+        (MigrationSource::FlaskSession, &flask_session.url, flask_session.timeout),
+        (MigrationSource::DjangoSession, &django_session.url, django_session.timeout),
+    ];
+    for (source, url, timeout) in sources {
+        let Some(url) = url else { continue };
+        let settings = store::RedisSettings { url: url.expose().to_owned(), timeout, ..Default::default() };
+        settings.check().map_err(|error| error.under(source.as_str()).under("migrate"))?;
+    }
+    Ok(())
 }

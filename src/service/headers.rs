@@ -68,6 +68,7 @@ impl AppCall<'_> {
                 .filter(|name| **name != self.cookie.attributes().name)
         });
         let mut legacy_names = legacy_names.map(cookie::Name::as_str).collect::<Vec<_>>();
+        legacy_names.sort_unstable();
         legacy_names.dedup();
         let in_request = legacy_names.into_iter().filter(|name| cookie::values(header, name).next().is_some());
         let deletions = in_request.filter_map(|name| Some(Header::set_cookie(self.cookie.named(name).ok()?.delete())));

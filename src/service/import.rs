@@ -1,8 +1,11 @@
 //! Importing: a legacy session becomes a session of the service, once.
 //!
 //! It is created at the id that its credential leads to, unless the store has a record there: the first request creates
-//! it, all others find it. From then on it has the app's lifetimes. The app's size limits apply from its next growth
-//! on, and no other session of its subject is evicted for it: no user loses anything by the migration.
+//! it, all others find it. From then on it has the app's lifetimes, or its own where they are shorter. The app's size
+//! limits apply from its next growth on, and no other session of its subject is evicted for it: no user loses anything
+//! by the migration.
+
+use std::time::Duration;
 
 use super::call_counts::Found;
 use super::index::subject_ref;
@@ -15,14 +18,31 @@ use crate::session::{
 };
 use crate::store::{Created, Revocation, SessionKey, Write};
 use crate::token::SplitToken;
+use crate::types::Time;
 
 /// The content of a legacy session, and its credential.
 #[derive(Clone, Debug)]
 pub(super) struct LegacySession<'r> {
     pub(super) entries: Entries,
     pub(super) permanent: Option<bool>,
+    /// A shorter one than the app's, if the legacy session has one.
+    pub(super) idle_timeout: Option<Duration>,
+    /// An earlier one than the app's, if the legacy session has one.
+    pub(super) deadline_time: Option<Time>,
     pub(super) imported_from: ImportedFrom,
     pub(super) context: Option<&'r RequestContext>,
+}
+
+impl<'r> LegacySession<'r> {
+    /// A session that gets the lifetimes of its app.
+    pub(super) const fn new(
+        entries: Entries,
+        permanent: Option<bool>,
+        imported_from: ImportedFrom,
+        context: Option<&'r RequestContext>,
+    ) -> Self {
+        Self { entries, permanent, idle_timeout: None, deadline_time: None, imported_from, context }
+    }
 }
 
 impl Service {
@@ -92,7 +112,8 @@ impl AppCall<'_> {
         }
         let subject = self.subject_in(&entries);
         let lifetimes = if subject.is_some() { self.app.lifetimes } else { self.app.anonymous_lifetimes };
-        let verifier_hash = token.verifier_hash(&self.app.name);
+        let idle_timeout = legacy.idle_timeout.map_or(lifetimes.idle_timeout, |idle| idle.min(lifetimes.idle_timeout));
+        let begun = Head::new(token.verifier_hash(&self.app.name), self.now, idle_timeout, lifetimes.absolute_timeout);
         // The authenticate time stays unknown: Flask signs its cookie anew at every change, and often without one.
         let head = Head {
             version: Version::NEW.next(),
@@ -102,7 +123,8 @@ impl AppCall<'_> {
             subject,
             context: legacy.context.cloned().unwrap_or_default(),
             imported_from: Some(legacy.imported_from),
-            ..Head::new(verifier_hash, self.now, lifetimes.idle_timeout, lifetimes.absolute_timeout)
+            deadline_time: legacy.deadline_time.map_or(begun.deadline_time, |time| time.min(begun.deadline_time)),
+            ..begun
         };
         Some(Record { head, entries })
     }

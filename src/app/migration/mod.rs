@@ -1,11 +1,15 @@
 //! Migration: an app imports the sessions of another session library for a while.
 
+mod django_cookie;
+mod django_session;
 mod flask_cookie;
 mod flask_session;
 mod legacy_redis;
 mod settings;
 mod source;
 
+pub use django_cookie::{DjangoCookie, DjangoCookieSettings};
+pub use django_session::{DjangoSession, DjangoSessionSettings};
 pub use flask_cookie::{FlaskCookie, FlaskCookieSettings};
 pub use flask_session::{FlaskSession, FlaskSessionSettings};
 pub use legacy_redis::LegacyRedis;
@@ -24,6 +28,10 @@ pub struct Migration {
     pub flask_cookie: Option<FlaskCookie>,
     /// The sessions that Flask-Session keeps in Redis.
     pub flask_session: Option<FlaskSession>,
+    /// Django's signed cookies.
+    pub django_cookie: Option<DjangoCookie>,
+    /// Django's sessions that are found by a session key.
+    pub django_session: Option<DjangoSession>,
 }
 
 impl Migration {
@@ -32,6 +40,8 @@ impl Migration {
         let has = |source: &MigrationSource| match source {
             MigrationSource::FlaskCookie => self.flask_cookie.is_some(),
             MigrationSource::FlaskSession => self.flask_session.is_some(),
+            MigrationSource::DjangoCookie => self.django_cookie.is_some(),
+            MigrationSource::DjangoSession => self.django_session.is_some(),
         };
         MigrationSource::ALL.into_iter().filter(has)
     }
@@ -41,14 +51,17 @@ impl Migration {
         match source {
             MigrationSource::FlaskCookie => self.flask_cookie.as_ref()?.cookie_name.as_ref(),
             MigrationSource::FlaskSession => self.flask_session.as_ref()?.cookie_name.as_ref(),
+            MigrationSource::DjangoCookie => self.django_cookie.as_ref()?.cookie_name.as_ref(),
+            MigrationSource::DjangoSession => self.django_session.as_ref()?.cookie_name.as_ref(),
         }
     }
 
     /// Returns the Redis of a source; `None` if the app does not have the source, or if it needs no Redis.
     pub fn redis(&self, source: MigrationSource) -> Option<&LegacyRedis> {
         match source {
-            MigrationSource::FlaskCookie => None,
+            MigrationSource::FlaskCookie | MigrationSource::DjangoCookie => None,
             MigrationSource::FlaskSession => self.flask_session.as_ref().map(|source| &source.redis),
+            MigrationSource::DjangoSession => self.django_session.as_ref().map(|source| &source.redis),
         }
     }
 }

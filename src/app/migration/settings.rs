@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{FlaskCookieSettings, FlaskSessionSettings, Migration};
+use super::{
+    DjangoCookieSettings, DjangoSessionSettings, FlaskCookieSettings, FlaskSessionSettings, Migration, MigrationSource,
+};
 use crate::cookie;
 use crate::types::{Secret, SettingError, Time, timestamp};
 
@@ -21,18 +23,28 @@ pub struct MigrationSettings {
     pub flask_cookie: FlaskCookieSettings,
     /// The sessions that Flask-Session keeps in Redis.
     pub flask_session: FlaskSessionSettings,
+    /// Django's signed cookies.
+    pub django_cookie: DjangoCookieSettings,
+    /// Django's sessions that are found by a session key.
+    pub django_session: DjangoSessionSettings,
 }
 
 impl MigrationSettings {
     /// Builds the migration. `None` without a source.
     pub(in crate::app) fn build(&self) -> Result<Option<Migration>, SettingError> {
-        let flask_cookie = self.flask_cookie.build().map_err(|error| error.under("flask_cookie"))?;
-        let flask_session = self.flask_session.build().map_err(|error| error.under("flask_session"))?;
-        if flask_cookie.is_none() && flask_session.is_none() {
+        let under = |source: MigrationSource| move |error: SettingError| error.under(source.as_str());
+        let mut migration = Migration {
+            until: Time::default(),
+            flask_cookie: self.flask_cookie.build().map_err(under(MigrationSource::FlaskCookie))?,
+            flask_session: self.flask_session.build().map_err(under(MigrationSource::FlaskSession))?,
+            django_cookie: self.django_cookie.build().map_err(under(MigrationSource::DjangoCookie))?,
+            django_session: self.django_session.build().map_err(under(MigrationSource::DjangoSession))?,
+        };
+        if migration.sources().next().is_none() {
             return Ok(None);
         }
-        let until = self.until.ok_or_else(|| SettingError::new("until", NO_END))?;
-        Ok(Some(Migration { until, flask_cookie, flask_session }))
+        migration.until = self.until.ok_or_else(|| SettingError::new("until", NO_END))?;
+        Ok(Some(migration))
     }
 }
 

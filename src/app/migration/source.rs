@@ -9,25 +9,38 @@ pub enum MigrationSource {
     FlaskCookie,
     /// A record of Flask-Session in Redis, whose id is in the cookie.
     FlaskSession,
+    /// Django's signed cookie.
+    DjangoCookie,
+    /// A record of Django's sessions in Redis, whose session key is in the cookie.
+    DjangoSession,
 }
 
 impl MigrationSource {
     /// All sources.
-    pub const ALL: [Self; 2] = [Self::FlaskCookie, Self::FlaskSession];
+    pub const ALL: [Self; 4] = [Self::FlaskCookie, Self::FlaskSession, Self::DjangoCookie, Self::DjangoSession];
 
     /// Returns the name that the settings use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FlaskCookie => "flask_cookie",
             Self::FlaskSession => "flask_session",
+            Self::DjangoCookie => "django_cookie",
+            Self::DjangoSession => "django_session",
         }
     }
 
-    /// Returns the only source that a cookie with this value can belong to.
+    /// Whether a cookie with this value can belong to the source, by its shape.
     ///
-    /// Flask's cookie has at least two dots. The id of a session has none, or one before its signature.
-    pub fn of(value: &str) -> Self {
-        if value.bytes().filter(|byte| *byte == b'.').nth(1).is_some() { Self::FlaskCookie } else { Self::FlaskSession }
+    /// Django's signed cookie has colons, Flask's at least two dots. The id of a session has none of them, or one dot
+    /// before its signature.
+    pub fn has_shape_of(self, value: &str) -> bool {
+        let has_colon = value.contains(':');
+        let is_flask_cookie = !has_colon && value.bytes().filter(|byte| *byte == b'.').nth(1).is_some();
+        match self {
+            Self::FlaskCookie => is_flask_cookie,
+            Self::DjangoCookie => has_colon,
+            Self::FlaskSession | Self::DjangoSession => !has_colon && !is_flask_cookie,
+        }
     }
 }
 

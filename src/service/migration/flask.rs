@@ -10,7 +10,6 @@ use crate::app::{Migration, MigrationSource};
 use crate::flask;
 use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
 use crate::session::{Entries, ImportedFrom, RequestContext};
-use crate::store::LegacyRecord;
 use crate::token::SplitToken;
 
 impl Service {
@@ -40,7 +39,7 @@ impl Service {
         let Some(entries) = strict_entries(&verified.entries) else {
             return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };
-        let legacy = LegacySession { entries, permanent: verified.permanent, imported_from, context };
+        let legacy = LegacySession::new(entries, verified.permanent, imported_from, context);
         self.import(call, source, token, legacy).await
     }
 
@@ -63,24 +62,21 @@ impl Service {
         if self.is_imported(call, source, token).await? {
             return Ok(Some(token));
         }
-        let Some(reader) = call.app.legacy_reader(source) else { return Ok(None) };
-        let (bytes, time_left) = match reader.read(sid.as_str()).await? {
-            LegacyRecord::Record(bytes, time_left) => (bytes, time_left),
-            LegacyRecord::Missing => return Ok(call.refuse_credential(source, MigrationRefusal::Unknown)),
-            LegacyRecord::TooLarge => return Ok(call.refuse_credential(source, MigrationRefusal::TooLarge)),
-            LegacyRecord::NotAString => return Ok(call.refuse_credential(source, MigrationRefusal::Malformed)),
-        };
-        let flask_session::DecodedRecord { entries, permanent } = match flask_session::DecodedRecord::decode(&bytes) {
+        let record = match call.read_record(source, sid.as_str()).await? {
             Ok(record) => record,
+            Err(refusal) => return Ok(call.refuse_credential(source, refusal)),
+        };
+        let decoded = flask_session::DecodedRecord::decode(&record.bytes);
+        let flask_session::DecodedRecord { entries, permanent } = match decoded {
+            Ok(decoded) => decoded,
             Err(error) => return Ok(call.refuse_credential(source, error.into())),
         };
         if entries.count() == 0 {
             // Flask-Session takes a session that is empty but for `_permanent` for none, and does not store it.
             return Ok(None);
         }
-        // The credential is good for as long as the legacy record is, in case `until` is moved to a later day.
-        let until = time_left.map_or(migration.until, |left| migration.until.max(call.now + left));
-        let legacy = LegacySession { entries, permanent, imported_from: ImportedFrom { issued: None, until }, context };
+        let imported_from = ImportedFrom { issued: None, until: record.until(migration, call.now) };
+        let legacy = LegacySession::new(entries, permanent, imported_from, context);
         self.import(call, source, token, legacy).await
     }
 }

@@ -3,7 +3,10 @@
 //! The token of the imported session is derived from the legacy credential. So every request with the credential, at
 //! every replica, finds the same session, and a session that has ended stays ended.
 
+mod django;
 mod flask;
+
+use std::time::Duration;
 
 use super::call_counts::Found;
 use super::credential::{PresentedToken, TokenState};
@@ -12,7 +15,24 @@ use super::{AppCall, Error, Service};
 use crate::app::{Migration, MigrationSource};
 use crate::cookie;
 use crate::session::{EndReason, RequestContext};
+use crate::store::LegacyRecord;
 use crate::token::{self, CookieNote, SplitToken};
+use crate::types::Time;
+
+/// A record of a legacy session, as it was read from the Redis of its source.
+struct FoundRecord {
+    bytes: Vec<u8>,
+    /// The time until Redis expires it; `None` if it never does.
+    time_left: Option<Duration>,
+}
+
+impl FoundRecord {
+    /// Until when the credential is good: as long as the record is, in case the end of the migration is moved to a
+    /// later day.
+    fn until(&self, migration: &Migration, now: Time) -> Time {
+        self.time_left.map_or(migration.until, |left| migration.until.max(now + left))
+    }
+}
 
 impl AppCall<'_> {
     /// The app's migration, if it still imports.
@@ -26,13 +46,27 @@ impl AppCall<'_> {
     fn legacy_credentials<'h>(&self, migration: &Migration, header: &'h str) -> Vec<(MigrationSource, &'h str)> {
         let of_source = |source: MigrationSource| {
             let name = migration.cookie_name(source).map_or(&self.cookie.attributes().name, |name| name);
-            let looks_like_token = move |value: &&str| {
-                !value.is_empty() && !token::looks_like_token(value) && MigrationSource::of(value) == source
-            };
+            let looks_like_token =
+                move |value: &&str| !value.is_empty() && !token::looks_like_token(value) && source.has_shape_of(value);
             let credentials = cookie::values(header, name.as_str()).filter(looks_like_token);
             credentials.map(move |value| (source, value)).collect::<Vec<_>>()
         };
         migration.sources().flat_map(of_source).take(cookie::MAX_CANDIDATES).collect()
+    }
+
+    /// Reads the record of a session with this id.
+    async fn read_record(
+        &self,
+        source: MigrationSource,
+        id: &str,
+    ) -> Result<Result<FoundRecord, MigrationRefusal>, Error> {
+        let Some(reader) = self.app.legacy_reader(source) else { return Ok(Err(MigrationRefusal::Unknown)) };
+        Ok(match reader.read(id).await? {
+            LegacyRecord::Record(bytes, time_left) => Ok(FoundRecord { bytes, time_left }),
+            LegacyRecord::Missing => Err(MigrationRefusal::Unknown),
+            LegacyRecord::TooLarge => Err(MigrationRefusal::TooLarge),
+            LegacyRecord::NotAString => Err(MigrationRefusal::Malformed),
+        })
     }
 
     /// Counts a legacy credential that opens nothing. Returns `None`: it has no token.
@@ -61,6 +95,8 @@ impl Service {
             let token = match source {
                 MigrationSource::FlaskCookie => self.import_flask_cookie(call, migration, value, context).await?,
                 MigrationSource::FlaskSession => self.import_flask_session(call, migration, value, context).await?,
+                MigrationSource::DjangoCookie => self.import_django_cookie(call, migration, value, context).await?,
+                MigrationSource::DjangoSession => self.import_django_session(call, migration, value, context).await?,
             };
             // The browser has no token yet, so the response has to set one.
             let token = token.map(|token| PresentedToken { token, text: None, note: CookieNote::Set });

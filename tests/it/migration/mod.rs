@@ -1,5 +1,7 @@
 //! Migration: which legacy sessions are imported, and which are not.
 
+mod django_cookie;
+mod django_session;
 mod flask_cookie;
 mod flask_session;
 mod races;
@@ -10,7 +12,7 @@ mod session_end;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cloakroom::app::{self, FlaskCookieSettings, MigrationSettings};
+use cloakroom::app::{self, DjangoCookieSettings, FlaskCookieSettings, MigrationSettings};
 use cloakroom::flask::{DEFAULT_SALT, Digest, Signer};
 use cloakroom::grpc::wire::{
     DestroySessionRequest, DestroySessionResponse, MigrationStats, OpenSessionResponse, RotateSessionRequest, Session,
@@ -20,12 +22,12 @@ use cloakroom::session::Entries;
 use cloakroom::types::{Clock as _, Time};
 
 use crate::support::calls::{json_entries, open_cookie, set_cookies};
-use crate::support::{StoreKind, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings, django};
 
-/// The Flask application's `SECRET_KEY`.
+/// The Flask application's `SECRET_KEY`, and the Django application's.
 const KEY: &str = "what Flask signs with";
 
-/// How long a cookie that Flask signed is valid.
+/// How long a cookie that one of them signed is valid.
 const LIFETIME: Duration = Duration::from_secs(31 * DAY.as_secs());
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -55,6 +57,74 @@ fn signed(entries: &[(&str, &str)], permanent: Option<bool>, at: Time) -> String
     let signer = Signer::new(&[KEY], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
     signer.sign(&entries, permanent, at).unwrap()
 }
+
+/// A source whose sessions are in their cookies.
+#[derive(Clone, Copy)]
+enum CookieSource {
+    Flask,
+    Django,
+}
+
+impl CookieSource {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flask => "flask_cookie",
+            Self::Django => "django_cookie",
+        }
+    }
+
+    /// An app that imports its cookies.
+    fn settings(self) -> app::Settings {
+        match self {
+            Self::Flask => settings(),
+            Self::Django => {
+                let keys = vec![KEY.to_owned().into()];
+                let mut settings = settings();
+                settings.migrate.flask_cookie = FlaskCookieSettings::default();
+                settings.migrate.django_cookie =
+                    DjangoCookieSettings { keys, lifetime: LIFETIME, ..Default::default() };
+                settings
+            }
+        }
+    }
+
+    /// A cookie that is signed now, with these entries.
+    fn sign(self, service: &TestService, entries: &[(&str, &str)]) -> String {
+        match self {
+            Self::Flask => service.sign_now(entries),
+            Self::Django => django::cookie(KEY, &object(entries), service.clock.now()),
+        }
+    }
+}
+
+async fn service_of(store: StoreKind, cookie: CookieSource) -> TestService {
+    TestService::with_apps(store, [("default", cookie.settings())]).await
+}
+
+/// A JSON object with these entries, whose values are JSON.
+fn object(entries: &[(&str, &str)]) -> String {
+    let entries = entries.iter().map(|(name, json)| format!("{name:?}:{json}"));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
+}
+
+/// Makes tests as `on_every_store` does, for each source whose sessions are in their cookies.
+macro_rules! on_every_store_and_cookie {
+    (async fn $($function:tt)*) => {
+        on_every_store_and_cookie! { #[tokio::test] async fn $($function)* }
+    };
+    (#[$test:meta] async fn $name:ident($store:ident: StoreKind, $cookie:ident: CookieSource $(,)?) $body:block) => {
+        async fn $name($store: StoreKind, $cookie: CookieSource) $body
+
+        mod $name {
+            use super::*;
+
+            on_every_store! { #[$test] async fn of_flask(store: StoreKind) { $name(store, CookieSource::Flask).await } }
+
+            on_every_store! { #[$test] async fn of_django(store: StoreKind) { $name(store, CookieSource::Django).await } }
+        }
+    };
+}
+use on_every_store_and_cookie;
 
 impl TestService {
     /// A cookie that Flask signs now.

@@ -20,10 +20,10 @@ async fn assert_stays_ended(service: &TestService, old: &str) {
     }
 }
 
-#[apply(on_every_store)]
-async fn a_logout_lasts_as_long_as_the_legacy_cookie(store: StoreKind) {
-    let service = service(store).await;
-    let old = service.sign_now(&[("a", "1")]);
+#[apply(on_every_store_and_cookie)]
+async fn a_logout_lasts_as_long_as_the_legacy_cookie(store: StoreKind, cookie: CookieSource) {
+    let service = service_of(store, cookie).await;
+    let old = cookie.sign(&service, &[("a", "1")]);
     let (_, token) = service.import(&old).await;
 
     service.destroy(&token).await;
@@ -32,10 +32,10 @@ async fn a_logout_lasts_as_long_as_the_legacy_cookie(store: StoreKind) {
     assert_stays_ended(&service, &old).await;
 }
 
-#[apply(on_every_store)]
-async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(store: StoreKind) {
-    let service = service(store).await;
-    let old = service.sign_now(&[("a", "1")]);
+#[apply(on_every_store_and_cookie)]
+async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(store: StoreKind, cookie: CookieSource) {
+    let service = service_of(store, cookie).await;
+    let old = cookie.sign(&service, &[("a", "1")]);
 
     let destroyed = service.destroy_header(&format!("session={old}")).await;
 
@@ -43,10 +43,10 @@ async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(store: StoreKind) 
     assert_stays_ended(&service, &old).await;
 }
 
-#[apply(on_every_store)]
-async fn an_emptied_session_stays_ended(store: StoreKind) {
-    let service = service(store).await;
-    let old = service.sign_now(&[("a", "1")]);
+#[apply(on_every_store_and_cookie)]
+async fn an_emptied_session_stays_ended(store: StoreKind, cookie: CookieSource) {
+    let service = service_of(store, cookie).await;
+    let old = cookie.sign(&service, &[("a", "1")]);
     let (_, token) = service.import(&old).await;
 
     let saved = service.save(save(&token, Changes::default().clear())).await;
@@ -55,10 +55,10 @@ async fn an_emptied_session_stays_ended(store: StoreKind) {
     assert_stays_ended(&service, &old).await;
 }
 
-#[apply(on_every_store)]
-async fn a_revoked_session_stays_ended(store: StoreKind) {
-    let service = service(store).await;
-    let old = service.sign_now(&[("a", "1")]);
+#[apply(on_every_store_and_cookie)]
+async fn a_revoked_session_stays_ended(store: StoreKind, cookie: CookieSource) {
+    let service = service_of(store, cookie).await;
+    let old = cookie.sign(&service, &[("a", "1")]);
     let (id, _) = service.import(&old).await;
 
     service.revoke(&id).await;
@@ -66,11 +66,11 @@ async fn a_revoked_session_stays_ended(store: StoreKind) {
     assert_stays_ended(&service, &old).await;
 }
 
-#[apply(on_every_store)]
-async fn an_expired_session_stays_ended(store: StoreKind) {
-    let idle = app::Settings { idle_timeout: HOUR, absolute_timeout: 2 * HOUR, ..settings() };
+#[apply(on_every_store_and_cookie)]
+async fn an_expired_session_stays_ended(store: StoreKind, cookie: CookieSource) {
+    let idle = app::Settings { idle_timeout: HOUR, absolute_timeout: 2 * HOUR, ..cookie.settings() };
     let service = TestService::with_apps(store, [("default", idle)]).await;
-    let [one, other] = [service.sign_now(&[("a", "1")]), service.sign_now(&[("a", "2")])];
+    let [one, other] = [cookie.sign(&service, &[("a", "1")]), cookie.sign(&service, &[("a", "2")])];
     service.import(&one).await;
     let (_, token) = service.import(&other).await;
     service.update(&token, Changes::default().set("b", "1").clear()).await;
