@@ -16,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom::app::Apps;
 use cloakroom::auth::Callers;
 use cloakroom::cookie::{self, Attributes, Expiry, MAX_COOKIE_BYTES, Name, Template};
+use cloakroom::django::{self, COOKIE_SALT, DecodedSession, Rejection};
 use cloakroom::flask::flask_session::DecodedRecord;
 use cloakroom::flask::{self, CookieRejection, DEFAULT_SALT, Digest, Signer};
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Settings};
@@ -25,6 +26,7 @@ use cloakroom::token::{self, KeyRing, SplitToken};
 use cloakroom::types::{AppName, SystemClock, Time};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 /// A text is accepted as a token or a ticket only if it is one that this key has signed.
@@ -92,6 +94,47 @@ pub fn flask_cookies(data: &[u8]) {
 /// A record of Flask-Session, in msgpack or JSON, is decoded or refused.
 pub fn flask_session_records(data: &[u8]) {
     let _ = DecodedRecord::decode(data);
+}
+
+/// A text of Django is accepted only with a right signature; what is signed is read or refused.
+pub fn django_cookies(data: &[u8]) {
+    let now = Time::from_seconds(1_700_000_000);
+    let signer = django::Signer::new(&[SECRET], COOKIE_SALT).expect("a valid key");
+    let text = String::from_utf8_lossy(data);
+    assert!(signer.verify_cookie(&text, Duration::MAX, now).is_err(), "a forged cookie was accepted: {text}");
+    let json = URL_SAFE_NO_PAD.encode(data);
+    // The text as it is says by itself when it was signed.
+    for signed in
+        [format!("{json}:{SECONDS_TO_BASE_62}"), text.clone().into_owned(), format!(".{json}:{SECONDS_TO_BASE_62}")]
+    {
+        let cookie = format!("{signed}:{}", URL_SAFE_NO_PAD.encode(sign_as_django(&signed)));
+        match signer.verify_cookie(&cookie, Duration::MAX, now) {
+            Ok(verified) => assert!(verified.until >= now, "{cookie}"),
+            Err(rejection) => assert!(rejection != Rejection::BadSignature, "the signature is right: {cookie}"),
+        }
+    }
+}
+
+/// A session of Django is read or refused, and what was read has the same entries when it is read again.
+pub fn django_sessions(data: &[u8]) {
+    let Ok(session) = DecodedSession::decode(data) else { return };
+    let mut json = Vec::new();
+    for (name, value) in session.entries.iter() {
+        json.push(if json.is_empty() { b'{' } else { b',' });
+        json.extend(format!("{}:", django_name(name)).bytes());
+        json.extend(value);
+    }
+    json.extend(if json.is_empty() { "{}" } else { "}" }.bytes());
+    assert!(DecodedSession::decode(&json) == Ok(session), "{}", String::from_utf8_lossy(&json));
+}
+
+/// Writes a name as JSON.
+fn django_name(name: &str) -> String {
+    let escaped = name.chars().map(|c| match c {
+        '"' | '\\' | '\0'..' ' => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 /// A JSON value is refused, or normalised to a text that stays the same.
@@ -170,6 +213,15 @@ fn sign(text: &str) -> Vec<u8> {
     hmac(&hmac(SECRET.as_bytes(), DEFAULT_SALT.as_bytes()), text.as_bytes())
 }
 
+/// Signs a text as Django does, by a key that is derived from the secret.
+fn sign_as_django(text: &str) -> Vec<u8> {
+    let key = Sha256::new().chain_update(COOKIE_SALT).chain_update("signer").chain_update(SECRET).finalize();
+    let mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+    mac.chain_update(text).finalize().into_bytes().to_vec()
+}
+
+/// The time 1,700,000,000 as Django writes it.
+const SECONDS_TO_BASE_62: &str = "1r31eq";
 const KEY: &str = "ZnV6emZ1enpmdXp6ZnV6emZ1enpmdXp6ZnV6emZ1eno";
 const SECRET: &str = "fuzz";
 const MAX_JSON_BYTES: usize = flask::MAX_JSON_BYTES;

@@ -33,6 +33,16 @@ fn flask_session_records_hold() {
 }
 
 #[test]
+fn django_cookies_hold() {
+    run("django_cookies", targets::django_cookies, 3000);
+}
+
+#[test]
+fn django_sessions_hold() {
+    run("django_sessions", targets::django_sessions, 10_000);
+}
+
+#[test]
 fn values_hold() {
     run("values", targets::values, 5000);
 }

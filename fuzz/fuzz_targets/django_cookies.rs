@@ -1,0 +1,4 @@
+//! Fuzzes `cloakroom_fuzz::django_cookies`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cloakroom_fuzz::django_cookies(data));
