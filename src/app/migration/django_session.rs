@@ -72,7 +72,9 @@ impl Default for DjangoSessionSettings {
 
 impl DjangoSessionSettings {
     pub(super) fn build(&self) -> Result<Option<DjangoSession>, SettingError> {
-        let Some(url) = self.url.clone() else { return Ok(None) };
+        let Some(url) = self.url.clone() else {
+            return if self.keys.is_empty() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
+        };
         Ok(Some(DjangoSession {
             redis: LegacyRedis { url, key_prefix: self.key_prefix.as_str().into(), timeout: self.timeout },
             signer: self.signer()?,
@@ -89,3 +91,6 @@ impl DjangoSessionSettings {
         signer.map(Some).map_err(|error| SettingError::new("keys", error))
     }
 }
+
+const NO_URL: &str =
+    "it has to name the Redis with the records, because there are keys for them; the service reads no SQL database";
