@@ -195,13 +195,14 @@ async fn a_clock_that_is_a_little_ahead_is_no_reason_to_refuse(store: StoreKind)
     let service = django_service(store).await;
     let ahead =
         |n: u32| django::cookie(KEY, &format!(r#"{{"_auth_user_id":"7","n":{n}}}"#), service.clock.now() + MINUTE);
-    let [imported, late] = [ahead(1), ahead(2)];
+    let [imported, at_once, late] = [1, 2, 3].map(ahead);
     let (_, token) = service.import(&imported).await;
     service.advance(SECOND);
 
     assert_eq!(service.revoke_subject("7", "").await, 1);
 
     assert!(service.opens_nothing(&imported).await && !service.is_live(&token).await);
+    assert!(service.opens_nothing(&at_once).await, "an import during the revocation does not survive it");
     service.advance(SECOND);
     // It says that it was signed after the revocation, and nothing says otherwise.
     service.import(&late).await;
