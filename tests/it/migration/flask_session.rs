@@ -39,11 +39,11 @@ async fn a_record_is_imported_once_and_not_changed() {
     assert_eq!(service.migration("flask_session").await.imported, 1);
 }
 
-#[tokio::test]
-async fn a_logout_lasts_although_the_record_is_still_there() {
+#[apply(on_every_store)]
+async fn a_logout_lasts_although_the_record_is_still_there(store: StoreKind) {
     let server = RedisServer::start();
     let [old, never] = legacy_sessions(&server, false);
-    let service = service_on(StoreKind::Redis, &server).await;
+    let service = service_on(store, &server).await;
     let (_, token) = service.import(&old).await;
 
     service.destroy(&token).await;
@@ -52,6 +52,7 @@ async fn a_logout_lasts_although_the_record_is_still_there() {
     assert_eq!(destroyed.outcome(), Outcome::Deleted);
     for after in [SECOND, 20 * MINUTE, 30 * DAY, 29 * DAY] {
         service.advance(after);
+        service.store.sweep(service.clock.now()).await.unwrap();
         assert!(service.opens_nothing(&old).await && service.opens_nothing(&never).await);
     }
 }
