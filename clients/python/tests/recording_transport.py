@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloakroom import ConnectTransport
+from cloakroom import AsyncConnectTransport, ConnectTransport
 
 
 class RecordingTransport:
@@ -25,3 +25,14 @@ class RecordingTransport:
         """Returns the names of the calls since the last `take_calls`."""
         calls, self.calls, self.requests = self.calls, [], []
         return calls
+
+
+class AsyncRecordingTransport(RecordingTransport):
+    """The same for programs with an event loop."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.transport = AsyncConnectTransport(address)
+
+    async def call(self, method, request, timeout):
+        return await super().call(method, request, timeout)

@@ -7,11 +7,12 @@ import subprocess
 import grpc
 import pytest
 import trustme
+from event_loop import in_event_loop
 from flask import Flask, session
 from lossy_proxy import LossyProxy
 from service import APPS, Service, binary, wait_until
 
-from cloakroom import Client, ConnectTransport, Credentials, SessionRefused, SessionUnavailable
+from cloakroom import AsyncClient, Client, ConnectTransport, Credentials, SessionRefused, SessionUnavailable
 from cloakroom.flask import CloakroomSessionInterface
 from cloakroom.grpc_transport import GrpcTransport
 
@@ -165,3 +166,21 @@ def test_credentials_that_cannot_work_are_refused_with_advice(address, credentia
 
 def test_a_token_is_in_no_representation():
     assert "secret" not in repr(Credentials(token="secret"))
+
+
+@in_event_loop
+async def test_an_asynchronous_client_shows_its_token_or_its_certificate(secure_service, tmp_path):
+    authority, token, service = secure_service
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    certificate = authority.issue_cert("shop.test")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "shop.pem"))
+    address, files = f"https://{service.address}", {"ca_file": str(tmp_path / "ca.crt")}
+    pem = str(tmp_path / "shop.pem")
+
+    for credentials in (Credentials(token, **files), Credentials("", **files, certificate_file=pem, key_file=pem)):
+        assert (await AsyncClient(address, app="shop", credentials=credentials).policy()).app == "shop"
+    with pytest.raises(SessionRefused) as refused:
+        await AsyncClient(address, app="shop", credentials=Credentials("wrong", **files)).policy()
+    assert refused.value.code == "UNAUTHENTICATED"
+    with pytest.raises(SessionUnavailable, match="certificate"):
+        await AsyncClient(address, deadline=0.5, credentials=Credentials(token)).policy()

@@ -75,7 +75,7 @@ class Client:
         After a failure it waits a few seconds before it calls the service again.
         """
         if self._policy is None and now() >= self._policy_retry_time:
-            self._policy_retry_time = now() + _POLICY_RETRY_DELAY
+            self._policy_retry_time = now() + POLICY_RETRY_DELAY
             try:
                 return self.policy()
             except errors.SessionUnavailable:
@@ -160,4 +160,4 @@ _LAST_DELAY = 0.2
 #: The last delay if the service has answered.
 _LAST_DELAY_OF_ANSWERED = 1.0
 #: Seconds before the app's policy is fetched again after a failure.
-_POLICY_RETRY_DELAY = 5.0
+POLICY_RETRY_DELAY = 5.0

@@ -18,6 +18,10 @@ class SessionUnavailable(CloakroomError):
     """The service did not answer in time. A save may or may not have been applied. No user is logged out by it."""
 
 
+class SessionNotOpen(CloakroomError, RuntimeError):
+    """The value is not known yet: `await session.open()` before reading. Only asynchronous sessions raise it."""
+
+
 class SessionRefused(CloakroomError, RuntimeError):
     """The service rejected the request. Nothing was written, and a retry would fail as well."""
 

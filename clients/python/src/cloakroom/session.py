@@ -8,8 +8,9 @@ calls in between. A framework's integration creates one session per request, pas
 from __future__ import annotations
 
 import copy
+import functools
 import secrets
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
@@ -45,6 +46,15 @@ class RequestInfo:
     max_authenticate_age: timedelta | None = None
     #: Returns how long the session lives without use, or None for the app's idle timeout in the service.
     idle_timeout: Callable[[], timedelta | None] = lambda: None
+    #: Other cookies that may name a session: those of the app's migration sources, if they have names of their own.
+    legacy_cookie_names: Collection[str] = ()
+
+    def may_name_session(self, cookie_header: str) -> bool:
+        """Whether a Cookie header has a cookie that may name a session."""
+        if not cookie_header:
+            return False
+        names = (self.cookie_name or self.policy().cookie_name, *self.legacy_cookie_names)
+        return any(cookie.cookie_values(cookie_header, name) for name in names)
 
     def sent_tokens(self) -> list[str]:
         """Returns the values that the browser sent for this cookie."""
@@ -226,7 +236,9 @@ class SessionState(MutableMapping[str, Any]):
 
     @property
     def id(self) -> str:
-        """The session's public id. Empty if there is no session, as after `destroy`.
+        """The session's public id. Empty if there is no session, as after `destroy`, or not yet.
+
+        A session of `AsyncSession` has none before its first save if the request had no session cookie.
 
         It is safe to log, because it does not open the session. It stays the same when the token is replaced. Raises
         `NotInCookieKind` if the app's kind is `cookie`.
@@ -315,6 +327,15 @@ class SessionState(MutableMapping[str, Any]):
             self._cookie_outdated = opened.cookie_outdated
         if not self._entries.is_complete:
             self._entries.load(_stored_entries(opened.session))
+
+    def _open_without_call(self) -> bool:
+        """Opens the session as a new one if the request has no cookie that may name one. Returns whether it did."""
+        header = self._credential.get("cookie_header")
+        if header is None or self._request_info.may_name_session(header):
+            return False
+        null_session = self._request_info.policy().null_session
+        self._apply_open(_null_session_response(null_session) if null_session.reason else _new_session_response())
+        return True
 
     def _handle_unavailable_open(self, error: errors.SessionUnavailable) -> None:
         self.unavailable = error
@@ -549,6 +570,10 @@ def _stored_entries(session: pb.Session) -> dict[str, Any]:
     return entries
 
 
+def _null_session_response(null_session: pb.NullSession) -> pb.OpenSessionResponse:
+    return pb.OpenSessionResponse(session=pb.Session(null_session=null_session))
+
+
 def _for_new_session(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
     """Returns the same save for a session that does not exist yet."""
     for_new = pb.SaveSessionRequest()
@@ -561,3 +586,9 @@ def _for_new_session(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
 
 def _new_request_id() -> str:
     return secrets.token_hex(16)
+
+
+@functools.lru_cache(None)
+def _new_session_response() -> pb.OpenSessionResponse:
+    """Returns what the service answers to a request without a cookie, but for an id and a token. It is never changed."""
+    return pb.OpenSessionResponse(session=pb.Session(new=True), read_headers=[pb.Header(name="Vary", value="Cookie")])

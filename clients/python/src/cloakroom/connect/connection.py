@@ -95,7 +95,7 @@ def connect(endpoint: Endpoint, context: ssl.SSLContext | None, end: float) -> C
     connected = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
         if endpoint.family != socket.AF_UNIX:
-            _set_options(connected)
+            set_options(connected)
         connected.settimeout(_remaining(end))
         connected.connect(endpoint.target)
         if context is not None:
@@ -107,7 +107,7 @@ def connect(endpoint: Endpoint, context: ssl.SSLContext | None, end: float) -> C
     return Connection(connected)
 
 
-def _set_options(connected: socket.socket) -> None:
+def set_options(connected: socket.socket) -> None:
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE.items():

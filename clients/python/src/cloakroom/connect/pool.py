@@ -50,7 +50,7 @@ class Pool:
             is_usable = False
             try:
                 # A greenlet may be ended here.
-                is_usable = now() - connection.last_use < _MAX_IDLE_TIME and connection.is_silent()
+                is_usable = now() - connection.last_use < MAX_IDLE_TIME and connection.is_silent()
             finally:
                 if not is_usable:
                     self.drop(connection)
@@ -76,7 +76,7 @@ class Pool:
                 self._idle.append(connection)
                 if self._waiting:
                     self._changed.notify()
-                if connection.last_use - self._idle[0].last_use < _MAX_IDLE_TIME:
+                if connection.last_use - self._idle[0].last_use < MAX_IDLE_TIME:
                     return
                 oldest = self._idle.pop(0)
         # Without an oldest one, `close` was called meanwhile.
@@ -130,7 +130,7 @@ def _leave_parents() -> None:
 #: Calls at a time from one process to one endpoint. Others wait for a connection.
 MAX_CONNECTIONS = 64
 #: Seconds after which a connection without a call is left. The service closes it after 15 minutes.
-_MAX_IDLE_TIME = 60.0
+MAX_IDLE_TIME = 60.0
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_parents)

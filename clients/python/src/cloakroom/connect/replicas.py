@@ -70,6 +70,11 @@ class Replicas(Generic[Peer]):
         turn = self._turns.setdefault((os.getpid(), method), itertools.count(random.randrange(1024)))
         return usable[next(turn) % len(usable)]
 
+    def attempt_end(self, start: float, end: float, *, is_new_connection: bool) -> float:
+        """Returns until when one attempt waits. Where there is another way, half of the time is left for it."""
+        has_other_way = not is_new_connection or len(self.all) > 1
+        return (start + end) / 2 if has_other_way else end
+
     def did_not_answer(self, replica: Replica[Peer]) -> None:
         """Prefers other replicas for a while, and has names looked up soon: their addresses may have changed."""
         replica.did_not_answer()

@@ -101,9 +101,7 @@ class ConnectTransport:
         end: float,
     ) -> Response:
         peer, start = replica.peer, now()
-        # Where there is another way, half of the time is left for it.
-        has_other_way = not connection.is_new or len(self._replicas.all) > 1
-        attempt_end = (start + end) / 2 if has_other_way else end
+        attempt_end = self._replicas.attempt_end(start, end, is_new_connection=connection.is_new)
         try:
             response = connection.call(peer.writer.write(method, message, end - start), attempt_end)
         except BaseException as error:

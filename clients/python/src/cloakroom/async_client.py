@@ -1,0 +1,114 @@
+"""The client for programs with an event loop: deadlines and retries as in `client`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from . import errors, methods
+from .client import POLICY_RETRY_DELAY, error_of, retry_delay
+from .clock import now
+from .connect import Credentials
+from .connect.async_transport import shared_async_transport
+from .messages import session_service_pb2 as pb
+from .transport import AsyncTransport, CallFailed, Method, Request, Response
+
+
+class AsyncClient:
+    """Calls one service for the sessions of one app.
+
+    It may be used from several event loops, one after the other or in several threads. Every call raises
+    `SessionUnavailable` if it got no answer in time, `SessionRefused` if the service rejects the request, and
+    `CloakroomError` for any other failure.
+
+    Args:
+        service: The service's address, such as `localhost:50051`, `https://cloakroom:50051` or `unix:/path`, or an
+            `AsyncTransport`. Clients of the same address and credentials share connections.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. An `AsyncTransport` has its own.
+    """
+
+    def __init__(
+        self,
+        service: str | AsyncTransport,
+        *,
+        app: str = "",
+        deadline: float = 2.0,
+        credentials: Credentials | None = None,
+    ) -> None:
+        if not isinstance(service, str) and credentials is not None:
+            raise ValueError("give the credentials to the transport")
+        self.app = app
+        self.deadline = deadline
+        self.transport: AsyncTransport = (
+            shared_async_transport(service, credentials) if isinstance(service, str) else service
+        )
+        # Loads the messages, which would block the event loop later.
+        self._policy_method = methods.POLICY
+        self._policy: pb.GetAppPolicyResponse | None = None
+        self._policy_retry_time = 0.0
+        #: Why the policy could not be fetched.
+        self._policy_error: errors.SessionUnavailable | None = None
+
+    async def open(self, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
+        return await self.call(methods.OPEN, request)
+
+    async def save(self, request: pb.SaveSessionRequest) -> pb.SaveSessionResponse:
+        """Saves changes. The request must have a request_id, so that a retry is not applied twice."""
+        return await self.call(methods.SAVE, request)
+
+    async def rotate(self, request: pb.RotateSessionRequest) -> pb.RotateSessionResponse:
+        return await self.call(methods.ROTATE, request)
+
+    async def destroy(self, request: pb.DestroySessionRequest) -> pb.DestroySessionResponse:
+        return await self.call(methods.DESTROY, request)
+
+    async def policy(self) -> pb.GetAppPolicyResponse:
+        """Returns the app's policy. Fetches it once per process; forked children inherit it."""
+        if self._policy is None:
+            try:
+                self._policy = await self.call(self._policy_method, pb.GetAppPolicyRequest(app=self.app))
+            except errors.SessionUnavailable as error:
+                self._policy_error = error
+                raise
+        return self._policy
+
+    async def policy_if_available(self) -> pb.GetAppPolicyResponse | None:
+        """Returns the app's policy, or None while the service is unavailable.
+
+        After a failure it waits a few seconds before it calls the service again.
+        """
+        if self._policy is None and now() >= self._policy_retry_time:
+            self._policy_retry_time = now() + POLICY_RETRY_DELAY
+            try:
+                return await self.policy()
+            except errors.SessionUnavailable:
+                return None
+        return self._policy
+
+    def known_policy(self) -> pb.GetAppPolicyResponse:
+        """Returns the app's policy without a call.
+
+        Raises `SessionUnavailable` if fetching it has failed, and `SessionNotOpen` if nobody has tried.
+        """
+        if self._policy is None:
+            raise self._policy_error or errors.SessionNotOpen(
+                "the app's policy is not known yet: `await client.policy()` before"
+            )
+        return self._policy
+
+    async def call(self, method: Method[Request, Response], request: Request) -> Response:
+        """Makes a call that may be repeated, and repeats it until the deadline."""
+        end = now() + self.deadline
+        retries = 0
+        while True:
+            try:
+                return await self.transport.call(method, request, max(end - now(), 0.001))
+            except CallFailed as failed:
+                delay = retry_delay(failed, retries)
+                if delay is None or now() + delay >= end:
+                    raise error_of(failed) from failed
+            # Random, so that many workers do not retry at the same time.
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            retries += 1

@@ -1,0 +1,85 @@
+"""A request's session for programs with an event loop: opening and saving are awaited, everything else is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from . import errors
+from .async_client import AsyncClient
+from .cookie import CookieDecision
+from .session import RequestInfo, SessionState
+
+
+class AsyncSession(SessionState):
+    """A request's session, which is opened by `open` and saved by `save` or `finish`.
+
+    Reading a session that is not open raises `SessionNotOpen`. Assigning, `update`, `clear` and `increment` need no
+    open, and a save sends only what changed. Every method that is awaited may raise `SessionUnavailable` or
+    `SessionRefused`. Tasks may share a session: their calls are made one after the other.
+    """
+
+    def __init__(self, client: AsyncClient, request_info: RequestInfo) -> None:
+        super().__init__(request_info)
+        self._client = client
+        self._lock: asyncio.Lock | None = None
+
+    async def open(self) -> None:
+        """Opens the session if it is not open yet. Makes no call if the request has no session cookie."""
+        if not self._needs_open():
+            return
+        async with self._calls_in_turn():
+            if not self._needs_open():
+                return
+            try:
+                await self._client.policy()
+                if not self._open_without_call():
+                    self._apply_open(await self._client.open(self._open_request()))
+            except errors.SessionUnavailable as error:
+                self._handle_unavailable_open(error)
+
+    async def save(self) -> None:
+        """Saves the changes now, for example in a background task or while a body is streamed.
+
+        A new cookie can only be sent if the response's headers have not been sent yet.
+        """
+        await self.finish()
+
+    async def destroy(self) -> None:
+        """Ends the session at once. The response deletes the cookie; later writes start another session.
+
+        If the request has the cookies of two live sessions, it ends both.
+        """
+        async with self._calls_in_turn():
+            await self._client.policy()
+            self._apply_destroy(await self._client.destroy(self._destroy_request()))
+
+    async def finish(self, *, is_read: bool = True) -> CookieDecision:
+        """Saves the changes and returns what the response does with the cookie. It may be called again.
+
+        Args:
+            is_read: Whether the request used its session. If not, the decision is the one for an untouched session.
+        """
+        if self.has_unsaved_changes():
+            async with self._calls_in_turn():
+                await self._save_changes()
+        return self._decide(is_read=is_read)
+
+    async def _save_changes(self) -> None:
+        try:
+            await self._client.policy()
+            while (request := self._next_save()) is not None:
+                self._apply_save(await self._client.save(request))
+        except errors.SessionUnavailable as error:
+            self.unavailable = error
+            raise
+
+    def _open_now(self) -> None:
+        raise self.unavailable or errors.SessionNotOpen(
+            "the session is not open: `await session.open()` before the first read"
+        )
+
+    def _calls_in_turn(self) -> asyncio.Lock:
+        """Returns a lock, so that tasks that share the session do not send the same changes twice."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock

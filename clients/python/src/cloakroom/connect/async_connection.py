@@ -1,0 +1,141 @@
+"""One connection to the service, in an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+import ssl
+
+from ..clock import now
+from .address import Endpoint
+from .connection import set_options
+from .http1 import Malformed, Response, ResponseReader, read_whole
+from .timeouts import Timeouts
+
+
+class AsyncConnection(asyncio.BufferedProtocol):
+    """Carries one call at a time.
+
+    A `BufferedProtocol` reads into the same memory each time. asyncio's streams and `sock_recv` cost much more.
+    """
+
+    def __init__(self, connected: socket.socket, timeouts: Timeouts) -> None:
+        self._socket = connected
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray(_READ_SIZE)
+        self._view = memoryview(self._buffer)
+        self._reader: ResponseReader | None = None
+        self._response: asyncio.Future[Response] | None = None
+        self._poll: select.poll | None = None
+        if hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(connected, select.POLLIN)
+        self.is_closed = False
+        #: Whether no call was answered on it yet.
+        self.is_new = True
+        self.last_use = now()
+
+    async def call(self, request: bytes, end: float) -> Response:
+        """Sends a request and returns its response.
+
+        Raises TimeoutError at the time `end`, another OSError if the connection breaks, and `Malformed`. Then, and if
+        it is cancelled or the response is not reusable, the connection must be closed.
+        """
+        if self._transport is None or self.is_closed:
+            raise ConnectionResetError("the connection has ended")
+        self._response = future = self._loop.create_future()
+        self._timeouts.add(future, end)
+        try:
+            self._transport.write(request)
+            response: Response = await future
+        finally:
+            self._timeouts.discard(future)
+            self._reader = self._response = None
+        self.is_new = False
+        self.last_use = now()
+        return response
+
+    def is_silent(self) -> bool:
+        """Whether nothing has arrived since the last response. If it has, the service has closed the connection."""
+        if self.is_closed:
+            return False
+        # The loop may not have looked yet.
+        if self._poll is None:
+            return not select.select([self._socket], [], [], 0)[0]
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        """Ends the connection. What is being sent or received is lost."""
+        self.is_closed = True
+        if self._loop.is_closed():
+            self.leave()
+        elif self._transport is not None:
+            self._transport.abort()
+
+    def leave(self) -> None:
+        """Closes this process's part of a connection that belongs to its parent, or to a loop that is closed."""
+        self.is_closed = True
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    # What the loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        future, data = self._response, bytes(self._view[:nbytes])
+        if future is None or future.done():
+            # No call waits for it.
+            self.close()
+            return
+        response = read_whole(data) if self._reader is None else None
+        if response is None:
+            self._reader = self._reader or ResponseReader()
+            try:
+                response = self._reader.receive(data)
+            except Malformed as error:
+                future.set_exception(error)
+                return
+        if response is not None:
+            future.set_result(response)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_closed = True
+        future = self._response
+        if future is not None and not future.done():
+            is_os_error = isinstance(error, OSError)
+            future.set_exception(error if is_os_error else ConnectionResetError("the connection ended"))  # type: ignore[arg-type]
+
+
+async def connect(endpoint: Endpoint, context: ssl.SSLContext | None, timeouts: Timeouts) -> AsyncConnection:
+    """Connects, or raises OSError. Whoever calls it sets a deadline."""
+    loop = asyncio.get_running_loop()
+    connected = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        connected.setblocking(False)
+        if endpoint.family != socket.AF_UNIX:
+            set_options(connected)
+        await loop.sock_connect(connected, endpoint.target)
+    except BaseException:
+        connected.close()
+        raise
+    connection = AsyncConnection(connected, timeouts)
+    if endpoint.family == socket.AF_UNIX:
+        await loop.create_unix_connection(lambda: connection, sock=connected)
+    else:
+        name = endpoint.tls_name if context is not None else None
+        await loop.create_connection(lambda: connection, sock=connected, ssl=context, server_hostname=name)
+    return connection
+
+
+#: Bytes. Larger responses are read in several steps.
+_READ_SIZE = 16 * 1024

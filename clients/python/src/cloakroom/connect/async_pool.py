@@ -1,0 +1,137 @@
+"""The connections of an event loop to one endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable
+from typing import Callable
+
+from ..clock import now
+from .async_connection import AsyncConnection
+from .pool import MAX_CONNECTIONS, MAX_IDLE_TIME
+from .timeouts import Timeouts
+
+
+class AsyncPool:
+    """Lends connections to calls.
+
+    Args:
+        connect: Connects until a time, or raises OSError.
+        timeouts: Of the loop.
+    """
+
+    def __init__(self, connect: Callable[[float], Awaitable[AsyncConnection]], timeouts: Timeouts) -> None:
+        self._connect = connect
+        self._timeouts = timeouts
+        #: Those that no call uses; the one that was used last is at the end.
+        self._idle: list[AsyncConnection] = []
+        self._lent: set[AsyncConnection] = set()
+        #: Calls that connect.
+        self._connecting = 0
+        #: Calls that wait until a connection is free, in the order of their arrival.
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def take_idle(self) -> AsyncConnection | None:
+        """Returns an idle connection, which must be given back to `put` or `drop`, or None if there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if now() - connection.last_use < MAX_IDLE_TIME and connection.is_silent():
+                self._lent.add(connection)
+                return connection
+            connection.close()
+        return None
+
+    async def take(self, end: float) -> AsyncConnection:
+        """Returns a connection, which must be given back to `put` or `drop`.
+
+        Raises OSError if none can be had until the time `end`.
+        """
+        while (connection := self.take_idle()) is None:
+            if len(self._lent) + self._connecting >= MAX_CONNECTIONS:
+                await self._wait(end)
+                continue
+            self._connecting += 1
+            try:
+                connection = await self._connect(end)
+                self._lent.add(connection)
+                return connection
+            finally:
+                self._connecting -= 1
+                if connection is None:
+                    self._wake()
+        return connection
+
+    def put(self, connection: AsyncConnection) -> None:
+        """Gives a connection back that can carry another call."""
+        if connection not in self._lent:
+            # `close` was called meanwhile.
+            connection.close()
+            return
+        self._lent.remove(connection)
+        self._idle.append(connection)
+        oldest = self._idle[0]
+        if connection.last_use - oldest.last_use >= MAX_IDLE_TIME:
+            self._idle.pop(0)
+            oldest.close()
+        self._wake()
+
+    def drop(self, connection: AsyncConnection) -> None:
+        """Closes a lent connection."""
+        self._lent.discard(connection)
+        connection.close()
+        self._wake()
+
+    def drop_idle(self) -> None:
+        """Closes all connections that no call uses."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
+
+    def close(self) -> None:
+        """Closes all connections; those in use after their calls."""
+        self._lent = set()
+        self.drop_idle()
+
+    def abort(self) -> None:
+        """Closes all connections now."""
+        lent = self._lent
+        self.close()
+        for connection in lent:
+            connection.close()
+
+    def leave(self) -> None:
+        """Closes this process's part of connections that belong to its parent."""
+        for connection in [*self._idle, *self._lent]:
+            connection.leave()
+
+    async def _wait(self, end: float) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            raise TimeoutError(f"{MAX_WAITING} calls wait for a connection already")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._timeouts.add(future, end)
+        try:
+            await future
+        except TimeoutError as error:
+            raise TimeoutError(f"{MAX_CONNECTIONS} calls are under way already") from error
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                # It was woken and does not go on, so another one has to.
+                self._wake()
+            raise
+        finally:
+            self._timeouts.discard(future)
+            if future in self._waiting:
+                self._waiting.remove(future)
+
+    def _wake(self) -> None:
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+
+
+#: Calls that wait for a connection at a time. Others fail at once.
+MAX_WAITING = 4096

@@ -1,0 +1,249 @@
+"""The transport by the Connect protocol for programs with an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+import weakref
+from collections.abc import AsyncGenerator, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from ..clock import now
+from ..transport import CallFailed, Method, Request, Response
+from .address import Endpoint, parse
+from .async_connection import AsyncConnection, connect
+from .async_lookup import AsyncLookups
+from .async_pool import AsyncPool
+from .credentials import Credentials, TlsContexts
+from .http1 import Malformed
+from .protocol import RequestWriter, read_response
+from .replicas import Replica, Replicas
+from .timeouts import Timeouts
+from .transport import CONNECT_TIMEOUT
+
+
+class AsyncConnectTransport:
+    """Makes calls to the replicas of a service from event loops of asyncio, uvloop included.
+
+    Each loop has connections of its own, which end with it, and which a forked child does not use.
+    `shared_async_transport` gives all parts of a process the same transport.
+
+    Args:
+        address: The service's address, such as `localhost:50051`, `https://cloakroom:50051` with TLS, or `unix:/path`.
+            Several addresses are separated by commas. A name stands for all addresses that it has.
+        credentials: What the calls are authenticated by.
+
+    Raises:
+        ValueError: An address is not valid, or the credentials need TLS and an address is without.
+    """
+
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+        self.address = address
+        self._credentials = credentials or Credentials()
+        self._credentials.check(parse(address))
+        self._tls = TlsContexts(self._credentials)
+        self._by_loop: dict[asyncio.AbstractEventLoop, _LoopTransport] = {}
+        _TRANSPORTS.add(self)
+
+    def call(
+        self, method: Method[Request, Response], request: Request, timeout: float
+    ) -> Coroutine[Any, Any, Response]:
+        transport = self._by_loop.get(asyncio.get_running_loop())
+        if transport is None:
+            return self._begin_and_call(method, request, timeout)
+        return transport.call(method, request, timeout)
+
+    async def close(self) -> None:
+        """Closes the connections of this loop, those in use after their calls. The next call connects again."""
+        transport = self._by_loop.get(asyncio.get_running_loop())
+        if transport is not None:
+            transport.close()
+
+    async def _begin_and_call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
+        return await (await self._begin()).call(method, request, timeout)
+
+    async def _begin(self) -> _LoopTransport:
+        """Makes what the calls of this loop need."""
+        loop = asyncio.get_running_loop()
+        for other in list(self._by_loop):
+            if other.is_closed():
+                self._end_of_loop(other)
+        transport = self._by_loop[loop] = _LoopTransport(loop, self.address, self._credentials, self._tls)
+        transport.end = _call_at_end_of_loop(weakref.ref(self), loop)
+        # The loop knows a generator from its first step on.
+        await transport.end.__anext__()
+        return transport
+
+    def _end_of_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        transport = self._by_loop.pop(loop, None)
+        if transport is not None:
+            transport.abort()  # Which closes the sockets alone if the loop is closed.
+
+    def _leave_parent(self) -> None:
+        """Forgets what a forked child has inherited. Touches no loop: its selector is shared with the parent."""
+        inherited, self._by_loop = self._by_loop, {}
+        for transport in inherited.values():
+            transport.leave()
+        _INHERITED.extend(inherited.values())
+
+    def __del__(self) -> None:
+        for loop, transport in getattr(self, "_by_loop", {}).items():
+            if loop.is_closed():
+                transport.leave()
+            else:
+                loop.call_soon_threadsafe(transport.abort)
+
+
+async def _call_at_end_of_loop(
+    owner: weakref.ref[AsyncConnectTransport], loop: asyncio.AbstractEventLoop
+) -> AsyncGenerator[None, None]:
+    """Closes the connections when the loop ends its generators, as `asyncio.run` does before it closes the loop."""
+    try:
+        yield
+    finally:
+        transport = owner()
+        if transport is not None:
+            transport._end_of_loop(loop)
+
+
+class _LoopTransport:
+    """The calls of one event loop."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, address: str, credentials: Credentials, tls: TlsContexts
+    ) -> None:
+        self._loop = loop
+        self._credentials = credentials
+        self._tls = tls
+        self._timeouts = Timeouts(loop)
+        self._replicas = Replicas(address, self._make_peer)
+        self._lookups = AsyncLookups(self._replicas)
+        #: Kept here, because the loop does not.
+        self.end: AsyncGenerator[None, None] | None = None
+
+    async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
+        end = now() + timeout
+        message = request.SerializeToString()
+        if self._replicas.names:
+            await self._lookups.look_up_due_names(end)
+        tried: list[Replica[_Peer]] = []
+        while True:
+            replica = self._replicas.next(method.name, tried)
+            pool = replica.peer.pool
+            try:
+                connection = pool.take_idle() or await pool.take(end)
+            except OSError as error:
+                # Nothing was sent, so another replica may have the call at once.
+                self._replicas.did_not_answer(replica)
+                tried.append(replica)
+                if len(tried) < len(self._replicas.all) and now() < end:
+                    continue
+                raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+            return await self._exchange(replica, connection, method, message, end)
+
+    async def _exchange(
+        self,
+        replica: Replica[_Peer],
+        connection: AsyncConnection,
+        method: Method[Request, Response],
+        message: bytes,
+        end: float,
+    ) -> Response:
+        peer, start = replica.peer, now()
+        attempt_end = self._replicas.attempt_end(start, end, is_new_connection=connection.is_new)
+        try:
+            response = await connection.call(peer.writer.write(method, message, end - start), attempt_end)
+        except BaseException as error:
+            # A cancelled call too: its response is still to come, and belongs to no other call.
+            peer.pool.drop(connection)
+            if not isinstance(error, (OSError, Malformed)):
+                raise
+            self._replicas.did_not_answer(replica)
+            if isinstance(error, TimeoutError):
+                # The others that wait may lead to the same silence.
+                peer.pool.drop_idle()
+                if attempt_end == end:
+                    raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline") from error
+            raise CallFailed("UNAVAILABLE", "", f"no answer from {replica.endpoint}: {error}") from error
+        if response.is_reusable:
+            peer.pool.put(connection)
+        else:
+            peer.pool.drop(connection)
+        replica.answered()
+        return read_response(method, response)
+
+    def close(self) -> None:
+        for replica in self._replicas.all:
+            replica.peer.pool.close()
+
+    def abort(self) -> None:
+        """Closes all connections now."""
+        self._timeouts.close()
+        for replica in self._replicas.all:
+            replica.peer.pool.abort()
+
+    def leave(self) -> None:
+        """Closes this process's part of connections whose loop is closed, or belongs to the parent."""
+        for replica in self._replicas.all:
+            replica.peer.pool.leave()
+
+    def _make_peer(self, endpoint: Endpoint) -> _Peer:
+        async def connect_to(end: float) -> AsyncConnection:
+            return await self._connect(endpoint, min(end, now() + CONNECT_TIMEOUT))
+
+        return _Peer(AsyncPool(connect_to, self._timeouts), RequestWriter(endpoint.host, self._credentials.token))
+
+    async def _connect(self, endpoint: Endpoint, end: float) -> AsyncConnection:
+        """Connects until the time `end`, or raises OSError. A connection that comes too late is closed."""
+        task = self._loop.create_task(self._open_connection(endpoint))
+        try:
+            await asyncio.wait({task}, timeout=max(end - now(), 0))
+            if not task.done():
+                raise TimeoutError("no connection in time")
+            return task.result()
+        except BaseException:
+            task.cancel()
+            task.add_done_callback(_close_late_connection)
+            raise
+
+    async def _open_connection(self, endpoint: Endpoint) -> AsyncConnection:
+        context: ssl.SSLContext | None = None
+        if endpoint.tls_name:
+            # Reads files, which may take long.
+            context = await self._loop.run_in_executor(None, self._tls.context)
+        return await connect(endpoint, context, self._timeouts)
+
+
+def _close_late_connection(task: asyncio.Task[AsyncConnection]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()
+
+
+@dataclass(frozen=True)
+class _Peer:
+    """What the calls to one endpoint need."""
+
+    pool: AsyncPool
+    writer: RequestWriter
+
+
+def shared_async_transport(address: str, credentials: Credentials | None = None) -> AsyncConnectTransport:
+    """Returns the transport that this process has for an address and credentials. It is made at the first use."""
+    key = address, credentials or Credentials()
+    transport = _SHARED.get(key)
+    return transport or _SHARED.setdefault(key, AsyncConnectTransport(address, credentials))
+
+
+def _leave_parents() -> None:
+    for transport in list(_TRANSPORTS):
+        transport._leave_parent()
+
+
+_SHARED: weakref.WeakValueDictionary[tuple[str, Credentials], AsyncConnectTransport] = weakref.WeakValueDictionary()
+#: What forked children never use. Kept, because their finalizers would wake the parent's loop.
+_INHERITED: list[_LoopTransport] = []
+_TRANSPORTS: weakref.WeakSet[AsyncConnectTransport] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_parents)
