@@ -14,7 +14,7 @@ import pytest
 from event_loop import in_event_loop, until
 from lossy_proxy import LossyProxy
 from recording_transport import AsyncRecordingTransport
-from service import TIMEOUT, Service, wait_until
+from service import TIMEOUT, wait_until
 
 from cloakroom import AsyncClient, AsyncConnectTransport, SessionRefused, SessionUnavailable
 from cloakroom.connect.pool import MAX_CONNECTIONS

@@ -17,7 +17,7 @@ from . import browser_input, errors
 from .client import Client
 from .connect import Credentials
 from .cookie import CookieAction, CookieDecision
-from .errors import SessionGone, SessionRefused
+from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, SessionGone, SessionRefused
 from .messages import session_service_pb2 as pb
 from .session import RequestInfo, Session
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
@@ -33,9 +33,6 @@ except ImportError:  # Flask before 2.3 does not need blinker.
     session_gone = None
 
 log = logging.getLogger("cloakroom")
-
-#: The service's reason if a request has the cookies of two live sessions.
-_COOKIES_AMBIGUOUS = "COOKIES_AMBIGUOUS"
 
 
 class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-ignore]
@@ -108,7 +105,7 @@ def _http_error(error: errors.CloakroomError) -> errors.CloakroomError:
     """Returns the error that Flask answers otherwise than by 500, if there is one."""
     if isinstance(error, errors.SessionUnavailable):
         return SessionUnavailable(str(error), error.code, error.reason)
-    if error.reason == _COOKIES_AMBIGUOUS:
+    if error.reason == COOKIES_AMBIGUOUS:
         return CookiesAmbiguous(str(error), error.code, error.reason)
     return error
 
@@ -332,8 +329,6 @@ def _replace(response: Response, other: Any) -> None:
     response.set_data(other.get_data())
 
 
-#: Seconds after which a browser may try again during an outage.
-RETRY_AFTER = 5
 #: The service accepts no shorter idle timeout.
 _SHORTEST_LIFETIME = timedelta(seconds=1)
 

@@ -441,7 +441,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _begin_anew(self) -> None:
         """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
-        if self._write_error is not None and self._write_error.reason == "COOKIES_AMBIGUOUS":
+        if self._write_error is not None and self._write_error.reason == errors.COOKIES_AMBIGUOUS:
             self._write_error = None
 
     def _begin_anew_with(self, keys: Iterable[str]) -> None:

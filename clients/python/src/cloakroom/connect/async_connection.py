@@ -117,7 +117,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
 
 async def connect(endpoint: Endpoint, context: ssl.SSLContext | None, timeouts: Timeouts) -> AsyncConnection:
-    """Connects, or raises OSError. Whoever calls it sets a deadline."""
+    """Connects, or raises OSError. It has no deadline: the caller cancels it."""
     loop = asyncio.get_running_loop()
     connected = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:

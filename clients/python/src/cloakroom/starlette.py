@@ -1,0 +1,271 @@
+"""A middleware for Starlette, FastAPI and every other ASGI application: `request.session` is in Cloakroom.
+
+Needs no framework: the session is in `scope["session"]`. The cookie has the attributes that the service's configuration
+gives the app. The session is saved before the head of the response is sent. Changes made later, in a background task,
+while a body is streamed or after a websocket was accepted, need `await request.session.save()`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Collection, Iterable, MutableMapping
+from datetime import timedelta
+from typing import Any, Callable, Literal
+
+from . import browser_input
+from .async_client import AsyncClient
+from .async_session import AsyncSession
+from .codec import Codec, JsonCodec
+from .connect import Credentials
+from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionRefused, SessionUnavailable
+from .messages import session_service_pb2 as pb
+from .session import RequestInfo
+from .transport import AsyncTransport
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger("cloakroom")
+
+
+class CloakroomSession(AsyncSession):
+    """What `request.session` is. Starlette calls `mark_accessed` each time that it hands it out."""
+
+    def mark_accessed(self) -> None:
+        self.accessed = True
+
+    def mark_modified(self) -> None:
+        """Has the session saved, even without changes."""
+        self.modified = True
+
+
+class CloakroomMiddleware:
+    """Stores the sessions of an ASGI application in Cloakroom.
+
+        app.add_middleware(CloakroomMiddleware, service="localhost:50051", app="shop")
+
+    Args:
+        application: The ASGI application.
+        service: The service's address, such as `localhost:50051`, `https://cloakroom:50051` or `unix:/path`, or an
+            `AsyncTransport`.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. An `AsyncTransport` has its own.
+        lazy: Whether the application opens the session itself, by `await request.session.open()` before the first
+            read. A request that does not use its session then makes no call. Otherwise each request that has the
+            session cookie makes one.
+        unavailable: What happens while the service is unavailable. "raise": the line that needs the session raises
+            `SessionUnavailable`. "null": the session reads as empty, and writes raise `SessionUnavailable`.
+        idle_timeout: How long a session lives without use, if shorter than the app's idle timeout in the service.
+        codec: Converts values to JSON text and back. The default is plain JSON, as Starlette's.
+        send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
+        max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
+            kind `cookie`.
+        legacy_cookie_names: The names of the cookies that the app's migration sources read, if they differ from the
+            session cookie's: a request that has none of all these makes no call.
+
+    Raises:
+        ValueError: `unavailable` is neither "raise" nor "null".
+    """
+
+    session_class = CloakroomSession
+
+    def __init__(
+        self,
+        application: ASGIApp,
+        /,
+        service: str | AsyncTransport = "localhost:50051",
+        *,
+        app: str = "",
+        deadline: float = 2.0,
+        credentials: Credentials | None = None,
+        lazy: bool = False,
+        unavailable: Literal["raise", "null"] = "raise",
+        idle_timeout: timedelta | None = None,
+        codec: Codec | None = None,
+        send_context: bool = True,
+        max_authenticate_age: timedelta | None = None,
+        legacy_cookie_names: Collection[str] = (),
+    ) -> None:
+        if unavailable not in ("raise", "null"):
+            raise ValueError('unavailable must be "raise" or "null"')
+        self.client = AsyncClient(service, app=app, deadline=deadline, credentials=credentials)
+        self._application = application
+        self._is_lazy = lazy
+        self._null_when_unavailable = unavailable == "null"
+        self._idle_timeout = idle_timeout
+        self._codec = codec or JsonCodec()
+        self._send_context = send_context
+        self._max_authenticate_age = max_authenticate_age
+        self._legacy_cookie_names = legacy_cookie_names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._application(scope, receive, send)
+            return
+        session = scope["session"] = self.session_class(self.client, self._request_info(scope))
+        has_head = is_replaced = False
+
+        async def send_with_session(message: Message) -> None:
+            nonlocal has_head, is_replaced
+            if is_replaced:
+                return
+            if not has_head and message["type"] in _HEADS:
+                try:
+                    response = await self._finish(scope, session, message)
+                except CloakroomError as error:
+                    response = await self._response_to(scope, error)
+                    if response is None:
+                        raise
+                if response is not None:
+                    is_replaced = True
+                    await _reply(response, scope, receive, send)
+                    # Ends the application, which has to do nothing more: no background task, for example.
+                    raise _ResponseReplaced
+                has_head = True
+            await send(message)
+
+        try:
+            await self._open(scope, session)
+            await self._application(scope, receive, send_with_session)
+        except Exception as error:
+            if is_replaced:
+                return
+            response = None if has_head else await self._response_to(scope, error)
+            if response is None:
+                raise
+            is_replaced = True
+            await _reply(response, scope, receive, send)
+
+    async def on_unavailable(self, scope: Scope, error: SessionUnavailable) -> ASGIApp | None:
+        """Returns the response to a request whose session could not be opened or saved: 503, with Retry-After.
+
+        It is not called if the application has handled the error. An override may return any ASGI application, such as
+        a response of Starlette, or None to raise the error. A websocket is refused.
+
+        Args:
+            scope: The request's scope.
+            error: Why.
+        """
+        log.warning("the session service does not answer: %s", error)
+        return _PlainResponse(503, "The service is not available. Try again soon.", retry_after=RETRY_AFTER)
+
+    async def on_gone(self, scope: Scope, session: AsyncSession, reason: str) -> ASGIApp | None:
+        """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
+
+        Logs a warning and returns None: the response of the application is sent. An override may return another one.
+
+        Args:
+            scope: The request's scope.
+            session: The request's session.
+            reason: Why the session had ended, such as `DESTROYED` or `SUPERSEDED`.
+        """
+        log.warning("a request's changes were not saved, for its session has ended: %s", reason)
+        return None
+
+    async def _open(self, scope: Scope, session: AsyncSession) -> None:
+        """Opens the session, if that is not left to the application."""
+        if self._is_lazy:
+            await self.client.policy_if_available()
+            return
+        try:
+            await session.open()
+        except SessionUnavailable:
+            # The first read raises it, so a request that does not read does not fail. A websocket may last for long.
+            if scope["type"] == "websocket":
+                raise
+
+    async def _finish(self, scope: Scope, session: AsyncSession, head: Message) -> ASGIApp | None:
+        """Saves the session, and adds its headers to the head of the response. Returns a response to send instead."""
+        if session.unavailable is not None and session.has_unsaved_changes():
+            # The request has waited for the service already.
+            raise session.unavailable
+        was_gone = session.gone
+        decision = await session.finish(is_read=session.accessed)
+        if session.gone is not None and was_gone is None:
+            response = await self.on_gone(scope, session, session.gone)
+            if response is not None:
+                return response
+        headers: Iterable[tuple[str, str]] = decision.headers
+        if not headers and session.accessed:
+            headers = (("Vary", "Cookie"),)
+        added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if added:
+            head["headers"] = [*head.get("headers", ()), *added]
+        return None
+
+    async def _response_to(self, scope: Scope, error: Exception) -> ASGIApp | None:
+        """Returns the response to an error of the session that the application has not handled."""
+        if isinstance(error, SessionUnavailable):
+            return await self.on_unavailable(scope, error)
+        if isinstance(error, SessionRefused) and error.reason == COOKIES_AMBIGUOUS:
+            # A browser's cookies are no reason for a 500.
+            return _PlainResponse(400, str(error))
+        return None
+
+    def _request_info(self, scope: Scope) -> RequestInfo:
+        cookies, user_agent = [], b""
+        for name, value in scope["headers"]:
+            if name == b"cookie":
+                cookies.append(value)
+            elif name == b"user-agent":
+                user_agent = value
+
+        def context() -> pb.RequestContext:
+            if not self._send_context:
+                return pb.RequestContext()
+            client = scope.get("client")
+            return browser_input.request_context(user_agent.decode("latin-1"), client[0] if client else "")
+
+        return RequestInfo(
+            app=self.client.app,
+            policy=self.client.known_policy,
+            codec=self._codec,
+            cookie_header=browser_input.cookie_header(b"; ".join(cookies).decode("latin-1")),
+            context=context,
+            null_when_unavailable=self._null_when_unavailable,
+            max_authenticate_age=self._max_authenticate_age,
+            idle_timeout=lambda: self._idle_timeout,
+            legacy_cookie_names=self._legacy_cookie_names,
+        )
+
+
+class _ResponseReplaced(Exception):
+    """Ends an application whose response was replaced."""
+
+
+class _PlainResponse:
+    """A response of one line of text, as an ASGI application."""
+
+    def __init__(self, status: int, text: str, retry_after: int | None = None) -> None:
+        self._status = status
+        self._body = text.encode()
+        self._headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(self._body)),
+            (b"cache-control", b"no-store"),
+        ]
+        if retry_after is not None:
+            self._headers.append((b"retry-after", b"%d" % retry_after))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+        await send({"type": f"{kind}.start", "status": self._status, "headers": self._headers})
+        await send({"type": f"{kind}.body", "body": self._body})
+
+
+async def _reply(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends a response. A websocket whose server can send none is refused."""
+    if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
+    else:
+        await response(scope, receive, send)
+
+
+#: The messages whose headers a browser takes cookies from.
+_HEADS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+
+__all__ = ["CloakroomMiddleware", "CloakroomSession"]
