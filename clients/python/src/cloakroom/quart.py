@@ -1,0 +1,188 @@
+"""Quart's session interface for Cloakroom."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, Literal
+
+from quart import Quart
+from quart.sessions import SessionInterface, SessionMixin
+
+from . import browser_input, errors
+from .async_client import AsyncClient
+from .async_session import AsyncSession
+from .connect import Credentials
+from .cookie import CookieAction, CookieDecision
+from .errors import SessionGone, SessionRefused
+from .session_interface import (
+    CookiesAmbiguous,
+    InterfaceBase,
+    SessionUnavailable,
+    http_error,
+    replace,
+    session_gone,
+    vary_by_cookie,
+)
+from .transport import AsyncTransport
+
+log = logging.getLogger("cloakroom")
+
+
+class CloakroomSession(AsyncSession, SessionMixin):  # type: ignore[override, unused-ignore]
+    """Quart's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition.
+
+    It is open when a view begins, so that only `save` and `destroy` are awaited.
+    """
+
+    def _check_writable(self) -> None:
+        try:
+            super()._check_writable()
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise http_error(error) from error
+
+    def _open_now(self) -> None:
+        try:
+            super()._open_now()
+        except errors.SessionUnavailable as error:
+            raise http_error(error) from error
+
+    async def finish(self, *, is_read: bool = True) -> CookieDecision:
+        try:
+            return await super().finish(is_read=is_read)
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise http_error(error) from error
+
+    async def destroy(self) -> None:
+        try:
+            await super().destroy()
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise http_error(error) from error
+
+
+class CloakroomSessionInterface(InterfaceBase, SessionInterface):
+    """Stores a Quart application's sessions in Cloakroom.
+
+        app.session_interface = CloakroomSessionInterface("localhost:50051", app="shop")
+
+    A request that has the session cookie opens its session before the view begins, by one call. Without the cookie it
+    makes none. `on_gone` and `on_unavailable` may be coroutines.
+
+    Args:
+        service: The service's address, such as `localhost:50051`, `https://cloakroom:50051` or `unix:/path`, or an
+            `AsyncTransport`.
+        app: The app's name in the service's configuration. Empty means `default`.
+        deadline: Seconds that one call may take, its retries included.
+        credentials: What the calls are authenticated by. An `AsyncTransport` has its own.
+        unavailable: What happens while the service is unavailable. "raise": the line that needs the session raises
+            `SessionUnavailable`, which Quart answers by 503. "null": the session reads as empty, and writes raise.
+            See `on_unavailable` for writes that need no read.
+        send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
+        max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
+            kind `cookie`.
+        legacy_cookie_names: The names of the cookies that the app's migration sources read, if they differ from the
+            session cookie's: a request that has none of all these makes no call.
+
+    Raises:
+        ValueError: `unavailable` is neither "raise" nor "null".
+    """
+
+    session_class = CloakroomSession
+    _default_expiration_time = SessionInterface.get_expiration_time
+
+    def __init__(
+        self,
+        service: str | AsyncTransport = "localhost:50051",
+        *,
+        app: str = "",
+        deadline: float = 2.0,
+        credentials: Credentials | None = None,
+        unavailable: Literal["raise", "null"] = "raise",
+        send_context: bool = True,
+        max_authenticate_age: timedelta | None = None,
+        legacy_cookie_names: Collection[str] = (),
+    ) -> None:
+        self.client = AsyncClient(service, app=app, deadline=deadline, credentials=credentials)
+        super().__init__(
+            app,
+            self.client.known_policy,
+            unavailable=unavailable,
+            send_context=send_context,
+            max_authenticate_age=max_authenticate_age,
+            legacy_cookie_names=legacy_cookie_names,
+        )
+
+    async def open_session(self, app: Quart, request: Any) -> Any:
+        """Opens the session of a request or of a websocket."""
+        policy = await self.client.policy_if_available()
+        if policy is not None:
+            if app.permanent_session_lifetime != self._checked_lifetime:
+                self._apply_policy(app, policy)
+            if self._has_null_session:
+                return None
+        headers = request.headers
+        session = self.session_class(
+            self.client,
+            self._request_info(
+                app,
+                "; ".join(headers.getlist("Cookie")),
+                lambda: browser_input.request_context(headers.get("User-Agent", ""), request.remote_addr or ""),
+            ),
+        )
+        # If it is unavailable, the first read raises it. A request that does not read does not fail.
+        with contextlib.suppress(errors.SessionUnavailable):
+            await session.open()
+        return session
+
+    async def save_session(self, app: Quart, session: SessionMixin | None, response: Any) -> None:
+        """Saves the changes, and sets or deletes the cookie if needed.
+
+        Args:
+            app: The application.
+            session: The request's session.
+            response: The response. None at the end of a websocket, which cannot set a cookie any more.
+        """
+        if not isinstance(session, AsyncSession):
+            return
+        is_read, was_gone = session.accessed, session.gone
+        if response is None:
+            decision = await session.finish(is_read=is_read)
+            if decision.action in (CookieAction.SET, CookieAction.DELETE):
+                log.warning("a websocket has changed its session, and its browser cannot get the new cookie")
+            return
+        if is_read:
+            vary_by_cookie(response)
+        if session.unavailable is not None:
+            # The request has waited for the service already.
+            if is_read:
+                await _result(self.on_unavailable(app, session, session.unavailable, response))
+            return
+        try:
+            decision = await session.finish(is_read=is_read)
+        except errors.SessionUnavailable as error:
+            await _result(self.on_unavailable(app, session, error, response))
+            return
+        except CookiesAmbiguous as error:
+            # A browser's cookies are no reason for a 500.
+            replace(response, error.get_response())
+            return
+        if session.gone is not None and was_gone is None:
+            await _result(self.on_gone(app, session, session.gone, response))
+        self._apply_to_cookie(app, session, decision, response)
+
+
+async def _result(returned: Any) -> Any:
+    return await returned if inspect.isawaitable(returned) else returned
+
+
+__all__ = [
+    "CloakroomSession",
+    "CloakroomSessionInterface",
+    "CookiesAmbiguous",
+    "SessionGone",
+    "SessionUnavailable",
+    "session_gone",
+]

@@ -1,0 +1,235 @@
+"""What the session interfaces of Flask and Quart have in common: settings, cookies and errors."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any, Callable
+
+from flask.json.tag import TaggedJSONSerializer
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
+
+from . import browser_input, errors
+from .cookie import CookieAction, CookieDecision
+from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, SessionRefused
+from .messages import session_service_pb2 as pb
+from .session import RequestInfo, SessionState
+from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
+
+try:
+    from blinker import Signal
+
+    #: Sent if a session had ended before it was saved. The sender is the application; the keywords are session, reason.
+    session_gone: Signal | None = Signal()
+except ImportError:  # Flask before 2.3 does not need blinker.
+    session_gone = None
+
+log = logging.getLogger("cloakroom")
+
+
+class CookiesAmbiguous(SessionRefused, BadRequest):
+    """The request has the cookies of two live sessions, so a write is refused. It is answered by 400.
+
+    A login, `clear` and `destroy` are not refused: they end both sessions.
+    """
+
+    # werkzeug reads the class's code, and `CloakroomError` sets another one in the instance.
+    code = 400  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def get_response(self, *_: Any, **__: Any) -> Any:
+        return BadRequest(str(self)).get_response()
+
+
+class SessionUnavailable(errors.SessionUnavailable, ServiceUnavailable):
+    """The service did not answer in time. It is answered by 503 with Retry-After."""
+
+    code = 503  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return str(self.description)
+
+    def get_response(self, *_: Any, **__: Any) -> Any:
+        return ServiceUnavailable(retry_after=RETRY_AFTER).get_response()
+
+
+def http_error(error: errors.CloakroomError) -> errors.CloakroomError:
+    """Returns the error that Flask and Quart answer otherwise than by 500, if there is one."""
+    if isinstance(error, errors.SessionUnavailable):
+        return SessionUnavailable(str(error), error.code, error.reason)
+    if error.reason == COOKIES_AMBIGUOUS:
+        return CookiesAmbiguous(str(error), error.code, error.reason)
+    return error
+
+
+class InterfaceBase:
+    """A session interface without the calls."""
+
+    #: Those of the framework's interface.
+    get_cookie_name: Callable[[Any], str]
+    get_cookie_domain: Callable[[Any], Any]
+    get_cookie_path: Callable[[Any], str]
+    get_cookie_secure: Callable[[Any], bool]
+    get_cookie_samesite: Callable[[Any], Any]
+    get_cookie_httponly: Callable[[Any], bool]
+    should_set_cookie: Callable[[Any, Any], bool]
+    get_expiration_time: Callable[[Any, Any], Any]
+    #: The framework's own `get_expiration_time`, which an application may override.
+    _default_expiration_time: Any
+
+    def __init__(
+        self,
+        app: str,
+        known_policy: Callable[[], pb.GetAppPolicyResponse],
+        *,
+        unavailable: str,
+        send_context: bool,
+        max_authenticate_age: timedelta | None,
+        legacy_cookie_names: Collection[str] = (),
+    ) -> None:
+        if unavailable not in ("raise", "null"):
+            raise ValueError('unavailable must be "raise" or "null"')
+        #: Applications register their own tags here.
+        self.serializer = TaggedJSONSerializer()
+        self.serializer.register(TagNonFinite)
+        self._app_name = app
+        self._known_policy = known_policy
+        self._codec = TaggedCodec(self.serializer)
+        self._null_when_unavailable = unavailable == "null"
+        self._send_context = send_context
+        self._max_authenticate_age = max_authenticate_age
+        self._legacy_cookie_names = legacy_cookie_names
+        self._has_warned_of_lifetime = False
+        # Of the policy and PERMANENT_SESSION_LIFETIME, for the lifetime that was checked last.
+        self._checked_lifetime: timedelta | None = None
+        self._shorter_idle_timeout: timedelta | None = None
+        self._has_null_session = False
+
+    def _request_info(self, app: Any, cookie_header: str, context: Callable[[], pb.RequestContext]) -> RequestInfo:
+        return RequestInfo(
+            app=self._app_name,
+            policy=self._known_policy,
+            codec=self._codec,
+            cookie_header=browser_input.cookie_header(cookie_header),
+            cookie_name=self.get_cookie_name(app),
+            context=context if self._send_context else pb.RequestContext,
+            null_when_unavailable=self._null_when_unavailable,
+            max_authenticate_age=self._max_authenticate_age,
+            idle_timeout=lambda: self._idle_timeout(app),
+            legacy_cookie_names=self._legacy_cookie_names,
+        )
+
+    def on_gone(self, app: Any, session: SessionState, reason: str, response: Any) -> None:
+        """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
+
+        Logs a warning and sends the signal `session_gone`. An override may raise `SessionGone` or change the response.
+
+        Args:
+            app: The application.
+            session: The request's session.
+            reason: Why the session had ended, such as `DESTROYED` or `SUPERSEDED`.
+            response: The response, which has not been sent yet.
+        """
+        log.warning("a request's changes were not saved, for its session has ended: %s", reason)
+        if session_gone is not None:
+            session_gone.send(app, session=session, reason=reason)
+
+    def on_unavailable(self, app: Any, session: SessionState, error: errors.SessionUnavailable, response: Any) -> None:
+        """Called at the end of a request in which the service did not answer. What was not saved is lost.
+
+        Logs a warning, and makes the response a 503 with Retry-After, unless nothing was to be saved and the
+        application has handled the error. An override may make another response.
+
+        Args:
+            app: The application.
+            session: The request's session.
+            error: Why the call failed.
+            response: The response, which has not been sent yet.
+        """
+        log.warning("the session service does not answer: %s", error)
+        if session.has_unsaved_changes():
+            replace(response, ServiceUnavailable(retry_after=RETRY_AFTER).get_response())
+
+    def _apply_to_cookie(self, app: Any, session: Any, decision: CookieDecision, response: Any) -> None:
+        if decision.action is CookieAction.KEEP:
+            return
+        name = self.get_cookie_name(app)
+        attributes: dict[str, Any] = {
+            "domain": self.get_cookie_domain(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app),
+            "samesite": self.get_cookie_samesite(app),
+            "httponly": self.get_cookie_httponly(app),
+        }
+        # Flask before 3.1 does not have this method.
+        if hasattr(self, "get_cookie_partitioned") and self.get_cookie_partitioned(app):
+            attributes["partitioned"] = True
+        if decision.action is CookieAction.DELETE:
+            response.delete_cookie(name, **attributes)
+            vary_by_cookie(response)
+            return
+        if decision.action is CookieAction.SET:
+            # `should_set_cookie` checks this: for Flask a new cookie is a modification.
+            session._modified = True
+        if not self.should_set_cookie(app, session):
+            return
+        response.set_cookie(name, decision.token, expires=self._expires(app, session, decision), **attributes)
+        vary_by_cookie(response)
+
+    def _expires(self, app: Any, session: Any, decision: CookieDecision) -> datetime | None:
+        if type(self).get_expiration_time is not type(self)._default_expiration_time:
+            expires: datetime | None = self.get_expiration_time(app, session)
+            return expires
+        return decision.expire_time if decision.permanent else None
+
+    def _apply_policy(self, app: Any, policy: pb.GetAppPolicyResponse) -> None:
+        self._warn_of_lifetime(app, policy)
+        if policy.kind == pb.APP_KIND_COOKIE:
+            unregister_non_finite(self.serializer)
+        self._has_null_session = policy.HasField("null_session")
+        lifetime = max(app.permanent_session_lifetime, _SHORTEST_LIFETIME)
+        self._shorter_idle_timeout = lifetime if lifetime < policy.idle_timeout.ToTimedelta() else None
+        self._checked_lifetime = app.permanent_session_lifetime
+
+    def _idle_timeout(self, app: Any) -> timedelta | None:
+        """Returns PERMANENT_SESSION_LIFETIME if it is shorter than the app's idle timeout in the service."""
+        if app.permanent_session_lifetime != self._checked_lifetime:
+            self._apply_policy(app, self._known_policy())
+        return self._shorter_idle_timeout
+
+    def _warn_of_lifetime(self, app: Any, policy: pb.GetAppPolicyResponse) -> None:
+        """Warns once of a lifetime that sessions will not have."""
+        limit = policy.idle_timeout.ToTimedelta()
+        lifetime = app.permanent_session_lifetime
+        advice = ""
+        if policy.HasField("idle_timeout") and lifetime > limit:
+            advice = (
+                f"Cloakroom grants this app {limit}: raise idle_timeout in its configuration, or lower the lifetime."
+            )
+        elif lifetime < _SHORTEST_LIFETIME and policy.kind != pb.APP_KIND_COOKIE:
+            advice = f"sessions end after {_SHORTEST_LIFETIME} without a use, the shortest lifetime. Raise it."
+        if advice and not self._has_warned_of_lifetime:
+            warnings.warn(f"PERMANENT_SESSION_LIFETIME is {lifetime}, and {advice}", stacklevel=3)
+            self._has_warned_of_lifetime = True
+
+
+def vary_by_cookie(response: Any) -> None:
+    if "Vary" in response.headers:
+        response.vary.add("Cookie")
+    else:
+        response.headers["Vary"] = "Cookie"
+
+
+def replace(response: Any, other: Any) -> None:
+    """Makes a response another one. Headers of the application stay, such as those for CORS."""
+    response.status = other.status
+    response.headers.update(other.headers)
+    response.set_data(other.get_data())
+
+
+#: The service accepts no shorter idle timeout.
+_SHORTEST_LIFETIME = timedelta(seconds=1)
