@@ -36,3 +36,7 @@ class AsyncRecordingTransport(RecordingTransport):
 
     async def call(self, method, request, timeout):
         return await super().call(method, request, timeout)
+
+    async def stream(self, method, request, timeout):
+        self.calls.append(method.name)
+        return await self.transport.stream(method, request, timeout)

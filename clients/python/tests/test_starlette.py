@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 
 import pytest
 from event_loop import in_event_loop, until
@@ -474,3 +475,73 @@ def test_other_scopes_pass(service):
     middleware = CloakroomMiddleware(application, service.address)
     asyncio.run(middleware({"type": "lifespan"}, None, None))
     assert events == ["lifespan"]
+
+
+def watched_route(events):
+    async def endpoint(websocket):
+        await websocket.accept()
+        try:
+            while True:
+                text = await websocket.receive_text()
+                if text == "rotate":
+                    websocket.session.rotate()
+                    await websocket.session.save()
+                await websocket.send_text(f"{text} {websocket.session.get('a')}")
+        except WebSocketDisconnect as disconnect:
+            events.append(disconnect.code)
+            if disconnect.code == 4401:
+                with pytest.raises(WebSocketDisconnect):
+                    await websocket.send_text("too late")
+
+    return WebSocketRoute("/socket", endpoint)
+
+
+@pytest.mark.parametrize("path", ["/logout", "/login"])
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_websocket_is_closed_when_its_session_ends(transport, path, lazy):
+    events = []
+    client = make_client(transport, watched_route(events), close_websockets=True)
+    client.get("/write")
+    watching = make_client(transport, watched_route(events), close_websockets=True, lazy=lazy)
+    watching.cookies = client.cookies
+    with watching.websocket_connect("/socket") as socket:
+        socket.send_text("hello")
+        assert socket.receive_text() == "hello 1"
+        client.get(path)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+    assert (closed.value.code, closed.value.reason) == (4401, "the session has ended")
+    assert events == [4401]
+
+
+def test_a_websocket_that_replaces_the_token_itself_stays_open(transport):
+    client = make_client(transport, watched_route([]), close_websockets=True)
+    client.get("/write")
+    with client.websocket_connect("/socket") as socket:
+        socket.send_text("rotate")
+        assert socket.receive_text() == "rotate 1"
+        deadline = time.monotonic() + TIMEOUT
+        while transport.calls.count("WatchSession") < 2:
+            assert time.monotonic() < deadline
+        socket.send_text("hello")
+        assert socket.receive_text() == "hello 1"
+
+
+def test_a_websocket_without_a_stored_session_is_not_watched(transport):
+    client = make_client(transport, watched_route([]), close_websockets=True)
+    for cookie in [None, "v1.a.b.c"]:
+        if cookie:
+            client.cookies["session"] = cookie
+        with client.websocket_connect("/socket") as socket:
+            socket.send_text("hello")
+            assert socket.receive_text() == "hello None"
+    assert "WatchSession" not in transport.calls
+
+
+def test_a_websocket_that_cannot_be_watched_is_refused(transport, monkeypatch):
+    monkeypatch.setattr("cloakroom.connect.async_transport.MAX_STREAMS", 0)
+    client = make_client(transport, watched_route([]), close_websockets=True)
+    client.get("/write")
+    with pytest.raises(Exception) as refused, client.websocket_connect("/socket"):
+        pass
+    assert refused.value.status_code == 503

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable
+from typing import Any, Callable
 
 from . import errors, methods
-from .client import POLICY_RETRY_DELAY, error_of, retry_delay
+from .client import POLICY_RETRY_DELAY, T, error_of, retry_delay
 from .clock import now
 from .connect import Credentials
 from .connect.async_transport import shared_async_transport
 from .messages import session_service_pb2 as pb
-from .transport import AsyncTransport, CallFailed, Method, Request, Response
+from .transport import AsyncResponseStream, AsyncTransport, CallFailed, Method, Request, Response
 
 
 class AsyncClient:
@@ -100,11 +102,27 @@ class AsyncClient:
 
     async def call(self, method: Method[Request, Response], request: Request) -> Response:
         """Makes a call that may be repeated, and repeats it until the deadline."""
+        return await self._repeat(self.transport.call, method, request)
+
+    async def stream(self, method: Method[Request, Response], request: Request) -> AsyncResponseStream[Response]:
+        """Begins a call that is answered by a stream. Repeats it until its first message or the deadline.
+
+        Raises TypeError if the transport makes no such calls.
+        """
+        begin = getattr(self.transport, "stream", None)
+        if begin is None:
+            raise TypeError(f"{type(self.transport).__name__} does not support streams; use an address instead")
+        stream: AsyncResponseStream[Response] = await self._repeat(begin, method, request)
+        return stream
+
+    async def _repeat(
+        self, attempt: Callable[[Method[Request, Response], Request, float], Awaitable[T]], method: Any, request: Any
+    ) -> T:
         end = now() + self.deadline
         retries = 0
         while True:
             try:
-                return await self.transport.call(method, request, max(end - now(), 0.001))
+                return await attempt(method, request, max(end - now(), 0.001))
             except CallFailed as failed:
                 delay = retry_delay(failed, retries)
                 if delay is None or now() + delay >= end:

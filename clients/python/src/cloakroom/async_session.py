@@ -6,6 +6,7 @@ import asyncio
 
 from . import errors
 from .async_client import AsyncClient
+from .async_watch import AsyncSessionWatch
 from .cookie import CookieDecision
 from .session import RequestInfo, SessionState
 
@@ -52,6 +53,23 @@ class AsyncSession(SessionState):
         async with self._calls_in_turn():
             await self._client.policy()
             self._apply_destroy(await self._client.destroy(self._destroy_request()))
+
+    def watch(self) -> AsyncSessionWatch:
+        """Returns a watch of the session, for as long as a websocket or a stream of events is open.
+
+        It is no use of the session, and sees nothing that is not saved yet. Close it at the end, as `async with` does.
+        Raises `NotInCookieKind` if the app's kind is `cookie`.
+        """
+        return AsyncSessionWatch(self._client, self._watch_request())
+
+    def is_stored(self) -> bool:
+        """Whether the service has stored the session. It has to be open."""
+        info = self._load_info()
+        return bool(info.token) and not info.new
+
+    def has_replaced_token(self, watch: AsyncSessionWatch) -> bool:
+        """Whether this session has saved another token since a watch of it began."""
+        return watch.request != self._watch_request()
 
     async def finish(self, *, is_read: bool = True) -> CookieDecision:
         """Saves the changes and returns what the response does with the cookie. It may be called again.

@@ -21,11 +21,9 @@ from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionRefus
 from .messages import session_service_pb2 as pb
 from .session import RequestInfo
 from .transport import AsyncTransport
+from .watched_websocket import Message, Receive, Send, WatchedWebsocket
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = logging.getLogger("cloakroom")
@@ -67,6 +65,11 @@ class CloakroomMiddleware:
         legacy_cookie_names: The names of the cookies that the app's migration sources read, if they differ from the
             session cookie's: a request that has none of all these makes no call.
 
+        close_websockets: Whether to close a websocket when its session ends, with the code 4401. That is so after a
+            logout, a revocation, a login, or when its lifetime is over: the use of a websocket is no use of its
+            session. Each open websocket with a stored session then has a connection to the service. Not for apps of
+            kind `cookie`.
+
     Raises:
         ValueError: `unavailable` is neither "raise" nor "null".
     """
@@ -89,6 +92,7 @@ class CloakroomMiddleware:
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
         legacy_cookie_names: Collection[str] = (),
+        close_websockets: bool = False,
     ) -> None:
         if unavailable not in ("raise", "null"):
             raise ValueError('unavailable must be "raise" or "null"')
@@ -101,12 +105,31 @@ class CloakroomMiddleware:
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
         self._legacy_cookie_names = legacy_cookie_names
+        self._closes_websockets = close_websockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return
         session = scope["session"] = self.session_class(self.client, self._request_info(scope))
+        if scope["type"] == "websocket" and self._closes_websockets:
+            websocket = WatchedWebsocket(session, receive, send)
+            try:
+                await self._run(scope, session, websocket.receive, websocket.send, websocket)
+            finally:
+                websocket.close()
+        else:
+            await self._run(scope, session, receive, send)
+
+    async def _run(
+        self,
+        scope: Scope,
+        session: AsyncSession,
+        receive: Receive,
+        send: Send,
+        websocket: WatchedWebsocket | None = None,
+    ) -> None:
+        """Runs the application, whose first message takes the headers of the session along."""
         has_head = is_replaced = False
 
         async def send_with_session(message: Message) -> None:
@@ -116,6 +139,8 @@ class CloakroomMiddleware:
             if not has_head and message["type"] in _HEADS:
                 try:
                     response = await self._finish(scope, session, message)
+                    if websocket is not None and message["type"] == "websocket.accept":
+                        await websocket.begin()
                 except CloakroomError as error:
                     response = await self._response_to(scope, error)
                     if response is None:

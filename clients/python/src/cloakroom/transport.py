@@ -87,3 +87,11 @@ class AsyncTransport(Protocol):
     """The same for programs with an event loop."""
 
     async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response: ...
+
+
+class AsyncResponseStream(Protocol[ResponseT_co]):
+    """The same as `ResponseStream` for programs with an event loop."""
+
+    async def next(self, timeout: float | None = None) -> ResponseT_co | None: ...
+
+    def close(self) -> None: ...

@@ -10,10 +10,46 @@ from .client import Client, error_of
 from .clock import now
 from .enums import name_of
 from .messages import session_service_pb2 as pb
-from .transport import CallFailed, ResponseStream
+from .transport import AsyncResponseStream, CallFailed, ResponseStream
 
 
-class SessionWatch:
+class WatchState:
+    """What a watch knows of its session. Makes no calls."""
+
+    def __init__(self, request: pb.WatchSessionRequest) -> None:
+        self.request = request
+        #: When the session ends if it is not used, as of the begin of the watch. None if it has ended.
+        self.expire_time: datetime | None = None
+        #: Why the session has ended, such as `DESTROYED`, `REVOKED` or `SUPERSEDED`; `UNKNOWN` if the service does not
+        #: know it. None while it lives.
+        self.end_reason: str | None = None
+        self._is_closed = False
+        self._stream: ResponseStream[pb.WatchSessionResponse] | AsyncResponseStream[pb.WatchSessionResponse] | None
+        self._stream = None
+
+    def close(self) -> None:
+        """Ends the watch, also from another thread or task, whose `wait` returns None then."""
+        self._is_closed = True
+        self._leave_stream()
+
+    def _apply(self, response: pb.WatchSessionResponse | None) -> None:
+        if response is None:
+            self._leave_stream()
+        elif response.state == pb.WATCH_STATE_ENDED:
+            known = response.end_reason != pb.END_REASON_UNSPECIFIED
+            self.end_reason = name_of(pb.EndReason, response.end_reason, "END_REASON_") if known else "UNKNOWN"
+            self.expire_time = None
+            self._leave_stream()
+        elif response.HasField("expire_time"):
+            self.expire_time = response.expire_time.ToDatetime(timezone.utc)
+
+    def _leave_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+
+class SessionWatch(WatchState):
     """Learns within half a second that a session has ended, or that its token was replaced.
 
         with session.watch() as watch:
@@ -32,14 +68,8 @@ class SessionWatch:
     """
 
     def __init__(self, client: Client, request: pb.WatchSessionRequest) -> None:
+        super().__init__(request)
         self._client = client
-        self._request = request
-        #: When the session ends if it is not used, as of the begin of the watch. None if it has ended.
-        self.expire_time: datetime | None = None
-        #: Why the session has ended, such as `DESTROYED`, `REVOKED` or `SUPERSEDED`; `UNKNOWN` if the service does not
-        #: know it. None while it lives.
-        self.end_reason: str | None = None
-        self._is_closed = False
         self._stream: ResponseStream[pb.WatchSessionResponse] | None = None
         self._begin()
 
@@ -68,15 +98,10 @@ class SessionWatch:
                 error = error_of(failed)
                 if not isinstance(error, errors.SessionUnavailable):
                     raise error from failed
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE)
                 continue
             self._apply(response)
         return self.end_reason
-
-    def close(self) -> None:
-        """Ends the watch, also from another thread, whose `wait` returns None then."""
-        self._is_closed = True
-        self._leave_stream()
 
     def __enter__(self) -> SessionWatch:
         return self
@@ -85,7 +110,7 @@ class SessionWatch:
         self.close()
 
     def _begin(self) -> None:
-        self._stream = stream = self._client.stream(methods.WATCH, self._request)
+        self._stream = stream = self._client.stream(methods.WATCH, self.request)
         try:
             self._apply(stream.next(self._client.deadline))
         except (CallFailed, TimeoutError) as error:
@@ -96,22 +121,6 @@ class SessionWatch:
             # Another thread has closed the watch meanwhile, and did not know this stream yet.
             self._leave_stream()
 
-    def _apply(self, response: pb.WatchSessionResponse | None) -> None:
-        if response is None:
-            self._leave_stream()
-        elif response.state == pb.WATCH_STATE_ENDED:
-            known = response.end_reason != pb.END_REASON_UNSPECIFIED
-            self.end_reason = name_of(pb.EndReason, response.end_reason, "END_REASON_") if known else "UNKNOWN"
-            self.expire_time = None
-            self._leave_stream()
-        elif response.HasField("expire_time"):
-            self.expire_time = response.expire_time.ToDatetime(timezone.utc)
-
-    def _leave_stream(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
-
 
 #: Seconds before an interrupted watch begins again, so that a replica that stops is not asked in a loop.
-_PAUSE = 0.05
+PAUSE = 0.05

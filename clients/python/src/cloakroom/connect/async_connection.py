@@ -7,6 +7,7 @@ import contextlib
 import select
 import socket
 import ssl
+from typing import Callable
 
 from ..clock import now
 from .address import Endpoint
@@ -30,6 +31,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self._view = memoryview(self._buffer)
         self._reader: ResponseReader | None = None
         self._response: asyncio.Future[Response] | None = None
+        #: What takes the bytes of a stream, and learns of its end.
+        self._stream: tuple[Callable[[bytes], None], Callable[[OSError], None]] | None = None
         self._poll: select.poll | None = None
         if hasattr(select, "poll"):
             self._poll = select.poll()
@@ -58,6 +61,28 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self.is_new = False
         self.last_use = now()
         return response
+
+    def begin_stream(self, request: bytes, receive: Callable[[bytes], None], lose: Callable[[OSError], None]) -> None:
+        """Sends a request whose response is a stream. The connection can carry no other call then.
+
+        Args:
+            request: The whole request.
+            receive: Called with the next bytes.
+            lose: Called when the connection has ended.
+        """
+        self._stream = receive, lose
+        if self._transport is None or self.is_closed:
+            lose(ConnectionResetError("the connection has ended"))
+        else:
+            self._transport.write(request)
+
+    def pause_reading(self) -> None:
+        if self._transport is not None and not self.is_closed:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._transport is not None and not self.is_closed and not self._transport.is_reading():
+            self._transport.resume_reading()
 
     def is_silent(self) -> bool:
         """Whether nothing has arrived since the last response. If it has, the service has closed the connection."""
@@ -93,6 +118,9 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         future, data = self._response, bytes(self._view[:nbytes])
+        if self._stream is not None:
+            self._stream[0](data)
+            return
         if future is None or future.done():
             # No call waits for it.
             self.close()
@@ -110,10 +138,11 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_closed = True
-        future = self._response
-        if future is not None and not future.done():
-            is_os_error = isinstance(error, OSError)
-            future.set_exception(error if is_os_error else ConnectionResetError("the connection ended"))  # type: ignore[arg-type]
+        lost = error if isinstance(error, OSError) else ConnectionResetError("the connection ended")
+        if self._stream is not None:
+            self._stream[1](lost)
+        elif self._response is not None and not self._response.done():
+            self._response.set_exception(lost)
 
 
 async def connect(endpoint: Endpoint, context: ssl.SSLContext | None, timeouts: Timeouts) -> AsyncConnection:

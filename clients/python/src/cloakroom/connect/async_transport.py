@@ -16,7 +16,9 @@ from .address import Endpoint, parse
 from .async_connection import AsyncConnection, connect
 from .async_lookup import AsyncLookups
 from .async_pool import AsyncPool
+from .async_stream import AsyncStream
 from .credentials import Credentials, TlsContexts
+from .envelope import CONTENT_TYPE, write_envelope
 from .http1 import Malformed
 from .protocol import RequestWriter, read_response
 from .replicas import Replica, Replicas
@@ -54,6 +56,16 @@ class AsyncConnectTransport:
         if transport is None:
             return self._begin_and_call(method, request, timeout)
         return transport.call(method, request, timeout)
+
+    async def stream(
+        self, method: Method[Request, Response], request: Request, timeout: float
+    ) -> AsyncStream[Response]:
+        """Begins a call that is answered by a stream, on a connection of its own.
+
+        Raises `CallFailed` if the stream did not begin within `timeout` seconds.
+        """
+        transport = self._by_loop.get(asyncio.get_running_loop()) or await self._begin()
+        return await transport.stream(method, request, timeout)
 
     async def close(self) -> None:
         """Closes the connections of this loop, those in use after their calls. The next call connects again."""
@@ -120,6 +132,8 @@ class _LoopTransport:
         self._timeouts = Timeouts(loop)
         self._replicas = Replicas(address, self._make_peer)
         self._lookups = AsyncLookups(self._replicas)
+        self._streams: set[AsyncStream[Any]] = set()
+        self._beginning_streams = 0
         #: Kept here, because the loop does not.
         self.end: AsyncGenerator[None, None] | None = None
 
@@ -174,6 +188,31 @@ class _LoopTransport:
         replica.answered()
         return read_response(method, response)
 
+    async def stream(
+        self, method: Method[Request, Response], request: Request, timeout: float
+    ) -> AsyncStream[Response]:
+        end = now() + timeout
+        if len(self._streams) + self._beginning_streams >= MAX_STREAMS:
+            raise CallFailed("RESOURCE_EXHAUSTED", "", f"{MAX_STREAMS} streams are open already")
+        self._beginning_streams += 1
+        try:
+            if self._replicas.names:
+                await self._lookups.look_up_due_names(end)
+            replica = self._replicas.next(method.name, [])
+            try:
+                connection = await self._connect(replica.endpoint, min(end, now() + CONNECT_TIMEOUT))
+            except OSError as error:
+                self._replicas.did_not_answer(replica)
+                raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+            stream = AsyncStream(connection, method, self._timeouts, self._streams.discard)
+            self._streams.add(stream)
+        finally:
+            self._beginning_streams -= 1
+        message = write_envelope(request.SerializeToString())
+        await stream.begin(replica.peer.writer.write(method, message, end - now(), CONTENT_TYPE), end)
+        replica.answered()
+        return stream
+
     def close(self) -> None:
         for replica in self._replicas.all:
             replica.peer.pool.close()
@@ -183,11 +222,15 @@ class _LoopTransport:
         self._timeouts.close()
         for replica in self._replicas.all:
             replica.peer.pool.abort()
+        for stream in list(self._streams):
+            stream.close()
 
     def leave(self) -> None:
         """Closes this process's part of connections whose loop is closed, or belongs to the parent."""
         for replica in self._replicas.all:
             replica.peer.pool.leave()
+        for stream in self._streams:
+            stream.leave()
 
     def _make_peer(self, endpoint: Endpoint) -> _Peer:
         async def connect_to(end: float) -> AsyncConnection:
@@ -227,6 +270,10 @@ class _Peer:
 
     pool: AsyncPool
     writer: RequestWriter
+
+
+#: Streams at a time from one event loop. The service takes 1024 connections of one address, if it is not configured.
+MAX_STREAMS = 512
 
 
 def shared_async_transport(address: str, credentials: Credentials | None = None) -> AsyncConnectTransport:
