@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Callable
 
 from . import errors, methods
@@ -53,18 +53,18 @@ class AsyncClient:
         #: Why the policy could not be fetched.
         self._policy_error: errors.SessionUnavailable | None = None
 
-    async def open(self, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
-        return await self.call(methods.OPEN, request)
+    def open(self, request: pb.OpenSessionRequest) -> Coroutine[Any, Any, pb.OpenSessionResponse]:
+        return self._repeat(self.transport.call, methods.OPEN, request)
 
-    async def save(self, request: pb.SaveSessionRequest) -> pb.SaveSessionResponse:
+    def save(self, request: pb.SaveSessionRequest) -> Coroutine[Any, Any, pb.SaveSessionResponse]:
         """Saves changes. The request must have a request_id, so that a retry is not applied twice."""
-        return await self.call(methods.SAVE, request)
+        return self._repeat(self.transport.call, methods.SAVE, request)
 
-    async def rotate(self, request: pb.RotateSessionRequest) -> pb.RotateSessionResponse:
-        return await self.call(methods.ROTATE, request)
+    def rotate(self, request: pb.RotateSessionRequest) -> Coroutine[Any, Any, pb.RotateSessionResponse]:
+        return self._repeat(self.transport.call, methods.ROTATE, request)
 
-    async def destroy(self, request: pb.DestroySessionRequest) -> pb.DestroySessionResponse:
-        return await self.call(methods.DESTROY, request)
+    def destroy(self, request: pb.DestroySessionRequest) -> Coroutine[Any, Any, pb.DestroySessionResponse]:
+        return self._repeat(self.transport.call, methods.DESTROY, request)
 
     async def policy(self) -> pb.GetAppPolicyResponse:
         """Returns the app's policy. Fetches it once per process; forked children inherit it."""
@@ -100,9 +100,9 @@ class AsyncClient:
             )
         return self._policy
 
-    async def call(self, method: Method[Request, Response], request: Request) -> Response:
+    def call(self, method: Method[Request, Response], request: Request) -> Coroutine[Any, Any, Response]:
         """Makes a call that may be repeated, and repeats it until the deadline."""
-        return await self._repeat(self.transport.call, method, request)
+        return self._repeat(self.transport.call, method, request)
 
     async def stream(self, method: Method[Request, Response], request: Request) -> AsyncResponseStream[Response]:
         """Begins a call that is answered by a stream. Repeats it until its first message or the deadline.

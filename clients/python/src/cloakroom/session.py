@@ -53,7 +53,10 @@ class RequestInfo:
         """Whether a Cookie header has a cookie that may name a session."""
         if not cookie_header:
             return False
-        names = (self.cookie_name or self.policy().cookie_name, *self.legacy_cookie_names)
+        name = self.cookie_name or self.policy().cookie_name
+        if cookie_header.startswith(f"{name}="):
+            return True
+        names = (name, *self.legacy_cookie_names)
         return any(cookie.cookie_values(cookie_header, name) for name in names)
 
     def sent_tokens(self) -> list[str]:
