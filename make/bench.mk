@@ -13,8 +13,9 @@ bench-service: bench-tools ## Measures the service beside an echo and beside Red
 	cargo build --locked --profile dist --package cloakroom-bench
 	node benches/run.mjs
 
-bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside Flask-Session; build with --profile dist first.
+bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside other session libraries; build with --profile dist first.
 	$(in_client) python tests/bench.py
+	$(in_client) python tests/bench_asgi.py
 
 # The whole of it in seconds, with programs that are not optimized.
 test-bench: bench-tools ## Tests that the benchmark runs; times nothing.

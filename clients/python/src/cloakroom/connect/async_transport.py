@@ -209,7 +209,12 @@ class _LoopTransport:
         finally:
             self._beginning_streams -= 1
         message = write_envelope(request.SerializeToString())
-        await stream.begin(replica.peer.writer.write(method, message, end - now(), CONTENT_TYPE), end)
+        try:
+            await stream.begin(replica.peer.writer.write(method, message, max(end - now(), 0), CONTENT_TYPE), end)
+        except CallFailed as failed:
+            if not failed.reason:
+                self._replicas.did_not_answer(replica)
+            raise
         replica.answered()
         return stream
 
