@@ -11,6 +11,7 @@ import time
 import warnings
 
 import pytest
+import uvloop
 from event_loop import in_event_loop, until
 from lossy_proxy import LossyProxy
 from recording_transport import AsyncRecordingTransport
@@ -94,13 +95,18 @@ def test_clients_of_one_address_share_their_transport_and_each_loop_has_its_conn
     assert proxy.accepted == 2
 
 
-def test_connections_end_with_their_loop(proxy):
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_connections_end_with_their_loop(proxy, new_loop):
     client = AsyncClient(proxy.address, app="shop")
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(2):
-            asyncio.run(write(client))
+            loop = new_loop()
+            saved = loop.run_until_complete(write(client))
+            assert loop.run_until_complete(read(client, saved.session.token)) == "1"
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
         gc.collect()
 
     wait_until("both connections have ended", lambda: not proxy.open_count())

@@ -7,7 +7,7 @@ import contextlib
 import select
 import socket
 import ssl
-from typing import Callable
+from typing import Callable, cast
 
 from ..clock import now
 from .address import Endpoint
@@ -110,8 +110,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
     # What the loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's is no subclass.
+        self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return self._buffer
