@@ -9,10 +9,12 @@ import threading
 import time
 
 import pytest
+import trustme
+from blockbuster import blockbuster_ctx
 from event_loop import in_event_loop, until
 from fastapi import FastAPI, Request
 from recording_transport import AsyncRecordingTransport
-from service import TIMEOUT
+from service import APPS, TIMEOUT, Service
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
@@ -22,7 +24,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from cloakroom import SessionNotOpen, SessionRefused, SessionUnavailable
+from cloakroom import Credentials, SessionNotOpen, SessionRefused, SessionUnavailable
 from cloakroom.starlette import CloakroomMiddleware
 
 
@@ -463,6 +465,37 @@ async def test_the_head_of_a_response_waits_for_the_save(own_service):
     own_service.resume()
     await request
     assert sent == ["http.response.start", "http.response.body"]
+
+
+@in_event_loop
+async def test_nothing_blocks_the_event_loop(tmp_path):
+    async def application(scope, receive, send):
+        session = scope["session"]
+        session["n"] = session.get("n", 0) + 1
+        await send({"type": "http.response.start", "status": 200})
+
+    async def request(cookie):
+        async def send(message):
+            cookies.extend(value for name, value in message["headers"] if name == b"set-cookie")
+
+        await middleware({"type": "http", "headers": [(b"cookie", cookie)]}, None, send)
+
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    files = {name: str(tmp_path / name) for name in ("ca.pem", "key.pem", "chain.pem")}
+    authority.cert_pem.write_to_path(files["ca.pem"])
+    certificate.private_key_pem.write_to_path(files["key.pem"])
+    certificate.cert_chain_pems[0].write_to_path(files["chain.pem"])
+    tls = f'[server.tls]\ncertificate_file = "{files["chain.pem"]}"\nkey_file = "{files["key.pem"]}"\n'
+    credentials = Credentials(ca_file=files["ca.pem"])
+    cookies = []
+    # blockbuster raises an error where a coroutine makes a call of the system that may block.
+    with Service.start(tmp_path, APPS + tls) as service, blockbuster_ctx("cloakroom"):
+        address = f"https://localhost:{service.port}"
+        middleware = CloakroomMiddleware(application, address, app="shop", credentials=credentials)
+        await request(b"")
+        cookie = cookies[0].partition(b";")[0]
+        await asyncio.gather(*(request(cookie) for _ in range(20)))
 
 
 def test_other_scopes_pass(service):

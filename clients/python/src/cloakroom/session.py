@@ -593,5 +593,5 @@ def _new_request_id() -> str:
 
 @functools.lru_cache(None)
 def _new_session_response() -> pb.OpenSessionResponse:
-    """Returns what the service answers to a request without a cookie, but for an id and a token. It is never changed."""
+    """Returns what the service answers to a request without a cookie, but for id and token. Never changed."""
     return pb.OpenSessionResponse(session=pb.Session(new=True), read_headers=[pb.Header(name="Vary", value="Cookie")])

@@ -102,10 +102,10 @@ class AsyncConnectTransport:
 
     def __del__(self) -> None:
         for loop, transport in getattr(self, "_by_loop", {}).items():
-            if loop.is_closed():
-                transport.leave()
-            else:
+            try:
                 loop.call_soon_threadsafe(transport.abort)
+            except RuntimeError:  # It is closed.
+                transport.leave()
 
 
 async def _call_at_end_of_loop(
