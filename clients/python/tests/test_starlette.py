@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
 import time
+import weakref
 
 import pytest
 import trustme
@@ -496,6 +498,29 @@ async def test_nothing_blocks_the_event_loop(tmp_path):
         await request(b"")
         cookie = cookies[0].partition(b";")[0]
         await asyncio.gather(*(request(cookie) for _ in range(20)))
+
+
+@in_event_loop
+async def test_a_request_leaves_nothing_to_the_garbage_collector(service):
+    sessions = []
+
+    async def application(scope, receive, send):
+        sessions.append(weakref.ref(scope["session"]))
+        scope["session"]["n"] = scope["session"].get("n", 0) + 1
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message):
+        pass
+
+    middleware = CloakroomMiddleware(application, service.address, app="shop")
+    for cookie in [b"", b"session=v1.a.b.c"]:
+        gc.collect()
+        gc.disable()
+        try:
+            await middleware({"type": "http", "headers": [(b"cookie", cookie)]}, None, send)
+            assert sessions.pop()() is None
+        finally:
+            gc.enable()
 
 
 def test_other_scopes_pass(service):

@@ -7,6 +7,7 @@ while a body is streamed or after a websocket was accepted, need `await request.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Awaitable, Collection, Iterable, MutableMapping
 from datetime import timedelta
@@ -239,12 +240,8 @@ class CloakroomMiddleware:
             elif name == b"user-agent":
                 user_agent = value
 
-        def context() -> pb.RequestContext:
-            if not self._send_context:
-                return pb.RequestContext()
-            client = scope.get("client")
-            return browser_input.request_context(user_agent.decode("latin-1"), client[0] if client else "")
-
+        # Without the scope, which has the session: a cycle would be left to the garbage collector.
+        context = functools.partial(self._context, user_agent, scope.get("client"))
         return RequestInfo(
             app=self.client.app,
             policy=self.client.known_policy,
@@ -256,6 +253,11 @@ class CloakroomMiddleware:
             idle_timeout=lambda: self._idle_timeout,
             legacy_cookie_names=self._legacy_cookie_names,
         )
+
+    def _context(self, user_agent: bytes, client: Any) -> pb.RequestContext:
+        if not self._send_context:
+            return pb.RequestContext()
+        return browser_input.request_context(user_agent.decode("latin-1"), client[0] if client else "")
 
 
 class _ResponseReplaced(Exception):
