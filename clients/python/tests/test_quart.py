@@ -255,6 +255,28 @@ async def test_a_session_that_has_ended_is_not_saved_and_a_signal_is_sent(servic
 
 
 @in_event_loop
+async def test_a_view_watches_its_session_and_an_outage_is_a_503(own_service):
+    app = make_app(own_service.address, deadline=0.5)
+    client = app.test_client()
+
+    @app.get("/watch")
+    async def watch():
+        session["a"] = 1
+        await session.save()
+        async with session.watch() as watched:
+            return str(await watched.wait(timeout=0.1))
+
+    @app.get("/late")
+    async def watch_late():
+        own_service.stop(signal.SIGKILL)
+        async with session.watch():
+            return ""
+
+    assert await (await client.get("/watch")).get_data(as_text=True) == "None"
+    assert (await client.get("/late")).status_code == 503
+
+
+@in_event_loop
 async def test_a_websocket_reads_its_session_and_saves_it_at_its_end(transport, caplog):
     app = make_app(transport)
 

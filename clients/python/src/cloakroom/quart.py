@@ -15,6 +15,7 @@ from quart.sessions import SessionInterface, SessionMixin
 from . import browser_input, errors
 from .async_client import AsyncClient
 from .async_session import AsyncSession
+from .async_watch import AsyncSessionWatch
 from .connect import Credentials
 from .cookie import CookieAction, CookieDecision
 from .errors import SessionGone, SessionRefused
@@ -59,6 +60,22 @@ class CloakroomSession(AsyncSession, SessionMixin):  # type: ignore[override, un
     async def destroy(self) -> None:
         try:
             await super().destroy()
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise http_error(error) from error
+
+    def watch(self) -> SessionWatch:
+        try:
+            return SessionWatch(self._client, self._watch_request())
+        except (errors.SessionUnavailable, SessionRefused) as error:
+            raise http_error(error) from error
+
+
+class SessionWatch(AsyncSessionWatch):
+    """A watch whose errors Quart answers otherwise than by 500."""
+
+    async def begin(self) -> None:
+        try:
+            await super().begin()
         except (errors.SessionUnavailable, SessionRefused) as error:
             raise http_error(error) from error
 
