@@ -291,3 +291,27 @@ def test_a_new_session_is_created_once_even_if_responses_are_lost(proxy, service
     assert proxy.dropped == 2
     assert response.headers["Set-Cookie"].startswith("session=v1.")
     assert len(service.sessions("list", "--app", "shop")) == before + 1
+
+
+def test_a_refused_save_is_not_repeated_with_the_error_page(service):
+    transport = RecordingTransport(service.address)
+    app = make_app(transport)
+
+    @app.get("/too-large")
+    def fill():
+        session["text"] = "x" * 100_000
+        return "filled"
+
+    @app.errorhandler(500)
+    def apology(error):
+        session["apologies"] = 1
+        return "sorry", 500
+
+    client = app.test_client()
+    client.get("/write")
+    transport.take_calls()
+    response = client.get("/too-large")
+    assert (response.status_code, response.text) == (500, "sorry")
+    assert transport.take_calls() == ["SaveSession", "SaveSession"]
+    with client.session_transaction() as opened:
+        assert dict(opened) == {"a": 1, "apologies": 1}

@@ -87,8 +87,8 @@ class AsyncSession(SessionState):
             await self._client.policy()
             while (request := self._next_save()) is not None:
                 self._apply_save(await self._client.save(request))
-        except errors.SessionUnavailable as error:
-            self.unavailable = error
+        except errors.CloakroomError as error:
+            self._handle_failed_save(error)
             raise
 
     def _open_now(self) -> None:

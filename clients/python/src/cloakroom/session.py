@@ -379,6 +379,13 @@ class SessionState(MutableMapping[str, Any]):
             if saved.session.token:
                 self._credential, self._cookie_outdated = {"token": saved.session.token}, False
 
+    def _handle_failed_save(self, error: errors.CloakroomError) -> None:
+        if isinstance(error, errors.SessionUnavailable):
+            self.unavailable = error
+        else:
+            # It would be refused again, for example with the error page that a framework makes of this error.
+            self._unconfirmed_save = None
+
     def _decide(self, *, is_read: bool) -> CookieDecision:
         """Decides what the response does with the cookie, when everything is saved."""
         if self._cookie_decision is not None or self._opened is None:
@@ -551,8 +558,8 @@ class Session(SessionState):
         while (request := self._next_save()) is not None:
             try:
                 self._apply_save(self._client.save(request))
-            except errors.SessionUnavailable as error:
-                self.unavailable = error
+            except errors.CloakroomError as error:
+                self._handle_failed_save(error)
                 raise
         return self._decide(is_read=is_read)
 
