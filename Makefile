@@ -52,7 +52,8 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools
 
-include make/*.mk
+# The others name its files as prerequisites.
+include make/tools.mk $(filter-out make/tools.mk,$(wildcard make/*.mk))
 
 # A target with a line of help is a command and no file.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(MAKEFILE_LIST))
