@@ -1,0 +1,124 @@
+// Makes calls with one deadline for all attempts, and retries those that are safe to repeat.
+'use strict';
+
+const { setTimeout: delay } = require('node:timers/promises');
+const { now } = require('./clock.js');
+const { sharedTransport } = require('./connect/transport.js');
+const { CallFailed, CloakroomError, SessionRefused, SessionUnavailable } = require('./errors.js');
+const { DESTROY, OPEN, POLICY, SAVE } = require('./messages.js');
+
+/** @typedef {import('./messages.js').Method} Method */
+/** @typedef {{ call(method: Method, request: Record<string, any>, timeout: number): Promise<any> }} Transport */
+
+/**
+ * Calls one service for the sessions of one app.
+ *
+ * Every call throws `SessionUnavailable` if it got no answer in time, `SessionRefused` if the service rejects the
+ * request, and `CloakroomError` for any other failure.
+ */
+class Client {
+  /** @type {any} */
+  #policy;
+
+  /**
+   * @param {object} [options]
+   * @param {string | Transport} [options.service] The service's address, such as `localhost:50051`,
+   *   `https://cloakroom:50051` or `unix:/path`, or a transport. Clients of the same address and credentials share
+   *   connections.
+   * @param {string} [options.app] The app's name in the service's configuration. Empty means `default`.
+   * @param {number} [options.deadline] Milliseconds that one call may take, its retries included.
+   * @param {import('./connect/credentials.js').Credentials} [options.credentials] What the calls are authenticated by.
+   */
+  constructor({ service = 'localhost:50051', app = '', deadline = 2000, credentials } = {}) {
+    if (typeof service !== 'string' && credentials !== undefined) {
+      throw new TypeError('give the credentials to the transport');
+    }
+    if (!(deadline > 0 && deadline <= MAX_DEADLINE)) {
+      throw new TypeError(`deadline is ${deadline}; it is a number of milliseconds up to ${MAX_DEADLINE}`);
+    }
+    this.app = app;
+    this.deadline = deadline;
+    /** @type {Transport} */
+    this.transport = typeof service === 'string' ? sharedTransport(service, credentials) : service;
+  }
+
+  /** @param {Record<string, any>} request */
+  open(request) {
+    return this.call(OPEN, request);
+  }
+
+  /** @param {Record<string, any>} request Must have a requestId, so that a retry is not applied twice. */
+  save(request) {
+    return this.call(SAVE, request);
+  }
+
+  /** @param {Record<string, any>} request */
+  destroy(request) {
+    return this.call(DESTROY, request);
+  }
+
+  /** Returns the app's policy. Fetches it once. */
+  async policy() {
+    this.#policy ??= await this.call(POLICY, { app: this.app });
+    return this.#policy;
+  }
+
+  /**
+   * Makes a call that may be repeated, and repeats it until the deadline.
+   * @param {Method} method @param {Record<string, any>} request
+   */
+  async call(method, request) {
+    const end = now() + this.deadline;
+    for (let retries = 0; ; retries += 1) {
+      let pause;
+      try {
+        return await this.transport.call(method, request, Math.max(end - now(), 1));
+      } catch (error) {
+        if (!(error instanceof CallFailed)) throw error;
+        pause = retryDelay(error, retries);
+        if (pause === undefined || now() + pause >= end) throw errorOf(error);
+      }
+      // Random, so that many processes do not retry at the same time.
+      await delay(pause * (0.5 + 0.5 * Math.random()));
+    }
+  }
+}
+
+/** Returns the longest delay before a call is repeated. Undefined: a retry would fail as well.
+ * @param {CallFailed} failed @param {number} retries */
+function retryDelay(failed, retries) {
+  const longer = FIRST_DELAY * 2 ** retries;
+  const isUnanswered = failed.reason === '' && (failed.code === 'UNAVAILABLE' || isBrokenConnection(failed));
+  if (isUnanswered) return Math.min(longer, LAST_DELAY);
+  // The service works, but something that it needs does not. Many retries would only be a load.
+  if (failed.code === 'UNAVAILABLE' || failed.reason === 'OVERLOADED') return Math.min(longer, LAST_DELAY_OF_ANSWERED);
+  return undefined;
+}
+
+/** Whether a transport may also report so that a connection ended in the middle of a call.
+ * @param {CallFailed} failed */
+const isBrokenConnection = ({ code, reason }) => (code === 'CANCELLED' || code === 'INTERNAL') && reason === '';
+
+/** Returns the error that applications see. @param {CallFailed} failed */
+function errorOf(failed) {
+  const { message, code, reason } = failed;
+  const ErrorClass = UNAVAILABLE_CODES.includes(code) || isBrokenConnection(failed)
+    ? SessionUnavailable
+    : REFUSED_CODES.includes(code) ? SessionRefused : CloakroomError;
+  return new ErrorClass(message, code, reason);
+}
+
+const UNAVAILABLE_CODES = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'RESOURCE_EXHAUSTED', 'CANCELLED'];
+const REFUSED_CODES = [
+  'INVALID_ARGUMENT', 'FAILED_PRECONDITION', 'ABORTED', 'NOT_FOUND', 'PERMISSION_DENIED', 'UNAUTHENTICATED',
+  'UNIMPLEMENTED',
+];
+// Milliseconds.
+const MAX_DEADLINE = 3_600_000;
+/** Before the first retry. The delay doubles for each further retry, up to the last delay. */
+const FIRST_DELAY = 50;
+const LAST_DELAY = 200;
+/** The last delay if the service has answered. */
+const LAST_DELAY_OF_ANSWERED = 1000;
+
+module.exports = { Client };

@@ -1,0 +1,134 @@
+// A transport by the Connect protocol over HTTP/1.1, to one or several addresses, with Node's own sockets.
+'use strict';
+
+const { now } = require('../clock.js');
+const { CallFailed } = require('../errors.js');
+const { describeEndpoint } = require('./address.js');
+const { TimedOut, connect } = require('./connection.js');
+const { TlsContexts, checkCredentials } = require('./credentials.js');
+const { Pool } = require('./pool.js');
+const { RequestWriter, readResponse } = require('./protocol.js');
+const { Replicas } = require('./replicas.js');
+
+/** @typedef {import('./credentials.js').Credentials} Credentials */
+/** @typedef {import('../messages.js').Method} Method */
+/** What the calls to one endpoint need. @typedef {{ pool: Pool, writer: RequestWriter }} Peer */
+/** @typedef {import('./replicas.js').Replica<Peer>} Replica */
+
+/** Makes calls to the replicas of a service, which take turns. Connects at the first call. */
+class ConnectTransport {
+  #replicas;
+  #tls;
+  #token;
+
+  /**
+   * Throws TypeError if an address is not valid, or if the credentials need TLS and an address is without.
+   * @param {string} address Such as `localhost:50051`, `https://cloakroom:50051` with TLS, or `unix:/path`. Several
+   *   addresses are separated by commas. A name stands for all addresses that it has.
+   * @param {Credentials} [credentials] What the calls are authenticated by.
+   */
+  constructor(address, credentials = {}) {
+    this.address = address;
+    this.#token = credentials.token ?? '';
+    this.#tls = new TlsContexts(credentials);
+    /** @type {Replicas<Peer>} */
+    this.#replicas = new Replicas(address, (endpoint) => this.#makePeer(endpoint), ({ pool }) => pool.close());
+    checkCredentials(credentials, this.#replicas.addresses);
+  }
+
+  /**
+   * Makes one attempt of a call. Throws `CallFailed`.
+   * @param {Method} method @param {Record<string, any>} request @param {number} timeout Milliseconds.
+   * @returns {Promise<any>}
+   */
+  async call(method, request, timeout) {
+    const end = now() + timeout;
+    const message = method.request.encode(request);
+    if (this.#replicas.names.length > 0) await this.#replicas.lookUp(end);
+    /** @type {Replica[]} */
+    const tried = [];
+    for (;;) {
+      const replica = this.#replicas.next(method.name, tried);
+      let connection;
+      try {
+        connection = await replica.peer.pool.take(end);
+      } catch (error) {
+        // Nothing was sent, so another replica may have the call at once.
+        this.#replicas.didNotAnswer(replica);
+        tried.push(replica);
+        if (this.#replicas.all.some((each) => !tried.includes(each)) && now() < end) continue;
+        throw new CallFailed('UNAVAILABLE', '', `cannot connect to ${describe(replica, error)}`);
+      }
+      return this.#exchange(replica, connection, method, message, end);
+    }
+  }
+
+  /** Closes all connections, those in use after their calls. The next call connects again. */
+  close() {
+    for (const { peer } of this.#replicas.all) peer.pool.close();
+  }
+
+  /**
+   * @param {Replica} replica @param {import('./connection.js').Connection} connection
+   * @param {Method} method @param {Buffer} message @param {number} end
+   */
+  async #exchange(replica, connection, method, message, end) {
+    const { pool, writer } = replica.peer;
+    const start = now();
+    // Where there is another way, half of the time is left for it.
+    const hasOtherWay = !connection.isNew || this.#replicas.all.length > 1;
+    const attemptEnd = hasOtherWay ? (start + end) / 2 : end;
+    let response;
+    try {
+      response = await connection.call(writer.write(method, message, end - start), attemptEnd);
+    } catch (error) {
+      pool.drop(connection);
+      this.#replicas.didNotAnswer(replica);
+      if (error instanceof TimedOut) {
+        // The others that wait may lead to the same silence.
+        pool.dropIdle();
+        if (attemptEnd === end) throw new CallFailed('DEADLINE_EXCEEDED', '', 'no answer within the deadline');
+      }
+      throw new CallFailed('UNAVAILABLE', '', `no answer from ${describe(replica, error)}`);
+    }
+    if (response.isReusable) pool.put(connection);
+    else pool.drop(connection);
+    replica.answered();
+    return readResponse(method, response);
+  }
+
+  /** @param {import('./address.js').Endpoint} endpoint @returns {Peer} */
+  #makePeer(endpoint) {
+    /** @param {number} end */
+    const connectTo = async (end) => {
+      const context = endpoint.tlsName === '' ? undefined : this.#tls.context();
+      return connect(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT));
+    };
+    return { pool: new Pool(connectTo), writer: new RequestWriter(endpoint.host, this.#token) };
+  }
+}
+
+/** @param {Replica} replica @param {any} error */
+const describe = ({ endpoint }, error) => `${describeEndpoint(endpoint)}: ${error.message}`;
+
+/**
+ * Returns the transport that this process has for an address and credentials. It is made at the first use.
+ * @param {string} address @param {Credentials} [credentials]
+ */
+function sharedTransport(address, credentials = {}) {
+  const { token, caFile, certificateFile, keyFile } = credentials;
+  const key = JSON.stringify([address, token, caFile, certificateFile, keyFile]);
+  let transport = shared.get(key);
+  if (transport === undefined) {
+    transport = new ConnectTransport(address, credentials);
+    shared.set(key, transport);
+  }
+  return transport;
+}
+
+/** @type {Map<string, ConnectTransport>} */
+const shared = new Map();
+/** Milliseconds that the opening of a connection may take. */
+const CONNECT_TIMEOUT = 1000;
+
+module.exports = { ConnectTransport, sharedTransport };

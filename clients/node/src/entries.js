@@ -1,0 +1,158 @@
+// Tracks a session's entries in one request, and what the request changes.
+//
+// Makes no calls: `lookup` returns UNKNOWN where the session must be opened first. So a write needs no read, and neither
+// does a read of an entry that was just written. Values are decoded at their first use. Values that can change in place
+// are compared before the save with the text that they were decoded from.
+'use strict';
+
+/** What `lookup` returns instead of a value: the session must be opened to know it. */
+const UNKNOWN = Symbol('unknown');
+
+/** @typedef {{ json?: string, raw?: Buffer }} StoredValue JSON text, or bytes that another client wrote. */
+
+class Entries {
+  /** @type {Map<string, StoredValue>} */
+  #stored = new Map();
+  /** Decoded values that were read or written. @type {Map<string, unknown>} */
+  #values = new Map();
+  /** @type {Set<string>} */
+  #written = new Set();
+  /** @type {Set<string>} */
+  #removed = new Set();
+  /** @type {Map<string, number>} */
+  #increments = new Map();
+  /** Whether all earlier entries were removed. */
+  isCleared = false;
+  /** Whether all entries of the session are known. */
+  isComplete = false;
+
+  /** Returns the entries after all of them were removed. The session need not be opened for them. */
+  static cleared() {
+    const entries = new Entries();
+    entries.isComplete = entries.isCleared = true;
+    return entries;
+  }
+
+  /** Sets what the service has stored. The changes of this request stay and take precedence.
+   * @param {Map<string, StoredValue>} stored */
+  load(stored) {
+    this.#stored = stored;
+    this.isComplete = true;
+  }
+
+  /** Returns the value of an entry, undefined if there is none, or UNKNOWN.
+   * @param {string} name @returns {unknown} */
+  lookup(name) {
+    if (this.#values.has(name)) return this.#values.get(name);
+    if (this.#removed.has(name)) return undefined;
+    const stored = this.#stored.get(name);
+    if (stored === undefined) return this.isComplete ? this.#increments.get(name) : UNKNOWN;
+    const value = decode(stored);
+    const by = this.#increments.get(name);
+    if (by !== undefined) return /** @type {number} */ (value) + by;
+    this.#values.set(name, value);
+    return value;
+  }
+
+  /** Returns the names of all entries. Needs `isComplete`. */
+  names() {
+    const names = new Set(this.#stored.keys());
+    for (const name of this.#removed) names.delete(name);
+    for (const name of this.#increments.keys()) names.add(name);
+    for (const name of this.#written) {
+      if (this.#values.get(name) === undefined) names.delete(name);
+      else names.add(name);
+    }
+    return [...names];
+  }
+
+  /** @param {string} name @param {unknown} value */
+  set(name, value) {
+    this.#values.set(name, value);
+    this.#written.add(name);
+    this.#removed.delete(name);
+    this.#increments.delete(name);
+  }
+
+  /** Removes an entry, whether it exists or not. @param {string} name */
+  remove(name) {
+    this.#values.delete(name);
+    this.#written.delete(name);
+    this.#increments.delete(name);
+    this.#removed.add(name);
+  }
+
+  /** @param {string} name @param {number} by */
+  increment(name, by) {
+    if (!Number.isSafeInteger(by)) throw new TypeError(`a counter is increased by an integer, not by ${by}`);
+    if (this.#written.has(name)) this.#values.set(name, /** @type {number} */ (this.#values.get(name)) + by);
+    else if (this.#removed.has(name)) this.set(name, by);
+    else {
+      this.#values.delete(name);
+      this.#increments.set(name, (this.#increments.get(name) ?? 0) + by);
+    }
+  }
+
+  /** Returns what a save must send. Throws TypeError for a value that cannot be written as JSON. */
+  changes() {
+    const unset = [...this.#removed];
+    /** @type {Map<string, StoredValue>} */
+    const set = new Map();
+    for (const [name, value] of this.#values) {
+      const isWritten = this.#written.has(name);
+      if (!isWritten && !this.#isMutated(name, value)) continue;
+      const json = JSON.stringify(value);
+      // As JSON does: an undefined member is left out.
+      if (json === undefined) unset.push(name);
+      else set.set(name, { json });
+    }
+    return { clear: this.isCleared, unset, set, increment: new Map(this.#increments) };
+  }
+
+  /** Whether there is something to save, changes inside of values included. */
+  hasChanges() {
+    if (this.isCleared || this.#removed.size > 0 || this.#written.size > 0 || this.#increments.size > 0) return true;
+    for (const [name, value] of this.#values) if (this.#isMutated(name, value)) return true;
+    return false;
+  }
+
+  /** Treats these changes as stored. Later changes belong to the next save.
+   * @param {{ unset: string[], set: Map<string, StoredValue>, increment: Map<string, number> }} changes */
+  markSaved({ unset, set, increment }) {
+    for (const name of unset) {
+      this.#stored.delete(name);
+      this.#values.delete(name);
+    }
+    for (const [name, value] of set) this.#stored.set(name, value);
+    for (const [name, by] of increment) {
+      const stored = this.#stored.get(name);
+      if (stored !== undefined || this.isComplete) {
+        this.#stored.set(name, { json: String(Number(stored === undefined ? 0 : decode(stored)) + by) });
+      }
+    }
+    this.#written.clear();
+    this.#removed.clear();
+    this.#increments.clear();
+    this.isCleared = false;
+  }
+
+  /** Sets counters to the values that a save returned. @param {Map<string, number | bigint>} counters */
+  updateCounters(counters) {
+    for (const [name, value] of counters) this.#stored.set(name, { json: String(value) });
+  }
+
+  /** Whether a value changed in place after it was decoded. @param {string} name @param {unknown} value */
+  #isMutated(name, value) {
+    if (typeof value !== 'object' || value === null) return false;
+    const json = this.#stored.get(name)?.json;
+    if (json === undefined) return false;
+    const text = JSON.stringify(value);
+    // A client in another language may have written the same value as a different JSON text.
+    return text !== json && text !== JSON.stringify(JSON.parse(json));
+  }
+}
+
+/** @param {StoredValue} stored @returns {unknown} */
+const decode = ({ json, raw }) => (json === undefined ? raw : JSON.parse(json));
+
+module.exports = { Entries, UNKNOWN };

@@ -1,0 +1,190 @@
+// What `req.session` is: its properties are the entries of the session, and it has the members of express-session.
+'use strict';
+
+const { inspect } = require('node:util');
+const { SessionNotOpened } = require('./errors.js');
+
+const STATE = Symbol('state');
+/** The entries of a session that was regenerated or reloaded meanwhile. Null: they were never known. */
+const LEFT = Symbol('left');
+
+/** @typedef {(error?: any) => void} Callback */
+
+/** The members that are no entries. `this` is the proxy that `makeRequestSession` returns. */
+class RequestSession {
+  /** @type {any} */
+  [STATE];
+  /** @type {Map<string, unknown> | null | undefined} */
+  [LEFT];
+
+  get id() { return session(this).id; }
+  get req() { return this[STATE].request; }
+  get cookie() { return new Cookie(session(this)); }
+  get isNew() { return session(this).isNew; }
+  get isNull() { return session(this).isNull; }
+  get isOpen() { return session(this).isOpen; }
+  get gone() { return session(this).gone; }
+  get expireTime() { return session(this).expireTime; }
+  get authenticateTime() { return session(this).authenticateTime; }
+  get recentlyAuthenticated() { return session(this).recentlyAuthenticated; }
+  get permanent() { return session(this).permanent; }
+  set permanent(value) { session(this).permanent = value; }
+  get subject() { return session(this).subject; }
+  set subject(value) { session(this).subject = value; }
+
+  /** @returns {Promise<void>} */
+  open() { return session(this).open(); }
+  /** @param {string} name @param {number} [by] */
+  increment(name, by) { session(this).increment(name, by); return this; }
+  rotate() { session(this).rotate(); return this; }
+  authenticated() { session(this).authenticated(); return this; }
+  /** The service counts each open as a use. */
+  touch() { return this; }
+  resetMaxAge() { return this; }
+  /** @param {Callback} [callback] */
+  save(callback) { return answer(this, this[STATE].save(), callback); }
+  /** @param {Callback} [callback] */
+  destroy(callback) { return answer(this, this[STATE].destroy(), callback); }
+  /** @param {Callback} [callback] */
+  reload(callback) { return answer(this, this[STATE].reload(), callback); }
+  /** @param {Callback} [callback] */
+  regenerate(callback) {
+    const done = new Promise((resolve) => { resolve(this[STATE].regenerate()); });
+    return answer(this, done, callback);
+  }
+
+  [inspect.custom]() {
+    const { isOpen } = session(this);
+    if (!isOpen && this[LEFT] === undefined) return '[Session not opened]';
+    return Object.fromEntries(namesOf(this).map((name) => [name, read(this, name)]));
+  }
+}
+
+/**
+ * Calls back as express-session does, or returns a promise if there is no callback.
+ * @param {RequestSession} self @param {Promise<void>} done @param {Callback} [callback]
+ */
+function answer(self, done, callback) {
+  if (callback === undefined) return done;
+  // Outside of the promise, so that what a callback throws is no rejection.
+  done.then(() => setImmediate(callback), (error) => setImmediate(callback, error));
+  return self;
+}
+
+/** The part of express-session's `cookie` that a request can decide. */
+class Cookie {
+  #session;
+
+  /** @param {import('./session.js').Session} owner */
+  constructor(owner) {
+    this.#session = owner;
+    // Other attributes are settings of the service: setting one here is an error.
+    Object.freeze(this);
+  }
+
+  /** Milliseconds that the session has left, or null if the cookie ends with the browser. */
+  get maxAge() {
+    const { expires } = this;
+    return expires === null ? null : expires.getTime() - Date.now();
+  }
+
+  set maxAge(value) {
+    if (value === null || value === undefined) {
+      this.#session.permanent = false;
+      return;
+    }
+    if (!(value >= 1000)) throw new TypeError('cookie.maxAge is at least 1000 milliseconds; call destroy() to end a session');
+    this.#session.permanent = true;
+    this.#session.idleTimeout = value;
+  }
+
+  get originalMaxAge() {
+    return this.#session.permanent ? this.#session.idleTimeout ?? null : null;
+  }
+
+  /** @returns {Date | null} */
+  get expires() {
+    if (!this.#session.permanent) return null;
+    const { expireTime, idleTimeout } = this.#session;
+    return expireTime ?? (idleTimeout === undefined ? null : new Date(Date.now() + idleTimeout));
+  }
+
+  set expires(value) {
+    this.maxAge = value ? new Date(value).getTime() - Date.now() : null;
+  }
+}
+
+/** @param {RequestSession} self @returns {import('./session.js').Session} */
+const session = (self) => self[STATE].session;
+
+/** @param {RequestSession} self @param {string} name @returns {unknown} */
+const read = (self, name) => (self[LEFT] === undefined ? session(self).get(name) : left(self).get(name));
+
+/** @param {RequestSession} self */
+function left(self) {
+  if (!self[LEFT]) throw new SessionNotOpened('reading a session from before regenerate()');
+  return self[LEFT];
+}
+
+/** Entries whose names are members can't be reached as properties. @param {RequestSession} self @returns {string[]} */
+const namesOf = (self) =>
+  (self[LEFT] === undefined ? session(self).names() : [...left(self).keys()]).filter((name) => !isMember(name));
+
+/** @param {string | symbol} name @returns {name is symbol} */
+const isMember = (name) => typeof name === 'symbol' || name in RequestSession.prototype;
+
+/** @type {ProxyHandler<RequestSession>} */
+const HANDLER = {
+  get(self, name, proxy) {
+    if (isMember(name)) return Reflect.get(self, name, proxy);
+    // `await` looks for it: a session is no promise, even if it is not open.
+    if (name === 'then' && !session(self).isOpen) return undefined;
+    return read(self, name);
+  },
+  set(self, name, value) {
+    if (isMember(name)) return isSettable(name) && Reflect.set(self, name, value);
+    if (self[LEFT] === undefined) session(self).set(name, value);
+    else left(self).set(name, value);
+    return true;
+  },
+  deleteProperty(self, name) {
+    if (isMember(name)) return false;
+    if (self[LEFT] === undefined) session(self).delete(name);
+    else left(self).delete(name);
+    return true;
+  },
+  has(self, name) {
+    return isMember(name) || read(self, name) !== undefined;
+  },
+  ownKeys(self) {
+    return namesOf(self);
+  },
+  getOwnPropertyDescriptor(self, name) {
+    const value = isMember(name) ? undefined : read(self, name);
+    return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true };
+  },
+  defineProperty(self, name, descriptor) {
+    return 'value' in descriptor && !isMember(name) && HANDLER.set?.(self, name, descriptor.value, self) === true;
+  },
+};
+
+/** Whether a member may be set: methods may not, and neither may `__proto__`. @param {string | symbol} name */
+const isSettable = (name) =>
+  typeof name === 'symbol' || Object.getOwnPropertyDescriptor(RequestSession.prototype, name)?.set !== undefined;
+
+/** @param {any} state @returns {any} */
+function makeRequestSession(state) {
+  const target = new RequestSession();
+  target[STATE] = state;
+  return new Proxy(target, HANDLER);
+}
+
+/** Lets an earlier `req.session` keep its entries, to be read. It is called before they change.
+ * @param {any} requestSession */
+function keepEntries(requestSession) {
+  if (!requestSession || requestSession[LEFT] !== undefined) return;
+  const owner = session(requestSession);
+  requestSession[LEFT] = owner.isOpen ? new Map(owner.names().map((name) => [name, owner.get(name)])) : null;
+}
+
+module.exports = { keepEntries, makeRequestSession };

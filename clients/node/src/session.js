@@ -1,0 +1,470 @@
+// A request's session. It is opened when it is asked for, and a save sends only what changed.
+//
+// Depends on no framework. A framework's integration creates one session per request, and calls `finish` to save it and
+// to learn the headers of the response.
+'use strict';
+
+const { randomBytes } = require('node:crypto');
+const { Entries, UNKNOWN } = require('./entries.js');
+const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
+
+/** @typedef {{ name: string, value: string }} Header */
+
+/**
+ * What a session needs to know of its request.
+ * @typedef {object} RequestInfo
+ * @property {string} [cookieHeader] The whole Cookie header, its bytes decoded as Latin-1. Several are joined by "; ".
+ * @property {string} [cookieName] The cookie's name, if it differs from the one in the app's policy.
+ * @property {() => { userAgent?: string, remoteAddress?: string }} [context] Returns where the request comes from.
+ *   Called only if there is a call to make.
+ * @property {number} [maxAuthenticateAge] Milliseconds for which an authentication counts as recent.
+ * @property {boolean} [keepEmpty] Whether to store a session without content.
+ */
+
+class Session {
+  #client;
+  #requestInfo;
+  #entries = new Entries();
+  /** @type {{ token: string } | { cookieHeader: string }} */
+  #credential;
+  /** What the service answered to the open. @type {any} */
+  #opened;
+  /** The session's properties as the service returned them last. @type {any} */
+  #info;
+  /** The changes of the next save that are not entries: permanent, lifetime, subject and authentication.
+   * @type {Record<string, any>} */
+  #otherChanges = {};
+  #rotateRequested = false;
+  /** Whether to save even if no entry has changed. */
+  #needsSave = false;
+  /** Why this session cannot be written. Every write throws it. @type {CloakroomError | undefined} */
+  #writeError;
+  /** A save whose result is unknown, exactly as it was sent. @type {Record<string, any> | undefined} */
+  #unconfirmedSave;
+  /** Whether the browser does not have the token of the open yet, so that a save sets it. */
+  #cookieOutdated = false;
+  /** The headers that the saves or the end of the session returned. @type {Header[] | undefined} */
+  #headers;
+  /** The calls take turns. @type {Promise<unknown>} */
+  #lastCall = Promise.resolve();
+  /** Calls under way. */
+  #calls = 0;
+
+  /** Whether the request has used its session. */
+  accessed = false;
+  /** Why the last call failed, if the service did not answer it. @type {SessionUnavailable | undefined} */
+  unavailable;
+  /** Why the session had ended before it was saved, such as `SUPERSEDED`. @type {string | undefined} */
+  gone;
+
+  /** @param {import('./client.js').Client} client @param {RequestInfo} [requestInfo] */
+  constructor(client, requestInfo = {}) {
+    this.#client = client;
+    this.#requestInfo = requestInfo;
+    const cookieHeader = requestInfo.cookieHeader ?? '';
+    this.#credential = { cookieHeader };
+    // Without a cookie, the session is empty.
+    if (cookieHeader === '') this.#entries.load(new Map());
+  }
+
+  // Entries.
+
+  /** Whether entries can be read. */
+  get isOpen() {
+    return this.#entries.isComplete;
+  }
+
+  /** @param {string} name @returns {any} */
+  get(name) {
+    this.accessed = true;
+    const value = this.#entries.lookup(name);
+    if (value === UNKNOWN) throw new SessionNotOpened(`reading "${name}"`);
+    return value;
+  }
+
+  /** @param {string} name */
+  has(name) {
+    return this.get(name) !== undefined;
+  }
+
+  names() {
+    this.accessed = true;
+    if (!this.#entries.isComplete) throw new SessionNotOpened('listing the entries');
+    return this.#entries.names();
+  }
+
+  /** @param {string} name @param {unknown} value Anything that JSON can hold. Undefined removes the entry. */
+  set(name, value) {
+    this.#markModified();
+    this.#entries.set(name, value);
+  }
+
+  /** @param {string} name */
+  delete(name) {
+    this.#markModified();
+    this.#entries.remove(name);
+  }
+
+  /**
+   * Removes all entries and the subject. The save also replaces the token.
+   *
+   * If the request has the cookies of two live sessions, the save ends both.
+   */
+  clear() {
+    this.#beginAnew();
+    this.#markModified();
+    this.#entries = Entries.cleared();
+    this.#otherChanges = {};
+  }
+
+  /** Adds to a counter. Concurrent requests lose no counts. A missing counter starts at 0.
+   * @param {string} name @param {number} [by] */
+  increment(name, by = 1) {
+    this.#markModified();
+    this.#entries.increment(name, by);
+  }
+
+  // Properties of the session besides its entries.
+
+  /** The session's public id, which is safe to log. Undefined if it is not known yet: the session was neither opened
+   * nor saved. It stays the same when the token is replaced. @returns {string | undefined} */
+  get id() {
+    this.accessed = true;
+    return this.#info?.id || undefined;
+  }
+
+  /** Whether the session is not stored yet. */
+  get isNew() {
+    this.accessed = true;
+    if (this.#info === undefined && !this.#entries.isComplete) throw new SessionNotOpened('isNew');
+    return this.#info === undefined || this.#info.new || this.#info.id === '';
+  }
+
+  /** Whether no session is possible, because the request has the cookies of two of them, or the app has no key. */
+  get isNull() {
+    return this.#opened?.session.nullSession !== undefined;
+  }
+
+  /** The id of the user to whom the session belongs. Setting it is a login: the same save replaces the token.
+   * @returns {string | undefined} */
+  get subject() {
+    this.accessed = true;
+    if (this.#otherChanges.subject !== undefined) return this.#otherChanges.subject || undefined;
+    if (!this.#entries.isComplete) throw new SessionNotOpened('subject');
+    // A cleared session has none until then.
+    return (this.#entries.isCleared ? '' : this.#info?.subject) || undefined;
+  }
+
+  set subject(value) {
+    if (value !== undefined && value !== null && typeof value !== 'string') throw new TypeError('subject is a string');
+    this.#beginAnew();
+    this.#markModified();
+    this.#otherChanges.subject = value ?? '';
+  }
+
+  /** Whether the cookie outlives the browser. */
+  get permanent() {
+    this.accessed = true;
+    return this.#otherChanges.permanent ?? this.#info?.permanent ?? false;
+  }
+
+  set permanent(value) {
+    this.#markModified();
+    this.#otherChanges.permanent = Boolean(value);
+  }
+
+  /** Milliseconds that the session lives without use. @returns {number | undefined} */
+  get idleTimeout() {
+    return this.#otherChanges.idleTimeout ?? this.#info?.idleTimeout;
+  }
+
+  set idleTimeout(value) {
+    this.#markModified();
+    this.#otherChanges.idleTimeout = value;
+  }
+
+  /** When the session ends without further use. @returns {Date | undefined} */
+  get expireTime() {
+    const time = this.#info?.expireTime;
+    return time === undefined ? undefined : new Date(time);
+  }
+
+  /** When the subject last authenticated. @returns {Date | undefined} */
+  get authenticateTime() {
+    const time = this.#info?.authenticateTime;
+    return time === undefined ? undefined : new Date(time);
+  }
+
+  /** Whether the subject authenticated less than `maxAuthenticateAge` ago, by the service's clock. */
+  get recentlyAuthenticated() {
+    this.accessed = true;
+    return Boolean(this.#opened?.recentlyAuthenticated);
+  }
+
+  /** Records that the subject has just authenticated again. The same save replaces the token. */
+  authenticated() {
+    this.#markModified();
+    this.#otherChanges.authenticated = true;
+  }
+
+  /** Replaces the token with the next save, and so invalidates older tokens. */
+  rotate() {
+    this.#markModified();
+    this.#rotateRequested = true;
+  }
+
+  // Calls. Each may throw `SessionUnavailable` or `SessionRefused`.
+
+  /** Opens the session if it is not open yet. */
+  async open() {
+    this.accessed = true;
+    await this.openUpFront();
+  }
+
+  /** Does so before the application asks for it: the request has not used its session by that. */
+  openUpFront() {
+    return this.#inTurn(async () => {
+      if (this.#opened !== undefined || this.#writeError !== undefined || this.#info !== undefined) return;
+      if (isEmpty(this.#credential)) return;
+      const { cookieName, maxAuthenticateAge, context } = this.#requestInfo;
+      const request = { app: this.#client.app, cookieName, context: context?.(), maxAuthenticateAge, ...this.#credential };
+      this.#applyOpen(await this.#client.open(request));
+    });
+  }
+
+  /** Opens the session anew, and forgets the changes that were not saved. Returns whether it still exists. */
+  async reload() {
+    const wasStored = this.#info !== undefined && !this.#info.new && this.#info.id !== '';
+    this.#opened = this.#info = this.#writeError = undefined;
+    this.#otherChanges = {};
+    this.#rotateRequested = this.#needsSave = false;
+    this.#entries = new Entries();
+    await this.open();
+    return !wasStored || !this.isNew;
+  }
+
+  /** Saves the changes now. A new cookie can only be sent if the response's headers have not been sent yet. */
+  async save() {
+    await this.finish();
+  }
+
+  /** Ends the session at once. The response deletes the cookie; later writes start another session. */
+  destroy() {
+    return this.#inTurn(async () => {
+      this.#beginAnew();
+      this.#checkWritable();
+      if (!isEmpty(this.#credential)) {
+        const { cookieName } = this.#requestInfo;
+        const request = { app: this.#client.app, cookieName, requestId: newRequestId(), ...this.#credential };
+        const { headers } = await this.#client.destroy(request);
+        this.#headers = headers;
+      }
+      this.#entries = new Entries();
+      this.#entries.load(new Map());
+      this.#otherChanges = {};
+      this.#rotateRequested = this.#needsSave = false;
+      this.#opened = this.#unconfirmedSave = undefined;
+      this.#info = EMPTY_INFO;
+      this.#credential = { cookieHeader: '' };
+      this.#cookieOutdated = false;
+      this.accessed = true;
+    });
+  }
+
+  /**
+   * Saves the changes and returns the headers of the response. It may be called again.
+   * @returns {Promise<Header[]>}
+   */
+  finish() {
+    return this.#inTurn(async () => {
+      while (this.#nextSave() !== undefined) await this.#applySave(await this.#client.save(/** @type {any} */ (this.#unconfirmedSave)));
+      return this.headers();
+    });
+  }
+
+  /**
+   * The headers of a response to which nothing has to be saved.
+   * @returns {Header[]}
+   */
+  headers() {
+    if (this.#headers !== undefined) return this.#headers;
+    if (this.#opened !== undefined) return this.accessed ? this.#opened.readHeaders : this.#opened.untouchedHeaders;
+    return this.accessed ? VARY_HEADERS : [];
+  }
+
+  /** Makes the next save even if nothing has changed. */
+  saveInAnyCase() {
+    if (this.#writeError === undefined) this.#needsSave = true;
+  }
+
+  /** Whether all earlier entries were removed and that is not saved yet. */
+  get isCleared() {
+    return this.#entries.isCleared;
+  }
+
+  /** Whether the session has ended, or had no content to store. */
+  get isEnded() {
+    return this.#info === EMPTY_INFO;
+  }
+
+  /** Waits for the calls under way. */
+  settle() {
+    return this.#inTurn(async () => {});
+  }
+
+  /** Whether a call of the session has no answer yet. */
+  get isBusy() {
+    return this.#calls > 0;
+  }
+
+  /** Whether a save would send something. Changes of a session that cannot be written do not count. */
+  hasUnsavedChanges() {
+    if (this.#unconfirmedSave !== undefined) return true;
+    return this.#writeError === undefined && (this.#needsSave || this.#entries.hasChanges());
+  }
+
+  // Private.
+
+  /** @template Result @param {() => Promise<Result>} call @returns {Promise<Result>} */
+  #inTurn(call) {
+    this.#calls += 1;
+    const result = this.#lastCall.then(async () => {
+      try {
+        return await call();
+      } catch (error) {
+        if (error instanceof SessionUnavailable) this.unavailable = error;
+        throw error;
+      } finally {
+        this.#calls -= 1;
+      }
+    });
+    this.#lastCall = result.catch(() => {});
+    return result;
+  }
+
+  /** @param {any} opened */
+  #applyOpen(opened) {
+    const { session } = opened;
+    this.#opened = opened;
+    this.#info = session;
+    this.unavailable = undefined;
+    if (session.nullSession !== undefined) {
+      const { reason, message } = session.nullSession;
+      this.#writeError = new SessionRefused(message, 'FAILED_PRECONDITION', reason);
+    } else if (session.token !== '') {
+      this.#credential = { token: session.token };
+      this.#cookieOutdated = opened.cookieOutdated;
+    }
+    if (!this.#entries.isComplete) this.#entries.load(session.entries);
+  }
+
+  /** Returns the save to send next. Undefined: there is nothing to save.
+   *
+   * A save whose result is unknown is repeated with the same request_id, so that it is applied only once. */
+  #nextSave() {
+    this.#unconfirmedSave ??= this.#buildSave();
+    return this.#unconfirmedSave;
+  }
+
+  #buildSave() {
+    if (!this.hasUnsavedChanges()) return undefined;
+    const entryChanges = this.#entries.changes();
+    const { cookieName, context, keepEmpty } = this.#requestInfo;
+    const request = {
+      app: this.#client.app,
+      changes: { ...entryChanges, ...this.#otherChanges },
+      accessed: true,
+      requestId: newRequestId(),
+      rotate: this.#rotateRequested,
+      keepEmpty,
+      cookieName,
+      context: context?.(),
+      cookieOutdated: this.#cookieOutdated,
+      ...this.#credential,
+    };
+    this.#entries.markSaved(entryChanges);
+    this.#otherChanges = {};
+    this.#rotateRequested = this.#needsSave = false;
+    return request;
+  }
+
+  /** @param {any} saved */
+  async #applySave(saved) {
+    const request = /** @type {Record<string, any>} */ (this.#unconfirmedSave);
+    this.unavailable = undefined;
+    if (saved.outcome === 'GONE') {
+      if (await this.#replacesSession(request)) {
+        this.#unconfirmedSave = forNewSession(request);
+        return;
+      }
+      this.gone = saved.endReason;
+    }
+    this.#unconfirmedSave = undefined;
+    this.#mergeHeaders(saved);
+    this.#entries.updateCounters(saved.counters);
+    if (saved.outcome === 'DELETED') {
+      // If the cookie stays, it leads to another session from now on.
+      const cookieHeader = setsCookie(saved.headers) ? '' : this.#requestInfo.cookieHeader ?? '';
+      this.#credential = { cookieHeader };
+      this.#cookieOutdated = false;
+      this.#info = EMPTY_INFO;
+    } else if (saved.session !== undefined) {
+      this.#info = saved.session;
+      if (saved.session.token !== '') {
+        this.#credential = { token: saved.session.token };
+        this.#cookieOutdated = false;
+      }
+    }
+  }
+
+  /** After several saves, the headers are those of the last one with a Set-Cookie, or else of the last one.
+   * @param {any} saved */
+  #mergeHeaders({ outcome, headers }) {
+    const keepsEarlier = outcome !== 'GONE' && this.#headers !== undefined && setsCookie(this.#headers);
+    if (!keepsEarlier || setsCookie(headers)) this.#headers = headers;
+  }
+
+  /** Whether this save may start a new session after the old one has ended, as a login does.
+   * @param {Record<string, any>} request */
+  async #replacesSession({ changes, rotate }) {
+    if (changes.set.size === 0) return false;
+    if (rotate || changes.clear || changes.subject) return true;
+    const { subjectKey } = await this.#client.policy();
+    return subjectKey !== '' && changes.set.has(subjectKey);
+  }
+
+  #markModified() {
+    this.#checkWritable();
+    this.accessed = this.#needsSave = true;
+  }
+
+  /** Allows writes again if the cookies name two live sessions: what follows leaves nothing of either. */
+  #beginAnew() {
+    if (this.#writeError?.reason === 'COOKIES_AMBIGUOUS') this.#writeError = undefined;
+  }
+
+  #checkWritable() {
+    if (this.#writeError !== undefined) throw this.#writeError;
+  }
+}
+
+/** Returns the same save for a session that does not exist yet. @param {Record<string, any>} request */
+function forNewSession(request) {
+  const changes = { ...request.changes, clear: false, unset: [] };
+  return { ...request, changes, token: undefined, cookieHeader: '', requestId: newRequestId(), rotate: false };
+}
+
+/** @param {Header[]} headers */
+const setsCookie = (headers) => headers.some(({ name }) => name === 'Set-Cookie');
+
+/** Whether a request has neither a cookie nor a session yet. @param {{ token?: string, cookieHeader?: string }} credential */
+const isEmpty = ({ cookieHeader }) => cookieHeader === '';
+
+const newRequestId = () => randomBytes(16).toString('hex');
+
+/** Of a session that does not exist. */
+const EMPTY_INFO = Object.freeze({ id: '', new: true });
+/** Of a request without a cookie that looked at its session. */
+const VARY_HEADERS = [{ name: 'Vary', value: 'Cookie' }];
+
+module.exports = { Session };

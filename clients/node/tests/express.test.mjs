@@ -1,0 +1,518 @@
+// `req.session` in Express 5, Express 4 and Connect, against the real service.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import connect from 'connect';
+import express from 'express';
+import express4 from 'express4';
+import { Client } from 'cloakroom-sessions';
+import { openSession, sessions } from 'cloakroom-sessions/express';
+import { Browser, serve } from './app.mjs';
+import { RecordingTransport } from './recording_transport.mjs';
+import { Service } from './service.mjs';
+
+let service;
+const servers = [];
+
+before(async () => {
+  service = await Service.start();
+});
+
+after(async () => {
+  for (const server of servers) server.stop();
+  await service?.remove();
+});
+
+// Serves an application with sessions. Returns a browser, and the transport that records the calls.
+async function start(addRoutes, { make = express, ...options } = {}) {
+  const transport = new RecordingTransport(service.address);
+  const app = make();
+  app.use(sessions({ client: new Client({ service: transport, app: 'shop', deadline: 10_000 }), ...options }));
+  addRoutes(app);
+  app.use((error, request, response, next) => {
+    response.statusCode = error.status ?? 500;
+    response.end(`${error.reason || error.code || error.name}: ${error.message}`);
+  });
+  const server = await serve(app);
+  servers.push(server);
+  return { browser: new Browser(server.url), transport, url: server.url };
+}
+
+const json = (response, value) => {
+  response.setHeader('Content-Type', 'application/json');
+  response.end(JSON.stringify(value ?? null));
+};
+
+for (const [name, make] of Object.entries({ 'Express 5': express, 'Express 4': express4, Connect: connect })) {
+  test(`${name} keeps the entries of a session from request to request`, async () => {
+    const { browser } = await start((app) => {
+      app.use('/write', (request, response) => {
+        request.session.user = { name: 'Ada', cart: [1, 'zwei', null] };
+        request.session.greeting = 'Grüße ☕';
+        json(response, 'written');
+      });
+      app.use('/read', (request, response) => json(response, request.session));
+    }, { make });
+
+    const read = await browser.get('/read');
+    const written = await browser.get('/write');
+    const again = await browser.get('/read');
+
+    assert.deepEqual([read.text, read.headers.vary, read.setCookies], ['{}', 'Cookie', []]);
+    assert.equal(written.setCookies.length, 1);
+    assert.match(written.setCookies[0], /^session=v1\.[\w.-]+; HttpOnly; Path=\/; SameSite=Lax$/);
+    assert.deepEqual(JSON.parse(again.text), { user: { name: 'Ada', cart: [1, 'zwei', null] }, greeting: 'Grüße ☕' });
+    assert.deepEqual([again.setCookies, again.headers.vary], [[], 'Cookie']);
+  });
+}
+
+describe('calls', () => {
+  const routes = (app) => {
+    app.get('/untouched', (request, response) => response.send('untouched'));
+    app.get('/read', (request, response) => json(response, request.session.a));
+    app.get('/write', (request, response) => json(response, request.session.a = 1));
+    app.get('/nested', (request, response) => json(response, request.session.list.push(1)));
+    app.get('/both', (request, response) => json(response, request.session.b = (request.session.b ?? 0) + 1));
+    app.get('/fill', (request, response) => {
+      Object.assign(request.session, { a: 1, b: 2, list: [], long: 'x'.repeat(1000) });
+      response.send('filled');
+    });
+    app.get('/logout', (request, response) => request.session.destroy(() => response.send('out')));
+    app.get('/open', openSession, (request, response) => json(response, request.session.a));
+    app.get('/await', async (request, response) => {
+      await request.session.open();
+      json(response, { ...request.session });
+    });
+  };
+
+  test('a request without a cookie makes no call, whether it reads or not', async () => {
+    const { browser, transport } = await start(routes);
+
+    const untouched = await browser.get('/untouched');
+    const read = await browser.get('/read');
+    const ended = await browser.get('/logout');
+
+    assert.deepEqual(transport.takeNames(), []);
+    assert.deepEqual([untouched.headers.vary, read.headers.vary, ended.status], [undefined, 'Cookie', 200]);
+  });
+
+  test('a first write is one call', async () => {
+    const { browser, transport } = await start(routes);
+
+    await browser.get('/write');
+
+    assert.deepEqual(transport.takeNames(), ['SaveSession']);
+  });
+
+  test('a read is one call, a write is two, and each sends only what changed', async () => {
+    const { browser, transport } = await start(routes);
+    await browser.get('/fill');
+    transport.takeCalls();
+
+    await browser.get('/read');
+    const read = transport.takeNames();
+    await browser.get('/both');
+    const [, written] = transport.takeCalls();
+    await browser.get('/nested');
+    const [, nested] = transport.takeCalls();
+
+    assert.deepEqual(read, ['OpenSession']);
+    assert.deepEqual([...written.request.changes.set], [['b', { json: '3' }]]);
+    assert.deepEqual([...nested.request.changes.set], [['list', { json: '[1]' }]]);
+    assert.match(written.request.requestId, /^[0-9a-f]{32}$/);
+  });
+
+  test('with the option lazy, an untouched request makes no call, and neither does a write need an open', async () => {
+    const { browser, transport } = await start(routes, { lazy: true });
+    await browser.get('/fill');
+    transport.takeCalls();
+
+    const untouched = await browser.get('/untouched');
+    const untouchedCalls = transport.takeNames();
+    await browser.get('/write');
+    const writeCalls = transport.takeNames();
+    const opened = await browser.get('/open');
+    const awaited = await browser.get('/await');
+
+    assert.deepEqual([untouched.headers.vary, untouchedCalls, writeCalls], [undefined, [], ['SaveSession']]);
+    assert.equal(opened.text, '1');
+    assert.deepEqual(Object.keys(JSON.parse(awaited.text)).sort(), ['a', 'b', 'list', 'long']);
+    assert.deepEqual(transport.takeNames(), ['OpenSession', 'OpenSession']);
+  });
+
+  test('with the option lazy, a read before the open is an error and never an empty session', async () => {
+    const { browser } = await start(routes, { lazy: true });
+    await browser.get('/fill');
+
+    const read = await browser.get('/read');
+
+    assert.deepEqual([read.status, read.setCookies], [500, []]);
+    assert.match(read.text, /call "await session.open\(\)" first/);
+  });
+
+  test('a logout is one call, deletes the cookie, and leaves no session', async () => {
+    const { browser, transport } = await start((app) => {
+      routes(app);
+      app.get('/out', (request, response, next) => request.session.destroy((error) => {
+        if (error) next(error);
+        else json(response, String(request.session));
+      }));
+    }, { lazy: true });
+    await browser.get('/fill');
+    const cookie = browser.cookies.get('session');
+    transport.takeCalls();
+
+    const out = await browser.get('/out');
+
+    assert.deepEqual([out.text, transport.takeNames()], ['"undefined"', ['DestroySession']]);
+    assert.equal(out.setCookies.length, 1);
+    assert.match(out.setCookies[0], /^session=; Expires=Thu, 01 Jan 1970/);
+    browser.cookies.set('session', cookie);
+    assert.equal((await browser.get('/await')).text, '{}');
+  });
+});
+
+describe('req.session', () => {
+  const run = async (handler, options) => {
+    let handle = handler;
+    const started = await start((app) => {
+      app.use((request, response, next) => Promise.resolve(handle(request.session, request, response))
+        .then((value) => { if (!response.writableEnded) json(response, value); }, next));
+    }, options);
+    // Makes a request with another handler.
+    const again = async (next) => {
+      handle = next;
+      const { text, status, ...rest } = await started.browser.get('/');
+      return { ...rest, status, text, value: status === 200 ? JSON.parse(text) : undefined };
+    };
+    return { ...started, again, first: await again(handler) };
+  };
+
+  test('lists, copies, deletes and tests entries as an object does', async () => {
+    const { again } = await run((session) => { Object.assign(session, { a: 1, b: { c: 2 }, d: 3 }); });
+
+    const read = await again((session) => {
+      delete session.d;
+      session.e = undefined;
+      return [Object.keys(session), { ...session }, 'a' in session, 'd' in session, 'zzz' in session, session.d ?? 'none'];
+    });
+    const after = await again((session) => session);
+
+    assert.deepEqual(read.value, [['a', 'b'], { a: 1, b: { c: 2 } }, true, false, false, 'none']);
+    assert.deepEqual(after.value, { a: 1, b: { c: 2 } });
+  });
+
+  test('its methods and __proto__ cannot be overwritten', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    for (const name of ['save', 'destroy', 'id', '__proto__', 'constructor']) {
+      const refused = await again((session) => { session[name] = { polluted: true }; });
+      assert.deepEqual([refused.status, /TypeError/.test(refused.text)], [500, true], name);
+    }
+    assert.equal({}.polluted, undefined);
+  });
+
+  test('counts without losing a step', async () => {
+    const { again, browser, url } = await run((session) => { session.increment('visits'); });
+
+    const count = async () => {
+      const other = new Browser(url);
+      other.cookies = browser.cookies;
+      return other.get('/');
+    };
+    await Promise.all(Array.from({ length: 20 }, count));
+
+    assert.equal((await again((session) => session.visits)).value, 21);
+    const seen = await again((session) => [session.increment('visits', 5).visits, session.visits]);
+    assert.deepEqual(seen.value, [26, 26]);
+  });
+
+  test('requests at the same time that change different entries all survive', async () => {
+    const { again, url, browser } = await run((session) => { session.a = 1; });
+    let number = 0;
+    await again(() => null);
+    const write = (session) => { session[`tab${number++}`] = true; };
+    await again(write);
+    await Promise.all(Array.from({ length: 10 }, () => {
+      const other = new Browser(url);
+      other.cookies = browser.cookies;
+      return other.get('/');
+    }));
+
+    assert.equal(Object.keys((await again((session) => session)).value).length, 12);
+  });
+
+  test('a change of the subject replaces the token and keeps the id and the entries', async () => {
+    const { again, browser } = await run((session) => { session.cart = [1]; });
+    const [before, id] = [browser.cookies.get('session'), (await again((session) => session.id)).value];
+
+    const login = await again((session) => {
+      session.subject = 'ada';
+      return session.subject;
+    });
+    const read = await again((session, request) => [session.subject, session.id, session.cart, request.sessionID]);
+
+    assert.deepEqual([login.value, read.value], ['ada', ['ada', id, [1], id]]);
+    assert.notEqual(browser.cookies.get('session'), before);
+  });
+
+  test('rotate replaces the token, and the old one opens nothing of the session', async () => {
+    const { again, browser } = await run((session) => { session.a = 1; });
+    const before = browser.cookies.get('session');
+
+    const rotated = await again((session) => { session.rotate(); });
+    const kept = await again((session) => session.a);
+    browser.cookies.set('session', before);
+    const old = await again((session) => session);
+
+    assert.equal(rotated.setCookies.length, 1);
+    assert.deepEqual([kept.value, old.value], [1, {}]);
+  });
+
+  test('regenerate removes the entries, replaces the token, and is one save with what follows', async () => {
+    const { again, transport, browser } = await run((session) => Object.assign(session, { a: 1, guest: true }));
+    const before = browser.cookies.get('session');
+    transport.takeCalls();
+
+    const regenerated = await again((session, request) => new Promise((resolve) => {
+      session.regenerate((error) => {
+        request.session.user = 'Ada';
+        resolve([error ?? 'no error', session === request.session, session.a, Object.keys(request.session)]);
+      });
+    }));
+
+    assert.deepEqual(regenerated.value, ['no error', false, 1, ['user']]);
+    assert.deepEqual(transport.takeNames(), ['OpenSession', 'SaveSession']);
+    assert.notEqual(browser.cookies.get('session'), before);
+    assert.deepEqual((await again((session) => session)).value, { user: 'Ada' });
+  });
+
+  test('save calls back when the service has answered, and the end of the request saves nothing again', async () => {
+    const { again, transport } = await run((session) => { session.a = 1; });
+    transport.takeCalls();
+
+    const saved = await again((session) => new Promise((resolve, reject) => {
+      session.a = 2;
+      const returned = session.save((error) => (error ? reject(error) : resolve(returned.a)));
+    }));
+
+    assert.equal(saved.value, 2);
+    assert.deepEqual(transport.takeNames(), ['OpenSession', 'SaveSession']);
+  });
+
+  test('the methods return promises if there is no callback', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    const value = await again(async (session, request) => {
+      await session.regenerate();
+      request.session.b = 2;
+      await request.session.save();
+      await request.session.reload();
+      return request.session;
+    });
+
+    assert.deepEqual(value.value, { b: 2 });
+  });
+
+  test('reload forgets the changes, and fails for a session that has ended', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    const reloaded = await again(async (session, request) => {
+      session.a = 2;
+      session.touch().resetMaxAge();
+      await session.reload();
+      return request.session.a;
+    });
+    const failed = await again(async (session, request) => {
+      service.sessions('revoke', '--app', 'shop', session.id);
+      return session.reload().then(() => 'reloaded', (error) => error.message);
+    });
+
+    assert.equal(reloaded.value, 1);
+    assert.match(failed.value, /failed to load session/);
+  });
+
+  test('cookie.maxAge gives the session a lifetime and the cookie an expiry, and null takes that away', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    const long = await again((session) => {
+      session.cookie.maxAge = 3_600_000;
+      return [session.cookie.maxAge > 3_590_000, session.cookie.originalMaxAge];
+    });
+    const read = await again((session) => [session.cookie.maxAge, session.cookie.expires, session.permanent]);
+    const short = await again((session) => { session.cookie.expires = false; });
+    const refused = await again((session) => { session.cookie.secure = true; });
+
+    assert.deepEqual(long.value, [true, 3_600_000]);
+    assert.match(long.setCookies[0], /; Expires=/);
+    assert.ok(read.value[0] > 3_500_000 && read.value[0] <= 3_600_000 && read.value[2], read.text);
+    assert.match(short.setCookies[0], /^session=v1\.[^;]+; HttpOnly; Path=\/; SameSite=Lax$/);
+    assert.equal(refused.status, 500);
+  });
+
+  test('the option maxAge gives each new session a lifetime', async () => {
+    const { first, again } = await run((session) => { session.a = 1; }, { maxAge: 60_000 });
+
+    assert.match(first.setCookies[0], /; Expires=/);
+    assert.ok((await again((session) => session.cookie.maxAge)).value <= 60_000);
+  });
+
+  test('the option saveUninitialized stores a session without content', async () => {
+    const { first, again, transport } = await run(() => null, { saveUninitialized: true });
+
+    assert.equal(first.setCookies.length, 1);
+    assert.equal((await again((session) => session.isNew)).value, false);
+    assert.deepEqual(transport.takeNames(), ['SaveSession', 'OpenSession']);
+  });
+
+  test('the option subject sets the user from the entries at each save', async () => {
+    const { again } = await run((session) => { session.passport = { user: 'ada' }; },
+      { subject: ({ passport }) => passport?.user });
+
+    const login = await again((session) => session.subject);
+    const logout = await again((session) => { delete session.passport.user; });
+
+    assert.deepEqual([login.value, logout.setCookies.length], ['ada', 1]);
+    assert.equal((await again((session) => session.subject ?? 'nobody')).value, 'nobody');
+  });
+
+  test('setting it to null saves nothing, and with the option unset it ends the session', async () => {
+    const kept = await run((session) => { session.a = 1; });
+    await kept.again((session, request) => {
+      session.a = 2;
+      request.session = null;
+    });
+    const destroyed = await run((session) => { session.a = 1; }, { unset: 'destroy' });
+    const removed = await destroyed.again((session, request) => { request.session = null; });
+
+    assert.equal((await kept.again((session) => session.a)).value, 1);
+    assert.match(removed.setCookies[0], /^session=;/);
+  });
+
+  test('an option of express-session that the service decides is refused with advice', () => {
+    for (const option of ['secret', 'store', 'cookie', 'rolling', 'genid', 'proxy', 'resave']) {
+      assert.throws(() => sessions({ [option]: true }), TypeError, option);
+    }
+    assert.throws(() => sessions({ naem: 'x' }), /no option naem/);
+    sessions({ resave: false, saveUninitialized: false, name: 'sid' });
+  });
+
+  test('a value that JSON cannot hold fails the request', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    const refused = await again((session) => { session.big = 1n; });
+
+    assert.equal(refused.status, 500);
+    assert.equal((await again((session) => session.a)).value, 1);
+  });
+
+  test('a session that is too large is refused, and the error handler answers', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    const refused = await again((session) => { session.a = 'x'.repeat(2_000_000); });
+
+    assert.deepEqual([refused.status, refused.setCookies], [500, []]);
+    assert.match(refused.text, /SESSION_TOO_LARGE/);
+  });
+
+  test('with the cookies of two live sessions, a write is 400, and regenerate ends both', async () => {
+    const { again, browser, url } = await run((session) => { session.a = 1; });
+    const other = new Browser(url);
+    await other.get('/');
+    const both = `${browser.cookies.get('session')}; session=${other.cookies.get('session')}`;
+    browser.cookies.set('session', both);
+
+    const isNull = await again((session) => [session.isNull, Object.keys(session)]);
+    const refused = await again((session) => { session.a = 2; });
+    const login = await again(async (session, request) => {
+      await session.regenerate();
+      request.session.user = 'Ada';
+    });
+
+    assert.deepEqual(isNull.value, [true, []]);
+    assert.deepEqual([refused.status, refused.setCookies], [400, []]);
+    assert.equal(login.setCookies.length, 1);
+    assert.deepEqual((await again((session) => session)).value, { user: 'Ada' });
+  });
+
+  test('a session that ended meanwhile keeps its cookie, and the application is told', async () => {
+    const reasons = [];
+    const { again } = await run((session) => { session.a = 1; }, { onGone: (reason) => reasons.push(reason) });
+
+    const gone = await again((session) => {
+      service.sessions('revoke', '--app', 'shop', session.id);
+      session.a = 2;
+    });
+
+    assert.deepEqual([gone.status, gone.setCookies, reasons], [200, [], ['REVOKED']]);
+  });
+
+  test('a login beside a session that ended meanwhile begins a new one', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+
+    const login = await again(async (session, request) => {
+      service.sessions('revoke', '--app', 'shop', session.id);
+      await session.regenerate();
+      request.session.user = 'Ada';
+    });
+
+    assert.equal(login.setCookies.length, 1);
+    assert.deepEqual((await again((session) => session)).value, { user: 'Ada' });
+  });
+});
+
+describe('the head of the response', () => {
+  test('waits for the save, whichever way it is sent', async () => {
+    const ways = {
+      end: (response) => response.end('body'),
+      'write and end': (response) => { response.write('bo'); response.write('dy'); response.end(); },
+      writeHead: (response) => response.writeHead(201, { 'X-Own': 'yes', Vary: 'Origin', 'Set-Cookie': 'own=1' }).end('body'),
+      'writeHead with a list': (response) => response.writeHead(201, 'Made', ['X-Own', 'yes', 'Set-Cookie', 'own=1', 'Set-Cookie', 'own2=2']).end('body'),
+      flushHeaders: (response) => { response.flushHeaders(); response.end('body'); },
+      redirect: (response) => response.redirect('/there'),
+      json: (response) => response.json('body'),
+    };
+    for (const [way, send] of Object.entries(ways)) {
+      const { browser } = await start((app) => {
+        app.get('/', (request, response) => {
+          request.session.a = way;
+          response.vary('Accept-Encoding');
+          send(response);
+        });
+        app.get('/read', (request, response) => response.send(request.session.a));
+      });
+      const answer = await browser.get('/');
+      const cookies = answer.setCookies.map((line) => line.split('=')[0]);
+      const own = { writeHead: ['own'], 'writeHead with a list': ['own', 'own2'] }[way] ?? [];
+      assert.deepEqual(cookies, [...own, 'session'], way);
+      assert.match(answer.headers.vary, /Cookie/, way);
+      if (own.length > 0) assert.deepEqual([answer.status, answer.headers['x-own']], [201, 'yes'], way);
+      if (way !== 'redirect' && way !== 'json') assert.equal(answer.text, 'body', way);
+      assert.equal((await browser.get('/read')).text, way);
+    }
+  });
+
+  test('has Cookie once in Vary', async () => {
+    const { browser } = await start((app) => {
+      app.get('/', (request, response) => response.vary('Cookie').send(String(request.session.a)));
+    });
+
+    assert.equal((await browser.get('/')).headers.vary, 'Cookie');
+  });
+
+  test('a streamed body is saved again at its end if the session has changed', async () => {
+    const { browser } = await start((app) => {
+      app.get('/', (request, response) => {
+        request.session.begun = true;
+        response.write('1');
+        response.once('drain', () => {
+          request.session.ended = true;
+          response.end('2');
+        });
+      });
+      app.get('/read', (request, response) => json(response, request.session));
+    });
+
+    assert.equal((await browser.get('/')).text, '12');
+    assert.deepEqual(JSON.parse((await browser.get('/read')).text), { begun: true, ended: true });
+  });
+});

@@ -1,0 +1,97 @@
+// The service, as a process of its own, with a few apps.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort, isListening, Process, waitUntil } from '../../../tests/web/processes.mjs';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const APPS = `
+[apps.shop]
+keys = ["{key}"]
+[apps.signed]
+kind = "cookie"
+keys = ["{key}"]
+[apps.keyless]
+[apps.login]
+keys = ["{key}"]
+subject_key = "user"
+`;
+
+export class Service {
+  // `host` and `port` are where it listens. `server` has more settings of that table, and `more` more tables.
+  static async start({ host = '127.0.0.1', port, server = '', more = '' } = {}) {
+    const service = new Service();
+    service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-node-'));
+    service.host = host;
+    service.port = port ?? await freePort();
+    service.adminPort = await freePort();
+    service.socket = path.join(service.folder, 'cloakroom.sock');
+    service.config = path.join(service.folder, 'cloakroom.toml');
+    const key = execFileSync(binary(), ['keygen'], { encoding: 'utf8' }).trim().split(/\s+/).at(-1);
+    fs.writeFileSync(service.config, `[server]
+listen = "${service.address}"
+unix_socket = "${service.socket}"
+max_connections_per_peer = 4096
+${server}
+[admin]
+listen = "127.0.0.1:${service.adminPort}"
+[store]
+kind = "embedded"
+[store.embedded]
+path = "${service.folder}/data"
+${more}
+${APPS.replaceAll('{key}', key)}`);
+    await service.launch();
+    return service;
+  }
+
+  get address() {
+    return `${this.host}:${this.port}`;
+  }
+
+  // Starts the process, also after `stop`. It has its sessions again.
+  async launch() {
+    const env = { ...process.env, RUST_LOG: 'error' };
+    this.process = new Process(binary(), ['serve', '--config', this.config], { env, cwd: this.folder });
+    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
+  }
+
+  // Returns how many calls of an RPC have ended well.
+  async countCalls(rpc) {
+    const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",`;
+    return metrics.split('\n')
+      .filter((line) => line.startsWith(sample) && line.includes('code="OK"'))
+      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  }
+
+  // Runs `cloakroom sessions` and returns what it prints.
+  sessions(...args) {
+    const admin = ['--address', `127.0.0.1:${this.adminPort}`, '--json'];
+    const printed = execFileSync(binary(), ['sessions', ...admin, ...args], { encoding: 'utf8' });
+    return printed.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+  }
+
+  stop(signal) {
+    return this.process.stop(signal);
+  }
+
+  // Stops it for good.
+  async remove() {
+    await this.stop('SIGKILL');
+    fs.rmSync(this.folder, { recursive: true });
+  }
+}
+
+// Returns the program named by CLOAKROOM_BIN, or else the one that was built last.
+function binary() {
+  const built = ['dist', 'release', 'debug']
+    .map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'))
+    .filter((file) => fs.existsSync(file))
+    .sort((one, other) => fs.statSync(other).mtimeMs - fs.statSync(one).mtimeMs);
+  const file = process.env.CLOAKROOM_BIN ?? built[0];
+  if (!file) throw new Error('build the service first (cargo build), or name it by CLOAKROOM_BIN');
+  return path.resolve(ROOT, file);
+}
