@@ -122,7 +122,7 @@ const read = (self, name) => (self[LEFT] === undefined ? session(self).get(name)
 
 /** @param {RequestSession} self */
 function left(self) {
-  if (!self[LEFT]) throw new SessionNotOpened('reading a session from before regenerate()');
+  if (!self[LEFT]) throw new SessionNotOpened('reading what came before regenerate()');
   return self[LEFT];
 }
 

@@ -131,7 +131,7 @@ test('a changed answer is refused or read as Node reads it', async () => {
     const text = JSON.stringify(data.toString('latin1'));
     if (expected instanceof Error) {
       // Node refuses some extensions of chunks, which are skipped here.
-      assert.match(text, /;[^\\]*:/);
+      assert.match(text, /chunked[^]*;/i);
       continue;
     }
     assert.deepEqual([response.status, response.body], [expected.status, expected.body], text);

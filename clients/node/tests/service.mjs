@@ -29,7 +29,7 @@ export class Service {
     service.adminPort = await freePort();
     service.socket = path.join(service.folder, 'cloakroom.sock');
     service.config = path.join(service.folder, 'cloakroom.toml');
-    const key = execFileSync(binary(), ['keygen'], { encoding: 'utf8' }).trim().split(/\s+/).at(-1);
+    const key = execFileSync(binary(), ['keygen'], { encoding: 'utf8', stdio: 'pipe' }).trim().split(/\s+/).at(-1);
     fs.writeFileSync(service.config, `[server]
 listen = "${service.address}"
 unix_socket = "${service.socket}"
@@ -54,7 +54,9 @@ ${APPS.replaceAll('{key}', key)}`);
   // Starts the process, also after `stop`. It has its sessions again.
   async launch() {
     const env = { ...process.env, RUST_LOG: 'error' };
-    this.process = new Process(binary(), ['serve', '--config', this.config], { env, cwd: this.folder });
+    // What it prints goes to a file beside its configuration.
+    const script = `exec "$0" "$@" 2>>service.log`;
+    this.process = new Process('sh', ['-c', script, binary(), 'serve', '--config', this.config], { env, cwd: this.folder });
     await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
   }
 

@@ -1,0 +1,53 @@
+// An application in TypeScript, which only has to pass the type checker.
+import express, { type Express } from 'express';
+import { Client, ConnectTransport, Session } from 'cloakroom-sessions';
+import { openSession, sessions, SessionUnavailable } from 'cloakroom-sessions/express';
+
+declare module 'cloakroom-sessions/express' {
+  interface SessionData {
+    cart: string[];
+    name: string;
+  }
+}
+
+const app: Express = express();
+app.use(sessions({ service: 'https://cloakroom:50051', app: 'shop', maxAge: 1000, credentials: { token: 'x' } }));
+app.use(sessions({
+  subject: (session) => session.passport?.user,
+  onUnavailable: (error: SessionUnavailable, request, response, next) => next(error.reason),
+}));
+// @ts-expect-error The keys are settings of the service.
+sessions({ secret: 'x' });
+// @ts-expect-error It has no meaning.
+sessions({ resave: true });
+
+app.get('/', openSession, async (request, response) => {
+  const { session } = request;
+  session.cart = ['milk', ...session.cart ?? []];
+  // @ts-expect-error An entry has the type that it was declared with.
+  session.name = 1;
+  // @ts-expect-error No such entry was declared.
+  session.unknown = 1;
+  session.subject = 'ada';
+  session.subject = null;
+  session.cookie.maxAge = null;
+  session.cookie.expires = false;
+  // @ts-expect-error It is a setting of the service.
+  session.cookie.secure = true;
+  const id: string | undefined = session.id ?? request.sessionID;
+  session.increment('visits').rotate().authenticated().touch();
+  session.save((error?: Error) => { console.log(error); });
+  await session.regenerate();
+  await request.session.destroy();
+  response.json(id);
+});
+
+async function withoutFramework(cookieHeader: string): Promise<string | undefined> {
+  const client = new Client({ service: new ConnectTransport('unix:/run/cloakroom.sock'), app: 'shop' });
+  const session = new Session(client, { cookieHeader });
+  session.set('a', 1);
+  await session.open();
+  const headers: { name: string; value: string }[] = await session.finish();
+  return headers[0]?.value ?? session.subject;
+}
+void withoutFramework;

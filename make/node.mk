@@ -1,0 +1,17 @@
+# The Node client. The service that is tested is the one that CLOAKROOM_BIN names, or else the one that was built last.
+
+NODE_INSTALLED := clients/node/node_modules/.package-lock.json
+.PHONY: node-packages
+
+test-node: lint-node node-packages ## Tests the Node client, with Express 4 and 5, Connect and real packages.
+	cd clients/node && node --test --test-reporter=spec tests/*.test.mjs
+
+soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as Node's own HTTP client reads them.
+	cd clients/node && CLOAKROOM_TEST_ANSWERS=300000 CLOAKROOM_TEST_MESSAGES=20000 \
+		node --test --test-reporter=spec tests/http1.test.mjs tests/protobuf.test.mjs
+
+lint-node: node-packages $(NODE_INSTALLED) ## Checks the types of the Node client.
+	cd clients/node && node_modules/.bin/tsc
+
+node-packages:
+	@$(call apt,nodejs npm openssl)
