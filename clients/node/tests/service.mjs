@@ -20,8 +20,9 @@ subject_key = "user"
 `;
 
 export class Service {
-  // `host` and `port` are where it listens. `server` has more settings of that table, and `more` more tables.
-  static async start({ host = '127.0.0.1', port, server = '', more = '' } = {}) {
+  // `host` and `port` are where it listens, and `store` is the kind of its store. `server` has more settings of that
+  // table, and `more` more tables.
+  static async start({ host = '127.0.0.1', port, store = 'embedded', server = '', more = '' } = {}) {
     const service = new Service();
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-node-'));
     service.host = host;
@@ -38,7 +39,7 @@ ${server}
 [admin]
 listen = "127.0.0.1:${service.adminPort}"
 [store]
-kind = "embedded"
+kind = "${store}"
 [store.embedded]
 path = "${service.folder}/data"
 ${more}
