@@ -31,7 +31,10 @@ function sessions(options = {}) {
       return;
     }
     const state = new RequestState(client, settings, request, response, next);
-    if (settings.lazy || state.session.isOpen) {
+    // An option that stores every session has to see the end of every response.
+    if (settings.saveUninitialized) state.watchResponse();
+    // Without a cookie there is nothing to open.
+    if (settings.lazy || !request.headers.cookie) {
       next();
       return;
     }
@@ -52,6 +55,9 @@ function openSession(request, response, next) {
 class RequestState {
   /** What `req.session` is. Undefined: not asked for yet. Null: the application has removed it. @type {any} */
   #requestSession;
+  /** @type {Session | undefined} */
+  #session;
+  /** @type {ResponseHold | undefined} */
   #hold;
 
   /**
@@ -59,11 +65,20 @@ class RequestState {
    * @param {Request} request @param {Response} response @param {Next} next
    */
   constructor(client, settings, request, response, next) {
+    this.client = client;
     this.settings = settings;
     this.request = request;
     this.response = response;
     this.next = next;
-    this.session = new Session(client, {
+    /** @type {any} */ (request)[STATE] = this;
+    Object.defineProperties(request, REQUEST_PROPERTIES);
+  }
+
+  /** Made at its first use: a request that does not touch its session pays for nothing. */
+  get session() {
+    if (this.#session !== undefined) return this.#session;
+    const { client, settings, request, response } = this;
+    this.#session = new Session(client, {
       // Node reads it as Latin-1 and joins several lines by "; ".
       cookieHeader: request.headers.cookie,
       cookieName: settings.name,
@@ -72,13 +87,15 @@ class RequestState {
       keepEmpty: settings.saveUninitialized,
     });
     this.#hold = new ResponseHold(response, this);
-    Object.defineProperties(request, {
-      session: { configurable: true, enumerable: true, get: () => this.#get(), set: (value) => this.#set(value) },
-      sessionID: { configurable: true, enumerable: true, get: () => this.session.id },
-    });
+    return this.#session;
   }
 
-  #get() {
+  /** Has the end of the response seen, whether the request uses its session or not. */
+  watchResponse() {
+    void this.session;
+  }
+
+  get() {
     if (this.#requestSession !== undefined) return this.#requestSession ?? undefined;
     this.session.accessed = true;
     this.#requestSession = makeRequestSession(this);
@@ -86,7 +103,7 @@ class RequestState {
   }
 
   /** @param {any} value */
-  #set(value) {
+  set(value) {
     if (value !== undefined && value !== null) {
       throw new TypeError('req.session can only be set to null or undefined: set its properties instead');
     }
@@ -126,7 +143,7 @@ class RequestState {
       session.idleTimeout ??= settings.maxAge;
     }
     if (settings.subject !== undefined && session.isOpen) {
-      const subject = settings.subject(this.#get()) ?? undefined;
+      const subject = settings.subject(this.get()) ?? undefined;
       if (subject !== session.subject) session.subject = subject;
     }
   }
@@ -190,7 +207,7 @@ class RequestState {
     const { settings, request, response, next } = this;
     // An error handler can read what is known.
     if (!this.session.isOpen) this.#requestSession = null;
-    this.#hold.release();
+    this.#hold?.release();
     removeEntityHeaders(response);
     if (!(error instanceof SessionUnavailable)) {
       next(error);
@@ -208,6 +225,19 @@ class RequestState {
     response.end('Service Unavailable\n');
   }
 }
+
+const STATE = Symbol('session state');
+// The same functions for all requests, so that all have the same shape.
+/** @type {PropertyDescriptorMap & ThisType<any>} */
+const REQUEST_PROPERTIES = {
+  session: {
+    configurable: true,
+    enumerable: true,
+    get() { return this[STATE].get(); },
+    set(value) { this[STATE].set(value); },
+  },
+  sessionID: { configurable: true, enumerable: true, get() { return this[STATE].session.id; } },
+};
 
 /** Removes what was said about a body that is not sent. Others stay, such as those for CORS. @param {Response} response */
 function removeEntityHeaders(response) {

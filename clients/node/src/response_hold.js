@@ -13,40 +13,53 @@
 class ResponseHold {
   #response;
   #holder;
+  /** Those of the response. @type {Record<string, Function>} */
+  #methods;
   /** @type {'open' | 'waiting' | 'headReady' | 'released'} */
   #state = 'open';
   /** What waits, in its order. @type {(() => void)[]} */
   #held = [];
-  #needsDrain = false;
+  /** Whether a write was told to wait for `drain`. */
+  #hasRefusedWrite = false;
 
   /** @param {import('node:http').ServerResponse} response @param {Holder} holder */
   constructor(response, holder) {
     this.#response = response;
     this.#holder = holder;
-    const { writeHead, flushHeaders, write, end } = response;
-    const hold = this;
+    const { writeHead, flushHeaders, write, end } = /** @type {any} */ (response);
+    this.#methods = { writeHead, flushHeaders, write, end };
+    const held = /** @type {any} */ (response);
+    held[HOLD] = this;
+    Object.assign(held, HELD_METHODS);
+  }
 
-    /** @param {any[]} args @returns {any} */
-    response.writeHead = function heldWriteHead(...args) {
-      if (hold.#passes()) return writeHead.apply(response, /** @type {any} */ (args));
-      const status = hold.#takeHead(args);
-      return hold.#waitOrDo(() => { if (!response.headersSent) writeHead.apply(response, status); }, response);
-    };
-    response.flushHeaders = function heldFlushHeaders() {
-      if (hold.#passes()) return flushHeaders.call(response);
-      return hold.#waitOrDo(() => flushHeaders.call(response), undefined);
-    };
-    /** @param {any[]} args @returns {any} */
-    response.write = function heldWrite(...args) {
-      if (hold.#passes()) return write.apply(response, /** @type {any} */ (args));
-      hold.#needsDrain = true;
-      return hold.#waitOrDo(() => write.apply(response, /** @type {any} */ (args)), false);
-    };
-    /** @param {any[]} args @returns {any} */
-    response.end = function heldEnd(...args) {
-      if (hold.#passes() && !hold.#hasLateChanges()) return end.apply(response, /** @type {any} */ (args));
-      return hold.#waitOrDo(() => end.apply(response, /** @type {any} */ (args)), response);
-    };
+  /** @param {any[]} args */
+  writeHead(args) {
+    const { writeHead } = this.#methods;
+    const response = this.#response;
+    if (this.#passes()) return writeHead.apply(response, args);
+    const status = this.#takeHead(args);
+    return this.#waitOrDo(() => { if (!response.headersSent) writeHead.apply(response, status); return response; }, response);
+  }
+
+  flushHeaders() {
+    const { flushHeaders } = this.#methods;
+    if (this.#passes()) flushHeaders.call(this.#response);
+    else this.#waitOrDo(() => flushHeaders.call(this.#response), undefined);
+  }
+
+  /** @param {any[]} args */
+  write(args) {
+    const { write } = this.#methods;
+    if (this.#passes()) return write.apply(this.#response, args);
+    return this.#waitOrDo(() => write.apply(this.#response, args), false);
+  }
+
+  /** @param {any[]} args */
+  end(args) {
+    const { end } = this.#methods;
+    if (this.#passes() && !this.#hasLateChanges()) return end.apply(this.#response, args);
+    return this.#waitOrDo(() => end.apply(this.#response, args), this.#response);
   }
 
   /** Lets everything through that comes from now on, and forgets what waits. */
@@ -86,6 +99,7 @@ class ResponseHold {
   #waitOrDo(send, resultIfHeld) {
     if (this.#state === 'waiting') {
       this.#held.push(send);
+      if (resultIfHeld === false) this.#hasRefusedWrite = true;
       return resultIfHeld;
     }
     if (!this.#holder.mustWait()) {
@@ -95,6 +109,7 @@ class ResponseHold {
     const isHeadSent = this.#state === 'headReady';
     this.#state = 'waiting';
     this.#held.push(send);
+    if (/** @type {unknown} */ (resultIfHeld) === false) this.#hasRefusedWrite = true;
     this.#holder.finish().then(() => this.#sendHeld(isHeadSent), (error) => this.#fail(error, isHeadSent));
     return resultIfHeld;
   }
@@ -121,8 +136,8 @@ class ResponseHold {
       this.#response.destroy(/** @type {Error} */ (error));
       return;
     }
-    if (this.#needsDrain && !this.#response.writableEnded) {
-      this.#needsDrain = false;
+    if (this.#hasRefusedWrite && !this.#response.writableEnded) {
+      this.#hasRefusedWrite = false;
       this.#response.emit('drain');
     }
   }
@@ -138,6 +153,19 @@ class ResponseHold {
     this.#response.destroy();
   }
 }
+
+const HOLD = Symbol('hold');
+// The same functions for all responses, so that all have the same shape.
+const HELD_METHODS = {
+  /** @this {any} @param {any[]} args */
+  writeHead(...args) { return this[HOLD].writeHead(args); },
+  /** @this {any} */
+  flushHeaders() { this[HOLD].flushHeaders(); },
+  /** @this {any} @param {any[]} args */
+  write(...args) { return this[HOLD].write(args); },
+  /** @this {any} @param {any[]} args */
+  end(...args) { return this[HOLD].end(args); },
+};
 
 /** @param {any} vary @param {string} name */
 const variesBy = (vary, name) => [vary ?? []].flat().join().toLowerCase().split(/[\s,]+/).includes(name.toLowerCase());

@@ -327,8 +327,7 @@ class Session {
 
   /** @template Result @param {() => Promise<Result>} call @returns {Promise<Result>} */
   #inTurn(call) {
-    this.#calls += 1;
-    const result = this.#lastCall.then(async () => {
+    const run = async () => {
       try {
         return await call();
       } catch (error) {
@@ -337,8 +336,10 @@ class Session {
       } finally {
         this.#calls -= 1;
       }
-    });
-    this.#lastCall = result.catch(() => {});
+    };
+    const result = this.#calls === 0 ? run() : this.#lastCall.then(run, run);
+    this.#calls += 1;
+    this.#lastCall = result;
     return result;
   }
 

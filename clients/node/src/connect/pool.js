@@ -22,6 +22,15 @@ class Pool {
   }
 
   /**
+   * Returns a connection that was used a moment ago, without waiting. Undefined: `take` finds or makes one.
+   * @returns {Connection | undefined}
+   */
+  takeRecent() {
+    const last = this.#idle.at(-1);
+    return last !== undefined && now() - last.lastUse <= MAX_UNSEEN_TIME ? this.#idle.pop() : undefined;
+  }
+
+  /**
    * Returns a connection, which must be given back to `put` or `drop`. Fails if none can be had until the time `end`.
    * @param {number} end
    * @returns {Promise<Connection>}

@@ -51,7 +51,8 @@ class ConnectTransport {
       const replica = this.#replicas.next(method.name, tried);
       let connection;
       try {
-        connection = await replica.peer.pool.take(end);
+        const { pool } = replica.peer;
+        connection = pool.takeRecent() ?? await pool.take(end);
       } catch (error) {
         // Nothing was sent, so another replica may have the call at once.
         this.#replicas.didNotAnswer(replica);
