@@ -10,6 +10,9 @@ soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as 
 	cd clients/node && CLOAKROOM_TEST_ANSWERS=300000 CLOAKROOM_TEST_MESSAGES=20000 \
 		node --test --test-reporter=spec tests/http1.test.mjs tests/protobuf.test.mjs
 
+bench-node: redis node-packages $(NODE_INSTALLED) ## Measures the Node client beside express-session; build with --profile dist first.
+	cd clients/node && node bench/bench.mjs
+
 lint-node: node-packages $(NODE_INSTALLED) ## Checks the types of the Node client.
 	cd clients/node && node_modules/.bin/tsc
 
