@@ -10,7 +10,8 @@ CLIENT_CASES ?=
 # How many applications at the same time: most of it is waiting.
 CLIENTS_AT_ONCE ?= 3
 KIT_GO := target/conformance/go_example
-KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json
+KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json \
+	clients/node/node_modules/.package-lock.json
 .PHONY: kit-packages
 
 test-clients: lint-clients kit-packages redis $(KIT_FILES) ## Tests every client and example by the conformance kit.

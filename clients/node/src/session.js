@@ -277,7 +277,15 @@ class Session {
    */
   finish() {
     return this.#inTurn(async () => {
-      while (this.#nextSave() !== undefined) await this.#applySave(await this.#client.save(/** @type {any} */ (this.#unconfirmedSave)));
+      for (let save = this.#nextSave(); save !== undefined; save = this.#nextSave()) {
+        try {
+          await this.#applySave(await this.#client.save(save));
+        } catch (error) {
+          // What was refused was not written and will not be, so the end of the request does not send it again.
+          if (!(error instanceof SessionUnavailable)) this.#unconfirmedSave = undefined;
+          throw error;
+        }
+      }
       return this.headers();
     });
   }

@@ -224,6 +224,11 @@ describe('req.session', () => {
     assert.equal((await again((session) => session.visits)).value, 21);
     const seen = await again((session) => [session.increment('visits', 5).visits, session.visits]);
     assert.deepEqual(seen.value, [26, 26]);
+    const saved = await again(async (session) => {
+      await session.increment('visits').save();
+      return session.visits;
+    });
+    assert.equal(saved.value, 27);
   });
 
   test('requests at the same time that change different entries all survive', async () => {

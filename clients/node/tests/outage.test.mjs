@@ -169,6 +169,19 @@ test('a refused call is not repeated', async () => {
   assert.deepEqual(transport.takeNames(), ['OpenSession']);
 });
 
+test('a save that was refused is not sent again with the page of the error', async () => {
+  const transport = new RecordingTransport(service.address);
+  const { browser, app } = await start(transport);
+  app.use((error, request, response, next) => response.status(500).send(`${request.session.a} ${error.reason}`));
+  transport.takeCalls();
+  transport.instead.set('SaveSession', () => { throw new CallFailed('FAILED_PRECONDITION', 'SESSION_TOO_LARGE', 'no'); });
+
+  const answer = await browser.get('/saved');
+
+  assert.deepEqual([answer.status, answer.text], [500, '2 SESSION_TOO_LARGE']);
+  assert.deepEqual(transport.takeNames(), ['OpenSession', 'SaveSession']);
+});
+
 test('a service that does not answer costs one deadline', async (t) => {
   const own = await Service.start();
   t.after(() => own.remove());
