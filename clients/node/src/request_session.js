@@ -19,7 +19,7 @@ class RequestSession {
 
   get id() { return session(this).id; }
   get req() { return this[STATE].request; }
-  get cookie() { return new Cookie(session(this)); }
+  get cookie() { return new Cookie(session(this), this[STATE].settings.maxAge); }
   get isNew() { return session(this).isNew; }
   get isNull() { return session(this).isNull; }
   get isOpen() { return session(this).isOpen; }
@@ -74,10 +74,12 @@ function answer(self, done, callback) {
 /** The part of express-session's `cookie` that a request can decide. */
 class Cookie {
   #session;
+  #maxAgeOfNew;
 
-  /** @param {import('./session.js').Session} owner */
-  constructor(owner) {
+  /** @param {import('./session.js').Session} owner @param {number} [maxAgeOfNew] That of a session that is not stored yet. */
+  constructor(owner, maxAgeOfNew) {
     this.#session = owner;
+    this.#maxAgeOfNew = owner.isOpen && owner.isNew ? maxAgeOfNew : undefined;
     // Other attributes are settings of the service: setting one here is an error.
     Object.freeze(this);
   }
@@ -99,14 +101,15 @@ class Cookie {
   }
 
   get originalMaxAge() {
-    return this.#session.permanent ? this.#session.idleTimeout ?? null : null;
+    return (this.#session.permanent ? this.#session.idleTimeout : this.#maxAgeOfNew) ?? null;
   }
 
   /** @returns {Date | null} */
   get expires() {
-    if (!this.#session.permanent) return null;
-    const { expireTime, idleTimeout } = this.#session;
-    return expireTime ?? (idleTimeout === undefined ? null : new Date(Date.now() + idleTimeout));
+    const { permanent, expireTime } = this.#session;
+    if (permanent && expireTime !== undefined) return expireTime;
+    const { originalMaxAge } = this;
+    return originalMaxAge === null ? null : new Date(Date.now() + originalMaxAge);
   }
 
   set expires(value) {

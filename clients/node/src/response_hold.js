@@ -19,6 +19,8 @@ class ResponseHold {
   #state = 'open';
   /** What waits, in its order. @type {(() => void)[]} */
   #held = [];
+  /** Whether the end is among them. */
+  #holdsEnd = false;
   /** Whether a write was told to wait for `drain`. */
   #hasRefusedWrite = false;
 
@@ -59,6 +61,9 @@ class ResponseHold {
   end(args) {
     const { end } = this.#methods;
     if (this.#passes() && !this.#hasLateChanges()) return end.apply(this.#response, args);
+    // As express-session does: a second end is no error while the first one waits.
+    if (this.#holdsEnd) return this.#response;
+    this.#holdsEnd = true;
     return this.#waitOrDo(() => end.apply(this.#response, args), this.#response);
   }
 

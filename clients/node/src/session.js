@@ -185,7 +185,8 @@ class Session {
 
   /** When the session ends without further use. @returns {Date | undefined} */
   get expireTime() {
-    const time = this.#info?.expireTime;
+    const { idleTimeout } = this.#otherChanges;
+    const time = idleTimeout === undefined ? this.#info?.expireTime : Date.now() + idleTimeout;
     return time === undefined ? undefined : new Date(time);
   }
 

@@ -341,7 +341,7 @@ describe('req.session', () => {
 
     const long = await again((session) => {
       session.cookie.maxAge = 3_600_000;
-      return [session.cookie.maxAge > 3_590_000, session.cookie.originalMaxAge];
+      return [session.cookie.maxAge > 3_590_000 && session.cookie.maxAge <= 3_600_000, session.cookie.originalMaxAge];
     });
     const read = await again((session) => [session.cookie.maxAge, session.cookie.expires, session.permanent]);
     const short = await again((session) => { session.cookie.expires = false; });
@@ -355,8 +355,12 @@ describe('req.session', () => {
   });
 
   test('the option maxAge gives each new session a lifetime', async () => {
-    const { first, again } = await run((session) => { session.a = 1; }, { maxAge: 60_000 });
+    const { first, again } = await run((session) => {
+      session.a = 1;
+      return session.cookie.originalMaxAge;
+    }, { maxAge: 60_000 });
 
+    assert.equal(first.value, 60_000);
     assert.match(first.setCookies[0], /; Expires=/);
     assert.ok((await again((session) => session.cookie.maxAge)).value <= 60_000);
   });
@@ -494,6 +498,18 @@ describe('the head of the response', () => {
       if (way !== 'redirect' && way !== 'json') assert.equal(answer.text, 'body', way);
       assert.equal((await browser.get('/read')).text, way);
     }
+  });
+
+  test('waits through a second end, which is ignored as in express-session', async () => {
+    const { browser } = await start((app) => {
+      app.get('/', (request, response) => {
+        request.session.a = 1;
+        response.end('first');
+        response.end('second');
+      });
+    });
+
+    assert.equal((await browser.get('/')).text, 'first');
   });
 
   test('has Cookie once in Vary', async () => {
