@@ -15,7 +15,7 @@ from . import browser_input, errors
 from .cookie import CookieAction, CookieDecision
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, SessionRefused
 from .messages import session_service_pb2 as pb
-from .session import RequestInfo, SessionState
+from .session import RequestInfo
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
 
 try:
@@ -123,7 +123,7 @@ class InterfaceBase:
             legacy_cookie_names=self._legacy_cookie_names,
         )
 
-    def on_gone(self, app: Any, session: SessionState, reason: str, response: Any) -> None:
+    def on_gone(self, app: Any, session: Any, reason: str, response: Any) -> None:
         """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
 
         Logs a warning and sends the signal `session_gone`. An override may raise `SessionGone` or change the response.
@@ -138,7 +138,7 @@ class InterfaceBase:
         if session_gone is not None:
             session_gone.send(app, session=session, reason=reason)
 
-    def on_unavailable(self, app: Any, session: SessionState, error: errors.SessionUnavailable, response: Any) -> None:
+    def on_unavailable(self, app: Any, session: Any, error: errors.SessionUnavailable, response: Any) -> None:
         """Called at the end of a request in which the service did not answer. What was not saved is lost.
 
         Logs a warning, and makes the response a 503 with Retry-After, unless nothing was to be saved and the
