@@ -11,7 +11,7 @@ import copy
 import functools
 import secrets
 from collections.abc import Collection, Iterable, Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable
 
@@ -35,7 +35,7 @@ class RequestInfo:
     policy: Callable[[], pb.GetAppPolicyResponse]
     codec: Codec
     #: The whole Cookie header, its bytes decoded as Latin-1.
-    cookie_header: str = ""
+    cookie_header: str = field(default="", repr=False)
     #: The cookie's name, if it differs from the one in the app's policy.
     cookie_name: str = ""
     #: Returns where the request comes from. Called only if there is a call to make.
