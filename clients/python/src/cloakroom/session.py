@@ -46,6 +46,10 @@ class RequestInfo:
     max_authenticate_age: timedelta | None = None
     #: Returns how long the session lives without use, or None for the app's idle timeout in the service.
     idle_timeout: Callable[[], timedelta | None] = lambda: None
+    #: Returns the time at which the session ends however much it is used. Otherwise None, and `idle_timeout` counts.
+    deadline_time: Callable[[], datetime | None] = lambda: None
+    #: Returns whether the cookie outlives the browser, for a framework that does not keep that as an entry.
+    permanent: Callable[[], bool] | None = None
     #: Other cookies that may name a session: those of the app's migration sources, if they have names of their own.
     legacy_cookie_names: Collection[str] = ()
 
@@ -87,6 +91,7 @@ class SessionState(MutableMapping[str, Any]):
     #: The changes of the next save that are not entries: subject and authentication.
     _other_changes: pb.Changes | None = None
     _rotate_requested = False
+    _keep_empty = False
     _opened: pb.OpenSessionResponse | None = None
     #: The session's properties as the service returned them last.
     _info: pb.Session | None = None
@@ -298,6 +303,11 @@ class SessionState(MutableMapping[str, Any]):
         self._mark_modified()
         self._rotate_requested = True
 
+    def keep_empty(self) -> None:
+        """Stores the session with the next save even if it has no entries."""
+        self._mark_modified()
+        self._keep_empty = True
+
     # Requests and responses.
 
     def _open_now(self) -> None:
@@ -329,7 +339,7 @@ class SessionState(MutableMapping[str, Any]):
             self._credential = {"token": opened.session.token}
             self._cookie_outdated = opened.cookie_outdated
         if not self._entries.is_complete:
-            self._entries.load(_stored_entries(opened.session))
+            self._entries.load(_stored_entries(opened.session, with_permanent=self._request_info.permanent is None))
 
     def _open_without_call(self) -> bool:
         """Opens the session as a new one if the request has no cookie that may name one. Returns whether it did."""
@@ -403,10 +413,14 @@ class SessionState(MutableMapping[str, Any]):
     def _apply_destroy(self, destroyed: pb.DestroySessionResponse) -> None:
         """Forgets the session, so that the next save creates another one."""
         self._cookie_decision = cookie.after_destroy(destroyed)
+        self._begin_empty()
+
+    def _begin_empty(self) -> None:
+        """Continues as a new session, without the changes that have not been saved."""
         self._entries = Entries(self._request_info.codec)
         self._entries.load({})
         self._other_changes = None
-        self._rotate_requested = self._needs_save = False
+        self._rotate_requested = self._needs_save = self._keep_empty = False
         self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
         self._credential, self._cookie_outdated = {"cookie_header": ""}, False
         self.accessed = self._modified = True
@@ -485,15 +499,20 @@ class SessionState(MutableMapping[str, Any]):
         if self._other_changes is not None:
             changes.MergeFrom(self._other_changes)
         info = self._request_info
-        idle_timeout = info.idle_timeout()
-        if idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
+        idle_timeout, deadline_time = info.idle_timeout(), info.deadline_time()
+        if deadline_time is not None:
+            changes.deadline_time.FromDatetime(deadline_time)
+        elif idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
             changes.idle_timeout.FromTimedelta(idle_timeout)
+        if info.permanent is not None:
+            changes.permanent = info.permanent()
         request = pb.SaveSessionRequest(
             app=info.app,
             changes=changes,
             accessed=True,
             request_id=_new_request_id(),
             rotate=self._rotate_requested,
+            keep_empty=self._keep_empty,
             cookie_name=info.cookie_name_override(),
             context=info.context(),
             cookie_outdated=self._cookie_outdated,
@@ -501,7 +520,7 @@ class SessionState(MutableMapping[str, Any]):
         )
         self._entries.mark_saved(changes)
         self._other_changes = None
-        self._rotate_requested = self._needs_save = False
+        self._rotate_requested = self._needs_save = self._keep_empty = False
         return request
 
     def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
@@ -570,12 +589,12 @@ class Session(SessionState):
             self._handle_unavailable_open(error)
 
 
-def _stored_entries(session: pb.Session) -> dict[str, Any]:
+def _stored_entries(session: pb.Session, *, with_permanent: bool) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for name, value in session.entries.items():
         # JSON text is never empty.
         entries[name] = value.json or value.raw
-    if session.HasField("permanent"):
+    if with_permanent and session.HasField("permanent"):
         entries[PERMANENT] = "true" if session.permanent else "false"
     return entries
 

@@ -1,0 +1,154 @@
+"""Reads the setting `CLOAKROOM`, a dict. Nothing here makes a call."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.core.signing import JSONSerializer
+from django.utils.module_loading import import_string
+
+from ..client import Client
+from ..connect import Credentials
+from ..connect.address import parse
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of the setting `CLOAKROOM`, in lower case."""
+
+    #: The service's address, or a `Transport`.
+    service: Any = "localhost:50051"
+    #: The app's name in the service's configuration.
+    app: str = "default"
+    #: Seconds that one call may take, its retries included.
+    deadline: float = 2.0
+    #: The address of the service's AdminService. Needed to end a session by its key alone.
+    admin_service: str = ""
+    token: str = ""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    #: Seconds after which a browser may try again during an outage.
+    retry_after: int = 5
+    #: Whether to send the browser's user agent and address, for the list of a user's sessions.
+    send_context: bool = True
+    #: Other cookies that may name a session: those of the app's migration sources, if they have names of their own.
+    legacy_cookie_names: tuple[str, ...] = ()
+
+    def credentials(self) -> Credentials | None:
+        """Raises ValueError if they contradict each other."""
+        if not (self.token or self.ca_file or self.certificate_file or self.key_file):
+            return None
+        return Credentials(self.token, self.ca_file, self.certificate_file, self.key_file)
+
+
+@functools.cache
+def current() -> Settings:
+    """Returns the settings. Raises ImproperlyConfigured if they are not valid."""
+    problems = list(find_problems())
+    # System checks see more, but they do not run in a web server.
+    if "django.contrib.sessions.middleware.SessionMiddleware" in settings.MIDDLEWARE:
+        problems.append("MIDDLEWARE needs cloakroom.django.SessionMiddleware instead of Django's SessionMiddleware")
+    if problems:
+        raise ImproperlyConfigured("; ".join(problems))
+    return Settings(**_values())
+
+
+@functools.cache
+def client() -> Client:
+    """Returns the client of this process."""
+    now = current()
+    return Client(now.service, app=now.app, deadline=now.deadline, credentials=now.credentials())
+
+
+@functools.cache
+def admin_client() -> Client:
+    """Returns the client for AdminService. Raises ImproperlyConfigured if its address is not set."""
+    now = current()
+    if not now.admin_service:
+        raise ImproperlyConfigured(
+            "a session_key by itself ends a session only through AdminService: set CLOAKROOM['ADMIN_SERVICE'], "
+            "for example to localhost:50052"
+        )
+    return Client(now.admin_service, app=now.app, deadline=now.deadline, credentials=now.credentials())
+
+
+def find_problems() -> Iterator[str]:
+    """Yields what is wrong with the settings, and what to change."""
+    given = getattr(settings, "CLOAKROOM", {})
+    if not isinstance(given, Mapping):
+        yield "CLOAKROOM must be a dict"
+        return
+    for name, value in given.items():
+        types = _TYPES.get(name)
+        if types is None:
+            yield f"CLOAKROOM has the unknown key {name!r}; it knows {', '.join(_TYPES)}"
+        elif not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            yield f"CLOAKROOM[{name!r}] must be {' or '.join(each.__name__ for each in types)}, not {value!r}"
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and value <= 0 and name in _POSITIVE:
+            yield f"CLOAKROOM[{name!r}] is in seconds and must be above 0, not {value!r}"
+    yield from _find_credential_problems(given)
+    serializer = import_string(settings.SESSION_SERIALIZER)
+    if not (isinstance(serializer, type) and issubclass(serializer, JSONSerializer)):
+        yield (
+            f"SESSION_SERIALIZER is {settings.SESSION_SERIALIZER!r}, but Cloakroom keeps JSON only, and never pickle: "
+            "remove the setting, or derive the class from django.core.signing.JSONSerializer"
+        )
+
+
+def _find_credential_problems(given: Mapping[str, Any]) -> Iterator[str]:
+    names = ("TOKEN", "CA_FILE", "CERTIFICATE_FILE", "KEY_FILE")
+    try:
+        credentials = Credentials(*(str(given.get(name, "")) for name in names))
+    except ValueError as error:
+        yield f"CLOAKROOM: {error}"
+        return
+    service = given.get("SERVICE", "")
+    if not isinstance(service, str):
+        if credentials != Credentials():
+            yield "CLOAKROOM['SERVICE'] is a transport: give the credentials to it"
+        return
+    for name in ("SERVICE", "ADMIN_SERVICE"):
+        if given.get(name):
+            try:
+                credentials.check(parse(str(given[name])))
+            except ValueError as error:
+                yield f"CLOAKROOM[{name!r}]: {error}"
+
+
+def _values() -> dict[str, Any]:
+    values = {name.lower(): value for name, value in getattr(settings, "CLOAKROOM", {}).items()}
+    if "legacy_cookie_names" in values:
+        values["legacy_cookie_names"] = tuple(values["legacy_cookie_names"])
+    return values
+
+
+def _forget(*, setting: str, **_: Any) -> None:
+    """Reads the settings again after a test has changed them."""
+    if setting in ("CLOAKROOM", "MIDDLEWARE", "SESSION_SERIALIZER"):
+        for cached in (current, client, admin_client):
+            cached.cache_clear()
+
+
+setting_changed.connect(_forget)
+
+_POSITIVE = ("DEADLINE", "RETRY_AFTER")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "SERVICE": (object,),
+    "APP": (str,),
+    "DEADLINE": (int, float),
+    "ADMIN_SERVICE": (str,),
+    "TOKEN": (str,),
+    "CA_FILE": (str,),
+    "CERTIFICATE_FILE": (str,),
+    "KEY_FILE": (str,),
+    "RETRY_AFTER": (int,),
+    "SEND_CONTEXT": (bool,),
+    "LEGACY_COOKIE_NAMES": (list, tuple),
+}

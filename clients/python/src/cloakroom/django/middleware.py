@@ -1,0 +1,148 @@
+"""Gives each request its session, and does with the cookie what the service has decided."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from django.conf import settings
+from django.contrib.sessions import middleware
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.http import http_date
+
+from ..cookie import CookieAction, CookieDecision
+from ..errors import SessionUnavailable
+from . import conf
+from .store import SessionStore
+
+log = logging.getLogger("cloakroom")
+
+
+class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unused-ignore]
+    """Takes the place of `django.contrib.sessions.middleware.SessionMiddleware`.
+
+    The cookie has the attributes of Django's settings SESSION_COOKIE_*.
+    """
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        if not issubclass(self.SessionStore, SessionStore):
+            raise ImproperlyConfigured(
+                f"{type(self).__name__} needs SESSION_ENGINE = 'cloakroom.django', or a module whose SessionStore is "
+                f"derived from that one's; it is {settings.SESSION_ENGINE!r}"
+            )
+        conf.current()
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponse:
+        self.process_request(request)
+        get_response: Any = self.get_response
+        response: HttpResponse = await get_response(request)
+        session = request.session
+        if not isinstance(session, SessionStore):
+            return response
+        if session.unavailable is None:
+            try:
+                return self._with_cookie(session, await session.afinish(is_saved=_is_saved(response)), response)
+            except UpdateError as error:
+                raise _interrupted(error) from error
+            except SessionUnavailable as error:
+                session.unavailable = error
+        return self._without_session(request, session, response)
+
+    def process_request(self, request: HttpRequest) -> None:
+        store: Any = self.SessionStore
+        request.session = store.for_request(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        session = request.session
+        if not isinstance(session, SessionStore):
+            return response
+        if session.unavailable is None:
+            try:
+                return self._with_cookie(session, session.finish(is_saved=_is_saved(response)), response)
+            except UpdateError as error:
+                raise _interrupted(error) from error
+            except SessionUnavailable as error:
+                session.unavailable = error
+        return self._without_session(request, session, response)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answers a request whose view an outage has ended."""
+        if not isinstance(exception, SessionUnavailable):
+            return None
+        _log_outage(exception)
+        return self.on_unavailable(request, exception)
+
+    def on_unavailable(self, request: HttpRequest, error: SessionUnavailable) -> HttpResponse:
+        """Returns the response to a request whose session could not be read or saved. What was not saved is lost.
+
+        Called at most once for each request. An override may return another response.
+        """
+        response = HttpResponse("Service Unavailable", status=503, content_type="text/plain; charset=utf-8")
+        response["Retry-After"] = str(conf.current().retry_after)
+        # Django would log it once more.
+        response._has_been_logged = True  # type: ignore[attr-defined, unused-ignore]
+        return response
+
+    def _without_session(self, request: HttpRequest, session: SessionStore, response: HttpResponse) -> HttpResponse:
+        """Ends a request in which the service did not answer. It has waited long enough, so nothing is saved."""
+        error = session.unavailable
+        if error is None or response.status_code == 503:
+            return response
+        if not getattr(response, "_has_been_logged", False):
+            _log_outage(error)
+        # A view that has nothing to save may have handled the error.
+        is_failed = response.status_code >= 500 or session.has_unsaved_changes()
+        return self.on_unavailable(request, error) if is_failed else response
+
+    def _with_cookie(self, session: SessionStore, decision: CookieDecision, response: HttpResponse) -> HttpResponse:
+        name = settings.SESSION_COOKIE_NAME
+        attributes = {
+            "path": settings.SESSION_COOKIE_PATH,
+            "domain": settings.SESSION_COOKIE_DOMAIN,
+            "samesite": settings.SESSION_COOKIE_SAMESITE,
+        }
+        is_refreshed = session.modified or settings.SESSION_SAVE_EVERY_REQUEST
+        if decision.action is CookieAction.DELETE:
+            response.delete_cookie(name, **attributes)
+        elif decision.action is CookieAction.SET or (decision.action is CookieAction.REFRESH and is_refreshed):
+            response.set_cookie(
+                name,
+                decision.token,
+                secure=bool(settings.SESSION_COOKIE_SECURE),
+                httponly=bool(settings.SESSION_COOKIE_HTTPONLY),
+                **_lifetime(session),
+                **attributes,
+            )
+        elif not session.accessed:
+            return response
+        patch_vary_headers(response, ("Cookie",))
+        return response
+
+
+def _is_saved(response: HttpResponse) -> bool:
+    """Whether the changes of the request are saved: those of a failed one are not, as in Django."""
+    return bool(response.status_code < 500)
+
+
+def _interrupted(error: UpdateError) -> SessionInterrupted:
+    return SessionInterrupted(
+        "The request's session was deleted before the request completed. The user may have logged out in a concurrent "
+        f"request, for example ({error})."
+    )
+
+
+def _lifetime(session: SessionStore) -> dict[str, Any]:
+    if session.get_expire_at_browser_close():
+        return {"max_age": None, "expires": None}
+    age = session.get_expiry_age()
+    return {"max_age": age, "expires": http_date(time.time() + age)}
+
+
+def _log_outage(error: SessionUnavailable) -> None:
+    log.warning("the session service does not answer: %s", error)

@@ -1,0 +1,141 @@
+"""The session of one request, with calls that wait and calls that are awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
+
+from ..cookie import CookieDecision
+from ..entries import UNKNOWN
+from ..errors import SessionRefused, SessionUnavailable
+from ..session import Session
+from .errors import COOKIES_AMBIGUOUS, http_error
+
+
+class RequestSession(Session):
+    """Makes no call for a request without a session cookie, and none that blocks an event loop."""
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the request has the cookies of two live sessions."""
+        self._load_info()
+        return self._write_error is not None and getattr(self._write_error, "reason", "") == COOKIES_AMBIGUOUS
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the service has this session."""
+        info = self._load_info()
+        return bool(info.id) and not info.new
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether the service has answered what the session is."""
+        return self._info is not None
+
+    @property
+    def is_rotation_pending(self) -> bool:
+        """Whether the next save replaces the token."""
+        return self._rotate_requested
+
+    @property
+    def cookie_value(self) -> str:
+        """The cookie's value, a secret. Empty if the session is not stored."""
+        return self._load_info().token if self.is_stored else ""
+
+    def is_empty(self) -> bool:
+        """Whether there is no stored session and nothing to store, as far as that is known without a call."""
+        if not self.is_opened and self._write_error is None:
+            has_cookie = self._request_info.may_name_session(str(self._credential.get("cookie_header", "")))
+            return not has_cookie and not self.has_unsaved_changes()
+        return not self.is_stored and len(self) == 0
+
+    def knows(self, key: str) -> bool:
+        """Whether reading this key needs no call."""
+        return self._entries.lookup(key) is not UNKNOWN
+
+    def begin_empty(self) -> None:
+        """Continues as a new session, without the changes that have not been saved."""
+        self._begin_empty()
+
+    def forget_changes(self) -> None:
+        """Saves nothing of what has changed so far."""
+        self.modified = False
+
+    def another(self, cookie_header: str | None = None) -> RequestSession:
+        """Returns the same session as the service has it now, or the one of another Cookie header."""
+        other = RequestSession(self._client, self._request_info)
+        other._credential = dict(self._credential) if cookie_header is None else {"cookie_header": cookie_header}
+        return other
+
+    # Calls that wait.
+
+    def open(self) -> None:
+        if self._needs_open():
+            self._open_now()
+
+    def destroy(self) -> None:
+        _refuse_in_event_loop()
+        super().destroy()
+
+    def finish(self, *, is_read: bool = True) -> CookieDecision:
+        if self.has_unsaved_changes():
+            _refuse_in_event_loop()
+        try:
+            return super().finish(is_read=is_read)
+        except SessionRefused as error:
+            raise http_error(error) from error
+
+    # Calls that are awaited.
+
+    async def aopen(self) -> None:
+        if self._needs_open():
+            await _in_thread(self.open)()
+
+    async def adestroy(self) -> None:
+        await _in_thread(self.destroy)()
+
+    async def afinish(self, *, is_read: bool = True) -> CookieDecision:
+        if not self.has_unsaved_changes():
+            return self.finish(is_read=is_read)
+        decision: CookieDecision = await _in_thread(self.finish)(is_read=is_read)
+        return decision
+
+    # Private.
+
+    def _open_now(self) -> None:
+        _refuse_in_event_loop()
+        try:
+            if self._open_without_call():
+                return
+        except SessionUnavailable as error:
+            self._handle_unavailable_open(error)
+            return
+        super()._open_now()
+
+    def _check_writable(self) -> None:
+        try:
+            super()._check_writable()
+        except SessionRefused as error:
+            raise http_error(error) from error
+
+
+def _in_thread(function: Any) -> Any:
+    # Sessions need no thread of their own, and one thread for all would make requests wait for each other.
+    return sync_to_async(function, thread_sensitive=False)
+
+
+def _refuse_in_event_loop() -> None:
+    """Raises SynchronousOnlyOperation where a call would block an event loop, as Django's database does."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if not os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
+        raise SynchronousOnlyOperation(
+            "this would block the event loop by a call to the session service: await the session's method that begins "
+            "with an a, such as aget(), or use a thread or sync_to_async"
+        )
