@@ -74,6 +74,9 @@ keys = ["{key}"]
 subject_key = "_user_id"
 [apps.login.cookie]
 samesite = ""
+[apps.django]
+keys = ["{key}"]
+subject_key = "_auth_user_id"
 """
 
 

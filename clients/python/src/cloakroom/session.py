@@ -505,7 +505,7 @@ class SessionState(MutableMapping[str, Any]):
         elif idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
             changes.idle_timeout.FromTimedelta(idle_timeout)
         if info.permanent is not None:
-            changes.permanent = info.permanent()
+            self._set_permanent(changes, info.permanent())
         request = pb.SaveSessionRequest(
             app=info.app,
             changes=changes,
@@ -522,6 +522,13 @@ class SessionState(MutableMapping[str, Any]):
         self._other_changes = None
         self._rotate_requested = self._needs_save = self._keep_empty = False
         return request
+
+    def _set_permanent(self, changes: pb.Changes, permanent: bool) -> None:
+        """Adds this to the changes if it is one: otherwise each save would send the cookie again."""
+        stored = self._info
+        is_stored = stored is not None and stored.HasField("permanent") and stored.permanent == permanent
+        if changes.clear or not is_stored:
+            changes.permanent = permanent
 
     def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save may start a new session after the old one has ended, as a login does."""

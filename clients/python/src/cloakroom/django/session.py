@@ -32,6 +32,13 @@ class RequestSession(Session):
         return bool(info.id) and not info.new
 
     @property
+    def may_be_stored(self) -> bool:
+        """Whether there may be a stored session, as far as that is known without a call."""
+        if self.is_opened:
+            return self.is_stored or self.is_ambiguous
+        return self._request_info.may_name_session(str(self._credential.get("cookie_header", "")))
+
+    @property
     def is_opened(self) -> bool:
         """Whether the service has answered what the session is."""
         return self._info is not None
@@ -48,14 +55,17 @@ class RequestSession(Session):
 
     def is_empty(self) -> bool:
         """Whether there is no stored session and nothing to store, as far as that is known without a call."""
-        if not self.is_opened and self._write_error is None:
-            has_cookie = self._request_info.may_name_session(str(self._credential.get("cookie_header", "")))
-            return not has_cookie and not self.has_unsaved_changes()
-        return not self.is_stored and len(self) == 0
+        if self.is_opened:
+            return not self.is_stored and len(self) == 0
+        return not self.may_be_stored and not self.has_unsaved_changes()
 
     def knows(self, key: str) -> bool:
         """Whether reading this key needs no call."""
         return self._entries.lookup(key) is not UNKNOWN
+
+    def check_writable(self) -> None:
+        """Raises the error that every write raises, if there is one."""
+        self._check_writable()
 
     def begin_empty(self) -> None:
         """Continues as a new session, without the changes that have not been saved."""

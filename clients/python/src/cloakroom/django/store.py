@@ -22,6 +22,7 @@ from ..session import RequestInfo
 from . import by_key, conf, session_key
 from .codec import SerializerCodec
 from .session import RequestSession
+from .session_key import is_public
 
 
 class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
@@ -95,12 +96,14 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         if self._is_cycle_pending():
             # Django has replaced the key by now. Until somebody looks, the next save can do it.
             self._save()
-        return session_key.of_session(self._now()._load_info()) if self._may_be_stored() else None
+        return session_key.of_session(self._now()._load_info()) if self._now().may_be_stored else None
 
     def _set_session_key(self, value: str | None) -> None:
         self._current = None
         self._assigned_key = value if _is_valid(value) else None
         self._cookie_header = _header_of(self._assigned_key)
+        #: Whether the text of a session_key was given, which opens nothing.
+        self._is_refused = self._assigned_key is not None and self._cookie_header == "" and is_public(value or "")
 
     session_key = property(_get_session_key)
     _session_key = property(_get_session_key, _set_session_key)
@@ -194,13 +197,13 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def flush(self) -> None:
         """Ends the session at once. What is written after that begins a new one."""
-        if self._may_be_stored():
+        if self._now().may_be_stored:
             self._now().destroy()
         else:
             self._now().begin_empty()
 
     async def aflush(self) -> None:
-        if self._may_be_stored():
+        if self._now().may_be_stored:
             await self._now().adestroy()
         else:
             self._now().begin_empty()
@@ -230,7 +233,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         The text of a session_key needs CLOAKROOM["ADMIN_SERVICE"].
         """
         if session_key is None:
-            if self._may_be_stored():
+            if self._now().may_be_stored:
                 self._now().destroy()
             return
         found = self._find(session_key)
@@ -241,7 +244,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     async def adelete(self, session_key: str | None = None) -> None:
         if session_key is None:
-            if self._may_be_stored():
+            if self._now().may_be_stored:
                 await self._now().adestroy()
             return
         found = self._find(session_key)
@@ -304,7 +307,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def _now(self) -> RequestSession:
         if self._current is None:
-            if self._assigned_key is not None and self._cookie_header == "":
+            if self._is_refused:
                 raise SessionRefused(
                     "a session_key opens no session, for it may stand in a log: take the value of the cookie, or end "
                     "the session by SessionStore().delete(session_key)"
@@ -326,12 +329,6 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             permanent=lambda: not self.get_expire_at_browser_close(),
             legacy_cookie_names=conf.current().legacy_cookie_names,
         )
-
-    def _may_be_stored(self) -> bool:
-        """Whether there may be a stored session, as far as that is known without a call."""
-        if self._current is not None and self._current.is_opened:
-            return self._current.is_stored or self._current.is_ambiguous
-        return self._request_info().may_name_session(self._cookie_header)
 
     def _is_cycle_pending(self) -> bool:
         return self._current is not None and self._current.is_rotation_pending
@@ -367,6 +364,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         current = self._now()
         if not current.knows(_EXPIRY):
             current.open()
+            current.check_writable()
         if self._is_over():
             self.flush()
             return
@@ -377,6 +375,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         current = self._now()
         if not current.knows(_EXPIRY):
             await current.aopen()
+            current.check_writable()
         if self._is_over():
             await self.aflush()
             return
@@ -387,7 +386,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         """Returns the session if there is something to do."""
         current = self._current
         if current is None or not current.accessed:
-            is_refreshed = settings.SESSION_SAVE_EVERY_REQUEST and is_saved and self._may_be_stored()
+            is_refreshed = is_saved and settings.SESSION_SAVE_EVERY_REQUEST and self._now().may_be_stored
             return self._now() if is_refreshed else None
         if not is_saved:
             current.forget_changes()
