@@ -2,11 +2,14 @@
 
 FLASK_VERSION := $(shell sed -n 's/^Flask==//p' examples/flask/requirements.txt)
 FLASK_SUITE := .tools/python-suites/flask-$(FLASK_VERSION)
+DJANGO_VERSION := $(shell sed -n 's/^Django==//p' tests/requirements.txt)
+DJANGO_SUITE := .tools/python-suites/django-$(DJANGO_VERSION)
 STARLETTE_VERSION := $(shell sed -n 's/^starlette==//p' tests/requirements.txt)
 STARLETTE_SUITE := .tools/python-suites/starlette-$(STARLETTE_VERSION)
+PYTHON_SUITES := $(FLASK_SUITE)/pyproject.toml $(DJANGO_SUITE)/pyproject.toml $(STARLETTE_SUITE)/pyproject.toml
 in_client = cd clients/python && PATH="$(CURDIR)/.tools/python/bin:$$PATH"
 
-test-python: lint-python redis $(FLASK_SUITE)/pyproject.toml $(STARLETTE_SUITE)/pyproject.toml ## Tests the Python client, with Flask's and Starlette's tests.
+test-python: lint-python redis $(PYTHON_SUITES) ## Tests the Python client, with the tests of Flask, Django and Starlette.
 	@$(call apt,haproxy nginx-light)
 	$(in_client) python -m pytest
 
@@ -22,8 +25,8 @@ lint-python: $(PYTHON_INSTALLED) ## Lints the Python client and its example.
 	$(in_client) python -m ruff check . ../../examples/flask
 	$(in_client) python -m ruff format --check . ../../examples/flask
 
-# The source distributions of both have their tests.
-$(FLASK_SUITE)/pyproject.toml $(STARLETTE_SUITE)/pyproject.toml: .tools/python-suites/%/pyproject.toml: $(PYTHON_INSTALLED)
+# The source distributions have the tests.
+$(PYTHON_SUITES): .tools/python-suites/%/pyproject.toml: $(PYTHON_INSTALLED)
 	mkdir -p .tools/python-suites
 	$(call pip,.tools/python) download --no-deps --no-binary $(firstword $(subst -, ,$*)) --dest .tools/python-suites $(subst -,==,$*)
 	tar --extract --gzip --touch --file .tools/python-suites/$*.tar.gz --directory .tools/python-suites

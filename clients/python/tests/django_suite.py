@@ -25,7 +25,7 @@ django.setup()
 from django.test import SimpleTestCase, override_settings  # noqa: E402 - needs the settings
 from sessions_tests import tests  # noqa: E402
 
-from cloakroom.django import SessionMiddleware, SessionStore  # noqa: E402
+from cloakroom.django import SessionStore  # noqa: E402
 
 
 class StoreTests(tests.SessionTestsMixin, SimpleTestCase):
@@ -34,13 +34,6 @@ class StoreTests(tests.SessionTestsMixin, SimpleTestCase):
 
 @override_settings(USE_TZ=True)
 class StoreWithTimeZoneTests(StoreTests):
-    pass
-
-
-tests.SessionMiddleware = SessionMiddleware
-
-
-class MiddlewareTests(tests.SessionMiddlewareTests):
     pass
 
 

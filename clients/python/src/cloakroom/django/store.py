@@ -38,7 +38,8 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def __init__(self, session_key: str | None = None) -> None:
         self._current: RequestSession | None = None
         self._cookie_header = ""
-        self._context = pb.RequestContext()
+        #: The request's META, for its context. Not the request: it has the session, and so would never be freed at once.
+        self._meta: dict[str, Any] | None = None
         super().__init__(session_key)
         #: What was given is returned by `session_key` only where Django's own methods have assigned it.
         self._assigned_key: str | None = None
@@ -49,9 +50,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         store = cls()
         header = browser_input.cookie_header(_cookie_header(request))
         store._cookie_header = session_key.with_cookie_values(header, settings.SESSION_COOKIE_NAME)
-        if conf.current().send_context:
-            agent, address = request.META.get("HTTP_USER_AGENT", ""), request.META.get("REMOTE_ADDR", "")
-            store._context = browser_input.request_context(agent, address or "")
+        store._meta = request.META
         return store
 
     # What Cloakroom adds.
@@ -323,12 +322,18 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             codec=SerializerCodec(self.serializer),
             cookie_header=self._cookie_header,
             cookie_name=settings.SESSION_COOKIE_NAME,
-            context=self._context,
+            context=self._request_context,
             idle_timeout=self._idle_timeout,
             deadline_time=self._deadline_time,
             permanent=lambda: not self.get_expire_at_browser_close(),
             legacy_cookie_names=conf.current().legacy_cookie_names,
         )
+
+    def _request_context(self) -> pb.RequestContext:
+        meta = self._meta
+        if meta is None or not conf.current().send_context:
+            return pb.RequestContext()
+        return browser_input.request_context(meta.get("HTTP_USER_AGENT", ""), meta.get("REMOTE_ADDR") or "")
 
     def _is_cycle_pending(self) -> bool:
         return self._current is not None and self._current.is_rotation_pending
