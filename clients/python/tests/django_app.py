@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
 
 import django
+from asgiref.sync import async_to_sync
 from django.conf import settings
 
 settings.configure(
@@ -78,6 +78,11 @@ def set_view(view) -> None:
     _views["view"] = lambda request: view(request) or HttpResponse("ok")
 
 
+def set_async_view(view) -> None:
+    """Makes a function the view of `/async`."""
+    _views["async_view"] = view
+
+
 def get(client: Client, view, **request):
     """Sends one request, whose view is the function `view`. The response has the view's result in `result`."""
     results = []
@@ -109,7 +114,12 @@ async def aget(client: AsyncClient, view, **request):
 
 
 def run(coroutine):
-    return asyncio.run(coroutine)
+    """Runs a coroutine. What it gives to a thread for the database comes back to this one."""
+
+    async def awaited():
+        return await coroutine
+
+    return async_to_sync(awaited)()
 
 
 def cookie(client) -> str:

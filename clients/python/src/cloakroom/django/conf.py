@@ -109,17 +109,19 @@ def _find_credential_problems(given: Mapping[str, Any]) -> Iterator[str]:
     except ValueError as error:
         yield f"CLOAKROOM: {error}"
         return
-    service = given.get("SERVICE", "")
+    service = given.get("SERVICE", Settings.service)
     if not isinstance(service, str):
         if credentials != Credentials():
             yield "CLOAKROOM['SERVICE'] is a transport: give the credentials to it"
         return
-    for name in ("SERVICE", "ADMIN_SERVICE"):
-        if given.get(name):
-            try:
-                credentials.check(parse(str(given[name])))
-            except ValueError as error:
-                yield f"CLOAKROOM[{name!r}]: {error}"
+    addresses = {"SERVICE": service}
+    if given.get("ADMIN_SERVICE"):
+        addresses["ADMIN_SERVICE"] = given["ADMIN_SERVICE"]
+    for name, address in addresses.items():
+        try:
+            credentials.check(parse(str(address)))
+        except ValueError as error:
+            yield f"CLOAKROOM[{name!r}]: {error}"
 
 
 def _values() -> dict[str, Any]:

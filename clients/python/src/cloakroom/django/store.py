@@ -38,7 +38,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def __init__(self, session_key: str | None = None) -> None:
         self._current: RequestSession | None = None
         self._cookie_header = ""
-        #: The request's META, for its context. Not the request: it has the session, and so would never be freed at once.
+        #: The request's META, for its context. Not the request, which has the session: the two would be freed late.
         self._meta: dict[str, Any] | None = None
         super().__init__(session_key)
         #: What was given is returned by `session_key` only where Django's own methods have assigned it.

@@ -1,0 +1,127 @@
+"""Django's sessions in async views."""
+
+from __future__ import annotations
+
+import asyncio
+
+import django_app
+import pytest
+from django.contrib import auth
+from django.core.exceptions import SynchronousOnlyOperation
+from django.core.handlers.asgi import ASGIRequest
+from django.test import AsyncClient, override_settings
+from django_app import aget, cookie, run
+
+from cloakroom.django import SessionStore
+
+pytestmark = pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
+
+
+@pytest.fixture(autouse=True)
+def settings(service):
+    with override_settings(CLOAKROOM={"SERVICE": service.address, "APP": "django"}):
+        yield
+
+
+async def write(request):
+    await request.session.aset("a", 1)
+
+
+async def read(request):
+    return await request.session.aget("a")
+
+
+async def name_of_user(request):
+    return (await request.auser()).get_username()
+
+
+def test_what_is_awaited_is_saved():
+    async def requests():
+        client = AsyncClient()
+        await aget(client, write)
+        await aget(client, lambda request: request.session.aupdate({"b": 2}))
+        assert (await aget(client, read)).result == 1
+        items = await aget(client, lambda request: request.session.aitems())
+        assert sorted(items.result) == [("a", 1), ("b", 2)]
+
+    run(requests())
+
+
+def test_a_login_and_a_logout_are_awaited():
+    async def requests(user):
+        client = AsyncClient()
+        await aget(client, write)
+        before = cookie(client)
+        await aget(client, lambda request: auth.alogin(request, user))
+        assert cookie(client) != before
+        assert (await aget(client, name_of_user)).result == "anna"
+        assert (await aget(client, read)).result == 1
+        await aget(client, auth.alogout)
+        assert cookie(client) == ""
+        assert (await aget(client, name_of_user)).result == ""
+
+    with django_app.user() as anna:
+        run(requests(anna))
+
+
+def test_a_read_that_would_block_the_event_loop_is_refused():
+    async def blocking_read(request):
+        with pytest.raises(SynchronousOnlyOperation):
+            request.session["a"]
+        assert await request.session.aget("a") == 1
+        return request.session["a"]
+
+    async def requests():
+        client = AsyncClient()
+        await aget(client, write)
+        assert (await aget(client, blocking_read)).result == 1
+
+    run(requests())
+
+
+def test_the_event_loop_runs_while_the_service_does_not_answer(service):
+    async def requests():
+        client = AsyncClient()
+        await aget(client, write)
+        service.suspend()
+        try:
+            waiting = asyncio.create_task(aget(client, read))
+            turns = 0
+            while turns < 100:
+                await asyncio.sleep(0)
+                turns += 1
+            assert not waiting.done()
+        finally:
+            service.resume()
+        assert (await waiting).result == 1
+
+    run(requests())
+
+
+def test_concurrent_requests_of_one_browser_lose_nothing():
+    async def add(request):
+        name = request.GET["name"]
+        await request.session.aget(name)
+        await request.session.aset(name, 1)
+        return django_app.HttpResponse()
+
+    async def requests():
+        client = AsyncClient()
+        await aget(client, write)
+        django_app.set_async_view(add)
+        await asyncio.gather(*(client.get(f"/async?name=n{number}") for number in range(20)))
+        keys = (await aget(client, lambda request: request.session.akeys())).result
+        assert len(keys) == 21
+
+    run(requests())
+
+
+def test_several_lines_of_cookies_are_one_header():
+    async def requests():
+        client = AsyncClient()
+        await aget(client, write)
+        lines = [(b"cookie", b"other=1"), (b"cookie", f"sessionid={cookie(client)}".encode()), (b"cookie", b"b=2")]
+        request = ASGIRequest({"method": "GET", "path": "/", "headers": lines}, None)
+        assert await SessionStore.for_request(request).aget("a") == 1
+
+    run(requests())

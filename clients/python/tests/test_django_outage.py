@@ -1,0 +1,165 @@
+"""What Django users see while the service does not answer."""
+
+from __future__ import annotations
+
+import signal
+
+import django_app
+import pytest
+from django.contrib import auth
+from django.test import AsyncClient, Client, override_settings
+from django_app import aget, cookie, get, run
+from recording_transport import RecordingTransport
+from service import Service, wait_until
+
+from cloakroom import SessionUnavailable
+from cloakroom.django import SessionMiddleware
+
+APPS = """
+[apps.django]
+keys = ["{key}"]
+subject_key = "_auth_user_id"
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    store = f'[store]\nkind = "embedded"\n[store.embedded]\npath = "{tmp_path_factory.mktemp("data")}"'
+    with Service.start(tmp_path_factory.mktemp("service"), apps=APPS, store=store) as service:
+        yield service
+
+
+@pytest.fixture
+def transport(service):
+    return RecordingTransport(service.address)
+
+
+@pytest.fixture(autouse=True)
+def settings(transport):
+    with override_settings(CLOAKROOM={"SERVICE": transport, "APP": "django", "DEADLINE": 0.3, "RETRY_AFTER": 7}):
+        yield
+
+
+@pytest.fixture
+def client():
+    client = Client()
+    get(client, lambda request: request.session.update({"a": 1}))
+    return client
+
+
+@pytest.fixture
+def outage(service, client):
+    """Begins after the client has a session, and ends after the test."""
+    service.stop(signal.SIGKILL)
+    yield
+    service.launch()
+
+
+def is_only_line(caplog):
+    return [record.message.partition(":")[0] for record in caplog.records] == ["the session service does not answer"]
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda request: request.session["a"],
+        lambda request: request.session.update({"b": 1}),
+        lambda request: request.session.flush(),
+        lambda request: request.user.is_authenticated,
+    ],
+    ids=["read", "write", "flush", "user"],
+)
+def test_an_outage_is_503_with_one_log_line_and_one_wait(client, outage, transport, caplog, view):
+    before = cookie(client)
+    transport.take_calls()
+    response = get(client, view)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    assert "Set-Cookie" not in response.headers
+    assert cookie(client) == before
+    assert len(set(transport.take_calls())) == 1
+    assert is_only_line(caplog)
+
+
+def test_a_write_beside_a_failed_save_is_not_saved_a_second_time(client, transport, service, caplog):
+    def end_then_write(request):
+        assert request.session["a"] == 1
+        service.stop(signal.SIGKILL)
+        request.session["b"] = 1
+
+    transport.take_calls()
+    response = get(client, end_then_write)
+    service.launch()
+    assert response.status_code == 503
+    assert set(transport.take_calls()) == {"OpenSession", "SaveSession"}
+    assert is_only_line(caplog)
+
+
+def test_a_view_that_handles_the_outage_answers_itself(client, outage, caplog):
+    def view(request):
+        try:
+            request.session["a"]
+        except SessionUnavailable:
+            return django_app.HttpResponse("sorry")
+        raise AssertionError
+
+    assert get(client, view).content == b"sorry"
+    assert is_only_line(caplog)
+
+
+def test_requests_that_need_no_session_work_in_an_outage(client, outage):
+    assert get(client, lambda request: None).status_code == 200
+    assert get(Client(), lambda request: request.session.get("a")).status_code == 200
+
+
+def test_an_outage_in_another_middleware_is_503_too(client, outage, caplog):
+    name = f"{__name__}.reads_the_session"
+    with override_settings(MIDDLEWARE=["cloakroom.django.SessionMiddleware", name]):
+        other = Client(raise_request_exception=False)
+        other.cookies = client.cookies
+        assert other.get("/").status_code == 503
+    assert len(caplog.records) == 1
+
+
+def reads_the_session(get_response):
+    def middleware(request):
+        request.session["a"]
+        return get_response(request)
+
+    return middleware
+
+
+class Apologies(SessionMiddleware):
+    def on_unavailable(self, request, error):
+        return django_app.HttpResponse("sorry", status=503)
+
+
+def test_the_response_can_be_another(client, outage):
+    with override_settings(MIDDLEWARE=[f"{__name__}.Apologies"]):
+        other = Client()
+        other.cookies = client.cookies
+        assert get(other, lambda request: request.session["a"]).content == b"sorry"
+
+
+def test_an_outage_is_503_in_an_async_view(client, outage, caplog):
+    async def read(request):
+        return await request.session.aget("a")
+
+    async def write(request):
+        await request.session.aset("a", 2)
+
+    for view in (read, write):
+        caplog.clear()
+        other = AsyncClient()
+        other.cookies = client.cookies
+        assert run(aget(other, view)).status_code == 503
+        assert is_only_line(caplog)
+
+
+def test_a_login_works_after_an_outage(client, service):
+    service.stop(signal.SIGKILL)
+    with django_app.user() as anna:
+        assert get(client, lambda request: auth.login(request, anna)).status_code == 503
+        service.launch()
+        wait_until("the client connects", lambda: get(client, lambda request: request.session.get("a")).result == 1)
+        assert get(client, lambda request: auth.login(request, anna)).status_code == 200
+        assert get(client, lambda request: request.user.get_username()).result == "anna"
