@@ -16,6 +16,7 @@ bench-service: bench-tools ## Measures the service beside an echo and beside Red
 bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside other session libraries; build with --profile dist first.
 	$(in_client) python tests/bench.py
 	$(in_client) python tests/bench_asgi.py
+	$(in_client) python tests/bench_django.py
 
 # The whole of it in seconds, with programs that are not optimized.
 test-bench: bench-tools ## Tests that the benchmark runs; times nothing.

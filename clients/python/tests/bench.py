@@ -98,7 +98,8 @@ class Application:
         return cpu / REQUESTS * 1e6, wall / REQUESTS * 1e6
 
 
-def measure(applications: dict[str, Application]) -> None:
+def measure(applications: dict[str, Application], baseline: str = BASELINE) -> None:
+    """Measures all applications by turns. The first is the one without sessions."""
     names = list(applications)
     times: dict[tuple[str, str], list[tuple[float, float]]] = {(name, path): [] for name in names for path in PATHS}
     for turn in range(ROUNDS):
@@ -107,7 +108,7 @@ def measure(applications: dict[str, Application]) -> None:
             for path in PATHS:
                 times[name, path].append(applications[name].measure(path))
     print("\nwhat a session costs in a request, in microseconds of CPU and of wall time")
-    print(f"(in brackets: relative to {BASELINE}, median and quartiles of {ROUNDS} rounds)\n")
+    print(f"(in brackets: relative to {baseline}, median and quartiles of {ROUNDS} rounds)\n")
     reached = []
     for path in PATHS:
         print(f"{path[1:]:44}{'CPU':>28}{'wall':>28}")
@@ -115,12 +116,14 @@ def measure(applications: dict[str, Application]) -> None:
             cells, ratios = [], []
             for kind in range(2):
                 own = part(times, name, path, kind)
-                quartiles = statistics.quantiles([a / b for a, b in zip(own, part(times, BASELINE, path, kind))], n=4)
+                quartiles = statistics.quantiles([a / b for a, b in zip(own, part(times, baseline, path, kind))], n=4)
                 ratios.append(quartiles[1])
                 cells.append(
                     f"{statistics.median(own):9.1f} ({quartiles[1]:.2f}, {quartiles[0]:.2f}-{quartiles[2]:.2f})"
                 )
             print(f"  {name:42}" + "".join(f"{cell:>28}" for cell in cells))
+            if baseline != BASELINE:
+                continue
             store, _, connection = name.removeprefix("Cloakroom, ").partition(", ")
             for ratio, goal, kind in zip(ratios, GOALS.get((connection, path), (None, None)), ("CPU", "wall")):
                 if goal is not None:
@@ -128,7 +131,8 @@ def measure(applications: dict[str, Application]) -> None:
                     reached.append(
                         f"{is_reached}  {path[1:]} by {connection} on {store}, {kind}: {ratio:.2f} (at most {goal})"
                     )
-    print("\nGoals\n\n" + "\n".join(reached))
+    if reached:
+        print("\nGoals\n\n" + "\n".join(reached))
 
 
 def part(times, name: str, path: str, kind: int) -> list[float]:

@@ -101,23 +101,18 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         return self.on_unavailable(request, error) if is_failed else response
 
     def _with_cookie(self, session: SessionStore, decision: CookieDecision, response: HttpResponse) -> HttpResponse:
-        name = settings.SESSION_COOKIE_NAME
-        attributes = {
-            "path": settings.SESSION_COOKIE_PATH,
-            "domain": settings.SESSION_COOKIE_DOMAIN,
-            "samesite": settings.SESSION_COOKIE_SAMESITE,
-        }
-        is_refreshed = session.modified or settings.SESSION_SAVE_EVERY_REQUEST
         if decision.action is CookieAction.DELETE:
-            response.delete_cookie(name, **attributes)
-        elif decision.action is CookieAction.SET or (decision.action is CookieAction.REFRESH and is_refreshed):
+            response.delete_cookie(settings.SESSION_COOKIE_NAME, **_attributes())
+        elif decision.action is CookieAction.SET or (
+            decision.action is CookieAction.REFRESH and _is_refreshed(session)
+        ):
             response.set_cookie(
-                name,
+                settings.SESSION_COOKIE_NAME,
                 decision.token,
                 secure=bool(settings.SESSION_COOKIE_SECURE),
                 httponly=bool(settings.SESSION_COOKIE_HTTPONLY),
                 **_lifetime(session),
-                **attributes,
+                **_attributes(),
             )
         elif not session.accessed:
             return response
@@ -128,6 +123,19 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
 def _is_saved(response: HttpResponse) -> bool:
     """Whether the changes of the request are saved: those of a failed one are not, as in Django."""
     return bool(response.status_code < 500)
+
+
+def _is_refreshed(session: SessionStore) -> bool:
+    """Whether the cookie is sent again, so that it expires later."""
+    return bool(session.modified or settings.SESSION_SAVE_EVERY_REQUEST)
+
+
+def _attributes() -> dict[str, Any]:
+    return {
+        "path": settings.SESSION_COOKIE_PATH,
+        "domain": settings.SESSION_COOKIE_DOMAIN,
+        "samesite": settings.SESSION_COOKIE_SAMESITE,
+    }
 
 
 def _interrupted(error: UpdateError) -> SessionInterrupted:

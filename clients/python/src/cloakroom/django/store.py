@@ -6,6 +6,7 @@ What a session is stands in `cloakroom.session`; this module translates Django's
 
 from __future__ import annotations
 
+import weakref
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -316,16 +317,18 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def _request_info(self) -> RequestInfo:
         client = conf.client()
+        # Weak, because the store has the session: in a circle, both would wait for the garbage collection.
+        store: SessionStore = weakref.proxy(self)
         return RequestInfo(
             app=client.app,
             policy=client.policy,
             codec=SerializerCodec(self.serializer),
             cookie_header=self._cookie_header,
             cookie_name=settings.SESSION_COOKIE_NAME,
-            context=self._request_context,
-            idle_timeout=self._idle_timeout,
-            deadline_time=self._deadline_time,
-            permanent=lambda: not self.get_expire_at_browser_close(),
+            context=lambda: store._request_context(),
+            idle_timeout=lambda: store._idle_timeout(),
+            deadline_time=lambda: store._deadline_time(),
+            permanent=lambda: not store.get_expire_at_browser_close(),
             legacy_cookie_names=conf.current().legacy_cookie_names,
         )
 
