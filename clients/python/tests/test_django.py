@@ -16,6 +16,7 @@ from django.test.utils import setup_test_environment, teardown_test_environment
 from django.utils import timezone
 from django_app import cookie, copy_of, get, log_in
 from recording_transport import RecordingTransport
+from service import Service, generate_key
 
 from cloakroom.django import SessionStore
 
@@ -305,6 +306,21 @@ def test_the_session_key_changes_at_a_login_and_the_id_does_not(client, anna):
     after = get(client, lambda request: (request.session.session_key, request.session.id)).result
     assert before[0] != after[0]
     assert before[1] == after[1]
+
+
+def test_the_session_key_stays_when_the_service_gets_another_signing_key(client, tmp_path):
+    apps = '[apps.django]\nkeys = ["{key}"]\nsubject_key = "_auth_user_id"\n'
+    store = f'[store]\nkind = "embedded"\n[store.embedded]\npath = "{tmp_path / "data"}"'
+    own_service = Service.start(tmp_path, apps=apps, store=store)
+    with own_service, override_settings(CLOAKROOM={"SERVICE": own_service.address, "APP": "django"}):
+        get(client, set_entry("a", 1))
+        before = get(client, lambda request: request.session.session_key).result, cookie(client)
+        own_service.stop()
+        config = own_service.config.read_text()
+        own_service.config.write_text(config.replace('keys = ["', f'keys = ["{generate_key()}", "'))
+        own_service.launch()
+        assert get(client, lambda request: request.session.session_key).result == before[0]
+        assert cookie(client) != before[1]
 
 
 def test_a_new_session_has_no_session_key_until_it_is_created(client):

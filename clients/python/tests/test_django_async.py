@@ -12,7 +12,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.test import AsyncClient, override_settings
 from django_app import aget, cookie, run
 
-from cloakroom.django import SessionStore
+from cloakroom.django import SessionMiddleware, SessionStore
 
 pytestmark = pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
 
@@ -114,6 +114,23 @@ def test_concurrent_requests_of_one_browser_lose_nothing():
         assert len(keys) == 21
 
     run(requests())
+
+
+class Marks(SessionMiddleware):
+    def process_response(self, request, response):
+        response = super().process_response(request, response)
+        response["x-marked"] = "1"
+        return response
+
+
+def test_a_middleware_that_is_derived_may_change_the_response():
+    async def requests():
+        client = AsyncClient()
+        assert (await aget(client, write)).headers["x-marked"] == "1"
+        assert (await aget(client, read)).result == 1
+
+    with override_settings(MIDDLEWARE=[f"{__name__}.Marks"]):
+        run(requests())
 
 
 def test_several_lines_of_cookies_are_one_header():

@@ -8,6 +8,8 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
 
+from cloakroom.django import SessionStore
+
 
 class Pickles:
     """A serializer that is no JSON."""
@@ -60,3 +62,35 @@ def test_another_session_engine_is_warned_of_and_refused_by_the_middleware():
     assert [each for each in problems() if each.startswith("cloakroom.W001")]
     with pytest.raises(ImproperlyConfigured, match="SESSION_ENGINE"):
         django_app.get(Client(), lambda request: None)
+
+
+def warnings_of_first_request(service, caplog, **settings):
+    with override_settings(**settings):
+        django_app.get(Client(), lambda request: request.session.update({"a": 1}))
+        django_app.get(Client(), lambda request: request.session.update({"a": 1}))
+    return [record.message for record in caplog.records]
+
+
+def test_settings_that_do_not_fit_the_services_are_warned_of_once(service, caplog):
+    brief = {"SERVICE": service.address, "APP": "brief"}
+    lifetime, subject = warnings_of_first_request(service, caplog, CLOAKROOM=brief)
+    assert "SESSION_COOKIE_AGE is 14 days, 0:00:00, but the service ends sessions of the app 'brief'" in lifetime
+    assert "subject_key = '_auth_user_id'" in subject
+
+
+def test_settings_that_fit_are_not_warned_of(service, caplog):
+    assert warnings_of_first_request(service, caplog, CLOAKROOM={"SERVICE": service.address, "APP": "django"}) == []
+
+
+def test_an_app_that_keeps_its_sessions_in_cookies_is_refused(service):
+    signed = override_settings(CLOAKROOM={"SERVICE": service.address, "APP": "signed"})
+    with signed, pytest.raises(ImproperlyConfigured, match="kind `cookie`"):
+        django_app.get(Client(), lambda request: request.session.get("a"))
+
+
+def test_a_session_key_needs_the_address_of_admin_service(service):
+    with override_settings(CLOAKROOM={"SERVICE": service.address, "APP": "django"}):
+        assert not SessionStore().exists("neither a key nor a cookie")
+        for use in (SessionStore().exists, SessionStore().delete):
+            with pytest.raises(ImproperlyConfigured, match="ADMIN_SERVICE"):
+                use("0" * 40)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +18,12 @@ from django.utils.module_loading import import_string
 from ..client import Client
 from ..connect import Credentials
 from ..connect.address import parse
+from ..messages import session_service_pb2 as pb
+
+log = logging.getLogger("cloakroom")
+
+#: The entry in which Django keeps the user.
+SUBJECT_KEY = "_auth_user_id"
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,36 @@ def client() -> Client:
     """Returns the client of this process."""
     now = current()
     return Client(now.service, app=now.app, deadline=now.deadline, credentials=now.credentials())
+
+
+def policy() -> pb.GetAppPolicyResponse:
+    """Returns the app's policy. Fetches it once per process, and then looks whether it fits Django's settings."""
+    found = client().policy()
+    _check_policy()
+    return found
+
+
+@functools.cache
+def _check_policy() -> None:
+    found = client().policy()
+    if found.kind == pb.APP_KIND_COOKIE:
+        raise ImproperlyConfigured(f"the app {found.app!r} of the service is of kind `cookie`; Django needs `stored`")
+    age, limit = timedelta(seconds=settings.SESSION_COOKIE_AGE), found.idle_timeout.ToTimedelta()
+    if age > limit:
+        log.warning(
+            "SESSION_COOKIE_AGE is %s, but the service ends sessions of the app %r after %s without a use: raise "
+            "idle_timeout in its configuration, or lower the setting",
+            age,
+            found.app,
+            limit,
+        )
+    if found.subject_key != SUBJECT_KEY and "django.contrib.auth" in settings.INSTALLED_APPS:
+        log.warning(
+            "the sessions of the app %r cannot be found by their user: set subject_key = %r in the service's "
+            "configuration",
+            found.app,
+            SUBJECT_KEY,
+        )
 
 
 @functools.cache
@@ -133,8 +171,8 @@ def _values() -> dict[str, Any]:
 
 def _forget(*, setting: str, **_: Any) -> None:
     """Reads the settings again after a test has changed them."""
-    if setting in ("CLOAKROOM", "MIDDLEWARE", "SESSION_SERIALIZER"):
-        for cached in (current, client, admin_client):
+    if setting in ("CLOAKROOM", "MIDDLEWARE", "SESSION_COOKIE_AGE", "SESSION_SERIALIZER"):
+        for cached in (current, client, admin_client, _check_policy):
             cached.cache_clear()
 
 

@@ -39,6 +39,10 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         conf.current()
 
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
+        if type(self).process_response is not SessionMiddleware.process_response:
+            # A derived class does more, in a thread.
+            derived: HttpResponse = await super().__acall__(request)  # type: ignore[assignment, unused-ignore]
+            return derived
         self.process_request(request)
         get_response: Any = self.get_response
         response: HttpResponse = await get_response(request)

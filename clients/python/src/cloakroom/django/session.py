@@ -89,7 +89,11 @@ class RequestSession(Session):
 
     def destroy(self) -> None:
         _refuse_in_event_loop()
-        super().destroy()
+        try:
+            super().destroy()
+        except SessionUnavailable as error:
+            self.unavailable = error
+            raise
 
     def finish(self, *, is_read: bool = True) -> CookieDecision:
         if self.has_unsaved_changes():

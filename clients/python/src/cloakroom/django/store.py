@@ -321,7 +321,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         store: SessionStore = weakref.proxy(self)
         return RequestInfo(
             app=client.app,
-            policy=client.policy,
+            policy=conf.policy,
             codec=SerializerCodec(self.serializer),
             cookie_header=self._cookie_header,
             cookie_name=settings.SESSION_COOKIE_NAME,
