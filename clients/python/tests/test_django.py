@@ -525,6 +525,13 @@ def test_the_test_clients_logins_work_in_a_test_environment(client, anna, test_e
     assert get(client, name_of_user).result == "anna"
 
 
+def test_the_text_of_a_session_key_opens_nothing_after_the_tests(client, anna):
+    setup_test_environment()
+    client.force_login(anna)
+    teardown_test_environment()
+    assert get(client, name_of_user).result == ""
+
+
 def test_the_test_clients_session_works_in_a_test_environment(client, test_environment):
     session = client.session
     session["a"] = 1

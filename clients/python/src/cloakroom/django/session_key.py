@@ -9,9 +9,8 @@ from __future__ import annotations
 import collections
 import hashlib
 import re
+import sys
 from typing import Any
-
-from django.core import mail
 
 from .. import cookie
 from ..messages import session_service_pb2 as pb
@@ -71,8 +70,10 @@ def with_cookie_values(header: str, cookie_name: str) -> str:
 
 
 def _is_test() -> bool:
-    """Whether Django's test runner, or that of pytest-django, has set up this process."""
-    return hasattr(mail, "outbox")
+    """Whether `setup_test_environment` was called, as Django's test runner and pytest-django do."""
+    # Only tests import the module. Django has no public name for this, and mail.outbox may exist without a test.
+    utils = sys.modules.get("django.test.utils")
+    return utils is not None and hasattr(utils._TestState, "saved_data")
 
 
 def _remember(key: SessionKey) -> None:
