@@ -36,14 +36,15 @@ def transport(service):
 
 @pytest.fixture(autouse=True)
 def settings(transport):
-    with override_settings(CLOAKROOM={"SERVICE": transport, "APP": "django", "DEADLINE": 0.3, "RETRY_AFTER": 7}):
+    with override_settings(CLOAKROOM={"SERVICE": transport, "APP": "django", "DEADLINE": 0.5, "RETRY_AFTER": 7}):
         yield
 
 
 @pytest.fixture
 def client():
     client = Client()
-    get(client, lambda request: request.session.update({"a": 1}))
+    # The deadline is short, and the machine may be busy.
+    wait_until("a session", lambda: get(client, lambda request: request.session.update({"a": 1})).status_code == 200)
     return client
 
 

@@ -73,7 +73,7 @@ def _is_test() -> bool:
     """Whether `setup_test_environment` was called, as Django's test runner and pytest-django do."""
     # Only tests import the module. Django has no public name for this, and mail.outbox may exist without a test.
     utils = sys.modules.get("django.test.utils")
-    return utils is not None and hasattr(utils._TestState, "saved_data")
+    return hasattr(getattr(utils, "_TestState", None), "saved_data")
 
 
 def _remember(key: SessionKey) -> None:
