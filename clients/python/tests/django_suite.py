@@ -1,5 +1,6 @@
-"""Runs Django's own tests of session stores with sessions in Cloakroom, at the address CLOAKROOM_ADDRESS.
+"""Runs Django's own tests of session stores with sessions in Cloakroom.
 
+They are in the service at the address CLOAKROOM_ADDRESS, or in this process if that is empty.
 Its arguments are those of `python -m unittest`. Django's tests have to be on the path.
 """
 
@@ -12,13 +13,17 @@ import unittest
 import django
 from django.conf import settings
 
+from cloakroom.testing import App, MemoryTransport
+
+SERVICE = os.environ["CLOAKROOM_ADDRESS"] or MemoryTransport(App("django", subject_key="_auth_user_id"))
+
 settings.configure(
     SECRET_KEY="for the tests",
     USE_TZ=False,
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "django.contrib.sessions", "sessions_tests"],
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     SESSION_ENGINE="cloakroom.django",
-    CLOAKROOM={"SERVICE": os.environ["CLOAKROOM_ADDRESS"], "APP": "django", "DEADLINE": 60},
+    CLOAKROOM={"SERVICE": SERVICE, "APP": "django", "DEADLINE": 60},
 )
 django.setup()
 

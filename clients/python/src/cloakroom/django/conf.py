@@ -15,6 +15,7 @@ from django.core.signals import setting_changed
 from django.core.signing import JSONSerializer
 from django.utils.module_loading import import_string
 
+from ..admin import AdminClient
 from ..client import Client
 from ..connect import Credentials
 from ..connect.address import parse
@@ -36,8 +37,8 @@ class Settings:
     app: str = "default"
     #: Seconds that one call may take, its retries included.
     deadline: float = 2.0
-    #: The address of the service's AdminService. Needed to end a session by its key alone.
-    admin_service: str = ""
+    #: The address of the service's AdminService, or a `Transport`. Needed to end a session by its key alone.
+    admin_service: Any = ""
     token: str = ""
     ca_file: str = ""
     certificate_file: str = ""
@@ -106,7 +107,7 @@ def _check_policy() -> None:
 
 
 @functools.cache
-def admin_client() -> Client:
+def admin_client() -> AdminClient:
     """Returns the client for AdminService. Raises ImproperlyConfigured if its address is not set."""
     now = current()
     if not now.admin_service:
@@ -114,7 +115,7 @@ def admin_client() -> Client:
             "a session_key by itself ends a session only through AdminService: set CLOAKROOM['ADMIN_SERVICE'], "
             "for example to localhost:50052"
         )
-    return Client(now.admin_service, app=now.app, deadline=now.deadline, credentials=now.credentials())
+    return AdminClient(now.admin_service, app=now.app, deadline=now.deadline, credentials=now.credentials())
 
 
 def find_problems() -> Iterator[str]:
@@ -147,19 +148,19 @@ def _find_credential_problems(given: Mapping[str, Any]) -> Iterator[str]:
     except ValueError as error:
         yield f"CLOAKROOM: {error}"
         return
-    service = given.get("SERVICE", Settings.service)
-    if not isinstance(service, str):
-        if credentials != Credentials():
-            yield "CLOAKROOM['SERVICE'] is a transport: give the credentials to it"
-        return
-    addresses = {"SERVICE": service}
-    if given.get("ADMIN_SERVICE"):
-        addresses["ADMIN_SERVICE"] = given["ADMIN_SERVICE"]
-    for name, address in addresses.items():
+    for name, service in _services(given).items():
         try:
-            credentials.check(parse(str(address)))
+            if isinstance(service, str):
+                credentials.check(parse(service))
+            elif credentials != Credentials():
+                raise ValueError("it is a transport: give the credentials to it")
         except ValueError as error:
             yield f"CLOAKROOM[{name!r}]: {error}"
+
+
+def _services(given: Mapping[str, Any]) -> dict[str, Any]:
+    services = {"SERVICE": given.get("SERVICE", Settings.service)}
+    return {**services, "ADMIN_SERVICE": given["ADMIN_SERVICE"]} if given.get("ADMIN_SERVICE") else services
 
 
 def _values() -> dict[str, Any]:
@@ -183,7 +184,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "SERVICE": (object,),
     "APP": (str,),
     "DEADLINE": (int, float),
-    "ADMIN_SERVICE": (str,),
+    "ADMIN_SERVICE": (object,),
     "TOKEN": (str,),
     "CA_FILE": (str,),
     "CERTIFICATE_FILE": (str,),
