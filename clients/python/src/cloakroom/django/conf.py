@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -76,16 +77,31 @@ def client() -> Client:
     return Client(now.service, app=now.app, deadline=now.deadline, credentials=now.credentials())
 
 
+@functools.cache
+def async_client() -> ClientInThread:
+    """Returns the client of this process for event loops."""
+    return ClientInThread(client())
+
+
 def policy() -> pb.GetAppPolicyResponse:
     """Returns the app's policy. Fetches it once per process, and then looks whether it fits Django's settings."""
-    found = client().policy()
-    _check_policy()
-    return found
+    if not _policy:
+        found = client().policy()
+        _check_policy(found)
+        _policy.append(found)
+    return _policy[0]
 
 
-@functools.cache
-def _check_policy() -> None:
-    found = client().policy()
+async def apolicy() -> pb.GetAppPolicyResponse:
+    """The same without blocking an event loop. After that, `policy` makes no call."""
+    if not _policy:
+        found = await async_client().policy()
+        _check_policy(found)
+        _policy.append(found)
+    return _policy[0]
+
+
+def _check_policy(found: pb.GetAppPolicyResponse) -> None:
     if found.kind == pb.APP_KIND_COOKIE:
         raise ImproperlyConfigured(f"the app {found.app!r} of the service is of kind `cookie`; Django needs `stored`")
     age, limit = timedelta(seconds=settings.SESSION_COOKIE_AGE), found.idle_timeout.ToTimedelta()
@@ -173,11 +189,26 @@ def _values() -> dict[str, Any]:
 def _forget(*, setting: str, **_: Any) -> None:
     """Reads the settings again after a test has changed them."""
     if setting in ("CLOAKROOM", "MIDDLEWARE", "SESSION_COOKIE_AGE", "SESSION_SERIALIZER"):
-        for cached in (current, client, admin_client, _check_policy):
+        _policy.clear()
+        for cached in (current, client, async_client, admin_client):
             cached.cache_clear()
 
 
+class ClientInThread:
+    """Makes the calls of a client without blocking an event loop, each in a thread."""
+
+    def __init__(self, client: Client) -> None:
+        # Calls need no thread of their own, and one thread for all would make requests wait for each other.
+        self.open = sync_to_async(client.open, thread_sensitive=False)
+        self.save = sync_to_async(client.save, thread_sensitive=False)
+        self.destroy = sync_to_async(client.destroy, thread_sensitive=False)
+        self.policy = sync_to_async(client.policy, thread_sensitive=False)
+
+
 setting_changed.connect(_forget)
+
+#: The app's policy, when it is known.
+_policy: list[pb.GetAppPolicyResponse] = []
 
 _POSITIVE = ("DEADLINE", "RETRY_AFTER")
 _TYPES: dict[str, tuple[type, ...]] = {

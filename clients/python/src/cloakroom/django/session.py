@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
 
 from ..cookie import CookieDecision
 from ..entries import UNKNOWN
 from ..errors import SessionRefused, SessionUnavailable
 from ..session import Session
+from . import conf
 from .errors import COOKIES_AMBIGUOUS, http_error
 
 
 class RequestSession(Session):
     """Makes no call for a request without a session cookie, and none that blocks an event loop."""
+
+    _lock: asyncio.Lock | None = None
 
     @property
     def is_ambiguous(self) -> bool:
@@ -103,22 +104,54 @@ class RequestSession(Session):
         except SessionRefused as error:
             raise http_error(error) from error
 
-    # Calls that are awaited.
+    # Calls that are awaited. They use another client, and connections of their own.
 
     async def aopen(self) -> None:
-        if self._needs_open():
-            await _in_thread(self.open)()
+        if not self._needs_open():
+            return
+        async with self._calls_in_turn():
+            if not self._needs_open():
+                return
+            try:
+                await conf.apolicy()
+                if not self._open_without_call():
+                    self._apply_open(await conf.async_client().open(self._open_request()))
+            except SessionUnavailable as error:
+                self._handle_unavailable_open(error)
 
     async def adestroy(self) -> None:
-        await _in_thread(self.destroy)()
+        async with self._calls_in_turn():
+            try:
+                await conf.apolicy()
+                self._apply_destroy(await conf.async_client().destroy(self._destroy_request()))
+            except SessionUnavailable as error:
+                self.unavailable = error
+                raise
 
     async def afinish(self, *, is_read: bool = True) -> CookieDecision:
-        if not self.has_unsaved_changes():
-            return self.finish(is_read=is_read)
-        decision: CookieDecision = await _in_thread(self.finish)(is_read=is_read)
-        return decision
+        if self.has_unsaved_changes():
+            async with self._calls_in_turn():
+                await self._save_changes()
+        return self._decide(is_read=is_read)
 
     # Private.
+
+    async def _save_changes(self) -> None:
+        try:
+            await conf.apolicy()
+            while (request := self._next_save()) is not None:
+                self._apply_save(await conf.async_client().save(request))
+        except SessionUnavailable as error:
+            self.unavailable = error
+            raise
+        except SessionRefused as error:
+            raise http_error(error) from error
+
+    def _calls_in_turn(self) -> asyncio.Lock:
+        """Returns a lock, so that tasks that share the session do not send the same changes twice."""
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        return self._lock
 
     def _open_now(self) -> None:
         _refuse_in_event_loop()
@@ -135,11 +168,6 @@ class RequestSession(Session):
             super()._check_writable()
         except SessionRefused as error:
             raise http_error(error) from error
-
-
-def _in_thread(function: Any) -> Any:
-    # Sessions need no thread of their own, and one thread for all would make requests wait for each other.
-    return sync_to_async(function, thread_sensitive=False)
 
 
 def _refuse_in_event_loop() -> None:
