@@ -169,7 +169,7 @@ def test_a_request_without_a_cookie_makes_no_call(client, transport):
 
 def test_each_request_makes_as_few_calls_as_it_can(client, transport):
     get(client, set_entry("a", 1))
-    assert [name for name in transport.take_calls() if name != "GetAppPolicy"] == ["SaveSession"]
+    assert [name for name in transport.take_calls() if name != "GetAppPolicy"] == ["OpenSession", "SaveSession"]
     get(client, lambda request: None)
     assert transport.take_calls() == []
     get(client, read("a"))

@@ -8,7 +8,6 @@ import os
 from django.core.exceptions import SynchronousOnlyOperation
 
 from ..cookie import CookieDecision
-from ..entries import UNKNOWN
 from ..errors import SessionRefused, SessionUnavailable
 from ..session import Session
 from . import conf
@@ -60,14 +59,6 @@ class RequestSession(Session):
             return not self.is_stored and len(self) == 0
         return not self.may_be_stored and not self.has_unsaved_changes()
 
-    def knows(self, key: str) -> bool:
-        """Whether reading this key needs no call."""
-        return self._entries.lookup(key) is not UNKNOWN
-
-    def check_writable(self) -> None:
-        """Raises the error that every write raises, if there is one."""
-        self._check_writable()
-
     def begin_empty(self) -> None:
         """Continues as a new session, without the changes that have not been saved."""
         self._begin_empty()
@@ -87,6 +78,16 @@ class RequestSession(Session):
     def open(self) -> None:
         if self._needs_open():
             self._open_now()
+
+    def open_for_save(self) -> None:
+        """Opens the session unless the service has given its token.
+
+        The lifetime may be one of the entries. And a save that is repeated by a token stores a new session only once.
+        """
+        if self._needs_token():
+            _refuse_in_event_loop()
+            super()._open_now()
+            self._check_before_save()
 
     def destroy(self) -> None:
         _refuse_in_event_loop()
@@ -110,14 +111,14 @@ class RequestSession(Session):
         if not self._needs_open():
             return
         async with self._calls_in_turn():
-            if not self._needs_open():
-                return
-            try:
-                await conf.apolicy()
-                if not self._open_without_call():
-                    self._apply_open(await conf.async_client().open(self._open_request()))
-            except SessionUnavailable as error:
-                self._handle_unavailable_open(error)
+            if self._needs_open():
+                await self._aopen_now(may_be_new=True)
+
+    async def aopen_for_save(self) -> None:
+        if self._needs_token():
+            async with self._calls_in_turn():
+                await self._aopen_now()
+            self._check_before_save()
 
     async def adestroy(self) -> None:
         async with self._calls_in_turn():
@@ -135,6 +136,24 @@ class RequestSession(Session):
         return self._decide(is_read=is_read)
 
     # Private.
+
+    def _needs_token(self) -> bool:
+        is_null = self._opened is not None and self._opened.session.HasField("null_session")
+        return "token" not in self._credential and not is_null
+
+    def _check_before_save(self) -> None:
+        if self.is_ambiguous:
+            # The service knows whether the changes leave anything of either session.
+            self._begin_anew()
+        self._check_writable()
+
+    async def _aopen_now(self, *, may_be_new: bool = False) -> None:
+        try:
+            await conf.apolicy()
+            if not (may_be_new and self._open_without_call()):
+                self._apply_open(await conf.async_client().open(self._open_request()))
+        except SessionUnavailable as error:
+            self._handle_unavailable_open(error)
 
     async def _save_changes(self) -> None:
         try:

@@ -370,9 +370,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def _save(self) -> None:
         current = self._now()
-        if not current.knows(_EXPIRY):
-            current.open()
-            current.check_writable()
+        current.open_for_save()
         if self._is_over():
             self.flush()
             return
@@ -381,9 +379,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     async def _asave(self) -> None:
         current = self._now()
-        if not current.knows(_EXPIRY):
-            await current.aopen()
-            current.check_writable()
+        await current.aopen_for_save()
         if self._is_over():
             await self.aflush()
             return
