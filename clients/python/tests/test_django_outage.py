@@ -9,6 +9,7 @@ import pytest
 from django.contrib import auth
 from django.test import AsyncClient, Client, override_settings
 from django_app import aget, cookie, get, run
+from lossy_proxy import LossyProxy
 from recording_transport import RecordingTransport
 from service import Service, wait_until
 
@@ -155,6 +156,22 @@ def test_an_outage_is_503_in_an_async_view(client, outage, caplog):
         other.cookies = client.cookies
         assert run(aget(other, view)).status_code == 503
         assert is_only_line(caplog)
+
+
+def test_a_new_session_is_stored_once_even_if_answers_are_lost(service):
+    proxy = LossyProxy(service.port)
+    before = len(service.sessions("list", "--app", "django"))
+    with override_settings(CLOAKROOM={"SERVICE": proxy.address, "APP": "django", "DEADLINE": 60}):
+
+        def write(request):
+            assert request.session.get("a") is None
+            request.session["a"] = 1
+            proxy.responses_to_drop = 3
+
+        assert get(Client(), write).status_code == 200
+    assert proxy.responses_to_drop == 0
+    assert len(service.sessions("list", "--app", "django")) == before + 1
+    proxy.close()
 
 
 def test_a_login_works_after_an_outage(client, service):

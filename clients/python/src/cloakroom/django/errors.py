@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import BadRequest
 
-from ..errors import SessionRefused
-
-#: The service's reason if a request has the cookies of two live sessions.
-COOKIES_AMBIGUOUS = "COOKIES_AMBIGUOUS"
+from ..errors import COOKIES_AMBIGUOUS, SessionRefused
 
 
 class CookiesAmbiguous(SessionRefused, BadRequest):  # type: ignore[misc, unused-ignore]

@@ -8,10 +8,10 @@ import os
 from django.core.exceptions import SynchronousOnlyOperation
 
 from ..cookie import CookieDecision
-from ..errors import SessionRefused, SessionUnavailable
+from ..errors import COOKIES_AMBIGUOUS, SessionRefused, SessionUnavailable
 from ..session import Session
 from . import conf
-from .errors import COOKIES_AMBIGUOUS, http_error
+from .errors import http_error
 
 
 class RequestSession(Session):
