@@ -104,7 +104,8 @@ def test_a_view_that_handles_the_outage_answers_itself(client, outage, caplog):
             return django_app.HttpResponse("sorry")
         raise AssertionError
 
-    assert get(client, view).content == b"sorry"
+    response = get(client, view)
+    assert (response.content, response.headers["Vary"]) == (b"sorry", "Cookie")
     assert is_only_line(caplog)
 
 

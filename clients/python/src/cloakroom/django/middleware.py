@@ -46,7 +46,7 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         self.process_request(request)
         get_response: Any = self.get_response
         response: HttpResponse = await get_response(request)
-        session = request.session
+        session = getattr(request, "session", None)
         if not isinstance(session, SessionStore):
             return response
         if session.unavailable is None:
@@ -63,7 +63,7 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         request.session = store.for_request(request)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        session = request.session
+        session = getattr(request, "session", None)
         if not isinstance(session, SessionStore):
             return response
         if session.unavailable is None:
@@ -96,6 +96,7 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
     def _without_session(self, request: HttpRequest, session: SessionStore, response: HttpResponse) -> HttpResponse:
         """Ends a request in which the service did not answer. It has waited long enough, so nothing is saved."""
         error = session.unavailable
+        patch_vary_headers(response, ("Cookie",))
         if error is None or response.status_code == 503:
             return response
         if not getattr(response, "_has_been_logged", False):
