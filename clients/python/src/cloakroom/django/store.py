@@ -7,20 +7,18 @@ What a session is stands in `cloakroom.session`; this module translates Django's
 from __future__ import annotations
 
 import weakref
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase, UpdateError
 from django.http import HttpRequest
-from django.utils import timezone
 
 from .. import browser_input
 from ..cookie import CookieDecision
 from ..errors import SessionRefused, SessionUnavailable
 from ..messages import session_service_pb2 as pb
 from ..session import RequestInfo
-from . import by_key, conf, session_key
+from . import by_key, conf, cookie_header, lifetime, session_key
 from .codec import SerializerCodec
 from .session import RequestSession
 from .session_key import is_public
@@ -49,8 +47,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def for_request(cls, request: HttpRequest) -> SessionStore:
         """Returns the session of a request. Makes no call."""
         store = cls()
-        header = browser_input.cookie_header(_cookie_header(request))
-        store._cookie_header = session_key.with_cookie_values(header, settings.SESSION_COOKIE_NAME)
+        store._cookie_header = cookie_header.of_request(request)
         store._meta = request.META
         return store
 
@@ -100,8 +97,8 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def _set_session_key(self, value: str | None) -> None:
         self._current = None
-        self._assigned_key = value if _is_valid(value) else None
-        self._cookie_header = _header_of(self._assigned_key)
+        self._assigned_key = value if cookie_header.is_valid(value) else None
+        self._cookie_header = cookie_header.of_key(value)
         #: Whether the text of a session_key was given, which opens nothing.
         self._is_refused = self._assigned_key is not None and self._cookie_header == "" and is_public(value or "")
 
@@ -326,8 +323,8 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             cookie_header=self._cookie_header,
             cookie_name=settings.SESSION_COOKIE_NAME,
             context=lambda: store._request_context(),
-            idle_timeout=lambda: store._idle_timeout(),
-            deadline_time=lambda: store._deadline_time(),
+            idle_timeout=lambda: lifetime.idle_timeout(store),
+            deadline_time=lambda: lifetime.deadline_time(store),
             permanent=lambda: not store.get_expire_at_browser_close(),
             legacy_cookie_names=conf.current().legacy_cookie_names,
         )
@@ -365,13 +362,13 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def _find(self, key: str | None) -> RequestSession | None:
         """Returns the session of a key. None if there is none, or only an administrator can find it."""
-        header = _header_of(key if _is_valid(key) else None)
+        header = cookie_header.of_key(key)
         return RequestSession(conf.client(), self._request_info()).another(header) if header else None
 
     def _save(self) -> None:
         current = self._now()
         current.open_for_save()
-        if self._is_over():
+        if lifetime.is_over(self):
             self.flush()
             return
         current.finish()
@@ -380,7 +377,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     async def _asave(self) -> None:
         current = self._now()
         await current.aopen_for_save()
-        if self._is_over():
+        if lifetime.is_over(self):
             await self.aflush()
             return
         await current.afinish()
@@ -396,51 +393,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             current.forget_changes()
         return current
 
-    # Lifetimes.
-
-    def _is_over(self) -> bool:
-        """Whether Django would store the session as one that has expired already."""
-        return bool(self.get_expiry_age() <= 0)
-
-    def _idle_timeout(self) -> timedelta:
-        return timedelta(seconds=min(max(self.get_expiry_age(), 1), _LONGEST))
-
-    def _deadline_time(self) -> datetime | None:
-        expiry = self.get(_EXPIRY)
-        if not isinstance(expiry, (str, datetime)) or not expiry:
-            return None
-        time: datetime = self.get_expiry_date(expiry=expiry)
-        return timezone.make_aware(time) if timezone.is_naive(time) else time
-
 
 def _check_gone(session: RequestSession) -> None:
     if session.gone is not None:
         raise UpdateError(f"the session has ended: {session.gone}")
-
-
-def _is_valid(key: str | None) -> bool:
-    """Whether Django accepts a key."""
-    return key is not None and len(key) >= 8
-
-
-def _header_of(key: str | None) -> str:
-    """Returns a Cookie header for a key. Empty if it opens nothing."""
-    value = None if key is None else session_key.cookie_value(key)
-    if value is None or not value.isprintable() or ";" in value:
-        return ""
-    return browser_input.cookie_header(f"{settings.SESSION_COOKIE_NAME}={value}")
-
-
-def _cookie_header(request: HttpRequest) -> str:
-    scope = getattr(request, "scope", None)
-    if scope is None:
-        header: str = request.META.get("HTTP_COOKIE", "")
-        return header
-    # HTTP/2 has several lines, and Django before 6.0 joins them by commas.
-    return "; ".join(value.decode("latin-1") for name, value in scope.get("headers", ()) if name.lower() == b"cookie")
-
-
-#: The entry in which Django keeps the value of `set_expiry`.
-_EXPIRY = "_session_expiry"
-#: Seconds: 100 years. The service has its own limit.
-_LONGEST = 3_155_760_000
