@@ -105,7 +105,7 @@ class RequestSession(Session):
         except SessionRefused as error:
             raise http_error(error) from error
 
-    # Calls that are awaited. They use another client, and connections of their own.
+    # Calls that are awaited.
 
     async def aopen(self) -> None:
         if not self._needs_open():
