@@ -6,6 +6,7 @@ import asyncio
 
 import django_app
 import pytest
+from blockbuster import blockbuster_ctx
 from django.contrib import auth
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.handlers.asgi import ASGIRequest
@@ -75,6 +76,17 @@ def test_a_read_that_would_block_the_event_loop_is_refused():
         client = AsyncClient()
         await aget(client, write)
         assert (await aget(client, blocking_read)).result == 1
+
+    run(requests())
+
+
+def test_no_call_blocks_the_event_loop():
+    # blockbuster raises an error where a coroutine makes a call of the system that may block.
+    async def requests():
+        client = AsyncClient()
+        with blockbuster_ctx("cloakroom"):
+            for view in (write, read, lambda request: request.session.acycle_key(), auth.alogout):
+                assert (await aget(client, view)).status_code == 200
 
     run(requests())
 

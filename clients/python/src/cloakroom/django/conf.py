@@ -17,10 +17,12 @@ from django.core.signing import JSONSerializer
 from django.utils.module_loading import import_string
 
 from ..admin import AdminClient
+from ..async_client import AsyncClient
 from ..client import Client
 from ..connect import Credentials
 from ..connect.address import parse
 from ..messages import session_service_pb2 as pb
+from ..transport import Method, Request, Response, Transport
 
 log = logging.getLogger("cloakroom")
 
@@ -78,9 +80,11 @@ def client() -> Client:
 
 
 @functools.cache
-def async_client() -> ClientInThread:
+def async_client() -> AsyncClient:
     """Returns the client of this process for event loops."""
-    return ClientInThread(client())
+    now = current()
+    service = now.service if isinstance(now.service, str) else _InThread(now.service)
+    return AsyncClient(service, app=now.app, deadline=now.deadline, credentials=now.credentials())
 
 
 def policy() -> pb.GetAppPolicyResponse:
@@ -194,15 +198,15 @@ def _forget(*, setting: str, **_: Any) -> None:
             cached.cache_clear()
 
 
-class ClientInThread:
-    """Makes the calls of a client without blocking an event loop, each in a thread."""
+class _InThread:
+    """Makes the calls of a transport that waits, each in a thread."""
 
-    def __init__(self, client: Client) -> None:
-        # Calls need no thread of their own, and one thread for all would make requests wait for each other.
-        self.open = sync_to_async(client.open, thread_sensitive=False)
-        self.save = sync_to_async(client.save, thread_sensitive=False)
-        self.destroy = sync_to_async(client.destroy, thread_sensitive=False)
-        self.policy = sync_to_async(client.policy, thread_sensitive=False)
+    def __init__(self, transport: Transport) -> None:
+        self._call = sync_to_async(transport.call, thread_sensitive=False)
+
+    async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
+        response: Response = await self._call(method, request, timeout)
+        return response
 
 
 setting_changed.connect(_forget)
