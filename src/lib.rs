@@ -26,6 +26,7 @@
 //! | [`token`] | [`token::SplitToken`], and [`token::sign_token`] and [`token::verify_token`] |
 //! | [`cookie`] | [`cookie::values`] reads a `Cookie` header, [`cookie::Template`] writes `Set-Cookie` |
 //! | [`telemetry`] | [`telemetry::CallContext`], the id of a call in the logs |
+//! | [`tls`] | [`tls::Error`], what may be wrong with a PEM file |
 //! | [`types`] | [`types::Clock`], [`types::AppName`] |
 //!
 //! # One open, function by function
@@ -91,5 +92,6 @@ pub mod session;
 pub mod signing;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod token;
 pub mod types;

@@ -10,7 +10,6 @@ use clap::Args;
 use rustls::ClientConfig;
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::version::{TLS12, TLS13};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -19,7 +18,7 @@ use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
 use crate::config;
-use crate::server::{certificates, private_key, roots};
+use crate::tls::{certificates, client_builder, private_key, roots};
 
 #[derive(Debug, Default, Args)]
 pub(super) struct Credentials {
@@ -45,7 +44,7 @@ impl Credentials {
     pub(super) fn tls(&self) -> Result<Option<TlsOptions>, String> {
         let Some(ca) = &self.ca else { return Ok(None) };
         let trusted = roots(&read(ca)?).map_err(|error| format!("{}: {error}", ca.display()))?;
-        let builder = builder().with_root_certificates(trusted);
+        let builder = client_builder().with_root_certificates(trusted);
         let config = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => {
                 let chain = certificates(&read(cert)?).map_err(|error| format!("{}: {error}", cert.display()))?;
@@ -96,7 +95,7 @@ impl TlsOptions {
     pub(super) fn unverified() -> Self {
         let algorithms = ring::default_provider().signature_verification_algorithms;
         let verifier = Arc::new(AcceptAnyCertificate(algorithms));
-        let config = builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+        let config = client_builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
         Self::new(config, None)
     }
 
@@ -127,11 +126,6 @@ impl Interceptor for CallerTokenHeader {
         }
         Ok(request)
     }
-}
-
-fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    builder.with_protocol_versions(&[&TLS13, &TLS12]).expect("ring speaks both versions")
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {

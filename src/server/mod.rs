@@ -36,8 +36,7 @@ pub use cloakroom::{Cloakroom, Dependencies};
 pub use file_limit::raise_file_limit;
 pub use reloader::{Reloadable, Reloader};
 pub use settings::{Protocols, Settings};
-pub use tls::{TlsError, TlsErrorKind, TlsSettings};
-pub(crate) use tls::{certificates, private_key, roots};
+pub use tls::TlsSettings;
 
 use accept::{Acceptor, Listeners, Workers};
 use connection::protocol::HttpVersions;

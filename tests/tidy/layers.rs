@@ -23,6 +23,7 @@ const LAYERS: &[&str] = &[
     "token",
     "cookie",
     "telemetry",
+    "tls",
     "types",
 ];
 

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use super::socket_file::SocketFile;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::tls::TlsError;
+use crate::tls;
 use crate::types::SettingError;
 
 /// The open listeners. They are closed when this is dropped.
@@ -78,7 +78,7 @@ pub enum BindError {
     #[error(transparent)]
     Settings(#[from] SettingError),
     #[error("tls")]
-    Tls(#[from] TlsError),
+    Tls(#[from] tls::Error),
     #[error("listen: cannot listen on {address}")]
     Tcp { address: SocketAddr, source: io::Error },
     #[error("unix_socket: cannot listen on {}", path.display())]

@@ -1,7 +1,6 @@
 //! TLS of a listener: handshakes limited in time and number, and certificates that may change while it serves.
 //!
-//! It returns the names in a client certificate; [`crate::auth`] finds the caller with these names. Only this module
-//! and the command line, a client that uses [`certificates`], [`private_key`] and [`roots`], know rustls.
+//! It returns the names in a client certificate; [`crate::auth`] finds the caller with these names.
 
 mod handshake_limit;
 mod pem;
@@ -24,8 +23,6 @@ use tokio_rustls::server::TlsStream;
 use tracing::{info, warn};
 use webpki::EndEntityCert;
 
-pub use pem::{TlsError, TlsErrorKind};
-pub(crate) use pem::{certificates, private_key, roots};
 pub use settings::TlsSettings;
 
 use self::handshake_limit::HandshakeLimit;
