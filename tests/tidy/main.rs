@@ -11,6 +11,7 @@ mod log_errors;
 mod make_targets;
 mod markdown;
 mod paths;
+mod providers;
 mod rust_source;
 mod tree;
 mod words;
@@ -45,6 +46,11 @@ fn every_make_target_that_a_text_names_exists() {
 #[test]
 fn every_path_that_a_page_names_exists() {
     none(paths::check(&Tree::read()));
+}
+
+#[test]
+fn one_cryptography_is_linked() {
+    none(providers::check(&Tree::read()));
 }
 
 #[test]
