@@ -9,7 +9,7 @@ use cloakroom::auth::TokenHash;
 use cloakroom::token::Key;
 
 use super::program::{Ended, Program};
-use crate::server::authority::CertificateAuthority;
+use crate::support::authority::CertificateAuthority;
 
 /// A running service that logs at the lowest level.
 struct Service {

@@ -1,7 +1,7 @@
 //! The log and the metric about the expiry of a process's certificate.
 
 use super::child::Process;
-use crate::server::authority::CertificateAuthority;
+use crate::support::authority::CertificateAuthority;
 
 const SETTINGS: &str = "
 [server.tls]

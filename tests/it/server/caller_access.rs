@@ -20,10 +20,10 @@ use tonic::codegen::BoxFuture;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::support::authority::TlsClient;
 use super::support::client::{Client, request};
 use super::support::test_server::{settings, with_timeout};
 use super::support::tls_service::{TlsService, caller, hash, token, uri};
+use crate::support::authority::TlsClient;
 use crate::support::connect::{self, Codec, ConnectTransport, HttpVersion, Io, Protocol, Target};
 
 /// An RPC in the descriptors.

@@ -3,8 +3,8 @@
 use cloakroom::auth::Role;
 
 use super::page_access::{get, metric};
-use super::support::authority::TlsClient;
 use super::support::tls_service::{TlsService, caller};
+use crate::support::authority::TlsClient;
 
 const FRONTENDS: &str = "cloakroom_tls_certificate_expiry_timestamp_seconds{listener=\"frontends\"}";
 const OPERATORS: &str = "cloakroom_tls_certificate_expiry_timestamp_seconds{listener=\"operators\"}";

@@ -26,4 +26,4 @@ mod tls;
 mod unread_requests;
 mod workers;
 
-pub(crate) use support::{authority, raw_http1, raw_http2};
+pub(crate) use support::{raw_http1, raw_http2};

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use cloakroom::auth::Role;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::support::authority::TlsClient;
 use super::support::test_server::with_timeout;
 use super::support::tls_service::{TlsService, caller, token, uri};
+use crate::support::authority::TlsClient;
 
 /// Gets a page by HTTP/1.1 over TLS.
 pub(super) async fn get(tls_client: &TlsClient<'_>, address: SocketAddr, path: &str, token: Option<&str>) -> String {

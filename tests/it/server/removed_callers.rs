@@ -10,10 +10,10 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::page_access::metric;
-use super::support::authority::TlsClient;
 use super::support::client::{Client, reply, request};
 use super::support::test_server::{eventually, with_timeout};
 use super::support::tls_service::{TlsService, caller, token, uri};
+use crate::support::authority::TlsClient;
 
 /// A message without a field.
 const EMPTY: Bytes = Bytes::from_static(&[0; 5]);

@@ -9,10 +9,10 @@ use tempfile::TempDir;
 use tokio::net::TcpSocket;
 use tonic::Code;
 
-use super::support::authority::{CertificateAuthority, TlsClient};
 use super::support::client::{Client, reply, request};
 use super::support::raw_http2::{INITIAL_WINDOW_SIZE, RawHttp2, WINDOW_UPDATE, frame, preface, whole_call};
 use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
+use crate::support::authority::{CertificateAuthority, TlsClient};
 
 /// The largest answer of the service.
 const LARGE: usize = 4 << 20;

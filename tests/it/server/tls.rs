@@ -12,10 +12,10 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use super::page_access::metric;
-use super::support::authority::{CertificateAuthority, TlsClient};
 use super::support::client::{Client, Reply, request};
 use super::support::test_server::{eventually, ms, settings, with_timeout};
 use super::support::tls_service::{TlsService, caller, token, uri};
+use crate::support::authority::{CertificateAuthority, TlsClient};
 
 /// Starts a service with a frontend and a monitor.
 async fn service() -> TlsService {

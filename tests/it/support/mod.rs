@@ -1,6 +1,7 @@
 //! The whole service on a free port, with a clock that the test sets.
 
 pub(crate) mod admin;
+pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod connect;

@@ -1,6 +1,5 @@
 //! Servers and clients for these tests.
 
-pub(crate) mod authority;
 pub(super) mod client;
 pub(super) mod echo;
 pub(crate) mod raw_http1;

@@ -13,10 +13,10 @@ use cloakroom::types::SystemClock;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::authority::{CertificateAuthority, TlsClient};
 use super::client::Client;
 use super::test_server::settings;
 use crate::support::app_settings;
+use crate::support::authority::{CertificateAuthority, TlsClient};
 
 /// A running service with callers and the apps `default`, `shop` and `desk`.
 pub(in crate::server) struct TlsService {

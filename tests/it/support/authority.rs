@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
@@ -25,7 +25,13 @@ pub(crate) struct Identity {
 
 impl CertificateAuthority {
     pub(crate) fn new() -> Self {
+        Self::named("an authority of the tests")
+    }
+
+    /// Makes one of this name. Two of the same name have different keys all the same.
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
@@ -33,6 +39,11 @@ impl CertificateAuthority {
     /// Returns its own certificate in PEM.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
+    }
+
+    /// Writes its own certificate, atomically.
+    pub(crate) fn write(&self, path: &Path) {
+        replace(path, &self.pem());
     }
 
     /// Signs a certificate for a DNS name or a URI.
@@ -45,6 +56,8 @@ impl CertificateAuthority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         let name = name.to_owned();
         let is_uri = name.contains(':');
+        // OpenSSL takes a certificate for one that signed itself if its subject is its issuer.
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
         let name = name.try_into().unwrap();
         params.subject_alt_names = vec![if is_uri { SanType::URI(name) } else { SanType::DnsName(name) }];
         (params.not_before, params.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(year, 1, 1));
@@ -56,12 +69,16 @@ impl CertificateAuthority {
 impl Identity {
     /// Writes certificate and key, each file atomically.
     pub(crate) fn write(&self, certificate: &Path, key: &Path) {
-        for (path, text) in [(key, &self.key), (certificate, &self.certificate)] {
-            let new = path.with_extension("new");
-            std::fs::write(&new, text).unwrap();
-            std::fs::rename(new, path).unwrap();
-        }
+        replace(key, &self.key);
+        replace(certificate, &self.certificate);
     }
+}
+
+/// Replaces a file atomically.
+pub(crate) fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, path).unwrap();
 }
 
 /// Returns the first message of a handshake.
