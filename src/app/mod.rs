@@ -18,7 +18,7 @@ pub use flask::FlaskSettings;
 pub use kind::{Kind, KindSetting};
 pub use migration::{
     DjangoCookie, DjangoCookieSettings, DjangoSession, DjangoSessionSettings, FlaskCookie, FlaskCookieSettings,
-    FlaskSession, FlaskSessionSettings, LegacyRedis, Migration, MigrationSettings, MigrationSource,
+    FlaskSession, FlaskSessionSettings, LegacyRedis, LegacyRedisAccess, Migration, MigrationSettings, MigrationSource,
 };
 pub use settings::{AnonymousSettings, LimitSettings, Settings};
 pub use subject_limit::{OnSessionLimit, SubjectLimit};

@@ -54,18 +54,18 @@ fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sourc
     Ok(())
 }
 
-/// Checks addresses and timeouts by the rules of the Redis store, which is a layer above `app`.
+/// Checks how to connect to Redis by the rules of the Redis store, which is a layer above `app`.
 fn check_legacy_redis(
     MigrationSettings { flask_session, django_session, .. }: &MigrationSettings,
 ) -> Result<(), SettingError> {
     let sources = [
-        (MigrationSource::FlaskSession, &flask_session.url, flask_session.timeout),
-        (MigrationSource::DjangoSession, &django_session.url, django_session.timeout),
+        (MigrationSource::FlaskSession, flask_session.redis()),
+        (MigrationSource::DjangoSession, django_session.redis()),
     ];
-    for (source, url, timeout) in sources {
-        let Some(url) = url else { continue };
-        let settings = store::RedisSettings { url: url.expose().to_owned(), timeout, ..Default::default() };
-        settings.check().map_err(|error| error.under(source.as_str()).under("migrate"))?;
+    for (source, access) in sources {
+        let Some(access) = access else { continue };
+        let checked = store::RedisSettings::from(&access).check();
+        checked.map_err(|error| error.under(source.as_str()).under("migrate"))?;
     }
     Ok(())
 }

@@ -5,11 +5,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::app::{App, Apps, LegacyRedis, MigrationSource};
+use crate::app::{App, Apps, LegacyRedis, LegacyRedisAccess, MigrationSource};
 use crate::store::LegacyReader;
 use crate::types::AppName;
 
@@ -68,7 +67,7 @@ fn serve(apps: &Apps, before: &ByName) -> ByName {
     let mut readers = Readers::new();
     for app in before.values() {
         readers.extend(
-            legacy_redis(app).filter_map(|(source, redis)| Some((shared(redis), app.legacy_reader(source)?.clone()))),
+            legacy_redis(app).filter_map(|(source, redis)| Some((&redis.access, app.legacy_reader(source)?.clone()))),
         );
     }
     let mut served = ByName::new();
@@ -82,17 +81,12 @@ fn serve(apps: &Apps, before: &ByName) -> ByName {
 }
 
 /// A reader for each Redis. Its connections are kept, and all apps share them: there may be hundreds.
-type Readers<'a> = HashMap<(&'a str, Duration), LegacyReader>;
-
-/// What decides whether two migration sources can share connections: the address, and the timeout.
-fn shared(redis: &LegacyRedis) -> (&str, Duration) {
-    (redis.url.expose(), redis.timeout)
-}
+type Readers<'a> = HashMap<&'a LegacyRedisAccess, LegacyReader>;
 
 /// Returns the reader of a migration source.
 fn legacy_reader<'a>(source: MigrationSource, redis: &'a LegacyRedis, readers: &mut Readers<'a>) -> LegacyReader {
-    let open = || LegacyReader::new(source, redis).expect("the address was checked with the settings");
-    readers.entry(shared(redis)).or_insert_with(open).for_source(source, &redis.key_prefix)
+    let open = || LegacyReader::new(source, redis).expect("the settings were checked");
+    readers.entry(&redis.access).or_insert_with(open).for_source(source, &redis.key_prefix)
 }
 
 /// Returns the migration sources of an app that have a Redis.

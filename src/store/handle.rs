@@ -13,7 +13,7 @@ use super::{
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
-use crate::types::{AppName, Time};
+use crate::types::{AppName, SettingError, Time};
 
 /// One of the three stores, and the metrics of its operations. Clones share both.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Handle {
         Ok(match settings.kind {
             StoreKind::Memory => Memory::new().into(),
             StoreKind::Embedded => Embedded::open(&settings.embedded)?.into(),
-            StoreKind::Redis => Redis::new(&settings.redis)?.into(),
+            StoreKind::Redis => Redis::new(&settings.redis).map_err(OpenError::Redis)?.into(),
         })
     }
 
@@ -115,12 +115,12 @@ impl<S: Store> From<S> for Handle {
     }
 }
 
-/// Why a store cannot be opened. The text is the key of the setting; its source says what is wrong.
+/// Why a store cannot be opened. The text begins with the key of the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("store.embedded")]
     Embedded(#[from] FileOpenError),
-    /// The url cannot be read. Redis itself is called by the first operation.
-    #[error("store.redis.url")]
-    Redis(#[from] redis::RedisError),
+    /// A setting or its file cannot be used. Redis itself is called by the first operation.
+    #[error("store.redis.{0}")]
+    Redis(SettingError),
 }

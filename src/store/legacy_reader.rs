@@ -7,11 +7,10 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::RedisError;
-
 use super::Error;
 use super::redis::{Connections, Server, Settings};
 use crate::app::{LegacyRedis, MigrationSource};
+use crate::types::SettingError;
 
 /// Reads the records of one migration source. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -45,10 +44,9 @@ impl std::fmt::Debug for LegacyRecord {
 }
 
 impl LegacyReader {
-    /// Makes a reader that connects when it reads the first record.
-    pub fn new(source: MigrationSource, redis: &LegacyRedis) -> Result<Self, RedisError> {
-        let url = redis.url.expose().to_owned();
-        let settings = Settings { url, timeout: redis.timeout, connections: 1, ..Settings::default() };
+    /// Makes a reader that connects, and reads the files of its settings, when it reads the first record.
+    pub fn new(source: MigrationSource, redis: &LegacyRedis) -> Result<Self, SettingError> {
+        let settings = Settings { connections: 1, ..Settings::from(&redis.access) };
         let connections = Arc::new(Connections::new(&settings, Server::PrimaryOrReplica)?);
         Ok(Self { source, connections, key_prefix: redis.key_prefix.clone() })
     }
@@ -56,6 +54,11 @@ impl LegacyReader {
     /// Makes a reader of other records in the same Redis, which shares the connections.
     pub fn for_source(&self, source: MigrationSource, key_prefix: &str) -> Self {
         Self { source, connections: Arc::clone(&self.connections), key_prefix: key_prefix.into() }
+    }
+
+    /// Checks that records can be read, with a key that no record has.
+    pub async fn check(&self) -> Result<(), Error> {
+        self.read("cloakroom-check").await.map(drop)
     }
 
     /// Reads the record of the session with this id.

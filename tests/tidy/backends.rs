@@ -15,7 +15,8 @@ const RULES: &[(&[&str], &[&str])] = &[
     (&["prost_reflect"], &["src/connect/"]),
     (&["hyper", "h2"], &["src/server/"]),
     (&["tracing_subscriber"], &["src/telemetry/"]),
-    (&["rustls", "tokio_rustls"], &["src/tls/", "src/server/tls/", "src/cli/credentials.rs"]),
+    (&["rustls", "tokio_rustls"], &["src/tls/", "src/server/tls/", "src/cli/credentials.rs", "src/store/redis/tls.rs"]),
+    (&["webpki_roots"], &["src/store/redis/tls.rs"]),
     (&["webpki"], &["src/server/tls/"]),
     (&["x509_parser"], &["src/tls/"]),
 ];
@@ -92,6 +93,7 @@ mod tests {
             ("src/connect/a.rs", ""),
             ("src/server/tls/a.rs", ""),
             ("src/tls/a.rs", ""),
+            ("src/store/redis/tls.rs", ""),
             ("src/cli/a.rs", ""),
         ]);
 

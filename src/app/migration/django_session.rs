@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::LegacyRedis;
 use super::settings::{cookie_name, key_bytes};
+use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
 use crate::django::{ROW_SALT, Signer};
 use crate::types::{Secret, SettingError, duration, secret};
@@ -34,6 +34,16 @@ pub struct DjangoSessionSettings {
     pub url: Option<Secret>,
     /// A file that holds the url, instead of `url`.
     pub url_file: Option<PathBuf>,
+    /// The user, as in `[store.redis]`.
+    pub username: Option<String>,
+    /// A file that holds the password, as in `[store.redis]`.
+    pub password_file: Option<PathBuf>,
+    /// The authorities that may have signed the certificate of this Redis, as in `[store.redis]`.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate, as in `[store.redis]`.
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of the client certificate.
+    pub key_file: Option<PathBuf>,
     /// How the key of each record begins; the session key follows.
     pub key_prefix: String,
     /// How long one read may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
@@ -59,6 +69,11 @@ impl Default for DjangoSessionSettings {
         Self {
             url: None,
             url_file: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
             key_prefix: "django_session:".to_owned(),
             timeout: Duration::from_secs(1),
             keys: Vec::new(),
@@ -72,15 +87,21 @@ impl Default for DjangoSessionSettings {
 
 impl DjangoSessionSettings {
     pub(super) fn build(&self) -> Result<Option<DjangoSession>, SettingError> {
-        let Some(url) = self.url.clone() else {
+        let Some(access) = self.redis() else {
             return if self.keys.is_empty() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
         };
         Ok(Some(DjangoSession {
-            redis: LegacyRedis { url, key_prefix: self.key_prefix.as_str().into(), timeout: self.timeout },
+            redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
             signer: self.signer()?,
             expire_at_browser_close: self.expire_at_browser_close,
             cookie_name: cookie_name(&self.cookie_name)?,
         }))
+    }
+
+    /// Returns how to connect to Redis. `None`: there is no such source.
+    pub fn redis(&self) -> Option<LegacyRedisAccess> {
+        let Self { url, username, password_file, ca_file, certificate_file, key_file, timeout, .. } = self.clone();
+        Some(LegacyRedisAccess { url: url?, username, password_file, ca_file, certificate_file, key_file, timeout })
     }
 
     fn signer(&self) -> Result<Option<Signer>, SettingError> {

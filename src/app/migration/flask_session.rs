@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::LegacyRedis;
 use super::settings::{cookie_name, key_bytes};
+use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
 use crate::flask::flask_session::SidKey;
 use crate::types::{Secret, SettingError, duration, secret};
@@ -30,6 +30,16 @@ pub struct FlaskSessionSettings {
     pub url: Option<Secret>,
     /// A file that holds the url, instead of `url`.
     pub url_file: Option<PathBuf>,
+    /// The user, as in `[store.redis]`.
+    pub username: Option<String>,
+    /// A file that holds the password, as in `[store.redis]`.
+    pub password_file: Option<PathBuf>,
+    /// The authorities that may have signed the certificate of this Redis, as in `[store.redis]`.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate, as in `[store.redis]`.
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of the client certificate.
+    pub key_file: Option<PathBuf>,
     /// Flask-Session's `SESSION_KEY_PREFIX`.
     pub key_prefix: String,
     /// How long one read may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
@@ -51,6 +61,11 @@ impl Default for FlaskSessionSettings {
         Self {
             url: None,
             url_file: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
             key_prefix: "session:".to_owned(),
             timeout: Duration::from_secs(1),
             signer_keys: Vec::new(),
@@ -62,12 +77,18 @@ impl Default for FlaskSessionSettings {
 
 impl FlaskSessionSettings {
     pub(super) fn build(&self) -> Result<Option<FlaskSession>, SettingError> {
-        let Some(url) = self.url.clone() else { return Ok(None) };
+        let Some(access) = self.redis() else { return Ok(None) };
         let keys = key_bytes("signer_keys", &self.signer_keys)?;
         Ok(Some(FlaskSession {
-            redis: LegacyRedis { url, key_prefix: self.key_prefix.as_str().into(), timeout: self.timeout },
+            redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
             signer_keys: keys.iter().map(|key| SidKey::new(key)).collect(),
             cookie_name: cookie_name(&self.cookie_name)?,
         }))
+    }
+
+    /// Returns how to connect to Redis. `None`: there is no such source.
+    pub fn redis(&self) -> Option<LegacyRedisAccess> {
+        let Self { url, username, password_file, ca_file, certificate_file, key_file, timeout, .. } = self.clone();
+        Some(LegacyRedisAccess { url: url?, username, password_file, ca_file, certificate_file, key_file, timeout })
     }
 }

@@ -12,7 +12,7 @@ pub use django_cookie::{DjangoCookie, DjangoCookieSettings};
 pub use django_session::{DjangoSession, DjangoSessionSettings};
 pub use flask_cookie::{FlaskCookie, FlaskCookieSettings};
 pub use flask_session::{FlaskSession, FlaskSessionSettings};
-pub use legacy_redis::LegacyRedis;
+pub use legacy_redis::{LegacyRedis, LegacyRedisAccess};
 pub use settings::MigrationSettings;
 pub use source::MigrationSource;
 

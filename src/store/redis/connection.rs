@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
-use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, Pipeline, RedisConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
+use super::endpoint::Endpoint;
 use super::failure::{Cause, Failure};
-use super::target::{self, Target};
+use super::tls::TlsProblem;
 
 /// An open connection, which many calls share. Dropping it closes it.
 #[derive(Debug)]
@@ -42,50 +43,75 @@ pub(super) struct Mark {
 
 impl Connection {
     /// Opens a connection, logs in, and waits until Redis has answered.
-    pub(super) async fn open(target: &Target, round: u64) -> Result<Self, Failure> {
-        let info = target.info().await?;
-        let address = target::address(&info);
-        let opening = timeout(target.timeout, Self::open_to(&info, Arc::clone(&address), round, target.timeout));
-        let result = opening.await.unwrap_or(Err(Cause::NotConnected(target.timeout)));
-        result.map_err(|cause| Failure { address, cause })
+    pub(super) async fn open(endpoint: &Endpoint, round: u64, patience: Duration) -> Result<Self, Failure> {
+        let deadline = Instant::now() + patience;
+        let opening = timeout_at(deadline, Self::open_within(endpoint, round, patience, deadline));
+        let result = opening.await.unwrap_or(Err(Cause::NotConnected(patience)));
+        result.map_err(|cause| Failure { address: Arc::clone(&endpoint.address), cause })
     }
 
-    async fn open_to(info: &ConnectionInfo, address: Arc<str>, round: u64, patience: Duration) -> Result<Self, Cause> {
-        let (progress, database) = (Arc::new(Progress::default()), info.redis_settings().db());
-        let (commands, driver) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                drive(connect_tcp(host, *port, patience).await?, Arc::clone(&progress)).await?
+    async fn open_within(
+        endpoint: &Endpoint,
+        round: u64,
+        patience: Duration,
+        deadline: Instant,
+    ) -> Result<Self, Cause> {
+        let (progress, settings) = (Arc::new(Progress::default()), endpoint.info.redis_settings());
+        let count = |stream| CountingStream { stream, progress: Arc::clone(&progress) };
+        let mut handshake = None;
+        let (commands, driver) = match (endpoint.info.addr(), &endpoint.tls) {
+            (ConnectionAddr::Tcp(host, port), None) => {
+                drive(count(connect_tcp(host, *port, patience).await?), &progress).await?
             }
-            ConnectionAddr::Unix(path) => drive(UnixStream::connect(path).await?, Arc::clone(&progress)).await?,
-            _ => return Err(Cause::Unsuitable("the url has to be redis:// or redis+unix://".into())),
+            (ConnectionAddr::Tcp(host, port), Some(tls)) => {
+                // Below TLS, which may write a part of the bytes that it then fails to write.
+                let stream = count(connect_tcp(host, *port, patience).await?);
+                let connecting = handshake.insert(tls.handshake()).connect(host, stream);
+                let no_answer = |_| Err(Cause::Tls(TlsProblem::NoAnswer));
+                // Earlier than the calls that wait for the connection, so that they can say why there is none.
+                let stream = timeout_at(deadline - patience / 4, connecting).await.unwrap_or_else(no_answer)?;
+                drive(stream, &progress).await?
+            }
+            (ConnectionAddr::Unix(path), None) => {
+                let stream = UnixStream::connect(path).await?;
+                drive(CountingStream { stream, progress: Arc::clone(&progress) }, &progress).await?
+            }
+            _ => return Err(Cause::Unsuitable("the url leads to nothing that the service can connect to".into())),
         };
-        let connection =
-            Self { commands, progress, _driver: DriverGuard(driver), opened: Instant::now(), round, address, database };
-        connection.log_in(info.redis_settings()).await?;
-        Ok(connection)
+        let (_driver, address, database) = (DriverGuard(driver), Arc::clone(&endpoint.address), settings.db());
+        let connection = Self { commands, progress, _driver, opened: Instant::now(), round, address, database };
+        match (connection.log_in(settings).await, handshake) {
+            (Err(Cause::Connection(error)), Some(handshake)) => {
+                Err(handshake.explain(&error).map_or(Cause::Connection(error), Cause::Tls))
+            }
+            (Err(Cause::Connection(error)), None) if matches!(endpoint.info.addr(), ConnectionAddr::Tcp(..)) => {
+                Err(Cause::ClosedAtLogin(error))
+            }
+            (logged_in, _) => logged_in.map(|()| connection),
+        }
     }
 
     /// Logs in and selects the database. Redis has to answer, for the kernel of one that hangs accepts connections too.
     async fn log_in(&self, settings: &RedisConnectionInfo) -> Result<(), Cause> {
-        let mut pipe = Pipeline::new();
         if let Some(password) = settings.password() {
-            pipe.cmd("AUTH").arg(settings.username()).arg(password);
+            self.set_up(redis::cmd("AUTH").arg(settings.username()).arg(password)).await?;
         }
         if settings.db() != 0 {
-            pipe.cmd("SELECT").arg(settings.db());
+            self.set_up(redis::cmd("SELECT").arg(settings.db())).await?;
         }
-        let setup = pipe.len();
-        pipe.cmd("PING");
-        let answers = self.commands().send_packed_commands(&pipe, 0, pipe.len()).await?;
-        for (number, answer) in answers.into_iter().enumerate() {
-            match answer {
-                // A user need not have the right to ping: this is an answer, too.
-                Value::ServerError(error) if number == setup && error.code() == "NOPERM" => {}
-                Value::ServerError(error) => return Err(RedisError::from(error).into()),
-                _ => {}
-            }
+        match self.set_up(&redis::cmd("PING")).await {
+            // A user need not have the right to ping: this is an answer, too.
+            Err(Cause::Answered { code, .. }) if &*code == "NOPERM" => Ok(()),
+            result => result,
         }
-        Ok(())
+    }
+
+    /// Sends one command, for of a pipeline the library does not tell why it failed.
+    async fn set_up(&self, command: &Cmd) -> Result<(), Cause> {
+        match self.commands().send_packed_command(command).await? {
+            Value::ServerError(error) => Err(RedisError::from(error).into()),
+            _ => Ok(()),
+        }
     }
 
     /// Returns a handle to send commands with.
@@ -135,7 +161,7 @@ impl Drop for DriverGuard {
 }
 
 /// Starts the task that reads and writes.
-async fn drive<S>(stream: S, progress: Arc<Progress>) -> Result<(MultiplexedConnection, JoinHandle<()>), Cause>
+async fn drive<S>(stream: S, progress: &Arc<Progress>) -> Result<(MultiplexedConnection, JoinHandle<()>), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -145,8 +171,8 @@ where
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUED_COMMANDS);
     let no_setup = RedisConnectionInfo::default().set_skip_set_lib_name();
-    let stream = CountingStream { stream, progress: Arc::clone(&progress) };
     let (commands, driver) = MultiplexedConnection::new_with_config(&no_setup, stream, config).await?;
+    let progress = Arc::clone(progress);
     let driver = tokio::spawn(async move {
         driver.await;
         progress.is_over.store(true, Ordering::Relaxed);

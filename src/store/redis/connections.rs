@@ -23,6 +23,7 @@ use super::rounds::Rounds;
 use super::settings::Settings;
 use super::target::{Server, Target};
 use crate::store::Error;
+use crate::types::SettingError;
 
 /// The connections of all runtimes.
 #[derive(Debug)]
@@ -52,10 +53,17 @@ enum Repeat {
 
 impl Connections {
     /// Prepares connections, each of which is opened at its first use.
-    pub(in crate::store) fn new(settings: &Settings, server: Server) -> Result<Self, RedisError> {
+    pub(in crate::store) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
         let target = Arc::new(Target::new(settings, server)?);
         let rounds = Arc::new(Rounds::new(settings.timeout));
         Ok(Self { target, rounds, per_runtime: settings.connections.max(1), by_runtime: RwLock::default() })
+    }
+
+    /// Reads the files of the settings. Blocks on the disk.
+    ///
+    /// Without it the first connection does that. Fails if no connection could be opened with what is in them.
+    pub(super) fn read_files(&self) -> Result<(), SettingError> {
+        self.target.read_files()
     }
 
     /// Runs a script.

@@ -1,14 +1,14 @@
 //! Why Redis did not do what it was asked, in words for the operator: they name the server, and never a password.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use super::tls::TlsProblem;
 use crate::store::Error;
-use crate::types::duration;
+use crate::types::{SettingError, duration};
 
 /// A failure of a server.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -29,14 +29,20 @@ pub(super) enum Cause {
     /// Of the network, the name resolution or the library.
     #[error("{0}")]
     Connection(RedisError),
+    /// Also what a port with TLS does to a client without.
+    #[error("{0} at the login; if this port speaks TLS, the url has to begin with rediss://")]
+    ClosedAtLogin(RedisError),
     /// Redis answered with an error: its code and text.
     #[error("{code} {text}")]
     Answered { code: Arc<str>, text: Arc<str> },
     /// Redis works, but not as this service needs it.
     #[error("{0}")]
     Unsuitable(Arc<str>),
-    #[error("{} cannot be read: {error}", .path.display())]
-    UrlFile { path: PathBuf, error: Arc<io::Error> },
+    #[error("TLS: {0}")]
+    Tls(TlsProblem),
+    /// A file of the settings cannot be used.
+    #[error("{0}")]
+    Setting(SettingError),
 }
 
 impl From<RedisError> for Cause {
@@ -67,9 +73,11 @@ impl From<Failure> for Error {
             Cause::Answered { code, .. } if &**code == "OOM" => Self::Full(Box::new(failure)),
             Cause::Answered { code, .. } if &**code == "WRONGTYPE" => Self::Corrupt,
             Cause::Answered { .. } | Cause::Unsuitable(_) => Self::Refused(Box::new(failure)),
-            Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::UrlFile { .. } => {
+            Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::ClosedAtLogin(_) => {
                 Self::unavailable(failure)
             }
+            // Files and certificates may be about to be replaced, one after the other.
+            Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),
         }
     }
 }

@@ -10,8 +10,10 @@
 mod arguments;
 mod connection;
 mod connections;
+mod endpoint;
 mod failure;
 mod feed;
+mod files;
 mod index;
 mod inspection;
 mod reconnecting;
@@ -21,10 +23,11 @@ mod sample;
 mod scripts;
 mod settings;
 mod target;
+mod tls;
 
 use std::sync::Arc;
 
-use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation};
+use redis::{Cmd, Pipeline, Script, ScriptInvocation};
 
 use self::arguments::{entry_field, optional_context};
 pub(super) use self::connections::Connections;
@@ -38,7 +41,7 @@ use super::handle::{Backend, Handle};
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
 use crate::session::{Precondition, Record, judge};
 use crate::token::SessionId;
-use crate::types::{AppName, Time};
+use crate::types::{AppName, SettingError, Time};
 
 /// Sessions in Redis.
 #[derive(Debug)]
@@ -51,10 +54,12 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Makes a store that connects to Redis at its first call.
-    pub fn new(settings: &Settings) -> Result<Self, RedisError> {
+    /// Makes a store that connects to Redis at its first call. Reads the files of the settings.
+    pub fn new(settings: &Settings) -> Result<Self, SettingError> {
+        let connections = Connections::new(settings, Server::Primary)?;
+        connections.read_files()?;
         Ok(Self {
-            connections: Connections::new(settings, Server::Primary)?,
+            connections,
             prefix: settings.key_prefix.clone(),
             scripts: Scripts::new(),
             allow_eviction: settings.allow_eviction,

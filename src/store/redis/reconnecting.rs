@@ -116,7 +116,7 @@ impl Opener {
     async fn open(&self) -> Connection {
         let since = Instant::now();
         loop {
-            match Connection::open(&self.target, self.rounds.current()).await {
+            match self.open_once().await {
                 Ok(mut connection) => {
                     self.rounds.admit(&mut connection);
                     return connection;
@@ -124,8 +124,17 @@ impl Opener {
                 Err(failure) => {
                     self.publisher.send_replace(State::Opening { since, failure: Some(failure) });
                     sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
+                    // A password or a certificate may have been replaced.
+                    self.target.refresh().await;
                 }
             }
+        }
+    }
+
+    async fn open_once(&self) -> Result<Connection, Failure> {
+        match &*self.target.endpoint().await {
+            Ok(endpoint) => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await,
+            Err(failure) => Err(failure.clone()),
         }
     }
 
@@ -152,7 +161,10 @@ impl Opener {
     async fn check_regularly(&self, connection: &Connection) {
         while self.rounds.is_usable(connection) {
             sleep(CHECK_INTERVAL).await;
-            self.check(connection).await;
+            tokio::join!(self.check(connection), self.target.refresh());
+            if self.target.leads_elsewhere(&connection.address, connection.database) {
+                self.rounds.leave_all(connection, "the url has changed");
+            }
         }
     }
 

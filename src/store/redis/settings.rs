@@ -4,19 +4,33 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::IntoConnectionInfo as _;
 use serde::{Deserialize, Serialize};
 
-use crate::types::{SettingError, duration};
+use super::endpoint::{self, Endpoint};
+use super::files::Files;
+use crate::app::LegacyRedisAccess;
+use crate::types::{SettingError, Time, duration};
 
 /// The `[store.redis]` table.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// `redis://[user:password@]host[:port][/database]` or `redis+unix:///path`.
+    /// `redis://[user:password@]host[:port][/database]`, the same with `rediss://` for TLS, or `redis+unix:///path`.
     pub url: String,
-    /// A file that holds the url, instead of `url`, because the url may hold a password.
+    /// A file that holds the url, instead of `url`, because the url may hold a password. Read again when it changes.
     pub url_file: Option<PathBuf>,
+    /// The user, instead of one in the url. Needs `password_file`.
+    pub username: Option<String>,
+    /// A file that holds the password, instead of one in the url. Read again when it changes.
+    pub password_file: Option<PathBuf>,
+    /// The authorities that may have signed the certificate of Redis, in PEM. Read again when it changes.
+    ///
+    /// Not set: the public ones. With `rediss://` the certificate and the name in it are always checked.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate, followed by its chain, in PEM, if Redis asks for one. Read again when it changes.
+    pub certificate_file: Option<PathBuf>,
+    /// The private key of the client certificate.
+    pub key_file: Option<PathBuf>,
     /// The beginning of every key: 1 to 64 letters, digits and `_-.:`. Two services on one Redis need different ones.
     pub key_prefix: String,
     /// How long one operation may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
@@ -32,13 +46,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Checks the values, without connecting.
+    /// Checks the values. Reads no file.
     pub fn check(&self) -> Result<(), SettingError> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-        let (key, message) = if self.url.as_str().into_connection_info().is_err() {
-            // Without the url, because it may hold a password.
-            ("url", "it has to be redis://[user:password@]host[:port][/database] or redis+unix:///path")
-        } else if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.chars().all(is_allowed) {
+        endpoint::check_settings(self)?;
+        let (key, message) = if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.chars().all(is_allowed) {
             ("key_prefix", "it has to be 1 to 64 letters, digits and _-.:")
         } else if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.timeout) {
             ("timeout", "it has to be from 10ms to 1m")
@@ -49,6 +61,13 @@ impl Settings {
         };
         Err(SettingError::new(key, message))
     }
+
+    /// Reads the files, checks them, and returns when the client certificate expires. `None`: there is none.
+    pub fn check_files(&self, now: Time) -> Result<Option<Time>, SettingError> {
+        let files = Files::of(self);
+        let endpoint = Endpoint::build(self, &files, &files.read()?)?;
+        Ok(endpoint.tls.and_then(|tls| tls.expire_time(now)))
+    }
 }
 
 impl Default for Settings {
@@ -56,11 +75,25 @@ impl Default for Settings {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
             url_file: None,
+            username: None,
+            password_file: None,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
             key_prefix: "cloakroom".to_owned(),
             timeout: Duration::from_secs(1),
             connections: 1,
             allow_eviction: false,
         }
+    }
+}
+
+impl From<&LegacyRedisAccess> for Settings {
+    fn from(redis: &LegacyRedisAccess) -> Self {
+        let LegacyRedisAccess { url, username, password_file, ca_file, certificate_file, key_file, timeout } =
+            redis.clone();
+        let url = url.expose().to_owned();
+        Self { url, username, password_file, ca_file, certificate_file, key_file, timeout, ..Self::default() }
     }
 }
 

@@ -1,20 +1,28 @@
-//! Where Redis is and how to log in, as the settings say it.
+//! Where connections lead, as the settings and their files say it now.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, RedisError};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout};
+use tracing::{info, warn};
 
-use tokio::time::timeout;
-
+use super::endpoint::{self, Endpoint};
 use super::failure::{Cause, Failure};
+use super::files::Files;
 use super::settings::Settings;
+use crate::types::SettingError;
 
 /// The server that connections go to.
 pub(super) struct Target {
-    source: Source,
+    settings: Settings,
+    files: Files,
+    /// What new connections are opened with, or why none can be. After the first one that was usable it always is one.
+    endpoint: ArcSwap<Result<Endpoint, Failure>>,
+    last_read: Mutex<LastRead>,
     /// The address at the start.
     pub(super) address: Arc<str>,
     pub(super) server: Server,
@@ -29,50 +37,96 @@ pub(in crate::store) enum Server {
     PrimaryOrReplica,
 }
 
-enum Source {
-    Url(Box<ConnectionInfo>),
-    /// Read again for each connection, so that a new password needs no restart.
-    File(PathBuf),
+/// When the files were read last, and what was found. Locked while they are read.
+#[derive(Debug, Default)]
+struct LastRead {
+    time: Option<Instant>,
+    /// The digest of the contents, usable or not.
+    found: Option<Result<[u8; 32], SettingError>>,
 }
 
 impl Target {
-    pub(super) fn new(settings: &Settings, server: Server) -> Result<Self, RedisError> {
-        let info = settings.url.as_str().into_connection_info()?;
-        let address = address(&info);
-        let source = match &settings.url_file {
-            Some(path) => Source::File(path.clone()),
-            None => Source::Url(Box::new(info)),
-        };
-        Ok(Self { source, address, server, timeout: settings.timeout })
+    /// Checks the settings. Reads no file.
+    pub(super) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
+        let address = endpoint::address(&endpoint::check_settings(settings)?);
+        let unread = Failure { address: Arc::clone(&address), cause: Cause::NotConnected(settings.timeout) };
+        Ok(Self {
+            settings: settings.clone(),
+            files: Files::of(settings),
+            endpoint: ArcSwap::from_pointee(Err(unread)),
+            last_read: Mutex::default(),
+            address,
+            server,
+            timeout: settings.timeout,
+        })
     }
 
-    /// Returns the address, the database and the password for a connection that is opened now.
-    pub(super) async fn info(&self) -> Result<ConnectionInfo, Failure> {
-        let path = match &self.source {
-            Source::Url(info) => return Ok((**info).clone()),
-            Source::File(path) => path,
-        };
-        let failure = |cause| Failure { address: Arc::clone(&self.address), cause };
-        let reading = timeout(self.timeout, tokio::fs::read_to_string(path));
-        let url = reading.await.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(|error| {
-            let (path, error) = (path.clone(), Arc::new(error));
-            failure(Cause::UrlFile { path, error })
-        })?;
-        let info = url.trim().into_connection_info();
-        // Without the library's error, which may quote the url.
-        info.map_err(|_| failure(Cause::Unsuitable(format!("{} holds no url", path.display()).into())))
-    }
-}
-
-/// Writes an address for logs: without user, password and database.
-pub(super) fn address(info: &ConnectionInfo) -> Arc<str> {
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } if host.contains(':') => {
-            format!("[{host}]:{port}").into()
+    /// Returns what a connection is opened with now.
+    pub(super) async fn endpoint(self: &Arc<Self>) -> Arc<Result<Endpoint, Failure>> {
+        if self.endpoint.load().is_err() {
+            self.refresh().await;
         }
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => format!("{host}:{port}").into(),
-        ConnectionAddr::Unix(path) => path.display().to_string().into(),
-        _ => "an unknown address".into(),
+        self.endpoint.load_full()
+    }
+
+    /// Reads the files again, unless that was done a moment ago.
+    ///
+    /// New connections get what is in them. If that cannot be used, they get what was in them before.
+    pub(super) async fn refresh(self: &Arc<Self>) {
+        let is_due = match self.last_read.try_lock() {
+            Some(last) if last.found.is_none() => true,
+            Some(last) => !self.files.is_empty() && last.time.is_none_or(|time| time.elapsed() >= MIN_INTERVAL),
+            // A disk that hangs keeps one thread waiting, and not one for each try.
+            None => false,
+        };
+        if is_due {
+            let target = Arc::clone(self);
+            // On a blocking thread, because the files may be on a network.
+            let _ = timeout(self.timeout, spawn_blocking(move || target.read_files())).await;
+        }
+    }
+
+    /// Reads the files. Blocks on the disk. Fails if no connection could be opened with what is in them.
+    pub(super) fn read_files(&self) -> Result<(), SettingError> {
+        let Some(mut last) = self.last_read.try_lock() else { return Ok(()) };
+        let contents = self.files.read();
+        let found = contents.as_ref().map(|contents| contents.digest()).map_err(Clone::clone);
+        let is_first = last.found.is_none();
+        let is_same = last.found.as_ref() == Some(&found);
+        *last = LastRead { time: Some(Instant::now()), found: Some(found) };
+        if is_same {
+            return Ok(());
+        }
+        let built = contents.and_then(|contents| Endpoint::build(&self.settings, &self.files, &contents));
+        match built {
+            Ok(endpoint) => {
+                if !is_first {
+                    info!(address = %endpoint.address, "new connections to Redis use the new files");
+                }
+                self.endpoint.store(Arc::new(Ok(endpoint)));
+                Ok(())
+            }
+            Err(error) => {
+                if self.endpoint.load().is_ok() {
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a new file for Redis is refused, the old one stays"
+                    );
+                } else {
+                    let failure = Failure { address: Arc::clone(&self.address), cause: Cause::Setting(error.clone()) };
+                    self.endpoint.store(Arc::new(Err(failure)));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether new connections lead to another server, or another database, than this one.
+    pub(super) fn leads_elsewhere(&self, address: &str, database: i64) -> bool {
+        match &**self.endpoint.load() {
+            Ok(endpoint) => &*endpoint.address != address || endpoint.info.redis_settings().db() != database,
+            Err(_) => false,
+        }
     }
 }
 
@@ -82,3 +136,6 @@ impl fmt::Debug for Target {
         f.debug_struct("Target").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
+
+/// The shortest time between two looks at the files, however many connections ask for one.
+const MIN_INTERVAL: Duration = Duration::from_millis(100);

@@ -4,12 +4,12 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::flood::{Flood, Reading};
-use crate::server::authority::first_message;
 use crate::server::raw_http1::post;
 use crate::server::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, call, frame, header_block, headers, preface, reset, whole_call,
 };
+use crate::support::authority::first_message;
 
 const OPEN: &str = "/cloakroom.v1.SessionService/OpenSession";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
-use crate::server::authority::TlsClient;
+use crate::support::authority::TlsClient;
 use crate::support::calls::open_cookie;
 
 /// A service to call.

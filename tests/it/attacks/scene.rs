@@ -16,7 +16,7 @@ use super::flood::{Flood, Material, RunningFlood};
 use super::honest::{Honest, Measured, Target, p99};
 use crate::cli::program::Program;
 use crate::process::child::{Process, eventually};
-use crate::server::authority::CertificateAuthority;
+use crate::support::authority::CertificateAuthority;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 
 /// The attacked service, an unattacked one, and a caller of both.

@@ -23,8 +23,9 @@ fn the_documented_file_holds_every_setting_with_its_default() {
     let unset = ["# unix_socket = ", "# keys_file = ", "# idle_timeout = ", "# absolute_timeout = "];
     let migrate = ["# until = ", "# url = ", "# url_file = ", "# signer_keys_file = "];
     let tls = ["# certificate_file = ", "# key_file = ", "# client_ca_file = "];
+    let redis = ["# username = ", "# password_file = ", "# ca_file = "];
     let callers = ["# roles = ", "# apps = ", "# certificate_names = ", "# token_hashes = ", "# token_hashes_file = "];
-    for unset in unset.into_iter().chain(migrate).chain(tls).chain(callers) {
+    for unset in unset.into_iter().chain(migrate).chain(tls).chain(redis).chain(callers) {
         assert!(text.contains(unset), "{unset} is not documented");
     }
 }

@@ -1,9 +1,12 @@
-//! A Redis password that changes while the service runs: the log says what is wrong, and a new url needs no restart.
+//! What a service needs to reach Redis, and what changes while it runs: the log says what is wrong, and no restart is
+//! needed.
 
 use cloakroom::token::Key;
 
 use super::child::Process;
+use crate::support::authority::CertificateAuthority;
 use crate::support::redis::RedisServer;
+use crate::support::tls_redis::TlsRedis;
 
 #[tokio::test]
 async fn a_new_password_in_the_url_file_needs_no_restart() {
@@ -28,5 +31,54 @@ async fn a_new_password_in_the_url_file_needs_no_restart() {
     let host = redis.socket().display().to_string();
     assert!(cause.contains(&host) && cause.contains("WRONGPASS"), "{cause}");
     let output = process.output();
+    assert!(!output.contains("need a restart") && !output.contains("secret"), "{output}");
+}
+
+/// Returns a configuration that reaches Redis by TLS, with each file beside it.
+fn tls_config(redis: &TlsRedis) -> String {
+    format!(
+        "[log]\nformat = \"json\"\n[store]\nkind = \"redis\"\n[store.redis]\nurl = \"{}\"\nusername = \"cloakroom\"\n\
+         password_file = \"password\"\nca_file = \"ca.pem\"\ncertificate_file = \"client.pem\"\n\
+         key_file = \"client.key\"\n[apps.default]\nkeys = [\"{}\"]\n",
+        redis.url(),
+        Key::generate()
+    )
+}
+
+#[tokio::test]
+async fn a_new_password_and_new_certificates_need_no_restart() {
+    let mut redis = TlsRedis::start_with("--tls-auth-clients yes");
+    let set_password = |redis: &TlsRedis, password: &str| {
+        let user = ["acl", "setuser", "cloakroom", "on", "resetpass", password, "~cloakroom:*", "+@all"];
+        assert_eq!(redis.redis.cli(&user), "OK\n");
+    };
+    set_password(&redis, ">old-secret");
+    let client = redis.authority.sign("cloakroom");
+    let (ca, config) = (redis.authority.pem(), tls_config(&redis));
+    let files = [
+        ("password", "old-secret\n"),
+        ("ca.pem", &ca),
+        ("client.pem", &client.certificate),
+        ("client.key", &client.key),
+    ];
+    let process = Process::start(&config, &files, &[]).await;
+
+    set_password(&redis, ">new-secret");
+    redis.redis.cli(&["client", "kill", "type", "normal"]);
+    let wrong_password = process.await_log_line("the store does not work").await;
+    process.replace("password", "new-secret\n");
+    process.await_log_line("the store works again").await;
+    let authority = CertificateAuthority::named("the next one");
+    let (client, ca) = (authority.sign("cloakroom"), authority.pem());
+    redis.use_authority(authority);
+    redis.redis.cli(&["client", "kill", "type", "normal"]);
+    process.await_output("TLS: the certificate of Redis is signed by no authority in ca.pem", 1).await;
+    process.replace("client.key", &client.key);
+    process.replace("client.pem", &client.certificate);
+    process.replace("ca.pem", &ca);
+    let output = process.await_output("the store works again", 2).await;
+
+    let cause = wrong_password["error"].as_str().unwrap();
+    assert!(cause.contains("WRONGPASS"), "{cause}");
     assert!(!output.contains("need a restart") && !output.contains("secret"), "{output}");
 }

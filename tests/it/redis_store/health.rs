@@ -12,6 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::connections::service_on;
+use super::until;
 use crate::support::TestService;
 use crate::support::redis::RedisServer;
 
@@ -139,7 +140,7 @@ async fn a_failure_names_the_host_and_the_cause_and_never_the_password() {
 }
 
 #[tokio::test]
-async fn a_url_file_is_read_again_for_each_connection() {
+async fn a_new_password_in_the_url_file_is_used_by_new_connections() {
     let redis = RedisServer::start();
     redis.cli(&["config", "set", "requirepass", "old"]);
     let folder = tempfile::tempdir().unwrap();
@@ -187,6 +188,28 @@ async fn connections_never_lead_to_two_servers() {
     old.cli(&["config", "resetstat"]);
     ping_all().await;
     assert!(!old.cli(&["info", "commandstats"]).contains("cmdstat_set"));
+}
+
+#[tokio::test]
+async fn a_url_that_leads_to_another_server_moves_open_connections() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    std::fs::write(&path, old.url()).unwrap();
+    let store = Redis::new(&RedisSettings { url_file: Some(path.clone()), ..settings(&old.url()) }).unwrap();
+    store.ping().await.unwrap();
+
+    std::fs::write(&path, new.url()).unwrap();
+
+    let writes = |redis: &RedisServer| redis.cli(&["info", "commandstats"]).contains("cmdstat_set:");
+    until("the new server", async || {
+        store.ping().await.unwrap();
+        writes(&new)
+    })
+    .await;
+    old.cli(&["config", "resetstat"]);
+    store.ping().await.unwrap();
+    assert!(!writes(&old));
 }
 
 /// Returns what a store's ping says is wrong, with all causes.

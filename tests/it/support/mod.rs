@@ -15,6 +15,7 @@ pub(crate) mod race;
 pub(crate) mod redis;
 pub(crate) mod sessions;
 pub(crate) mod set_cookie;
+pub(crate) mod tls_redis;
 pub(crate) mod tmpfs;
 pub(crate) mod tool;
 pub(crate) mod watches;
