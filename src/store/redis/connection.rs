@@ -114,6 +114,19 @@ impl Connection {
         }
     }
 
+    /// Checks that the server says that it is a primary.
+    pub(super) async fn check_role(&self, patience: Duration) -> Result<(), Failure> {
+        let asked = timeout(patience, self.commands().send_packed_command(&redis::cmd("ROLE"))).await;
+        let cause = match asked {
+            Ok(Ok(Value::ServerError(error))) => RedisError::from(error).into(),
+            Ok(Ok(Value::Array(role))) if role.first() == Some(&Value::BulkString(b"master".to_vec())) => return Ok(()),
+            Ok(Ok(_)) => Cause::NotPrimary,
+            Ok(Err(error)) => error.into(),
+            Err(_) => Cause::NoAnswer(patience),
+        };
+        Err(Failure { address: Arc::clone(&self.address), cause })
+    }
+
     /// Returns a handle to send commands with.
     pub(super) fn commands(&self) -> MultiplexedConnection {
         self.commands.clone()

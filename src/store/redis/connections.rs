@@ -63,7 +63,7 @@ impl Connections {
     ///
     /// Without it the first connection does that. Fails if no connection could be opened with what is in them.
     pub(super) fn read_files(&self) -> Result<(), SettingError> {
-        self.target.read_files()
+        self.target.read_all_files()
     }
 
     /// Runs a script.

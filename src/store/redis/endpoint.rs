@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 
 use super::files::{Contents, Files, set};
+use super::sentinels::ServerAddress;
 use super::settings::Settings;
 use super::tls::TlsClient;
 use crate::types::SettingError;
@@ -12,7 +13,7 @@ use crate::types::SettingError;
 /// What one connection is opened with. Not printed, because it holds the password.
 pub(super) struct Endpoint {
     pub(super) info: ConnectionInfo,
-    pub(super) tls: Option<TlsClient>,
+    pub(super) tls: Option<Arc<TlsClient>>,
     /// For logs.
     pub(super) address: Arc<str>,
 }
@@ -36,9 +37,16 @@ impl Endpoint {
             }
             info = info.set_redis_settings(login);
         }
-        let tls = (scheme == Scheme::Tls).then(|| TlsClient::build(files, contents)).transpose()?;
+        let tls = (scheme == Scheme::Tls).then(|| TlsClient::build(files, contents).map(Arc::new)).transpose()?;
         let address = address(&info);
         Ok(Self { info, tls, address })
+    }
+
+    /// Returns the same for another server.
+    pub(super) fn at(&self, server: &ServerAddress) -> Self {
+        let info = self.info.clone().set_addr(ConnectionAddr::Tcp(server.host.clone(), server.port));
+        let address = address(&info);
+        Self { info, tls: self.tls.clone(), address }
     }
 }
 
@@ -102,8 +110,7 @@ fn is_with_fragment(url: &str) -> bool {
 /// Writes an address for logs: without user, password and database.
 pub(super) fn address(info: &ConnectionInfo) -> Arc<str> {
     match info.addr() {
-        ConnectionAddr::Tcp(host, port) if host.contains(':') => format!("[{host}]:{port}").into(),
-        ConnectionAddr::Tcp(host, port) => format!("{host}:{port}").into(),
+        ConnectionAddr::Tcp(host, port) => ServerAddress { host: host.clone(), port: *port }.to_string().into(),
         ConnectionAddr::Unix(path) => path.display().to_string().into(),
         _ => "an unknown address".into(),
     }

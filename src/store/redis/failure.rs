@@ -40,6 +40,13 @@ pub(super) enum Cause {
     Unsuitable(Arc<str>),
     #[error("TLS: {0}")]
     Tls(TlsProblem),
+    #[error("no Sentinel answers; one is at {}: {}", .0.address, .0.cause)]
+    NoSentinel(Arc<Failure>),
+    #[error("no Sentinel knows a service of this name; is service_name right?")]
+    UnknownService,
+    /// A failover is under way, or a Sentinel is cut off from the others.
+    #[error("it is no primary, although a Sentinel names it")]
+    NotPrimary,
     /// A file of the settings cannot be used.
     #[error("{0}")]
     Setting(SettingError),
@@ -76,6 +83,7 @@ impl From<Failure> for Error {
             Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::ClosedAtLogin(_) => {
                 Self::unavailable(failure)
             }
+            Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.
             Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),
         }

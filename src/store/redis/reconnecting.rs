@@ -13,8 +13,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::Connection;
+use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::rounds::Rounds;
+use super::sentinels::{Sentinels, ServerAddress};
 use super::target::{Server, Target};
 use crate::store::Error;
 
@@ -124,17 +126,73 @@ impl Opener {
                 Err(failure) => {
                     self.publisher.send_replace(State::Opening { since, failure: Some(failure) });
                     sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
-                    // A password or a certificate may have been replaced.
-                    self.target.refresh().await;
+                    self.refresh().await;
                 }
             }
         }
     }
 
     async fn open_once(&self) -> Result<Connection, Failure> {
-        match &*self.target.endpoint().await {
-            Ok(endpoint) => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await,
-            Err(failure) => Err(failure.clone()),
+        let endpoint = self.target.endpoint().await;
+        let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
+        match &self.target.sentinels {
+            None => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await,
+            Some(sentinels) => self.open_to_primary(endpoint, sentinels).await,
+        }
+    }
+
+    /// Whether a new connection would lead to another server or database.
+    async fn leads_elsewhere(&self, connection: &Connection) -> bool {
+        if self.target.leads_elsewhere(&connection.address, connection.database) {
+            return true;
+        }
+        let Some(sentinels) = &self.target.sentinels else { return false };
+        let Some(another) = sentinels.another_than(&connection.address, CHECK_INTERVAL).await else { return false };
+        let endpoint = self.target.endpoint().await;
+        let Ok(endpoint) = &*endpoint else { return false };
+        self.open_primary(endpoint, &another, self.target.timeout).await.is_ok()
+    }
+
+    /// Tries the servers that the Sentinels name.
+    async fn open_to_primary(&self, endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Connection, Failure> {
+        let addresses = sentinels.addresses().await?;
+        let patience = self.target.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        let mut failure = None;
+        for address in addresses {
+            // A primary that hangs need not be waited for if there is another one by now.
+            let opened = tokio::select! {
+                opened = self.open_primary(endpoint, &address, patience) => opened,
+                () = sentinels.await_another_than(&address) => Err(self.target.not_connected()),
+            };
+            match opened {
+                Ok(connection) => {
+                    sentinels.confirm(address);
+                    return Ok(connection);
+                }
+                // That of the server that most Sentinels name.
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        Err(failure.expect("there is at least one address"))
+    }
+
+    /// Opens a connection to a server that has to be a primary.
+    async fn open_primary(
+        &self,
+        endpoint: &Endpoint,
+        address: &ServerAddress,
+        patience: Duration,
+    ) -> Result<Connection, Failure> {
+        let connection = Connection::open(&endpoint.at(address), self.rounds.current(), patience).await?;
+        connection.check_role(patience).await?;
+        Ok(connection)
+    }
+
+    /// Reads the files again, because a password or a certificate may have been replaced.
+    async fn refresh(&self) {
+        self.target.refresh().await;
+        if let Some(sentinels) = &self.target.sentinels {
+            sentinels.refresh().await;
         }
     }
 
@@ -161,9 +219,9 @@ impl Opener {
     async fn check_regularly(&self, connection: &Connection) {
         while self.rounds.is_usable(connection) {
             sleep(CHECK_INTERVAL).await;
-            tokio::join!(self.check(connection), self.target.refresh());
-            if self.target.leads_elsewhere(&connection.address, connection.database) {
-                self.rounds.leave_all(connection, "the url has changed");
+            tokio::join!(self.check(connection), self.refresh());
+            if self.leads_elsewhere(connection).await {
+                self.rounds.leave_all(connection, "new connections lead to another server");
             }
         }
     }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use redis::ConnectionAddr;
 use serde::{Deserialize, Serialize};
 
 use super::endpoint::{self, Endpoint};
 use super::files::Files;
+use super::sentinel_settings::SentinelSettings;
 use crate::app::LegacyRedisAccess;
 use crate::types::{SettingError, Time, duration};
 
@@ -15,7 +17,11 @@ use crate::types::{SettingError, Time, duration};
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// How the primary is found: `standalone`, at the url, or `sentinel`, by asking the Sentinels.
+    pub mode: Mode,
     /// `redis://[user:password@]host[:port][/database]`, the same with `rediss://` for TLS, or `redis+unix:///path`.
+    ///
+    /// In the mode `sentinel` its host and port do not count, for the Sentinels name them.
     pub url: String,
     /// A file that holds the url, instead of `url`, because the url may hold a password. Read again when it changes.
     pub url_file: Option<PathBuf>,
@@ -43,13 +49,30 @@ pub struct Settings {
     /// An evicted session is lost, and a revocation that is evicted lets revoked sessions in again. So the service is
     /// NOT_SERVING while Redis has a `maxmemory` and another `maxmemory-policy` than `noeviction`.
     pub allow_eviction: bool,
+    /// The Sentinels.
+    pub sentinel: SentinelSettings,
+}
+
+/// How the primary is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// It is at the url.
+    #[default]
+    Standalone,
+    /// The Sentinels know its address.
+    Sentinel,
 }
 
 impl Settings {
     /// Checks the values. Reads no file.
     pub fn check(&self) -> Result<(), SettingError> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-        endpoint::check_settings(self)?;
+        let info = endpoint::check_settings(self)?;
+        if self.mode == Mode::Sentinel && !matches!(info.addr(), ConnectionAddr::Tcp(..)) {
+            return Err(SettingError::new("url", NO_SOCKET));
+        }
+        self.sentinel.check(self).map_err(|error| error.under("sentinel"))?;
         let (key, message) = if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.chars().all(is_allowed) {
             ("key_prefix", "it has to be 1 to 64 letters, digits and _-.:")
         } else if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.timeout) {
@@ -66,6 +89,9 @@ impl Settings {
     pub fn check_files(&self, now: Time) -> Result<Option<Time>, SettingError> {
         let files = Files::of(self);
         let endpoint = Endpoint::build(self, &files, &files.read()?)?;
+        for sentinel in self.sentinel.connections(self) {
+            sentinel.check_files(now).map_err(|error| error.under("sentinel"))?;
+        }
         Ok(endpoint.tls.and_then(|tls| tls.expire_time(now)))
     }
 }
@@ -73,6 +99,7 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            mode: Mode::default(),
             url: "redis://127.0.0.1:6379".to_owned(),
             url_file: None,
             username: None,
@@ -84,6 +111,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(1),
             connections: 1,
             allow_eviction: false,
+            sentinel: SentinelSettings::default(),
         }
     }
 }
@@ -103,3 +131,6 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings").field("key_prefix", &self.key_prefix).field("timeout", &self.timeout).finish()
     }
 }
+
+const NO_SOCKET: &str =
+    "with mode = \"sentinel\" it has to be redis:// or rediss://, with any host: the Sentinels name it";

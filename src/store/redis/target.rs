@@ -13,13 +13,16 @@ use tracing::{info, warn};
 use super::endpoint::{self, Endpoint};
 use super::failure::{Cause, Failure};
 use super::files::Files;
-use super::settings::Settings;
+use super::sentinels::Sentinels;
+use super::settings::{Mode, Settings};
 use crate::types::SettingError;
 
 /// The server that connections go to.
 pub(super) struct Target {
     settings: Settings,
     files: Files,
+    /// `None`: the url names the server.
+    pub(super) sentinels: Option<Sentinels>,
     /// What new connections are opened with, or why none can be. After the first one that was usable it always is one.
     endpoint: ArcSwap<Result<Endpoint, Failure>>,
     last_read: Mutex<LastRead>,
@@ -48,17 +51,27 @@ struct LastRead {
 impl Target {
     /// Checks the settings. Reads no file.
     pub(super) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
-        let address = endpoint::address(&endpoint::check_settings(settings)?);
+        let info = endpoint::check_settings(settings)?;
+        let (address, sentinels) = match settings.mode {
+            Mode::Standalone => (endpoint::address(&info), None),
+            Mode::Sentinel => (settings.sentinel.service_name.as_str().into(), Some(Sentinels::new(settings)?)),
+        };
         let unread = Failure { address: Arc::clone(&address), cause: Cause::NotConnected(settings.timeout) };
         Ok(Self {
             settings: settings.clone(),
             files: Files::of(settings),
+            sentinels,
             endpoint: ArcSwap::from_pointee(Err(unread)),
             last_read: Mutex::default(),
             address,
             server,
             timeout: settings.timeout,
         })
+    }
+
+    /// Makes the failure of a server that does not answer in time.
+    pub(super) fn not_connected(&self) -> Failure {
+        Failure { address: Arc::clone(&self.address), cause: Cause::NotConnected(self.timeout) }
     }
 
     /// Returns what a connection is opened with now.
@@ -84,6 +97,14 @@ impl Target {
             // On a blocking thread, because the files may be on a network.
             let _ = timeout(self.timeout, spawn_blocking(move || target.read_files())).await;
         }
+    }
+
+    /// Reads the files, and those for the Sentinels. Blocks on the disk.
+    ///
+    /// Fails if no connection could be opened with what is in them.
+    pub(super) fn read_all_files(&self) -> Result<(), SettingError> {
+        self.read_files()?;
+        self.sentinels.as_ref().map_or(Ok(()), Sentinels::read_files).map_err(|error| error.under("sentinel"))
     }
 
     /// Reads the files. Blocks on the disk. Fails if no connection could be opened with what is in them.
@@ -121,12 +142,12 @@ impl Target {
         }
     }
 
-    /// Whether new connections lead to another server, or another database, than this one.
+    /// Whether new connections lead to another database than this one, or to another server that the url names.
     pub(super) fn leads_elsewhere(&self, address: &str, database: i64) -> bool {
-        match &**self.endpoint.load() {
-            Ok(endpoint) => &*endpoint.address != address || endpoint.info.redis_settings().db() != database,
-            Err(_) => false,
-        }
+        let endpoint = self.endpoint.load();
+        let Ok(endpoint) = &**endpoint else { return false };
+        let names_another = self.sentinels.is_none() && &*endpoint.address != address;
+        names_another || endpoint.info.redis_settings().db() != database
     }
 }
 

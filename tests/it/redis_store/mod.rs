@@ -10,6 +10,7 @@ mod live_count;
 mod lost_packets;
 mod outage;
 mod rights;
+mod sentinel;
 mod tls;
 
 use std::time::{Duration, Instant};

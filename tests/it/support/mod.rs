@@ -13,6 +13,7 @@ pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod race;
 pub(crate) mod redis;
+pub(crate) mod sentinel;
 pub(crate) mod sessions;
 pub(crate) mod set_cookie;
 pub(crate) mod tls_redis;

@@ -48,7 +48,7 @@ pub(crate) fn documented_rights() -> Vec<&'static str> {
 pub(crate) struct RedisServer {
     folder: TempDir,
     shell: Child,
-    arguments: String,
+    command: String,
 }
 
 impl RedisServer {
@@ -59,8 +59,22 @@ impl RedisServer {
 
     /// Starts one with these arguments besides.
     pub(crate) fn start_with(arguments: &str) -> Self {
+        let command = format!(
+            "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \
+             --loglevel warning {arguments}"
+        );
+        Self::run(tempfile::tempdir().unwrap(), command)
+    }
+
+    /// Starts a Sentinel with this configuration.
+    pub(crate) fn start_sentinel(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Self { shell: Self::spawn(&folder, arguments), folder, arguments: arguments.to_owned() };
+        std::fs::write(folder.path().join("sentinel.conf"), config).unwrap();
+        Self::run(folder, "redis-server sentinel.conf --sentinel --unixsocket socket".to_owned())
+    }
+
+    fn run(folder: TempDir, command: String) -> Self {
+        let server = Self { shell: Self::spawn(&folder, &command), folder, command };
         server.await_answer();
         server
     }
@@ -78,7 +92,7 @@ impl RedisServer {
 
     /// Starts it again on the same socket, without data.
     pub(crate) fn start_again(&mut self) {
-        self.shell = Self::spawn(&self.folder, &self.arguments);
+        self.shell = Self::spawn(&self.folder, &self.command);
         self.await_answer();
     }
 
@@ -100,11 +114,8 @@ impl RedisServer {
     }
 
     /// Starts Redis under a shell that ends it when this process ends, for then the shell's standard input closes.
-    fn spawn(folder: &TempDir, arguments: &str) -> Child {
-        let script = format!(
-            "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \
-             --loglevel warning {arguments} >log & echo $! >pid; cat; kill -CONT $!; kill $!; wait"
-        );
+    fn spawn(folder: &TempDir, command: &str) -> Child {
+        let script = format!("{command} >log & echo $! >pid; cat; kill -CONT $!; kill $!; wait");
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).current_dir(folder.path());
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("redis-server is installed by `make test`")

@@ -1,0 +1,316 @@
+//! The mode `sentinel`: failovers, and what the Sentinels are believed.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cloakroom::grpc::wire::Changes;
+use cloakroom::store::{Handle, Redis, RedisSettings, SentinelSettings, Store as _};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{TIMEOUT, until};
+use crate::support::authority::{CertificateAuthority, replace};
+use crate::support::calls::{ChangesExt as _, save};
+use crate::support::environment::number;
+use crate::support::sentinel::{SERVICE, SentinelService, Server, free_port, settings};
+use crate::support::{TestService, app_settings, patient};
+
+async fn service_on(settings: RedisSettings) -> TestService {
+    let store = Handle::from(Redis::new(&RedisSettings { timeout: TIMEOUT, ..settings }).unwrap());
+    TestService::on_store(store, [("default", app_settings())], patient()).await
+}
+
+/// Saves on and on, each in a session of its own, until it is stopped.
+struct Writers {
+    service: Arc<TestService>,
+    stop: Arc<AtomicBool>,
+    tasks: JoinSet<Written>,
+}
+
+/// What one writer has seen.
+struct Written {
+    token: String,
+    acknowledged: u64,
+    /// The longest time between two saves that succeeded.
+    gap: Duration,
+    last_success: Instant,
+}
+
+impl Writers {
+    async fn start(service: &Arc<TestService>, count: usize) -> Self {
+        let (stop, mut tasks) = (Arc::<AtomicBool>::default(), JoinSet::new());
+        for _ in 0..count {
+            let (token, mut client) = (service.stored(&[("n", "0")]).await, service.another_client().await);
+            let stop = Arc::clone(&stop);
+            tasks.spawn(async move {
+                let (mut acknowledged, mut gap, mut last_success) = (0, Duration::ZERO, Instant::now());
+                for n in 1.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    if client.save_session(save(&token, Changes::default().set("n", &n.to_string()))).await.is_ok() {
+                        gap = gap.max(last_success.elapsed());
+                        (acknowledged, last_success) = (n, Instant::now());
+                    }
+                }
+                Written { token, acknowledged, gap, last_success }
+            });
+        }
+        Self { service: Arc::clone(service), stop, tasks }
+    }
+
+    /// Stops them, and checks that everything that was acknowledged is stored. Returns the longest gap.
+    async fn finish(self, fault: Instant) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut longest = Duration::ZERO;
+        for Written { token, acknowledged, gap, last_success } in self.tasks.join_all().await {
+            let stored: u64 = self.service.entries(&token).await["n"].parse().unwrap();
+            assert!(stored >= acknowledged, "{acknowledged} was acknowledged, {stored} is stored");
+            assert!(last_success > fault, "no save after the failover");
+            longest = longest.max(gap);
+        }
+        longest
+    }
+}
+
+/// Waits until a session can be stored.
+async fn until_saved(service: &TestService) {
+    let token = service.open_new().await.token;
+    let save = || save(&token, Changes::default().set("n", "1"));
+    until("a save", async || service.try_save(save()).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_is_killed_is_replaced_within_seconds() {
+    for _ in 0..rounds() {
+        let redis = SentinelService::start().await;
+        let service = Arc::new(service_on(redis.settings()).await);
+        let writers = Writers::start(&service, 16).await;
+        sleep(Duration::from_millis(500)).await;
+
+        redis.servers[0].redis.signal("-KILL");
+        let killed = Instant::now();
+        until("the promotion", async || redis.names(&redis.servers[1])).await;
+        let promoted = Instant::now();
+        until_saved(&service).await;
+        let ready = promoted.elapsed();
+        sleep(Duration::from_millis(500)).await;
+
+        let gap = writers.finish(killed + Duration::from_secs(1)).await;
+        assert!(ready < LIMIT && gap < LIMIT, "ready {ready:?} after the promotion, the longest gap was {gap:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_hung_and_came_back_takes_no_acknowledged_write_with_it() {
+    for _ in 0..rounds() {
+        let redis = SentinelService::start().await;
+        let service = Arc::new(service_on(redis.settings()).await);
+        let writers = Writers::start(&service, 64).await;
+        sleep(Duration::from_millis(500)).await;
+
+        redis.servers[0].redis.signal("-STOP");
+        let stopped = Instant::now();
+        until("the promotion", async || redis.names(&redis.servers[1])).await;
+        let promoted = Instant::now();
+        until_saved(&service).await;
+        let ready = promoted.elapsed();
+        sleep(Duration::from_secs(6).saturating_sub(stopped.elapsed())).await;
+        redis.servers[0].redis.signal("-CONT");
+        until("the demotion", async || !redis.servers[0].is_primary()).await;
+        sleep(Duration::from_millis(500)).await;
+
+        assert!(redis.servers[1].is_primary());
+        let gap = writers.finish(stopped + Duration::from_secs(6)).await;
+        assert!(ready < LIMIT && gap < LIMIT, "ready {ready:?} after the promotion, the longest gap was {gap:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failover_by_hand_moves_the_service() {
+    let redis = SentinelService::start().await;
+    let store = Redis::new(&redis.settings()).unwrap();
+    store.ping().await.unwrap();
+
+    assert_eq!(redis.sentinels[0].redis.cli(&["sentinel", "failover", SERVICE]), "OK\n");
+
+    until("the new primary", async || {
+        let _ = store.ping().await;
+        redis.servers[1].is_primary() && has_writes(&redis.servers[1])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_primary_that_works_is_left_only_if_the_majority_names_another() {
+    let (before, after) = (Server::redis(""), Server::redis(""));
+    let sentinels = [0; 3].map(|_| Server::sentinel(before.port, 2, ""));
+    let store = Redis::new(&settings(&sentinels)).unwrap();
+    let watch_the_other = |sentinel: &Server| {
+        let monitor = ["sentinel", "monitor", SERVICE, "127.0.0.1", &after.port.to_string(), "2"];
+        assert_eq!(sentinel.redis.cli(&["sentinel", "remove", SERVICE]), "OK\n");
+        assert_eq!(sentinel.redis.cli(&monitor), "OK\n");
+    };
+    store.ping().await.unwrap();
+
+    watch_the_other(&sentinels[0]);
+    let so_far = asked(&sentinels[0]);
+    until("two questions", async || asked(&sentinels[0]) >= so_far + 2).await;
+    store.ping().await.unwrap();
+    assert!(has_writes(&before) && !has_writes(&after), "one of three is no majority");
+
+    watch_the_other(&sentinels[1]);
+    until("the other primary", async || {
+        store.ping().await.unwrap();
+        has_writes(&after)
+    })
+    .await;
+}
+
+/// Whether the service's check of health has written to it. What it writes is nothing.
+fn has_writes(server: &Server) -> bool {
+    server.redis.cli(&["info", "commandstats"]).contains("cmdstat_set:")
+}
+
+#[tokio::test]
+async fn without_any_sentinel_the_last_primary_is_used_on() {
+    let mut redis = SentinelService::start().await;
+    let service = service_on(redis.settings()).await;
+    let token = service.stored(&[("a", "0")]).await;
+
+    redis.sentinels.clear();
+    for round in 1..5 {
+        service.save(save(&token, Changes::default().set("a", &round.to_string()))).await;
+        redis.servers[0].redis.cli(&["client", "kill", "type", "normal"]);
+        let clients = || redis.servers[0].redis.cli(&["client", "list", "type", "normal"]);
+        // One worker has a connection at least, and this question is one.
+        until("a new connection", async || clients().lines().count() > 1).await;
+    }
+    assert_eq!(service.entries(&token).await["a"], "4");
+}
+
+#[tokio::test]
+async fn a_replica_is_no_primary_whatever_a_sentinel_says() {
+    let primary = Server::redis("");
+    let replica = Server::redis(&format!("--replicaof 127.0.0.1 {}", primary.port));
+    let sentinel = Server::sentinel(replica.port, 2, "");
+
+    let problem = problem(&settings(&[sentinel])).await;
+
+    let address = format!("127.0.0.1:{}", replica.port);
+    assert!(problem.contains(&address) && problem.contains("it is no primary"), "{problem}");
+}
+
+#[tokio::test]
+async fn the_log_says_what_is_wrong_with_sentinels() {
+    let primary = Server::redis("");
+    let sentinel = Server::sentinel(primary.port, 1, "");
+    let port = sentinel.port;
+    let with = |urls: &[&String], name: &str| {
+        let urls = urls.iter().map(|url| (*url).clone()).collect();
+        let sentinel = SentinelSettings { urls, service_name: name.to_owned(), ..Default::default() };
+        RedisSettings { sentinel, ..settings(&[]) }
+    };
+    let [nobody, one] = [free_port(), port].map(|port| format!("redis://127.0.0.1:{port}"));
+
+    let down = problem(&with(&[&nobody], SERVICE)).await;
+    let unknown = problem(&with(&[&one], "another")).await;
+    let one_is_down = Redis::new(&with(&[&nobody, &one], SERVICE)).unwrap();
+    one_is_down.ping().await.unwrap();
+    primary.redis.cli(&["acl", "setuser", "default", "-role"]);
+    let without_role = problem(&settings(&[sentinel])).await;
+
+    assert!(down.contains("no Sentinel answers") && down.contains("Connection refused"), "{down}");
+    assert!(without_role.contains("NOPERM") && without_role.contains("role"), "{without_role}");
+    assert!(unknown.contains("Redis at another: no Sentinel knows a service of this name"), "{unknown}");
+}
+
+#[tokio::test]
+async fn sentinels_have_tls_and_a_user_of_their_own() {
+    let primary = Server::redis("");
+    let (authority, folder) = (CertificateAuthority::new(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name);
+    authority.sign("localhost").write(&path("server.pem"), &path("server.key"));
+    authority.sign("cloakroom").write(&path("client.pem"), &path("client.key"));
+    authority.write(&path("ca.pem"));
+    replace(&path("password"), "secret\n");
+    let tls_port = free_port();
+    let folder = folder.path().display();
+    let _sentinel = Server::sentinel(
+        primary.port,
+        1,
+        &format!(
+            "tls-port {tls_port}\ntls-cert-file {folder}/server.pem\ntls-key-file {folder}/server.key\n\
+             tls-ca-cert-file {folder}/ca.pem\n\
+             user cloakroom on >secret +sentinel|get-master-addr-by-name\n"
+        ),
+    );
+    let of_sentinel = SentinelSettings {
+        urls: vec![format!("rediss://localhost:{tls_port}")],
+        service_name: SERVICE.to_owned(),
+        username: Some("cloakroom".to_owned()),
+        password_file: Some(path("password")),
+        ca_file: Some(path("ca.pem")),
+        certificate_file: Some(path("client.pem")),
+        key_file: Some(path("client.key")),
+    };
+    let settings = RedisSettings { sentinel: of_sentinel, ..settings(&[]) };
+
+    Redis::new(&settings).unwrap().ping().await.unwrap();
+
+    replace(&path("password"), "wrong\n");
+    let wrong = problem(&settings).await;
+    assert!(wrong.contains("no Sentinel answers") && wrong.contains("WRONGPASS"), "{wrong}");
+}
+
+#[tokio::test]
+async fn many_connections_ask_the_sentinels_once() {
+    let primary = Server::redis("");
+    let sentinels = [Server::sentinel(primary.port, 1, "")];
+    let settings = RedisSettings { connections: CONNECTIONS, ..settings(&sentinels) };
+    let store = Redis::new(&settings).unwrap();
+    let clients = || primary.redis.cli(&["client", "list", "type", "normal"]).matches("cmd=").count();
+    let all_connected = async || {
+        // Each operation takes the next connection.
+        for _ in 0..CONNECTIONS {
+            store.ping().await.unwrap();
+        }
+        clients() > CONNECTIONS
+    };
+    until("all connections", all_connected).await;
+    let before = asked(&sentinels[0]);
+    let begin = Instant::now();
+
+    primary.redis.cli(&["client", "kill", "type", "normal"]);
+    until("all connections", async || clients() > CONNECTIONS).await;
+
+    let (questions, seconds) = (asked(&sentinels[0]) - before, begin.elapsed().as_secs());
+    // Besides, it is asked once a second.
+    assert!(questions <= 4 + 2 * seconds, "{questions} questions in {seconds} s");
+}
+
+/// How often a Sentinel has been asked for the primary.
+fn asked(sentinel: &Server) -> u64 {
+    let stats = sentinel.redis.cli(&["info", "stats"]);
+    let value = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
+    value.trim().parse().unwrap()
+}
+
+/// Returns what a store's ping says is wrong, with all causes.
+async fn problem(settings: &RedisSettings) -> String {
+    let error = Redis::new(settings).unwrap().ping().await.unwrap_err();
+    let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// How many failovers are tried. On a machine that does nothing else, `make soak` measures many.
+fn rounds() -> u64 {
+    number("CLOAKROOM_TEST_FAILOVERS").unwrap_or(1)
+}
+
+/// How long a failover may take. An election may have to be repeated on a busy machine.
+const LIMIT: Duration = Duration::from_secs(20);
+
+const CONNECTIONS: usize = 32;

@@ -1,0 +1,94 @@
+//! A primary with a replica, and three Sentinels that replace it when it is down.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use cloakroom::store::{RedisMode, RedisSettings, SentinelSettings};
+
+use super::redis::RedisServer;
+
+/// Two servers and their Sentinels, on loopback.
+pub(crate) struct SentinelService {
+    pub(crate) servers: [Server; 2],
+    pub(crate) sentinels: Vec<Server>,
+}
+
+/// A Redis or a Sentinel on a port.
+pub(crate) struct Server {
+    pub(crate) redis: RedisServer,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// Starts a Redis on a free port.
+    pub(crate) fn redis(arguments: &str) -> Self {
+        let port = free_port();
+        Self {
+            redis: RedisServer::start_with(&format!("--port {port} --repl-diskless-sync-delay 0 {arguments}")),
+            port,
+        }
+    }
+
+    /// Starts a Sentinel on a free port that watches the server at this one.
+    pub(crate) fn sentinel(watched: u16, quorum: usize, more: &str) -> Self {
+        let port = free_port();
+        let config = format!(
+            "port {port}\nsentinel monitor {SERVICE} 127.0.0.1 {watched} {quorum}\n\
+             sentinel down-after-milliseconds {SERVICE} 1000\nsentinel failover-timeout {SERVICE} 6000\n{more}"
+        );
+        Self { redis: RedisServer::start_sentinel(&config), port }
+    }
+
+    /// Whether it says that it is a primary.
+    pub(crate) fn is_primary(&self) -> bool {
+        self.redis.cli(&["role"]).starts_with("master")
+    }
+}
+
+impl SentinelService {
+    /// Starts all, and returns when each Sentinel knows the others and the replica has caught up.
+    pub(crate) async fn start() -> Self {
+        let primary = Server::redis("");
+        let replica = Server::redis(&format!("--replicaof 127.0.0.1 {}", primary.port));
+        let replication = || replica.redis.cli(&["info", "replication"]);
+        until(async || replication().contains("master_link_status:up")).await;
+        let sentinels: Vec<Server> = (0..3).map(|_| Server::sentinel(primary.port, 2, "")).collect();
+        for sentinel in &sentinels {
+            let ready = || sentinel.redis.cli(&["sentinel", "ckquorum", SERVICE]).starts_with("OK 3 usable");
+            until(async || ready() && sentinel.redis.cli(&["info", "sentinel"]).contains("slaves=1,sentinels=3")).await;
+        }
+        Self { servers: [primary, replica], sentinels }
+    }
+
+    /// Whether a Sentinel says that this is the primary.
+    pub(crate) fn names(&self, server: &Server) -> bool {
+        let named = |sentinel: &Server| sentinel.redis.cli(&["sentinel", "get-master-addr-by-name", SERVICE]);
+        self.sentinels.iter().any(|sentinel| named(sentinel).lines().nth(1) == Some(server.port.to_string().as_str()))
+    }
+
+    /// Returns settings that find the primary by the Sentinels.
+    pub(crate) fn settings(&self) -> RedisSettings {
+        settings(&self.sentinels)
+    }
+}
+
+/// Returns settings that find the primary by these Sentinels.
+pub(crate) fn settings(sentinels: &[Server]) -> RedisSettings {
+    let urls = sentinels.iter().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).collect();
+    let sentinel = SentinelSettings { urls, service_name: SERVICE.to_owned(), ..Default::default() };
+    RedisSettings { mode: RedisMode::Sentinel, sentinel, ..Default::default() }
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !is_so().await {
+        assert!(begin.elapsed() < Duration::from_secs(60), "the Sentinels are not ready");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub(crate) const SERVICE: &str = "sessions";
