@@ -1,7 +1,7 @@
 //! The Sentinels, which know the address of the primary.
 //!
 //! All of them are asked each time, and none is believed: a connection counts only if its server says that it is a
-//! primary. Without the majority of Sentinels no failover can begin. So the last primary comes first then, for it need not
+//! primary. Without the majority of Sentinels no failover can begin. So the last primary is used on then, for it need not
 //! be down, and a Sentinel that is cut off may name one before it.
 
 use std::cmp::Reverse;
@@ -43,9 +43,9 @@ pub(super) struct ServerAddress {
 #[derive(Clone)]
 struct Resolution {
     began: Instant,
-    /// Where the primary may be, the likeliest address first.
+    /// Where the primary may be, at least one address.
     addresses: Result<Vec<ServerAddress>, Failure>,
-    /// Whether the majority of all Sentinels names the first address.
+    /// Whether the majority of all Sentinels names the first and only address.
     is_agreed: bool,
 }
 
@@ -142,15 +142,7 @@ impl Sentinels {
                 Ok(Ok(None)) | Err(_) => {}
             }
         }
-        votes.sort_by_key(|(_, count)| Reverse(*count));
-        let is_agreed = votes.first().is_some_and(|(_, count)| 2 * count > self.targets.len());
-        let mut addresses: Vec<ServerAddress> = votes.into_iter().map(|(address, _)| address).collect();
-        if let Some(known) = self.known.lock().clone()
-            && !is_agreed
-        {
-            addresses.retain(|address| *address != known);
-            addresses.insert(0, known);
-        }
+        let (addresses, is_agreed) = candidates(votes, self.known.lock().as_ref(), self.targets.len());
         let addresses = if addresses.is_empty() { Err(self.failure(failure)) } else { Ok(addresses) };
         Resolution { began, addresses, is_agreed }
     }
@@ -161,6 +153,23 @@ impl Sentinels {
             None => Cause::UnknownService,
         };
         Failure { address: Arc::clone(&self.service_name), cause }
+    }
+}
+
+/// Returns where the primary may be, and whether the majority of all Sentinels names it.
+///
+/// Only at the start, with no majority and no last primary, there is more than one address. Later, a server that the
+/// minority names is no alternative to one that cannot be reached: it may be a former primary that came back.
+fn candidates(
+    mut votes: Vec<(ServerAddress, usize)>,
+    known: Option<&ServerAddress>,
+    sentinels: usize,
+) -> (Vec<ServerAddress>, bool) {
+    votes.sort_by_key(|(_, count)| Reverse(*count));
+    match (votes.first(), known) {
+        (Some((named, count)), _) if 2 * count > sentinels => (vec![named.clone()], true),
+        (_, Some(known)) => (vec![known.clone()], false),
+        (_, None) => (votes.into_iter().map(|(address, _)| address).collect(), false),
     }
 }
 
@@ -192,3 +201,33 @@ impl std::fmt::Display for ServerAddress {
 
 /// How often they are asked while a primary does not answer.
 const PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(port: u16) -> ServerAddress {
+        ServerAddress { host: "10.0.0.1".to_owned(), port }
+    }
+
+    #[test]
+    fn the_majority_decides_and_without_one_the_last_primary_stays() {
+        // The votes for the ports 1 and 2, the port of the last primary, the expected ports, whether there is a majority.
+        let table = [
+            ([3, 0], None, vec![1], true),
+            ([1, 2], Some(1), vec![2], true),
+            ([1, 1], Some(2), vec![2], false),
+            ([1, 1], None, vec![1, 2], false),
+            ([0, 1], None, vec![2], false),
+            ([0, 0], Some(3), vec![3], false),
+            ([0, 0], None, vec![], false),
+        ];
+
+        for (counts, known, expected, expected_agreement) in table {
+            let votes = [1, 2].map(server).into_iter().zip(counts).filter(|(_, count)| *count > 0).collect();
+            let (addresses, is_agreed) = candidates(votes, known.map(server).as_ref(), 3);
+            let ports: Vec<u16> = addresses.iter().map(|address| address.port).collect();
+            assert_eq!((ports, is_agreed), (expected, expected_agreement), "{counts:?} {known:?}");
+        }
+    }
+}

@@ -221,6 +221,18 @@ async fn files_that_are_gone_or_damaged_stop_no_new_connection() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_that_was_closed_while_idle_fails_no_read() {
+    let redis = TlsRedis::start_with("--tls-auth-clients no");
+    let service = service_on(redis.settings()).await;
+    let token = service.stored(&[("a", "1")]).await;
+
+    for _ in 0..10 {
+        redis.redis.cli(&["client", "kill", "type", "normal"]);
+        assert_eq!(service.entries(&token).await["a"], "1");
+    }
+}
+
 /// How many connections a Redis has accepted. Each question is one itself.
 fn connections_received(redis: &RedisServer) -> u64 {
     let stats = redis.cli(&["info", "stats"]);

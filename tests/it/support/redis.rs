@@ -115,7 +115,7 @@ impl RedisServer {
 
     /// Starts Redis under a shell that ends it when this process ends, for then the shell's standard input closes.
     fn spawn(folder: &TempDir, command: &str) -> Child {
-        let script = format!("{command} >log & echo $! >pid; cat; kill -CONT $!; kill $!; wait");
+        let script = format!("{command} >log & echo $! >pid; cat; {{ kill -CONT $!; kill $!; }} 2>/dev/null; wait");
         let mut shell = Command::new("sh");
         shell.args(["-c", &script]).current_dir(folder.path());
         shell.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("redis-server is installed by `make test`")
