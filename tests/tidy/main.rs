@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 
 mod backends;
+mod conflicts;
 mod layers;
 mod links;
 mod log_errors;
@@ -21,6 +22,11 @@ use self::tree::{Finding, Tree};
 #[test]
 fn imports_go_down_the_layers_only() {
     none(layers::check(&Tree::read()));
+}
+
+#[test]
+fn no_mark_of_a_conflict_is_left() {
+    none(conflicts::check(&Tree::read()));
 }
 
 #[test]
