@@ -326,6 +326,22 @@ def test_a_name_stands_for_all_addresses_that_it_has_now(tmp_path):
         names.close()
 
 
+def test_calls_of_many_threads_share_the_first_look_up_of_a_name(service):
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    with concurrent.futures.ThreadPoolExecutor(16) as executor:
+        for _ in range(30):
+            client = Client(ConnectTransport(f"localhost:{service.port}"), app="shop", deadline=5)
+            begin = threading.Barrier(16)
+
+            def call(client=client, begin=begin):
+                begin.wait()
+                return read(client).session.new
+
+            assert all(call.result() for call in [executor.submit(call) for _ in range(16)])
+    sys.setswitchinterval(interval)
+
+
 def test_a_name_server_that_does_not_answer_holds_no_call_beyond_its_deadline(tmp_path):
     (tmp_path / "hosts").write_text("")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

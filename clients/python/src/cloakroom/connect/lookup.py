@@ -36,20 +36,17 @@ class Lookups:
                     raise CallFailed("UNAVAILABLE", "", message) from error
 
     def _start(self, name: Name) -> concurrent.futures.Future[None]:
-        key = os.getpid(), name
-        running = self._running.get(key)
-        if running is not None:
-            return running
-        future = self._running[key] = concurrent.futures.Future()
-        name.attempt_time = now()
-        threading.Thread(target=self._look_up, args=(name, key, future), daemon=True).start()
-        return future
+        key, future = (os.getpid(), name), concurrent.futures.Future[None]()
+        running = self._running.setdefault(key, future)
+        if running is future:
+            name.attempt_time = now()
+            threading.Thread(target=self._look_up, args=(name, key, future), daemon=True).start()
+        return running
 
     def _look_up(self, name: Name, key: tuple[int, Name], future: concurrent.futures.Future[None]) -> None:
         try:
-            self._replicas.found(
-                name, socket.getaddrinfo(name.address.host, name.address.port, type=socket.SOCK_STREAM)
-            )
+            host, port = name.address.host, name.address.port
+            self._replicas.found(name, socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except BaseException as error:
             del self._running[key]
             future.set_exception(error)

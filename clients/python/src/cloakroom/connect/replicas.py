@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import threading
 from typing import Any, Callable, Generic, TypeVar
 
 from ..clock import now
@@ -57,7 +58,8 @@ class Replicas(Generic[Peer]):
         #: By method. Each takes turns by itself: otherwise a program that opens and saves by turns would send every
         #: open to one of two replicas, and every save to the other.
         self._turns: dict[tuple[int, str], itertools.count[int]] = {}
-        self._update()
+        self._locks: dict[int, threading.Lock] = {}
+        self._update({name.address: [] for name in self.names})
 
     def next(self, method: str, tried: list[Replica[Peer]]) -> Replica[Peer]:
         """Returns the replica for a call, which is one that answers if there is one. One is always left untried."""
@@ -83,11 +85,14 @@ class Replicas(Generic[Peer]):
 
     def found(self, name: Name, results: list[tuple[Any, ...]]) -> None:
         """Sets the addresses of a name. Replicas that still exist keep their connections."""
-        name.endpoints, name.has_failed = endpoints(name.address, results), False
-        self._update()
+        found = endpoints(name.address, results)
+        # By process: a forked child may have inherited one that a thread of its parent holds.
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
+            self._update({**{each.address: each.endpoints for each in self.names}, name.address: found})
+            # Last, for a call that sees them does not wait for the replicas.
+            name.endpoints, name.has_failed = found, False
 
-    def _update(self) -> None:
-        found = {name.address: name.endpoints for name in self.names}
+    def _update(self, found: dict[Address, list[Endpoint]]) -> None:
         wanted: dict[Endpoint, None] = {}
         for address in self.addresses:
             wanted.update(dict.fromkeys(found[address] if address in found else [endpoint(address)]))
