@@ -167,11 +167,12 @@ async fn logins_remove_outdated_entries_of_an_index_that_is_never_listed(store: 
 }
 
 #[apply(on_every_store)]
-async fn a_creation_that_stores_nothing_is_not_listed(store: StoreKind) {
+async fn a_creation_that_is_refused_is_not_listed(store: StoreKind) {
     let service = TestService::new(store).await;
     let ticket = service.open_new().await.token;
 
-    service.save(save(&ticket, Changes::default().subject("alice"))).await;
+    let too_large = format!("\"{}\"", "x".repeat(70_000));
+    service.refusal(save(&ticket, Changes::default().subject("alice").set("a", &too_large))).await;
 
     assert!(service.ids_of("alice").await.is_empty());
 }
