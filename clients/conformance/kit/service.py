@@ -35,27 +35,32 @@ class Services:
     """The replicas of the service. Several applications may use them, one after the other."""
 
     def __init__(self, kind: str, folder: pathlib.Path) -> None:
-        self._stack = contextlib.ExitStack()
         self.contract = Contract(ROOT / "proto/cloakroom/v1/session_service.proto")
-        store, names = EMBEDDED, ["first"]
-        if kind == "replicas":
-            redis = start_redis(folder)
-            self._stack.callback(redis.stop)
-            store, names = redis_store(redis), ["first", "second"]
-        keys = [] if kind == "keyless" else [generate_key()]
         self.replicas: list[Service] = []
-        for name in names:
-            (folder / name).mkdir()
-            service = Service(folder / name, store, keys)
-            self._stack.callback(service.stop)
-            service.start()
-            self.replicas.append(service)
+        # Ends what has started if something does not start.
+        with contextlib.ExitStack() as stack:
+            self._start(kind, folder, stack)
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Services:
         return self
 
     def __exit__(self, *_: Any) -> None:
         self._stack.close()
+
+    def _start(self, kind: str, folder: pathlib.Path, stack: contextlib.ExitStack) -> None:
+        store, names = EMBEDDED, ["first"]
+        if kind == "replicas":
+            redis = start_redis(folder)
+            stack.callback(redis.stop)
+            store, names = redis_store(redis), ["first", "second"]
+        keys = [] if kind == "keyless" else [generate_key()]
+        for name in names:
+            (folder / name).mkdir()
+            service = Service(folder / name, store, keys)
+            stack.callback(service.stop)
+            service.start()
+            self.replicas.append(service)
 
 
 class Service:

@@ -1,16 +1,22 @@
-"""Tests the parts of the kit that read protocols."""
+"""Tests the parts of the kit: what reads protocols, and what starts services."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 import unittest
+from unittest import mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from kit import browser, hpack  # noqa: E402
 from kit.application import ROOT  # noqa: E402
 from kit.messages import Contract, varint, write  # noqa: E402
+from kit.service import Services  # noqa: E402
 
 
 class HpackTest(unittest.TestCase):
@@ -69,6 +75,22 @@ class CookieTest(unittest.TestCase):
     def test_the_value_ends_at_the_first_attribute(self):
         self.assertEqual(browser.cookie_value("session=v1.a=b; Path=/"), "v1.a=b")
         self.assertEqual(browser.cookie_name("session=v1.a=b; Path=/"), "session")
+
+
+class ServicesTest(unittest.TestCase):
+    def test_what_has_started_ends_if_something_does_not_start(self):
+        with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, CLOAKROOM_BIN="/bin/false"):
+            with self.assertRaises(subprocess.CalledProcessError):
+                Services("replicas", pathlib.Path(folder))
+            commands = [command(process) for process in pathlib.Path("/proc").iterdir() if process.name.isdigit()]
+            self.assertFalse([each for each in commands if folder in each])
+
+
+def command(process: pathlib.Path) -> str:
+    """Returns the command line of a process, or nothing if it has ended."""
+    with contextlib.suppress(OSError):
+        return (process / "cmdline").read_text(errors="replace")
+    return ""
 
 
 if __name__ == "__main__":
