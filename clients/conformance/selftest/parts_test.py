@@ -82,14 +82,14 @@ class ServicesTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, CLOAKROOM_BIN="/bin/false"):
             with self.assertRaises(subprocess.CalledProcessError):
                 Services("replicas", pathlib.Path(folder))
-            commands = [command(process) for process in pathlib.Path("/proc").iterdir() if process.name.isdigit()]
-            self.assertFalse([each for each in commands if folder in each])
+            folders = [working_folder(each) for each in pathlib.Path("/proc").iterdir() if each.name.isdigit()]
+            self.assertFalse([each for each in folders if each.startswith(folder)])
 
 
-def command(process: pathlib.Path) -> str:
-    """Returns the command line of a process, or nothing if it has ended."""
+def working_folder(process: pathlib.Path) -> str:
+    """Returns the working folder of a process, or nothing if it has ended."""
     with contextlib.suppress(OSError):
-        return (process / "cmdline").read_text(errors="replace")
+        return os.readlink(process / "cwd")
     return ""
 
 
