@@ -34,10 +34,9 @@ class CallFailed(Exception):
 class Method(Generic[Request, Response]):
     """One RPC of the service."""
 
-    __slots__ = ("name", "path", "read", "service")
+    __slots__ = ("name", "path", "read")
 
     def __init__(self, service: str, name: str, request: type[Request], response: type[Response]) -> None:
-        self.service = service
         self.name = name
         self.path = f"/{service}/{name}"
         #: Reads a serialized response.

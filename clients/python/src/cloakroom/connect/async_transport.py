@@ -150,11 +150,11 @@ class _LoopTransport:
                 connection = pool.take_idle() or await pool.take(end)
             except OSError as error:
                 # Nothing was sent, so another replica may have the call at once.
-                self._replicas.did_not_answer(replica)
+                failed = self._replicas.not_connected(replica, error)
                 tried.append(replica)
                 if len(tried) < len(self._replicas.all) and now() < end:
                     continue
-                raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+                raise failed from error
             return await self._exchange(replica, connection, method, message, end)
 
     async def _exchange(
@@ -174,13 +174,12 @@ class _LoopTransport:
             peer.pool.drop(connection)
             if not isinstance(error, (OSError, Malformed)):
                 raise
-            self._replicas.did_not_answer(replica)
-            if isinstance(error, TimeoutError):
+            is_timeout = isinstance(error, TimeoutError)
+            if is_timeout:
                 # The others that wait may lead to the same silence.
                 peer.pool.drop_idle()
-                if attempt_end == end:
-                    raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline") from error
-            raise CallFailed("UNAVAILABLE", "", f"no answer from {replica.endpoint}: {error}") from error
+            is_deadline = is_timeout and attempt_end == end
+            raise self._replicas.not_answered(replica, error, is_deadline=is_deadline) from error
         if response.is_reusable:
             peer.pool.put(connection)
         else:
@@ -202,8 +201,7 @@ class _LoopTransport:
             try:
                 connection = await self._connect(replica.endpoint, min(end, now() + CONNECT_TIMEOUT))
             except OSError as error:
-                self._replicas.did_not_answer(replica)
-                raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+                raise self._replicas.not_connected(replica, error) from error
             stream = AsyncStream(connection, method, self._timeouts, self._streams.discard)
             self._streams.add(stream)
         finally:

@@ -12,6 +12,7 @@ import threading
 from typing import Any, Callable, Generic, TypeVar
 
 from ..clock import now
+from ..transport import CallFailed
 from .address import Address, Endpoint, endpoint, endpoints, parse
 
 #: What the calls to one endpoint need.
@@ -76,6 +77,18 @@ class Replicas(Generic[Peer]):
         """Returns until when one attempt waits. Where there is another way, half of the time is left for it."""
         has_other_way = not is_new_connection or len(self.all) > 1
         return (start + end) / 2 if has_other_way else end
+
+    def not_connected(self, replica: Replica[Peer], error: OSError) -> CallFailed:
+        """Notes that a replica cannot be reached, and returns the failure of a call that has no other one."""
+        self.did_not_answer(replica)
+        return CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}")
+
+    def not_answered(self, replica: Replica[Peer], error: Exception, *, is_deadline: bool) -> CallFailed:
+        """Notes that a replica did not answer a call, and returns the call's failure."""
+        self.did_not_answer(replica)
+        if is_deadline:
+            return CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline")
+        return CallFailed("UNAVAILABLE", "", f"no answer from {replica.endpoint}: {error}")
 
     def did_not_answer(self, replica: Replica[Peer]) -> None:
         """Prefers other replicas for a while, and has names looked up soon: their addresses may have changed."""

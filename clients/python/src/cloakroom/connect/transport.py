@@ -55,11 +55,11 @@ class ConnectTransport:
                 connection = replica.peer.pool.take(end)
             except OSError as error:
                 # Nothing was sent, so another replica may have the call at once.
-                self._replicas.did_not_answer(replica)
+                failed = self._replicas.not_connected(replica, error)
                 tried.append(replica)
                 if len(tried) < len(self._replicas.all) and now() < end:
                     continue
-                raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+                raise failed from error
             return self._exchange(replica, connection, method, message, end)
 
     def stream(self, method: Method[Request, Response], request: Request, timeout: float) -> Stream[Response]:
@@ -74,8 +74,7 @@ class ConnectTransport:
         try:
             connection = replica.peer.connect(end)
         except OSError as error:
-            self._replicas.did_not_answer(replica)
-            raise CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}") from error
+            raise self._replicas.not_connected(replica, error) from error
         message = write_envelope(request.SerializeToString())
         stream = Stream(connection, method)
         try:
@@ -108,13 +107,12 @@ class ConnectTransport:
             peer.pool.drop(connection)
             if not isinstance(error, (OSError, Malformed)):
                 raise
-            self._replicas.did_not_answer(replica)
-            if isinstance(error, TIMEOUTS):
+            is_timeout = isinstance(error, TIMEOUTS)
+            if is_timeout:
                 # The others that wait may lead to the same silence.
                 peer.pool.drop_idle()
-                if attempt_end == end:
-                    raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline") from error
-            raise CallFailed("UNAVAILABLE", "", f"no answer from {replica.endpoint}: {error}") from error
+            is_deadline = is_timeout and attempt_end == end
+            raise self._replicas.not_answered(replica, error, is_deadline=is_deadline) from error
         if response.is_reusable:
             peer.pool.put(connection)
         else:
