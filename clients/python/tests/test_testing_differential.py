@@ -125,6 +125,10 @@ class Symbols:
         return (found[1], found["random"]) if found else text
 
 
+def _service_of(method):
+    return method.path.split("/")[1]
+
+
 class Pair:
     """The service, and the transport in memory."""
 
@@ -138,7 +142,7 @@ class Pair:
     def call(self, method, make_request):
         """Makes a call to both and compares the responses. `make_request` takes the side: 0 or 1."""
         answers = []
-        for side, transport in enumerate(self._transports[method.service]):
+        for side, transport in enumerate(self._transports[_service_of(method)]):
             try:
                 answers.append(_call(transport, method, make_request(side)))
             except CallFailed as failed:
@@ -349,7 +353,7 @@ class Player:
     def compare_stats(self, app):
         answers = [
             transport.call(STATS, admin_pb.GetStatsRequest(app=app), 10.0)
-            for transport in self.pair._transports[STATS.service]
+            for transport in self.pair._transports[_service_of(STATS)]
         ]
         # The service counts live sessions now and then.
         counts = [(answer.opened, answer.created, dict(answer.ended)) for answer in answers]
