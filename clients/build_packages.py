@@ -1,0 +1,86 @@
+"""Builds the clients' packages: from the same files, the same bytes.
+
+    python clients/build_packages.py target/packages
+
+Needs git, npm, and the package flit-core. A package has the licence, the changelog and the client's README, without
+links to files that the package does not have. SHA256SUMS is for `sha256sum --check`.
+"""
+
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).parents[1]
+#: The time of all files, in seconds since 1970: a zip file knows no earlier day.
+FILE_TIME = 315619200
+LINK_OUT = re.compile(r"\[([^\]]+)\]\(\.\./[^)]*\)")
+LINKS_NOTE = "\nThe pages that this text names are in the folder `docs` of Cloakroom's repository.\n"
+BUILD_PYTHON = """
+import sys
+from flit_core import buildapi
+buildapi.build_wheel(sys.argv[1])
+buildapi.build_sdist(sys.argv[1])
+"""
+
+
+def build_python(files, packages):
+    subprocess.run([sys.executable, "-c", BUILD_PYTHON, packages], cwd=files, env=_environment(), check=True)
+
+
+def build_node(files, packages):
+    command = ["npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", packages]
+    subprocess.run(command, cwd=files, env=_environment(), check=True, stdout=subprocess.DEVNULL)
+
+
+CLIENTS = {"python": build_python, "node": build_node}
+
+
+def build(packages):
+    """Replaces the folder `packages` by one with all packages."""
+    shutil.rmtree(packages, ignore_errors=True)
+    packages.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for client, build_client in CLIENTS.items():
+            files = pathlib.Path(folder, client)
+            copy_files(client, files)
+            build_client(files, packages)
+    sums = [f"{_sha256(package)}  {package.name}\n" for package in sorted(packages.iterdir())]
+    (packages / "SHA256SUMS").write_text("".join(sums))
+
+
+def copy_files(client, to):
+    """Copies what git tracks of a client, with the mode and the time that every machine gives it."""
+    source = ROOT / "clients" / client
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=source, check=True, capture_output=True, text=True)
+    texts = {name: (source / name).read_bytes() for name in listed.stdout.split("\0")[:-1]}
+    texts |= {name: (ROOT / name).read_bytes() for name in ("CHANGELOG.md", "LICENSE.md")}
+    texts["README.md"] = without_links_out(texts["README.md"].decode()).encode()
+    for name, text in texts.items():
+        path = to / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text)
+        path.chmod(0o644)
+        os.utime(path, (FILE_TIME, FILE_TIME))
+
+
+def without_links_out(text):
+    """Returns a README with plain text in place of the links that lead out of its folder."""
+    plain, count = LINK_OUT.subn(r"\1", text)
+    return plain + LINKS_NOTE if count else text
+
+
+def _sha256(package):
+    return hashlib.sha256(package.read_bytes()).hexdigest()
+
+
+def _environment():
+    return {**os.environ, "SOURCE_DATE_EPOCH": str(FILE_TIME)}
+
+
+if __name__ == "__main__":
+    build(pathlib.Path(sys.argv[1]).absolute())

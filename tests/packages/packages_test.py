@@ -1,0 +1,144 @@
+"""Builds the clients' packages, and installs each into an empty project that counts visits with a real service."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import unittest
+import zipfile
+
+ROOT = pathlib.Path(__file__).parents[2]
+sys.path += [str(ROOT / "clients"), str(ROOT / "clients/python/tests")]
+import build_packages  # noqa: E402
+
+from service import Service  # noqa: E402
+
+VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
+WHEEL = f"cloakroom_sessions-{VERSION}-py3-none-any.whl"
+SDIST = f"cloakroom_sessions-{VERSION}.tar.gz"
+NPM = f"cloakroom-sessions-{VERSION}.tgz"
+
+FLASK_APP = """
+import sys
+from flask import Flask, session
+from cloakroom.flask import CloakroomSessionInterface
+
+app = Flask(__name__)
+app.session_interface = CloakroomSessionInterface(sys.argv[1], app="shop")
+
+@app.get("/")
+def count():
+    session["visits"] = session.get("visits", 0) + 1
+    return str(session["visits"])
+
+browser = app.test_client()
+print(browser.get("/").text, browser.get("/").text)
+"""
+EXPRESS_APP = """
+const express = require('express');
+const { sessions } = require('cloakroom-sessions/express');
+
+const app = express();
+app.use(sessions({ service: process.argv[2], app: 'shop' }));
+app.get('/', (req, res) => res.send(String(req.session.visits = (req.session.visits ?? 0) + 1)));
+
+const server = app.listen(0, '127.0.0.1', async () => {
+  const url = `http://127.0.0.1:${server.address().port}/`;
+  const first = await fetch(url);
+  const [cookie] = first.headers.getSetCookie()[0].split(';');
+  const second = await fetch(url, { headers: { cookie } });
+  console.log(await first.text(), await second.text());
+  process.exit();
+});
+"""
+
+
+class Packages(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.packages = cls.folder / "packages"
+        build_packages.build(cls.packages)
+        cls.service = Service.start(cls.folder)
+        cls.addClassCleanup(cls.service.__exit__)
+
+    def test_a_second_build_has_the_same_bytes_whatever_the_umask_and_the_time_zone(self):
+        again = self.folder / "again"
+        before = os.umask(0o077)
+        self.addCleanup(os.umask, before)
+        environment = {**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C"}
+        subprocess.run([sys.executable, ROOT / "clients/build_packages.py", again], env=environment, check=True)
+
+        names = sorted(path.name for path in self.packages.iterdir())
+        self.assertEqual(names, sorted(["SHA256SUMS", WHEEL, SDIST, NPM]))
+        for name in names:
+            self.assertEqual((self.packages / name).read_bytes(), (again / name).read_bytes(), name)
+
+    def test_the_checksums_are_those_of_the_packages(self):
+        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=self.packages, check=True)
+
+    def test_a_source_package_has_licence_changelog_and_readme_and_neither_tests_nor_left_files(self):
+        for package in (SDIST, NPM):
+            with tarfile.open(self.packages / package) as archive:
+                names = [name.partition("/")[2] for name in archive.getnames()]
+            for name in ("LICENSE.md", "CHANGELOG.md", "README.md"):
+                self.assertIn(name, names, package)
+            self.assertEqual([], [name for name in names if re.search(r"(^|/)(tests?/|__pycache__|\.)", name)], package)
+
+    def test_a_wheel_has_the_licence_and_what_a_type_checker_needs(self):
+        with zipfile.ZipFile(self.packages / WHEEL) as archive:
+            names = archive.namelist()
+
+        self.assertIn(f"cloakroom_sessions-{VERSION}.dist-info/licenses/LICENSE.md", names)
+        self.assertIn("cloakroom/py.typed", names)
+        self.assertIn("cloakroom/messages/session_service_pb2.pyi", names)
+
+    def test_no_readme_has_a_link_to_a_file_that_is_not_in_the_package(self):
+        with tarfile.open(self.packages / SDIST) as archive:
+            text = archive.extractfile(f"cloakroom_sessions-{VERSION}/README.md").read().decode()
+
+        links = re.findall(r"\]\(([^)]*)\)", text)
+        self.assertTrue(links)
+        self.assertEqual([], [link for link in links if not link.startswith("#")])
+
+    def test_the_wheel_and_the_source_package_work_in_an_empty_project(self):
+        for package in (WHEEL, SDIST):
+            project = self.project("count.py", FLASK_APP)
+            subprocess.run([sys.executable, "-m", "venv", "venv"], cwd=project, check=True)
+            python = project / "venv/bin/python"
+            install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            subprocess.run([*install, f"{self.packages / package}[flask]"], cwd=project, check=True)
+
+            self.assertEqual("1 2\n", self.output(project, python, "count.py"), package)
+
+    def test_the_npm_package_works_in_an_empty_project(self):
+        project = self.project("count.cjs", EXPRESS_APP)
+        manifest = json.loads((ROOT / "clients/node/package.json").read_text())
+        express = f"express@{manifest['devDependencies']['express']}"
+        (project / "package.json").write_text("{}")
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+        subprocess.run([*install, self.packages / NPM, express], cwd=project, check=True)
+
+        self.assertEqual("1 2\n", self.output(project, "node", "count.cjs"))
+
+    def project(self, name, text):
+        """Makes a folder with one file."""
+        project = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
+        (project / name).write_text(text)
+        return project
+
+    def output(self, project, *command):
+        """Runs a program with the service's address, without what the environment says about Python's packages."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        command = [*command, self.service.address]
+        return subprocess.check_output(command, cwd=project, env=environment, text=True, timeout=60)
+
+
+if __name__ == "__main__":
+    unittest.main()
