@@ -4,7 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { testCompose } from './compose.mjs';
+import { renderChart } from '../helm/chart.mjs';
 import { Engine } from './engine.mjs';
+import { render } from './kubernetes.mjs';
 import { staticProgram, testVolume } from './volume.mjs';
 import { testPod } from './pod.mjs';
 import { skipIfMachineCannot } from './probe.mjs';
@@ -33,7 +35,10 @@ test('sessions on the volume survive SIGTERM, after which the service shuts down
   skipIfMachineCannot('container', engine, t, () => testVolume(engine)));
 
 test('the manifests run as a pod whose sessions survive a restart', (t) =>
-  skipIfMachineCannot('pod', engine, t, () => testPod(engine)));
+  skipIfMachineCannot('pod', engine, t, async () => testPod(engine, await render('deploy/kubernetes/base'))));
+
+test('the pod of the Helm chart runs, and its sessions survive a restart', (t) =>
+  skipIfMachineCannot('pod', engine, t, async () => testPod(engine, await renderChart('embedded'))));
 
 test('the compose file runs a service whose sessions in Redis survive a restart', (t) =>
   skipIfMachineCannot('names', engine, t, () => testCompose(engine)));

@@ -1,24 +1,26 @@
-// Runs the base manifests by podman: the Deployment, the ConfigMap, the Secrets and the volume claim.
+// Runs rendered manifests by podman: the Deployment, the ConfigMap, the Secrets and the volume claim.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { freePort, waitUntil } from '../web/processes.mjs';
-import { renderWith } from './kubernetes.mjs';
 import { CART, createSession, HASH, isServing, rejectsUnknownCallers, sessionEntries } from './frontend.mjs';
 
 // The kinds that podman can run.
 const KINDS = ['ConfigMap', 'PersistentVolumeClaim', 'Deployment'];
 
-export async function testPod(engine) {
+// The manifests keep sessions on a volume, and admit the callers of `callersSecret`.
+export async function testPod(engine, manifests) {
   const port = await freePort();
-  const documents = [keysSecret(), await callersSecret(engine), ...(await manifests(port)).filter(({ kind }) => KINDS.includes(kind))];
+  const rendered = manifests.filter(({ kind }) => KINDS.includes(kind)).map((one) => onThisMachine(structuredClone(one), port));
+  const documents = [keysSecret(), await callersSecret(engine), ...rendered];
   const file = path.join(engine.folder, 'pod.yaml');
   fs.writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
 
   await engine.podman('play', 'kube', '--network', 'podman', file);
   await waitUntil('the pod serves', () => isServing(port));
   await rejectsUnknownCallers(port);
+  for (const pod of manifests.filter(({ kind }) => kind === 'Pod')) await passes(engine, pod, port);
   const token = await createSession(port);
 
   const pods = (await engine.podman('pod', 'ps', '--quiet')).split('\n');
@@ -34,17 +36,22 @@ export async function testPod(engine) {
   await engine.podman('pod', 'rm', '--force', '--time', '0', ...pods);
 }
 
-// Renders the base, with its port on this machine's loopback interface.
-function manifests(port) {
-  const container = '/spec/template/spec/containers/0';
-  const host = { name: 'grpc', containerPort: 50051, hostPort: port, hostIP: '127.0.0.1' };
-  return renderWith({
-    resources: ['deploy/kubernetes/base'],
-    patches: [{
-      target: { kind: 'Deployment', name: 'cloakroom' },
-      patch: JSON.stringify([{ op: 'replace', path: `${container}/ports/0`, value: host }]),
-    }],
-  });
+// Gives the pod the image of the tests, and a port on this machine's loopback interface.
+function onThisMachine(object, port) {
+  if (object.kind === 'Deployment') {
+    const [container] = object.spec.template.spec.containers;
+    container.image = 'cloakroom:latest';
+    container.ports = [{ name: 'grpc', containerPort: 50051, hostPort: port, hostIP: '127.0.0.1' }];
+  }
+  return object;
+}
+
+// Runs the pod of `helm test` against the port in place of the Service.
+async function passes(engine, pod, port) {
+  const [{ args }] = pod.spec.containers;
+  const address = args.indexOf('--address') + 1;
+  assert.notEqual(address, 0);
+  await engine.podman('run', '--rm', '--network', 'host', 'cloakroom:latest', ...args.with(address, `127.0.0.1:${port}`));
 }
 
 // podman 4.3 does not decode a secret's base64 data; later versions do. The data is a valid key both ways.
