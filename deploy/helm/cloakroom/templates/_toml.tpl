@@ -31,12 +31,10 @@ Its settings come first, then its sub-tables. Helm's own toToml writes whole num
 {{- regexMatch "^[A-Za-z0-9_-]+$" . | ternary . (toJson .) -}}
 {{- end }}
 
-{{/* A string, a number, a boolean or a list of them. A string of JSON is a string of TOML. */}}
+{{/* A string, a number, a boolean or a list of them. What JSON says of these, TOML says too. */}}
 {{- define "cloakroom.toml.value" -}}
 {{- if kindIs "slice" . -}}
 [{{ range $index, $item := . }}{{ if $index }}, {{ end }}{{ include "cloakroom.toml.value" $item }}{{ end }}]
-{{- else if kindIs "float64" . -}}
-{{- eq (floor .) . | ternary (int64 .) . -}}
 {{- else -}}
 {{- toJson . -}}
 {{- end -}}

@@ -58,14 +58,17 @@ volumes:
   {{- end }}
 {{- end }}
 
+{{/* A Secret. `optional` has its default, but older versions of podman fail without it. */}}
 {{- define "cloakroom.secret" -}}
 secret:
   secretName: {{ . }}
+  optional: false
 {{- end }}
 
 {{/* A Secret of which only some keys are mounted: a list of its name and the items. */}}
 {{- define "cloakroom.secretItems" -}}
 secret:
   secretName: {{ first . }}
+  optional: false
   items: {{ last . | nindent 4 }}
 {{- end }}
