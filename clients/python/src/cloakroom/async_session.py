@@ -51,8 +51,11 @@ class AsyncSession(SessionState):
         If the request has the cookies of two live sessions, it ends both.
         """
         async with self._calls_in_turn():
-            await self._client.policy()
-            self._apply_destroy(await self._client.destroy(self._destroy_request()))
+            try:
+                await self._client.policy()
+                self._apply_destroy(await self._client.destroy(self._destroy_request()))
+            except (errors.SessionUnavailable, errors.SessionRefused) as error:
+                self._raise(error)
 
     def watch(self) -> AsyncSessionWatch:
         """Returns a watch of the session, for as long as a websocket or a stream of events is open.
@@ -89,12 +92,12 @@ class AsyncSession(SessionState):
                 self._apply_save(await self._client.save(request))
         except errors.CloakroomError as error:
             self._handle_failed_save(error)
-            raise
+            self._raise(error)
 
     def _open_now(self) -> None:
-        raise self.unavailable or errors.SessionNotOpen(
-            "the session is not open: `await session.open()` before the first read"
-        )
+        if self.unavailable is not None:
+            self._raise(self.unavailable)
+        raise errors.SessionNotOpen("the session is not open: `await session.open()` before the first read")
 
     def _calls_in_turn(self) -> asyncio.Lock:
         """Returns a lock, so that tasks that share the session do not send the same changes twice."""

@@ -84,7 +84,11 @@ class Client:
 
     def call(self, method: Method[Request, Response], request: Request) -> Response:
         """Makes a call that may be repeated, and repeats it until the deadline."""
-        return self._repeat(self.transport.call, method, request)
+        start = now()
+        try:
+            return self.transport.call(method, request, self.deadline)
+        except CallFailed as failed:
+            return self._repeat(self.transport.call, method, request, start, failed)
 
     def stream(self, method: Method[Request, Response], request: Request) -> ResponseStream[Response]:
         """Begins a call that is answered by a stream. Repeats it until its first message or the deadline.
@@ -94,23 +98,35 @@ class Client:
         begin = getattr(self.transport, "stream", None)
         if begin is None:
             raise TypeError(f"{type(self.transport).__name__} does not support streams; use an address instead")
-        return self._repeat(begin, method, request)
+        start = now()
+        try:
+            stream: ResponseStream[Response] = begin(method, request, self.deadline)
+            return stream
+        except CallFailed as failed:
+            return self._repeat(begin, method, request, start, failed)
 
     def _repeat(
-        self, attempt: Callable[[Method[Request, Response], Request, float], T], method: Any, request: Any
+        self,
+        attempt: Callable[[Method[Request, Response], Request, float], T],
+        method: Any,
+        request: Any,
+        start: float,
+        failed: CallFailed,
     ) -> T:
-        end = now() + self.deadline
+        """Repeats a call whose first attempt has failed."""
+        end = start + self.deadline
         retries = 0
         while True:
-            try:
-                return attempt(method, request, max(end - now(), 0.001))
-            except CallFailed as failed:
-                delay = retry_delay(failed, retries)
-                if delay is None or now() + delay >= end:
-                    raise error_of(failed) from failed
+            delay = retry_delay(failed, retries)
+            if delay is None or now() + delay >= end:
+                raise error_of(failed) from failed
             # Random, so that many workers do not retry at the same time.
             time.sleep(delay * random.uniform(0.5, 1.0))
             retries += 1
+            try:
+                return attempt(method, request, max(end - now(), 0.001))
+            except CallFailed as again:
+                failed = again
 
 
 def retry_delay(failed: CallFailed, retries: int) -> float | None:

@@ -38,7 +38,7 @@ class CookieDecision:
         headers: Iterable[pb.Header] = (),
     ) -> None:
         self.action = action
-        self._session = session or pb.Session()
+        self._session = session
         self._headers = headers
 
     @property
@@ -50,17 +50,19 @@ class CookieDecision:
         for header in self._headers:
             if header.name == _SET_COOKIE:
                 return header.value.partition(";")[0].partition("=")[2]
-        return self._session.token
+        return "" if self._session is None else self._session.token
 
     @property
     def permanent(self) -> bool:
-        return self._session.permanent
+        return self._session is not None and self._session.permanent
 
     @property
     def expire_time(self) -> datetime | None:
         """The time when a permanent session expires."""
         session = self._session
-        return session.expire_time.ToDatetime(timezone.utc) if session.HasField("expire_time") else None
+        if session is None or not session.HasField("expire_time"):
+            return None
+        return session.expire_time.ToDatetime(timezone.utc)
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -78,7 +80,8 @@ def after_open(
 ) -> CookieDecision:
     """Decides for a request that changed nothing."""
     headers = opened.read_headers if is_read else opened.untouched_headers
-    return CookieDecision(_action(opened.session, headers, sent_tokens), opened.session, headers)
+    session = opened.session
+    return CookieDecision(_action(session, headers, sent_tokens), session, headers)
 
 
 def after_save(saved: pb.SaveSessionResponse, sent_tokens: Callable[[], list[str]]) -> CookieDecision:
@@ -108,7 +111,7 @@ def after_destroy(destroyed: pb.DestroySessionResponse) -> CookieDecision:
     The service sends no Set-Cookie if an old token ended the session: the browser may have a newer cookie by then.
     """
     action = CookieAction.DELETE if _sets_cookie(destroyed.headers) else CookieAction.KEEP
-    return CookieDecision(action, pb.Session(), destroyed.headers)
+    return CookieDecision(action, None, destroyed.headers)
 
 
 def cookie_values(cookie_header: str, name: str) -> list[str]:
@@ -125,3 +128,5 @@ def _sets_cookie(headers: Iterable[pb.Header]) -> bool:
 
 
 _SET_COOKIE = "Set-Cookie"
+#: The decision of a request that has not asked the service.
+NO_CHANGE = CookieDecision()

@@ -1,8 +1,8 @@
 """Tracks a session's entries in one request, and what the request changes.
 
 Makes no calls: `lookup` returns `UNKNOWN` where the session must be opened first. So a write needs no read, and neither
-does a read of a key that was just written. Values are decoded at their first use. Values that can change in place are
-compared before the save with the text that they were decoded from.
+does a read of a key that was just written. Values are taken from the message and decoded at their first use. Values
+that can change in place are compared before the save with the text that they were decoded from.
 """
 
 from __future__ import annotations
@@ -37,8 +37,12 @@ class Entries:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._stored: dict[str, RawValue] = {}
-        #: Whether `_stored` has all entries of the session.
+        #: The session as the service has answered it. None: all its entries are in `_taken`, if they are known.
+        self._session: pb.Session | None = None
+        self._has_permanent = False
+        #: The stored entries that are not in `_session`, or differ from there.
+        self._taken: dict[str, RawValue] = {}
+        #: Whether all entries of the session are known.
         self.is_complete = False
         #: Decoded values that were read or written.
         self._values: dict[Any, Any] = {}
@@ -49,10 +53,18 @@ class Entries:
         self._ever_removed: set[Any] = set()
         self._increments: dict[str, int] = {}
         self._is_cleared = False
+        #: What `write_changes` has written last.
+        self._texts: dict[str, str] = {}
 
-    def load(self, stored: dict[str, RawValue]) -> None:
-        """Sets what the service has stored. The changes of this request stay and take precedence."""
-        self._stored = stored
+    def load(self, session: pb.Session | None = None, *, has_permanent: bool = False) -> None:
+        """Sets what the service has stored. The changes of this request stay and take precedence.
+
+        Args:
+            session: The session as the service has answered it. None: an empty one.
+            has_permanent: Whether its `permanent` is the entry PERMANENT here.
+        """
+        self._session, self._has_permanent = session, has_permanent
+        self._taken = {}
         self.is_complete = True
 
     def lookup(self, key: Any) -> Any:
@@ -60,8 +72,8 @@ class Entries:
         value: Any = self._values.get(key, MISSING)
         if value is not MISSING or key in self._removed_keys:
             return value
-        raw = self._stored.get(key, MISSING)
-        if raw is MISSING:
+        raw = self._raw(key)
+        if raw is None:
             if not self.is_complete:
                 return UNKNOWN
             return self._increments.get(key, MISSING)
@@ -73,7 +85,7 @@ class Entries:
 
     def keys(self) -> Iterator[Any]:
         """Returns all keys: first the stored ones, sorted, then the new ones. Needs `is_complete`."""
-        stored = [key for key in sorted(self._stored) if key not in self._ever_removed]
+        stored = [key for key in sorted(self._stored()) if key not in self._ever_removed]
         added = [*self._written_keys, *self._increments]
         return iter(dict.fromkeys([*stored, *added]))
 
@@ -93,7 +105,7 @@ class Entries:
 
     def clear(self) -> None:
         """Removes all entries. The session need not be opened after that."""
-        self._stored = {}
+        self._session, self._taken = None, {}
         self.is_complete = self._is_cleared = True
         for changed in (self._values, self._written_keys, self._removed_keys, self._increments):
             changed.clear()
@@ -108,33 +120,35 @@ class Entries:
         self._values.pop(key, None)
         self._increments[key] = self._increments.get(key, 0) + by
 
-    def changes(self) -> pb.Changes:
-        """Returns what a save must send. Raises TypeError for a value that cannot be written as JSON."""
-        changes = pb.Changes(clear=self._is_cleared, unset=map(_entry_name, self._removed_keys))
-        for key in self._written_keys:
-            _set_entry(changes, _entry_name(key), self._values[key], self._codec)
-        for key, value in self._values.items():
-            if key not in self._written_keys and not isinstance(value, _IMMUTABLE) and self._is_mutated(key, value):
-                _set_entry(changes, key, value, self._codec)
-        changes.increment.update(self._increments)
-        return changes
+    def write_changes(self, changes: pb.Changes) -> None:
+        """Writes what a save must send. Raises TypeError for a value that cannot be written as JSON."""
+        if self._is_cleared or self._removed_keys:
+            changes.clear = self._is_cleared
+            changes.unset.extend(map(_entry_name, self._removed_keys))
+        texts = self._texts = self._changed_texts()
+        for name, text in texts.items():
+            changes.set[name].json = text
+        if self._increments:
+            changes.increment.update(self._increments)
 
     def has_changes(self) -> bool:
         """Whether there is something to save, changes inside of values included."""
         if self._is_cleared or self._removed_keys or self._written_keys or self._increments:
             return True
-        values = self._values.items()
-        return any(not isinstance(value, _IMMUTABLE) and self._is_mutated(key, value) for key, value in values)
+        for key, value in self._values.items():
+            if not isinstance(value, _IMMUTABLE) and self._mutated_text(key, value) is not None:
+                return True
+        return False
 
-    def mark_saved(self, changes: pb.Changes) -> None:
-        """Treats these changes as stored. Later changes belong to the next save."""
-        for name in changes.unset:
-            self._stored.pop(name, None)
-        for name, value in changes.set.items():
-            self._stored[name] = value.json if value.WhichOneof("kind") == "json" else value.raw
-        for name, by in changes.increment.items():
-            if name in self._stored or self.is_complete:
-                self._stored[name] = str(int(self._stored.get(name, "0")) + by)
+    def mark_saved(self) -> None:
+        """Treats the changes that were written as stored. Later changes belong to the next save."""
+        for key in self._removed_keys:
+            self._stored().pop(_entry_name(key), None)
+        self._taken.update(self._texts)
+        for name, by in self._increments.items():
+            raw = self._raw(name)
+            if raw is not None or self.is_complete:
+                self._taken[name] = str(int(raw or "0") + by)
         for changed in (self._written_keys, self._removed_keys, self._increments):
             changed.clear()
         self._ever_removed.clear()
@@ -142,20 +156,62 @@ class Entries:
 
     def update_counters(self, counters: Iterable[tuple[str, int]]) -> None:
         """Sets counters to the values that a save returned."""
-        self._stored.update((name, str(value)) for name, value in counters)
+        self._taken.update((name, str(value)) for name, value in counters)
 
-    def _is_mutated(self, key: str, value: Any) -> bool:
-        """Whether a value changed in place after it was decoded."""
-        raw = self._stored.get(key)
-        if raw is None or isinstance(raw, bytes):
-            return raw is not None and value != raw
+    def _raw(self, key: Any) -> RawValue | None:
+        """Returns the stored form of a value, if it is known."""
+        raw = self._taken.get(key)
+        if raw is not None or self._session is None or not isinstance(key, str):
+            return raw
+        if key == PERMANENT and self._has_permanent:
+            return _permanent_text(self._session)
+        try:
+            value = self._session.entries.get(key)
+        except UnicodeError:  # A key with lone surrogates, which no entry has.
+            return None
+        # JSON text is never empty.
+        return None if value is None else value.json or value.raw
+
+    def _stored(self) -> dict[str, RawValue]:
+        """Returns all stored entries that are known, after it has taken them from the message."""
+        session, self._session = self._session, None
+        if session is not None:
+            stored: dict[str, RawValue] = {name: value.json or value.raw for name, value in session.entries.items()}
+            permanent = _permanent_text(session) if self._has_permanent else None
+            if permanent is not None:
+                stored[PERMANENT] = permanent
+            self._taken = {**stored, **self._taken}
+        return self._taken
+
+    def _changed_texts(self) -> dict[str, str]:
+        """Returns the JSON texts of the values that were assigned or have changed in place, by the names of entries."""
+        texts = {}
+        for key in self._written_keys:
+            name, value = _entry_name(key), self._values[key]
+            texts[name] = self._codec.dumps(bool(value) if name == PERMANENT else value)
+        for key, value in self._values.items():
+            if key not in self._written_keys and not isinstance(value, _IMMUTABLE):
+                text = self._mutated_text(key, value)
+                if text is not None:
+                    texts[key] = text
+        return texts
+
+    def _mutated_text(self, key: str, value: Any) -> str | None:
+        """Returns the JSON text of a value that changed in place after it was decoded, or None if it did not."""
+        raw = self._raw(key)
+        if not isinstance(raw, str):
+            # Bytes cannot change in place.
+            return None
         text = self._codec.dumps(value)
         # A client in another language may have written the same value as a different JSON text.
-        return text != raw and text != self._codec.dumps(self._codec.loads(raw))
+        is_same = text == raw or text == self._codec.dumps(self._codec.loads(raw))
+        return None if is_same else text
 
 
-def _set_entry(changes: pb.Changes, name: str, value: Any, codec: Codec) -> None:
-    changes.set[name].json = codec.dumps(bool(value) if name == PERMANENT else value)
+def _permanent_text(session: pb.Session) -> str | None:
+    if not session.HasField("permanent"):
+        return None
+    return "true" if session.permanent else "false"
 
 
 def _entry_name(key: Any) -> str:

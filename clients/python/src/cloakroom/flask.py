@@ -12,54 +12,25 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from . import browser_input, errors
 from .client import Client
 from .connect import Credentials
-from .cookie import CookieDecision
-from .errors import SessionGone, SessionRefused
+from .cookie import CookieAction
+from .errors import SessionGone
+from .messages import session_service_pb2 as pb
 from .session import Session
 from .session_interface import (
+    AppRequestInfo,
     CookiesAmbiguous,
+    HttpErrors,
     InterfaceBase,
     SessionUnavailable,
-    http_error,
     replace,
     session_gone,
     vary_by_cookie,
 )
 from .transport import Transport
-from .watch import SessionWatch
 
 
-class CloakroomSession(Session, SessionMixin):  # type: ignore[override, unused-ignore]
+class CloakroomSession(HttpErrors, Session, SessionMixin):  # type: ignore[override, unused-ignore]
     """Flask's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition."""
-
-    def _check_writable(self) -> None:
-        try:
-            super()._check_writable()
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
-
-    def _open_now(self) -> None:
-        try:
-            super()._open_now()
-        except errors.SessionUnavailable as error:
-            raise http_error(error) from error
-
-    def finish(self, *, is_read: bool = True) -> CookieDecision:
-        try:
-            return super().finish(is_read=is_read)
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
-
-    def destroy(self) -> None:
-        try:
-            super().destroy()
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
-
-    def watch(self) -> SessionWatch:
-        try:
-            return super().watch()
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
 
 
 #: `flask.session`, with the type that it has with this interface, for tools that check types.
@@ -117,21 +88,18 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> Any:
         """Creates the request's session. Makes no call, except once per process for the app's policy."""
-        policy = self.client.policy_if_available()
-        if policy is not None:
-            if app.permanent_session_lifetime != self._checked_lifetime:
+        if app.config["PERMANENT_SESSION_LIFETIME"] is not self._checked_setting:
+            policy = self.client.policy_if_available()
+            if policy is not None:
                 self._apply_policy(app, policy)
-            if self._has_null_session:
-                return None
+        if self._has_null_session:
+            return None
         environ = request.environ
-        return self.session_class(
-            self.client,
-            self._request_info(
-                app,
-                environ.get("HTTP_COOKIE", ""),
-                lambda: browser_input.request_context(environ.get("HTTP_USER_AGENT", ""), request.remote_addr or ""),
-            ),
-        )
+
+        def context() -> pb.RequestContext:
+            return browser_input.request_context(environ.get("HTTP_USER_AGENT", ""), request.remote_addr or "")
+
+        return self.session_class(self.client, AppRequestInfo(self, app, environ.get("HTTP_COOKIE", ""), context))
 
     def save_session(self, app: Flask, session: SessionMixin | None, response: Response) -> None:
         """Saves the changes, and sets or deletes the cookie if needed."""
@@ -160,7 +128,8 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             return
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
-        self._apply_to_cookie(app, session, decision, response)
+        if decision.action is not CookieAction.KEEP:
+            self._apply_to_cookie(app, session, decision, response)
 
 
 __all__ = [

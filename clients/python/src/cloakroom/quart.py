@@ -17,10 +17,13 @@ from .async_client import AsyncClient
 from .async_session import AsyncSession
 from .async_watch import AsyncSessionWatch
 from .connect import Credentials
-from .cookie import CookieAction, CookieDecision
+from .cookie import CookieAction
 from .errors import SessionGone, SessionRefused
+from .messages import session_service_pb2 as pb
 from .session_interface import (
+    AppRequestInfo,
     CookiesAmbiguous,
+    HttpErrors,
     InterfaceBase,
     SessionUnavailable,
     http_error,
@@ -33,41 +36,17 @@ from .transport import AsyncTransport
 log = logging.getLogger("cloakroom")
 
 
-class CloakroomSession(AsyncSession, SessionMixin):  # type: ignore[override, unused-ignore]
+class CloakroomSession(HttpErrors, AsyncSession, SessionMixin):  # type: ignore[override, unused-ignore]
     """Quart's session, with `rotate`, `destroy`, `id`, `subject` and `increment` in addition.
 
     It is open when a view begins, so that only `save` and `destroy` are awaited.
     """
 
-    def _check_writable(self) -> None:
-        try:
-            super()._check_writable()
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
-
-    def _open_now(self) -> None:
-        try:
-            super()._open_now()
-        except errors.SessionUnavailable as error:
-            raise http_error(error) from error
-
-    async def finish(self, *, is_read: bool = True) -> CookieDecision:
-        try:
-            return await super().finish(is_read=is_read)
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
-
-    async def destroy(self) -> None:
-        try:
-            await super().destroy()
-        except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
-
     def watch(self) -> SessionWatch:
         try:
             return SessionWatch(self._client, self._watch_request())
         except (errors.SessionUnavailable, SessionRefused) as error:
-            raise http_error(error) from error
+            self._raise(error)
 
 
 class SessionWatch(AsyncSessionWatch):
@@ -134,20 +113,19 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
 
     async def open_session(self, app: Quart, request: Any) -> Any:
         """Opens the session of a request or of a websocket."""
-        policy = await self.client.policy_if_available()
-        if policy is not None:
-            if app.permanent_session_lifetime != self._checked_lifetime:
+        if app.config["PERMANENT_SESSION_LIFETIME"] is not self._checked_setting:
+            policy = await self.client.policy_if_available()
+            if policy is not None:
                 self._apply_policy(app, policy)
-            if self._has_null_session:
-                return None
+        if self._has_null_session:
+            return None
         headers = request.headers
+
+        def context() -> pb.RequestContext:
+            return browser_input.request_context(headers.get("User-Agent", ""), request.remote_addr or "")
+
         session = self.session_class(
-            self.client,
-            self._request_info(
-                app,
-                "; ".join(headers.getlist("Cookie")),
-                lambda: browser_input.request_context(headers.get("User-Agent", ""), request.remote_addr or ""),
-            ),
+            self.client, AppRequestInfo(self, app, "; ".join(headers.getlist("Cookie")), context)
         )
         # If it is unavailable, the first read raises it. A request that does not read does not fail.
         with contextlib.suppress(errors.SessionUnavailable):
@@ -188,7 +166,8 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             return
         if session.gone is not None and was_gone is None:
             await _result(self.on_gone(app, session, session.gone, response))
-        self._apply_to_cookie(app, session, decision, response)
+        if decision.action is not CookieAction.KEEP:
+            self._apply_to_cookie(app, session, decision, response)
 
 
 async def _result(returned: Any) -> Any:

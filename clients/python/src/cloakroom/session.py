@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import copy
 import functools
-import secrets
+import os
 from collections.abc import Collection, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from . import cookie, errors
 from .client import Client
@@ -44,10 +44,10 @@ class RequestInfo:
     null_when_unavailable: bool = False
     #: How long an authentication counts as recent. None: `recently_authenticated` is always false.
     max_authenticate_age: timedelta | None = None
-    #: Returns how long the session lives without use, or None for the app's idle timeout in the service.
-    idle_timeout: Callable[[], timedelta | None] = lambda: None
-    #: Returns the time at which the session ends however much it is used. Otherwise None, and `idle_timeout` counts.
-    deadline_time: Callable[[], datetime | None] = lambda: None
+    #: Returns how long the session lives without use. None: always the app's idle timeout in the service.
+    idle_timeout: Callable[[], timedelta | None] | None = None
+    #: Returns the time at which the session ends however much it is used. Without a time, `idle_timeout` counts.
+    deadline_time: Callable[[], datetime | None] | None = None
     #: Returns whether the cookie outlives the browser, for a framework that does not keep that as an entry.
     permanent: Callable[[], bool] | None = None
     #: Other cookies that may name a session: those of the app's migration sources, if they have names of their own.
@@ -69,7 +69,8 @@ class RequestInfo:
 
     def cookie_name_override(self) -> str:
         """Returns the cookie's name if it differs from the app's policy, else an empty string."""
-        return "" if self.cookie_name == self.policy().cookie_name else self.cookie_name
+        name = self.cookie_name
+        return "" if name == "" or name == self.policy().cookie_name else name
 
 
 class SessionState(MutableMapping[str, Any]):
@@ -93,6 +94,8 @@ class SessionState(MutableMapping[str, Any]):
     _rotate_requested = False
     _keep_empty = False
     _opened: pb.OpenSessionResponse | None = None
+    #: Where the request comes from, for all its calls.
+    _known_context: pb.RequestContext | None = None
     #: The session's properties as the service returned them last.
     _info: pb.Session | None = None
     #: Why the last call failed, if the service did not answer it.
@@ -120,6 +123,10 @@ class SessionState(MutableMapping[str, Any]):
         if value is MISSING:
             raise KeyError(key)
         return value
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._lookup(key)
+        return default if value is MISSING else value
 
     def __contains__(self, key: object) -> bool:
         return self._lookup(key) is not MISSING
@@ -185,7 +192,8 @@ class SessionState(MutableMapping[str, Any]):
         changes = dict(*args, **kwargs)
         self._begin_anew_with(changes)
         self._mark_modified()
-        super().update(changes)
+        for key, value in changes.items():
+            self._entries.set(key, value)
 
     def __ior__(self, other: Any) -> Any:
         self.update(other)
@@ -323,23 +331,31 @@ class SessionState(MutableMapping[str, Any]):
 
     def _open_request(self) -> pb.OpenSessionRequest:
         info = self._request_info
-        request = pb.OpenSessionRequest(
-            app=info.app, cookie_name=info.cookie_name_override(), context=info.context(), **self._credential
-        )
+        request = pb.OpenSessionRequest(app=info.app, context=self._context(), **self._credential)
+        cookie_name = info.cookie_name_override()
+        if cookie_name:
+            request.cookie_name = cookie_name
         if info.max_authenticate_age is not None:
             request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
         return request
 
+    def _context(self) -> pb.RequestContext:
+        if self._known_context is None:
+            self._known_context = self._request_info.context()
+        return self._known_context
+
     def _apply_open(self, opened: pb.OpenSessionResponse) -> None:
         self._opened, self._info, self.unavailable = opened, opened.session, None
-        if opened.session.HasField("null_session"):
-            null = opened.session.null_session
-            self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
-        elif opened.session.token:
-            self._credential = {"token": opened.session.token}
+        session = self._info
+        token = session.token
+        if token:
+            self._credential = {"token": token}
             self._cookie_outdated = opened.cookie_outdated
+        elif session.HasField("null_session"):
+            null = session.null_session
+            self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
         if not self._entries.is_complete:
-            self._entries.load(_stored_entries(opened.session, with_permanent=self._request_info.permanent is None))
+            self._entries.load(session, has_permanent=self._request_info.permanent is None)
 
     def _open_without_call(self) -> bool:
         """Opens the session as a new one if the request has no cookie that may name one. Returns whether it did."""
@@ -353,10 +369,10 @@ class SessionState(MutableMapping[str, Any]):
     def _handle_unavailable_open(self, error: errors.SessionUnavailable) -> None:
         self.unavailable = error
         if not self._request_info.null_when_unavailable:
-            raise error
+            self._raise(error)
         self._write_error = error
         if not self._entries.is_complete:
-            self._entries.load({})
+            self._entries.load()
 
     def _next_save(self) -> pb.SaveSessionRequest | None:
         """Returns the save to send next. None: there is nothing to save. `_apply_save` takes the response.
@@ -375,10 +391,10 @@ class SessionState(MutableMapping[str, Any]):
                 return
             self.gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
         later = cookie.after_save(saved, self._request_info.sent_tokens)
-        no_decision = CookieDecision()
-        earlier = no_decision if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision or no_decision
-        self._cookie_decision = earlier.followed_by(later)
-        self._entries.update_counters(saved.counters.items())
+        earlier = None if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision
+        self._cookie_decision = later if earlier is None else earlier.followed_by(later)
+        if saved.counters:
+            self._entries.update_counters(saved.counters.items())
         if saved.outcome == pb.OUTCOME_DELETED:
             # If the cookie stays, it leads to another session from now on.
             is_kept = later.action is CookieAction.KEEP
@@ -399,7 +415,7 @@ class SessionState(MutableMapping[str, Any]):
     def _decide(self, *, is_read: bool) -> CookieDecision:
         """Decides what the response does with the cookie, when everything is saved."""
         if self._cookie_decision is not None or self._opened is None:
-            return self._cookie_decision or CookieDecision()
+            return self._cookie_decision or cookie.NO_CHANGE
         return cookie.after_open(self._opened, self._request_info.sent_tokens, is_read=is_read)
 
     def _destroy_request(self) -> pb.DestroySessionRequest:
@@ -418,7 +434,7 @@ class SessionState(MutableMapping[str, Any]):
     def _begin_empty(self) -> None:
         """Continues as a new session, without the changes that have not been saved."""
         self._entries = Entries(self._request_info.codec)
-        self._entries.load({})
+        self._entries.load()
         self._other_changes = None
         self._rotate_requested = self._needs_save = self._keep_empty = False
         self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
@@ -475,7 +491,11 @@ class SessionState(MutableMapping[str, Any]):
 
     def _check_writable(self) -> None:
         if self._write_error is not None:
-            raise self._write_error
+            self._raise(self._write_error)
+
+    def _raise(self, error: errors.CloakroomError) -> NoReturn:
+        """Raises the error of a call, as the one that the framework answers otherwise than by 500 if there is one."""
+        raise error
 
     def _require_stored_kind(self, attribute: str) -> None:
         if self._request_info.policy().kind == pb.APP_KIND_COOKIE:
@@ -495,30 +515,33 @@ class SessionState(MutableMapping[str, Any]):
         if not self._has_changes():
             return None
         self._modified = True
-        changes = self._entries.changes()
+        info = self._request_info
+        request = pb.SaveSessionRequest(
+            app=info.app, accessed=True, request_id=_new_request_id(), context=self._context(), **self._credential
+        )
+        changes = request.changes
+        # Set even if it stays empty: the session is modified.
+        changes.SetInParent()
+        self._entries.write_changes(changes)
         if self._other_changes is not None:
             changes.MergeFrom(self._other_changes)
-        info = self._request_info
-        idle_timeout, deadline_time = info.idle_timeout(), info.deadline_time()
+        deadline_time = info.deadline_time() if info.deadline_time is not None else None
         if deadline_time is not None:
             changes.deadline_time.FromDatetime(deadline_time)
-        elif idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
-            changes.idle_timeout.FromTimedelta(idle_timeout)
+        elif info.idle_timeout is not None:
+            idle_timeout = info.idle_timeout()
+            if idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
+                changes.idle_timeout.FromTimedelta(idle_timeout)
         if info.permanent is not None:
             self._set_permanent(changes, info.permanent())
-        request = pb.SaveSessionRequest(
-            app=info.app,
-            changes=changes,
-            accessed=True,
-            request_id=_new_request_id(),
-            rotate=self._rotate_requested,
-            keep_empty=self._keep_empty,
-            cookie_name=info.cookie_name_override(),
-            context=info.context(),
-            cookie_outdated=self._cookie_outdated,
-            **self._credential,
-        )
-        self._entries.mark_saved(changes)
+        # These are seldom set, and each argument costs time.
+        if self._rotate_requested or self._keep_empty or self._cookie_outdated:
+            request.rotate, request.keep_empty = self._rotate_requested, self._keep_empty
+            request.cookie_outdated = self._cookie_outdated
+        cookie_name = info.cookie_name_override()
+        if cookie_name:
+            request.cookie_name = cookie_name
+        self._entries.mark_saved()
         self._other_changes = None
         self._rotate_requested = self._needs_save = self._keep_empty = False
         return request
@@ -565,7 +588,11 @@ class Session(SessionState):
 
         If the request has the cookies of two live sessions, it ends both.
         """
-        self._apply_destroy(self._client.destroy(self._destroy_request()))
+        try:
+            destroyed = self._client.destroy(self._destroy_request())
+        except (errors.SessionUnavailable, errors.SessionRefused) as error:
+            self._raise(error)
+        self._apply_destroy(destroyed)
 
     def watch(self) -> SessionWatch:
         """Begins to watch the session, for as long as a websocket or a stream of events is open.
@@ -573,7 +600,10 @@ class Session(SessionState):
         It is no use of the session, and sees nothing that is not saved yet. Close the watch at the end. Raises
         `NotInCookieKind` if the app's kind is `cookie`.
         """
-        return SessionWatch(self._client, self._watch_request())
+        try:
+            return SessionWatch(self._client, self._watch_request())
+        except (errors.SessionUnavailable, errors.SessionRefused) as error:
+            self._raise(error)
 
     def finish(self, *, is_read: bool = True) -> CookieDecision:
         """Saves the changes and returns what the response does with the cookie. It may be called again.
@@ -581,29 +611,26 @@ class Session(SessionState):
         Args:
             is_read: Whether the request used its session. If not, the decision is the one for an untouched session.
         """
-        while (request := self._next_save()) is not None:
-            try:
+        if self._unconfirmed_save is None and not self._has_changes():
+            return self._decide(is_read=is_read)
+        try:
+            request = self._next_save()
+            while request is not None:
                 self._apply_save(self._client.save(request))
-            except errors.CloakroomError as error:
-                self._handle_failed_save(error)
-                raise
+                # A login whose session has ended meanwhile begins another one.
+                request = self._unconfirmed_save
+        except errors.CloakroomError as error:
+            self._handle_failed_save(error)
+            self._raise(error)
         return self._decide(is_read=is_read)
 
     def _open_now(self) -> None:
         try:
-            self._apply_open(self._client.open(self._open_request()))
+            opened = self._client.open(self._open_request())
         except errors.SessionUnavailable as error:
             self._handle_unavailable_open(error)
-
-
-def _stored_entries(session: pb.Session, *, with_permanent: bool) -> dict[str, Any]:
-    entries: dict[str, Any] = {}
-    for name, value in session.entries.items():
-        # JSON text is never empty.
-        entries[name] = value.json or value.raw
-    if with_permanent and session.HasField("permanent"):
-        entries[PERMANENT] = "true" if session.permanent else "false"
-    return entries
+        else:
+            self._apply_open(opened)
 
 
 def _null_session_response(null_session: pb.NullSession) -> pb.OpenSessionResponse:
@@ -621,7 +648,7 @@ def _for_new_session(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
 
 
 def _new_request_id() -> str:
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 @functools.lru_cache(None)

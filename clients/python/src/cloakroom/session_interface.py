@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 from flask.json.tag import TaggedJSONSerializer
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
@@ -59,11 +59,57 @@ class SessionUnavailable(errors.SessionUnavailable, ServiceUnavailable):
 
 def http_error(error: errors.CloakroomError) -> errors.CloakroomError:
     """Returns the error that Flask and Quart answer otherwise than by 500, if there is one."""
+    if isinstance(error, (SessionUnavailable, CookiesAmbiguous)):
+        return error
     if isinstance(error, errors.SessionUnavailable):
         return SessionUnavailable(str(error), error.code, error.reason)
     if error.reason == COOKIES_AMBIGUOUS:
         return CookiesAmbiguous(str(error), error.code, error.reason)
     return error
+
+
+class HttpErrors:
+    """Has a session raise the errors that Flask and Quart answer otherwise than by 500."""
+
+    def _raise(self, error: errors.CloakroomError) -> NoReturn:
+        raised = http_error(error)
+        if raised is error:
+            raise error
+        raise raised from error
+
+
+class AppRequestInfo(RequestInfo):
+    """What a session of Flask or Quart needs to know. Making one costs less than the base class does.
+
+    Args:
+        interface: The session interface.
+        app: The application.
+        cookie_header: The Cookie header.
+        context: Returns the user agent and the remote address.
+    """
+
+    def __init__(
+        self, interface: InterfaceBase, app: Any, cookie_header: str, context: Callable[[], pb.RequestContext]
+    ) -> None:
+        self._interface = interface
+        self._framework_app = app
+        self.app = interface._app_name
+        self.policy = interface._known_policy
+        self.codec = interface._codec
+        self.cookie_header = browser_input.cookie_header(cookie_header)
+        self.cookie_name = interface.get_cookie_name(app)
+        self.context = context if interface._send_context else pb.RequestContext
+        self.null_when_unavailable = interface._null_when_unavailable
+        self.max_authenticate_age = interface._max_authenticate_age
+        self.legacy_cookie_names = interface._legacy_cookie_names
+
+    def idle_timeout(self) -> timedelta | None:
+        return self._interface._idle_timeout(self._framework_app)
+
+    def cookie_name_override(self) -> str:
+        if self.cookie_name == self._interface._policy_cookie_name:
+            return ""
+        return super().cookie_name_override()
 
 
 class InterfaceBase:
@@ -104,24 +150,11 @@ class InterfaceBase:
         self._max_authenticate_age = max_authenticate_age
         self._legacy_cookie_names = legacy_cookie_names
         self._has_warned_of_lifetime = False
-        # Of the policy and PERMANENT_SESSION_LIFETIME, for the lifetime that was checked last.
-        self._checked_lifetime: timedelta | None = None
+        #: The value of PERMANENT_SESSION_LIFETIME that was checked last. What follows depends on it and on the policy.
+        self._checked_setting: Any = None
         self._shorter_idle_timeout: timedelta | None = None
         self._has_null_session = False
-
-    def _request_info(self, app: Any, cookie_header: str, context: Callable[[], pb.RequestContext]) -> RequestInfo:
-        return RequestInfo(
-            app=self._app_name,
-            policy=self._known_policy,
-            codec=self._codec,
-            cookie_header=browser_input.cookie_header(cookie_header),
-            cookie_name=self.get_cookie_name(app),
-            context=context if self._send_context else pb.RequestContext,
-            null_when_unavailable=self._null_when_unavailable,
-            max_authenticate_age=self._max_authenticate_age,
-            idle_timeout=lambda: self._idle_timeout(app),
-            legacy_cookie_names=self._legacy_cookie_names,
-        )
+        self._policy_cookie_name = ""
 
     def on_gone(self, app: Any, session: Any, reason: str, response: Any) -> None:
         """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
@@ -155,8 +188,6 @@ class InterfaceBase:
             replace(response, ServiceUnavailable(retry_after=RETRY_AFTER).get_response())
 
     def _apply_to_cookie(self, app: Any, session: Any, decision: CookieDecision, response: Any) -> None:
-        if decision.action is CookieAction.KEEP:
-            return
         name = self.get_cookie_name(app)
         attributes: dict[str, Any] = {
             "domain": self.get_cookie_domain(app),
@@ -191,13 +222,14 @@ class InterfaceBase:
         if policy.kind == pb.APP_KIND_COOKIE:
             unregister_non_finite(self.serializer)
         self._has_null_session = policy.HasField("null_session")
+        self._policy_cookie_name = policy.cookie_name
         lifetime = max(app.permanent_session_lifetime, _SHORTEST_LIFETIME)
         self._shorter_idle_timeout = lifetime if lifetime < policy.idle_timeout.ToTimedelta() else None
-        self._checked_lifetime = app.permanent_session_lifetime
+        self._checked_setting = app.config["PERMANENT_SESSION_LIFETIME"]
 
     def _idle_timeout(self, app: Any) -> timedelta | None:
         """Returns PERMANENT_SESSION_LIFETIME if it is shorter than the app's idle timeout in the service."""
-        if app.permanent_session_lifetime != self._checked_lifetime:
+        if app.config["PERMANENT_SESSION_LIFETIME"] is not self._checked_setting:
             self._apply_policy(app, self._known_policy())
         return self._shorter_idle_timeout
 
@@ -218,10 +250,12 @@ class InterfaceBase:
 
 
 def vary_by_cookie(response: Any) -> None:
-    if "Vary" in response.headers:
+    headers = response.headers
+    # These cost less than `in`, which raises an error inside, and an assignment, which looks for the header again.
+    if headers.getlist("Vary"):
         response.vary.add("Cookie")
     else:
-        response.headers["Vary"] = "Cookie"
+        headers.add("Vary", "Cookie")
 
 
 def replace(response: Any, other: Any) -> None:

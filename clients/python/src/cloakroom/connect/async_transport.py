@@ -197,7 +197,7 @@ class _LoopTransport:
         try:
             if self._replicas.names:
                 await self._lookups.look_up_due_names(end)
-            replica = self._replicas.next(method.name, [])
+            replica = self._replicas.next(method.name)
             try:
                 connection = await self._connect(replica.endpoint, min(end, now() + CONNECT_TIMEOUT))
             except OSError as error:

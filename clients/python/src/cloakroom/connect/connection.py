@@ -27,27 +27,40 @@ class Connection:
         self._timeout = 0
         #: Whether no call was answered on it yet.
         self.is_new = True
+        #: When the last call began.
         self.last_use = now()
 
-    def call(self, request: bytes, end: float) -> Response:
+    def call(self, request: bytes, start: float, end: float) -> Response:
         """Sends a request and returns its response.
 
         Raises TimeoutError at the time `end`, another OSError if the connection breaks, and `Malformed`. Then, and if
         the response is not reusable, the connection must be closed.
+
+        Args:
+            request: The whole request.
+            start: The present time, which is not read again, for most calls take less than a millisecond.
+            end: The time at which the call fails.
         """
         connection = self._socket
-        self._set_timeout(end)
+        # In steps, because setting it is a system call, and most calls have the same.
+        timeout = int((end - start) * _TIMEOUT_STEPS + 1.5)
+        if timeout != self._timeout:
+            self._set_timeout(end)
         connection.sendall(request)
         data = connection.recv(_READ_SIZE)
         response = read_whole(data)
         if response is None:
-            reader = ResponseReader()
-            response = reader.receive(data)
-            while response is None:
-                self._set_timeout(end)
-                response = reader.receive(connection.recv(_READ_SIZE))
+            response = self._read_on(data, end)
         self.is_new = False
-        self.last_use = now()
+        self.last_use = start
+        return response
+
+    def _read_on(self, data: bytes, end: float) -> Response:
+        reader = ResponseReader()
+        response = reader.receive(data)
+        while response is None:
+            self._set_timeout(end)
+            response = reader.receive(self._socket.recv(_READ_SIZE))
         return response
 
     def send(self, request: bytes, end: float) -> None:
@@ -64,11 +77,9 @@ class Connection:
         return self._socket.recv(_READ_SIZE)
 
     def _set_timeout(self, end: float) -> None:
-        # In steps, because setting it is a system call, and most calls have the same.
-        timeout = int(_remaining(end) * _TIMEOUT_STEPS) + 1
-        if timeout != self._timeout:
-            self._socket.settimeout(timeout / _TIMEOUT_STEPS)
-            self._timeout = timeout
+        timeout = int(_remaining(end) * _TIMEOUT_STEPS + 1.5)
+        self._socket.settimeout(timeout / _TIMEOUT_STEPS)
+        self._timeout = timeout
 
     def is_silent(self) -> bool:
         """Whether nothing has arrived since the last response. If it has, the service has closed the connection."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -34,28 +35,51 @@ class Pool:
         self._connecting = 0
         self._waiting = 0
 
+    def take_idle(self, time: float) -> Connection | None:
+        """Returns an idle connection, which must be given back to `put` or `drop`, or None if there is none.
+
+        Args:
+            time: The present time.
+        """
+        while True:
+            try:
+                # In one step, so that it needs no lock.
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            age = time - connection.last_use
+            if age < _MAX_UNSEEN_AGE:
+                return connection
+            is_usable = False
+            try:
+                # A greenlet may be ended here.
+                is_usable = age < MAX_IDLE_TIME and connection.is_silent()
+            finally:
+                if not is_usable:
+                    self.drop(connection)
+            if is_usable:
+                return connection
+
     def take(self, end: float) -> Connection:
         """Returns a connection, which must be given back to `put` or `drop`.
 
         Raises OSError if none can be had until the time `end`.
         """
         while True:
+            connection = self.take_idle(now())
+            if connection is not None:
+                return connection
             with self._lock:
-                while not self._idle and len(self._connections) + self._connecting >= MAX_CONNECTIONS:
-                    self._wait(end)
+                # Before the look at the idle ones, for `put` looks at it after it has added one.
+                self._waiting += 1
+                try:
+                    while not self._idle and len(self._connections) + self._connecting >= MAX_CONNECTIONS:
+                        self._wait(end)
+                finally:
+                    self._waiting -= 1
                 if not self._idle:
                     self._connecting += 1
                     break
-                connection = self._idle.pop()
-            is_usable = False
-            try:
-                # A greenlet may be ended here.
-                is_usable = now() - connection.last_use < MAX_IDLE_TIME and connection.is_silent()
-            finally:
-                if not is_usable:
-                    self.drop(connection)
-            if is_usable:
-                return connection
         connected = None
         try:
             connected = self._connect(end)
@@ -70,17 +94,14 @@ class Pool:
 
     def put(self, connection: Connection) -> None:
         """Gives a connection back that can carry another call."""
-        oldest = None
-        with self._lock:
-            if connection in self._connections:
-                self._idle.append(connection)
-                if self._waiting:
-                    self._changed.notify()
-                if connection.last_use - self._idle[0].last_use < MAX_IDLE_TIME:
-                    return
-                oldest = self._idle.pop(0)
-        # Without an oldest one, `close` was called meanwhile.
-        self.drop(oldest or connection)
+        idle = self._idle
+        # In one step, so that it needs no lock.
+        idle.append(connection)
+        if self._waiting:
+            with self._lock:
+                self._changed.notify()
+        if connection not in self._connections or len(idle) > 1:
+            self._drop_unwanted(idle, connection)
 
     def drop(self, connection: Connection) -> None:
         """Closes a connection that was taken."""
@@ -90,29 +111,38 @@ class Pool:
                 self._changed.notify()
         connection.close()
 
+    def _drop_unwanted(self, idle: list[Connection], connection: Connection) -> None:
+        """Closes a connection that is not the pool's any more, for `close` was called, or else one that is too old."""
+        unwanted = None
+        with contextlib.suppress(IndexError, ValueError):  # Another thread has taken it.
+            if connection not in self._connections:
+                idle.remove(connection)
+                unwanted = connection
+            elif connection.last_use - idle[0].last_use >= MAX_IDLE_TIME:
+                unwanted = idle.pop(0)
+        if unwanted is not None:
+            self.drop(unwanted)
+
     def drop_idle(self) -> None:
         """Closes all connections that no call uses."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
-            self.drop(connection)
+        while idle:
+            # One by one, for a thread that saw this list may take one as well.
+            self.drop(idle.pop())
 
     def close(self) -> None:
         """Closes all connections; those in use after their calls."""
         with self._lock:
             idle, self._idle, self._connections = self._idle, [], set()
-        for connection in idle:
-            connection.close()
+        while idle:
+            idle.pop().close()
 
     def _wait(self, end: float) -> None:
         remaining = end - now()
         if remaining <= 0:
             raise TimeoutError(f"{MAX_CONNECTIONS} calls are under way already")
-        self._waiting += 1
-        try:
-            self._changed.wait(remaining)
-        finally:
-            self._waiting -= 1
+        self._changed.wait(remaining)
 
     def _leave_parent(self) -> None:
         """Forgets what a forked child has inherited, calls under way included: their threads are the parent's."""
@@ -131,6 +161,9 @@ def _leave_parents() -> None:
 MAX_CONNECTIONS = 64
 #: Seconds after which a connection without a call is left. The service closes it after 15 minutes.
 MAX_IDLE_TIME = 60.0
+#: Seconds after a call for which a connection is used without a look at it, as for the save after an open: the service
+#: may as well close it after the look.
+_MAX_UNSEEN_AGE = 0.001
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_parents)

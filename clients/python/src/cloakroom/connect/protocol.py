@@ -20,18 +20,20 @@ class RequestWriter:
     def __init__(self, host: str, token: str) -> None:
         authorization = f"authorization: Bearer {token}\r\n" if token else ""
         self._fields = f"{authorization}host: {host}\r\nconnect-timeout-ms: "
-        self._heads: dict[str, bytes] = {}
+        #: The last head of each path, for most calls have the same timeout.
+        self._heads: dict[str, tuple[float, bytes]] = {}
 
     def write(
         self, method: Method[Any, Any], message: bytes, timeout: float, content_type: str = "application/proto"
     ) -> bytes:
         """Returns the whole request, for a service that may take `timeout` seconds to begin its response."""
         head = self._heads.get(method.path)
-        if head is None:
+        if head is None or head[0] != timeout:
             start = f"POST {method.path} HTTP/1.1\r\ncontent-type: {content_type}\r\n"
-            head = self._heads[method.path] = f"{start}{self._fields}".encode("latin-1")
-        milliseconds = min(int(timeout * 1000) + 1, _MAX_MILLISECONDS)
-        return b"%b%d\r\ncontent-length: %d\r\n\r\n%b" % (head, milliseconds, len(message), message)
+            milliseconds = min(int(timeout * 1000) + 1, _MAX_MILLISECONDS)
+            text = f"{start}{self._fields}{milliseconds}\r\ncontent-length: "
+            head = self._heads[method.path] = timeout, text.encode("latin-1")
+        return b"%b%d\r\n\r\n%b" % (head[1], len(message), message)
 
 
 def read_response(method: Method[Any, Message], response: Response) -> Message:

@@ -9,6 +9,7 @@ import itertools
 import os
 import random
 import threading
+from collections.abc import Sequence
 from typing import Any, Callable, Generic, TypeVar
 
 from ..clock import now
@@ -62,7 +63,7 @@ class Replicas(Generic[Peer]):
         self._locks: dict[int, threading.Lock] = {}
         self._update({name.address: [] for name in self.names})
 
-    def next(self, method: str, tried: list[Replica[Peer]]) -> Replica[Peer]:
+    def next(self, method: str, tried: Sequence[Replica[Peer]] = ()) -> Replica[Peer]:
         """Returns the replica for a call, which is one that answers if there is one. One is always left untried."""
         if len(self.all) == 1:
             return self.all[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import Callable
+from typing import Any, Callable
 
 from ..clock import now
 from ..transport import CallFailed, Method, Request, Response
@@ -44,23 +44,31 @@ class ConnectTransport:
         self._lookups = Lookups(self._replicas)
 
     def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
-        end = now() + timeout
+        start = now()
+        end = start + timeout
         message = request.SerializeToString()
-        if self._replicas.names:
+        replicas = self._replicas
+        if replicas.names:
             self._lookups.look_up_due_names(end)
-        tried: list[Replica[_Peer]] = []
-        while True:
-            replica = self._replicas.next(method.name, tried)
-            try:
-                connection = replica.peer.pool.take(end)
-            except OSError as error:
-                # Nothing was sent, so another replica may have the call at once.
-                failed = self._replicas.not_connected(replica, error)
-                tried.append(replica)
-                if len(tried) < len(self._replicas.all) and now() < end:
-                    continue
-                raise failed from error
-            return self._exchange(replica, connection, method, message, end)
+            start = now()
+        replica = replicas.next(method.name)
+        connection = replica.peer.pool.take_idle(start)
+        if connection is None:
+            replica, connection = self._take_connection(replica, method, end)
+            start = now()
+            timeout = end - start
+        attempt_end = replicas.attempt_end(start, end, is_new_connection=connection.is_new)
+        try:
+            response = connection.call(replica.peer.writer.write(method, message, timeout), start, attempt_end)
+        except BaseException as error:
+            raise self._not_answered(replica, connection, error, is_deadline=attempt_end == end) from error
+        if response.is_reusable:
+            replica.peer.pool.put(connection)
+        else:
+            replica.peer.pool.drop(connection)
+        if replica.avoid_until:
+            replica.answered()
+        return read_response(method, response)
 
     def stream(self, method: Method[Request, Response], request: Request, timeout: float) -> Stream[Response]:
         """Begins a call that is answered by a stream, on a connection of its own.
@@ -70,7 +78,7 @@ class ConnectTransport:
         end = now() + timeout
         if self._replicas.names:
             self._lookups.look_up_due_names(end)
-        replica = self._replicas.next(method.name, [])
+        replica = self._replicas.next(method.name)
         try:
             connection = replica.peer.connect(end)
         except OSError as error:
@@ -91,34 +99,35 @@ class ConnectTransport:
         for replica in self._replicas.all:
             replica.peer.pool.close()
 
-    def _exchange(
-        self,
-        replica: Replica[_Peer],
-        connection: Connection,
-        method: Method[Request, Response],
-        message: bytes,
-        end: float,
-    ) -> Response:
-        peer, start = replica.peer, now()
-        attempt_end = self._replicas.attempt_end(start, end, is_new_connection=connection.is_new)
-        try:
-            response = connection.call(peer.writer.write(method, message, end - start), attempt_end)
-        except BaseException as error:
-            peer.pool.drop(connection)
-            if not isinstance(error, (OSError, Malformed)):
-                raise
-            is_timeout = isinstance(error, TIMEOUTS)
-            if is_timeout:
-                # The others that wait may lead to the same silence.
-                peer.pool.drop_idle()
-            is_deadline = is_timeout and attempt_end == end
-            raise self._replicas.not_answered(replica, error, is_deadline=is_deadline) from error
-        if response.is_reusable:
-            peer.pool.put(connection)
-        else:
-            peer.pool.drop(connection)
-        replica.answered()
-        return read_response(method, response)
+    def _take_connection(
+        self, replica: Replica[_Peer], method: Method[Any, Any], end: float
+    ) -> tuple[Replica[_Peer], Connection]:
+        """Returns a connection of a replica, or of another one that can be reached. Raises `CallFailed`."""
+        tried: list[Replica[_Peer]] = []
+        while True:
+            try:
+                return replica, replica.peer.pool.take(end)
+            except OSError as error:
+                # Nothing was sent, so another replica may have the call at once.
+                failed = self._replicas.not_connected(replica, error)
+                tried.append(replica)
+                if len(tried) >= len(self._replicas.all) or now() >= end:
+                    raise failed from error
+            replica = self._replicas.next(method.name, tried)
+
+    def _not_answered(
+        self, replica: Replica[_Peer], connection: Connection, error: BaseException, *, is_deadline: bool
+    ) -> CallFailed:
+        """Closes the connection of a call that failed. Returns the call's failure, or raises what is none."""
+        pool = replica.peer.pool
+        pool.drop(connection)
+        if not isinstance(error, (OSError, Malformed)):
+            raise error
+        is_timeout = isinstance(error, TIMEOUTS)
+        if is_timeout:
+            # The others that wait may lead to the same silence.
+            pool.drop_idle()
+        return self._replicas.not_answered(replica, error, is_deadline=is_timeout and is_deadline)
 
     def _make_peer(self, endpoint: Endpoint) -> _Peer:
         def connect_to(end: float) -> Connection:

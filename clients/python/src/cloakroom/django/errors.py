@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import BadRequest
 
-from ..errors import COOKIES_AMBIGUOUS, SessionRefused
+from ..errors import COOKIES_AMBIGUOUS, CloakroomError, SessionRefused
 
 
 class CookiesAmbiguous(SessionRefused, BadRequest):  # type: ignore[misc, unused-ignore]
@@ -14,7 +14,7 @@ class CookiesAmbiguous(SessionRefused, BadRequest):  # type: ignore[misc, unused
     """
 
 
-def http_error(error: SessionRefused) -> SessionRefused:
+def http_error(error: CloakroomError) -> CloakroomError:
     """Returns the error that Django answers as it should."""
     if error.reason != COOKIES_AMBIGUOUS or isinstance(error, CookiesAmbiguous):
         return error

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import NoReturn
 
 from django.core.exceptions import SynchronousOnlyOperation
 
 from ..cookie import CookieDecision
-from ..errors import COOKIES_AMBIGUOUS, SessionRefused, SessionUnavailable
+from ..errors import COOKIES_AMBIGUOUS, CloakroomError, SessionRefused, SessionUnavailable
 from ..session import Session
 from . import conf
 from .errors import http_error
@@ -100,10 +101,7 @@ class RequestSession(Session):
     def finish(self, *, is_read: bool = True) -> CookieDecision:
         if self.has_unsaved_changes():
             _refuse_in_event_loop()
-        try:
-            return super().finish(is_read=is_read)
-        except SessionRefused as error:
-            raise http_error(error) from error
+        return super().finish(is_read=is_read)
 
     # Calls that are awaited.
 
@@ -164,7 +162,7 @@ class RequestSession(Session):
             self.unavailable = error
             raise
         except SessionRefused as error:
-            raise http_error(error) from error
+            self._raise(error)
 
     def _calls_in_turn(self) -> asyncio.Lock:
         """Returns a lock, so that tasks that share the session do not send the same changes twice."""
@@ -182,11 +180,11 @@ class RequestSession(Session):
             return
         super()._open_now()
 
-    def _check_writable(self) -> None:
-        try:
-            super()._check_writable()
-        except SessionRefused as error:
-            raise http_error(error) from error
+    def _raise(self, error: CloakroomError) -> NoReturn:
+        raised = http_error(error)
+        if raised is error:
+            raise error
+        raise raised from error
 
 
 def _refuse_in_event_loop() -> None:
