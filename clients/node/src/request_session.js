@@ -123,6 +123,17 @@ const session = (self) => self[STATE].session;
 /** @param {RequestSession} self @param {string} name @returns {unknown} */
 const read = (self, name) => (self[LEFT] === undefined ? session(self).get(name) : left(self).get(name));
 
+/** `await` looks for an entry of this name: a session is no promise, and is not used by that.
+ * @param {RequestSession} self */
+function readThen(self) {
+  const owner = session(self);
+  if (!owner.isOpen) return undefined;
+  const { accessed } = owner;
+  const value = read(self, 'then');
+  if (value === undefined) owner.accessed = accessed;
+  return value;
+}
+
 /** @param {RequestSession} self */
 function left(self) {
   if (!self[LEFT]) throw new SessionNotOpened('reading what came before regenerate()');
@@ -131,53 +142,53 @@ function left(self) {
 
 /** Entries whose names are members can't be reached as properties. @param {RequestSession} self @returns {string[]} */
 const namesOf = (self) =>
-  (self[LEFT] === undefined ? session(self).names() : [...left(self).keys()]).filter((name) => !isMember(name));
+  (self[LEFT] === undefined ? session(self).names() : [...left(self).keys()]).filter((name) => !isMember(self, name));
 
-/** @param {string | symbol} name @returns {name is symbol} */
-const isMember = (name) => typeof name === 'symbol' || name in RequestSession.prototype;
+/** The object itself has no properties with a name, so all of them are those of its class.
+ * @param {RequestSession} self @param {string | symbol} name @returns {name is symbol} */
+const isMember = (self, name) => typeof name === 'symbol' || name in self;
 
 /** @type {ProxyHandler<RequestSession>} */
 const HANDLER = {
   get(self, name, proxy) {
-    if (isMember(name)) return Reflect.get(self, name, proxy);
-    // `await` looks for it: a session is no promise, even if it is not open.
-    if (name === 'then' && !session(self).isOpen) return undefined;
-    return read(self, name);
+    if (isMember(self, name)) return Reflect.get(self, name, proxy);
+    return name === 'then' ? readThen(self) : read(self, name);
   },
   set(self, name, value) {
-    if (isMember(name)) return isSettable(name) && Reflect.set(self, name, value);
+    if (isMember(self, name)) return isSettable(name) && Reflect.set(self, name, value);
     if (self[LEFT] === undefined) session(self).set(name, value);
     else left(self).set(name, value);
     return true;
   },
   deleteProperty(self, name) {
-    if (isMember(name)) return false;
+    if (isMember(self, name)) return false;
     if (self[LEFT] === undefined) session(self).delete(name);
     else left(self).delete(name);
     return true;
   },
   has(self, name) {
-    return isMember(name) || read(self, name) !== undefined;
+    return isMember(self, name) || read(self, name) !== undefined;
   },
   ownKeys(self) {
     return namesOf(self);
   },
   getOwnPropertyDescriptor(self, name) {
-    const value = isMember(name) ? undefined : read(self, name);
+    const value = isMember(self, name) ? undefined : read(self, name);
     return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true };
   },
   defineProperty(self, name, descriptor) {
-    return 'value' in descriptor && !isMember(name) && HANDLER.set?.(self, name, descriptor.value, self) === true;
+    return 'value' in descriptor && !isMember(self, name) && HANDLER.set?.(self, name, descriptor.value, self) === true;
   },
 };
 
-/** Whether a member may be set: methods may not, and neither may `__proto__`. @param {string | symbol} name */
+/** Whether a member may be set: methods may not, and neither may `__proto__`.
+ * @param {string | symbol} name */
 const isSettable = (name) =>
   typeof name === 'symbol' || Object.getOwnPropertyDescriptor(RequestSession.prototype, name)?.set !== undefined;
 
 /** @param {any} state @returns {any} */
 function makeRequestSession(state) {
-  const target = new RequestSession();
+  const target = new state.sessionClass();
   target[STATE] = state;
   return new Proxy(target, HANDLER);
 }
@@ -190,4 +201,4 @@ function keepEntries(requestSession) {
   requestSession[LEFT] = owner.isOpen ? new Map(owner.names().map((name) => [name, owner.get(name)])) : null;
 }
 
-module.exports = { keepEntries, makeRequestSession };
+module.exports = { RequestSession, answer, keepEntries, makeRequestSession };

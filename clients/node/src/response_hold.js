@@ -183,4 +183,4 @@ function pairsOf(flat) {
   return pairs;
 }
 
-module.exports = { ResponseHold };
+module.exports = { ResponseHold, variesBy };

@@ -1,31 +1,88 @@
-// The package as it is installed.
+// The package as it is installed: by `import`, by `require`, and with TypeScript.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url));
+const MODULES = path.join(PACKAGE, 'node_modules');
+const { exports: EXPORTS } = createRequire(import.meta.url)('../package.json');
+const NAMES = Object.keys(EXPORTS).filter((name) => !name.endsWith('.json')).map((name) => `cloakroom-sessions${name.slice(1)}`);
 
-test('an empty project installs it without another package, and imports or requires it', (t) => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-package-'));
-  t.after(() => fs.rmSync(folder, { recursive: true }));
-  const run = (command, ...args) => execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' }).trim();
+let folder;
+const run = (command, ...args) => execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: 'pipe' }).trim();
+
+before(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-package-'));
   fs.writeFileSync(path.join(folder, 'package.json'), '{}');
-
   const tarball = run('npm', 'pack', '--silent', PACKAGE);
-  run('npm', 'install', '--offline', '--no-audit', '--no-fund', `./${tarball}`);
-  const load = "[typeof sessions, typeof openSession, typeof Client].join()";
-  const required = run('node', '-p', `const { sessions, openSession } = require('cloakroom-sessions/express');
-    const { Client } = require('cloakroom-sessions'); ${load}`);
-  const imported = run('node', '--input-type=module', '-e', `import { openSession, sessions } from 'cloakroom-sessions/express';
-    import { Client } from 'cloakroom-sessions'; console.log(${load})`);
+  run('npm', 'install', '--offline', '--no-audit', '--no-fund', '--omit=peer', `./${tarball}`);
+});
 
-  assert.deepEqual([required, imported], ['function,function,function', 'function,function,function']);
+after(() => fs.rmSync(folder, { recursive: true }));
+
+test('an empty project installs it without another package', () => {
   const installed = fs.readdirSync(path.join(folder, 'node_modules')).filter((name) => !name.startsWith('.'));
+
   assert.deepEqual(installed, ['cloakroom-sessions']);
   assert.deepEqual(fs.readdirSync(path.join(folder, 'node_modules/cloakroom-sessions')).sort(),
     ['README.md', 'package.json', 'src', 'types']);
 });
+
+test('import and require give the same names of every part', () => {
+  for (const name of NAMES) {
+    const required = run('node', '-p', `Object.keys(require('${name}')).sort().join()`);
+    const imported = run('node', '--input-type=module', '-e', `import * as all from '${name}';
+      console.log(Object.keys(all).filter((each) => each !== 'default' && each !== 'module.exports').sort().join())`);
+
+    assert.ok(required.includes(','), name);
+    assert.equal(imported, required, name);
+  }
+});
+
+test('strict TypeScript accepts an application as an ES module and as CommonJS', () => {
+  const modules = path.join(folder, 'node_modules');
+  for (const name of ['@types', 'fastify', 'koa', 'express', 'undici-types']) fs.symlinkSync(path.join(MODULES, name), path.join(modules, name));
+  for (const extension of ['mts', 'cts']) fs.writeFileSync(path.join(folder, `application.${extension}`), APPLICATION);
+  fs.writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({
+    compilerOptions: {
+      module: 'nodenext', target: 'es2022', strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
+      verbatimModuleSyntax: false, noEmit: true, skipLibCheck: true, esModuleInterop: true, types: ['node'],
+    },
+    files: ['application.mts', 'application.cts'],
+  }));
+
+  try {
+    run(process.execPath, path.join(MODULES, 'typescript/bin/tsc'));
+  } catch (error) {
+    assert.fail(error.stdout);
+  }
+});
+
+const APPLICATION = `
+import { Client, ConnectTransport, Session } from 'cloakroom-sessions';
+import { sessions as expressSessions } from 'cloakroom-sessions/express';
+import { sessions as fastifySessions } from 'cloakroom-sessions/fastify';
+import { sessions as koaSessions } from 'cloakroom-sessions/koa';
+import { sessions as webSessions } from 'cloakroom-sessions/web';
+import express from 'express';
+import fastify from 'fastify';
+import Koa from 'koa';
+
+const client = new Client({ service: new ConnectTransport('localhost:50051'), app: 'shop' });
+express().use(expressSessions({ client })).get('/', (request, response) => { response.json(request.session.subject); });
+fastify().register(fastifySessions, { client });
+new Koa().use(koaSessions({ client })).use((ctx) => { ctx.session.rotate(); });
+export const handle = (request: Request): Promise<Response> =>
+  webSessions({ client }).handle(request, (session) => Response.json(session.id));
+// @ts-expect-error A deadline is a number of milliseconds.
+new Client({ deadline: '2s' });
+// @ts-expect-error The values of headers are text.
+const header: { name: string; value: number }[] = await_headers(new Session(client));
+declare function await_headers(session: Session): Awaited<ReturnType<Session['finish']>>;
+export { header };
+`;

@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Client, ClientOptions, SessionUnavailable } from './index';
+import type { SessionUnavailable } from './index';
+import type { CommonOptions, SessionMembers } from './request_session';
 
+export type { SessionCookie, SessionMembers } from './request_session';
 export { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } from './index';
 
 /**
@@ -12,92 +14,10 @@ export { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUn
  */
 export interface SessionData {}
 
-/** The part of the cookie that a request decides. The others are settings of the service. */
-export interface SessionCookie {
-  /** Milliseconds that the session has left. Null: the cookie ends with the browser. */
-  maxAge: number | null;
-  get expires(): Date | null;
-  set expires(value: Date | string | number | null | false);
-  readonly originalMaxAge: number | null;
-}
-
-type Callback = (error?: any) => void;
-
-/** The members of `req.session` that are no entries. */
-export interface SessionMembers {
-  /** The public id, which is safe to log. Undefined before the session was opened or saved. */
-  readonly id: string | undefined;
-  readonly req: IncomingMessage;
-  readonly cookie: SessionCookie;
-  /** Whether entries can be read. */
-  readonly isOpen: boolean;
-  /** Whether the session is not stored yet. */
-  readonly isNew: boolean;
-  /** Whether no session is possible, because the request has the cookies of two of them, or the app has no key. */
-  readonly isNull: boolean;
-  /** Why the session had ended before it was saved, such as `SUPERSEDED`. */
-  readonly gone: string | undefined;
-  readonly expireTime: Date | undefined;
-  readonly authenticateTime: Date | undefined;
-  /** Whether the subject authenticated less than `maxAuthenticateAge` ago. */
-  readonly recentlyAuthenticated: boolean;
-  /** The user. Setting it is a login: the same save replaces the token. */
-  get subject(): string | undefined;
-  set subject(value: string | null | undefined);
-  /** Whether the cookie outlives the browser. */
-  permanent: boolean;
-  /** Opens the session, with the option `lazy`. */
-  open(): Promise<void>;
-  /** Saves now. */
-  save(): Promise<void>;
-  save(callback: Callback): this;
-  /** Ends the session now, and deletes the cookie. `req.session` is undefined then. */
-  destroy(): Promise<void>;
-  destroy(callback: Callback): this;
-  /** Removes all entries and the subject, and replaces the token with the next save. `req.session` is a new object. */
-  regenerate(): Promise<void>;
-  regenerate(callback: Callback): this;
-  /** Opens the session again, and forgets the changes that were not saved. `req.session` is a new object. */
-  reload(): Promise<void>;
-  reload(callback: Callback): this;
-  /** Does nothing: the service counts each open as a use. */
-  touch(): this;
-  resetMaxAge(): this;
-  /** Adds to a counter. Concurrent requests lose no counts. */
-  increment(name: string, by?: number): this;
-  /** Replaces the token with the next save. */
-  rotate(): this;
-  /** Records that the user has just authenticated again. */
-  authenticated(): this;
-}
-
 export type RequestSession = SessionMembers & Partial<SessionData>;
 
-export interface Options extends ClientOptions {
-  /** A client of its own, instead of `service`, `app`, `deadline` and `credentials`. */
-  client?: Client;
-  /** The name of the cookie, if it is not the one that the service has for the app. */
-  name?: string;
-  /** Milliseconds that a new session lives without use. Its cookie outlives the browser then. */
-  maxAge?: number;
-  /** Makes no call before a handler asks: by `await req.session.open()` or the middleware `openSession`. */
-  lazy?: boolean;
-  /** Stores new sessions without content. Default: false. */
-  saveUninitialized?: boolean;
-  /** What happens if `req.session` is set to null: `keep` saves nothing, `destroy` ends the session. */
-  unset?: 'keep' | 'destroy';
-  /** Has no meaning; `false` is accepted. */
-  resave?: false;
-  /** Returns the user of a session. It is asked before each save. */
-  subject?: (session: any) => string | null | undefined;
-  /** Milliseconds for which an authentication counts as recent. */
-  maxAuthenticateAge?: number;
-  /** Whether to send the user agent and address, for the list of a user's devices. Default: true. */
-  sendContext?: boolean;
-  /** Answers a request in an outage, instead of 503 with Retry-After. */
+export interface Options extends CommonOptions {
   onUnavailable?: (error: SessionUnavailable, request: any, response: any, next: (error?: any) => void) => void;
-  /** Called if the session had ended before it was saved. The cookie stays, and nothing was written. */
-  onGone?: (reason: string, request: any, response: any) => void;
 }
 
 type Middleware = (

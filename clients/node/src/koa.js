@@ -1,0 +1,98 @@
+// Koa's `ctx.session`.
+'use strict';
+
+const errors = require('./errors.js');
+const { HttpState } = require('./http_state.js');
+const { checkOptions } = require('./options.js');
+
+const { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = errors;
+
+/** @typedef {() => Promise<any>} Next */
+
+/**
+ * Returns the middleware that gives each request its `ctx.session`.
+ * @param {import('../types/koa').Options} [options]
+ */
+function sessions(options = {}) {
+  // As in koa-session, `ctx.session = null` ends the session.
+  const { settings, client } = checkOptions({ unset: /** @type {const} */ ('destroy'), ...options });
+
+  /** @param {any} ctx @param {Next} next */
+  return async function session(ctx, next) {
+    if (ctx[STATE] !== undefined) return next();
+    const state = new KoaState(client, settings, ctx);
+    if (settings.saveUninitialized) state.watchResponse();
+    // Without a cookie there is nothing to open.
+    const isOpen = settings.lazy || !ctx.req.headers.cookie || await state.try(() => state.session.openUpFront());
+    if (!isOpen) return undefined;
+    await next();
+    // What fails here goes to the middlewares before this one. A response that the application has begun by itself, or
+    // that answers an error, is saved by its own end.
+    if (state.isUsed && !ctx.headerSent && state.mustWait()) await state.try(() => state.finish());
+    return undefined;
+  };
+}
+
+/**
+ * A middleware for routes of `sessions({ lazy: true })`: opens the session before the next handler.
+ * @param {any} ctx @param {Next} next
+ */
+async function openSession(ctx, next) {
+  if (ctx[STATE] === undefined) throw new TypeError('openSession comes behind sessions()');
+  await ctx.session.open();
+  return next();
+}
+
+class KoaState extends HttpState {
+  /** @param {import('./client.js').Client} client @param {import('../types/koa').Options} settings @param {any} ctx */
+  constructor(client, settings, ctx) {
+    super(client, settings, ctx.req, ctx.res);
+    this.ctx = ctx;
+    ctx[STATE] = this;
+    Object.defineProperties(ctx, CONTEXT_PROPERTIES);
+  }
+
+  get context() {
+    const { ctx } = this;
+    return { userAgent: ctx.get('User-Agent'), remoteAddress: ctx.ip };
+  }
+
+  /** @param {string} reason */
+  onGone(reason) {
+    if (this.settings.onGone) this.settings.onGone(reason, this.ctx);
+    else super.onGone(reason);
+  }
+
+  /** Makes calls. Returns false if the service did not answer and the application has answered the request.
+   * @param {() => Promise<void>} call */
+  async try(call) {
+    try {
+      await call();
+      return true;
+    } catch (error) {
+      this.giveUp();
+      if (!(error instanceof SessionUnavailable) || !this.settings.onUnavailable) throw error;
+      await this.settings.onUnavailable(error, this.ctx);
+      return false;
+    }
+  }
+
+  /** The middlewares have all returned. @param {any} error */
+  answer(error) {
+    this.ctx.onerror(error);
+  }
+}
+
+const STATE = Symbol('session state');
+// The same functions for all requests, so that all have the same shape.
+/** @type {PropertyDescriptorMap & ThisType<any>} */
+const CONTEXT_PROPERTIES = {
+  session: {
+    configurable: true,
+    enumerable: true,
+    get() { return this[STATE].get(); },
+    set(value) { this[STATE].set(value); },
+  },
+};
+
+module.exports = { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable, openSession, sessions };

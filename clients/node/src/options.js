@@ -1,0 +1,41 @@
+// The options that all frameworks have, and advice for those of other libraries.
+'use strict';
+
+const { Client } = require('./client.js');
+
+/**
+ * Returns the options after a check, and the client that they describe. Throws TypeError.
+ * @template {import('./request_state.js').Settings} Options
+ * @param {Options} options @param {Record<string, string>} [refused] Options that this framework has not, with advice.
+ */
+function checkOptions(options, refused = {}) {
+  const advice = { ...ADVICE, ...refused };
+  for (const name of Object.keys(options)) {
+    if (advice[name] !== undefined) throw new TypeError(`sessions() has no option ${name}: ${advice[name]}`);
+    if (!OPTIONS.includes(name)) throw new TypeError(`sessions() has no option ${name}`);
+  }
+  if (options.resave) throw new TypeError('resave has no meaning: a read session counts as used, and changes alone are saved');
+  if (options.unset !== undefined && !['keep', 'destroy'].includes(options.unset)) {
+    throw new TypeError('unset is "keep" or "destroy"');
+  }
+  if (options.maxAge !== undefined && !(options.maxAge >= 1000)) throw new TypeError('maxAge is at least 1000 milliseconds');
+  const client = /** @type {Client} */ (options.client ?? new Client(options));
+  return { settings: options, client };
+}
+
+const OPTIONS = [
+  'app', 'client', 'credentials', 'deadline', 'lazy', 'maxAge', 'maxAuthenticateAge', 'name', 'onGone', 'onUnavailable',
+  'resave', 'saveUninitialized', 'sendContext', 'service', 'subject', 'unset',
+];
+/** @type {Record<string, string>} */
+const ADVICE = {
+  cookie: 'the attributes of the cookie are settings of the service, [apps.<name>.cookie]; maxAge is an option by itself',
+  genid: 'the service makes the ids',
+  key: 'the name of the cookie is the option name, or a setting of the service',
+  proxy: 'whether the cookie is Secure is a setting of the service, [apps.<name>.cookie] secure',
+  rolling: 'it is a setting of the service, [apps.<name>] refresh_each_request',
+  secret: 'the keys are settings of the service, [apps.<name>] keys',
+  store: 'the service has the store',
+};
+
+module.exports = { checkOptions };

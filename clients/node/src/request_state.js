@@ -1,0 +1,184 @@
+// What a request needs to know of its session, whatever the framework: the object that the application sees, and what
+// the options add to a save. A framework's file extends it by where the request comes from and how it is answered.
+'use strict';
+
+const { CloakroomError } = require('./errors.js');
+const { RequestSession, keepEntries, makeRequestSession } = require('./request_session.js');
+const { Session } = require('./session.js');
+
+/** @typedef {import('../types/request_session').CommonOptions & { lazy?: boolean }} Settings */
+
+class RequestState {
+  /** What the application sees. Undefined: not asked for yet. Null: the application has removed it. @type {any} */
+  #requestSession;
+  /** @type {Session | undefined} */
+  #session;
+
+  /** @param {import('./client.js').Client} client @param {Settings} settings @param {any} request */
+  constructor(client, settings, request) {
+    this.client = client;
+    this.settings = settings;
+    this.request = request;
+  }
+
+  // For the framework's file to replace.
+
+  /** The Cookie header of the request, as Latin-1. @returns {string | undefined} */
+  get cookieHeader() {
+    return this.request.headers.cookie;
+  }
+
+  /** Where the request comes from. @returns {{ userAgent?: string, remoteAddress?: string }} */
+  get context() {
+    const { headers, ip, socket } = this.request;
+    return { userAgent: headers['user-agent'], remoteAddress: ip ?? socket.remoteAddress };
+  }
+
+  /** Whether the response can set no cookie any more. */
+  get isHeadSent() {
+    return false;
+  }
+
+  /** The class of the object that the application sees. */
+  get sessionClass() {
+    return RequestSession;
+  }
+
+  /** Is called when the session is used for the first time. */
+  onFirstUse() {}
+
+  /** Tells the application that the changes were not written. @param {string} reason */
+  onGone(reason) {
+    if (this.settings.onGone) this.settings.onGone(reason, this.request);
+    else console.warn("a request's changes were not saved, for its session has ended: %s", reason);
+  }
+
+  // For the application.
+
+  /** Made at its first use: a request that does not touch its session pays for nothing. */
+  get session() {
+    if (this.#session !== undefined) return this.#session;
+    const { client, settings } = this;
+    this.#session = new Session(client, {
+      cookieHeader: this.cookieHeader,
+      cookieName: settings.name,
+      context: settings.sendContext === false ? undefined : () => this.context,
+      maxAuthenticateAge: settings.maxAuthenticateAge,
+      keepEmpty: settings.saveUninitialized,
+    });
+    this.onFirstUse();
+    return this.#session;
+  }
+
+  /** Whether the request has asked for its session in any way. */
+  get isUsed() {
+    return this.#session !== undefined;
+  }
+
+  get() {
+    if (this.#requestSession !== undefined) return this.#requestSession ?? undefined;
+    this.session.accessed = true;
+    this.#requestSession = makeRequestSession(this);
+    return this.#requestSession;
+  }
+
+  /** @param {any} value */
+  set(value) {
+    if (value !== undefined && value !== null) {
+      throw new TypeError('the session can only be set to null or undefined: set its properties instead');
+    }
+    this.remove();
+  }
+
+  /** Takes the session away from the application. What it has changed is not saved. */
+  remove() {
+    this.#requestSession = null;
+  }
+
+  /** Removes all entries, and gives the request a new object. The one before keeps what it has, to be read. */
+  regenerate() {
+    keepEntries(this.#requestSession);
+    this.session.clear();
+    this.#requestSession = makeRequestSession(this);
+  }
+
+  async destroy() {
+    await this.session.destroy();
+    this.remove();
+  }
+
+  async reload() {
+    keepEntries(this.#requestSession);
+    const isThere = await this.session.reload();
+    if (!isThere) throw new CloakroomError('failed to load session: it has ended', 'NOT_FOUND', '');
+    this.#requestSession = makeRequestSession(this);
+  }
+
+  /** Saves the changes, with what the options add to them. */
+  async save() {
+    if (this.#requestSession !== null) this.#addByOptions();
+    await this.session.save();
+  }
+
+  #addByOptions() {
+    const { session, settings } = this;
+    if (!session.hasUnsavedChanges()) return;
+    if (settings.maxAge !== undefined && this.#isNew() && !session.permanent) {
+      session.permanent = true;
+      session.idleTimeout ??= settings.maxAge;
+    }
+    if (settings.subject !== undefined && session.isOpen) {
+      const subject = settings.subject(this.get()) ?? undefined;
+      if (subject !== session.subject) session.subject = subject;
+    }
+  }
+
+  #isNew() {
+    return !this.session.isOpen || this.session.isCleared || this.session.isNew;
+  }
+
+  // For the end of the request.
+
+  /** Whether calls have to be made before the head of the response is sent, or are under way. */
+  mustWait() {
+    const { session, settings } = this;
+    if (this.#requestSession === null && settings.unset !== 'destroy') return session.isBusy;
+    return session.isBusy || session.hasUnsavedChanges() || this.#mustStoreEmpty() || this.#mustEnd();
+  }
+
+  /** Whether a new session is stored although nothing has changed. */
+  #mustStoreEmpty() {
+    const { session, settings } = this;
+    return settings.saveUninitialized === true && this.#requestSession !== null && session.isOpen && !session.isNull &&
+      session.isNew && !this.isHeadSent;
+  }
+
+  #mustEnd() {
+    return this.#requestSession === null && this.settings.unset === 'destroy' && !this.session.isEnded;
+  }
+
+  /** Makes the calls at the end of the request. */
+  async finish() {
+    const { session } = this;
+    // The request has waited for the service already.
+    if (session.unavailable !== undefined && session.hasUnsavedChanges()) throw session.unavailable;
+    if (this.#mustEnd()) await session.destroy();
+    else if (this.#requestSession !== null) {
+      if (this.#mustStoreEmpty()) session.saveInAnyCase();
+      const wasGone = session.gone;
+      this.#addByOptions();
+      await session.finish();
+      if (session.gone !== undefined && wasGone === undefined) this.onGone(session.gone);
+    } else {
+      // What was saved before stays saved, and nothing more is.
+      await session.settle();
+    }
+  }
+
+  /** The headers for the response, which are all of the service's. */
+  headers() {
+    return this.session.headers();
+  }
+}
+
+module.exports = { RequestState };
