@@ -1,0 +1,140 @@
+package connect
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+)
+
+const maxMessage = 16 << 20
+
+// Stream reads the messages of one call, on a connection of its own. One goroutine reads, and any may close it.
+type Stream struct {
+	conn   *connection
+	body   *bufio.Reader
+	isOpen bool // Whether a message has arrived: the deadline counts until then.
+}
+
+// Stream begins a call that is answered by several messages. The first one has to arrive until the context's deadline.
+func (t *Transport) Stream(ctx context.Context, path string, request proto.Message) (*Stream, error) {
+	end, _ := ctx.Deadline()
+	authorization, err := t.prepare(ctx, end)
+	if err != nil {
+		return nil, err
+	}
+	var tried []*replica
+	for {
+		chosen := t.replicas.next(path, tried)
+		if chosen == nil {
+			return nil, &Failed{Code: "UNAVAILABLE", Message: "the service has no address now"}
+		}
+		conn, err := t.dial(chosen.endpoint, end)
+		if err == nil {
+			stream, err := t.beginStream(chosen, conn, path, authorization, request, end)
+			if err != nil {
+				conn.conn.Close()
+			}
+			return stream, err
+		}
+		t.replicas.didNotAnswer(chosen)
+		tried = append(tried, chosen)
+		if len(tried) >= t.replicas.count() || !time.Now().Before(end) {
+			return nil, &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("cannot connect to %s: %v", chosen.endpoint, err), Cause: err}
+		}
+	}
+}
+
+func (t *Transport) beginStream(
+	chosen *replica, conn *connection, path, authorization string, request proto.Message, end time.Time,
+) (*Stream, error) {
+	message, err := proto.Marshal(request)
+	if err != nil {
+		return nil, &Failed{Code: "INVALID_ARGUMENT", Message: fmt.Sprintf("the request cannot be written: %v", err), Cause: err}
+	}
+	head := t.head(chosen, path, streamContentType) + authorization
+	output := fmt.Appendf(nil, "%scontent-length: %d\r\n\r\n", head, len(message)+5)
+	output = binary.BigEndian.AppendUint32(append(output, 0), uint32(len(message)))
+	output = append(output, message...)
+	if err := conn.conn.SetDeadline(end); err != nil {
+		return nil, cutOff(err)
+	}
+	if _, err := conn.conn.Write(output); err != nil {
+		return nil, cutOff(err)
+	}
+	got, err := readHead(bufio.NewReader(conn.conn))
+	if err != nil {
+		return nil, cutOff(err)
+	}
+	if got.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(got.Body, maxHead))
+		return nil, failedOf(got.StatusCode, got.Header.Get("Cloakroom-Reason"), body)
+	}
+	if got.Header.Get("Content-Type") != streamContentType {
+		return nil, &Failed{Code: "INTERNAL", Message: "what answered is not the service: its response is no stream"}
+	}
+	return &Stream{conn: conn, body: bufio.NewReader(got.Body)}, nil
+}
+
+// Receive reads the next message. It returns io.EOF when the stream has ended well.
+func (s *Stream) Receive(into proto.Message) error {
+	var prefix [5]byte
+	if _, err := io.ReadFull(s.body, prefix[:]); err != nil {
+		return cutOff(err)
+	}
+	length := binary.BigEndian.Uint32(prefix[1:])
+	if length > maxMessage {
+		return &Failed{Code: "INTERNAL", Message: fmt.Sprintf("a message of the stream is over %d bytes", maxMessage)}
+	}
+	message := make([]byte, length)
+	if _, err := io.ReadFull(s.body, message); err != nil {
+		return cutOff(err)
+	}
+	switch prefix[0] {
+	case 0:
+		if err := proto.Unmarshal(message, into); err != nil {
+			return &Failed{Code: "INTERNAL", Message: "a message of the stream cannot be read"}
+		}
+	case 2:
+		return endOf(message)
+	default:
+		return &Failed{Code: "INTERNAL", Message: "a message of the stream has flags that nobody asked for"}
+	}
+	if s.isOpen {
+		return nil
+	}
+	s.isOpen = true
+	// From now on TCP finds out whether the service is there.
+	return s.conn.conn.SetDeadline(time.Time{})
+}
+
+// Close ends the stream, also for a goroutine that reads it.
+func (s *Stream) Close() { s.conn.conn.Close() }
+
+func endOf(message []byte) error {
+	var end struct{ Error *errorBody }
+	if err := json.Unmarshal(message, &end); err != nil {
+		return &Failed{Code: "INTERNAL", Message: "the end of the stream is not JSON"}
+	}
+	if end.Error != nil {
+		return end.Error.failed()
+	}
+	return io.EOF
+}
+
+func cutOff(err error) error {
+	if isTimeout(err) {
+		return &Failed{Code: "DEADLINE_EXCEEDED", Message: "the stream did not begin within the deadline", Cause: err}
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("the stream was cut off: %v", err), Cause: err}
+}

@@ -1,0 +1,322 @@
+package sessions
+
+import (
+	"errors"
+	"net/http"
+
+	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Open opens the session if it is not open yet. A handler that calls it decides itself what an outage means for the
+// request; after any other read that failed, the middleware answers 503.
+func (s *Session) Open() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.unavailable = nil
+	err := s.needOpen()
+	s.isHandled = isUnavailable(err)
+	return err
+}
+
+// Save saves the changes now, for example before the response says that they are saved. Without it, they are saved before
+// the head of the response is sent.
+//
+// The error is a *[GoneError] if the session had ended, an *[EncodingError], or a *cloakroom.Error.
+func (s *Session) Save() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	hadEnded := s.gone != nil
+	s.unavailable = nil
+	if err := s.finish(); err != nil {
+		return err
+	}
+	if s.gone != nil && !hadEnded {
+		s.isGoneReported = true
+		return s.gone
+	}
+	return nil
+}
+
+// Destroy ends the session at once: a logout. The response deletes the cookie, and what is written later begins another
+// session. If the request has the cookies of two live sessions, both end.
+func (s *Session) Destroy() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.beginAnew()
+	if s.writeErr != nil && s.opened.GetSession().GetNullSession() != nil {
+		return s.writeErr
+	}
+	if s.isTokenUsed || s.cookieHeader != "" {
+		request := &pb.DestroySessionRequest{CookieName: s.of.cookieName, RequestId: newRequestID()}
+		if s.isTokenUsed {
+			request.Credential = &pb.DestroySessionRequest_Token{Token: s.token}
+		} else {
+			request.Credential = &pb.DestroySessionRequest_CookieHeader{CookieHeader: s.cookieHeader}
+		}
+		ended, err := s.client.DestroySession(s.ctx, request)
+		if err != nil {
+			return s.failed(err)
+		}
+		s.answered, s.hasAnswered = ended.Headers, true
+	}
+	s.entries = entries{isComplete: true}
+	s.other, s.rotates, s.needsSave = nil, false, false
+	s.opened, s.unconfirmed, s.writeErr = nil, nil, nil
+	s.leave("")
+	s.accessed = true
+	return nil
+}
+
+// Headers returns the headers that the response needs as the session is now: for a response that is not written through
+// the middleware, such as that of a websocket's upgrade. Call Save before.
+func (s *Session) Headers() http.Header {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return headersOf(s.headers())
+}
+
+// headers returns exactly one of the lists of headers that the service has answered.
+func (s *Session) headers() []*pb.Header {
+	switch {
+	case s.hasAnswered:
+		return s.answered
+	case s.opened != nil && s.accessed:
+		return s.opened.ReadHeaders
+	case s.opened != nil:
+		return s.opened.UntouchedHeaders
+	case s.accessed:
+		return varyHeaders
+	}
+	return nil
+}
+
+// needOpen opens the session if it is not open yet, for a read.
+func (s *Session) needOpen() error {
+	s.accessed = true
+	if s.entries.isKnown() || s.opened != nil {
+		return nil
+	}
+	if s.unavailable != nil {
+		// A request waits once.
+		return s.unavailable
+	}
+	if !s.isTokenUsed && s.cookieHeader == "" {
+		return nil
+	}
+	request := &pb.OpenSessionRequest{CookieName: s.of.cookieName, Context: s.context()}
+	if s.isTokenUsed {
+		request.Credential = &pb.OpenSessionRequest_Token{Token: s.token}
+	} else {
+		request.Credential = &pb.OpenSessionRequest_CookieHeader{CookieHeader: s.cookieHeader}
+	}
+	if s.of.maxAuthenticateAge > 0 {
+		request.MaxAuthenticateAge = durationpb.New(s.of.maxAuthenticateAge)
+	}
+	opened, err := s.client.OpenSession(s.ctx, request)
+	if err != nil {
+		return s.failed(err)
+	}
+	s.applyOpen(opened)
+	return nil
+}
+
+func (s *Session) applyOpen(opened *pb.OpenSessionResponse) {
+	session := opened.GetSession()
+	s.opened, s.info = opened, session
+	if session.NullSession != nil {
+		if s.writeErr == nil && !s.leavesNothing() {
+			s.writeErr = nullSessionError(session.NullSession)
+		}
+	} else if session.Token != "" {
+		s.token, s.isTokenUsed, s.cookieOutdated = session.Token, true, opened.CookieOutdated
+	}
+	if !s.entries.isComplete {
+		s.entries.stored, s.entries.isComplete = session.Entries, true
+	}
+}
+
+// leavesNothing tells whether the changes leave nothing of an earlier session: a login or a clear.
+func (s *Session) leavesNothing() bool {
+	return s.entries.isCleared || (s.other != nil && s.other.Subject != nil)
+}
+
+// finish saves the changes. It may be called again.
+func (s *Session) finish() error {
+	if s.writeErr != nil && s.hasUnsaved() {
+		return s.writeErr
+	}
+	for {
+		if s.unconfirmed == nil {
+			s.unconfirmed = s.buildSave()
+		}
+		if s.unconfirmed == nil {
+			return nil
+		}
+		if s.unavailable != nil {
+			return s.unavailable
+		}
+		saved, err := s.client.SaveSession(s.ctx, s.unconfirmed)
+		if err == nil {
+			err = s.applySave(saved)
+		}
+		if err != nil {
+			// What was refused was not written and will not be, so the end of the request does not send it again.
+			if !isUnavailable(err) {
+				s.unconfirmed = nil
+			}
+			return s.failed(err)
+		}
+	}
+}
+
+func (s *Session) hasUnsaved() bool {
+	return s.unconfirmed != nil || s.needsSave || s.entries.hasChanges()
+}
+
+// buildSave returns the save to send next; nil if there is nothing to save.
+func (s *Session) buildSave() *pb.SaveSessionRequest {
+	if !s.hasUnsaved() {
+		return nil
+	}
+	changes := s.entries.changes()
+	if s.other != nil {
+		proto.Merge(changes, s.other)
+	}
+	save := &pb.SaveSessionRequest{
+		Changes:        changes,
+		Accessed:       true,
+		RequestId:      newRequestID(),
+		Rotate:         s.rotates,
+		KeepEmpty:      s.of.keepEmpty,
+		CookieName:     s.of.cookieName,
+		Context:        s.context(),
+		CookieOutdated: s.cookieOutdated,
+	}
+	if s.isTokenUsed {
+		save.Credential = &pb.SaveSessionRequest_Token{Token: s.token}
+	} else {
+		save.Credential = &pb.SaveSessionRequest_CookieHeader{CookieHeader: s.cookieHeader}
+	}
+	s.other, s.rotates, s.needsSave = nil, false, false
+	return save
+}
+
+func (s *Session) applySave(saved *pb.SaveSessionResponse) error {
+	if saved.Outcome == pb.Outcome_OUTCOME_GONE {
+		replaces, err := s.replacesSession(s.unconfirmed)
+		if err != nil {
+			return err
+		}
+		if replaces {
+			s.unconfirmed = forNewSession(s.unconfirmed)
+			return nil
+		}
+		s.gone = &GoneError{reasonOf(saved.EndReason)}
+	}
+	s.unconfirmed = nil
+	s.mergeHeaders(saved)
+	s.entries.updateCounters(saved.Counters)
+	switch {
+	case saved.Outcome == pb.Outcome_OUTCOME_DELETED:
+		// If the cookie stays, it leads to another session from now on.
+		cookieHeader := s.of.cookieHeader
+		if setsCookie(saved.Headers) {
+			cookieHeader = ""
+		}
+		s.leave(cookieHeader)
+	case saved.Session != nil:
+		s.info = saved.Session
+		if token := saved.Session.Token; token != "" {
+			s.token, s.isTokenUsed, s.cookieOutdated = token, true, false
+		}
+	}
+	return nil
+}
+
+// leave forgets a session that has ended. What is written later goes to the session of a Cookie header.
+func (s *Session) leave(cookieHeader string) {
+	s.token, s.isTokenUsed, s.cookieOutdated = "", false, false
+	s.cookieHeader, s.info = cookieHeader, emptyInfo
+}
+
+// mergeHeaders keeps the headers of the last save with a Set-Cookie, or else of the last one.
+func (s *Session) mergeHeaders(saved *pb.SaveSessionResponse) {
+	keepsEarlier := saved.Outcome != pb.Outcome_OUTCOME_GONE && setsCookie(s.answered)
+	if !keepsEarlier || setsCookie(saved.Headers) {
+		s.answered, s.hasAnswered = saved.Headers, true
+	}
+}
+
+// replacesSession tells whether a save may begin a new session after the old one has ended, as a login does.
+func (s *Session) replacesSession(save *pb.SaveSessionRequest) (bool, error) {
+	changes := save.Changes
+	if changes.GetSubject() != "" {
+		return true, nil
+	}
+	if len(changes.Set) == 0 {
+		return false, nil
+	}
+	if save.Rotate || changes.Clear {
+		return true, nil
+	}
+	policy, err := s.client.Policy(s.ctx)
+	if err != nil {
+		return false, err
+	}
+	_, setsSubject := changes.Set[policy.SubjectKey]
+	return setsSubject && policy.SubjectKey != "", nil
+}
+
+// forNewSession returns the same save for a session that does not exist yet.
+func forNewSession(save *pb.SaveSessionRequest) *pb.SaveSessionRequest {
+	fresh := proto.CloneOf(save)
+	fresh.Credential = &pb.SaveSessionRequest_CookieHeader{}
+	fresh.RequestId, fresh.Rotate, fresh.CookieOutdated = newRequestID(), false, false
+	fresh.Changes.Clear, fresh.Changes.Unset = false, nil
+	return fresh
+}
+
+func (s *Session) failed(err error) error {
+	if isUnavailable(err) {
+		s.unavailable = err
+	}
+	return err
+}
+
+func (s *Session) context() *pb.RequestContext {
+	if s.of.userAgent == "" && s.of.remoteAddress == "" {
+		return nil
+	}
+	return &pb.RequestContext{UserAgent: s.of.userAgent, RemoteAddress: s.of.remoteAddress}
+}
+
+// outcome says what the middleware has to tell the handler or the user, after finish.
+func (s *Session) outcome(err error) (unavailable error, gone *GoneError, failed error) {
+	switch {
+	case isUnavailable(err):
+		return err, nil, nil
+	case err != nil:
+		return nil, nil, err
+	case s.unavailable != nil && !s.isHandled:
+		return s.unavailable, nil, nil
+	case s.gone != nil && !s.isGoneReported:
+		s.isGoneReported = true
+		return nil, s.gone, nil
+	}
+	return nil, nil, nil
+}
+
+func setsCookie(headers []*pb.Header) bool {
+	for _, header := range headers {
+		if http.CanonicalHeaderKey(header.Name) == "Set-Cookie" {
+			return true
+		}
+	}
+	return false
+}
+
+var varyHeaders = []*pb.Header{{Name: "Vary", Value: "Cookie"}}
+
+var errNoSession = errors.New("sessions: the request went through no middleware of this package")

@@ -1,0 +1,182 @@
+package sessions
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+
+	pb "cloakroom.example/cloakroom/cloakroomv1"
+)
+
+// entries tracks a session's entries in one request, and what the request changes. It makes no calls: a write needs no
+// read, and neither does a read of what was just written.
+type entries struct {
+	stored     map[string]*pb.Value
+	isComplete bool // Whether stored has all entries that the session had.
+	isCleared  bool // Whether all earlier entries were removed.
+
+	set       map[string]*pb.Value
+	unset     map[string]struct{}
+	increment map[string]int64
+}
+
+// lookup returns the value of an entry; nil if there is none. It reports false if the session has to be opened for that.
+func (e *entries) lookup(name string) (value *pb.Value, isKnown bool, err error) {
+	if written, isWritten := e.set[name]; isWritten {
+		return written, true, nil
+	}
+	if _, isRemoved := e.unset[name]; isRemoved {
+		return nil, true, nil
+	}
+	if !e.isKnown() {
+		return nil, false, nil
+	}
+	stored := e.current()[name]
+	if by, isCounter := e.increment[name]; isCounter {
+		value, err := added(stored, by)
+		return value, true, err
+	}
+	return stored, true, nil
+}
+
+// names returns the names of all entries, sorted. Needs isKnown.
+func (e *entries) names() []string {
+	all := map[string]struct{}{}
+	for name := range e.current() {
+		all[name] = struct{}{}
+	}
+	for name := range e.unset {
+		delete(all, name)
+	}
+	for name := range e.set {
+		all[name] = struct{}{}
+	}
+	for name := range e.increment {
+		all[name] = struct{}{}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+func (e *entries) write(name string, value *pb.Value) {
+	delete(e.unset, name)
+	delete(e.increment, name)
+	if e.set == nil {
+		e.set = map[string]*pb.Value{}
+	}
+	e.set[name] = value
+}
+
+func (e *entries) remove(name string) {
+	delete(e.set, name)
+	delete(e.increment, name)
+	if e.unset == nil {
+		e.unset = map[string]struct{}{}
+	}
+	e.unset[name] = struct{}{}
+}
+
+func (e *entries) clear() {
+	*e = entries{stored: e.stored, isComplete: e.isComplete, isCleared: true}
+}
+
+// discard forgets the changes that were not saved.
+func (e *entries) discard() {
+	*e = entries{stored: e.stored, isComplete: e.isComplete}
+}
+
+// isKnown tells whether current returns all entries of the session.
+func (e *entries) isKnown() bool { return e.isComplete || e.isCleared }
+
+// current returns the stored entries that are left.
+func (e *entries) current() map[string]*pb.Value {
+	if e.isCleared {
+		return nil
+	}
+	return e.stored
+}
+
+func (e *entries) add(name string, by int64) error {
+	if written, isWritten := e.set[name]; isWritten {
+		value, err := added(written, by)
+		if err == nil {
+			e.set[name] = value
+		}
+		return err
+	}
+	if _, isRemoved := e.unset[name]; isRemoved {
+		e.write(name, jsonValue(strconv.AppendInt(nil, by, 10)))
+		return nil
+	}
+	if e.increment == nil {
+		e.increment = map[string]int64{}
+	}
+	e.increment[name] += by
+	return nil
+}
+
+func (e *entries) hasChanges() bool {
+	return e.isCleared || len(e.set) > 0 || len(e.unset) > 0 || len(e.increment) > 0
+}
+
+// changes returns what a save must send, and treats it as stored. Later changes belong to the next save.
+func (e *entries) changes() *pb.Changes {
+	changes := &pb.Changes{Clear: e.isCleared, Set: e.set, Unset: slices.Sorted(maps.Keys(e.unset)), Increment: e.increment}
+	if e.isKnown() {
+		stored := maps.Clone(e.current())
+		if stored == nil {
+			stored = map[string]*pb.Value{}
+		}
+		for _, name := range changes.Unset {
+			delete(stored, name)
+		}
+		maps.Copy(stored, e.set)
+		for name, by := range e.increment {
+			if value, err := added(stored[name], by); err == nil {
+				stored[name] = value
+			}
+		}
+		e.stored, e.isComplete = stored, true
+	}
+	e.set, e.unset, e.increment, e.isCleared = nil, nil, nil, false
+	return changes
+}
+
+// updateCounters sets counters to the values that a save returned.
+func (e *entries) updateCounters(counters map[string]int64) {
+	if !e.isComplete {
+		return
+	}
+	for name, number := range counters {
+		e.stored[name] = jsonValue(strconv.AppendInt(nil, number, 10))
+	}
+}
+
+// added returns a counter with something added to it. A missing one counts as 0.
+func added(value *pb.Value, by int64) (*pb.Value, error) {
+	var number int64
+	if value != nil {
+		if err := json.Unmarshal([]byte(value.GetJson()), &number); err != nil {
+			return nil, err
+		}
+	}
+	return jsonValue(strconv.AppendInt(nil, number+by, 10)), nil
+}
+
+func jsonValue(text []byte) *pb.Value { return &pb.Value{Kind: &pb.Value_Json{Json: string(text)}} }
+
+// decode reads the value of an entry into what a pointer points to.
+func decode(name string, value *pb.Value, into any) error {
+	if raw, isRaw := value.Kind.(*pb.Value_Raw); isRaw {
+		target, isBytes := into.(*[]byte)
+		if !isBytes {
+			return &EncodingError{name, errRaw}
+		}
+		*target = slices.Clone(raw.Raw)
+		return nil
+	}
+	if err := json.Unmarshal([]byte(value.GetJson()), into); err != nil {
+		return &EncodingError{name, err}
+	}
+	return nil
+}

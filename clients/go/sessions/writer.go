@@ -1,0 +1,227 @@
+package sessions
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// errReplaced is what a handler's Write returns after another response has taken the place of the handler's.
+var errReplaced = errors.New("sessions: the session could not be saved, and the middleware has answered the request")
+
+// responseWriter saves the session before the head of the response is sent, because its headers depend on that.
+type responseWriter struct {
+	http.ResponseWriter
+	hold *hold
+}
+
+func (w *responseWriter) WriteHeader(status int) {
+	isInformation := status >= 100 && status < 200 && status != http.StatusSwitchingProtocols
+	if isInformation && !w.hold.isReplaced {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	if w.hold.pass() {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *responseWriter) Write(data []byte) (int, error) {
+	if !w.hold.pass() {
+		return 0, errReplaced
+	}
+	return w.ResponseWriter.Write(data)
+}
+
+func (w *responseWriter) WriteString(text string) (int, error) {
+	if !w.hold.pass() {
+		return 0, errReplaced
+	}
+	return io.WriteString(w.ResponseWriter, text)
+}
+
+// ReadFrom lets the server send a file without copying it.
+func (w *responseWriter) ReadFrom(source io.Reader) (int64, error) {
+	if !w.hold.pass() {
+		return 0, errReplaced
+	}
+	return io.Copy(w.ResponseWriter, source)
+}
+
+// FlushError is what http.ResponseController calls.
+func (w *responseWriter) FlushError() error {
+	if !w.hold.pass() {
+		return errReplaced
+	}
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap lets http.ResponseController find the rest: deadlines and full duplex.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// flusher is a responseWriter whose connection can be flushed.
+type flusher struct{ *responseWriter }
+
+func (w flusher) Flush() { w.FlushError() }
+
+// hijacker is one whose connection can be taken over as well.
+type hijacker struct{ flusher }
+
+// Hijack saves the session first. The headers of the session are not on the response then, unless the handler sends those
+// of Session.Headers.
+func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if !w.hold.pass() {
+		return nil, nil, errReplaced
+	}
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// wrap returns a writer that has the optional methods of the original one.
+func wrap(w *responseWriter) http.ResponseWriter {
+	if !canFlush(w.ResponseWriter) {
+		return w
+	}
+	if canHijack(w.ResponseWriter) {
+		return hijacker{flusher{w}}
+	}
+	return flusher{w}
+}
+
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch is := w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = is.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch is := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = is.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+// hold decides when the session is saved and what becomes of the response.
+type hold struct {
+	sessions   *Sessions
+	session    *Session
+	w          http.ResponseWriter
+	r          *http.Request
+	isDone     bool // Whether the head of the response is decided.
+	isReplaced bool // Whether another response has taken the place of the handler's.
+}
+
+// pass saves the session before the first byte. It reports whether the handler's response goes on.
+func (h *hold) pass() bool {
+	if !h.isDone {
+		h.isDone = true
+		h.session.mutex.Lock()
+		err := h.session.finish()
+		unavailable, gone, failed := h.session.outcome(err)
+		headers := h.session.headers()
+		h.session.mutex.Unlock()
+		h.isReplaced = h.answer(unavailable, gone, failed)
+		if !h.isReplaced {
+			appendHeaders(h.w.Header(), headers)
+		}
+	}
+	return !h.isReplaced
+}
+
+// answer answers the request in place of the handler if the session could not be saved. It reports whether it did.
+func (h *hold) answer(unavailable error, gone *GoneError, failed error) bool {
+	answer := &answerWriter{ResponseWriter: h.w}
+	switch {
+	case unavailable != nil:
+		dropBodyHeaders(h.w.Header())
+		h.sessions.unavailable(answer, h.r, unavailable)
+	case failed != nil:
+		dropBodyHeaders(h.w.Header())
+		h.sessions.failed(answer, h.r, failed)
+	case gone != nil:
+		h.sessions.gone(answer, h.r, gone)
+		return answer.isUsed
+	default:
+		return false
+	}
+	return true
+}
+
+// finish saves what changed after the head was sent. Its cookie cannot be sent any more, and if it fails, the connection
+// ends, so that nobody takes the response for complete.
+func (h *hold) finish() {
+	if !h.isDone {
+		h.pass()
+		return
+	}
+	if h.isReplaced {
+		return
+	}
+	h.session.mutex.Lock()
+	err := h.session.finish()
+	_, gone, _ := h.session.outcome(err)
+	h.session.mutex.Unlock()
+	if err == nil && gone != nil {
+		err = gone
+	}
+	if err != nil {
+		h.sessions.log().Warn("changes of a session were not saved after the head of the response", "error", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// answerWriter tells whether something was written.
+type answerWriter struct {
+	http.ResponseWriter
+	isUsed bool
+}
+
+func (w *answerWriter) WriteHeader(status int) {
+	if !w.isUsed {
+		dropBodyHeaders(w.Header())
+	}
+	w.isUsed = true
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answerWriter) Write(data []byte) (int, error) {
+	if !w.isUsed {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(data)
+}
+
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// dropBodyHeaders removes what the handler has said about a body that is not sent.
+func dropBodyHeaders(header http.Header) {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {
+		header.Del(name)
+	}
+}
+
+func variesBy(header http.Header, name string) bool {
+	for _, line := range header["Vary"] {
+		for each := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(each), name) {
+				return true
+			}
+		}
+	}
+	return false
+}
