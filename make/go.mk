@@ -10,7 +10,7 @@ go_messages = go build -C clients/go -buildvcs=false -o $(CURDIR)/.tools/go/bin/
 		cloakroom/v1/session_service.proto cloakroom/v1/admin_service.proto
 .PHONY: go-packages
 
-test-go: lint-go go-packages redis ## Tests the Go client, with net/http, chi, gin, echo and scs' session tests.
+test-go: lint-go go-packages redis ## Tests the Go client, with net/http, chi, gin and echo.
 	go test -C clients/go -race ./...
 	go test -C clients/go/tests -race ./...
 
@@ -22,7 +22,12 @@ lint-go: go-packages $(STATICCHECK) $(PYTHON_INSTALLED) ## Lints the Go client, 
 	$(call go_messages,target/go-messages)
 	diff --recursive target/go-messages/cloakroomv1 clients/go/cloakroomv1
 
-soak-go: go-packages ## Reads a million generated responses as net/http reads them.
+bench-go: go-packages redis ## Measures the Go client beside scs; build with --profile dist first.
+	mkdir -p target/bench
+	go build -C clients/go/tests -buildvcs=false -o $(CURDIR)/target/bench/go ./bench
+	CLOAKROOM_BIN="$${CLOAKROOM_BIN:-$(CURDIR)/target/dist/cloakroom}" target/bench/go
+
+soak-go: go-packages ## Reads millions of generated responses as net/http reads them.
 	CLOAKROOM_TEST_ANSWERS=5000000 go test -C clients/go -count=1 ./internal/connect
 
 go-messages: go-packages $(PYTHON_INSTALLED) ## Renews the Go client's messages after a change of the contract.

@@ -7,6 +7,8 @@
 //	...
 //	http.ListenAndServe(":8000", sessions.New(client).Middleware(mux))
 //
+// The package admin lists and ends the sessions of a user.
+//
 // # Addresses
 //
 // An address is a host and a port, such as "cloakroom:50051", "https://cloakroom:50051" with TLS, or "unix:/path" of a

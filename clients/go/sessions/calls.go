@@ -1,6 +1,7 @@
 package sessions
 
 import (
+	"context"
 	"errors"
 	"net/http"
 
@@ -105,7 +106,7 @@ func (s *Session) needOpen() error {
 	if !s.isTokenUsed && s.cookieHeader == "" {
 		return nil
 	}
-	request := &pb.OpenSessionRequest{CookieName: s.of.cookieName, Context: s.context()}
+	request := &pb.OpenSessionRequest{CookieName: s.of.cookieName, Context: s.requestContext()}
 	if s.isTokenUsed {
 		request.Credential = &pb.OpenSessionRequest_Token{Token: s.token}
 	} else {
@@ -191,7 +192,7 @@ func (s *Session) buildSave() *pb.SaveSessionRequest {
 		Rotate:         s.rotates,
 		KeepEmpty:      s.of.keepEmpty,
 		CookieName:     s.of.cookieName,
-		Context:        s.context(),
+		Context:        s.requestContext(),
 		CookieOutdated: s.cookieOutdated,
 	}
 	if s.isTokenUsed {
@@ -285,7 +286,7 @@ func (s *Session) failed(err error) error {
 	return err
 }
 
-func (s *Session) context() *pb.RequestContext {
+func (s *Session) requestContext() *pb.RequestContext {
 	if s.of.userAgent == "" && s.of.remoteAddress == "" {
 		return nil
 	}
@@ -315,6 +316,22 @@ func setsCookie(headers []*pb.Header) bool {
 		}
 	}
 	return false
+}
+
+// Watch returns a context that ends within half a second after the session has ended, or after another token has replaced
+// the one of this request. Its cause is a *cloakroom.EndedError then. For what goes on longer than a request, such as a
+// websocket. It is no use of the session, and sees nothing that is not saved yet. Cancel ctx to end the watch.
+func (s *Session) Watch(ctx context.Context) (context.Context, error) {
+	s.mutex.Lock()
+	request := &pb.WatchSessionRequest{CookieName: s.of.cookieName}
+	if s.isTokenUsed {
+		request.Credential = &pb.WatchSessionRequest_Token{Token: s.token}
+	} else {
+		request.Credential = &pb.WatchSessionRequest_CookieHeader{CookieHeader: s.cookieHeader}
+	}
+	s.accessed = true
+	s.mutex.Unlock()
+	return s.client.WatchSession(ctx, request)
 }
 
 var varyHeaders = []*pb.Header{{Name: "Vary", Value: "Cookie"}}
