@@ -10,7 +10,7 @@ go_messages = go build -C clients/go -buildvcs=false -o $(CURDIR)/.tools/go/bin/
 		cloakroom/v1/session_service.proto cloakroom/v1/admin_service.proto
 .PHONY: go-packages
 
-test-go: lint-go go-packages redis ## Tests the Go client, with net/http, chi, gin and echo.
+test-go: lint-go go-packages redis ## Tests the Go client, with net/http, chi, gin and echo, and scs' session tests.
 	go test -C clients/go -race ./...
 	go test -C clients/go/tests -race ./...
 
