@@ -28,12 +28,14 @@ pub fn access(rpc: &str) -> Option<Access> {
         | "cloakroom.v1.SessionService/WatchSession" => Some(Access::Role(Role::Frontend)),
         "cloakroom.v1.AdminService/ListSessions"
         | "cloakroom.v1.AdminService/GetSession"
-        | "cloakroom.v1.AdminService/RevokeSession"
-        | "cloakroom.v1.AdminService/RevokeSubject"
-        | "cloakroom.v1.AdminService/RevokeApp"
         | "cloakroom.v1.AdminService/ExplainCredential"
         | "cloakroom.v1.AdminService/GetStats"
-        | "cloakroom.v1.AdminService/WatchEvents" => Some(Access::Role(Role::Admin)),
+        | "cloakroom.v1.AdminService/WatchEvents"
+        | "cloakroom.v1.AdminService/ListApps"
+        | "cloakroom.v1.AdminService/GetServiceInfo" => Some(Access::Role(Role::Viewer)),
+        "cloakroom.v1.AdminService/RevokeSession"
+        | "cloakroom.v1.AdminService/RevokeSubject"
+        | "cloakroom.v1.AdminService/RevokeApp" => Some(Access::Role(Role::Admin)),
         // Load balancers and orchestrators call it; the response says only whether the service is serving.
         "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Some(Access::Public),
         "grpc.reflection.v1.ServerReflection/ServerReflectionInfo"

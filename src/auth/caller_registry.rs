@@ -21,7 +21,7 @@ impl CallerRegistry {
     }
 
     /// Returns the callers that are configured now.
-    pub(super) fn callers(&self) -> Guard<Arc<Callers>> {
+    pub fn callers(&self) -> Guard<Arc<Callers>> {
         self.callers.load()
     }
 

@@ -18,6 +18,7 @@ use crate::types::{AppName, SettingError};
 /// All known callers. Without any, no call needs a credential.
 #[derive(Clone, Default)]
 pub struct Callers {
+    pub(super) all: Vec<Arc<KnownCaller>>,
     pub(super) by_certificate: HashMap<CertificateName, Arc<KnownCaller>>,
     /// By the first 8 bytes of the hash; the whole hash is then compared in constant time.
     pub(super) by_token: HashMap<[u8; 8], (TokenHash, Arc<KnownCaller>)>,
@@ -33,6 +34,24 @@ pub struct KnownCaller {
 }
 
 impl KnownCaller {
+    /// Returns its name in the settings.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its roles.
+    pub fn roles(&self) -> &[Role] {
+        &self.roles
+    }
+
+    /// Returns the apps that it may use. `None`: all of them.
+    pub fn apps(&self) -> Option<&[AppName]> {
+        match &self.apps {
+            AllowedApps::All => None,
+            AllowedApps::These(apps) => Some(apps),
+        }
+    }
+
     /// Returns the counter of its running calls, which a server uses to limit them.
     pub const fn running_calls(&self) -> &AtomicUsize {
         &self.running_calls
@@ -74,6 +93,11 @@ impl Callers {
         self.by_certificate.is_empty() && self.by_token.is_empty()
     }
 
+    /// Returns all callers, in the order of their settings.
+    pub fn iter(&self) -> impl Iterator<Item = &KnownCaller> {
+        self.all.iter().map(|caller| &**caller)
+    }
+
     /// Whether a certificate name identifies any caller.
     pub fn has_certificates(&self) -> bool {
         !self.by_certificate.is_empty()
@@ -99,12 +123,12 @@ impl Callers {
 }
 
 impl Caller {
-    /// Whether the caller has this role.
+    /// Whether the caller has this role, or one that includes it: an admin is a viewer, and a viewer a monitor.
     pub fn has_role(&self, role: Role) -> bool {
         match self {
             Self::Trusted => true,
             Self::Unauthenticated => false,
-            Self::Known(known) => known.roles.contains(&role),
+            Self::Known(known) => known.roles.iter().any(|own| own.includes(role)),
         }
     }
 
@@ -120,6 +144,15 @@ impl Caller {
             warn!(caller = %self, calls, "a caller was refused an app that it may not use");
         }
         Err(Error::AppNotAllowed)
+    }
+
+    /// Whether the caller may use every app.
+    pub fn may_use_all(&self) -> bool {
+        match self {
+            Self::Trusted => true,
+            Self::Unauthenticated => false,
+            Self::Known(known) => known.apps().is_none(),
+        }
     }
 
     /// Whether the caller may use an app; an empty name means `default`.

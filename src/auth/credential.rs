@@ -91,7 +91,7 @@ pub(super) fn bearer_token(headers: &HeaderMap) -> Option<TokenHash> {
     is_valid.then(|| TokenHash::of(token))
 }
 
-/// Generates a caller token. Secret scanners can recognize its prefix.
+/// Generates a caller token or a key of the console. Secret scanners can recognize its prefix.
 pub fn generate_token() -> String {
     format!("{TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(random::bytes::<32>()))
 }

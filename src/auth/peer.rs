@@ -65,7 +65,16 @@ impl Peer {
         }
         let caller = self.identify(&callers, || bearer_token(headers)).inspect_err(|_| log_unknown_caller());
         let caller = caller.map_err(|_| StatusCode::UNAUTHORIZED)?;
-        if caller.has_role(Role::Monitor) || caller.has_role(Role::Admin) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
+        if caller.has_role(Role::Monitor) { Ok(()) } else { Err(StatusCode::FORBIDDEN) }
+    }
+
+    /// Whether a request of the console shows who uses it: a caller, or somebody with the console's key.
+    pub fn knows_console_user(&self, headers: &HeaderMap) -> bool {
+        let callers = self.authenticator.callers();
+        if callers.is_empty() {
+            return bearer_token(headers).is_some_and(|key| self.authenticator.is_console_key(key));
+        }
+        self.identify(&callers, || bearer_token(headers)).is_ok()
     }
 
     /// Whether every program that reaches this listener's address may call, without a credential.

@@ -14,7 +14,7 @@ use crate::types::{AppName, Secret, SettingError, secret};
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallerSettings {
-    /// What the caller may do: `frontend`, `admin`, `monitor`. At least one.
+    /// What the caller may do: `frontend`, `admin`, `viewer`, `monitor`. At least one.
     pub roles: Vec<Role>,
     /// The apps whose sessions it may use, or `"*"` alone for all. Only a monitor needs none.
     pub apps: Vec<String>,
@@ -35,16 +35,28 @@ pub enum Role {
     Frontend,
     /// Call AdminService for its apps, and read the metrics.
     Admin,
+    /// The same without the RPCs that end sessions.
+    Viewer,
     /// Read the metrics.
     Monitor,
 }
 
 impl Role {
+    /// Whether a caller of this role may do what the other role may.
+    pub(super) fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Admin => other != Self::Frontend,
+            Self::Viewer => matches!(other, Self::Viewer | Self::Monitor),
+            Self::Frontend | Self::Monitor => self == other,
+        }
+    }
+
     /// Returns the name that the settings use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Frontend => "frontend",
             Self::Admin => "admin",
+            Self::Viewer => "viewer",
             Self::Monitor => "monitor",
         }
     }
@@ -76,6 +88,7 @@ impl CallerSettings {
                 return Err(error("token_hashes", HASH_TWICE));
             }
         }
+        callers.all.push(known);
         Ok(())
     }
 
@@ -99,7 +112,8 @@ impl CallerSettings {
 const ALL_APPS: &str = "*";
 
 const NAME: &str = "a caller's name is 1 to 64 of a-z, 0-9, _ and -, the first a letter or a digit";
-const NO_ROLE: &str = "say what it may do: [\"frontend\"], [\"admin\"], [\"monitor\"], or several of them";
+const NO_ROLE: &str =
+    "say what it may do: [\"frontend\"], [\"admin\"], [\"viewer\"], [\"monitor\"], or several of them";
 const NO_APPS: &str = "say whose sessions it may use: names of apps, or [\"*\"] for all";
 const NO_APP_NAME: &str = "write names of apps, or [\"*\"] alone for all";
 const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom caller-token` makes a token and its hash), \

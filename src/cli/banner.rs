@@ -13,8 +13,15 @@ use crate::server::TlsSettings;
 use crate::store::StoreKind;
 use crate::types::AppName;
 
-/// Returns the lines for a service whose sockets are bound to `addresses`, and for operators to `admin`.
-pub fn banner(loaded: &LoadedConfig, key: &DefaultKey, addresses: &[Address], admin: Option<&Address>) -> String {
+/// Returns the lines for a service whose sockets are bound to `addresses`, and for operators to `admin`. `console_key` is
+/// only for a terminal: logs have no secrets.
+pub fn banner(
+    loaded: &LoadedConfig,
+    key: &DefaultKey,
+    addresses: &[Address],
+    admin: Option<&Address>,
+    console_key: Option<&str>,
+) -> String {
     let mut text = format!("cloakroom {}\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| writeln!(text, "  {name:<9}{value}").expect("a String takes any text");
     let frontends = addresses.iter().map(|address| ("listens", address, &loaded.settings.server.tls));
@@ -22,6 +29,9 @@ pub fn banner(loaded: &LoadedConfig, key: &DefaultKey, addresses: &[Address], ad
     for (name, address, tls) in frontends.chain(operators) {
         row(name, &address.to_string());
         row("", &access(address, tls, loaded));
+    }
+    if let Some(address) = admin.filter(|_| loaded.settings.admin.console) {
+        row("console", &console_url(address, console_key, loaded));
     }
     if !loaded.callers.is_empty() {
         row("callers", &loaded.settings.callers.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
@@ -40,6 +50,18 @@ pub fn banner(loaded: &LoadedConfig, key: &DefaultKey, addresses: &[Address], ad
         row("try", &example_call(address, loaded));
     }
     text
+}
+
+/// Returns the address of the console. Without callers it has the key, in the part that browsers do not send.
+fn console_url(address: &Address, key: Option<&str>, loaded: &LoadedConfig) -> String {
+    let scheme = if loaded.settings.admin.tls.is_on() { "https" } else { "http" };
+    let address = &socket_addr(address).map_or_else(|| address.clone(), Address::of_listener);
+    let url = format!("{scheme}://{address}/console");
+    match key {
+        _ if !loaded.callers.is_empty() => url,
+        Some(key) => format!("{url}#{key}"),
+        None => format!("{url}, whose key is printed on a terminal only"),
+    }
 }
 
 fn session_location(loaded: &LoadedConfig) -> String {

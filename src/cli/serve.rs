@@ -1,5 +1,6 @@
 //! `cloakroom serve`: runs the service from its start to its orderly stop.
 
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +53,8 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     let unix = server.unix_path().map(|path| Address::Unix(path.to_owned()));
     let addresses: Vec<Address> = tcp.into_iter().chain(unix).collect();
     let admin = cloakroom.admin_addr().map(bound);
-    output::print_note(&banner(loaded, key, &addresses, admin.as_ref()));
+    let console_key = cloakroom.console_key().filter(|_| io::stderr().is_terminal());
+    output::print_note(&banner(loaded, key, &addresses, admin.as_ref(), console_key));
     let config_reloader = ConfigReloader::new(hangups, cloakroom.reloader().clone(), active);
     let report = tokio::select! {
         report = cloakroom.run(stop) => report?,

@@ -8,18 +8,18 @@ use super::audit::AuditRecord;
 use super::request_error::RequestError;
 use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
-use super::{convert, page_token, wire};
-use crate::auth::Caller;
+use super::{convert, describe, page_token, wire};
+use crate::auth::CallerRegistry;
 use crate::service::{ExplainRequest, Service, SessionPage, WithEntries};
 use crate::session::Subject;
 use crate::token::SessionId;
 
-/// Builds the gRPC service for operators.
-pub fn admin_service(service: Service) -> AdminServiceServer<impl AdminService> {
-    AdminServiceServer::new(AdminRpcs(AppAuthorizer::new(service)))
+/// Builds the gRPC service for operators. It lists the callers of the registry.
+pub fn admin_service(service: Service, callers: CallerRegistry) -> AdminServiceServer<impl AdminService> {
+    AdminServiceServer::new(AdminRpcs(AppAuthorizer::new(service), callers))
 }
 
-struct AdminRpcs(AppAuthorizer);
+struct AdminRpcs(AppAuthorizer, CallerRegistry);
 
 #[tonic::async_trait]
 impl AdminService for AdminRpcs {
@@ -106,7 +106,7 @@ impl AdminService for AdminRpcs {
         request: Request<wire::ExplainCredentialRequest>,
     ) -> Result<Response<wire::ExplainCredentialResponse>, Status> {
         let audit = AuditRecord::of_request(&request);
-        let caller = request.extensions().get().cloned().unwrap_or(Caller::Unauthenticated);
+        let (caller, _) = self.0.caller(&request);
         let (service, request) = self.0.authorize(request)?;
         let explain = ExplainRequest {
             app: &request.app,
@@ -141,6 +141,24 @@ impl AdminService for AdminRpcs {
     ) -> Result<Response<Self::WatchEventsStream>, Status> {
         let (service, request, permit) = self.0.authorize_stream(request, "cloakroom.v1.AdminService/WatchEvents")?;
         Ok(Response::new(watch_events(service, permit, request)?))
+    }
+
+    async fn list_apps(
+        &self,
+        request: Request<wire::ListAppsRequest>,
+    ) -> Result<Response<wire::ListAppsResponse>, Status> {
+        let (caller, service) = self.0.caller(&request);
+        let apps = service.apps();
+        let apps = apps.iter().filter(|app| caller.may_use(app.name.as_str())).map(|app| describe::app(app));
+        Ok(Response::new(wire::ListAppsResponse { apps: apps.collect() }))
+    }
+
+    async fn get_service_info(
+        &self,
+        request: Request<wire::GetServiceInfoRequest>,
+    ) -> Result<Response<wire::GetServiceInfoResponse>, Status> {
+        let (caller, service) = self.0.caller(&request);
+        Ok(Response::new(describe::service(service, &caller, &self.1.callers())))
     }
 }
 

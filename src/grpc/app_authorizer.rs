@@ -43,6 +43,11 @@ impl AppAuthorizer {
         let (service, message) = self.authorize(request)?;
         Ok((service, message, permit))
     }
+
+    /// Returns the caller of a request for no app, and the service.
+    pub(super) fn caller<R>(&self, request: &Request<R>) -> (Caller, &Service) {
+        (request.extensions().get().cloned().unwrap_or(Caller::Unauthenticated), &self.0)
+    }
 }
 
 /// A request for one app.

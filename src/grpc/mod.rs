@@ -8,6 +8,7 @@ mod admin_service;
 mod app_authorizer;
 mod audit;
 mod convert;
+mod describe;
 mod page_token;
 mod reflection;
 mod rejection;

@@ -19,13 +19,16 @@ pub struct AdminSettings {
     /// sessions.
     #[serde(with = "listen_address")]
     pub listen: Option<SocketAddr>,
+    /// Serve the console on that address: a page for operators.
+    pub console: bool,
     /// TLS on that address. The settings of `[server.tls]` do not apply here.
     pub tls: TlsSettings,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
-        Self { listen: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50052)), tls: TlsSettings::default() }
+        let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50052);
+        Self { listen: Some(listen), console: true, tls: TlsSettings::default() }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct ServerContext {
     pub(super) connection_metrics: Arc<ConnectionMetrics>,
     /// The pages of the admin listener. `None` for other servers.
     pub(super) admin_http: Option<Arc<AdminHttp>>,
+    /// Whether the pages include the console.
+    pub(super) has_console: bool,
     pub(super) authenticator: Authenticator,
     pub(super) protocols: Protocols,
     pub(super) versions: HttpVersions,

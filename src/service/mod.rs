@@ -108,6 +108,11 @@ impl Service {
         self.apps.find(name).ok_or(Error::AppUnknown)
     }
 
+    /// Returns all apps as they are served now, in the order of their names.
+    pub fn apps(&self) -> Vec<Arc<ServedApp>> {
+        self.apps.all().values().cloned().collect()
+    }
+
     /// Returns the app of that name for an operation that needs a store.
     fn stored_app(&self, name: &str, operation: &'static str) -> Result<Arc<ServedApp>, Error> {
         let app = self.app(name)?;

@@ -277,6 +277,11 @@ impl Service {
         Ok(counters.stats(&app, self.stats.start_time))
     }
 
+    /// Returns the time from which this process counts.
+    pub fn start_time(&self) -> Time {
+        self.stats.start_time
+    }
+
     /// Returns the statistics of every app. Reads no store.
     pub fn all_stats(&self) -> Vec<(Arc<ServedApp>, AppStats)> {
         let counters = self.stats.apps.load();

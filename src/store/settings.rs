@@ -35,3 +35,14 @@ pub enum StoreKind {
     /// In memory. A restart loses them.
     Memory,
 }
+
+impl StoreKind {
+    /// Returns the name that the settings use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Redis => "redis",
+            Self::Memory => "memory",
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! A page neither waits nor reads the store, so it also responds during an outage of the store.
 
+pub(super) mod console;
 mod metrics;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -15,7 +16,10 @@ use crate::telemetry::metrics::MetricsText;
 
 /// The pages of the admin listener.
 #[derive(Debug)]
-pub(super) struct AdminHttp(pub(super) MetricsSources);
+pub(super) struct AdminHttp {
+    pub(super) metrics: MetricsSources,
+    pub(super) has_console: bool,
+}
 
 impl AdminHttp {
     /// Returns the page for a request, or an error page. `None`: the request is a call, a POST.
@@ -29,15 +33,21 @@ impl AdminHttp {
             rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
             return rejection;
         }
-        match request.uri().path() {
+        let path = request.uri().path();
+        if self.has_console
+            && let Some(response) = console::respond(path)
+        {
+            return response;
+        }
+        match path {
             "/metrics" => match peer.authenticate_for_metrics(request.headers()) {
-                Ok(()) => page(StatusCode::OK, MetricsText::CONTENT_TYPE, self.0.page()),
+                Ok(()) => page(StatusCode::OK, MetricsText::CONTENT_TYPE, self.metrics.page()),
                 Err(status) => unauthorized(status),
             },
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
-            "/readyz" if self.0.health.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
+            "/readyz" if self.metrics.health.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not serving\n"),
-            _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /healthz and /readyz\n"),
+            _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /console, /metrics, /healthz and /readyz\n"),
         }
     }
 }
@@ -50,7 +60,7 @@ fn page(status: StatusCode, content_type: &'static str, text: impl Into<bytes::B
 }
 
 fn unauthorized(status: StatusCode) -> Response<Body> {
-    let mut rejection = page(status, PLAIN, "metrics are for callers with the role monitor or admin\n");
+    let mut rejection = page(status, PLAIN, "metrics are for callers with the role monitor, viewer or admin\n");
     rejection.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     rejection
 }

@@ -3,23 +3,53 @@
 //! A page's POST always has the header `origin`. Its other requests have `sec-fetch-site`, in every browser of today.
 //! A page whose host name changes to a loopback address (DNS rebinding) calls its own origin; its `host` shows that.
 //! So it does where browsers send no `sec-fetch-site`: by plain HTTP to any host that they do not take for loopback.
+//!
+//! The console is the one page that may call. Its calls show a credential that no other page has, and that no browser
+//! adds by itself, or the certificate of a caller.
 
 use std::net::IpAddr;
 
-use http::{HeaderName, Request, header};
+use http::{HeaderMap, HeaderName, Method, Request, header};
 
+use crate::auth::Peer;
 use crate::grpc::Rejection;
+use crate::server::admin_http::console;
 
 /// Checks a request by its headers alone. `asks_host`: the listener is on loopback, and nobody is asked who calls.
-pub(super) fn check<B>(request: &Request<B>, asks_host: bool) -> Result<(), Rejection> {
-    let headers = request.headers();
-    if headers.contains_key(header::ORIGIN) || headers.get(&SEC_FETCH_SITE).is_some_and(|site| site != "none") {
+/// `console_user`: the peer, if the listener has the console.
+pub(super) fn check<B>(request: &Request<B>, asks_host: bool, console_user: Option<&Peer>) -> Result<(), Rejection> {
+    let is_allowed = || console_user.is_some_and(|peer| is_of_console(request, peer));
+    if is_of_page(request.headers()) && !is_allowed() {
         return Err(Rejection::BrowserRefused);
     }
     if asks_host && !has_local_host(request) {
         return Err(Rejection::HostRefused);
     }
     Ok(())
+}
+
+/// Whether the headers show that a page sent the request.
+fn is_of_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN) || headers.get(&SEC_FETCH_SITE).is_some_and(|site| site != "none")
+}
+
+/// Whether a request of a page is one of the console: for one of its files, or with its user's credential.
+fn is_of_console<B>(request: &Request<B>, peer: &Peer) -> bool {
+    let is_file = || request.method() == Method::GET && console::is_file(request.uri().path());
+    is_of_own_origin(request) && (is_file() || peer.knows_console_user(request.headers()))
+}
+
+/// Whether a request of a page comes from the origin that it goes to, whatever a proxy made of the scheme.
+fn is_of_own_origin<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let host = request.uri().authority().map(|authority| authority.as_str().as_bytes());
+    let Some(host) = host.or_else(|| Some(headers.get(header::HOST)?.as_bytes())) else { return false };
+    let has_host = |origin: &[u8]| {
+        let of_origin = origin.strip_prefix(b"https://").or_else(|| origin.strip_prefix(b"http://"));
+        of_origin.is_some_and(|of_origin| of_origin.eq_ignore_ascii_case(host))
+    };
+    headers.get_all(&SEC_FETCH_SITE).iter().all(|site| site == "same-origin" || site == "none")
+        && headers.get_all(header::ORIGIN).iter().all(|origin| has_host(origin.as_bytes()))
 }
 
 /// Whether every host that the request names is a loopback address or `localhost`.
@@ -68,11 +98,35 @@ mod tests {
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-site", ""),
         ] {
-            assert_eq!(check(&request(name, value), false), Err(Rejection::BrowserRefused), "{name}: {value}");
+            assert_eq!(check(&request(name, value), false, None), Err(Rejection::BrowserRefused), "{name}: {value}");
         }
-        assert_eq!(check(&request("sec-fetch-site", "none"), true), Ok(()));
-        assert_eq!(check(&request("sec-fetch-mode", "cors"), true), Ok(()));
-        assert_eq!(check(&request("host", "evil.example"), true), Err(Rejection::HostRefused));
-        assert_eq!(check(&request("host", "evil.example"), false), Ok(()));
+        assert_eq!(check(&request("sec-fetch-site", "none"), true, None), Ok(()));
+        assert_eq!(check(&request("sec-fetch-mode", "cors"), true, None), Ok(()));
+        assert_eq!(check(&request("host", "evil.example"), true, None), Err(Rejection::HostRefused));
+        assert_eq!(check(&request("host", "evil.example"), false, None), Ok(()));
+    }
+
+    #[test]
+    fn a_page_is_of_its_own_origin_if_every_header_says_so() {
+        let request = |headers: &[(&str, &str)]| {
+            let request = Request::post("/").header("host", "Desk.example:1");
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).body(()).unwrap()
+        };
+        let own = ("origin", "http://desk.example:1");
+
+        for headers in [&[own][..], &[own, ("sec-fetch-site", "same-origin")], &[("origin", "https://desk.example:1")]]
+        {
+            assert!(is_of_own_origin(&request(headers)), "{headers:?}");
+        }
+        for other in
+            ["http://desk.example", "http://desk.example:2", "http://evil.example", "null", "", "desk.example:1"]
+        {
+            assert!(!is_of_own_origin(&request(&[("origin", other)])), "{other}");
+            assert!(!is_of_own_origin(&request(&[own, ("origin", other)])), "{other}");
+        }
+        for site in ["same-site", "cross-site", ""] {
+            assert!(!is_of_own_origin(&request(&[own, ("sec-fetch-site", site)])), "{site}");
+        }
+        assert!(!is_of_own_origin(&Request::post("/").header("origin", "http://").body(()).unwrap()));
     }
 }

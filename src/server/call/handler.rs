@@ -58,7 +58,8 @@ where
             let may_be_page = version < Version::HTTP_2 || context.tls.is_some();
             let asks_host = may_be_page && context.is_on_loopback && connection.peer.is_open_to_all();
             let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
-            let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host));
+            let console_user = context.has_console.then_some(&connection.peer);
+            let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host, console_user));
             if is_allowed.is_ok()
                 && let Some(mut page) =
                     context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))

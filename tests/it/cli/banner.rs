@@ -9,7 +9,7 @@ use cloakroom::config::load_from;
 
 fn banner_in(variables: &[(&str, &str)], key: &DefaultKey, addresses: &[Address]) -> String {
     let environment = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    banner(&load_from(None, environment).unwrap(), key, addresses, None)
+    banner(&load_from(None, environment).unwrap(), key, addresses, None, None)
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn it_says_of_each_address_what_is_bound_and_who_may_call_there() {
     let of = |variables: &[(&str, &str)]| {
         let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let loaded = load_from(None, variables).unwrap();
-        banner(&loaded, &DefaultKey::Configured, &addresses, Some(&parsed("127.0.0.1:50052")))
+        banner(&loaded, &DefaultKey::Configured, &addresses, Some(&parsed("127.0.0.1:50052")), None)
     };
 
     let (open, known) = (of(&open), of(&shop));
@@ -96,11 +96,30 @@ fn it_names_the_admin_address() {
     let loaded = load_from(None, []).unwrap();
     let address = "127.0.0.1:50052".parse().unwrap();
 
-    let with = banner(&loaded, &DefaultKey::Configured, &[], Some(&address));
-    let without = banner(&loaded, &DefaultKey::Configured, &[], None);
+    let with = banner(&loaded, &DefaultKey::Configured, &[], Some(&address), None);
+    let without = banner(&loaded, &DefaultKey::Configured, &[], None, None);
 
     assert!(with.contains("  admin    127.0.0.1:50052\n"), "{with}");
     assert!(!without.contains("admin"), "{without}");
+}
+
+#[test]
+fn it_names_the_console_with_its_key_only_where_no_callers_are_configured() {
+    let hash = cloakroom::auth::TokenHash::of(b"x").to_string();
+    let callers = [("CLOAKROOM__CALLERS__DESK__ROLES", "monitor"), ("CLOAKROOM__CALLERS__DESK__TOKEN_HASHES", &hash)];
+    let off = [("CLOAKROOM__ADMIN__CONSOLE", "false")];
+    let address = "0.0.0.0:50052".parse().unwrap();
+    let of = |variables: &[(&str, &str)], key| {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let loaded = load_from(None, variables).unwrap();
+        banner(&loaded, &DefaultKey::Configured, &[], Some(&address), key)
+    };
+
+    let url = "console  http://127.0.0.1:50052/console";
+    assert!(of(&[], Some("secret")).contains(&format!("{url}#secret\n")));
+    assert!(of(&[], None).contains(&format!("{url}, whose key is printed on a terminal only\n")));
+    assert!(of(&callers, Some("secret")).contains(&format!("{url}\n")));
+    assert!(!of(&off, Some("secret")).contains("console"));
 }
 
 #[test]

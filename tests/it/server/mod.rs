@@ -6,6 +6,7 @@ mod certificate_expiry;
 mod connect_calls;
 mod connection_lifetime;
 mod connection_limits;
+mod console;
 mod drain;
 mod file_limit;
 mod half_open_calls;

@@ -32,7 +32,7 @@ pub(super) async fn metric(service: &TlsService, name: &str) -> u64 {
 
 #[tokio::test]
 async fn metrics_need_a_monitor_or_an_operator_and_health_needs_no_caller() {
-    let roles = [("watcher", Role::Monitor), ("desk", Role::Admin), ("shop", Role::Frontend)];
+    let roles = [("watcher", Role::Monitor), ("desk", Role::Admin), ("reader", Role::Viewer), ("shop", Role::Frontend)];
     let service = TlsService::new(roles.map(|(name, role)| caller(name, role, "*")).into()).await;
     let authority = service.authority.pem();
     let tls_client = TlsClient { alpn: &["http/1.1"], ..TlsClient::trusting(&authority) };
@@ -43,6 +43,7 @@ async fn metrics_need_a_monitor_or_an_operator_and_health_needs_no_caller() {
         ("/metrics", Some("shop"), "403 Forbidden"),
         ("/metrics", Some("watcher"), "200 OK"),
         ("/metrics", Some("desk"), "200 OK"),
+        ("/metrics", Some("reader"), "200 OK"),
         ("/healthz", None, "200 OK"),
         ("/healthz", Some("stranger"), "200 OK"),
         ("/readyz", None, "200 OK"),

@@ -49,7 +49,7 @@ impl TlsService {
             client_ca_file: callers.has_certificates().then(|| path("ca.pem")),
         };
         let settings = Settings { tls: tls.clone(), ..settings };
-        let admin = AdminSettings { listen: settings.listen, tls };
+        let admin = AdminSettings { listen: settings.listen, tls, ..Default::default() };
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
         let apps: Apps = apps.into_iter().collect();
         let store = Handle::from(Memory::new());
