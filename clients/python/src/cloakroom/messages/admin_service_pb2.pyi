@@ -281,3 +281,55 @@ class SessionEvent(_message.Message):
     end_reason: _session_service_pb2.EndReason
     time: _timestamp_pb2.Timestamp
     def __init__(self, id: _Optional[str] = ..., kind: _Optional[_Union[SessionEventKind, str]] = ..., end_reason: _Optional[_Union[_session_service_pb2.EndReason, str]] = ..., time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListAppsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListAppsResponse(_message.Message):
+    __slots__ = ("apps",)
+    APPS_FIELD_NUMBER: _ClassVar[int]
+    apps: _containers.RepeatedCompositeFieldContainer[AppInfo]
+    def __init__(self, apps: _Optional[_Iterable[_Union[AppInfo, _Mapping]]] = ...) -> None: ...
+
+class AppInfo(_message.Message):
+    __slots__ = ("policy", "key_ids", "max_sessions_per_subject")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    KEY_IDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SESSIONS_PER_SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    policy: _session_service_pb2.GetAppPolicyResponse
+    key_ids: _containers.RepeatedScalarFieldContainer[str]
+    max_sessions_per_subject: int
+    def __init__(self, policy: _Optional[_Union[_session_service_pb2.GetAppPolicyResponse, _Mapping]] = ..., key_ids: _Optional[_Iterable[str]] = ..., max_sessions_per_subject: _Optional[int] = ...) -> None: ...
+
+class GetServiceInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetServiceInfoResponse(_message.Message):
+    __slots__ = ("version", "start_time", "store", "caller", "may_end_sessions", "callers")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    STORE_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    MAY_END_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    CALLERS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    start_time: _timestamp_pb2.Timestamp
+    store: str
+    caller: str
+    may_end_sessions: bool
+    callers: _containers.RepeatedCompositeFieldContainer[CallerInfo]
+    def __init__(self, version: _Optional[str] = ..., start_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., store: _Optional[str] = ..., caller: _Optional[str] = ..., may_end_sessions: bool = ..., callers: _Optional[_Iterable[_Union[CallerInfo, _Mapping]]] = ...) -> None: ...
+
+class CallerInfo(_message.Message):
+    __slots__ = ("name", "roles", "apps", "all_apps")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    APPS_FIELD_NUMBER: _ClassVar[int]
+    ALL_APPS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    apps: _containers.RepeatedScalarFieldContainer[str]
+    all_apps: bool
+    def __init__(self, name: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., apps: _Optional[_Iterable[str]] = ..., all_apps: bool = ...) -> None: ...
