@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
 # What needs neither Redis nor another tool: the memory store, configuration, and Flask's and Django's formats.
-UNIT_TESTS := memory config:: django:: flask::vectors flask::signer --skip redis
+UNIT_TESTS := memory config:: django:: express:: scs:: flask::vectors flask::signer --skip redis
 TESTS := lint lint-proto doc test-rust test-connect test-valkey test-web test-python test-node test-go test-packages test-kit test-clients test-observe test-helm test-deploy test-load test-bench
 
 help: ## Lists these targets.

@@ -8,7 +8,7 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := .tools/bin/cargo-fuzz-$(CARGO_FUZZ_VERSION).installed
 
 # What libFuzzer needs of the compiler is not stable, hence RUSTC_BOOTSTRAP.
-fuzz: $(CARGO_FUZZ) ## Fuzzes tokens, cookies, Flask's and Django's formats, configuration and frames, each for FUZZ_SECONDS.
+fuzz: $(CARGO_FUZZ) ## Fuzzes tokens, cookies, the formats of other session libraries, configuration and frames, each for FUZZ_SECONDS.
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/corpus/$$target; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \

@@ -20,7 +20,9 @@
 //! | [`store`] | [`store::Store`], the contract of a store, and [`store::Handle`], the one that is used |
 //! | [`app`] | [`app::App`], the checked settings of one app |
 //! | [`django`] | [`django::Signer`], for Django's signed texts; [`django::DecodedSession`] |
+//! | [`express`] | [`express::Signer`], for the cookies of express-session; [`express::DecodedRecord`] |
 //! | [`flask`] | [`flask::Signer`], for Flask's own cookie; `flask_session` reads the sessions of Flask-Session |
+//! | [`scs`] | [`scs::DecodedRecord`], for the records of scs, for Go |
 //! | [`signing`] | [`signing::decode_payload`], for the payloads of signed cookies |
 //! | [`session`] | [`session::judge()`] and [`session::edit()`], the rules; [`session::Head`], what is stored |
 //! | [`token`] | [`token::SplitToken`], and [`token::sign_token`] and [`token::verify_token`] |
@@ -84,8 +86,10 @@ pub mod config;
 pub mod connect;
 pub mod cookie;
 pub mod django;
+pub mod express;
 pub mod flask;
 pub mod grpc;
+pub mod scs;
 pub mod server;
 pub mod service;
 pub mod session;

@@ -12,15 +12,17 @@ use std::thread;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use cloakroom::app::Apps;
 use cloakroom::auth::Callers;
 use cloakroom::cookie::{self, Attributes, Expiry, MAX_COOKIE_BYTES, Name, Template};
 use cloakroom::django::{self, COOKIE_SALT, DecodedSession, Rejection};
+use cloakroom::express;
 use cloakroom::flask::flask_session::DecodedRecord;
 use cloakroom::flask::{self, CookieRejection, DEFAULT_SALT, Digest, Signer};
+use cloakroom::scs;
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Settings};
-use cloakroom::session::Entries;
+use cloakroom::session::{Entries, Value};
 use cloakroom::store::{Handle, Memory};
 use cloakroom::token::{self, KeyRing, SplitToken};
 use cloakroom::types::{AppName, SystemClock, Time};
@@ -128,6 +130,30 @@ pub fn django_sessions(data: &[u8]) {
     assert!(DecodedSession::decode(&json) == Ok(session), "{}", String::from_utf8_lossy(&json));
 }
 
+/// A cookie of express-session is accepted only with a right signature; a record is read or refused.
+pub fn express_sessions(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let signer = express::Signer::new(&[SECRET]).expect("a valid key");
+    assert!(signer.verify(&text).is_err(), "a forged cookie was accepted: {text}");
+    let _ = express::DecodedRecord::decode(data);
+    let signature = STANDARD_NO_PAD.encode(hmac_sha256(SECRET.as_bytes(), &text));
+    let escaped = text.bytes().chain([b'.']).chain(signature.bytes()).map(|byte| format!("%{byte:02X}"));
+    let cookie = format!("s%3A{}", escaped.collect::<String>());
+    match signer.verify(&cookie) {
+        Ok(sid) => assert_eq!(sid.as_str(), text),
+        Err(rejection) => assert!(rejection == express::SidRejection::Malformed, "the signature is right: {cookie}"),
+    }
+}
+
+/// A record of scs, in gob or JSON, gives names and JSON texts, or is refused.
+pub fn scs_records(data: &[u8]) {
+    let Ok(record) = scs::DecodedRecord::decode(data) else { return };
+    for (name, json) in record.entries.iter() {
+        let text = String::from_utf8(json.to_vec()).expect("JSON is text");
+        assert!(Value::json(text).is_ok(), "{name}: {}", json.escape_ascii());
+    }
+}
+
 /// Writes a name as JSON.
 fn django_name(name: &str) -> String {
     let escaped = name.chars().map(|c| match c {
@@ -216,7 +242,11 @@ fn sign(text: &str) -> Vec<u8> {
 /// Signs a text as Django does, by a key that is derived from the secret.
 fn sign_as_django(text: &str) -> Vec<u8> {
     let key = Sha256::new().chain_update(COOKIE_SALT).chain_update("signer").chain_update(SECRET).finalize();
-    let mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
+    hmac_sha256(&key, text)
+}
+
+fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
+    let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.chain_update(text).finalize().into_bytes().to_vec()
 }
 

@@ -43,6 +43,16 @@ fn django_sessions_hold() {
 }
 
 #[test]
+fn express_sessions_hold() {
+    run("express_sessions", targets::express_sessions, 10_000);
+}
+
+#[test]
+fn scs_records_hold() {
+    run("scs_records", targets::scs_records, 10_000);
+}
+
+#[test]
 fn values_hold() {
     run("values", targets::values, 5000);
 }

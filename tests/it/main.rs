@@ -21,9 +21,11 @@ mod connect;
 mod cookie_headers;
 mod django;
 mod errors;
+mod express;
 mod flask;
 mod migration;
 mod reflection;
+mod scs;
 
 // Stores.
 mod conformance;
