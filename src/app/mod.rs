@@ -17,8 +17,9 @@ pub use cookie_settings::{CookieSettings, SameSiteSetting};
 pub use flask::FlaskSettings;
 pub use kind::{Kind, KindSetting};
 pub use migration::{
-    DjangoCookie, DjangoCookieSettings, DjangoSession, DjangoSessionSettings, FlaskCookie, FlaskCookieSettings,
-    FlaskSession, FlaskSessionSettings, LegacyRedis, LegacyRedisAccess, Migration, MigrationSettings, MigrationSource,
+    DjangoCookie, DjangoCookieSettings, DjangoSession, DjangoSessionSettings, ExpressSession, ExpressSessionSettings,
+    FlaskCookie, FlaskCookieSettings, FlaskSession, FlaskSessionSettings, LegacyRedis, LegacyRedisAccess, Migration,
+    MigrationSettings, MigrationSource, Scs, ScsSettings, SubjectPath,
 };
 pub use settings::{AnonymousSettings, LimitSettings, Settings};
 pub use subject_limit::{OnSessionLimit, SubjectLimit};

@@ -121,6 +121,9 @@ impl Settings {
             KindSetting::Stored if self.flask != FlaskSettings::default() => {
                 Err(SettingError::new("flask", FLASK_OF_STORED).caused_by(&["flask.salt", "flask.digest"]))
             }
+            KindSetting::Stored if !self.subject_key.is_empty() && !self.migrate.subject_path.is_empty() => {
+                Err(SettingError::new("migrate.subject_path", TWO_SUBJECTS))
+            }
             KindSetting::Stored => Ok(()),
             KindSetting::Cookie => match needs_a_store.into_iter().find(|(_, is_set)| *is_set) {
                 Some((key, _)) => Err(SettingError::new(key, NEEDS_A_STORE)),
@@ -239,6 +242,8 @@ fn too_long(key: &str, value: Duration, other: &str, most: Duration) -> SettingE
 
 const NEEDS_A_STORE: &str =
     "it needs a store, and an app of kind \"cookie\" has none; leave it out, or set kind = \"stored\"";
+const TWO_SUBJECTS: &str =
+    "the app has a subject_key, which sets the subject of imported sessions too; remove one of the two";
 const FLASK_OF_STORED: &str = "it is for apps of kind = \"cookie\", and this one's sessions are stored; leave it out";
 /// A login of a subject that is at its limit reads this many sessions.
 const MAX_SESSIONS_PER_SUBJECT: u32 = 10_000;

@@ -31,12 +31,14 @@ fn build_app(name: &str, settings: &mut app::Settings, sources: &Sources) -> Res
 fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sources) -> Result<(), Problem> {
     let app::Settings { keys, keys_file, migrate, .. } = settings;
     sources.read_secrets(&table.join("keys"), keys_file.as_deref(), keys, SecretKind::Key)?;
-    let MigrationSettings { flask_cookie, flask_session, django_cookie, django_session, .. } = migrate;
+    let MigrationSettings { flask_cookie, flask_session, django_cookie, django_session, express_session, scs, .. } =
+        migrate;
     let keys = [
         ("flask_cookie.keys", &flask_cookie.keys_file, &mut flask_cookie.keys),
         ("flask_session.signer_keys", &flask_session.signer_keys_file, &mut flask_session.signer_keys),
         ("django_cookie.keys", &django_cookie.keys_file, &mut django_cookie.keys),
         ("django_session.keys", &django_session.keys_file, &mut django_session.keys),
+        ("express_session.keys", &express_session.keys_file, &mut express_session.keys),
     ];
     let migrate = table.join("migrate");
     for (key, file, keys) in keys {
@@ -45,6 +47,8 @@ fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sourc
     let urls = [
         ("flask_session.url", &flask_session.url_file, &mut flask_session.url),
         ("django_session.url", &django_session.url_file, &mut django_session.url),
+        ("express_session.url", &express_session.url_file, &mut express_session.url),
+        ("scs.url", &scs.url_file, &mut scs.url),
     ];
     for (key, file, url) in urls {
         if let Some(file) = file {
@@ -56,11 +60,13 @@ fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sourc
 
 /// Checks how to connect to Redis by the rules of the Redis store, which is a layer above `app`.
 fn check_legacy_redis(
-    MigrationSettings { flask_session, django_session, .. }: &MigrationSettings,
+    MigrationSettings { flask_session, django_session, express_session, scs, .. }: &MigrationSettings,
 ) -> Result<(), SettingError> {
     let sources = [
         (MigrationSource::FlaskSession, flask_session.redis()),
         (MigrationSource::DjangoSession, django_session.redis()),
+        (MigrationSource::ExpressSession, express_session.redis()),
+        (MigrationSource::Scs, scs.redis()),
     ];
     for (source, access) in sources {
         let Some(access) = access else { continue };

@@ -129,10 +129,12 @@ impl AppCall<'_> {
         Some(Record { head, entries })
     }
 
-    /// The subject in the entries. With an entry that is no valid subject the session is anonymous.
+    /// The subject in the entries. With a value that is no valid subject the session is anonymous.
     fn subject_in(&self, entries: &Entries) -> Option<Subject> {
-        let key = self.app.subject_key.as_deref()?;
-        let (_, stored) = entries.iter().find(|(name, _)| *name == key)?;
+        let stored = match self.app.subject_key.as_deref() {
+            Some(key) => entries.iter().find(|(name, _)| *name == key)?.1,
+            None => self.app.migration.as_ref()?.subject_path.as_ref()?.find(entries)?.as_bytes(),
+        };
         subject_of(stored).ok().flatten()
     }
 }

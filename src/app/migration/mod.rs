@@ -2,19 +2,25 @@
 
 mod django_cookie;
 mod django_session;
+mod express_session;
 mod flask_cookie;
 mod flask_session;
 mod legacy_redis;
+mod scs;
 mod settings;
 mod source;
+mod subject_path;
 
 pub use django_cookie::{DjangoCookie, DjangoCookieSettings};
 pub use django_session::{DjangoSession, DjangoSessionSettings};
+pub use express_session::{ExpressSession, ExpressSessionSettings};
 pub use flask_cookie::{FlaskCookie, FlaskCookieSettings};
 pub use flask_session::{FlaskSession, FlaskSessionSettings};
 pub use legacy_redis::{LegacyRedis, LegacyRedisAccess};
+pub use scs::{Scs, ScsSettings};
 pub use settings::MigrationSettings;
 pub use source::MigrationSource;
+pub use subject_path::SubjectPath;
 
 use crate::cookie;
 use crate::types::Time;
@@ -24,6 +30,8 @@ use crate::types::Time;
 pub struct Migration {
     /// The time from which nothing is imported any more.
     pub until: Time,
+    /// Where imported sessions have their subject, if the app has no subject key. `None`: they have none.
+    pub subject_path: Option<SubjectPath>,
     /// Flask's signed cookies.
     pub flask_cookie: Option<FlaskCookie>,
     /// The sessions that Flask-Session keeps in Redis.
@@ -32,6 +40,10 @@ pub struct Migration {
     pub django_cookie: Option<DjangoCookie>,
     /// Django's sessions that are found by a session key.
     pub django_session: Option<DjangoSession>,
+    /// The sessions that express-session keeps in Redis.
+    pub express_session: Option<ExpressSession>,
+    /// The sessions that scs keeps in Redis.
+    pub scs: Option<Scs>,
 }
 
 impl Migration {
@@ -42,6 +54,8 @@ impl Migration {
             MigrationSource::FlaskSession => self.flask_session.is_some(),
             MigrationSource::DjangoCookie => self.django_cookie.is_some(),
             MigrationSource::DjangoSession => self.django_session.is_some(),
+            MigrationSource::ExpressSession => self.express_session.is_some(),
+            MigrationSource::Scs => self.scs.is_some(),
         };
         MigrationSource::ALL.into_iter().filter(has)
     }
@@ -53,6 +67,8 @@ impl Migration {
             MigrationSource::FlaskSession => self.flask_session.as_ref()?.cookie_name.as_ref(),
             MigrationSource::DjangoCookie => self.django_cookie.as_ref()?.cookie_name.as_ref(),
             MigrationSource::DjangoSession => self.django_session.as_ref()?.cookie_name.as_ref(),
+            MigrationSource::ExpressSession => self.express_session.as_ref()?.cookie_name.as_ref(),
+            MigrationSource::Scs => self.scs.as_ref()?.cookie_name.as_ref(),
         }
     }
 
@@ -62,6 +78,8 @@ impl Migration {
             MigrationSource::FlaskCookie | MigrationSource::DjangoCookie => None,
             MigrationSource::FlaskSession => self.flask_session.as_ref().map(|source| &source.redis),
             MigrationSource::DjangoSession => self.django_session.as_ref().map(|source| &source.redis),
+            MigrationSource::ExpressSession => self.express_session.as_ref().map(|source| &source.redis),
+            MigrationSource::Scs => self.scs.as_ref().map(|source| &source.redis),
         }
     }
 }

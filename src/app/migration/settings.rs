@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DjangoCookieSettings, DjangoSessionSettings, FlaskCookieSettings, FlaskSessionSettings, Migration, MigrationSource,
+    DjangoCookieSettings, DjangoSessionSettings, ExpressSessionSettings, FlaskCookieSettings, FlaskSessionSettings,
+    Migration, MigrationSource, ScsSettings, SubjectPath,
 };
 use crate::cookie;
 use crate::types::{Secret, SettingError, Time, timestamp};
@@ -19,6 +20,8 @@ pub struct MigrationSettings {
     /// When the migration ends: a date, from its first moment (UTC), or an RFC 3339 time. Required with a source.
     #[serde(with = "timestamp::option")]
     pub until: Option<Time>,
+    /// Where imported sessions have their subject, such as `passport.user`, if the app has no `subject_key`.
+    pub subject_path: String,
     /// Flask's own signed cookies.
     pub flask_cookie: FlaskCookieSettings,
     /// The sessions that Flask-Session keeps in Redis.
@@ -27,6 +30,10 @@ pub struct MigrationSettings {
     pub django_cookie: DjangoCookieSettings,
     /// Django's sessions that are found by a session key.
     pub django_session: DjangoSessionSettings,
+    /// The sessions that express-session keeps in Redis, by connect-redis.
+    pub express_session: ExpressSessionSettings,
+    /// The sessions that scs, for Go, keeps in Redis.
+    pub scs: ScsSettings,
 }
 
 impl MigrationSettings {
@@ -35,10 +42,13 @@ impl MigrationSettings {
         let under = |source: MigrationSource| move |error: SettingError| error.under(source.as_str());
         let mut migration = Migration {
             until: Time::default(),
+            subject_path: SubjectPath::parse(&self.subject_path)?,
             flask_cookie: self.flask_cookie.build().map_err(under(MigrationSource::FlaskCookie))?,
             flask_session: self.flask_session.build().map_err(under(MigrationSource::FlaskSession))?,
             django_cookie: self.django_cookie.build().map_err(under(MigrationSource::DjangoCookie))?,
             django_session: self.django_session.build().map_err(under(MigrationSource::DjangoSession))?,
+            express_session: self.express_session.build().map_err(under(MigrationSource::ExpressSession))?,
+            scs: self.scs.build().map_err(under(MigrationSource::Scs))?,
         };
         if migration.sources().next().is_none() {
             return Ok(None);

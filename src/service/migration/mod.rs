@@ -4,7 +4,9 @@
 //! every replica, finds the same session, and a session that has ended stays ended.
 
 mod django;
+mod express;
 mod flask;
+mod scs;
 
 use std::time::Duration;
 
@@ -97,6 +99,8 @@ impl Service {
                 MigrationSource::FlaskSession => self.import_flask_session(call, migration, value, context).await?,
                 MigrationSource::DjangoCookie => self.import_django_cookie(call, migration, value, context).await?,
                 MigrationSource::DjangoSession => self.import_django_session(call, migration, value, context).await?,
+                MigrationSource::ExpressSession => self.import_express_session(call, migration, value, context).await?,
+                MigrationSource::Scs => self.import_scs(call, migration, value, context).await?,
             };
             // The browser has no token yet, so the response has to set one.
             let token = token.map(|token| PresentedToken { token, text: None, note: CookieNote::Set });

@@ -81,7 +81,7 @@ async fn the_records_of_a_real_django_are_imported_or_refused() {
 
         for (n, record) in records.enumerate() {
             let value = STANDARD.decode(record["value"].as_str().unwrap()).unwrap();
-            set_bytes(&server, &format!("{prefix}{}", key(n)), &value);
+            server.set_bytes(&format!("{prefix}{}", key(n)), &value);
 
             let (_, session) = service.open_value(&key(n)).await;
 
@@ -98,14 +98,6 @@ async fn the_records_of_a_real_django_are_imported_or_refused() {
         assert_eq!(refused["PICKLE"], if signed { 1 } else { 2 });
         assert_eq!(refused.get("BAD_SIGNATURE").copied().unwrap_or_default(), if signed { 3 } else { 0 });
     }
-}
-
-/// Stores bytes of any kind.
-fn set_bytes(server: &RedisServer, key: &str, value: &[u8]) {
-    let bytes = value.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
-    let script = "local bytes = '' for byte in ARGV[1]:gmatch('%d+') do bytes = bytes .. string.char(byte) end \
-                  return redis.call('set', KEYS[1], bytes)";
-    server.cli(&["eval", script, "1", key, &bytes]);
 }
 
 #[tokio::test]
@@ -169,7 +161,7 @@ async fn a_record_that_is_no_session_opens_nothing() {
     server.cli(&["hset", &format!("django_session:{}", key(5)), "a", "b"]);
     let large = r#"return redis.call('set', KEYS[1], '{"a":"' .. string.rep('x', 1048576) .. '"}')"#;
     server.cli(&["eval", large, "1", &format!("django_session:{}", key(6))]);
-    set_bytes(&server, &format!("django_session:{}", key(7)), b"\x80\x04\x95\x01\0\0");
+    server.set_bytes(&format!("django_session:{}", key(7)), b"\x80\x04\x95\x01\0\0");
 
     for n in 1..=8 {
         assert!(service.opens_nothing(&key(n)).await, "{n}");

@@ -2,11 +2,13 @@
 
 mod django_cookie;
 mod django_session;
+mod express_session;
 mod flask_cookie;
 mod flask_session;
 mod races;
 mod real_flask;
 mod revocation;
+mod scs_records;
 mod session_end;
 
 use std::collections::BTreeMap;

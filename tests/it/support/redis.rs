@@ -57,6 +57,14 @@ impl RedisServer {
         Self::start_with("")
     }
 
+    /// Stores bytes of any kind.
+    pub(crate) fn set_bytes(&self, key: &str, value: &[u8]) {
+        let bytes = value.iter().map(u8::to_string).collect::<Vec<_>>().join(" ");
+        let script = "local bytes = '' for byte in ARGV[1]:gmatch('%d+') do bytes = bytes .. string.char(byte) end \
+                      return redis.call('set', KEYS[1], bytes)";
+        self.cli(&["eval", script, "1", key, &bytes]);
+    }
+
     /// Starts one with these arguments besides.
     pub(crate) fn start_with(arguments: &str) -> Self {
         let command = format!(
