@@ -3,7 +3,7 @@
 NODE_INSTALLED := clients/node/node_modules/.package-lock.json
 .PHONY: node-packages
 
-test-node: lint-node node-packages ## Tests the Node client, with Express, Connect, Fastify, Koa, Hono and real packages.
+test-node: redis lint-node node-packages ## Tests the Node client, with Express, Connect, Fastify, Koa, Hono and real packages.
 	cd clients/node && node --test --test-reporter=spec tests/*.test.mjs
 
 soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as Node's own HTTP client reads them.

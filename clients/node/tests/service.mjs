@@ -42,7 +42,7 @@ listen = "127.0.0.1:${service.adminPort}"
 kind = "${store}"
 [store.embedded]
 path = "${service.folder}/data"
-${more}
+${more.replaceAll('{key}', key)}
 ${APPS.replaceAll('{key}', key)}`);
     await service.launch();
     return service;
