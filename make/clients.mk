@@ -16,6 +16,7 @@ KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examp
 
 test-clients: lint-clients kit-packages redis $(KIT_FILES) ## Tests every client and example by the conformance kit.
 	$(PYTHON) clients/conformance/run.py --at-once=$(CLIENTS_AT_ONCE) --cases='$(CLIENT_CASES)' $(CLIENTS:%=clients/conformance/apps/%.json)
+	$(if $(CLIENTS)$(CLIENT_CASES),,$(PYTHON) clients/conformance/sharing.py)
 
 test-kit: lint-clients redis ## Tests the conformance kit: each case fails for a client that is wrong in it.
 	$(PYTHON) clients/conformance/selftest/parts_test.py
@@ -25,7 +26,7 @@ kit-packages:
 	@$(call apt,nodejs npm golang-go)
 
 lint-clients: $(PYTHON_INSTALLED) ## Lints the conformance kit.
-	cd clients/conformance && $(CURDIR)/$(PYTHON) -m mypy --strict run.py kit
+	cd clients/conformance && $(CURDIR)/$(PYTHON) -m mypy --strict run.py sharing.py kit
 	$(PYTHON) -m ruff check clients/conformance
 	$(PYTHON) -m ruff format --check clients/conformance
 

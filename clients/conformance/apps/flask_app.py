@@ -1,10 +1,10 @@
-"""Flask, by `cloakroom.flask`. KIT_TRANSPORT=grpc replaces the transport."""
+"""Flask, by `cloakroom.flask`. KIT_TRANSPORT=grpc replaces the transport, KIT_PLAIN_JSON=1 the codec."""
 
 from __future__ import annotations
 
 import os
 
-from cloakroom.flask import CloakroomSessionInterface, CookiesAmbiguous, SessionUnavailable
+from cloakroom.flask import CloakroomSessionInterface, CookiesAmbiguous, JsonCodec, SessionUnavailable
 from flask import Flask, jsonify, request, session
 from wsgi_server import serve
 
@@ -42,6 +42,7 @@ app.session_interface = Interface(
     service(),
     app=os.environ["CLOAKROOM_APP"],
     deadline=float(os.environ["CLOAKROOM_DEADLINE"]),
+    codec=JsonCodec() if os.environ.get("KIT_PLAIN_JSON") == "1" else None,
 )
 
 

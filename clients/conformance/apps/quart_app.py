@@ -1,11 +1,11 @@
-"""Quart, by `cloakroom.quart`."""
+"""Quart, by `cloakroom.quart`. KIT_PLAIN_JSON=1 replaces the codec."""
 
 from __future__ import annotations
 
 import os
 
 from asgi_server import serve
-from cloakroom.quart import CloakroomSessionInterface, CookiesAmbiguous, SessionUnavailable
+from cloakroom.quart import CloakroomSessionInterface, CookiesAmbiguous, JsonCodec, SessionUnavailable
 from quart import Quart, jsonify, request, session
 
 OPERATIONS = {
@@ -34,6 +34,7 @@ app.session_interface = Interface(
     os.environ["CLOAKROOM_ADDRESS"],
     app=os.environ["CLOAKROOM_APP"],
     deadline=float(os.environ["CLOAKROOM_DEADLINE"]),
+    codec=JsonCodec() if os.environ.get("KIT_PLAIN_JSON") == "1" else None,
 )
 
 

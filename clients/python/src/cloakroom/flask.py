@@ -11,6 +11,7 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 
 from . import browser_input, errors
 from .client import Client
+from .codec import Codec, JsonCodec
 from .connect import Credentials
 from .cookie import CookieAction
 from .errors import SessionGone
@@ -56,6 +57,8 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
         max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
             kind `cookie`.
+        codec: Converts values to JSON text and back. The default writes Flask's tags. `JsonCodec()` writes plain JSON,
+            for sessions that are shared with another framework or language. Not for apps of kind `cookie`.
 
     Raises:
         ValueError: `unavailable` is neither "raise" nor "null".
@@ -75,6 +78,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         refresh_untouched: bool = False,
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
+        codec: Codec | None = None,
     ) -> None:
         self.client = Client(service, app=app, deadline=deadline, credentials=credentials)
         super().__init__(
@@ -83,6 +87,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             unavailable=unavailable,
             send_context=send_context,
             max_authenticate_age=max_authenticate_age,
+            codec=codec,
         )
         self._refresh_untouched = refresh_untouched
 
@@ -136,6 +141,7 @@ __all__ = [
     "CloakroomSession",
     "CloakroomSessionInterface",
     "CookiesAmbiguous",
+    "JsonCodec",
     "NullSession",
     "SessionGone",
     "SessionUnavailable",

@@ -16,6 +16,7 @@ from . import browser_input, errors
 from .async_client import AsyncClient
 from .async_session import AsyncSession
 from .async_watch import AsyncSessionWatch
+from .codec import Codec, JsonCodec
 from .connect import Credentials
 from .cookie import CookieAction
 from .errors import SessionGone, SessionRefused
@@ -79,6 +80,8 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
         max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
             kind `cookie`.
+        codec: Converts values to JSON text and back. The default writes Flask's tags. `JsonCodec()` writes plain JSON,
+            for sessions that are shared with another framework or language. Not for apps of kind `cookie`.
         legacy_cookie_names: The names of the cookies that the app's migration sources read, if they differ from the
             session cookie's: a request that has none of all these makes no call.
 
@@ -99,6 +102,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         unavailable: Literal["raise", "null"] = "raise",
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
+        codec: Codec | None = None,
         legacy_cookie_names: Collection[str] = (),
     ) -> None:
         self.client = AsyncClient(service, app=app, deadline=deadline, credentials=credentials)
@@ -108,6 +112,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             unavailable=unavailable,
             send_context=send_context,
             max_authenticate_age=max_authenticate_age,
+            codec=codec,
             legacy_cookie_names=legacy_cookie_names,
         )
 
@@ -178,6 +183,7 @@ __all__ = [
     "CloakroomSession",
     "CloakroomSessionInterface",
     "CookiesAmbiguous",
+    "JsonCodec",
     "SessionGone",
     "SessionUnavailable",
     "session_gone",

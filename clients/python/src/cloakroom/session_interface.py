@@ -12,6 +12,7 @@ from flask.json.tag import TaggedJSONSerializer
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from . import browser_input, errors
+from .codec import Codec
 from .cookie import CookieAction, CookieDecision
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, SessionRefused
 from .messages import session_service_pb2 as pb
@@ -135,16 +136,17 @@ class InterfaceBase:
         unavailable: str,
         send_context: bool,
         max_authenticate_age: timedelta | None,
+        codec: Codec | None = None,
         legacy_cookie_names: Collection[str] = (),
     ) -> None:
         if unavailable not in ("raise", "null"):
             raise ValueError('unavailable must be "raise" or "null"')
-        #: Applications register their own tags here.
+        #: Applications register their own tags here. Unused with a codec of the application.
         self.serializer = TaggedJSONSerializer()
         self.serializer.register(TagNonFinite)
         self._app_name = app
         self._known_policy = known_policy
-        self._codec = TaggedCodec(self.serializer)
+        self._codec = codec or TaggedCodec(self.serializer)
         self._null_when_unavailable = unavailable == "null"
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
