@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
-# What needs neither Redis nor another tool: the memory store, configuration, and Flask's and Django's formats.
+# What needs neither Redis nor another tool: the memory store, configuration, and the formats of other session libraries.
 UNIT_TESTS := memory config:: django:: express:: scs:: flask::vectors flask::signer --skip redis
 TESTS := lint lint-proto doc test-rust test-connect test-valkey test-web test-python test-node test-go test-packages test-kit test-clients test-observe test-helm test-deploy test-load test-bench
 

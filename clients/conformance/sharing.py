@@ -21,7 +21,7 @@ from kit.process import TIMEOUT
 from kit.service import Services
 
 #: Names of manifests in apps/.
-APPLICATIONS = ("flask", "quart", "django", "starlette", "express", "fastify")
+APPLICATIONS = ("flask", "quart", "django", "starlette", "express", "fastify", "go")
 #: The entry whose value is the subject, in the app that all of them use.
 SUBJECT = "_auth_user_id"
 #: What every client writes and reads alike. The last one looks like a tag of Flask.
