@@ -4,7 +4,7 @@
 //
 // AdminService has a listener of its own, on loopback by default. If no callers are configured, every client that
 // reaches the listener is an operator. If callers are configured, a caller with the role `admin` is an operator of its
-// own apps. No response contains a token.
+// own apps. A caller with the role `viewer` may call every RPC that ends no session. No response contains a token.
 //
 // # Kind COOKIE
 //
@@ -1313,8 +1313,8 @@ func (x *GetStatsResponse) GetMigrations() []*MigrationStats {
 // The numbers of one migration source, from the time when this process started to count.
 type MigrationStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name of the migration source in the settings: flask_cookie, flask_session, django_cookie or
-	// django_session.
+	// The name of the migration source in the settings: flask_cookie, flask_session, django_cookie,
+	// django_session, express_session or scs.
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	// The time when the source closes by itself. From then on it imports no sessions.
 	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
@@ -1594,6 +1594,354 @@ func (x *SessionEvent) GetTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// The request of ListApps.
+type ListAppsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAppsRequest) Reset() {
+	*x = ListAppsRequest{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAppsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAppsRequest) ProtoMessage() {}
+
+func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
+func (*ListAppsRequest) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{20}
+}
+
+// The response of ListApps.
+type ListAppsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The apps.
+	Apps          []*AppInfo `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAppsResponse) Reset() {
+	*x = ListAppsResponse{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAppsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAppsResponse) ProtoMessage() {}
+
+func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
+func (*ListAppsResponse) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListAppsResponse) GetApps() []*AppInfo {
+	if x != nil {
+		return x.Apps
+	}
+	return nil
+}
+
+// An app as an operator sees it.
+type AppInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What GetAppPolicy returns for the app.
+	Policy *GetAppPolicyResponse `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// The ids of its keys. The first key signs, and every key verifies. Empty if the app has no key.
+	KeyIds []string `protobuf:"bytes,2,rep,name=key_ids,json=keyIds,proto3" json:"key_ids,omitempty"`
+	// The greatest number of sessions of one subject. 0: no limit.
+	MaxSessionsPerSubject uint32 `protobuf:"varint,3,opt,name=max_sessions_per_subject,json=maxSessionsPerSubject,proto3" json:"max_sessions_per_subject,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *AppInfo) Reset() {
+	*x = AppInfo{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppInfo) ProtoMessage() {}
+
+func (x *AppInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppInfo.ProtoReflect.Descriptor instead.
+func (*AppInfo) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *AppInfo) GetPolicy() *GetAppPolicyResponse {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *AppInfo) GetKeyIds() []string {
+	if x != nil {
+		return x.KeyIds
+	}
+	return nil
+}
+
+func (x *AppInfo) GetMaxSessionsPerSubject() uint32 {
+	if x != nil {
+		return x.MaxSessionsPerSubject
+	}
+	return 0
+}
+
+// The request of GetServiceInfo.
+type GetServiceInfoRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetServiceInfoRequest) Reset() {
+	*x = GetServiceInfoRequest{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetServiceInfoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetServiceInfoRequest) ProtoMessage() {}
+
+func (x *GetServiceInfoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetServiceInfoRequest.ProtoReflect.Descriptor instead.
+func (*GetServiceInfoRequest) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{23}
+}
+
+// The response of GetServiceInfo.
+type GetServiceInfoResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The version of the program.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// The time from which this process counts.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// The kind of the store: `memory`, `embedded` or `redis`.
+	Store string `protobuf:"bytes,3,opt,name=store,proto3" json:"store,omitempty"`
+	// The name of the caller in the settings. Empty if the service asks nobody who calls.
+	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	// True if the caller may end sessions.
+	MayEndSessions bool `protobuf:"varint,5,opt,name=may_end_sessions,json=mayEndSessions,proto3" json:"may_end_sessions,omitempty"`
+	// Every caller that is configured, in the order of their names. Empty if the caller may not use all apps.
+	Callers       []*CallerInfo `protobuf:"bytes,6,rep,name=callers,proto3" json:"callers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetServiceInfoResponse) Reset() {
+	*x = GetServiceInfoResponse{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetServiceInfoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetServiceInfoResponse) ProtoMessage() {}
+
+func (x *GetServiceInfoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetServiceInfoResponse.ProtoReflect.Descriptor instead.
+func (*GetServiceInfoResponse) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetServiceInfoResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *GetServiceInfoResponse) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *GetServiceInfoResponse) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
+}
+
+func (x *GetServiceInfoResponse) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *GetServiceInfoResponse) GetMayEndSessions() bool {
+	if x != nil {
+		return x.MayEndSessions
+	}
+	return false
+}
+
+func (x *GetServiceInfoResponse) GetCallers() []*CallerInfo {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+// A caller that is configured.
+type CallerInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the caller in the settings.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The roles of the caller: `frontend`, `admin`, `viewer` or `monitor`.
+	Roles []string `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	// The apps that the caller may use. Empty with all_apps, and for a monitor that may use none.
+	Apps []string `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
+	// True if the caller may use every app.
+	AllApps       bool `protobuf:"varint,4,opt,name=all_apps,json=allApps,proto3" json:"all_apps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallerInfo) Reset() {
+	*x = CallerInfo{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallerInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallerInfo) ProtoMessage() {}
+
+func (x *CallerInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallerInfo.ProtoReflect.Descriptor instead.
+func (*CallerInfo) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CallerInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CallerInfo) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *CallerInfo) GetApps() []string {
+	if x != nil {
+		return x.Apps
+	}
+	return nil
+}
+
+func (x *CallerInfo) GetAllApps() bool {
+	if x != nil {
+		return x.AllApps
+	}
+	return false
+}
+
 var File_cloakroom_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
@@ -1719,7 +2067,29 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.cloakroom.v1.SessionEventKindR\x04kind\x126\n" +
 	"\n" +
 	"end_reason\x18\x03 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\x12.\n" +
-	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time*\xe5\x01\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"\x11\n" +
+	"\x0fListAppsRequest\"=\n" +
+	"\x10ListAppsResponse\x12)\n" +
+	"\x04apps\x18\x01 \x03(\v2\x15.cloakroom.v1.AppInfoR\x04apps\"\x97\x01\n" +
+	"\aAppInfo\x12:\n" +
+	"\x06policy\x18\x01 \x01(\v2\".cloakroom.v1.GetAppPolicyResponseR\x06policy\x12\x17\n" +
+	"\akey_ids\x18\x02 \x03(\tR\x06keyIds\x127\n" +
+	"\x18max_sessions_per_subject\x18\x03 \x01(\rR\x15maxSessionsPerSubject\"\x17\n" +
+	"\x15GetServiceInfoRequest\"\xf9\x01\n" +
+	"\x16GetServiceInfoResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x14\n" +
+	"\x05store\x18\x03 \x01(\tR\x05store\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x12(\n" +
+	"\x10may_end_sessions\x18\x05 \x01(\bR\x0emayEndSessions\x122\n" +
+	"\acallers\x18\x06 \x03(\v2\x18.cloakroom.v1.CallerInfoR\acallers\"e\n" +
+	"\n" +
+	"CallerInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x12\n" +
+	"\x04apps\x18\x03 \x03(\tR\x04apps\x12\x19\n" +
+	"\ball_apps\x18\x04 \x01(\bR\aallApps*\xe5\x01\n" +
 	"\x0fCredentialState\x12 \n" +
 	"\x1cCREDENTIAL_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CREDENTIAL_STATE_LIVE\x10\x01\x12\x1f\n" +
@@ -1734,7 +2104,7 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x1aSESSION_EVENT_KIND_ROTATED\x10\x02\x12&\n" +
 	"\"SESSION_EVENT_KIND_SUBJECT_CHANGED\x10\x03\x12\x1c\n" +
 	"\x18SESSION_EVENT_KIND_ENDED\x10\x04\x12\"\n" +
-	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xbf\x05\n" +
+	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xe7\x06\n" +
 	"\fAdminService\x12U\n" +
 	"\fListSessions\x12!.cloakroom.v1.ListSessionsRequest\x1a\".cloakroom.v1.ListSessionsResponse\x12O\n" +
 	"\n" +
@@ -1744,7 +2114,9 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\tRevokeApp\x12\x1e.cloakroom.v1.RevokeAppRequest\x1a\x1f.cloakroom.v1.RevokeAppResponse\x12d\n" +
 	"\x11ExplainCredential\x12&.cloakroom.v1.ExplainCredentialRequest\x1a'.cloakroom.v1.ExplainCredentialResponse\x12I\n" +
 	"\bGetStats\x12\x1d.cloakroom.v1.GetStatsRequest\x1a\x1e.cloakroom.v1.GetStatsResponse\x12T\n" +
-	"\vWatchEvents\x12 .cloakroom.v1.WatchEventsRequest\x1a!.cloakroom.v1.WatchEventsResponse0\x01B*\n" +
+	"\vWatchEvents\x12 .cloakroom.v1.WatchEventsRequest\x1a!.cloakroom.v1.WatchEventsResponse0\x01\x12I\n" +
+	"\bListApps\x12\x1d.cloakroom.v1.ListAppsRequest\x1a\x1e.cloakroom.v1.ListAppsResponse\x12[\n" +
+	"\x0eGetServiceInfo\x12#.cloakroom.v1.GetServiceInfoRequest\x1a$.cloakroom.v1.GetServiceInfoResponseB*\n" +
 	"\fcloakroom.v1P\x01Z\x18cloakroom/v1;cloakroomv1b\x06proto3"
 
 var (
@@ -1760,7 +2132,7 @@ func file_cloakroom_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_cloakroom_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(CredentialState)(0),              // 0: cloakroom.v1.CredentialState
 	(SessionEventKind)(0),             // 1: cloakroom.v1.SessionEventKind
@@ -1784,66 +2156,81 @@ var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(*WatchEventsRequest)(nil),        // 19: cloakroom.v1.WatchEventsRequest
 	(*WatchEventsResponse)(nil),       // 20: cloakroom.v1.WatchEventsResponse
 	(*SessionEvent)(nil),              // 21: cloakroom.v1.SessionEvent
-	nil,                               // 22: cloakroom.v1.SessionInfo.EntriesEntry
-	nil,                               // 23: cloakroom.v1.GetStatsResponse.EndedEntry
-	nil,                               // 24: cloakroom.v1.MigrationStats.RefusedEntry
-	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
-	(*RequestContext)(nil),            // 26: cloakroom.v1.RequestContext
-	(EndReason)(0),                    // 27: cloakroom.v1.EndReason
-	(Outcome)(0),                      // 28: cloakroom.v1.Outcome
-	(*Value)(nil),                     // 29: cloakroom.v1.Value
+	(*ListAppsRequest)(nil),           // 22: cloakroom.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),          // 23: cloakroom.v1.ListAppsResponse
+	(*AppInfo)(nil),                   // 24: cloakroom.v1.AppInfo
+	(*GetServiceInfoRequest)(nil),     // 25: cloakroom.v1.GetServiceInfoRequest
+	(*GetServiceInfoResponse)(nil),    // 26: cloakroom.v1.GetServiceInfoResponse
+	(*CallerInfo)(nil),                // 27: cloakroom.v1.CallerInfo
+	nil,                               // 28: cloakroom.v1.SessionInfo.EntriesEntry
+	nil,                               // 29: cloakroom.v1.GetStatsResponse.EndedEntry
+	nil,                               // 30: cloakroom.v1.MigrationStats.RefusedEntry
+	(*timestamppb.Timestamp)(nil),     // 31: google.protobuf.Timestamp
+	(*RequestContext)(nil),            // 32: cloakroom.v1.RequestContext
+	(EndReason)(0),                    // 33: cloakroom.v1.EndReason
+	(Outcome)(0),                      // 34: cloakroom.v1.Outcome
+	(*GetAppPolicyResponse)(nil),      // 35: cloakroom.v1.GetAppPolicyResponse
+	(*Value)(nil),                     // 36: cloakroom.v1.Value
 }
 var file_cloakroom_v1_admin_service_proto_depIdxs = []int32{
-	25, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
-	25, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
-	25, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
-	25, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
-	26, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
-	22, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
-	27, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
-	25, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
+	31, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
+	31, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
+	31, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
+	31, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
+	32, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
+	28, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
+	33, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
+	31, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 8: cloakroom.v1.ListSessionsResponse.sessions:type_name -> cloakroom.v1.SessionInfo
 	2,  // 9: cloakroom.v1.GetSessionResponse.session:type_name -> cloakroom.v1.SessionInfo
-	28, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	27, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	33, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
 	15, // 12: cloakroom.v1.ExplainCredentialResponse.explanations:type_name -> cloakroom.v1.CredentialExplanation
 	0,  // 13: cloakroom.v1.CredentialExplanation.state:type_name -> cloakroom.v1.CredentialState
-	27, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
-	25, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
+	33, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
+	31, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 16: cloakroom.v1.CredentialExplanation.session:type_name -> cloakroom.v1.SessionInfo
-	25, // 17: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
-	23, // 18: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
-	25, // 19: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
+	31, // 17: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
+	29, // 18: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
+	31, // 19: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
 	18, // 20: cloakroom.v1.GetStatsResponse.migrations:type_name -> cloakroom.v1.MigrationStats
-	25, // 21: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
-	24, // 22: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
-	25, // 23: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
+	31, // 21: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
+	30, // 22: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
+	31, // 23: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
 	21, // 24: cloakroom.v1.WatchEventsResponse.events:type_name -> cloakroom.v1.SessionEvent
 	1,  // 25: cloakroom.v1.SessionEvent.kind:type_name -> cloakroom.v1.SessionEventKind
-	27, // 26: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
-	25, // 27: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
-	29, // 28: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	3,  // 29: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
-	5,  // 30: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
-	7,  // 31: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
-	9,  // 32: cloakroom.v1.AdminService.RevokeSubject:input_type -> cloakroom.v1.RevokeSubjectRequest
-	11, // 33: cloakroom.v1.AdminService.RevokeApp:input_type -> cloakroom.v1.RevokeAppRequest
-	13, // 34: cloakroom.v1.AdminService.ExplainCredential:input_type -> cloakroom.v1.ExplainCredentialRequest
-	16, // 35: cloakroom.v1.AdminService.GetStats:input_type -> cloakroom.v1.GetStatsRequest
-	19, // 36: cloakroom.v1.AdminService.WatchEvents:input_type -> cloakroom.v1.WatchEventsRequest
-	4,  // 37: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
-	6,  // 38: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
-	8,  // 39: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
-	10, // 40: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
-	12, // 41: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
-	14, // 42: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
-	17, // 43: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
-	20, // 44: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
-	37, // [37:45] is the sub-list for method output_type
-	29, // [29:37] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	33, // 26: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
+	31, // 27: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	24, // 28: cloakroom.v1.ListAppsResponse.apps:type_name -> cloakroom.v1.AppInfo
+	35, // 29: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
+	31, // 30: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	27, // 31: cloakroom.v1.GetServiceInfoResponse.callers:type_name -> cloakroom.v1.CallerInfo
+	36, // 32: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	3,  // 33: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
+	5,  // 34: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
+	7,  // 35: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
+	9,  // 36: cloakroom.v1.AdminService.RevokeSubject:input_type -> cloakroom.v1.RevokeSubjectRequest
+	11, // 37: cloakroom.v1.AdminService.RevokeApp:input_type -> cloakroom.v1.RevokeAppRequest
+	13, // 38: cloakroom.v1.AdminService.ExplainCredential:input_type -> cloakroom.v1.ExplainCredentialRequest
+	16, // 39: cloakroom.v1.AdminService.GetStats:input_type -> cloakroom.v1.GetStatsRequest
+	19, // 40: cloakroom.v1.AdminService.WatchEvents:input_type -> cloakroom.v1.WatchEventsRequest
+	22, // 41: cloakroom.v1.AdminService.ListApps:input_type -> cloakroom.v1.ListAppsRequest
+	25, // 42: cloakroom.v1.AdminService.GetServiceInfo:input_type -> cloakroom.v1.GetServiceInfoRequest
+	4,  // 43: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
+	6,  // 44: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
+	8,  // 45: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
+	10, // 46: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
+	12, // 47: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
+	14, // 48: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
+	17, // 49: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
+	20, // 50: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
+	23, // 51: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
+	26, // 52: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
+	43, // [43:53] is the sub-list for method output_type
+	33, // [33:43] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_admin_service_proto_init() }
@@ -1864,7 +2251,7 @@ func file_cloakroom_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloakroom_v1_admin_service_proto_rawDesc), len(file_cloakroom_v1_admin_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
