@@ -8,7 +8,7 @@ const { CallFailed, CloakroomError, SessionRefused, SessionUnavailable } = requi
 const { DESTROY, OPEN, POLICY, SAVE } = require('./messages.js');
 
 /** @typedef {import('./messages.js').Method} Method */
-/** @typedef {{ call(method: Method, request: Record<string, any>, timeout: number): Promise<any> }} Transport */
+/** @typedef {import('../types/index').Transport} Transport */
 
 /**
  * Calls one service for the sessions of one app.
@@ -67,12 +67,28 @@ class Client {
    * Makes a call that may be repeated, and repeats it until the deadline.
    * @param {Method} method @param {Record<string, any>} request
    */
-  async call(method, request) {
+  call(method, request) {
+    return this.#untilDeadline((timeout) => this.transport.call(method, request, timeout));
+  }
+
+  /**
+   * Begins a call that is answered by a stream. Returns the first message, and the stream of the others.
+   * @param {Method} method @param {Record<string, any>} request
+   * @returns {Promise<{ first: any, stream: import('../types/index').ResponseStream }>}
+   */
+  async stream(method, request) {
+    const { transport } = this;
+    if (transport.stream === undefined) throw new TypeError('the transport has no method stream, which this call needs');
+    return this.#untilDeadline((timeout) => transport.stream?.(method, request, timeout));
+  }
+
+  /** @param {(timeout: number) => Promise<any> | undefined} attempt */
+  async #untilDeadline(attempt) {
     const end = now() + this.deadline;
     for (let retries = 0; ; retries += 1) {
       let pause;
       try {
-        return await this.transport.call(method, request, Math.max(end - now(), 1));
+        return await attempt(Math.max(end - now(), 1));
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
         pause = retryDelay(error, retries);
@@ -121,4 +137,4 @@ const LAST_DELAY = 200;
 /** The last delay if the service has answered. */
 const LAST_DELAY_OF_ANSWERED = 1000;
 
-module.exports = { Client };
+module.exports = { Client, errorOf };

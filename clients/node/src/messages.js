@@ -16,6 +16,7 @@ const map = (number, type) => /** @type {const} */ ({ number, type, label: 'map'
 
 const OUTCOMES = ['UNSPECIFIED', 'UNCHANGED', 'CREATED', 'UPDATED', 'DELETED', 'GONE'];
 const END_REASONS = ['UNSPECIFIED', 'DESTROYED', 'EMPTIED', 'REVOKED', 'SUPERSEDED', 'IDLE', 'ABSOLUTE', 'EVICTED'];
+const WATCH_STATES = ['UNSPECIFIED', 'ALIVE', 'ENDED'];
 const APP_KINDS = ['UNSPECIFIED', 'STORED', 'COOKIE'];
 
 const Header = new Message({ name: plain(1, 'string'), value: plain(2, 'string') });
@@ -131,6 +132,19 @@ const GetAppPolicyResponse = new Message({
   anonymousAbsoluteTimeout: optional(20, 'milliseconds'),
 });
 
+const WatchSessionRequest = new Message({
+  app: plain(1, 'string'),
+  token: optional(2, 'string'),
+  cookieHeader: optional(3, 'string'),
+  cookieName: plain(4, 'string'),
+});
+
+const WatchSessionResponse = new Message({
+  state: plain(1, WATCH_STATES),
+  endReason: plain(2, END_REASONS),
+  expireTime: optional(3, 'milliseconds'),
+});
+
 /**
  * An RPC.
  * @typedef {{ name: string, path: string, request: Message, response: Message }} Method
@@ -144,10 +158,14 @@ const OPEN = method('OpenSession', OpenSessionRequest, OpenSessionResponse);
 const SAVE = method('SaveSession', SaveSessionRequest, SaveSessionResponse);
 const DESTROY = method('DestroySession', DestroySessionRequest, DestroySessionResponse);
 const POLICY = method('GetAppPolicy', GetAppPolicyRequest, GetAppPolicyResponse);
+const WATCH = method('WatchSession', WatchSessionRequest, WatchSessionResponse);
 
 const MESSAGES = {
   Changes, DestroySessionRequest, DestroySessionResponse, GetAppPolicyRequest, GetAppPolicyResponse, Header, NullSession,
   OpenSessionRequest, OpenSessionResponse, RequestContext, SaveSessionRequest, SaveSessionResponse, Session, Value,
+  WatchSessionRequest, WatchSessionResponse,
 };
 
-module.exports = { DESTROY, MESSAGES, OPEN, POLICY, SAVE };
+module.exports = {
+  DESTROY, END_REASONS, MESSAGES, OPEN, OUTCOMES, POLICY, SAVE, WATCH, map, optional, plain, repeated,
+};

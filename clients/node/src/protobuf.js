@@ -6,8 +6,8 @@
 'use strict';
 
 /**
- * @typedef {'string' | 'bool' | 'bytes' | 'int64' | 'uint32' | 'milliseconds' | readonly string[] | Message} Type
- *   A list of names is an enum.
+ * @typedef {'string' | 'bool' | 'bytes' | 'int32' | 'int64' | 'uint32' | 'uint64' | 'milliseconds' | readonly string[] |
+ *   Message} Type A list of names is an enum.
  * @typedef {{ number: number, type: Type, label: 'plain' | 'optional' | 'repeated' | 'map' }} Field
  * @typedef {Record<string, any>} Values
  */
@@ -57,10 +57,11 @@ function defaultOf({ type, label }) {
   if (type === 'bool') return false;
   if (type === 'bytes') return EMPTY;
   if (Array.isArray(type)) return type[0];
-  return type === 'int64' || type === 'uint32' ? 0 : undefined;
+  return NUMBERS.includes(/** @type {string} */ (type)) ? 0 : undefined;
 }
 
 const EMPTY = Buffer.alloc(0);
+const NUMBERS = ['int32', 'int64', 'uint32', 'uint64'];
 
 // Reading.
 
@@ -161,7 +162,7 @@ function readValue(type, reader, wireType) {
   const isDelimited = type === 'string' || type === 'bytes' || type === 'milliseconds' || type instanceof Message;
   if (wireType !== (isDelimited ? 2 : 0)) throw new TypeError('a field of the message has another type');
   if (!isDelimited) {
-    if (type === 'int64') return reader.int64();
+    if (type === 'int64' || type === 'int32' || type === 'uint64') return reader.int64();
     const number = reader.varint();
     if (type === 'bool') return number !== 0;
     // A newer service may know more values.
@@ -241,7 +242,7 @@ function writeField(number, type, value) {
   if (type === 'bool') {
     writeVarint(number * 8);
     writeVarint(value ? 1 : 0);
-  } else if (type === 'int64') {
+  } else if (type === 'int64' || type === 'int32' || type === 'uint64') {
     writeVarint(number * 8);
     writeInt64(BigInt(value));
   } else if (type === 'uint32') {

@@ -38,6 +38,7 @@ class RequestSession {
   increment(name, by) { session(this).increment(name, by); return this; }
   rotate() { session(this).rotate(); return this; }
   authenticated() { session(this).authenticated(); return this; }
+  watch() { return session(this).watch(); }
   /** The service counts each open as a use. */
   touch() { return this; }
   resetMaxAge() { return this; }

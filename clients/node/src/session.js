@@ -7,6 +7,7 @@
 const { randomBytes } = require('node:crypto');
 const { Entries, UNKNOWN } = require('./entries.js');
 const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
+const { SessionWatch } = require('./watch.js');
 
 /** @typedef {{ name: string, value: string }} Header */
 
@@ -289,6 +290,14 @@ class Session {
       }
       return this.headers();
     });
+  }
+
+  /** Watches the session for as long as a websocket or a stream of events is open. It is no use of the session, and sees
+   * nothing that is not saved yet. */
+  async watch() {
+    await this.settle();
+    const { cookieName } = this.#requestInfo;
+    return SessionWatch.begin(this.#client, { app: this.#client.app, cookieName, ...this.#credential });
   }
 
   /**

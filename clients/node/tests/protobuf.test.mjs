@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
+import admin from '../src/admin_messages.js';
 import messages from '../src/messages.js';
 import { Message } from '../src/protobuf.js';
 
-const { MESSAGES } = messages;
+const MESSAGES = { ...messages.MESSAGES, ...admin.ADMIN_MESSAGES };
 const ROUNDS = Number(process.env.CLOAKROOM_TEST_MESSAGES ?? 300);
 
 const root = new protobuf.Root();
@@ -14,7 +15,7 @@ root.resolvePath = (origin, target) => {
   const isCommon = target.startsWith('google/protobuf/');
   return isCommon ? protobuf.util.path.resolve(origin, target) : fileURLToPath(new URL(`../../../proto/${target}`, import.meta.url));
 };
-root.loadSync('cloakroom/v1/session_service.proto').resolveAll();
+root.loadSync('cloakroom/v1/admin_service.proto').resolveAll();
 const oracleOf = (name) => root.lookupType(`cloakroom.v1.${name}`);
 
 test('the tables have every field of the proto, with its number and type', () => {
@@ -27,11 +28,12 @@ test('the tables have every field of the proto, with its number and type', () =>
 });
 
 test('the paths and messages of the RPCs are those of the proto', () => {
-  const service = root.lookupService('cloakroom.v1.SessionService');
-  for (const method of [messages.OPEN, messages.SAVE, messages.DESTROY, messages.POLICY]) {
-    const { requestType, responseType } = service.methods[method.name];
+  const { OPEN, SAVE, DESTROY, POLICY, WATCH } = messages;
+  for (const method of [OPEN, SAVE, DESTROY, POLICY, WATCH, ...Object.values(admin.ADMIN_METHODS)]) {
+    const [, service, name] = method.path.split('/');
+    const { requestType, responseType } = root.lookupService(service).methods[name];
 
-    assert.equal(method.path, `/cloakroom.v1.SessionService/${method.name}`);
+    assert.equal(name, method.name);
     assert.deepEqual([method.request, method.response], [MESSAGES[requestType], MESSAGES[responseType]]);
   }
 });
@@ -124,6 +126,8 @@ function randomValue(type) {
   if (type === 'bool') return random(2) === 1;
   if (type === 'bytes') return Buffer.from(Array.from({ length: random(200) }, () => random(256)));
   if (type === 'uint32') return random(2 ** 32);
+  if (type === 'uint64') return random(2 ** random(53));
+  if (type === 'int32') return random(2 ** 31) * (random(2) ? 1 : -1) + 0;
   if (type === 'int64') {
     const small = random(2 ** random(50)) * (random(2) ? 1 : -1) + 0;
     return random(4) === 0 ? BigInt(Number.MAX_SAFE_INTEGER) + BigInt(random(1e6) + 1) : small;
@@ -146,6 +150,7 @@ function toOracle(message, values) {
     const convert = (each) => {
       if (type === 'milliseconds') return { seconds: Math.floor(each / 1000), nanos: Math.round((each % 1000) * 1e6) };
       if (type === 'int64') return protobuf.util.Long.fromString(String(each));
+      if (type === 'uint64') return protobuf.util.Long.fromString(String(each), true);
       if (Array.isArray(type)) return type.indexOf(each);
       return type instanceof Message ? toOracle(type, each) : each;
     };

@@ -62,12 +62,20 @@ ${APPS.replaceAll('{key}', key)}`);
   }
 
   // Returns how many calls of an RPC have ended well.
-  async countCalls(rpc) {
-    const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+  countCalls(rpc) {
     const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",`;
-    return metrics.split('\n')
-      .filter((line) => line.startsWith(sample) && line.includes('code="OK"'))
-      .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    return this.#sum((line) => line.startsWith(sample) && line.includes('code="OK"'));
+  }
+
+  // Returns how many streams are under way.
+  countStreams() {
+    return this.#sum((line) => line.startsWith('cloakroom_streams{'));
+  }
+
+  // Returns the sum of the metrics whose lines a function selects.
+  async #sum(isSample) {
+    const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
+    return metrics.split('\n').filter(isSample).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
 
   // Runs `cloakroom sessions` and returns what it prints.

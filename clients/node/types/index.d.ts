@@ -13,12 +13,23 @@ export interface Credentials {
 /** Makes one attempt of a call. It rejects with `CallFailed` and nothing else. */
 export interface Transport {
   call(method: Method, request: Record<string, any>, timeout: number): Promise<any>;
+  /** Begins a call that is answered by a stream, and returns its first message. Only watches need it. */
+  stream?(method: Method, request: Record<string, any>, timeout: number): Promise<{ first: any; stream: ResponseStream }>;
 }
 
-/** An RPC of the service. */
+/** The messages of one call. */
+export interface ResponseStream {
+  /** Returns the next message, or undefined at the end. `end` is a time of `performance.now()`. */
+  next(end?: number): Promise<any>;
+  close(): void;
+}
+
+/** An RPC of the service. The messages are objects with the fields of the proto in lowerCamelCase. */
 export interface Method {
   readonly name: string;
   readonly path: string;
+  readonly request: { encode(values: Record<string, any>): Buffer };
+  readonly response: { decode(bytes: Buffer): any };
 }
 
 /** Makes calls by the Connect protocol over HTTP/1.1. */
@@ -29,6 +40,7 @@ export class ConnectTransport implements Transport {
    */
   constructor(address: string, credentials?: Credentials);
   call(method: Method, request: Record<string, any>, timeout: number): Promise<any>;
+  stream(method: Method, request: Record<string, any>, timeout: number): Promise<{ first: any; stream: ResponseStream }>;
   /** Closes all connections, those in use after their calls. The next call connects again. */
   close(): void;
 }
@@ -69,6 +81,18 @@ export interface RequestInfo {
   maxAuthenticateAge?: number;
   /** Whether to store a session without content. */
   keepEmpty?: boolean;
+}
+
+/** Learns within half a second that a session has ended, or that its token was replaced. An outage does not end it. */
+export interface SessionWatch {
+  /**
+   * Why the session has ended, such as `DESTROYED`, `REVOKED` or `SUPERSEDED`; `UNKNOWN` if the service does not know it.
+   * Undefined after `close`.
+   */
+  readonly ended: Promise<string | undefined>;
+  /** When the session ends if it is not used, as of the begin of the watch. */
+  readonly expireTime: Date | undefined;
+  close(): void;
 }
 
 /** A request's session, for frameworks that this package does not know. */
@@ -112,6 +136,8 @@ export class Session {
   destroy(): Promise<void>;
   /** Saves the changes and returns the headers of the response. */
   finish(): Promise<Header[]>;
+  /** Watches the session for as long as a websocket or a stream of events is open. It is no use of the session. */
+  watch(): Promise<SessionWatch>;
 }
 
 /** A call failed. */

@@ -1,4 +1,4 @@
-import type { Client, ClientOptions } from './index';
+import type { Client, ClientOptions, SessionWatch } from './index';
 
 /** The part of the cookie that a request decides. The others are settings of the service. */
 export interface SessionCookie {
@@ -58,6 +58,8 @@ export interface SessionMembers {
   rotate(): this;
   /** Records that the user has just authenticated again. */
   authenticated(): this;
+  /** Watches the session for as long as a stream of events is open. It is no use of the session. */
+  watch(): Promise<SessionWatch>;
 }
 
 export interface CommonOptions extends ClientOptions {

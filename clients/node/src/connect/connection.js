@@ -111,9 +111,9 @@ class Connection {
  * @param {import('./address.js').Endpoint} endpoint
  * @param {tls.SecureContext | undefined} context With TLS.
  * @param {number} end
- * @returns {Promise<Connection>}
+ * @returns {Promise<net.Socket>}
  */
-function connect({ path, ip, port, tlsName }, context, end) {
+function connectSocket({ path, ip, port, tlsName }, context, end) {
   return new Promise((resolve, reject) => {
     const isName = net.isIP(tlsName) === 0;
     const socket = context === undefined
@@ -141,7 +141,7 @@ function connect({ path, ip, port, tlsName }, context, end) {
       socket.removeAllListeners('close');
       socket.off('error', fail);
       if (path === '') socket.setNoDelay(true).setKeepAlive(true, KEEPALIVE_DELAY);
-      resolve(new Connection(socket));
+      resolve(socket);
     });
   });
 }
@@ -149,4 +149,4 @@ function connect({ path, ip, port, tlsName }, context, end) {
 /** Milliseconds of silence after which TCP looks whether the peer is still there. */
 const KEEPALIVE_DELAY = 10_000;
 
-module.exports = { Connection, TimedOut, connect };
+module.exports = { Connection, TimedOut, connectSocket };

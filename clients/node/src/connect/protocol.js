@@ -14,6 +14,8 @@ class RequestWriter {
 
   /** @param {string} host @param {string} token */
   constructor(host, token) {
+    /** Of a stream, which is written elsewhere. @type {Record<string, string>} */
+    this.headers = token === '' ? { host } : { host, authorization: `Bearer ${token}` };
     const authorization = token === '' ? '' : `authorization: Bearer ${token}\r\n`;
     this.#fields = `host: ${host}\r\ncontent-type: application/proto\r\n${authorization}connect-timeout-ms: `;
   }
@@ -28,8 +30,7 @@ class RequestWriter {
       head = `POST ${method.path} HTTP/1.1\r\n${this.#fields}`;
       this.#heads.set(method.path, head);
     }
-    const milliseconds = Math.min(Math.ceil(Math.max(timeout, 1)), MAX_MILLISECONDS);
-    const text = `${head}${milliseconds}\r\ncontent-length: ${message.length}\r\n\r\n`;
+    const text = `${head}${timeoutHeader(timeout)}\r\ncontent-length: ${message.length}\r\n\r\n`;
     const bytes = Buffer.allocUnsafe(text.length + message.length);
     bytes.write(text, 'latin1');
     bytes.set(message, text.length);
@@ -42,19 +43,24 @@ class RequestWriter {
  * @param {Method} method @param {import('./http1.js').Response} response
  */
 function readResponse(method, response) {
-  if (response.status !== 200) throw callFailed(response);
-  if (response.headers.get('content-type') !== 'application/proto') {
+  const { status, headers, body } = response;
+  if (status !== 200) throw callFailed(status, headers.get('cloakroom-reason') ?? '', body);
+  if (headers.get('content-type') !== 'application/proto') {
     throw new CallFailed('INTERNAL', '', 'what answered is not the service: its response is no message');
   }
   try {
-    return method.response.decode(response.body);
+    return method.response.decode(body);
   } catch {
     throw new CallFailed('INTERNAL', '', `the response is no message of ${method.path}`);
   }
 }
 
-/** @param {import('./http1.js').Response} response */
-function callFailed({ status, headers, body }) {
+/** Returns the value of the header `connect-timeout-ms`. @param {number} timeout */
+const timeoutHeader = (timeout) => String(Math.min(Math.ceil(Math.max(timeout, 1)), MAX_MILLISECONDS));
+
+/** Returns what a response with another status than 200 stands for.
+ * @param {number} status @param {string} reason @param {Buffer} body */
+function callFailed(status, reason, body) {
   let code = '';
   let message = '';
   try {
@@ -65,7 +71,7 @@ function callFailed({ status, headers, body }) {
     // A proxy has answered.
   }
   code ||= CODES.get(status) ?? 'UNKNOWN';
-  return new CallFailed(code, headers.get('cloakroom-reason') ?? '', message || `HTTP status ${status}`);
+  return new CallFailed(code, reason, message || `HTTP status ${status}`);
 }
 
 /** What the HTTP status means where the body does not say it, by Connect's specification. */
@@ -82,4 +88,4 @@ const CODES = new Map([
 /** The service takes ten digits. */
 const MAX_MILLISECONDS = 9_999_999_999;
 
-module.exports = { RequestWriter, readResponse };
+module.exports = { RequestWriter, callFailed, readResponse, timeoutHeader };

@@ -4,15 +4,19 @@
 const { now } = require('../clock.js');
 const { CallFailed } = require('../errors.js');
 const { describeEndpoint } = require('./address.js');
-const { TimedOut, connect } = require('./connection.js');
+const { Connection, TimedOut, connectSocket } = require('./connection.js');
 const { TlsContexts, checkCredentials } = require('./credentials.js');
 const { Pool } = require('./pool.js');
-const { RequestWriter, readResponse } = require('./protocol.js');
+const { RequestWriter, readResponse, timeoutHeader } = require('./protocol.js');
 const { Replicas } = require('./replicas.js');
+const { Stream } = require('./stream.js');
 
 /** @typedef {import('./credentials.js').Credentials} Credentials */
 /** @typedef {import('../messages.js').Method} Method */
-/** What the calls to one endpoint need. @typedef {{ pool: Pool, writer: RequestWriter }} Peer */
+/**
+ * What the calls to one endpoint need.
+ * @typedef {{ pool: Pool, writer: RequestWriter, connect: (end: number) => Promise<import('node:net').Socket> }} Peer
+ */
 /** @typedef {import('./replicas.js').Replica<Peer>} Replica */
 
 /** Makes calls to the replicas of a service, which take turns. Connects at the first call. */
@@ -64,7 +68,38 @@ class ConnectTransport {
     }
   }
 
-  /** Closes all connections, those in use after their calls. The next call connects again. */
+  /**
+   * Begins a call that is answered by a stream, on a connection of its own. Throws `CallFailed`.
+   * @param {Method} method @param {Record<string, any>} request
+   * @param {number} timeout Milliseconds until the first message.
+   * @returns {Promise<{ first: any, stream: Stream }>}
+   */
+  async stream(method, request, timeout) {
+    const end = now() + timeout;
+    if (this.#replicas.names.length > 0) await this.#replicas.lookUp(end);
+    const replica = this.#replicas.next(method.name, []);
+    const { connect, writer } = replica.peer;
+    let socket;
+    try {
+      socket = await connect(end);
+    } catch (error) {
+      this.#replicas.didNotAnswer(replica);
+      throw new CallFailed('UNAVAILABLE', '', `cannot connect to ${describe(replica, error)}`);
+    }
+    const headers = { ...writer.headers, 'connect-timeout-ms': timeoutHeader(end - now()) };
+    const stream = new Stream(socket, method, headers, method.request.encode(request));
+    try {
+      const first = await stream.next(end);
+      replica.answered();
+      return { first, stream };
+    } catch (error) {
+      stream.close();
+      if (/** @type {CallFailed} */ (error).reason === '') this.#replicas.didNotAnswer(replica);
+      throw error;
+    }
+  }
+
+  /** Closes all connections, those in use after their calls. The next call connects again. Streams go on. */
   close() {
     for (const { peer } of this.#replicas.all) peer.pool.close();
   }
@@ -101,11 +136,12 @@ class ConnectTransport {
   /** @param {import('./address.js').Endpoint} endpoint @returns {Peer} */
   #makePeer(endpoint) {
     /** @param {number} end */
-    const connectTo = async (end) => {
+    const connect = async (end) => {
       const context = endpoint.tlsName === '' ? undefined : this.#tls.context();
-      return connect(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT));
+      return connectSocket(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT));
     };
-    return { pool: new Pool(connectTo), writer: new RequestWriter(endpoint.host, this.#token) };
+    const pool = new Pool(async (end) => new Connection(await connect(end)));
+    return { pool, writer: new RequestWriter(endpoint.host, this.#token), connect };
   }
 }
 

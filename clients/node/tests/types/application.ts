@@ -1,6 +1,7 @@
 // An application in TypeScript, which only has to pass the type checker.
 import express, { type Express } from 'express';
 import { Client, ConnectTransport, Session } from 'cloakroom-sessions';
+import { AdminClient } from 'cloakroom-sessions/admin';
 import { openSession, sessions, SessionUnavailable } from 'cloakroom-sessions/express';
 
 declare module 'cloakroom-sessions/express' {
@@ -51,3 +52,15 @@ async function withoutFramework(cookieHeader: string): Promise<string | undefine
   return headers[0]?.value ?? session.subject;
 }
 void withoutFramework;
+
+async function administrate(admin: AdminClient, session: Session): Promise<Date | undefined> {
+  const [device] = await admin.listSubject('ada', { withEntries: true });
+  // @ts-expect-error A session has no token here.
+  device?.token;
+  const count: number = await admin.revokeSubject('ada', { exceptId: session.id ?? '' });
+  for await (const { events } of admin.events()) if (events[0]?.kind === 'ENDED') return events[0].time;
+  const watch = await session.watch();
+  const reason: string | undefined = await watch.ended;
+  return reason === undefined || count > 0 ? watch.expireTime : device?.accessTime;
+}
+void administrate;
