@@ -18,7 +18,7 @@ export async function testPod(engine, manifests) {
   fs.writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
 
   await engine.podman('play', 'kube', '--network', 'podman', file);
-  await waitUntil('the pod serves', () => isServing(port));
+  await waitUntil('the pod serves', () => isServing(port)).catch((error) => withLogs(engine, error));
   await rejectsUnknownCallers(port);
   for (const pod of manifests.filter(({ kind }) => kind === 'Pod')) await passes(engine, pod, port);
   const token = await createSession(port);
@@ -44,6 +44,13 @@ function onThisMachine(object, port) {
     container.ports = [{ name: 'grpc', containerPort: 50051, hostPort: port, hostIP: '127.0.0.1' }];
   }
   return object;
+}
+
+// Fails with the logs of all containers.
+async function withLogs(engine, cause) {
+  const names = (await engine.podman('ps', '--all', '--format', '{{.Names}}: {{.Status}}')).split('\n');
+  const logs = await Promise.all(names.map((name) => engine.attempt('logs', name.split(':')[0])));
+  throw new Error(names.map((name, number) => `${name}\n${logs[number].stdout}${logs[number].stderr}`).join('\n'), { cause });
 }
 
 // Runs the pod of `helm test` against the port in place of the Service.
