@@ -35,7 +35,8 @@ Refuses values that contradict each other, with what to change. values.schema.js
 
 {{/* The settings that other values decide, and which. */}}
 {{- define "cloakroom.decided" -}}
-admin: metrics
+admin.listen: metrics.enabled
+admin.tls: metrics.tls
 callers: callers.entries
 server.listen: service, the port is always 50051
 server.tls: tls
