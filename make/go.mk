@@ -27,8 +27,9 @@ bench-go: go-packages redis ## Measures the Go client beside scs; build with --p
 	go build -C clients/go/tests -buildvcs=false -o $(CURDIR)/target/bench/go ./bench
 	CLOAKROOM_BIN="$${CLOAKROOM_BIN:-$(CURDIR)/target/dist/cloakroom}" target/bench/go
 
-soak-go: go-packages ## Reads millions of generated responses as net/http reads them.
+soak-go: go-packages ## Reads millions of generated responses as net/http reads them, and compares sessions in memory with the service.
 	CLOAKROOM_TEST_ANSWERS=5000000 go test -C clients/go -count=1 ./internal/connect
+	CLOAKROOM_TEST_STEPS=30000 go test -C clients/go/tests -count=1 -run RandomCalls -timeout 1h .
 
 go-messages: go-packages $(PYTHON_INSTALLED) ## Renews the Go client's messages after a change of the contract.
 	$(call go_messages,clients/go)

@@ -7,7 +7,7 @@
 //	...
 //	http.ListenAndServe(":8000", sessions.New(client).Middleware(mux))
 //
-// The package admin lists and ends the sessions of a user.
+// The package admin lists and ends the sessions of a user, and cloakroomtest has a service in memory, for tests.
 //
 // # Addresses
 //

@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Transport makes single attempts of calls. Applications need none: [New] makes one that speaks to a service. It is for
-// tests, which may put something in between.
+// Transport makes single attempts of calls. Applications need none: [New] makes one that speaks to a service, and
+// cloakroomtest has one that is a service in memory.
 //
 // path is that of an RPC, such as "/cloakroom.v1.SessionService/OpenSession". The context always has a deadline. Every
 // error has the type *Error, but for the end of a stream, which is io.EOF.
