@@ -29,9 +29,11 @@ func TestScsOwnSessionTestsHaveTheResultsThatTheTableNames(t *testing.T) {
 	program := buildSuite(t)
 
 	for name, message := range suite {
-		command := exec.Command(program, "-test.run", "^"+name+"$", "-test.v")
-		command.Env = append(os.Environ(), "SCS_SERVICE="+running.Address)
-		output, err := command.CombinedOutput()
+		output, err := runOne(program, name, running.Address)
+		// TestLifetime fails if two requests take more than half a second, as on a busy machine.
+		for attempt := 1; attempt < 10 && message == "" && err != nil; attempt++ {
+			output, err = runOne(program, name, running.Address)
+		}
 		switch {
 		case !strings.Contains(string(output), "=== RUN   "+name):
 			t.Errorf("scs has no test %s any more", name)
@@ -41,6 +43,12 @@ func TestScsOwnSessionTestsHaveTheResultsThatTheTableNames(t *testing.T) {
 			t.Errorf("%s passes, or fails for another reason: %v\n%s", name, err, output)
 		}
 	}
+}
+
+func runOne(program, name, address string) ([]byte, error) {
+	command := exec.Command(program, "-test.run", "^"+name+"$", "-test.v")
+	command.Env = append(os.Environ(), "SCS_SERVICE="+address)
+	return command.CombinedOutput()
 }
 
 // buildSuite compiles scs' tests into package scs, from the module that go.mod names.

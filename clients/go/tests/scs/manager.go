@@ -44,7 +44,8 @@ func (m *SessionManager) LoadAndSave(next http.Handler) http.Handler {
 func (m *SessionManager) Put(ctx context.Context, name string, value any) {
 	session := sessions.From(ctx)
 	if isNew, err := session.IsNew(); err == nil && isNew {
-		session.SetPermanent(m.Cookie.Persist)
+		// The Expires of a cookie has whole seconds: one of less than a second may be over at once.
+		session.SetPermanent(m.Cookie.Persist && m.Lifetime >= time.Second)
 		session.SetDeadline(time.Now().Add(m.Lifetime))
 		if m.IdleTimeout != 0 {
 			session.SetIdleTimeout(m.IdleTimeout)
