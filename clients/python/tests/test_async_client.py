@@ -78,7 +78,8 @@ async def test_more_calls_than_connections_wait_for_their_turn(proxy):
     saved = await asyncio.gather(*(write(client, str(number)) for number in range(5 * MAX_CONNECTIONS)))
     values = await asyncio.gather(*(read(client, each.session.token) for each in saved))
     assert values == [str(number) for number in range(len(saved))]
-    assert proxy.accepted <= MAX_CONNECTIONS
+    # On a slow machine some connect too late, and are closed.
+    await until("only so many stay open", lambda: proxy.open_count() <= MAX_CONNECTIONS)
 
 
 def test_clients_of_one_address_share_their_transport_and_each_loop_has_its_connections(proxy):

@@ -54,17 +54,22 @@ class AsyncClient:
         self._policy_error: errors.SessionUnavailable | None = None
 
     def open(self, request: pb.OpenSessionRequest) -> Coroutine[Any, Any, pb.OpenSessionResponse]:
-        return self._repeat(self.transport.call, methods.OPEN, request)
+        return self.call(methods.OPEN, request)
 
     def save(self, request: pb.SaveSessionRequest) -> Coroutine[Any, Any, pb.SaveSessionResponse]:
         """Saves changes. The request must have a request_id, so that a retry is not applied twice."""
-        return self._repeat(self.transport.call, methods.SAVE, request)
+        return self.call(methods.SAVE, request)
 
     def rotate(self, request: pb.RotateSessionRequest) -> Coroutine[Any, Any, pb.RotateSessionResponse]:
-        return self._repeat(self.transport.call, methods.ROTATE, request)
+        return self.call(methods.ROTATE, request)
 
     def destroy(self, request: pb.DestroySessionRequest) -> Coroutine[Any, Any, pb.DestroySessionResponse]:
-        return self._repeat(self.transport.call, methods.DESTROY, request)
+        return self.call(methods.DESTROY, request)
+
+    @property
+    def knows_policy(self) -> bool:
+        """Whether `policy` makes no call."""
+        return self._policy is not None
 
     async def policy(self) -> pb.GetAppPolicyResponse:
         """Returns the app's policy. Fetches it once per process; forked children inherit it."""
@@ -100,9 +105,13 @@ class AsyncClient:
             )
         return self._policy
 
-    def call(self, method: Method[Request, Response], request: Request) -> Coroutine[Any, Any, Response]:
+    async def call(self, method: Method[Request, Response], request: Request) -> Response:
         """Makes a call that may be repeated, and repeats it until the deadline."""
-        return self._repeat(self.transport.call, method, request)
+        start = now()
+        try:
+            return await self.transport.call(method, request, self.deadline)
+        except CallFailed as failed:
+            return await self._repeat(self.transport.call, method, request, start, failed)
 
     async def stream(self, method: Method[Request, Response], request: Request) -> AsyncResponseStream[Response]:
         """Begins a call that is answered by a stream. Repeats it until its first message or the deadline.
@@ -112,21 +121,33 @@ class AsyncClient:
         begin = getattr(self.transport, "stream", None)
         if begin is None:
             raise TypeError(f"{type(self.transport).__name__} does not support streams; use an address instead")
-        stream: AsyncResponseStream[Response] = await self._repeat(begin, method, request)
+        start = now()
+        stream: AsyncResponseStream[Response]
+        try:
+            stream = await begin(method, request, self.deadline)
+        except CallFailed as failed:
+            stream = await self._repeat(begin, method, request, start, failed)
         return stream
 
     async def _repeat(
-        self, attempt: Callable[[Method[Request, Response], Request, float], Awaitable[T]], method: Any, request: Any
+        self,
+        attempt: Callable[[Method[Request, Response], Request, float], Awaitable[T]],
+        method: Any,
+        request: Any,
+        start: float,
+        failed: CallFailed,
     ) -> T:
-        end = now() + self.deadline
+        """Repeats a call whose first attempt has failed."""
+        end = start + self.deadline
         retries = 0
         while True:
-            try:
-                return await attempt(method, request, max(end - now(), 0.001))
-            except CallFailed as failed:
-                delay = retry_delay(failed, retries)
-                if delay is None or now() + delay >= end:
-                    raise error_of(failed) from failed
+            delay = retry_delay(failed, retries)
+            if delay is None or now() + delay >= end:
+                raise error_of(failed) from failed
             # Random, so that many workers do not retry at the same time.
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
             retries += 1
+            try:
+                return await attempt(method, request, max(end - now(), 0.001))
+            except CallFailed as again:
+                failed = again

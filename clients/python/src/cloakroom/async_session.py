@@ -32,7 +32,8 @@ class AsyncSession(SessionState):
             if not self._needs_open():
                 return
             try:
-                await self._client.policy()
+                if not self._client.knows_policy:
+                    await self._client.policy()
                 if not self._open_without_call():
                     self._apply_open(await self._client.open(self._open_request()))
             except errors.SessionUnavailable as error:
@@ -87,7 +88,8 @@ class AsyncSession(SessionState):
 
     async def _save_changes(self) -> None:
         try:
-            await self._client.policy()
+            if not self._client.knows_policy:
+                await self._client.policy()
             while (request := self._next_save()) is not None:
                 self._apply_save(await self._client.save(request))
         except errors.CloakroomError as error:

@@ -42,25 +42,31 @@ class AsyncConnection(asyncio.BufferedProtocol):
         self.is_new = True
         self.last_use = now()
 
-    async def call(self, request: bytes, end: float) -> Response:
-        """Sends a request and returns its response.
+    def begin_call(self, request: bytes, start: float, end: float) -> asyncio.Future[Response]:
+        """Sends a request and returns its response, which is to be awaited. `end_call` has to follow in any case.
 
-        Raises TimeoutError at the time `end`, another OSError if the connection breaks, and `Malformed`. Then, and if
-        it is cancelled or the response is not reusable, the connection must be closed.
+        The future fails with TimeoutError at the time `end`, with another OSError if the connection breaks, and with
+        `Malformed`. Then, and if it is cancelled or the response is not reusable, the connection must be closed.
+
+        Args:
+            request: The whole request.
+            start: The present time.
+            end: The time at which the call fails.
         """
-        if self._transport is None or self.is_closed:
-            raise ConnectionResetError("the connection has ended")
         self._response = future = self._loop.create_future()
-        self._timeouts.add(future, end)
-        try:
+        self.last_use = start
+        if self._transport is None or self.is_closed:
+            future.set_exception(ConnectionResetError("the connection has ended"))
+        else:
+            self._timeouts.add(future, end)
             self._transport.write(request)
-            response: Response = await future
-        finally:
-            self._timeouts.discard(future)
-            self._reader = self._response = None
+        return future
+
+    def end_call(self) -> None:
+        if self._response is not None:
+            self._timeouts.discard(self._response)
+        self._reader = self._response = None
         self.is_new = False
-        self.last_use = now()
-        return response
 
     def begin_stream(self, request: bytes, receive: Callable[[bytes], None], lose: Callable[[OSError], None]) -> None:
         """Sends a request whose response is a stream. The connection can carry no other call then.

@@ -32,11 +32,15 @@ class AsyncPool:
         #: Calls that wait until a connection is free, in the order of their arrival.
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def take_idle(self) -> AsyncConnection | None:
-        """Returns an idle connection, which must be given back to `put` or `drop`, or None if there is none."""
+    def take_idle(self, time: float) -> AsyncConnection | None:
+        """Returns an idle connection, which must be given back to `put` or `drop`, or None if there is none.
+
+        Args:
+            time: The present time.
+        """
         while self._idle:
             connection = self._idle.pop()
-            if now() - connection.last_use < MAX_IDLE_TIME and connection.is_silent():
+            if time - connection.last_use < MAX_IDLE_TIME and connection.is_silent():
                 self._lent.add(connection)
                 return connection
             connection.close()
@@ -47,7 +51,7 @@ class AsyncPool:
 
         Raises OSError if none can be had until the time `end`.
         """
-        while (connection := self.take_idle()) is None:
+        while (connection := self.take_idle(now())) is None:
             if len(self._lent) + self._connecting >= MAX_CONNECTIONS:
                 await self._wait(end)
                 continue
@@ -74,7 +78,8 @@ class AsyncPool:
         if connection.last_use - oldest.last_use >= MAX_IDLE_TIME:
             self._idle.pop(0)
             oldest.close()
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def drop(self, connection: AsyncConnection) -> None:
         """Closes a lent connection."""

@@ -138,54 +138,66 @@ class _LoopTransport:
         self.end: AsyncGenerator[None, None] | None = None
 
     async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
-        end = now() + timeout
+        start = now()
+        end = start + timeout
         message = request.SerializeToString()
-        if self._replicas.names:
+        replicas = self._replicas
+        if replicas.names:
             await self._lookups.look_up_due_names(end)
+            start = now()
+        replica = replicas.next(method.name)
+        connection = replica.peer.pool.take_idle(start)
+        if connection is None:
+            replica, connection = await self._take_connection(replica, method, end)
+            start = now()
+            timeout = end - start
+        attempt_end = replicas.attempt_end(start, end, is_new_connection=connection.is_new)
+        data = replica.peer.writer.write(method, message, timeout)
+        try:
+            try:
+                response = await connection.begin_call(data, start, attempt_end)
+            finally:
+                connection.end_call()
+        except BaseException as error:
+            # A cancelled call too: its response is still to come, and belongs to no other call.
+            raise self._not_answered(replica, connection, error, is_deadline=attempt_end == end) from error
+        if response.is_reusable:
+            replica.peer.pool.put(connection)
+        else:
+            replica.peer.pool.drop(connection)
+        if replica.avoid_until:
+            replica.answered()
+        return read_response(method, response)
+
+    async def _take_connection(
+        self, replica: Replica[_Peer], method: Method[Any, Any], end: float
+    ) -> tuple[Replica[_Peer], AsyncConnection]:
+        """Returns a connection of a replica, or of another one that can be reached. Raises `CallFailed`."""
         tried: list[Replica[_Peer]] = []
         while True:
-            replica = self._replicas.next(method.name, tried)
-            pool = replica.peer.pool
             try:
-                connection = pool.take_idle() or await pool.take(end)
+                return replica, await replica.peer.pool.take(end)
             except OSError as error:
                 # Nothing was sent, so another replica may have the call at once.
                 failed = self._replicas.not_connected(replica, error)
                 tried.append(replica)
-                if len(tried) < len(self._replicas.all) and now() < end:
-                    continue
-                raise failed from error
-            return await self._exchange(replica, connection, method, message, end)
+                if len(tried) >= len(self._replicas.all) or now() >= end:
+                    raise failed from error
+            replica = self._replicas.next(method.name, tried)
 
-    async def _exchange(
-        self,
-        replica: Replica[_Peer],
-        connection: AsyncConnection,
-        method: Method[Request, Response],
-        message: bytes,
-        end: float,
-    ) -> Response:
-        peer, start = replica.peer, now()
-        attempt_end = self._replicas.attempt_end(start, end, is_new_connection=connection.is_new)
-        try:
-            response = await connection.call(peer.writer.write(method, message, end - start), attempt_end)
-        except BaseException as error:
-            # A cancelled call too: its response is still to come, and belongs to no other call.
-            peer.pool.drop(connection)
-            if not isinstance(error, (OSError, Malformed)):
-                raise
-            is_timeout = isinstance(error, TimeoutError)
-            if is_timeout:
-                # The others that wait may lead to the same silence.
-                peer.pool.drop_idle()
-            is_deadline = is_timeout and attempt_end == end
-            raise self._replicas.not_answered(replica, error, is_deadline=is_deadline) from error
-        if response.is_reusable:
-            peer.pool.put(connection)
-        else:
-            peer.pool.drop(connection)
-        replica.answered()
-        return read_response(method, response)
+    def _not_answered(
+        self, replica: Replica[_Peer], connection: AsyncConnection, error: BaseException, *, is_deadline: bool
+    ) -> CallFailed:
+        """Closes the connection of a call that failed. Returns the call's failure, or raises what is none."""
+        pool = replica.peer.pool
+        pool.drop(connection)
+        if not isinstance(error, (OSError, Malformed)):
+            raise error
+        is_timeout = isinstance(error, TimeoutError)
+        if is_timeout:
+            # The others that wait may lead to the same silence.
+            pool.drop_idle()
+        return self._replicas.not_answered(replica, error, is_deadline=is_timeout and is_deadline)
 
     async def stream(
         self, method: Method[Request, Response], request: Request, timeout: float
