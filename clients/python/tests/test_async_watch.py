@@ -102,7 +102,7 @@ async def test_an_outage_says_nothing_about_the_session(own_service):
 
 @in_event_loop
 async def test_a_watch_leaves_a_connection_that_is_silent_for_long(service, monkeypatch):
-    monkeypatch.setattr("cloakroom.async_watch._LONGEST_STREAM", 0.2)
+    monkeypatch.setattr("cloakroom.async_watch.LONGEST_STREAM", 0.2)
     proxy = LossyProxy(service.port)
     browser, session = await stored_session(service, proxy.address)
     async with session.watch() as watch:

@@ -93,6 +93,18 @@ def test_a_watch_goes_on_after_its_connection_was_lost(service):
     assert results == ["DESTROYED"]
 
 
+def test_a_watch_leaves_a_connection_that_is_silent_for_long(service, monkeypatch):
+    monkeypatch.setattr("cloakroom.watch.LONGEST_STREAM", 0.2)
+    proxy = LossyProxy(service.port)
+    app = make_app(proxy.address)
+    client = open_session(app)
+    with watch(app, client) as watched:
+        proxy.forget_connections()
+        request(app, client, lambda: session.destroy())
+        assert watched.wait(TIMEOUT) == "DESTROYED"
+    proxy.close()
+
+
 def test_an_outage_says_nothing_about_the_session(tmp_path):
     with Service.start(tmp_path, store=f'[store.embedded]\npath = "{tmp_path}/data"') as service:
         app = make_app(service.address, deadline=0.5)

@@ -11,7 +11,7 @@ from .client import error_of
 from .clock import now
 from .messages import session_service_pb2 as pb
 from .transport import AsyncResponseStream, CallFailed
-from .watch import PAUSE, WatchState
+from .watch import LONGEST_STREAM, PAUSE, WatchState
 
 
 class AsyncSessionWatch(WatchState):
@@ -32,8 +32,6 @@ class AsyncSessionWatch(WatchState):
         super().__init__(request)
         self._client = client
         self._stream: AsyncResponseStream[pb.WatchSessionResponse] | None = None
-        #: When to begin again. A connection may be silent because the service hangs.
-        self._renew_time = 0.0
 
     async def begin(self) -> None:
         """Begins the watch. `async with` does it.
@@ -43,7 +41,7 @@ class AsyncSessionWatch(WatchState):
             SessionRefused: The token does not verify, or the request's cookies name two live sessions.
         """
         self._stream = stream = await self._client.stream(methods.WATCH, self.request)
-        self._renew_time = now() + _LONGEST_STREAM * random.uniform(0.5, 1.0)
+        self._renew_time = now() + LONGEST_STREAM * random.uniform(0.5, 1.0)
         try:
             self._apply(await stream.next(self._client.deadline))
         except (CallFailed, TimeoutError) as error:
@@ -77,7 +75,7 @@ class AsyncSessionWatch(WatchState):
             try:
                 response = await stream.next(max(stream_end - now(), 0.001))
             except TimeoutError:
-                if end is not None and now() >= end:
+                if end is not None and end <= self._renew_time:
                     return None
                 self._leave_stream()
             except CallFailed as failed:
@@ -96,7 +94,3 @@ class AsyncSessionWatch(WatchState):
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
-
-
-#: Seconds.
-_LONGEST_STREAM = 300.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from datetime import datetime, timezone
 
@@ -24,6 +25,8 @@ class WatchState:
         #: know it. None while it lives.
         self.end_reason: str | None = None
         self._is_closed = False
+        #: When to begin again. A connection may be silent because the service hangs.
+        self._renew_time = 0.0
         self._stream: ResponseStream[pb.WatchSessionResponse] | AsyncResponseStream[pb.WatchSessionResponse] | None
         self._stream = None
 
@@ -89,18 +92,21 @@ class SessionWatch(WatchState):
             if stream is None:
                 self._begin()
                 continue
+            stream_end = self._renew_time if end is None else min(end, self._renew_time)
             try:
-                response = stream.next(None if end is None else max(end - now(), 0.001))
+                response = stream.next(max(stream_end - now(), 0.001))
             except TimeoutError:
-                return None
+                if end is not None and end <= self._renew_time:
+                    return None
+                self._leave_stream()
             except CallFailed as failed:
                 self._leave_stream()
                 error = error_of(failed)
                 if not isinstance(error, errors.SessionUnavailable):
                     raise error from failed
                 time.sleep(PAUSE)
-                continue
-            self._apply(response)
+            else:
+                self._apply(response)
         return self.end_reason
 
     def __enter__(self) -> SessionWatch:
@@ -111,6 +117,7 @@ class SessionWatch(WatchState):
 
     def _begin(self) -> None:
         self._stream = stream = self._client.stream(methods.WATCH, self.request)
+        self._renew_time = now() + LONGEST_STREAM * random.uniform(0.5, 1.0)
         try:
             self._apply(stream.next(self._client.deadline))
         except (CallFailed, TimeoutError) as error:
@@ -124,3 +131,5 @@ class SessionWatch(WatchState):
 
 #: Seconds before an interrupted watch begins again, so that a replica that stops is not asked in a loop.
 PAUSE = 0.05
+#: Seconds for which a watch uses one stream.
+LONGEST_STREAM = 300.0

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from ..client import Client
 from ..connect import Credentials
 from ..errors import SessionRefused
-from ..messages import admin_service_pb2 as pb
-from ..messages.session_service_pb2 import OUTCOME_DELETED
 from ..transport import Transport
-from . import methods
-from .answers import Explanation, SessionInfo, SessionPage, Stats, explanation_of, session_info, stats_of
+from . import calls
+from .answers import Explanation, SessionInfo, SessionPage, Stats
+from .calls import Answer, Call
 from .events import EventStream
 
 
@@ -54,9 +53,7 @@ class AdminClient:
         Raises:
             ValueError: The subject is empty: that would be every session of the app.
         """
-        _check_subject(subject)
-        request = pb.ListSessionsRequest(app=self.app, subject=subject, with_entries=with_entries)
-        return [session_info(info) for info in self._client.call(methods.LIST, request).sessions]
+        return self._make(calls.list_subject(self.app, subject, with_entries=with_entries))
 
     def list_page(self, page_token: str = "", *, page_size: int = 100, with_entries: bool = False) -> SessionPage:
         """Returns some of the app's live sessions, in no order. A page may be empty and not be the last one.
@@ -66,11 +63,7 @@ class AdminClient:
             page_size: Sessions on a page, at most 1000. With Redis there may be a few more.
             with_entries: Whether to read the entries as well.
         """
-        request = pb.ListSessionsRequest(
-            app=self.app, page_token=page_token, page_size=page_size, with_entries=with_entries
-        )
-        response = self._client.call(methods.LIST, request)
-        return SessionPage([session_info(info) for info in response.sessions], response.next_page_token)
+        return self._make(calls.list_page(self.app, page_token, page_size=page_size, with_entries=with_entries))
 
     def list_all(self, *, page_size: int = 100, with_entries: bool = False) -> Iterator[SessionInfo]:
         """Returns all live sessions of the app, in no order, by a call for each page.
@@ -92,9 +85,8 @@ class AdminClient:
             session_id: Its id, 32 hexadecimal digits.
             with_entries: Whether to read the entries as well.
         """
-        request = pb.GetSessionRequest(app=self.app, id=session_id, with_entries=with_entries)
         try:
-            return session_info(self._client.call(methods.GET, request).session)
+            return self._make(calls.get_session(self.app, session_id, with_entries=with_entries))
         except SessionRefused as error:
             if error.reason == "SESSION_UNKNOWN":
                 return None
@@ -112,11 +104,10 @@ class AdminClient:
             ValueError: The subject is empty, so it is no user.
         """
         if subject is not None:
-            _check_subject(subject)
+            calls.check_subject(subject)
             if not self._belongs_to(session_id, subject):
                 return False
-        request = pb.RevokeSessionRequest(app=self.app, id=session_id)
-        return self._client.call(methods.REVOKE, request).outcome == OUTCOME_DELETED
+        return self._make(calls.revoke_session(self.app, session_id))
 
     def _belongs_to(self, session_id: str, subject: str) -> bool:
         try:
@@ -139,16 +130,14 @@ class AdminClient:
         Raises:
             ValueError: The subject is empty.
         """
-        _check_subject(subject)
-        request = pb.RevokeSubjectRequest(app=self.app, subject=subject, except_id=except_id)
-        return self._client.call(methods.REVOKE_SUBJECT, request).revoked
+        return self._make(calls.revoke_subject(self.app, subject, except_id))
 
     def revoke_app(self) -> None:
         """Ends every session of the app that was created before: logs everybody out.
 
         After an error some may have ended: call it again.
         """
-        self._client.call(methods.REVOKE_APP, pb.RevokeAppRequest(app=self.app))
+        self._make(calls.revoke_app(self.app))
 
     def explain(self, *, cookie_header: str = "", token: str = "", cookie_name: str = "") -> list[Explanation]:
         """Explains what a cookie, a token or a ticket leads to, and why it opens nothing. Changes nothing.
@@ -159,16 +148,11 @@ class AdminClient:
             token: A token or a ticket alone, in place of the header.
             cookie_name: The cookie's name, if it differs from the app's.
         """
-        request = pb.ExplainCredentialRequest(app=self.app, cookie_name=cookie_name)
-        if token:
-            request.token = token
-        else:
-            request.cookie_header = cookie_header
-        return [explanation_of(each) for each in self._client.call(methods.EXPLAIN, request).explanations]
+        return self._make(calls.explain(self.app, cookie_header, token, cookie_name))
 
     def stats(self) -> Stats:
         """Returns the numbers of the app, as the replica that answers has them."""
-        return stats_of(self._client.call(methods.STATS, pb.GetStatsRequest(app=self.app)))
+        return self._make(calls.stats(self.app))
 
     def watch_events(self, cursor: str = "") -> EventStream:
         """Follows what happens to the app's sessions, from now on or from a cursor. Expiry sends no event.
@@ -185,7 +169,5 @@ class AdminClient:
         """
         return EventStream(self._client, cursor)
 
-
-def _check_subject(subject: str) -> None:
-    if not subject:
-        raise ValueError("the subject is empty")
+    def _make(self, call: Call[Answer]) -> Answer:
+        return call.read(self._client.call(call.method, call.request))

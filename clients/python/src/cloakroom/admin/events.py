@@ -36,6 +36,10 @@ class EventBatch:
     cursor: str
 
 
+def batch_of(response: pb.WatchEventsResponse) -> EventBatch:
+    return EventBatch([_event(event) for event in response.events], response.cursor)
+
+
 class EventStream:
     """Batches of events. One thread reads, and any other may close it.
 
@@ -78,7 +82,7 @@ class EventStream:
             self._stream = None
             return None
         self.cursor = response.cursor
-        return EventBatch([_event(event) for event in response.events], response.cursor)
+        return batch_of(response)
 
     def close(self) -> None:
         """Ends the stream, also from another thread, whose `next` returns None then."""
