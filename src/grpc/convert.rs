@@ -1,6 +1,6 @@
 //! Conversions between messages and domain types. An error names the field that cannot be converted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use prost_types::{Duration as WireDuration, Timestamp};
@@ -8,7 +8,7 @@ use prost_types::{Duration as WireDuration, Timestamp};
 use super::request_error::RequestError;
 use super::wire;
 use crate::app::{App, Kind as AppKind};
-use crate::cookie::SameSite;
+use crate::cookie::{self, SameSite};
 use crate::flask;
 use crate::service::{
     AppStats, Credential, CredentialState, Explanation, Header, MigrationStats, NullReason, Outcome, SessionInfo,
@@ -321,7 +321,16 @@ pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
         anonymous_idle_timeout: Some(wire_duration(app.anonymous_lifetimes.idle_timeout)),
         anonymous_absolute_timeout: Some(wire_duration(app.anonymous_lifetimes.absolute_timeout)),
         null_session: (!app.has_keys()).then(|| null_session(NullReason::NoKey)),
+        legacy_cookie_names: legacy_cookie_names(app),
     }
+}
+
+/// Returns the names of the cookies that the app's migration sources read, but for the app's own.
+fn legacy_cookie_names(app: &App) -> Vec<String> {
+    let Some(migration) = &app.migration else { return Vec::new() };
+    let names = migration.sources().filter_map(|source| migration.cookie_name(source)).map(cookie::Name::as_str);
+    let other: BTreeSet<&str> = names.filter(|name| *name != app.cookie.attributes().name.as_str()).collect();
+    other.into_iter().map(str::to_owned).collect()
 }
 
 pub(super) fn timestamp(time: Time) -> Timestamp {

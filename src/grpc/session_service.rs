@@ -35,6 +35,7 @@ impl SessionService for SessionRpcs {
             cookie_name: convert::cookie_name(&request.cookie_name),
             context: convert::context(request.context),
             max_authenticate_age: convert::authenticate_age(request.max_authenticate_age)?,
+            no_touch: request.no_touch,
         });
         let opened = opened.await?;
         Ok(Response::new(wire::OpenSessionResponse {

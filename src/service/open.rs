@@ -29,6 +29,8 @@ pub struct OpenRequest<'r> {
     pub context: Option<RequestContext>,
     /// The age below which an authentication counts as recent; `None`: the frontend does not ask.
     pub max_authenticate_age: Option<Duration>,
+    /// Whether the open is only a look: no use of the session.
+    pub no_touch: bool,
 }
 
 /// The response to an open.
@@ -185,7 +187,10 @@ impl Service {
         let LiveSession { session_key, record, token, text, note } = session;
         let Record { head, entries } = *record;
         self.stats.count_opened(&call.app.name);
-        self.touch_if_due(call, &session_key, &head, open.context).await;
+        let used = if open.no_touch { head.access_time } else { call.now };
+        if !open.no_touch {
+            self.touch_if_due(call, &session_key, &head, open.context).await;
+        }
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
         let token = match text {
@@ -194,7 +199,7 @@ impl Service {
             None if note == CookieNote::Keep => sign_noted_token(call.keys, &call.app.name, token, note),
             None => sign_token(call.keys, &call.app.name, token),
         };
-        let session = SessionView { token, entries, ..call.view(session_key.id, &head, None) };
+        let session = SessionView { token, entries, ..call.view_used_at(session_key.id, &head, None, used) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
         let cookie_action = match note {
             CookieNote::Keep => CookieAction::Keep,

@@ -119,6 +119,17 @@ impl AppCall<'_> {
 
     /// Returns the session without its entries, as used now. Without a `token` the caller gets none.
     pub(super) fn view(&self, id: SessionId, head: &Head, token: Option<SplitToken>) -> SessionView {
+        self.view_used_at(id, head, token, self.now)
+    }
+
+    /// Returns the same as used last at another time.
+    pub(super) fn view_used_at(
+        &self,
+        id: SessionId,
+        head: &Head,
+        token: Option<SplitToken>,
+        used: Time,
+    ) -> SessionView {
         SessionView {
             id: Some(id),
             token: token.map(|token| sign_token(self.keys, &self.app.name, token)).unwrap_or_default(),
@@ -128,9 +139,9 @@ impl AppCall<'_> {
             subject: head.subject.clone(),
             times: Some(SessionTimes {
                 create_time: Some(head.create_time),
-                access_time: head.access_time.max(self.now),
+                access_time: head.access_time.max(used),
                 authenticate_time: head.authenticate_time,
-                expire_time: head.expire_time(self.now),
+                expire_time: head.expire_time(used),
                 idle_timeout: head.idle_timeout,
             }),
             null: None,

@@ -1014,8 +1014,11 @@ type OpenSessionRequest struct {
 	// The age from which an authentication is no longer recent, for an action that needs certainty about the user. The
 	// result is in recently_authenticated. At least 1 millisecond. Unset if the request does not ask.
 	MaxAuthenticateAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_authenticate_age,json=maxAuthenticateAge,proto3" json:"max_authenticate_age,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// True to look at the session without using it, for a check whether it exists: the idle timeout goes on, the context
+	// is not stored, and the times in the response are those of the last use.
+	NoTouch       bool `protobuf:"varint,8,opt,name=no_touch,json=noTouch,proto3" json:"no_touch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenSessionRequest) Reset() {
@@ -1099,6 +1102,13 @@ func (x *OpenSessionRequest) GetMaxAuthenticateAge() *durationpb.Duration {
 		return x.MaxAuthenticateAge
 	}
 	return nil
+}
+
+func (x *OpenSessionRequest) GetNoTouch() bool {
+	if x != nil {
+		return x.NoTouch
+	}
+	return false
 }
 
 type isOpenSessionRequest_Credential interface {
@@ -1692,8 +1702,11 @@ type GetAppPolicyResponse struct {
 	//   - A session that loses its subject keeps the rest of its lifetime, but at most anonymous_idle_timeout and
 	//     anonymous_absolute_timeout from that moment on.
 	AnonymousAbsoluteTimeout *durationpb.Duration `protobuf:"bytes,20,opt,name=anonymous_absolute_timeout,json=anonymousAbsoluteTimeout,proto3" json:"anonymous_absolute_timeout,omitempty"`
-	unknownFields            protoimpl.UnknownFields
-	sizeCache                protoimpl.SizeCache
+	// The names of the cookies, besides cookie_name, that may be a legacy credential of the app. A request that has none of
+	// these cookies has no session, so a frontend can give it a new one without a call.
+	LegacyCookieNames []string `protobuf:"bytes,21,rep,name=legacy_cookie_names,json=legacyCookieNames,proto3" json:"legacy_cookie_names,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GetAppPolicyResponse) Reset() {
@@ -1862,6 +1875,13 @@ func (x *GetAppPolicyResponse) GetAnonymousIdleTimeout() *durationpb.Duration {
 func (x *GetAppPolicyResponse) GetAnonymousAbsoluteTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.AnonymousAbsoluteTimeout
+	}
+	return nil
+}
+
+func (x *GetAppPolicyResponse) GetLegacyCookieNames() []string {
+	if x != nil {
+		return x.LegacyCookieNames
 	}
 	return nil
 }
@@ -2678,7 +2698,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x0eRequestContext\x12\"\n" +
 	"\n" +
 	"user_agent\x18\x01 \x01(\tB\x03\x80\x01\x01R\tuserAgent\x12*\n" +
-	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xa8\x02\n" +
+	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xc3\x02\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12*\n" +
 	"\rcookie_header\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1b\n" +
@@ -2686,7 +2706,8 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\vcookie_name\x18\x04 \x01(\tR\n" +
 	"cookieName\x12;\n" +
 	"\acontext\x18\x05 \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12K\n" +
-	"\x14max_authenticate_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12maxAuthenticateAgeB\f\n" +
+	"\x14max_authenticate_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12maxAuthenticateAge\x12\x19\n" +
+	"\bno_touch\x18\b \x01(\bR\anoTouchB\f\n" +
 	"\n" +
 	"credential\"\xa2\x02\n" +
 	"\x13OpenSessionResponse\x12/\n" +
@@ -2731,7 +2752,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x17ShouldSetCookieResponse\x12*\n" +
 	"\x11should_set_cookie\x18\x01 \x01(\bR\x0fshouldSetCookie\"'\n" +
 	"\x13GetAppPolicyRequest\x12\x10\n" +
-	"\x03app\x18\x01 \x01(\tR\x03app\"\xd1\a\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\"\x81\b\n" +
 	"\x14GetAppPolicyResponse\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12)\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x15.cloakroom.v1.AppKindR\x04kind\x12\x1f\n" +
@@ -2757,7 +2778,8 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"subjectKey\x12<\n" +
 	"\fnull_session\x18\x12 \x01(\v2\x19.cloakroom.v1.NullSessionR\vnullSession\x12O\n" +
 	"\x16anonymous_idle_timeout\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x14anonymousIdleTimeout\x12W\n" +
-	"\x1aanonymous_absolute_timeout\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x18anonymousAbsoluteTimeout\"J\n" +
+	"\x1aanonymous_absolute_timeout\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x18anonymousAbsoluteTimeout\x12.\n" +
+	"\x13legacy_cookie_names\x18\x15 \x03(\tR\x11legacyCookieNames\"J\n" +
 	"\x18GetExpirationTimeRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1c\n" +
 	"\tpermanent\x18\x02 \x01(\bR\tpermanent\"X\n" +

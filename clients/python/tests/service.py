@@ -79,6 +79,13 @@ keys = ["{key}"]
 subject_key = "_user_id"
 [apps.login.cookie]
 samesite = ""
+[apps.moving]
+keys = ["{key}"]
+[apps.moving.migrate]
+until = "2030-01-01"
+[apps.moving.migrate.flask_cookie]
+keys = ["the application's secret key"]
+cookie_name = "old"
 [apps.django]
 keys = ["{key}"]
 subject_key = "_auth_user_id"

@@ -111,11 +111,15 @@ async def test_a_request_without_a_session_cookie_reads_an_empty_session_without
 
 
 @in_event_loop
-async def test_a_cookie_of_a_migration_source_opens_the_session(browser):
-    browser.cookie_header = "old=abc"
-    session = browser.session(legacy_cookie_names=["old"])
-    await session.open()
-    assert browser.transport.take_calls() == ["GetAppPolicy", "OpenSession"]
+async def test_a_cookie_of_a_migration_source_opens_the_session(service):
+    browser = Browser(service, "moving")
+    browser.cookie_header = "older=abc; theme=dark"
+    await browser.session().open()
+    assert browser.transport.take_calls() == ["GetAppPolicy"]
+
+    browser.cookie_header = "theme=dark; old=abc"
+    await browser.session().open()
+    assert browser.transport.take_calls() == ["OpenSession"]
 
 
 @in_event_loop

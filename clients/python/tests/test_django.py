@@ -352,6 +352,17 @@ def test_an_administrator_ends_a_session_by_the_text_of_its_key(client, anna):
     assert get(client, name_of_user).result == ""
 
 
+def test_a_look_whether_a_session_exists_is_no_use_of_it(client, transport):
+    get(client, set_entry("a", 1))
+    transport.take_calls()
+    assert SessionStore().exists(cookie(client))
+    (look,) = transport.requests
+    assert look.no_touch
+    transport.take_calls()
+    assert SessionStore(cookie(client))["a"] == 1
+    assert [use.no_touch for use in transport.requests] == [False]
+
+
 def test_the_text_of_a_session_key_in_the_place_of_a_cookie_is_refused(client):
     get(client, set_entry("a", 1))
     key = str(get(client, lambda request: request.session.session_key).result)

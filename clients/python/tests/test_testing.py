@@ -86,6 +86,14 @@ def test_a_session_ends_when_it_is_not_used_for_its_idle_timeout(transport, cloc
     assert (gone.outcome, gone.end_reason) == (pb.OUTCOME_GONE, pb.END_REASON_IDLE)
 
 
+def test_a_look_is_no_use(transport, clock):
+    token = save(transport, set={"a": "1"}).session.token
+    clock.shift(timedelta(days=30))
+    assert not open_session(transport, cookie(token), no_touch=True).session.new
+    clock.shift(timedelta(days=1))
+    assert open_session(transport, cookie(token)).session.new
+
+
 def test_a_session_ends_at_its_absolute_timeout_however_much_it_is_used(clock):
     transport = MemoryTransport(App("shop", absolute_timeout=timedelta(days=40)))
     token = save(transport, set={"a": "1"}).session.token

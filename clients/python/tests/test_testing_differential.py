@@ -262,6 +262,7 @@ class Player:
             fields["context"] = self.context()
         if self.random.random() < 0.2:
             fields["max_authenticate_age"] = timedelta(seconds=self.random.choice([-1, 0, 600]))
+        fields["no_touch"] = self.random.random() < 0.2
         return self.call(methods.OPEN, pb.OpenSessionRequest, fields, self.credential(app, may_lack=True))
 
     def save(self, app):

@@ -251,7 +251,19 @@ async fn a_migration_source_can_have_its_own_cookie(store: StoreKind) {
     assert!(elsewhere.new && !session.new);
     let deleted = set_cookies(&destroyed.headers);
     assert!(deleted[0].starts_with("sid=;") && deleted[1].starts_with("sessionid=;"), "{deleted:?}");
+    assert_eq!(service.policy("default").await.legacy_cookie_names, ["sessionid"]);
     assert!(service.open(open_cookie(&format!("sessionid={old}"))).await.session.unwrap().new);
+}
+
+#[tokio::test]
+async fn the_policy_names_no_cookie_of_a_source_that_has_the_apps_own_name() {
+    let source = DjangoCookieSettings { cookie_name: "session".to_owned(), ..Default::default() };
+    let settings = [("default", django_settings(source)), ("other", app_settings())];
+
+    let service = TestService::with_apps(StoreKind::Memory, settings).await;
+
+    assert!(service.policy("default").await.legacy_cookie_names.is_empty());
+    assert!(service.policy("other").await.legacy_cookie_names.is_empty(), "it moves from nowhere");
 }
 
 #[apply(on_every_store)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::app;
-use cloakroom::grpc::wire::{Changes, EndReason};
+use cloakroom::grpc::wire::{Changes, EndReason, OpenSessionRequest, RequestContext};
 use cloakroom::store::{Handle, Redis, RedisSettings};
 use tokio::task::JoinSet;
 
@@ -51,6 +51,22 @@ async fn a_use_at_the_threshold_moves_the_deadline(store: StoreKind) {
     for token in &both {
         assert_eq!(gone(&service.save(save_unmodified(token)).await), EndReason::Idle, "never late");
     }
+}
+
+#[apply(on_every_store)]
+async fn a_look_is_no_use(store: StoreKind) {
+    let service = service(store).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let before = service.session(&token).await;
+
+    service.advance(IDLE - MILLI);
+    let context = Some(RequestContext { user_agent: "monitor".to_owned(), ..RequestContext::default() });
+    let look = OpenSessionRequest { no_touch: true, context, ..open_cookie(&format!("session={token}")) };
+    let seen = service.open(look).await.session.expect("an open has a session");
+
+    assert!(seen == before);
+    service.advance(MILLI);
+    assert!(!service.is_live(&token).await);
 }
 
 #[apply(on_every_store)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -82,8 +81,6 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             kind `cookie`.
         codec: Converts values to JSON text and back. The default writes Flask's tags. `JsonCodec()` writes plain JSON,
             for sessions that are shared with another framework or language. Not for apps of kind `cookie`.
-        legacy_cookie_names: The names of the cookies that the app's migration sources read, if they differ from the
-            session cookie's: a request that has none of all these makes no call.
 
     Raises:
         ValueError: `unavailable` is neither "raise" nor "null".
@@ -103,7 +100,6 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
         codec: Codec | None = None,
-        legacy_cookie_names: Collection[str] = (),
     ) -> None:
         self.client = AsyncClient(service, app=app, deadline=deadline, credentials=credentials)
         super().__init__(
@@ -113,7 +109,6 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             send_context=send_context,
             max_authenticate_age=max_authenticate_age,
             codec=codec,
-            legacy_cookie_names=legacy_cookie_names,
         )
 
     async def open_session(self, app: Quart, request: Any) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import os
-from collections.abc import Collection, Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, NoReturn
@@ -50,17 +50,16 @@ class RequestInfo:
     deadline_time: Callable[[], datetime | None] | None = None
     #: Returns whether the cookie outlives the browser, for a framework that does not keep that as an entry.
     permanent: Callable[[], bool] | None = None
-    #: Other cookies that may name a session: those of the app's migration sources, if they have names of their own.
-    legacy_cookie_names: Collection[str] = ()
 
     def may_name_session(self, cookie_header: str) -> bool:
         """Whether a Cookie header has a cookie that may name a session."""
         if not cookie_header:
             return False
-        name = self.cookie_name or self.policy().cookie_name
+        policy = self.policy()
+        name = self.cookie_name or policy.cookie_name
         if cookie_header.startswith(f"{name}="):
             return True
-        names = (name, *self.legacy_cookie_names)
+        names = (name, *policy.legacy_cookie_names)
         return any(cookie.cookie_values(cookie_header, name) for name in names)
 
     def sent_tokens(self) -> list[str]:
@@ -82,6 +81,8 @@ class SessionState(MutableMapping[str, Any]):
 
     # These begin so in each request. They stand here because most requests never set them.
 
+    #: Whether an open is no use of the session, which extends its lifetime.
+    is_look = False
     #: Whether the request has used its session.
     accessed = False
     _modified = False
@@ -335,6 +336,8 @@ class SessionState(MutableMapping[str, Any]):
         cookie_name = info.cookie_name_override()
         if cookie_name:
             request.cookie_name = cookie_name
+        if self.is_look:
+            request.no_touch = True
         if info.max_authenticate_age is not None:
             request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
         return request

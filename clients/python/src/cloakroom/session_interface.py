@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, Callable, NoReturn
 
@@ -102,7 +101,6 @@ class AppRequestInfo(RequestInfo):
         self.context = context if interface._send_context else pb.RequestContext
         self.null_when_unavailable = interface._null_when_unavailable
         self.max_authenticate_age = interface._max_authenticate_age
-        self.legacy_cookie_names = interface._legacy_cookie_names
 
     def idle_timeout(self) -> timedelta | None:
         return self._interface._idle_timeout(self._framework_app)
@@ -137,7 +135,6 @@ class InterfaceBase:
         send_context: bool,
         max_authenticate_age: timedelta | None,
         codec: Codec | None = None,
-        legacy_cookie_names: Collection[str] = (),
     ) -> None:
         if unavailable not in ("raise", "null"):
             raise ValueError('unavailable must be "raise" or "null"')
@@ -150,7 +147,6 @@ class InterfaceBase:
         self._null_when_unavailable = unavailable == "null"
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
-        self._legacy_cookie_names = legacy_cookie_names
         self._has_warned_of_lifetime = False
         #: The value of PERMANENT_SESSION_LIFETIME that was checked last. What follows depends on it and on the policy.
         self._checked_setting: Any = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Iterable, MutableMapping
 from datetime import timedelta
 from typing import Any, Callable, Literal
 
@@ -63,9 +63,6 @@ class CloakroomMiddleware:
         send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
         max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
             kind `cookie`.
-        legacy_cookie_names: The names of the cookies that the app's migration sources read, if they differ from the
-            session cookie's: a request that has none of all these makes no call.
-
         close_websockets: Whether to close a websocket when its session ends, with the code 4401. That is so after a
             logout, a revocation, a login, or when its lifetime is over: the use of a websocket is no use of its
             session. Each open websocket with a stored session then has a connection to the service. Not for apps of
@@ -92,7 +89,6 @@ class CloakroomMiddleware:
         codec: Codec | None = None,
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
-        legacy_cookie_names: Collection[str] = (),
         close_websockets: bool = False,
     ) -> None:
         if unavailable not in ("raise", "null"):
@@ -105,7 +101,6 @@ class CloakroomMiddleware:
         self._codec = codec or JsonCodec()
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
-        self._legacy_cookie_names = legacy_cookie_names
         self._closes_websockets = close_websockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -251,7 +246,6 @@ class CloakroomMiddleware:
             null_when_unavailable=self._null_when_unavailable,
             max_authenticate_age=self._max_authenticate_age,
             idle_timeout=lambda: self._idle_timeout,
-            legacy_cookie_names=self._legacy_cookie_names,
         )
 
     def _context(self, user_agent: bytes, client: Any) -> pb.RequestContext:

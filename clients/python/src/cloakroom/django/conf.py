@@ -50,8 +50,6 @@ class Settings:
     retry_after: int = 5
     #: Whether to send the browser's user agent and address, for the list of a user's sessions.
     send_context: bool = True
-    #: Other cookies that may name a session: those of the app's migration sources, if they have names of their own.
-    legacy_cookie_names: tuple[str, ...] = ()
 
     def credentials(self) -> Credentials | None:
         """Raises ValueError if they contradict each other."""
@@ -184,10 +182,7 @@ def _services(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values() -> dict[str, Any]:
-    values = {name.lower(): value for name, value in getattr(settings, "CLOAKROOM", {}).items()}
-    if "legacy_cookie_names" in values:
-        values["legacy_cookie_names"] = tuple(values["legacy_cookie_names"])
-    return values
+    return {name.lower(): value for name, value in getattr(settings, "CLOAKROOM", {}).items()}
 
 
 def _forget(*, setting: str, **_: Any) -> None:

@@ -206,7 +206,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             self._now().begin_empty()
 
     def exists(self, session_key: str | None) -> bool:
-        """Whether there is a session with this key or cookie. The look is a use of the session, but for a text key."""
+        """Whether there is a session with this key or cookie. The look is no use of the session."""
         if self._is_cycle_pending():
             self._save()
         looked_up = self._find(session_key)
@@ -326,7 +326,6 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             idle_timeout=lambda: lifetime.idle_timeout(store),
             deadline_time=lambda: lifetime.deadline_time(store),
             permanent=lambda: not store.get_expire_at_browser_close(),
-            legacy_cookie_names=conf.current().legacy_cookie_names,
         )
 
     def _request_context(self) -> pb.RequestContext:
@@ -363,7 +362,11 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def _find(self, key: str | None) -> RequestSession | None:
         """Returns the session of a key. None if there is none, or only an administrator can find it."""
         header = cookie_header.of_key(key)
-        return RequestSession(conf.client(), self._request_info()).another(header) if header else None
+        if not header:
+            return None
+        found = RequestSession(conf.client(), self._request_info()).another(header)
+        found.is_look = True
+        return found
 
     def _save(self) -> None:
         current = self._now()

@@ -178,20 +178,22 @@ class RequestContext(_message.Message):
     def __init__(self, user_agent: _Optional[str] = ..., remote_address: _Optional[str] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("app", "cookie_header", "token", "cookie_name", "context", "max_authenticate_age")
+    __slots__ = ("app", "cookie_header", "token", "cookie_name", "context", "max_authenticate_age", "no_touch")
     APP_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MAX_AUTHENTICATE_AGE_FIELD_NUMBER: _ClassVar[int]
+    NO_TOUCH_FIELD_NUMBER: _ClassVar[int]
     app: str
     cookie_header: str
     token: str
     cookie_name: str
     context: RequestContext
     max_authenticate_age: _duration_pb2.Duration
-    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    no_touch: bool
+    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., no_touch: bool = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated", "cookie_outdated")
@@ -279,7 +281,7 @@ class GetAppPolicyRequest(_message.Message):
     def __init__(self, app: _Optional[str] = ...) -> None: ...
 
 class GetAppPolicyResponse(_message.Message):
-    __slots__ = ("app", "kind", "cookie_name", "cookie_domain", "cookie_path", "cookie_httponly", "cookie_secure", "cookie_samesite", "cookie_partitioned", "pickle_based", "refresh_each_request", "idle_timeout", "absolute_timeout", "rotation_grace", "max_entries", "max_session_bytes", "subject_key", "null_session", "anonymous_idle_timeout", "anonymous_absolute_timeout")
+    __slots__ = ("app", "kind", "cookie_name", "cookie_domain", "cookie_path", "cookie_httponly", "cookie_secure", "cookie_samesite", "cookie_partitioned", "pickle_based", "refresh_each_request", "idle_timeout", "absolute_timeout", "rotation_grace", "max_entries", "max_session_bytes", "subject_key", "null_session", "anonymous_idle_timeout", "anonymous_absolute_timeout", "legacy_cookie_names")
     APP_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -300,6 +302,7 @@ class GetAppPolicyResponse(_message.Message):
     NULL_SESSION_FIELD_NUMBER: _ClassVar[int]
     ANONYMOUS_IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     ANONYMOUS_ABSOLUTE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    LEGACY_COOKIE_NAMES_FIELD_NUMBER: _ClassVar[int]
     app: str
     kind: AppKind
     cookie_name: str
@@ -320,7 +323,8 @@ class GetAppPolicyResponse(_message.Message):
     null_session: NullSession
     anonymous_idle_timeout: _duration_pb2.Duration
     anonymous_absolute_timeout: _duration_pb2.Duration
-    def __init__(self, app: _Optional[str] = ..., kind: _Optional[_Union[AppKind, str]] = ..., cookie_name: _Optional[str] = ..., cookie_domain: _Optional[str] = ..., cookie_path: _Optional[str] = ..., cookie_httponly: bool = ..., cookie_secure: bool = ..., cookie_samesite: _Optional[str] = ..., cookie_partitioned: bool = ..., pickle_based: bool = ..., refresh_each_request: bool = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., absolute_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., rotation_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_entries: _Optional[int] = ..., max_session_bytes: _Optional[int] = ..., subject_key: _Optional[str] = ..., null_session: _Optional[_Union[NullSession, _Mapping]] = ..., anonymous_idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., anonymous_absolute_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    legacy_cookie_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, app: _Optional[str] = ..., kind: _Optional[_Union[AppKind, str]] = ..., cookie_name: _Optional[str] = ..., cookie_domain: _Optional[str] = ..., cookie_path: _Optional[str] = ..., cookie_httponly: bool = ..., cookie_secure: bool = ..., cookie_samesite: _Optional[str] = ..., cookie_partitioned: bool = ..., pickle_based: bool = ..., refresh_each_request: bool = ..., idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., absolute_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., rotation_grace: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., max_entries: _Optional[int] = ..., max_session_bytes: _Optional[int] = ..., subject_key: _Optional[str] = ..., null_session: _Optional[_Union[NullSession, _Mapping]] = ..., anonymous_idle_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., anonymous_absolute_timeout: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., legacy_cookie_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class GetExpirationTimeRequest(_message.Message):
     __slots__ = ("app", "permanent")

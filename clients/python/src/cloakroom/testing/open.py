@@ -54,11 +54,13 @@ def _presented(call: AppCall, request: pb.OpenSessionRequest) -> list[Presented]
 def _open_live(call: AppCall, live: Live, note: Note, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
     record, token = live
     call.store.counts(call.app.name).opened += 1
-    call.store.touch(record, request.context if request.HasField("context") else None, call.now)
+    used = record.access_time if request.no_touch else call.now
+    if not request.no_touch:
+        call.store.touch(record, request.context if request.HasField("context") else None, call.now)
     signed_note = note if note is Note.KEEP else Note.NONE
     text = call.signer.sign_token(call.app.name, token, signed_note)
     session_id = call.session_id(token)
-    session = view.stored_session(session_id, record, text, call.now, with_entries=True)
+    session = view.stored_session(session_id, record, text, used, with_entries=True)
     refreshes = bool(session.permanent) and call.app.refresh_each_request
     sets_cookie = note is Note.SET or (note is Note.NONE and refreshes)
     recently_authenticated = False
