@@ -71,6 +71,7 @@ fn connect(loaded: &LoadedConfig) -> Result<String, CliError> {
     if loaded.settings.store.kind == StoreKind::Redis {
         let store = Handle::open(&loaded.settings.store)?;
         runtime.block_on(store.ping()).map_err(failed)?;
+        runtime.block_on(store.check_replicas()).map_err(failed)?;
         comments += "# Redis answers, and the service can work with it.\n";
     } else {
         comments += "# The store is a part of the service: there is nothing to connect to.\n";

@@ -39,8 +39,8 @@ impl Handle {
         })
     }
 
-    pub(super) fn new(backend: Backend) -> Self {
-        Self { backend, metrics: Arc::default() }
+    pub(super) fn new(backend: Backend, metrics: Arc<StoreMetrics>) -> Self {
+        Self { backend, metrics }
     }
 
     /// The kind of the store.
@@ -57,6 +57,14 @@ impl Handle {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) => Ok(None),
             Backend::Redis(store) => Box::pin(store.read_clock()).await,
+        }
+    }
+
+    /// Checks that as many replicas of the store are connected as have to acknowledge writes.
+    pub async fn check_replicas(&self) -> Result<(), Error> {
+        match &self.backend {
+            Backend::Memory(_) | Backend::Embedded(_) => Ok(()),
+            Backend::Redis(store) => Box::pin(store.check_replicas()).await,
         }
     }
 

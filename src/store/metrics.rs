@@ -136,10 +136,13 @@ pub(super) enum Operation {
     LoadRevocation,
     FeedEnd,
     ReadFeed,
+    /// Parts of other operations of Redis: the waits for replicas or the disk.
+    AcknowledgeSave,
+    AcknowledgeEnding,
 }
 
 /// All operations in the order of their discriminants, with the values of the metrics' label.
-const OPERATIONS: [(Operation, &str); 18] = [
+const OPERATIONS: [(Operation, &str); 20] = [
     (Operation::Load, "load"),
     (Operation::Create, "create"),
     (Operation::Apply, "apply"),
@@ -158,6 +161,8 @@ const OPERATIONS: [(Operation, &str); 18] = [
     (Operation::LoadRevocation, "load_revocation"),
     (Operation::FeedEnd, "feed_end"),
     (Operation::ReadFeed, "read_feed"),
+    (Operation::AcknowledgeSave, "acknowledge_save"),
+    (Operation::AcknowledgeEnding, "acknowledge_ending"),
 ];
 
 #[cfg(test)]

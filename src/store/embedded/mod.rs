@@ -106,7 +106,7 @@ impl Embedded {
 
 impl Store for Embedded {
     fn into_handle(self: Arc<Self>) -> Handle {
-        Handle::new(Backend::Embedded(self))
+        Handle::new(Backend::Embedded(self), Arc::default())
     }
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {

@@ -107,7 +107,7 @@ impl Default for Memory {
 
 impl Store for Memory {
     fn into_handle(self: Arc<Self>) -> Handle {
-        Handle::new(Backend::Memory(self))
+        Handle::new(Backend::Memory(self), Arc::default())
     }
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {

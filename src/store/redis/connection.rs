@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::endpoint::Endpoint;
 use super::failure::{Cause, Failure};
+use super::term::PrimaryTerm;
 use super::tls::TlsProblem;
 
 /// An open connection, which many calls share. Dropping it closes it.
@@ -32,6 +33,8 @@ pub(super) struct Connection {
     pub(super) round: u64,
     pub(super) address: Arc<str>,
     pub(super) database: i64,
+    /// `None`: nobody needs it. See [`Self::read_term()`].
+    pub(super) term: Option<Arc<PrimaryTerm>>,
 }
 
 /// What was on a connection when an operation began. See [`Connection::has_sent_since()`].
@@ -79,7 +82,8 @@ impl Connection {
             _ => return Err(Cause::Unsuitable("the url leads to nothing that the service can connect to".into())),
         };
         let (_driver, address, database) = (DriverGuard(driver), Arc::clone(&endpoint.address), settings.db());
-        let connection = Self { commands, progress, _driver, opened: Instant::now(), round, address, database };
+        let opened = Instant::now();
+        let connection = Self { commands, progress, _driver, opened, round, address, database, term: None };
         match (connection.log_in(settings).await, handshake) {
             (Err(Cause::Connection(error)), Some(handshake)) => {
                 Err(handshake.explain(&error).map_or(Cause::Connection(error), Cause::Tls))
@@ -121,6 +125,25 @@ impl Connection {
             Ok(Ok(Value::ServerError(error))) => RedisError::from(error).into(),
             Ok(Ok(Value::Array(role))) if role.first() == Some(&Value::BulkString(b"master".to_vec())) => return Ok(()),
             Ok(Ok(_)) => Cause::NotPrimary,
+            Ok(Err(error)) => error.into(),
+            Err(_) => Cause::NoAnswer(patience),
+        };
+        Err(Failure { address: Arc::clone(&self.address), cause })
+    }
+
+    /// Reads the term of the server, which has to be a primary.
+    pub(super) async fn read_term(&mut self, patience: Duration) -> Result<(), Failure> {
+        let mut info = redis::cmd("INFO");
+        info.arg("server").arg("replication");
+        let mut commands = self.commands();
+        let cause = match timeout(patience, info.query_async::<String>(&mut commands)).await {
+            Ok(Ok(info)) => match PrimaryTerm::read(&info) {
+                Some(term) => {
+                    self.term = Some(Arc::new(term));
+                    return Ok(());
+                }
+                None => Cause::NotPrimary,
+            },
             Ok(Err(error)) => error.into(),
             Err(_) => Cause::NoAnswer(patience),
         };

@@ -16,12 +16,14 @@ use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, Script
 use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, timeout_at};
 
+use super::acknowledge::{Acknowledge, WriteKind};
 use super::connection::{Connection, Mark};
 use super::failure::{Cause, Failure, is_of_wrong_server};
-use super::reconnecting::Reconnecting;
+use super::reconnecting::{Purpose, Reconnecting};
 use super::rounds::Rounds;
 use super::settings::Settings;
 use super::target::{Server, Target};
+use super::waiter::{Receipt, WaitLog, Waiter};
 use crate::store::Error;
 use crate::types::SettingError;
 
@@ -31,6 +33,9 @@ pub(in crate::store) struct Connections {
     target: Arc<Target>,
     rounds: Arc<Rounds>,
     per_runtime: usize,
+    /// For saves, and for what ends sessions.
+    pub(super) acknowledge: [Acknowledge; 2],
+    wait_log: Arc<WaitLog>,
     /// As many as there are workers. They are never removed, because no worker ends before the process.
     by_runtime: RwLock<Vec<(runtime::Id, Arc<RuntimeConnections>)>>,
 }
@@ -40,6 +45,15 @@ pub(in crate::store) struct Connections {
 struct RuntimeConnections {
     connections: Vec<Reconnecting>,
     next: AtomicUsize,
+    /// For saves, and for what ends sessions: often the same. `None`: the primary acknowledges them.
+    waiters: [Option<Arc<Waiter>>; 2],
+}
+
+/// What an operation was answered, on which connection.
+struct Answer {
+    value: Value,
+    connection: Arc<Connection>,
+    deadline: Instant,
 }
 
 /// Which commands may be sent again after the connection was closed.
@@ -56,7 +70,14 @@ impl Connections {
     pub(in crate::store) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
         let target = Arc::new(Target::new(settings, server)?);
         let rounds = Arc::new(Rounds::new(settings.timeout));
-        Ok(Self { target, rounds, per_runtime: settings.connections.max(1), by_runtime: RwLock::default() })
+        Ok(Self {
+            target,
+            rounds,
+            per_runtime: settings.connections.max(1),
+            acknowledge: [settings.acknowledge, settings.for_endings()],
+            wait_log: Arc::default(),
+            by_runtime: RwLock::default(),
+        })
     }
 
     /// Reads the files of the settings. Blocks on the disk.
@@ -69,19 +90,50 @@ impl Connections {
     /// Runs a script.
     pub(in crate::store) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
         let run = |mut connection| async move { script.invoke_async(&mut connection).await };
-        parse(self.run(Repeat::IfNotSent, run).await?)
+        parse(self.run(Repeat::IfNotSent, run).await?.value)
+    }
+
+    /// As [`Self::invoke()`], and returns what [`Self::acknowledge()`] needs.
+    pub(super) async fn invoke_with_receipt<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<(T, Receipt), Error> {
+        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
+        let Answer { value, connection, deadline } = self.run(Repeat::IfNotSent, run).await?;
+        Ok((parse(value)?, Receipt { term: connection.term.clone(), deadline }))
+    }
+
+    /// Whether writes of this kind have to wait.
+    pub(super) fn acknowledges_later(&self, kind: WriteKind) -> bool {
+        self.acknowledge[kind as usize] != Acknowledge::Primary
+    }
+
+    /// Waits until a write is acknowledged.
+    pub(super) async fn acknowledge(&self, kind: WriteKind, receipt: Receipt) -> Result<(), Error> {
+        match &self.of_current_runtime().waiters[kind as usize] {
+            Some(waiter) => Ok(waiter.wait(receipt).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that Redis lets writes wait.
+    pub(super) async fn check_waiters(&self) -> Result<(), Error> {
+        for waiter in self.of_current_runtime().waiters.iter().flatten() {
+            waiter.check().await?;
+        }
+        Ok(())
     }
 
     /// Sends a command that writes.
     pub(in crate::store) async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         let run = |mut connection: MultiplexedConnection| async move { command.query_async(&mut connection).await };
-        parse(self.run(Repeat::IfNotSent, run).await?)
+        parse(self.run(Repeat::IfNotSent, run).await?.value)
     }
 
     /// Sends a command that only reads.
     pub(in crate::store) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
         let run = |mut connection: MultiplexedConnection| async move { command.query_async(&mut connection).await };
-        parse(self.run(Repeat::IfClosed, run).await?)
+        parse(self.run(Repeat::IfClosed, run).await?.value)
     }
 
     /// As [`Self::query()`]. `None` if the user may not run the command.
@@ -92,7 +144,7 @@ impl Connections {
                 result => result,
             }
         };
-        parse(self.run(Repeat::IfClosed, run).await?)
+        parse(self.run(Repeat::IfClosed, run).await?.value)
     }
 
     /// Loads a script.
@@ -115,7 +167,7 @@ impl Connections {
             });
             failed.map_or(Ok(Value::Array(answers)), |error| Err(error.into()))
         };
-        parse(self.run(Repeat::IfClosed, run).await?)
+        parse(self.run(Repeat::IfClosed, run).await?.value)
     }
 
     /// Makes the error of a Redis that answers, but cannot be used.
@@ -124,7 +176,7 @@ impl Connections {
     }
 
     /// Runs one operation on one of the connections, within the deadline.
-    async fn run<F>(&self, repeat: Repeat, operation: impl Fn(MultiplexedConnection) -> F) -> Result<Value, Error>
+    async fn run<F>(&self, repeat: Repeat, operation: impl Fn(MultiplexedConnection) -> F) -> Result<Answer, Error>
     where
         F: Future<Output = Result<Value, RedisError>>,
     {
@@ -137,7 +189,7 @@ impl Connections {
             let connection = connecting.unwrap_or_else(|_| Err(self.not_connected(reconnecting)))?;
             let mark = connection.mark();
             let error = match timeout_at(deadline, operation(connection.commands())).await {
-                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Ok(value)) => return Ok(Answer { value, connection, deadline }),
                 Ok(Err(error)) => error,
                 Err(_) => {
                     // A connection that was opened meanwhile has had less time to answer.
@@ -195,10 +247,22 @@ impl Connections {
         if let Some(connections) = find(&all) {
             return connections;
         }
-        let connections = (0..self.per_runtime).map(|_| Reconnecting::start(&self.target, &self.rounds)).collect();
-        let connections = Arc::new(RuntimeConnections { connections, next: AtomicUsize::new(0) });
+        let start = |_| Reconnecting::start(&self.target, &self.rounds, Purpose::Commands);
+        let connections = (0..self.per_runtime).map(start).collect();
+        let waiters = self.start_waiters();
+        let connections = Arc::new(RuntimeConnections { connections, next: AtomicUsize::new(0), waiters });
         all.push((current, Arc::clone(&connections)));
         connections
+    }
+
+    /// Starts the waiters of a runtime: one for each setting.
+    fn start_waiters(&self) -> [Option<Arc<Waiter>>; 2] {
+        let start = |acknowledge| Arc::new(Waiter::start(acknowledge, &self.target, &self.rounds, &self.wait_log));
+        let start = |acknowledge| (acknowledge != Acknowledge::Primary).then(|| start(acknowledge));
+        let [saves, endings] = self.acknowledge;
+        let for_saves = start(saves);
+        let for_endings = if endings == saves { for_saves.clone() } else { start(endings) };
+        [for_saves, for_endings]
     }
 }
 

@@ -47,6 +47,9 @@ pub(super) enum Cause {
     /// A failover is under way, or a Sentinel is cut off from the others.
     #[error("it is no primary, although a Sentinel names it")]
     NotPrimary,
+    /// A write was done, but it may be lost with the primary.
+    #[error("the write is done, but {0}")]
+    NotAcknowledged(Arc<str>),
     /// A file of the settings cannot be used.
     #[error("{0}")]
     Setting(SettingError),
@@ -84,6 +87,7 @@ impl From<Failure> for Error {
                 Self::unavailable(failure)
             }
             Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
+            Cause::NotAcknowledged(_) => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.
             Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),
         }

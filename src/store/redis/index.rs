@@ -3,6 +3,7 @@
 //! A subject's hash is not in the slots of its sessions, so no script can change both in one step.
 
 use super::Redis;
+use super::acknowledge::WriteKind;
 use crate::store::encoding::{
     decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
 };
@@ -22,7 +23,7 @@ impl Index for Redis {
         let mut script = self.scripts.add_to_index.key(self.index_key(subject_ref));
         script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry)).arg(Time::millis(entry.until));
         script.arg(INDEX_CLEANUP_MIN).arg(INDEX_SAMPLE);
-        let mut others = index_entries(&self.connections.invoke::<Fields>(&script).await?)?;
+        let mut others = index_entries(&self.write::<Fields>(WriteKind::Save, &script).await?)?;
         others.retain(|other| other.id != entry.id);
         Ok(others)
     }
@@ -46,7 +47,7 @@ impl Index for Redis {
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
         let mut script = self.scripts.record_revocation.key(self.index_key(subject_ref));
         script.arg(REVOCATION).arg(encode_revocation(revocation)).arg(Time::millis(revocation.until));
-        self.connections.invoke(&script).await
+        self.write(WriteKind::Ending, &script).await
     }
 
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {

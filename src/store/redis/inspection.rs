@@ -45,6 +45,7 @@ impl Redis {
 
     async fn inspect(&self) -> Result<(), Error> {
         self.check_kind().await?;
+        self.connections.check_waiters().await?;
         // A Redis that has the script already would not show that the user may not load it.
         let probe = &self.scripts.probe;
         self.connections.load(probe).await?;
@@ -61,6 +62,7 @@ impl Redis {
         let mut info = redis::cmd("INFO");
         info.arg("replication").arg("memory").arg("cluster");
         let info: Option<String> = self.connections.query_if_allowed(&info).await?;
+        self.watch_replicas(info.as_deref().unwrap_or_default());
         self.problem(info.as_deref()).map_or(Ok(()), |problem| Err(self.connections.unsuitable(problem)))
     }
 
@@ -100,7 +102,7 @@ impl Redis {
 }
 
 /// Returns the value of a field in the answer to INFO.
-fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
+pub(super) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
 }
 

@@ -7,6 +7,7 @@
 //! decides here. A save has two scripts, which differ only in cost: `set_entries.lua` sets and unsets entries, as most
 //! saves do, and `edit.lua` can do everything.
 
+mod acknowledge;
 mod arguments;
 mod connection;
 mod connections;
@@ -17,6 +18,7 @@ mod files;
 mod index;
 mod inspection;
 mod reconnecting;
+mod replicas;
 mod reply;
 mod rounds;
 mod sample;
@@ -25,22 +27,29 @@ mod sentinel_settings;
 mod sentinels;
 mod settings;
 mod target;
+mod term;
 mod tls;
+mod waiter;
 
 use std::sync::Arc;
 
-use redis::{Cmd, Pipeline, Script, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation};
 
+pub use self::acknowledge::Acknowledge;
+use self::acknowledge::WriteKind;
 use self::arguments::{entry_field, optional_context};
 pub(super) use self::connections::Connections;
 use self::inspection::LastInspection;
+use self::replicas::ReplicaWatch;
 use self::reply::{Reply, SnapshotReply};
 use self::scripts::{EXPIRY_STEP, Scripts};
 pub use self::sentinel_settings::SentinelSettings;
 pub use self::settings::{Mode, Settings};
 pub(super) use self::target::Server;
+use self::waiter::Receipt;
 use super::encoding::{EncodedHead, HEAD_FIELDS};
 use super::handle::{Backend, Handle};
+use super::metrics::StoreMetrics;
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
 use crate::session::{Precondition, Record, judge};
 use crate::token::SessionId;
@@ -54,6 +63,8 @@ pub struct Redis {
     scripts: Scripts,
     allow_eviction: bool,
     last_inspection: LastInspection,
+    replica_watch: ReplicaWatch,
+    metrics: Arc<StoreMetrics>,
 }
 
 impl Redis {
@@ -67,6 +78,8 @@ impl Redis {
             scripts: Scripts::new(),
             allow_eviction: settings.allow_eviction,
             last_inspection: LastInspection::default(),
+            replica_watch: ReplicaWatch::default(),
+            metrics: Arc::default(),
         })
     }
 
@@ -90,6 +103,23 @@ impl Redis {
         // module.
         let tag = [b':', b'{', b'0' + partition / 10, b'0' + partition % 10, b'}', b':'];
         [self.prefix.as_bytes(), &tag, app.as_bytes(), b":", last].concat()
+    }
+
+    /// Runs a script that writes, and waits until that is acknowledged.
+    ///
+    /// Waits whatever the answer is: that a write was done before, or a session has ended, is acknowledged by the same
+    /// rule. Only so may a call be repeated whose first try was not acknowledged.
+    async fn write<T: FromRedisValue>(&self, kind: WriteKind, script: &ScriptInvocation<'_>) -> Result<T, Error> {
+        if !self.connections.acknowledges_later(kind) {
+            return self.connections.invoke(script).await;
+        }
+        let (answer, receipt) = self.connections.invoke_with_receipt(script).await?;
+        self.acknowledge(kind, receipt).await?;
+        Ok(answer)
+    }
+
+    async fn acknowledge(&self, kind: WriteKind, receipt: Receipt) -> Result<(), Error> {
+        self.metrics.measure(kind.operation(), self.connections.acknowledge(kind, receipt)).await
     }
 
     /// Prepares the script that does this write.
@@ -140,7 +170,8 @@ impl Redis {
 
 impl Store for Redis {
     fn into_handle(self: Arc<Self>) -> Handle {
-        Handle::new(Backend::Redis(self))
+        let metrics = Arc::clone(&self.metrics);
+        Handle::new(Backend::Redis(self), metrics)
     }
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
@@ -169,7 +200,7 @@ impl Store for Redis {
         for (name, value) in record.entries.iter() {
             script.arg(entry_field(name)).arg(value);
         }
-        match self.connections.invoke(&script).await? {
+        match self.write(WriteKind::Save, &script).await? {
             0_u8 => Ok(Created::Occupied),
             1 => Ok(Created::Stored),
             2 => Ok(Created::Revoked),
@@ -183,7 +214,8 @@ impl Store for Redis {
         precondition: &Precondition,
         write: &Write,
     ) -> Result<Applied, Error> {
-        Ok(match self.connections.invoke(&self.write_script(session_key, precondition, write)).await? {
+        let script = self.write_script(session_key, precondition, write);
+        Ok(match self.write(WriteKind::of(write), &script).await? {
             Reply::Missing => Applied::Missing,
             Reply::Refused(edit_error) => Applied::Refused(edit_error),
             Reply::Done(done) => Applied::Done(done),
@@ -195,6 +227,7 @@ impl Store for Redis {
         })
     }
 
+    /// Waits for no acknowledgement: if it is lost, the session only expires a little earlier.
     async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
         let mut script = self.scripts.touch.key(self.record_key(session_key));
         script.arg(touch.verifier_hash.as_bytes()).arg(touch.used.millis());
@@ -203,11 +236,21 @@ impl Store for Redis {
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
+        let mut receipts: Vec<Receipt> = Vec::new();
         for partition in 0..PARTITIONS {
             let mut script = self.scripts.revoke_app.key(self.generation_key(app, partition));
             script.key(self.feed_key(app, partition)).key(self.feed_count_key(app, partition));
             script.key(self.revocation_time_key(app, partition)).arg(now.millis());
-            self.connections.invoke::<()>(&script).await?;
+            let ((), receipt) = self.connections.invoke_with_receipt(&script).await?;
+            receipts.push(receipt);
+        }
+        if self.connections.acknowledges_later(WriteKind::Ending) {
+            // One wait covers everything before it that the same primary did.
+            receipts.reverse();
+            receipts.dedup_by(|earlier, later| earlier.term == later.term);
+            for receipt in receipts {
+                self.acknowledge(WriteKind::Ending, receipt).await?;
+            }
         }
         Ok(())
     }

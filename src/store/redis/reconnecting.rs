@@ -12,12 +12,14 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::acknowledge::Acknowledge;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use super::rounds::Rounds;
 use super::sentinels::{Sentinels, ServerAddress};
 use super::target::{Server, Target};
+use super::waiter;
 use crate::store::Error;
 
 /// Holds one connection at a time. Dropping it closes the connection.
@@ -40,13 +42,26 @@ enum State {
     },
 }
 
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Commands,
+    /// Waiting for acknowledgements, which blocks the connection. See [`waiter`].
+    Waiting(Acknowledge),
+}
+
 impl Reconnecting {
     /// Starts to open a connection, on the current runtime.
-    pub(super) fn start(target: &Arc<Target>, rounds: &Arc<Rounds>) -> Self {
+    pub(super) fn start(target: &Arc<Target>, rounds: &Arc<Rounds>, purpose: Purpose) -> Self {
         let (publisher, state) = watch::channel(State::Opening { since: Instant::now(), failure: None });
         let wakeup = Arc::new(Notify::new());
-        let opener =
-            Opener { target: Arc::clone(target), rounds: Arc::clone(rounds), wakeup: Arc::clone(&wakeup), publisher };
+        let opener = Opener {
+            target: Arc::clone(target),
+            rounds: Arc::clone(rounds),
+            wakeup: Arc::clone(&wakeup),
+            purpose,
+            publisher,
+        };
         let task = tokio::spawn(opener.run());
         Self { state, wakeup, rounds: Arc::clone(rounds), timeout: target.timeout, task }
     }
@@ -98,6 +113,7 @@ struct Opener {
     target: Arc<Target>,
     rounds: Arc<Rounds>,
     wakeup: Arc<Notify>,
+    purpose: Purpose,
     publisher: watch::Sender<State>,
 }
 
@@ -135,10 +151,17 @@ impl Opener {
     async fn open_once(&self) -> Result<Connection, Failure> {
         let endpoint = self.target.endpoint().await;
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
-        match &self.target.sentinels {
-            None => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await,
-            Some(sentinels) => self.open_to_primary(endpoint, sentinels).await,
+        let mut connection = match &self.target.sentinels {
+            None => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?,
+            Some(sentinels) => self.open_to_primary(endpoint, sentinels).await?,
+        };
+        if self.target.needs_terms {
+            connection.read_term(self.target.timeout).await?;
         }
+        if let Purpose::Waiting(acknowledge) = self.purpose {
+            waiter::prepare(&connection, acknowledge, self.target.timeout).await?;
+        }
+        Ok(connection)
     }
 
     /// Whether a new connection would lead to another server or database.
@@ -231,7 +254,12 @@ impl Opener {
         let mut info = redis::cmd("INFO");
         info.arg("replication");
         let mut commands = connection.commands();
-        match timeout(self.target.timeout, info.query_async::<String>(&mut commands)).await {
+        let patience = match self.purpose {
+            Purpose::Commands => self.target.timeout,
+            // It is answered after the wait that is under way.
+            Purpose::Waiting(_) => 2 * self.target.timeout,
+        };
+        match timeout(patience, info.query_async::<String>(&mut commands)).await {
             Ok(Ok(replication)) if self.target.server == Server::Primary && replication.contains("\nrole:slave") => {
                 self.rounds.leave_all(connection, "the server is a replica");
             }

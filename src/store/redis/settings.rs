@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::ConnectionAddr;
 use serde::{Deserialize, Serialize};
 
+use super::acknowledge::Acknowledge;
 use super::endpoint::{self, Endpoint};
 use super::files::Files;
 use super::sentinel_settings::SentinelSettings;
@@ -42,6 +43,14 @@ pub struct Settings {
     /// How long one operation may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
     #[serde(with = "duration")]
     pub timeout: Duration,
+    /// What has to have a write before it is acknowledged: `primary`, `replicas:1` to `replicas:9`, or `fsync`.
+    ///
+    /// `primary`: a write that was acknowledged is lost if the primary dies before it has sent it to a replica.
+    /// `replicas:N`: that many replicas have it as well. `fsync`: it is in the append-only file, on the disk of the
+    /// primary; that takes Redis or Valkey 7.2. What is not acknowledged within `timeout` fails with UNAVAILABLE.
+    pub acknowledge: Acknowledge,
+    /// The same for what ends sessions: destroys, revocations, logouts. Not set: as `acknowledge`.
+    pub acknowledge_endings: Option<Acknowledge>,
     /// How many connections each worker keeps; many calls share one. 1 to 64.
     pub connections: usize,
     /// Serve although Redis may evict sessions, or does not say whether it does. `true` or `false`.
@@ -79,10 +88,22 @@ impl Settings {
             ("timeout", "it has to be from 10ms to 1m")
         } else if !(1..=64).contains(&self.connections) {
             ("connections", "it has to be from 1 to 64")
+        } else if !self.for_endings().is_at_least(self.acknowledge) {
+            ("acknowledge_endings", LAXER)
         } else {
             return Ok(());
         };
         Err(SettingError::new(key, message))
+    }
+
+    /// What acknowledges what ends sessions.
+    pub(super) fn for_endings(&self) -> Acknowledge {
+        self.acknowledge_endings.unwrap_or(self.acknowledge)
+    }
+
+    /// Whether some writes are acknowledged later than the primary has them.
+    pub(super) fn acknowledges_later(&self) -> bool {
+        self.for_endings() != Acknowledge::Primary
     }
 
     /// Reads the files, checks them, and returns when the client certificate expires. `None`: there is none.
@@ -110,6 +131,8 @@ impl Default for Settings {
             key_prefix: "cloakroom".to_owned(),
             timeout: Duration::from_secs(1),
             connections: 1,
+            acknowledge: Acknowledge::default(),
+            acknowledge_endings: None,
             allow_eviction: false,
             sentinel: SentinelSettings::default(),
         }
@@ -132,5 +155,7 @@ impl fmt::Debug for Settings {
     }
 }
 
+const LAXER: &str =
+    "it has to be acknowledge itself, or stricter: more replicas, or anything if acknowledge is \"primary\"";
 const NO_SOCKET: &str =
     "with mode = \"sentinel\" it has to be redis:// or rediss://, with any host: the Sentinels name it";

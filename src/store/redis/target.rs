@@ -29,6 +29,8 @@ pub(super) struct Target {
     /// The address at the start.
     pub(super) address: Arc<str>,
     pub(super) server: Server,
+    /// Whether something besides the primary acknowledges writes. See [`super::term`].
+    pub(super) needs_terms: bool,
     /// How long opening a connection may take, and each operation.
     pub(super) timeout: Duration,
 }
@@ -65,8 +67,13 @@ impl Target {
             last_read: Mutex::default(),
             address,
             server,
+            needs_terms: settings.acknowledges_later(),
             timeout: settings.timeout,
         })
+    }
+
+    pub(super) fn key_prefix(&self) -> &str {
+        &self.settings.key_prefix
     }
 
     /// Makes the failure of a server that does not answer in time.

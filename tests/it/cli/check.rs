@@ -105,6 +105,18 @@ fn it_connects_to_redis_if_it_is_asked_to() {
 }
 
 #[test]
+fn it_fails_if_no_write_would_be_acknowledged() {
+    let redis = RedisServer::start();
+    let program = Program::new(&["check", "--connect"]).env("CLOAKROOM__STORE__KIND", "redis");
+    let program = program.env("CLOAKROOM__STORE__REDIS__ACKNOWLEDGE", "replicas:1");
+
+    let ended = program.env("CLOAKROOM__STORE__REDIS__URL", &redis.url()).run();
+
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("0 of the 1 replicas of Redis that have to acknowledge writes"), "{ended:?}");
+}
+
+#[test]
 fn without_redis_it_connects_to_nothing() {
     let ended = Program::new(&["check", "--connect"]).run();
 

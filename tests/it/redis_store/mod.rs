@@ -1,5 +1,6 @@
 //! Redis as a store: outages, and the data in it.
 
+mod acknowledge;
 mod clock;
 mod connections;
 mod contents;
@@ -7,6 +8,7 @@ mod failover;
 mod full;
 mod health;
 mod live_count;
+mod loss;
 mod lost_packets;
 mod outage;
 mod rights;

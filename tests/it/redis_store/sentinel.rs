@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::Changes;
@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::{TIMEOUT, until};
 use crate::support::authority::{CertificateAuthority, replace};
-use crate::support::calls::{ChangesExt as _, save};
+use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::environment::number;
 use crate::support::sentinel::{SERVICE, SentinelService, Server, free_port, settings};
 use crate::support::{TestService, app_settings, patient};
@@ -23,9 +23,11 @@ async fn service_on(settings: RedisSettings) -> TestService {
 }
 
 /// Saves on and on, each in a session of its own, until it is stopped.
-struct Writers {
+pub(super) struct Writers {
     service: Arc<TestService>,
     stop: Arc<AtomicBool>,
+    /// How often each has succeeded.
+    successes: Vec<Arc<AtomicU64>>,
     tasks: JoinSet<Written>,
 }
 
@@ -39,11 +41,12 @@ struct Written {
 }
 
 impl Writers {
-    async fn start(service: &Arc<TestService>, count: usize) -> Self {
+    pub(super) async fn start(service: &Arc<TestService>, count: usize) -> Self {
         let (stop, mut tasks) = (Arc::<AtomicBool>::default(), JoinSet::new());
-        for _ in 0..count {
+        let successes: Vec<Arc<AtomicU64>> = (0..count).map(|_| Arc::default()).collect();
+        for successes in &successes {
             let (token, mut client) = (service.stored(&[("n", "0")]).await, service.another_client().await);
-            let stop = Arc::clone(&stop);
+            let (stop, successes) = (Arc::clone(&stop), Arc::clone(successes));
             tasks.spawn(async move {
                 let (mut acknowledged, mut gap, mut last_success) = (0, Duration::ZERO, Instant::now());
                 for n in 1.. {
@@ -53,16 +56,31 @@ impl Writers {
                     if client.save_session(save(&token, Changes::default().set("n", &n.to_string()))).await.is_ok() {
                         gap = gap.max(last_success.elapsed());
                         (acknowledged, last_success) = (n, Instant::now());
+                        successes.fetch_add(1, Ordering::Relaxed);
                     }
                 }
                 Written { token, acknowledged, gap, last_success }
             });
         }
-        Self { service: Arc::clone(service), stop, tasks }
+        Self { service: Arc::clone(service), stop, successes, tasks }
+    }
+
+    /// Waits until each of them has begun a save and succeeded with it.
+    pub(super) async fn all_succeed(&self) {
+        let count = |successes: &Arc<AtomicU64>| successes.load(Ordering::Relaxed);
+        let before: Vec<u64> = self.successes.iter().map(count).collect();
+        until("saves of all", async || self.successes.iter().zip(&before).all(|(now, before)| count(now) > before + 1))
+            .await;
+    }
+
+    /// Stops them. Later saves cannot hide then that one is lost.
+    pub(super) async fn stop(self) -> Stopped {
+        self.stop.store(true, Ordering::Relaxed);
+        Stopped { service: self.service, written: self.tasks.join_all().await }
     }
 
     /// Stops them, and checks that everything that was acknowledged is stored. Returns the longest gap.
-    async fn finish(self, fault: Instant) -> Duration {
+    pub(super) async fn finish(self, fault: Instant) -> Duration {
         self.stop.store(true, Ordering::Relaxed);
         let mut longest = Duration::ZERO;
         for Written { token, acknowledged, gap, last_success } in self.tasks.join_all().await {
@@ -75,8 +93,29 @@ impl Writers {
     }
 }
 
+/// What the writers have seen before they were stopped.
+pub(super) struct Stopped {
+    service: Arc<TestService>,
+    written: Vec<Written>,
+}
+
+impl Stopped {
+    /// Returns how many saves were acknowledged, and how many of them are not stored.
+    pub(super) async fn count_lost(&self) -> (u64, u64) {
+        let (mut all, mut lost) = (0, 0);
+        for Written { token, acknowledged, .. } in &self.written {
+            let open = || open_cookie(&format!("session={token}"));
+            until("an open", async || self.service.try_open(open()).await.is_ok()).await;
+            let stored = self.service.entries(token).await["n"].parse().unwrap();
+            all += acknowledged;
+            lost += acknowledged.saturating_sub(stored);
+        }
+        (all, lost)
+    }
+}
+
 /// Waits until a session can be stored.
-async fn until_saved(service: &TestService) {
+pub(super) async fn until_saved(service: &TestService) {
     let token = service.open_new().await.token;
     let save = || save(&token, Changes::default().set("n", "1"));
     until("a save", async || service.try_save(save()).await.is_ok()).await;
@@ -306,7 +345,7 @@ async fn problem(settings: &RedisSettings) -> String {
 }
 
 /// How many failovers are tried. On a machine that does nothing else, `make soak` measures many.
-fn rounds() -> u64 {
+pub(super) fn rounds() -> u64 {
     number("CLOAKROOM_TEST_FAILOVERS").unwrap_or(1)
 }
 

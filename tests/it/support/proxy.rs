@@ -45,6 +45,10 @@ impl Proxy {
         format!("redis://{}", self.address)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Leads new connections elsewhere. Those that exist stay as they are.
     pub(crate) fn lead_to(&self, target: PathBuf) {
         *self.state.target.lock() = target;

@@ -7,9 +7,10 @@ use cloakroom::store::{RedisMode, RedisSettings, SentinelSettings};
 
 use super::redis::RedisServer;
 
-/// Two servers and their Sentinels, on loopback.
+/// A primary, its replicas, and their Sentinels, on loopback.
 pub(crate) struct SentinelService {
-    pub(crate) servers: [Server; 2],
+    /// The first one is the primary.
+    pub(crate) servers: Vec<Server>,
     pub(crate) sentinels: Vec<Server>,
 }
 
@@ -46,18 +47,21 @@ impl Server {
 }
 
 impl SentinelService {
-    /// Starts all, and returns when each Sentinel knows the others and the replica has caught up.
+    /// Starts all, with one replica.
     pub(crate) async fn start() -> Self {
-        let primary = Server::redis("");
-        let replica = Server::redis(&format!("--replicaof 127.0.0.1 {}", primary.port));
-        let replication = || replica.redis.cli(&["info", "replication"]);
-        until(async || replication().contains("master_link_status:up")).await;
-        let sentinels: Vec<Server> = (0..3).map(|_| Server::sentinel(primary.port, 2, "")).collect();
+        Self::start_with(1).await
+    }
+
+    /// Starts all, and returns when each Sentinel knows the others and the replicas have caught up.
+    pub(crate) async fn start_with(replicas: usize) -> Self {
+        let servers = primary_and_replicas(replicas, "").await;
+        let sentinels: Vec<Server> = (0..3).map(|_| Server::sentinel(servers[0].port, 2, "")).collect();
+        let knows = format!("slaves={replicas},sentinels=3");
         for sentinel in &sentinels {
             let ready = || sentinel.redis.cli(&["sentinel", "ckquorum", SERVICE]).starts_with("OK 3 usable");
-            until(async || ready() && sentinel.redis.cli(&["info", "sentinel"]).contains("slaves=1,sentinels=3")).await;
+            until(async || ready() && sentinel.redis.cli(&["info", "sentinel"]).contains(&knows)).await;
         }
-        Self { servers: [primary, replica], sentinels }
+        Self { servers, sentinels }
     }
 
     /// Whether a Sentinel says that this is the primary.
@@ -70,6 +74,20 @@ impl SentinelService {
     pub(crate) fn settings(&self) -> RedisSettings {
         settings(&self.sentinels)
     }
+}
+
+/// Starts a primary with these arguments, and replicas, and returns when they have caught up.
+pub(crate) async fn primary_and_replicas(replicas: usize, arguments: &str) -> Vec<Server> {
+    let primary = Server::redis(arguments);
+    let replica = |_| Server::redis(&format!("--replicaof 127.0.0.1 {}", primary.port));
+    let replicas: Vec<Server> = (0..replicas).map(replica).collect();
+    await_replicas(&primary.redis, replicas.len()).await;
+    std::iter::once(primary).chain(replicas).collect()
+}
+
+/// Waits until so many replicas have caught up with a primary, and it counts them.
+pub(crate) async fn await_replicas(primary: &RedisServer, count: usize) {
+    until(async || primary.cli(&["info", "replication"]).matches("state=online").count() == count).await;
 }
 
 /// Returns settings that find the primary by these Sentinels.
