@@ -1,6 +1,7 @@
 //! How many acknowledged saves each fault loses, by what acknowledges them.
 //!
-//! `docs/operations.md` has a table of such counts. `cargo test --test it -- redis_store::loss --nocapture` prints them.
+//! `docs/operations.md` has a table of such counts. `cargo test --test it -- redis_store::loss --nocapture
+//! --include-ignored` prints them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,11 +99,17 @@ async fn what_a_replica_has_acknowledged_survives_every_fault_of_the_primary() {
 
 #[tokio::test]
 async fn what_the_primary_alone_has_acknowledged_is_lost_by_a_partition() {
+    let (_, lost) = count("", Acknowledge::Primary, Fault::Partition).await;
+    assert!(lost > 0, "the replica got nothing for four seconds");
+}
+
+/// What these lose is chance, so nothing is expected.
+#[tokio::test]
+#[ignore = "it counts for docs/operations.md"]
+async fn what_the_primary_alone_has_acknowledged_may_be_lost_by_other_faults() {
     for fault in [Fault::Kill, Fault::Hang] {
         count("", Acknowledge::Primary, fault).await;
     }
-    let (_, lost) = count("", Acknowledge::Primary, Fault::Partition).await;
-    assert!(lost > 0, "the replica got nothing for four seconds");
     count(BOUNDED, Acknowledge::Primary, Fault::Partition).await;
 }
 
