@@ -85,6 +85,11 @@ fn admin_rpcs() -> Vec<&'static str> {
     rpcs.into_iter().map(String::as_str).collect()
 }
 
+/// Whether the requests of an RPC name no app: its responses contain what the caller may see.
+fn is_of_no_app(rpc: &str) -> bool {
+    rpc.ends_with("/ListApps") || rpc.ends_with("/GetServiceInfo")
+}
+
 #[tokio::test]
 async fn each_rpc_of_admin_service_has_an_audit_line_with_caller_app_and_result() {
     let process = process().await;
@@ -94,7 +99,8 @@ async fn each_rpc_of_admin_service_has_an_audit_line_with_caller_app_and_result(
 
         let line = audit_line(&process, &number.to_string()).await;
         assert_eq!((&line["caller"], &line["call.rpc"]), (&"desk".into(), &rpc.into()), "{line}");
-        assert_eq!(line["app"], "default", "{line}");
+        let app = if is_of_no_app(rpc) { serde_json::Value::Null } else { "default".into() };
+        assert_eq!(line["app"], app, "{line}");
         assert!(line["call.code"] == "OK" || line["reason"].is_string(), "{line}");
     }
 }
@@ -104,7 +110,8 @@ async fn each_refused_call_of_admin_service_has_an_audit_line_too() {
     let process = process().await;
 
     for (number, (rpc, protocol)) in by_each_protocol(admin_rpcs()).enumerate() {
-        for (caller, reason) in [("shop", "ROLE_MISSING"), ("limited", "APP_NOT_ALLOWED")] {
+        let refusals = [("shop", "ROLE_MISSING"), ("limited", "APP_NOT_ALLOWED")];
+        for (caller, reason) in refusals.into_iter().take(if is_of_no_app(rpc) { 1 } else { 2 }) {
             let id = format!("{caller}{number}");
             call(&process, rpc, caller, &id, protocol).await;
 
