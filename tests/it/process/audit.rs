@@ -99,7 +99,7 @@ async fn each_rpc_of_admin_service_has_an_audit_line_with_caller_app_and_result(
 
         let line = audit_line(&process, &number.to_string()).await;
         assert_eq!((&line["caller"], &line["call.rpc"]), (&"desk".into(), &rpc.into()), "{line}");
-        let app = if is_of_no_app(rpc) { serde_json::Value::Null } else { "default".into() };
+        let app = if is_of_no_app(rpc) { Value::Null } else { "default".into() };
         assert_eq!(line["app"], app, "{line}");
         assert!(line["call.code"] == "OK" || line["reason"].is_string(), "{line}");
     }
