@@ -3,7 +3,7 @@
 BUILDS_PACKAGES := --config clients/conformance/ruff.toml clients/build_packages.py tests/packages
 
 packages: $(PYTHON_INSTALLED) ## Builds the clients' packages with their checksums into target/packages.
-	@$(call apt,nodejs npm)
+	@$(call apt,nodejs npm golang-go)
 	$(PYTHON) clients/build_packages.py target/packages
 
 # The service is the one that CLOAKROOM_BIN names, or else the one that was built last.

@@ -21,6 +21,7 @@ VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.
 WHEEL = f"cloakroom_sessions-{VERSION}-py3-none-any.whl"
 SDIST = f"cloakroom_sessions-{VERSION}.tar.gz"
 NPM = f"cloakroom-sessions-{VERSION}.tgz"
+GO = f"cloakroom-go-v{VERSION}.zip"
 
 FLASK_APP = """
 import sys
@@ -55,6 +56,40 @@ const server = app.listen(0, '127.0.0.1', async () => {
   process.exit();
 });
 """
+GO_APP = """
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+
+	"cloakroom.example/cloakroom"
+	"cloakroom.example/cloakroom/sessions"
+)
+
+func count(w http.ResponseWriter, r *http.Request) {
+	session := sessions.From(r.Context())
+	visits, _ := sessions.Get[int](session, "visits")
+	session.Set("visits", visits+1)
+	fmt.Fprint(w, visits+1)
+}
+
+func main() {
+	client, err := cloakroom.New(os.Args[1], cloakroom.Options{App: "shop"})
+	if err != nil {
+		panic(err)
+	}
+	handler := sessions.New(client).Middleware(http.HandlerFunc(count))
+	first, second := httptest.NewRecorder(), httptest.NewRecorder()
+	handler.ServeHTTP(first, httptest.NewRequest("GET", "/", nil))
+	again := httptest.NewRequest("GET", "/", nil)
+	again.AddCookie(first.Result().Cookies()[0])
+	handler.ServeHTTP(second, again)
+	fmt.Println(first.Body, second.Body)
+}
+"""
 
 
 class Packages(unittest.TestCase):
@@ -76,17 +111,16 @@ class Packages(unittest.TestCase):
         subprocess.run([sys.executable, ROOT / "clients/build_packages.py", again], env=environment, check=True)
 
         names = sorted(path.name for path in self.packages.iterdir())
-        self.assertEqual(names, sorted(["SHA256SUMS", WHEEL, SDIST, NPM]))
+        self.assertEqual(names, sorted(["SHA256SUMS", WHEEL, SDIST, NPM, GO]))
         for name in names:
             self.assertEqual((self.packages / name).read_bytes(), (again / name).read_bytes(), name)
 
     def test_the_checksums_are_those_of_the_packages(self):
         subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=self.packages, check=True)
 
-    def test_a_source_package_has_licence_changelog_and_readme_and_neither_tests_nor_left_files(self):
-        for package in (SDIST, NPM):
-            with tarfile.open(self.packages / package) as archive:
-                names = [name.partition("/")[2] for name in archive.getnames()]
+    def test_a_source_package_has_licence_changelog_and_readme_and_neither_its_suite_nor_left_files(self):
+        for package in (SDIST, NPM, GO):
+            names = self.files_of(package)
             for name in ("LICENSE.md", "CHANGELOG.md", "README.md"):
                 self.assertIn(name, names, package)
             self.assertEqual([], [name for name in names if re.search(r"(^|/)(tests?/|__pycache__|\.)", name)], package)
@@ -126,6 +160,40 @@ class Packages(unittest.TestCase):
         subprocess.run([*install, self.packages / NPM, express], cwd=project, check=True)
 
         self.assertEqual("1 2\n", self.output(project, "node", "count.cjs"))
+
+    def test_the_go_module_works_in_an_empty_project(self):
+        with zipfile.ZipFile(self.packages / GO) as archive:
+            module = archive.namelist()[0].partition("@")[0]
+            go_mod = archive.read(f"{module}@v{VERSION}/go.mod")
+        # A folder can stand in for a module proxy: https://go.dev/ref/mod#goproxy-protocol
+        versions = self.folder / "proxy" / module / "@v"
+        versions.mkdir(parents=True)
+        (versions / f"v{VERSION}.info").write_text(json.dumps({"Version": f"v{VERSION}"}))
+        (versions / f"v{VERSION}.mod").write_bytes(go_mod)
+        (versions / f"v{VERSION}.zip").write_bytes((self.packages / GO).read_bytes())
+        project = self.project("main.go", GO_APP)
+        others = subprocess.check_output(["go", "env", "GOPROXY"], text=True).strip()
+        go = {
+            **os.environ,
+            "GOPROXY": f"file://{self.folder}/proxy,{others}",
+            "GONOSUMDB": module,
+            "GOFLAGS": "-mod=mod",
+        }
+        go |= {"GOMODCACHE": str(self.folder / "modules"), "GOTOOLCHAIN": "local"}
+        subprocess.run(["go", "mod", "init", "count.example"], cwd=project, env=go, check=True, capture_output=True)
+        subprocess.run(["go", "get", f"{module}@v{VERSION}"], cwd=project, env=go, check=True, capture_output=True)
+        self.addCleanup(subprocess.run, ["go", "clean", "-modcache"], env=go, check=True)
+        subprocess.run(["go", "build", "-o", "count", "."], cwd=project, env=go, check=True)
+
+        self.assertEqual("1 2\n", self.output(project, "./count"))
+
+    def files_of(self, package):
+        """Returns the names of a package's files, without the folder that all of them are in."""
+        if package.endswith(".zip"):
+            with zipfile.ZipFile(self.packages / package) as archive:
+                return [name.partition("@")[2].partition("/")[2] for name in archive.namelist()]
+        with tarfile.open(self.packages / package) as archive:
+            return [name.partition("/")[2] for name in archive.getnames()]
 
     def project(self, name, text):
         """Makes a folder with one file."""
