@@ -9,6 +9,8 @@ use crate::flask::Signer;
 pub enum Kind {
     /// In the store. The cookie is a token, signed with the app's keys.
     Stored,
+    /// In the store, under keys that the application's framework makes, as it makes their cookies.
+    External,
     /// In the cookie itself, as Flask signs it. Without a signer the app has only null sessions.
     Cookie(Option<Signer>),
 }
@@ -20,6 +22,8 @@ pub enum KindSetting {
     /// [`Kind::Stored`].
     #[default]
     Stored,
+    /// [`Kind::External`].
+    External,
     /// [`Kind::Cookie`].
     Cookie,
 }

@@ -26,7 +26,7 @@ pub use subject_limit::{OnSessionLimit, SubjectLimit};
 
 use crate::cookie;
 use crate::flask::Signer;
-use crate::session::Limits;
+use crate::session::{Limits, SubjectKey};
 use crate::token::{KeyId, KeyRing, verify_ticket, verify_token};
 use crate::types::{AppName, Time};
 
@@ -49,8 +49,8 @@ pub struct App {
     pub anonymous_lifetimes: Lifetimes,
     /// How long a token that a renewal replaced still opens its session.
     pub rotation_grace: Duration,
-    /// The name of the entry that holds the subject. `None`: clients set the subject.
-    pub subject_key: Option<Box<str>>,
+    /// Where the entries have the subject. `None`: clients set the subject.
+    pub subject_key: Option<SubjectKey>,
     /// How large its sessions may be.
     pub limits: Limits,
     /// How many sessions one subject may have at once. `None`: no limit.
@@ -60,10 +60,12 @@ pub struct App {
 }
 
 impl App {
-    /// Whether the app has a key. Without one it has only null sessions.
+    /// Whether the app has the keys that it needs. Without them it has only null sessions.
     pub const fn has_keys(&self) -> bool {
         match &self.kind {
             Kind::Stored => self.keys.is_some(),
+            // Its framework makes the secrets, so there is nothing to sign.
+            Kind::External => true,
             Kind::Cookie(signer) => signer.is_some(),
         }
     }
@@ -78,7 +80,7 @@ impl App {
     /// Returns the public names of its keys, the signing one first.
     pub fn key_ids(&self) -> Vec<KeyId> {
         match &self.kind {
-            Kind::Stored => self.keys.iter().flat_map(KeyRing::ids).collect(),
+            Kind::Stored | Kind::External => self.keys.iter().flat_map(KeyRing::ids).collect(),
             Kind::Cookie(signer) => signer.iter().flat_map(Signer::ids).collect(),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     App, CookieSettings, FlaskSettings, Kind, KindSetting, Lifetimes, MigrationSettings, OnSessionLimit, SubjectLimit,
 };
-use crate::session::{self, Limits};
+use crate::session::{self, Limits, SubjectKey};
 use crate::token::KeyRing;
 use crate::types::{AppName, ConfigKey, Secret, SettingError, check_duration, duration, secret};
 
@@ -17,11 +17,13 @@ use crate::types::{AppName, ConfigKey, Secret, SettingError, check_duration, dur
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How the app keeps its sessions: `stored`, or `cookie`, which is Flask's own signed cookie.
+    /// How the app keeps its sessions: `stored`; `external`, for a framework that makes its ids and cookies itself; or
+    /// `cookie`, which is Flask's own signed cookie.
     pub kind: KindSetting,
     /// Signing keys from `cloakroom keygen`, newest first: the first signs, all verify. Empty: only null sessions.
     ///
-    /// For an app of kind `cookie`: the keys of its Flask application, text as it is, or bytes as `base64:...`.
+    /// For an app of kind `cookie`: the keys of its Flask application, text as it is, or bytes as `base64:...`. An app
+    /// of kind `external` has none.
     #[serde(deserialize_with = "secret::list")]
     pub keys: Vec<Secret>,
     /// A file with one key on each line, newest first, instead of `keys`.
@@ -43,7 +45,8 @@ pub struct Settings {
     /// How long a token that a renewal replaced still opens its session. 0 to 1 hour.
     #[serde(with = "duration")]
     pub rotation_grace: Duration,
-    /// The entry that holds the subject, such as `_user_id` with Flask-Login. Empty: none; clients set the subject.
+    /// The entry that holds the subject, such as `_user_id` with Flask-Login, or the path to it inside of an entry, such
+    /// as `passport.user`. Empty: none; clients set the subject.
     pub subject_key: String,
     /// How long a session lives while it has no subject.
     pub anonymous: AnonymousSettings,
@@ -89,6 +92,7 @@ impl Settings {
         let lifetimes = self.lifetimes()?;
         let (kind, keys) = match self.kind {
             KindSetting::Stored => (Kind::Stored, self.key_ring()?),
+            KindSetting::External => (Kind::External, None),
             KindSetting::Cookie => (Kind::Cookie(self.flask.signer(&self.keys)?), None),
         };
         Ok(App {
@@ -117,6 +121,14 @@ impl Settings {
             ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),
             ("migrate.until", self.migrate.until.is_some()),
         ];
+        let needs_a_token = [
+            ("keys", !self.keys.is_empty()),
+            ("cookie", self.cookie != CookieSettings::default()),
+            ("flask", self.flask != FlaskSettings::default()),
+            ("refresh_each_request", !self.refresh_each_request),
+            ("rotation_grace", self.rotation_grace != Self::default().rotation_grace),
+            ("migrate.until", self.migrate.until.is_some()),
+        ];
         match self.kind {
             KindSetting::Stored if self.flask != FlaskSettings::default() => {
                 Err(SettingError::new("flask", FLASK_OF_STORED).caused_by(&["flask.salt", "flask.digest"]))
@@ -125,6 +137,10 @@ impl Settings {
                 Err(SettingError::new("migrate.subject_path", TWO_SUBJECTS))
             }
             KindSetting::Stored => Ok(()),
+            KindSetting::External => match needs_a_token.into_iter().find(|(_, is_set)| *is_set) {
+                Some((key, _)) => Err(SettingError::new(key, NEEDS_A_TOKEN)),
+                None => Ok(()),
+            },
             KindSetting::Cookie => match needs_a_store.into_iter().find(|(_, is_set)| *is_set) {
                 Some((key, _)) => Err(SettingError::new(key, NEEDS_A_STORE)),
                 None => Ok(()),
@@ -163,14 +179,14 @@ impl Settings {
         Ok(max_sessions.map(|max_sessions| SubjectLimit { max_sessions, on_session_limit: self.on_session_limit }))
     }
 
-    fn subject_key(&self) -> Result<Option<Box<str>>, SettingError> {
+    fn subject_key(&self) -> Result<Option<SubjectKey>, SettingError> {
         match self.subject_key.as_str() {
             "" => Ok(None),
             key if key == "_permanent" || key.len() > session::MAX_NAME_BYTES => {
                 let message = "it has to name an entry: 1 to 256 bytes, and not `_permanent`";
                 Err(SettingError::new("subject_key", message))
             }
-            key => Ok(Some(key.into())),
+            key => Ok(Some(SubjectKey::new(key))),
         }
     }
 }
@@ -244,6 +260,8 @@ const NEEDS_A_STORE: &str =
     "it needs a store, and an app of kind \"cookie\" has none; leave it out, or set kind = \"stored\"";
 const TWO_SUBJECTS: &str =
     "the app has a subject_key, which sets the subject of imported sessions too; remove one of the two";
+const NEEDS_A_TOKEN: &str =
+    "it is about Cloakroom's tokens and cookies, and an app of kind \"external\" has its framework's; leave it out";
 const FLASK_OF_STORED: &str = "it is for apps of kind = \"cookie\", and this one's sessions are stored; leave it out";
 /// A login of a subject that is at its limit reads this many sessions.
 const MAX_SESSIONS_PER_SUBJECT: u32 = 10_000;

@@ -74,7 +74,7 @@ fn session_location(loaded: &LoadedConfig) -> String {
 
 pub(super) const fn how_to_get_key(app: &App) -> &'static str {
     match app.kind {
-        AppKind::Stored => "`cloakroom keygen` makes one",
+        AppKind::Stored | AppKind::External => "`cloakroom keygen` makes one",
         AppKind::Cookie(_) => "give it the Flask application's SECRET_KEY",
     }
 }
@@ -97,17 +97,20 @@ fn example_call(address: &Address, loaded: &LoadedConfig) -> String {
     let is_tcp = matches!(address, Address::Tcp(_));
     let has_tls = is_tcp && loaded.settings.server.tls.is_on();
     let needs_token = is_tcp && !loaded.callers.is_empty();
+    let is_external = loaded.apps.find(AppName::DEFAULT).is_some_and(|app| matches!(app.kind, AppKind::External));
+    // 16 zero bytes in base64.
+    let message = if is_external { r#"{"key":"AAAAAAAAAAAAAAAAAAAAAA=="}"# } else { "{}" };
     let token = if needs_token { " -H \"authorization: Bearer $TOKEN\"" } else { "" };
     if !loaded.settings.server.protocols.connect {
         let transport = if has_tls { "-cacert ca.pem" } else { "-plaintext" };
-        return format!("grpcurl {transport}{token} -d '{{}}' {address} {method}");
+        return format!("grpcurl {transport}{token} -d '{message}' {address} {method}");
     }
     let target = match address {
         Address::Unix(path) => format!("--unix-socket {} localhost", path.display()),
         Address::Tcp(address) if has_tls => format!("--cacert ca.pem https://{address}"),
         Address::Tcp(address) => address.clone(),
     };
-    format!("curl{token} -H 'content-type: application/json' -d '{{}}' {target}/{method}")
+    format!("curl{token} -H 'content-type: application/json' -d '{message}' {target}/{method}")
 }
 
 /// Returns who may call at an address.

@@ -23,7 +23,7 @@ pub(super) struct CookieArgs {
     config: ConfigFile,
     #[command(flatten)]
     service: explain::ServiceArgs,
-    /// A token, a ticket or a whole Cookie header [default: read from stdin, so that it is not in the shell's history]
+    /// A token, a ticket, a whole Cookie header or, with --session-key, a key [default: read from stdin, so that it is not in the shell's history]
     text: Option<String>,
 }
 
@@ -31,7 +31,7 @@ impl CookieArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         if self.service.is_named() {
             let text = self.text.clone().map_or_else(read_stdin, Ok)?;
-            return self.service.explain(&self.app, without_field_name(text.trim()));
+            return self.service.explain(&self.app, text.trim());
         }
         let apps = self.config.load()?.apps_as_served()?;
         let Some(app) = apps.find(&self.app) else {
@@ -55,6 +55,14 @@ pub(super) struct Explanation {
 fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Explanation {
     if let Kind::Cookie(Some(signer)) = &app.kind {
         return cookie_kind::explain(app, signer, without_field_name(text), now);
+    }
+    if matches!(app.kind, Kind::External) {
+        let text = format!(
+            "the app {} is of kind external: its framework makes the cookies; ask a running service about the session id, \
+             with --address and --session-key",
+            app.name
+        );
+        return Explanation { text, verified: false };
     }
     let Some(ring) = &app.keys else {
         let text = format!("the app {} has no key: nothing can be verified, and it has only null sessions", app.name);
@@ -173,7 +181,7 @@ fn cookie_names(header: &str) -> String {
 }
 
 /// Removes the name of the header: browsers copy `Cookie: a=b`.
-fn without_field_name(text: &str) -> &str {
+pub(super) fn without_field_name(text: &str) -> &str {
     match text.split_once(':') {
         Some((name, header)) if name.trim().eq_ignore_ascii_case("cookie") => header.trim(),
         _ => text,

@@ -1,4 +1,4 @@
-//! `cloakroom cookie --address`: asks a running service what a cookie, a token or a ticket leads to.
+//! `cloakroom cookie --address`: asks a running service what a cookie, a token, a ticket or a key leads to.
 //!
 //! Needs no configuration, because the service has the keys. Prints no token and no entry.
 
@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::runtime;
 
+use super::cookie::without_field_name;
 use super::credentials::Credentials;
 use super::sessions::admin::AdminClient;
 use super::sessions::text::{absolute, end_reason, printable, time};
@@ -27,6 +28,9 @@ pub(super) struct ServiceArgs {
     /// The name of the cookie, if the frontend overrides that of the app
     #[arg(long, value_name = "NAME", requires = "address")]
     cookie_name: Option<String>,
+    /// The text is the key of a session in an app of kind `external`: the session id that the framework made
+    #[arg(long, requires = "address", conflicts_with = "cookie_name")]
+    session_key: bool,
     #[command(flatten)]
     credentials: Credentials,
 }
@@ -37,12 +41,13 @@ impl ServiceArgs {
         self.address.is_some()
     }
 
-    /// Asks the service about a token, a ticket or a `Cookie` header. The answer is yes if one session is opened.
+    /// Asks the service about a token, a ticket, a `Cookie` header or a key. The answer is yes if one session is opened.
     pub(super) fn explain(&self, app: &str, text: &str) -> Result<(), CliError> {
         let Some(address) = &self.address else { return Ok(()) };
-        let credential = match text.contains('=') {
-            true => Credential::CookieHeader(text.to_owned()),
-            false => Credential::Token(text.to_owned()),
+        let credential = match without_field_name(text) {
+            _ if self.session_key => Credential::Key(text.into()),
+            header if header.contains('=') => Credential::CookieHeader(header.to_owned()),
+            token => Credential::Token(token.to_owned()),
         };
         let request = ExplainCredentialRequest {
             app: app.to_owned(),
@@ -96,7 +101,8 @@ fn verdict(explanation: &CredentialExplanation) -> String {
         }
         CredentialState::Ended => return format!("{word} {}", end(explanation.end_reason())),
         CredentialState::Unknown => {
-            "it is genuine, and the store has no session for it: that ended more than 16 minutes ago, or was lost"
+            "it is genuine, and the store has no session for it: that ended more than 16 minutes ago, or was lost, or no \
+             save has used the key yet"
         }
         CredentialState::Unused => "it is a ticket that no save has used yet",
         CredentialState::Rejected => return format!("{word} {}", rejection(&explanation.rejection)),

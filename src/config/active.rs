@@ -108,7 +108,8 @@ impl LoadedConfig {
 
     /// Whether the app `default` has its keys from the configuration, or can have no others.
     ///
-    /// An app of kind `cookie` never gets a key by itself: its key is that of its Flask application.
+    /// An app of kind `cookie` never gets a key by itself: its key is that of its Flask application. One of kind
+    /// `external` needs none.
     pub(super) fn default_app_has_keys(&self) -> bool {
         self.apps.find(AppName::DEFAULT).is_some_and(|app| app.has_keys() || !matches!(app.kind, app::Kind::Stored))
     }

@@ -16,7 +16,7 @@ use crate::service::{
 };
 use crate::session::{
     AuthenticationChange, Changes, EndReason, Entries, LifetimeChange, PermanentChange, RequestContext, Subject,
-    SubjectChange, Value, ValueKind, Version,
+    SubjectChange, SubjectKey, Value, ValueKind, Version,
 };
 use crate::types::Time;
 
@@ -27,6 +27,7 @@ macro_rules! credentials {
                 match credential {
                     Some(wire::$message::Credential::Token(token)) => Self::Token(token),
                     Some(wire::$message::Credential::CookieHeader(header)) => Self::CookieHeader(header),
+                    Some(wire::$message::Credential::Key(key)) => Self::Key(key),
                     None => Self::Absent,
                 }
             }
@@ -72,7 +73,9 @@ pub(super) fn changes(changes: wire::Changes, app: &App) -> Result<Changes, Requ
 /// Converts a value, by the rules for JSON of the app's kind.
 fn value(value: wire::Value, app: &App) -> Result<Value, String> {
     match (value.kind, &app.kind) {
-        (Some(wire::value::Kind::Json(text)), AppKind::Stored) => Value::json(text).map_err(|error| error.to_string()),
+        (Some(wire::value::Kind::Json(text)), AppKind::Stored | AppKind::External) => {
+            Value::json(text).map_err(|error| error.to_string())
+        }
         (Some(wire::value::Kind::Json(text)), AppKind::Cookie(_)) => {
             flask::json_value(&text).map_err(|error| error.to_string())
         }
@@ -301,6 +304,7 @@ pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
         app: app.name.to_string(),
         kind: match app.kind {
             AppKind::Stored => wire::AppKind::Stored.into(),
+            AppKind::External => wire::AppKind::External.into(),
             AppKind::Cookie(_) => wire::AppKind::Cookie.into(),
         },
         cookie_name: cookie.name.as_str().to_owned(),
@@ -317,7 +321,7 @@ pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {
         rotation_grace: Some(wire_duration(app.rotation_grace)),
         max_entries: app.limits.max_entries,
         max_session_bytes: app.limits.max_bytes,
-        subject_key: app.subject_key.as_deref().unwrap_or_default().to_owned(),
+        subject_key: app.subject_key.as_ref().map(SubjectKey::as_str).unwrap_or_default().to_owned(),
         anonymous_idle_timeout: Some(wire_duration(app.anonymous_lifetimes.idle_timeout)),
         anonymous_absolute_timeout: Some(wire_duration(app.anonymous_lifetimes.absolute_timeout)),
         null_session: (!app.has_keys()).then(|| null_session(NullReason::NoKey)),

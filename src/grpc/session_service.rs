@@ -44,6 +44,7 @@ impl SessionService for SessionRpcs {
             untouched_headers: convert::headers(opened.untouched_headers),
             recently_authenticated: opened.recently_authenticated,
             cookie_outdated: opened.cookie_outdated,
+            end_reason: convert::end_reason(opened.end_reason),
         }))
     }
 

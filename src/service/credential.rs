@@ -5,12 +5,14 @@ use super::error::Error;
 use super::headers::CookieAction;
 use super::recovery::SupersededToken;
 use super::write::unconditional;
-use super::{AppCall, Service};
+use super::{AppCall, Service, Tokens};
+use crate::app::{App, Kind};
 use crate::cookie;
 use crate::session::{Authority, Denial, EndReason, Head, Record, RequestContext, TokenMatch, judge, match_token};
 use crate::store::Snapshot;
 use crate::token::{
-    CookieNote, SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token, verify_ticket, verify_token,
+    CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token,
+    verify_ticket, verify_token,
 };
 
 /// What a request shows to name its session.
@@ -22,16 +24,33 @@ pub enum Credential<'r> {
     CookieHeader(&'r str),
     /// A token or a ticket by itself; empty: as if absent.
     Token(&'r str),
+    /// The secret with which an app's own framework names the session.
+    Key(&'r [u8]),
 }
 
 impl Credential<'_> {
-    /// Refuses a header that is too long.
-    pub(super) fn check(&self) -> Result<(), Error> {
-        let Self::CookieHeader(header) = self else { return Ok(()) };
-        // Read as Latin-1, each byte that the browser sent is one character.
-        let too_large = header.len() > cookie::MAX_HEADER_BYTES && header.chars().count() > cookie::MAX_HEADER_BYTES;
-        if too_large { Err(Error::CookieHeaderTooLarge { bytes: header.chars().count() }) } else { Ok(()) }
+    /// Refuses a credential of another kind of app, and one that is too long or too short.
+    pub(super) fn check(&self, app: &App) -> Result<(), Error> {
+        let is_external = matches!(app.kind, Kind::External);
+        match self {
+            Self::Key(_) if !is_external => Err(Error::KeyNotAccepted),
+            Self::Key(key) if !(MIN_KEY_BYTES..=MAX_KEY_BYTES).contains(&key.len()) => {
+                Err(Error::KeyInvalid { bytes: key.len() })
+            }
+            Self::Absent if is_external => Err(Error::KeyInvalid { bytes: 0 }),
+            Self::Token(_) if is_external => Err(Error::KeyNeeded("token")),
+            Self::CookieHeader(_) if is_external => Err(Error::KeyNeeded("cookie_header")),
+            Self::CookieHeader(header) => check_header(header),
+            Self::Absent | Self::Token(_) | Self::Key(_) => Ok(()),
+        }
     }
+}
+
+/// Refuses a header that is too long.
+fn check_header(header: &str) -> Result<(), Error> {
+    // Read as Latin-1, each byte that the browser sent is one character.
+    let too_large = header.len() > cookie::MAX_HEADER_BYTES && header.chars().count() > cookie::MAX_HEADER_BYTES;
+    if too_large { Err(Error::CookieHeaderTooLarge { bytes: header.chars().count() }) } else { Ok(()) }
 }
 
 /// A token that a request presents, or the token that its legacy credential leads to.
@@ -55,7 +74,7 @@ pub(super) struct ResolvedCredential {
 /// How a token was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CredentialKind {
-    /// As a ticket: the session may not exist yet.
+    /// As a ticket, or as the key of a framework: the session may not exist yet.
     Ticket,
     /// As a token by itself.
     Token,
@@ -132,9 +151,10 @@ impl AppCall<'_> {
     }
 
     fn verify<'t>(&self, text: &'t str) -> Result<PresentedToken<'t>, TokenRejection> {
-        let VerifiedToken { token, key_id, note } = verify_token(self.keys, &self.app.name, text)?;
+        let keys = self.keys().ok_or(TokenRejection::UnknownKey)?;
+        let VerifiedToken { token, key_id, note } = verify_token(keys, &self.app.name, text)?;
         // A token under a key that no longer signs is issued anew.
-        let is_current_key = key_id == self.keys.signing().id();
+        let is_current_key = key_id == keys.signing().id();
         let note = if note == CookieNote::None && !is_current_key { CookieNote::Set } else { note };
         Ok(PresentedToken { token, text: Some(text), note })
     }
@@ -142,7 +162,8 @@ impl AppCall<'_> {
     /// Verifies a token or a ticket that a write presents by itself.
     pub(super) fn resolve_token(&self, text: &str) -> Result<ResolvedCredential, Error> {
         let resolved = if is_ticket(text) {
-            verify_ticket(self.keys, &self.app.name, text, self.now)
+            let keys = self.keys().ok_or(TokenRejection::UnknownKey);
+            keys.and_then(|keys| verify_ticket(keys, &self.app.name, text, self.now))
                 .map(|ticket| ResolvedCredential::ticket(ticket.token, ticket.note))
         } else {
             self.verify(text).map(|presented| ResolvedCredential::new(presented, CredentialKind::Token))
@@ -200,7 +221,8 @@ impl Service {
         header: &'h str,
         context: Option<&RequestContext>,
     ) -> Result<Vec<PresentedToken<'h>>, Error> {
-        let name = call.cookie.attributes().name.as_str();
+        let Some(Tokens { cookie, .. }) = &call.tokens else { return Ok(Vec::new()) };
+        let name = cookie.attributes().name.as_str();
         let mut tokens: Vec<PresentedToken<'h>> = Vec::new();
         for presented in cookie::values(header, name).filter_map(|value| call.verify_or_count(value)) {
             match tokens.iter_mut().find(|other| other.token == presented.token) {
@@ -223,6 +245,10 @@ impl Service {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => call.resolve_token(text).map(Some),
+            Credential::Key(key) => {
+                let token = SplitToken::of_key(&call.app.name, key);
+                Ok(Some(ResolvedCredential::ticket(token, CookieNote::None)))
+            }
             Credential::CookieHeader(header) => {
                 let presented = match *self.read_cookie_header(call, header, None).await? {
                     [] => None,

@@ -35,8 +35,8 @@ impl Service {
     /// To end a session twice is no error. Fails without a credential, with a token that does not verify, with a
     /// `request_id` that was used for another call, and if the store does not answer.
     pub async fn destroy(&self, destroy: DestroyRequest<'_>) -> Result<Destroyed, Error> {
-        destroy.credential.check()?;
         let app = self.app(destroy.app)?;
+        destroy.credential.check(&app)?;
         if let Some(call) = self.begin_cookie_call(&app, destroy.cookie_name)? {
             return call.destroy(&destroy);
         }
@@ -46,12 +46,15 @@ impl Service {
             Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
             Credential::Token(text) => self.destroy_one(&call, call.resolve_token(text)?.token, fingerprint).await?,
             Credential::CookieHeader(header) => self.destroy_all(&call, header, fingerprint).await?,
+            Credential::Key(key) => {
+                self.destroy_one(&call, SplitToken::of_key(&call.app.name, key), fingerprint).await?
+            }
         };
         let headers = match destroy.credential {
             // The browser may hold the current token in a cookie of the same name, which must stay.
             _ if outcome == Outcome::Gone(Some(EndReason::Superseded)) => Vec::new(),
             Credential::CookieHeader(header) => call.delete_cookie_headers(header),
-            Credential::Absent | Credential::Token(_) => Header::delete_cookie(&call.cookie),
+            Credential::Absent | Credential::Token(_) | Credential::Key(_) => call.delete_cookie(),
         };
         Ok(Destroyed { outcome, headers })
     }

@@ -7,7 +7,7 @@ use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
 use crate::flask;
 use crate::session::{ChangesError, EditError, Limits};
 use crate::store;
-use crate::token::TokenRejection;
+use crate::token::{MAX_KEY_BYTES, MIN_KEY_BYTES, TokenRejection};
 
 /// Why a call fails. Nothing was written, unless the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,29 @@ pub enum Error {
     TokenMissing,
     #[error("token does not verify: {0}; open the session again")]
     TokenInvalid(TokenRejection),
+    /// The key of an app of kind `external`, which may be missing.
+    #[error(
+        "key has {bytes} bytes and needs {MIN_KEY_BYTES} to {MAX_KEY_BYTES}; set it to the session id that the framework \
+         made, of at least 128 random bits"
+    )]
+    KeyInvalid { bytes: usize },
+    /// A credential of another kind of app.
+    #[error(
+        "{0}: the framework of this app makes the session ids, so set key instead; or set the app's kind = \"stored\""
+    )]
+    KeyNeeded(&'static str),
+    /// A key, for an app of another kind.
+    #[error(
+        "key: this app's sessions are opened by cookies of the service, so set cookie_header or token instead; or set \
+         the app's kind = \"external\""
+    )]
+    KeyNotAccepted,
+    /// The field or the operation that needs tokens of the service.
+    #[error(
+        "{0}: the framework of this app makes the session ids and the cookie, and this is about the service's own; to \
+         give a session another key, call DestroySession with the old one and SaveSession with the new one"
+    )]
+    NotInExternalKind(&'static str),
     /// The same for Flask's cookie, presented as a token.
     #[error("token does not verify: {0}; open the session again")]
     CookieInvalid(flask::CookieRejection),

@@ -9,7 +9,7 @@ use super::{AppCall, Credential, Error, Service, WithEntries, cookie_template};
 use crate::app::Kind;
 use crate::cookie;
 use crate::session::{EndReason, Head};
-use crate::token::{KeyId, SessionId, SplitToken, claimed_key, is_ticket, verify_ticket, verify_token};
+use crate::token::{KeyId, SessionId, SplitToken, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
 use crate::types::{AppName, Time};
 
 /// A request for an explanation.
@@ -65,11 +65,15 @@ impl Service {
     ///
     /// Fails without a credential, if the app is unknown or has no key, and if the store does not answer.
     pub async fn explain(&self, explain: ExplainRequest<'_>) -> Result<Vec<Explanation>, Error> {
-        explain.credential.check()?;
         let app = self.app(explain.app)?;
+        explain.credential.check(&app)?;
+        if let Credential::Key(key) = explain.credential {
+            let call = self.begin_call(&app, explain.cookie_name)?;
+            return Ok(vec![self.explain_token(&call, SplitToken::of_key(&app.name, key), false).await?]);
+        }
         let cookie = cookie_template(&app, explain.cookie_name)?;
         let (values, is_cookie): (Vec<&str>, bool) = match explain.credential {
-            Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
+            Credential::Absent | Credential::Token("") | Credential::Key(_) => return Err(Error::TokenMissing),
             Credential::Token(text) => (vec![text], false),
             Credential::CookieHeader(header) => {
                 (cookie::values(header, cookie.attributes().name.as_str()).collect(), true)
@@ -136,10 +140,11 @@ impl Service {
 impl AppCall<'_> {
     /// Verifies a token or a ticket without counting it. The error is the reason as in the counts of rejected tokens.
     fn verify_to_explain(&self, text: &str, is_cookie: bool) -> Result<SplitToken, &'static str> {
+        let keys = self.keys().ok_or(TokenRejection::UnknownKey);
         let verified = if is_ticket(text) && !is_cookie {
-            verify_ticket(self.keys, &self.app.name, text, self.now).map(|ticket| ticket.token)
+            keys.and_then(|keys| verify_ticket(keys, &self.app.name, text, self.now)).map(|ticket| ticket.token)
         } else {
-            verify_token(self.keys, &self.app.name, text).map(|verified| verified.token)
+            keys.and_then(|keys| verify_token(keys, &self.app.name, text)).map(|verified| verified.token)
         };
         verified.map_err(|rejection| rejection.as_str())
     }

@@ -131,11 +131,13 @@ impl AppCall<'_> {
 
     /// The subject in the entries. With a value that is no valid subject the session is anonymous.
     fn subject_in(&self, entries: &Entries) -> Option<Subject> {
-        let stored = match self.app.subject_key.as_deref() {
-            Some(key) => entries.iter().find(|(name, _)| *name == key)?.1,
-            None => self.app.migration.as_ref()?.subject_path.as_ref()?.find(entries)?.as_bytes(),
-        };
-        subject_of(stored).ok().flatten()
+        match &self.app.subject_key {
+            Some(key) => key.subject_of(entries),
+            None => {
+                let stored = self.app.migration.as_ref()?.subject_path.as_ref()?.find(entries)?;
+                subject_of(stored.as_bytes()).ok().flatten()
+            }
+        }
     }
 }
 

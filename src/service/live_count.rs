@@ -90,7 +90,8 @@ impl Service {
     /// Lists sessions of every app, until there are enough of each, or all.
     async fn sample_keys(&self, pace: CountPace) -> Result<Vec<AppSample>, Error> {
         let apps = self.apps.all();
-        let apps = apps.values().filter(|app| matches!(app.kind, Kind::Stored)).map(|app| app.name.clone());
+        let apps =
+            apps.values().filter(|app| matches!(app.kind, Kind::Stored | Kind::External)).map(|app| app.name.clone());
         let mut wanting: BTreeSet<AppName> = apps.collect();
         let new_sample = |app: &AppName| (app.clone(), AppSample::new(app.clone(), wanting.len()));
         let mut samples: BTreeMap<AppName, AppSample> = wanting.iter().map(new_sample).collect();

@@ -9,6 +9,7 @@ mod destroy;
 mod error;
 mod events;
 mod explain;
+mod external_kind;
 mod headers;
 mod import;
 mod index;
@@ -117,7 +118,7 @@ impl Service {
     fn stored_app(&self, name: &str, operation: &'static str) -> Result<Arc<ServedApp>, Error> {
         let app = self.app(name)?;
         match app.kind {
-            Kind::Stored => Ok(app),
+            Kind::Stored | Kind::External => Ok(app),
             Kind::Cookie(_) => Err(Error::NotInCookieKind(operation)),
         }
     }
@@ -127,11 +128,17 @@ impl Service {
         &self.store
     }
 
-    /// Begins a call for an app of kind `stored`.
+    /// Begins a call for an app of kind `stored` or `external`.
     fn begin_call<'s>(&'s self, app: &'s ServedApp, cookie_name: Option<&str>) -> Result<AppCall<'s>, Error> {
-        let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let cookie = cookie_template(app, cookie_name)?;
-        Ok(AppCall { app, keys, cookie, now: self.clock.now(), stats: &self.stats, finding: Finding::default() })
+        let tokens = match app.kind {
+            Kind::External if cookie_name.is_some() => return Err(Error::NotInExternalKind("cookie_name")),
+            Kind::External => None,
+            Kind::Stored | Kind::Cookie(_) => {
+                let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
+                Some(Tokens { keys, cookie: cookie_template(app, cookie_name)? })
+            }
+        };
+        Ok(AppCall { app, tokens, now: self.clock.now(), stats: &self.stats, finding: Finding::default() })
     }
 }
 
@@ -156,17 +163,28 @@ fn log_migration_sources(apps: &Apps, now: Time) {
     }
 }
 
-/// One call for an app that has keys: with one time and one cookie.
+/// One call for an app whose sessions are in the store: with one time and one cookie.
 struct AppCall<'s> {
     app: &'s ServedApp,
-    keys: &'s KeyRing,
-    cookie: Cow<'s, cookie::Template>,
+    /// `None` for an app of kind `external`, whose framework has its own.
+    tokens: Option<Tokens<'s>>,
     now: Time,
     stats: &'s Stats,
     finding: Finding,
 }
 
+/// What an app's tokens are signed with, and the cookie that has them.
+struct Tokens<'s> {
+    keys: &'s KeyRing,
+    cookie: Cow<'s, cookie::Template>,
+}
+
 impl AppCall<'_> {
+    /// The keys that sign the app's tokens; `None` for an app of kind `external`.
+    fn keys(&self) -> Option<&KeyRing> {
+        self.tokens.as_ref().map(|tokens| tokens.keys)
+    }
+
     fn session_key(&self, token: SplitToken) -> SessionKey {
         SessionKey { app: self.app.name.clone(), id: token.id(&self.app.name) }
     }

@@ -12,7 +12,7 @@ use super::credential::{PresentedToken, TokenState};
 use super::headers::CookieAction;
 use super::recovery::Recovery;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
-use crate::session::{Head, Record, RequestContext};
+use crate::session::{EndReason, Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{CookieNote, SplitToken, is_ticket, sign_noted_token, sign_token};
@@ -46,6 +46,8 @@ pub struct Opened {
     pub cookie_outdated: bool,
     /// Whether the subject authenticated less than `max_authenticate_age` ago; `false` without either.
     pub recently_authenticated: bool,
+    /// Why the session of the key has ended, in an app of kind `external`.
+    pub end_reason: Option<EndReason>,
 }
 
 /// What the store has for the tokens of a request.
@@ -58,24 +60,25 @@ enum SessionLookup<'r> {
 }
 
 /// A live session, as it was found.
-struct LiveSession<'r> {
-    session_key: SessionKey,
-    record: Box<Record>,
-    token: SplitToken,
+pub(super) struct LiveSession<'r> {
+    pub(super) session_key: SessionKey,
+    pub(super) record: Box<Record>,
+    pub(super) token: SplitToken,
     /// The text of the token, if the browser has it.
-    text: Option<&'r str>,
-    note: CookieNote,
+    pub(super) text: Option<&'r str>,
+    pub(super) note: CookieNote,
 }
 
 impl Opened {
     /// The response without a live session: a new or a null session instead.
-    const fn without_live_session(session: SessionView, read_headers: Vec<Header>) -> Self {
+    pub(super) const fn without_live_session(session: SessionView, read_headers: Vec<Header>) -> Self {
         Self {
             session,
             read_headers,
             untouched_headers: Vec::new(),
             cookie_outdated: false,
             recently_authenticated: false,
+            end_reason: None,
         }
     }
 }
@@ -85,13 +88,13 @@ impl Service {
     ///
     /// Without a live session it answers a new one with a ticket, and writes nothing. After a superseded token it is
     /// the recovery session, which may be stored already. An app without keys, or cookies that name two live sessions,
-    /// get a null session.
+    /// get a null session. So does a key whose session has ended, for the service cannot give the request another one.
     ///
-    /// Fails if the app is unknown, the header longer than 1 MiB, the cookie name invalid, or if the store does not
-    /// answer.
+    /// Fails if the app is unknown, the credential of another kind of app, the header longer than 1 MiB, the cookie name
+    /// invalid, or if the store does not answer.
     pub async fn open(&self, open: OpenRequest<'_>) -> Result<Opened, Error> {
-        open.credential.check()?;
         let app = self.app(open.app)?;
+        open.credential.check(&app)?;
         if !app.has_keys() {
             self.stats.count_null_open(&app.name);
             let session = SessionView::null(NullReason::NoKey);
@@ -107,6 +110,8 @@ impl Service {
             // A ticket may be presented again. It is no token, and no failed attempt at one.
             Credential::Token(text) if text.is_empty() || is_ticket(text) => Vec::new(),
             Credential::Token(text) => call.verify_or_count(text).into_iter().collect(),
+            // In a box, because an app whose cookies the service makes never does this.
+            Credential::Key(key) => return Box::pin(self.open_key(&call, key, open)).await,
         };
         let found = self.find_session(&call, &tokens).await?;
         self.stats.count_open(&app.name, &call.finding);
@@ -178,7 +183,7 @@ impl Service {
         Ok(SessionLookup::New(token, note))
     }
 
-    async fn open_live(
+    pub(super) async fn open_live(
         &self,
         call: &AppCall<'_>,
         session: LiveSession<'_>,
@@ -196,8 +201,8 @@ impl Service {
         let token = match text {
             Some(text) => text.to_owned(),
             // No header sets it, so it can have the note.
-            None if note == CookieNote::Keep => sign_noted_token(call.keys, &call.app.name, token, note),
-            None => sign_token(call.keys, &call.app.name, token),
+            None if note == CookieNote::Keep => call.sign(|keys| sign_noted_token(keys, &call.app.name, token, note)),
+            None => call.sign(|keys| sign_token(keys, &call.app.name, token)),
         };
         let session = SessionView { token, entries, ..call.view_used_at(session_key.id, &head, None, used) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
@@ -212,6 +217,7 @@ impl Service {
             untouched_headers: call.headers(&session, cookie_action, false)?,
             cookie_outdated: note == CookieNote::Set,
             recently_authenticated: authentication.is_some_and(|(max_age, time)| call.now < time + max_age),
+            end_reason: None,
             session,
         })
     }

@@ -30,6 +30,8 @@ pub(super) struct PreparedSave {
     pub(super) sets_lifetime: bool,
     /// Makes the rotation of the edit; `None`: the save never replaces the token.
     rotation: Option<fn(Replacement) -> Rotation>,
+    /// What becomes of a session that does not exist yet and that the save leaves without content.
+    when_new_and_empty: WhenEmpty,
 }
 
 impl PreparedSave {
@@ -39,8 +41,10 @@ impl PreparedSave {
         credential: ResolvedCredential,
     ) -> Result<Self, Error> {
         let touches_permanent = save.changes.as_ref().is_some_and(Changes::touches_permanent);
-        let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_deref())).transpose()?;
+        let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_ref())).transpose()?;
         let rotation: Option<fn(Replacement) -> Rotation> = match &changes {
+            // The framework makes another key instead.
+            _ if call.tokens.is_none() => None,
             _ if save.rotate => Some(Rotation::Always),
             Some(Changes { clear: true, .. }) => Some(Rotation::Always),
             // A user who has authenticated again has other rights than the holder of an older token.
@@ -65,13 +69,22 @@ impl PreparedSave {
             lifetime,
             lifetime_limits: lifetime_limits(call.app),
             rotation: Rotation::Keep,
-            when_empty: if save.keep_empty { WhenEmpty::Keep } else { WhenEmpty::Delete },
+            // An end would make the key useless, and the service cannot give the request another one.
+            when_empty: if save.keep_empty || call.tokens.is_none() { WhenEmpty::Keep } else { WhenEmpty::Delete },
             limits: call.app.limits,
             context: save.context,
         };
         let write = Write::Edit(Box::new(edit));
         let write = PreparedWrite { etag: save.etag, fingerprint, ..PreparedWrite::new(credential.token, write) };
-        Ok(Self { credential, write, subject, touches_permanent, sets_lifetime: lifetime.is_some(), rotation })
+        Ok(Self {
+            credential,
+            write,
+            subject,
+            touches_permanent,
+            sets_lifetime: lifetime.is_some(),
+            rotation,
+            when_new_and_empty: if save.keep_empty { WhenEmpty::Keep } else { WhenEmpty::Delete },
+        })
     }
 
     /// Makes the save with another credential, again without a rotation.
@@ -85,9 +98,10 @@ impl PreparedSave {
 
     /// The write for a session that exists, with the rotation that the save asks for.
     pub(super) fn with_rotation(&mut self, call: &AppCall<'_>) -> &PreparedWrite {
-        if let (Some(rotation), Write::Edit(edit)) = (self.rotation, &mut self.write.operation) {
-            let PreparedWrite { token, fingerprint, .. } = self.write;
-            let (next, replacement) = call.derive_next_token(token, ReplacementCause::Privilege, fingerprint);
+        let PreparedWrite { token, fingerprint, .. } = self.write;
+        if let (Some(rotation), Write::Edit(edit)) = (self.rotation, &mut self.write.operation)
+            && let Some((next, replacement)) = call.derive_next_token(token, ReplacementCause::Privilege, fingerprint)
+        {
             edit.rotation = rotation(replacement);
             self.write.next = Some(next);
         }
@@ -147,7 +161,7 @@ impl PreparedSave {
         }
         let mut record = edited.record;
         let is_empty = record.head.entry_count == 0 && record.head.subject.is_none();
-        if is_empty && first.when_empty == WhenEmpty::Delete {
+        if is_empty && self.when_new_and_empty == WhenEmpty::Delete {
             return Ok(None);
         }
         record.head.version = Version::NEW.next();

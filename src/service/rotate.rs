@@ -43,8 +43,8 @@ impl Service {
     /// that does not verify, with a `request_id` that was used for another call, in an app of kind `cookie`, and if the
     /// store does not answer.
     pub async fn rotate(&self, rotate: RotateRequest<'_>) -> Result<Saved, Error> {
-        rotate.credential.check()?;
         let app = self.stored_app(rotate.app, "RotateSession")?;
+        rotate.credential.check(&app)?;
         let call = self.begin_call(&app, rotate.cookie_name)?;
         let Some(credential) = self.resolve_credential(&call, rotate.credential).await? else {
             return Ok(Saved::gone(None, false));
@@ -59,7 +59,9 @@ impl Service {
         };
         let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let fingerprint = fingerprint(rotate.request_id, content);
-        let (next, replacement) = call.derive_next_token(credential.token, cause, fingerprint);
+        let Some((next, replacement)) = call.derive_next_token(credential.token, cause, fingerprint) else {
+            return Err(Error::NotInExternalKind("RotateSession"));
+        };
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,

@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::prepared_save::PreparedSave;
 use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
-use crate::session::{Changes, Counters, EndReason, RequestContext, SubjectChange, Version};
+use crate::session::{Changes, Counters, EndReason, RequestContext, SubjectChange, SubjectKey, Version};
 use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
 
@@ -71,14 +71,21 @@ impl Service {
         self.save_changes(app, save).await.inspect(|saved| self.stats.count_save(&app.name, saved.outcome))
     }
 
-    async fn save_changes(&self, app: &ServedApp, save: SaveRequest<'_>) -> Result<Saved, Error> {
-        save.credential.check()?;
+    async fn save_changes(&self, app: &ServedApp, mut save: SaveRequest<'_>) -> Result<Saved, Error> {
+        save.credential.check(app)?;
         if let Some(call) = self.begin_cookie_call(app, save.cookie_name)? {
             return call.save(save);
         }
         let call = self.begin_call(app, save.cookie_name)?;
+        if call.tokens.is_none() {
+            if save.rotate {
+                return Err(Error::NotInExternalKind("rotate"));
+            }
+            // The framework writes the headers, Vary as well.
+            save.accessed = false;
+        }
         let credential = match self.resolve_credential(&call, save.credential).await {
-            Err(Error::CookiesAmbiguous) if leaves_nothing(&save, app.subject_key.as_deref()) => {
+            Err(Error::CookiesAmbiguous) if leaves_nothing(&save, app.subject_key.as_ref()) => {
                 return self.save_ambiguous(&call, save).await;
             }
             credential => credential?,
@@ -120,7 +127,7 @@ impl Service {
                 call.saved(&prepared, result, accessed)
             }
             // There was no session and nothing is to be stored: the cookie can go, as Flask has it.
-            None if modified && !prepared.sets_permanent() => {
+            None if modified && !prepared.sets_permanent() && call.tokens.is_some() => {
                 Ok(call.deleted(&prepared, Outcome::Deleted(EndReason::Emptied), Counters::new(), accessed))
             }
             // A rotation of a session that is not stored changes nothing, and `permanent` alone is not stored.
@@ -228,8 +235,9 @@ impl Service {
         prepared: &mut PreparedSave,
     ) -> Result<Option<WriteResult>, Error> {
         let may_create = prepared.may_create();
-        let refused = match prepared.first_record(call) {
-            Ok(Some((record, counters))) if may_create => {
+        let missing = match prepared.first_record(call) {
+            _ if !may_create => Err(Error::EtagMismatch),
+            Ok(Some((record, counters))) => {
                 let token = prepared.write.token;
                 if self.store.create(&call.session_key(token), &record).await? == Created::Stored {
                     self.stats.count_created(&call.app.name);
@@ -237,13 +245,14 @@ impl Service {
                     let head = Some(Box::new(record.head));
                     return Ok(Some(WriteResult::Done { outcome: Outcome::Created, head, token, counters }));
                 }
-                None
+                // There was one a moment ago: the tombstone of a session that ended long before.
+                Ok(Some(WriteResult::Gone(None)))
             }
-            first => first.err(),
+            Ok(None) => Ok(None),
+            Err(refused) => Err(refused),
         };
         match self.write(call, prepared.with_rotation(call)).await? {
-            WriteResult::Missing if !may_create => Err(Error::EtagMismatch),
-            WriteResult::Missing => refused.map_or(Ok(None), Err),
+            WriteResult::Missing => missing,
             result => Ok(Some(result)),
         }
     }
@@ -266,7 +275,7 @@ impl AppCall<'_> {
         let headers = match prepared.credential.note {
             // The browser may be about to get the cookie of a login.
             CookieNote::Keep => return Saved { outcome, counters, ..Saved::gone(None, accessed) },
-            CookieNote::None | CookieNote::Set => Header::delete_cookie(&self.cookie),
+            CookieNote::None | CookieNote::Set => self.delete_cookie(),
         };
         Saved { outcome, session: None, headers, counters }
     }
@@ -293,9 +302,8 @@ impl AppCall<'_> {
 }
 
 /// Whether a save leaves nothing of the session before it to the holder of its cookie: a `clear` or another subject.
-fn leaves_nothing(save: &SaveRequest<'_>, subject_key: Option<&str>) -> bool {
+fn leaves_nothing(save: &SaveRequest<'_>, subject_key: Option<&SubjectKey>) -> bool {
     let Some(changes) = &save.changes else { return false };
-    let is_alias = |name: &String| Some(name.as_str()) == subject_key;
     let changes_subject = changes.subject != SubjectChange::Keep;
-    changes.clear || changes_subject || changes.set.keys().any(is_alias) || changes.unset.iter().any(is_alias)
+    changes.clear || changes_subject || subject_key.is_some_and(|key| key.is_in(changes))
 }

@@ -243,6 +243,7 @@ impl AppCounters {
             ended: ENDS_BY_CALLS.map(|reason| (reason, read(&self.ended[usize::from(reason as u8)]))).into(),
             rejected: match app.kind {
                 Kind::Stored => TokenRejection::ALL.map(token).into(),
+                Kind::External => Vec::new(),
                 Kind::Cookie(_) => flask::CookieRejection::ALL.map(cookie).into(),
             },
             ambiguous_cookies: read(&self.ambiguous_cookies),

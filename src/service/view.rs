@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::AppCall;
 use crate::session::{Entries, Head, Subject, Version};
-use crate::token::{CookieNote, SessionId, SplitToken, sign_noted_ticket, sign_token};
+use crate::token::{CookieNote, KeyRing, SessionId, SplitToken, sign_noted_ticket, sign_token};
 use crate::types::Time;
 
 /// A session as a caller sees it.
@@ -65,6 +65,8 @@ pub enum NullReason {
     NoKey,
     /// The request's cookies name two live sessions.
     CookiesAmbiguous,
+    /// The session of the request's key has ended.
+    Gone,
     /// The app can have sessions; the frontend asked for a null session all the same.
     NotNeeded,
 }
@@ -75,6 +77,7 @@ impl NullReason {
         match self {
             Self::NoKey => "NO_KEY",
             Self::CookiesAmbiguous => "COOKIES_AMBIGUOUS",
+            Self::Gone => "GONE",
             Self::NotNeeded => "NONE",
         }
     }
@@ -90,18 +93,27 @@ impl NullReason {
                 "The request's cookies name two live sessions, so one of them may have been planted. If the cookie's \
                  path or domain was changed, rename the cookie as well."
             }
+            Self::Gone => {
+                "The session of this key has ended, and nothing revives it. Let the framework make another key, which \
+                 begins a new session."
+            }
             Self::NotNeeded => "The app has keys, so its sessions are usable; the frontend asked for a null session.",
         }
     }
 }
 
 impl AppCall<'_> {
-    /// Returns a new session, which no store knows, with a ticket.
+    /// Signs a token or a ticket. Returns an empty text in an app of kind `external`, which has none.
+    pub(super) fn sign(&self, sign: impl FnOnce(&KeyRing) -> String) -> String {
+        self.keys().map(sign).unwrap_or_default()
+    }
+
+    /// Returns a new session, which no store knows, with a ticket if the app has tokens.
     pub(super) fn new_view(&self, token: SplitToken, note: CookieNote) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
         SessionView {
             id: Some(token.id(&self.app.name)),
-            token: sign_noted_ticket(self.keys, &self.app.name, (token, note), self.now),
+            token: self.sign(|keys| sign_noted_ticket(keys, &self.app.name, (token, note), self.now)),
             entries: Entries::default(),
             permanent: None,
             version: Version::NEW,
@@ -132,7 +144,7 @@ impl AppCall<'_> {
     ) -> SessionView {
         SessionView {
             id: Some(id),
-            token: token.map(|token| sign_token(self.keys, &self.app.name, token)).unwrap_or_default(),
+            token: token.map(|token| self.sign(|keys| sign_token(keys, &self.app.name, token))).unwrap_or_default(),
             entries: Entries::default(),
             permanent: head.permanent,
             version: head.version,

@@ -56,8 +56,8 @@ impl Service {
     /// Fails without a credential, with a token that does not verify, in an app of kind `cookie`, with
     /// [`Error::TooManyWatchers`] beyond 10,000 watchers of an app, and if the store does not answer.
     pub async fn watch(&self, watch: WatchRequest<'_>) -> Result<WatchStart, Error> {
-        watch.credential.check()?;
         let app = self.stored_app(watch.app, "WatchSession")?;
+        watch.credential.check(&app)?;
         let call = self.begin_call(&app, watch.cookie_name)?;
         let Some(credential) = self.resolve_credential(&call, watch.credential).await? else {
             return Ok(WatchStart::Ended(None));

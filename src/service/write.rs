@@ -70,14 +70,15 @@ impl PreparedWrite {
 }
 
 impl AppCall<'_> {
-    /// Derives the token that a rotation by the holder of `old` would make the current one, and what to store of both.
+    /// Derives the token that a rotation by the holder of `old` would make the current one, and what to store of both;
+    /// `None`: the app has no tokens.
     pub(super) fn derive_next_token(
         &self,
         old: SplitToken,
         cause: ReplacementCause,
         fingerprint: Option<Fingerprint>,
-    ) -> (SplitToken, Replacement) {
-        let (key, nonce) = (self.keys.signing(), Nonce::random());
+    ) -> Option<(SplitToken, Replacement)> {
+        let (key, nonce) = (self.keys()?.signing(), Nonce::random());
         let token = next_token(key, old, nonce);
         let previous = PreviousToken {
             verifier_hash: old.verifier_hash(&self.app.name),
@@ -88,12 +89,12 @@ impl AppCall<'_> {
             fingerprint,
             current: None,
         };
-        (token, Replacement { verifier_hash: token.verifier_hash(&self.app.name), previous })
+        Some((token, Replacement { verifier_hash: token.verifier_hash(&self.app.name), previous }))
     }
 
     /// Derives the token that the last rotation put in place of `old`; `None` if the app no longer has the key.
     pub(super) fn find_next_token(&self, old: SplitToken, previous: &PreviousToken) -> Option<SplitToken> {
-        self.keys.find(previous.key_id).map(|key| next_token(key, old, previous.nonce))
+        self.keys()?.find(previous.key_id).map(|key| next_token(key, old, previous.nonce))
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::subject::{Subject, SubjectError};
-use super::value::{Value, ValueKind};
+use super::subject_key::SubjectKey;
+use super::value::Value;
 use crate::types::Time;
 
 /// The longest name of an entry.
@@ -78,7 +79,7 @@ pub enum LifetimeChange {
 
 impl Changes {
     /// Checks the names, resolves aliases and sorts.
-    pub fn check(mut self, subject_key: Option<&str>) -> Result<Self, ChangesError> {
+    pub fn check(mut self, subject_key: Option<&SubjectKey>) -> Result<Self, ChangesError> {
         self.check_count()?;
         self.unset.sort_unstable();
         self.unset.dedup();
@@ -179,20 +180,12 @@ impl Changes {
         Ok(())
     }
 
-    fn resolve_subject(&mut self, key: &str) -> Result<(), ChangesError> {
-        if self.increment.contains_key(key) {
-            return Err(ChangesError::Subject(SubjectError));
-        }
-        let alias = match self.set.get(key) {
-            Some(value) => subject_of(value.stored())?.map_or(SubjectChange::Remove, SubjectChange::Set),
-            None if self.unset.iter().any(|name| name == key) => SubjectChange::Remove,
-            None => SubjectChange::Keep,
-        };
-        match (&self.subject, alias) {
+    fn resolve_subject(&mut self, key: &SubjectKey) -> Result<(), ChangesError> {
+        match (&self.subject, key.subject_change(self)?) {
             (_, SubjectChange::Keep) => {}
             (SubjectChange::Keep, alias) => self.subject = alias,
             (field, alias) if *field == alias => {}
-            _ => return Err(ChangesError::Repeated { name: key.to_owned() }),
+            _ => return Err(ChangesError::Repeated { name: key.as_str().to_owned() }),
         }
         Ok(())
     }
@@ -211,16 +204,4 @@ pub enum ChangesError {
     Permanent,
     #[error(transparent)]
     Subject(#[from] SubjectError),
-}
-
-/// Reads a stored value as a subject: a string as it is, an integer as its digits; `None` for null and for "".
-pub fn subject_of(stored: &[u8]) -> Result<Option<Subject>, SubjectError> {
-    let Some(ValueKind::Json(text)) = ValueKind::decode(stored) else { return Err(SubjectError) };
-    let subject = match serde_json::from_str(text).map_err(|_| SubjectError)? {
-        serde_json::Value::Null => return Ok(None),
-        serde_json::Value::String(text) => text,
-        serde_json::Value::Number(number) if !number.is_f64() => number.to_string(),
-        _ => return Err(SubjectError),
-    };
-    if subject.is_empty() { Ok(None) } else { Subject::parse(&subject).map(Some) }
 }

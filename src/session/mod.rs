@@ -15,12 +15,13 @@ mod lifetime;
 mod previous_token;
 mod request_context;
 mod subject;
+mod subject_key;
 mod value;
 mod version;
 
 pub use changes::{
     AuthenticationChange, Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANENT, PermanentChange,
-    SubjectChange, subject_of,
+    SubjectChange,
 };
 pub use edit::{Counters, Edit, EditError, Edited, Limits, Replacement, Rotation, WhenEmpty, edit, end};
 pub use effect::WriteEffect;
@@ -34,6 +35,7 @@ pub use lifetime::{LifetimeLimit, LifetimeLimits, NewLifetime};
 pub use previous_token::{PREVIOUS_TOKEN_TTL, PreviousToken, ReplacementCause};
 pub use request_context::RequestContext;
 pub use subject::{Subject, SubjectError};
+pub use subject_key::{SubjectKey, subject_of};
 pub(crate) use value::line_and_column;
 pub use value::{Value, ValueError, ValueKind, counter};
 pub use version::{Generation, Version};

@@ -20,6 +20,12 @@ pub use sign::{
 
 use crate::types::{AppName, random};
 
+/// The shortest key of a session in an app of kind `external`: 128 random bits as bytes.
+pub const MIN_KEY_BYTES: usize = 16;
+
+/// The longest such key.
+pub const MAX_KEY_BYTES: usize = 256;
+
 /// The half of a token that finds the session: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Selector([u8; 16]);
@@ -60,6 +66,14 @@ impl SplitToken {
     pub fn derived(app: &AppName, kind: &str, credential: &[&[u8]]) -> Self {
         let parts = [b"cloakroom/v1/derived".as_slice(), app.as_bytes(), kind.as_bytes()];
         Self::from_bytes(hash(parts.into_iter().chain(credential.iter().copied())))
+    }
+
+    /// Derives the token of the session with this key, in an app of kind `external`.
+    ///
+    /// It takes no key of the app: a change of those would lose the session, and a secret of 128 random bits cannot be
+    /// guessed from its hash.
+    pub fn of_key(app: &AppName, key: &[u8]) -> Self {
+        Self::derived(app, "external", &[key])
     }
 
     /// Derives the token of the session that this token leads to once it opens its own no more.

@@ -514,15 +514,17 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
     assert_eq!(reasons_of_the_page(), provoked, "docs/errors.md (left) and this file (right)");
 }
 
-/// Codes and reasons that tests provoke: those above, and those of apps of kind `cookie`, AdminService, its streams,
+/// Codes and reasons that tests provoke: those above, and those of apps of the kinds `cookie` and `external`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 51] = [
+const PROVOKED: [(&str, &str); 54] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
     ("ABORTED", "REQUEST_ID_REUSED"),
     ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+    ("FAILED_PRECONDITION", "CREDENTIAL_NOT_OF_KIND"),
     ("FAILED_PRECONDITION", "NOT_A_COUNTER"),
     ("FAILED_PRECONDITION", "NOT_IN_COOKIE_KIND"),
+    ("FAILED_PRECONDITION", "NOT_IN_EXTERNAL_KIND"),
     ("FAILED_PRECONDITION", "NULL_SESSION"),
     ("FAILED_PRECONDITION", "SESSION_TOO_LARGE"),
     ("FAILED_PRECONDITION", "SUBJECT_MISSING"),
@@ -542,6 +544,7 @@ const PROVOKED: [(&str, &str); 51] = [
     ("INVALID_ARGUMENT", "GRPC_TIMEOUT_INVALID"),
     ("INVALID_ARGUMENT", "HTTP_METHOD_UNSUPPORTED"),
     ("INVALID_ARGUMENT", "HTTP_VERSION_UNSUPPORTED"),
+    ("INVALID_ARGUMENT", "KEY_INVALID"),
     ("INVALID_ARGUMENT", "LIFETIME_INVALID"),
     ("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"),
     ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"),

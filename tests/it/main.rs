@@ -22,6 +22,7 @@ mod cookie_headers;
 mod django;
 mod errors;
 mod express;
+mod external;
 mod flask;
 mod migration;
 mod reflection;

@@ -50,6 +50,7 @@ const ExplainCredentialRequest = new Message({
   cookieHeader: optional(2, 'string'),
   token: optional(3, 'string'),
   cookieName: plain(4, 'string'),
+  key: optional(15, 'bytes'),
 });
 const CredentialExplanation = new Message({
   state: plain(1, STATES),

@@ -17,7 +17,7 @@ const map = (number, type) => /** @type {const} */ ({ number, type, label: 'map'
 const OUTCOMES = ['UNSPECIFIED', 'UNCHANGED', 'CREATED', 'UPDATED', 'DELETED', 'GONE'];
 const END_REASONS = ['UNSPECIFIED', 'DESTROYED', 'EMPTIED', 'REVOKED', 'SUPERSEDED', 'IDLE', 'ABSOLUTE', 'EVICTED'];
 const WATCH_STATES = ['UNSPECIFIED', 'ALIVE', 'ENDED'];
-const APP_KINDS = ['UNSPECIFIED', 'STORED', 'COOKIE'];
+const APP_KINDS = ['UNSPECIFIED', 'STORED', 'COOKIE', 'EXTERNAL'];
 
 const Header = new Message({ name: plain(1, 'string'), value: plain(2, 'string') });
 const Value = new Message({ json: optional(1, 'string'), raw: optional(2, 'bytes') });
@@ -60,6 +60,7 @@ const OpenSessionRequest = new Message({
   cookieName: plain(4, 'string'),
   context: optional(5, RequestContext),
   maxAuthenticateAge: optional(6, 'milliseconds'),
+  key: optional(15, 'bytes'),
 });
 
 const OpenSessionResponse = new Message({
@@ -68,6 +69,7 @@ const OpenSessionResponse = new Message({
   untouchedHeaders: repeated(3, Header),
   recentlyAuthenticated: plain(4, 'bool'),
   cookieOutdated: plain(5, 'bool'),
+  endReason: plain(6, END_REASONS),
 });
 
 const SaveSessionRequest = new Message({
@@ -83,6 +85,7 @@ const SaveSessionRequest = new Message({
   cookieName: plain(10, 'string'),
   context: optional(11, RequestContext),
   cookieOutdated: plain(12, 'bool'),
+  key: optional(15, 'bytes'),
 });
 
 const SaveSessionResponse = new Message({
@@ -99,6 +102,7 @@ const DestroySessionRequest = new Message({
   cookieHeader: optional(3, 'string'),
   requestId: plain(4, 'string'),
   cookieName: plain(5, 'string'),
+  key: optional(15, 'bytes'),
 });
 
 const DestroySessionResponse = new Message({
@@ -137,6 +141,7 @@ const WatchSessionRequest = new Message({
   token: optional(2, 'string'),
   cookieHeader: optional(3, 'string'),
   cookieName: plain(4, 'string'),
+  key: optional(15, 'bytes'),
 });
 
 const WatchSessionResponse = new Message({

@@ -104,7 +104,7 @@ function describeTable({ number, type, label }) {
 
 const random = (below) => Math.floor(Math.random() * below);
 
-const ONEOFS = [['json', 'raw'], ['cookieHeader', 'token'], ['idleTimeout', 'deadlineTime', 'defaultLifetime']];
+const ONEOFS = [['json', 'raw'], ['cookieHeader', 'token', 'key'], ['idleTimeout', 'deadlineTime', 'defaultLifetime']];
 
 function randomMessage(message) {
   const values = {};

@@ -81,6 +81,7 @@ impl CookieCall<'_> {
                 let max_age = self.app.lifetimes.idle_timeout + REQUEST_TIME;
                 self.verify(text, max_age).map_err(Error::CookieInvalid)
             }
+            Credential::Key(_) => Err(Error::KeyNotAccepted),
             Credential::CookieHeader(header) => self.first_session(header).map_or_else(|| self.new_session(), Ok),
         }
     }

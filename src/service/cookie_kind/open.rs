@@ -15,6 +15,7 @@ impl CookieCall<'_> {
             Credential::Absent | Credential::Token("") => None,
             Credential::CookieHeader(header) => self.first_session(header),
             Credential::Token(text) => self.verify_or_count(text),
+            Credential::Key(_) => return Err(Error::KeyNotAccepted),
         };
         let (session, header) = match session {
             None => (self.new_session()?, None),
@@ -30,13 +31,14 @@ impl CookieCall<'_> {
             None => Vec::new(),
         };
         let read_headers = header.into_iter().chain([Header::vary()]).collect();
-        let (cookie_outdated, recently_authenticated) = (false, false);
+        let (cookie_outdated, recently_authenticated, end_reason) = (false, false, None);
         Ok(Opened {
             session: self.view(session),
             read_headers,
             untouched_headers,
             cookie_outdated,
             recently_authenticated,
+            end_reason,
         })
     }
 }

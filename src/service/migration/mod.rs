@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::call_counts::Found;
 use super::credential::{PresentedToken, TokenState};
 use super::stats::MigrationRefusal;
-use super::{AppCall, Error, Service};
+use super::{AppCall, Error, Service, Tokens};
 use crate::app::{Migration, MigrationSource};
 use crate::cookie;
 use crate::session::{EndReason, RequestContext};
@@ -46,8 +46,9 @@ impl AppCall<'_> {
     ///
     /// A text that is shaped like a token or a ticket, valid or not, is no legacy credential.
     fn legacy_credentials<'h>(&self, migration: &Migration, header: &'h str) -> Vec<(MigrationSource, &'h str)> {
+        let Some(Tokens { cookie, .. }) = &self.tokens else { return Vec::new() };
         let of_source = |source: MigrationSource| {
-            let name = migration.cookie_name(source).map_or(&self.cookie.attributes().name, |name| name);
+            let name = migration.cookie_name(source).map_or(&cookie.attributes().name, |name| name);
             let looks_like_token =
                 move |value: &&str| !value.is_empty() && !token::looks_like_token(value) && source.has_shape_of(value);
             let credentials = cookie::values(header, name.as_str()).filter(looks_like_token);

@@ -1,10 +1,10 @@
 //! `cloakroom cookie --address` against a real service, for each cause that a cookie opens nothing.
 
 use cloakroom::app;
-use cloakroom::grpc::wire::{Changes, OpenSessionRequest, RotationCause};
+use cloakroom::grpc::wire::{Changes, OpenSessionRequest, RotationCause, SaveSessionRequest, save_session_request};
 
 use super::program::{Ended, Program};
-use crate::support::calls::save;
+use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE};
 use crate::support::{StoreKind, TestService, app_settings};
 
@@ -86,4 +86,23 @@ async fn a_cookie_of_another_name_or_app_is_explained_too() {
     assert!(named.code == Some(0) && named.stdout.contains("LIVE"), "{named:?}");
     assert!(other.code == Some(1) && other.stdout.contains("it verifies for the app default"), "{other:?}");
     assert!(unknown.code == Some(1) && unknown.stderr.contains("APP_UNKNOWN"), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_service_says_what_the_key_of_a_framework_leads_to() {
+    let external = app::Settings { kind: app::KindSetting::External, ..Default::default() };
+    let service = TestService::with_apps(StoreKind::Memory, [("default", external)]).await;
+    let key = "Cookie:kR3mO2vXqY8Zt1a7=uP5wL9";
+    let credential = Some(save_session_request::Credential::Key(key.into()));
+    let changes = Some(Changes::default().set("a", "1"));
+
+    let unknown = explain(&service, &["--session-key"], key).await;
+    service.save(SaveSessionRequest { credential, changes, ..Default::default() }).await;
+    let live = explain(&service, &["--session-key"], key).await;
+    let as_header = explain(&service, &[], key).await;
+
+    assert!(unknown.stdout.starts_with("1: UNKNOWN"), "{}", unknown.stdout);
+    assert!(live.stdout.starts_with("1: LIVE: it opens its session"), "{}", live.stdout);
+    assert_eq!((unknown.code, live.code), (Some(1), Some(0)));
+    assert!(as_header.stderr.contains("set key instead"), "{}", as_header.stderr);
 }

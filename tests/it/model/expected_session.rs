@@ -138,6 +138,8 @@ pub(super) struct ExpectedSession {
     pub(super) end: Option<(EndReason, u64)>,
     /// Whether a superseded token leads here. Its first token is never shown then, but its creation may rotate.
     pub(super) is_recovery: bool,
+    /// Whether a key of a framework leads here. Nothing rotates it, and it does not end when it is emptied.
+    is_external: bool,
     previous: Option<PreviousToken>,
     idempotency: VecDeque<IdempotencyRecord>,
 }
@@ -162,6 +164,7 @@ impl ExpectedSession {
             revoked: false,
             end: None,
             is_recovery: false,
+            is_external: false,
             previous: None,
             idempotency: VecDeque::new(),
         }
@@ -172,6 +175,13 @@ impl ExpectedSession {
         let mut recovery = Self::new(id, String::new(), now);
         recovery.is_recovery = true;
         recovery
+    }
+
+    /// A session of a key that is not saved yet.
+    pub(super) const fn new_external(now: u64) -> Self {
+        let mut external = Self::new(String::new(), String::new(), now);
+        external.is_external = true;
+        external
     }
 
     /// The time when it expires if its last use is at `now`.
@@ -307,6 +317,7 @@ impl ExpectedSession {
         let is_first = request.etag.is_none_or(|etag| etag == 0);
         let mut created = Self::new(self.id.clone(), self.ticket.clone(), now);
         (created.issued, created.is_recovery) = (self.issued, self.is_recovery);
+        created.is_external = self.is_external;
         let applied = match &request.operation {
             Operation::Save { changes: Some(_), .. } if is_first => created.apply(request, now),
             _ if is_first => return ExpectedWrite::Missing,
@@ -384,12 +395,14 @@ impl ExpectedSession {
                     return Ok((WriteEffect::Updated, rotate.then_some(0)));
                 };
                 let privileged = self.change(changes, now)?;
-                if self.has_no_content() && self.permanent.is_none() && !keep_empty {
+                let ends_empty = !keep_empty && !self.is_external;
+                if self.has_no_content() && self.permanent.is_none() && ends_empty {
                     self.end_with(EndReason::Emptied, now);
                     return Ok((WriteEffect::Deleted, None));
                 }
                 self.used = self.used.max(now);
-                Ok((WriteEffect::Updated, (privileged || *rotate).then_some(0)))
+                let rotates = (privileged || *rotate) && !self.is_external;
+                Ok((WriteEffect::Updated, rotates.then_some(0)))
             }
         }
     }

@@ -9,6 +9,7 @@
 mod answer;
 mod checks;
 mod expected_session;
+mod external;
 mod rng;
 mod simulation;
 mod steps;
@@ -16,12 +17,13 @@ mod steps;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use cloakroom::app::{self, AnonymousSettings, Apps, LimitSettings};
+use cloakroom::app::{self, AnonymousSettings, Apps, KindSetting, LimitSettings};
 use cloakroom::store::Store;
 use cloakroom::token;
 use cloakroom::types::random;
 
 use self::expected_session::{ANONYMOUS, AUTHENTICATED, GRACE, MAX_BYTES, MAX_ENTRIES};
+use self::external::ExternalSimulation;
 use self::rng::Rng;
 use self::simulation::Simulation;
 use crate::conformance::{Fresh, embedded, memory, redis};
@@ -53,6 +55,47 @@ async fn matches_the_model<S: Store>((store, _folder): Fresh<S>, default_steps: 
         steps < default_steps || missing.is_empty(),
         "{missing:?} never happened; repeat with CLOAKROOM_TEST_SEED={seed}"
     );
+}
+
+#[tokio::test]
+async fn memory_matches_the_model_by_keys() {
+    matches_the_model_by_keys(memory(), 10_000).await;
+}
+
+#[tokio::test]
+async fn embedded_matches_the_model_by_keys() {
+    matches_the_model_by_keys(embedded(), 4_000).await;
+}
+
+#[tokio::test]
+async fn redis_matches_the_model_by_keys() {
+    matches_the_model_by_keys(redis(), 6_000).await;
+}
+
+/// Random steps of an app of kind `external`.
+async fn matches_the_model_by_keys<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {
+    let seed = environment::number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
+    let steps = environment::number("CLOAKROOM_TEST_STEPS").unwrap_or(default_steps);
+    let settings =
+        app::Settings { kind: KindSetting::External, keys: Vec::new(), rotation_grace: DEFAULT_GRACE, ..settings() };
+    let mut simulation = ExternalSimulation::new(&settings, store, support::now(), Rng::new(seed));
+    let mut last = VecDeque::new();
+    for number in 1..=steps {
+        match simulation.step().await {
+            Ok(done) => last.push_back(done),
+            Err(wrong) => panic!(
+                "step {number}: {wrong}\n\nbefore that:\n{}\n\nrepeat with CLOAKROOM_TEST_SEED={seed} \
+                 CLOAKROOM_TEST_STEPS={number}",
+                last.make_contiguous().join("\n")
+            ),
+        }
+        if last.len() > 12 {
+            last.pop_front();
+        }
+    }
+    let is_covered = |what: &str| simulation.coverage.iter().any(|covered| covered.starts_with(what));
+    let missing: Vec<&str> = MUST_HAPPEN_BY_KEYS.into_iter().filter(|what| !is_covered(what)).collect();
+    assert!(steps < default_steps || missing.is_empty(), "{missing:?} never happened; CLOAKROOM_TEST_SEED={seed}");
 }
 
 async fn run<S: Store>(simulation: &mut Simulation<S>, seed: u64, steps: u64) {
@@ -95,9 +138,32 @@ const MUST_HAPPEN: [&str; 19] = [
     "revoked a subject",
 ];
 
+/// The same for an app of kind `external`.
+const MUST_HAPPEN_BY_KEYS: [&str; 12] = [
+    "opened",
+    "opened nothing",
+    "opened Destroyed",
+    "opened Idle",
+    "opened Revoked",
+    "Done { outcome: Created",
+    "Done { outcome: Updated",
+    "Again { outcome: Created",
+    "Again { outcome: Updated",
+    "Gone(Destroyed",
+    "Gone(Idle",
+    "Refused(\"reused",
+];
+
+/// That of an app whose settings say nothing: one of kind `external` has no use for another one.
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
 fn apps() -> Apps {
+    [settings().build("default").unwrap()].into_iter().collect()
+}
+
+fn settings() -> app::Settings {
     let ms = Duration::from_millis;
-    let settings = app::Settings {
+    app::Settings {
         keys: vec![token::Key::generate().into()],
         idle_timeout: ms(AUTHENTICATED.0),
         absolute_timeout: ms(AUTHENTICATED.1),
@@ -108,6 +174,5 @@ fn apps() -> Apps {
             max_session_bytes: u32::try_from(MAX_BYTES).unwrap(),
         },
         ..app::Settings::default()
-    };
-    [settings.build("default").unwrap()].into_iter().collect()
+    }
 }

@@ -345,7 +345,7 @@ fn subject_named(subject: &str) -> Subject {
     Subject::parse(subject).unwrap()
 }
 
-fn app_name() -> AppName {
+pub(super) fn app_name() -> AppName {
     AppName::parse(AppName::DEFAULT).unwrap()
 }
 

@@ -146,19 +146,25 @@ async fn write_by<S: Store>(
 /// Moves the clock on, often to the millisecond at which something expires, or one before or after.
 fn move_clock<S: Store>(simulation: &mut Simulation<S>) -> Checked<String> {
     let now = simulation.now();
-    let mut ends: Vec<u64> = simulation.sessions.values().flat_map(ExpectedSession::ends).collect();
+    let ends = simulation.sessions.values().flat_map(ExpectedSession::ends).collect();
+    let to = next_time(&mut simulation.rng, now, ends);
+    simulation.set_clock(to);
+    Ok(format!("clock {now} to {to}"))
+}
+
+/// Returns a time that is not before `now`, often one of `ends`.
+pub(super) fn next_time(rng: &mut Rng, now: u64, mut ends: Vec<u64>) -> u64 {
     // Jumps to all times, also far ones, would leave no session alive.
-    let far = if simulation.rng.chance(3) { u64::MAX } else { now + 5 * MINUTE };
+    let far = if rng.chance(3) { u64::MAX } else { now + 5 * MINUTE };
     ends.retain(|end| (now..far).contains(end));
-    let to = match simulation.rng.below(10) {
-        0..3 => now + simulation.rng.below(50),
-        3..6 => now + simulation.rng.below(20_000),
-        6 => now + simulation.rng.below(4 * MINUTE),
+    let to = match rng.below(10) {
+        0..3 => now + rng.below(50),
+        3..6 => now + rng.below(20_000),
+        6 => now + rng.below(4 * MINUTE),
         _ if ends.is_empty() => now + GRACE,
-        _ => simulation.rng.pick(&ends) + simulation.rng.below(3) - 1,
+        _ => rng.pick(&ends) + rng.below(3) - 1,
     };
-    simulation.set_clock(to.max(now));
-    Ok(format!("clock {now} to {}", to.max(now)))
+    to.max(now)
 }
 
 /// Copies the cookie of another browser, as a thief does.
@@ -204,7 +210,7 @@ fn request<S: Store>(simulation: &mut Simulation<S>, held: Option<HeldToken>) ->
     WriteRequest { operation, request_id, etag }
 }
 
-fn changes(rng: &mut Rng, now: u64) -> Changes {
+pub(super) fn changes(rng: &mut Rng, now: u64) -> Changes {
     let mut changes = Changes { clear: rng.chance(3), ..Changes::default() };
     for name in ["a", "b", "c", "d", "e", "f", "g", "n", "m"] {
         match rng.below(30) {

@@ -12,7 +12,7 @@ use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{
     Changes, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RequestContext, RevokeSessionRequest,
-    RevokeSubjectRequest, SaveSessionRequest,
+    RevokeSubjectRequest, SaveSessionRequest, open_session_request, save_session_request,
 };
 use cloakroom::token::Key;
 use tokio::net::TcpSocket;
@@ -38,6 +38,8 @@ const BEARER: &str = "mark-bearer";
 const WRONG_BEARER: &str = "mark-wrong-bearer";
 /// The token of a caller that can only read metrics.
 const IDLE_BEARER: &str = "mark-idle-bearer";
+/// The key of a session in an app of kind `external`.
+const SESSION_KEY: &str = "mark-session-key-of-a-framework";
 const REQUEST_ID: &str = "mark-request-id";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
@@ -64,7 +66,8 @@ impl TracingProgram {
             .env("CLOAKROOM__SERVER__STORE_UNHEALTHY_AFTER", "2s")
             .env("CLOAKROOM__APPS__DEFAULT__KEYS", key)
             .env("CLOAKROOM__CALLERS__ALL__ROLES", "frontend,admin,monitor")
-            .env("CLOAKROOM__CALLERS__ALL__APPS", "default")
+            .env("CLOAKROOM__APPS__FRAMEWORK__KIND", "external")
+            .env("CLOAKROOM__CALLERS__ALL__APPS", "default,framework")
             .env("CLOAKROOM__CALLERS__ALL__TOKEN_HASHES", &hash(BEARER))
             .env("CLOAKROOM__CALLERS__IDLE__ROLES", "monitor")
             .env("CLOAKROOM__CALLERS__IDLE__TOKEN_HASHES", &hash(IDLE_BEARER))
@@ -194,6 +197,7 @@ async fn send_wrong_json(program: &TracingProgram, token: &str) {
             format!("{{\"changes\":{{\"increment\":{{\"{ENTRY_NAME}\":\"{ENTRY}\"}}}}}}"),
             format!("{{\"changes\":{{\"idleTimeout\":\"1.1234567891{ENTRY}s\"}}}}"),
             format!("{{\"token\":\"{token}"),
+            format!("{{\"app\":\"framework\",\"key\":\"{SESSION_KEY}!\"}}"),
             ENTRY.to_owned(),
         ] {
             let path = format!("http://localhost/cloakroom.v1.SessionService/SaveSession?token={token}&{ENTRY}");
@@ -204,6 +208,7 @@ async fn send_wrong_json(program: &TracingProgram, token: &str) {
         }
         for (name, value) in [("origin", format!("http://{ENTRY}")), ("content-type", format!("text/{ENTRY}"))] {
             let call = http::Request::post(format!("http://localhost/{ENTRY}/{token}")).header(name, value);
+            let call = call.header("authorization", format!("Bearer {BEARER}"));
             let response = client.request(call.body(token.to_owned().into()).unwrap()).await;
             assert!([403, 415].contains(&response.status().as_u16()));
         }
@@ -260,7 +265,31 @@ async fn call_everything(program: &TracingProgram, protocol: Protocol) -> Vec<St
         assert_eq!(refused.err().unwrap().code(), code);
     }
     call_admin(program, protocol).await.unwrap();
+    call_with_keys(&mut client).await;
     tokens
+}
+
+/// Makes valid and invalid calls with the key of a session.
+async fn call_with_keys(client: &mut SessionServiceClient<Transport>) {
+    let open = |app: &str, key: &str| {
+        let credential = Some(open_session_request::Credential::Key(key.into()));
+        with_headers(OpenSessionRequest { app: app.to_owned(), credential, ..Default::default() })
+    };
+    let save = |app: &str, key: &str| {
+        let credential = Some(save_session_request::Credential::Key(key.into()));
+        let changes = Some(Changes::default().set(ENTRY_NAME, &format!("\"{ENTRY}\"")).subject(SUBJECT));
+        with_headers(SaveSessionRequest { app: app.to_owned(), credential, changes, ..Default::default() })
+    };
+    client.save_session(save("framework", SESSION_KEY)).await.unwrap();
+    client.open_session(open("framework", SESSION_KEY)).await.unwrap();
+    let too_long = SESSION_KEY.repeat(9);
+    for (app, key) in [("default", SESSION_KEY), ("framework", &too_long), ("framework", &SESSION_KEY[..15])] {
+        client.open_session(open(app, key)).await.err().unwrap();
+        client.save_session(save(app, key)).await.err().unwrap();
+    }
+    let token = open_session_request::Credential::Token(SESSION_KEY.to_owned());
+    let token = OpenSessionRequest { app: "framework".to_owned(), credential: Some(token), ..Default::default() };
+    client.open_session(with_headers(token)).await.err().unwrap();
 }
 
 /// Makes valid and invalid calls of AdminService.
@@ -345,7 +374,8 @@ async fn run_everything(format: &str) -> String {
     let pages = [program.page("/metrics"), program.page("/nothing"), program.page("/healthz")].concat();
     let output = program.stop();
 
-    let marks = [PASSWORD, ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, FRONTEND, COOKIE, BEARER, REQUEST_ID, &key];
+    let marks =
+        [PASSWORD, ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, FRONTEND, COOKIE, BEARER, REQUEST_ID, SESSION_KEY, &key];
     let callers = [WRONG_BEARER.to_owned(), IDLE_BEARER.to_owned(), hash(BEARER), hash(IDLE_BEARER)];
     let parts = tokens.iter().flat_map(|token| token.rsplit('.').take(2));
     let secrets: Vec<String> = marks.into_iter().chain(parts).map(str::to_owned).chain(callers).collect();

@@ -33,7 +33,10 @@ impl Side {
 
     pub(crate) async fn destroy(&self, token: &str) -> DestroySessionResponse {
         let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
-        let request = DestroySessionRequest { credential, ..Default::default() };
+        self.destroy_as(DestroySessionRequest { credential, ..Default::default() }).await
+    }
+
+    pub(crate) async fn destroy_as(&self, request: DestroySessionRequest) -> DestroySessionResponse {
         self.0.clone().destroy_session(request).await.unwrap().into_inner()
     }
 }

@@ -9,7 +9,7 @@ const MAX_EVENTS = 500;
 export async function appView({ app }, { go, info }) {
   const [{ apps = [] }, stats] = await Promise.all([call('ListApps'), call('GetStats', { app })]);
   const { policy = {}, keyIds = [], maxSessionsPerSubject = 0 } = apps.find((each) => each.policy.app === app) ?? {};
-  const end = info.mayEndSessions && policy.kind === 'APP_KIND_STORED' && el('button', {
+  const end = info.mayEndSessions && policy.kind !== 'APP_KIND_COOKIE' && el('button', {
     className: 'danger',
     onclick: async () => {
       if (!await confirm(`End every session of the app ${app}? Everybody is logged out.`, 'End every session', app)) return;

@@ -161,16 +161,18 @@ class RevokeAppResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ExplainCredentialRequest(_message.Message):
-    __slots__ = ("app", "cookie_header", "token", "cookie_name")
+    __slots__ = ("app", "cookie_header", "token", "key", "cookie_name")
     APP_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     app: str
     cookie_header: str
     token: str
+    key: bytes
     cookie_name: str
-    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., cookie_name: _Optional[str] = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ...) -> None: ...
 
 class ExplainCredentialResponse(_message.Message):
     __slots__ = ("explanations",)

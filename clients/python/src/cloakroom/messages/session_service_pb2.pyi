@@ -34,6 +34,7 @@ class AppKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     APP_KIND_UNSPECIFIED: _ClassVar[AppKind]
     APP_KIND_STORED: _ClassVar[AppKind]
     APP_KIND_COOKIE: _ClassVar[AppKind]
+    APP_KIND_EXTERNAL: _ClassVar[AppKind]
 
 class RotationCause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -63,6 +64,7 @@ END_REASON_EVICTED: EndReason
 APP_KIND_UNSPECIFIED: AppKind
 APP_KIND_STORED: AppKind
 APP_KIND_COOKIE: AppKind
+APP_KIND_EXTERNAL: AppKind
 ROTATION_CAUSE_UNSPECIFIED: RotationCause
 ROTATION_CAUSE_PRIVILEGE: RotationCause
 ROTATION_CAUSE_RENEWAL: RotationCause
@@ -178,10 +180,11 @@ class RequestContext(_message.Message):
     def __init__(self, user_agent: _Optional[str] = ..., remote_address: _Optional[str] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("app", "cookie_header", "token", "cookie_name", "context", "max_authenticate_age", "no_touch")
+    __slots__ = ("app", "cookie_header", "token", "key", "cookie_name", "context", "max_authenticate_age", "no_touch")
     APP_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MAX_AUTHENTICATE_AGE_FIELD_NUMBER: _ClassVar[int]
@@ -189,31 +192,35 @@ class OpenSessionRequest(_message.Message):
     app: str
     cookie_header: str
     token: str
+    key: bytes
     cookie_name: str
     context: RequestContext
     max_authenticate_age: _duration_pb2.Duration
     no_touch: bool
-    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., no_touch: bool = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., no_touch: bool = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
-    __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated", "cookie_outdated")
+    __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated", "cookie_outdated", "end_reason")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     READ_HEADERS_FIELD_NUMBER: _ClassVar[int]
     UNTOUCHED_HEADERS_FIELD_NUMBER: _ClassVar[int]
     RECENTLY_AUTHENTICATED_FIELD_NUMBER: _ClassVar[int]
     COOKIE_OUTDATED_FIELD_NUMBER: _ClassVar[int]
+    END_REASON_FIELD_NUMBER: _ClassVar[int]
     session: Session
     read_headers: _containers.RepeatedCompositeFieldContainer[Header]
     untouched_headers: _containers.RepeatedCompositeFieldContainer[Header]
     recently_authenticated: bool
     cookie_outdated: bool
-    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., read_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., untouched_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., recently_authenticated: bool = ..., cookie_outdated: bool = ...) -> None: ...
+    end_reason: EndReason
+    def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., read_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., untouched_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., recently_authenticated: bool = ..., cookie_outdated: bool = ..., end_reason: _Optional[_Union[EndReason, str]] = ...) -> None: ...
 
 class SaveSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated")
+    __slots__ = ("app", "token", "cookie_header", "key", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     ACCESSED_FIELD_NUMBER: _ClassVar[int]
     ETAG_FIELD_NUMBER: _ClassVar[int]
@@ -226,6 +233,7 @@ class SaveSessionRequest(_message.Message):
     app: str
     token: str
     cookie_header: str
+    key: bytes
     changes: Changes
     accessed: bool
     etag: str
@@ -235,7 +243,7 @@ class SaveSessionRequest(_message.Message):
     cookie_name: str
     context: RequestContext
     cookie_outdated: bool
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ...) -> None: ...
 
 class SaveSessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "session", "headers", "counters")
@@ -353,10 +361,11 @@ class MakeNullSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
 
 class RotateSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "request_id", "cause", "cookie_name", "context")
+    __slots__ = ("app", "token", "cookie_header", "key", "request_id", "cause", "cookie_name", "context")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
@@ -364,11 +373,12 @@ class RotateSessionRequest(_message.Message):
     app: str
     token: str
     cookie_header: str
+    key: bytes
     request_id: str
     cause: RotationCause
     cookie_name: str
     context: RequestContext
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., request_id: _Optional[str] = ..., cause: _Optional[_Union[RotationCause, str]] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., request_id: _Optional[str] = ..., cause: _Optional[_Union[RotationCause, str]] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ...) -> None: ...
 
 class RotateSessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "session", "headers")
@@ -383,18 +393,20 @@ class RotateSessionResponse(_message.Message):
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., session: _Optional[_Union[Session, _Mapping]] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ...) -> None: ...
 
 class DestroySessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "request_id", "cookie_name")
+    __slots__ = ("app", "token", "cookie_header", "key", "request_id", "cookie_name")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
+    key: bytes
     request_id: str
     cookie_name: str
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., request_id: _Optional[str] = ..., cookie_name: _Optional[str] = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., request_id: _Optional[str] = ..., cookie_name: _Optional[str] = ...) -> None: ...
 
 class DestroySessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "headers")
@@ -407,16 +419,18 @@ class DestroySessionResponse(_message.Message):
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ...) -> None: ...
 
 class WatchSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "cookie_name")
+    __slots__ = ("app", "token", "cookie_header", "key", "cookie_name")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
+    key: bytes
     cookie_name: str
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., cookie_name: _Optional[str] = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ...) -> None: ...
 
 class WatchSessionResponse(_message.Message):
     __slots__ = ("state", "end_reason", "expire_time")
