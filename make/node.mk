@@ -18,3 +18,8 @@ lint-node: node-packages $(NODE_INSTALLED) ## Checks the types of the Node clien
 
 node-packages:
 	@$(call apt,nodejs npm openssl)
+
+STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
+
+test-node-stores: redis node-packages $(STORE_INSTALLED) ## Tests the store for express-session, with passport and beside connect-redis.
+	cd clients/connect-cloakroom && node --test --test-reporter=spec tests/*.test.mjs

@@ -53,7 +53,8 @@ const (
 	CredentialState_CREDENTIAL_STATE_SUPERSEDED CredentialState = 2
 	// Its session has ended.
 	CredentialState_CREDENTIAL_STATE_ENDED CredentialState = 3
-	// It is genuine, and the store has no session for it: the session ended more than 16 minutes ago, or was lost.
+	// It is genuine, and the store has no session for it: the session ended more than 16 minutes ago, or was lost. Or it
+	// is a key that no save has used yet.
 	CredentialState_CREDENTIAL_STATE_UNKNOWN CredentialState = 4
 	// It is a ticket that no save has used yet.
 	CredentialState_CREDENTIAL_STATE_UNUSED CredentialState = 5
@@ -901,6 +902,7 @@ type ExplainCredentialRequest struct {
 	//
 	//	*ExplainCredentialRequest_CookieHeader
 	//	*ExplainCredentialRequest_Token
+	//	*ExplainCredentialRequest_Key
 	Credential isExplainCredentialRequest_Credential `protobuf_oneof:"credential"`
 	// The cookie name that replaces the app's own. Empty for the app's own.
 	CookieName    string `protobuf:"bytes,4,opt,name=cookie_name,json=cookieName,proto3" json:"cookie_name,omitempty"`
@@ -970,6 +972,15 @@ func (x *ExplainCredentialRequest) GetToken() string {
 	return ""
 }
 
+func (x *ExplainCredentialRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*ExplainCredentialRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *ExplainCredentialRequest) GetCookieName() string {
 	if x != nil {
 		return x.CookieName
@@ -991,9 +1002,16 @@ type ExplainCredentialRequest_Token struct {
 	Token string `protobuf:"bytes,3,opt,name=token,proto3,oneof"`
 }
 
+type ExplainCredentialRequest_Key struct {
+	// The key of an app of the kind EXTERNAL, 16 to 256 bytes.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3,oneof"`
+}
+
 func (*ExplainCredentialRequest_CookieHeader) isExplainCredentialRequest_Credential() {}
 
 func (*ExplainCredentialRequest_Token) isExplainCredentialRequest_Credential() {}
+
+func (*ExplainCredentialRequest_Key) isExplainCredentialRequest_Credential() {}
 
 // The response of ExplainCredential.
 type ExplainCredentialResponse struct {
@@ -2005,11 +2023,12 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\arevoked\x18\x01 \x01(\rR\arevoked\"$\n" +
 	"\x10RevokeAppRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"\x13\n" +
-	"\x11RevokeAppResponse\"\xa4\x01\n" +
+	"\x11RevokeAppResponse\"\xbd\x01\n" +
 	"\x18ExplainCredentialRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12*\n" +
 	"\rcookie_header\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1b\n" +
-	"\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12\x1f\n" +
+	"\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12\x17\n" +
+	"\x03key\x18\x0f \x01(\fB\x03\x80\x01\x01H\x00R\x03key\x12\x1f\n" +
 	"\vcookie_name\x18\x04 \x01(\tR\n" +
 	"cookieNameB\f\n" +
 	"\n" +
@@ -2243,6 +2262,7 @@ func file_cloakroom_v1_admin_service_proto_init() {
 	file_cloakroom_v1_admin_service_proto_msgTypes[11].OneofWrappers = []any{
 		(*ExplainCredentialRequest_CookieHeader)(nil),
 		(*ExplainCredentialRequest_Token)(nil),
+		(*ExplainCredentialRequest_Key)(nil),
 	}
 	file_cloakroom_v1_admin_service_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}

@@ -6,10 +6,13 @@
 // # Words
 //
 // - App: one configured application. It has its own cookie, keys, lifetimes and sessions. An empty name is `default`.
-// - Kind: the way in which an app stores its sessions, STORED or COOKIE (see AppKind and SessionService).
+// - Kind: the way in which an app names and stores its sessions, STORED, EXTERNAL or COOKIE (see AppKind and
+//   SessionService).
 // - Token: the value of the session cookie. It finds one session and opens it.
 // - Ticket: the token of a session that is not stored yet. It is good in SaveSession for 15 minutes and is never valid
 //   in a cookie.
+// - Key: the secret with which the framework of an app of the kind EXTERNAL names one session: the session id of
+//   express-session, scs, PHP, Rack, Spring or ASP.NET. The service keeps only hashes of it.
 // - Id: the public handle of a session. It opens nothing.
 // - Subject: the user or other owner of a session, as the app names it. A session without a subject is anonymous.
 // - Live session: a session that is stored and has not ended.
@@ -221,7 +224,7 @@ func (EndReason) EnumDescriptor() ([]byte, []int) {
 	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{1}
 }
 
-// The way in which an app stores its sessions.
+// The way in which an app names and stores its sessions.
 type AppKind int32
 
 const (
@@ -231,6 +234,8 @@ const (
 	AppKind_APP_KIND_STORED AppKind = 1
 	// The cookie is Flask's own and holds the session, signed. The service stores nothing.
 	AppKind_APP_KIND_COOKIE AppKind = 2
+	// The framework of the application makes the session ids, as keys, and the cookie. The data is in the store.
+	AppKind_APP_KIND_EXTERNAL AppKind = 3
 )
 
 // Enum value maps for AppKind.
@@ -239,11 +244,13 @@ var (
 		0: "APP_KIND_UNSPECIFIED",
 		1: "APP_KIND_STORED",
 		2: "APP_KIND_COOKIE",
+		3: "APP_KIND_EXTERNAL",
 	}
 	AppKind_value = map[string]int32{
 		"APP_KIND_UNSPECIFIED": 0,
 		"APP_KIND_STORED":      1,
 		"APP_KIND_COOKIE":      2,
+		"APP_KIND_EXTERNAL":    3,
 	}
 )
 
@@ -390,7 +397,7 @@ type Session struct {
 	// The value of the cookie. It is a secret: everyone who has it can open the session. Send it back unchanged and
 	// never log it. The token of a new session is a ticket: it is good in SaveSession for 15 minutes and never valid in a
 	// cookie. Empty in a null session, where the service must not hand out a newer token, and where the browser has to keep
-	// its cookie because it may be about to get that of a login.
+	// its cookie because it may be about to get that of a login. Empty in an app of the kind EXTERNAL.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// The content of the session. A name has 1 to 256 bytes. Empty in the response to a save or a rotation.
 	Entries map[string]*Value `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -551,6 +558,7 @@ type NullSession struct {
 	//   - NO_KEY: the app has no signing key.
 	//   - COOKIES_AMBIGUOUS: the cookies of the request name two live sessions. An attacker may have planted one of them. A
 	//     login, a clear or DestroySession by the cookie_header ends both.
+	//   - GONE: the session of the key has ended. Only in an app of the kind EXTERNAL.
 	//   - NONE: the app can have sessions.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// A message for a developer that says what to change.
@@ -709,10 +717,12 @@ func (*Value_Raw) isValue_Kind() {}
 //     value of permanent.
 //   - The subject entry is an alias of subject. It is the entry that the app's subject_key names. Its value in set has to
 //     be a JSON string, an integer or null. An integer stands for its decimal digits. Null and an empty string remove the
-//     subject, and so does unset.
+//     subject, and so does unset. If subject_key is a path, such as `passport.user`, the same holds for what the entry has
+//     at that path. An entry that has nothing there removes the subject.
 type Changes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True to remove all entries, permanent, subject and authenticate_time, and to rotate the token.
+	// True to remove all entries, permanent, subject and authenticate_time, and to rotate the token. Kind EXTERNAL: the key
+	// stays.
 	Clear bool `protobuf:"varint,1,opt,name=clear,proto3" json:"clear,omitempty"`
 	// The names of entries to remove. A name that the session does not have is not an error.
 	Unset []string `protobuf:"bytes,2,rep,name=unset,proto3" json:"unset,omitempty"`
@@ -999,12 +1009,13 @@ type OpenSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The app; empty means `default`.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// The credential of the request. Unset for a request without a cookie.
+	// The credential of the request. Unset for a request without a cookie. Kind EXTERNAL: key, which has to be set.
 	//
 	// Types that are valid to be assigned to Credential:
 	//
 	//	*OpenSessionRequest_CookieHeader
 	//	*OpenSessionRequest_Token
+	//	*OpenSessionRequest_Key
 	Credential isOpenSessionRequest_Credential `protobuf_oneof:"credential"`
 	// The cookie name that replaces the app's own, for a frontend that chooses the name for each request. Empty for the
 	// app's own.
@@ -1083,6 +1094,15 @@ func (x *OpenSessionRequest) GetToken() string {
 	return ""
 }
 
+func (x *OpenSessionRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*OpenSessionRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *OpenSessionRequest) GetCookieName() string {
 	if x != nil {
 		return x.CookieName
@@ -1126,9 +1146,16 @@ type OpenSessionRequest_Token struct {
 	Token string `protobuf:"bytes,3,opt,name=token,proto3,oneof"`
 }
 
+type OpenSessionRequest_Key struct {
+	// The key of an app of the kind EXTERNAL: the secret that the framework made for this session, 16 to 256 bytes.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3,oneof"`
+}
+
 func (*OpenSessionRequest_CookieHeader) isOpenSessionRequest_Credential() {}
 
 func (*OpenSessionRequest_Token) isOpenSessionRequest_Credential() {}
+
+func (*OpenSessionRequest_Key) isOpenSessionRequest_Credential() {}
 
 // The response of OpenSession.
 type OpenSessionResponse struct {
@@ -1152,8 +1179,10 @@ type OpenSessionResponse struct {
 	// True if the response has to set the cookie, because the browser does not have this token yet. Send it back in the
 	// SaveSessionRequest.
 	CookieOutdated bool `protobuf:"varint,5,opt,name=cookie_outdated,json=cookieOutdated,proto3" json:"cookie_outdated,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Kind EXTERNAL: the reason why the session of the key has ended, with the null session GONE.
+	EndReason     EndReason `protobuf:"varint,6,opt,name=end_reason,json=endReason,proto3,enum=cloakroom.v1.EndReason" json:"end_reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OpenSessionResponse) Reset() {
@@ -1221,6 +1250,13 @@ func (x *OpenSessionResponse) GetCookieOutdated() bool {
 	return false
 }
 
+func (x *OpenSessionResponse) GetEndReason() EndReason {
+	if x != nil {
+		return x.EndReason
+	}
+	return EndReason_END_REASON_UNSPECIFIED
+}
+
 // The request of SaveSession.
 type SaveSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1232,6 +1268,7 @@ type SaveSessionRequest struct {
 	//
 	//	*SaveSessionRequest_Token
 	//	*SaveSessionRequest_CookieHeader
+	//	*SaveSessionRequest_Key
 	Credential isSaveSessionRequest_Credential `protobuf_oneof:"credential"`
 	// The changes of the request. If this field is set, even to an empty message, the session counts as modified, as in
 	// Flask. Unset if the request only read.
@@ -1324,6 +1361,15 @@ func (x *SaveSessionRequest) GetCookieHeader() string {
 	return ""
 }
 
+func (x *SaveSessionRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*SaveSessionRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *SaveSessionRequest) GetChanges() *Changes {
 	if x != nil {
 		return x.Changes
@@ -1406,9 +1452,16 @@ type SaveSessionRequest_CookieHeader struct {
 	CookieHeader string `protobuf:"bytes,3,opt,name=cookie_header,json=cookieHeader,proto3,oneof"`
 }
 
+type SaveSessionRequest_Key struct {
+	// The key of an app of the kind EXTERNAL: the secret that the framework made for this session, 16 to 256 bytes.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3,oneof"`
+}
+
 func (*SaveSessionRequest_Token) isSaveSessionRequest_Credential() {}
 
 func (*SaveSessionRequest_CookieHeader) isSaveSessionRequest_Credential() {}
+
+func (*SaveSessionRequest_Key) isSaveSessionRequest_Credential() {}
 
 // The response of SaveSession.
 type SaveSessionResponse struct {
@@ -1655,7 +1708,7 @@ type GetAppPolicyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the app. Never empty.
 	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	// The way in which the app stores its sessions.
+	// The way in which the app names and stores its sessions.
 	Kind AppKind `protobuf:"varint,2,opt,name=kind,proto3,enum=cloakroom.v1.AppKind" json:"kind,omitempty"`
 	// Flask's get_cookie_name.
 	CookieName string `protobuf:"bytes,3,opt,name=cookie_name,json=cookieName,proto3" json:"cookie_name,omitempty"`
@@ -1687,7 +1740,8 @@ type GetAppPolicyResponse struct {
 	MaxEntries uint32 `protobuf:"varint,15,opt,name=max_entries,json=maxEntries,proto3" json:"max_entries,omitempty"`
 	// The greatest number of bytes in a session, names and values together.
 	MaxSessionBytes uint32 `protobuf:"varint,16,opt,name=max_session_bytes,json=maxSessionBytes,proto3" json:"max_session_bytes,omitempty"`
-	// The name of the entry whose value is the subject. Empty if the app has none.
+	// The name of the entry whose value is the subject, or the path to the subject inside of an entry, such as
+	// `passport.user`. Empty if the app has none.
 	SubjectKey string `protobuf:"bytes,17,opt,name=subject_key,json=subjectKey,proto3" json:"subject_key,omitempty"`
 	// The null session that stands in for every session of the app. Set only for an app that cannot have sessions.
 	NullSession *NullSession `protobuf:"bytes,18,opt,name=null_session,json=nullSession,proto3" json:"null_session,omitempty"`
@@ -2090,6 +2144,7 @@ type RotateSessionRequest struct {
 	//
 	//	*RotateSessionRequest_Token
 	//	*RotateSessionRequest_CookieHeader
+	//	*RotateSessionRequest_Key
 	Credential isRotateSessionRequest_Credential `protobuf_oneof:"credential"`
 	// Makes a repeat harmless, as in SaveSessionRequest.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -2165,6 +2220,15 @@ func (x *RotateSessionRequest) GetCookieHeader() string {
 	return ""
 }
 
+func (x *RotateSessionRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*RotateSessionRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *RotateSessionRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -2207,9 +2271,16 @@ type RotateSessionRequest_CookieHeader struct {
 	CookieHeader string `protobuf:"bytes,3,opt,name=cookie_header,json=cookieHeader,proto3,oneof"`
 }
 
+type RotateSessionRequest_Key struct {
+	// The key of an app of the kind EXTERNAL: the secret that the framework made for this session, 16 to 256 bytes.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3,oneof"`
+}
+
 func (*RotateSessionRequest_Token) isRotateSessionRequest_Credential() {}
 
 func (*RotateSessionRequest_CookieHeader) isRotateSessionRequest_Credential() {}
+
+func (*RotateSessionRequest_Key) isRotateSessionRequest_Credential() {}
 
 // The response of RotateSession.
 type RotateSessionResponse struct {
@@ -2296,6 +2367,7 @@ type DestroySessionRequest struct {
 	//
 	//	*DestroySessionRequest_Token
 	//	*DestroySessionRequest_CookieHeader
+	//	*DestroySessionRequest_Key
 	Credential isDestroySessionRequest_Credential `protobuf_oneof:"credential"`
 	// Gives a repeat the same response, as in SaveSessionRequest.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
@@ -2367,6 +2439,15 @@ func (x *DestroySessionRequest) GetCookieHeader() string {
 	return ""
 }
 
+func (x *DestroySessionRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*DestroySessionRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *DestroySessionRequest) GetRequestId() string {
 	if x != nil {
 		return x.RequestId
@@ -2395,9 +2476,16 @@ type DestroySessionRequest_CookieHeader struct {
 	CookieHeader string `protobuf:"bytes,3,opt,name=cookie_header,json=cookieHeader,proto3,oneof"`
 }
 
+type DestroySessionRequest_Key struct {
+	// The key of an app of the kind EXTERNAL: the secret that the framework made for this session, 16 to 256 bytes.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3,oneof"`
+}
+
 func (*DestroySessionRequest_Token) isDestroySessionRequest_Credential() {}
 
 func (*DestroySessionRequest_CookieHeader) isDestroySessionRequest_Credential() {}
+
+func (*DestroySessionRequest_Key) isDestroySessionRequest_Credential() {}
 
 // The response of DestroySession.
 type DestroySessionResponse struct {
@@ -2474,6 +2562,7 @@ type WatchSessionRequest struct {
 	//
 	//	*WatchSessionRequest_Token
 	//	*WatchSessionRequest_CookieHeader
+	//	*WatchSessionRequest_Key
 	Credential isWatchSessionRequest_Credential `protobuf_oneof:"credential"`
 	// The cookie name that replaces the app's own. Empty for the app's own.
 	CookieName    string `protobuf:"bytes,4,opt,name=cookie_name,json=cookieName,proto3" json:"cookie_name,omitempty"`
@@ -2543,6 +2632,15 @@ func (x *WatchSessionRequest) GetCookieHeader() string {
 	return ""
 }
 
+func (x *WatchSessionRequest) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Credential.(*WatchSessionRequest_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 func (x *WatchSessionRequest) GetCookieName() string {
 	if x != nil {
 		return x.CookieName
@@ -2564,9 +2662,16 @@ type WatchSessionRequest_CookieHeader struct {
 	CookieHeader string `protobuf:"bytes,3,opt,name=cookie_header,json=cookieHeader,proto3,oneof"`
 }
 
+type WatchSessionRequest_Key struct {
+	// The key of an app of the kind EXTERNAL: the secret that the framework made for this session, 16 to 256 bytes.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3,oneof"`
+}
+
 func (*WatchSessionRequest_Token) isWatchSessionRequest_Credential() {}
 
 func (*WatchSessionRequest_CookieHeader) isWatchSessionRequest_Credential() {}
+
+func (*WatchSessionRequest_Key) isWatchSessionRequest_Credential() {}
 
 // One response of WatchSession. There is one at the start and one at the end.
 type WatchSessionResponse struct {
@@ -2698,28 +2803,32 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x0eRequestContext\x12\"\n" +
 	"\n" +
 	"user_agent\x18\x01 \x01(\tB\x03\x80\x01\x01R\tuserAgent\x12*\n" +
-	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xc3\x02\n" +
+	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xdc\x02\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12*\n" +
 	"\rcookie_header\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1b\n" +
-	"\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12\x1f\n" +
+	"\x05token\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12\x17\n" +
+	"\x03key\x18\x0f \x01(\fB\x03\x80\x01\x01H\x00R\x03key\x12\x1f\n" +
 	"\vcookie_name\x18\x04 \x01(\tR\n" +
 	"cookieName\x12;\n" +
 	"\acontext\x18\x05 \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12K\n" +
 	"\x14max_authenticate_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12maxAuthenticateAge\x12\x19\n" +
 	"\bno_touch\x18\b \x01(\bR\anoTouchB\f\n" +
 	"\n" +
-	"credential\"\xa2\x02\n" +
+	"credential\"\xda\x02\n" +
 	"\x13OpenSessionResponse\x12/\n" +
 	"\asession\x18\x01 \x01(\v2\x15.cloakroom.v1.SessionR\asession\x127\n" +
 	"\fread_headers\x18\x02 \x03(\v2\x14.cloakroom.v1.HeaderR\vreadHeaders\x12A\n" +
 	"\x11untouched_headers\x18\x03 \x03(\v2\x14.cloakroom.v1.HeaderR\x10untouchedHeaders\x125\n" +
 	"\x16recently_authenticated\x18\x04 \x01(\bR\x15recentlyAuthenticated\x12'\n" +
-	"\x0fcookie_outdated\x18\x05 \x01(\bR\x0ecookieOutdated\"\xbb\x03\n" +
+	"\x0fcookie_outdated\x18\x05 \x01(\bR\x0ecookieOutdated\x126\n" +
+	"\n" +
+	"end_reason\x18\x06 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\"\xd4\x03\n" +
 	"\x12SaveSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
-	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12/\n" +
+	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x17\n" +
+	"\x03key\x18\x0f \x01(\fB\x03\x80\x01\x01H\x00R\x03key\x12/\n" +
 	"\achanges\x18\x04 \x01(\v2\x15.cloakroom.v1.ChangesR\achanges\x12\x1a\n" +
 	"\baccessed\x18\x05 \x01(\bR\baccessed\x12\x12\n" +
 	"\x04etag\x18\x06 \x01(\tR\x04etag\x12\x1d\n" +
@@ -2789,11 +2898,12 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x16MakeNullSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"J\n" +
 	"\x17MakeNullSessionResponse\x12/\n" +
-	"\asession\x18\x01 \x01(\v2\x15.cloakroom.v1.SessionR\asession\"\xaf\x02\n" +
+	"\asession\x18\x01 \x01(\v2\x15.cloakroom.v1.SessionR\asession\"\xc8\x02\n" +
 	"\x14RotateSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
-	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1d\n" +
+	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x17\n" +
+	"\x03key\x18\x0f \x01(\fB\x03\x80\x01\x01H\x00R\x03key\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x121\n" +
 	"\x05cause\x18\x05 \x01(\x0e2\x1b.cloakroom.v1.RotationCauseR\x05cause\x12\x1f\n" +
@@ -2807,11 +2917,12 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\n" +
 	"end_reason\x18\x02 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\x12/\n" +
 	"\asession\x18\x03 \x01(\v2\x15.cloakroom.v1.SessionR\asession\x12.\n" +
-	"\aheaders\x18\x04 \x03(\v2\x14.cloakroom.v1.HeaderR\aheaders\"\xc0\x01\n" +
+	"\aheaders\x18\x04 \x03(\v2\x14.cloakroom.v1.HeaderR\aheaders\"\xd9\x01\n" +
 	"\x15DestroySessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
-	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1d\n" +
+	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x17\n" +
+	"\x03key\x18\x0f \x01(\fB\x03\x80\x01\x01H\x00R\x03key\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\x1f\n" +
 	"\vcookie_name\x18\x05 \x01(\tR\n" +
@@ -2822,11 +2933,12 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x15.cloakroom.v1.OutcomeR\aoutcome\x126\n" +
 	"\n" +
 	"end_reason\x18\x02 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\x12.\n" +
-	"\aheaders\x18\x03 \x03(\v2\x14.cloakroom.v1.HeaderR\aheaders\"\x9f\x01\n" +
+	"\aheaders\x18\x03 \x03(\v2\x14.cloakroom.v1.HeaderR\aheaders\"\xb8\x01\n" +
 	"\x13WatchSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
-	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1f\n" +
+	"\rcookie_header\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x17\n" +
+	"\x03key\x18\x0f \x01(\fB\x03\x80\x01\x01H\x00R\x03key\x12\x1f\n" +
 	"\vcookie_name\x18\x04 \x01(\tR\n" +
 	"cookieNameB\f\n" +
 	"\n" +
@@ -2852,11 +2964,12 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x15END_REASON_SUPERSEDED\x10\x04\x12\x13\n" +
 	"\x0fEND_REASON_IDLE\x10\x05\x12\x17\n" +
 	"\x13END_REASON_ABSOLUTE\x10\x06\x12\x16\n" +
-	"\x12END_REASON_EVICTED\x10\a*M\n" +
+	"\x12END_REASON_EVICTED\x10\a*d\n" +
 	"\aAppKind\x12\x18\n" +
 	"\x14APP_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fAPP_KIND_STORED\x10\x01\x12\x13\n" +
-	"\x0fAPP_KIND_COOKIE\x10\x02*i\n" +
+	"\x0fAPP_KIND_COOKIE\x10\x02\x12\x15\n" +
+	"\x11APP_KIND_EXTERNAL\x10\x03*i\n" +
 	"\rRotationCause\x12\x1e\n" +
 	"\x1aROTATION_CAUSE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18ROTATION_CAUSE_PRIVILEGE\x10\x01\x12\x1a\n" +
@@ -2946,59 +3059,60 @@ var file_cloakroom_v1_session_service_proto_depIdxs = []int32{
 	5,  // 13: cloakroom.v1.OpenSessionResponse.session:type_name -> cloakroom.v1.Session
 	9,  // 14: cloakroom.v1.OpenSessionResponse.read_headers:type_name -> cloakroom.v1.Header
 	9,  // 15: cloakroom.v1.OpenSessionResponse.untouched_headers:type_name -> cloakroom.v1.Header
-	8,  // 16: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
-	10, // 17: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	0,  // 18: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 19: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 20: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 21: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
-	32, // 22: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
-	2,  // 23: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
-	34, // 24: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
-	34, // 25: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
-	34, // 26: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
-	6,  // 27: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
-	34, // 28: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
-	34, // 29: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
-	33, // 30: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 31: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
-	3,  // 32: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
-	10, // 33: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	0,  // 34: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 35: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 36: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 37: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
-	0,  // 38: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 39: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	9,  // 40: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
-	4,  // 41: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
-	1,  // 42: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	33, // 43: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 44: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	7,  // 45: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
-	11, // 46: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
-	13, // 47: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
-	15, // 48: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
-	17, // 49: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
-	19, // 50: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
-	21, // 51: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
-	23, // 52: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
-	25, // 53: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
-	27, // 54: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
-	12, // 55: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
-	14, // 56: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
-	16, // 57: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
-	18, // 58: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
-	20, // 59: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
-	22, // 60: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
-	24, // 61: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
-	26, // 62: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
-	28, // 63: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
-	55, // [55:64] is the sub-list for method output_type
-	46, // [46:55] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	1,  // 16: cloakroom.v1.OpenSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	8,  // 17: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
+	10, // 18: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	0,  // 19: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 20: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 21: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 22: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
+	32, // 23: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
+	2,  // 24: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
+	34, // 25: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
+	34, // 26: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
+	34, // 27: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
+	6,  // 28: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
+	34, // 29: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
+	34, // 30: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
+	33, // 31: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 32: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
+	3,  // 33: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
+	10, // 34: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	0,  // 35: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 36: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 37: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 38: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
+	0,  // 39: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 40: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	9,  // 41: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
+	4,  // 42: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
+	1,  // 43: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	33, // 44: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 45: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	7,  // 46: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
+	11, // 47: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
+	13, // 48: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
+	15, // 49: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
+	17, // 50: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
+	19, // 51: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
+	21, // 52: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
+	23, // 53: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
+	25, // 54: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
+	27, // 55: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
+	12, // 56: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
+	14, // 57: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
+	16, // 58: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
+	18, // 59: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
+	20, // 60: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
+	22, // 61: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
+	24, // 62: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
+	26, // 63: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
+	28, // 64: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
+	56, // [56:65] is the sub-list for method output_type
+	47, // [47:56] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_session_service_proto_init() }
@@ -3019,22 +3133,27 @@ func file_cloakroom_v1_session_service_proto_init() {
 	file_cloakroom_v1_session_service_proto_msgTypes[6].OneofWrappers = []any{
 		(*OpenSessionRequest_CookieHeader)(nil),
 		(*OpenSessionRequest_Token)(nil),
+		(*OpenSessionRequest_Key)(nil),
 	}
 	file_cloakroom_v1_session_service_proto_msgTypes[8].OneofWrappers = []any{
 		(*SaveSessionRequest_Token)(nil),
 		(*SaveSessionRequest_CookieHeader)(nil),
+		(*SaveSessionRequest_Key)(nil),
 	}
 	file_cloakroom_v1_session_service_proto_msgTypes[18].OneofWrappers = []any{
 		(*RotateSessionRequest_Token)(nil),
 		(*RotateSessionRequest_CookieHeader)(nil),
+		(*RotateSessionRequest_Key)(nil),
 	}
 	file_cloakroom_v1_session_service_proto_msgTypes[20].OneofWrappers = []any{
 		(*DestroySessionRequest_Token)(nil),
 		(*DestroySessionRequest_CookieHeader)(nil),
+		(*DestroySessionRequest_Key)(nil),
 	}
 	file_cloakroom_v1_session_service_proto_msgTypes[22].OneofWrappers = []any{
 		(*WatchSessionRequest_Token)(nil),
 		(*WatchSessionRequest_CookieHeader)(nil),
+		(*WatchSessionRequest_Key)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

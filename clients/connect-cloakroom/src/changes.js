@@ -1,0 +1,52 @@
+// The entries of a session, and what a save has to send of them. Each member of `req.session` is an entry, `cookie` as well.
+'use strict';
+
+/** @typedef {{ json?: string, raw?: Buffer }} StoredValue JSON text, or bytes that another client wrote. */
+
+/** Returns the data of a session as express-session wants them. Bytes that another client wrote are left out.
+ * @param {{ entries: Map<string, StoredValue>, expireTime: number }} session */
+function decode({ entries, expireTime }) {
+  /** @type {Record<string, any>} */
+  const loaded = {};
+  for (const [name, json] of textsOf(entries)) loaded[name] = JSON.parse(json);
+  // The cookie was saved when the session changed, and the session was used since.
+  if (loaded.cookie?.expires) loaded.cookie.expires = new Date(expireTime).toISOString();
+  loaded.cookie ??= { originalMaxAge: null, expires: null, httpOnly: true, path: '/' };
+  return loaded;
+}
+
+/** Returns the JSON text of each entry. @param {Map<string, StoredValue>} entries @returns {Map<string, string>} */
+const textsOf = (entries) => new Map([...entries].flatMap(([name, { json }]) => (json === undefined ? [] : [[name, json]])));
+
+/** Returns what differs from what is stored. If that is not known, the session replaces all of it.
+ * @param {any} session @param {Map<string, string> | undefined} stored */
+function changesOf(session, stored) {
+  /** @type {Map<string, string>} */
+  const texts = new Map();
+  for (const name of Object.keys(session)) {
+    const json = JSON.stringify(session[name]);
+    // As JSON does: an undefined member is left out.
+    if (json !== undefined) texts.set(name, json);
+  }
+  const changed = [...texts].filter(([name, json]) => !isSame(stored?.get(name), json));
+  const set = new Map(changed.map(([name, json]) => [name, { json }]));
+  const unset = [...(stored?.keys() ?? [])].filter((name) => !texts.has(name));
+  return { changes: { clear: stored === undefined, unset, set, ...lifetime(session.cookie) }, texts };
+}
+
+/** A client in another language may have written the same value as a different JSON text.
+ * @param {string | undefined} stored @param {string} json */
+const isSame = (stored, json) => stored === json || (stored !== undefined && JSON.stringify(JSON.parse(stored)) === json);
+
+/** A session lives without use as long as its cookie; one that ends with the browser as long as the app's do.
+ * @param {any} cookie */
+function lifetime(cookie) {
+  if (!cookie?.expires) return { defaultLifetime: true };
+  const left = cookie.originalMaxAge ?? new Date(cookie.expires).getTime() - Date.now();
+  return { idleTimeout: Math.max(left, SHORTEST_LIFETIME) };
+}
+
+/** Milliseconds. The service accepts no shorter one. */
+const SHORTEST_LIFETIME = 1000;
+
+module.exports = { changesOf, decode, textsOf };

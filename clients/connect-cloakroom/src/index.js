@@ -1,0 +1,120 @@
+// A store for express-session: sessions in an app of kind `external`.
+//
+// express-session makes the session id and the cookie. The id is the key of the session in Cloakroom. A save sends only
+// the entries that differ from what the same request has loaded, so that requests at the same time keep each other's.
+'use strict';
+
+const { randomBytes } = require('node:crypto');
+const { callbackify } = require('node:util');
+const { Client } = require('cloakroom-sessions');
+const { Store } = require('express-session');
+const { changesOf, decode, textsOf } = require('./changes.js');
+
+class CloakroomStore extends Store {
+  /** What each session object has in the service. Of an object that is not in here, that is not known.
+   * @type {WeakMap<object, Map<string, string>>} */
+  #stored = new WeakMap();
+  #client;
+  #onGone;
+  #sendContext;
+
+  /** @param {import('../types/index').Options} [options] */
+  constructor({ client, onGone = warn, sendContext = true, ...options } = {}) {
+    super();
+    this.#client = client ?? new Client(options);
+    this.#onGone = onGone;
+    this.#sendContext = sendContext;
+  }
+
+  /** Loads a session. A session that is unknown or has ended is null, and express-session makes another id.
+   * @param {string} sid @param {Callback} callback */
+  get(sid, callback) {
+    callbackify(() => this.#load(sid))(callback);
+  }
+
+  /** Saves what differs from what was loaded. Of an object that was not loaded, all of it replaces the session.
+   * @param {string} sid @param {any} session @param {Callback} [callback] */
+  set(sid, session, callback = ignore) {
+    callbackify(() => this.#save(sid, session))(callback);
+  }
+
+  /** Ends a session. Nothing revives it.
+   * @param {string} sid @param {Callback} [callback] */
+  destroy(sid, callback = ignore) {
+    callbackify(async () => void await this.#client.destroy({ ...this.#named(sid), requestId: requestId() }))(callback);
+  }
+
+  /** Prolongs a session. If it was loaded, this makes no call: the service counts a load as a use.
+   * @param {string} sid @param {any} session @param {Callback} [callback] */
+  touch(sid, session, callback = ignore) {
+    callbackify(() => this.#touch(sid, session))(callback);
+  }
+
+  /** Makes the session of a request from what `get` has returned. express-session calls it.
+   * @param {any} request @param {any} loaded */
+  createSession(request, loaded) {
+    const session = super.createSession(request, loaded);
+    const stored = this.#stored.get(loaded);
+    if (stored !== undefined) this.#stored.set(session, stored);
+    return session;
+  }
+
+  /** @param {string} sid */
+  #named(sid) {
+    return { app: this.#client.app, key: Buffer.from(sid) };
+  }
+
+  /** @param {string} sid */
+  async #load(sid) {
+    const { session } = await this.#client.open(this.#named(sid));
+    if (session.new || session.nullSession) return null;
+    const loaded = decode(session);
+    this.#stored.set(loaded, textsOf(session.entries));
+    return loaded;
+  }
+
+  /** @param {string} sid @param {any} session */
+  async #save(sid, session) {
+    if (isOver(session.cookie)) return void await this.#client.destroy({ ...this.#named(sid), requestId: requestId() });
+    // A session that express-session has just made has nothing in the service. Of another object nothing is known.
+    const stored = this.#stored.get(session) ?? (session.req ? new Map() : undefined);
+    const { changes, texts } = changesOf(session, stored);
+    const { outcome, endReason } = await this.#client.save({
+      ...this.#named(sid), changes, keepEmpty: true, requestId: requestId(), context: this.#context(session.req),
+    });
+    if (outcome === 'GONE') return void this.#onGone(endReason, session);
+    this.#stored.set(session, texts);
+  }
+
+  /** @param {string} sid @param {any} session */
+  async #touch(sid, session) {
+    const stored = this.#stored.get(session);
+    if (stored === undefined) return void await this.#client.save({ ...this.#named(sid), requestId: requestId() });
+    const before = JSON.parse(stored.get('cookie') ?? '{}').originalMaxAge ?? null;
+    // express-session does not count a change of the cookie as a change of the session.
+    if (before !== (session.cookie?.originalMaxAge ?? null)) await this.#save(sid, session);
+  }
+
+  /** @param {any} request */
+  #context(request) {
+    if (!this.#sendContext || !request?.socket) return undefined;
+    const remoteAddress = request.ip ?? request.socket.remoteAddress ?? '';
+    return { userAgent: request.headers?.['user-agent'] ?? '', remoteAddress };
+  }
+}
+
+/** @typedef {(error?: any, result?: any) => void} Callback */
+
+/** Whether the application has set an expiry in the past. @param {any} cookie */
+const isOver = (cookie) => Boolean(cookie?.expires) && new Date(cookie.expires).getTime() <= Date.now();
+
+const requestId = () => randomBytes(16).toString('base64url');
+
+const ignore = () => {};
+
+/** @param {string} reason */
+function warn(reason) {
+  process.emitWarning(`a session had ended (${reason}) before it was saved; nothing was written`, 'CloakroomWarning');
+}
+
+module.exports = { CloakroomStore };

@@ -1,0 +1,141 @@
+// The store by its interface, as connect-redis' own test goes through it, and what no other store does.
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { CloakroomStore } from 'connect-cloakroom';
+import { Service } from '../../node/tests/service.mjs';
+
+const APPS = `
+[apps.express]
+kind = "external"
+subject_key = "passport.user"
+`;
+
+let service;
+
+before(async () => {
+  service = await Service.start({ more: APPS });
+});
+
+after(() => service?.remove());
+
+const newStore = (options) => {
+  const store = new CloakroomStore({ service: service.address, app: 'express', deadline: 30_000, onGone: () => {}, ...options });
+  const members = ['get', 'set', 'destroy', 'touch'].map((name) => [name, promisify(store[name].bind(store))]);
+  return { store, ...Object.fromEntries(members) };
+};
+
+const newSid = () => randomBytes(24).toString('base64url');
+
+const cookie = (maxAge = null) => ({
+  originalMaxAge: maxAge, expires: maxAge === null ? null : new Date(Date.now() + maxAge), httpOnly: true, path: '/',
+});
+
+test('a session lives from set to destroy', async () => {
+  const { get, set, destroy, touch } = newStore();
+  const sid = newSid();
+  assert.equal(await get(sid), null);
+
+  await set(sid, { cookie: cookie(60_000), name: 'tj', list: [1, { two: null }] });
+  const loaded = await get(sid);
+  await set(sid, { cookie: cookie(60_000), name: 'jane' });
+  const replaced = await get(sid);
+  await touch(sid, { cookie: cookie(60_000), name: 'jane' });
+  await destroy(sid);
+
+  assert.deepEqual([loaded.name, loaded.list], ['tj', [1, { two: null }]]);
+  assert.equal(loaded.cookie.originalMaxAge, 60_000);
+  assert.ok(Math.abs(new Date(loaded.cookie.expires) - Date.now() - 60_000) < 30_000);
+  assert.deepEqual(Object.keys(replaced).sort(), ['cookie', 'name']);
+  assert.equal(await get(sid), null);
+  await destroy(sid);
+});
+
+test('nothing revives a session that was destroyed, and the application is told', async () => {
+  const gone = [];
+  const { get, set, destroy } = newStore({ onGone: (reason, session) => gone.push([reason, session.name]) });
+  const sid = newSid();
+  await set(sid, { cookie: cookie(), name: 'tj' });
+  const loaded = await get(sid);
+  await destroy(sid);
+
+  await set(sid, Object.assign(loaded, { name: 'again' }));
+
+  assert.equal(await get(sid), null);
+  assert.deepEqual(gone, [['DESTROYED', 'again']]);
+});
+
+test('a save sends only what differs from what was loaded', async () => {
+  const { get, set } = newStore();
+  const sid = newSid();
+  await set(sid, { cookie: cookie(), cart: [1], name: 'tj', old: true });
+  const [one, other] = [await get(sid), await get(sid)];
+
+  one.cart.push(2);
+  await set(sid, one);
+  other.name = 'jane';
+  delete other.old;
+  await set(sid, other);
+
+  const { cart, name, old } = await get(sid);
+  assert.deepEqual([cart, name, old], [[1, 2], 'jane', undefined]);
+});
+
+test('the expiry of the cookie is the lifetime of the session', async () => {
+  const { get, set } = newStore();
+  const [short, over, plain] = [newSid(), newSid(), newSid()];
+  await set(short, { cookie: cookie(1000), name: 'tj' });
+  await set(over, { cookie: cookie(60_000), name: 'tj' });
+  await set(plain, { cookie: cookie(), name: 'tj' });
+
+  await set(over, { cookie: cookie(-1000), name: 'tj' });
+  assert.equal(await get(over), null);
+  const end = Date.now() + 60_000;
+  const isOver = async () => {
+    // Each load is a use, so it waits longer than the session lives.
+    await new Promise((resolve) => { setTimeout(resolve, 1500); });
+    return await get(short) === null;
+  };
+  while (!await isOver()) assert.ok(Date.now() < end, 'the session ends after a second without use');
+  assert.equal((await get(plain)).name, 'tj');
+});
+
+test('the user of passport is the subject, and ends by revoke-subject', async () => {
+  const { get, set } = newStore();
+  const [sid, anonymous] = [newSid(), newSid()];
+  await set(sid, { cookie: cookie(), passport: { user: 'ann' } });
+  await set(anonymous, { cookie: cookie(), passport: {} });
+  const listed = service.sessions('--app', 'express', 'list', '--subject', 'ann');
+  assert.equal(listed.length, 1);
+
+  service.sessions('--app', 'express', 'revoke-subject', 'ann');
+
+  assert.equal(await get(sid), null);
+  assert.ok(await get(anonymous));
+});
+
+test('an id that is too short is refused with the reason', async () => {
+  const { get, set } = newStore();
+  for (const call of [() => get('short'), () => set('short', { cookie: cookie() }), () => get('x'.repeat(257))]) {
+    await assert.rejects(call, { reason: 'KEY_INVALID', message: /key has \d+ bytes and needs 16 to 256/ });
+  }
+});
+
+test('without a callback, set and destroy work as well', async () => {
+  const { store, get } = newStore();
+  const sid = newSid();
+  store.set(sid, { cookie: cookie(), name: 'tj' });
+  const end = Date.now() + 30_000;
+  while (await get(sid) === null) assert.ok(Date.now() < end);
+  store.destroy(sid);
+  while (await get(sid) !== null) assert.ok(Date.now() < end);
+});
+
+test('an outage is an error with the status 503', async () => {
+  const own = await Service.start({ more: APPS });
+  const { get, set } = newStore({ service: own.address, deadline: 300 });
+  await own.remove();
+  await assert.rejects(get(newSid()), { status: 503 });
+  await assert.rejects(set(newSid(), { cookie: cookie() }), { status: 503 });
+});
