@@ -11,7 +11,6 @@ function decode({ entries, expireTime }) {
   for (const [name, json] of textsOf(entries)) loaded[name] = JSON.parse(json);
   // The cookie was saved when the session changed, and the session was used since.
   if (loaded.cookie?.expires) loaded.cookie.expires = new Date(expireTime).toISOString();
-  loaded.cookie ??= { originalMaxAge: null, expires: null, httpOnly: true, path: '/' };
   return loaded;
 }
 
