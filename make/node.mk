@@ -21,5 +21,5 @@ node-packages:
 
 STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
 
-test-node-stores: redis node-packages $(STORE_INSTALLED) ## Tests the store for express-session, with passport and beside connect-redis.
-	cd clients/connect-cloakroom && node --test --test-reporter=spec tests/*.test.mjs
+test-node-stores: redis node-packages $(NODE_INSTALLED) $(STORE_INSTALLED) ## Tests the store for express-session, with passport and beside connect-redis.
+	cd clients/connect-cloakroom && node_modules/.bin/tsc && node --test --test-reporter=spec tests/*.test.mjs

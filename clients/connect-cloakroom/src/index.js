@@ -14,6 +14,7 @@ class CloakroomStore extends Store {
   /** What each session object has in the service. Of an object that is not in here, that is not known.
    * @type {WeakMap<object, Map<string, string>>} */
   #stored = new WeakMap();
+  /** Its calls are not in the public types. @type {any} */
   #client;
   #onGone;
   #sendContext;
