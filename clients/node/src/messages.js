@@ -60,6 +60,7 @@ const OpenSessionRequest = new Message({
   cookieName: plain(4, 'string'),
   context: optional(5, RequestContext),
   maxAuthenticateAge: optional(6, 'milliseconds'),
+  noTouch: plain(8, 'bool'),
   key: optional(15, 'bytes'),
 });
 
@@ -134,6 +135,7 @@ const GetAppPolicyResponse = new Message({
   nullSession: optional(18, NullSession),
   anonymousIdleTimeout: optional(19, 'milliseconds'),
   anonymousAbsoluteTimeout: optional(20, 'milliseconds'),
+  legacyCookieNames: repeated(21, 'string'),
 });
 
 const WatchSessionRequest = new Message({
