@@ -175,6 +175,10 @@ pub enum TemplateError {
     PartitionedInsecure,
     #[error("samesite: browsers refuse None without secure = true")]
     SameSiteNoneInsecure,
+    #[error(
+        "secure: the app's cookie is sent over TLS only; leave it unset, or set secure = false in the app's settings"
+    )]
+    Insecure,
     /// The name's prefix, such as `__Secure-`, requires other attributes.
     #[error("name: browsers refuse a {prefix} cookie without {needs}")]
     Prefix { prefix: &'static str, needs: &'static str },
@@ -192,6 +196,7 @@ impl TemplateError {
             Self::Domain => "domain",
             Self::PartitionedInsecure => "partitioned",
             Self::SameSiteNoneInsecure => "samesite",
+            Self::Insecure => "secure",
         }
     }
 }

@@ -8,7 +8,7 @@ use prost_types::{Duration as WireDuration, Timestamp};
 use super::request_error::RequestError;
 use super::wire;
 use crate::app::{App, Kind as AppKind};
-use crate::cookie::{self, SameSite};
+use crate::cookie::{self, CookieChanges, SameSite};
 use crate::flask;
 use crate::service::{
     AppStats, Credential, CredentialState, Explanation, Header, MigrationStats, NullReason, Outcome, SessionInfo,
@@ -135,6 +135,30 @@ pub(super) const fn request_id(request_id: &str) -> Result<&str, RequestError> {
 /// Returns the cookie name that overrides the app's; an empty text means none.
 pub(super) fn cookie_name(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.is_empty())
+}
+
+/// Converts what a request changes of its app's cookie.
+pub(super) fn cookie<'r>(
+    name: &'r str,
+    attributes: Option<&'r wire::CookieAttributes>,
+) -> Result<CookieChanges<'r>, RequestError> {
+    let named = CookieChanges::named(cookie_name(name));
+    let Some(wire::CookieAttributes { domain, path, secure, samesite }) = attributes else { return Ok(named) };
+    Ok(CookieChanges {
+        domain: domain.as_deref(),
+        path: path.as_deref(),
+        secure: *secure,
+        samesite: samesite.as_deref().map(self::samesite).transpose()?,
+        ..named
+    })
+}
+
+fn samesite(text: &str) -> Result<Option<SameSite>, RequestError> {
+    let named = |samesite: &SameSite| samesite.as_str() == text;
+    match [SameSite::Strict, SameSite::Lax, SameSite::None].into_iter().find(named) {
+        None if !text.is_empty() => Err(RequestError::SameSite),
+        samesite => Ok(samesite),
+    }
 }
 
 /// Converts a request's context. Browsers and proxies choose both texts, so they are cut and never refused.

@@ -32,7 +32,7 @@ impl SessionService for SessionRpcs {
         let opened = service.open(OpenRequest {
             app: &request.app,
             credential: (&request.credential).into(),
-            cookie_name: convert::cookie_name(&request.cookie_name),
+            cookie: convert::cookie(&request.cookie_name, request.cookie_attributes.as_ref())?,
             context: convert::context(request.context),
             max_authenticate_age: convert::authenticate_age(request.max_authenticate_age)?,
             no_touch: request.no_touch,
@@ -63,7 +63,7 @@ impl SessionService for SessionRpcs {
             rotate: request.rotate,
             keep_empty: request.keep_empty,
             cookie_outdated: request.cookie_outdated,
-            cookie_name: convert::cookie_name(&request.cookie_name),
+            cookie: convert::cookie(&request.cookie_name, request.cookie_attributes.as_ref())?,
             context: convert::context(request.context),
         };
         let Saved { outcome, session, headers, counters } = service.save(&app, save).await?;
@@ -126,7 +126,7 @@ impl SessionService for SessionRpcs {
                 wire::RotationCause::Privilege | wire::RotationCause::Unspecified => RotationCause::Privilege,
             },
             request_id: convert::request_id(&request.request_id)?,
-            cookie_name: convert::cookie_name(&request.cookie_name),
+            cookie: convert::cookie(&request.cookie_name, request.cookie_attributes.as_ref())?,
             context: convert::context(request.context.clone()),
         });
         let Saved { outcome, session, headers, .. } = rotated.await?;
@@ -148,7 +148,7 @@ impl SessionService for SessionRpcs {
             app: &request.app,
             credential: (&request.credential).into(),
             request_id: convert::request_id(&request.request_id)?,
-            cookie_name: convert::cookie_name(&request.cookie_name),
+            cookie: convert::cookie(&request.cookie_name, request.cookie_attributes.as_ref())?,
         });
         let destroyed = destroyed.await?;
         let (outcome, end_reason) = convert::outcome(destroyed.outcome);

@@ -4,6 +4,7 @@ use super::credential::PresentedToken;
 use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, Header, Service};
+use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Fingerprint};
 use crate::store::Write;
 use crate::token::SplitToken;
@@ -16,8 +17,8 @@ pub struct DestroyRequest<'r> {
     pub credential: Credential<'r>,
     /// Gives a retry within 10 minutes the same outcome; empty: no request id.
     pub request_id: &'r str,
-    /// Overrides the name of the app's cookie.
-    pub cookie_name: Option<&'r str>,
+    /// What the request changes of the app's cookie.
+    pub cookie: CookieChanges<'r>,
 }
 
 /// The response to a destroy.
@@ -37,10 +38,10 @@ impl Service {
     pub async fn destroy(&self, destroy: DestroyRequest<'_>) -> Result<Destroyed, Error> {
         let app = self.app(destroy.app)?;
         destroy.credential.check(&app)?;
-        if let Some(call) = self.begin_cookie_call(&app, destroy.cookie_name)? {
+        if let Some(call) = self.begin_cookie_call(&app, destroy.cookie)? {
             return call.destroy(&destroy);
         }
-        let call = self.begin_call(&app, destroy.cookie_name)?;
+        let call = self.begin_call(&app, destroy.cookie)?;
         let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
         let outcome = match destroy.credential {
             Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),

@@ -68,6 +68,9 @@ pub enum Error {
     /// The name with which the request overrides the app's.
     #[error("cookie_name: {0}")]
     CookieName(#[source] TemplateError),
+    /// The attributes with which the request overrides the app's.
+    #[error("cookie_attributes: {0}")]
+    CookieAttributes(#[source] TemplateError),
     /// A defect: a cookie of the app's settings cannot be written.
     #[error("the cookie cannot be written: {0}")]
     Cookie(#[source] TemplateError),

@@ -7,7 +7,7 @@ use super::index::is_live;
 use super::list::{SessionInfo, info};
 use super::{AppCall, Credential, Error, Service, WithEntries, cookie_template};
 use crate::app::Kind;
-use crate::cookie;
+use crate::cookie::{self, CookieChanges};
 use crate::session::{EndReason, Head};
 use crate::token::{KeyId, SessionId, SplitToken, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
 use crate::types::{AppName, Time};
@@ -67,11 +67,12 @@ impl Service {
     pub async fn explain(&self, explain: ExplainRequest<'_>) -> Result<Vec<Explanation>, Error> {
         let app = self.app(explain.app)?;
         explain.credential.check(&app)?;
+        let changes = CookieChanges::named(explain.cookie_name);
         if let Credential::Key(key) = explain.credential {
-            let call = self.begin_call(&app, explain.cookie_name)?;
+            let call = self.begin_call(&app, changes)?;
             return Ok(vec![self.explain_token(&call, SplitToken::of_key(&app.name, key), false).await?]);
         }
-        let cookie = cookie_template(&app, explain.cookie_name)?;
+        let cookie = cookie_template(&app, changes)?;
         let (values, is_cookie): (Vec<&str>, bool) = match explain.credential {
             Credential::Absent | Credential::Token("") | Credential::Key(_) => return Err(Error::TokenMissing),
             Credential::Token(text) => (vec![text], false),
@@ -79,10 +80,10 @@ impl Service {
                 (cookie::values(header, cookie.attributes().name.as_str()).collect(), true)
             }
         };
-        if let Some(call) = self.begin_cookie_call(&app, explain.cookie_name)? {
+        if let Some(call) = self.begin_cookie_call(&app, changes)? {
             return Ok(values.into_iter().map(|value| call.explain(value)).collect());
         }
-        let call = self.begin_call(&app, explain.cookie_name)?;
+        let call = self.begin_call(&app, changes)?;
         let mut explanations = Vec::with_capacity(values.len());
         for value in values {
             let explanation = match call.verify_to_explain(value, is_cookie) {

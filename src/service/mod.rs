@@ -61,7 +61,7 @@ use self::stats::Stats;
 use self::subject_limit::SubjectLocks;
 use self::watch_registry::WatchRegistry;
 use crate::app::{App, Apps, Kind, MigrationSource};
-use crate::cookie;
+use crate::cookie::{self, CookieChanges, TemplateError};
 use crate::store::{Handle, SessionKey};
 use crate::token::{KeyRing, SplitToken};
 use crate::types::{Clock, Time, timestamp};
@@ -129,25 +129,27 @@ impl Service {
     }
 
     /// Begins a call for an app of kind `stored` or `external`.
-    fn begin_call<'s>(&'s self, app: &'s ServedApp, cookie_name: Option<&str>) -> Result<AppCall<'s>, Error> {
+    fn begin_call<'s>(&'s self, app: &'s ServedApp, changes: CookieChanges<'_>) -> Result<AppCall<'s>, Error> {
         let tokens = match app.kind {
-            Kind::External if cookie_name.is_some() => return Err(Error::NotInExternalKind("cookie_name")),
+            Kind::External if changes.name.is_some() => return Err(Error::NotInExternalKind("cookie_name")),
+            Kind::External if changes.has_attributes() => return Err(Error::NotInExternalKind("cookie_attributes")),
             Kind::External => None,
             Kind::Stored | Kind::Cookie(_) => {
                 let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-                Some(Tokens { keys, cookie: cookie_template(app, cookie_name)? })
+                Some(Tokens { keys, cookie: cookie_template(app, changes)? })
             }
         };
         Ok(AppCall { app, tokens, now: self.clock.now(), stats: &self.stats, finding: Finding::default() })
     }
 }
 
-/// The app's cookie, under the name that the request sets, if it sets one.
-fn cookie_template<'s>(app: &'s App, name: Option<&str>) -> Result<Cow<'s, cookie::Template>, Error> {
-    match name {
-        None => Ok(Cow::Borrowed(&app.cookie)),
-        Some(name) => app.cookie.named(name).map(Cow::Owned).map_err(Error::CookieName),
-    }
+/// The app's cookie, with what the request changes of it.
+fn cookie_template<'s>(app: &'s App, changes: CookieChanges<'_>) -> Result<Cow<'s, cookie::Template>, Error> {
+    app.cookie.changed(&changes).map_err(|error| match error {
+        TemplateError::Name => Error::CookieName(error),
+        _ if changes.has_attributes() => Error::CookieAttributes(error),
+        _ => Error::CookieName(error),
+    })
 }
 
 /// Logs the migration sources of each app, and whether they still import.

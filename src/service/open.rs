@@ -12,6 +12,7 @@ use super::credential::{PresentedToken, TokenState};
 use super::headers::CookieAction;
 use super::recovery::Recovery;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
+use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
@@ -23,8 +24,8 @@ pub struct OpenRequest<'r> {
     /// The app's name; empty means `default`.
     pub app: &'r str,
     pub credential: Credential<'r>,
-    /// Overrides the name of the app's cookie.
-    pub cookie_name: Option<&'r str>,
+    /// What the request changes of the app's cookie.
+    pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,
     /// The age below which an authentication counts as recent; `None`: the frontend does not ask.
@@ -100,10 +101,10 @@ impl Service {
             let session = SessionView::null(NullReason::NoKey);
             return Ok(Opened::without_live_session(session, Vec::new()));
         }
-        if let Some(call) = self.begin_cookie_call(&app, open.cookie_name)? {
+        if let Some(call) = self.begin_cookie_call(&app, open.cookie)? {
             return call.open(&open);
         }
-        let call = self.begin_call(&app, open.cookie_name)?;
+        let call = self.begin_call(&app, open.cookie)?;
         let tokens = match open.credential {
             Credential::Absent => Vec::new(),
             Credential::CookieHeader(header) => self.read_cookie_header(&call, header, open.context.as_ref()).await?,

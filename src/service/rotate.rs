@@ -7,6 +7,7 @@ use super::headers::CookieAction;
 use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, SaveRequest, Saved, Service};
+use crate::cookie::CookieChanges;
 use crate::session::{Counters, Edit, EndReason, Head, ReplacementCause, RequestContext, Rotation, WhenEmpty};
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
@@ -20,8 +21,8 @@ pub struct RotateRequest<'r> {
     pub cause: RotationCause,
     /// Gives a retry within 10 minutes the same new token; empty: no request id.
     pub request_id: &'r str,
-    /// Overrides the name of the app's cookie.
-    pub cookie_name: Option<&'r str>,
+    /// What the request changes of the app's cookie.
+    pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,
 }
@@ -45,7 +46,7 @@ impl Service {
     pub async fn rotate(&self, rotate: RotateRequest<'_>) -> Result<Saved, Error> {
         let app = self.stored_app(rotate.app, "RotateSession")?;
         rotate.credential.check(&app)?;
-        let call = self.begin_call(&app, rotate.cookie_name)?;
+        let call = self.begin_call(&app, rotate.cookie)?;
         let Some(credential) = self.resolve_credential(&call, rotate.credential).await? else {
             return Ok(Saved::gone(None, false));
         };
@@ -156,7 +157,7 @@ mod tests {
 
         // The login comes between the two steps of the second renewal: the write, and the load of the next token.
         rotate(&next, RotationCause::Privilege).await.unwrap();
-        let call = service.begin_call(&app, None).unwrap();
+        let call = service.begin_call(&app, CookieChanges::default()).unwrap();
         let next = call.resolve_token(&next).unwrap().token;
         let renewed = service.answer_renewal(&call, next).await.unwrap();
 

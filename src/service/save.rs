@@ -7,6 +7,7 @@ use super::outcome::Outcome;
 use super::prepared_save::PreparedSave;
 use super::write::WriteResult;
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
+use crate::cookie::CookieChanges;
 use crate::session::{Changes, Counters, EndReason, RequestContext, SubjectChange, SubjectKey, Version};
 use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
@@ -29,8 +30,8 @@ pub struct SaveRequest<'r> {
     pub keep_empty: bool,
     /// What the open of the same request answered: the response has to set the cookie.
     pub cookie_outdated: bool,
-    /// Overrides the name of the app's cookie.
-    pub cookie_name: Option<&'r str>,
+    /// What the request changes of the app's cookie.
+    pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,
 }
@@ -73,10 +74,10 @@ impl Service {
 
     async fn save_changes(&self, app: &ServedApp, mut save: SaveRequest<'_>) -> Result<Saved, Error> {
         save.credential.check(app)?;
-        if let Some(call) = self.begin_cookie_call(app, save.cookie_name)? {
+        if let Some(call) = self.begin_cookie_call(app, save.cookie)? {
             return call.save(save);
         }
-        let call = self.begin_call(app, save.cookie_name)?;
+        let call = self.begin_call(app, save.cookie)?;
         if call.tokens.is_none() {
             if save.rotate {
                 return Err(Error::NotInExternalKind("rotate"));

@@ -10,6 +10,7 @@ use tracing::debug;
 use super::credential::TokenState;
 use super::watch_registry::Subscription;
 use super::{Credential, Error, Service};
+use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Head};
 use crate::store::{self, SessionKey};
 use crate::token::SplitToken;
@@ -58,7 +59,7 @@ impl Service {
     pub async fn watch(&self, watch: WatchRequest<'_>) -> Result<WatchStart, Error> {
         let app = self.stored_app(watch.app, "WatchSession")?;
         watch.credential.check(&app)?;
-        let call = self.begin_call(&app, watch.cookie_name)?;
+        let call = self.begin_call(&app, CookieChanges::named(watch.cookie_name))?;
         let Some(credential) = self.resolve_credential(&call, watch.credential).await? else {
             return Ok(WatchStart::Ended(None));
         };
@@ -119,7 +120,7 @@ impl SessionWatch {
         let Self { service, session_key, token: watched, .. } = self;
         // The call reads the clock before the load, so that a deadline is not judged by a later time.
         let app = service.app(session_key.app.as_str())?;
-        let call = service.begin_call(&app, None)?;
+        let call = service.begin_call(&app, CookieChanges::default())?;
         let snapshot = service.store.load(session_key).await?;
         Ok(match call.token_state(*watched, snapshot) {
             TokenState::Live { record, token } => Check::Alive { until: until(&record.head, token == *watched) },

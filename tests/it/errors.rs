@@ -6,9 +6,9 @@ use std::time::Duration;
 use cloakroom::app;
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
-    Changes, GetAppPolicyRequest, GetExpirationTimeRequest, ListSessionsRequest, MakeNullSessionRequest,
-    OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest, ShouldSetCookieRequest, Value,
-    WatchEventsRequest, WatchSessionRequest,
+    Changes, CookieAttributes, GetAppPolicyRequest, GetExpirationTimeRequest, ListSessionsRequest,
+    MakeNullSessionRequest, OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest,
+    ShouldSetCookieRequest, Value, WatchEventsRequest, WatchSessionRequest,
 };
 use cloakroom::server;
 use cloakroom::store::{Handle, Redis, RedisSettings};
@@ -136,6 +136,15 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
             invalid,
             SaveSessionRequest { cookie_name: "a b".to_owned(), ..by(new()) },
             "cookie_name",
+        ),
+        (
+            "COOKIE_ATTRIBUTES_INVALID",
+            invalid,
+            SaveSessionRequest {
+                cookie_attributes: Some(CookieAttributes { path: Some("shop".to_owned()), ..Default::default() }),
+                ..by(new())
+            },
+            "cookie_attributes: path",
         ),
         ("COOKIES_AMBIGUOUS", invalid, save_cookie(&two, new().set("a", "2")), "two live sessions"),
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "01".to_owned(), ..by(new()) }, "etag"),
@@ -516,7 +525,7 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
 
 /// Codes and reasons that tests provoke: those above, and those of apps of the kinds `cookie` and `external`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 54] = [
+const PROVOKED: [(&str, &str); 55] = [
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
     ("ABORTED", "REQUEST_ID_REUSED"),
@@ -536,6 +545,7 @@ const PROVOKED: [(&str, &str); 54] = [
     ("INVALID_ARGUMENT", "CONNECT_VERSION_UNSUPPORTED"),
     ("INVALID_ARGUMENT", "CONTENT_TYPE_UNSUPPORTED"),
     ("INVALID_ARGUMENT", "COOKIES_AMBIGUOUS"),
+    ("INVALID_ARGUMENT", "COOKIE_ATTRIBUTES_INVALID"),
     ("INVALID_ARGUMENT", "COOKIE_HEADER_TOO_LARGE"),
     ("INVALID_ARGUMENT", "COOKIE_NAME_INVALID"),
     ("INVALID_ARGUMENT", "ENTRY_NAME_INVALID"),

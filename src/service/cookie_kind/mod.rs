@@ -19,7 +19,7 @@ use super::stats::Stats;
 use super::view::{NullReason, SessionTimes, SessionView};
 use super::{Credential, Error, Service, cookie_template};
 use crate::app::{App, Kind};
-use crate::cookie::{self, Expiry};
+use crate::cookie::{self, CookieChanges, Expiry};
 use crate::flask::{self, Signer};
 use crate::session::{Entries, Version};
 use crate::types::Time;
@@ -56,11 +56,11 @@ impl Service {
     pub(super) fn begin_cookie_call<'s>(
         &'s self,
         app: &'s App,
-        cookie_name: Option<&str>,
+        changes: CookieChanges<'_>,
     ) -> Result<Option<CookieCall<'s>>, Error> {
         let Kind::Cookie(signer) = &app.kind else { return Ok(None) };
         let signer = signer.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let cookie = cookie_template(app, cookie_name)?;
+        let cookie = cookie_template(app, changes)?;
         Ok(Some(CookieCall {
             app,
             signer,

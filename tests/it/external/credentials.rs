@@ -1,7 +1,7 @@
 //! No credential is ever tried as one of another kind of app.
 
 use cloakroom::grpc::wire::{
-    Changes, ExplainCredentialRequest, OpenSessionRequest, RotateSessionRequest, WatchSessionRequest,
+    Changes, CookieAttributes, ExplainCredentialRequest, OpenSessionRequest, RotateSessionRequest, WatchSessionRequest,
     destroy_session_request, explain_credential_request, open_session_request, rotate_session_request,
     save_session_request, watch_session_request,
 };
@@ -153,6 +153,7 @@ async fn what_needs_tokens_is_refused_in_kind_external() {
     service.save(save(KEY, Changes::default().set("a", "1"))).await;
     let credential = Some(rotate_session_request::Credential::Key(KEY.to_vec()));
     let cookie_name = || "sid".to_owned();
+    let cookie_attributes = Some(CookieAttributes { secure: Some(true), ..Default::default() });
 
     let refusals = [
         ("RotateSession", refused(service.try_rotate(RotateSessionRequest { credential, ..Default::default() }).await)),
@@ -165,6 +166,7 @@ async fn what_needs_tokens_is_refused_in_kind_external() {
             "cookie_name",
             refused(service.try_save(SaveSessionRequest { cookie_name: cookie_name(), ..save_unmodified(KEY) }).await),
         ),
+        ("cookie_attributes", refused(service.try_open(OpenSessionRequest { cookie_attributes, ..open(KEY) }).await)),
     ];
 
     for (field, status) in refusals {

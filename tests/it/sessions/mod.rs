@@ -3,6 +3,7 @@
 mod anonymous;
 mod authentication;
 mod changes;
+mod cookie_attributes;
 mod cookie_header_writes;
 mod counters;
 mod creation;
