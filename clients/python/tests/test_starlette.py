@@ -603,3 +603,22 @@ def test_a_websocket_that_cannot_be_watched_is_refused(transport, monkeypatch):
     with pytest.raises(Exception) as refused, client.websocket_connect("/socket"):
         pass
     assert refused.value.status_code == 503
+
+
+def test_a_request_chooses_the_attributes_of_its_cookie(service):
+    def attributes(scope):
+        return {"secure": True, "path": "/shop"} if (b"x-tenant", b"shop") in scope["headers"] else None
+
+    client = make_client(service.address, cookie_attributes=attributes)
+    plain = client.get("/write").headers["set-cookie"]
+    tenant = client.get("/write", headers={"x-tenant": "shop", "cookie": ""}).headers["set-cookie"]
+    deletion = client.get("/logout", headers={"x-tenant": "shop"}).headers["set-cookie"]
+
+    assert plain.endswith("; HttpOnly; Path=/")
+    assert tenant.endswith("; Secure; HttpOnly; Path=/shop")
+    assert deletion.endswith("; Max-Age=0; Secure; HttpOnly; Path=/shop")
+
+
+def test_an_attribute_that_no_request_can_choose_is_an_error(service):
+    client = make_client(service.address, cookie_attributes=lambda scope: {"httponly": False})
+    assert client.get("/write").status_code == 500

@@ -257,7 +257,7 @@ class Player:
         self.counts[key] = self.counts.get(key, 0) + 1
 
     def open(self, app):
-        fields = {"app": app, "cookie_name": self.cookie_name(app)}
+        fields = {"app": app, "cookie_name": self.cookie_name(app), **self.cookie_attributes()}
         if self.random.random() < 0.2:
             fields["context"] = self.context()
         if self.random.random() < 0.2:
@@ -275,6 +275,7 @@ class Player:
             "keep_empty": self.random.random() < 0.1,
             "cookie_outdated": self.random.random() < 0.1,
             "cookie_name": self.cookie_name(app),
+            **self.cookie_attributes(),
         }
         if self.random.random() < 0.9:
             fields["changes"] = self.changes()
@@ -309,6 +310,7 @@ class Player:
             "request_id": self.request_id(),
             "cause": self.random.choice([0, 1, 2, 2, 2]),
             "cookie_name": self.cookie_name(app),
+            **self.cookie_attributes(),
         }
         rotation = methods.ROTATE, pb.RotateSessionRequest, fields, self.credential(app)
         self.saves.append((app, rotation))
@@ -316,6 +318,7 @@ class Player:
 
     def destroy(self, app):
         fields = {"app": app, "request_id": self.request_id(), "cookie_name": self.cookie_name(app)}
+        fields.update(self.cookie_attributes())
         return self.call(methods.DESTROY, pb.DestroySessionRequest, fields, self.credential(app))
 
     def watch(self, app):
@@ -449,6 +452,20 @@ class Player:
 
     def cookie_name(self, app):
         return self.rarely(["id", "a b", "__Host-id", "x" * 257], 0.03)
+
+    def cookie_attributes(self):
+        """Chooses attributes of the cookie, good and bad, in some requests."""
+        if self.random.random() < 0.85:
+            return {}
+        choices = {
+            "domain": ["", "tenant.example", "a.b-c.example", "-a", "a..b", "a:1", "x" * 64],
+            "path": ["/", "/a;b", "a", "", "/shop/", "/" + "x" * 1024],
+            "secure": [True, True, True, False],
+            "samesite": ["", "Lax", "Strict", "None"],
+        }
+        chosen = self.random.sample(list(choices), self.random.choice([0, 1, 1, 2, 3]))
+        attributes = {name: self.random.choice(choices[name]) for name in chosen}
+        return {"cookie_attributes": pb.CookieAttributes(**attributes)}
 
     def session_id(self, app):
         ids = self.ids[app]

@@ -50,6 +50,8 @@ class RequestInfo:
     deadline_time: Callable[[], datetime | None] | None = None
     #: Returns whether the cookie outlives the browser, for a framework that does not keep that as an entry.
     permanent: Callable[[], bool] | None = None
+    #: The attributes of the cookie that this request chooses, for a framework that sends the service's headers.
+    cookie_attributes: pb.CookieAttributes | None = None
 
     def may_name_session(self, cookie_header: str) -> bool:
         """Whether a Cookie header has a cookie that may name a session."""
@@ -338,6 +340,8 @@ class SessionState(MutableMapping[str, Any]):
             request.cookie_name = cookie_name
         if self.is_look:
             request.no_touch = True
+        if info.cookie_attributes is not None:
+            request.cookie_attributes.CopyFrom(info.cookie_attributes)
         if info.max_authenticate_age is not None:
             request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
         return request
@@ -426,7 +430,11 @@ class SessionState(MutableMapping[str, Any]):
         self._check_writable()
         info = self._request_info
         return pb.DestroySessionRequest(
-            app=info.app, request_id=_new_request_id(), cookie_name=info.cookie_name_override(), **self._credential
+            app=info.app,
+            request_id=_new_request_id(),
+            cookie_name=info.cookie_name_override(),
+            cookie_attributes=info.cookie_attributes,
+            **self._credential,
         )
 
     def _apply_destroy(self, destroyed: pb.DestroySessionResponse) -> None:
@@ -544,6 +552,8 @@ class SessionState(MutableMapping[str, Any]):
         cookie_name = info.cookie_name_override()
         if cookie_name:
             request.cookie_name = cookie_name
+        if info.cookie_attributes is not None:
+            request.cookie_attributes.CopyFrom(info.cookie_attributes)
         self._entries.mark_saved()
         self._other_changes = None
         self._rotate_requested = self._needs_save = self._keep_empty = False

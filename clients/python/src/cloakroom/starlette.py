@@ -18,6 +18,7 @@ from .async_client import AsyncClient
 from .async_session import AsyncSession
 from .codec import Codec, JsonCodec
 from .connect import Credentials
+from .cookie_attributes import CookieAttributes, to_message
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionRefused, SessionUnavailable
 from .messages import session_service_pb2 as pb
 from .session import RequestInfo
@@ -61,6 +62,9 @@ class CloakroomMiddleware:
         idle_timeout: How long a session lives without use, if shorter than the app's idle timeout in the service.
         codec: Converts values to JSON text and back. The default is plain JSON, as Starlette's.
         send_context: Whether to send the browser's user agent and address, for the list of a user's sessions.
+        cookie_attributes: Returns the attributes of the cookie that a request chooses, by its scope: a dict with some
+            of `domain`, `path`, `secure` and `samesite`. The others are the app's. The service refuses what the app
+            forbids.
         max_authenticate_age: How long an authentication counts for `session.recently_authenticated`. Not for apps of
             kind `cookie`.
         close_websockets: Whether to close a websocket when its session ends, with the code 4401. That is so after a
@@ -89,6 +93,7 @@ class CloakroomMiddleware:
         codec: Codec | None = None,
         send_context: bool = True,
         max_authenticate_age: timedelta | None = None,
+        cookie_attributes: Callable[[Scope], CookieAttributes | None] | None = None,
         close_websockets: bool = False,
     ) -> None:
         if unavailable not in ("raise", "null"):
@@ -101,6 +106,7 @@ class CloakroomMiddleware:
         self._codec = codec or JsonCodec()
         self._send_context = send_context
         self._max_authenticate_age = max_authenticate_age
+        self._cookie_attributes = cookie_attributes
         self._closes_websockets = close_websockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -246,6 +252,7 @@ class CloakroomMiddleware:
             null_when_unavailable=self._null_when_unavailable,
             max_authenticate_age=self._max_authenticate_age,
             idle_timeout=lambda: self._idle_timeout,
+            cookie_attributes=to_message(self._cookie_attributes(scope)) if self._cookie_attributes else None,
         )
 
     def _context(self, user_agent: bytes, client: Any) -> pb.RequestContext:

@@ -18,6 +18,7 @@ from . import browser_input
 from .client import Client
 from .codec import Codec, JsonCodec
 from .connect import Credentials
+from .cookie_attributes import CookieAttributes, to_message
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionUnavailable
 from .session import RequestInfo, Session
 from .transport import Transport
@@ -45,6 +46,9 @@ class CloakroomMiddleware:
         credentials: What the calls are authenticated by. A `Transport` has its own.
         idle_timeout: How long a session lives without use, if shorter than the app's idle timeout in the service.
         codec: Converts values to JSON text and back. The default is plain JSON.
+        cookie_attributes: Returns the attributes of the cookie that a request chooses, by its environ: a dict with some
+            of `domain`, `path`, `secure` and `samesite`. The others are the app's. The service refuses what the app
+            forbids.
     """
 
     def __init__(
@@ -57,11 +61,13 @@ class CloakroomMiddleware:
         credentials: Credentials | None = None,
         idle_timeout: timedelta | None = None,
         codec: Codec | None = None,
+        cookie_attributes: Callable[[WSGIEnvironment], CookieAttributes | None] | None = None,
     ) -> None:
         self.client = Client(service, app=app, deadline=deadline, credentials=credentials)
         self._application = application
         self._codec = codec or JsonCodec()
         self._idle_timeout = idle_timeout
+        self._cookie_attributes = cookie_attributes
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         session = environ[SESSION] = Session(self.client, self._request_info(environ))
@@ -96,6 +102,7 @@ class CloakroomMiddleware:
             policy=self.client.policy,
             codec=self._codec,
             idle_timeout=lambda: self._idle_timeout,
+            cookie_attributes=to_message(self._cookie_attributes(environ)) if self._cookie_attributes else None,
             cookie_header=browser_input.cookie_header(environ.get("HTTP_COOKIE", "")),
             context=lambda: browser_input.request_context(
                 environ.get("HTTP_USER_AGENT", ""), environ.get("REMOTE_ADDR", "")

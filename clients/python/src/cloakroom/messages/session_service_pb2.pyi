@@ -171,6 +171,18 @@ class Header(_message.Message):
     value: str
     def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
+class CookieAttributes(_message.Message):
+    __slots__ = ("domain", "path", "secure", "samesite")
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    SECURE_FIELD_NUMBER: _ClassVar[int]
+    SAMESITE_FIELD_NUMBER: _ClassVar[int]
+    domain: str
+    path: str
+    secure: bool
+    samesite: str
+    def __init__(self, domain: _Optional[str] = ..., path: _Optional[str] = ..., secure: bool = ..., samesite: _Optional[str] = ...) -> None: ...
+
 class RequestContext(_message.Message):
     __slots__ = ("user_agent", "remote_address")
     USER_AGENT_FIELD_NUMBER: _ClassVar[int]
@@ -180,7 +192,7 @@ class RequestContext(_message.Message):
     def __init__(self, user_agent: _Optional[str] = ..., remote_address: _Optional[str] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("app", "cookie_header", "token", "key", "cookie_name", "context", "max_authenticate_age", "no_touch")
+    __slots__ = ("app", "cookie_header", "token", "key", "cookie_name", "context", "max_authenticate_age", "cookie_attributes", "no_touch")
     APP_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -188,6 +200,7 @@ class OpenSessionRequest(_message.Message):
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     MAX_AUTHENTICATE_AGE_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     NO_TOUCH_FIELD_NUMBER: _ClassVar[int]
     app: str
     cookie_header: str
@@ -196,8 +209,9 @@ class OpenSessionRequest(_message.Message):
     cookie_name: str
     context: RequestContext
     max_authenticate_age: _duration_pb2.Duration
+    cookie_attributes: CookieAttributes
     no_touch: bool
-    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., no_touch: bool = ...) -> None: ...
+    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ..., no_touch: bool = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated", "cookie_outdated", "end_reason")
@@ -216,7 +230,7 @@ class OpenSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., read_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., untouched_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., recently_authenticated: bool = ..., cookie_outdated: bool = ..., end_reason: _Optional[_Union[EndReason, str]] = ...) -> None: ...
 
 class SaveSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "key", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated")
+    __slots__ = ("app", "token", "cookie_header", "key", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated", "cookie_attributes")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +244,7 @@ class SaveSessionRequest(_message.Message):
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     COOKIE_OUTDATED_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
@@ -243,7 +258,8 @@ class SaveSessionRequest(_message.Message):
     cookie_name: str
     context: RequestContext
     cookie_outdated: bool
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ...) -> None: ...
+    cookie_attributes: CookieAttributes
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ...) -> None: ...
 
 class SaveSessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "session", "headers", "counters")
@@ -361,7 +377,7 @@ class MakeNullSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ...) -> None: ...
 
 class RotateSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "key", "request_id", "cause", "cookie_name", "context")
+    __slots__ = ("app", "token", "cookie_header", "key", "request_id", "cause", "cookie_name", "context", "cookie_attributes")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
@@ -370,6 +386,7 @@ class RotateSessionRequest(_message.Message):
     CAUSE_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
@@ -378,7 +395,8 @@ class RotateSessionRequest(_message.Message):
     cause: RotationCause
     cookie_name: str
     context: RequestContext
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., request_id: _Optional[str] = ..., cause: _Optional[_Union[RotationCause, str]] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ...) -> None: ...
+    cookie_attributes: CookieAttributes
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., request_id: _Optional[str] = ..., cause: _Optional[_Union[RotationCause, str]] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ...) -> None: ...
 
 class RotateSessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "session", "headers")
@@ -393,20 +411,22 @@ class RotateSessionResponse(_message.Message):
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., end_reason: _Optional[_Union[EndReason, str]] = ..., session: _Optional[_Union[Session, _Mapping]] = ..., headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ...) -> None: ...
 
 class DestroySessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "key", "request_id", "cookie_name")
+    __slots__ = ("app", "token", "cookie_header", "key", "request_id", "cookie_name", "cookie_attributes")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     COOKIE_NAME_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
     key: bytes
     request_id: str
     cookie_name: str
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., request_id: _Optional[str] = ..., cookie_name: _Optional[str] = ...) -> None: ...
+    cookie_attributes: CookieAttributes
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., request_id: _Optional[str] = ..., cookie_name: _Optional[str] = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ...) -> None: ...
 
 class DestroySessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "headers")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from email.utils import formatdate
-from typing import Literal
+from typing import Any, Literal
 
 from ..messages import session_service_pb2 as pb
 from ..transport import CallFailed
@@ -86,6 +86,23 @@ class App:
         except ValueError as error:
             raise CallFailed("INVALID_ARGUMENT", "COOKIE_NAME_INVALID", str(error)) from error
 
+    def with_cookie(self, cookie_name: str, attributes: pb.CookieAttributes) -> App:
+        """Returns the app with the cookie that a request asks for. Raises `CallFailed`."""
+        names = [name for name in ("domain", "path", "secure", "samesite") if attributes.HasField(name)]
+        if not names:
+            return self.named(cookie_name)
+        changes: dict[str, Any] = {f"cookie_{name}": getattr(attributes, name) for name in names}
+        try:
+            if self.cookie_secure and changes.get("cookie_secure") is False:
+                raise ValueError("secure: the app's cookie is sent over TLS only")
+            if cookie_name and not _COOKIE_NAME.fullmatch(cookie_name):
+                return self.named(cookie_name)
+            _check_attributes(attributes)
+            return replace(self, cookie_name=cookie_name or self.cookie_name, **changes)
+        except ValueError as error:
+            message = f"cookie_attributes: {error}"
+            raise CallFailed("INVALID_ARGUMENT", "COOKIE_ATTRIBUTES_INVALID", message) from error
+
     def _check_name(self, cookie_name: str) -> None:
         if not _COOKIE_NAME.fullmatch(cookie_name):
             raise ValueError("cookie_name: it has to be 1 to 256 letters, digits and !#$%&'*+-.^_`|~ (RFC 6265bis)")
@@ -146,10 +163,23 @@ class App:
         return pb.Header(name="Set-Cookie", value="".join(parts))
 
 
+def _check_attributes(attributes: pb.CookieAttributes) -> None:
+    """Raises ValueError for attributes that no cookie may have."""
+    if attributes.HasField("path") and not _COOKIE_PATH.fullmatch(attributes.path):
+        raise ValueError("path: it has to begin with / and be at most 1024 printable characters without ; and space")
+    if attributes.domain and not (len(attributes.domain) <= 253 and _COOKIE_DOMAIN.fullmatch(attributes.domain)):
+        raise ValueError("domain: it has to be a host name such as example.com, without port or leading dot")
+    if attributes.samesite not in ("Strict", "Lax", "None", ""):
+        raise ValueError("samesite: it has to be Strict, Lax, None or empty")
+
+
 def _expires(time: int) -> str:
     return f"; Expires={formatdate(time // 1000, usegmt=True)}"
 
 
+_COOKIE_PATH = re.compile(r"/[!-:<-~]{0,1023}")
+_COOKIE_LABEL = r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
+_COOKIE_DOMAIN = re.compile(rf"{_COOKIE_LABEL}(?:\.{_COOKIE_LABEL})*")
 _COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 #: Milliseconds: browsers shorten a longer lifetime.
 _MAX_COOKIE_LIFETIME = 400 * 24 * 60 * 60 * 1000

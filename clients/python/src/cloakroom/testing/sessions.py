@@ -61,7 +61,7 @@ class Sessions:
 
     def _begin(self, app: App, request: _Request) -> AppCall:
         check_header(request)
-        return AppCall(app.named(request.cookie_name), self._store, self._signer, current_time())
+        return AppCall(_with_cookie(app, request), self._store, self._signer, current_time())
 
 
 _Request = Union[
@@ -71,6 +71,13 @@ _Request = Union[
     pb.DestroySessionRequest,
     pb.WatchSessionRequest,
 ]
+
+
+def _with_cookie(app: App, request: _Request) -> App:
+    """Returns the app with the cookie that a request asks for."""
+    if isinstance(request, pb.WatchSessionRequest) or not request.HasField("cookie_attributes"):
+        return app.named(request.cookie_name)
+    return app.with_cookie(request.cookie_name, request.cookie_attributes)
 
 
 def _etag(text: str) -> int | None:
