@@ -22,6 +22,12 @@ const APP_KINDS = ['UNSPECIFIED', 'STORED', 'COOKIE', 'EXTERNAL'];
 const Header = new Message({ name: plain(1, 'string'), value: plain(2, 'string') });
 const Value = new Message({ json: optional(1, 'string'), raw: optional(2, 'bytes') });
 const NullSession = new Message({ reason: plain(1, 'string'), message: plain(2, 'string') });
+const CookieAttributes = new Message({
+  domain: optional(1, 'string'),
+  path: optional(2, 'string'),
+  secure: optional(3, 'bool'),
+  samesite: optional(4, 'string'),
+});
 const RequestContext = new Message({ userAgent: plain(1, 'string'), remoteAddress: plain(2, 'string') });
 
 const Session = new Message({
@@ -60,6 +66,7 @@ const OpenSessionRequest = new Message({
   cookieName: plain(4, 'string'),
   context: optional(5, RequestContext),
   maxAuthenticateAge: optional(6, 'milliseconds'),
+  cookieAttributes: optional(7, CookieAttributes),
   noTouch: plain(8, 'bool'),
   key: optional(15, 'bytes'),
 });
@@ -86,6 +93,7 @@ const SaveSessionRequest = new Message({
   cookieName: plain(10, 'string'),
   context: optional(11, RequestContext),
   cookieOutdated: plain(12, 'bool'),
+  cookieAttributes: optional(13, CookieAttributes),
   key: optional(15, 'bytes'),
 });
 
@@ -103,6 +111,7 @@ const DestroySessionRequest = new Message({
   cookieHeader: optional(3, 'string'),
   requestId: plain(4, 'string'),
   cookieName: plain(5, 'string'),
+  cookieAttributes: optional(6, CookieAttributes),
   key: optional(15, 'bytes'),
 });
 
@@ -168,9 +177,9 @@ const POLICY = method('GetAppPolicy', GetAppPolicyRequest, GetAppPolicyResponse)
 const WATCH = method('WatchSession', WatchSessionRequest, WatchSessionResponse);
 
 const MESSAGES = {
-  Changes, DestroySessionRequest, DestroySessionResponse, GetAppPolicyRequest, GetAppPolicyResponse, Header, NullSession,
-  OpenSessionRequest, OpenSessionResponse, RequestContext, SaveSessionRequest, SaveSessionResponse, Session, Value,
-  WatchSessionRequest, WatchSessionResponse,
+  Changes, CookieAttributes, DestroySessionRequest, DestroySessionResponse, GetAppPolicyRequest, GetAppPolicyResponse,
+  Header, NullSession, OpenSessionRequest, OpenSessionResponse, RequestContext, SaveSessionRequest, SaveSessionResponse,
+  Session, Value, WatchSessionRequest, WatchSessionResponse,
 };
 
 module.exports = {

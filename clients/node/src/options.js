@@ -2,6 +2,7 @@
 'use strict';
 
 const { Client } = require('./client.js');
+const { checkCookie } = require('./cookie_attributes.js');
 
 /**
  * Returns the options after a check, and the client that they describe. Throws TypeError.
@@ -19,20 +20,20 @@ function checkOptions(options, refused = {}) {
     throw new TypeError('unset is "keep" or "destroy"');
   }
   if (options.maxAge !== undefined && !(options.maxAge >= 1000)) throw new TypeError('maxAge is at least 1000 milliseconds');
+  checkCookie(options.cookie);
   const client = /** @type {Client} */ (options.client ?? new Client(options));
   return { settings: options, client };
 }
 
 const OPTIONS = [
-  'app', 'client', 'credentials', 'deadline', 'lazy', 'maxAge', 'maxAuthenticateAge', 'name', 'onGone', 'onUnavailable',
+  'app', 'client', 'cookie', 'credentials', 'deadline', 'lazy', 'maxAge', 'maxAuthenticateAge', 'name', 'onGone', 'onUnavailable',
   'resave', 'saveUninitialized', 'sendContext', 'service', 'subject', 'unset',
 ];
 /** @type {Record<string, string>} */
 const ADVICE = {
-  cookie: 'the attributes of the cookie are settings of the service, [apps.<name>.cookie]; maxAge is an option by itself',
   genid: 'the service makes the ids',
   key: 'the name of the cookie is the option name, or a setting of the service',
-  proxy: 'whether the cookie is Secure is a setting of the service, [apps.<name>.cookie] secure',
+  proxy: 'with cookie: { secure: "auto" }, the framework says whether the request came by TLS; set its "trust proxy"',
   rolling: 'it is a setting of the service, [apps.<name>] refresh_each_request',
   secret: 'the keys are settings of the service, [apps.<name>] keys',
   store: 'the service has the store',

@@ -5,6 +5,7 @@
 const { CloakroomError } = require('./errors.js');
 const { RequestSession, keepEntries, makeRequestSession } = require('./request_session.js');
 const { Session } = require('./session.js');
+const { cookieAttributes } = require('./cookie_attributes.js');
 
 /** @typedef {import('../types/request_session').CommonOptions & { lazy?: boolean }} Settings */
 
@@ -32,6 +33,12 @@ class RequestState {
   get context() {
     const { headers, ip, socket } = this.request;
     return { userAgent: headers['user-agent'], remoteAddress: ip ?? socket.remoteAddress };
+  }
+
+  /** Whether the browser has sent the request by TLS, as far as the framework trusts its proxy. @returns {boolean} */
+  get isSecure() {
+    const { secure, protocol, socket } = this.request;
+    return secure ?? (protocol === 'https' || socket?.encrypted === true);
   }
 
   /** Whether the response can set no cookie any more. */
@@ -62,6 +69,7 @@ class RequestState {
     this.#session = new Session(client, {
       cookieHeader: this.cookieHeader,
       cookieName: settings.name,
+      cookieAttributes: cookieAttributes(this),
       context: settings.sendContext === false ? undefined : () => this.context,
       maxAuthenticateAge: settings.maxAuthenticateAge,
       keepEmpty: settings.saveUninitialized,

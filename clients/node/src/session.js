@@ -16,6 +16,8 @@ const { SessionWatch } = require('./watch.js');
  * @typedef {object} RequestInfo
  * @property {string} [cookieHeader] The whole Cookie header, its bytes decoded as Latin-1. Several are joined by "; ".
  * @property {string} [cookieName] The cookie's name, if it differs from the one in the app's policy.
+ * @property {{ domain?: string, path?: string, secure?: boolean, samesite?: string }} [cookieAttributes] The cookie's
+ *   attributes that differ from the app's.
  * @property {() => { userAgent?: string, remoteAddress?: string }} [context] Returns where the request comes from.
  *   Called only if there is a call to make.
  * @property {number} [maxAuthenticateAge] Milliseconds for which an authentication counts as recent.
@@ -228,8 +230,10 @@ class Session {
     return this.#inTurn(async () => {
       if (this.#opened !== undefined || this.#writeError !== undefined || this.#info !== undefined) return;
       if (isEmpty(this.#credential)) return;
-      const { cookieName, maxAuthenticateAge, context } = this.#requestInfo;
-      const request = { app: this.#client.app, cookieName, context: context?.(), maxAuthenticateAge, ...this.#credential };
+      const { cookieName, cookieAttributes, maxAuthenticateAge, context } = this.#requestInfo;
+      const request = {
+        app: this.#client.app, cookieName, cookieAttributes, context: context?.(), maxAuthenticateAge, ...this.#credential,
+      };
       this.#applyOpen(await this.#client.open(request));
     });
   }
@@ -256,8 +260,10 @@ class Session {
       this.#beginAnew();
       this.#checkWritable();
       if (!isEmpty(this.#credential)) {
-        const { cookieName } = this.#requestInfo;
-        const request = { app: this.#client.app, cookieName, requestId: newRequestId(), ...this.#credential };
+        const { cookieName, cookieAttributes } = this.#requestInfo;
+        const request = {
+          app: this.#client.app, cookieName, cookieAttributes, requestId: newRequestId(), ...this.#credential,
+        };
         const { headers } = await this.#client.destroy(request);
         this.#headers = headers;
       }
@@ -388,7 +394,7 @@ class Session {
   #buildSave() {
     if (!this.hasUnsavedChanges()) return undefined;
     const entryChanges = this.#entries.changes();
-    const { cookieName, context, keepEmpty } = this.#requestInfo;
+    const { cookieName, cookieAttributes, context, keepEmpty } = this.#requestInfo;
     const request = {
       app: this.#client.app,
       changes: { ...entryChanges, ...this.#otherChanges },
@@ -397,6 +403,7 @@ class Session {
       rotate: this.#rotateRequested,
       keepEmpty,
       cookieName,
+      cookieAttributes,
       context: context?.(),
       cookieOutdated: this.#cookieOutdated,
       ...this.#credential,

@@ -115,6 +115,10 @@ class WebState extends RequestState {
     return this.header('cookie');
   }
 
+  get isSecure() {
+    return this.request?.url?.startsWith('https:') ?? false;
+  }
+
   get context() {
     return { userAgent: this.header('user-agent'), remoteAddress: this.info.remoteAddress };
   }

@@ -75,6 +75,8 @@ export interface RequestInfo {
   cookieHeader?: string;
   /** The cookie's name, if it differs from the one in the app's policy. */
   cookieName?: string;
+  /** The cookie's attributes that differ from those in the app's policy; the same for the whole request. */
+  cookieAttributes?: { domain?: string; path?: string; secure?: boolean; samesite?: string };
   /** Returns where the request comes from. Called only if there is a call to make. */
   context?: () => { userAgent?: string; remoteAddress?: string };
   /** Milliseconds for which an authentication counts as recent. */

@@ -62,11 +62,23 @@ export interface SessionMembers {
   watch(): Promise<SessionWatch>;
 }
 
+/** The attributes of the cookie that a request chooses. The others are settings of the service. */
+export interface CookieAttributes {
+  /** Empty: the cookie is for one host only. */
+  domain?: string;
+  path?: string;
+  sameSite?: boolean | 'strict' | 'lax' | 'none';
+  /** `auto`: the cookie is Secure if the browser has sent the request by TLS, else as the service has it for the app. */
+  secure?: boolean | 'auto';
+}
+
 export interface CommonOptions extends ClientOptions {
   /** A client of its own, instead of `service`, `app`, `deadline` and `credentials`. */
   client?: Client;
   /** The name of the cookie, if it is not the one that the service has for the app. */
   name?: string;
+  /** Attributes of the cookie, if they are not those that the service has for the app; a function chooses by request. */
+  cookie?: CookieAttributes | ((request: any) => CookieAttributes | undefined);
   /** Milliseconds that a new session lives without use. Its cookie outlives the browser then. */
   maxAge?: number;
   /** Makes no call before a handler asks: by `await req.session.open()` or the middleware `openSession`. */
