@@ -949,6 +949,84 @@ func (x *Header) GetValue() string {
 	return ""
 }
 
+// The attributes of the cookie that one request chooses, for a frontend behind several hosts and proxies. An attribute
+// that is not set is the app's own.
+//
+// Every call of a request sends the same attributes: those of its open, of its save and of a deletion have to agree,
+// because a browser keeps cookies with another domain or path apart. Take them from the configuration of the frontend,
+// or from what a trusted proxy says, and never from what a browser sends.
+type CookieAttributes struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The domain. Empty for a cookie of one host only.
+	Domain *string `protobuf:"bytes,1,opt,name=domain,proto3,oneof" json:"domain,omitempty"`
+	// The path.
+	Path *string `protobuf:"bytes,2,opt,name=path,proto3,oneof" json:"path,omitempty"`
+	// Whether the cookie is sent over TLS only. False is refused if the app's cookie is secure.
+	Secure *bool `protobuf:"varint,3,opt,name=secure,proto3,oneof" json:"secure,omitempty"`
+	// `Strict`, `Lax` or `None`. Empty for no such attribute.
+	Samesite      *string `protobuf:"bytes,4,opt,name=samesite,proto3,oneof" json:"samesite,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CookieAttributes) Reset() {
+	*x = CookieAttributes{}
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CookieAttributes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CookieAttributes) ProtoMessage() {}
+
+func (x *CookieAttributes) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CookieAttributes.ProtoReflect.Descriptor instead.
+func (*CookieAttributes) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CookieAttributes) GetDomain() string {
+	if x != nil && x.Domain != nil {
+		return *x.Domain
+	}
+	return ""
+}
+
+func (x *CookieAttributes) GetPath() string {
+	if x != nil && x.Path != nil {
+		return *x.Path
+	}
+	return ""
+}
+
+func (x *CookieAttributes) GetSecure() bool {
+	if x != nil && x.Secure != nil {
+		return *x.Secure
+	}
+	return false
+}
+
+func (x *CookieAttributes) GetSamesite() string {
+	if x != nil && x.Samesite != nil {
+		return *x.Samesite
+	}
+	return ""
+}
+
 // Facts about a request that the service stores for the list of a user's devices.
 type RequestContext struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -962,7 +1040,7 @@ type RequestContext struct {
 
 func (x *RequestContext) Reset() {
 	*x = RequestContext{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[5]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -974,7 +1052,7 @@ func (x *RequestContext) String() string {
 func (*RequestContext) ProtoMessage() {}
 
 func (x *RequestContext) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[5]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -987,7 +1065,7 @@ func (x *RequestContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestContext.ProtoReflect.Descriptor instead.
 func (*RequestContext) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{5}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RequestContext) GetUserAgent() string {
@@ -1025,6 +1103,8 @@ type OpenSessionRequest struct {
 	// The age from which an authentication is no longer recent, for an action that needs certainty about the user. The
 	// result is in recently_authenticated. At least 1 millisecond. Unset if the request does not ask.
 	MaxAuthenticateAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_authenticate_age,json=maxAuthenticateAge,proto3" json:"max_authenticate_age,omitempty"`
+	// The attributes of the cookie that this request chooses. Unset for the app's own.
+	CookieAttributes *CookieAttributes `protobuf:"bytes,7,opt,name=cookie_attributes,json=cookieAttributes,proto3" json:"cookie_attributes,omitempty"`
 	// True to look at the session without using it, for a check whether it exists: the idle timeout goes on, the context
 	// is not stored, and the times in the response are those of the last use.
 	NoTouch       bool `protobuf:"varint,8,opt,name=no_touch,json=noTouch,proto3" json:"no_touch,omitempty"`
@@ -1034,7 +1114,7 @@ type OpenSessionRequest struct {
 
 func (x *OpenSessionRequest) Reset() {
 	*x = OpenSessionRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[6]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1126,7 @@ func (x *OpenSessionRequest) String() string {
 func (*OpenSessionRequest) ProtoMessage() {}
 
 func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[6]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1139,7 @@ func (x *OpenSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionRequest.ProtoReflect.Descriptor instead.
 func (*OpenSessionRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{6}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OpenSessionRequest) GetApp() string {
@@ -1120,6 +1200,13 @@ func (x *OpenSessionRequest) GetContext() *RequestContext {
 func (x *OpenSessionRequest) GetMaxAuthenticateAge() *durationpb.Duration {
 	if x != nil {
 		return x.MaxAuthenticateAge
+	}
+	return nil
+}
+
+func (x *OpenSessionRequest) GetCookieAttributes() *CookieAttributes {
+	if x != nil {
+		return x.CookieAttributes
 	}
 	return nil
 }
@@ -1187,7 +1274,7 @@ type OpenSessionResponse struct {
 
 func (x *OpenSessionResponse) Reset() {
 	*x = OpenSessionResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[7]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1199,7 +1286,7 @@ func (x *OpenSessionResponse) String() string {
 func (*OpenSessionResponse) ProtoMessage() {}
 
 func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[7]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1212,7 +1299,7 @@ func (x *OpenSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSessionResponse.ProtoReflect.Descriptor instead.
 func (*OpenSessionResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{7}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OpenSessionResponse) GetSession() *Session {
@@ -1295,13 +1382,15 @@ type SaveSessionRequest struct {
 	// The cookie_outdated of the response of OpenSession, if the request opened its session. The headers of the save then
 	// set the cookie. Ignored with a cookie_header.
 	CookieOutdated bool `protobuf:"varint,12,opt,name=cookie_outdated,json=cookieOutdated,proto3" json:"cookie_outdated,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The attributes of the cookie that this request chooses. Unset for the app's own.
+	CookieAttributes *CookieAttributes `protobuf:"bytes,13,opt,name=cookie_attributes,json=cookieAttributes,proto3" json:"cookie_attributes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SaveSessionRequest) Reset() {
 	*x = SaveSessionRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[8]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1313,7 +1402,7 @@ func (x *SaveSessionRequest) String() string {
 func (*SaveSessionRequest) ProtoMessage() {}
 
 func (x *SaveSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[8]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1326,7 +1415,7 @@ func (x *SaveSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveSessionRequest.ProtoReflect.Descriptor instead.
 func (*SaveSessionRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{8}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SaveSessionRequest) GetApp() string {
@@ -1433,6 +1522,13 @@ func (x *SaveSessionRequest) GetCookieOutdated() bool {
 	return false
 }
 
+func (x *SaveSessionRequest) GetCookieAttributes() *CookieAttributes {
+	if x != nil {
+		return x.CookieAttributes
+	}
+	return nil
+}
+
 type isSaveSessionRequest_Credential interface {
 	isSaveSessionRequest_Credential()
 }
@@ -1484,7 +1580,7 @@ type SaveSessionResponse struct {
 
 func (x *SaveSessionResponse) Reset() {
 	*x = SaveSessionResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[9]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1592,7 @@ func (x *SaveSessionResponse) String() string {
 func (*SaveSessionResponse) ProtoMessage() {}
 
 func (x *SaveSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[9]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1605,7 @@ func (x *SaveSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveSessionResponse.ProtoReflect.Descriptor instead.
 func (*SaveSessionResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{9}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SaveSessionResponse) GetOutcome() Outcome {
@@ -1562,7 +1658,7 @@ type ShouldSetCookieRequest struct {
 
 func (x *ShouldSetCookieRequest) Reset() {
 	*x = ShouldSetCookieRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[10]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1670,7 @@ func (x *ShouldSetCookieRequest) String() string {
 func (*ShouldSetCookieRequest) ProtoMessage() {}
 
 func (x *ShouldSetCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[10]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1683,7 @@ func (x *ShouldSetCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShouldSetCookieRequest.ProtoReflect.Descriptor instead.
 func (*ShouldSetCookieRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{10}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ShouldSetCookieRequest) GetApp() string {
@@ -1622,7 +1718,7 @@ type ShouldSetCookieResponse struct {
 
 func (x *ShouldSetCookieResponse) Reset() {
 	*x = ShouldSetCookieResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[11]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1730,7 @@ func (x *ShouldSetCookieResponse) String() string {
 func (*ShouldSetCookieResponse) ProtoMessage() {}
 
 func (x *ShouldSetCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[11]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1743,7 @@ func (x *ShouldSetCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShouldSetCookieResponse.ProtoReflect.Descriptor instead.
 func (*ShouldSetCookieResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{11}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ShouldSetCookieResponse) GetShouldSetCookie() bool {
@@ -1668,7 +1764,7 @@ type GetAppPolicyRequest struct {
 
 func (x *GetAppPolicyRequest) Reset() {
 	*x = GetAppPolicyRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[12]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1776,7 @@ func (x *GetAppPolicyRequest) String() string {
 func (*GetAppPolicyRequest) ProtoMessage() {}
 
 func (x *GetAppPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[12]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1789,7 @@ func (x *GetAppPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAppPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetAppPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{12}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetAppPolicyRequest) GetApp() string {
@@ -1765,7 +1861,7 @@ type GetAppPolicyResponse struct {
 
 func (x *GetAppPolicyResponse) Reset() {
 	*x = GetAppPolicyResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[13]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1873,7 @@ func (x *GetAppPolicyResponse) String() string {
 func (*GetAppPolicyResponse) ProtoMessage() {}
 
 func (x *GetAppPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[13]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1886,7 @@ func (x *GetAppPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAppPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetAppPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{13}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetAppPolicyResponse) GetApp() string {
@@ -1953,7 +2049,7 @@ type GetExpirationTimeRequest struct {
 
 func (x *GetExpirationTimeRequest) Reset() {
 	*x = GetExpirationTimeRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[14]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1965,7 +2061,7 @@ func (x *GetExpirationTimeRequest) String() string {
 func (*GetExpirationTimeRequest) ProtoMessage() {}
 
 func (x *GetExpirationTimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[14]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1978,7 +2074,7 @@ func (x *GetExpirationTimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExpirationTimeRequest.ProtoReflect.Descriptor instead.
 func (*GetExpirationTimeRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{14}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetExpirationTimeRequest) GetApp() string {
@@ -2006,7 +2102,7 @@ type GetExpirationTimeResponse struct {
 
 func (x *GetExpirationTimeResponse) Reset() {
 	*x = GetExpirationTimeResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[15]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2018,7 +2114,7 @@ func (x *GetExpirationTimeResponse) String() string {
 func (*GetExpirationTimeResponse) ProtoMessage() {}
 
 func (x *GetExpirationTimeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[15]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2031,7 +2127,7 @@ func (x *GetExpirationTimeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetExpirationTimeResponse.ProtoReflect.Descriptor instead.
 func (*GetExpirationTimeResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{15}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetExpirationTimeResponse) GetExpireTime() *timestamppb.Timestamp {
@@ -2052,7 +2148,7 @@ type MakeNullSessionRequest struct {
 
 func (x *MakeNullSessionRequest) Reset() {
 	*x = MakeNullSessionRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[16]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2064,7 +2160,7 @@ func (x *MakeNullSessionRequest) String() string {
 func (*MakeNullSessionRequest) ProtoMessage() {}
 
 func (x *MakeNullSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[16]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2077,7 +2173,7 @@ func (x *MakeNullSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeNullSessionRequest.ProtoReflect.Descriptor instead.
 func (*MakeNullSessionRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{16}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MakeNullSessionRequest) GetApp() string {
@@ -2098,7 +2194,7 @@ type MakeNullSessionResponse struct {
 
 func (x *MakeNullSessionResponse) Reset() {
 	*x = MakeNullSessionResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[17]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2206,7 @@ func (x *MakeNullSessionResponse) String() string {
 func (*MakeNullSessionResponse) ProtoMessage() {}
 
 func (x *MakeNullSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[17]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2219,7 @@ func (x *MakeNullSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeNullSessionResponse.ProtoReflect.Descriptor instead.
 func (*MakeNullSessionResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{17}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MakeNullSessionResponse) GetSession() *Session {
@@ -2153,14 +2249,16 @@ type RotateSessionRequest struct {
 	// The cookie name that replaces the app's own. Empty for the app's own.
 	CookieName string `protobuf:"bytes,6,opt,name=cookie_name,json=cookieName,proto3" json:"cookie_name,omitempty"`
 	// Facts about the request for the list of a user's devices.
-	Context       *RequestContext `protobuf:"bytes,7,opt,name=context,proto3" json:"context,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Context *RequestContext `protobuf:"bytes,7,opt,name=context,proto3" json:"context,omitempty"`
+	// The attributes of the cookie that this request chooses. Unset for the app's own.
+	CookieAttributes *CookieAttributes `protobuf:"bytes,8,opt,name=cookie_attributes,json=cookieAttributes,proto3" json:"cookie_attributes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *RotateSessionRequest) Reset() {
 	*x = RotateSessionRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[18]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2270,7 @@ func (x *RotateSessionRequest) String() string {
 func (*RotateSessionRequest) ProtoMessage() {}
 
 func (x *RotateSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[18]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2283,7 @@ func (x *RotateSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSessionRequest.ProtoReflect.Descriptor instead.
 func (*RotateSessionRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{18}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RotateSessionRequest) GetApp() string {
@@ -2257,6 +2355,13 @@ func (x *RotateSessionRequest) GetContext() *RequestContext {
 	return nil
 }
 
+func (x *RotateSessionRequest) GetCookieAttributes() *CookieAttributes {
+	if x != nil {
+		return x.CookieAttributes
+	}
+	return nil
+}
+
 type isRotateSessionRequest_Credential interface {
 	isRotateSessionRequest_Credential()
 }
@@ -2300,7 +2405,7 @@ type RotateSessionResponse struct {
 
 func (x *RotateSessionResponse) Reset() {
 	*x = RotateSessionResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[19]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2312,7 +2417,7 @@ func (x *RotateSessionResponse) String() string {
 func (*RotateSessionResponse) ProtoMessage() {}
 
 func (x *RotateSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[19]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2325,7 +2430,7 @@ func (x *RotateSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateSessionResponse.ProtoReflect.Descriptor instead.
 func (*RotateSessionResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{19}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RotateSessionResponse) GetOutcome() Outcome {
@@ -2372,14 +2477,16 @@ type DestroySessionRequest struct {
 	// Gives a repeat the same response, as in SaveSessionRequest.
 	RequestId string `protobuf:"bytes,4,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The cookie name that replaces the app's own. Empty for the app's own.
-	CookieName    string `protobuf:"bytes,5,opt,name=cookie_name,json=cookieName,proto3" json:"cookie_name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	CookieName string `protobuf:"bytes,5,opt,name=cookie_name,json=cookieName,proto3" json:"cookie_name,omitempty"`
+	// The attributes of the cookie that this request chooses. Unset for the app's own.
+	CookieAttributes *CookieAttributes `protobuf:"bytes,6,opt,name=cookie_attributes,json=cookieAttributes,proto3" json:"cookie_attributes,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DestroySessionRequest) Reset() {
 	*x = DestroySessionRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[20]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2498,7 @@ func (x *DestroySessionRequest) String() string {
 func (*DestroySessionRequest) ProtoMessage() {}
 
 func (x *DestroySessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[20]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2511,7 @@ func (x *DestroySessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroySessionRequest.ProtoReflect.Descriptor instead.
 func (*DestroySessionRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{20}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DestroySessionRequest) GetApp() string {
@@ -2462,6 +2569,13 @@ func (x *DestroySessionRequest) GetCookieName() string {
 	return ""
 }
 
+func (x *DestroySessionRequest) GetCookieAttributes() *CookieAttributes {
+	if x != nil {
+		return x.CookieAttributes
+	}
+	return nil
+}
+
 type isDestroySessionRequest_Credential interface {
 	isDestroySessionRequest_Credential()
 }
@@ -2502,7 +2616,7 @@ type DestroySessionResponse struct {
 
 func (x *DestroySessionResponse) Reset() {
 	*x = DestroySessionResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[21]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +2628,7 @@ func (x *DestroySessionResponse) String() string {
 func (*DestroySessionResponse) ProtoMessage() {}
 
 func (x *DestroySessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[21]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +2641,7 @@ func (x *DestroySessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroySessionResponse.ProtoReflect.Descriptor instead.
 func (*DestroySessionResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{21}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DestroySessionResponse) GetOutcome() Outcome {
@@ -2572,7 +2686,7 @@ type WatchSessionRequest struct {
 
 func (x *WatchSessionRequest) Reset() {
 	*x = WatchSessionRequest{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[22]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2584,7 +2698,7 @@ func (x *WatchSessionRequest) String() string {
 func (*WatchSessionRequest) ProtoMessage() {}
 
 func (x *WatchSessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[22]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2597,7 +2711,7 @@ func (x *WatchSessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSessionRequest.ProtoReflect.Descriptor instead.
 func (*WatchSessionRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{22}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchSessionRequest) GetApp() string {
@@ -2689,7 +2803,7 @@ type WatchSessionResponse struct {
 
 func (x *WatchSessionResponse) Reset() {
 	*x = WatchSessionResponse{}
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[23]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +2815,7 @@ func (x *WatchSessionResponse) String() string {
 func (*WatchSessionResponse) ProtoMessage() {}
 
 func (x *WatchSessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_session_service_proto_msgTypes[23]
+	mi := &file_cloakroom_v1_session_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +2828,7 @@ func (x *WatchSessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSessionResponse.ProtoReflect.Descriptor instead.
 func (*WatchSessionResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{23}
+	return file_cloakroom_v1_session_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *WatchSessionResponse) GetState() WatchState {
@@ -2799,11 +2913,20 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\b_subject\"7\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"`\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"\xb2\x01\n" +
+	"\x10CookieAttributes\x12\x1b\n" +
+	"\x06domain\x18\x01 \x01(\tH\x00R\x06domain\x88\x01\x01\x12\x17\n" +
+	"\x04path\x18\x02 \x01(\tH\x01R\x04path\x88\x01\x01\x12\x1b\n" +
+	"\x06secure\x18\x03 \x01(\bH\x02R\x06secure\x88\x01\x01\x12\x1f\n" +
+	"\bsamesite\x18\x04 \x01(\tH\x03R\bsamesite\x88\x01\x01B\t\n" +
+	"\a_domainB\a\n" +
+	"\x05_pathB\t\n" +
+	"\a_secureB\v\n" +
+	"\t_samesite\"`\n" +
 	"\x0eRequestContext\x12\"\n" +
 	"\n" +
 	"user_agent\x18\x01 \x01(\tB\x03\x80\x01\x01R\tuserAgent\x12*\n" +
-	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xdc\x02\n" +
+	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xa9\x03\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12*\n" +
 	"\rcookie_header\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1b\n" +
@@ -2812,7 +2935,8 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\vcookie_name\x18\x04 \x01(\tR\n" +
 	"cookieName\x12;\n" +
 	"\acontext\x18\x05 \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12K\n" +
-	"\x14max_authenticate_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12maxAuthenticateAge\x12\x19\n" +
+	"\x14max_authenticate_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12maxAuthenticateAge\x12K\n" +
+	"\x11cookie_attributes\x18\a \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributes\x12\x19\n" +
 	"\bno_touch\x18\b \x01(\bR\anoTouchB\f\n" +
 	"\n" +
 	"credential\"\xda\x02\n" +
@@ -2823,7 +2947,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x16recently_authenticated\x18\x04 \x01(\bR\x15recentlyAuthenticated\x12'\n" +
 	"\x0fcookie_outdated\x18\x05 \x01(\bR\x0ecookieOutdated\x126\n" +
 	"\n" +
-	"end_reason\x18\x06 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\"\xd4\x03\n" +
+	"end_reason\x18\x06 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\"\xa1\x04\n" +
 	"\x12SaveSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
@@ -2841,7 +2965,8 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	" \x01(\tR\n" +
 	"cookieName\x12;\n" +
 	"\acontext\x18\v \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12'\n" +
-	"\x0fcookie_outdated\x18\f \x01(\bR\x0ecookieOutdatedB\f\n" +
+	"\x0fcookie_outdated\x18\f \x01(\bR\x0ecookieOutdated\x12K\n" +
+	"\x11cookie_attributes\x18\r \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributesB\f\n" +
 	"\n" +
 	"credential\"\xe9\x02\n" +
 	"\x13SaveSessionResponse\x12/\n" +
@@ -2898,7 +3023,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x16MakeNullSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"J\n" +
 	"\x17MakeNullSessionResponse\x12/\n" +
-	"\asession\x18\x01 \x01(\v2\x15.cloakroom.v1.SessionR\asession\"\xc8\x02\n" +
+	"\asession\x18\x01 \x01(\v2\x15.cloakroom.v1.SessionR\asession\"\x95\x03\n" +
 	"\x14RotateSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
@@ -2909,7 +3034,8 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x05cause\x18\x05 \x01(\x0e2\x1b.cloakroom.v1.RotationCauseR\x05cause\x12\x1f\n" +
 	"\vcookie_name\x18\x06 \x01(\tR\n" +
 	"cookieName\x12;\n" +
-	"\acontext\x18\a \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontextB\f\n" +
+	"\acontext\x18\a \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12K\n" +
+	"\x11cookie_attributes\x18\b \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributesB\f\n" +
 	"\n" +
 	"credential\"\xe1\x01\n" +
 	"\x15RotateSessionResponse\x12/\n" +
@@ -2917,7 +3043,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\n" +
 	"end_reason\x18\x02 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\x12/\n" +
 	"\asession\x18\x03 \x01(\v2\x15.cloakroom.v1.SessionR\asession\x12.\n" +
-	"\aheaders\x18\x04 \x03(\v2\x14.cloakroom.v1.HeaderR\aheaders\"\xd9\x01\n" +
+	"\aheaders\x18\x04 \x03(\v2\x14.cloakroom.v1.HeaderR\aheaders\"\xa6\x02\n" +
 	"\x15DestroySessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
@@ -2926,7 +3052,8 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x04 \x01(\tR\trequestId\x12\x1f\n" +
 	"\vcookie_name\x18\x05 \x01(\tR\n" +
-	"cookieNameB\f\n" +
+	"cookieName\x12K\n" +
+	"\x11cookie_attributes\x18\x06 \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributesB\f\n" +
 	"\n" +
 	"credential\"\xb1\x01\n" +
 	"\x16DestroySessionResponse\x12/\n" +
@@ -3004,7 +3131,7 @@ func file_cloakroom_v1_session_service_proto_rawDescGZIP() []byte {
 }
 
 var file_cloakroom_v1_session_service_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_cloakroom_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_cloakroom_v1_session_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_cloakroom_v1_session_service_proto_goTypes = []any{
 	(Outcome)(0),                      // 0: cloakroom.v1.Outcome
 	(EndReason)(0),                    // 1: cloakroom.v1.EndReason
@@ -3016,103 +3143,108 @@ var file_cloakroom_v1_session_service_proto_goTypes = []any{
 	(*Value)(nil),                     // 7: cloakroom.v1.Value
 	(*Changes)(nil),                   // 8: cloakroom.v1.Changes
 	(*Header)(nil),                    // 9: cloakroom.v1.Header
-	(*RequestContext)(nil),            // 10: cloakroom.v1.RequestContext
-	(*OpenSessionRequest)(nil),        // 11: cloakroom.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),       // 12: cloakroom.v1.OpenSessionResponse
-	(*SaveSessionRequest)(nil),        // 13: cloakroom.v1.SaveSessionRequest
-	(*SaveSessionResponse)(nil),       // 14: cloakroom.v1.SaveSessionResponse
-	(*ShouldSetCookieRequest)(nil),    // 15: cloakroom.v1.ShouldSetCookieRequest
-	(*ShouldSetCookieResponse)(nil),   // 16: cloakroom.v1.ShouldSetCookieResponse
-	(*GetAppPolicyRequest)(nil),       // 17: cloakroom.v1.GetAppPolicyRequest
-	(*GetAppPolicyResponse)(nil),      // 18: cloakroom.v1.GetAppPolicyResponse
-	(*GetExpirationTimeRequest)(nil),  // 19: cloakroom.v1.GetExpirationTimeRequest
-	(*GetExpirationTimeResponse)(nil), // 20: cloakroom.v1.GetExpirationTimeResponse
-	(*MakeNullSessionRequest)(nil),    // 21: cloakroom.v1.MakeNullSessionRequest
-	(*MakeNullSessionResponse)(nil),   // 22: cloakroom.v1.MakeNullSessionResponse
-	(*RotateSessionRequest)(nil),      // 23: cloakroom.v1.RotateSessionRequest
-	(*RotateSessionResponse)(nil),     // 24: cloakroom.v1.RotateSessionResponse
-	(*DestroySessionRequest)(nil),     // 25: cloakroom.v1.DestroySessionRequest
-	(*DestroySessionResponse)(nil),    // 26: cloakroom.v1.DestroySessionResponse
-	(*WatchSessionRequest)(nil),       // 27: cloakroom.v1.WatchSessionRequest
-	(*WatchSessionResponse)(nil),      // 28: cloakroom.v1.WatchSessionResponse
-	nil,                               // 29: cloakroom.v1.Session.EntriesEntry
-	nil,                               // 30: cloakroom.v1.Changes.SetEntry
-	nil,                               // 31: cloakroom.v1.Changes.IncrementEntry
-	nil,                               // 32: cloakroom.v1.SaveSessionResponse.CountersEntry
-	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 34: google.protobuf.Duration
+	(*CookieAttributes)(nil),          // 10: cloakroom.v1.CookieAttributes
+	(*RequestContext)(nil),            // 11: cloakroom.v1.RequestContext
+	(*OpenSessionRequest)(nil),        // 12: cloakroom.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),       // 13: cloakroom.v1.OpenSessionResponse
+	(*SaveSessionRequest)(nil),        // 14: cloakroom.v1.SaveSessionRequest
+	(*SaveSessionResponse)(nil),       // 15: cloakroom.v1.SaveSessionResponse
+	(*ShouldSetCookieRequest)(nil),    // 16: cloakroom.v1.ShouldSetCookieRequest
+	(*ShouldSetCookieResponse)(nil),   // 17: cloakroom.v1.ShouldSetCookieResponse
+	(*GetAppPolicyRequest)(nil),       // 18: cloakroom.v1.GetAppPolicyRequest
+	(*GetAppPolicyResponse)(nil),      // 19: cloakroom.v1.GetAppPolicyResponse
+	(*GetExpirationTimeRequest)(nil),  // 20: cloakroom.v1.GetExpirationTimeRequest
+	(*GetExpirationTimeResponse)(nil), // 21: cloakroom.v1.GetExpirationTimeResponse
+	(*MakeNullSessionRequest)(nil),    // 22: cloakroom.v1.MakeNullSessionRequest
+	(*MakeNullSessionResponse)(nil),   // 23: cloakroom.v1.MakeNullSessionResponse
+	(*RotateSessionRequest)(nil),      // 24: cloakroom.v1.RotateSessionRequest
+	(*RotateSessionResponse)(nil),     // 25: cloakroom.v1.RotateSessionResponse
+	(*DestroySessionRequest)(nil),     // 26: cloakroom.v1.DestroySessionRequest
+	(*DestroySessionResponse)(nil),    // 27: cloakroom.v1.DestroySessionResponse
+	(*WatchSessionRequest)(nil),       // 28: cloakroom.v1.WatchSessionRequest
+	(*WatchSessionResponse)(nil),      // 29: cloakroom.v1.WatchSessionResponse
+	nil,                               // 30: cloakroom.v1.Session.EntriesEntry
+	nil,                               // 31: cloakroom.v1.Changes.SetEntry
+	nil,                               // 32: cloakroom.v1.Changes.IncrementEntry
+	nil,                               // 33: cloakroom.v1.SaveSessionResponse.CountersEntry
+	(*timestamppb.Timestamp)(nil),     // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 35: google.protobuf.Duration
 }
 var file_cloakroom_v1_session_service_proto_depIdxs = []int32{
-	29, // 0: cloakroom.v1.Session.entries:type_name -> cloakroom.v1.Session.EntriesEntry
-	33, // 1: cloakroom.v1.Session.create_time:type_name -> google.protobuf.Timestamp
-	33, // 2: cloakroom.v1.Session.access_time:type_name -> google.protobuf.Timestamp
-	33, // 3: cloakroom.v1.Session.authenticate_time:type_name -> google.protobuf.Timestamp
-	33, // 4: cloakroom.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
-	34, // 5: cloakroom.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
+	30, // 0: cloakroom.v1.Session.entries:type_name -> cloakroom.v1.Session.EntriesEntry
+	34, // 1: cloakroom.v1.Session.create_time:type_name -> google.protobuf.Timestamp
+	34, // 2: cloakroom.v1.Session.access_time:type_name -> google.protobuf.Timestamp
+	34, // 3: cloakroom.v1.Session.authenticate_time:type_name -> google.protobuf.Timestamp
+	34, // 4: cloakroom.v1.Session.expire_time:type_name -> google.protobuf.Timestamp
+	35, // 5: cloakroom.v1.Session.idle_timeout:type_name -> google.protobuf.Duration
 	6,  // 6: cloakroom.v1.Session.null_session:type_name -> cloakroom.v1.NullSession
-	30, // 7: cloakroom.v1.Changes.set:type_name -> cloakroom.v1.Changes.SetEntry
-	31, // 8: cloakroom.v1.Changes.increment:type_name -> cloakroom.v1.Changes.IncrementEntry
-	34, // 9: cloakroom.v1.Changes.idle_timeout:type_name -> google.protobuf.Duration
-	33, // 10: cloakroom.v1.Changes.deadline_time:type_name -> google.protobuf.Timestamp
-	10, // 11: cloakroom.v1.OpenSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	34, // 12: cloakroom.v1.OpenSessionRequest.max_authenticate_age:type_name -> google.protobuf.Duration
-	5,  // 13: cloakroom.v1.OpenSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 14: cloakroom.v1.OpenSessionResponse.read_headers:type_name -> cloakroom.v1.Header
-	9,  // 15: cloakroom.v1.OpenSessionResponse.untouched_headers:type_name -> cloakroom.v1.Header
-	1,  // 16: cloakroom.v1.OpenSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	8,  // 17: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
-	10, // 18: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	0,  // 19: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 20: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 21: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 22: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
-	32, // 23: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
-	2,  // 24: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
-	34, // 25: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
-	34, // 26: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
-	34, // 27: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
-	6,  // 28: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
-	34, // 29: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
-	34, // 30: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
-	33, // 31: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 32: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
-	3,  // 33: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
-	10, // 34: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	0,  // 35: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 36: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 37: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 38: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
-	0,  // 39: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 40: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	9,  // 41: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
-	4,  // 42: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
-	1,  // 43: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	33, // 44: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 45: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	7,  // 46: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
-	11, // 47: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
-	13, // 48: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
-	15, // 49: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
-	17, // 50: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
-	19, // 51: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
-	21, // 52: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
-	23, // 53: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
-	25, // 54: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
-	27, // 55: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
-	12, // 56: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
-	14, // 57: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
-	16, // 58: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
-	18, // 59: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
-	20, // 60: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
-	22, // 61: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
-	24, // 62: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
-	26, // 63: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
-	28, // 64: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
-	56, // [56:65] is the sub-list for method output_type
-	47, // [47:56] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	31, // 7: cloakroom.v1.Changes.set:type_name -> cloakroom.v1.Changes.SetEntry
+	32, // 8: cloakroom.v1.Changes.increment:type_name -> cloakroom.v1.Changes.IncrementEntry
+	35, // 9: cloakroom.v1.Changes.idle_timeout:type_name -> google.protobuf.Duration
+	34, // 10: cloakroom.v1.Changes.deadline_time:type_name -> google.protobuf.Timestamp
+	11, // 11: cloakroom.v1.OpenSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	35, // 12: cloakroom.v1.OpenSessionRequest.max_authenticate_age:type_name -> google.protobuf.Duration
+	10, // 13: cloakroom.v1.OpenSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	5,  // 14: cloakroom.v1.OpenSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 15: cloakroom.v1.OpenSessionResponse.read_headers:type_name -> cloakroom.v1.Header
+	9,  // 16: cloakroom.v1.OpenSessionResponse.untouched_headers:type_name -> cloakroom.v1.Header
+	1,  // 17: cloakroom.v1.OpenSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	8,  // 18: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
+	11, // 19: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	10, // 20: cloakroom.v1.SaveSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 21: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 22: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 23: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 24: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
+	33, // 25: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
+	2,  // 26: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
+	35, // 27: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
+	35, // 28: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
+	35, // 29: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
+	6,  // 30: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
+	35, // 31: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
+	35, // 32: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
+	34, // 33: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 34: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
+	3,  // 35: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
+	11, // 36: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	10, // 37: cloakroom.v1.RotateSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 38: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 39: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 40: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 41: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
+	10, // 42: cloakroom.v1.DestroySessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 43: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 44: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	9,  // 45: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
+	4,  // 46: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
+	1,  // 47: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 48: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 49: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	7,  // 50: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
+	12, // 51: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
+	14, // 52: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
+	16, // 53: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
+	18, // 54: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
+	20, // 55: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
+	22, // 56: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
+	24, // 57: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
+	26, // 58: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
+	28, // 59: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
+	13, // 60: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
+	15, // 61: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
+	17, // 62: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
+	19, // 63: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
+	21, // 64: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
+	23, // 65: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
+	25, // 66: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
+	27, // 67: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
+	29, // 68: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
+	60, // [60:69] is the sub-list for method output_type
+	51, // [51:60] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_session_service_proto_init() }
@@ -3130,27 +3262,28 @@ func file_cloakroom_v1_session_service_proto_init() {
 		(*Changes_DeadlineTime)(nil),
 		(*Changes_DefaultLifetime)(nil),
 	}
-	file_cloakroom_v1_session_service_proto_msgTypes[6].OneofWrappers = []any{
+	file_cloakroom_v1_session_service_proto_msgTypes[5].OneofWrappers = []any{}
+	file_cloakroom_v1_session_service_proto_msgTypes[7].OneofWrappers = []any{
 		(*OpenSessionRequest_CookieHeader)(nil),
 		(*OpenSessionRequest_Token)(nil),
 		(*OpenSessionRequest_Key)(nil),
 	}
-	file_cloakroom_v1_session_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_cloakroom_v1_session_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*SaveSessionRequest_Token)(nil),
 		(*SaveSessionRequest_CookieHeader)(nil),
 		(*SaveSessionRequest_Key)(nil),
 	}
-	file_cloakroom_v1_session_service_proto_msgTypes[18].OneofWrappers = []any{
+	file_cloakroom_v1_session_service_proto_msgTypes[19].OneofWrappers = []any{
 		(*RotateSessionRequest_Token)(nil),
 		(*RotateSessionRequest_CookieHeader)(nil),
 		(*RotateSessionRequest_Key)(nil),
 	}
-	file_cloakroom_v1_session_service_proto_msgTypes[20].OneofWrappers = []any{
+	file_cloakroom_v1_session_service_proto_msgTypes[21].OneofWrappers = []any{
 		(*DestroySessionRequest_Token)(nil),
 		(*DestroySessionRequest_CookieHeader)(nil),
 		(*DestroySessionRequest_Key)(nil),
 	}
-	file_cloakroom_v1_session_service_proto_msgTypes[22].OneofWrappers = []any{
+	file_cloakroom_v1_session_service_proto_msgTypes[23].OneofWrappers = []any{
 		(*WatchSessionRequest_Token)(nil),
 		(*WatchSessionRequest_CookieHeader)(nil),
 		(*WatchSessionRequest_Key)(nil),
@@ -3161,7 +3294,7 @@ func file_cloakroom_v1_session_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloakroom_v1_session_service_proto_rawDesc), len(file_cloakroom_v1_session_service_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
