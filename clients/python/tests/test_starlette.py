@@ -281,7 +281,7 @@ def test_no_cookie_header_makes_a_request_fail(transport, header):
 
 
 def test_an_outage_is_a_503_with_retry_after_and_one_log_line(own_service, caplog):
-    client = make_client(own_service.address, deadline=0.3)
+    client = make_client(own_service.address, deadline=1.0)
     client.get("/write")
     own_service.stop(signal.SIGKILL)
     for path in ["/read", "/write"]:
@@ -303,7 +303,7 @@ def test_an_outage_at_the_save_replaces_the_response_and_ends_the_application(ow
         request.session["a"] = 1
         return PlainTextResponse("done", background=BackgroundTask(worked.append, 1))
 
-    client = make_client(own_service.address, Route("/stop", view), deadline=0.3)
+    client = make_client(own_service.address, Route("/stop", view), deadline=1.0)
     response = client.get("/stop")
     assert (response.status_code, worked) == (503, [])
     assert "done" not in response.text
@@ -320,7 +320,7 @@ def test_on_unavailable_may_be_overridden(own_service, path):
         own_service.stop(signal.SIGKILL)
         return PlainTextResponse("done")
 
-    client = make_client(own_service.address, Route("/stop", view), middleware=Own, deadline=0.3)
+    client = make_client(own_service.address, Route("/stop", view), middleware=Own, deadline=1.0)
     client.get("/write")
     if path == "/read":
         own_service.stop(signal.SIGKILL)
@@ -335,14 +335,14 @@ def test_an_application_may_handle_an_outage_itself(own_service):
         except SessionUnavailable:
             return PlainTextResponse("anonymous")
 
-    client = make_client(own_service.address, Route("/view", view), deadline=0.3)
+    client = make_client(own_service.address, Route("/view", view), deadline=1.0)
     client.get("/write")
     own_service.stop(signal.SIGKILL)
     assert client.get("/view").text == "anonymous"
 
 
 def test_with_unavailable_null_a_read_finds_an_empty_session_and_a_write_is_a_503(own_service):
-    client = make_client(own_service.address, deadline=0.3, unavailable="null")
+    client = make_client(own_service.address, deadline=1.0, unavailable="null")
     client.get("/write")
     own_service.stop(signal.SIGKILL)
     response = client.get("/read")
@@ -420,7 +420,7 @@ def test_a_websocket_sets_the_cookie_when_it_is_accepted(transport):
 
 
 def test_a_websocket_is_refused_during_an_outage(own_service):
-    client = make_client(own_service.address, websocket_route(), deadline=0.3)
+    client = make_client(own_service.address, websocket_route(), deadline=1.0)
     client.get("/write")
     own_service.stop(signal.SIGKILL)
     with pytest.raises(Exception) as refused, client.websocket_connect("/socket"):
@@ -440,7 +440,7 @@ async def test_a_server_without_responses_to_websockets_closes_them_during_an_ou
         sent.append(message)
 
     scope = {"type": "websocket", "path": "/socket", "headers": [(b"cookie", b"session=v1.a.b.c")], "query_string": b""}
-    app = make_client(own_service.address, websocket_route(), deadline=0.3).app
+    app = make_client(own_service.address, websocket_route(), deadline=1.0).app
     await app(scope, receive, send)
     assert [message["type"] for message in sent] == ["websocket.close"]
     assert sent[0]["code"] == 1013
