@@ -326,8 +326,8 @@ async fn many_connections_ask_the_sentinels_once() {
     until("all connections", async || clients() > CONNECTIONS).await;
 
     let (questions, seconds) = (asked(&sentinels[0]) - before, begin.elapsed().as_secs());
-    // Besides, it is asked once a second.
-    assert!(questions <= 4 + 2 * seconds, "{questions} questions in {seconds} s");
+    // A connection that is closed later than the others asks anew. Besides, it is asked once a second.
+    assert!(questions < CONNECTIONS as u64 / 2 + 2 * seconds, "{questions} questions in {seconds} s");
 }
 
 /// How often a Sentinel has been asked for the primary.

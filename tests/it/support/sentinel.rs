@@ -1,6 +1,7 @@
 //! A primary with a replica, and three Sentinels that replace it when it is down.
 
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use cloakroom::store::{RedisMode, RedisSettings, SentinelSettings};
@@ -97,8 +98,19 @@ pub(crate) fn settings(sentinels: &[Server]) -> RedisSettings {
     RedisSettings { mode: RedisMode::Sentinel, sentinel, ..Default::default() }
 }
 
+/// Returns a free port.
+///
+/// It is below those that the system gives to outgoing connections, one of which could take it meanwhile.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = std::process::id() % u32::from(PORTS);
+    loop {
+        let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + offset;
+        let port = FIRST_PORT + u16::try_from(number % u32::from(PORTS)).expect("it is below PORTS");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
@@ -109,4 +121,6 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
+const FIRST_PORT: u16 = 10_000;
+const PORTS: u16 = 22_000;
 pub(crate) const SERVICE: &str = "sessions";
