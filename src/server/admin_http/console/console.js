@@ -80,11 +80,12 @@ async function show(message = '') {
   const { view, parameters } = current();
   byId('app').value = parameters.app;
   byId('tabs').replaceChildren(...Object.entries(TABS).map(([name, title]) => tab(name, title, view, parameters.app)));
+  // At once, for when the view is loaded its user may be elsewhere.
+  byId('main').focus();
   try {
     const content = await VIEWS[view](parameters, { go, info, signal });
     if (signal.aborted) return;
     byId('main').replaceChildren(...[message, content].flat(Infinity).filter(Boolean));
-    byId('main').focus();
   } catch (error) {
     if (!signal.aborted) byId('main').replaceChildren(note(error.message, 'bad'));
   }
