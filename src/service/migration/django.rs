@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::import::LegacySession;
 use super::super::stats::MigrationRefusal;
 use super::super::{AppCall, Error, Service};
+use super::{FoundRecord, RecordName};
 use crate::app::{Migration, MigrationSource};
 use crate::django::{DecodedSession, Expiry, Rejection, SessionKey};
 use crate::session::{ImportedFrom, RequestContext};
@@ -54,31 +55,21 @@ impl Service {
         let Some(key) = SessionKey::parse(value) else {
             return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };
-        let token = SplitToken::derived(&call.app.name, source.as_str(), &[key.as_str().as_bytes()]);
-        // Before the legacy record is read: a session that is imported does not depend on the other Redis.
-        if self.is_imported(call, source, token).await? {
-            return Ok(Some(token));
-        }
-        let record = match call.read_record(source, key.as_str()).await? {
-            Ok(record) => record,
-            Err(refusal) => return Ok(call.refuse_credential(source, refusal)),
-        };
-        let session = match &django_session.signer {
-            Some(signer) => signer.verify_row(&record.bytes),
-            None => DecodedSession::decode(&record.bytes),
-        };
-        let session = match session {
-            Ok(session) if session.expiry.end(call.now).is_some_and(|end| end <= call.now) => {
-                return Ok(call.refuse_credential(source, MigrationRefusal::Expired));
+        let name = RecordName { source, secret: key.as_str(), id: key.as_str() };
+        let read = |record: &FoundRecord, imported_from| {
+            let session = match &django_session.signer {
+                Some(signer) => signer.verify_row(&record.bytes),
+                None => DecodedSession::decode(&record.bytes),
+            }?;
+            if session.expiry.end(call.now).is_some_and(|end| end <= call.now) {
+                return Err(MigrationRefusal::Expired);
             }
-            Ok(session) if session.entries.count() == 0 => return Ok(None),
-            Ok(session) => session,
-            Err(rejection) => return Ok(call.refuse_credential(source, rejection.into())),
+            // The text of a row says when it was saved last. The session key may be older, so it has no time of issue.
+            let is_empty = session.entries.count() == 0;
+            let expire_at_browser_close = django_session.expire_at_browser_close;
+            Ok((!is_empty).then(|| legacy_session(session, expire_at_browser_close, imported_from, context)))
         };
-        // The text of a row says when it was saved last. The session key may be older, so it has no time of issue.
-        let imported_from = ImportedFrom { issued: None, until: record.until(migration, call.now) };
-        let legacy = legacy_session(session, django_session.expire_at_browser_close, imported_from, context);
-        self.import(call, source, token, legacy).await
+        self.import_record(call, migration, name, read).await
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::import::LegacySession;
 use super::super::stats::MigrationRefusal;
 use super::super::{AppCall, Error, Service};
+use super::{FoundRecord, RecordName};
 use crate::app::{Migration, MigrationSource};
 use crate::express::{CookieLifetime, DecodedRecord, SidRejection};
 use crate::session::{ImportedFrom, RequestContext};
@@ -24,28 +25,18 @@ impl Service {
             Ok(sid) => sid,
             Err(rejection) => return Ok(call.refuse_credential(source, rejection.into())),
         };
-        let token = SplitToken::derived(&call.app.name, source.as_str(), &[sid.as_str().as_bytes()]);
-        // Before the legacy record is read: a session that is imported does not depend on the other Redis.
-        if self.is_imported(call, source, token).await? {
-            return Ok(Some(token));
-        }
-        let record = match call.read_record(source, sid.as_str()).await? {
-            Ok(record) => record,
-            Err(refusal) => return Ok(call.refuse_credential(source, refusal)),
+        let name = RecordName { source, secret: sid.as_str(), id: sid.as_str() };
+        let read = |record: &FoundRecord, imported_from| {
+            let session = DecodedRecord::decode(&record.bytes).ok_or(MigrationRefusal::Malformed)?;
+            // While Redis expires the record, Redis knows its end: a use moves the end there only.
+            let end = if record.time_left.is_some() { session.lifetime.end() } else { session.expire_time };
+            if end.is_some_and(|end| end <= call.now) {
+                return Err(MigrationRefusal::Expired);
+            }
+            let is_empty = session.entries.count() == 0;
+            Ok((!is_empty).then(|| legacy_session(session, imported_from, context)))
         };
-        let Some(session) = DecodedRecord::decode(&record.bytes) else {
-            return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
-        };
-        // While Redis expires the record, Redis knows its end: a use moves the end there only.
-        let end = if record.time_left.is_some() { session.lifetime.end() } else { session.expire_time };
-        if end.is_some_and(|end| end <= call.now) {
-            return Ok(call.refuse_credential(source, MigrationRefusal::Expired));
-        }
-        if session.entries.count() == 0 {
-            return Ok(None);
-        }
-        let imported_from = ImportedFrom { issued: None, until: record.until(migration, call.now) };
-        self.import(call, source, token, legacy_session(session, imported_from, context)).await
+        self.import_record(call, migration, name, read).await
     }
 }
 

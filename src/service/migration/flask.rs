@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::super::import::LegacySession;
 use super::super::stats::MigrationRefusal;
 use super::super::{AppCall, Error, Service};
+use super::{FoundRecord, RecordName};
 use crate::app::{Migration, MigrationSource};
 use crate::flask;
-use crate::flask::flask_session::{self, RecordError, Sid, SidRejection, strict};
+use crate::flask::flask_session::{DecodedRecord, RecordError, Sid, SidRejection, strict};
 use crate::session::{Entries, ImportedFrom, RequestContext};
 use crate::token::SplitToken;
 
@@ -57,27 +58,14 @@ impl Service {
             Ok(sid) => sid,
             Err(rejection) => return Ok(call.refuse_credential(source, rejection.into())),
         };
-        let token = SplitToken::derived(&call.app.name, source.as_str(), &[sid.as_str().as_bytes()]);
-        // Before the legacy record is read: a session that is imported does not depend on the other Redis.
-        if self.is_imported(call, source, token).await? {
-            return Ok(Some(token));
-        }
-        let record = match call.read_record(source, sid.as_str()).await? {
-            Ok(record) => record,
-            Err(refusal) => return Ok(call.refuse_credential(source, refusal)),
-        };
-        let decoded = flask_session::DecodedRecord::decode(&record.bytes);
-        let flask_session::DecodedRecord { entries, permanent } = match decoded {
-            Ok(decoded) => decoded,
-            Err(error) => return Ok(call.refuse_credential(source, error.into())),
-        };
-        if entries.count() == 0 {
+        let name = RecordName { source, secret: sid.as_str(), id: sid.as_str() };
+        let read = |record: &FoundRecord, imported_from| {
+            let DecodedRecord { entries, permanent } = DecodedRecord::decode(&record.bytes)?;
             // Flask-Session takes a session that is empty but for `_permanent` for none, and does not store it.
-            return Ok(None);
-        }
-        let imported_from = ImportedFrom { issued: None, until: record.until(migration, call.now) };
-        let legacy = LegacySession::new(entries, permanent, imported_from, context);
-        self.import(call, source, token, legacy).await
+            let is_empty = entries.count() == 0;
+            Ok((!is_empty).then(|| LegacySession::new(entries, permanent, imported_from, context)))
+        };
+        self.import_record(call, migration, name, read).await
     }
 }
 

@@ -12,14 +12,24 @@ use std::time::Duration;
 
 use super::call_counts::Found;
 use super::credential::{PresentedToken, TokenState};
+use super::import::LegacySession;
 use super::stats::MigrationRefusal;
 use super::{AppCall, Error, Service, Tokens};
 use crate::app::{Migration, MigrationSource};
 use crate::cookie;
-use crate::session::{EndReason, RequestContext};
+use crate::session::{EndReason, ImportedFrom, RequestContext};
 use crate::store::LegacyRecord;
 use crate::token::{self, CookieNote, SplitToken};
 use crate::types::Time;
+
+/// Where the record of a legacy session is.
+struct RecordName<'n> {
+    source: MigrationSource,
+    /// The secret that the browser shows, from which the token of the imported session is derived.
+    secret: &'n str,
+    /// The id of the record in the Redis of the source.
+    id: &'n str,
+}
 
 /// A record of a legacy session, as it was read from the Redis of its source.
 struct FoundRecord {
@@ -108,6 +118,32 @@ impl Service {
             tokens.extend(token.filter(|new| tokens.iter().all(|other| other.token != new.token)));
         }
         Ok(tokens)
+    }
+
+    /// Imports the session of a record, unless that was done before.
+    ///
+    /// `read` makes a session of the record. `Ok(None)`: it holds nothing.
+    async fn import_record<'r>(
+        &self,
+        call: &AppCall<'_>,
+        migration: &Migration,
+        RecordName { source, secret, id }: RecordName<'_>,
+        read: impl FnOnce(&FoundRecord, ImportedFrom) -> Result<Option<LegacySession<'r>>, MigrationRefusal>,
+    ) -> Result<Option<SplitToken>, Error> {
+        let token = SplitToken::derived(&call.app.name, source.as_str(), &[secret.as_bytes()]);
+        // Before the legacy record is read: a session that is imported does not depend on the other Redis.
+        if self.is_imported(call, source, token).await? {
+            return Ok(Some(token));
+        }
+        let legacy = call
+            .read_record(source, id)
+            .await?
+            .and_then(|record| read(&record, ImportedFrom { issued: None, until: record.until(migration, call.now) }));
+        match legacy {
+            Ok(Some(legacy)) => self.import(call, source, token, legacy).await,
+            Ok(None) => Ok(None),
+            Err(refusal) => Ok(call.refuse_credential(source, refusal)),
+        }
     }
 
     /// Whether the session of a legacy credential was imported before. Counts what has become of it.

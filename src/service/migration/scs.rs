@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use super::super::import::LegacySession;
 use super::super::stats::MigrationRefusal;
 use super::super::{AppCall, Error, Service};
+use super::{FoundRecord, RecordName};
 use crate::app::{Migration, MigrationSource};
 use crate::scs::{DecodedRecord, RecordError, Token};
-use crate::session::{ImportedFrom, RequestContext};
+use crate::session::RequestContext;
 use crate::token::SplitToken;
 
 impl Service {
@@ -24,31 +25,21 @@ impl Service {
         let Some(legacy_token) = Token::parse(value) else {
             return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };
-        let token = SplitToken::derived(&call.app.name, source.as_str(), &[legacy_token.as_str().as_bytes()]);
-        // Before the legacy record is read: a session that is imported does not depend on the other Redis.
-        if self.is_imported(call, source, token).await? {
-            return Ok(Some(token));
-        }
         let id = if scs.hash_token { legacy_token.hash().into() } else { Cow::Borrowed(legacy_token.as_str()) };
-        let record = match call.read_record(source, &id).await? {
-            Ok(record) => record,
-            Err(refusal) => return Ok(call.refuse_credential(source, refusal)),
-        };
-        let session = match DecodedRecord::decode(&record.bytes) {
-            Ok(session) if session.deadline <= call.now => {
-                return Ok(call.refuse_credential(source, MigrationRefusal::Expired));
+        let name = RecordName { source, secret: legacy_token.as_str(), id: &id };
+        let read = |record: &FoundRecord, imported_from| {
+            let session = DecodedRecord::decode(&record.bytes)?;
+            if session.deadline <= call.now {
+                return Err(MigrationRefusal::Expired);
             }
-            Ok(session) if session.entries.count() == 0 => return Ok(None),
-            Ok(session) => session,
-            Err(error) => return Ok(call.refuse_credential(source, error.into())),
+            if session.entries.count() == 0 {
+                return Ok(None);
+            }
+            let permanent = Some(scs.persist || session.remembered);
+            let legacy = LegacySession::new(session.entries, permanent, imported_from, context);
+            Ok(Some(LegacySession { deadline_time: Some(session.deadline), ..legacy }))
         };
-        let imported_from = ImportedFrom { issued: None, until: record.until(migration, call.now) };
-        let permanent = Some(scs.persist || session.remembered);
-        let legacy = LegacySession {
-            deadline_time: Some(session.deadline),
-            ..LegacySession::new(session.entries, permanent, imported_from, context)
-        };
-        self.import(call, source, token, legacy).await
+        self.import_record(call, migration, name, read).await
     }
 }
 
