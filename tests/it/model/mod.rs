@@ -22,6 +22,7 @@ use cloakroom::store::Store;
 use cloakroom::token;
 use cloakroom::types::random;
 
+use self::answer::Checked;
 use self::expected_session::{ANONYMOUS, AUTHENTICATED, GRACE, MAX_BYTES, MAX_ENTRIES};
 use self::external::ExternalSimulation;
 use self::rng::Rng;
@@ -45,10 +46,9 @@ async fn redis_matches_the_model() {
 }
 
 async fn matches_the_model<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {
-    let seed = environment::number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
-    let steps = environment::number("CLOAKROOM_TEST_STEPS").unwrap_or(default_steps);
+    let (seed, steps) = seed_and_steps(default_steps);
     let mut simulation: Simulation<S> = Simulation::new(apps(), store, support::now(), Rng::new(seed));
-    run(&mut simulation, seed, steps).await;
+    run(async || simulation.step().await, seed, steps).await;
     let is_covered = |what: &str| simulation.coverage.keys().any(|covered| covered.starts_with(what));
     let missing: Vec<&str> = MUST_HAPPEN.into_iter().filter(|what| !is_covered(what)).collect();
     assert!(
@@ -74,34 +74,26 @@ async fn redis_matches_the_model_by_keys() {
 
 /// Random steps of an app of kind `external`.
 async fn matches_the_model_by_keys<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {
-    let seed = environment::number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
-    let steps = environment::number("CLOAKROOM_TEST_STEPS").unwrap_or(default_steps);
+    let (seed, steps) = seed_and_steps(default_steps);
     let settings =
         app::Settings { kind: KindSetting::External, keys: Vec::new(), rotation_grace: DEFAULT_GRACE, ..settings() };
     let mut simulation = ExternalSimulation::new(&settings, store, support::now(), Rng::new(seed));
-    let mut last = VecDeque::new();
-    for number in 1..=steps {
-        match simulation.step().await {
-            Ok(done) => last.push_back(done),
-            Err(wrong) => panic!(
-                "step {number}: {wrong}\n\nbefore that:\n{}\n\nrepeat with CLOAKROOM_TEST_SEED={seed} \
-                 CLOAKROOM_TEST_STEPS={number}",
-                last.make_contiguous().join("\n")
-            ),
-        }
-        if last.len() > 12 {
-            last.pop_front();
-        }
-    }
+    run(async || simulation.step().await, seed, steps).await;
     let is_covered = |what: &str| simulation.coverage.iter().any(|covered| covered.starts_with(what));
     let missing: Vec<&str> = MUST_HAPPEN_BY_KEYS.into_iter().filter(|what| !is_covered(what)).collect();
     assert!(steps < default_steps || missing.is_empty(), "{missing:?} never happened; CLOAKROOM_TEST_SEED={seed}");
 }
 
-async fn run<S: Store>(simulation: &mut Simulation<S>, seed: u64, steps: u64) {
+fn seed_and_steps(default_steps: u64) -> (u64, u64) {
+    let seed = environment::number("CLOAKROOM_TEST_SEED").unwrap_or_else(|| u64::from_be_bytes(random::bytes()));
+    (seed, environment::number("CLOAKROOM_TEST_STEPS").unwrap_or(default_steps))
+}
+
+/// Makes the steps of a simulation. Panics at the first that is wrong, with those before it.
+async fn run(mut step: impl AsyncFnMut() -> Checked<String>, seed: u64, steps: u64) {
     let mut last = VecDeque::new();
     for number in 1..=steps {
-        match simulation.step().await {
+        match step().await {
             Ok(done) => last.push_back(done),
             Err(wrong) => panic!(
                 "step {number}: {wrong}\n\nbefore that:\n{}\n\nrepeat with CLOAKROOM_TEST_SEED={seed} \
