@@ -14,9 +14,12 @@ export function el(tag, properties = {}, ...children) {
 
 // A table whose rows become cards on a narrow screen.
 export function table(titles, rows) {
-  const cells = (row) => row.map((cell, column) => el('td', { 'data-label': titles[column] }, el('span', {}, cell)));
   const head = el('thead', {}, el('tr', {}, titles.map((title) => el('th', { scope: 'col' }, title))));
-  return el('table', {}, head, el('tbody', {}, rows.map((row) => el('tr', {}, cells(row)))));
+  return el('table', {}, head, el('tbody', {}, rows.map((cells) => tableRow(titles, cells))));
+}
+
+export function tableRow(titles, cells) {
+  return el('tr', {}, cells.map((cell, column) => el('td', { 'data-label': titles[column] }, el('span', {}, cell))));
 }
 
 // A list of names and values, without those that are empty.

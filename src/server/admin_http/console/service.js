@@ -1,6 +1,6 @@
 // The apps with their settings and numbers, the live events, and the service itself.
 import { call, stream } from './connect.js';
-import { confirm, duration, el, facts, note, table, time, word } from './dom.js';
+import { confirm, duration, el, facts, note, table, tableRow, time, word } from './dom.js';
 import { link, sessionLink } from './sessions.js';
 
 const MAX_EVENTS = 500;
@@ -62,20 +62,20 @@ function settings(policy, keyIds, maxSessionsPerSubject) {
 
 // The events of an app, newest first, until another view is shown.
 export async function eventsView({ app }, { signal }) {
-  const rows = el('tbody');
   const state = el('p', { className: 'soft', role: 'status' }, 'Connecting…');
   const titles = ['Time', 'Event', 'Session'];
-  const head = el('thead', {}, el('tr', {}, titles.map((title) => el('th', { scope: 'col' }, title))));
+  const list = table(titles, []);
+  const [rows] = list.tBodies;
   const cells = (event) => [new Date(event.time).toLocaleTimeString(), eventText(event), event.id ? sessionLink(app, event.id) : ''];
   const receive = ({ events = [] }) => {
     state.textContent = 'Live. Events appear as they happen.';
-    for (const event of events) rows.prepend(el('tr', {}, cells(event).map((cell, column) => el('td', { 'data-label': titles[column] }, el('span', {}, cell)))));
+    for (const event of events) rows.prepend(tableRow(titles, cells(event)));
     while (rows.children.length > MAX_EVENTS) rows.lastChild.remove();
   };
   stream('WatchEvents', { app }, receive, signal).catch((error) => {
     if (!signal.aborted) state.replaceChildren(note(`${error.message}. Open this view again to go on.`, 'bad'));
   });
-  return [el('h1', {}, `Events of ${app}`), state, el('table', {}, head, rows)];
+  return [el('h1', {}, `Events of ${app}`), state, list];
 }
 
 function eventText({ kind, endReason }) {
