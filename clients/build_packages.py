@@ -20,7 +20,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 #: The time of all files, in seconds since 1970: a zip file knows no earlier day.
 FILE_TIME = 315619200
 FILE_DAY = (1980, 1, 2, 0, 0, 0)
-GO_VERSION = "v0.1.0"
+#: A Go module has its version in no file of its own.
+VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 LINK_OUT = re.compile(r"\[([^\]]+)\]\(\.\./[^)]*\)")
 LINKS_NOTE = "\nThe pages that this text names are in the folder `docs` of Cloakroom's repository.\n"
 BUILD_PYTHON = """
@@ -44,9 +45,9 @@ def build_go(files, packages):
     """Writes the zip file of a Go module (https://go.dev/ref/mod#zip-files). Its tests are a module of their own."""
     shutil.rmtree(files / "tests")
     module = re.search(r"^module (\S+)$", (files / "go.mod").read_text(), re.MULTILINE)[1]
-    with zipfile.ZipFile(packages / f"cloakroom-go-{GO_VERSION}.zip", "w", zipfile.ZIP_DEFLATED) as package:
+    with zipfile.ZipFile(packages / f"cloakroom-go-v{VERSION}.zip", "w", zipfile.ZIP_DEFLATED) as package:
         for path in sorted(path for path in files.rglob("*") if path.is_file()):
-            name = f"{module}@{GO_VERSION}/{path.relative_to(files)}"
+            name = f"{module}@v{VERSION}/{path.relative_to(files)}"
             package.writestr(zipfile.ZipInfo(name, FILE_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
