@@ -1,6 +1,5 @@
 //! A replica that becomes the primary, while the old primary hangs, comes back or is demoted.
 
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,15 +14,13 @@ use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::environment::number;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
+use crate::support::sentinel::primary_and_replicas;
 
 /// Starts a primary and a replica that has caught up with it.
 async fn primary_and_replica() -> (RedisServer, RedisServer) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let primary = RedisServer::start_with(&format!("--port {port} --repl-diskless-sync-delay 0"));
-    let replica = RedisServer::start_with(&format!("--replicaof 127.0.0.1 {port}"));
-    let replication = || replica.cli(&["info", "replication"]);
-    until("the replica", async || replication().contains("master_link_status:up")).await;
-    (primary, replica)
+    let mut servers = primary_and_replicas(1, "").await.into_iter().map(|server| server.redis);
+    let mut next = || servers.next().expect("there are two");
+    (next(), next())
 }
 
 #[tokio::test]

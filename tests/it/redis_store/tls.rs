@@ -14,6 +14,7 @@ use crate::cli::program::Program;
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::{RedisServer, documented_rights};
+use crate::support::sentinel::free_port;
 use crate::support::tls_redis::TlsRedis;
 use crate::support::{TestService, app_settings, patient};
 
@@ -159,7 +160,7 @@ async fn passwords_and_rights_have_words_of_their_own_by_tls_too() {
 async fn a_port_without_tls_and_a_url_without_tls_are_told() {
     let redis = TlsRedis::start_with("--tls-auth-clients no");
     let plain = RedisSettings { url: format!("redis://localhost:{}", redis.port()), ..Default::default() };
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let _without_tls = RedisServer::start_with(&format!("--port {port}"));
     let encrypted = RedisSettings { url: format!("rediss://localhost:{port}"), ..redis.settings() };
 

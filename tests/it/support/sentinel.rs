@@ -86,9 +86,23 @@ pub(crate) async fn primary_and_replicas(replicas: usize, arguments: &str) -> Ve
     std::iter::once(primary).chain(replicas).collect()
 }
 
-/// Waits until so many replicas have caught up with a primary, and it counts them.
+/// Waits until so many replicas have confirmed what a primary has written.
+///
+/// One that is `online` gets nothing yet: the primary waits for its first confirmation, for up to a second.
 pub(crate) async fn await_replicas(primary: &RedisServer, count: usize) {
-    until(async || primary.cli(&["info", "replication"]).matches("state=online").count() == count).await;
+    let replication = || primary.cli(&["info", "replication"]);
+    until(async || replication().matches("state=online").count() == count).await;
+    primary.cli(&["publish", "replicas", ""]);
+    let written = numbers_after("master_repl_offset:", &replication())[0];
+    let has_confirmed = |offset: &&u64| **offset >= written;
+    until(async || numbers_after("state=online,offset=", &replication()).iter().filter(has_confirmed).count() == count)
+        .await;
+}
+
+/// Returns the numbers that stand behind this text.
+fn numbers_after(before: &str, text: &str) -> Vec<u64> {
+    let number = |rest: &str| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+    text.split(before).skip(1).map(|rest| number(rest).expect("a number is there")).collect()
 }
 
 /// Returns settings that find the primary by these Sentinels.
@@ -103,7 +117,8 @@ pub(crate) fn settings(sentinels: &[Server]) -> RedisSettings {
 /// It is below those that the system gives to outgoing connections, one of which could take it meanwhile.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = std::process::id() % u32::from(PORTS);
+    // Far from those of processes with the next ids, which run at the same time.
+    let offset = std::process::id().wrapping_mul(499) % u32::from(PORTS);
     loop {
         let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + offset;
         let port = FIRST_PORT + u16::try_from(number % u32::from(PORTS)).expect("it is below PORTS");

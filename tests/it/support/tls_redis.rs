@@ -1,6 +1,5 @@
 //! A real Redis that speaks TLS on a port of its own, with an authority whose certificates it shows.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use cloakroom::store::RedisSettings;
@@ -8,6 +7,7 @@ use tempfile::TempDir;
 
 use super::authority::{CertificateAuthority, Identity};
 use super::redis::RedisServer;
+use super::sentinel::free_port;
 
 /// A Redis on a TLS port. Its Unix socket, which `redis-cli` uses, is not encrypted.
 pub(crate) struct TlsRedis {
@@ -31,7 +31,7 @@ impl TlsRedis {
         let path = |name: &str| folder.path().join(name);
         identity.write(&path("server.pem"), &path("server.key"));
         authority.write(&path("ca.pem"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let redis = RedisServer::start_with(&format!(
             "--tls-port {port} {} {arguments}",
             tls_files(folder.path()).map(|(name, path)| format!("--{name} {}", path.display())).join(" ")
