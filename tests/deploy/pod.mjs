@@ -7,7 +7,7 @@ import { freePort, waitUntil } from '../web/processes.mjs';
 import { CART, createSession, HASH, isServing, rejectsUnknownCallers, sessionEntries } from './frontend.mjs';
 
 // The kinds that podman can run.
-const KINDS = ['ConfigMap', 'PersistentVolumeClaim', 'Deployment'];
+const KINDS = ['ConfigMap', 'Deployment'];
 
 // The manifests keep sessions on a volume, and admit the callers of `callersSecret`.
 export async function testPod(engine, manifests) {
@@ -17,6 +17,7 @@ export async function testPod(engine, manifests) {
   const file = path.join(engine.folder, 'pod.yaml');
   fs.writeFileSync(file, documents.map((document) => JSON.stringify(document)).join('\n---\n'));
 
+  await createVolumes(engine, manifests);
   await engine.podman('play', 'kube', '--network', 'podman', file);
   await waitUntil('the pod serves', () => isServing(port)).catch((error) => withLogs(engine, error));
   await rejectsUnknownCallers(port);
@@ -36,6 +37,15 @@ export async function testPod(engine, manifests) {
   await engine.podman('pod', 'rm', '--force', '--time', '0', ...pods);
 }
 
+// Creates the claimed volumes for the group of the pod. podman does not know `fsGroup`, and giving a new volume the owner of
+// the image's folder, as podman does by itself, has failed once.
+async function createVolumes(engine, manifests) {
+  const { fsGroup } = manifests.find(({ kind }) => kind === 'Deployment').spec.template.spec.securityContext;
+  for (const { metadata } of manifests.filter(({ kind }) => kind === 'PersistentVolumeClaim')) {
+    await engine.podman('volume', 'create', '--opt', `o=uid=${fsGroup},gid=${fsGroup}`, metadata.name);
+  }
+}
+
 // Gives the pod the image of the tests, and a port on this machine's loopback interface.
 function onThisMachine(object, port) {
   if (object.kind === 'Deployment') {
@@ -46,11 +56,14 @@ function onThisMachine(object, port) {
   return object;
 }
 
-// Fails with the logs of all containers.
+// Fails with the volumes' owners and the logs of all containers.
 async function withLogs(engine, cause) {
+  const folders = (await engine.podman('volume', 'ls', '--format', '{{.Mountpoint}}')).split('\n').filter(Boolean);
+  const owners = folders.map((folder) => `${folder}: owner ${fs.statSync(folder).uid}:${fs.statSync(folder).gid}`);
   const names = (await engine.podman('ps', '--all', '--format', '{{.Names}}: {{.Status}}')).split('\n');
   const logs = await Promise.all(names.map((name) => engine.attempt('logs', name.split(':')[0])));
-  throw new Error(names.map((name, number) => `${name}\n${logs[number].stdout}${logs[number].stderr}`).join('\n'), { cause });
+  const lines = names.map((name, number) => `${name}\n${logs[number].stdout}${logs[number].stderr}`);
+  throw new Error([...owners, ...lines].join('\n'), { cause });
 }
 
 // Runs the pod of `helm test` against the port in place of the Service.
