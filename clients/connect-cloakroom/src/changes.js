@@ -48,4 +48,4 @@ function lifetime(cookie) {
 /** Milliseconds. The service accepts no shorter one. */
 const SHORTEST_LIFETIME = 1000;
 
-module.exports = { changesOf, decode, textsOf };
+module.exports = { changesOf, decode, lifetime, textsOf };

@@ -8,7 +8,8 @@ const { randomBytes } = require('node:crypto');
 const { callbackify } = require('node:util');
 const { Client } = require('cloakroom-sessions');
 const { Store } = require('express-session');
-const { changesOf, decode, textsOf } = require('./changes.js');
+const { changesOf, decode, lifetime, textsOf } = require('./changes.js');
+const { Listing } = require('./listing.js');
 
 class CloakroomStore extends Store {
   /** What each session object has in the service. Of an object that is not in here, that is not known.
@@ -16,13 +17,15 @@ class CloakroomStore extends Store {
   #stored = new WeakMap();
   /** Its calls are not in the public types. @type {any} */
   #client;
+  #listing;
   #onGone;
   #sendContext;
 
   /** @param {import('../types/index').Options} [options] */
-  constructor({ client, onGone = warn, sendContext = true, ...options } = {}) {
+  constructor({ client, admin, onGone = warn, sendContext = true, ...options } = {}) {
     super();
     this.#client = client ?? new Client(options);
+    this.#listing = new Listing(admin, this.#client.app);
     this.#onGone = onGone;
     this.#sendContext = sendContext;
   }
@@ -45,10 +48,35 @@ class CloakroomStore extends Store {
     callbackify(async () => void await this.#client.destroy({ ...this.#named(sid), requestId: requestId() }))(callback);
   }
 
-  /** Prolongs a session. If it was loaded, this makes no call: the service counts a load as a use.
+  /** Prolongs a session. If it was loaded, this makes no call: the service counts a load as a use. The lifetime of another
+   * object's cookie is saved, and nothing else of it.
    * @param {string} sid @param {any} session @param {Callback} [callback] */
   touch(sid, session, callback = ignore) {
     callbackify(() => this.#touch(sid, session))(callback);
+  }
+
+  /** Returns all sessions, each with its public id as `id`. It makes a call for every 1000 of them.
+   * @param {Callback} callback */
+  all(callback) {
+    callbackify(() => this.#listing.all())(callback);
+  }
+
+  /** Returns the public ids of all sessions. They open nothing: the service does not know the session ids.
+   * @param {Callback} callback */
+  ids(callback) {
+    callbackify(() => this.#listing.ids())(callback);
+  }
+
+  /** Returns the exact number of sessions, at the cost of `ids`.
+   * @param {Callback} callback */
+  length(callback) {
+    callbackify(() => this.#listing.length())(callback);
+  }
+
+  /** Ends all sessions of the app, in one call. Nothing revives them.
+   * @param {Callback} [callback] */
+  clear(callback = ignore) {
+    callbackify(() => this.#listing.clear())(callback);
   }
 
   /** Makes the session of a request from what `get` has returned. express-session calls it.
@@ -90,7 +118,10 @@ class CloakroomStore extends Store {
   /** @param {string} sid @param {any} session */
   async #touch(sid, session) {
     const stored = this.#stored.get(session);
-    if (stored === undefined) return void await this.#client.save({ ...this.#named(sid), requestId: requestId() });
+    if (stored === undefined) {
+      const changes = lifetime(session.cookie);
+      return void await this.#client.save({ ...this.#named(sid), changes, requestId: requestId() });
+    }
     const before = JSON.parse(stored.get('cookie') ?? '{}').originalMaxAge ?? null;
     // express-session does not count a change of the cookie as a change of the session.
     if (before !== (session.cookie?.originalMaxAge ?? null)) await this.#save(sid, session);

@@ -1,5 +1,6 @@
 // An application in TypeScript: what compiles, and what does not.
 import { Client } from 'cloakroom-sessions';
+import { AdminClient } from 'cloakroom-sessions/admin';
 import { CloakroomStore } from 'connect-cloakroom';
 import session from 'express-session';
 
@@ -11,6 +12,12 @@ export const middleware = session({
 });
 
 export const shared = new CloakroomStore({ client: new Client({ app: 'shop' }) });
+
+export const listed = new CloakroomStore({ app: 'shop', admin: new AdminClient({ app: 'shop' }) });
+listed.all((error, sessions) => sessions?.map(({ id, cookie }) => [id, cookie.maxAge]));
+listed.ids((error, ids) => ids?.map((id) => id.toUpperCase()));
+listed.length((error, length) => length?.toFixed());
+listed.clear();
 
 // @ts-expect-error There is no such option.
 export const wrong = new CloakroomStore({ prefix: 'sess:' });
