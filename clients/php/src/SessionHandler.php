@@ -1,0 +1,239 @@
+<?php
+declare(strict_types=1);
+
+namespace Cloakroom\Session;
+
+/**
+ * Keeps the sessions of PHP in an app of the kind `external`.
+ *
+ * PHP makes the cookie, and its session id is the key of the session in Cloakroom. Nothing is locked: a save sends only
+ * the members of `$_SESSION` that this request has changed, so that requests at the same time keep each other's.
+ */
+final class SessionHandler implements
+    \SessionHandlerInterface,
+    \SessionUpdateTimestampHandlerInterface,
+    \SessionIdInterface
+{
+    /** The member of `$_SESSION` that `setSubject` sets. So it moves to another session id as all members do. */
+    public const SUBJECT = Entries::SUBJECT;
+    private const ID_BYTES = 24;
+
+    private readonly Client $client;
+    /** @var \Closure(string): void */
+    private readonly \Closure $onGone;
+    private ?Entries $entries = null;
+    private ?LoadedSession $loaded = null;
+    /** An id that this request has made and not saved: the service does not know it. */
+    private ?string $created = null;
+    /** What `validateId` could not do. `read` fails for it. */
+    private ?ServiceError $failure = null;
+
+    /**
+     * @param string|list<string> $service one or more addresses: `host:port`, `https://host:port` or `unix:/path`
+     * @param string $token the caller token, if callers are configured
+     * @param ?string $caFile certificates of the authorities that may have signed the service's
+     * @param ?string $certFile the caller's certificate, and `$keyFile` its key
+     * @param int $deadline milliseconds for one call, including its repeats
+     * @param ?\Closure(string): void $onGone is told the reason if a session had ended before it was saved
+     * @param bool $keepEmpty whether to store a session without content
+     * @param bool $sendContext whether to send the user agent and the address, for the list of a user's devices
+     */
+    public function __construct(
+        string|array $service = 'localhost:50051',
+        string $app = 'default',
+        #[\SensitiveParameter] string $token = '',
+        ?string $caFile = null,
+        ?string $certFile = null,
+        ?string $keyFile = null,
+        int $deadline = 2000,
+        ?\Closure $onGone = null,
+        private readonly bool $keepEmpty = false,
+        private readonly bool $sendContext = true,
+    ) {
+        $this->client = new Client($service, $app, $token, $caFile, $certFile, $keyFile, $deadline);
+        $this->onGone = $onGone ?? self::noteGone(...);
+    }
+
+    /** Makes this the session handler of PHP, in strict mode: a browser must not choose the id of a session. */
+    public function register(): self
+    {
+        ini_set('session.use_strict_mode', '1');
+        session_set_save_handler($this, true);
+        return $this;
+    }
+
+    /** Sets the user of the session, at most 256 bytes; null for none. The save at the end of the request sends it. */
+    public function setSubject(?string $subject): void
+    {
+        if (session_status() !== PHP_SESSION_ACTIVE) throw new \LogicException('start the session before you set its subject');
+        if (preg_match('//u', $subject ?? '') !== 1) throw new \InvalidArgumentException('the subject is not UTF-8');
+        $_SESSION[self::SUBJECT] = $subject;
+        if ($subject === null) unset($_SESSION[self::SUBJECT]);
+    }
+
+    public function open(string $path, string $name): bool
+    {
+        if (!filter_var(ini_get('session.use_strict_mode'), FILTER_VALIDATE_BOOL)) {
+            return self::warn('session.use_strict_mode is off, so that strangers could plant sessions: set it to 1, or call register()');
+        }
+        $this->entries = new Entries((string) ini_get('session.serialize_handler'));
+        return true;
+    }
+
+    public function create_sid(): string
+    {
+        return $this->created = bin2hex(random_bytes(self::ID_BYTES));
+    }
+
+    /** Whether there is a session of this id. If that cannot be known now, `read` fails, and the browser keeps its id. */
+    public function validateId(#[\SensitiveParameter] string $id): bool
+    {
+        // A browser may send anything.
+        if ($id === $this->created || strlen($id) < 16 || strlen($id) > 256) return false;
+        try {
+            $this->loaded = $this->load($id);
+            return $this->loaded->exists;
+        } catch (ServiceError $error) {
+            $this->failure = $error;
+            return true;
+        }
+    }
+
+    public function read(#[\SensitiveParameter] string $id): string|false
+    {
+        try {
+            [$failure, $this->failure] = [$this->failure, null];
+            if ($failure !== null) throw $failure;
+            if ($id === $this->created) $this->loaded = new LoadedSession($id);
+            elseif ($this->loaded?->id !== $id) $this->loaded = $this->load($id);
+            return $this->loaded->entries === [] ? '' : $this->format()->join($this->loaded->entries);
+        } catch (ServiceError $error) {
+            return self::warn($error->getMessage());
+        }
+    }
+
+    public function write(#[\SensitiveParameter] string $id, #[\SensitiveParameter] string $data): bool
+    {
+        if ($this->loaded?->id !== $id) $this->loaded = new LoadedSession($id);
+        try {
+            $this->save($this->loaded, $this->format()->split($data, $this->loaded->entries));
+            return true;
+        } catch (ServiceError $error) {
+            return self::warn($error->getMessage());
+        }
+    }
+
+    /** PHP calls this instead of `write` if nothing has changed. The load was a use of the session already. */
+    public function updateTimestamp(#[\SensitiveParameter] string $id, #[\SensitiveParameter] string $data): bool
+    {
+        return $this->write($id, $data);
+    }
+
+    public function destroy(#[\SensitiveParameter] string $id): bool
+    {
+        $this->loaded = null;
+        if ($id === $this->created) return true;
+        try {
+            $this->client->call('DestroySession', ['key' => base64_encode($id), 'requestId' => self::requestId()]);
+            return true;
+        } catch (ServiceError $error) {
+            return self::warn($error->getMessage());
+        }
+    }
+
+    public function close(): bool
+    {
+        $this->loaded = null;
+        return true;
+    }
+
+    /** Does nothing, because the service ends sessions. */
+    public function gc(int $max_lifetime): int
+    {
+        return 0;
+    }
+
+    /** Keeps session ids out of dumps. @return array<string, mixed> */
+    public function __debugInfo(): array
+    {
+        return ['client' => $this->client];
+    }
+
+    private function load(#[\SensitiveParameter] string $id): LoadedSession
+    {
+        $session = $this->client->call('OpenSession', ['key' => base64_encode($id)])['session'];
+        if (($session['new'] ?? false) || isset($session['nullSession'])) return new LoadedSession($id);
+        $loaded = new LoadedSession($id, true);
+        foreach ($session['entries'] ?? [] as $name => $value) {
+            if ($this->format()->canHold((string) $name)) $loaded->entries[$name] = Value::decode($value);
+        }
+        // Those that another client has written as bytes.
+        $loaded->entries = array_filter($loaded->entries, is_string(...));
+        return $loaded;
+    }
+
+    /** @param array<array-key, string> $entries */
+    private function save(LoadedSession $loaded, #[\SensitiveParameter] array $entries): void
+    {
+        $changes = self::changes($loaded->entries, $entries);
+        if ($changes === [] && ($loaded->exists || !$this->keepEmpty)) return;
+        $answer = $this->client->call('SaveSession', [
+            'key' => base64_encode($loaded->id), 'requestId' => self::requestId(), 'changes' => (object) $changes,
+            'keepEmpty' => $this->keepEmpty, ...$this->context(),
+        ]);
+        $this->created = null;
+        if ($answer['outcome'] === 'OUTCOME_GONE') ($this->onGone)($answer['endReason'] ?? '');
+        else [$loaded->exists, $loaded->entries] = [true, $entries];
+    }
+
+    /**
+     * Returns what a save has to send.
+     *
+     * @param array<array-key, string> $before @param array<array-key, string> $after
+     * @return array<string, mixed>
+     */
+    private static function changes(#[\SensitiveParameter] array $before, #[\SensitiveParameter] array $after): array
+    {
+        [$set, $changes] = [[], []];
+        foreach ($after as $name => $text) {
+            if (($before[$name] ?? null) !== $text) $set[$name] = Value::encode($text);
+        }
+        $unset = array_diff_key($before, $after);
+        if ($set !== []) $changes['set'] = (object) $set;
+        // PHP makes integers of such names.
+        if ($unset !== []) $changes['unset'] = array_map(strval(...), array_keys($unset));
+        if (isset($unset[self::SUBJECT])) $changes['subject'] = '';
+        if (isset($set[self::SUBJECT]['json'])) $changes['subject'] = json_decode($set[self::SUBJECT]['json']);
+        return $changes;
+    }
+
+    private function format(): Entries
+    {
+        return $this->entries ??= new Entries((string) ini_get('session.serialize_handler'));
+    }
+
+    /** @return array<string, mixed> */
+    private function context(): array
+    {
+        if (!$this->sendContext || !isset($_SERVER['REMOTE_ADDR'])) return [];
+        $userAgent = (string) ($_SERVER['HTTP_USER_AGENT'] ?? '');
+        return ['context' => ['userAgent' => $userAgent, 'remoteAddress' => $_SERVER['REMOTE_ADDR']]];
+    }
+
+    private static function requestId(): string
+    {
+        return bin2hex(random_bytes(16));
+    }
+
+    private static function noteGone(string $reason): void
+    {
+        trigger_error("the session had ended ($reason) before it was saved; nothing was written", E_USER_NOTICE);
+    }
+
+    /** PHP says in a warning of its own which of its functions has failed. */
+    private static function warn(string $message): false
+    {
+        trigger_error($message, E_USER_WARNING);
+        return false;
+    }
+}

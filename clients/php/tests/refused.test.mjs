@@ -1,0 +1,106 @@
+// What the handler does if it cannot do its work: outages, wrong settings, values that are too large, subjects.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { after, before, test } from 'node:test';
+import { freePort } from '../../../tests/web/processes.mjs';
+import { Service } from '../../node/tests/service.mjs';
+import { CliServer } from './servers.mjs';
+
+const APPS = `
+[apps.php]
+kind = "external"
+[apps.php.limits]
+max_session_bytes = 4096
+`;
+
+let service;
+const servers = [];
+
+before(async () => {
+  service = await Service.start({ more: APPS });
+});
+
+after(async () => {
+  for (const server of servers) await server.stop();
+  await service?.remove();
+});
+
+async function serve(env = {}, settings = {}) {
+  const server = await CliServer.start({ HANDLER: 'cloakroom', CLOAKROOM_ADDRESS: service.address, ...env }, settings);
+  servers.push(server);
+  return server;
+}
+
+const set = (browser, name, value) => browser.get('set', { name, value: JSON.stringify(value) });
+
+test('an outage is a warning, session_start returns false, and the user is still logged in afterwards', async () => {
+  const own = await Service.start({ more: APPS });
+  const server = await serve({ CLOAKROOM_ADDRESS: own.address, CLOAKROOM_DEADLINE: '300' });
+  const browser = server.browser();
+  // The deadline is short, so that a busy machine may need more than one attempt here.
+  const end = Date.now() + 60_000;
+  while ((await browser.tryGet('set', { name: 'a', value: '1' })).status !== 200) assert.ok(Date.now() < end);
+  const { cookie } = browser;
+  await own.stop();
+
+  const response = await browser.tryGet('read');
+
+  assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '5']);
+  assert.match(JSON.parse(response.body).error, /Failed to read session data/);
+  assert.match(server.log, /Cloakroom does not answer/);
+  assert.equal(browser.cookie, cookie, 'the browser keeps its cookie');
+  assert.ok(!server.log.includes(browser.id));
+  await own.launch();
+  for (let read; ;) {
+    read = await browser.tryGet('read');
+    assert.ok(Date.now() < end + 60_000);
+    if (read.status !== 200) continue;
+    assert.deepEqual(JSON.parse(read.body).entries, { a: 1 });
+    break;
+  }
+  await own.remove();
+});
+
+test('a save that is refused says what to change', async () => {
+  const server = await serve();
+  const browser = server.browser();
+  await set(browser, 'a', 1);
+  const { error } = await set(browser, 'large', 'x'.repeat(5000));
+  assert.match(error, /Failed to write session data/);
+  assert.match(server.log, /SESSION_TOO_LARGE/);
+  assert.deepEqual((await browser.get('read')).entries, { a: 1 });
+});
+
+test('without strict mode no session is opened', async () => {
+  const server = await serve();
+  const script = `${server.folder}/lax.php`;
+  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/../autoload.php';
+ini_set('session.use_strict_mode', '0');
+session_set_save_handler(new Cloakroom\\Session\\SessionHandler(service: '${service.address}', app: 'php'));
+set_error_handler(static function (int $level, string $message): bool { echo "$message\\n"; return true; });
+var_dump(session_start());`);
+  const printed = execFileSync('php', [script], { encoding: 'utf8' });
+  assert.match(printed, /^session.use_strict_mode is off.*call register\(\)\n.*\nbool\(false\)\n$/);
+});
+
+test('setSubject names the user, and the name moves to another id', async () => {
+  const browser = (await serve()).browser();
+  await set(browser, 'cart', [1]);
+  await browser.get('login', { value: 'ann' });
+  await browser.get('regenerate', { name: 'b', value: 'x', delete: '1' });
+  const subjects = () => service.sessions('--app', 'php', 'list', '--subject', 'ann').length;
+
+  assert.equal(subjects(), 1);
+  assert.deepEqual((await browser.get('read')).entries, { cart: [1], 'php:subject': 'ann', user: 'ann', b: 'x' });
+  await browser.get('forget');
+  assert.equal(subjects(), 0);
+  assert.equal((await browser.get('read')).entries.user, 'ann');
+});
+
+test('another replica answers if one does not', async () => {
+  const gone = await freePort();
+  const browser = (await serve({ CLOAKROOM_ADDRESS: `127.0.0.1:${gone},${service.address}` })).browser();
+  for (let i = 0; i < 10; i++) await browser.get('count', { name: 'visits' });
+  assert.deepEqual((await browser.get('read')).entries, { visits: 10 });
+});
