@@ -19,4 +19,4 @@ lint-php: php-packages ## Checks the syntax of PHP.
 	for file in $$(git ls-files '*.php'); do php -l $$file >/dev/null || exit; done
 
 php-packages:
-	@$(call apt,php-cli php-curl php-fpm php-redis nodejs openssl)
+	@$(call apt,php-cli php-fpm php-redis nodejs openssl)

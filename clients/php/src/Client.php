@@ -7,7 +7,6 @@ namespace Cloakroom\Session;
 final class Client
 {
     /** Milliseconds. */
-    private const CONNECT_TIMEOUT = 1000;
     private const SHORTEST_ATTEMPT = 100;
     private const FIRST_PAUSE = 100;
     private const LONGEST_PAUSE = 1000;
@@ -17,8 +16,10 @@ final class Client
 
     /** @var non-empty-list<Address> */
     private readonly array $addresses;
-    /** By process and address, because two processes must not use one connection. @var array<string, \CurlHandle> */
-    private array $handles = [];
+    /** By process and address, because two processes must not use one connection. @var array<string, Connection> */
+    private array $idle = [];
+    /** Options of PHP's context `ssl`, which verifies the service's certificate by default. @var array<string, string> */
+    private readonly array $tls;
     /** Which of the addresses the next attempt takes. */
     private int $turn;
 
@@ -31,15 +32,19 @@ final class Client
         string|array $service,
         private readonly string $app,
         #[\SensitiveParameter] private readonly string $token = '',
-        private readonly ?string $caFile = null,
-        private readonly ?string $certFile = null,
-        private readonly ?string $keyFile = null,
+        ?string $caFile = null,
+        ?string $certFile = null,
+        ?string $keyFile = null,
         private readonly int $deadline = 2000,
     ) {
         $addresses = array_map(Address::parse(...), array_values((array) $service));
         if ($addresses === []) throw new \InvalidArgumentException('name at least one address of the service');
         if ($deadline < 1) throw new \InvalidArgumentException('the deadline has to be at least 1 millisecond');
+        // Nothing else may be in a header.
+        if (preg_match('/[^\x21-\x7e]/', $token) === 1) throw new \InvalidArgumentException('the token is not one that the service makes');
         $this->addresses = $addresses;
+        $files = ['cafile' => $caFile, 'local_cert' => $certFile, 'local_pk' => $keyFile];
+        $this->tls = ['alpn_protocols' => 'http/1.1', ...array_filter($files, is_string(...))];
         // So that all replicas get calls.
         $this->turn = random_int(0, count($addresses) - 1);
     }
@@ -54,14 +59,14 @@ final class Client
     public function call(string $method, #[\SensitiveParameter] array $request): array
     {
         $body = json_encode(['app' => $this->app, ...$request], self::JSON);
-        $end = self::now() + $this->deadline;
+        $end = Clock::now() + $this->deadline;
         for ($attempt = 1; ; $attempt++) {
             try {
-                return $this->attempt($method, $body, self::timeout($end), $attempt > 1);
+                return $this->attempt($method, $body, self::timeout($end));
             } catch (Unavailable $error) {
                 $this->turn++;
                 $pause = $this->pause($attempt);
-                if (self::now() + $pause >= $end) throw $error;
+                if (Clock::now() + $pause >= $end) throw $error;
                 usleep((int) ($pause * 1000));
             }
         }
@@ -74,56 +79,41 @@ final class Client
     }
 
     /** @return array<string, mixed> */
-    private function attempt(string $method, #[\SensitiveParameter] string $body, int $timeout, bool $repeated): array
+    private function attempt(string $method, #[\SensitiveParameter] string $body, int $timeout): array
     {
         $address = $this->addresses[$this->turn % count($this->addresses)];
-        $curl = $this->handles[getmypid() . " $address->url $address->socket"] ??= $this->newHandle($address);
-        curl_setopt_array($curl, [
-            CURLOPT_URL => "$address->url/cloakroom.v1.SessionService/$method",
-            CURLOPT_HTTPHEADER => $this->headers($timeout),
-            CURLOPT_POSTFIELDS => $body,
-            CURLOPT_TIMEOUT_MS => $timeout,
-            CURLOPT_CONNECTTIMEOUT_MS => min($timeout, self::CONNECT_TIMEOUT),
-            // The connection may be what has failed.
-            CURLOPT_FRESH_CONNECT => $repeated,
-        ]);
-        $answer = curl_exec($curl);
-        $status = curl_getinfo($curl, CURLINFO_RESPONSE_CODE);
-        if ($answer === false) throw new Unavailable('Cloakroom does not answer: ' . curl_error($curl));
-        if ($status === 200) return json_decode($answer, true, flags: JSON_THROW_ON_ERROR);
+        $place = getmypid() . " $address->target";
+        $end = Clock::now() + $timeout;
+        try {
+            $connection = $this->take($place) ?? Connection::open($address, $this->tls, $end);
+            [$status, $answer] = $connection->post("/cloakroom.v1.SessionService/$method", $this->headers($timeout), $body, $end);
+        } catch (Unavailable $error) {
+            throw new Unavailable('Cloakroom does not answer: ' . $error->getMessage());
+        }
+        $this->idle[$place] = $connection;
+        if ($status === 200) return json_decode($answer, true) ?? throw new ServiceError('this is not Cloakroom: its answer is not JSON');
         throw self::error($status, $answer);
     }
 
-    private function newHandle(Address $address): \CurlHandle
+    /** Takes an idle connection away, so that nothing else uses it, and so that it is gone after an error. */
+    private function take(string $place): ?Connection
     {
-        $curl = curl_init();
-        curl_setopt_array($curl, [
-            CURLOPT_POST => true,
-            CURLOPT_RETURNTRANSFER => true,
-            CURLOPT_HTTP_VERSION => CURL_HTTP_VERSION_1_1,
-            CURLOPT_NOSIGNAL => true,
-            // None, because calls carry secrets.
-            CURLOPT_PROXY => '',
-        ]);
-        if ($address->socket !== null) curl_setopt($curl, CURLOPT_UNIX_SOCKET_PATH, $address->socket);
-        if ($this->caFile !== null) curl_setopt($curl, CURLOPT_CAINFO, $this->caFile);
-        if ($this->certFile !== null) curl_setopt($curl, CURLOPT_SSLCERT, $this->certFile);
-        if ($this->keyFile !== null) curl_setopt($curl, CURLOPT_SSLKEY, $this->keyFile);
-        return $curl;
+        $connection = $this->idle[$place] ?? null;
+        unset($this->idle[$place]);
+        return $connection?->isUsable() ? $connection : null;
     }
 
     /** @return list<string> */
     private function headers(int $timeout): array
     {
-        // Without "expect:", curl waits for a go-ahead before it sends a large body.
-        $headers = ['content-type: application/json', "connect-timeout-ms: $timeout", 'expect:'];
+        $headers = ['content-type: application/json', "connect-timeout-ms: $timeout"];
         return $this->token === '' ? $headers : [...$headers, "authorization: Bearer $this->token"];
     }
 
     /** Half of what is left, so that a lost answer leaves time for a repeat. */
     private static function timeout(float $end): int
     {
-        $left = $end - self::now();
+        $left = $end - Clock::now();
         return (int) max($left / 2, min($left, self::SHORTEST_ATTEMPT), 1);
     }
 
@@ -142,11 +132,5 @@ final class Client
         $reason = $error['details'][0]['debug']['reason'] ?? '';
         $message = "Cloakroom refuses the call: " . ($error['message'] ?? "HTTP status $status") . ($reason ? " ($reason)" : '');
         return in_array($status, self::TEMPORARY, true) ? new Unavailable($message, $reason) : new ServiceError($message, $reason);
-    }
-
-    /** Milliseconds of a clock that nobody sets. */
-    private static function now(): float
-    {
-        return hrtime(true) / 1e6;
     }
 }

@@ -34,13 +34,15 @@ async function count(options, ...id) {
   return JSON.parse(stdout);
 }
 
-/** Forwards calls one by one, and returns their bodies. `fate` is `lose`, `hang` or neither, for each of them. */
+/** Forwards calls, and keeps them. `fate` says of each what becomes of its answer: it is lost, cut off, never sent, sent
+ * byte by byte, or another one is sent. */
 async function startProxy(fate) {
   const calls = [];
   const server = net.createServer((client) => {
     const upstream = net.connect(service.port, service.host);
     const end = () => [client, upstream].forEach((socket) => socket.destroy());
     let current;
+    let written = Promise.resolve();
     client.on('data', (bytes) => {
       const text = bytes.toString('latin1');
       if (text.startsWith('POST ')) {
@@ -53,6 +55,9 @@ async function startProxy(fate) {
     });
     upstream.on('data', (bytes) => {
       if (current.fate === 'lose') end();
+      else if (current.fate === 'cut') client.end(bytes.subarray(0, bytes.length - 1));
+      else if (current.fate === 'busy') client.write('HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n');
+      else if (current.fate === 'pieces') written = written.then(() => writePieces(client, bytes));
       else if (current.fate !== 'hang') client.write(bytes);
     });
     for (const socket of [client, upstream]) socket.on('close', end).on('error', end);
@@ -62,9 +67,16 @@ async function startProxy(fate) {
   return { calls, address: `127.0.0.1:${server.address().port}`, stop: () => server.close() };
 }
 
+async function writePieces(socket, bytes) {
+  for (const byte of bytes) {
+    socket.write(Buffer.of(byte));
+    await new Promise((resolve) => { setImmediate(resolve); });
+  }
+}
+
 const isSave = ({ head }) => head.includes('/SaveSession ');
 
-for (const fate of ['lose', 'hang']) {
+for (const fate of ['lose', 'cut', 'busy', 'hang']) {
   test(`a save is repeated with the same request_id: ${fate}`, async () => {
     const { id } = await count({ service: service.address });
     const proxy = await startProxy((call, calls) => (isSave(call) && calls.filter(isSave).length === 1 ? fate : 'pass'));
@@ -102,11 +114,33 @@ test('a request makes all of its calls on one connection', async () => {
   assert.deepEqual([proxy.calls.length, connections], [2, 1]);
 });
 
-test('a proxy of the environment gets no calls', async () => {
-  process.env.http_proxy = 'http://127.0.0.1:1';
-  const { started } = await count({ service: service.address });
-  delete process.env.http_proxy;
-  assert.equal(started, true);
+test('an answer may come in pieces, and is read to its end', async () => {
+  const { id } = await count({ service: service.address });
+  const proxy = await startProxy(() => 'pieces');
+  const counted = await count({ service: proxy.address }, id);
+  proxy.stop();
+  assert.deepEqual([counted.count, counted.warnings], [2, []]);
+});
+
+test('what is no answer of the service is a warning', async () => {
+  const answers = {
+    'HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello': /its answer is not JSON/,
+    'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n': /HTTP status 404/,
+    'HTTP/1.1 200 OK\r\n\r\n': /not HTTP\/1.1 with a length/,
+    'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}{}': /longer than it says/,
+    'SSH-2.0-OpenSSH_9.2\r\n\r\n': /not HTTP\/1.1/,
+    [`HTTP/1.1 200 OK\r\nx: ${'x'.repeat(200_000)}`]: /no end of the headers/,
+  };
+  for (const [answer, warning] of Object.entries(answers)) {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {}).once('data', () => socket.end(answer, 'latin1'));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { started, warnings } = await count({ service: `127.0.0.1:${server.address().port}` }, 'x'.repeat(48));
+    server.close();
+    assert.equal(started, false);
+    assert.match(warnings[0], warning);
+  }
 });
 
 test('a caller token goes over TLS, and only to a service that an authority vouches for', async () => {

@@ -13,7 +13,7 @@ const APPS = `
 kind = "external"
 subject_key = "user.id"
 `;
-const ROUNDS = Number(process.env.CLOAKROOM_TEST_ROUNDS ?? 150);
+const ROUNDS = Number(process.env.CLOAKROOM_TEST_ROUNDS ?? 100);
 const STARTS = {
   'php -S': (env) => CliServer.start(env, { 'session.serialize_handler': 'php' }),
   'php-fpm': (env) => FpmServer.start(env, { 'session.serialize_handler': 'php_serialize' }),
