@@ -156,6 +156,26 @@ for (const [name, start] of Object.entries(STARTS)) {
       }
     });
 
+    test('another client can change the same session, and its bytes are left alone', async () => {
+      const browser = newBrowser();
+      await set(browser, 'cart', { items: [1] });
+      const call = async (rpc, fields) => {
+        const body = JSON.stringify({ app: 'php', key: Buffer.from(browser.id).toString('base64'), ...fields });
+        const headers = { 'content-type': 'application/json' };
+        const response = await fetch(`http://${service.address}/cloakroom.v1.SessionService/${rpc}`, { method: 'POST', headers, body });
+        return response.json();
+      };
+      const bytes = { raw: Buffer.from('O:8:"stdClass":0:{}').toString('base64') };
+      await call('SaveSession', { changes: { set: { other: { json: '{"a": [1, true]}' }, bytes } } });
+
+      const { entries } = await browser.get('read');
+      await set(browser, 'cart', { items: [1, 2] });
+      const { session } = await call('OpenSession', {});
+
+      assert.deepEqual(entries, { cart: { items: [1] }, other: { a: [1, true] } });
+      assert.deepEqual(session.entries, { bytes, cart: { json: '{"items":[1,2]}' }, other: { json: '{"a": [1, true]}' } });
+    });
+
     test('a slow request does not revive a session that was ended meanwhile', async () => {
       for (const end of [(browser) => browser.get('destroy'), () => service.sessions('--app', 'php', 'revoke-subject', 'eve')]) {
         const browser = newBrowser();
@@ -175,16 +195,13 @@ for (const [name, start] of Object.entries(STARTS)) {
       }
     });
 
-    test('the subject is a path in $_SESSION, and ends everywhere within a second', async () => {
+    test('the subject is a path in $_SESSION, and revoke-subject ends it everywhere at once', async () => {
       const browsers = [newBrowser(), newBrowser()];
       for (const browser of browsers) await set(browser, 'user', { id: 7 });
       assert.equal(listed('--subject', '7').length, 2);
 
-      const begin = performance.now();
       service.sessions('--app', 'php', 'revoke-subject', '7');
       for (const browser of browsers) assert.deepEqual((await browser.get('read')).entries, {});
-      // The command itself starts a process.
-      assert.ok(performance.now() - begin < 10_000);
     });
 
     test('the service is restarted, and the session is there', async () => {

@@ -14,7 +14,6 @@ import { freePort, isListening, waitUntil } from '../../../tests/web/processes.m
 import { requestByFastCgi } from './fastcgi.mjs';
 
 const APP = fileURLToPath(new URL('app.php', import.meta.url));
-const FPM = ['php-fpm8.4', 'php-fpm8.3', 'php-fpm8.2'];
 const WORKERS = 4;
 const ATTEMPTS = 5;
 const TIMEOUT_MS = 60_000;
@@ -123,7 +122,7 @@ pm.max_children = ${WORKERS}
 clear_env = no
 catch_workers_output = yes
 ${values.join('')}`);
-    server.spawn(await fpm(), ['--fpm-config', config, ...(isRoot ? ['--allow-to-run-as-root'] : [])]);
+    server.spawn(fpm(), ['--fpm-config', config, ...(isRoot ? ['--allow-to-run-as-root'] : [])]);
     await waitUntil('php-fpm listens', () => {
       assert.equal(server.child.exitCode, null, server.log);
       return new Promise((resolve) => {
@@ -139,10 +138,10 @@ ${values.join('')}`);
 }
 
 // Debian's program has the version in its name.
-async function fpm() {
-  const folders = [...process.env.PATH.split(':'), '/usr/sbin'];
-  const found = ['php-fpm', ...FPM].flatMap((name) => folders.map((folder) => path.join(folder, name)))
-    .find((file) => fs.existsSync(file));
+function fpm() {
+  const folders = [...process.env.PATH.split(':'), '/usr/sbin'].filter((folder) => fs.existsSync(folder));
+  const found = folders.flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
+    .find((file) => /\/php-fpm[\d.]*$/.test(file));
   assert.ok(found, 'install php-fpm');
   return found;
 }
