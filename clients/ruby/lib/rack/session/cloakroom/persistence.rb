@@ -1,0 +1,139 @@
+# frozen_string_literal: true
+
+require_relative 'client'
+require_relative 'entries'
+
+module Rack
+  module Session
+    class Cloakroom
+      # What Rack and Rails ask of a store: finds, writes and ends sessions. The classes of both have `generate_sid`.
+      #
+      # A request remembers what it has loaded, and a write sends the entries that differ from it, so that requests at
+      # the same time keep each other's. The key of a session is a hash of its id, so no id leaves the process.
+      module Persistence
+        def initialize(app, options = {})
+          # Rack has the others in `rack.session.options` of each request, where no caller token should be.
+          super(app, options.reject { |name, _| OWN_OPTIONS.include?(name) })
+          @client = Client.new(**options.slice(*CLIENT_OPTIONS))
+          @entries = Entries.new(options[:serializer])
+          @on_unavailable = options[:on_unavailable]
+          @send_context = options.fetch(:send_context, true)
+          sidbits = default_options.fetch(:sidbits, LEAST_SIDBITS)
+          raise ArgumentError, "sidbits is #{sidbits}; it is at least #{LEAST_SIDBITS}" if sidbits < LEAST_SIDBITS
+        end
+
+        # Serves a request. In an outage the application server gets the error, or `on_unavailable` makes the response.
+        def context(env, app = @app)
+          super
+        rescue Unavailable => error
+          raise if @on_unavailable.nil?
+
+          @on_unavailable.call(env, error)
+        end
+
+        # Without options, which may have secrets.
+        def inspect
+          "#<#{self.class} #{@client.inspect}>"
+        end
+
+        # Returns a session and its id. A session that is unknown or has ended is never continued: it gets another id.
+        def find_session(request, sid)
+          known = request.get_header(KNOWN)
+          return [known.sid, {}] if sid && known&.ended == sid.public_id
+          return begin_session(request) if sid.nil?
+
+          session = @client.open(sid.private_id).fetch('session')
+          return begin_session(request) if session['new'] || session.key?('nullSession')
+
+          entries = session.fetch('entries', {})
+          request.set_header(KNOWN, Known.new(sid, entries, session['idleTimeout'], true))
+          [sid, @entries.decode(entries)]
+        end
+
+        # Saves what differs from what was loaded. Returns false, and Rack warns, if the session has ended meanwhile.
+        def write_session(request, sid, session, options)
+          known = known_of(request, sid)
+          entries = @entries.encode(session)
+          set, unset = @entries.differences(known.entries, entries)
+          lifetime = lifetime_of(options)
+          return sid if set.empty? && unset.empty? && !lifetime_changed?(known, lifetime)
+
+          changes = { set: set, unset: unset, idleTimeout: lifetime }.compact
+          saved = @client.save(sid.private_id, { changes: changes, context: context_of(request) }.compact)
+          return false if saved['outcome'] == 'OUTCOME_GONE'
+
+          request.set_header(KNOWN, Known.new(sid, entries, lifetime || known.lifetime, true))
+          sid
+        end
+
+        # Ends a session for good. Returns the id of the next one, unless the session is to be dropped.
+        def delete_session(request, sid, options)
+          # The entries go on with the next id, so they have to be loaded before the end.
+          request.get_header(RACK_SESSION).to_hash if options[:renew]
+          @client.destroy(sid.private_id) if sid && stored?(request)
+          begin_session(request, ended: sid&.public_id).first unless options[:drop]
+        end
+
+        private
+
+        # A session that holds nothing and is not stored needs no write and no cookie.
+        def commit_session?(request, session, options)
+          super && !(session.empty? && !stored?(request))
+        end
+
+        # Whether the service may have the session of the request.
+        def stored?(request)
+          known = request.get_header(KNOWN)
+          known.nil? ? !extract_session_id(request).nil? : known.stored
+        end
+
+        def begin_session(request, ended: nil)
+          sid = generate_sid
+          request.set_header(KNOWN, Known.new(sid, {}, nil, false, ended))
+          [sid, {}]
+        end
+
+        def known_of(request, sid)
+          known = request.get_header(KNOWN)
+          known && known.sid.public_id == sid.public_id ? known : Known.new(sid, {}, nil, false)
+        end
+
+        # A session lives without a use as long as its cookie, if the cookie does not end with the browser.
+        def lifetime_of(options)
+          seconds = options[:max_age] || options[:expire_after]
+          "#{[seconds.to_f.ceil, 1].max}s" if seconds
+        end
+
+        # Whether the request has chosen another lifetime than the one that the session has got with its other changes.
+        def lifetime_changed?(known, lifetime)
+          known.stored && lifetime && lifetime != known.lifetime && lifetime != lifetime_of(default_options)
+        end
+
+        def context_of(request)
+          return unless @send_context
+
+          { userAgent: utf8(request.user_agent), remoteAddress: utf8(request.ip) }.compact
+        end
+
+        def utf8(header)
+          header && String.new(header, encoding: Encoding::UTF_8).scrub('?')
+        end
+
+        # What a request knows of its session: its id, what the service has of it, whether it is stored, and the id of the
+        # session before it that this request has ended.
+        Known = Struct.new(:sid, :entries, :lifetime, :stored, :ended) do
+          # Without the entries and the id.
+          def inspect
+            "#<#{self.class}>"
+          end
+        end
+        CLIENT_OPTIONS = %i[service app deadline pool_size credentials].freeze
+        OWN_OPTIONS = [*CLIENT_OPTIONS, :serializer, :on_unavailable, :send_context].freeze
+        KNOWN = 'cloakroom.session'
+        # The service needs a secret of as many bits.
+        LEAST_SIDBITS = 128
+        private_constant :Known, :CLIENT_OPTIONS, :OWN_OPTIONS, :KNOWN, :LEAST_SIDBITS
+      end
+    end
+  end
+end
