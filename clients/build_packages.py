@@ -42,16 +42,22 @@ def build_node(files, packages):
 
 
 def build_go(files, packages):
-    """Writes the zip file of a Go module (https://go.dev/ref/mod#zip-files). Its tests are a module of their own."""
-    shutil.rmtree(files / "tests")
-    module = re.search(r"^module (\S+)$", (files / "go.mod").read_text(), re.MULTILINE)[1]
-    with zipfile.ZipFile(packages / f"cloakroom-go-v{VERSION}.zip", "w", zipfile.ZIP_DEFLATED) as package:
+    """Writes the zip file of a Go module (https://go.dev/ref/mod#zip-files), without the modules inside of it."""
+    for inner in list(files.glob("*/go.mod")):
+        shutil.rmtree(inner.parent)
+    go_mod = (files / "go.mod").read_text()
+    module = re.search(r"^module (\S+)$", go_mod, re.MULTILINE)[1]
+    # Beside its client in the repository, a module of its own needs no version of it.
+    go_mod = re.sub(r"\nreplace .*\n", "", go_mod).replace("cloakroom v0.0.0\n", f"cloakroom v{VERSION}\n")
+    (files / "go.mod").write_text(go_mod)
+    name = "-".join(["cloakroom-go", *module.split("/")[2:]])
+    with zipfile.ZipFile(packages / f"{name}-v{VERSION}.zip", "w", zipfile.ZIP_DEFLATED) as package:
         for path in sorted(path for path in files.rglob("*") if path.is_file()):
             name = f"{module}@v{VERSION}/{path.relative_to(files)}"
             package.writestr(zipfile.ZipInfo(name, FILE_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
-CLIENTS = {"python": build_python, "node": build_node, "go": build_go}
+CLIENTS = {"python": build_python, "node": build_node, "go": build_go, "go/gorillastore": build_go}
 
 
 def build(packages):
@@ -73,7 +79,8 @@ def copy_files(client, to):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=source, check=True, capture_output=True, text=True)
     texts = {name: (source / name).read_bytes() for name in listed.stdout.split("\0")[:-1]}
     texts |= {name: (ROOT / name).read_bytes() for name in ("CHANGELOG.md", "LICENSE.md")}
-    texts["README.md"] = without_links_out(texts["README.md"].decode()).encode()
+    for name in [name for name in texts if pathlib.Path(name).name == "README.md"]:
+        texts[name] = without_links_out(texts[name].decode()).encode()
     for name, text in texts.items():
         path = to / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ import (
 // loop.
 const pauseOfStream = 50 * time.Millisecond
 
-// EndedError says that a watched session has ended, or that another token has replaced its own.
+// EndedError says that a watched session has ended, or that another token has replaced its own. The stores for other session
+// libraries return it if a session had ended before it was saved.
 type EndedError struct {
 	// Reason says why, such as DESTROYED, REVOKED or SUPERSEDED. UNKNOWN if the service does not know it.
 	Reason string

@@ -22,6 +22,7 @@ WHEEL = f"cloakroom_sessions-{VERSION}-py3-none-any.whl"
 SDIST = f"cloakroom_sessions-{VERSION}.tar.gz"
 NPM = f"cloakroom-sessions-{VERSION}.tgz"
 GO = f"cloakroom-go-v{VERSION}.zip"
+GORILLA = f"cloakroom-go-gorillastore-v{VERSION}.zip"
 
 FLASK_APP = """
 import sys
@@ -66,6 +67,8 @@ import (
 	"os"
 
 	"cloakroom.example/cloakroom"
+	_ "cloakroom.example/cloakroom/gorillastore"
+	_ "cloakroom.example/cloakroom/scsstore"
 	"cloakroom.example/cloakroom/sessions"
 )
 
@@ -111,7 +114,7 @@ class Packages(unittest.TestCase):
         subprocess.run([sys.executable, ROOT / "clients/build_packages.py", again], env=environment, check=True)
 
         names = sorted(path.name for path in self.packages.iterdir())
-        self.assertEqual(names, sorted(["SHA256SUMS", WHEEL, SDIST, NPM, GO]))
+        self.assertEqual(names, sorted(["SHA256SUMS", WHEEL, SDIST, NPM, GO, GORILLA]))
         for name in names:
             self.assertEqual((self.packages / name).read_bytes(), (again / name).read_bytes(), name)
 
@@ -119,7 +122,7 @@ class Packages(unittest.TestCase):
         subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=self.packages, check=True)
 
     def test_a_source_package_has_licence_changelog_and_readme_and_neither_its_suite_nor_left_files(self):
-        for package in (SDIST, NPM, GO):
+        for package in (SDIST, NPM, GO, GORILLA):
             names = self.files_of(package)
             for name in ("LICENSE.md", "CHANGELOG.md", "README.md"):
                 self.assertIn(name, names, package)
@@ -161,31 +164,36 @@ class Packages(unittest.TestCase):
 
         self.assertEqual("1 2\n", self.output(project, "node", "count.cjs"))
 
-    def test_the_go_module_works_in_an_empty_project(self):
-        with zipfile.ZipFile(self.packages / GO) as archive:
-            module = archive.namelist()[0].partition("@")[0]
-            go_mod = archive.read(f"{module}@v{VERSION}/go.mod")
-        # A folder can stand in for a module proxy: https://go.dev/ref/mod#goproxy-protocol
-        versions = self.folder / "proxy" / module / "@v"
-        versions.mkdir(parents=True)
-        (versions / f"v{VERSION}.info").write_text(json.dumps({"Version": f"v{VERSION}"}))
-        (versions / f"v{VERSION}.mod").write_bytes(go_mod)
-        (versions / f"v{VERSION}.zip").write_bytes((self.packages / GO).read_bytes())
+    def test_the_go_modules_work_in_an_empty_project(self):
+        modules = [self.offer(package) for package in (GO, GORILLA)]
         project = self.project("main.go", GO_APP)
         others = subprocess.check_output(["go", "env", "GOPROXY"], text=True).strip()
         go = {
             **os.environ,
             "GOPROXY": f"file://{self.folder}/proxy,{others}",
-            "GONOSUMDB": module,
+            "GONOSUMDB": ",".join(modules),
             "GOFLAGS": "-mod=mod",
         }
         go |= {"GOMODCACHE": str(self.folder / "modules"), "GOTOOLCHAIN": "local"}
         subprocess.run(["go", "mod", "init", "count.example"], cwd=project, env=go, check=True, capture_output=True)
-        subprocess.run(["go", "get", f"{module}@v{VERSION}"], cwd=project, env=go, check=True, capture_output=True)
+        wanted = [f"{module}@v{VERSION}" for module in modules]
+        subprocess.run(["go", "get", *wanted], cwd=project, env=go, check=True, capture_output=True)
         self.addCleanup(subprocess.run, ["go", "clean", "-modcache"], env=go, check=True)
         subprocess.run(["go", "build", "-o", "count", "."], cwd=project, env=go, check=True)
 
         self.assertEqual("1 2\n", self.output(project, "./count"))
+
+    def offer(self, package):
+        """Puts a Go module into a folder that stands in for a module proxy (https://go.dev/ref/mod#goproxy-protocol)."""
+        with zipfile.ZipFile(self.packages / package) as archive:
+            module = archive.namelist()[0].partition("@")[0]
+            go_mod = archive.read(f"{module}@v{VERSION}/go.mod")
+        versions = self.folder / "proxy" / module / "@v"
+        versions.mkdir(parents=True)
+        (versions / f"v{VERSION}.info").write_text(json.dumps({"Version": f"v{VERSION}"}))
+        (versions / f"v{VERSION}.mod").write_bytes(go_mod)
+        (versions / f"v{VERSION}.zip").write_bytes((self.packages / package).read_bytes())
+        return module
 
     def files_of(self, package):
         """Returns the names of a package's files, without the folder that all of them are in."""

@@ -10,12 +10,15 @@ require (
 	github.com/gin-gonic/gin v1.12.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/gomodule/redigo v1.9.3
+	github.com/gorilla/securecookie v1.1.2
+	github.com/gorilla/sessions v1.4.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/labstack/echo/v4 v4.16.0
 	google.golang.org/protobuf v1.36.12
 )
 
 require (
+	cloakroom.example/cloakroom/gorillastore v0.0.0
 	github.com/bytedance/gopkg v0.1.3 // indirect
 	github.com/bytedance/sonic v1.15.0 // indirect
 	github.com/bytedance/sonic/loader v0.5.0 // indirect
@@ -52,3 +55,5 @@ require (
 )
 
 replace cloakroom.example/cloakroom => ../
+
+replace cloakroom.example/cloakroom/gorillastore => ../gorillastore
