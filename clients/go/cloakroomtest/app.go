@@ -1,7 +1,7 @@
 package cloakroomtest
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,16 +62,58 @@ func (a App) named(cookieName string) (App, error) {
 	if len(cookieName) > 256 || strings.IndexFunc(cookieName, func(r rune) bool { return !isToken(r) }) >= 0 {
 		return a, invalid("COOKIE_NAME_INVALID", "cookie_name: it has 1 to 256 letters, digits and !#$%&'*+-.^_`|~")
 	}
-	lower := strings.ToLower(cookieName)
-	isHostOnly := a.CookieSecure && a.CookieDomain == "" && a.CookiePath == "/"
-	switch {
-	case strings.HasPrefix(lower, "__host-") && !isHostOnly,
-		strings.HasPrefix(lower, "__http-") && !a.CookieSecure,
-		strings.HasPrefix(lower, "__secure-") && !a.CookieSecure:
+	a.CookieName = cookieName
+	if !a.keepsPrefix() {
 		return a, invalid("COOKIE_NAME_INVALID", "cookie_name: browsers refuse its prefix without other attributes")
 	}
-	a.CookieName = cookieName
 	return a, nil
+}
+
+// keepsPrefix tells whether the cookie has the attributes that the prefix of its name needs.
+func (a App) keepsPrefix() bool {
+	lower := strings.ToLower(a.CookieName)
+	isHostOnly := a.CookieSecure && a.CookieDomain == "" && a.CookiePath == "/"
+	switch {
+	case strings.HasPrefix(lower, "__host-"):
+		return isHostOnly
+	case strings.HasPrefix(lower, "__http-"), strings.HasPrefix(lower, "__secure-"):
+		return a.CookieSecure
+	}
+	return true
+}
+
+// withAttributes returns the app with other attributes of its cookie, which a request chooses.
+func (a App) withAttributes(chosen *pb.CookieAttributes) (App, error) {
+	if chosen == nil {
+		return a, nil
+	}
+	wasSecure := a.CookieSecure
+	set(&a.CookieDomain, chosen.Domain)
+	set(&a.CookiePath, chosen.Path)
+	set(&a.CookieSecure, chosen.Secure)
+	set(&a.CookieSameSite, chosen.Samesite)
+	isPath := func(r rune) bool { return r > ' ' && r < 0x7f && r != ';' }
+	isDomain := func(r rune) bool { return r > ' ' && r < 0x7f && !strings.ContainsRune(";:/,", r) }
+	switch {
+	case wasSecure && !a.CookieSecure,
+		!a.CookieSecure && a.CookieSameSite == "None",
+		!slices.Contains([]string{"", "Strict", "Lax", "None"}, a.CookieSameSite),
+		!strings.HasPrefix(a.CookiePath, "/"), !consistsOf(a.CookiePath, isPath),
+		strings.HasPrefix(a.CookieDomain, "."), !consistsOf(a.CookieDomain, isDomain),
+		!a.keepsPrefix():
+		return a, invalid("COOKIE_ATTRIBUTES_INVALID", "cookie_attributes: browsers refuse such a cookie, or the app's is secure")
+	}
+	return a, nil
+}
+
+func consistsOf(text string, isAllowed func(rune) bool) bool {
+	return strings.IndexFunc(text, func(r rune) bool { return !isAllowed(r) }) < 0
+}
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
 }
 
 func (a App) policy() *pb.GetAppPolicyResponse {
@@ -112,7 +154,11 @@ func (a App) cookie(value, expiry string) *pb.Header {
 	if a.CookieSecure {
 		text += "; Secure"
 	}
-	return &pb.Header{Name: "Set-Cookie", Value: fmt.Sprintf("%s; HttpOnly; Path=%s; SameSite=%s", text, a.CookiePath, a.CookieSameSite)}
+	text += "; HttpOnly; Path=" + a.CookiePath
+	if a.CookieSameSite != "" {
+		text += "; SameSite=" + a.CookieSameSite
+	}
+	return &pb.Header{Name: "Set-Cookie", Value: text}
 }
 
 func httpDate(t time.Time) string { return t.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT") }

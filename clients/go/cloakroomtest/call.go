@@ -122,13 +122,18 @@ type credential interface {
 	GetCookieHeader() string
 }
 
-// accept checks the Cookie header of a request, and takes the name of the cookie that it asks for.
+// accept checks the Cookie header of a request, and takes the name and the attributes of the cookie that it asks for.
 func (c *call) accept(request interface {
 	credential
 	GetCookieName() string
 }) (err error) {
 	if len(request.GetCookieHeader()) > maxHeader {
 		return invalid("COOKIE_HEADER_TOO_LARGE", "cookie_header: the limit is 1 MiB")
+	}
+	if of, hasAttributes := request.(interface{ GetCookieAttributes() *pb.CookieAttributes }); hasAttributes {
+		if c.app, err = c.app.withAttributes(of.GetCookieAttributes()); err != nil {
+			return err
+		}
 	}
 	c.app, err = c.app.named(request.GetCookieName())
 	return err

@@ -50,7 +50,9 @@ func (s *Session) Destroy() error {
 		return s.writeErr
 	}
 	if s.isTokenUsed || s.cookieHeader != "" {
-		request := &pb.DestroySessionRequest{CookieName: s.of.cookieName, RequestId: newRequestID()}
+		request := &pb.DestroySessionRequest{
+			CookieName: s.of.cookieName, CookieAttributes: s.of.cookieAttributes, RequestId: newRequestID(),
+		}
 		if s.isTokenUsed {
 			request.Credential = &pb.DestroySessionRequest_Token{Token: s.token}
 		} else {
@@ -106,7 +108,9 @@ func (s *Session) needOpen() error {
 	if !s.isTokenUsed && s.cookieHeader == "" {
 		return nil
 	}
-	request := &pb.OpenSessionRequest{CookieName: s.of.cookieName, Context: s.requestContext()}
+	request := &pb.OpenSessionRequest{
+		CookieName: s.of.cookieName, CookieAttributes: s.of.cookieAttributes, Context: s.requestContext(),
+	}
 	if s.isTokenUsed {
 		request.Credential = &pb.OpenSessionRequest_Token{Token: s.token}
 	} else {
@@ -186,14 +190,15 @@ func (s *Session) buildSave() *pb.SaveSessionRequest {
 		proto.Merge(changes, s.other)
 	}
 	save := &pb.SaveSessionRequest{
-		Changes:        changes,
-		Accessed:       true,
-		RequestId:      newRequestID(),
-		Rotate:         s.rotates,
-		KeepEmpty:      s.of.keepEmpty,
-		CookieName:     s.of.cookieName,
-		Context:        s.requestContext(),
-		CookieOutdated: s.cookieOutdated,
+		Changes:          changes,
+		Accessed:         true,
+		RequestId:        newRequestID(),
+		Rotate:           s.rotates,
+		KeepEmpty:        s.of.keepEmpty,
+		CookieName:       s.of.cookieName,
+		CookieAttributes: s.of.cookieAttributes,
+		Context:          s.requestContext(),
+		CookieOutdated:   s.cookieOutdated,
 	}
 	if s.isTokenUsed {
 		save.Credential = &pb.SaveSessionRequest_Token{Token: s.token}

@@ -54,6 +54,7 @@ type Session struct {
 type request struct {
 	cookieHeader       string
 	cookieName         string
+	cookieAttributes   *pb.CookieAttributes
 	userAgent          string
 	remoteAddress      string
 	maxAuthenticateAge time.Duration

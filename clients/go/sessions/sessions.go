@@ -28,6 +28,7 @@ import (
 
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"google.golang.org/protobuf/proto"
 )
 
 // retryAfter is the number of seconds after which a browser may try again in an outage.
@@ -37,6 +38,10 @@ const retryAfter = "5"
 type Sessions struct {
 	// CookieName is the name of the cookie, if it differs from the app's own.
 	CookieName string
+	// CookieAttributes returns the attributes of the cookie that a request chooses, for an application behind several hosts
+	// and proxies: SecureAuto, or a function that trusts what its proxy says, and never what a browser sends. What it does
+	// not set, and nil, are the app's own.
+	CookieAttributes func(r *http.Request) *pb.CookieAttributes
 	// KeepEmpty stores sessions without content too.
 	KeepEmpty bool
 	// MaxAuthenticateAge is the time for which an authentication counts as recent. 0: RecentlyAuthenticated is false.
@@ -61,6 +66,15 @@ type Sessions struct {
 
 // New returns sessions whose calls a client makes.
 func New(client *cloakroom.Client) *Sessions { return &Sessions{client: client} }
+
+// SecureAuto is for Sessions.CookieAttributes: the cookie of a request that came by TLS is secure, and others are as the
+// app's. Behind a proxy that ends TLS, the connection is not the browser's: use a function that reads the proxy's header.
+func SecureAuto(r *http.Request) *pb.CookieAttributes {
+	if r.TLS == nil {
+		return nil
+	}
+	return &pb.CookieAttributes{Secure: proto.Bool(true)}
+}
 
 type contextKey struct{}
 
@@ -101,6 +115,9 @@ func (s *Sessions) requestOf(r *http.Request) request {
 		cookieName:         s.CookieName,
 		maxAuthenticateAge: s.MaxAuthenticateAge,
 		keepEmpty:          s.KeepEmpty,
+	}
+	if s.CookieAttributes != nil {
+		of.cookieAttributes = s.CookieAttributes(r)
 	}
 	if s.OmitContext {
 		return of
