@@ -1,13 +1,13 @@
 // Measures what a session costs in a request of net/http, beside scs on Redis.
 //
-// Four servers run in processes of their own: without sessions, with this client, and with scs. They take turns in short
+// Four servers run in processes of their own: without sessions, with scs on Redis, with scs on our store, and with this
+// client. They take turns in short
 // rounds, and the figure is the CPU of the server's process: the request less the same request without sessions.
 package main
 
 import (
 	"bufio"
 	"context"
-	"encoding/gob"
 	"flag"
 	"fmt"
 	"io"
@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"cloakroom.example/cloakroom"
+	"cloakroom.example/cloakroom/scsstore"
 	"cloakroom.example/cloakroom/sessions"
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/alexedwards/scs/v2"
@@ -34,10 +35,11 @@ import (
 const (
 	withoutSessions = "none"
 	withScs         = "scs"
+	withStore       = "scsstore"
 	withClient      = "cloakroom"
 )
 
-var kinds = []string{withoutSessions, withScs, withClient}
+var kinds = []string{withoutSessions, withScs, withStore, withClient}
 
 func main() {
 	kind := flag.String("serve", "", "the kind of server to be")
@@ -113,30 +115,41 @@ func pagesOf(kind string) (map[string]http.HandlerFunc, func(http.Handler) http.
 		}, sessions.New(client).Middleware
 	case withScs:
 		manager := scs.New()
-		gob.Register(map[string]string{})
 		manager.Store = redisstore.New(&redis.Pool{MaxIdle: 64, Dial: func() (redis.Conn, error) {
 			return redis.Dial("tcp", os.Getenv("BENCH_REDIS"))
 		}})
-		return map[string]http.HandlerFunc{
-			"untouched": answer,
-			"begin": func(w http.ResponseWriter, r *http.Request) {
-				begin(func(name string, value any) { manager.Put(r.Context(), name, value) })
-				answer(w, r)
-			},
-			"read": func(w http.ResponseWriter, r *http.Request) {
-				if manager.GetString(r.Context(), "entry0") == "" {
-					log.Fatal("no session")
-				}
-				answer(w, r)
-			},
-			"write": func(w http.ResponseWriter, r *http.Request) {
-				manager.Put(r.Context(), "n", manager.GetInt(r.Context(), "n")+1)
-				answer(w, r)
-			},
-		}, manager.LoadAndSave
+		return scsPagesOf(manager), manager.LoadAndSave
+	case withStore:
+		client, err := cloakroom.New(os.Getenv("BENCH_SERVICE"), cloakroom.Options{App: "external", Deadline: time.Minute})
+		if err != nil {
+			log.Fatal(err)
+		}
+		manager, store := scs.New(), scsstore.New(client)
+		manager.Store, manager.Codec = store, scsstore.Codec{}
+		return scsPagesOf(manager), func(next http.Handler) http.Handler { return store.Middleware(manager.LoadAndSave(next)) }
 	}
 	return map[string]http.HandlerFunc{"untouched": answer, "begin": answer, "read": answer, "write": answer},
 		func(next http.Handler) http.Handler { return next }
+}
+
+func scsPagesOf(manager *scs.SessionManager) map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"untouched": answer,
+		"begin": func(w http.ResponseWriter, r *http.Request) {
+			begin(func(name string, value any) { manager.Put(r.Context(), name, value) })
+			answer(w, r)
+		},
+		"read": func(w http.ResponseWriter, r *http.Request) {
+			if manager.GetString(r.Context(), "entry0") == "" {
+				log.Fatal("no session")
+			}
+			answer(w, r)
+		},
+		"write": func(w http.ResponseWriter, r *http.Request) {
+			manager.Put(r.Context(), "n", manager.GetInt(r.Context(), "n")+1)
+			answer(w, r)
+		},
+	}
 }
 
 func begin(set func(name string, value any)) {
@@ -176,7 +189,7 @@ func measure(rounds, requests int) error {
 		servers[kind] = found
 	}
 	fmt.Printf("CPU of the session's part of a request, in us: the median of %d rounds of %d requests\n", rounds, requests)
-	fmt.Printf("%-26s %8s %10s %7s\n", "", withScs, withClient, "ratio")
+	fmt.Printf("%-26s %8s %10s %7s %10s %7s\n", "", withScs, withStore, "ratio", withClient, "ratio")
 	for _, concurrency := range []int{1, 50} {
 		for _, page := range []string{"untouched", "read", "write"} {
 			figures := map[string][]float64{}
@@ -191,8 +204,9 @@ func measure(rounds, requests int) error {
 					figures[kind] = append(figures[kind], round[kind]-round[withoutSessions])
 				}
 			}
-			scs, client := median(figures[withScs]), median(figures[withClient])
-			fmt.Printf("%-26s %8.1f %10.1f %7.2f\n", fmt.Sprintf("%s, %d at once", page, concurrency), scs, client, client/scs)
+			scs, store, client := median(figures[withScs]), median(figures[withStore]), median(figures[withClient])
+			fmt.Printf("%-26s %8.1f %10.1f %7.2f %10.1f %7.2f\n",
+				fmt.Sprintf("%s, %d at once", page, concurrency), scs, store, store/scs, client, client/scs)
 		}
 	}
 	return nil
@@ -331,7 +345,8 @@ func startStores(folder string) (environment []string, stop func(), err error) {
 	}
 	fields := strings.Fields(string(key))
 	file := filepath.Join(folder, "cloakroom.toml")
-	config := fmt.Sprintf("[server]\nlisten = %q\n[admin]\nlisten = %q\n[store]\nkind = \"memory\"\n[apps.shop]\nkeys = [%q]\n",
+	config := fmt.Sprintf("[server]\nlisten = %q\n[admin]\nlisten = %q\n[store]\nkind = \"memory\"\n[apps.shop]\nkeys = [%q]\n"+
+		"[apps.external]\nkind = \"external\"\n",
 		serviceAddress, adminAddress, fields[len(fields)-1])
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, stop, err
