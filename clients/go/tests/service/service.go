@@ -85,13 +85,15 @@ func (s *Service) Launch() {
 	s.process.Env = append(os.Environ(), "RUST_LOG=error")
 	must(s.t, s.process.Start())
 	s.t.Log("service", s.Address)
-	Wait(s.t, "the service listens", func() bool {
-		conn, err := net.Dial("tcp", s.Address)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	for _, address := range []string{s.Address, s.AdminAddress} {
+		Wait(s.t, "the service listens", func() bool {
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
+		})
+	}
 }
 
 // Stop ends the process at once.
