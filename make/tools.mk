@@ -8,8 +8,10 @@ PYTHON_INSTALLED := .tools/python/installed
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What shows that a Debian package is there, if its command has another name.
 shows_aardvark-dns := test -x /usr/lib/podman/aardvark-dns
+shows_default-jdk-headless := type javac
 shows_golang-go := type go
 shows_iproute2 := type ip
+shows_maven := type mvn
 shows_netavark := test -x /usr/lib/podman/netavark
 shows_nghttp2-client := type h2load
 shows_nginx-light := type nginx

@@ -1,0 +1,245 @@
+package example.cloakroom.session;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.security.SecureRandom;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Base64;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.function.BiConsumer;
+import org.apache.commons.logging.Log;
+import org.apache.commons.logging.LogFactory;
+import org.springframework.session.FindByIndexNameSessionRepository;
+import org.springframework.session.FlushMode;
+import org.springframework.session.IndexResolver;
+import org.springframework.session.MapSession;
+import org.springframework.session.PrincipalNameIndexResolver;
+import org.springframework.session.SaveMode;
+import org.springframework.session.Session;
+import org.springframework.session.SessionIdGenerator;
+
+/**
+ * Keeps the sessions of Spring Session in an app of kind `external`.
+ *
+ * <p>Spring Session makes the id of a session and its cookie. The id is the key of the session in Cloakroom. A save sends
+ * only the attributes that changed, so that requests at the same time keep each other's. Nothing revives a session that
+ * has ended.
+ */
+public final class CloakroomSessionRepository implements FindByIndexNameSessionRepository<CloakroomSession> {
+    private static final Log LOG = LogFactory.getLog(CloakroomSessionRepository.class);
+    private static final String SECURITY_CONTEXT = "SPRING_SECURITY_CONTEXT";
+    /** Begins the id of a session that was found by its user, whose key is not known. No key begins so. */
+    private static final String PUBLIC_ID = "public-id:";
+    private static final Duration SHORTEST_IDLE_TIMEOUT = Duration.ofSeconds(1);
+    private static final int ID_BYTES = 32;
+
+    private final CloakroomClient client;
+    private final IndexResolver<Session> users = new PrincipalNameIndexResolver<>(PRINCIPAL_NAME_INDEX_NAME);
+    private AttributeSerializer serializer = new JdkAttributeSerializer();
+    private SessionIdGenerator idGenerator = new RandomIds();
+    private Duration defaultMaxInactiveInterval = MapSession.DEFAULT_MAX_INACTIVE_INTERVAL;
+    private FlushMode flushMode = FlushMode.ON_SAVE;
+    private SaveMode saveMode = SaveMode.ON_SET_ATTRIBUTE;
+    private BiConsumer<String, CloakroomSession> onGone = (reason, session) -> LOG.warn(
+            "A session had ended (" + reason + ") before it was saved. Nothing was written.");
+
+    public CloakroomSessionRepository(CloakroomClient client) {
+        this.client = client;
+    }
+
+    /** Sets how values become bytes. {@link JdkAttributeSerializer} if not set. */
+    public void setAttributeSerializer(AttributeSerializer serializer) {
+        this.serializer = serializer;
+    }
+
+    /** Sets who makes ids. They have to be secrets of at least 128 random bits and 16 to 256 bytes; a UUID has 122. */
+    public void setSessionIdGenerator(SessionIdGenerator generator) {
+        idGenerator = generator;
+    }
+
+    /** Sets how long a new session lives without a use, at most the app's `idle_timeout`. 30 minutes if not set. */
+    public void setDefaultMaxInactiveInterval(Duration interval) {
+        defaultMaxInactiveInterval = interval;
+    }
+
+    /** Sets when changes are sent. At the end of the request if not set. */
+    public void setFlushMode(FlushMode mode) {
+        flushMode = mode;
+    }
+
+    /** Sets which attributes a save sends. Those that were set if not set. */
+    public void setSaveMode(SaveMode mode) {
+        saveMode = mode;
+    }
+
+    /** Sets who is told, with the reason, that a session had ended before it was saved. The log if not set. */
+    public void setOnGone(BiConsumer<String, CloakroomSession> onGone) {
+        this.onGone = onGone;
+    }
+
+    @Override
+    public CloakroomSession createSession() {
+        Instant now = Instant.now();
+        var stored = new CloakroomSession.Stored("", now, now, defaultMaxInactiveInterval);
+        Attributes none = new Attributes(serializer, JsonNodeFactory.instance.objectNode());
+        CloakroomSession session = new CloakroomSession(this, newId(), none, stored);
+        if (flushMode == FlushMode.IMMEDIATE) {
+            save(session);
+        }
+        return session;
+    }
+
+    /** Returns null for an id that is unknown or whose session has ended. */
+    @Override
+    public CloakroomSession findById(String id) {
+        if (!CloakroomClient.isKey(id)) {
+            return null;
+        }
+        JsonNode session = client.open(id).path("session");
+        if (session.path("new").asBoolean() || session.has("nullSession")) {
+            return null;
+        }
+        return load(id, session).asStored();
+    }
+
+    @Override
+    public void save(CloakroomSession session) {
+        if (session.isReadOnly()) {
+            throw new UnsupportedOperationException("this session was found by its user, so its key is not known. It can be read"
+                    + " and ended, and not changed");
+        }
+        Set<String> changed = session.changed();
+        String subject = subjectOf(session, changed);
+        boolean isOtherUser = !session.subject().isEmpty() && !subject.equals(session.subject());
+        if (isOtherUser && !subject.isEmpty()) {
+            // The service removes what the first user left. The attributes of a session in Spring stay.
+            changed.addAll(session.getAttributeNames());
+        }
+        if (session.isStored() && changed.isEmpty() && !session.isLifetimeChanged()) {
+            return;
+        }
+        JsonNode saved = client.save(session.getId(), changes(session, changed, subject));
+        if (saved.path("outcome").asText().equals("OUTCOME_GONE")) {
+            onGone.accept(saved.path("endReason").asText("unknown"), session);
+            return;
+        }
+        session.saved(subject);
+    }
+
+    /** Ends a session, that of a user included: `findByPrincipalName(name).keySet().forEach(repository::deleteById)`. */
+    @Override
+    public void deleteById(String id) {
+        if (id.startsWith(PUBLIC_ID)) {
+            client.revoke(id.substring(PUBLIC_ID.length()));
+        } else if (CloakroomClient.isKey(id)) {
+            client.destroy(id);
+        }
+    }
+
+    /**
+     * Returns the sessions of a user, newest use first. Their keys are secrets that the service does not have. So each has
+     * a public id in place of its own, which can be given to {@link #deleteById} and opens nothing.
+     */
+    @Override
+    public Map<String, CloakroomSession> findByIndexNameAndIndexValue(String indexName, String indexValue) {
+        if (!indexName.equals(PRINCIPAL_NAME_INDEX_NAME) || indexValue.isEmpty()) {
+            return Map.of();
+        }
+        Map<String, CloakroomSession> found = new LinkedHashMap<>();
+        for (JsonNode session : client.list(indexValue).path("sessions")) {
+            String id = PUBLIC_ID + session.path("id").asText();
+            found.put(id, load(id, session).asReadOnly());
+        }
+        return found;
+    }
+
+    String newId() {
+        return idGenerator.generate();
+    }
+
+    FlushMode flushMode() {
+        return flushMode;
+    }
+
+    SaveMode saveMode() {
+        return saveMode;
+    }
+
+    /** Ends what a session was until it gets another id. */
+    void end(CloakroomSession session) {
+        deleteById(session.getId());
+    }
+
+    private CloakroomSession load(String id, JsonNode session) {
+        Instant accessTime = Instant.parse(session.path("accessTime").asText());
+        var stored = new CloakroomSession.Stored(session.path("subject").asText(""),
+                Instant.parse(session.path("createTime").asText()), accessTime, idleTimeout(session, accessTime));
+        return new CloakroomSession(this, id, new Attributes(serializer, session.path("entries")), stored);
+    }
+
+    /** AdminService gives the time of the end in place of the timeout. */
+    private static Duration idleTimeout(JsonNode session, Instant accessTime) {
+        if (session.has("idleTimeout")) {
+            return Durations.parse(session.path("idleTimeout").asText());
+        }
+        return Duration.between(accessTime, Instant.parse(session.path("expireTime").asText()));
+    }
+
+    /** Returns the user, who can have changed only with one of two attributes. */
+    private String subjectOf(CloakroomSession session, Set<String> changed) {
+        if (session.isStored() && !changed.contains(SECURITY_CONTEXT) && !changed.contains(PRINCIPAL_NAME_INDEX_NAME)) {
+            return session.subject();
+        }
+        String user = users.resolveIndexesFor(session).get(PRINCIPAL_NAME_INDEX_NAME);
+        return Objects.requireNonNullElse(user, "");
+    }
+
+    private static ObjectNode changes(CloakroomSession session, Set<String> changed, String subject) {
+        ObjectNode changes = JsonNodeFactory.instance.objectNode();
+        ObjectNode set = changes.putObject("set");
+        ArrayNode unset = changes.putArray("unset");
+        for (String name : changed) {
+            JsonNode value = session.attributes().encode(name);
+            if (value == null) {
+                unset.add(name);
+            } else {
+                set.set(name, value);
+            }
+        }
+        if (!subject.equals(session.isStored() ? session.subject() : "")) {
+            changes.put("subject", subject);
+        }
+        if (!session.isStored() || session.isLifetimeChanged()) {
+            putLifetime(changes, session.getMaxInactiveInterval());
+        }
+        return changes;
+    }
+
+    /** A session without an end, in the words of Spring Session, lives as long as the app lets it. */
+    private static void putLifetime(ObjectNode changes, Duration interval) {
+        if (interval.isZero() || interval.isNegative()) {
+            changes.put("defaultLifetime", true);
+        } else {
+            Duration longEnough = interval.compareTo(SHORTEST_IDLE_TIMEOUT) < 0 ? SHORTEST_IDLE_TIMEOUT : interval;
+            changes.put("idleTimeout", Durations.format(longEnough));
+        }
+    }
+
+    /** Ids of 256 random bits. */
+    private static final class RandomIds implements SessionIdGenerator {
+        private final SecureRandom random = new SecureRandom();
+
+        @Override
+        public String generate() {
+            byte[] bytes = new byte[ID_BYTES];
+            random.nextBytes(bytes);
+            return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
+        }
+    }
+}

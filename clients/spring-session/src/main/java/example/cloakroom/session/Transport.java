@@ -1,0 +1,150 @@
+package example.cloakroom.session;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.net.http.HttpResponse.BodyHandlers;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.SSLContext;
+
+/**
+ * Unary calls by the Connect protocol with JSON, over kept-alive HTTP/1.1 connections. docs/wire.md has the rules. A call
+ * is repeated until its deadline while nothing answers, so each call has to be harmless when it is repeated.
+ */
+final class Transport {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Duration CONNECT_TIMEOUT = Duration.ofSeconds(1);
+    /** The service takes 1024 connections of one address by default. */
+    private static final int MAX_CALLS = 512;
+    private static final long FIRST_PAUSE_MILLIS = 100;
+    private static final long LONGEST_PAUSE_MILLIS = 1000;
+    /** An attempt leaves half of the time to the next one, unless this little is left. */
+    private static final long SHORTEST_ATTEMPT_MILLIS = 200;
+
+    private final Options options;
+    private final List<URI> services;
+    private final HttpClient http;
+    private final Semaphore calls = new Semaphore(MAX_CALLS);
+    private final AtomicInteger next = new AtomicInteger();
+
+    Transport(Options options, List<String> addresses) {
+        this.options = options;
+        services = addresses.stream().map(address -> URI.create(options.scheme() + "://" + address + "/")).toList();
+        HttpClient.Builder builder = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1)
+                .connectTimeout(CONNECT_TIMEOUT).proxy(HttpClient.Builder.NO_PROXY);
+        SSLContext context = options.context();
+        http = (context == null ? builder : builder.sslContext(context)).build();
+    }
+
+    /** Returns the response of a method such as `cloakroom.v1.SessionService/OpenSession`. */
+    JsonNode call(String method, ObjectNode request) {
+        Deadline deadline = Deadline.in(options.deadline);
+        try {
+            if (!calls.tryAcquire(deadline.leftMillis(), TimeUnit.MILLISECONDS)) {
+                throw unavailable(method, "more than " + MAX_CALLS + " calls were running", null);
+            }
+            try {
+                return repeat(method, JSON.writeValueAsBytes(request), deadline);
+            } finally {
+                calls.release();
+            }
+        } catch (InterruptedException interrupt) {
+            Thread.currentThread().interrupt();
+            throw unavailable(method, "the thread was interrupted", interrupt);
+        } catch (IOException failure) {
+            throw new CloakroomException("", "the request of " + method + " cannot be written as JSON", failure);
+        }
+    }
+
+    private JsonNode repeat(String method, byte[] body, Deadline deadline) throws InterruptedException {
+        long pause = FIRST_PAUSE_MILLIS;
+        while (true) {
+            try {
+                return attempt(method, body, deadline);
+            } catch (SessionUnavailableException failure) {
+                long shortened = ThreadLocalRandom.current().nextLong(pause / 2, pause + 1);
+                if (deadline.leftMillis() <= shortened) {
+                    throw failure;
+                }
+                Thread.sleep(shortened);
+                pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
+            }
+        }
+    }
+
+    private JsonNode attempt(String method, byte[] body, Deadline deadline) throws InterruptedException {
+        long left = Math.max(1, deadline.leftMillis());
+        long limit = left <= 2 * SHORTEST_ATTEMPT_MILLIS ? left : left / 2;
+        CompletableFuture<HttpResponse<byte[]>> call = http.sendAsync(request(method, body, limit), BodyHandlers.ofByteArray());
+        try {
+            return read(method, call.get(limit, TimeUnit.MILLISECONDS));
+        } catch (TimeoutException failure) {
+            throw unavailable(method, "no answer within " + limit + " ms", failure);
+        } catch (ExecutionException failure) {
+            throw unavailable(method, String.valueOf(failure.getCause()), failure.getCause());
+        } finally {
+            // Closes the connection of a call that has not ended.
+            call.cancel(true);
+        }
+    }
+
+    private HttpRequest request(String method, byte[] body, long limitMillis) {
+        URI service = services.get(Math.floorMod(next.getAndIncrement(), services.size()));
+        HttpRequest.Builder request = HttpRequest.newBuilder(service.resolve(method))
+                .header("content-type", "application/json")
+                .header("connect-timeout-ms", Long.toString(limitMillis))
+                .POST(HttpRequest.BodyPublishers.ofByteArray(body));
+        String token = options.token.get();
+        return (token == null ? request : request.header("authorization", "Bearer " + token)).build();
+    }
+
+    private JsonNode read(String method, HttpResponse<byte[]> response) {
+        JsonNode body = parse(method, response);
+        if (response.statusCode() == 200) {
+            return body;
+        }
+        String reason = response.headers().firstValue("cloakroom-reason").orElse("");
+        String message = "HTTP " + response.statusCode() + " " + reason + ": " + body.path("message").asText("no message");
+        if (response.statusCode() == 503 || response.statusCode() == 504) {
+            throw new SessionUnavailableException(reason, method + ": " + message, null);
+        }
+        throw new CloakroomException(reason, method + ": " + message);
+    }
+
+    private static JsonNode parse(String method, HttpResponse<byte[]> response) {
+        try {
+            return JSON.readTree(response.body());
+        } catch (IOException failure) {
+            throw new CloakroomException("", method + ": the answer, of status " + response.statusCode()
+                    + ", is not JSON. The address may be that of another service", failure);
+        }
+    }
+
+    private static SessionUnavailableException unavailable(String method, String what, Throwable cause) {
+        return new SessionUnavailableException("", method + ": the service did not answer (" + what
+                + "). Check its address, and that it runs", cause);
+    }
+
+    private record Deadline(long nanos) {
+        static Deadline in(Duration duration) {
+            return new Deadline(System.nanoTime() + duration.toNanos());
+        }
+
+        long leftMillis() {
+            return (nanos - System.nanoTime()) / 1_000_000;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+package example.cloakroom.session;
+
+import jakarta.servlet.http.HttpSession;
+import java.security.Principal;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
+import org.springframework.boot.web.server.context.WebServerApplicationContext;
+import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+import org.springframework.security.config.Customizer;
+import org.springframework.security.config.annotation.web.builders.HttpSecurity;
+import org.springframework.security.core.userdetails.User;
+import org.springframework.security.provisioning.InMemoryUserDetailsManager;
+import org.springframework.security.web.SecurityFilterChain;
+import org.springframework.session.config.annotation.web.http.EnableSpringHttpSession;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.RequestParam;
+import org.springframework.web.bind.annotation.RestController;
+
+/** An application on Spring Boot with Spring MVC and Spring Security, whose users may read and set attributes. */
+@Configuration(proxyBeanMethods = false)
+@EnableAutoConfiguration
+@EnableSpringHttpSession
+@Import(Shop.Pages.class)
+class Shop {
+    /** Starts the application at a free port. */
+    static ConfigurableApplicationContext start(CloakroomClient client, String logFile) {
+        SpringApplication application = new SpringApplication(Shop.class);
+        application.addInitializers(context -> context.getBeanFactory().registerSingleton("client", client));
+        return application.run("--server.address=127.0.0.1", "--server.port=0", "--spring.main.banner-mode=off",
+                "--logging.file.name=" + logFile, "--logging.threshold.console=off",
+                "--logging.level.example.cloakroom=trace", "--logging.level.org.springframework.session=trace");
+    }
+
+    static int port(ConfigurableApplicationContext context) {
+        return ((WebServerApplicationContext) context).getWebServer().getPort();
+    }
+
+    @Bean
+    CloakroomSessionRepository sessionRepository(CloakroomClient client) {
+        return new CloakroomSessionRepository(client);
+    }
+
+    @Bean
+    SessionUnavailableFilter sessionUnavailableFilter() {
+        return new SessionUnavailableFilter();
+    }
+
+    @Bean
+    SecurityFilterChain security(HttpSecurity http) {
+        return http.authorizeHttpRequests(requests -> requests.requestMatchers("/me").authenticated().anyRequest().permitAll())
+                .formLogin(Customizer.withDefaults()).build();
+    }
+
+    @Bean
+    InMemoryUserDetailsManager users() {
+        return new InMemoryUserDetailsManager(User.withUsername("alice").password("{noop}secret").roles("USER").build());
+    }
+
+    /** The pages. */
+    @RestController
+    static class Pages {
+        private final Map<String, CountDownLatch> rounds = new ConcurrentHashMap<>();
+
+        @GetMapping("/set")
+        String set(HttpSession session, @RequestParam String name, @RequestParam String value) {
+            session.setAttribute(name, value);
+            return "set";
+        }
+
+        /** Sets an attribute after both requests of a round have loaded the session. */
+        @GetMapping("/set-together")
+        String setTogether(HttpSession session, @RequestParam String name, @RequestParam String round) throws InterruptedException {
+            CountDownLatch loaded = rounds.computeIfAbsent(round, any -> new CountDownLatch(2));
+            loaded.countDown();
+            if (!loaded.await(60, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("the other request did not come");
+            }
+            session.setAttribute(name, round);
+            return "set";
+        }
+
+        @GetMapping("/attributes")
+        Map<String, Object> attributes(HttpSession session) {
+            Map<String, Object> attributes = new TreeMap<>();
+            session.getAttributeNames().asIterator().forEachRemaining(name -> {
+                if (session.getAttribute(name) instanceof String value) {
+                    attributes.put(name, value);
+                }
+            });
+            return attributes;
+        }
+
+        @GetMapping("/me")
+        String me(Principal principal) {
+            return principal.getName();
+        }
+    }
+}
