@@ -197,7 +197,9 @@ class RackTest < Minitest::Test
       { deadline: 0 } => /deadline is 0/, { pool_size: 0 } => /pool_size is 0/,
       { credentials: { ca_file: '/ca.pem' } } => %r{write the address as https://host:port},
       { credentials: { token: "secret\n" } } => /token has a character that is not visible ASCII/,
-      { credentials: { certificate_file: '/c.pem' } } => /belong together/
+      { credentials: { certificate_file: '/c.pem' } } => /belong together/,
+      { service: 'https://localhost:1', credentials: { ca_file: '/nowhere.pem' } } => /ca_file, .* is no readable file in PEM/,
+      { service: 'https://localhost:1', credentials: { certificate_file: __FILE__, key_file: __FILE__ } } => /in PEM/
     }.each do |options, message|
       error = assert_raises(ArgumentError) { Rack::Session::Cloakroom.new(counting, **options) }
 

@@ -57,17 +57,17 @@ class ValuesTest < Minitest::Test
     assert_equal 1, SERVICE.sessions('--app', 'shop', 'list', '--subject', 'ann').size
   end
 
-  def test_entries_that_another_client_wrote_as_bytes_stay_and_are_not_seen
+  def test_what_another_client_wrote_as_bytes_or_null_stays
     cookie = write('a' => 1)
     key = Rack::Session::SessionId.new(cookie[/\A[^=]+=(\h+)/, 1]).private_id
     client = Rack::Session::Cloakroom::Client.new(service: SERVICE.address, app: 'shop', deadline: 60)
-    client.save(key, changes: { set: { raw: { raw: 'AAE=' }, a: { json: '  1 ' } } })
+    client.save(key, changes: { set: { raw: { raw: 'AAE=' }, none: { json: 'null' }, a: { json: '  1 ' } } })
 
     write({ 'b' => 2 }, cookie)
 
-    assert_equal({ 'a' => 1, 'b' => 2 }, read(cookie))
+    assert_equal({ 'a' => 1, 'b' => 2 }, read(cookie).compact)
     entries = client.open(key)['session']['entries']
-    assert_equal [{ 'raw' => 'AAE=' }, { 'json' => '  1 ' }], entries.values_at('raw', 'a')
+    assert_equal [{ 'raw' => 'AAE=' }, { 'json' => 'null' }, { 'json' => '  1 ' }], entries.values_at('raw', 'none', 'a')
   end
 
   def test_a_save_of_the_same_values_makes_no_call

@@ -77,7 +77,7 @@ module Rack
           raise error_of(method, response)
         rescue TimedOut => error
           raise Unavailable.new("#{method} at #{@address}: #{error.message}", code: 'deadline_exceeded')
-        rescue IOError, SystemCallError, SocketError, OpenSSL::SSL::SSLError, JSON::ParserError => error
+        rescue IOError, SystemCallError, SocketError, OpenSSL::OpenSSLError, JSON::ParserError => error
           # The message of a parser shows what it has read.
           cause = error.is_a?(JSON::ParserError) ? 'the response is not JSON' : error.message
           raise Unavailable.new("#{method} at #{@address}: #{cause}", code: 'unavailable')

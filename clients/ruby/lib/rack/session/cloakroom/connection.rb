@@ -22,7 +22,7 @@ module Rack
           socket = Socket.tcp(address.host, address.port, connect_timeout: seconds)
           socket.setsockopt(Socket::IPPROTO_TCP, Socket::TCP_NODELAY, 1)
           address.tls? ? new(socket).encrypt(address.host, credentials, now + seconds) : new(socket)
-        rescue IOError, SystemCallError, OpenSSL::SSL::SSLError
+        rescue IOError, SystemCallError, OpenSSL::OpenSSLError
           socket&.close
           raise
         end

@@ -26,7 +26,8 @@ module Rack
           unless token.nil? || TOKEN.match?(token)
             raise ArgumentError, 'token has a character that is not visible ASCII, such as a newline at its end'
           end
-          return if address.tls? || (@ca_file || @certificate_file).nil?
+          return check_files if address.tls?
+          return if (@ca_file || @certificate_file).nil?
 
           raise ArgumentError, 'the credentials need TLS: write the address as https://host:port'
         end
@@ -45,6 +46,12 @@ module Rack
         end
 
         private
+
+        def check_files
+          tls_context
+        rescue OpenSSL::OpenSSLError, SystemCallError => error
+          raise ArgumentError, "ca_file, certificate_file or key_file is no readable file in PEM: #{error.message}"
+        end
 
         # A store of its own, because what is added to the default one is trusted by the whole process.
         def authorities

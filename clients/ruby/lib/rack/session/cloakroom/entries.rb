@@ -31,11 +31,12 @@ module Rack
           session.each_with_object({}) { |(name, value), entries| entries[name] = entry_of(name, value) }
         end
 
-        # Returns the entries that differ, and the names of those that are gone. What the session never saw stays.
+        # Returns the entries that differ, and the names of those that are gone. What the application could not see stays:
+        # bytes of another client, and null, which Rack leaves out of each session.
         def differences(before, after)
           set = after.reject { |name, value| same?(before[name], value) }
           gone = before.keys - after.keys
-          gone.reject! { |name| before[name].key?('raw') } unless @serializer
+          gone.reject! { |name| before[name] == NULL || (@serializer.nil? && before[name].key?('raw')) }
           [set, gone]
         end
 
@@ -90,7 +91,8 @@ module Rack
 
         # A number that is too large for a Float is read as infinite. The service refuses it if somebody saves it.
         JSON_OPTIONS = { max_nesting: 0, allow_nan: true }.freeze
-        private_constant :JSON_OPTIONS
+        NULL = { 'json' => 'null' }.freeze
+        private_constant :JSON_OPTIONS, :NULL
       end
     end
   end
