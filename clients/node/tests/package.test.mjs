@@ -39,7 +39,7 @@ test('import and require give the same names of every part', () => {
     const imported = run('node', '--input-type=module', '-e', `import * as all from '${name}';
       console.log(Object.keys(all).filter((each) => each !== 'default' && each !== 'module.exports').sort().join())`);
 
-    assert.ok(required.includes(','), name);
+    assert.notEqual(required, '', name);
     assert.equal(imported, required, name);
   }
 });
@@ -68,6 +68,7 @@ import { Client, ConnectTransport, Session } from 'cloakroom-sessions';
 import { sessions as expressSessions } from 'cloakroom-sessions/express';
 import { sessions as fastifySessions } from 'cloakroom-sessions/fastify';
 import { sessions as koaSessions } from 'cloakroom-sessions/koa';
+import { MemoryTransport } from 'cloakroom-sessions/testing';
 import { sessions as webSessions } from 'cloakroom-sessions/web';
 import express from 'express';
 import fastify from 'fastify';
@@ -77,6 +78,7 @@ const client = new Client({ service: new ConnectTransport('localhost:50051'), ap
 express().use(expressSessions({ client })).get('/', (request, response) => { response.json(request.session.subject); });
 fastify().register(fastifySessions, { client });
 new Koa().use(koaSessions({ client })).use((ctx) => { ctx.session.rotate(); });
+new Client({ service: new MemoryTransport({ name: 'shop' }) });
 export const handle = (request: Request): Promise<Response> =>
   webSessions({ client }).handle(request, (session) => Response.json(session.id));
 // @ts-expect-error A deadline is a number of milliseconds.

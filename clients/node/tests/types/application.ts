@@ -3,6 +3,7 @@ import express, { type Express } from 'express';
 import { Client, ConnectTransport, Session } from 'cloakroom-sessions';
 import { AdminClient } from 'cloakroom-sessions/admin';
 import { openSession, sessions, SessionUnavailable } from 'cloakroom-sessions/express';
+import { MemoryTransport, type App } from 'cloakroom-sessions/testing';
 
 declare module 'cloakroom-sessions/express' {
   interface SessionData {
@@ -42,6 +43,14 @@ app.get('/', openSession, async (request, response) => {
   await request.session.destroy();
   response.json(id);
 });
+
+const tested: App = { name: 'shop', idleTimeout: 60_000, onSessionLimit: 'refuse' };
+const memory = new MemoryTransport(tested);
+app.use(sessions({ service: memory, app: 'shop' }));
+memory.isAvailable = false;
+memory.advance(1000);
+// @ts-expect-error It is a number of milliseconds.
+new MemoryTransport({ idleTimeout: '1h' });
 
 async function withoutFramework(cookieHeader: string): Promise<string | undefined> {
   const client = new Client({ service: new ConnectTransport('unix:/run/cloakroom.sock'), app: 'shop' });
