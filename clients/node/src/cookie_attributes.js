@@ -33,14 +33,17 @@ function cookieAttributes(state) {
   const chosen = typeof cookie === 'function' ? cookie(state.request) ?? {} : cookie;
   if (chosen !== cookie) checkCookie(chosen);
   const { domain, path, sameSite, secure } = chosen;
-  // As in express-session: without TLS, `auto` leaves what the service has for the app.
-  const isSecure = secure === 'auto' ? state.isSecure || undefined : secure;
-  return { domain, path, secure: isSecure, samesite: sameSiteText(sameSite) };
+  // As in express-session: without TLS, `auto` leaves what the service has for the app. SameSite=None needs Secure.
+  const wanted = secure ?? (sameSite === 'auto' ? 'auto' : undefined);
+  const isSecure = wanted === 'auto' ? state.isSecure || undefined : wanted;
+  return { domain, path, secure: isSecure, samesite: sameSiteText(sameSite, state.isSecure) };
 }
 
-/** @param {CookieAttributes['sameSite']} sameSite */
-function sameSiteText(sameSite) {
+/** @param {CookieAttributes['sameSite']} sameSite @param {boolean} cameByTls */
+function sameSiteText(sameSite, cameByTls) {
   if (sameSite === undefined) return undefined;
+  // As in express-session: cookies for other sites need TLS.
+  if (sameSite === 'auto') return cameByTls ? 'None' : 'Lax';
   if (sameSite === false) return '';
   const text = sameSite === true ? 'strict' : String(sameSite);
   return text.charAt(0).toUpperCase() + text.slice(1).toLowerCase();

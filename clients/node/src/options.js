@@ -17,7 +17,7 @@ function checkOptions(options, refused = {}) {
   }
   if (options.resave) throw new TypeError('resave has no meaning: a read session counts as used, and changes alone are saved');
   if (options.unset !== undefined && !['keep', 'destroy'].includes(options.unset)) {
-    throw new TypeError('unset is "keep" or "destroy"');
+    throw new TypeError('unset must be "keep" or "destroy"');
   }
   if (options.maxAge !== undefined && !(options.maxAge >= 1000)) throw new TypeError('maxAge is at least 1000 milliseconds');
   checkCookie(options.cookie);

@@ -118,7 +118,7 @@ class RequestState {
   async reload() {
     keepEntries(this.#requestSession);
     const isThere = await this.session.reload();
-    if (!isThere) throw new CloakroomError('failed to load session: it has ended', 'NOT_FOUND', '');
+    if (!isThere) throw new CloakroomError('failed to load session', 'NOT_FOUND', '');
     this.#requestSession = makeRequestSession(this);
   }
 
@@ -131,7 +131,7 @@ class RequestState {
   #addByOptions() {
     const { session, settings } = this;
     if (!session.hasUnsavedChanges()) return;
-    if (settings.maxAge !== undefined && this.#isNew() && !session.permanent) {
+    if (settings.maxAge !== undefined && this.#isNew() && !session.changesPermanent) {
       session.permanent = true;
       session.idleTimeout ??= settings.maxAge;
     }

@@ -176,6 +176,11 @@ class Session {
     this.#otherChanges.permanent = Boolean(value);
   }
 
+  /** Whether the next save says that the cookie outlives the browser, or that it does not. */
+  get changesPermanent() {
+    return this.#otherChanges.permanent !== undefined;
+  }
+
   /** Milliseconds that the session lives without use. @returns {number | undefined} */
   get idleTimeout() {
     return this.#otherChanges.idleTimeout ?? this.#info?.idleTimeout;

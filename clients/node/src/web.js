@@ -144,7 +144,7 @@ class WebState extends RequestState {
   }
 
   async reload() {
-    if (!await this.session.reload()) throw new CloakroomError('failed to load session: it has ended', 'NOT_FOUND', '');
+    if (!await this.session.reload()) throw new CloakroomError('failed to load session', 'NOT_FOUND', '');
   }
 }
 

@@ -61,6 +61,13 @@ test('with secure: "auto" the cookie of an app that wants TLS stays Secure', asy
   }, 'secure');
 });
 
+test('with sameSite: "auto" the cookie is for other sites if the request came by TLS', async () => {
+  await withApp({ sameSite: 'auto' }, async (browser) => {
+    assert.deepEqual(attributesOf(await browser.get('/write')), [['HttpOnly', 'Path=/', 'SameSite=Lax']]);
+    assert.deepEqual(attributesOf(await browser.get('/rotate', HTTPS)), [['Secure', 'HttpOnly', 'Path=/', 'SameSite=None']]);
+  });
+});
+
 test('a function chooses by request, and a deletion repeats what the cookie was set with', async () => {
   const cookie = (request) => ({ domain: request.get('x-tenant'), path: '/shop', sameSite: 'strict' });
   const tenant = { headers: { 'x-tenant': 'tenant.example' } };

@@ -363,6 +363,21 @@ describe('req.session', () => {
     assert.equal(first.value, 60_000);
     assert.match(first.setCookies[0], /; Expires=/);
     assert.ok((await again((session) => session.cookie.maxAge)).value <= 60_000);
+    const regenerated = await again(async (session, request) => {
+      await session.regenerate();
+      request.session.a = 2;
+    });
+    assert.match(regenerated.setCookies[0], /; Expires=/);
+  });
+
+  test('null takes the expiry of the option maxAge away, for a new session as well', async () => {
+    const { first, again } = await run((session) => {
+      session.cookie.expires = null;
+      session.a = 1;
+    }, { maxAge: 60_000 });
+
+    assert.match(first.setCookies[0], /^session=v1\.[^;]+; HttpOnly; Path=\/; SameSite=Lax$/);
+    assert.equal((await again((session) => session.cookie.maxAge)).value, null);
   });
 
   test('the option saveUninitialized stores a session without content', async () => {

@@ -67,7 +67,8 @@ export interface CookieAttributes {
   /** Empty: the cookie is for one host only. */
   domain?: string;
   path?: string;
-  sameSite?: boolean | 'strict' | 'lax' | 'none';
+  /** `auto`: `None` and Secure if the browser has sent the request by TLS, else `Lax`. */
+  sameSite?: boolean | 'strict' | 'lax' | 'none' | 'auto';
   /** `auto`: the cookie is Secure if the browser has sent the request by TLS, else as the service has it for the app. */
   secure?: boolean | 'auto';
 }
