@@ -139,6 +139,13 @@ test('a changed answer is refused or read as Node reads it', async () => {
   assert.ok(refused > ANSWERS / 10, `${refused}`);
 });
 
+test('an interim response of HTTP/1.0 is refused, as Node refuses it', async () => {
+  const data = bytes('HTTP/1.0 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
+
+  assert.throws(() => read(data), Malformed);
+  await assert.rejects(readByNode(data));
+});
+
 test('a response with a known head is read as by the reader', () => {
   for (let i = 0; i < ANSWERS; i += 1) {
     const data = random(2) ? makeAnswer() : makeBroken();
@@ -153,6 +160,7 @@ const REFUSED = [
   ['HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked', '0\r\n\r\n'],
   ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked', '0\r\n\r\n'],
   ['HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked', '0\r\n\r\n'],
+  ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked', '0\t\r\n\r\n'],
   ['HTTP/1.1 200 OK\r\ncontent-length : 3', 'abc'],
   ['HTTP/1.1 200 OK\r\ncontent-length: +3', 'abc'],
   ['HTTP/1.1 200 OK\r\ncontent-length: 3 ,3', 'abc'],

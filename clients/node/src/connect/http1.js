@@ -103,6 +103,7 @@ function readHead(data) {
   if (found === null) throw new Malformed(`not a response of HTTP/1.1: ${JSON.stringify(statusLine.slice(0, 80))}`);
   const status = Number(found[2]);
   const isHttp11 = found[1] === '1';
+  if (status < 200 && !isHttp11) throw new Malformed('an interim response of HTTP/1.0');
   const headers = readFields(lines);
   const options = headers.get('connection')?.toLowerCase();
   const keepsConnection = options ? keepsByOptions(options, isHttp11) : isHttp11;
@@ -228,7 +229,7 @@ const HEAD_END = Buffer.from('\r\n\r\n');
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 const TRAILING_SPACE = /[ \t]+$/;
-const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
+const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 const LENGTH_FIELDS = ['content-length', 'transfer-encoding'];
 /** Heads with a content-length, without the empty line. @type {Map<string, Head>} */
 const knownHeads = new Map();
