@@ -88,16 +88,16 @@ test('a watch goes on after its connection was lost, and after an outage', async
   t.after(() => own.remove());
   const proxy = await LossyProxy.start(own.port);
   t.after(() => proxy.close());
-  const ownClient = clientOf(proxy.address, 300);
-  const session = new Session(ownClient);
+  const session = new Session(clientOf(proxy.address, 60_000));
   session.set('a', 1);
-  await session.finish();
+  const [{ value }] = await session.finish();
   const watch = await session.watch();
 
   proxy.closeConnections();
   await waitUntil('the watch has begun again', () => proxy.openCount > 0);
   await own.stop('SIGKILL');
-  await assert.rejects(() => session.watch(), SessionUnavailable);
+  const hasty = sessionOf(value.split(';')[0], clientOf(proxy.address, 300));
+  await assert.rejects(() => hasty.watch(), SessionUnavailable);
   assert.ok(await isPending(watch.ended));
   await own.launch();
   await session.destroy();
