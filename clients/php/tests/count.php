@@ -1,7 +1,7 @@
 <?php
-// Adds one to a member of a session, and prints what happened.
+// Adds one to a member of a session for each line of its input, and prints what happened.
 //
-//   php count.php OPTIONS [SESSION_ID]    OPTIONS: the arguments of the handler as JSON
+//   php count.php OPTIONS    OPTIONS: the arguments of the handler as JSON. A line is a session id, or empty for a new one.
 declare(strict_types=1);
 
 use Cloakroom\Session\SessionHandler;
@@ -15,9 +15,15 @@ set_error_handler(static function (int $level, string $message) use (&$warnings)
 });
 foreach (['use_cookies' => '0', 'use_only_cookies' => '0', 'cache_limiter' => ''] as $name => $value) ini_set("session.$name", $value);
 (new SessionHandler(...json_decode($argv[1], true)))->register();
-if (isset($argv[2])) session_id($argv[2]);
-$started = session_start();
-$id = session_id();
-if ($started) $_SESSION['count'] = ($_SESSION['count'] ?? 0) + 1;
-session_write_close();
-echo json_encode(['started' => $started, 'id' => $id, 'count' => $_SESSION['count'] ?? null, 'warnings' => $warnings]);
+while (($line = fgets(STDIN)) !== false) {
+    $warnings = [];
+    session_id(trim($line));
+    $started = session_start();
+    $id = session_id();
+    if ($started) $_SESSION['count'] = ($_SESSION['count'] ?? 0) + 1;
+    session_write_close();
+    $printed = ['started' => $started, 'id' => $id, 'count' => $_SESSION['count'] ?? null, 'warnings' => $warnings];
+    // PHP sends no headers before this, as it does before what `echo` prints.
+    fwrite(STDOUT, json_encode($printed) . "\n");
+    $_SESSION = [];
+}

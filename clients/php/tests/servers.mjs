@@ -10,7 +10,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { freePort, isListening, waitUntil } from '../../../tests/web/processes.mjs';
+import { freePort, waitUntil } from '../../../tests/web/processes.mjs';
 import { requestByFastCgi } from './fastcgi.mjs';
 
 const APP = fileURLToPath(new URL('app.php', import.meta.url));
@@ -87,7 +87,7 @@ export class CliServer extends Server {
       const args = server.settings(settings).flatMap(([name, value]) => ['-d', `${name}=${value}`]);
       server.spawn('php', [...args, '-S', `127.0.0.1:${server.port}`, APP]);
       const hasEnded = () => server.child.exitCode !== null;
-      await waitUntil('php -S listens', async () => hasEnded() || isListening(server.port));
+      await waitUntil('php -S listens', () => hasEnded() || / Development Server \(.*\) started/.test(server.log));
       if (!hasEnded()) return server;
       const { log } = server;
       await server.stop();
