@@ -182,7 +182,7 @@ final class SessionHandler implements
             'keepEmpty' => $this->keepEmpty, ...$this->context(),
         ]);
         $this->created = null;
-        if ($answer['outcome'] === 'OUTCOME_GONE') ($this->onGone)($answer['endReason'] ?? '');
+        if ($answer['outcome'] === 'OUTCOME_GONE') ($this->onGone)(substr($answer['endReason'] ?? '', strlen('END_REASON_')));
         else [$loaded->exists, $loaded->entries] = [true, $entries];
     }
 

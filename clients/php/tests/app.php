@@ -1,7 +1,8 @@
 <?php
 // The application of the tests: one action of PHP's session functions a request, and the session as JSON.
 //
-// HANDLER is `cloakroom`, `redis` or `files`, and GATES a folder in which requests wait for one another.
+// HANDLER is `cloakroom`, `redis` or `files`, and GATES a folder in which requests wait for one another. ON_GONE and
+// KEEP_EMPTY are options of the handler.
 declare(strict_types=1);
 
 use Cloakroom\Session\SessionHandler;
@@ -26,7 +27,8 @@ function handler(): ?SessionHandler
         service: explode(',', getenv('CLOAKROOM_ADDRESS')),
         app: 'php',
         deadline: (int) getenv('CLOAKROOM_DEADLINE'),
-        onGone: static function (string $reason): void { header("x-gone: $reason"); },
+        onGone: getenv('ON_GONE') === 'default' ? null : static function (string $reason): void { header("x-gone: $reason"); },
+        keepEmpty: getenv('KEEP_EMPTY') === '1',
     );
     return $handler->register();
 }

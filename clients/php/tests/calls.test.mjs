@@ -34,6 +34,8 @@ class Counter {
     const all = JSON.stringify({ app: 'php', deadline: 30_000, ...options });
     this.child = spawn('php', ['-d', 'display_errors=stderr', SCRIPT, all], { stdio: ['pipe', 'pipe', 'pipe'] });
     this.errors = text(this.child.stderr);
+    // It may have ended because of its options.
+    this.child.stdin.on('error', () => {});
     this.ended = once(this.child, 'exit');
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
@@ -248,8 +250,10 @@ certificate_names = ["caller.example"]
   }
 });
 
-test('an address that is none is refused at once', async () => {
+test('an address or a token that is none is refused at once', async () => {
   for (const service of ['localhost', 'ftp://a:1', 'http://user:pass@a:1', 'unix:relative', '']) {
     await assert.rejects(new Counter({ service }).count(), /the address of the service is not host:port/);
   }
+  const injected = new Counter({ service: service.address, token: `${TOKEN}\r\nx: y` });
+  await assert.rejects(injected.count(), /the token is not one that the service makes/);
 });

@@ -103,6 +103,23 @@ test('setSubject names the user, and the name moves to another id', async () => 
   assert.equal((await browser.get('read')).entries.user, 'ann');
 });
 
+test('with keepEmpty a session without content is stored, and the end of it is a notice by default', async () => {
+  const server = await serve({ KEEP_EMPTY: '1', ON_GONE: 'default' });
+  const browser = server.browser();
+  const before = service.sessions('--app', 'php', 'list').length;
+  await browser.get('read');
+  const { id } = browser;
+  await browser.get('read');
+  assert.deepEqual([service.sessions('--app', 'php', 'list').length, browser.id], [before + 1, id]);
+
+  const slow = browser.twin().get('hold', { name: 'late', value: 'yes' });
+  await server.gate('held');
+  await browser.get('destroy');
+  fs.writeFileSync(`${server.gates}/released`, '');
+
+  assert.match((await slow).error, /^the session had ended \(DESTROYED\) before it was saved; nothing was written$/);
+});
+
 test('another replica answers if one does not', async () => {
   const broken = net.createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
   await once(broken, 'listening');
