@@ -20,9 +20,10 @@ RUN mkdir src benches/src tests/connect/src tools/src && touch src/lib.rs tools/
 COPY build.rs ./
 COPY proto proto
 COPY src src
+ARG REVISION=unknown
 # Cargo compares times, and the sources may be older than the empty crate.
 RUN touch build.rs src/lib.rs src/main.rs \
-    && cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static \
+    && CLOAKROOM_COMMIT="${REVISION}" cargo rustc --profile dist --locked --bin cloakroom -- -C target-feature=+crt-static \
     && mkdir -p /out/etc/cloakroom /out/data \
     && strip -o /out/cloakroom target/dist/cloakroom
 

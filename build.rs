@@ -1,12 +1,19 @@
-//! Generates the gRPC code from `proto/`, without protoc.
+//! Generates the gRPC code from `proto/`, without protoc, and finds out what `cloakroom version` prints.
+
+#![expect(clippy::disallowed_methods, reason = "cargo passes what it knows in the environment")]
 
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-#[expect(clippy::disallowed_methods, reason = "cargo passes the output folder in the environment")]
 fn main() -> Result<(), Box<dyn Error>> {
+    generate_grpc()?;
+    record_build()
+}
+
+fn generate_grpc() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
 
     let mut compiler = protox::Compiler::new(["proto"])?;
@@ -33,6 +40,50 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_transport(false)
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
+}
+
+/// Passes the commit, the profile, the target and the compiler to the code, as variables for `env!`.
+fn record_build() -> Result<(), Box<dyn Error>> {
+    // OUT_DIR is <target>/<profile>/build/<package>/out. The variable PROFILE knows only debug and release.
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let profile = out.ancestors().nth(3).and_then(Path::file_name).and_then(|name| name.to_str()).unwrap_or("unknown");
+    let rustc = output(Command::new(env::var("RUSTC")?).arg("--version")).unwrap_or_else(|| "unknown".to_owned());
+    println!("cargo:rustc-env=CLOAKROOM_BUILD_COMMIT={}", commit(&env::var("OPT_LEVEL")?));
+    println!("cargo:rustc-env=CLOAKROOM_BUILD_PROFILE={profile}");
+    println!("cargo:rustc-env=CLOAKROOM_BUILD_TARGET={}", env::var("TARGET")?);
+    println!("cargo:rustc-env=CLOAKROOM_BUILD_RUSTC={rustc}");
+    Ok(())
+}
+
+/// Returns the commit and its day: what `CLOAKROOM_COMMIT` says, as in the image, whose sources come without git. Else
+/// what git says.
+///
+/// A debug build does not ask git, because then each commit would build the whole library again.
+fn commit(opt_level: &str) -> String {
+    println!("cargo:rerun-if-env-changed=CLOAKROOM_COMMIT");
+    match env::var("CLOAKROOM_COMMIT") {
+        Ok(commit) if !commit.is_empty() => commit,
+        _ if opt_level == "0" => "not recorded in a debug build".to_owned(),
+        _ => git_commit().unwrap_or_else(|| "unknown".to_owned()),
+    }
+}
+
+/// Returns the commit of the working tree, marked if a file differs from it.
+fn git_commit() -> Option<String> {
+    let git = |arguments: &[&str]| output(Command::new("git").args(arguments));
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    for changed in [&log, "Cargo.toml", "Cargo.lock", "build.rs", "src"] {
+        println!("cargo:rerun-if-changed={changed}");
+    }
+    let commit = git(&["show", "--no-patch", "--format=%H of %cs", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(if changes.is_empty() { commit } else { format!("{commit}, and changes") })
+}
+
+/// Returns what a command prints, or None if it fails.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 const FILES: [&str; 2] = ["cloakroom/v1/session_service.proto", "cloakroom/v1/admin_service.proto"];

@@ -40,14 +40,12 @@ impl Exit {
     /// Returns the explanation that `--help` prints.
     pub(super) const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; for cookie and healthcheck: the answer is yes",
-            Self::Failed => {
-                "starting or running failed; for cookie and healthcheck: the answer is no; for sessions: not found"
-            }
+            Self::Done => "done; for cookie and healthcheck: yes",
+            Self::Failed => "failed; for cookie and healthcheck: no; for sessions: not found",
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration is wrong",
-            Self::Interrupted => "a second SIGINT ended the process before the orderly stop was complete",
-            Self::Terminated => "a second SIGTERM ended the process before the orderly stop was complete",
+            Self::Interrupted => "a second SIGINT ended the process before its orderly stop was complete",
+            Self::Terminated => "a second SIGTERM ended the process before its orderly stop was complete",
         }
     }
 }

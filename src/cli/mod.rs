@@ -4,6 +4,7 @@ mod address;
 mod banner;
 mod caller_token;
 mod check;
+mod completions;
 mod connect;
 mod cookie;
 mod cookie_kind;
@@ -12,12 +13,14 @@ mod exit;
 mod explain;
 mod healthcheck;
 mod keygen;
+mod man_pages;
 mod output;
 mod reload;
 mod serve;
 mod sessions;
 mod signal;
 mod store;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +36,7 @@ use crate::config::{self, LoadedConfig};
 /// A session service for web applications, over gRPC.
 #[derive(Debug, Parser)]
 #[command(name = "cloakroom", version, arg_required_else_help = true, after_help = exit::table())]
+#[command(max_term_width = HELP_COLUMNS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -56,6 +60,15 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// Work on the files of a store while no service has them open
     Store(store::StoreArgs),
+    /// Print the completions for a shell
+    ///
+    /// Bash takes them by `source <(cloakroom completions bash)`.
+    Completions(completions::CompletionsArgs),
+    /// Write the man pages into a folder, for packages
+    #[command(hide = true)]
+    ManPages(man_pages::ManPagesArgs),
+    /// Print the version, and how and from what this program was built
+    Version,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +96,9 @@ pub fn run() -> ExitCode {
         Command::Healthcheck(args) => args.run(),
         Command::Sessions(args) => args.run(),
         Command::Store(args) => args.run(),
+        Command::Completions(args) => args.run(),
+        Command::ManPages(args) => args.run(),
+        Command::Version => version::run(),
     };
     match result {
         Ok(()) => Exit::Done.into(),
@@ -93,6 +109,9 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// The width of the help on a terminal that is at least as wide.
+const HELP_COLUMNS: usize = 80;
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -102,6 +121,21 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_in_80_columns() {
+        let mut cli = Cli::command();
+        cli.build();
+
+        let mut commands = vec![&mut cli];
+        while let Some(command) = commands.pop() {
+            let help = command.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= HELP_COLUMNS, "in the help of {}: {line}", command.get_name());
+            }
+            commands.extend(command.get_subcommands_mut());
+        }
     }
 
     #[test]

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ConfigReloader};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
-use crate::config::{ActiveConfig, Settings};
+use crate::config::{self, ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies, raise_file_limit};
 use crate::store::Handle;
-use crate::telemetry;
+use crate::telemetry::{self, Colors};
 use crate::types::SystemClock;
 
 #[derive(Debug, Args)]
@@ -26,7 +26,9 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let active = self.config.load()?.activate()?;
-        let _logs = telemetry::init(&active.loaded.settings.log).map_err(|error| CliError::Failed(error.into()))?;
+        let colors = if config::is_no_color_set() { Colors::Never } else { Colors::OnTerminal };
+        let _logs =
+            telemetry::init(&active.loaded.settings.log, colors).map_err(|error| CliError::Failed(error.into()))?;
         raise_file_limit();
         let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
         let result = runtime.block_on(async {
@@ -55,6 +57,7 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     let admin = cloakroom.admin_addr().map(bound);
     let console_key = cloakroom.console_key().filter(|_| io::stderr().is_terminal());
     output::print_note(&banner(loaded, key, &addresses, admin.as_ref(), console_key));
+    report_readiness();
     let config_reloader = ConfigReloader::new(hangups, cloakroom.reloader().clone(), active);
     let report = tokio::select! {
         report = cloakroom.run(stop) => report?,
@@ -62,6 +65,13 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     };
     tracing::info!(connections.cut = report.cut_connections, "stopped");
     Ok(())
+}
+
+/// Tells systemd that the sockets are bound, if it has started this process and waits for that.
+fn report_readiness() {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::error!(error = &error as &dyn std::error::Error, "systemd cannot be told that the service is ready");
+    }
 }
 
 /// The time that blocking threads get at the end: enough to finish a write to disk.

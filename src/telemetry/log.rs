@@ -46,25 +46,35 @@ pub struct Logs {
     _guard: QueueGuard,
 }
 
+/// Whether lines on a terminal have colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colors {
+    /// Text on a terminal has colours.
+    OnTerminal,
+    /// No line has colours.
+    Never,
+}
+
 /// Starts the log. Fails if the process has started one already.
-pub fn init(settings: &Settings) -> Result<Logs, InitError> {
+pub fn init(settings: &Settings, colors: Colors) -> Result<Logs, InitError> {
     let (queue, guard) = queue::open(io::stderr(), QUEUED_LINES).map_err(InitError::Thread)?;
-    let terminal = io::stderr().is_terminal();
+    let terminal = io::stderr().is_terminal().then_some(colors);
     let lines = lines(settings.format, terminal, queue).with_filter(settings.level.filter());
     tracing_subscriber::registry().with(lines).try_init()?;
     panic::set_hook(Box::new(log_panic));
     Ok(Logs { _guard: guard })
 }
 
-/// Returns the layer that writes each event as a line of this format.
-fn lines<W>(format: LogFormat, terminal: bool, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
+/// Returns the layer that writes each event as a line of this format, to a terminal or to something else.
+fn lines<W>(format: LogFormat, terminal: Option<Colors>, writer: W) -> Box<dyn Layer<Registry> + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     match format {
-        LogFormat::Auto | LogFormat::Text if terminal || format == LogFormat::Text => {
-            lines.with_ansi(terminal).event_format(LogLine::Text(Lines::default().with_ansi(terminal))).boxed()
+        LogFormat::Auto | LogFormat::Text if terminal.is_some() || format == LogFormat::Text => {
+            let ansi = terminal == Some(Colors::OnTerminal);
+            lines.with_ansi(ansi).event_format(LogLine::Text(Lines::default().with_ansi(ansi))).boxed()
         }
         LogFormat::Auto | LogFormat::Text | LogFormat::Json => {
             let line = LogLine::Json(Lines::default().json().flatten_event(true));
@@ -125,10 +135,10 @@ mod tests {
     }
 
     /// Returns the lines of two events with an error, the second in a call.
-    fn logged(format: LogFormat, error: &Failure) -> Vec<String> {
+    fn logged(format: LogFormat, terminal: Option<Colors>, error: &Failure) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();
-        let subscriber = tracing_subscriber::registry().with(lines(format, false, move || writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(lines(format, terminal, move || writer.clone()));
         let log = || tracing::warn!(error = error as &dyn Error, calls = 3, "the store does not answer");
         tracing::subscriber::with_default(subscriber, || {
             log();
@@ -145,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_json_line_has_every_cause_of_its_error() {
-        for line in logged(LogFormat::Json, &failure()) {
+        for line in logged(LogFormat::Json, None, &failure()) {
             let line: Value = serde_json::from_str(&line).expect(&line);
 
             assert_eq!(line["error"], "no answer");
@@ -156,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_text_line_has_every_cause_of_its_error() {
-        for line in logged(LogFormat::Text, &failure()) {
+        for line in logged(LogFormat::Text, None, &failure()) {
             assert!(
                 line.contains("error=no answer error.sources=[the login failed, \"NOAUTH\" Authentication required]"),
                 "{line}"
@@ -167,10 +177,19 @@ mod tests {
     #[test]
     fn an_error_without_a_cause_adds_no_field() {
         for format in [LogFormat::Json, LogFormat::Text] {
-            let lines = logged(format, &Failure("no answer", None));
+            let lines = logged(format, None, &Failure("no answer", None));
 
             assert_eq!(lines.len(), 2);
             assert!(lines.iter().all(|line| line.contains("no answer") && !line.contains("sources")), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn lines_have_colors_only_on_a_terminal_and_unless_the_user_wants_none() {
+        for (terminal, has_colors) in [(None, false), (Some(Colors::Never), false), (Some(Colors::OnTerminal), true)] {
+            for line in logged(LogFormat::Text, terminal, &failure()) {
+                assert_eq!(line.contains('\u{1b}'), has_colors, "{terminal:?}: {line}");
+            }
         }
     }
 }

@@ -13,5 +13,5 @@ mod trace;
 
 pub use call_context::{CallContext, CallId};
 pub use level::{Level, LevelError};
-pub use log::{InitError, LogFormat, Logs, Settings, init};
+pub use log::{Colors, InitError, LogFormat, Logs, Settings, init};
 pub use log_throttle::LogThrottle;

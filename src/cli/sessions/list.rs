@@ -1,6 +1,7 @@
 //! `cloakroom sessions list`: lists all live sessions of a subject or of the app, page by page.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 
 use clap::Args;
 
@@ -14,6 +15,9 @@ pub(super) struct ListArgs {
     /// List only sessions of this subject
     #[arg(long, value_name = "SUBJECT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     subject: Option<String>,
+    /// Stop after this many sessions
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<NonZeroUsize>,
     /// Also print the entries of each session
     #[arg(long)]
     entries: bool,
@@ -21,10 +25,12 @@ pub(super) struct ListArgs {
 
 impl ListArgs {
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
+        let limit = self.limit.map_or(usize::MAX, NonZeroUsize::get);
+        let page_size = if self.entries { PAGE_SIZE_WITH_ENTRIES } else { PAGE_SIZE };
         let mut request = ListSessionsRequest {
             app: context.app.clone(),
             subject: self.subject.clone().unwrap_or_default(),
-            page_size: if self.entries { PAGE_SIZE_WITH_ENTRIES } else { PAGE_SIZE },
+            page_size: i32::try_from(limit).map_or(page_size, |limit| page_size.min(limit)),
             page_token: String::new(),
             with_entries: self.entries,
         };
@@ -32,11 +38,11 @@ impl ListArgs {
         loop {
             let page_request = request.clone();
             let page = context.admin.call(async |mut client| client.list_sessions(page_request).await).await?;
-            let sessions = unseen(page.sessions, &mut seen);
+            let sessions = unseen(page.sessions, &mut seen, limit);
             if !sessions.is_empty() && output::print_part(&render(context.format, &mut table, &sessions))?.is_break() {
                 return Ok(());
             }
-            if page.next_page_token.is_empty() {
+            if page.next_page_token.is_empty() || seen.len() == limit {
                 break;
             }
             request.page_token = page.next_page_token;
@@ -48,9 +54,10 @@ impl ListArgs {
     }
 }
 
-/// Returns the sessions that were on no earlier page. A session that is used meanwhile may be on two pages.
-fn unseen(page: Vec<SessionInfo>, seen: &mut HashSet<String>) -> Vec<SessionInfo> {
-    page.into_iter().filter(|session| seen.insert(session.id.clone())).collect()
+/// Returns the sessions that were on no earlier page, until `limit` are seen. A session that is used meanwhile may be on
+/// two pages.
+fn unseen(page: Vec<SessionInfo>, seen: &mut HashSet<String>, limit: usize) -> Vec<SessionInfo> {
+    page.into_iter().filter(|session| seen.len() < limit && seen.insert(session.id.clone())).collect()
 }
 
 fn render(format: OutputFormat, table: &mut Table, sessions: &[SessionInfo]) -> String {
@@ -77,10 +84,19 @@ mod tests {
     fn a_session_on_two_pages_is_listed_once() {
         let mut seen = HashSet::new();
 
-        let first = unseen(vec![example::full(), example::bare()], &mut seen);
-        let second = unseen(vec![example::bare()], &mut seen);
+        let first = unseen(vec![example::full(), example::bare()], &mut seen, 3);
+        let second = unseen(vec![example::bare()], &mut seen, 3);
 
         assert_eq!((first.len(), second.len(), seen.len()), (2, 0, 2));
+    }
+
+    #[test]
+    fn no_more_sessions_are_listed_than_the_limit() {
+        let mut seen = HashSet::new();
+
+        let listed = unseen(vec![example::full(), example::bare()], &mut seen, 1);
+
+        assert_eq!((listed.len(), seen.len()), (1, 1));
     }
 
     #[test]

@@ -12,3 +12,4 @@ pub(crate) mod program;
 mod secured;
 mod serve;
 mod sessions;
+mod terminal;

@@ -37,6 +37,7 @@ async fn an_operator_lists_shows_ends_and_counts_sessions() {
         (logged_in(&service, "ada").await, logged_in(&service, "ada").await, logged_in(&service, "grace").await);
 
     let listed = sessions(&service, &["list", "--subject", "ada"]).await;
+    let limited = sessions(&service, &["list", "--limit", "2", "--json"]).await;
     let shown = sessions(&service, &["show", &ada, "--entries"]).await;
     let revoked = sessions(&service, &["revoke", &ada]).await;
     let again = sessions(&service, &["revoke", &ada]).await;
@@ -46,6 +47,7 @@ async fn an_operator_lists_shows_ends_and_counts_sessions() {
     let left = sessions(&service, &["list", "--json"]).await;
 
     assert!(listed.stdout.contains(&ada) && listed.stdout.contains(&second) && !listed.stdout.contains(&grace));
+    assert_eq!(limited.stdout.lines().count(), 2, "{limited:?}");
     assert!(shown.stdout.contains("ada") && shown.code == Some(0), "{shown:?}");
     assert_eq!([revoked.code, again.code, unknown.code], [Some(0), Some(0), Some(1)]);
     assert!(others.stdout.contains('1'), "{others:?}");

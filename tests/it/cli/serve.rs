@@ -1,7 +1,9 @@
 //! `cloakroom serve`: its start and its stop.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::thread;
@@ -45,6 +47,25 @@ fn sigterm_and_sigint_stop_it_in_order() {
 
         assert_eq!(child.wait().unwrap().code(), Some(0), "after SIG{signal}");
     }
+}
+
+#[test]
+fn systemd_is_told_when_the_service_accepts_connections() {
+    let mut program = Program::new(&["serve"]).env("CLOAKROOM__STORE__KIND", "memory");
+    let manager = UnixDatagram::bind(program.path("notify")).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let path = program.path("notify");
+    program.command().env("NOTIFY_SOCKET", path);
+
+    let (mut child, banner) = start(&mut program);
+    let mut message = [0; 64];
+    let length = manager.recv(&mut message).unwrap();
+
+    assert_eq!(&message[..length], b"READY=1\n");
+    let listens = banner.lines().find_map(|line| line.trim().strip_prefix("listens  ")).unwrap();
+    TcpStream::connect(listens).unwrap();
+    send(&child, "TERM");
+    child.wait().unwrap();
 }
 
 #[test]
