@@ -8,6 +8,7 @@ PYTHON_INSTALLED := .tools/python/installed
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What shows that a Debian package is there, if its command has another name.
 shows_aardvark-dns := test -x /usr/lib/podman/aardvark-dns
+shows_binutils := type strip
 shows_default-jdk-headless := type javac
 shows_golang-go := type go
 shows_iproute2 := type ip
@@ -18,6 +19,7 @@ shows_nginx-light := type nginx
 shows_nodejs := type node
 shows_prometheus := type promtool
 shows_python3-venv := python3 -c 'import ensurepip'
+shows_systemd := type systemd-analyze
 lacking = lacking=; PATH+=:/usr/sbin; \
 	$(foreach package,$(1),{ $(or $(shows_$(package)),type $(package)); } &>/dev/null || lacking+=' $(package)';)
 # $(call apt,packages) installs those that are not there.
