@@ -24,7 +24,7 @@ func Open(ctx context.Context, client *cloakroom.Client, key string, of *pb.Requ
 		return nil, nil
 	}
 	request := &pb.OpenSessionRequest{Credential: &pb.OpenSessionRequest_Key{Key: []byte(key)}, Context: of}
-	opened, err := client.OpenSession(ctx, request)
+	opened, err := client.OpenSession(untilDeadline(ctx), request)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func Open(ctx context.Context, client *cloakroom.Client, key string, of *pb.Requ
 // Save makes changes to the session of a key, and creates the session if the key is unknown. The error is a
 // *cloakroom.EndedError if the session has ended; nothing was written then. Without changes it is only a use.
 func Save(ctx context.Context, client *cloakroom.Client, key string, changes *pb.Changes, of *pb.RequestContext) error {
-	saved, err := client.SaveSession(ctx, &pb.SaveSessionRequest{
+	saved, err := client.SaveSession(untilDeadline(ctx), &pb.SaveSessionRequest{
 		Credential: &pb.SaveSessionRequest_Key{Key: []byte(key)},
 		Changes:    changes,
 		RequestId:  newRequestID(),
@@ -59,7 +59,7 @@ func Destroy(ctx context.Context, client *cloakroom.Client, key string) error {
 	if len(key) < shortestKey || len(key) > longestKey {
 		return nil
 	}
-	_, err := client.DestroySession(ctx, &pb.DestroySessionRequest{
+	_, err := client.DestroySession(untilDeadline(ctx), &pb.DestroySessionRequest{
 		Credential: &pb.DestroySessionRequest_Key{Key: []byte(key)},
 		RequestId:  newRequestID(),
 	})
@@ -94,6 +94,9 @@ func RequestContext(r *http.Request, address func(*http.Request) string) *pb.Req
 	}
 	return of
 }
+
+// untilDeadline lets a call go on until the client's deadline: a browser that goes away undoes no save and no logout.
+func untilDeadline(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
 func newRequestID() string {
 	var id [16]byte

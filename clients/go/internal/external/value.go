@@ -47,6 +47,13 @@ func Decode(value *pb.Value) (any, error) {
 		err := gob.NewDecoder(bytes.NewReader(raw.Raw)).Decode(&decoded)
 		return decoded, err
 	}
+	if text := value.GetJson(); strings.HasPrefix(text, `"`) {
+		var decoded string
+		err := json.Unmarshal([]byte(text), &decoded)
+		return decoded, err
+	} else if number, err := strconv.Atoi(text); err == nil {
+		return number, nil
+	}
 	decoder := json.NewDecoder(strings.NewReader(value.GetJson()))
 	decoder.UseNumber()
 	if err := decoder.Decode(&decoded); err != nil {
@@ -116,9 +123,15 @@ func appendString(text []byte, value string) ([]byte, bool) {
 	if !utf8.ValidString(value) {
 		return text, false
 	}
+	if strings.IndexFunc(value, isEscaped) < 0 {
+		return append(append(append(text, '"'), value...), '"'), true
+	}
 	quoted, err := json.Marshal(value)
 	return append(text, quoted...), err == nil
 }
+
+// isEscaped tells whether JSON may need another form of a character.
+func isEscaped(char rune) bool { return char < ' ' || char >= 0x7f || char == '"' || char == '\\' }
 
 func appendList(text []byte, list []any) ([]byte, bool) {
 	text = append(text, '[')

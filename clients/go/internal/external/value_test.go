@@ -23,7 +23,7 @@ func init() {
 
 func TestAValueComesBackWithItsType(t *testing.T) {
 	for _, value := range []any{
-		nil, true, "", "text <&> \u2028 \x00", "no UTF-8: \xff", 0, -1, math.MaxInt, math.MinInt, 3.0, -0.5, 1e300, math.Inf(1),
+		nil, true, "", "text <&> \u2028 \x00", `"quoted" \`, "no UTF-8: \xff", 0, -1, math.MaxInt, math.MinInt, 3.0, -0.5, 1e300, math.Inf(1),
 		int64(42), int64(math.MinInt64), int32(7), uint64(math.MaxUint64), []byte{0, 255}, []string{"a"}, cart{map[string]int{"tea": 2}},
 		time.Unix(1700000000, 123).UTC(), []any{}, []any{1, "a", 2.0, nil, []any{true}},
 		map[string]any{}, map[string]any{"a": 1, "b": []any{"c"}}, map[string]any{"int64": 1}, map[string]any{"deep": int64(1)},
