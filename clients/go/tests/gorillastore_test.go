@@ -298,7 +298,8 @@ func TestAForgedCookieIsAnErrorOfSecurecookieAndASignedOneOfNobodyIsNew(t *testi
 }
 
 func TestAnOutageOfGorillasStoreReplacesNoSession(t *testing.T) {
-	client, err := cloakroom.New(service.FreeAddress(t), cloakroom.Options{App: "shop", Deadline: 100 * time.Millisecond})
+	running := service.Start(t, service.Options{Apps: storeApps})
+	client, err := cloakroom.New(running.Address, cloakroom.Options{App: "shop", Deadline: time.Second})
 	must(t, err)
 	store := gorillastore.New(client, []byte(signingKey))
 	signed, err := securecookie.EncodeMulti("session", strings.Repeat("k", 32), store.Codecs...)
@@ -307,10 +308,13 @@ func TestAnOutageOfGorillasStoreReplacesNoSession(t *testing.T) {
 	request.AddCookie(&http.Cookie{Name: "session", Value: signed})
 	recorder := httptest.NewRecorder()
 
+	running.Stop()
 	session, err := store.Get(request, "session")
 	if session == nil || !errors.Is(err, cloakroom.ErrUnavailable) {
 		t.Error(session, err)
 	}
+	// The session is still there when the outage is over.
+	running.Launch()
 	if err := session.Save(request, recorder); !errors.Is(err, cloakroom.ErrUnavailable) || recorder.Header().Get("Set-Cookie") != "" {
 		t.Error(err, recorder.Header())
 	}
