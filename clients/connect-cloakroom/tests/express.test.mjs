@@ -8,6 +8,7 @@ import { Strategy } from 'passport-local';
 import { RedisStore } from 'connect-redis';
 import { createClient } from 'redis';
 import { CloakroomStore } from 'connect-cloakroom';
+import { RecordingTransport } from '../../node/tests/recording_transport.mjs';
 import { Service } from '../../node/tests/service.mjs';
 import { startRedis } from './redis.mjs';
 
@@ -107,6 +108,9 @@ async function serve(store, options) {
 
 const at = (name, value, more = '') => `/set?name=${name}&value=${encodeURIComponent(JSON.stringify(value))}${more}`;
 
+// express-session reads the clock twice for a maxAge, so it may be some milliseconds less.
+const isAbout = (maxAge, wanted) => maxAge <= wanted && maxAge > wanted - 30_000;
+
 test('entries are kept, changed and removed', async () => {
   const browser = await serve(cloakroomStore());
   assert.deepEqual((await browser.get('/')).entries, {});
@@ -185,16 +189,18 @@ test('revoke-subject logs a user out everywhere', async () => {
 });
 
 test('a request that only reads makes one call, and a change of the cookie alone is kept', async () => {
-  const browser = await serve(cloakroomStore(), { cookie: { maxAge: 60_000 } });
+  const transport = new RecordingTransport(service.address);
+  const store = new CloakroomStore({ service: transport, app: 'express', deadline: 30_000 });
+  const browser = await serve(store, { cookie: { maxAge: 60_000 } });
   await browser.get(at('a', 1));
-  const before = [await service.countCalls('OpenSession'), await service.countCalls('SaveSession')];
-  assert.equal((await browser.get('/')).maxAge, 60_000);
-  const after = [await service.countCalls('OpenSession'), await service.countCalls('SaveSession')];
-  assert.deepEqual(after, [before[0] + 1, before[1]]);
+  transport.takeNames();
+  assert.ok(isAbout((await browser.get('/')).maxAge, 60_000));
+  assert.deepEqual(transport.takeNames(), ['OpenSession']);
 
   await browser.get('/max-age');
   const page = await browser.get('/');
-  assert.deepEqual([page.maxAge, page.entries], [120_000, { a: 1 }]);
+  assert.ok(isAbout(page.maxAge, 120_000), page.maxAge);
+  assert.deepEqual(page.entries, { a: 1 });
   const { sessions: [found] } = { sessions: service.sessions('--app', 'express', 'list') };
   assert.ok(found);
 });
