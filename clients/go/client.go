@@ -134,12 +134,24 @@ func (c *Client) Call(ctx context.Context, path string, request, response proto.
 		defer cancel()
 		ctx = limited
 	}
+	var before error
 	for repeats := 0; ; repeats++ {
 		err := c.transport.Call(ctx, path, request, response)
 		if err == nil || !waitForRepeat(ctx, err, repeats) {
-			return err
+			return failureOfRepeat(ctx, before, err)
 		}
+		before = err
 	}
+}
+
+// failureOfRepeat returns the failure of a repeat. That there was no time left for it does not say why the call was
+// repeated.
+func failureOfRepeat(ctx context.Context, before, err error) error {
+	var earlier, failed *Error
+	if end, _ := ctx.Deadline(); time.Now().Before(end) || !errors.As(before, &earlier) || !errors.As(err, &failed) {
+		return err
+	}
+	return NewError(failed.Code, failed.Reason, failed.Message+"; the attempt before: "+earlier.Message, failed.cause)
 }
 
 // waitForRepeat waits before a failed call is repeated. It reports false if there is no point or no time for that.

@@ -322,3 +322,31 @@ func TestCallersAreRecognizedByTokenAndByCertificateAndFilesAreReadAgain(t *test
 	writeFile(t, folder, "token", []byte(token+"\n"))
 	service.Wait(t, "the token is read again", func() bool { return open(renewed) == nil })
 }
+
+func TestACallWhoseRepeatHasNoTimeLeftSaysWhyItWasRepeated(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		// The first connection ends, and all others are silent.
+		for isFirst := true; ; isFirst = false {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if isFirst {
+				conn.Close()
+			} else {
+				defer conn.Close()
+			}
+		}
+	}()
+
+	err = open(newClient(t, listener.Addr().String(), 2*time.Second, cloakroom.Credentials{}))
+
+	if !errors.Is(err, cloakroom.ErrUnavailable) || !strings.Contains(err.Error(), "; the attempt before: ") {
+		t.Fatal(err)
+	}
+}

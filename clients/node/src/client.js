@@ -85,6 +85,8 @@ class Client {
   /** @param {(timeout: number) => Promise<any> | undefined} attempt */
   async #untilDeadline(attempt) {
     const end = now() + this.deadline;
+    /** @type {CallFailed | undefined} */
+    let before;
     for (let retries = 0; ; retries += 1) {
       let pause;
       try {
@@ -92,12 +94,19 @@ class Client {
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
         pause = retryDelay(error, retries);
-        if (pause === undefined || now() + pause >= end) throw errorOf(error);
+        if (pause === undefined || now() + pause >= end) throw errorOf(now() < end ? error : withReason(error, before));
+        before = error;
       }
       // Random, so that many processes do not retry at the same time.
       await delay(pause * (0.5 + 0.5 * Math.random()));
     }
   }
+}
+
+/** Returns the failure of a repeat. That there was no time left for it does not say why the call was repeated.
+ * @param {CallFailed} failed @param {CallFailed | undefined} before */
+function withReason({ code, reason, message }, before) {
+  return new CallFailed(code, reason, before ? `${message}; the attempt before: ${before.message}` : message);
 }
 
 /** Returns the longest delay before a call is repeated. Undefined: a retry would fail as well.

@@ -191,6 +191,23 @@ test('the deadline of a call reaches the service', async () => {
   server.close();
 });
 
+test('a call whose repeat has no time left says why it was repeated', async () => {
+  const sockets = [];
+  const server = net.createServer((socket) => {
+    sockets.push(socket);
+    sockets[0].destroy();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+
+  const failed = await read(clientOf(`127.0.0.1:${server.address().port}`, { deadline: 2000 })).catch((error) => error);
+
+  assert.ok(failed instanceof SessionUnavailable);
+  assert.equal(failed.code, 'DEADLINE_EXCEEDED');
+  assert.match(failed.message, /no answer.*; the attempt before: /);
+  for (const socket of sockets) socket.destroy();
+  server.close();
+});
+
 test('what is no service is named as such', async () => {
   const server = net.createServer((socket) => socket.on('data', () => {
     socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-type: text/html\r\n\r\nhi');

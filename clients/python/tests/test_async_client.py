@@ -196,6 +196,13 @@ async def test_a_call_on_a_silent_connection_goes_out_again_on_a_new_one(proxy):
 
 
 @in_event_loop
+async def test_a_call_whose_repeat_has_no_time_left_says_why_it_was_repeated(silent_address):
+    with pytest.raises(SessionUnavailable, match="no answer.*; the attempt before: ") as failed:
+        await AsyncClient(silent_address, app="shop", deadline=2.0).policy()
+    assert failed.value.code == "DEADLINE_EXCEEDED"
+
+
+@in_event_loop
 async def test_a_save_is_applied_once_after_a_lost_response(proxy):
     transport = AsyncRecordingTransport(proxy.address)
     client = AsyncClient(transport, app="shop", deadline=TIMEOUT)

@@ -76,6 +76,12 @@ def test_all_calls_of_a_process_share_one_connection(proxy, any_transport):
     assert proxy.accepted == 1
 
 
+def test_a_call_whose_repeat_has_no_time_left_says_why_it_was_repeated(silent_address):
+    with pytest.raises(SessionUnavailable, match="no answer.*; the attempt before: ") as failed:
+        read(Client(silent_address, app="shop", deadline=2.0))
+    assert failed.value.code == "DEADLINE_EXCEEDED"
+
+
 def test_clients_of_one_address_share_their_connections(proxy):
     for client in [Client(proxy.address, app="shop") for _ in range(400)]:
         read(client)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any, Callable
 
 from . import errors, methods
-from .client import POLICY_RETRY_DELAY, T, error_of, retry_delay
+from .client import POLICY_RETRY_DELAY, T, error_of, failure_of_repeat, retry_delay
 from .clock import now
 from .connect import Credentials
 from .connect.async_transport import shared_async_transport
@@ -150,4 +150,4 @@ class AsyncClient:
             try:
                 return await attempt(method, request, max(end - now(), 0.001))
             except CallFailed as again:
-                failed = again
+                failed = failure_of_repeat(failed, again, end)

@@ -126,7 +126,7 @@ class Client:
             try:
                 return attempt(method, request, max(end - now(), 0.001))
             except CallFailed as again:
-                failed = again
+                failed = failure_of_repeat(failed, again, end)
 
 
 def retry_delay(failed: CallFailed, retries: int) -> float | None:
@@ -138,6 +138,15 @@ def retry_delay(failed: CallFailed, retries: int) -> float | None:
     if failed.code == "UNAVAILABLE" or failed.reason == "OVERLOADED":
         return min(_FIRST_DELAY * 2.0**retries, _LAST_DELAY_OF_ANSWERED)
     return None
+
+
+def failure_of_repeat(failed: CallFailed, again: CallFailed, end: float) -> CallFailed:
+    """Returns the failure of a repeat. That there was no time left for it does not say why the call was repeated."""
+    if now() < end:
+        return again
+    both = CallFailed(again.code, again.reason, f"{again}; the attempt before: {failed}")
+    both.__cause__ = again
+    return both
 
 
 def _is_broken_connection(failed: CallFailed) -> bool:
