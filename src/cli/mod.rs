@@ -11,10 +11,13 @@ mod cookie_kind;
 mod credentials;
 mod exit;
 mod explain;
+mod export;
 mod healthcheck;
+mod import;
 mod keygen;
 mod man_pages;
 mod output;
+mod progress;
 mod reload;
 mod serve;
 mod sessions;
@@ -58,6 +61,10 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     /// List, show, end, count and watch the sessions of a running service
     Sessions(sessions::SessionsArgs),
+    /// Write all sessions of the store into a file, from which any store can import them
+    Export(export::ExportArgs),
+    /// Write the sessions of an export into the store. What the store has newer, or has ended, stays
+    Import(import::ImportArgs),
     /// Work on the files of a store while no service has them open
     Store(store::StoreArgs),
     /// Print the completions for a shell
@@ -95,6 +102,8 @@ pub fn run() -> ExitCode {
         Command::Cookie(args) => args.run(),
         Command::Healthcheck(args) => args.run(),
         Command::Sessions(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Import(args) => args.run(),
         Command::Store(args) => args.run(),
         Command::Completions(args) => args.run(),
         Command::ManPages(args) => args.run(),

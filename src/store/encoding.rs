@@ -305,7 +305,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
 pub(super) struct ByteReader<'b>(pub(super) &'b [u8]);
 
 impl<'b> ByteReader<'b> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (first, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*first)
@@ -332,17 +332,17 @@ impl<'b> ByteReader<'b> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
-    fn time(&mut self) -> Option<Time> {
+    pub(super) fn time(&mut self) -> Option<Time> {
         let [a, b, c, d, e, f] = self.array()?;
         Some(Time::from_millis(u64::from_be_bytes([0, 0, a, b, c, d, e, f])))
     }
 
     /// Reads a time that is 0 if there is none: `Some(None)` then.
-    fn optional_time(&mut self) -> Option<Option<Time>> {
+    pub(super) fn optional_time(&mut self) -> Option<Option<Time>> {
         self.time().map(|time| Some(time).filter(|time| time.millis() != 0))
     }
 

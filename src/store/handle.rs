@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::metrics::{Operation, StoreMetrics};
+use super::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
-    Applied, Created, Cursor, Embedded, Error, Feed, FeedRead, FileOpenError, Index, IndexEntry, Memory, Page,
-    Position, Redis, Revocation, Sample, SampledKeys, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef,
-    Touch, Write,
+    Applied, Created, Cursor, Decision, Embedded, Error, Feed, FeedRead, FileOpenError, ImportMode, Index, IndexEntry,
+    Memory, Page, Position, Redis, Revocation, Sample, SampledKeys, SessionKey, Settings, Snapshot, Store, StoreKind,
+    SubjectRef, Touch, Transfer, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -116,6 +117,34 @@ operations! {
     FeedEnd => Feed::feed_end(app: &AppName) -> Cursor;
     ReadFeed => Feed::read_feed(app: &AppName, cursor: &Cursor) -> FeedRead;
 }
+
+/// Gives the handle a method for each operation of an export or an import.
+macro_rules! transfers {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+        impl Handle {
+            $(
+                #[doc = concat!("Calls [`Transfer::", stringify!($name), "`].")]
+                pub(super) async fn $name(&self, $($argument: $type),*) -> Result<$output, Error> {
+                    match &self.backend {
+                        Backend::Memory(_) => Err(Error::Refused(NO_TRANSFER.into())),
+                        Backend::Embedded(store) => Transfer::$name(&**store, $($argument),*).await,
+                        Backend::Redis(store) => Box::pin(Transfer::$name(&**store, $($argument),*)).await,
+                    }
+                }
+            )*
+        }
+    };
+}
+
+transfers! {
+    load_app_revocation(app: &AppName) -> AppRevocationState;
+    restore_app_revocation(app: &AppName, time: Time) -> ();
+    list_revocations(from: &Cursor) -> RevocationPage;
+    restore_revocation(revocation: &SubjectRevocation, apps: &[AppName]) -> ();
+    restore(imported: &ImportedSession, mode: ImportMode) -> Decision;
+}
+
+const NO_TRANSFER: &str = "the memory store has no exports and imports";
 
 impl<S: Store> From<S> for Handle {
     fn from(store: S) -> Self {

@@ -19,9 +19,11 @@ mod index;
 mod legacy_reader;
 mod memory;
 mod metrics;
+mod record;
 mod redis;
 mod sample;
 mod settings;
+mod transfer;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -36,6 +38,10 @@ pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{Acknowledge, Mode as RedisMode, Redis, SentinelSettings, Settings as RedisSettings};
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};
+pub use transfer::{
+    Decision, Export, ExportError, FileError, Import, ImportApp, ImportError, ImportMode, ImportSummary, Reader,
+    Transfer,
+};
 
 use crate::session::{
     Counters, Denial, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, RequestContext,
@@ -224,7 +230,9 @@ impl Error {
     }
 }
 
-/// How often all sessions of an app have been revoked, and when for the last time.
+/// How often all sessions of an app have been revoked in this store, and when for the last time.
+///
+/// An import of an [`Export`] brings the time of the other store along, and leaves the generation alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct AppRevocation {
     generation: Generation,
@@ -241,7 +249,12 @@ impl AppRevocation {
     /// Whether the revocation ends a session that is imported now. See [`Store::create`].
     fn covers(&self, imported_from: &ImportedFrom) -> bool {
         let is_later = |(issued, time): (Time, Time)| issued > time;
-        self.generation > Generation::default() && !imported_from.issued.zip(self.time).is_some_and(is_later)
+        self.has_happened() && !imported_from.issued.zip(self.time).is_some_and(is_later)
+    }
+
+    /// Whether there was one, here or in the store that sessions were imported from.
+    fn has_happened(&self) -> bool {
+        self.generation > Generation::default() || self.time.is_some()
     }
 }
 

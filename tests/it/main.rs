@@ -31,6 +31,7 @@ mod scs;
 // Stores.
 mod conformance;
 mod crash;
+mod export;
 mod model;
 mod redis_store;
 

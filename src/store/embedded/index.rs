@@ -84,13 +84,16 @@ impl Tables<'_> {
         subject_ref: &SubjectRef,
         revocation: &Revocation,
     ) -> Result<(), RowsError> {
-        let key = subject_hash(subject_ref);
-        let before = self.get(Table::Index, &key)?.and_then(|bytes| decode_revocation(&bytes));
+        self.replace_revocation(&subject_hash(subject_ref), revocation)
+    }
+
+    pub(super) fn replace_revocation(&mut self, key: &[u8], revocation: &Revocation) -> Result<(), RowsError> {
+        let before = self.get(Table::Index, key)?.and_then(|bytes| decode_revocation(&bytes));
         if let Some(before) = before {
-            self.remove(Table::IndexExpiries, &expiry_key(before.until, &key));
+            self.remove(Table::IndexExpiries, &expiry_key(before.until, key));
         }
-        self.insert(Table::Index, &key, &encode_revocation(revocation));
-        self.insert(Table::IndexExpiries, &expiry_key(revocation.until, &key), &[]);
+        self.insert(Table::Index, key, &encode_revocation(revocation));
+        self.insert(Table::IndexExpiries, &expiry_key(revocation.until, key), &[]);
         Ok(())
     }
 
@@ -153,7 +156,7 @@ fn inclusive<'k>(first: &'k [u8], last: &'k [u8]) -> KeyRange<'k> {
 }
 
 /// The length of the hash of app and subject.
-const HASH_BYTES: usize = 16;
+pub(super) const HASH_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {

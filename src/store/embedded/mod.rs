@@ -10,10 +10,10 @@ mod feed;
 mod file;
 mod index;
 mod log;
-mod record;
 mod rows;
 mod sample;
 mod tables;
+mod transfer;
 mod writer;
 
 use std::collections::BTreeSet;

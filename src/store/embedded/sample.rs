@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Bound;
 
-use super::record::decode_head;
 use super::rows::{Rows, RowsError, Table, View};
 use super::tables::{MAX_FOREIGN, app_revocation, key};
 use crate::session::{Entries, Record};
+use crate::store::record::decode_head;
 use crate::store::{Position, SampledKeys, SessionKey, Snapshot};
 use crate::token::SessionId;
 use crate::types::AppName;

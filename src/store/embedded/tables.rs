@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::ops::Bound;
 
-use super::record::{decode, decode_head, encode};
 use super::rows::{Changes, KeyRange, Row, RowsError, Table, View};
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
+use crate::store::record::{decode, decode_head, encode};
 use crate::store::{
     AppRevocation, Applied, Created, Cursor, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
     apply_touch, apply_write,
@@ -120,11 +120,15 @@ impl<'t> Tables<'t> {
 
     /// See [`crate::store::Store::revoke_app`].
     pub(super) fn revoke_app(&mut self, app: &AppName, now: Time) -> Result<(), RowsError> {
-        let AppRevocation { generation, time } = app_revocation(&self.view(), app)?.next(now);
+        let revocation = app_revocation(&self.view(), app)?.next(now);
+        self.write_app_revocation(app, revocation);
+        self.append_to_feed(app, &FeedEntry::AppRevoked { time: now })
+    }
+
+    pub(super) fn write_app_revocation(&mut self, app: &AppName, AppRevocation { generation, time }: AppRevocation) {
         let mut bytes = generation.0.to_be_bytes().to_vec();
         bytes.extend(time.iter().flat_map(|time| time.millis().to_be_bytes()));
         self.insert(Table::Generations, app.as_bytes(), &bytes);
-        self.append_to_feed(app, &FeedEntry::AppRevoked { time: now })
     }
 
     /// See [`crate::store::Store::sweep`]. Checks at most [`MAX_SWEEP`] records and as many index entries.
@@ -168,11 +172,11 @@ impl<'t> Tables<'t> {
         self.append_to_feed(&session_key.app, &FeedEntry::Session(Event { id: session_key.id, kind, time }))
     }
 
-    fn write_record(&mut self, key: &[u8], record: &Record) {
+    pub(super) fn write_record(&mut self, key: &[u8], record: &Record) {
         self.insert(Table::Sessions, key, &encode(record));
     }
 
-    fn schedule_purge(&mut self, key: &[u8], head: &Head) {
+    pub(super) fn schedule_purge(&mut self, key: &[u8], head: &Head) {
         let purge_key = [&head.purge_time().millis().to_be_bytes(), key].concat();
         self.insert(Table::Purges, &purge_key, &[]);
     }

@@ -7,10 +7,9 @@
 local key = KEYS[1]
 if redis.call('EXISTS', key) == 1 then return 0 end
 local generation = tonumber(redis.call('GET', KEYS[2]) or '0')
-if KEYS[5] and generation > 0 then
-  local revoked = redis.call('GET', KEYS[5])
-  if not revoked or tonumber(ARGV[4]) <= tonumber(revoked) then return 2 end
-end
+local revoked = KEYS[5] and redis.call('GET', KEYS[5])
+if revoked and tonumber(ARGV[4]) <= tonumber(revoked) then return 2 end
+if KEYS[5] and not revoked and generation > 0 then return 2 end
 -- The session comes last, so that an error on the way, such as a missing right, leaves none behind.
 append_to_feed(KEYS[3], KEYS[4], struct.pack('>B', 128) .. string.sub(ARGV[2], 25, 30) .. ARGV[3])  -- created
 redis.call('HSET', key, 'm', ARGV[2] .. struct.pack('>I4', generation))

@@ -9,12 +9,16 @@ use crate::store::encoding::{
 };
 use crate::store::{Error, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
 use crate::token::SessionId;
-use crate::types::Time;
+use crate::types::{AppName, Time};
 
 impl Redis {
     fn index_key(&self, subject_ref: &SubjectRef) -> String {
-        let hash = SessionId::from_bytes(subject_hash(subject_ref));
-        format!("{}:{{{hash}}}:{}:subject", self.prefix, subject_ref.app)
+        self.index_key_of(&subject_ref.app, subject_hash(subject_ref))
+    }
+
+    pub(super) fn index_key_of(&self, app: &AppName, subject_hash: [u8; 16]) -> String {
+        let hash = SessionId::from_bytes(subject_hash);
+        format!("{}:{{{hash}}}:{app}:subject", self.prefix)
     }
 }
 
@@ -66,4 +70,4 @@ fn index_entries(fields: &Fields) -> Result<Vec<IndexEntry>, Error> {
 }
 
 /// The field of the revocation. It cannot be a session's, which has 16 bytes.
-const REVOCATION: &[u8] = b"revoked";
+pub(super) const REVOCATION: &[u8] = b"revoked";

@@ -29,6 +29,7 @@ mod settings;
 mod target;
 mod term;
 mod tls;
+mod transfer;
 mod waiter;
 
 use std::sync::Arc;

@@ -20,6 +20,9 @@ pub(super) struct Scripts {
     pub(super) remove_from_index: Script,
     pub(super) record_revocation: Script,
     pub(super) probe: Script,
+    pub(super) restore: Script,
+    pub(super) restore_app_revocation: Script,
+    pub(super) restore_revocation: Script,
 }
 
 impl Scripts {
@@ -37,6 +40,9 @@ impl Scripts {
             remove_from_index: script(&[include_str!("remove_from_index.lua")]),
             record_revocation: script(&[include_str!("record_revocation.lua")]),
             probe: script(&[include_str!("probe.lua")]),
+            restore: script(&[include_str!("restore.lua")]),
+            restore_app_revocation: script(&[include_str!("restore_app_revocation.lua")]),
+            restore_revocation: script(&[include_str!("restore_revocation.lua")]),
         }
     }
 }
@@ -84,6 +90,9 @@ mod tests {
             include_str!("probe.lua"),
             include_str!("record_revocation.lua"),
             include_str!("remove_from_index.lua"),
+            include_str!("restore.lua"),
+            include_str!("restore_app_revocation.lua"),
+            include_str!("restore_revocation.lua"),
             include_str!("revoke_app.lua"),
             include_str!("set_entries.lua"),
             include_str!("tombstone.lua"),

@@ -1,4 +1,4 @@
-//! The bytes of a record in the file.
+//! The bytes of a record, as the embedded store's file and exports have them.
 //!
 //! A byte with the version, the parts of the encoded head, each after its length in four bytes, and the packed entries
 //! to the end. The version says how many parts there are; it is the lowest that has all parts that are not empty, so

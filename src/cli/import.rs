@@ -1,0 +1,129 @@
+//! `cloakroom import`: writes the sessions of an export into a store.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::runtime;
+
+use super::export::{chosen_apps, open_store};
+use super::progress::Progress;
+use super::{CliError, ConfigFile, output, with_causes};
+use crate::config::LoadedConfig;
+use crate::store::{Import, ImportApp, ImportMode, ImportSummary, Reader};
+use crate::types::{AppName, SystemClock};
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// The export; `-` for stdin. It may be imported again: a second time it writes only what is missing
+    file: PathBuf,
+    /// Import this app only; may be repeated [default: all apps of the file, which have to be in the configuration]
+    #[arg(long = "app", value_name = "NAME")]
+    apps: Vec<String>,
+    /// Check the file and say what an import would do, and write no session
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl ImportArgs {
+    pub(super) fn run(&self) -> Result<(), CliError> {
+        let loaded = self.config.load()?;
+        let apps = self.import_apps(&loaded)?;
+        let summary = if self.file == Path::new("-") {
+            self.import(&loaded, apps, io::stdin().lock())?
+        } else {
+            let file = open(&self.file)?;
+            // Nothing is written from a file that is not complete.
+            self.check(&file, &apps).map_err(|error| self.at_file(error))?;
+            let file = open(&self.file)?;
+            self.import(&loaded, apps, BufReader::new(file))?
+        };
+        output::print(&text(&summary, self.dry_run))?;
+        let has_left_out = self.apps.is_empty() && !summary.left_out.is_empty();
+        if has_left_out { Err(unknown_apps(summary.left_out.keys())) } else { Ok(()) }
+    }
+
+    fn import_apps(&self, loaded: &LoadedConfig) -> Result<BTreeMap<AppName, ImportApp>, CliError> {
+        let chosen = chosen_apps(loaded, &self.apps)?;
+        let apps = loaded.apps.iter().filter(|app| chosen.contains(&app.name));
+        Ok(apps.map(|app| (app.name.clone(), ImportApp { absolute_timeout: app.lifetimes.absolute_timeout })).collect())
+    }
+
+    /// Reads the whole file, and checks that its apps are to be imported.
+    fn check(&self, file: &File, apps: &BTreeMap<AppName, ImportApp>) -> Result<(), CliError> {
+        let contents = Reader::new(BufReader::new(file)).and_then(Reader::check_all).map_err(super::export::failed)?;
+        let mut unknown = contents.keys().filter(|app| !apps.contains_key(*app)).peekable();
+        if self.apps.is_empty() && unknown.peek().is_some() { Err(unknown_apps(unknown)) } else { Ok(()) }
+    }
+
+    fn import(
+        &self,
+        loaded: &LoadedConfig,
+        apps: BTreeMap<AppName, ImportApp>,
+        input: impl Read,
+    ) -> Result<ImportSummary, CliError> {
+        let mode = if self.dry_run { ImportMode::DryRun } else { ImportMode::Write };
+        let mut reader = Reader::new(input).map_err(|error| self.at_file(super::export::failed(error)))?;
+        let mut import = Import::new(open_store(loaded)?, Arc::new(SystemClock), apps, mode);
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut progress = Progress::new();
+        loop {
+            match runtime.block_on(import.advance(&mut reader)) {
+                Ok(true) => progress.show(import.summary().sessions()),
+                Ok(false) => return Ok(import.summary().clone()),
+                Err(error) => {
+                    drop(progress);
+                    let done = text(import.summary(), self.dry_run);
+                    let why = with_causes(&error);
+                    return Err(self.at_file(CliError::Failed(format!("{why}\n{done}so far; import it again").into())));
+                }
+            }
+        }
+    }
+
+    /// Puts the name of the file before an error.
+    fn at_file(&self, error: CliError) -> CliError {
+        match error {
+            CliError::Failed(error) => {
+                CliError::Failed(format!("{}: {}", self.file.display(), with_causes(error.as_ref())).into())
+            }
+            other => other,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File, CliError> {
+    File::open(path).map_err(|error| CliError::Failed(format!("{}: {error}", path.display()).into()))
+}
+
+fn unknown_apps<'a>(apps: impl Iterator<Item = &'a AppName>) -> CliError {
+    let names: Vec<&str> = apps.map(AppName::as_str).collect();
+    let why = "the configuration does not have them; add them to it, or name those to import by --app";
+    CliError::Failed(format!("sessions of the apps {} are not imported: {why}", names.join(", ")).into())
+}
+
+/// Says what an import has done.
+fn text(summary: &ImportSummary, dry_run: bool) -> String {
+    let ImportSummary { live, ended, kept, expired, revoked, left_out, revocations } = summary;
+    let verb = if dry_run { "would be written" } else { "written" };
+    let left_out: u64 = left_out.values().sum();
+    let lines = [
+        (*live, format!("live sessions {verb}")),
+        (*ended, format!("ended sessions {verb}, so that they stay ended")),
+        (*kept, "sessions kept: the store has the same, a newer copy, or the end".to_owned()),
+        (*expired, "sessions left out: they have expired".to_owned()),
+        (*revoked, "sessions left out: the store has revoked all of their app since the export".to_owned()),
+        (left_out, "sessions left out: they are of other apps".to_owned()),
+        (*revocations, format!("revocations {verb}, for legacy sessions")),
+    ];
+    let mut text = format!("{} sessions in the export\n", summary.sessions());
+    for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
+        text += &format!("{count:>10}  {what}\n");
+    }
+    text
+}

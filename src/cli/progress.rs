@@ -1,0 +1,41 @@
+//! A line on a terminal that says how far a long command has come. There is none in pipes and logs.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// Shows how many sessions are done.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// When it was shown last; `None`: there is no terminal.
+    shown: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self { shown: io::stderr().is_terminal().then(Instant::now) }
+    }
+
+    pub(super) fn show(&mut self, sessions: u64) {
+        if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
+            print(&format!("{sessions} sessions"));
+            self.shown = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Progress {
+    /// Clears the line for what is printed next.
+    fn drop(&mut self) {
+        if self.shown.is_some() {
+            print("");
+        }
+    }
+}
+
+/// Replaces the line by this one.
+fn print(text: &str) {
+    // There is no other place to report that the terminal is gone.
+    let _: io::Result<()> = write!(io::stderr().lock(), "\r\u{1b}[K{text}");
+}
+
+const INTERVAL: Duration = Duration::from_millis(200);

@@ -1,0 +1,214 @@
+//! Writes what an export has into a store.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::item::{ExportedApp, Item};
+use super::{Decision, FileError, ImportedSession, Reader, SubjectRevocation};
+use crate::session::{ImportedFrom, Record, TOMBSTONE_TTL};
+use crate::store::{Error, Handle, IndexEntry, SessionKey, SubjectRef};
+use crate::token::SessionId;
+use crate::types::{AppName, Clock, Time};
+
+/// An import of an export into a store, which may be in use.
+#[derive(Debug)]
+pub struct Import {
+    store: Handle,
+    clock: Arc<dyn Clock>,
+    mode: ImportMode,
+    apps: BTreeMap<AppName, ImportApp>,
+    /// The app of the sessions that come next.
+    app: Option<ExportedApp>,
+    summary: ImportSummary,
+}
+
+/// What an import has to know of an app.
+#[derive(Clone, Copy, Debug)]
+pub struct ImportApp {
+    /// How long a session may live from its creation on.
+    pub absolute_timeout: Duration,
+}
+
+/// Whether an import writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportMode {
+    Write,
+    /// It only counts what it would write.
+    DryRun,
+}
+
+/// What an import has done with the sessions of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportSummary {
+    /// Live sessions that were written.
+    pub live: u64,
+    /// Ended sessions that were written, so that they stay ended.
+    pub ended: u64,
+    /// Those of which the store has the same, a newer copy, or the end.
+    pub kept: u64,
+    /// Those that ended so long ago that nothing has to be known of them.
+    pub expired: u64,
+    /// Those whose app was revoked in the store after the export.
+    pub revoked: u64,
+    /// Those of apps that were not to be imported, by app.
+    pub left_out: BTreeMap<AppName, u64>,
+    /// The revocations of subjects and of apps, which concern legacy sessions.
+    pub revocations: u64,
+}
+
+impl ImportSummary {
+    /// How many sessions of the file are done.
+    pub fn sessions(&self) -> u64 {
+        let Self { live, ended, kept, expired, revoked, left_out, .. } = self;
+        live + ended + kept + expired + revoked + left_out.values().sum::<u64>()
+    }
+}
+
+/// Why an import did not finish. What it has written until then is right, and it may be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Import {
+    /// Begins an import of the sessions of these apps.
+    pub fn new(store: Handle, clock: Arc<dyn Clock>, apps: BTreeMap<AppName, ImportApp>, mode: ImportMode) -> Self {
+        Self { store, clock, mode, apps, app: None, summary: ImportSummary::default() }
+    }
+
+    /// What was done so far.
+    pub const fn summary(&self) -> &ImportSummary {
+        &self.summary
+    }
+
+    /// Imports some of the items that the reader has next. Returns whether there are more.
+    pub async fn advance<R: Read>(&mut self, reader: &mut Reader<R>) -> Result<bool, ImportError> {
+        let mut writes = JoinSet::new();
+        while writes.len() < CONCURRENT_WRITES {
+            let Some(item) = reader.next()? else {
+                self.finish(writes).await?;
+                return Ok(false);
+            };
+            match item {
+                Item::Program(_) | Item::End(_) => {}
+                Item::App(app) => self.begin_app(app).await?,
+                Item::Session { id, record } => self.begin_session(id, *record, &mut writes),
+                Item::Revocation(revocation) => self.import_revocation(&revocation).await?,
+            }
+        }
+        self.finish(writes).await?;
+        Ok(true)
+    }
+
+    async fn begin_app(&mut self, app: ExportedApp) -> Result<(), Error> {
+        if let Some(time) = app.revoke_time
+            && self.apps.contains_key(&app.name)
+        {
+            if self.mode == ImportMode::Write {
+                self.store.restore_app_revocation(&app.name, time).await?;
+            }
+            self.summary.revocations += 1;
+        }
+        self.app = Some(app);
+        Ok(())
+    }
+
+    async fn import_revocation(&mut self, revocation: &SubjectRevocation) -> Result<(), Error> {
+        let is_wanted = revocation.app.as_ref().is_none_or(|app| self.apps.contains_key(app));
+        if is_wanted && revocation.revocation.until > self.clock.now() {
+            if self.mode == ImportMode::Write {
+                let apps: Vec<AppName> = self.apps.keys().cloned().collect();
+                self.store.restore_revocation(revocation, &apps).await?;
+            }
+            self.summary.revocations += 1;
+        }
+        Ok(())
+    }
+
+    /// Begins to write a session, unless it is not to be written.
+    fn begin_session(&mut self, id: SessionId, record: Record, writes: &mut JoinSet<Result<Written, Error>>) {
+        let Some(ExportedApp { name, export_time, .. }) = &self.app else { return };
+        let Some(app) = self.apps.get(name) else {
+            *self.summary.left_out.entry(name.clone()).or_default() += 1;
+            return;
+        };
+        let now = self.clock.now();
+        if now >= record.head.purge_time() {
+            self.summary.expired += 1;
+            return;
+        }
+        let entry = index_entry(id, &record, app, now);
+        let session_key = SessionKey { app: name.clone(), id };
+        let imported = ImportedSession { session_key, record: imported_record(record), export_time: *export_time };
+        let (store, mode) = (self.store.clone(), self.mode);
+        writes.spawn(async move { write(&store, &imported, &entry, mode).await });
+    }
+
+    async fn finish(&mut self, mut writes: JoinSet<Result<Written, Error>>) -> Result<(), Error> {
+        while let Some(written) = writes.join_next().await {
+            let count = match written.expect("a write neither panics nor is aborted")? {
+                Written { decision: Decision::Write, has_ended: false } => &mut self.summary.live,
+                Written { decision: Decision::Write, has_ended: true } => &mut self.summary.ended,
+                Written { decision: Decision::Keep, .. } => &mut self.summary.kept,
+                Written { decision: Decision::Revoked, .. } => &mut self.summary.revoked,
+            };
+            *count += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What was done with a session.
+struct Written {
+    decision: Decision,
+    has_ended: bool,
+}
+
+/// Writes a session, after its entry in the index of its subject: a live session is never missing there.
+async fn write(
+    store: &Handle,
+    imported: &ImportedSession,
+    entry: &IndexEntry,
+    mode: ImportMode,
+) -> Result<Written, Error> {
+    let has_ended = imported.record.head.end.is_some();
+    let mut decision = store.restore(imported, ImportMode::DryRun).await?;
+    if decision == Decision::Write && mode == ImportMode::Write {
+        if let Some(subject) = imported.record.head.subject.clone().filter(|_| !has_ended) {
+            let subject_ref = SubjectRef { app: imported.session_key.app.clone(), subject };
+            store.add_to_index(&subject_ref, entry).await?;
+        }
+        decision = store.restore(imported, ImportMode::Write).await?;
+    }
+    Ok(Written { decision, has_ended })
+}
+
+/// The entry of a session in the index: it expires when the session does at the latest, however often it is saved.
+fn index_entry(id: SessionId, record: &Record, app: &ImportApp, now: Time) -> IndexEntry {
+    let until = record.head.deadline_time.max(record.head.create_time + app.absolute_timeout);
+    IndexEntry { id, add_time: now, until }
+}
+
+/// The record as it is imported.
+///
+/// Its end has to be remembered for as long as an export may have it alive: otherwise a second import of that export
+/// would bring it back.
+fn imported_record(mut record: Record) -> Record {
+    let until = record.head.deadline_time + TOMBSTONE_TTL;
+    let legacy = record.head.imported_from;
+    record.head.imported_from = Some(ImportedFrom {
+        issued: legacy.and_then(|legacy| legacy.issued),
+        until: legacy.map_or(until, |legacy| legacy.until.max(until)),
+    });
+    record
+}
+
+/// Enough to hide the latency of a store, and little beside the calls of frontends.
+const CONCURRENT_WRITES: usize = 64;

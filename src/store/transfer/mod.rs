@@ -1,0 +1,100 @@
+//! Exports: the sessions of a store in a file, from which any store can import them.
+//!
+//! An [`Export`] reads a store page by page and makes the blocks of the file. A [`Reader`] checks them, and an [`Import`]
+//! writes what they have. docs/export-format.md describes the file.
+//!
+//! A file has no generations: a session that a revocation of its app ended is in it as a tombstone. So it means the same
+//! in every store. Nothing here decodes a value.
+
+mod decide;
+mod export;
+mod import;
+mod item;
+mod reader;
+
+pub use decide::Decision;
+pub(super) use decide::decide;
+pub use export::{Export, ExportError};
+pub use import::{Import, ImportApp, ImportError, ImportMode, ImportSummary};
+pub use reader::{FileError, Reader};
+
+use super::{AppRevocation, Cursor, Error, Revocation, SessionKey};
+use crate::session::Record;
+use crate::types::{AppName, Time};
+
+/// What a store has to do for exports and imports, beside its operations on sessions.
+///
+/// The memory store does not do it: what is in it is gone with its process.
+pub trait Transfer {
+    /// Loads how often all sessions of an app were revoked, and when for the last time.
+    fn load_app_revocation(&self, app: &AppName) -> impl Future<Output = Result<AppRevocationState, Error>> + Send;
+
+    /// Stores when another store revoked all sessions of an app, and ends none.
+    ///
+    /// From then on no session with a legacy credential from before is imported. Does nothing if a later time is
+    /// stored, or if there was a revocation of an unknown time.
+    fn restore_app_revocation(&self, app: &AppName, time: Time) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Lists one page of the revocations of subjects.
+    fn list_revocations(&self, from: &Cursor) -> impl Future<Output = Result<RevocationPage, Error>> + Send;
+
+    /// Stores a revocation of a subject, unless a later one is stored.
+    ///
+    /// If its app is unknown, it is stored for each of these: only that of the subject is ever looked up.
+    fn restore_revocation(
+        &self,
+        revocation: &SubjectRevocation,
+        apps: &[AppName],
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Decides about a session of an export by [`decide`], and writes it in the same step if the mode says so.
+    ///
+    /// The session gets the app's generation.
+    fn restore(
+        &self,
+        imported: &ImportedSession,
+        mode: ImportMode,
+    ) -> impl Future<Output = Result<Decision, Error>> + Send;
+}
+
+/// A session of an export, as it is to be written.
+#[derive(Clone, Debug)]
+pub struct ImportedSession {
+    pub(super) session_key: SessionKey,
+    pub(super) record: Record,
+    /// When the export of the app began.
+    pub(super) export_time: Time,
+}
+
+/// How often all sessions of an app were revoked, as far as an export has to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppRevocationState {
+    /// Grows with each revocation, also with one that has raised only some of the app's partitions.
+    pub(super) count: u64,
+    /// When for the last time; `None` if that is unknown, or if it never happened.
+    pub(super) time: Option<Time>,
+}
+
+impl From<AppRevocation> for AppRevocationState {
+    fn from(AppRevocation { generation, time }: AppRevocation) -> Self {
+        Self { count: generation.0.into(), time }
+    }
+}
+
+/// A revocation of a subject, by what the stores know of the subject: its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubjectRevocation {
+    /// `None`: the store that it comes from does not know.
+    pub(super) app: Option<AppName>,
+    pub(super) subject_hash: [u8; 16],
+    pub(super) revocation: Revocation,
+}
+
+/// One page of the revocations of subjects.
+#[derive(Clone, Debug, Default)]
+pub struct RevocationPage {
+    /// May be empty without being the last.
+    pub(super) revocations: Vec<SubjectRevocation>,
+    /// `None` at the end.
+    pub(super) next: Option<Cursor>,
+}

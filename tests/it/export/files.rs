@@ -1,0 +1,153 @@
+//! The file: who can read it, and what happens if it is cut, damaged or foreign.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use cloakroom::store::{FileError, Reader, StoreKind};
+
+use super::place::{OTHERS, Place, fill, with_other_app};
+use crate::cli::program::Ended;
+
+/// A store with sessions.
+fn filled() -> Place {
+    let place = Place::new(StoreKind::Embedded);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { fill(&place.open()).await });
+    with_other_app(&place);
+    place
+}
+
+fn exported() -> (Place, PathBuf) {
+    let place = filled();
+    let file = place.folder.path().join("export");
+    place.export(&file);
+    (place, file)
+}
+
+#[test]
+fn only_its_owner_may_read_it_and_no_file_is_replaced() {
+    let (place, file) = exported();
+    let before = fs::read(&file).unwrap();
+
+    let again = place.run(&["export", file.to_str().unwrap()]);
+
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(again.code == Some(1) && again.stderr.contains("it is there already; name another file"), "{again:?}");
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn it_goes_through_pipes_without_a_line_of_progress() {
+    let (source, file) = exported();
+    let target = Place::new(StoreKind::Embedded);
+
+    let exported = source.command(&["export", "-"]).output().unwrap();
+    let mut import = with_other_app(&target).command(&["import", "-"]);
+    let imported = import.stdin(fs::File::open(&file).unwrap()).stdout(Stdio::piped()).output().unwrap();
+
+    let said = String::from_utf8(exported.stderr).unwrap();
+    let sessions = OTHERS.len() + 4;
+    assert!(said.starts_with(&format!("{sessions} sessions exported")) && said.lines().count() == 1, "{said}");
+    assert_eq!(Reader::new(exported.stdout.as_slice()).unwrap().check_all().unwrap()["other"], 250);
+    assert!(String::from_utf8(imported.stdout).unwrap().starts_with(&format!("{sessions} sessions in the export")));
+    assert_eq!(String::from_utf8(imported.stderr).unwrap(), "");
+}
+
+/// Imports a file with these bytes into an empty store, which must refuse it.
+#[track_caller]
+fn refuse(bytes: &[u8], why: &str) {
+    let target = Place::new(StoreKind::Embedded);
+    let file = target.folder.path().join("bad");
+    fs::write(&file, bytes).unwrap();
+
+    let Ended { code, stderr, stdout } = with_other_app(&target).run(&["import", file.to_str().unwrap()]);
+
+    assert!(code == Some(1) && stderr.contains(why) && stderr.contains("bad: "), "{stdout}{stderr}");
+    assert!(!target.folder.path().join("data").exists(), "the store was opened");
+}
+
+#[test]
+fn a_file_that_is_cut_damaged_foreign_or_newer_is_refused_before_anything_is_written() {
+    let (_place, file) = exported();
+    let bytes = fs::read(file).unwrap();
+    let mut damaged = bytes.clone();
+    damaged[bytes.len() / 2] ^= 1;
+
+    refuse(&bytes[..bytes.len() - 1], "the copy is not complete; copy it again, or take another export");
+    refuse(&damaged, "it is damaged");
+    refuse(b"age-encryption.org/v1\n", "it is no export of cloakroom; if it is encrypted");
+    refuse(b"", "it is no export of cloakroom");
+    let newer = [b"cloakroom export, format 2\n", &bytes[27..]].concat();
+    refuse(&newer, "it has format 2, and this program reads format 1; use a newer cloakroom");
+}
+
+#[test]
+fn no_cut_and_no_changed_bit_is_taken_for_an_export() {
+    let (_place, file) = exported();
+    let bytes = fs::read(file).unwrap();
+    let check = |bytes: &[u8]| Reader::new(bytes).and_then(Reader::check_all);
+    assert!(check(&bytes).is_ok());
+    assert!(matches!(check(&[&bytes[..], b"x"].concat()), Err(FileError::Damaged { .. })));
+
+    for position in (0..bytes.len()).step_by(97).chain(bytes.len() - 60..bytes.len()) {
+        assert!(check(&bytes[..position]).is_err(), "cut at {position}");
+        let mut changed = bytes.clone();
+        changed[position] ^= 1 << (position % 8);
+        assert!(check(&changed).is_err(), "changed at {position}");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_too_early_says_what_was_done_and_may_be_repeated() {
+    let (_place, file) = exported();
+    let bytes = fs::read(&file).unwrap();
+    let target = Place::new(StoreKind::Embedded);
+    let cut = target.folder.path().join("cut");
+    fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
+
+    let mut import = with_other_app(&target).command(&["import", "-"]);
+    let ended = import.stdin(fs::File::open(&cut).unwrap()).output().unwrap();
+
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(1) && said.contains("it ends in the middle"), "{said}");
+    assert!(said.contains("import it again"), "{said}");
+    assert!(target.import(&file).starts_with(&format!("{} sessions in the export", OTHERS.len() + 4)));
+}
+
+#[test]
+fn apps_are_chosen_by_name_and_those_of_the_file_have_to_be_known() {
+    let (source, file) = exported();
+    let file = file.to_str().unwrap();
+    let target = Place::new(StoreKind::Embedded);
+
+    let unknown = target.run(&["import", file]);
+    let one = target.run(&["import", "--app", "default", file]);
+    let none = target.run(&["import", "--app", "shop", file]);
+    let only = source.folder.path().join("only");
+    let exported = source.run(&["export", "--app", "other", only.to_str().unwrap()]);
+
+    assert!(
+        unknown.code == Some(1) && unknown.stderr.contains("sessions of the apps other are not imported"),
+        "{unknown:?}"
+    );
+    assert!(one.code == Some(0) && one.stdout.contains("250  sessions left out: they are of other apps"), "{one:?}");
+    assert!(none.code == Some(1) && none.stderr.contains("no app shop"), "{none:?}");
+    assert!(exported.stderr.contains("250 sessions exported"), "{exported:?}");
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_an_error_that_says_why() {
+    let place = filled();
+    let store = place.open();
+
+    let in_use = place.run(&["export", "export"]);
+    drop(store);
+    let memory = place.command(&["export", "export"]).env("CLOAKROOM__STORE__KIND", "memory").output().unwrap();
+
+    assert!(in_use.code == Some(1) && in_use.stderr.contains("a service has it open"), "{in_use:?}");
+    let memory = String::from_utf8(memory.stderr).unwrap();
+    assert!(memory.contains("the memory store is a part of the service"), "{memory}");
+    assert!(!Path::new(&place.folder.path().join("export")).exists());
+}
