@@ -58,7 +58,7 @@ impl Export {
         self.counts.sessions
     }
 
-    /// Makes the next bytes of the file, about [`BLOCK`] at most; `None` after the last ones.
+    /// Makes the next bytes of the file, a quarter of a MiB and a page at most; `None` after the last ones.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
         if matches!(self.step, Step::FirstLine) {
             self.step = Step::NextApp;

@@ -47,7 +47,7 @@ pub trait Transfer {
         apps: &[AppName],
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Decides about a session of an export by [`decide`], and writes it in the same step if the mode says so.
+    /// Decides about a session of an export by the rule of imports, and writes it in the same step if the mode says so.
     ///
     /// The session gets the app's generation.
     fn restore(
