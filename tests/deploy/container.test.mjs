@@ -12,7 +12,7 @@ import { testPod } from './pod.mjs';
 import { skipIfMachineCannot } from './probe.mjs';
 
 // The program of the tests is not optimized. `make test-image` checks that the real image is under 25 MB.
-const MAX_BYTES = 40e6;
+const MAX_BYTES = 60e6;
 const engine = new Engine();
 
 after(() => engine.stop());
