@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,12 +28,12 @@ type flashed struct{ Text string }
 // gorillaPages is an application with gorilla/sessions.
 type gorillaPages struct {
 	http.Handler
-	loaded, goesOn chan struct{}
+	held
 }
 
 func gorillaApplication(store sessions.Store) *gorillaPages {
 	mux := http.NewServeMux()
-	pages := &gorillaPages{mux, make(chan struct{}), make(chan struct{})}
+	pages := &gorillaPages{mux, newHeld()}
 	page := func(path string, does func(session *sessions.Session, query string) any) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			session, err := store.Get(r, "session")
@@ -58,8 +57,7 @@ func gorillaApplication(store sessions.Store) *gorillaPages {
 	}
 	page("/put", put)
 	page("/slow", func(session *sessions.Session, name string) any {
-		pages.loaded <- struct{}{}
-		<-pages.goesOn
+		pages.hold()
 		return put(session, name)
 	})
 	page("/keys", func(session *sessions.Session, _ string) any {
@@ -104,14 +102,7 @@ func TestGorillaKeepsTheValuesOfTwoRequestsAtOnceWhereItsOwnStoreLosesOne(t *tes
 	for _, pages := range []*gorillaPages{ours, theirs} {
 		browser := service.Browse(t, pages)
 		browser.Get("/put?begun")
-		var group sync.WaitGroup
-		for _, name := range []string{"one", "two"} {
-			group.Go(func() { browser.Get("/slow?" + name) })
-		}
-		<-pages.loaded
-		<-pages.loaded
-		close(pages.goesOn)
-		group.Wait()
+		pages.two(browser)
 
 		got := browser.Get("/keys").Body
 		if keepsBoth := got == "[begun one two]"; keepsBoth != (pages == ours) {
@@ -122,21 +113,7 @@ func TestGorillaKeepsTheValuesOfTwoRequestsAtOnceWhereItsOwnStoreLosesOne(t *tes
 
 func TestHundredsOfGorillasRequestsAtOnceLoseNothing(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
-	browser := gorillaBrowser(t, running, "shop")
-	browser.Get("/put?begun")
-
-	const rounds, atOnce = 30, 6
-	for round := range rounds {
-		var group sync.WaitGroup
-		for i := range atOnce {
-			group.Go(func() { browser.Get(fmt.Sprintf("/put?r%02d-%d", round, i)) })
-		}
-		group.Go(func() { browser.Get(fmt.Sprintf("/remove?r%02d-0", round-1)) })
-		group.Wait()
-	}
-	if got := len(strings.Fields(browser.Get("/keys").Body)); got != 1+rounds*(atOnce-1)+1 {
-		t.Errorf("%d values are left", got)
-	}
+	losesNothing(t, gorillaBrowser(t, running, "shop"))
 }
 
 func TestALogoutOfGorillaStaysAndASlowRequestSetsNoCookie(t *testing.T) {
@@ -147,13 +124,8 @@ func TestALogoutOfGorillaStaysAndASlowRequestSetsNoCookie(t *testing.T) {
 		browser.Get("/put?begun")
 		old := browser.Another()
 		copyCookies(browser, old)
-		answers := make(chan service.Answer)
-		go func() { answers <- old.Get("/slow?late") }()
-		<-pages.loaded
-		browser.Get(path)
-		pages.goesOn <- struct{}{}
 
-		if late := <-answers; !strings.Contains(late.Body, "DESTROYED") || late.Header.Get("Set-Cookie") != "" {
+		if late := pages.late(old, func() { browser.Get(path) }); !strings.Contains(late.Body, "DESTROYED") || late.Header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: %+v", path, late)
 		}
 		if got := old.Get("/keys").Body; got != "[]" {

@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -37,15 +36,14 @@ const storeApps = "[apps.shop]\nkind = \"external\"\n" +
 
 // scsPages is an application with scs.
 type scsPages struct {
+	held
 	manager *scs.SessionManager
 	handler http.Handler
-	// loaded waits until the requests of /slow have loaded their session.
-	loaded, goesOn chan struct{}
 }
 
 // scsApplication has a page for each call of scs.
 func scsApplication(manager *scs.SessionManager, around func(http.Handler) http.Handler) *scsPages {
-	pages := &scsPages{manager: manager, loaded: make(chan struct{}), goesOn: make(chan struct{})}
+	pages := &scsPages{held: newHeld(), manager: manager}
 	mux := http.NewServeMux()
 	page := func(path string, does func(ctx context.Context, query string) any) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, does(r.Context(), r.URL.RawQuery)) })
@@ -53,8 +51,7 @@ func scsApplication(manager *scs.SessionManager, around func(http.Handler) http.
 	put := func(ctx context.Context, name string) any { manager.Put(ctx, name, name+"!"); return name }
 	page("/put", put)
 	page("/slow", func(ctx context.Context, name string) any {
-		pages.loaded <- struct{}{}
-		<-pages.goesOn
+		pages.hold()
 		return put(ctx, name)
 	})
 	page("/keys", func(ctx context.Context, _ string) any { return manager.Keys(ctx) })
@@ -81,18 +78,6 @@ func onStore(store *scsstore.Store) *scsPages {
 	return scsApplication(manager, store.Middleware)
 }
 
-// twoSlowRequests lets two requests load the session before either of them saves.
-func (p *scsPages) twoSlowRequests(browser *service.Browser) {
-	var group sync.WaitGroup
-	for _, name := range []string{"one", "two"} {
-		group.Go(func() { browser.Get("/slow?" + name) })
-	}
-	<-p.loaded
-	<-p.loaded
-	close(p.goesOn)
-	group.Wait()
-}
-
 func TestTwoRequestsAtOnceKeepBothValuesWhereRedisstoreLosesOne(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
 	ours := onStore(scsstore.New(running.Client("shop")))
@@ -103,7 +88,7 @@ func TestTwoRequestsAtOnceKeepBothValuesWhereRedisstoreLosesOne(t *testing.T) {
 	for pages, want := range map[*scsPages]string{ours: "[begun one two]", theirs: ""} {
 		browser := service.Browse(t, pages.handler)
 		browser.Get("/put?begun")
-		pages.twoSlowRequests(browser)
+		pages.two(browser)
 		got := browser.Get("/keys").Body
 		if pages == ours && got != want {
 			t.Errorf("the store keeps %s", got)
@@ -116,23 +101,7 @@ func TestTwoRequestsAtOnceKeepBothValuesWhereRedisstoreLosesOne(t *testing.T) {
 
 func TestHundredsOfRequestsAtOnceLoseNothing(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
-	browser := service.Browse(t, onStore(scsstore.New(running.Client("shop"))).handler)
-	browser.Get("/put?begun")
-
-	const rounds, atOnce = 30, 6
-	for round := range rounds {
-		var group sync.WaitGroup
-		for i := range atOnce {
-			group.Go(func() { browser.Get(fmt.Sprintf("/put?r%02d-%d", round, i)) })
-		}
-		// Another one removes what the round before has put.
-		group.Go(func() { browser.Get(fmt.Sprintf("/remove?r%02d-0", round-1)) })
-		group.Wait()
-	}
-	// The last round is removed by none.
-	if got := len(strings.Fields(browser.Get("/keys").Body)); got != 1+rounds*(atOnce-1)+1 {
-		t.Errorf("%d values are left", got)
-	}
+	losesNothing(t, service.Browse(t, onStore(scsstore.New(running.Client("shop"))).handler))
 }
 
 func TestALogoutStaysAndASlowRequestSetsNoCookie(t *testing.T) {
@@ -143,13 +112,8 @@ func TestALogoutStaysAndASlowRequestSetsNoCookie(t *testing.T) {
 		browser.Get("/put?begun")
 		old := browser.Another()
 		copyCookies(browser, old)
-		answers := make(chan service.Answer)
-		go func() { answers <- old.Get("/slow?late") }()
-		<-pages.loaded
-		browser.Get(path)
-		pages.goesOn <- struct{}{}
 
-		late := <-answers
+		late := pages.late(old, func() { browser.Get(path) })
 		if late.Status != http.StatusOK || late.Body != "late" || late.Header.Get("Set-Cookie") != "" {
 			t.Errorf("%s: %+v", path, late)
 		}
