@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import subprocess
-import threading
 
 import pytest
-from service import Service, free_port, is_listening, program, wait_until
+from service import Service, free_port, is_listening, listening, program, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -41,16 +38,12 @@ def redis(tmp_path):
 def silent_address():
     """The address of a listener that ends its first connection, and is silent on all others."""
     connections = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def accept():
-            with contextlib.suppress(OSError):
-                while True:
-                    connections.append(listener.accept()[0])
-                    connections[0].close()
+    def accept(connection):
+        connections.append(connection)
+        connections[0].close()
 
-        threading.Thread(target=accept, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
+    with listening(accept) as port:
+        yield f"127.0.0.1:{port}"
     for connection in connections:
         connection.close()

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 
@@ -40,6 +41,21 @@ def free_port() -> int:
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
+
+
+@contextlib.contextmanager
+def listening(accept):
+    """Yields the port of a listener that calls `accept` with each connection, one after the other."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept_all():
+            with contextlib.suppress(OSError):
+                while True:
+                    accept(listener.accept()[0])
+
+        threading.Thread(target=accept_all, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 def wait_until(description: str, condition, timeout: float = TIMEOUT):

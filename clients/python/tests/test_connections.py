@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import gc
 import os
 import pathlib
@@ -16,7 +15,7 @@ import time
 
 import pytest
 from lossy_proxy import LossyProxy
-from service import TIMEOUT, Service, free_port, wait_until
+from service import TIMEOUT, Service, free_port, listening, wait_until
 
 from cloakroom import Client, ConnectTransport, SessionUnavailable
 from cloakroom.connect import pool as pools
@@ -43,18 +42,13 @@ def proxy(service):
 def http_proxy():
     """A listener that counts connections and closes them."""
     connections = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def accept():
-            with contextlib.suppress(OSError):
-                while True:
-                    connection, _ = listener.accept()
-                    connections.append(connection.recv(4096))
-                    connection.close()
+    def accept(connection):
+        connections.append(connection.recv(4096))
+        connection.close()
 
-        threading.Thread(target=accept, daemon=True).start()
-        yield listener.getsockname()[1], connections
-        listener.shutdown(socket.SHUT_RDWR)
+    with listening(accept) as port:
+        yield port, connections
 
 
 def write(client: Client) -> pb.SaveSessionResponse:
