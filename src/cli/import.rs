@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl ImportArgs {
         &self,
         loaded: &LoadedConfig,
         apps: BTreeMap<AppName, ImportApp>,
-        input: impl Read,
+        input: impl BufRead,
     ) -> Result<ImportSummary, CliError> {
         let mode = if self.dry_run { ImportMode::DryRun } else { ImportMode::Write };
         let mut reader = Reader::new(input).map_err(|error| self.at_file(super::export::failed(error)))?;

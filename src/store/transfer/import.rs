@@ -1,7 +1,7 @@
 //! Writes what an export has into a store.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::BufRead;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ impl Import {
     }
 
     /// Imports some of the items that the reader has next. Returns whether there are more.
-    pub async fn advance<R: Read>(&mut self, reader: &mut Reader<R>) -> Result<bool, ImportError> {
+    pub async fn advance<R: BufRead>(&mut self, reader: &mut Reader<R>) -> Result<bool, ImportError> {
         let mut writes = JoinSet::new();
         while writes.len() < CONCURRENT_WRITES {
             let Some(item) = reader.next()? else {

@@ -4,7 +4,7 @@
 //! each, and items. The checksum includes the number of the block, so that none can be missing, repeated or moved.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read as _};
 
 use super::item::{Counts, ExportedApp, Item};
 use crate::types::AppName;
@@ -43,11 +43,11 @@ pub enum FileError {
     Damaged { sessions: u64 },
 }
 
-impl<R: Read> Reader<R> {
+impl<R: BufRead> Reader<R> {
     /// Begins to read, and checks that this is an export that the program can read.
     pub fn new(mut input: R) -> Result<Self, FileError> {
         let mut line = Vec::new();
-        input.by_ref().take(MAX_LINE).read_to_end_of_line(&mut line)?;
+        input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
         let format = line.strip_prefix(FIRST_WORDS.as_bytes()).ok_or(FileError::Foreign)?;
         let format = std::str::from_utf8(format).map_err(|_| FileError::Foreign)?.trim_end();
         if format.parse::<u32>().is_err() {
@@ -116,8 +116,11 @@ impl<R: Read> Reader<R> {
         if checksum != self::checksum(self.block, &block) {
             return Err(self.damaged());
         }
-        let program = self.program.clone().unwrap_or_else(|| "whose version is not in it".to_owned());
-        self.items = Item::decode_all(&block).ok_or(FileError::Unknown(program))?.into();
+        let unknown = || {
+            let program = self.program.clone();
+            FileError::Unknown(program.unwrap_or_else(|| "whose version is not in it".to_owned()))
+        };
+        self.items = Item::decode_all(&block).ok_or_else(unknown)?.into();
         self.block += 1;
         Ok(())
     }
@@ -151,19 +154,6 @@ fn checksum(number: u64, items: &[u8]) -> [u8; 4] {
     hasher.update(items);
     hasher.finalize().to_be_bytes()
 }
-
-/// Reads up to the end of a line.
-trait ReadLine: Read {
-    fn read_to_end_of_line(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
-        let mut byte = [0];
-        while !line.ends_with(b"\n") && self.read(&mut byte)? > 0 {
-            line.extend(byte);
-        }
-        Ok(())
-    }
-}
-
-impl<R: Read> ReadLine for R {}
 
 const FIRST_WORDS: &str = "cloakroom export, format ";
 
