@@ -59,8 +59,8 @@ async fn in_a_network_namespace() {
         }
         acknowledged += 1;
     }
-    // Three timeouts are promised; a busy machine gets some more.
-    assert!(begin.elapsed() < 5 * TIMEOUT, "{:?}", begin.elapsed());
+    // Three timeouts are promised; a busy machine gets far more.
+    assert!(begin.elapsed() < 30 * TIMEOUT, "{:?}", begin.elapsed());
     let stored: i64 = service.entries(&token).await["n"].parse().unwrap();
     assert!((acknowledged..=attempts).contains(&stored), "{acknowledged} {stored} {attempts}");
 }

@@ -2,14 +2,14 @@
 //!
 //! These timeouts are in real time, because sockets of the kernel are not under the test's clock. They are short.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cloakroom::server::Settings;
 use tonic::Code;
 
 use super::support::client::reply;
 use super::support::raw_http2::{NO_ERROR, RawHttp2, call};
-use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
+use super::support::test_server::{TestServer, eventually, is_about, ms, settings, with_timeout};
 
 #[tokio::test]
 async fn a_silent_socket_is_closed() {
@@ -105,9 +105,4 @@ async fn a_dead_peer_is_detected_by_keepalive() {
     // The peer never answers a ping.
     with_timeout(raw.ended()).await;
     assert!(is_about(begin.elapsed(), ms(200)), "{:?}", begin.elapsed());
-}
-
-/// Checks that a timeout came not too early, and not so late that it was another one.
-fn is_about(elapsed: Duration, expected: Duration) -> bool {
-    (expected.saturating_sub(ms(5))..expected + Duration::from_secs(2)).contains(&elapsed)
 }

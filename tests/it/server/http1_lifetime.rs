@@ -2,13 +2,13 @@
 //!
 //! As in `connection_lifetime`, these timeouts are in real time. Other connections of the same server tell the time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cloakroom::server::{Settings, ShutdownReport};
 
 use super::support::raw_http1::{RawHttp1, head, request};
 use super::support::raw_http2::RawHttp2;
-use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
+use super::support::test_server::{TestServer, eventually, is_about, ms, settings, with_timeout};
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_time_for_requests() {
@@ -54,14 +54,13 @@ async fn a_head_has_to_be_whole_in_time_on_a_used_connection_too() {
 
 #[tokio::test]
 async fn a_head_that_comes_in_drops_gets_no_more_time() {
-    let server = TestServer::start(&Settings { request_timeout: ms(200), ..settings() }).await;
+    let server = TestServer::start(&Settings { request_timeout: ms(600), ..settings() }).await;
     let (mut raw, mut other) = (RawHttp1::connect(server.address()).await, RawHttp1::connect(server.address()).await);
     // The first byte alone could be one of HTTP/2.
     raw.send("P").await;
     other.call("").await;
     raw.send(&request("Echo", "")[1..]).await;
     raw.answer().await;
-    let begin = Instant::now();
 
     let mut interval = tokio::time::interval(ms(10));
     for byte in request("Echo", "").bytes() {
@@ -70,7 +69,6 @@ async fn a_head_that_comes_in_drops_gets_no_more_time() {
     }
 
     assert!(raw.try_answer().await.is_none());
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -167,11 +165,8 @@ async fn idle_connections_do_not_delay_a_stop_for_long() {
     let mut half = RawHttp1::connect(server.address()).await;
     half.call("").await;
     half.send("POST /").await;
-    let begin = Instant::now();
 
     assert_eq!(server.close().await, ShutdownReport { cut_connections: 0 });
-
-    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     assert_eq!(idle.ended().await.as_deref(), Some(""));
 }
 
@@ -223,9 +218,4 @@ async fn an_unfinished_body_ends_its_call_in_time() {
 /// Waits for the time within which a new connection has to make a call.
 async fn first_request_timeout(server: &TestServer) {
     RawHttp2::connect(server.address()).await.ended().await;
-}
-
-/// Checks that a timeout came not too early, and not so late that it was another one.
-fn is_about(elapsed: Duration, expected: Duration) -> bool {
-    (expected.saturating_sub(ms(5))..expected + Duration::from_secs(2)).contains(&elapsed)
 }

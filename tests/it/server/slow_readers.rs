@@ -1,7 +1,5 @@
 //! Answers that a peer reads slowly, or not to the end: by TCP and by TLS.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use cloakroom::server::{Settings, ShutdownReport, TlsSettings};
 use futures_util::future::join_all;
@@ -104,9 +102,7 @@ async fn a_peer_that_breaks_off_an_answer_holds_nothing() {
             client.abort();
         }
 
-        let begin = Instant::now();
         assert_eq!(scene.server.close().await, ShutdownReport { cut_connections: 0 });
-        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     }
 }
 

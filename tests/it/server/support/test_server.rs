@@ -70,9 +70,24 @@ pub(in crate::server) async fn connect_from(source: Ipv4Addr, address: SocketAdd
     with_timeout(socket.connect(address)).await.unwrap()
 }
 
-/// Returns settings with a free port, two workers and default timeouts.
+/// Returns settings with a free port and two workers. Their timeouts are longer than a test waits, so that only one that it
+/// sets can end something.
 pub(in crate::server) fn settings() -> Settings {
-    Settings { listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))), workers: 2, ..Settings::default() }
+    let long = Duration::from_secs(600);
+    Settings {
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        workers: 2,
+        first_request_timeout: long,
+        request_timeout: long,
+        call_timeout: long,
+        drain_timeout: long,
+        ..Settings::default()
+    }
+}
+
+/// Checks that a timeout came not too early, and long before any other.
+pub(in crate::server) fn is_about(elapsed: Duration, expected: Duration) -> bool {
+    (expected.saturating_sub(ms(5))..expected + Duration::from_secs(60)).contains(&elapsed)
 }
 
 /// Awaits a future for at most a minute, which is far longer than any of them needs.
