@@ -9,7 +9,7 @@ CLIENTS ?=
 CLIENT_CASES ?=
 # How many applications at the same time: most of it is waiting.
 CLIENTS_AT_ONCE ?= 3
-KIT_GO := target/conformance/go_example target/conformance/go
+KIT_GO := target/conformance/go
 KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json \
 	clients/node/node_modules/.package-lock.json
 .PHONY: kit-packages
@@ -29,12 +29,6 @@ lint-clients: $(PYTHON_INSTALLED) ## Lints the conformance kit.
 	cd clients/conformance && $(CURDIR)/$(PYTHON) -m mypy --strict run.py sharing.py kit
 	$(PYTHON) -m ruff check clients/conformance
 	$(PYTHON) -m ruff format --check clients/conformance
-
-# The example's session code, with an application of the kit in place of the example's.
-target/conformance/go_example: clients/conformance/apps/go_example.go $(wildcard examples/go/*.go) examples/go/cloakroom/v1/session_service.pb.go
-	mkdir -p $(@D)
-	echo '{"Replace": {"$(CURDIR)/examples/go/main.go": "$(CURDIR)/$<"}}' > $(@D)/overlay.json
-	go build -C examples/go -overlay $(CURDIR)/$(@D)/overlay.json -buildvcs=false -o $(CURDIR)/$@ .
 
 target/conformance/go: $(shell find clients/go -name '*.go' -o -name 'go.*')
 	mkdir -p $(@D)

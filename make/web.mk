@@ -3,7 +3,7 @@
 WEB_PROTO := proto/cloakroom/v1/session_service.proto
 WEB_PROTOC := $(PYTHON) -m grpc_tools.protoc -I proto
 WEB_FILES := examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json \
-	tests/web/node_modules/.package-lock.json .tools/web/counter
+	tests/web/node_modules/.package-lock.json target/examples/go
 .PHONY: web-packages
 
 # Runs the apps against the service that CLOAKROOM_BIN names, or else against the one that was built last.
@@ -25,15 +25,6 @@ examples/python/cloakroom/v1/session_service_pb2.py: $(WEB_PROTO) $(PYTHON_INSTA
 	npm ci --prefix $* --ignore-scripts --no-audit --no-fund
 	touch $@
 
-# The plugins' versions stand in go.mod, as tools.
-.tools/web/bin/protoc-gen-go: examples/go/go.mod examples/go/go.sum
-	go build -C examples/go -buildvcs=false -o $(CURDIR)/.tools/web/bin/ tool
-	touch $@
-
-examples/go/cloakroom/v1/session_service.pb.go: $(WEB_PROTO) .tools/web/bin/protoc-gen-go $(PYTHON_INSTALLED)
-	PATH="$(CURDIR)/.tools/web/bin:$$PATH" $(WEB_PROTOC) --go_out=examples/go --go_opt=paths=source_relative \
-		--go-grpc_out=examples/go --go-grpc_opt=paths=source_relative $<
-	touch $@
-
-.tools/web/counter: $(wildcard examples/go/*.go) examples/go/cloakroom/v1/session_service.pb.go
+target/examples/go: $(wildcard examples/go/*) $(shell find clients/go -name '*.go' -o -name 'go.*')
+	mkdir -p $(@D)
 	go build -C examples/go -buildvcs=false -o $(CURDIR)/$@ .

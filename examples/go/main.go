@@ -1,8 +1,9 @@
-// A login and a counter: each request opens its session, saves it at most once, and sends the returned headers.
+// A login and a counter in net/http.
 package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -12,66 +13,79 @@ import (
 	"time"
 	"unicode/utf8"
 
-	pb "example/counter/cloakroom/v1"
+	"cloakroom.example/cloakroom"
+	"cloakroom.example/cloakroom/sessions"
 )
 
 func main() {
-	s, err := dial(cmp.Or(os.Getenv("CLOAKROOM_ADDRESS"), "127.0.0.1:50051"))
+	address := cmp.Or(os.Getenv("CLOAKROOM_ADDRESS"), "localhost:50051")
+	client, err := cloakroom.New(address, cloakroom.Options{Deadline: 5 * time.Second})
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Not http.DefaultServeMux, in which grpc-go's tracing registers pages of its own.
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", handler(s.home))
+	mux.HandleFunc("GET /{$}", home)
 	// The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
-	mux.Handle("POST /login", handler(s.login))
-	mux.Handle("POST /count", handler(s.count))
-	mux.Handle("POST /logout", handler(s.logout))
+	mux.HandleFunc("POST /login", login)
+	mux.HandleFunc("POST /count", count)
+	mux.HandleFunc("POST /logout", logout)
 
 	listener, err := net.Listen("tcp", "127.0.0.1:"+cmp.Or(os.Getenv("PORT"), "8003"))
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("http://%s\n", listener.Addr())
-	// Cloakroom takes a Cookie header of up to 1 MiB.
-	server := http.Server{Handler: mux, MaxHeaderBytes: 64 << 10, ReadHeaderTimeout: 10 * time.Second}
+	server := http.Server{
+		Handler: sessions.New(client).Middleware(http.MaxBytesHandler(mux, 4096)),
+		// Cloakroom takes a Cookie header of up to 1 MiB.
+		MaxHeaderBytes: 64 << 10, ReadHeaderTimeout: 10 * time.Second,
+	}
 	log.Fatal(server.Serve(listener))
 }
 
-func (s sessions) home(r *http.Request) (page, error) {
-	opened, err := s.open(r)
+func home(w http.ResponseWriter, r *http.Request) {
+	content, err := counterPage(sessions.From(r.Context()))
 	if err != nil {
-		return page{}, err
+		return // The middleware answers: 503 in an outage.
 	}
-	return counterPage(opened.Session.Entries, opened.ReadHeaders), nil
+	show(w, http.StatusOK, content)
 }
 
-func (s sessions) login(r *http.Request) (page, error) {
+// A real application asks for a password.
+func login(w http.ResponseWriter, r *http.Request) {
 	name := strings.ToValidUTF8(r.PostFormValue("name"), "\uFFFD")
 	if name == "" || utf8.RuneCountInString(name) > 64 {
-		return page{Status: http.StatusBadRequest, Text: "A name has 1 to 64 characters."}, nil
+		show(w, http.StatusBadRequest, page{Text: "A name has 1 to 64 characters."})
+		return
 	}
-	changes := &pb.Changes{Set: map[string]*pb.Value{"name": jsonString(name)}, Subject: &name}
-	saved, err := s.openAndSave(r, &pb.SaveSessionRequest{Changes: changes, Rotate: true})
-	return redirect(saved.GetHeaders()), err
+	session := sessions.From(r.Context())
+	session.Set("name", name)
+	session.SetSubject(name)
+	session.Rotate() // Also if the same user logs in again.
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func (s sessions) count(r *http.Request) (page, error) {
-	opened, err := s.open(r)
+func count(w http.ResponseWriter, r *http.Request) {
+	session := sessions.From(r.Context())
+	// Opens the session, so that the page has the name and the count of the same one.
+	if _, err := counterPage(session); err != nil {
+		return
+	}
+	session.Increment("count", 1)
+	err := session.Save()
+	if gone := (*sessions.GoneError)(nil); errors.As(err, &gone) {
+		show(w, http.StatusConflict, page{Text: "This session has ended.", Ended: true})
+		return
+	}
 	if err != nil {
-		return page{}, err
+		return
 	}
-	changes := &pb.Changes{Increment: map[string]int64{"count": 1}}
-	saved, err := s.save(r, opened, &pb.SaveSessionRequest{Changes: changes})
-	if err != nil || saved.Outcome == pb.Outcome_OUTCOME_GONE {
-		return sessionEndedPage(saved.GetHeaders()), err
-	}
-	result := counterPage(opened.Session.Entries, saved.Headers)
-	result.Count = fmt.Sprint(saved.Counters["count"])
-	return result, nil
+	home(w, r)
 }
 
-func (s sessions) logout(r *http.Request) (page, error) {
-	destroyed, err := s.destroy(r)
-	return redirect(destroyed.GetHeaders()), err
+func logout(w http.ResponseWriter, r *http.Request) {
+	if err := sessions.From(r.Context()).Destroy(); err != nil {
+		return
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -41,10 +41,9 @@ for (const language of LANGUAGES) {
       assert.equal(connections.length, 0);
     });
 
-    const addresses = {
-      list: () => replicas.map(({ address }) => address).join(','),
-      name: () => `dns://127.0.0.1:${names.port}/cloakroom.test:${replicas[0].port}`,
-    };
+    const addresses = { list: () => replicas.map(({ address }) => address).join(',') };
+    // The Go client has no name server of its own: it asks those of the system.
+    if (language !== 'go') addresses.name = () => `dns://127.0.0.1:${names.port}/cloakroom.test:${replicas[0].port}`;
     for (const [kind, address] of Object.entries(addresses)) {
       test(`creates half of its sessions at each replica of a ${kind}, and goes on when one ends`, async (t) => {
         // By default grpc-js asks the name servers of the system, and not the one in the address.

@@ -11,7 +11,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const APPS = {
   python: ['.tools/python/bin/python', 'examples/python/app.py'],
   node: [process.execPath, 'examples/node/app.mjs'],
-  go: ['.tools/web/counter'],
+  go: ['target/examples/go'],
   express: [process.execPath, 'tests/web/express_app.mjs'],
 };
 export const LANGUAGES = ['python', 'node', 'go'];
@@ -63,8 +63,9 @@ export class Service {
   // Returns how many calls of an RPC have ended well.
   async countCalls(rpc) {
     const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
-    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",protocol="grpc",code="OK"} `;
-    return Number(metrics.split('\n').find((line) => line.startsWith(sample)).slice(sample.length));
+    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",`;
+    const samples = metrics.split('\n').filter((line) => line.startsWith(sample) && line.includes('code="OK"'));
+    return samples.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
   }
 
   async stop() {
