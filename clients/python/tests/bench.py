@@ -39,6 +39,10 @@ GOALS = {
 }
 
 
+#: The CPU time and wall time of a request in each round, by the name of the application and the path.
+Times = "dict[tuple[str, str], list[tuple[float, float]]]"
+
+
 class NoSessions(SessionInterface):
     """Makes no sessions."""
 
@@ -98,21 +102,26 @@ class Application:
         return cpu / REQUESTS * 1e6, wall / REQUESTS * 1e6
 
 
-def measure(applications: dict[str, Application], baseline: str = BASELINE) -> None:
+def measure(applications: dict[str, Application]) -> Times:
     """Measures all applications by turns. The first is the one without sessions."""
     names = list(applications)
-    times: dict[tuple[str, str], list[tuple[float, float]]] = {(name, path): [] for name in names for path in PATHS}
+    times: Times = {(name, path): [] for name in names for path in PATHS}
     for turn in range(ROUNDS):
         # Every second round runs backwards, so that no variant profits from its place in the order.
         for name in names if turn % 2 else reversed(names):
             for path in PATHS:
                 times[name, path].append(applications[name].measure(path))
+    return times
+
+
+def report(times: Times, baseline: str) -> None:
+    """Prints what sessions cost, also relative to one of the applications."""
     print("\nwhat a session costs in a request, in microseconds of CPU and of wall time")
     print(f"(in brackets: relative to {baseline}, median and quartiles of {ROUNDS} rounds)\n")
     reached = []
     for path in PATHS:
         print(f"{path[1:]:44}{'CPU':>28}{'wall':>28}")
-        for name in names[1:]:
+        for name in (name for name, of_path in times if of_path == path and name != NONE):
             cells, ratios = [], []
             for kind in range(2):
                 own = part(times, name, path, kind)
@@ -135,7 +144,7 @@ def measure(applications: dict[str, Application], baseline: str = BASELINE) -> N
         print("\nGoals\n\n" + "\n".join(reached))
 
 
-def part(times, name: str, path: str, kind: int) -> list[float]:
+def part(times: Times, name: str, path: str, kind: int) -> list[float]:
     """Returns what the session cost in each round."""
     return [own[kind] - none[kind] for own, none in zip(times[name, path], times[NONE, path])]
 
@@ -192,7 +201,7 @@ def run(folder: pathlib.Path, port: int) -> None:
             for connection, transport in transports.items():
                 interface = CloakroomSessionInterface(transport, app="shop")
                 applications[f"Cloakroom, {store}, {connection}"] = Application(interface)
-        measure(applications)
+        report(measure(applications), BASELINE)
     finally:
         for service in services:
             service.stop()
