@@ -52,9 +52,10 @@ django.setup()
 
 from django.contrib import admin  # noqa: E402 - needs the settings
 from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.sessions.backends import file  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.http import HttpResponse  # noqa: E402
-from django.test import AsyncClient, Client  # noqa: E402
+from django.test import AsyncClient, Client, override_settings  # noqa: E402
 from django.urls import path  # noqa: E402
 
 call_command("migrate", verbosity=0)
@@ -142,6 +143,15 @@ def user(name: str = "anna", **fields) -> Iterator[User]:
         yield created
     finally:
         created.delete()
+
+
+@contextlib.contextmanager
+def session_folder(folder) -> Iterator[None]:
+    """Has Django's engine `file` use a folder, which its class remembers."""
+    with override_settings(SESSION_FILE_PATH=str(folder)):
+        file.SessionStore._storage_path = str(folder)
+        yield
+    del file.SessionStore._storage_path
 
 
 def log_in(client: Client, name: str = "anna"):

@@ -37,18 +37,20 @@ def browser(value: str) -> Client:
     return client
 
 
-@pytest.mark.parametrize("engine", ["db", "cached_db", "signed_cookies"])
+@pytest.mark.parametrize("engine", ["db", "cached_db", "file", "signed_cookies"])
 def test_users_stay_logged_in_until_they_log_out(engine, redis, tmp_path):
     middleware = ["django.contrib.sessions.middleware.SessionMiddleware", *settings.MIDDLEWARE[1:]]
     until = (datetime.date.today() + datetime.timedelta(days=30)).isoformat()
     apps = APPS.replace("REDIS", redis).replace("SECRET", settings.SECRET_KEY).replace("UNTIL", until)
-    with django_app.user():
+    with django_app.user(), django_app.session_folder(tmp_path):
         with override_settings(SESSION_ENGINE=f"django.contrib.sessions.backends.{engine}", MIDDLEWARE=middleware):
             client = Client()
             log_in(client)
             get(client, lambda request: request.session.update({"cart": [1, "é"]}))
         old = cookie(client)
-        call_command("cloakroom_copy_sessions", "--url", redis, stdout=io.StringIO())
+        if engine != "signed_cookies":
+            arguments = ["--url", redis, "--engine", f"django.contrib.sessions.backends.{engine}"]
+            call_command("cloakroom_copy_sessions", *arguments, stdout=io.StringIO())
         service = Service.start(tmp_path, apps=apps)
         with service, override_settings(CLOAKROOM={"SERVICE": service.address, "APP": "django"}):
             client = browser(old)

@@ -1,7 +1,7 @@
-"""Copies Django's sessions from the database to Redis, where the service imports them from.
+"""Copies Django's sessions from the database or from files to Redis, where the service imports them from.
 
 The service reads them by the migration source `django_session`: a key for each session, which is the prefix and the
-session_key, with the row's text as it is, and the time until the row expires.
+session_key, with the engine's text as it is, and the time until the session expires.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import itertools
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
-from importlib import import_module
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
+from ...legacy_sessions import CannotList, LegacySessions, sessions_of
+
 
 class Command(BaseCommand):
     help = (
-        "Copies the sessions of the database to Redis, for the service's migration source django_session. "
-        "What Redis has under the prefix and the database has no more is deleted, so it can be run again."
+        "Copies the sessions of the database or of files to Redis, for the service's migration source django_session. "
+        "What Redis has under the prefix and the engine has no more is deleted, so it can be run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,23 +29,23 @@ class Command(BaseCommand):
         parser.add_argument(
             "--engine",
             default="django.contrib.sessions.backends.db",
-            help="the engine that the application used before: db, cached_db or one derived; default: %(default)s",
+            help="the engine that the application used before: db, cached_db, file or one derived from them; "
+            "default: %(default)s",
         )
 
     def handle(self, *_: Any, **options: Any) -> None:
-        store = import_module(options["engine"]).SessionStore
-        if not hasattr(store, "get_model_class"):
-            raise CommandError(f"the sessions of {options['engine']} are not in the database")
         if not options["key_prefix"]:
             raise CommandError("--key-prefix must not be empty, for other keys would be deleted")
+        try:
+            sessions = sessions_of(options["engine"])
+        except CannotList as error:
+            raise CommandError(str(error)) from error
         target = _connect(options["url"])
-        sessions = store.get_model_class().objects
         copied = _copy(sessions, target, options["key_prefix"])
         deleted = _delete_others(sessions, target, options["key_prefix"])
-        self.stdout.write(f"{copied} sessions copied, {deleted} deleted that the database has no more")
-        salt = store().key_salt
-        if salt != "django.contrib.sessions.SessionStore":
-            self.stdout.write(f'the migration source needs: salt = "{salt}"')
+        self.stdout.write(f"{copied} sessions copied, {deleted} deleted that the engine has no more")
+        if sessions.salt != "django.contrib.sessions.SessionStore":
+            self.stdout.write(f'the migration source needs: salt = "{sessions.salt}"')
 
 
 def _connect(url: str) -> Any:
@@ -55,29 +56,27 @@ def _connect(url: str) -> Any:
     return redis.Redis.from_url(url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
 
 
-def _copy(sessions: Any, target: Any, prefix: str) -> int:
+def _copy(sessions: LegacySessions, target: Any, prefix: str) -> int:
     copied = 0
-    rows = sessions.filter(expire_date__gt=timezone.now()).values_list("session_key", "session_data", "expire_date")
-    for batch in _batches(rows.iterator(chunk_size=_BATCH)):
-        now = timezone.now()
+    for batch in _batches(sessions.all()):
+        now = timezone.now().timestamp()
         pipeline = target.pipeline(transaction=False)
-        for key, data, expire_date in batch:
-            milliseconds = int((expire_date - now).total_seconds() * 1000)
+        for session in batch:
+            milliseconds = int((session.expire_time - now) * 1000)
             if milliseconds > 0:
-                pipeline.set(prefix + key, data, px=milliseconds)
+                pipeline.set(prefix + session.key, session.text, px=milliseconds)
                 copied += 1
         pipeline.execute()
     return copied
 
 
-def _delete_others(sessions: Any, target: Any, prefix: str) -> int:
+def _delete_others(sessions: LegacySessions, target: Any, prefix: str) -> int:
     """Deletes the copies of sessions that have ended since: a logout has to hold."""
     deleted = 0
     pattern = "".join(f"\\{letter}" if letter in "*?[]^\\" else letter for letter in prefix) + "*"
     for batch in _batches(target.scan_iter(match=pattern, count=_BATCH)):
         keys = {name.decode()[len(prefix) :] for name in batch}
-        live = sessions.filter(session_key__in=keys, expire_date__gt=timezone.now())
-        ended = keys - set(live.values_list("session_key", flat=True))
+        ended = keys - sessions.living(keys)
         if ended:
             deleted += target.unlink(*(prefix + key for key in ended))
     return deleted
