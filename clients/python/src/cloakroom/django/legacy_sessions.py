@@ -99,7 +99,7 @@ class FileSessions:
         if not _KEY.fullmatch(key):
             return None
         try:
-            # Whoever may write into the folder could have put a link or a pipe there.
+            # Another program that may write into the folder could have put a link or a pipe there.
             descriptor = os.open(os.path.join(self._store.storage_path, self._store.file_prefix + key), _OPEN_FLAGS)
             with open(descriptor, encoding="ascii") as file:
                 text, modified = file.read(_MAX_TEXT + 1), os.fstat(descriptor).st_mtime
