@@ -60,13 +60,15 @@ final class Client
     {
         $body = json_encode(['app' => $this->app, ...$request], self::JSON);
         $end = Clock::now() + $this->deadline;
+        $failed = $before = null;
         for ($attempt = 1; ; $attempt++) {
             try {
                 return $this->attempt($method, $body, self::timeout($end));
             } catch (Unavailable $error) {
                 $this->turn++;
+                if ($error->getMessage() !== $failed?->getMessage()) [$before, $failed] = [$failed, $error];
                 $pause = $this->pause($attempt);
-                if (Clock::now() + $pause >= $end) throw $error;
+                if (Clock::now() + $pause >= $end) throw self::withReason($error, $before);
                 usleep((int) ($pause * 1000));
             }
         }
@@ -124,6 +126,13 @@ final class Client
         if ($round < 0) return 0;
         $longest = min(self::FIRST_PAUSE * 2 ** min($round, 10), self::LONGEST_PAUSE);
         return $longest * random_int(50, 100) / 100;
+    }
+
+    /** Adds the failure that was another one: the last attempt may only have had no time. */
+    private static function withReason(Unavailable $error, ?Unavailable $before): Unavailable
+    {
+        if ($before === null) return $error;
+        return new Unavailable($error->getMessage() . '; the attempt before: ' . $before->getMessage(), $error->reason);
     }
 
     private static function error(int $status, string $answer): ServiceError

@@ -122,6 +122,17 @@ class ClientTest < Minitest::Test
     service&.remove
   end
 
+  def test_a_call_whose_repeat_has_no_time_left_says_why_it_was_repeated
+    answers = 0
+    silent = Queue.new
+    peer = peer { (answers += 1) == 1 ? nil : silent.pop }
+
+    error = assert_raises(Cloakroom::Unavailable) { client(service: peer.address, deadline: 4).open(KEY) }
+
+    assert_match(/: no answer in time; the attempt before: .*the service closed the connection\z/, error.message)
+    assert_equal 'deadline_exceeded', error.code
+  end
+
   def test_a_service_that_is_away_is_unavailable_or_what_the_application_answers
     client_options = { service: "127.0.0.1:#{Processes.free_port}", app: 'shop', deadline: 0.2 }
     reading = ->(env) { [200, {}, [env['rack.session']['a'].to_s]] }

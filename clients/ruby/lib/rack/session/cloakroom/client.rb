@@ -51,13 +51,17 @@ module Rack
           body = JSON.generate({ app: @app, key: [key].pack('m0'), **request }, max_nesting: 0)
           deadline = Connection.now + @deadline
           pause = FIRST_PAUSE
+          before = nil
           begin
             attempt(method, body, deadline)
           rescue Unavailable => error
             # Random, so that many processes do not repeat at the same time.
             seconds = pause * (0.5 + 0.5 * rand)
-            raise if lasting?(error) || Connection.now + seconds >= deadline
+            if lasting?(error) || Connection.now + seconds >= deadline
+              raise before && late?(error, deadline) ? with_reason(error, before) : error
+            end
 
+            before = error
             sleep(seconds)
             # Many repeats would only be a load for a service that works but lacks something that it needs.
             pause = [pause * 2, error.reason.empty? ? LONGEST_PAUSE : LONGEST_PAUSE_OF_ANSWERED].min
@@ -68,6 +72,16 @@ module Rack
         # Whether a repeat would fail as well, or would be too late.
         def lasting?(error)
           NOT_REPEATED.include?(error.reason) || error.cause.is_a?(Untrusted)
+        end
+
+        # Whether an attempt failed only because its time was over.
+        def late?(error, deadline)
+          error.code == 'deadline_exceeded' || Connection.now >= deadline
+        end
+
+        # The failure of a repeat. That there was no time left for it does not say why the call was repeated.
+        def with_reason(error, before)
+          Unavailable.new("#{error.message}; the attempt before: #{before.message}", code: error.code, reason: error.reason)
         end
 
         def attempt(method, body, deadline)

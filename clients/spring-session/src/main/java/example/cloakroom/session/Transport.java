@@ -9,6 +9,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
+import java.net.http.HttpTimeoutException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -71,18 +72,31 @@ final class Transport {
 
     private JsonNode repeat(String method, byte[] body, Deadline deadline) throws InterruptedException {
         long pause = FIRST_PAUSE_MILLIS;
+        SessionUnavailableException before = null;
         while (true) {
             try {
                 return attempt(method, body, deadline);
             } catch (SessionUnavailableException failure) {
                 long shortened = ThreadLocalRandom.current().nextLong(pause / 2, pause + 1);
                 if (deadline.leftMillis() <= shortened) {
-                    throw failure;
+                    throw isLate(failure) && before != null ? withReason(failure, before) : failure;
                 }
+                before = isLate(failure) ? before : failure;
                 Thread.sleep(shortened);
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             }
         }
+    }
+
+    /** Returns whether an attempt failed only because its time was over. */
+    private static boolean isLate(SessionUnavailableException failure) {
+        return failure.getCause() instanceof TimeoutException || failure.getCause() instanceof HttpTimeoutException;
+    }
+
+    /** That there was no time left for the last attempt does not say why the call was repeated. */
+    private static SessionUnavailableException withReason(SessionUnavailableException failure, SessionUnavailableException before) {
+        return new SessionUnavailableException(failure.reason(), failure.getMessage() + "; the attempt before: "
+                + before.getMessage(), before);
     }
 
     private JsonNode attempt(String method, byte[] body, Deadline deadline) throws InterruptedException {

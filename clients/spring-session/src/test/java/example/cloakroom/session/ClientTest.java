@@ -3,6 +3,8 @@ package example.cloakroom.session;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
@@ -102,6 +104,28 @@ class ClientTest {
             assertThatThrownBy(() -> client.open("the-key-of-a-session")).isInstanceOf(SessionUnavailableException.class)
                     .hasMessageContaining("did not answer").hasMessageNotContaining("the-key-of-a-session");
             assertThat(Duration.ofNanos(System.nanoTime() - begin)).isBetween(Duration.ofMillis(400), Duration.ofSeconds(60));
+        }
+    }
+
+    @Test
+    void a_call_whose_repeat_has_no_time_left_says_why_it_was_repeated() throws Exception {
+        try (ServerSocket listener = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+            // The first connection ends, and all others are silent.
+            Thread first = new Thread(() -> closeOne(listener));
+            first.start();
+            CloakroomClient client = CloakroomClient.builder().service("127.0.0.1:" + listener.getLocalPort())
+                    .deadline(Duration.ofSeconds(4)).build();
+            assertThatThrownBy(() -> client.open("x".repeat(32))).isInstanceOf(SessionUnavailableException.class)
+                    .hasMessageMatching("(?s).*no answer within \\d+ ms.*; the attempt before: (?!.*no answer within).*");
+            first.join();
+        }
+    }
+
+    private static void closeOne(ServerSocket listener) {
+        try {
+            listener.accept().close();
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
         }
     }
 
