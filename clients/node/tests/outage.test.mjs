@@ -64,8 +64,8 @@ test('an outage is answered by 503 with Retry-After, logs no user out, and waits
   const own = await Service.start();
   t.after(() => own.remove());
   const warn = t.mock.method(console, 'warn', () => {});
-  const { browser } = await start(own.address, { deadline: 500 });
-  const lazy = await start(own.address, { deadline: 500, lazy: true });
+  const { browser } = await start(own.address, { deadline: 2000 });
+  const lazy = await start(own.address, { deadline: 2000, lazy: true });
   await own.stop('SIGKILL');
 
   for (const [each, path] of [[browser, '/read'], [browser, '/write'], [lazy.browser, '/write'], [lazy.browser, '/headers']]) {
@@ -73,7 +73,7 @@ test('an outage is answered by 503 with Retry-After, logs no user out, and waits
     const began = performance.now();
     const answer = await each.get(path);
 
-    assert.ok(performance.now() - began < 900, `${path} waited twice`);
+    assert.ok(performance.now() - began < 3900, `${path} waited twice`);
     assert.deepEqual([answer.status, answer.headers['retry-after'], answer.setCookies], [503, '5', []], path);
     assert.equal(warn.mock.callCount(), 1);
     assert.match(warn.mock.calls[0].arguments.join(), /ECONNREFUSED/);
@@ -195,7 +195,7 @@ test('a service that does not answer costs one deadline', async (t) => {
   own.process.resume();
 
   assert.equal(answer.status, 503);
-  assert.ok(took > 400 && took < 3000, `${took}`);
+  assert.ok(took > 400 && took < 10_000, `${took}`);
 });
 
 test('an application can start before the service', async (t) => {

@@ -58,7 +58,7 @@ def request_error(app, client, path):
 
 
 def test_an_outage_is_answered_by_503_and_logs_no_user_out(own_service, caplog):
-    app = make_app(own_service.address, deadline=0.5)
+    app = make_app(own_service.address, deadline=2)
     client = app.test_client()
     client.get("/write")
     own_service.stop(signal.SIGKILL)
@@ -69,7 +69,7 @@ def test_an_outage_is_answered_by_503_and_logs_no_user_out(own_service, caplog):
         caplog.clear()
         began = time.monotonic()
         response = client.get(path)
-        assert time.monotonic() - began < 0.9, f"{path} waited for the service twice"
+        assert time.monotonic() - began < 3.9, f"{path} waited for the service twice"
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5"), path
         assert "Set-Cookie" not in response.headers
         assert [record.name for record in caplog.records] == ["cloakroom"], path
