@@ -19,6 +19,14 @@ lint-node: node-packages $(NODE_INSTALLED) ## Checks the types of the Node clien
 node-packages:
 	@$(call apt,nodejs npm openssl)
 
+NEXT_INSTALLED := clients/node/tests/next/node_modules/.package-lock.json
+
+test-next: node-packages $(NEXT_INSTALLED) ## Tests the Node client in a production build of Next.js.
+	node --test --test-reporter=spec clients/node/tests/next/*.test.mjs
+
+# The folder has a copy of the client, as an application has.
+$(NEXT_INSTALLED): clients/node/package.json $(shell find clients/node/src clients/node/types -type f)
+
 STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
 
 test-node-stores: redis node-packages $(NODE_INSTALLED) $(STORE_INSTALLED) ## Tests the store for express-session, with passport and beside connect-redis.

@@ -72,6 +72,11 @@ ${APPS.replaceAll('{key}', key)}`);
     return this.#sum((line) => line.startsWith('cloakroom_streams{'));
   }
 
+  // Returns how many connections are open to the address for calls.
+  countConnections() {
+    return this.#sum((line) => line.startsWith('cloakroom_connections{listener="frontends"}'));
+  }
+
   // Returns the sum of the metrics whose lines a function selects.
   async #sum(isSample) {
     const metrics = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
