@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cloakroom import AsyncConnectTransport, ConnectTransport
+from cloakroom.transport import CallFailed
 
 
 class RecordingTransport:
@@ -40,3 +41,21 @@ class AsyncRecordingTransport(RecordingTransport):
     async def stream(self, method, request, timeout):
         self.calls.append(method.name)
         return await self.transport.stream(method, request, timeout)
+
+
+def lose_answers(transport: RecordingTransport, method: str, number: int, *, after: int = 0) -> None:
+    """Loses the answers of the next calls of a method, which the service has done. `after` so many others."""
+    make_call = transport.transport.call
+    left = [after, number]
+
+    def lose(called, request, timeout):
+        if sum(left) > 1:
+            transport.instead[method] = lose
+        if left[0]:
+            left[0] -= 1
+            return make_call(called, request, timeout)
+        left[1] -= 1
+        make_call(called, request, timeout)
+        raise CallFailed("UNAVAILABLE", "", "the answer is lost")
+
+    transport.instead[method] = lose

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
+import uuid
 
 import pytest
 from flask import Flask, request, session
 from flask_login import LoginManager, UserMixin, current_user, login_required, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect, generate_csrf
+from recording_transport import RecordingTransport, lose_answers
+from service import TIMEOUT
 
 from cloakroom.flask import CloakroomSessionInterface
 
@@ -174,3 +177,53 @@ def test_a_double_click_on_the_login_costs_at_most_one_answer(service, name):
     second = browser.do("log in")
     assert second.status_code < 500
     browser.log_in()
+
+
+@pytest.mark.parametrize(("name", "attribute"), [("login", "_user_id"), ("shop", "subject")])
+def test_a_login_without_a_cookie_or_a_read_begins_one_session_whatever_answers_are_lost(service, name, attribute):
+    transport = RecordingTransport(service.address)
+    user = uuid.uuid4().hex
+    app = Flask(__name__)
+    app.session_interface = CloakroomSessionInterface(transport, app=name, deadline=TIMEOUT)
+
+    @app.route("/in")
+    def log_in():
+        session["note"] = "x"
+        if attribute == "subject":
+            session.subject = user
+        else:
+            session[attribute] = user
+        return "in"
+
+    app.add_url_rule("/", view_func=lambda: session.subject or "anonymous", endpoint="who")
+    lose_answers(transport, "SaveSession", 2)
+    browser = Browser(app)
+    browser.send("GET", "/in")
+    assert transport.take_calls() == ["GetAppPolicy", "OpenSession", "SaveSession", "SaveSession", "SaveSession"]
+    assert browser.send("GET", "/").text == user
+    assert len(service.sessions("list", "--app", name, "--subject", user)) == 1
+
+
+def test_a_login_that_begins_another_session_begins_one_whatever_answers_are_lost(service):
+    transport = RecordingTransport(service.address)
+    user = uuid.uuid4().hex
+    app = Flask(__name__)
+    app.session_interface = CloakroomSessionInterface(transport, app="login", deadline=TIMEOUT)
+
+    @app.route("/in")
+    def log_in():
+        session.get("a")
+        service.sessions("revoke", "--app", "login", session.id)
+        session["_user_id"] = user
+        lose_answers(transport, "SaveSession", 2, after=1)
+        return "in"
+
+    app.add_url_rule("/write", view_func=lambda: (session.update(a=1), "ok")[1], endpoint="write")
+    app.add_url_rule("/", view_func=lambda: session.subject or "anonymous", endpoint="who")
+    browser = Browser(app)
+    browser.send("GET", "/write")
+    transport.take_calls()
+    browser.send("GET", "/in")
+    assert transport.take_calls() == ["OpenSession", "SaveSession", "OpenSession", *["SaveSession"] * 3]
+    assert browser.send("GET", "/").text == user
+    assert len(service.sessions("list", "--app", "login", "--subject", user)) == 1

@@ -91,6 +91,8 @@ class AsyncSession(SessionState):
             if not self._client.knows_policy:
                 await self._client.policy()
             while (request := self._next_save()) is not None:
+                if (open_request := self._open_before(request)) is not None:
+                    self._apply_open_before(request, await self._client.open(open_request))
                 self._apply_save(await self._client.save(request))
         except errors.CloakroomError as error:
             self._handle_failed_save(error)

@@ -389,6 +389,24 @@ class SessionState(MutableMapping[str, Any]):
         self._unconfirmed_save = self._unconfirmed_save or self._build_save()
         return self._unconfirmed_save
 
+    def _open_before(self, save: pb.SaveSessionRequest) -> pb.OpenSessionRequest | None:
+        """Returns the open that gives a save its token, or None if the save needs none. `_apply_open_before` takes it.
+
+        A save by the Cookie header begins another session each time that it is repeated. For a login, each would be
+        among the user's sessions, and count for the limit of their number. By a token all of them are one.
+        """
+        if save.token or not self._sets_subject(save):
+            return None
+        info = self._request_info
+        if info.policy().kind != pb.APP_KIND_STORED or info.may_name_session(save.cookie_header):
+            return None
+        return pb.OpenSessionRequest(app=save.app, cookie_header=save.cookie_header, cookie_name=save.cookie_name)
+
+    def _apply_open_before(self, save: pb.SaveSessionRequest, opened: pb.OpenSessionResponse) -> None:
+        # A null session has none. The service refuses the save then, and says why.
+        if opened.session.token:
+            save.token = opened.session.token
+
     def _apply_save(self, saved: pb.SaveSessionResponse) -> None:
         request, self._unconfirmed_save, self.unavailable = self._unconfirmed_save, None, None
         assert request is not None
@@ -569,9 +587,13 @@ class SessionState(MutableMapping[str, Any]):
     def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save may start a new session after the old one has ended, as a login does."""
         changes = request.changes
+        return bool(changes.set) and (request.rotate or changes.clear or self._sets_subject(request))
+
+    def _sets_subject(self, request: pb.SaveSessionRequest) -> bool:
+        """Whether this save is a login."""
+        changes = request.changes
         subject_key = self._request_info.policy().subject_key
-        sets_subject = bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
-        return bool(changes.set) and (request.rotate or changes.clear or sets_subject)
+        return bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
 
 
 class Session(SessionState):
@@ -629,6 +651,9 @@ class Session(SessionState):
         try:
             request = self._next_save()
             while request is not None:
+                open_request = self._open_before(request)
+                if open_request is not None:
+                    self._apply_open_before(request, self._client.open(open_request))
                 self._apply_save(self._client.save(request))
                 # A login whose session has ended meanwhile begins another one.
                 request = self._unconfirmed_save
