@@ -1,4 +1,4 @@
-"""Proxies between the client and the service: nginx and HAProxy."""
+"""Proxies between the client and the service: nginx, HAProxy and Envoy."""
 
 from __future__ import annotations
 
@@ -41,6 +41,35 @@ frontend f
 backend b
   server s 127.0.0.1:{target}
 """
+ENVOY = """
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: {port}}}}}
+    filter_chains:
+    - filters:
+      - name: http
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: http
+          http_filters:
+          - name: router
+            typed_config: {{"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {{prefix: /}}
+                route: {{cluster: service, host_rewrite_literal: localhost}}
+  clusters:
+  - name: service
+    connect_timeout: 1s
+    load_assignment:
+      cluster_name: service
+      endpoints:
+      - lb_endpoints:
+        - endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {target}}}}}}}
+"""
 #: A filter that changes nothing makes nginx forget the length, and so send chunks.
 CHUNKS = "sub_filter_types *; sub_filter '\\1never' ''; sub_filter_once off;"
 KEEPALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
@@ -60,6 +89,15 @@ def haproxy(folder, port, target, _):
     config = folder / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, target=target))
     with running([program("haproxy"), "-f", str(config)], port):
+        yield
+
+
+@contextlib.contextmanager
+def envoy(folder, port, target, _):
+    config = folder / "envoy.yaml"
+    config.write_text(ENVOY.format(port=port, target=target))
+    # Two Envoys of one machine would share memory for a restart without a gap.
+    with running([program("envoy"), "--disable-hot-restart", "--concurrency", "1", "-c", str(config)], port):
         yield
 
 
@@ -92,6 +130,7 @@ def answer_head(port):
         pytest.param(nginx, KEEPALIVE, id="nginx with keepalive"),
         pytest.param(nginx, KEEPALIVE + CHUNKS, id="nginx that sends chunks"),
         pytest.param(haproxy, "", id="haproxy"),
+        pytest.param(envoy, "", id="envoy"),
     ],
 )
 def test_sessions_work_through_a_proxy_and_survive_a_restart_behind_it(tmp_path, proxy, settings):
