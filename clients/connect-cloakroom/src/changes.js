@@ -9,8 +9,10 @@ function decode({ entries, expireTime }) {
   /** @type {Record<string, any>} */
   const loaded = {};
   for (const [name, json] of textsOf(entries)) loaded[name] = JSON.parse(json);
+  // A client in another language began the session.
+  if (!(loaded.cookie instanceof Object)) loaded.cookie = { originalMaxAge: null };
   // The cookie was saved when the session changed, and the session was used since.
-  if (loaded.cookie?.expires) loaded.cookie.expires = new Date(expireTime).toISOString();
+  if (loaded.cookie.expires) loaded.cookie.expires = new Date(expireTime).toISOString();
   return loaded;
 }
 

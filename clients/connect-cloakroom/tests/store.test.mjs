@@ -115,6 +115,16 @@ test('the user of passport is the subject, and ends by revoke-subject', async ()
   assert.ok(await get(anonymous));
 });
 
+test('a session without a cookie, which another client began, is loaded with one', async () => {
+  const { store, get, set } = newStore();
+  const sid = newSid();
+  await set(sid, { name: 'tj' });
+
+  const session = store.createSession({ sessionID: sid }, await get(sid));
+
+  assert.deepEqual([session.name, session.cookie.originalMaxAge, session.cookie.path], ['tj', null, '/']);
+});
+
 test('an id that is too short is refused with the reason', async () => {
   const { get, set } = newStore();
   for (const call of [() => get('short'), () => set('short', { cookie: cookie() }), () => get('x'.repeat(257))]) {
