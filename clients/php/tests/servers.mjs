@@ -80,12 +80,12 @@ class Server {
 }
 
 export class CliServer extends Server {
-  static async start(env, settings) {
+  static async start(env, settings, script = APP) {
     for (let attempt = 1; ; attempt++) {
       const server = new CliServer({ ...env, PHP_CLI_SERVER_WORKERS: String(WORKERS) });
       server.port = await freePort();
       const args = server.settings(settings).flatMap(([name, value]) => ['-d', `${name}=${value}`]);
-      server.spawn('php', [...args, '-S', `127.0.0.1:${server.port}`, APP]);
+      server.spawn('php', [...args, '-S', `127.0.0.1:${server.port}`, script]);
       const hasEnded = () => server.child.exitCode !== null;
       await waitUntil('php -S listens', () => hasEnded() || / Development Server \(.*\) started/.test(server.log));
       if (!hasEnded()) return server;

@@ -8,6 +8,7 @@ require 'rack/version'
 # Puma with an application, in this process.
 class WebServer
   THREADS = 8
+  attr_reader :port
 
   def initialize(app)
     @errors = StringIO.new

@@ -2,6 +2,7 @@ package example.cloakroom.session;
 
 import jakarta.servlet.http.HttpSession;
 import java.security.Principal;
+import java.time.Duration;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
@@ -30,6 +31,13 @@ import org.springframework.web.bind.annotation.RestController;
 @EnableSpringHttpSession
 @Import(Shop.Pages.class)
 class Shop {
+    /** Runs the application with a service that the environment names, and prints its address. */
+    public static void main(String... arguments) {
+        CloakroomClient client = CloakroomClient.builder().service(System.getenv("CLOAKROOM_ADDRESS")).app("stores")
+                .deadline(Duration.ofMinutes(1)).build();
+        System.out.println("http://127.0.0.1:" + port(start(client, System.getenv("LOG_FILE"))));
+    }
+
     /** Starts the application at a free port. */
     static ConfigurableApplicationContext start(CloakroomClient client, String logFile) {
         SpringApplication application = new SpringApplication(Shop.class);
@@ -96,6 +104,11 @@ class Shop {
                 }
             });
             return attributes;
+        }
+
+        @GetMapping("/")
+        String home(Principal principal) {
+            return principal == null ? "not logged in" : "logged in as " + principal.getName();
         }
 
         @GetMapping("/me")
