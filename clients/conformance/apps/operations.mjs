@@ -40,6 +40,7 @@ export const LAZY = Boolean(process.env.KIT_LAZY);
 
 export const OPTIONS = {
   service: process.env.CLOAKROOM_ADDRESS,
+  transport: process.env.KIT_TRANSPORT,
   app: process.env.CLOAKROOM_APP,
   deadline: Number(process.env.CLOAKROOM_DEADLINE) * 1000,
   lazy: LAZY,

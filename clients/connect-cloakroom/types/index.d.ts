@@ -3,7 +3,7 @@ import type { AdminClient } from 'cloakroom-sessions/admin';
 import { SessionData, Store } from 'express-session';
 
 export interface Options extends ClientOptions {
-  /** A client of its own, instead of `service`, `app`, `deadline` and `credentials`. */
+  /** A client of its own, instead of `service`, `transport`, `app`, `deadline` and `credentials`. */
   client?: Client;
   /** Calls AdminService for `all`, `ids`, `length` and `clear`, which are errors without it. Its app is that of the store. */
   admin?: AdminClient;

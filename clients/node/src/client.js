@@ -3,9 +3,9 @@
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { now } = require('./clock.js');
-const { sharedTransport } = require('./connect/transport.js');
 const { CallFailed, CloakroomError, SessionRefused, SessionUnavailable } = require('./errors.js');
 const { DESTROY, OPEN, POLICY, SAVE } = require('./messages.js');
+const { sharedTransport } = require('./shared_transport.js');
 
 /** @typedef {import('./messages.js').Method} Method */
 /** @typedef {import('../types/index').Transport} Transport */
@@ -25,13 +25,14 @@ class Client {
    * @param {string | Transport} [options.service] The service's address, such as `localhost:50051`,
    *   `https://cloakroom:50051` or `unix:/path`, or a transport. Clients of the same address and credentials share
    *   connections.
+   * @param {'connect' | 'grpc'} [options.transport] The protocol. `grpc` needs the package grpc-js.
    * @param {string} [options.app] The app's name in the service's configuration. Empty means `default`.
    * @param {number} [options.deadline] Milliseconds that one call may take, its retries included.
    * @param {import('./connect/credentials.js').Credentials} [options.credentials] What the calls are authenticated by.
    */
-  constructor({ service = 'localhost:50051', app = '', deadline = 2000, credentials } = {}) {
-    if (typeof service !== 'string' && credentials !== undefined) {
-      throw new TypeError('give the credentials to the transport');
+  constructor({ service = 'localhost:50051', transport, app = '', deadline = 2000, credentials } = {}) {
+    if (typeof service !== 'string' && (credentials !== undefined || transport !== undefined)) {
+      throw new TypeError('the service is a transport, which has its own protocol and credentials');
     }
     if (!(deadline > 0 && deadline <= MAX_DEADLINE)) {
       throw new TypeError(`deadline is ${deadline}; it is a number of milliseconds up to ${MAX_DEADLINE}`);
@@ -39,7 +40,7 @@ class Client {
     this.app = app;
     this.deadline = deadline;
     /** @type {Transport} */
-    this.transport = typeof service === 'string' ? sharedTransport(service, credentials) : service;
+    this.transport = typeof service === 'string' ? sharedTransport(transport ?? 'connect', service, credentials) : service;
   }
 
   /** @param {Record<string, any>} request */

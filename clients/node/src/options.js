@@ -27,7 +27,7 @@ function checkOptions(options, refused = {}) {
 
 const OPTIONS = [
   'app', 'client', 'cookie', 'credentials', 'deadline', 'lazy', 'maxAge', 'maxAuthenticateAge', 'name', 'onGone', 'onUnavailable',
-  'resave', 'saveUninitialized', 'sendContext', 'service', 'subject', 'unset',
+  'resave', 'saveUninitialized', 'sendContext', 'service', 'subject', 'transport', 'unset',
 ];
 /** @type {Record<string, string>} */
 const ADVICE = {

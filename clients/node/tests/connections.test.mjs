@@ -12,6 +12,7 @@ import { CallFailed, Client, ConnectTransport, SessionRefused, SessionUnavailabl
 import { freePort, waitUntil } from '../../../tests/web/processes.mjs';
 import messages from '../src/messages.js';
 import pools from '../src/connect/pool.js';
+import { Certificates } from './certificates.mjs';
 import { LossyProxy } from './lossy_proxy.mjs';
 import { Service } from './service.mjs';
 
@@ -332,45 +333,26 @@ describe('several addresses', () => {
 });
 
 describe('TLS and callers', () => {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-tls-'));
-  const file = (name) => path.join(folder, name);
   const token = 'a-token-of-a-caller-0123456789-abcdefgh';
+  let certificates;
   let secure;
 
   before(async () => {
-    const openssl = (...args) => execFileSync('openssl', args, { stdio: 'pipe', cwd: folder });
-    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-    const constraints = ['-addext', 'basicConstraints=critical,CA:TRUE'];
-    openssl('req', '-x509', '-subj', '/CN=ca', ...key, ...constraints, '-keyout', 'ca.key', '-out', 'ca.crt');
-    for (const name of ['server', 'client']) {
-      openssl('req', '-subj', `/CN=${name}`, ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`);
-      fs.writeFileSync(file('ext'), 'subjectAltName=DNS:localhost,DNS:client.example\nbasicConstraints=CA:FALSE\n');
-      openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-out', `${name}.crt`, '-extfile', 'ext');
-    }
-    secure = await Service.start({
-      more: `[server.tls]
-certificate_file = "${file('server.crt')}"
-key_file = "${file('server.key')}"
-client_ca_file = "${file('ca.crt')}"
-[callers.node]
-roles = ["frontend"]
-apps = ["*"]
-certificate_names = ["client.example"]
-`,
-    });
+    certificates = new Certificates();
+    secure = await Service.start({ more: certificates.settings });
   });
 
   after(async () => {
     await secure?.remove();
-    fs.rmSync(folder, { recursive: true });
+    certificates.remove();
   });
 
   const address = () => `https://localhost:${secure.port}`;
-  const mutual = { caFile: file('ca.crt'), certificateFile: file('client.crt'), keyFile: file('client.key') };
 
   test('a call by TLS with a client certificate works, and checks the name', async () => {
+    const { mutual } = certificates;
     const opened = await read(clientOf(address(), mutual));
-    const wrongName = await read(clientOf(`https://127.0.0.1:${secure.port}`, { ...mutual, deadline: 300 })).catch((error) => error);
+    const wrongName = await read(clientOf(`https://127.0.0.1:${secure.port}`, { ...mutual, deadline: 2000 })).catch((error) => error);
 
     assert.equal(opened.session.new, true);
     assert.match(wrongName.message, /altnames|IP/);
@@ -379,7 +361,7 @@ certificate_names = ["client.example"]
   test('a service that is not trusted is refused, whatever the environment says', () => {
     const program = `
       const { Client } = require('cloakroom-sessions');
-      new Client({ service: '${address()}', deadline: 300 }).open({}).then(() => console.log('opened'), (error) => console.log(error.message));`;
+      new Client({ service: '${address()}', deadline: 2000 }).open({}).then(() => console.log('opened'), (error) => console.log(error.message));`;
     const env = { ...process.env, NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_NO_WARNINGS: '1' };
 
     const printed = execFileSync(process.execPath, ['-e', program], { cwd: import.meta.dirname, env, encoding: 'utf8' });

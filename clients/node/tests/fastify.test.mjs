@@ -139,7 +139,7 @@ test('an outage reaches the error handler, is a 503 by default, and logs no user
   const own = await Service.start();
   t.after(() => own.remove());
   const seen = [];
-  const plain = await start(routes, { address: own.address, deadline: 300 });
+  const plain = await start(routes, { address: own.address, deadline: 2000 });
   const handled = await start((app) => {
     app.setErrorHandler((error, request, reply) => { seen.push(error); reply.code(error.status).send('later'); });
     routes(app);
@@ -147,7 +147,7 @@ test('an outage reaches the error handler, is a 503 by default, and logs no user
       request.session.user = 'lost';
       return reply.code(201).header('Location', '/x').send({ made: true });
     });
-  }, { address: own.address, deadline: 300, lazy: true });
+  }, { address: own.address, deadline: 2000, lazy: true });
   for (const { browser } of [plain, handled]) await browser.get('/write');
   await own.stop('SIGKILL');
 

@@ -127,7 +127,7 @@ test('an outage is a 503, reaches the middlewares before, and logs no user out',
     }
   };
   const routes = { ...ROUTES, '/late': (ctx) => { ctx.session.late = 1; ctx.status = 201; ctx.body = { made: true }; } };
-  const options = { address: own.address, deadline: 300 };
+  const options = { address: own.address, deadline: 2000 };
   const plain = await start(routes, { ...options, first });
   const lazy = await start(routes, { ...options, first, lazy: true });
   const told = await start(routes, { ...options, onUnavailable: (error, ctx) => { ctx.status = 503; ctx.body = 'later'; } });

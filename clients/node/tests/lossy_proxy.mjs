@@ -5,6 +5,18 @@
 import { once } from 'node:events';
 import net from 'node:net';
 
+const FRAME_HEADER = 9;
+const HEADERS = 1;
+
+// Whether a response begins in the data: by HTTP/1.1, or by a frame of HTTP/2 that has headers.
+function isResponse(data) {
+  if (data.toString('latin1').startsWith('HTTP/1.1 ')) return true;
+  for (let at = 0; at + FRAME_HEADER <= data.length; at += FRAME_HEADER + data.readUIntBE(at, 3)) {
+    if (data[at + 3] === HEADERS) return true;
+  }
+  return false;
+}
+
 export class LossyProxy {
   responsesToDrop = 0;
   dropped = 0;
@@ -58,7 +70,7 @@ export class LossyProxy {
       if (!this.#forgotten.has(client)) service.write(data);
     });
     service.on('data', (data) => {
-      if (this.responsesToDrop > 0 && data.toString('latin1').startsWith('HTTP/1.1 ')) {
+      if (this.responsesToDrop > 0 && isResponse(data)) {
         this.responsesToDrop -= 1;
         this.dropped += 1;
         client.destroy();

@@ -98,8 +98,8 @@ test('an application answers an outage as it likes', async (t) => {
     response.statusCode = 200;
     response.end(`${error instanceof SessionUnavailable} ${error.code} ${request.url} ${request.session}`);
   };
-  const { browser } = await start(own.address, { deadline: 300, onUnavailable });
-  const passing = await start(own.address, { deadline: 300, onUnavailable: (error, request, response, next) => next(error) });
+  const { browser } = await start(own.address, { deadline: 2000, onUnavailable });
+  const passing = await start(own.address, { deadline: 2000, onUnavailable: (error, request, response, next) => next(error) });
   passing.app.use((error, request, response, next) => response.status(error.status).send(`handled ${error.code}`));
   await own.stop('SIGKILL');
 

@@ -61,9 +61,10 @@ ${APPS.replaceAll('{key}', key)}`);
     await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
   }
 
-  // Returns how many calls of an RPC have ended well.
-  countCalls(rpc) {
-    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",`;
+  // Returns how many calls of an RPC have ended well, by one protocol or by all.
+  countCalls(rpc, protocol) {
+    const label = protocol === undefined ? '' : `protocol="${protocol}"`;
+    const sample = `cloakroom_calls_total{rpc="cloakroom.v1.SessionService/${rpc}",${label}`;
     return this.#sum((line) => line.startsWith(sample) && line.includes('code="OK"'));
   }
 

@@ -148,8 +148,8 @@ test('an outage is a 503 by handle, and an error by itself', async (t) => {
   const warn = t.mock.method(console, 'warn', () => {});
   const own = await Service.start();
   t.after(() => own.remove());
-  const plain = sessions({ service: own.address, app: 'shop', deadline: 300 });
-  const told = sessions({ service: own.address, app: 'shop', deadline: 300, onUnavailable: () => new Response('later', { status: 503 }) });
+  const plain = sessions({ service: own.address, app: 'shop', deadline: 2000 });
+  const told = sessions({ service: own.address, app: 'shop', deadline: 2000, onUnavailable: () => new Response('later', { status: 503 }) });
   await own.stop('SIGKILL');
   const write = (session) => { session.a = 1; return new Response('lost'); };
 

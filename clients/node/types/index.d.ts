@@ -48,6 +48,8 @@ export class ConnectTransport implements Transport {
 export interface ClientOptions {
   /** The service's address, or a transport. Default: `localhost:50051`. */
   service?: string | Transport;
+  /** The protocol: Connect over HTTP/1.1, or gRPC, which needs the package `@grpc/grpc-js`. Default: `connect`. */
+  transport?: 'connect' | 'grpc';
   /** The app's name in the service's configuration. Default: `default`. */
   app?: string;
   /** Milliseconds that one call may take, its retries included. Default: 2000. */

@@ -74,7 +74,7 @@ export interface CookieAttributes {
 }
 
 export interface CommonOptions extends ClientOptions {
-  /** A client of its own, instead of `service`, `app`, `deadline` and `credentials`. */
+  /** A client of its own, instead of `service`, `transport`, `app`, `deadline` and `credentials`. */
   client?: Client;
   /** The name of the cookie, if it is not the one that the service has for the app. */
   name?: string;

@@ -148,24 +148,7 @@ class ConnectTransport {
 /** @param {Replica} replica @param {any} error */
 const describe = ({ endpoint }, error) => `${describeEndpoint(endpoint)}: ${error.message}`;
 
-/**
- * Returns the transport that this process has for an address and credentials. It is made at the first use.
- * @param {string} address @param {Credentials} [credentials]
- */
-function sharedTransport(address, credentials = {}) {
-  const { token, caFile, certificateFile, keyFile } = credentials;
-  const key = JSON.stringify([address, token, caFile, certificateFile, keyFile]);
-  let transport = shared.get(key);
-  if (transport === undefined) {
-    transport = new ConnectTransport(address, credentials);
-    shared.set(key, transport);
-  }
-  return transport;
-}
-
-/** @type {Map<string, ConnectTransport>} */
-const shared = new Map();
 /** Milliseconds that the opening of a connection may take. */
 const CONNECT_TIMEOUT = 1000;
 
-module.exports = { ConnectTransport, sharedTransport };
+module.exports = { ConnectTransport };

@@ -18,6 +18,9 @@ app.use(sessions({
   subject: (session) => session.passport?.user,
   onUnavailable: (error: SessionUnavailable, request, response, next) => next(error.reason),
 }));
+app.use(sessions({ service: 'localhost:50051', transport: 'grpc' }));
+// @ts-expect-error There is no such protocol.
+sessions({ transport: 'http' });
 // @ts-expect-error The keys are settings of the service.
 sessions({ secret: 'x' });
 // @ts-expect-error It has no meaning.
