@@ -1,4 +1,4 @@
-// The service, the three example apps and the Express app, and a browser.
+// The service, the example apps and other applications, and a browser.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -13,6 +13,9 @@ const APPS = {
   node: [process.execPath, 'examples/node/app.mjs'],
   go: ['target/examples/go'],
   express: [process.execPath, 'tests/web/express_app.mjs'],
+  express_counter: [process.execPath, 'tests/web/languages/express_app.mjs'],
+  flask: ['.tools/python/bin/python', 'tests/web/languages/flask_app.py'],
+  django: ['.tools/python/bin/python', 'tests/web/languages/django_app.py'],
 };
 export const LANGUAGES = ['python', 'node', 'go'];
 

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { App, LANGUAGES, launchBrowser, Service } from './fixtures.mjs';
 import { cookieOf, get, post } from './client.mjs';
 import { waitUntil } from './processes.mjs';
+import { User } from './user.mjs';
 
 const SET = /^session=v1\.[\w-]+\.[\w-]{43}\.[\w-]{43}; HttpOnly; Path=\/; SameSite=Lax$/;
 const DELETE = 'session=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; HttpOnly; Path=/; SameSite=Lax';
@@ -175,7 +176,7 @@ for (const language of LANGUAGES) {
 
   describe(`the ${language} app, in a browser`, () => {
     test('a user logs in, counts and logs out, and then the cookie opens no session', async () => {
-      const user = await User.open(at());
+      const user = await User.open(chromium, at());
       await user.logIn('Ada');
       await user.count(1);
       await user.count(2);
@@ -194,7 +195,7 @@ for (const language of LANGUAGES) {
     });
 
     test('two tabs that count at the same time lose no count', async () => {
-      const user = await User.open(at());
+      const user = await User.open(chromium, at());
       await user.logIn('Ada');
       const tabs = [user.page, await user.openTab(at())];
 
@@ -207,7 +208,7 @@ for (const language of LANGUAGES) {
     });
 
     test('a name is shown as text and not as HTML', async () => {
-      const user = await User.open(at());
+      const user = await User.open(chromium, at());
 
       await user.logIn(`<b id="bold">Zoë</b> & "co" 'n' 😀`);
 
@@ -222,7 +223,7 @@ describe('the three apps together', () => {
     const others = LANGUAGES.toSpliced(i, 1);
 
     test(`a session that starts in the ${first} app continues in ${others.join(' and ')}`, async () => {
-      const user = await User.open(apps[first].url);
+      const user = await User.open(chromium, apps[first].url);
       await user.logIn('Zoë & Söhne 😀');
       await user.count(1);
 
@@ -274,50 +275,6 @@ async function checkEveryApp(cookies, who) {
   for (const { url } of Object.values(apps)) {
     await waitUntil(`${url} answers 200`, async () => (await get(url, cookies)).status === 200);
     assert.equal((await get(url, cookies)).who, who);
-  }
-}
-
-// A user with a separate browser profile.
-class User {
-  static async open(url) {
-    const user = new User();
-    user.context = await chromium.newContext();
-    user.page = await user.openTab(url);
-    return user;
-  }
-
-  async openTab(url) {
-    const page = await this.context.newPage();
-    await page.goto(url);
-    return page;
-  }
-
-  goTo(url) {
-    return this.page.goto(url);
-  }
-
-  async logIn(name) {
-    await this.page.locator('input[name=name]').fill(name);
-    await this.page.getByRole('button', { name: 'Log in' }).click();
-    await this.waitForName(`Hello, ${name}`);
-  }
-
-  async count(expected) {
-    await this.page.getByRole('button', { name: 'Count' }).click();
-    await this.page.locator('#count', { hasText: new RegExp(`^${expected}$`) }).waitFor();
-  }
-
-  async logOut() {
-    await this.page.getByRole('button', { name: 'Log out' }).click();
-    await this.waitForName('not logged in');
-  }
-
-  waitForName(who) {
-    return this.page.locator('#who', { hasText: who }).waitFor();
-  }
-
-  close() {
-    return this.context.close();
   }
 }
 
