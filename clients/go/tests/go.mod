@@ -17,6 +17,8 @@ require (
 	google.golang.org/protobuf v1.36.12
 )
 
+require connectrpc.com/connect v1.19.1
+
 require (
 	cloakroom.example/cloakroom/gorillastore v0.0.0
 	github.com/bytedance/gopkg v0.1.3 // indirect
