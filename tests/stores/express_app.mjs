@@ -20,7 +20,8 @@ app.post('/login', (request, response, next) => {
   request.session.regenerate((error) => {
     if (error) return next(error);
     request.session.user = request.body.username;
-    response.redirect('/');
+    // By itself express-session saves after it has sent the headers, and a browser follows them at once.
+    request.session.save((failure) => (failure ? next(failure) : response.redirect('/')));
   });
 });
 app.get('/set', ({ session: kept, query: { name, value } }, response) => {
