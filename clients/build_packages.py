@@ -2,11 +2,12 @@
 
     python clients/build_packages.py target/packages
 
-Needs git, npm, and the package flit-core. A package has the licence, the changelog and the client's README, without
-links to files that the package does not have. SHA256SUMS is for `sha256sum --check`.
+Needs git, npm, gem, Maven, and the package flit-core. A package has the licence, the changelog and the client's README,
+without links to files that the package does not have. SHA256SUMS is for `sha256sum --check`.
 """
 
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -24,6 +25,8 @@ FILE_DAY = (1980, 1, 2, 0, 0, 0)
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 LINK_OUT = re.compile(r"\[([^\]]+)\]\(\.\./[^)]*\)")
 LINKS_NOTE = "\nThe pages that this text names are in the folder `docs` of Cloakroom's repository.\n"
+#: What Maven downloads lies where the other targets of make have it.
+MAVEN = ["mvn", "--quiet", "--batch-mode", f"-Dmaven.repo.local={ROOT}/.tools/maven"]
 BUILD_PYTHON = """
 import sys
 from flit_core import buildapi
@@ -51,13 +54,53 @@ def build_go(files, packages):
     go_mod = re.sub(r"\nreplace .*\n", "", go_mod).replace("cloakroom v0.0.0\n", f"cloakroom v{VERSION}\n")
     (files / "go.mod").write_text(go_mod)
     name = "-".join(["cloakroom-go", *module.split("/")[2:]])
-    with zipfile.ZipFile(packages / f"{name}-v{VERSION}.zip", "w", zipfile.ZIP_DEFLATED) as package:
+    write_zip(packages / f"{name}-v{VERSION}.zip", files, f"{module}@v{VERSION}")
+
+
+def build_php(files, packages):
+    """Writes a zip file that Composer takes from a repository of the type `artifact`, which is a folder."""
+    manifest = json.loads((files / "composer.json").read_text())
+    # Beside a checkout, Composer has the version from git.
+    (files / "composer.json").write_text(json.dumps({**manifest, "version": VERSION}, indent=4) + "\n")
+    for folder in ("bench", "tests"):
+        shutil.rmtree(files / folder)
+    name = f"cloakroom-session-handler-{VERSION}"
+    write_zip(packages / f"{name}.zip", files, name)
+
+
+def build_ruby(files, packages):
+    gem = packages / f"rack-session-cloakroom-{VERSION}.gem"
+    command = ["gem", "build", "--silent", "rack-session-cloakroom.gemspec", "--output", gem]
+    subprocess.run(command, cwd=files, env=_environment(), check=True)
+
+
+def build_java(files, packages):
+    """Writes a jar file. It has the POM in it, so `mvn install:install-file` needs nothing else."""
+    command = [*MAVEN, "-Dmaven.test.skip=true", "package"]
+    # A jar file has the modes of the files that the compiler makes.
+    subprocess.run(command, cwd=files, env=_environment(), check=True, umask=0o022)
+    (jar,) = files.parents[1].glob(f"target/spring-session/*-{VERSION}.jar")
+    shutil.copy(jar, packages)
+
+
+def write_zip(package, files, folder):
+    """Writes the files of a folder, as one of another name."""
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in files.rglob("*") if path.is_file()):
-            name = f"{module}@v{VERSION}/{path.relative_to(files)}"
-            package.writestr(zipfile.ZipInfo(name, FILE_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
+            name = f"{folder}/{path.relative_to(files)}"
+            archive.writestr(zipfile.ZipInfo(name, FILE_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
-CLIENTS = {"python": build_python, "node": build_node, "go": build_go, "go/gorillastore": build_go}
+CLIENTS = {
+    "python": build_python,
+    "node": build_node,
+    "connect-cloakroom": build_node,
+    "go": build_go,
+    "go/gorillastore": build_go,
+    "php": build_php,
+    "ruby": build_ruby,
+    "spring-session": build_java,
+}
 
 
 def build(packages):
@@ -66,7 +109,8 @@ def build(packages):
     packages.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:
         for client, build_client in CLIENTS.items():
-            files = pathlib.Path(folder, client)
+            # Java's build writes into the folder `target` beside `clients`.
+            files = pathlib.Path(folder, "clients", client)
             copy_files(client, files)
             build_client(files, packages)
     sums = [f"{_sha256(package)}  {package.name}\n" for package in sorted(packages.iterdir())]

@@ -6,7 +6,7 @@ Gem::Specification.new do |spec|
   spec.summary = 'A store for the sessions of Rack and Rails that keeps them in Cloakroom'
   spec.authors = ['The Cloakroom authors']
   spec.licenses = ['MIT', 'Apache-2.0']
-  spec.files = Dir.glob('lib/**/*.rb', base: __dir__).sort + ['README.md']
+  spec.files = Dir.glob(['lib/**/*.rb', '*.md'], base: __dir__).sort
   spec.require_paths = ['lib']
   spec.required_ruby_version = '>= 3.0'
   # With Rack 3, the gem rack-session has to be there as well. It is not named here because Rack 2 has its sessions itself.

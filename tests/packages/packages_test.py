@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,11 +12,12 @@ import tempfile
 import unittest
 import zipfile
 
-ROOT = pathlib.Path(__file__).parents[2]
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
 sys.path += [str(ROOT / "clients"), str(ROOT / "clients/python/tests")]
 import build_packages  # noqa: E402
 
-from service import Service  # noqa: E402
+from service import APPS, Service  # noqa: E402
 
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.MULTILINE)[1]
 WHEEL = f"cloakroom_sessions-{VERSION}-py3-none-any.whl"
@@ -23,6 +25,11 @@ SDIST = f"cloakroom_sessions-{VERSION}.tar.gz"
 NPM = f"cloakroom-sessions-{VERSION}.tgz"
 GO = f"cloakroom-go-v{VERSION}.zip"
 GORILLA = f"cloakroom-go-gorillastore-v{VERSION}.zip"
+NPM_STORE = f"connect-cloakroom-{VERSION}.tgz"
+PHP = f"cloakroom-session-handler-{VERSION}.zip"
+GEM = f"rack-session-cloakroom-{VERSION}.gem"
+JAR = f"spring-session-cloakroom-{VERSION}.jar"
+PACKAGES = [WHEEL, SDIST, NPM, GO, GORILLA, NPM_STORE, PHP, GEM, JAR]
 
 FLASK_APP = """
 import sys
@@ -103,7 +110,7 @@ class Packages(unittest.TestCase):
         cls.folder = pathlib.Path(folder.name)
         cls.packages = cls.folder / "packages"
         build_packages.build(cls.packages)
-        cls.service = Service.start(cls.folder)
+        cls.service = Service.start(cls.folder, apps=f'{APPS}\n[apps.external]\nkind = "external"\n')
         cls.addClassCleanup(cls.service.__exit__)
 
     def test_a_second_build_has_the_same_bytes_whatever_the_umask_and_the_time_zone(self):
@@ -114,7 +121,7 @@ class Packages(unittest.TestCase):
         subprocess.run([sys.executable, ROOT / "clients/build_packages.py", again], env=environment, check=True)
 
         names = sorted(path.name for path in self.packages.iterdir())
-        self.assertEqual(names, sorted(["SHA256SUMS", WHEEL, SDIST, NPM, GO, GORILLA]))
+        self.assertEqual(names, sorted(["SHA256SUMS", *PACKAGES]))
         for name in names:
             self.assertEqual((self.packages / name).read_bytes(), (again / name).read_bytes(), name)
 
@@ -122,8 +129,8 @@ class Packages(unittest.TestCase):
         subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=self.packages, check=True)
 
     def test_a_source_package_has_licence_changelog_and_readme_and_neither_its_suite_nor_left_files(self):
-        for package in (SDIST, NPM, GO, GORILLA):
-            names = self.files_of(package)
+        for package in [package for package in PACKAGES if package != WHEEL]:
+            names = [name.removeprefix("META-INF/") for name in self.files_of(package)]
             for name in ("LICENSE.md", "CHANGELOG.md", "README.md"):
                 self.assertIn(name, names, package)
             self.assertEqual([], [name for name in names if re.search(r"(^|/)(tests?/|__pycache__|\.)", name)], package)
@@ -183,6 +190,53 @@ class Packages(unittest.TestCase):
 
         self.assertEqual("1 2\n", self.output(project, "./count"))
 
+    def test_the_npm_package_of_the_store_works_in_an_empty_project(self):
+        project = self.project("package.json", "{}")
+        shutil.copy(HERE / "count_store.cjs", project)
+        manifest = json.loads((ROOT / "clients/connect-cloakroom/package.json").read_text())
+        others = [f"{name}@{manifest['devDependencies'][name]}" for name in ("express", "express-session")]
+        install = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
+        subprocess.run([*install, self.packages / NPM, self.packages / NPM_STORE, *others], cwd=project, check=True)
+
+        self.assertEqual("1 2\n", self.output(project, "node", "count_store.cjs"))
+
+    def test_the_package_for_php_works_in_an_empty_project(self):
+        repositories = {"packages": {"type": "artifact", "url": str(self.packages)}, "packagist.org": False}
+        project = self.project("composer.json", json.dumps({"repositories": repositories}))
+        shutil.copy(HERE / "count.php", project)
+        require = ["composer", "require", "--quiet", "--no-interaction", f"cloakroom/session-handler:{VERSION}"]
+        environment = {**os.environ, "COMPOSER_HOME": str(self.folder / "composer"), "COMPOSER_ALLOW_SUPERUSER": "1"}
+        subprocess.run(require, cwd=project, env=environment, check=True)
+
+        self.assertEqual("1 2\n", self.output(project, "php", "count.php"))
+
+    def test_the_gem_works_in_an_empty_project(self):
+        project = self.project("Gemfile", "")
+        shutil.copy(HERE / "count.rb", project)
+        install = ["gem", "install", "--silent", "--local", "--ignore-dependencies", "--no-document"]
+        subprocess.run([*install, "--install-dir", project / "gems", self.packages / GEM], check=True)
+        gem_path = subprocess.check_output(["ruby", "-e", "print Gem.path.join(':')"], text=True)
+
+        version = (ROOT / "clients/ruby/lib/rack/session/cloakroom/version.rb").read_text()
+        self.assertIn(f"VERSION = '{VERSION}'", version)
+        gems = f"GEM_PATH={project}/gems:{gem_path}"
+        self.assertEqual("1 2\n", self.output(project, "env", gems, "ruby", "count.rb"))
+
+    def test_the_package_for_java_works_in_an_empty_project(self):
+        project = self.project("README", "")
+        for path in (HERE / "java").iterdir():
+            shutil.copy(path, project)
+        maven = [*build_packages.MAVEN, f"-Dcloakroom.version={VERSION}"]
+        self.addCleanup(shutil.rmtree, ROOT / ".tools/maven/example/cloakroom", ignore_errors=True)
+        subprocess.run([*maven, "install:install-file", f"-Dfile={self.packages / JAR}"], cwd=project, check=True)
+        path = project / "class-path"
+        subprocess.run(
+            [*maven, "compile", "dependency:build-classpath", f"-Dmdep.outputFile={path}"], cwd=project, check=True
+        )
+
+        class_path = f"{project}/target/classes:{path.read_text()}"
+        self.assertEqual("1 2\n", self.output(project, "java", "-cp", class_path, "Count"))
+
     def offer(self, package):
         """Puts a Go module into a folder that stands in for a module proxy (https://go.dev/ref/mod#goproxy-protocol)."""
         with zipfile.ZipFile(self.packages / package) as archive:
@@ -197,10 +251,17 @@ class Packages(unittest.TestCase):
 
     def files_of(self, package):
         """Returns the names of a package's files, without the folder that all of them are in."""
+        path = self.packages / package
+        if package == JAR:
+            return zipfile.ZipFile(path).namelist()
+        if package == GEM:
+            with tarfile.open(path) as gem, tarfile.open(fileobj=gem.extractfile("data.tar.gz")) as data:
+                return data.getnames()
         if package.endswith(".zip"):
-            with zipfile.ZipFile(self.packages / package) as archive:
-                return [name.partition("@")[2].partition("/")[2] for name in archive.namelist()]
-        with tarfile.open(self.packages / package) as archive:
+            with zipfile.ZipFile(path) as archive:
+                # A Go module has slashes in its name, so its folder ends behind its version.
+                return [re.sub(r"^(.*@[^/]+|[^/]+)/", "", name) for name in archive.namelist()]
+        with tarfile.open(path) as archive:
             return [name.partition("/")[2] for name in archive.getnames()]
 
     def project(self, name, text):
