@@ -35,7 +35,9 @@ pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, 
 pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
-pub use redis::{Acknowledge, Mode as RedisMode, Redis, SentinelSettings, Settings as RedisSettings};
+pub use redis::{
+    Acknowledge, ClusterSettings, Mode as RedisMode, PartitionCount, Redis, SentinelSettings, Settings as RedisSettings,
+};
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};
 pub use transfer::{

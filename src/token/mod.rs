@@ -157,11 +157,6 @@ impl SessionId {
         }
         digits
     }
-
-    /// The session's partition, one of its app's 64: the first six bits of the id.
-    pub const fn partition(&self) -> u8 {
-        self.0[0] >> 2
-    }
 }
 
 impl fmt::Display for SessionId {

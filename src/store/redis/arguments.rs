@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use redis::ScriptInvocation;
+use redis::Cmd;
 
 use super::ENTRY_PREFIX;
 use crate::session::{
@@ -30,19 +30,23 @@ pub(super) fn changes_for_set(edit: &Edit) -> Option<&Changes> {
 }
 
 pub(super) fn push_set(
-    script: &mut ScriptInvocation<'_>,
+    script: &mut Cmd,
     precondition: &Precondition,
     (edit, changes): (&Edit, &Changes),
+    generation: Option<u32>,
 ) {
     let mut call = ByteWriter::begin_call(precondition);
     call.u32(edit.limits.max_entries).u32(edit.limits.max_bytes);
     call.bytes16(&optional_context(edit.context.as_ref())).u16(changes.unset.len());
+    if let Some(generation) = generation {
+        call.u32(generation);
+    }
     script.arg(call.0);
     push_names(script, &changes.unset);
     push_entries(script, &changes.set);
 }
 
-pub(super) fn push_edit(script: &mut ScriptInvocation<'_>, precondition: &Precondition, edit: &Edit) {
+pub(super) fn push_edit(script: &mut Cmd, precondition: &Precondition, edit: &Edit) {
     let none = Changes::default();
     let changes = edit.changes.as_ref().unwrap_or(&none);
     let mut call = ByteWriter::begin_call(precondition);
@@ -87,7 +91,7 @@ pub(super) fn push_edit(script: &mut ScriptInvocation<'_>, precondition: &Precon
     }
 }
 
-pub(super) fn push_end(script: &mut ScriptInvocation<'_>, precondition: &Precondition, reason: EndReason) {
+pub(super) fn push_end(script: &mut Cmd, precondition: &Precondition, reason: EndReason) {
     let mut call = ByteWriter::begin_call(precondition);
     call.u8(reason as u8);
     script.arg(call.0);
@@ -98,13 +102,13 @@ pub(super) fn optional_context(context: Option<&RequestContext>) -> Vec<u8> {
     context.map(|context| prefixed(b"=", &[&encode_context(context)])).unwrap_or_default()
 }
 
-fn push_names(script: &mut ScriptInvocation<'_>, names: &[String]) {
+fn push_names(script: &mut Cmd, names: &[String]) {
     for name in names {
         script.arg(entry_field(name));
     }
 }
 
-fn push_entries(script: &mut ScriptInvocation<'_>, entries: &BTreeMap<String, Value>) {
+fn push_entries(script: &mut Cmd, entries: &BTreeMap<String, Value>) {
     for (name, value) in entries {
         script.arg(entry_field(name)).arg(value.stored());
     }

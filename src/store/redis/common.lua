@@ -11,7 +11,7 @@
 -- returned. So a call is packed into one string, and only the fields that are mostly needed are read at first.
 --
 -- scripts.rs replaces names in capitals by their values, for example that of the list of all fields but entries.
--- KEYS: the session, its app's generation.
+-- KEYS: the session, its app's generation. Without the second, the last four bytes of ARGV[1] are the generation.
 -- ARGV[1]: now; authority, etag and fingerprint, each after its length; then what the operation needs besides.
 -- Returns {2} missing, {0, generation, head} undecided.
 local key = KEYS[1]
@@ -23,7 +23,8 @@ else
   head = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c', 'k')
 end
 if not head[1] then return {2} end
-local app_generation = tonumber(redis.call('GET', KEYS[2]) or '0')
+local app_generation = KEYS[2] and tonumber(redis.call('GET', KEYS[2]) or '0')
+  or struct.unpack('>I4', ARGV[1], #ARGV[1] - 3)
 local version, verifier_hash, create_time, idle_timeout, deadline, authenticate_time, permanent, count, bytes,
   generation = struct.unpack(META_FORMAT, head[1])
 local access_time = struct.unpack('>I8', head[2])

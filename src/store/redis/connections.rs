@@ -11,16 +11,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, Script, ScriptInvocation, Value};
+use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, Value};
 use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, timeout_at};
 
 use super::acknowledge::{Acknowledge, WriteKind};
-use super::connection::{Connection, Mark};
+use super::connection::Connection;
 use super::failure::{Cause, Failure, is_of_wrong_server};
 use super::reconnecting::{Purpose, Reconnecting};
 use super::rounds::Rounds;
+use super::sentinels::ServerAddress;
+use super::sequence::Repeat;
 use super::settings::Settings;
 use super::target::{Server, Target};
 use super::waiter::{Receipt, WaitLog, Waiter};
@@ -31,13 +32,20 @@ use crate::types::SettingError;
 #[derive(Debug)]
 pub(in crate::store) struct Connections {
     target: Arc<Target>,
+    /// The node of a cluster that they lead to. `None`: the target says where.
+    node: Option<ServerAddress>,
     rounds: Arc<Rounds>,
-    per_runtime: usize,
-    /// For saves, and for what ends sessions.
-    pub(super) acknowledge: [Acknowledge; 2],
     wait_log: Arc<WaitLog>,
     /// As many as there are workers. They are never removed, because no worker ends before the process.
     by_runtime: RwLock<Vec<(runtime::Id, Arc<RuntimeConnections>)>>,
+}
+
+/// A connection that was open a moment ago.
+#[derive(Debug)]
+pub(super) struct OpenConnection {
+    connections: Arc<RuntimeConnections>,
+    index: usize,
+    connection: Arc<Connection>,
 }
 
 /// The connections of one runtime.
@@ -49,35 +57,35 @@ struct RuntimeConnections {
     waiters: [Option<Arc<Waiter>>; 2],
 }
 
-/// What an operation was answered, on which connection.
-struct Answer {
-    value: Value,
-    connection: Arc<Connection>,
-    deadline: Instant,
+/// Why commands were not answered.
+#[derive(Clone, Debug)]
+pub(super) enum Unanswered {
+    /// The connection was closed before they were sent.
+    NotSent(Failure),
+    /// The connection was closed after they were sent: whether they were done is unknown.
+    Closed(Failure),
+    /// Nothing came within the deadline.
+    TimedOut(Failure),
 }
 
-/// Which commands may be sent again after the connection was closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Repeat {
-    /// Commands that may write.
-    IfNotSent,
-    /// Commands that only read.
-    IfClosed,
+impl Unanswered {
+    pub(super) const fn failure(&self) -> &Failure {
+        match self {
+            Self::NotSent(failure) | Self::Closed(failure) | Self::TimedOut(failure) => failure,
+        }
+    }
 }
 
 impl Connections {
     /// Prepares connections, each of which is opened at its first use.
     pub(in crate::store) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
-        let target = Arc::new(Target::new(settings, server)?);
-        let rounds = Arc::new(Rounds::new(settings.timeout));
-        Ok(Self {
-            target,
-            rounds,
-            per_runtime: settings.connections.max(1),
-            acknowledge: [settings.acknowledge, settings.for_endings()],
-            wait_log: Arc::default(),
-            by_runtime: RwLock::default(),
-        })
+        Ok(Self::to(Arc::new(Target::new(settings, server)?), None))
+    }
+
+    /// Prepares connections to the target, or to a node of a cluster, with all else as the target has it.
+    pub(super) fn to(target: Arc<Target>, node: Option<ServerAddress>) -> Self {
+        let rounds = Arc::new(Rounds::new(target.timeout));
+        Self { target, node, rounds, wait_log: Arc::default(), by_runtime: RwLock::default() }
     }
 
     /// Reads the files of the settings. Blocks on the disk.
@@ -87,25 +95,16 @@ impl Connections {
         self.target.read_all_files()
     }
 
-    /// Runs a script.
-    pub(in crate::store) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
-        parse(self.run(Repeat::IfNotSent, run).await?.value)
+    /// Sends several commands at once that only read, and fails if one of them fails.
+    pub(in crate::store) async fn pipeline<T: FromRedisValue>(&self, pipe: Pipeline) -> Result<T, Error> {
+        let answers = self.run(&pipe, Repeat::IfClosed).await?;
+        self.check(&answers)?;
+        parse(Value::Array(answers))
     }
 
-    /// As [`Self::invoke()`], and returns what [`Self::acknowledge()`] needs.
-    pub(super) async fn invoke_with_receipt<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<(T, Receipt), Error> {
-        let run = |mut connection| async move { script.invoke_async(&mut connection).await };
-        let Answer { value, connection, deadline } = self.run(Repeat::IfNotSent, run).await?;
-        Ok((parse(value)?, Receipt { term: connection.term.clone(), deadline }))
-    }
-
-    /// Whether writes of this kind have to wait.
-    pub(super) fn acknowledges_later(&self, kind: WriteKind) -> bool {
-        self.acknowledge[kind as usize] != Acknowledge::Primary
+    /// What acknowledges saves, and what ends sessions.
+    pub(super) fn acknowledges(&self) -> [Acknowledge; 2] {
+        self.target.acknowledges
     }
 
     /// Waits until a write is acknowledged.
@@ -117,69 +116,28 @@ impl Connections {
     }
 
     /// Checks that Redis lets writes wait.
-    pub(super) async fn check_waiters(&self) -> Result<(), Error> {
+    pub(super) async fn check_waiters(&self) -> Result<(), Failure> {
         for waiter in self.of_current_runtime().waiters.iter().flatten() {
             waiter.check().await?;
         }
         Ok(())
     }
 
-    /// Sends a command that writes.
-    pub(in crate::store) async fn write<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        let run = |mut connection: MultiplexedConnection| async move { command.query_async(&mut connection).await };
-        parse(self.run(Repeat::IfNotSent, run).await?.value)
+    /// As [`Self::run_with_receipt()`], for commands that nothing waits for.
+    pub(super) async fn run(&self, commands: &Pipeline, repeat: Repeat) -> Result<Vec<Value>, Failure> {
+        self.run_with_receipt(commands, 0, repeat).await.map(|(answers, _)| answers)
     }
 
-    /// Sends a command that only reads.
-    pub(in crate::store) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        let run = |mut connection: MultiplexedConnection| async move { command.query_async(&mut connection).await };
-        parse(self.run(Repeat::IfClosed, run).await?.value)
-    }
-
-    /// As [`Self::query()`]. `None` if the user may not run the command.
-    pub(super) async fn query_if_allowed<T: FromRedisValue>(&self, command: &Cmd) -> Result<Option<T>, Error> {
-        let run = |mut connection: MultiplexedConnection| async move {
-            match command.query_async(&mut connection).await {
-                Err(error) if error.code() == Some("NOPERM") => Ok(Value::Nil),
-                result => result,
-            }
-        };
-        parse(self.run(Repeat::IfClosed, run).await?.value)
-    }
-
-    /// Loads a script.
-    pub(super) async fn load(&self, script: &Script) -> Result<(), Error> {
-        let invocation = &script.prepare_invoke();
-        let run = |mut connection| async move { invocation.load_async(&mut connection).await.map(Value::SimpleString) };
-        self.run(Repeat::IfClosed, run).await.map(drop)
-    }
-
-    /// Sends several commands at once that only read, and fails if one of them fails.
-    pub(in crate::store) async fn pipeline<T: FromRedisValue>(&self, mut pipe: Pipeline) -> Result<T, Error> {
-        // Otherwise the library looks for errors inside each answer, and copies all answers for that.
-        pipe.ignore_errors();
-        let pipe = &pipe;
-        let run = |mut connection: MultiplexedConnection| async move {
-            let answers: Vec<Value> = pipe.query_async(&mut connection).await?;
-            let failed = answers.iter().find_map(|answer| match answer {
-                Value::ServerError(error) => Some(error.clone()),
-                _ => None,
-            });
-            failed.map_or(Ok(Value::Array(answers)), |error| Err(error.into()))
-        };
-        parse(self.run(Repeat::IfClosed, run).await?.value)
-    }
-
-    /// Makes the error of a Redis that answers, but cannot be used.
-    pub(super) fn unsuitable(&self, problem: String) -> Error {
-        Failure { address: self.address(), cause: Cause::Unsuitable(problem.into()) }.into()
-    }
-
-    /// Runs one operation on one of the connections, within the deadline.
-    async fn run<F>(&self, repeat: Repeat, operation: impl Fn(MultiplexedConnection) -> F) -> Result<Answer, Error>
-    where
-        F: Future<Output = Result<Value, RedisError>>,
-    {
+    /// Sends commands, and once more if they were surely not done, or only read.
+    ///
+    /// Any answer may be an error of Redis. The receipt is what [`Self::acknowledge()`] needs. The first `loads` commands
+    /// load scripts, which a server does that refuses everything else.
+    pub(super) async fn run_with_receipt(
+        &self,
+        commands: &Pipeline,
+        loads: usize,
+        repeat: Repeat,
+    ) -> Result<(Vec<Value>, Receipt), Failure> {
         let deadline = Instant::now() + self.target.timeout;
         let connections = self.of_current_runtime();
         let reconnecting = connections.next();
@@ -187,51 +145,127 @@ impl Connections {
         loop {
             let connecting = timeout_at(deadline, reconnecting.connection()).await;
             let connection = connecting.unwrap_or_else(|_| Err(self.not_connected(reconnecting)))?;
-            let mark = connection.mark();
-            let error = match timeout_at(deadline, operation(connection.commands())).await {
-                Ok(Ok(value)) => return Ok(Answer { value, connection, deadline }),
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    // A connection that was opened meanwhile has had less time to answer.
-                    let had_its_time = connection.opened.elapsed() >= self.target.timeout;
-                    if had_its_time && !connection.has_received_since(mark) {
-                        self.rounds.leave_all(&connection, "a command was not answered");
-                        reconnecting.check();
+            match self.exchange(reconnecting, &connection, commands, deadline).await {
+                Ok(answers) => {
+                    // Later commands have been done if this one has.
+                    let error =
+                        answers.get(loads).and_then(server_error).filter(|error| is_of_wrong_server(error.code()));
+                    if error.is_none_or(|_| is_repeated || !self.leave_wrong_server(reconnecting, &connection)) {
+                        return Ok((answers, Receipt { term: connection.term.clone(), deadline }));
                     }
-                    return Err(failure(&connection, Cause::NoAnswer(self.target.timeout)));
                 }
-            };
-            let was_not_done = self.leave_after(&connection, mark, &error, repeat);
-            reconnecting.check();
-            if !was_not_done || is_repeated {
-                return Err(failure(&connection, error.into()));
+                Err(Unanswered::NotSent(_)) if !is_repeated => {}
+                Err(Unanswered::Closed(_)) if !is_repeated && repeat == Repeat::IfClosed => {}
+                Err(unanswered) => return Err(unanswered.failure().clone()),
             }
             is_repeated = true;
         }
     }
 
-    /// Leaves a connection, or all of them, if the error says so. Returns whether another connection may be tried.
-    fn leave_after(&self, connection: &Connection, mark: Mark, error: &RedisError, repeat: Repeat) -> bool {
-        if is_of_wrong_server(error) {
-            return self.rounds.leave_all(connection, "the server refuses");
-        }
-        // Errors of this kind come from the network, and not from Redis.
-        if error.kind() != ErrorKind::Io {
-            return false;
-        }
-        connection.leave();
-        repeat == Repeat::IfClosed || !connection.has_sent_since(mark)
+    /// Returns a connection if one is open now.
+    pub(super) fn try_open(&self) -> Option<OpenConnection> {
+        let connections = self.of_current_runtime();
+        let index = connections.next_index();
+        let connection = connections.connections[index].try_connection()?;
+        Some(OpenConnection { connections, index, connection })
     }
 
-    fn not_connected(&self, reconnecting: &Reconnecting) -> Error {
+    /// Waits for a connection.
+    ///
+    /// Fails only if there has been none for as long as an operation may take.
+    pub(super) async fn open(&self) -> Result<OpenConnection, Failure> {
+        let connections = self.of_current_runtime();
+        let index = connections.next_index();
+        let connection = connections.connections[index].connection().await?;
+        Ok(OpenConnection { connections, index, connection })
+    }
+
+    /// Sends commands on this connection in one write, and waits for their answers.
+    ///
+    /// Any answer may be an error of Redis.
+    pub(super) async fn exchange_on(
+        &self,
+        open: &OpenConnection,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Unanswered> {
+        let reconnecting = &open.connections.connections[open.index];
+        self.exchange(reconnecting, &open.connection, commands, deadline).await
+    }
+
+    async fn exchange(
+        &self,
+        reconnecting: &Reconnecting,
+        connection: &Connection,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Unanswered> {
+        let mark = connection.mark();
+        let mut handle = connection.commands();
+        match timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await {
+            Ok(Ok(answers)) => Ok(answers),
+            Ok(Err(error)) => {
+                // Errors of another kind come from the library, and not from the network.
+                let is_of_network = error.kind() == ErrorKind::Io;
+                if is_of_network {
+                    connection.leave();
+                }
+                reconnecting.check();
+                let was_not_sent = is_of_network && !connection.has_sent_since(mark);
+                let failure = failure(connection, error.into());
+                Err(if was_not_sent { Unanswered::NotSent(failure) } else { Unanswered::Closed(failure) })
+            }
+            Err(_) => {
+                // A connection that was opened meanwhile has had less time to answer.
+                let had_its_time = connection.opened.elapsed() >= self.target.timeout;
+                if had_its_time && !connection.has_received_since(mark) {
+                    self.rounds.leave_all(connection, "a command was not answered");
+                    reconnecting.check();
+                }
+                Err(Unanswered::TimedOut(failure(connection, Cause::NoAnswer(self.target.timeout))))
+            }
+        }
+    }
+
+    /// Leaves all connections, because the server refuses. Returns whether another one may be tried.
+    fn leave_wrong_server(&self, reconnecting: &Reconnecting, connection: &Connection) -> bool {
+        let is_left = self.rounds.leave_all(connection, "the server refuses");
+        reconnecting.check();
+        is_left
+    }
+
+    /// Fails if one of these answers is an error of Redis.
+    pub(super) fn check(&self, answers: &[Value]) -> Result<(), Failure> {
+        answers.iter().find_map(server_error).map_or(Ok(()), |error| Err(self.refused(error)))
+    }
+
+    /// Makes the error of an answer that is one.
+    pub(super) fn refused(&self, error: &ServerError) -> Failure {
+        Failure { address: self.address(), cause: RedisError::from(error.clone()).into() }
+    }
+
+    /// Makes the error of a Redis that answers, but cannot be used.
+    pub(super) fn unsuitable(&self, problem: String) -> Failure {
+        Failure { address: self.address(), cause: Cause::Unsuitable(problem.into()) }
+    }
+
+    fn not_connected(&self, reconnecting: &Reconnecting) -> Failure {
         let cause = Cause::NotConnected(self.target.timeout);
         let none_yet = Failure { address: self.address(), cause };
-        reconnecting.failure().unwrap_or(none_yet).into()
+        reconnecting.failure().unwrap_or(none_yet)
+    }
+
+    /// Says why there is no connection.
+    pub(super) fn why_none(&self) -> Failure {
+        self.not_connected(self.of_current_runtime().next())
     }
 
     /// The address of the last connection, or that of the first one to come.
-    fn address(&self) -> Arc<str> {
-        self.rounds.address().unwrap_or_else(|| Arc::clone(&self.target.address))
+    pub(super) fn address(&self) -> Arc<str> {
+        self.rounds.address().unwrap_or_else(|| match &self.node {
+            Some(node) => node.to_string().into(),
+            None => Arc::clone(&self.target.address),
+        })
     }
 
     /// The connections of the current runtime.
@@ -247,8 +281,8 @@ impl Connections {
         if let Some(connections) = find(&all) {
             return connections;
         }
-        let start = |_| Reconnecting::start(&self.target, &self.rounds, Purpose::Commands);
-        let connections = (0..self.per_runtime).map(start).collect();
+        let start = |_| Reconnecting::start(&self.target, self.node.as_ref(), &self.rounds, Purpose::Commands);
+        let connections = (0..self.target.connections).map(start).collect();
         let waiters = self.start_waiters();
         let connections = Arc::new(RuntimeConnections { connections, next: AtomicUsize::new(0), waiters });
         all.push((current, Arc::clone(&connections)));
@@ -259,7 +293,7 @@ impl Connections {
     fn start_waiters(&self) -> [Option<Arc<Waiter>>; 2] {
         let start = |acknowledge| Arc::new(Waiter::start(acknowledge, &self.target, &self.rounds, &self.wait_log));
         let start = |acknowledge| (acknowledge != Acknowledge::Primary).then(|| start(acknowledge));
-        let [saves, endings] = self.acknowledge;
+        let [saves, endings] = self.target.acknowledges;
         let for_saves = start(saves);
         let for_endings = if endings == saves { for_saves.clone() } else { start(endings) };
         [for_saves, for_endings]
@@ -269,15 +303,27 @@ impl Connections {
 impl RuntimeConnections {
     /// Takes turns, so that each connection gets as many operations as any other.
     fn next(&self) -> &Reconnecting {
-        &self.connections[self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len()]
+        &self.connections[self.next_index()]
+    }
+
+    fn next_index(&self) -> usize {
+        self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len()
+    }
+}
+
+/// The error that Redis answered, if it did.
+pub(super) fn server_error(answer: &Value) -> Option<&ServerError> {
+    match answer {
+        Value::ServerError(error) => Some(error),
+        _ => None,
     }
 }
 
 /// Reads an answer of Redis as the type that it should have.
-fn parse<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
+pub(super) fn parse<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
     T::from_redis_value(answer).map_err(|_| Error::Corrupt)
 }
 
-fn failure(connection: &Connection, cause: Cause) -> Error {
-    Failure { address: Arc::clone(&connection.address), cause }.into()
+fn failure(connection: &Connection, cause: Cause) -> Failure {
+    Failure { address: Arc::clone(&connection.address), cause }
 }

@@ -6,7 +6,7 @@ use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 
 use super::files::{Contents, Files, set};
 use super::sentinels::ServerAddress;
-use super::settings::Settings;
+use super::settings::{Mode, Settings};
 use super::tls::TlsClient;
 use crate::types::SettingError;
 
@@ -66,6 +66,9 @@ fn check(settings: &Settings, setting: &str, url: &str) -> Result<(ConnectionInf
         return error(if is_with_fragment(url) { FRAGMENT } else { URL_FORM });
     };
     let login = info.redis_settings();
+    if settings.mode == Mode::Cluster && login.db() != 0 {
+        return error(NO_DATABASES);
+    }
     if set(&settings.password_file).is_some() && (login.username().is_some() || login.password().is_some()) {
         return error(LOGIN_TWICE);
     }
@@ -129,6 +132,8 @@ const URL_FORM: &str = "it has to be redis://[user:password@]host[:port][/databa
                         redis+unix:///path";
 const FRAGMENT: &str = "a url of TLS has no `#`: the certificate and the name in it are always checked; write a # in a \
                         password as %23";
+const NO_DATABASES: &str = "a Redis Cluster has no databases: leave out the number at the end of the url, and give each \
+                            service a key_prefix of its own";
 const LOGIN_TWICE: &str = "it holds a user or a password, and password_file gives one as well; remove one of the two";
 const USER_ALONE: &str = "a user needs a password; name its file in password_file";
 const NOT_ENCRYPTED: &str = "the url is not one of TLS, so it would not be used; let the url begin with rediss://";

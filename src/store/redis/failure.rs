@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::RedisError;
 
 use super::tls::TlsProblem;
 use crate::store::Error;
@@ -50,9 +50,25 @@ pub(super) enum Cause {
     /// A write was done, but it may be lost with the primary.
     #[error("the write is done, but {0}")]
     NotAcknowledged(Arc<str>),
+    /// No node of the cluster has the slot of a key, as far as is known.
+    #[error("no node has the slot of the key")]
+    NoNode,
+    /// Some partitions were done and others were not.
+    #[error("{done} of {all} partitions of the app are revoked, repeat the call to revoke the others: {}", .failure.cause)]
+    RevokedInPart { done: usize, all: usize, failure: Arc<Failure> },
     /// A file of the settings cannot be used.
     #[error("{0}")]
     Setting(SettingError),
+}
+
+impl Failure {
+    /// The cause behind one that only says how far an operation came.
+    fn first_cause(&self) -> &Cause {
+        match &self.cause {
+            Cause::RevokedInPart { failure, .. } => failure.first_cause(),
+            cause => cause,
+        }
+    }
 }
 
 impl From<RedisError> for Cause {
@@ -77,17 +93,23 @@ impl From<io::Error> for Cause {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        match &failure.cause {
+        match failure.first_cause() {
             // MISCONF is not this error, although Redis refuses all writes then: it cannot save to its disk, but has
             // room.
             Cause::Answered { code, .. } if &**code == "OOM" => Self::Full(Box::new(failure)),
             Cause::Answered { code, .. } if &**code == "WRONGTYPE" => Self::Corrupt,
+            // A cluster that moves slots or elects a primary goes on by itself.
+            Cause::Answered { code, .. } if matches!(&**code, "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN") => {
+                Self::unavailable(failure)
+            }
             Cause::Answered { .. } | Cause::Unsuitable(_) => Self::Refused(Box::new(failure)),
             Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::ClosedAtLogin(_) => {
                 Self::unavailable(failure)
             }
-            Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
-            Cause::NotAcknowledged(_) => Self::unavailable(failure),
+            Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary | Cause::NoNode => {
+                Self::unavailable(failure)
+            }
+            Cause::NotAcknowledged(_) | Cause::RevokedInPart { .. } => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.
             Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),
         }
@@ -95,9 +117,8 @@ impl From<Failure> for Error {
 }
 
 /// Whether Redis says that it did nothing, and that a connection opened now may reach a server that does.
-pub(super) fn is_of_wrong_server(error: &RedisError) -> bool {
-    use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
-    matches!(error.kind(), ErrorKind::Server(BusyLoading | MasterDown | ReadOnly)) || error.code() == Some("NOREPLICAS")
+pub(super) fn is_of_wrong_server(code: &str) -> bool {
+    matches!(code, "LOADING" | "MASTERDOWN" | "READONLY" | "NOREPLICAS")
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@
 
 use super::Redis;
 use super::acknowledge::WriteKind;
+use super::partitions::Slot;
+use super::scripts::Script;
+use super::sequence::{ScriptCall, Sequence};
 use crate::store::encoding::{
     decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
 };
@@ -12,51 +15,60 @@ use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
 impl Redis {
-    fn index_key(&self, subject_ref: &SubjectRef) -> String {
+    /// The key of a subject's hash, and its slot.
+    fn index_key(&self, subject_ref: &SubjectRef) -> (String, Slot) {
         self.index_key_of(&subject_ref.app, subject_hash(subject_ref))
     }
 
-    pub(super) fn index_key_of(&self, app: &AppName, subject_hash: [u8; 16]) -> String {
+    pub(super) fn index_key_of(&self, app: &AppName, subject_hash: [u8; 16]) -> (String, Slot) {
         let hash = SessionId::from_bytes(subject_hash);
-        format!("{}:{{{hash}}}:{app}:subject", self.prefix)
+        (format!("{}:{{{hash}}}:{app}:subject", self.prefix), Slot::of_tag(&hash.digits()))
+    }
+
+    /// Begins a call of a script on a subject's hash.
+    fn call_on_index<'s>(&self, script: &'s Script, subject_ref: &SubjectRef) -> ScriptCall<'s> {
+        let (key, slot) = self.index_key(subject_ref);
+        ScriptCall::new(script, slot, &[key.as_bytes()])
     }
 }
 
 impl Index for Redis {
     async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
-        let mut script = self.scripts.add_to_index.key(self.index_key(subject_ref));
-        script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry)).arg(Time::millis(entry.until));
+        let mut script = self.call_on_index(&self.scripts.add_to_index, subject_ref);
+        script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry)[..]).arg(Time::millis(entry.until));
         script.arg(INDEX_CLEANUP_MIN).arg(INDEX_SAMPLE);
-        let mut others = index_entries(&self.write::<Fields>(WriteKind::Save, &script).await?)?;
+        let mut others = index_entries(&self.write::<Fields>(WriteKind::Save, script).await?)?;
         others.retain(|other| other.id != entry.id);
         Ok(others)
     }
 
     async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
-        let mut script = self.scripts.remove_from_index.key(self.index_key(subject_ref));
-        script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry));
-        self.connections.invoke(&script).await
+        let mut script = self.call_on_index(&self.scripts.remove_from_index, subject_ref);
+        script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry)[..]);
+        self.router().await?.one(script).await
     }
 
     async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
-        let command = redis::Cmd::hdel(self.index_key(subject_ref), id.as_bytes());
-        self.connections.write(&command).await
+        let (key, slot) = self.index_key(subject_ref);
+        self.router().await?.one(Sequence::write(slot, redis::Cmd::hdel(key, id.as_bytes()))).await
     }
 
     async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
-        let command = redis::Cmd::hgetall(self.index_key(subject_ref));
-        index_entries(&self.connections.query::<Fields>(&command).await?)
+        let (key, slot) = self.index_key(subject_ref);
+        let sequence = Sequence::read(slot, [redis::Cmd::hgetall(key)]);
+        index_entries(&self.router().await?.one::<Fields>(sequence).await?)
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
-        let mut script = self.scripts.record_revocation.key(self.index_key(subject_ref));
+        let mut script = self.call_on_index(&self.scripts.record_revocation, subject_ref);
         script.arg(REVOCATION).arg(encode_revocation(revocation)).arg(Time::millis(revocation.until));
-        self.write(WriteKind::Ending, &script).await
+        self.write(WriteKind::Ending, script).await
     }
 
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
-        let command = redis::Cmd::hget(self.index_key(subject_ref), REVOCATION);
-        let revocation: Option<Vec<u8>> = self.connections.query(&command).await?;
+        let (key, slot) = self.index_key(subject_ref);
+        let sequence = Sequence::read(slot, [redis::Cmd::hget(key, REVOCATION)]);
+        let revocation: Option<Vec<u8>> = self.router().await?.one(sequence).await?;
         revocation.map(|bytes| decode_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
     }
 }

@@ -2,13 +2,23 @@
 //!
 //! What can be seen from outside is not enough: a user without a right, or a Redis without room, answers each PING.
 
+use std::error::Error as StdError;
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use redis::Value;
-use tokio::time::Instant;
+use redis::{ServerError, ServerErrorKind, Value};
+use tokio::time::{Instant, sleep};
 
 use super::Redis;
+use super::connections::server_error;
+use super::failure::{Cause, Failure};
+use super::partitions::Slot;
+use super::router::{AnyServer, Router, parse_one};
+use super::scripts::Script;
+use super::sequence::{ScriptCall, Sequence};
 use crate::store::Error;
 use crate::types::Time;
 
@@ -16,54 +26,137 @@ use crate::types::Time;
 #[derive(Debug, Default)]
 pub(super) struct LastInspection(Mutex<Option<Instant>>);
 
+/// A server, and a key that never exists there, in the key space of the store.
+struct Probed {
+    server: AnyServer,
+    key: Vec<u8>,
+    slot: Slot,
+}
+
 impl Redis {
     /// Checks that Redis takes writes now, and at intervals that it can be relied on.
+    ///
+    /// In a cluster a node that does not answer has only some partitions, and those of all others need the service. So it
+    /// fails if most nodes do not answer, or if one of them cannot be relied on.
     pub(super) async fn check_health(&self) -> Result<(), Error> {
-        // Writes nothing, for the key does not exist. Redis refuses it as it would refuse any other write.
-        let mut write = redis::cmd("SET");
-        write.arg(self.health_key()).arg("").arg("XX");
         let last = *self.last_inspection.0.lock();
-        let result = match self.connections.write::<Value>(&write).await {
+        let result = match self.check_writes().await {
             Ok(_) if last.is_some_and(|last| last.elapsed() < INSPECTION_INTERVAL) => return Ok(()),
-            Ok(_) => self.inspect().await,
-            // What kind of Redis it is may explain the refusal better.
-            Err(error @ Error::Refused(_)) => self.check_kind().await.and(Err(error)),
+            Ok(probed) => self.inspect(&probed).await,
             Err(error) => Err(error),
         };
         *self.last_inspection.0.lock() = result.is_ok().then(Instant::now);
         result
     }
 
-    /// Reads the time of Redis' clock. `None` if this user may not.
+    /// Reads the time of Redis' clock; in a cluster that which is most ahead. `None` if this user may not.
     pub(in crate::store) async fn read_clock(&self) -> Result<Option<Time>, Error> {
-        let mut info = redis::cmd("INFO");
-        info.arg("server");
-        let info: Option<String> = self.connections.query_if_allowed(&info).await?;
-        let micros = info.as_deref().and_then(|info| field(info, "server_time_usec")?.parse::<u64>().ok());
-        Ok(micros.map(|micros| Time::from_millis(micros / 1000)))
-    }
-
-    async fn inspect(&self) -> Result<(), Error> {
-        self.check_kind().await?;
-        self.connections.check_waiters().await?;
-        // A Redis that has the script already would not show that the user may not load it.
-        let probe = &self.scripts.probe;
-        self.connections.load(probe).await?;
-        let problems: Vec<String> = self.connections.invoke(&probe.key(self.health_key())).await?;
-        if problems.is_empty() {
-            return Ok(());
+        let mut latest = None;
+        for server in self.router.servers().await?.0 {
+            let mut info = redis::cmd("INFO");
+            info.arg("server");
+            let info: Option<String> = self.router.query_if_allowed(&server, info).await?;
+            let micros = info.as_deref().and_then(|info| field(info, "server_time_usec")?.parse::<u64>().ok());
+            latest = latest.max(micros.map(|micros| Time::from_millis(micros / 1000)));
         }
-        let problem = format!("this user lacks commands that the service needs: {}", problems.join(", "));
-        Err(self.connections.unsuitable(problem))
+        Ok(latest)
     }
 
-    /// Checks mode, role and eviction.
-    async fn check_kind(&self) -> Result<(), Error> {
+    /// Writes nothing to each server, and returns those that would have taken it.
+    ///
+    /// Does not wait long for a minority that does not answer.
+    async fn check_writes(&self) -> Result<Vec<Probed>, Error> {
+        let probed = self.probed().await?;
+        let count = probed.len();
+        let mut writing: FuturesUnordered<_> = probed.into_iter().map(|probed| self.check_write(probed)).collect();
+        let mut patience = pin!(sleep(PATIENCE));
+        let (mut working, mut failure, mut is_patient) = (Vec::new(), None, true);
+        while is_patient || 2 * working.len() <= count {
+            tokio::select! {
+                written = writing.next() => match written {
+                    Some(Ok(probed)) => working.push(probed),
+                    Some(Err(error @ Error::Unavailable(_))) => failure = Some(error),
+                    Some(Err(error)) => return Err(error),
+                    None => break,
+                },
+                () = &mut patience, if is_patient => is_patient = false,
+            }
+        }
+        match failure {
+            Some(failure) if 2 * working.len() <= count => Err(failure),
+            _ => Ok(working),
+        }
+    }
+
+    async fn check_write(&self, probed: Probed) -> Result<Probed, Error> {
+        match self.router.one::<Value>(probed.write()).await {
+            Ok(_) => Ok(probed),
+            // What kind of Redis it is may explain the refusal better.
+            Err(error @ Error::Refused(_)) => self.check_kind(&probed.server).await.and(Err(error)),
+            // A node of a cluster says such things to a service that takes it for a single server.
+            Err(Error::Unavailable(cause)) if is_answer(&*cause) => {
+                self.check_kind(&probed.server).await.and(Err(Error::Unavailable(cause)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn inspect(&self, probed: &[Probed]) -> Result<(), Error> {
+        for probed in probed {
+            self.check_kind(&probed.server).await?;
+            self.check_asking(probed).await?;
+        }
+        self.router.check_waiters().await?;
+        // A Redis that has the script already would not show that the user may not load it.
+        let probes: Vec<Sequence<'_>> = probed.iter().map(|probed| probed.probe(&self.scripts.probe)).collect();
+        for (Probed { server, .. }, result) in probed.iter().zip(self.router.all(&probes).await) {
+            let problems: Vec<String> = parse_one(result?)?;
+            if !problems.is_empty() {
+                let problem = format!("this user lacks commands that the service needs: {}", problems.join(", "));
+                return Err(self.router.unsuitable(server, problem));
+            }
+        }
+        self.check_layout().await
+    }
+
+    /// Checks that the user may ask a node of a cluster for keys of a slot that is being moved.
+    async fn check_asking(&self, probed: &Probed) -> Result<(), Error> {
+        let AnyServer::Node(_) = probed.server else { return Ok(()) };
+        // With a command behind it, which it counts for. It would otherwise count for another task's.
+        let answers = self.router.read_on(&probed.server, &probed.write().asking(0)).await?;
+        let lacks = |error: &ServerError| error.kind() == Some(ServerErrorKind::NoPerm);
+        match answers.first().and_then(server_error).filter(|error| lacks(error)) {
+            Some(error) => {
+                let text = error.details().unwrap_or_default();
+                Err(self.router.unsuitable(&probed.server, format!("{} {text}", error.code())))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks mode, role and eviction of a server.
+    async fn check_kind(&self, server: &AnyServer) -> Result<(), Error> {
         let mut info = redis::cmd("INFO");
         info.arg("replication").arg("memory").arg("cluster");
-        let info: Option<String> = self.connections.query_if_allowed(&info).await?;
+        let info: Option<String> = self.router.query_if_allowed(server, info).await?;
         self.watch_replicas(info.as_deref().unwrap_or_default());
-        self.problem(info.as_deref()).map_or(Ok(()), |problem| Err(self.connections.unsuitable(problem)))
+        self.problem(info.as_deref()).map_or(Ok(()), |problem| Err(self.router.unsuitable(server, problem)))
+    }
+
+    /// Returns each server that has a partition, with a key there.
+    async fn probed(&self) -> Result<Vec<Probed>, Error> {
+        let router = &self.router;
+        if let Router::Single(_) = router {
+            let key = format!("{}:health", self.prefix).into_bytes();
+            return Ok(vec![Probed { server: AnyServer::Single, key, slot: Slot(0) }]);
+        }
+        let probe = |server: AnyServer| {
+            let partition = self.partitions.all().find(|it| router.has(&server, self.partitions.slot(*it)))?;
+            let tag = self.partitions.tag(partition);
+            let key = [self.prefix.as_bytes(), b":{", tag, b"}:health"].concat();
+            Some(Probed { server, key, slot: self.partitions.slot(partition) })
+        };
+        Ok(router.servers().await?.0.into_iter().filter_map(probe).collect())
     }
 
     /// Returns what is wrong with a Redis that answers this to INFO; `None` to it if the user may not ask.
@@ -73,10 +166,12 @@ impl Redis {
                            grant +info, or set allow_eviction = true in [store.redis]";
             return (!self.allow_eviction).then(|| problem.to_owned());
         };
-        if field(info, "cluster_enabled") == Some("1") {
-            return Some("this is a Redis Cluster, which is not supported yet; use a single primary".to_owned());
+        let is_cluster = matches!(self.router, Router::Cluster(_));
+        if !is_cluster && field(info, "cluster_enabled") == Some("1") {
+            return Some("this is a node of a Redis Cluster; set mode = \"cluster\" in [store.redis]".to_owned());
         }
-        if field(info, "role") == Some("slave") {
+        // In a cluster a failover may be under way, and the slots say who is the primary.
+        if !is_cluster && field(info, "role") == Some("slave") {
             return Some("this is a replica, which takes no writes; the url has to lead to the primary".to_owned());
         }
         let (maxmemory, policy) = (field(info, "maxmemory"), field(info, "maxmemory_policy"));
@@ -94,11 +189,25 @@ impl Redis {
             ),
         }
     }
+}
 
-    /// A key that never exists, in the key space of the store.
-    fn health_key(&self) -> String {
-        format!("{}:health", self.prefix)
+impl Probed {
+    /// Writes nothing, for the key does not exist. Redis refuses it as it would refuse any other write.
+    fn write(&self) -> Sequence<'static> {
+        let mut write = redis::cmd("SET");
+        write.arg(&self.key).arg("").arg("XX");
+        Sequence::write(self.slot, write)
     }
+
+    /// Calls the script that finds out what this user may not do.
+    fn probe<'s>(&self, probe: &'s Script) -> Sequence<'s> {
+        ScriptCall::new(probe, self.slot, &[&self.key]).into()
+    }
+}
+
+/// Whether Redis itself has said so.
+fn is_answer(cause: &(dyn StdError + Send + Sync + 'static)) -> bool {
+    cause.downcast_ref::<Failure>().is_some_and(|failure| matches!(failure.cause, Cause::Answered { .. }))
 }
 
 /// Returns the value of a field in the answer to INFO.
@@ -108,3 +217,6 @@ pub(super) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
 
 /// How often Redis is looked at more closely than by each ping.
 const INSPECTION_INTERVAL: Duration = Duration::from_millis(750);
+
+/// How long a node is waited for if most of the others have answered.
+const PATIENCE: Duration = Duration::from_millis(250);

@@ -1,7 +1,8 @@
 //! The Redis store: one hash for each session, one script for each write, one round trip for each call.
 //!
-//! The key of a session is `<prefix>:{<partition>}:<app>:<id>`. The partition, which is the first six bits of the id,
-//! is the hash tag, so that a session is in the same slot as the generation and the feed of its app in this partition.
+//! The key of a session is `<prefix>:{<tag>}:<app>:<id>`. The first bits of the id are its partition, and the tag is that
+//! of the partition, so that a session is in the same slot as the generation and the feed of its app in this partition.
+//! [`partitions`] has the tags.
 //!
 //! Scripts write only what the judge would surely allow (the fast path). Otherwise they return the head, and the judge
 //! decides here. A save has two scripts, which differ only in cost: `set_entries.lua` sets and unsets entries, as most
@@ -9,42 +10,62 @@
 
 mod acknowledge;
 mod arguments;
+mod cluster;
+mod cluster_settings;
 mod connection;
 mod connections;
+mod course;
+mod discovery;
 mod endpoint;
 mod failure;
 mod feed;
 mod files;
 mod index;
 mod inspection;
+mod layout;
+mod partitions;
 mod reconnecting;
+mod redirection;
 mod replicas;
 mod reply;
 mod rounds;
+mod router;
 mod sample;
+mod sample_position;
+mod scan;
 mod scripts;
 mod sentinel_settings;
 mod sentinels;
+mod sequence;
 mod settings;
+mod slots;
 mod target;
 mod term;
 mod tls;
 mod transfer;
 mod waiter;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use redis::{Cmd, FromRedisValue, Pipeline, Script, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, Value};
 
 pub use self::acknowledge::Acknowledge;
 use self::acknowledge::WriteKind;
 use self::arguments::{entry_field, optional_context};
+pub use self::cluster_settings::ClusterSettings;
 pub(super) use self::connections::Connections;
+use self::failure::{Cause, Failure};
 use self::inspection::LastInspection;
+use self::layout::Layout;
+pub use self::partitions::PartitionCount;
+use self::partitions::{Partition, Partitions, Slot};
 use self::replicas::ReplicaWatch;
 use self::reply::{Reply, SnapshotReply};
-use self::scripts::{EXPIRY_STEP, Scripts};
+use self::router::{Router, parse_one};
+use self::sample_position::Cursors;
+use self::scripts::{EXPIRY_STEP, Script, Scripts};
 pub use self::sentinel_settings::SentinelSettings;
+use self::sequence::{ScriptCall, Sequence};
 pub use self::settings::{Mode, Settings};
 pub(super) use self::target::Server;
 use self::waiter::Receipt;
@@ -52,18 +73,20 @@ use super::encoding::{EncodedHead, HEAD_FIELDS};
 use super::handle::{Backend, Handle};
 use super::metrics::StoreMetrics;
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
-use crate::session::{Precondition, Record, judge};
-use crate::token::SessionId;
+use crate::session::{Changes, Edit, Precondition, Record, judge};
 use crate::types::{AppName, SettingError, Time};
 
 /// Sessions in Redis.
 #[derive(Debug)]
 pub struct Redis {
-    connections: Connections,
+    router: Router,
     prefix: String,
+    partitions: Partitions,
     scripts: Scripts,
     allow_eviction: bool,
+    layout: Layout,
     last_inspection: LastInspection,
+    cursors: OnceLock<Cursors>,
     replica_watch: ReplicaWatch,
     metrics: Arc<StoreMetrics>,
 }
@@ -71,14 +94,17 @@ pub struct Redis {
 impl Redis {
     /// Makes a store that connects to Redis at its first call. Reads the files of the settings.
     pub fn new(settings: &Settings) -> Result<Self, SettingError> {
-        let connections = Connections::new(settings, Server::Primary)?;
-        connections.read_files()?;
+        let router = Router::new(settings)?;
+        router.read_files()?;
         Ok(Self {
-            connections,
+            router,
             prefix: settings.key_prefix.clone(),
+            partitions: Partitions::new(settings.partition_count()),
             scripts: Scripts::new(),
             allow_eviction: settings.allow_eviction,
+            layout: Layout::default(),
             last_inspection: LastInspection::default(),
+            cursors: OnceLock::new(),
             replica_watch: ReplicaWatch::default(),
             metrics: Arc::default(),
         })
@@ -86,86 +112,120 @@ impl Redis {
 
     /// The key of a session's hash.
     fn record_key(&self, session_key: &SessionKey) -> Vec<u8> {
-        self.key(&session_key.app, session_key.id.partition(), &session_key.id.digits())
+        self.key(&session_key.app, self.partitions.of(&session_key.id), &session_key.id.digits())
     }
 
     /// The key of an app's generation in a partition. It cannot be a session's, because no id is written like this.
-    fn generation_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
+    fn generation_key(&self, app: &AppName, partition: Partition) -> Vec<u8> {
         self.key(app, partition, b"generation")
     }
 
     /// The key of the time when that generation was raised last.
-    fn revocation_time_key(&self, app: &AppName, partition: u8) -> Vec<u8> {
+    fn revocation_time_key(&self, app: &AppName, partition: Partition) -> Vec<u8> {
         self.key(app, partition, b"revoked")
     }
 
-    fn key(&self, app: &AppName, partition: u8, last: &[u8]) -> Vec<u8> {
+    fn key(&self, app: &AppName, partition: Partition, last: &[u8]) -> Vec<u8> {
         // Not by `format!`: each open needs two keys, and to format them took a tenth of what an open costs in this
         // module.
-        let tag = [b':', b'{', b'0' + partition / 10, b'0' + partition % 10, b'}', b':'];
-        [self.prefix.as_bytes(), &tag, app.as_bytes(), b":", last].concat()
+        [self.prefix.as_bytes(), b":{", self.partitions.tag(partition), b"}:", app.as_bytes(), b":", last].concat()
     }
 
-    /// Runs a script that writes, and waits until that is acknowledged.
+    /// Does one command that writes, and waits until that is acknowledged.
     ///
     /// Waits whatever the answer is: that a write was done before, or a session has ended, is acknowledged by the same
     /// rule. Only so may a call be repeated whose first try was not acknowledged.
-    async fn write<T: FromRedisValue>(&self, kind: WriteKind, script: &ScriptInvocation<'_>) -> Result<T, Error> {
-        if !self.connections.acknowledges_later(kind) {
-            return self.connections.invoke(script).await;
+    async fn write<T: FromRedisValue>(&self, kind: WriteKind, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
+        let router = self.router().await?;
+        let Some(connections) = router.acknowledging(kind) else { return router.one(sequence).await };
+        let (answers, receipt) = router::run_checked(connections, &sequence.into()).await?;
+        self.acknowledge(connections, kind, receipt).await?;
+        parse_one(answers)
+    }
+
+    /// Does the same script many times, in one round trip to each server, and waits until that is acknowledged.
+    async fn write_all(
+        &self,
+        kind: WriteKind,
+        sequences: &[Sequence<'_>],
+    ) -> Result<Vec<Result<Vec<Value>, Failure>>, Error> {
+        let router = self.router().await?;
+        let Some(connections) = router.acknowledging(kind) else { return Ok(router.all(sequences).await) };
+        let (results, receipt) = router::run_all(connections, sequences).await?;
+        self.acknowledge(connections, kind, receipt).await?;
+        Ok(results)
+    }
+
+    async fn acknowledge(&self, connections: &Connections, kind: WriteKind, receipt: Receipt) -> Result<(), Error> {
+        self.metrics.measure(kind.operation(), connections.acknowledge(kind, receipt)).await
+    }
+
+    fn slot(&self, session_key: &SessionKey) -> Slot {
+        self.partitions.slot(self.partitions.of(&session_key.id))
+    }
+
+    /// Prepares the reading of a session and of its app's generation.
+    fn load_sequence(&self, session_key: &SessionKey) -> Sequence<'static> {
+        let partition = self.partitions.of(&session_key.id);
+        let record = key_command("HGETALL", &self.record_key(session_key));
+        let generation = key_command("GET", &self.generation_key(&session_key.app, partition));
+        Sequence::read(self.partitions.slot(partition), [record, generation])
+    }
+
+    /// Prepares the script that does this write, if it needs the session's events or can do more than set entries.
+    fn write_script(&self, session_key: &SessionKey, precondition: &Precondition, write: &Write) -> ScriptCall<'_> {
+        match write {
+            Write::End(reason) => {
+                let mut call = self.call_with_feed(&self.scripts.end, session_key, None);
+                arguments::push_end(&mut call.command, precondition, *reason);
+                call
+            }
+            Write::Edit(edit) => {
+                let mut call = self.call_with_feed(&self.scripts.edit, session_key, None);
+                arguments::push_edit(&mut call.command, precondition, edit);
+                call
+            }
         }
-        let (answer, receipt) = self.connections.invoke_with_receipt(script).await?;
-        self.acknowledge(kind, receipt).await?;
-        Ok(answer)
     }
 
-    async fn acknowledge(&self, kind: WriteKind, receipt: Receipt) -> Result<(), Error> {
-        self.metrics.measure(kind.operation(), self.connections.acknowledge(kind, receipt)).await
-    }
-
-    /// Prepares the script that does this write.
-    fn write_script(
+    /// Sets entries.
+    async fn set_entries(
         &self,
         session_key: &SessionKey,
         precondition: &Precondition,
-        write: &Write,
-    ) -> ScriptInvocation<'_> {
-        match write {
-            Write::End(reason) => {
-                let mut script = self.invoke_with_feed(&self.scripts.end, session_key);
-                arguments::push_end(&mut script, precondition, *reason);
-                script
-            }
-            Write::Edit(edit) => match arguments::changes_for_set(edit) {
-                Some(changes) => {
-                    let mut script = self.invoke(&self.scripts.set, session_key);
-                    arguments::push_set(&mut script, precondition, (edit, changes));
-                    script
-                }
-                None => {
-                    let mut script = self.invoke_with_feed(&self.scripts.edit, session_key);
-                    arguments::push_edit(&mut script, precondition, edit);
-                    script
-                }
-            },
+        edit: (&Edit, &Changes),
+    ) -> Result<Reply, Error> {
+        let router = self.router().await?;
+        let partition = self.partitions.of(&session_key.id);
+        let slot = self.partitions.slot(partition);
+        let (record, generation) = (self.record_key(session_key), self.generation_key(&session_key.app, partition));
+        let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record, &generation]);
+        arguments::push_set(&mut call.command, precondition, edit, None);
+        if router.acknowledging(WriteKind::Save).is_some() {
+            return self.write(WriteKind::Save, call).await;
         }
+        if let Some(reply) = router.one_unless_split(call).await? {
+            return Ok(reply);
+        }
+        // The slot is being moved, and the two keys may be at two nodes until all of it has been. With the generation of
+        // this moment the script needs one key. A revocation that comes in between counts as later than this save.
+        let generation = router.one(Sequence::read(slot, [key_command("GET", &generation)])).await?;
+        let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record]);
+        arguments::push_set(&mut call.command, precondition, edit, Some(Option::unwrap_or_default(generation)));
+        router.one(call).await
     }
 
-    /// Prepares a script with the keys of a session.
-    fn invoke<'s>(&self, script: &'s Script, session_key: &SessionKey) -> ScriptInvocation<'s> {
-        let mut invocation = script.key(self.record_key(session_key));
-        invocation.key(self.generation_key(&session_key.app, session_key.id.partition()));
-        invocation
-    }
-
-    /// As [`Self::invoke()`], for a script that may append an entry to the feed.
-    fn invoke_with_feed<'s>(&self, script: &'s Script, session_key: &SessionKey) -> ScriptInvocation<'s> {
-        let mut invocation = self.invoke(script, session_key);
-        let partition = session_key.id.partition();
-        invocation
-            .key(self.feed_key(&session_key.app, partition))
-            .key(self.feed_count_key(&session_key.app, partition));
-        invocation
+    /// Begins a call of a script with the keys of a session, which may append an entry to the feed, and with this key.
+    fn call_with_feed<'s>(&self, script: &'s Script, session_key: &SessionKey, last: Option<&[u8]>) -> ScriptCall<'s> {
+        let (app, partition) = (&session_key.app, self.partitions.of(&session_key.id));
+        let keys = [
+            self.record_key(session_key),
+            self.generation_key(app, partition),
+            self.feed_key(app, partition),
+            self.feed_count_key(app, partition),
+        ];
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).chain(last).collect();
+        ScriptCall::new(script, self.partitions.slot(partition), &keys)
     }
 }
 
@@ -176,24 +236,21 @@ impl Store for Redis {
     }
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
-        let mut pipe = Pipeline::with_capacity(2);
-        pipe.add_command(key_command("HGETALL", &self.record_key(session_key)));
-        pipe.add_command(key_command("GET", &self.generation_key(&session_key.app, session_key.id.partition())));
-        let SnapshotReply(snapshot) = self.connections.pipeline(pipe).await?;
+        let SnapshotReply(snapshot) = self.router().await?.several(self.load_sequence(session_key)).await?;
         Ok(snapshot)
     }
 
     async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         let EncodedHead([meta, parts @ ..]) = EncodedHead::encode(&record.head);
-        let mut script = self.invoke_with_feed(&self.scripts.create, session_key);
-        if record.head.imported_from.is_some() {
-            script.key(self.revocation_time_key(&session_key.app, session_key.id.partition()));
-        }
+        let partition = self.partitions.of(&session_key.id);
+        let imported_from = record.head.imported_from;
+        let revocation_time = imported_from.map(|_| self.revocation_time_key(&session_key.app, partition));
+        let mut script = self.call_with_feed(&self.scripts.create, session_key, revocation_time.as_deref());
         script
             .arg((record.head.purge_time() + EXPIRY_STEP).millis())
             .arg(&meta[..meta.len() - 4])
             .arg(session_key.id.as_bytes());
-        let issued = record.head.imported_from.and_then(|imported_from| imported_from.issued);
+        let issued = imported_from.and_then(|imported_from| imported_from.issued);
         script.arg(issued.map_or(0, Time::millis));
         for (field, bytes) in HEAD_FIELDS[1..].iter().zip(parts).filter(|(_, bytes)| !bytes.is_empty()) {
             script.arg(&[*field]).arg(bytes);
@@ -201,7 +258,7 @@ impl Store for Redis {
         for (name, value) in record.entries.iter() {
             script.arg(entry_field(name)).arg(value);
         }
-        match self.write(WriteKind::Save, &script).await? {
+        match self.write(WriteKind::Save, script).await? {
             0_u8 => Ok(Created::Occupied),
             1 => Ok(Created::Stored),
             2 => Ok(Created::Revoked),
@@ -215,8 +272,15 @@ impl Store for Redis {
         precondition: &Precondition,
         write: &Write,
     ) -> Result<Applied, Error> {
-        let script = self.write_script(session_key, precondition, write);
-        Ok(match self.write(WriteKind::of(write), &script).await? {
+        let changes = match write {
+            Write::Edit(edit) => arguments::changes_for_set(edit).map(|changes| (&**edit, changes)),
+            Write::End(_) => None,
+        };
+        let reply = match changes {
+            Some(changes) => self.set_entries(session_key, precondition, changes).await?,
+            None => self.write(WriteKind::of(write), self.write_script(session_key, precondition, write)).await?,
+        };
+        Ok(match reply {
             Reply::Missing => Applied::Missing,
             Reply::Refused(edit_error) => Applied::Refused(edit_error),
             Reply::Done(done) => Applied::Done(done),
@@ -230,49 +294,39 @@ impl Store for Redis {
 
     /// Waits for no acknowledgement: if it is lost, the session only expires a little earlier.
     async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
-        let mut script = self.scripts.touch.key(self.record_key(session_key));
+        let key = self.record_key(session_key);
+        let mut script = ScriptCall::new(&self.scripts.touch, self.slot(session_key), &[&key]);
         script.arg(touch.verifier_hash.as_bytes()).arg(touch.used.millis());
         script.arg(optional_context(touch.context.as_ref()));
-        self.connections.invoke(&script).await
+        self.router().await?.one(script).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
-        let mut receipts: Vec<Receipt> = Vec::new();
-        for partition in 0..PARTITIONS {
-            let mut script = self.scripts.revoke_app.key(self.generation_key(app, partition));
-            script.key(self.feed_key(app, partition)).key(self.feed_count_key(app, partition));
-            script.key(self.revocation_time_key(app, partition)).arg(now.millis());
-            let ((), receipt) = self.connections.invoke_with_receipt(&script).await?;
-            receipts.push(receipt);
-        }
-        if self.connections.acknowledges_later(WriteKind::Ending) {
-            // One wait covers everything before it that the same primary did.
-            receipts.reverse();
-            receipts.dedup_by(|earlier, later| earlier.term == later.term);
-            for receipt in receipts {
-                self.acknowledge(WriteKind::Ending, receipt).await?;
-            }
-        }
-        Ok(())
+        let revoke = |partition| {
+            let keys = [
+                self.generation_key(app, partition),
+                self.feed_key(app, partition),
+                self.feed_count_key(app, partition),
+                self.revocation_time_key(app, partition),
+            ];
+            let mut script = ScriptCall::new(
+                &self.scripts.revoke_app,
+                self.partitions.slot(partition),
+                &keys.each_ref().map(Vec::as_slice),
+            );
+            script.arg(now.millis());
+            script.into()
+        };
+        let sequences: Vec<Sequence<'_>> = self.partitions.all().map(revoke).collect();
+        let results = self.write_all(WriteKind::Ending, &sequences).await?;
+        let done = results.iter().filter(|result| result.is_ok()).count();
+        let Some(failure) = results.into_iter().find_map(Result::err) else { return Ok(()) };
+        let cause = Cause::RevokedInPart { done, all: sequences.len(), failure: Arc::new(failure.clone()) };
+        Err(Failure { cause, ..failure }.into())
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        let session_key = |id| SessionKey { app: app.clone(), id };
-        let cursor = <[u8; 8]>::try_from(from.0.as_slice()).map_or(0, u64::from_be_bytes);
-        let mut command = redis::cmd("SCAN");
-        let pattern = format!("{}:{{??}}:{app}:????????????????????????????????", escape(&self.prefix));
-        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(limit.max(10));
-        let (next, mut keys): (u64, Vec<String>) = self.connections.query(&command).await?;
-        keys.sort_unstable();
-        keys.dedup();
-        let mut sessions = Vec::with_capacity(keys.len());
-        for id in keys.iter().filter_map(|key| SessionId::parse(key.get(key.len().checked_sub(32)?..)?)) {
-            if let Some(snapshot) = self.load(&session_key(id)).await? {
-                sessions.push((id, snapshot));
-            }
-        }
-        let next = (next != 0).then(|| Cursor(next.to_be_bytes().to_vec()));
-        Ok(Page { sessions, next })
+        self.scan_app(app, from, limit).await
     }
 
     /// Does nothing: Redis expires records by itself.
@@ -291,14 +345,6 @@ fn key_command(name: &str, key: &[u8]) -> Cmd {
     command.arg(name).arg(key);
     command
 }
-
-/// Makes a pattern that matches only this prefix.
-fn escape(prefix: &str) -> String {
-    prefix.chars().flat_map(|c| ['\\', c]).collect()
-}
-
-/// The number of partitions of an app. It can never change, because keys depend on it.
-const PARTITIONS: u8 = 64;
 
 /// The prefix of the fields of entries.
 const ENTRY_PREFIX: &str = "e:";

@@ -20,15 +20,14 @@ use super::rounds::Rounds;
 use super::sentinels::{Sentinels, ServerAddress};
 use super::target::{Server, Target};
 use super::waiter;
-use crate::store::Error;
 
 /// Holds one connection at a time. Dropping it closes the connection.
 #[derive(Debug)]
 pub(super) struct Reconnecting {
     state: watch::Receiver<State>,
     wakeup: Arc<Notify>,
+    target: Arc<Target>,
     rounds: Arc<Rounds>,
-    timeout: Duration,
     task: JoinHandle<()>,
 }
 
@@ -52,39 +51,51 @@ pub(super) enum Purpose {
 
 impl Reconnecting {
     /// Starts to open a connection, on the current runtime.
-    pub(super) fn start(target: &Arc<Target>, rounds: &Arc<Rounds>, purpose: Purpose) -> Self {
+    pub(super) fn start(
+        target: &Arc<Target>,
+        node: Option<&ServerAddress>,
+        rounds: &Arc<Rounds>,
+        purpose: Purpose,
+    ) -> Self {
         let (publisher, state) = watch::channel(State::Opening { since: Instant::now(), failure: None });
         let wakeup = Arc::new(Notify::new());
         let opener = Opener {
             target: Arc::clone(target),
+            node: node.cloned(),
             rounds: Arc::clone(rounds),
             wakeup: Arc::clone(&wakeup),
             purpose,
             publisher,
         };
         let task = tokio::spawn(opener.run());
-        Self { state, wakeup, rounds: Arc::clone(rounds), timeout: target.timeout, task }
+        Self { state, wakeup, target: Arc::clone(target), rounds: Arc::clone(rounds), task }
+    }
+
+    /// Returns the connection if there is one.
+    pub(super) fn try_connection(&self) -> Option<Arc<Connection>> {
+        match &*self.state.borrow() {
+            State::Open(connection) if self.rounds.is_usable(connection) => Some(Arc::clone(connection)),
+            State::Open(_) | State::Opening { .. } => None,
+        }
     }
 
     /// Returns the connection, or waits for the next one.
-    pub(super) async fn connection(&self) -> Result<Arc<Connection>, Error> {
-        if let State::Open(connection) = &*self.state.borrow()
-            && self.rounds.is_usable(connection)
-        {
-            return Ok(Arc::clone(connection));
+    pub(super) async fn connection(&self) -> Result<Arc<Connection>, Failure> {
+        if let Some(connection) = self.try_connection() {
+            return Ok(connection);
         }
         self.wakeup.notify_one();
         let mut state = self.state.clone();
         loop {
             match &*state.borrow_and_update() {
                 State::Open(connection) if self.rounds.is_usable(connection) => return Ok(Arc::clone(connection)),
-                State::Opening { since, failure: Some(failure) } if since.elapsed() >= self.timeout => {
-                    return Err(failure.clone().into());
+                State::Opening { since, failure: Some(failure) } if since.elapsed() >= self.target.timeout => {
+                    return Err(failure.clone());
                 }
                 State::Open(_) | State::Opening { .. } => {}
             }
             // It fails only if the runtime ends.
-            state.changed().await.map_err(Error::unavailable)?;
+            state.changed().await.map_err(|_| self.target.not_connected())?;
         }
     }
 
@@ -111,6 +122,8 @@ impl Drop for Reconnecting {
 /// The task that opens connections.
 struct Opener {
     target: Arc<Target>,
+    /// The node of a cluster that the connection leads to.
+    node: Option<ServerAddress>,
     rounds: Arc<Rounds>,
     wakeup: Arc<Notify>,
     purpose: Purpose,
@@ -151,9 +164,10 @@ impl Opener {
     async fn open_once(&self) -> Result<Connection, Failure> {
         let endpoint = self.target.endpoint().await;
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
-        let mut connection = match &self.target.sentinels {
-            None => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?,
-            Some(sentinels) => self.open_to_primary(endpoint, sentinels).await?,
+        let mut connection = match (&self.node, &self.target.sentinels) {
+            (Some(node), _) => Connection::open(&endpoint.at(node), self.rounds.current(), self.target.timeout).await?,
+            (None, None) => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?,
+            (None, Some(sentinels)) => self.open_to_primary(endpoint, sentinels).await?,
         };
         if self.target.needs_terms {
             connection.read_term(self.target.timeout).await?;
@@ -166,6 +180,9 @@ impl Opener {
 
     /// Whether a new connection would lead to another server or database.
     async fn leads_elsewhere(&self, connection: &Connection) -> bool {
+        if self.node.is_some() {
+            return false;
+        }
         if self.target.leads_elsewhere(&connection.address, connection.database) {
             return true;
         }

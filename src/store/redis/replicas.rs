@@ -9,6 +9,7 @@ use tracing::{info, warn};
 
 use super::Redis;
 use super::acknowledge::Acknowledge;
+use super::router::{AnyServer, Router};
 use crate::store::Error;
 
 /// Whether replicas were missing at the last look.
@@ -22,8 +23,9 @@ impl Redis {
     pub(in crate::store) async fn check_replicas(&self) -> Result<(), Error> {
         let mut info = redis::cmd("INFO");
         info.arg("replication");
-        let info: String = self.connections.query(&info).await?;
-        self.missing_replicas(&info).map_or(Ok(()), |problem| Err(self.connections.unsuitable(problem)))
+        let Router::Single(_) = self.router else { return Ok(()) };
+        let info: String = self.router.query_on(&AnyServer::Single, info).await?;
+        self.missing_replicas(&info).map_or(Ok(()), |problem| Err(self.router.unsuitable(&AnyServer::Single, problem)))
     }
 
     /// Logs that replicas are missing, and that they are back.
@@ -40,8 +42,9 @@ impl Redis {
 
     /// Returns what is missing, by the answer to `INFO replication`.
     fn missing_replicas(&self, info: &str) -> Option<String> {
-        let needed = self.connections.acknowledge.iter().filter_map(|acknowledge| match acknowledge {
-            Acknowledge::Replicas(count) => Some(usize::from(*count)),
+        let Router::Single(connections) = &self.router else { return None };
+        let needed = connections.acknowledges().into_iter().filter_map(|acknowledge| match acknowledge {
+            Acknowledge::Replicas(count) => Some(usize::from(count)),
             Acknowledge::Primary | Acknowledge::Fsync => None,
         });
         let needed = needed.max()?;

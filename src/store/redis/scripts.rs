@@ -1,11 +1,41 @@
 //! The scripts that run in Redis, one for each operation that has to compare before it writes.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use redis::Script;
+use redis::Cmd;
+use sha1::{Digest as _, Sha1};
 
 use crate::session::{IDEMPOTENCY_TTL, IdempotencyRecord, MAX_IDEMPOTENCY_RECORDS, PREVIOUS_TOKEN_TTL, TOMBSTONE_TTL};
 use crate::store::encoding::{HEAD_FIELDS, META_FORMAT, millis};
+
+/// A script, which Redis knows by the hash of its source once it is loaded.
+#[derive(Debug)]
+pub(super) struct Script {
+    source: String,
+    hash: String,
+}
+
+impl Script {
+    pub(super) fn new(source: String) -> Self {
+        let mut hash = String::with_capacity(40);
+        for byte in Sha1::digest(&source) {
+            write!(hash, "{byte:02x}").expect("a String takes all text");
+        }
+        Self { source, hash }
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The command that loads it.
+    pub(super) fn load(&self) -> Cmd {
+        let mut command = redis::cmd("SCRIPT");
+        command.arg("LOAD").arg(&self.source);
+        command
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Scripts {
@@ -48,7 +78,7 @@ impl Scripts {
 }
 
 fn script(files: &[&str]) -> Script {
-    Script::new(&source(files))
+    Script::new(source(files))
 }
 
 /// Makes the text of one script of several files, with the values of the constants in place of their names.

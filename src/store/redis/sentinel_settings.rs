@@ -48,7 +48,7 @@ impl SentinelSettings {
 
     /// Checks the values for this mode.
     pub(super) fn check(&self, store: &Settings) -> Result<(), SettingError> {
-        if store.mode == Mode::Standalone {
+        if store.mode != Mode::Sentinel {
             return if self.urls.is_empty() { Ok(()) } else { Err(SettingError::new("urls", UNUSED)) };
         }
         if !(1..=MAX_SENTINELS).contains(&self.urls.len()) {

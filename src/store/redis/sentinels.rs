@@ -32,8 +32,8 @@ pub(super) struct Sentinels {
     known: Mutex<Option<ServerAddress>>,
 }
 
-/// The address of a server, as Sentinels name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The address of a server, as Sentinels or nodes of a cluster name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ServerAddress {
     pub(super) host: String,
     pub(super) port: u16,

@@ -8,8 +8,10 @@ use redis::ConnectionAddr;
 use serde::{Deserialize, Serialize};
 
 use super::acknowledge::Acknowledge;
+use super::cluster_settings::ClusterSettings;
 use super::endpoint::{self, Endpoint};
 use super::files::Files;
+use super::partitions::PartitionCount;
 use super::sentinel_settings::SentinelSettings;
 use crate::app::LegacyRedisAccess;
 use crate::types::{SettingError, Time, duration};
@@ -18,11 +20,12 @@ use crate::types::{SettingError, Time, duration};
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// How the primary is found: `standalone`, at the url, or `sentinel`, by asking the Sentinels.
+    /// How Redis is found: `standalone`, at the url, `sentinel`, by asking the Sentinels, or `cluster`, by asking nodes.
     pub mode: Mode,
     /// `redis://[user:password@]host[:port][/database]`, the same with `rediss://` for TLS, or `redis+unix:///path`.
     ///
-    /// In the mode `sentinel` its host and port do not count, for the Sentinels name them.
+    /// In the mode `sentinel` its host and port do not count, for the Sentinels name them. In the mode `cluster` they are
+    /// those of any node, and there is no database.
     pub url: String,
     /// A file that holds the url, instead of `url`, because the url may hold a password. Read again when it changes.
     pub url_file: Option<PathBuf>,
@@ -58,19 +61,27 @@ pub struct Settings {
     /// An evicted session is lost, and a revocation that is evicted lets revoked sessions in again. So the service is
     /// NOT_SERVING while Redis has a `maxmemory` and another `maxmemory-policy` than `noeviction`.
     pub allow_eviction: bool,
+    /// How many partitions each app has: 64 or 1024. Not set: 64, and 1024 in the mode `cluster`.
+    ///
+    /// It can never change for a `key_prefix` that has sessions, and the service refuses to start with another number.
+    pub partitions: Option<PartitionCount>,
     /// The Sentinels.
     pub sentinel: SentinelSettings,
+    /// The nodes of a cluster.
+    pub cluster: ClusterSettings,
 }
 
-/// How the primary is found.
+/// How Redis is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// It is at the url.
+    /// A single primary, at the url.
     #[default]
     Standalone,
-    /// The Sentinels know its address.
+    /// A single primary, whose address the Sentinels know.
     Sentinel,
+    /// The nodes of a Redis Cluster know which of them has a session.
+    Cluster,
 }
 
 impl Settings {
@@ -78,9 +89,12 @@ impl Settings {
     pub fn check(&self) -> Result<(), SettingError> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
         let info = endpoint::check_settings(self)?;
-        if self.mode == Mode::Sentinel && !matches!(info.addr(), ConnectionAddr::Tcp(..)) {
-            return Err(SettingError::new("url", NO_SOCKET));
+        match (self.mode, info.addr()) {
+            (Mode::Standalone, _) | (_, ConnectionAddr::Tcp(..)) => {}
+            (Mode::Sentinel, _) => return Err(SettingError::new("url", NO_SOCKET)),
+            (Mode::Cluster, _) => return Err(SettingError::new("url", NO_CLUSTER_SOCKET)),
         }
+        self.cluster.check(self).map_err(|error| error.under("cluster"))?;
         self.sentinel.check(self).map_err(|error| error.under("sentinel"))?;
         let (key, message) = if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.chars().all(is_allowed) {
             ("key_prefix", "it has to be 1 to 64 letters, digits and _-.:")
@@ -90,6 +104,9 @@ impl Settings {
             ("connections", "it has to be from 1 to 64")
         } else if !self.for_endings().is_at_least(self.acknowledge) {
             ("acknowledge_endings", LAXER)
+        } else if self.mode == Mode::Cluster && self.acknowledges_later() {
+            let is_of_all = self.acknowledge != Acknowledge::Primary;
+            (if is_of_all { "acknowledge" } else { "acknowledge_endings" }, NOT_IN_A_CLUSTER)
         } else {
             return Ok(());
         };
@@ -104,6 +121,14 @@ impl Settings {
     /// Whether some writes are acknowledged later than the primary has them.
     pub(super) fn acknowledges_later(&self) -> bool {
         self.for_endings() != Acknowledge::Primary
+    }
+
+    /// How many partitions each app has.
+    pub(super) fn partition_count(&self) -> PartitionCount {
+        self.partitions.unwrap_or(match self.mode {
+            Mode::Standalone | Mode::Sentinel => PartitionCount::P64,
+            Mode::Cluster => PartitionCount::P1024,
+        })
     }
 
     /// Reads the files, checks them, and returns when the client certificate expires. `None`: there is none.
@@ -134,7 +159,9 @@ impl Default for Settings {
             acknowledge: Acknowledge::default(),
             acknowledge_endings: None,
             allow_eviction: false,
+            partitions: None,
             sentinel: SentinelSettings::default(),
+            cluster: ClusterSettings::default(),
         }
     }
 }
@@ -157,5 +184,9 @@ impl fmt::Debug for Settings {
 
 const LAXER: &str =
     "it has to be acknowledge itself, or stricter: more replicas, or anything if acknowledge is \"primary\"";
+const NOT_IN_A_CLUSTER: &str = "with mode = \"cluster\" it has to be \"primary\"; set min-replicas-to-write at each node, \
+                                which bounds what a failover may lose";
+const NO_CLUSTER_SOCKET: &str =
+    "with mode = \"cluster\" it has to be redis:// or rediss://, with the host and port of a node";
 const NO_SOCKET: &str =
     "with mode = \"sentinel\" it has to be redis:// or rediss://, with any host: the Sentinels name it";

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::acknowledge::Acknowledge;
 use super::endpoint::{self, Endpoint};
 use super::failure::{Cause, Failure};
 use super::files::Files;
@@ -29,10 +30,14 @@ pub(super) struct Target {
     /// The address at the start.
     pub(super) address: Arc<str>,
     pub(super) server: Server,
+    /// What acknowledges saves, and what ends sessions.
+    pub(super) acknowledges: [Acknowledge; 2],
     /// Whether something besides the primary acknowledges writes. See [`super::term`].
     pub(super) needs_terms: bool,
     /// How long opening a connection may take, and each operation.
     pub(super) timeout: Duration,
+    /// How many connections each runtime has.
+    pub(super) connections: usize,
 }
 
 /// Which server serves.
@@ -55,7 +60,7 @@ impl Target {
     pub(super) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
         let info = endpoint::check_settings(settings)?;
         let (address, sentinels) = match settings.mode {
-            Mode::Standalone => (endpoint::address(&info), None),
+            Mode::Standalone | Mode::Cluster => (endpoint::address(&info), None),
             Mode::Sentinel => (settings.sentinel.service_name.as_str().into(), Some(Sentinels::new(settings)?)),
         };
         let unread = Failure { address: Arc::clone(&address), cause: Cause::NotConnected(settings.timeout) };
@@ -67,8 +72,10 @@ impl Target {
             last_read: Mutex::default(),
             address,
             server,
+            acknowledges: [settings.acknowledge, settings.for_endings()],
             needs_terms: settings.acknowledges_later(),
             timeout: settings.timeout,
+            connections: settings.connections.max(1),
         })
     }
 

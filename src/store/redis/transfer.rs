@@ -1,12 +1,14 @@
 //! What exports and imports need of the Redis store.
 
-use redis::Pipeline;
-
 use super::acknowledge::WriteKind;
 use super::arguments::entry_field;
 use super::index::REVOCATION;
+use super::partitions::Partition;
+use super::router::{parse_one, parse_several};
+use super::scan::escape;
 use super::scripts::EXPIRY_STEP;
-use super::{PARTITIONS, Redis, escape, key_command};
+use super::sequence::{ScriptCall, Sequence};
+use super::{Redis, key_command};
 use crate::session::Generation;
 use crate::store::encoding::{EncodedHead, HEAD_FIELDS, decode_revocation, encode_revocation};
 use crate::store::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation, decide};
@@ -16,11 +18,10 @@ use crate::types::{AppName, Time};
 
 impl Transfer for Redis {
     async fn load_app_revocation(&self, app: &AppName) -> Result<AppRevocationState, Error> {
+        let sequences: Vec<_> = self.partitions.all().map(|it| self.revocation_sequence(app, it)).collect();
         let (mut count, mut times) = (0, Vec::new());
-        for partition in 0..PARTITIONS {
-            let mut command = redis::cmd("MGET");
-            command.arg(self.generation_key(app, partition)).arg(self.revocation_time_key(app, partition));
-            let (generation, time): (Option<u32>, Option<u64>) = self.connections.query(&command).await?;
+        for result in self.router().await?.all(&sequences).await {
+            let (generation, time): (Option<u32>, Option<u64>) = parse_several(result?)?;
             count += u64::from(generation.unwrap_or_default());
             if generation.is_some() || time.is_some() {
                 times.push(time.map(Time::from_millis));
@@ -32,39 +33,45 @@ impl Transfer for Redis {
     }
 
     async fn restore_app_revocation(&self, app: &AppName, time: Time) -> Result<(), Error> {
-        for partition in 0..PARTITIONS {
-            let mut script = self.scripts.restore_app_revocation.key(self.generation_key(app, partition));
-            script.key(self.revocation_time_key(app, partition)).arg(time.millis());
-            self.write::<()>(WriteKind::Save, &script).await?;
-        }
-        Ok(())
+        let restore = |partition| {
+            let keys = [self.generation_key(app, partition), self.revocation_time_key(app, partition)];
+            let keys = keys.each_ref().map(Vec::as_slice);
+            let slot = self.partitions.slot(partition);
+            let mut script = ScriptCall::new(&self.scripts.restore_app_revocation, slot, &keys);
+            script.arg(time.millis());
+            script.into()
+        };
+        let sequences: Vec<Sequence<'_>> = self.partitions.all().map(restore).collect();
+        let results = self.write_all(WriteKind::Save, &sequences).await?;
+        results.into_iter().try_for_each(|result| result.map(drop)).map_err(Error::from)
     }
 
     async fn list_revocations(&self, from: &Cursor) -> Result<RevocationPage, Error> {
-        let cursor = <[u8; 8]>::try_from(from.0.as_slice()).map_or(0, u64::from_be_bytes);
         let pattern = format!("{}:{{????????????????????????????????}}:*:subject", escape(&self.prefix));
-        let mut command = redis::cmd("SCAN");
-        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(PAGE);
-        let (next, keys): (u64, Vec<String>) = self.connections.query(&command).await?;
-        let mut page = RevocationPage { revocations: Vec::new(), next: None };
-        for key in keys {
-            let Some((subject_hash, app)) = self.decode_index_key(&key) else { continue };
-            let bytes: Option<Vec<u8>> = self.connections.query(&redis::Cmd::hget(&key, REVOCATION)).await?;
-            if let Some(bytes) = bytes {
+        let (keys, next) = self.scan_servers(&pattern, from, PAGE).await?;
+        let subjects: Vec<_> = keys.iter().filter_map(|key| self.decode_index_key(key)).collect();
+        let read = |(subject_hash, app): &([u8; 16], AppName)| {
+            let (key, slot) = self.index_key_of(app, *subject_hash);
+            Sequence::read(slot, [redis::Cmd::hget(key, REVOCATION)])
+        };
+        let sequences: Vec<_> = subjects.iter().map(read).collect();
+        let mut page = RevocationPage { revocations: Vec::new(), next };
+        for ((subject_hash, app), result) in subjects.into_iter().zip(self.router().await?.all(&sequences).await) {
+            if let Some(bytes) = parse_one::<Option<Vec<u8>>>(result?)? {
                 let revocation = decode_revocation(&bytes).ok_or(Error::Corrupt)?;
                 page.revocations.push(SubjectRevocation { app: Some(app), subject_hash, revocation });
             }
         }
-        page.next = (next != 0).then(|| Cursor(next.to_be_bytes().to_vec()));
         Ok(page)
     }
 
     async fn restore_revocation(&self, imported: &SubjectRevocation, apps: &[AppName]) -> Result<(), Error> {
         let SubjectRevocation { app, subject_hash, revocation } = imported;
         for app in app.as_ref().map_or(apps, std::slice::from_ref) {
-            let mut script = self.scripts.restore_revocation.key(self.index_key_of(app, *subject_hash));
+            let (key, slot) = self.index_key_of(app, *subject_hash);
+            let mut script = ScriptCall::new(&self.scripts.restore_revocation, slot, &[key.as_bytes()]);
             script.arg(REVOCATION).arg(encode_revocation(revocation)).arg(Time::millis(revocation.until));
-            self.write::<()>(WriteKind::Save, &script).await?;
+            self.write::<()>(WriteKind::Save, script).await?;
         }
         Ok(())
     }
@@ -84,15 +91,19 @@ impl Transfer for Redis {
 
 impl Redis {
     async fn load_for_restore(&self, imported: &ImportedSession) -> Result<(Option<Snapshot>, AppRevocation), Error> {
-        let app = &imported.session_key.app;
-        let partition = imported.session_key.id.partition();
-        let stored = self.load(&imported.session_key).await?;
-        let mut pipe = Pipeline::with_capacity(2);
-        pipe.add_command(key_command("GET", &self.generation_key(app, partition)));
-        pipe.add_command(key_command("GET", &self.revocation_time_key(app, partition)));
-        let (generation, time): (Option<u32>, Option<u64>) = self.connections.pipeline(pipe).await?;
+        let session_key = &imported.session_key;
+        let stored = self.load(session_key).await?;
+        let sequence = self.revocation_sequence(&session_key.app, self.partitions.of(&session_key.id));
+        let (generation, time): (Option<u32>, Option<u64>) = self.router().await?.several(sequence).await?;
         let generation = Generation(generation.unwrap_or_default());
         Ok((stored, AppRevocation { generation, time: time.map(Time::from_millis) }))
+    }
+
+    /// Prepares the reading of an app's generation in a partition, and of the time when it was raised last.
+    fn revocation_sequence(&self, app: &AppName, partition: Partition) -> Sequence<'static> {
+        let keys = [self.generation_key(app, partition), self.revocation_time_key(app, partition)];
+        // One by one: while their slot is being moved, the keys may be at two nodes.
+        Sequence::read(self.partitions.slot(partition), keys.map(|key| key_command("GET", &key)))
     }
 
     /// Writes the session if what was read is still there. Returns whether it was.
@@ -105,8 +116,14 @@ impl Redis {
         let EncodedHead([stored_meta, stored_access_time, .., stored_end, _]) =
             stored.map(|snapshot| EncodedHead::encode(&snapshot.record.head)).unwrap_or_default();
         let session_key = &imported.session_key;
-        let mut script = self.invoke(&self.scripts.restore, session_key);
-        script.key(self.revocation_time_key(&session_key.app, session_key.id.partition()));
+        let (app, partition) = (&session_key.app, self.partitions.of(&session_key.id));
+        let keys = [
+            self.record_key(session_key),
+            self.generation_key(app, partition),
+            self.revocation_time_key(app, partition),
+        ];
+        let keys = keys.each_ref().map(Vec::as_slice);
+        let mut script = ScriptCall::new(&self.scripts.restore, self.partitions.slot(partition), &keys);
         script.arg(stored_meta).arg(stored_access_time).arg(stored_end).arg(revocation.generation.0);
         script.arg(revocation.time.map(|time| time.millis().to_string()).unwrap_or_default());
         let EncodedHead([meta, parts @ ..]) = EncodedHead::encode(&imported.record.head);
@@ -117,7 +134,7 @@ impl Redis {
         for (name, value) in imported.record.entries.iter() {
             script.arg(entry_field(name)).arg(value);
         }
-        self.write(WriteKind::Save, &script).await
+        self.write(WriteKind::Save, script).await
     }
 
     /// Reads the key of a subject's index.

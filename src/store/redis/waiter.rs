@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, FromRedisValue as _, Pipeline, RedisError, Script, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue as _, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::failure::{Cause, Failure, is_of_wrong_server};
 use super::reconnecting::{Purpose, Reconnecting};
 use super::rounds::Rounds;
+use super::scripts::Script;
 use super::target::Target;
 use super::term::PrimaryTerm;
 use crate::types::duration;
@@ -58,7 +59,7 @@ impl Waiter {
         log: &Arc<WaitLog>,
     ) -> Self {
         let (queue, requests) = mpsc::channel(QUEUED_WRITES);
-        let reconnecting = Arc::new(Reconnecting::start(target, rounds, Purpose::Waiting(acknowledge)));
+        let reconnecting = Arc::new(Reconnecting::start(target, None, rounds, Purpose::Waiting(acknowledge)));
         let group = Group {
             acknowledge,
             reconnecting: Arc::clone(&reconnecting),
@@ -170,8 +171,9 @@ impl Group {
                     return Err(Failure { address: Arc::clone(&connection.address), cause });
                 }
             };
-            let is_left = !is_of_wrong_server(&error) || self.rounds.leave_all(&connection, "the server refuses");
-            let may_repeat = error.kind() == ErrorKind::Io || is_no_script(&error) || is_of_wrong_server(&error);
+            let is_of_wrong_server = error.code().is_some_and(is_of_wrong_server);
+            let is_left = !is_of_wrong_server || self.rounds.leave_all(&connection, "the server refuses");
+            let may_repeat = error.kind() == ErrorKind::Io || is_no_script(&error) || is_of_wrong_server;
             // A new connection checks again what this Redis can do, and loads the script.
             connection.leave();
             self.reconnecting.check();
@@ -185,7 +187,7 @@ impl Group {
     async fn ask(&self, connection: &Connection, deadline: Instant) -> Result<[Value; 3], RedisError> {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let mut pipe = Pipeline::with_capacity(3);
-        pipe.cmd("EVALSHA").arg(self.write.get_hash()).arg(1).arg(&self.key);
+        pipe.cmd("EVALSHA").arg(self.write.hash()).arg(1).arg(&self.key);
         // Ends early enough to tell what is missing.
         pipe.add_command(wait_command(self.acknowledge, remaining - remaining / 8));
         pipe.cmd("INFO").arg("replication");
@@ -238,7 +240,7 @@ pub(super) async fn prepare(
     let write = waited_write();
     let preparing = async {
         let mut commands = connection.commands();
-        write.load_async(&mut commands).await.map_err(Cause::from)?;
+        write.load().exec_async(&mut commands).await.map_err(Cause::from)?;
         // Asks for nothing that is not so already, if Redis can do it at all.
         let wait = match acknowledge {
             Acknowledge::Primary | Acknowledge::Replicas(_) => wait_command(Acknowledge::Primary, Duration::ZERO),
@@ -276,7 +278,7 @@ fn wait_command(acknowledge: Acknowledge, patience: Duration) -> Cmd {
 }
 
 fn waited_write() -> Script {
-    Script::new(include_str!("waited_write.lua"))
+    Script::new(include_str!("waited_write.lua").to_owned())
 }
 
 fn is_no_script(error: &RedisError) -> bool {

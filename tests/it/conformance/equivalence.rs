@@ -20,7 +20,7 @@ use proptest::test_runner::{TestCaseError, TestRunner};
 
 use super::feed::read_feed;
 use super::fixtures::*;
-use super::{Fresh, embedded, redis};
+use super::{Fresh, embedded, redis, redis_cluster};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -83,6 +83,11 @@ fn embedded_and_memory_give_the_same_results() {
 #[test]
 fn redis_and_memory_give_the_same_results() {
     gives_the_same_results_as_memory(redis());
+}
+
+#[test]
+fn a_redis_cluster_and_memory_give_the_same_results() {
+    gives_the_same_results_as_memory(redis_cluster());
 }
 
 fn gives_the_same_results_as_memory((store, _folder): Fresh<impl Store>) {

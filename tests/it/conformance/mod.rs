@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use cloakroom::store::{Embedded, EmbeddedSettings, Memory, Redis};
+use cloakroom::store::{Embedded, EmbeddedSettings, Memory, PartitionCount, Redis, RedisSettings};
 use tempfile::TempDir;
 
 /// An empty store, and the folder that it needs for as long as it is open.
@@ -27,8 +27,23 @@ pub(crate) fn redis() -> Fresh<Redis> {
     (Arc::new(crate::support::redis::fresh()), None)
 }
 
+/// Opens a store on a single Redis, with as many partitions as in a cluster.
+pub(crate) fn redis_with_1024_partitions() -> Fresh<Redis> {
+    let settings = RedisSettings { partitions: Some(PartitionCount::P1024), ..crate::support::redis::settings() };
+    (Arc::new(Redis::new(&settings).expect("the settings are right")), None)
+}
+
+pub(crate) fn redis_cluster() -> Fresh<Redis> {
+    (Arc::new(crate::support::cluster::fresh()), None)
+}
+
 /// Makes a test for each store of an `async fn name(store: Arc<impl Store>)`, by `#[apply(every_store)]`.
 macro_rules! every_store {
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster] $($function)* } };
+}
+
+/// The same without those that have 1,024 partitions: the revocation of an app in each of many rounds takes them minutes.
+macro_rules! stores_of_few_partitions {
     ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis] $($function)* } };
 }
 

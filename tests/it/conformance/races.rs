@@ -186,7 +186,7 @@ async fn a_touch_that_races_an_end_revives_nothing(store: Arc<impl Store>) {
     .await;
 }
 
-#[apply(every_store)]
+#[apply(stores_of_few_partitions)]
 async fn a_creation_that_races_the_revocation_of_its_app_is_before_or_after_it(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let session_key = SessionKey { app: app(&format!("app-{}", session_key.id)), ..session_key };

@@ -238,7 +238,7 @@ async fn a_session_that_changes_subjects_is_ended_for_the_first_or_alive_for_the
     .await;
 }
 
-#[apply(every_store)]
+#[apply(stores_of_few_partitions)]
 async fn the_revocation_of_an_app_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl Store>) {
     race_in_rounds_for(
         store,

@@ -5,14 +5,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use cloakroom::store::{FileError, Reader, StoreKind};
+use cloakroom::store::{FileError, Reader};
 
-use super::place::{OTHERS, Place, fill, with_other_app};
+use super::place::{Kind, OTHERS, Place, fill, with_other_app};
 use crate::cli::program::Ended;
 
 /// A store with sessions.
 fn filled() -> Place {
-    let place = Place::new(StoreKind::Embedded);
+    let place = Place::new(Kind::Embedded);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async { fill(&place.open()).await });
     with_other_app(&place);
@@ -41,7 +41,7 @@ fn only_its_owner_may_read_it_and_no_file_is_replaced() {
 #[test]
 fn it_goes_through_pipes_without_a_line_of_progress() {
     let (source, file) = exported();
-    let target = Place::new(StoreKind::Embedded);
+    let target = Place::new(Kind::Embedded);
 
     let exported = source.command(&["export", "-"]).output().unwrap();
     let mut import = with_other_app(&target).command(&["import", "-"]);
@@ -58,7 +58,7 @@ fn it_goes_through_pipes_without_a_line_of_progress() {
 /// Imports a file with these bytes into an empty store, which must refuse it.
 #[track_caller]
 fn refuse(bytes: &[u8], why: &str) {
-    let target = Place::new(StoreKind::Embedded);
+    let target = Place::new(Kind::Embedded);
     let file = target.folder.path().join("bad");
     fs::write(&file, bytes).unwrap();
 
@@ -103,7 +103,7 @@ fn no_cut_and_no_changed_bit_is_taken_for_an_export() {
 fn a_stream_that_ends_too_early_says_what_was_done_and_may_be_repeated() {
     let (_place, file) = exported();
     let bytes = fs::read(&file).unwrap();
-    let target = Place::new(StoreKind::Embedded);
+    let target = Place::new(Kind::Embedded);
     let cut = target.folder.path().join("cut");
     fs::write(&cut, &bytes[..bytes.len() - 1]).unwrap();
 
@@ -120,7 +120,7 @@ fn a_stream_that_ends_too_early_says_what_was_done_and_may_be_repeated() {
 fn apps_are_chosen_by_name_and_those_of_the_file_have_to_be_known() {
     let (source, file) = exported();
     let file = file.to_str().unwrap();
-    let target = Place::new(StoreKind::Embedded);
+    let target = Place::new(Kind::Embedded);
 
     let unknown = target.run(&["import", file]);
     let one = target.run(&["import", "--app", "default", file]);

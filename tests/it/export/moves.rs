@@ -3,21 +3,21 @@
 use std::path::PathBuf;
 
 use cloakroom::session::{EndReason, Generation, Record, Version};
-use cloakroom::store::{Created, Handle, StoreKind};
+use cloakroom::store::{Created, Handle};
 use cloakroom::types::Time;
 
 use super::place::{
-    DESTROYED, LEGACY, LIVE, OTHERS, Place, REVOKED, REVOKED_WITH_ITS_APP, anna, create, end, end_reason, fill, index,
-    legacy, load, revocation, subject_ref, with_other_app,
+    DESTROYED, Kind, LEGACY, LIVE, OTHERS, Place, REVOKED, REVOKED_WITH_ITS_APP, anna, create, end, end_reason, fill,
+    index, legacy, load, revocation, subject_ref, with_other_app,
 };
 use crate::conformance::fixtures::{
     HOUR, MINUTE, MS, START, app, by_token, full_record, key_in, record, save, session_key, set, subject, touch,
 };
 
-const KINDS: [StoreKind; 2] = [StoreKind::Embedded, StoreKind::Redis];
+const KINDS: [Kind; 3] = [Kind::Embedded, Kind::Redis, Kind::RedisCluster];
 
 /// A store that was filled and exported, and the file.
-async fn exported(kind: StoreKind) -> (Place, PathBuf) {
+async fn exported(kind: Kind) -> (Place, PathBuf) {
     let place = Place::new(kind);
     fill(&place.open()).await;
     let file = place.folder.path().join("export");
@@ -78,7 +78,7 @@ async fn assert_same(before: &Handle, after: &Handle) {
 
 #[tokio::test]
 async fn a_second_import_keeps_what_was_written_and_ended_since() {
-    let (_source, file) = exported(StoreKind::Embedded).await;
+    let (_source, file) = exported(Kind::Embedded).await;
     for kind in KINDS {
         let target = Place::new(kind);
         with_other_app(&target).import(&file);
@@ -107,7 +107,7 @@ async fn a_second_import_keeps_what_was_written_and_ended_since() {
 #[tokio::test]
 async fn a_newer_export_replaces_what_an_older_one_wrote() {
     for kind in KINDS {
-        let (source, older) = exported(StoreKind::Embedded).await;
+        let (source, older) = exported(Kind::Embedded).await;
         let store = source.open();
         store.apply(&key_in("other", 100), &by_token(1, START + MINUTE), &save(set("a", "2"))).await.unwrap();
         end(&store, &key_in("other", 101)).await;
@@ -132,7 +132,7 @@ async fn a_newer_export_replaces_what_an_older_one_wrote() {
 
 #[tokio::test]
 async fn an_end_is_remembered_for_as_long_as_the_export_has_the_session_alive() {
-    let (_source, file) = exported(StoreKind::Embedded).await;
+    let (_source, file) = exported(Kind::Embedded).await;
     for kind in KINDS {
         let target = Place::new(kind);
         with_other_app(&target).import(&file);
@@ -152,7 +152,7 @@ async fn an_end_is_remembered_for_as_long_as_the_export_has_the_session_alive() 
 
 #[tokio::test]
 async fn what_was_revoked_since_the_export_does_not_come_back() {
-    let (_source, file) = exported(StoreKind::Embedded).await;
+    let (_source, file) = exported(Kind::Embedded).await;
     for kind in KINDS {
         let target = Place::new(kind);
         target.open().revoke_app(&app("other"), START + MINUTE).await.unwrap();
@@ -169,7 +169,7 @@ async fn what_was_revoked_since_the_export_does_not_come_back() {
 #[tokio::test]
 async fn an_import_ends_no_session_that_the_store_has() {
     // The app was revoked in the source.
-    let (_source, file) = exported(StoreKind::Embedded).await;
+    let (_source, file) = exported(Kind::Embedded).await;
     for kind in KINDS {
         let target = Place::new(kind);
         create(&target.open(), &session_key(50), &full_record()).await;
@@ -184,7 +184,7 @@ async fn an_import_ends_no_session_that_the_store_has() {
 
 #[tokio::test]
 async fn a_dry_run_says_the_same_and_writes_nothing() {
-    let (_source, file) = exported(StoreKind::Embedded).await;
+    let (_source, file) = exported(Kind::Embedded).await;
     for kind in KINDS {
         let target = Place::new(kind);
 
@@ -201,7 +201,7 @@ async fn a_dry_run_says_the_same_and_writes_nothing() {
 
 #[tokio::test]
 async fn sessions_that_have_expired_are_left_out() {
-    let source = Place::new(StoreKind::Embedded);
+    let source = Place::new(Kind::Embedded);
     let mut old = record();
     let past = Time::from_millis(1_000_000_000_000);
     (old.head.create_time, old.head.access_time, old.head.deadline_time) = (past, past, past + HOUR);

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use cloakroom::session::{EndReason, ImportedFrom, Record, Subject};
 use cloakroom::store::{
-    Applied, Created, EmbeddedSettings, Handle, IndexEntry, RedisSettings, Revocation, SessionKey, Settings, Snapshot,
-    StoreKind, SubjectRef, Write,
+    Applied, Created, EmbeddedSettings, Handle, IndexEntry, RedisMode, RedisSettings, Revocation, SessionKey, Settings,
+    Snapshot, StoreKind, SubjectRef, Write,
 };
 use cloakroom::token::SessionId;
 use cloakroom::types::Time;
@@ -16,7 +16,15 @@ use crate::cli::program::Ended;
 use crate::conformance::fixtures::{
     HOUR, MINUTE, START, app, by_admin, full_record, key_in, record, session_key, subject,
 };
-use crate::support::redis;
+use crate::support::{cluster, redis};
+
+/// Where the store of a test is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Embedded,
+    Redis,
+    RedisCluster,
+}
 
 /// A store of a kind, with a folder that the program runs in.
 pub(super) struct Place {
@@ -25,10 +33,14 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn new(kind: StoreKind) -> Self {
+    pub(super) fn new(kind: Kind) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let embedded = EmbeddedSettings { path: folder.path().join("data"), ..EmbeddedSettings::default() };
-        let redis = if kind == StoreKind::Redis { redis::settings() } else { RedisSettings::default() };
+        let (kind, redis) = match kind {
+            Kind::Embedded => (StoreKind::Embedded, RedisSettings::default()),
+            Kind::Redis => (StoreKind::Redis, redis::settings()),
+            Kind::RedisCluster => (StoreKind::Redis, cluster::settings()),
+        };
         Self { folder, settings: Settings { kind, embedded, redis } }
     }
 
@@ -52,6 +64,7 @@ impl Place {
         command.args(arguments).env_clear().current_dir(self.folder.path());
         command.env("CLOAKROOM__STORE__KIND", self.settings.kind.as_str());
         if self.settings.kind == StoreKind::Redis {
+            command.env("CLOAKROOM__STORE__REDIS__MODE", mode(self.settings.redis.mode));
             command.env("CLOAKROOM__STORE__REDIS__URL", &self.settings.redis.url);
             command.env("CLOAKROOM__STORE__REDIS__KEY_PREFIX", &self.settings.redis.key_prefix);
             command.env("CLOAKROOM__STORE__REDIS__TIMEOUT", "60s");
@@ -70,6 +83,14 @@ impl Place {
         let ended = self.run(&["import", file.to_str().unwrap()]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
         ended.stdout
+    }
+}
+
+const fn mode(mode: RedisMode) -> &'static str {
+    match mode {
+        RedisMode::Standalone => "standalone",
+        RedisMode::Sentinel => "sentinel",
+        RedisMode::Cluster => "cluster",
     }
 }
 

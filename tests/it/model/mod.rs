@@ -27,7 +27,7 @@ use self::expected_session::{ANONYMOUS, AUTHENTICATED, GRACE, MAX_BYTES, MAX_ENT
 use self::external::ExternalSimulation;
 use self::rng::Rng;
 use self::simulation::Simulation;
-use crate::conformance::{Fresh, embedded, memory, redis};
+use crate::conformance::{Fresh, embedded, memory, redis, redis_cluster, redis_with_1024_partitions};
 use crate::support::{self, environment};
 
 #[tokio::test]
@@ -43,6 +43,16 @@ async fn embedded_matches_the_model() {
 #[tokio::test]
 async fn redis_matches_the_model() {
     matches_the_model(redis(), 6_000).await;
+}
+
+#[tokio::test]
+async fn a_redis_cluster_matches_the_model() {
+    matches_the_model(redis_cluster(), 3_000).await;
+}
+
+#[tokio::test]
+async fn redis_with_1024_partitions_matches_the_model() {
+    matches_the_model(redis_with_1024_partitions(), 3_000).await;
 }
 
 async fn matches_the_model<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {

@@ -42,7 +42,7 @@ async fn a_key_has_prefix_slot_app_and_kind() {
     let keys: Vec<String> = contents(&mut connect(&redis)).into_keys().collect();
 
     let is_hash = |text: &str| text.len() == 32 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
-    for key in keys {
+    for key in keys.into_iter().filter(|key| key != "cloakroom:layout") {
         let [prefix, slot, app, what @ ..] = &key.split(':').collect::<Vec<_>>()[..] else { panic!("{key}") };
         assert_eq!((*prefix, *app), ("cloakroom", "default"));
         let slot = slot.strip_prefix('{').unwrap().strip_suffix('}').unwrap();

@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::Changes;
+use cloakroom::store::{Redis, RedisSettings, Store as _};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connections::service_on;
 use super::until;
+use crate::conformance::fixtures::create_session;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::environment::number;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
-use crate::support::sentinel::primary_and_replicas;
+use crate::support::sentinel::{await_replicas, primary_and_replicas};
 
 /// Starts a primary and a replica that has caught up with it.
 async fn primary_and_replica() -> (RedisServer, RedisServer) {
@@ -101,4 +103,25 @@ async fn workers_that_only_read_leave_a_primary_that_was_demoted() {
         let opened = client.open_session(open_cookie(&format!("session={token}"))).await.unwrap().into_inner();
         assert!(opened.session.unwrap().new, "the end was acknowledged");
     }
+}
+
+#[tokio::test]
+async fn the_revocation_of_an_app_leaves_a_primary_that_takes_no_writes() {
+    let (primary, replica) = primary_and_replica().await;
+    let proxy = Proxy::start(primary.socket()).await;
+    let settings = RedisSettings { url: proxy.url(), timeout: Duration::from_secs(60), ..Default::default() };
+    let store = Redis::new(&settings).unwrap();
+    let key = create_session(&store).await;
+    await_replicas(&primary, 1).await;
+
+    assert_eq!(replica.cli(&["replicaof", "no", "one"]), "OK\n");
+    proxy.lead_to(replica.socket());
+    // It goes on to say that it is a primary, so only the answer to the script shows what it is.
+    assert_eq!(primary.cli(&["config", "set", "min-replicas-to-write", "1"]), "OK\n");
+
+    // A connection that was opened within the last second is not left yet.
+    let revoke = async || store.revoke_app(&key.app, crate::support::now()).await.is_ok();
+    until("the revocation", revoke).await;
+    let snapshot = store.load(&key).await.unwrap().expect("the replica had it");
+    assert!(snapshot.generation > snapshot.record.head.generation, "the new primary has the revocation");
 }

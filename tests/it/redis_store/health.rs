@@ -116,7 +116,7 @@ async fn a_node_of_a_cluster_says_what_it_is() {
 
     let problem = problem(&settings(&redis.url())).await;
 
-    assert!(problem.contains("this is a Redis Cluster, which is not supported yet"), "{problem}");
+    assert!(problem.contains("this is a node of a Redis Cluster; set mode = \"cluster\""), "{problem}");
 }
 
 #[tokio::test]

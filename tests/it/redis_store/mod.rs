@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod clock;
+mod cluster;
 mod connections;
 mod contents;
 mod failover;

@@ -4,6 +4,7 @@ pub(crate) mod admin;
 pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod calls;
+pub(crate) mod cluster;
 pub(crate) mod connect;
 pub(crate) mod django;
 pub(crate) mod environment;

@@ -116,6 +116,12 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Returns all keys but the layout marker, which the first look at a Redis writes.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let keys = self.cli(&["--raw", "keys", "*"]);
+        keys.lines().filter(|key| !key.is_empty() && !key.ends_with(":layout")).map(str::to_owned).collect()
+    }
+
     /// Returns the path of its Unix socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")

@@ -1,0 +1,314 @@
+//! A Redis Cluster: sends commands to the nodes that have their slots, and follows redirections.
+//!
+//! Within the deadline a command is sent again only if a node says that it has not done it, if there was no connection to
+//! send it on, or if it only reads and the connection was closed. A command that may have been done is never repeated.
+//! No lock is held while a node is waited for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::{Cmd, Value};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::connections::{Connections, OpenConnection};
+use super::course::{Course, Next};
+use super::discovery::Discovery;
+use super::failure::{Cause, Failure};
+use super::partitions::Slot;
+use super::scripts::Script;
+use super::sentinels::ServerAddress;
+use super::sequence::{Sequence, pipeline};
+use super::settings::Settings;
+use super::slots::{Node, SlotTable};
+use super::target::{Server, Target};
+use crate::types::SettingError;
+
+/// The connections to all nodes, and which of them has which slot.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) target: Arc<Target>,
+    pub(super) table: watch::Sender<Arc<SlotTable>>,
+    pub(super) discovery: Discovery,
+}
+
+impl Cluster {
+    pub(super) fn new(settings: &Settings) -> Result<Arc<Self>, SettingError> {
+        // A replica in a cluster sends each command on to its primary, so it does no harm.
+        let target = Arc::new(Target::new(settings, Server::PrimaryOrReplica)?);
+        let discovery = Discovery::new(settings.cluster.addresses().map_err(|error| error.under("cluster"))?);
+        Ok(Arc::new(Self { target, table: watch::Sender::new(Arc::new(SlotTable::empty())), discovery }))
+    }
+
+    /// Returns the table as it is now.
+    pub(super) fn table(&self) -> Arc<SlotTable> {
+        Arc::clone(&self.table.borrow())
+    }
+
+    /// Returns the table once it is known.
+    pub(super) async fn known_table(self: &Arc<Self>) -> Result<Arc<SlotTable>, Failure> {
+        let deadline = Instant::now() + self.target.timeout;
+        let mut changes = self.table.subscribe();
+        loop {
+            let table = Arc::clone(&changes.borrow_and_update());
+            if !table.nodes().is_empty() {
+                return Ok(table);
+            }
+            self.await_change(&mut changes, deadline).await?;
+        }
+    }
+
+    /// Does a sequence, wherever its slot is.
+    pub(super) async fn run(self: &Arc<Self>, sequence: &Sequence<'_>) -> Result<Vec<Value>, Failure> {
+        let deadline = Instant::now() + self.target.timeout;
+        self.finish_one(Ok(Course::new(sequence)), deadline).await
+    }
+
+    /// As [`Self::run()`], but returns `None` if the slot is being moved and the keys are at two nodes.
+    pub(super) async fn run_unless_split(
+        self: &Arc<Self>,
+        sequence: &Sequence<'_>,
+    ) -> Result<Option<Vec<Value>>, Failure> {
+        let deadline = Instant::now() + self.target.timeout;
+        self.finish(Course::new(sequence), deadline, WhenSplit::Return).await
+    }
+
+    /// Does many sequences, in one round trip to each node unless there are redirections.
+    pub(super) async fn run_all(self: &Arc<Self>, sequences: &[Sequence<'_>]) -> Vec<Result<Vec<Value>, Failure>> {
+        let deadline = Instant::now() + self.target.timeout;
+        let table = self.table();
+        let groups = group(&table, sequences);
+        let first = join_all(groups.iter().map(|(node, group)| self.run_group(*node, group, deadline))).await;
+        let mut indices = Vec::with_capacity(sequences.len());
+        for (_, group) in &groups {
+            indices.extend(group.iter().map(|(index, _)| *index));
+        }
+        let finished = join_all(first.into_iter().flatten().map(|course| self.finish_one(course, deadline))).await;
+        let mut results: Vec<_> = indices.into_iter().zip(finished).collect();
+        results.sort_unstable_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    async fn finish_one(
+        self: &Arc<Self>,
+        course: Result<Course<'_, '_>, Failure>,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Failure> {
+        let finished = self.finish(course?, deadline, WhenSplit::Wait).await?;
+        Ok(finished.unwrap_or_default())
+    }
+
+    /// Sends the sequences of one node once. Returns how far each has come.
+    async fn run_group<'q, 's>(
+        self: &Arc<Self>,
+        node: Option<&Arc<Node>>,
+        group: &[(usize, &'q Sequence<'s>)],
+        deadline: Instant,
+    ) -> Vec<Result<Course<'q, 's>, Failure>> {
+        let mut courses: Vec<_> = group.iter().map(|(_, sequence)| Course::new(sequence)).collect();
+        let Some((node, open)) = node.and_then(|node| Some((node, node.connections.try_open()?))) else {
+            return courses.into_iter().map(Ok).collect();
+        };
+        // They call the same script, if any. A node that does not have it would otherwise refuse each of them.
+        let script = group.first().and_then(|(_, sequence)| sequence.script);
+        let load = script.map(Script::load);
+        let loads = usize::from(load.is_some());
+        let commands = pipeline(load.into_iter().chain(commands_of(group)));
+        match node.connections.exchange_on(&open, &commands, deadline).await {
+            Ok(answers) => {
+                let mut answers = answers.into_iter().skip(loads);
+                let take = |mut course: Course<'q, 's>| {
+                    let count = course.sequence.len();
+                    match course.take(node, answers.by_ref().take(count).collect::<Vec<_>>())? {
+                        Next::Moved(address) => self.follow(course.sequence.slot, &address),
+                        Next::Done | Next::Again => {}
+                        Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
+                    }
+                    Ok(course)
+                };
+                courses.into_iter().map(take).collect()
+            }
+            Err(unanswered) => {
+                self.refresh_soon();
+                let took = courses.iter_mut().map(|course| course.take_failure(unanswered.clone())).collect::<Vec<_>>();
+                courses.into_iter().zip(took).map(|(course, took)| took.map(|()| course)).collect()
+            }
+        }
+    }
+
+    /// Sends what is left of a sequence until all of it is answered.
+    async fn finish(
+        self: &Arc<Self>,
+        mut course: Course<'_, '_>,
+        deadline: Instant,
+        when_split: WhenSplit,
+    ) -> Result<Option<Vec<Value>>, Failure> {
+        let slot = course.sequence.slot;
+        let mut attempts = 0_u32;
+        while !course.is_done() {
+            let (node, open) = self.connect(slot, &mut course.asked, deadline).await?;
+            let failure = match node.connections.exchange_on(&open, &course.commands(), deadline).await {
+                Ok(answers) => match course.take(&node, answers)? {
+                    Next::Done => break,
+                    Next::Again => None,
+                    Next::Moved(address) => {
+                        self.follow(slot, &address);
+                        None
+                    }
+                    Next::Split(_) if when_split == WhenSplit::Return => return Ok(None),
+                    Next::Split(failure) | Next::Wait(failure) => Some(failure),
+                },
+                Err(unanswered) => {
+                    self.refresh_soon();
+                    let failure = unanswered.failure().clone();
+                    course.take_failure(unanswered)?;
+                    Some(failure)
+                }
+            };
+            attempts += 1;
+            // Redirections are followed at once, unless they go round in a circle.
+            if failure.is_some() || attempts > FAST_ATTEMPTS {
+                self.refresh_soon();
+                let failure = failure.unwrap_or_else(|| self.no_node());
+                wait(attempts, deadline).await.map_err(|()| failure)?;
+            }
+        }
+        Ok(Some(course.into_answers()))
+    }
+
+    /// Notes that another node has a slot.
+    fn follow(self: &Arc<Self>, slot: Slot, address: &ServerAddress) {
+        self.table.send_if_modified(|table| match table.moved(slot, address, |address| self.connections_to(address)) {
+            Some(moved) => {
+                *table = Arc::new(moved);
+                true
+            }
+            None => false,
+        });
+        self.refresh_soon();
+    }
+
+    /// Returns a connection to the node that was asked for, or else to the node of the slot.
+    async fn connect(
+        self: &Arc<Self>,
+        slot: Slot,
+        asked: &mut Option<ServerAddress>,
+        deadline: Instant,
+    ) -> Result<(Arc<Node>, OpenConnection), Failure> {
+        let node = self.node(slot, asked.as_ref());
+        if let Some(node) = node
+            && let Some(open) = node.connections.try_open()
+        {
+            return Ok((node, open));
+        }
+        let mut changes = self.table.subscribe();
+        loop {
+            let table = Arc::clone(&changes.borrow_and_update());
+            let node = match asked {
+                Some(address) => table.at(address),
+                None => table.node(slot).cloned(),
+            };
+            let Some(node) = node else {
+                *asked = None;
+                self.await_change(&mut changes, deadline).await?;
+                continue;
+            };
+            tokio::select! {
+                opened = node.connections.open() => {
+                    if opened.is_err() {
+                        self.refresh_soon();
+                    }
+                    return Ok((Arc::clone(&node), opened?));
+                }
+                changed = self.await_change(&mut changes, deadline) => changed.map_err(|_| node.connections.why_none())?,
+            }
+        }
+    }
+
+    fn node(&self, slot: Slot, asked: Option<&ServerAddress>) -> Option<Arc<Node>> {
+        let Some(address) = asked else { return self.table.borrow().node(slot).cloned() };
+        if let Some(node) = self.table.borrow().at(address) {
+            return Some(node);
+        }
+        // It has no slot yet. It stays in the table, so that it is connected to only once.
+        self.table.send_modify(|table| {
+            *table = Arc::new(table.with_node(address, |address| self.connections_to(address)));
+        });
+        self.table.borrow().at(address)
+    }
+
+    /// Waits until the table changes, or for a moment, and has it looked at meanwhile.
+    async fn await_change(
+        self: &Arc<Self>,
+        changes: &mut watch::Receiver<Arc<SlotTable>>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        self.refresh_soon();
+        if let Some(failure) = self.discovery.lasting_failure(self.target.timeout) {
+            return Err(failure);
+        }
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = sleep(LONGEST_WAIT) => {}
+            () = sleep_until(deadline) => return Err(self.no_node()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn connections_to(&self, address: &ServerAddress) -> Connections {
+        Connections::to(Arc::clone(&self.target), Some(address.clone()))
+    }
+
+    fn no_node(&self) -> Failure {
+        let none = || Failure { address: Arc::clone(&self.target.address), cause: Cause::NoNode };
+        self.discovery.failure().unwrap_or_else(none)
+    }
+}
+
+/// What to do if the keys of a command are at two nodes, because their slot is being moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WhenSplit {
+    Wait,
+    Return,
+}
+
+type Group<'t, 'q, 's> = (Option<&'t Arc<Node>>, Vec<(usize, &'q Sequence<'s>)>);
+
+/// Groups sequences by the nodes that have their slots, and notes where each stood.
+fn group<'t, 'q, 's>(table: &'t SlotTable, sequences: &'q [Sequence<'s>]) -> Vec<Group<'t, 'q, 's>> {
+    let mut groups = Vec::<Group<'t, 'q, 's>>::new();
+    for (index, sequence) in sequences.iter().enumerate() {
+        let node = table.node(sequence.slot);
+        let is_same = |(other, _): &&mut Group<'t, 'q, 's>| match (node, other) {
+            (Some(node), Some(other)) => Arc::ptr_eq(node, other),
+            (None, None) => true,
+            _ => false,
+        };
+        match groups.iter_mut().find(is_same) {
+            Some((_, group)) => group.push((index, sequence)),
+            None => groups.push((node, vec![(index, sequence)])),
+        }
+    }
+    groups
+}
+
+fn commands_of(group: &[(usize, &Sequence<'_>)]) -> Vec<Cmd> {
+    group.iter().flat_map(|(_, sequence)| sequence.commands.cmd_iter().cloned()).collect()
+}
+
+/// Waits before the next attempt. Fails if the deadline is nearer.
+async fn wait(attempts: u32, deadline: Instant) -> Result<(), ()> {
+    let pause = (SHORTEST_WAIT * attempts).min(LONGEST_WAIT);
+    if Instant::now() + pause >= deadline {
+        return Err(());
+    }
+    sleep(pause).await;
+    Ok(())
+}
+
+/// How many redirections are followed without a pause.
+const FAST_ATTEMPTS: u32 = 4;
+
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(50);

@@ -1,0 +1,257 @@
+//! Where commands go: to the one server, or to the node of a cluster that has their slot.
+
+use std::sync::Arc;
+
+use redis::{Cmd, FromRedisValue, Pipeline, ServerErrorKind, Value};
+
+use super::acknowledge::{Acknowledge, WriteKind};
+use super::cluster::Cluster;
+use super::connections::{Connections, parse, server_error};
+use super::failure::{Cause, Failure};
+use super::partitions::Slot;
+use super::scripts::Script;
+use super::sequence::{Repeat, Sequence, pipeline};
+use super::settings::{Mode, Settings};
+use super::slots::Node;
+use super::target::Server;
+use super::waiter::Receipt;
+use crate::store::Error;
+use crate::types::SettingError;
+
+/// Sends commands where they can be done.
+#[derive(Debug)]
+pub(super) enum Router {
+    /// One primary, which may be replaced by another one.
+    Single(Connections),
+    Cluster(Arc<Cluster>),
+}
+
+/// A server that takes commands of its own, such as SCAN.
+#[derive(Clone, Debug)]
+pub(super) enum AnyServer {
+    Single,
+    Node(Arc<Node>),
+}
+
+impl Router {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(match settings.mode {
+            Mode::Standalone | Mode::Sentinel => Self::Single(Connections::new(settings, Server::Primary)?),
+            Mode::Cluster => Self::Cluster(Cluster::new(settings)?),
+        })
+    }
+
+    /// Reads the files of the settings. Blocks on the disk.
+    pub(super) fn read_files(&self) -> Result<(), SettingError> {
+        match self {
+            Self::Single(connections) => connections.read_files(),
+            Self::Cluster(cluster) => cluster.target.read_all_files(),
+        }
+    }
+
+    /// Does one command.
+    pub(super) async fn one<T: FromRedisValue>(&self, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
+        parse_one(self.run(&sequence.into()).await?)
+    }
+
+    /// Does one command; `None` if its slot is being moved and its keys are at two nodes.
+    pub(super) async fn one_unless_split<T: FromRedisValue>(
+        &self,
+        sequence: impl Into<Sequence<'_>>,
+    ) -> Result<Option<T>, Error> {
+        match self {
+            Self::Single(_) => self.one(sequence).await.map(Some),
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                cluster.run_unless_split(&sequence.into()).await?.map(parse_one).transpose()
+            }
+        }
+    }
+
+    /// Does several commands, and reads all answers together.
+    pub(super) async fn several<T: FromRedisValue>(&self, sequence: Sequence<'_>) -> Result<T, Error> {
+        parse_several(self.run(&sequence).await?)
+    }
+
+    async fn run(&self, sequence: &Sequence<'_>) -> Result<Vec<Value>, Failure> {
+        match self {
+            Self::Single(connections) => run_checked(connections, sequence).await.map(|(answers, _)| answers),
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                cluster.run(sequence).await
+            }
+        }
+    }
+
+    /// Does many sequences, which all call the same script or none, in one round trip to each server.
+    pub(super) async fn all(&self, sequences: &[Sequence<'_>]) -> Vec<Result<Vec<Value>, Failure>> {
+        if sequences.is_empty() {
+            return Vec::new();
+        }
+        let connections = match self {
+            Self::Single(connections) => connections,
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                return cluster.run_all(sequences).await;
+            }
+        };
+        match run_all(connections, sequences).await {
+            Ok((results, _)) => results,
+            Err(failure) => sequences.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    /// Returns the connections on which a write of this kind has to wait. `None`: its primary acknowledges it.
+    ///
+    /// There are none in a cluster: the settings refuse it.
+    pub(super) fn acknowledging(&self, kind: WriteKind) -> Option<&Connections> {
+        match self {
+            Self::Single(connections) => {
+                Some(connections).filter(|it| it.acknowledges()[kind as usize] != Acknowledge::Primary)
+            }
+            Self::Cluster(_) => None,
+        }
+    }
+
+    /// Checks that Redis lets writes wait.
+    pub(super) async fn check_waiters(&self) -> Result<(), Failure> {
+        match self {
+            Self::Single(connections) => connections.check_waiters().await,
+            Self::Cluster(_) => Ok(()),
+        }
+    }
+
+    /// Returns all servers that have sessions, in a fixed order, and a number that changes with them.
+    pub(super) async fn servers(&self) -> Result<(Vec<AnyServer>, u64), Error> {
+        match self {
+            Self::Single(_) => Ok((vec![AnyServer::Single], 0)),
+            Self::Cluster(cluster) => {
+                let table = cluster.known_table().await?;
+                Ok((table.nodes().iter().cloned().map(AnyServer::Node).collect(), table.fingerprint()))
+            }
+        }
+    }
+
+    /// The slot itself in a cluster; elsewhere one that stands for all, so that one sequence can have any keys.
+    pub(super) const fn common_slot(&self, slot: Slot) -> Slot {
+        match self {
+            Self::Single(_) => Slot(0),
+            Self::Cluster(_) => slot,
+        }
+    }
+
+    /// Whether this server has a slot. A single one has all.
+    pub(super) fn has(&self, server: &AnyServer, slot: Slot) -> bool {
+        match (self, server) {
+            (Self::Cluster(cluster), AnyServer::Node(node)) => {
+                cluster.table().node(slot).is_some_and(|other| Arc::ptr_eq(node, other))
+            }
+            _ => true,
+        }
+    }
+
+    /// Sends commands that only read to one server. Any answer may be an error of Redis.
+    pub(super) async fn read_on(&self, server: &AnyServer, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
+        self.connections_of(server)?.run(commands, Repeat::IfClosed).await
+    }
+
+    /// Sends one command that only reads to one server.
+    pub(super) async fn query_on<T: FromRedisValue>(&self, server: &AnyServer, command: Cmd) -> Result<T, Error> {
+        let answers = self.read_on(server, &pipeline([command])).await?;
+        self.connections_of(server)?.check(&answers)?;
+        parse_one(answers)
+    }
+
+    /// As [`Self::query_on()`]. `None` if the user may not run the command.
+    pub(super) async fn query_if_allowed<T: FromRedisValue>(
+        &self,
+        server: &AnyServer,
+        command: Cmd,
+    ) -> Result<Option<T>, Error> {
+        let answers = self.read_on(server, &pipeline([command])).await?;
+        let error = answers.first().and_then(server_error);
+        if error.is_some_and(|error| error.kind() == Some(ServerErrorKind::NoPerm)) {
+            return Ok(None);
+        }
+        self.connections_of(server)?.check(&answers)?;
+        parse_one(answers).map(Some)
+    }
+
+    /// Makes the error of a Redis that answers, but cannot be used.
+    pub(super) fn unsuitable(&self, server: &AnyServer, problem: String) -> Error {
+        match self.connections_of(server) {
+            Ok(connections) => connections.unsuitable(problem).into(),
+            Err(failure) => Failure { cause: Cause::Unsuitable(problem.into()), ..failure }.into(),
+        }
+    }
+
+    fn connections_of<'c>(&'c self, server: &'c AnyServer) -> Result<&'c Connections, Failure> {
+        match (self, server) {
+            (_, AnyServer::Node(node)) => Ok(&node.connections),
+            (Self::Single(connections), AnyServer::Single) => Ok(connections),
+            (Self::Cluster(cluster), AnyServer::Single) => {
+                Err(Failure { address: Arc::clone(&cluster.target.address), cause: Cause::NoNode })
+            }
+        }
+    }
+}
+
+/// Does a sequence, and fails if one of its commands fails.
+pub(super) async fn run_checked(
+    connections: &Connections,
+    sequence: &Sequence<'_>,
+) -> Result<(Vec<Value>, Receipt), Failure> {
+    let (commands, repeat) = (&sequence.commands, sequence.repeat);
+    let (mut answers, mut receipt) = connections.run_with_receipt(commands, 0, repeat).await?;
+    if let Some(script) = sequence.script.filter(|_| lacks_script(&answers)) {
+        (answers, receipt) = run_loading(connections, Some(script), commands, repeat).await?;
+    }
+    connections.check(&answers)?;
+    Ok((answers, receipt))
+}
+
+/// Does many sequences, which all call the same script or none.
+pub(super) async fn run_all(
+    connections: &Connections,
+    sequences: &[Sequence<'_>],
+) -> Result<(Vec<Result<Vec<Value>, Failure>>, Receipt), Failure> {
+    let commands = pipeline(sequences.iter().flat_map(|sequence| sequence.commands.cmd_iter().cloned()));
+    let (script, repeat) = sequences.first().map_or((None, Repeat::IfClosed), |first| (first.script, first.repeat));
+    let (answers, receipt) = run_loading(connections, script, &commands, repeat).await?;
+    let mut answers = answers.into_iter();
+    let take = |sequence: &Sequence<'_>| {
+        let answers: Vec<Value> = answers.by_ref().take(sequence.len()).collect();
+        connections.check(&answers).map(|()| answers)
+    };
+    Ok((sequences.iter().map(take).collect(), receipt))
+}
+
+/// Sends commands behind the one that loads their script. Any answer may be an error of Redis.
+async fn run_loading(
+    connections: &Connections,
+    script: Option<&Script>,
+    commands: &Pipeline,
+    repeat: Repeat,
+) -> Result<(Vec<Value>, Receipt), Failure> {
+    let Some(script) = script else { return connections.run_with_receipt(commands, 0, repeat).await };
+    let loading = pipeline([script.load()].into_iter().chain(commands.cmd_iter().cloned()));
+    let (mut answers, receipt) = connections.run_with_receipt(&loading, 1, repeat).await?;
+    connections.check(answers.get(..1).unwrap_or_default())?;
+    answers.remove(0);
+    Ok((answers, receipt))
+}
+
+fn lacks_script(answers: &[Value]) -> bool {
+    let error = answers.first().and_then(server_error);
+    error.is_some_and(|error| error.kind() == Some(ServerErrorKind::NoScript))
+}
+
+/// Reads the only answer.
+pub(super) fn parse_one<T: FromRedisValue>(answers: Vec<Value>) -> Result<T, Error> {
+    parse(answers.into_iter().next().ok_or(Error::Corrupt)?)
+}
+
+/// Reads all answers together.
+pub(super) fn parse_several<T: FromRedisValue>(answers: Vec<Value>) -> Result<T, Error> {
+    parse(Value::Array(answers))
+}

@@ -1,0 +1,191 @@
+//! Which node of a Redis Cluster has which slot.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{FromRedisValue as _, Value};
+use tokio::time::Instant;
+
+use super::connections::Connections;
+use super::partitions::Slot;
+use super::sentinels::ServerAddress;
+
+/// A primary of the cluster.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) address: ServerAddress,
+    pub(super) connections: Connections,
+}
+
+/// The node of each slot, as far as it is known.
+#[derive(Clone, Debug)]
+pub(super) struct SlotTable {
+    nodes: Vec<Arc<Node>>,
+    /// For each slot an index into the nodes, or [`NO_NODE`].
+    by_slot: Vec<u16>,
+    /// What it was built of.
+    ranges: SlotRanges,
+    /// When a redirection changed it for the last time.
+    redirected: Option<Instant>,
+}
+
+impl SlotTable {
+    pub(super) fn empty() -> Self {
+        let by_slot = vec![NO_NODE; usize::from(Slot::COUNT)];
+        Self { nodes: Vec::new(), by_slot, ranges: SlotRanges::default(), redirected: None }
+    }
+
+    /// Builds it of what a node has said, with the connections to nodes that this table has already.
+    ///
+    /// `None` if it said the same before. Redirections since then hold for a while, for nodes hear of a moved slot late.
+    pub(super) fn updated(&self, ranges: SlotRanges, make: impl Fn(&ServerAddress) -> Connections) -> Option<Self> {
+        if self.ranges == ranges && self.redirected.is_none_or(|time| time.elapsed() < REDIRECTION_HOLDS) {
+            return None;
+        }
+        let mut table = Self::empty();
+        let mut indices = BTreeMap::new();
+        for (first, last, address) in &ranges.0 {
+            let index = *indices.entry(address).or_insert_with(|| {
+                table.nodes.push(self.at(address).unwrap_or_else(|| new_node(address, &make)));
+                u16::try_from(table.nodes.len() - 1).unwrap_or(NO_NODE)
+            });
+            if let Some(slots) = table.by_slot.get_mut(usize::from(*first)..=usize::from(*last)) {
+                slots.fill(index);
+            }
+        }
+        Some(Self { ranges, ..table })
+    }
+
+    /// Returns the table with a node at this address besides.
+    pub(super) fn with_node(&self, address: &ServerAddress, make: impl Fn(&ServerAddress) -> Connections) -> Self {
+        let mut table = self.clone();
+        if self.at(address).is_none() {
+            table.nodes.push(new_node(address, make));
+        }
+        table
+    }
+
+    /// Returns the table with another node for one slot; `None` if it is the node that has it already.
+    pub(super) fn moved(
+        &self,
+        slot: Slot,
+        address: &ServerAddress,
+        make: impl Fn(&ServerAddress) -> Connections,
+    ) -> Option<Self> {
+        if self.node(slot).is_some_and(|node| node.address == *address) {
+            return None;
+        }
+        let mut table = self.with_node(address, make);
+        let index = table.nodes.iter().position(|node| node.address == *address)?;
+        *table.by_slot.get_mut(usize::from(slot.0))? = u16::try_from(index).ok()?;
+        table.redirected = Some(Instant::now());
+        Some(table)
+    }
+
+    pub(super) fn node(&self, slot: Slot) -> Option<&Arc<Node>> {
+        self.nodes.get(usize::from(*self.by_slot.get(usize::from(slot.0))?))
+    }
+
+    /// The node at this address.
+    pub(super) fn at(&self, address: &ServerAddress) -> Option<Arc<Node>> {
+        self.nodes.iter().find(|node| node.address == *address).map(Arc::clone)
+    }
+
+    /// All nodes, in the order of their first slots.
+    pub(super) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    /// A number that changes when a slot moves.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.by_slot.hash(&mut hasher);
+        for node in &self.nodes {
+            node.address.to_string().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+fn new_node(address: &ServerAddress, make: impl Fn(&ServerAddress) -> Connections) -> Arc<Node> {
+    Arc::new(Node { address: address.clone(), connections: make(address) })
+}
+
+/// What a node says about the slots: first and last slot and the address of the primary, in the order of slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SlotRanges(Vec<(u16, u16, ServerAddress)>);
+
+impl SlotRanges {
+    /// Reads the answer to CLUSTER SLOTS of the node at this address.
+    pub(super) fn parse(answer: Value, asked: &ServerAddress) -> Option<Self> {
+        let ranges = Vec::<Vec<Value>>::from_redis_value(answer).ok()?;
+        let mut ranges = ranges.into_iter().map(|range| parse_range(range, asked)).collect::<Option<Vec<_>>>()?;
+        // Nodes answer in an order of their own.
+        ranges.sort_unstable_by_key(|(first, last, _)| (*first, *last));
+        Some(Self(ranges))
+    }
+
+    /// Whether no slot has a node.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn parse_range(range: Vec<Value>, asked: &ServerAddress) -> Option<(u16, u16, ServerAddress)> {
+    let mut range = range.into_iter();
+    let (first, last) = (u16::from_redis_value(range.next()?).ok()?, u16::from_redis_value(range.next()?).ok()?);
+    let primary = Vec::<Value>::from_redis_value(range.next()?).ok()?;
+    let mut primary = primary.into_iter();
+    let (host, port) = (primary.next()?, u16::from_redis_value(primary.next()?).ok()?);
+    let host = Option::<String>::from_redis_value(host).ok()?;
+    let host = match host.as_deref() {
+        // It has been told to announce nothing, so it is where it was asked.
+        None | Some("") => asked.host.clone(),
+        // It should announce a name and has none. Then its address stands behind its id.
+        Some("?") => announced_ip(primary.nth(1)?)?,
+        Some(host) => host.to_owned(),
+    };
+    Some((first, last, ServerAddress { host, port }))
+}
+
+fn announced_ip(metadata: Value) -> Option<String> {
+    let metadata = Vec::<String>::from_redis_value(metadata).ok()?;
+    let (pairs, _) = metadata.as_chunks::<2>();
+    pairs.iter().find(|[name, _]| name == "ip").map(|[_, ip]| ip.clone())
+}
+
+const NO_NODE: u16 = u16::MAX;
+
+/// How long a redirection counts more than what other nodes say.
+const REDIRECTION_HOLDS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn range(first: i64, last: i64, primary: Vec<Value>) -> Value {
+        Value::Array(vec![Value::Int(first), Value::Int(last), Value::Array(primary)])
+    }
+
+    #[test]
+    fn a_node_is_where_it_announces_itself() {
+        let asked = ServerAddress { host: "10.0.0.9".to_owned(), port: 1 };
+        let metadata = Value::Array(vec![bytes("ip"), bytes("10.0.0.3")]);
+        let answer = Value::Array(vec![
+            range(200, 299, vec![bytes("?"), Value::Int(7003), bytes("id"), metadata]),
+            range(0, 99, vec![bytes("node1.example"), Value::Int(7001), bytes("id")]),
+            range(100, 199, vec![Value::Nil, Value::Int(7002), bytes("id")]),
+        ]);
+
+        let SlotRanges(ranges) = SlotRanges::parse(answer, &asked).unwrap();
+
+        let text: Vec<String> = ranges.iter().map(|(first, last, at)| format!("{first}-{last} {at}")).collect();
+        assert_eq!(text, ["0-99 node1.example:7001", "100-199 10.0.0.9:7002", "200-299 10.0.0.3:7003"]);
+    }
+}

@@ -1,0 +1,133 @@
+//! Counters that are incremented while something goes wrong: they tell what was lost, and what was done twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use cloakroom::grpc::wire::{Changes, Session};
+use tokio::task::JoinSet;
+
+use crate::redis_store::until;
+use crate::support::TestService;
+use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
+
+/// Increments counters, each in a session of its own, until it is stopped.
+pub(super) struct Counters {
+    stop: Arc<AtomicBool>,
+    progress: Vec<Arc<Progress>>,
+    tasks: JoinSet<Counter>,
+}
+
+/// How far a counter has come.
+#[derive(Default)]
+struct Progress {
+    partition: u16,
+    acknowledged: AtomicI64,
+    failed: AtomicI64,
+}
+
+/// What happened to one counter.
+pub(super) struct Counter {
+    pub(super) token: String,
+    /// One of 1,024.
+    pub(super) partition: u16,
+    pub(super) acknowledged: i64,
+    pub(super) failed: i64,
+    /// The longest time between two increments that succeeded.
+    pub(super) gap: Duration,
+}
+
+impl Counters {
+    pub(super) async fn start(service: &Arc<TestService>, count: usize) -> Self {
+        let (stop, mut progress, mut tasks) = (Arc::<AtomicBool>::default(), Vec::new(), JoinSet::new());
+        for _ in 0..count {
+            let Session { token, id, .. } = create(service).await;
+            let partition = u16::from_str_radix(&id[..4], 16).unwrap() >> 6;
+            let state = Arc::new(Progress { partition, ..Default::default() });
+            progress.push(Arc::clone(&state));
+            let (mut client, stop) = (service.another_client().await, Arc::clone(&stop));
+            tasks.spawn(async move {
+                let (mut gap, mut last) = (Duration::ZERO, Instant::now());
+                while !stop.load(Ordering::Relaxed) {
+                    let saved = client.save_session(save(&token, Changes::default().increment("n", 1))).await;
+                    if saved.is_err() {
+                        state.failed.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
+                    state.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    gap = gap.max(last.elapsed());
+                    last = Instant::now();
+                }
+                let [acknowledged, failed] = [&state.acknowledged, &state.failed].map(|it| it.load(Ordering::Relaxed));
+                Counter { token, partition, acknowledged, failed, gap }
+            });
+        }
+        Self { stop, progress, tasks }
+    }
+
+    /// Waits until each counter of these partitions has been incremented by a call that began after now.
+    pub(super) async fn until_incremented(&self, is_meant: impl Fn(u16) -> bool) {
+        let meant: Vec<_> = self.progress.iter().filter(|state| is_meant(state.partition)).collect();
+        let read = |state: &Progress| state.acknowledged.load(Ordering::Relaxed);
+        let before: Vec<_> = meant.iter().map(|state| read(state)).collect();
+        // The first may have been under way.
+        let is_so = async || meant.iter().zip(&before).all(|(state, before)| read(state) > before + 1);
+        until("increments", is_so).await;
+    }
+
+    /// Waits until one more increment succeeds.
+    pub(super) async fn until_any_is_incremented(&self) {
+        let sum = || self.progress.iter().map(|state| state.acknowledged.load(Ordering::Relaxed)).sum::<i64>();
+        let before = sum();
+        until("an increment", async || sum() > before).await;
+    }
+
+    /// Waits until each counter of these partitions has failed.
+    pub(super) async fn until_failed(&self, is_meant: impl Fn(u16) -> bool) {
+        let all: Vec<_> = self.progress.iter().filter(|state| is_meant(state.partition)).collect();
+        assert!(!all.is_empty(), "no counter is in these partitions");
+        until("errors", async || all.iter().all(|state| state.failed.load(Ordering::Relaxed) > 0)).await;
+    }
+
+    pub(super) async fn stop(self) -> Vec<Counter> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.tasks.join_all().await
+    }
+}
+
+/// Creates a session with a counter.
+///
+/// On a busy machine a call may take longer than it is given, so others are tried.
+async fn create(service: &TestService) -> Session {
+    let mut created = None;
+    until("a session", async || {
+        let ticket = service.open_new().await.token;
+        let saved = service.try_save(save(&ticket, Changes::default().set("n", "0"))).await;
+        created = saved.ok().and_then(|saved| saved.session);
+        created.is_some()
+    })
+    .await;
+    created.expect("it was waited for")
+}
+
+/// Checks that nothing was done twice, and that no counter has lost more than so many increments. Returns how many all
+/// of them have lost.
+pub(super) async fn check(service: &TestService, counters: &[Counter], most: i64) -> i64 {
+    let mut all_lost = 0;
+    for Counter { token, acknowledged, failed, .. } in counters {
+        let mut session = None;
+        // A node may still be electing.
+        until("the counter", async || {
+            session = service.try_open(open_cookie(&format!("session={token}"))).await.ok();
+            session.is_some()
+        })
+        .await;
+        let session = session.and_then(|opened| opened.session).expect("no fault ends a session");
+        let stored = json_entries(session)["n"].parse::<i64>().unwrap();
+        let lost = (acknowledged - stored).max(0);
+        assert!(lost <= most, "{acknowledged} acknowledged, {stored} stored");
+        assert!(stored <= acknowledged + failed, "{acknowledged} acknowledged, {failed} unknown, {stored} stored");
+        all_lost += lost;
+    }
+    all_lost
+}

@@ -1,0 +1,149 @@
+//! Redis Clusters on loopback: one for the whole test run, and others for tests that break them.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cloakroom::store::{Redis, RedisMode, RedisSettings};
+
+use super::redis::{RedisServer, documented_rights};
+use super::sentinel::free_port;
+
+/// Opens a store on the shared cluster, in a key space of its own.
+pub(crate) fn fresh() -> Redis {
+    Redis::new(&settings()).unwrap()
+}
+
+/// Returns settings for a key space of the shared cluster that no other test uses.
+pub(crate) fn settings() -> RedisSettings {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let key_prefix = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    RedisSettings { key_prefix, timeout: Duration::from_secs(60), ..shared().settings() }
+}
+
+fn shared() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    // Nothing fails here, so no busy node should be taken for one that has failed.
+    CLUSTER.get_or_init(|| Cluster::start(3, 0, Duration::from_secs(60)))
+}
+
+/// Primaries that share the slots evenly, and their replicas.
+pub(crate) struct Cluster {
+    /// The primaries come first. Replica number n is one of primary number n modulo their number.
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// A node of a cluster.
+pub(crate) struct Node {
+    pub(crate) redis: RedisServer,
+    pub(crate) port: u16,
+    pub(crate) id: String,
+    bus_port: u16,
+}
+
+impl Cluster {
+    /// Starts a cluster, and returns when all nodes know all others.
+    pub(crate) fn start(primaries: usize, replicas: usize, node_timeout: Duration) -> Self {
+        let nodes: Vec<Node> = (0..primaries + replicas).map(|_| Node::start(node_timeout)).collect();
+        let cluster = Self { nodes };
+        for (number, node) in cluster.nodes.iter().enumerate() {
+            node.run(&["cluster", "set-config-epoch", &(number + 1).to_string()]);
+            if number < primaries {
+                let first = SLOTS * number / primaries;
+                let last = SLOTS * (number + 1) / primaries - 1;
+                node.run(&["cluster", "addslotsrange", &first.to_string(), &last.to_string()]);
+            }
+            for other in &cluster.nodes[..number] {
+                cluster.nodes[number].meet(other);
+            }
+        }
+        let all = format!("cluster_known_nodes:{}", primaries + replicas);
+        cluster.until("the cluster", |node| node.redis.cli(&["cluster", "info"]).contains(&all));
+        for (number, replica) in cluster.nodes[primaries..].iter().enumerate() {
+            replica.run(&["cluster", "replicate", &cluster.nodes[number % primaries].id]);
+        }
+        cluster.until("the slots", |node| node.redis.cli(&["cluster", "info"]).contains("cluster_state:ok"));
+        for replica in &cluster.nodes[primaries..] {
+            let replication = || replica.redis.cli(&["info", "replication"]);
+            until("the replica", || replication().contains("master_link_status:up"));
+        }
+        cluster
+    }
+
+    /// Returns settings that begin from the first node.
+    pub(crate) fn settings(&self) -> RedisSettings {
+        let url = format!("redis://cloakroom:secret@127.0.0.1:{}", self.nodes[0].port);
+        RedisSettings { mode: RedisMode::Cluster, url, ..Default::default() }
+    }
+
+    /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
+    pub(crate) fn move_slot(&self, slot: &str, from: &Node, to: &Node) {
+        self.begin_move(slot, from, to);
+        loop {
+            let keys = from.redis.cli(&["cluster", "getkeysinslot", slot, "100"]);
+            let keys: Vec<&str> = keys.lines().filter(|key| !key.is_empty()).collect();
+            if keys.is_empty() {
+                break;
+            }
+            self.move_keys(from, to, &keys);
+        }
+        for node in [to, from].into_iter().chain(&self.nodes) {
+            node.run(&["cluster", "setslot", slot, "node", &to.id]);
+        }
+    }
+
+    /// Lets two nodes know that a slot is being moved.
+    pub(crate) fn begin_move(&self, slot: &str, from: &Node, to: &Node) {
+        to.run(&["cluster", "setslot", slot, "importing", &from.id]);
+        from.run(&["cluster", "setslot", slot, "migrating", &to.id]);
+    }
+
+    /// Moves keys of a slot that is being moved.
+    pub(crate) fn move_keys(&self, from: &Node, to: &Node, keys: &[&str]) {
+        let port = to.port.to_string();
+        let command = ["migrate", "127.0.0.1", &port, "", "0", "60000", "keys"];
+        // A key may have expired meanwhile.
+        let answer = from.redis.cli(&[&command[..], keys].concat());
+        assert!(answer.starts_with("OK") || answer.starts_with("NOKEY"), "{answer}");
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Node) -> bool) {
+        self.nodes.iter().for_each(|node| until(what, || is_so(node)));
+    }
+}
+
+impl Node {
+    fn start(node_timeout: Duration) -> Self {
+        let (port, bus_port) = (free_port(), free_port());
+        let redis = RedisServer::start_with(&format!(
+            "--port {port} --cluster-enabled yes --cluster-port {bus_port} --cluster-node-timeout {} --databases 1 \
+             --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0",
+            node_timeout.as_millis()
+        ));
+        let user = ["acl", "setuser", "cloakroom", "on", ">secret", "~*", "+cluster|slots", "+asking"];
+        assert_eq!(redis.cli(&[&user[..], &documented_rights()].concat()), "OK\n");
+        let id = redis.cli(&["cluster", "myid"]).trim().to_owned();
+        Self { redis, port, id, bus_port }
+    }
+
+    fn meet(&self, other: &Self) {
+        self.run(&["cluster", "meet", "127.0.0.1", &other.port.to_string(), &other.bus_port.to_string()]);
+    }
+
+    /// Runs a command that has to succeed.
+    pub(crate) fn run(&self, command: &[&str]) {
+        let answer = self.redis.cli(command);
+        assert_eq!(answer, "OK\n", "{command:?}");
+    }
+}
+
+/// Waits until it is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited for a minute: {what}");
+        std::thread::yield_now();
+    }
+}
+
+const SLOTS: usize = 16_384;
