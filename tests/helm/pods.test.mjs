@@ -86,13 +86,14 @@ test('the policy lets the pods reach DNS, Redis and its Sentinels, and nothing e
   assert.equal(egress('embedded'), undefined);
   assert.deepEqual(ports(egress('redis')), [[53, 53], [6379]]);
   assert.deepEqual(ports(egress('sentinel')), [[53, 53], [26379, 6379]]);
+  assert.deepEqual(ports(egress('cluster')), [[53, 53], [6379]]);
   assert.deepEqual(ports(egress('tls')), [[53, 53], [6380, 6379], [6379]]);
 });
 
 test('a volume and its pod are for one process, and pods that share Redis overlap', () => {
   assert.equal(find(rendered.embedded, 'Deployment').spec.strategy.type, 'Recreate');
   assert.equal(find(rendered.embedded, 'PersistentVolumeClaim').metadata.annotations['helm.sh/resource-policy'], 'keep');
-  for (const name of ['redis', 'sentinel', 'tls']) {
+  for (const name of ['redis', 'sentinel', 'cluster', 'tls']) {
     assert.deepEqual(find(rendered[name], 'Deployment').spec.strategy.rollingUpdate, { maxSurge: 1, maxUnavailable: 0 });
     assert.equal(find(rendered[name], 'PersistentVolumeClaim'), undefined);
   }

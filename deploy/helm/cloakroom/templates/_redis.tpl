@@ -7,6 +7,10 @@ key_prefix: {{ .keyPrefix | quote }}
 url_file: /run/secrets/cloakroom-redis/url
 {{- else if eq .mode "standalone" }}
 url: {{ printf "%s://%s/%d" $scheme (first .addresses) (int .database) }}
+{{- else if eq .mode "cluster" }}
+url: {{ printf "%s://%s" $scheme (first .addresses) }}
+cluster:
+  nodes: {{ rest .addresses | toJson }}
 {{- else }}
 # The Sentinels name the host.
 url: {{ printf "%s://sentinel/%d" $scheme (int .database) }}

@@ -54,6 +54,7 @@ store.redis.certificate_file: store.redis.tls
 store.redis.key_file: store.redis.tls
 store.redis.key_prefix: store.redis.keyPrefix
 store.redis.sentinel: store.redis.sentinel
+store.redis.cluster: store.redis.addresses
 {{- end }}
 
 {{/* Whether a table has a setting: a list of the table and the names that lead to it. */}}
