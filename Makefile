@@ -10,7 +10,21 @@ export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
 # What needs neither Redis nor another tool: the memory store, configuration, and the formats of other session libraries.
 UNIT_TESTS := memory config:: django:: express:: scs:: flask::vectors flask::signer --skip redis
-TESTS := lint lint-proto doc test-rust test-connect test-valkey test-web test-python test-node test-next test-node-stores test-php test-go test-ruby test-java test-stores test-packages test-kit test-clients test-observe test-helm test-deploy test-dist test-load test-bench
+TESTS := lint lint-proto doc \
+	test-rust test-connect test-valkey \
+	test-web \
+	test-python \
+	test-node test-next test-node-stores \
+	test-php \
+	test-go \
+	test-ruby \
+	test-java \
+	test-stores \
+	test-packages test-kit test-clients \
+	test-observe \
+	test-forward-auth \
+	test-helm test-deploy test-dist \
+	test-load test-bench
 
 help: ## Lists these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

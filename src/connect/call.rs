@@ -9,11 +9,13 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
+use prost::Message as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
 use super::envelope::{self, PREFIX};
+use super::forward_auth;
 use super::protocol::{Codec, Protocol};
 use super::schema::{Rpc, Schema, encode_json, json};
 use super::stream::{JsonRequest, StreamResponse};
@@ -42,8 +44,15 @@ where
         (Protocol::ConnectStream(Codec::Json), None) => Body::empty(),
         (Protocol::ConnectUnary(codec), rpc) => {
             let message = unary_message(body, codec, rpc).await?;
-            parts.extensions.insert(UnaryRequest(message.slice(PREFIX..)));
-            Body::new(Full::new(message))
+            unary_body(&mut parts, message)
+        }
+        (Protocol::ForwardAuth, _) => {
+            // It is read to its end, because a call counts from then on.
+            collect(body).await?;
+            let request = forward_auth::request(&parts);
+            let mut message = envelope::buffer(request.encoded_len());
+            request.encode(&mut message).map_err(|error| Status::internal(error.to_string()))?;
+            unary_body(&mut parts, envelope::seal(message))
         }
     };
     parts.headers.insert(header::CONTENT_TYPE, Protocol::Grpc.content_type());
@@ -58,7 +67,7 @@ where
 /// Checks what the headers say of the call.
 fn check(parts: &Parts, protocol: Protocol) -> Result<(), Rejection> {
     let is_unary = match protocol {
-        Protocol::Grpc => return Ok(()),
+        Protocol::Grpc | Protocol::ForwardAuth => return Ok(()),
         Protocol::ConnectUnary(_) => true,
         Protocol::ConnectStream(_) => false,
     };
@@ -70,6 +79,12 @@ fn check(parts: &Parts, protocol: Protocol) -> Result<(), Rejection> {
         Some(version) if version != "1" => Err(Rejection::ConnectVersionUnsupported),
         _ => Ok(()),
     }
+}
+
+/// Returns the body of a unary call, whose message the service finds in the extensions as well.
+fn unary_body(parts: &mut Parts, message: Bytes) -> Body {
+    parts.extensions.insert(UnaryRequest(message.slice(PREFIX..)));
+    Body::new(Full::new(message))
 }
 
 /// Receives the message of a unary call, as a gRPC frame.
@@ -108,6 +123,7 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
     let codec = match protocol {
         Protocol::Grpc => return Ok(response),
         Protocol::ConnectUnary(codec) | Protocol::ConnectStream(codec) => codec,
+        Protocol::ForwardAuth => Codec::Proto,
     };
     let (mut parts, body) = response.into_parts();
     let headers = &mut parts.headers;
@@ -137,6 +153,9 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
             }
         },
     };
+    if protocol == Protocol::ForwardAuth {
+        return forward_auth::respond(reply);
+    }
     let reply = match message {
         Some(message) => json(message, reply).map_err(Status::internal)?,
         None => reply,

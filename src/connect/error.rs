@@ -11,8 +11,8 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tonic_types::pb;
 
-use super::envelope;
 use super::protocol::Protocol;
+use super::{envelope, forward_auth};
 
 impl Protocol {
     /// Builds the response to a call that failed before its first message. The status is in its extensions.
@@ -21,8 +21,11 @@ impl Protocol {
     pub fn error_response(self, status: Status, http_status: Option<StatusCode>) -> Response<Body> {
         let (body, http_status) = match self {
             Self::Grpc => return status.into_http(),
-            Self::ConnectUnary(_) => {
-                let http_status = http_status.unwrap_or_else(|| http_status_of(status.code()));
+            Self::ConnectUnary(_) | Self::ForwardAuth => {
+                let http_status = match self {
+                    Self::ForwardAuth => forward_auth::status_of_failure(status.code()),
+                    _ => http_status.unwrap_or_else(|| http_status_of(status.code())),
+                };
                 let json = serde_json::to_vec(&ErrorJson::new(&status)).expect("texts are always JSON");
                 (json.into(), http_status)
             }
@@ -33,7 +36,7 @@ impl Protocol {
         let headers = response.headers_mut();
         let content_type = match self {
             Self::ConnectUnary(_) => HeaderValue::from_static("application/json"),
-            Self::Grpc | Self::ConnectStream(_) => self.content_type(),
+            Self::Grpc | Self::ConnectStream(_) | Self::ForwardAuth => self.content_type(),
         };
         headers.insert(header::CONTENT_TYPE, content_type);
         if let Some(reason) = reason(&status).and_then(|reason| HeaderValue::try_from(reason).ok()) {
@@ -129,7 +132,7 @@ const fn code_name(code: Code) -> &'static str {
 }
 
 /// The HTTP status of each code, by the same table.
-fn http_status_of(code: Code) -> StatusCode {
+pub(super) fn http_status_of(code: Code) -> StatusCode {
     match code {
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::REQUEST_TIMEOUT),
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
@@ -146,4 +149,4 @@ fn http_status_of(code: Code) -> StatusCode {
 }
 
 /// The reason of a failure, for clients without protobuf.
-const REASON: HeaderName = HeaderName::from_static("cloakroom-reason");
+pub(super) const REASON: HeaderName = HeaderName::from_static("cloakroom-reason");

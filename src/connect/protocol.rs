@@ -1,6 +1,8 @@
 //! The protocol of a call, by its content type.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Request, header};
+
+use super::forward_auth;
 
 /// The protocol of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +12,8 @@ pub enum Protocol {
     ConnectUnary(Codec),
     /// A stream of response messages.
     ConnectStream(Codec),
+    /// The question of a reverse proxy, a plain HTTP request.
+    ForwardAuth,
 }
 
 /// How the messages of a Connect call are encoded.
@@ -20,8 +24,16 @@ pub enum Codec {
 }
 
 impl Protocol {
+    /// Returns the protocol of a request. The question of a proxy gets the path of the call that answers it.
+    pub fn of_request<B>(request: &mut Request<B>) -> Option<Self> {
+        let Some((app, uri)) = forward_auth::take(request.uri()) else { return Self::of(request.headers()) };
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(app);
+        Some(Self::ForwardAuth)
+    }
+
     /// Returns the protocol that the content type names. `None`: it names none, or the request has not exactly one.
-    pub fn of(headers: &HeaderMap) -> Option<Self> {
+    fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         // A parameter, such as the charset, changes nothing: JSON is always UTF-8.
@@ -42,6 +54,7 @@ impl Protocol {
         match self {
             Self::Grpc => "grpc",
             Self::ConnectUnary(_) | Self::ConnectStream(_) => "connect",
+            Self::ForwardAuth => "forward_auth",
         }
     }
 
@@ -50,7 +63,7 @@ impl Protocol {
         HeaderValue::from_static(match self {
             Self::Grpc => "application/grpc",
             Self::ConnectUnary(Codec::Proto) => "application/proto",
-            Self::ConnectUnary(Codec::Json) => "application/json",
+            Self::ConnectUnary(Codec::Json) | Self::ForwardAuth => "application/json",
             Self::ConnectStream(Codec::Proto) => "application/connect+proto",
             Self::ConnectStream(Codec::Json) => "application/connect+json",
         })

@@ -134,7 +134,7 @@ impl HttpBody for StreamResponse {
 pub fn failed_stream(protocol: Protocol, trailers: HeaderMap) -> Body {
     let end = match protocol {
         Protocol::Grpc => None,
-        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => {
+        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth => {
             Some(Frame::data(envelope::end(Status::from_header_map(&trailers).as_ref(), &trailers)))
         }
     };

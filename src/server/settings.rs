@@ -130,7 +130,7 @@ impl Protocols {
     pub(super) const fn serves(self, protocol: Protocol) -> bool {
         match protocol {
             Protocol::Grpc => self.grpc,
-            Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => self.connect,
+            Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth => self.connect,
         }
     }
 }

@@ -60,6 +60,7 @@ fn requested_timeout(headers: &HeaderMap, protocol: Protocol) -> Result<Option<D
     match protocol {
         Protocol::Grpc => timeout::from_headers(headers).map_err(|_| Rejection::TimeoutMalformed),
         Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => connect::timeout(headers),
+        Protocol::ForwardAuth => Ok(None),
     }
 }
 
@@ -101,7 +102,7 @@ async fn call<S: GrpcService>(
             }
         }
         // In a box, so that the futures of gRPC calls do not get larger.
-        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => {
+        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth => {
             Box::pin(connect::call(service, *request, protocol, schema)).await
         }
     }

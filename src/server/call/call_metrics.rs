@@ -73,7 +73,11 @@ impl CallMetrics {
 
     /// Counts the end of a call.
     pub(super) fn count_end(&self, rpc: RpcIndex, protocol: Protocol, code: Code) {
-        let protocol = usize::from(protocol != Protocol::Grpc);
+        let protocol = match protocol {
+            Protocol::Grpc => 0,
+            Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => 1,
+            Protocol::ForwardAuth => 2,
+        };
         self.counters.local()[rpc.0].ended[protocol][code as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -130,7 +134,7 @@ const UNKNOWN: &str = "unknown";
 const NO_REASON: &str = "NONE";
 
 /// The names of the protocols: all but gRPC is Connect.
-const PROTOCOLS: [&str; 2] = ["grpc", "connect"];
+const PROTOCOLS: [&str; 3] = ["grpc", "connect", "forward_auth"];
 
 const MAX_REASONS: usize = 128;
 

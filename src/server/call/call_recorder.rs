@@ -93,7 +93,7 @@ impl CallRecorder {
             if let Ok(id) = HeaderValue::try_from(self.context.id().to_string()) {
                 response.headers_mut().insert(CallId::header().clone(), id);
             }
-        } else if let Protocol::ConnectUnary(_) = self.protocol {
+        } else if let Protocol::ConnectUnary(_) | Protocol::ForwardAuth = self.protocol {
             // The response is whole, and it has no trailers.
             self.record_end(Code::Ok);
         } else {

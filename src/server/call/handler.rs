@@ -39,10 +39,10 @@ where
     /// Responds with a page of the admin listener, or records, authenticates, limits and runs a call.
     pub(in crate::server) fn handle(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<S> {
         let stream = self.activity.open_stream(request.version());
-        let protocol = Protocol::of(request.headers());
+        let protocol = Protocol::of_request(&mut request);
         let http1_request = Http1Request::begin(&request, &self.activity, &self.context);
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
         let mut request = Box::new(self.with_body(request, protocol));
@@ -116,10 +116,13 @@ fn check_protocol(
     context: &ConnectionContext,
     is_public: bool,
 ) -> Result<Protocol, Rejection> {
-    if request.method() != Method::POST {
+    if request.method() != Method::POST && protocol != Some(Protocol::ForwardAuth) {
         return Err(Rejection::HttpMethodUnsupported);
     }
     match protocol {
+        Some(Protocol::ForwardAuth) if !context.protocols.serves(Protocol::ForwardAuth) => {
+            Err(Rejection::ServiceUnknown)
+        }
         Some(protocol) if !context.protocols.serves(protocol) && !is_public => Err(Rejection::ContentTypeUnsupported),
         Some(protocol) if !context.schema.fits(request.uri().path(), protocol) => {
             Err(Rejection::ContentTypeUnsupported)
@@ -134,9 +137,10 @@ fn check_protocol(
 fn refuse(rejection: Rejection, protocol: Protocol, version: Version) -> Response<Body> {
     let http_status = rejection.http_status();
     let is_wrong_method = rejection == Rejection::HttpMethodUnsupported;
-    // Clients of gRPC read a status of gRPC only. The others read the HTTP status first.
+    // Clients of gRPC read a status of gRPC only. The others read the HTTP status first. To a proxy a 403 is an answer.
     let is_grpc = protocol == Protocol::Grpc && version == Version::HTTP_2 && !is_wrong_method;
-    let protocol = if http_status.is_some() && !is_grpc { Protocol::ConnectUnary(Codec::Json) } else { protocol };
+    let is_connect = !is_grpc && protocol != Protocol::ForwardAuth;
+    let protocol = if http_status.is_some() && is_connect { Protocol::ConnectUnary(Codec::Json) } else { protocol };
     let mut response = protocol.error_response(Status::from(rejection), http_status);
     if is_wrong_method {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));

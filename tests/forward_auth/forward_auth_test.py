@@ -1,0 +1,223 @@
+"""Forward authentication by the configurations of deploy/forward-auth, with real proxies and a real service.
+
+Each has an application behind it, which answers what it received. Only addresses and the caller's token are replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+
+import pytest
+
+from service import ROOT, TIMEOUT, Service, binary, free_port, is_listening, program, wait_until
+
+CONFIGURATIONS = ROOT / "deploy/forward-auth"
+NGINX = """daemon off;
+{user}
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder};
+    proxy_temp_path {folder};
+    fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder};
+    scgi_temp_path {folder};
+    include {folder}/site.conf;
+}}
+"""
+
+
+class Application(http.server.BaseHTTPRequestHandler):
+    """Answers each request with what it received."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer = json.dumps({"path": self.path, "headers": headers, "body": body}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Set-Cookie", "theme=dark")
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = answer  # noqa: N815 - the base class calls these names
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def application():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Application) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def caller_token():
+    """The token of the caller, and its hash."""
+    done = subprocess.run([binary(), "caller-token"], check=True, capture_output=True, text=True)
+    return done.stdout.strip(), done.stderr.split()[-1]
+
+
+@pytest.fixture
+def service(tmp_path, caller_token):
+    callers = f'[callers.proxy]\nroles = ["frontend"]\napps = ["*"]\ntoken_hashes = ["{caller_token[1]}"]'
+    apps = '[apps.default]\nkeys = ["{key}"]\n'
+    with Service.start(tmp_path, apps=apps, store=f'[store]\nkind = "memory"\n{callers}') as service:
+        yield service
+
+
+def nginx(folder, configuration):
+    (folder / "site.conf").write_text(configuration)
+    user = "user root;" if os.getuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
+    return [program("nginx"), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+
+
+def caddy(folder, configuration):
+    (folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + configuration)
+    return [program("caddy"), "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
+
+
+def envoy(folder, configuration):
+    (folder / "envoy.yaml").write_text(configuration)
+    # Two Envoys of one machine would share memory for a restart without a gap.
+    return [program("envoy"), "--disable-hot-restart", "--concurrency", "1", "-c", f"{folder}/envoy.yaml"]
+
+
+PROXIES = {nginx: "nginx.conf", caddy: "Caddyfile", envoy: "envoy.yaml"}
+
+
+@pytest.fixture(params=PROXIES, ids=lambda proxy: proxy.__name__)
+def proxy(request, tmp_path, service, application, caller_token):
+    """The kind and the port of a running proxy."""
+    port = free_port()
+    used = {"CALLER_TOKEN": caller_token[0], "50051": service.port, "8000": application, "8080": port}
+    # At once, because a port may contain the digits of another.
+    shown = re.compile(r"\b(?:" + "|".join(used) + r")\b")
+    configuration = (CONFIGURATIONS / PROXIES[request.param]).read_text()
+    assert set(shown.findall(configuration)) == used.keys()
+    configuration = shown.sub(lambda found: str(used[found[0]]), configuration)
+    command = request.param(tmp_path, configuration)
+    # Caddy keeps its configuration below it.
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    with (tmp_path / "proxy.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        try:
+            wait_until("the proxy listens", lambda: is_listening(port) or process.poll() is not None)
+            assert process.poll() is None, (tmp_path / "proxy.log").read_text()
+            yield request.param, port
+        finally:
+            process.terminate()
+            process.wait(TIMEOUT)
+
+
+def send(port, path, headers=(), method="GET", body=None):
+    """Returns status, headers and body of a response, the headers as a list."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)) as connection:
+        connection.request(method, path, body, dict(headers))
+        response = connection.getresponse()
+        return response.status, [(name.lower(), value) for name, value in response.getheaders()], response.read()
+
+
+def call(service, rpc, message, token):
+    headers = {"content-type": "application/json", "authorization": f"Bearer {token}"}
+    status, _, body = send(service.port, f"/cloakroom.v1.SessionService/{rpc}", headers, "POST", json.dumps(message))
+    assert status == 200, body
+    return json.loads(body)
+
+
+def log_in(service, token, **changes):
+    """Returns the session of a login, and the Cookie header of its browser."""
+    ticket = call(service, "OpenSession", {}, token)["session"]["token"]
+    saved = call(service, "SaveSession", {"token": ticket, "changes": {"subject": "anna", **changes}}, token)
+    return saved["session"], f"session={saved['session']['token']}"
+
+
+def test_the_application_learns_who_is_logged_in_and_a_stranger_cannot_say_it(service, proxy, caller_token):
+    _, port = proxy
+    session, cookie = log_in(service, caller_token[0])
+    page = {"Origin": "https://shop.example", "Sec-Fetch-Site": "same-origin", "Host": "shop.example"}
+    spoofed = {"Cloakroom-Subject": "admin", "Cloakroom-Session-Id": "1"}
+    credential = {"Authorization": "Basic dTpw"}
+
+    status, headers, body = send(
+        port, "/orders?page=2", {"Cookie": cookie, **page, **spoofed, **credential}, "POST", "x" * 100_000
+    )
+
+    received = json.loads(body)
+    assert status == 200
+    assert (received["path"], len(received["body"])) == ("/orders?page=2", 100_000)
+    assert received["headers"]["cloakroom-subject"] == "anna"
+    assert received["headers"]["cloakroom-session-id"] == session["id"]
+    assert received["headers"]["authorization"] == credential["Authorization"]
+    assert [value for name, value in headers if name == "set-cookie"] == ["theme=dark"]
+    assert caller_token[0] not in str(headers) + body.decode()
+
+
+def test_without_a_subject_nobody_passes_and_the_login_page_is_for_everybody(service, proxy, caller_token):
+    kind, port = proxy
+    _, cookie = log_in(service, caller_token[0])
+    call(service, "DestroySession", {"token": cookie.removeprefix("session=")}, caller_token[0])
+    spoofed = {"Cloakroom-Subject": "admin", "Cloakroom-Session-Id": "1"}
+
+    for headers in ({}, {"Cookie": "session=forged"}, {"Cookie": cookie}, spoofed):
+        status, answered, body = send(port, "/orders", headers)
+        if kind is envoy:
+            assert status == 401, body
+        else:
+            assert (status, dict(answered)["location"].endswith("/login")) == (302, True), body
+
+    for path in ("/login", "/login/help"):
+        status, _, body = send(port, path, spoofed)
+        assert status == 200
+        assert not {"cloakroom-subject", "cloakroom-session-id"} & json.loads(body)["headers"].keys()
+
+
+def test_a_renewed_cookie_reaches_the_browser_beside_the_application_s_own(service, proxy, caller_token):
+    _, port = proxy
+    _, cookie = log_in(service, caller_token[0], permanent=True)
+
+    _, headers, _ = send(port, "/", {"Cookie": cookie})
+
+    cookies = sorted(value for name, value in headers if name == "set-cookie")
+    assert cookies[1] == "theme=dark"
+    assert cookies[0].startswith(cookie)
+    assert "Expires=" in cookies[0]
+
+
+def test_without_an_answer_nobody_passes_and_nobody_is_sent_to_the_login_page(service, proxy, caller_token):
+    _, port = proxy
+    _, cookie = log_in(service, caller_token[0])
+    assert send(port, "/", {"Cookie": cookie})[0] == 200
+
+    service.stop(signal.SIGKILL)
+
+    assert send(port, "/", {"Cookie": cookie})[0] >= 500
+    assert send(port, "/login")[0] == 200
+
+
+def test_a_proxy_with_a_wrong_token_lets_nobody_pass_and_sends_nobody_to_the_login_page(service, proxy, caller_token):
+    _, port = proxy
+    _, cookie = log_in(service, caller_token[0])
+    config = service.config.read_text()
+    service.config.write_text(config.replace(caller_token[1], "0" * 64))
+    service.process.send_signal(signal.SIGHUP)
+
+    wait_until("the token is unknown", lambda: send(port, "/", {"Cookie": cookie})[0] != 200)
+
+    assert send(port, "/", {"Cookie": cookie})[0] >= 500
