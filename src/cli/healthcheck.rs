@@ -47,9 +47,7 @@ impl HealthcheckArgs {
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let service = if self.live { "" } else { grpc::SESSION_SERVICE };
-        let health =
-            runtime.block_on(async { tokio::time::timeout(self.timeout, check(&address, tls, service)).await });
-        let health = health.unwrap_or_else(|_| Err(format!("no answer within {}", duration::text(self.timeout))));
+        let health = runtime.block_on(health(&address, tls, service, self.timeout));
         match health {
             Ok(()) => Ok(output::print(&format!("{address}: SERVING"))?),
             Err(why) => {
@@ -73,6 +71,17 @@ fn configured_address(settings: &Settings) -> Option<(Address, Option<&TlsSettin
         return Some((Address::Unix(path.to_owned()), None));
     }
     Some((Address::of_listener(server.listen?), Some(&server.tls)))
+}
+
+/// Checks the health of a service of this name, within a time. The error says what it is, or why it is not known.
+pub(super) async fn health(
+    address: &Address,
+    tls: Option<TlsOptions>,
+    service: &str,
+    timeout: Duration,
+) -> Result<(), String> {
+    let timed_out = |_| Err(format!("no answer within {}", duration::text(timeout)));
+    tokio::time::timeout(timeout, check(address, tls, service)).await.unwrap_or_else(timed_out)
 }
 
 /// Checks the health of a service. Sends no token, because health is open to all.

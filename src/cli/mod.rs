@@ -5,10 +5,12 @@ mod banner;
 mod caller_token;
 mod check;
 mod completions;
+mod config_checks;
 mod connect;
 mod cookie;
 mod cookie_kind;
 mod credentials;
+mod doctor;
 mod exit;
 mod explain;
 mod export;
@@ -51,6 +53,9 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Check the configuration, and print the settings that result from it, without secrets
     Check(check::CheckArgs),
+    /// Check everything that a service needs here, and say what to do: configuration, files, limits, certificates, the
+    /// store, clocks, and the service itself if it runs
+    Doctor(doctor::DoctorArgs),
     /// Make signing keys
     Keygen(keygen::KeygenArgs),
     /// Make a token for a caller, and print its hash for the service
@@ -97,6 +102,7 @@ pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => args.run(),
         Command::Check(args) => args.run(),
+        Command::Doctor(args) => args.run(),
         Command::Keygen(args) => args.run(),
         Command::CallerToken(args) => args.run(),
         Command::Cookie(args) => args.run(),

@@ -6,7 +6,8 @@ pub(super) fn run() -> Result<(), CliError> {
     Ok(output::print(FACTS)?)
 }
 
-const FACTS: &str = concat!(
+/// A line for each fact.
+pub(super) const FACTS: &str = concat!(
     "cloakroom ",
     env!("CARGO_PKG_VERSION"),
     "\ncommit   ",

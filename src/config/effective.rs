@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{ConfigKey, LoadedConfig, default_key};
+use super::{ConfigKey, LoadedConfig, Source, default_key};
 use crate::store::StoreKind;
 use crate::types::AppName;
 use crate::types::secret::HIDDEN;
@@ -14,6 +14,24 @@ impl LoadedConfig {
         let mut text = String::new();
         self.write_table(&mut text, &tree, &ConfigKey::default()).expect("a String takes all that is written to it");
         text
+    }
+
+    /// Whether the configuration file itself holds a secret: a key, or an address with a password.
+    pub fn has_secrets_in_file(&self) -> bool {
+        let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");
+        self.has_secrets(&tree, &ConfigKey::default())
+    }
+
+    fn has_secrets(&self, table: &toml::Table, at: &ConfigKey) -> bool {
+        table.iter().any(|(name, value)| {
+            let key = at.child(name);
+            match value {
+                toml::Value::Table(inner) => self.has_secrets(inner, &key),
+                // A token cannot be guessed from its hash.
+                _ if name == "token_hashes" => false,
+                value => is_secret(value) && matches!(self.source_of(&key), Source::File { .. }),
+            }
+        })
     }
 
     /// Writes the values of a table, then the tables in it: the order that TOML needs.
@@ -61,6 +79,15 @@ impl LoadedConfig {
             StoreKind::Memory if makes_key => "every start makes a key of its own".to_owned(),
             _ => "without a key the app has only null sessions".to_owned(),
         }
+    }
+}
+
+/// Whether a value is or has something that is never shown.
+fn is_secret(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::String(text) => text == HIDDEN || masked_address(text) != *text,
+        toml::Value::Array(items) => items.iter().any(is_secret),
+        _ => false,
     }
 }
 

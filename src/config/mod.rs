@@ -15,6 +15,7 @@ mod error;
 mod files;
 mod load;
 mod loaded;
+mod named_files;
 mod reload;
 mod renamed;
 mod secret_files;
@@ -32,6 +33,7 @@ pub use error::{Error, Problem, Source};
 pub use files::WatchedFiles;
 pub use load::{load, load_from, load_watched};
 pub use loaded::LoadedConfig;
+pub use named_files::NamedFile;
 pub use reload::ReloadSettings;
 
 pub use crate::types::ConfigKey;

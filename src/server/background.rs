@@ -125,7 +125,7 @@ async fn watch_store_clock(store: &store::Handle, clock: &dyn Clock) {
 }
 
 /// Returns by how many seconds the store's clock is wrong, and in which direction. `None`: not worth a warning.
-fn clock_skew(now: Time, store_time: Time) -> Option<(u64, &'static str)> {
+pub fn clock_skew(now: Time, store_time: Time) -> Option<(u64, &'static str)> {
     let (skew, direction) =
         if store_time > now { (store_time.since(now), "ahead") } else { (now.since(store_time), "behind") };
     (skew > MAX_CLOCK_SKEW).then_some((skew.as_secs(), direction))

@@ -20,6 +20,23 @@ pub fn raise_file_limit() {
     }
 }
 
+/// How many files a service may open here, and how many it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLimit {
+    /// `None`: there is no limit.
+    pub limit: Option<u64>,
+    /// For as many connections as the settings allow, and for all else.
+    pub needed: u64,
+}
+
+impl FileLimit {
+    /// Reads the limit that a service would have if this process started it.
+    pub fn of_service(max_connections: usize) -> Self {
+        let needed = u64::try_from(max_connections.saturating_add(RESERVED_FILES)).unwrap_or(u64::MAX);
+        Self { limit: getrlimit(Resource::Nofile).maximum, needed }
+    }
+}
+
 /// Returns how many connections may be open at once, at most `wanted`, so that files are left for all else.
 pub(super) fn max_connections(wanted: usize) -> usize {
     let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };

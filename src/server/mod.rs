@@ -31,9 +31,10 @@ use tower::Service;
 
 pub use accept::BindError;
 pub use admin_settings::AdminSettings;
+pub use background::clock_skew;
 pub use call::{ResponseFuture, Services};
 pub use cloakroom::{Cloakroom, Dependencies};
-pub use file_limit::raise_file_limit;
+pub use file_limit::{FileLimit, raise_file_limit};
 pub use reloader::{Reloadable, Reloader};
 pub use settings::{Protocols, Settings};
 pub use tls::TlsSettings;

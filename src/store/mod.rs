@@ -36,7 +36,8 @@ pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{
-    Acknowledge, ClusterSettings, Mode as RedisMode, PartitionCount, Redis, SentinelSettings, Settings as RedisSettings,
+    Acknowledge, ClusterSettings, Eviction, Mode as RedisMode, PartitionCount, Persistence, Redis, SentinelSettings,
+    ServerInfo, Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};

@@ -32,6 +32,11 @@ impl ChainExpiry {
     }
 }
 
+/// Returns when each certificate of an authority's file expires.
+pub(crate) fn expire_times(certificates: &[CertificateDer<'_>]) -> Result<Vec<Time>, ErrorKind> {
+    certificates.iter().map(|certificate| expire_time(certificate).ok_or(ErrorKind::NotX509)).collect()
+}
+
 fn expire_time(certificate: &CertificateDer<'_>) -> Option<Time> {
     // Extensions are not parsed, because an invalid one must not hide the expiry.
     let (_, certificate) = X509CertificateParser::new().with_deep_parse_extensions(false).parse(certificate).ok()?;

@@ -11,7 +11,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ConfigBuilder, SupportedProtocolVersion, WantsVerifier};
 
-pub(crate) use expiry::ChainExpiry;
+pub(crate) use expiry::{ChainExpiry, expire_times};
 pub use pem::{Error, ErrorKind};
 pub(crate) use pem::{certificates, private_key, read, roots};
 

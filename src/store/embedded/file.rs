@@ -212,6 +212,24 @@ fn create_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)
 }
 
+/// Checks the file in a folder, if there is one, and returns its length. A service may have it open.
+pub(super) fn check_unopened(folder: &Path) -> Result<Option<u64>, FileOpenError> {
+    let path = path_in(folder);
+    match fs::metadata(&path) {
+        Ok(metadata) => check_file(&path, &metadata).map(|()| Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => check_no_log(folder, &path).map(|()| None),
+        Err(source) => Err(FileOpenError::File { path, source }),
+    }
+}
+
+/// Checks that a missing file has no log, for then it is lost.
+fn check_no_log(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
+    match log::paths(folder).into_iter().find(|path| path.exists()) {
+        Some(log) => Err(FileOpenError::Missing { path: path.to_owned(), log }),
+        None => Ok(()),
+    }
+}
+
 /// Checks a file that exists before the database sees it.
 fn check_file(path: &Path, metadata: &Metadata) -> Result<(), FileOpenError> {
     let (path, mode) = (path.to_owned(), metadata.permissions().mode() & 0o777);
@@ -235,9 +253,7 @@ fn warn_of_open_folder(folder: &Path) {
 
 /// Creates the whole file in one step.
 fn create(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
-    if let Some(log) = log::paths(folder).into_iter().find(|path| path.exists()) {
-        return Err(FileOpenError::Missing { path: path.to_owned(), log });
-    }
+    check_no_log(folder, path)?;
     let failed = |source| FileOpenError::File { path: path.to_owned(), source };
     // Accessible only to its owner.
     let new = tempfile::Builder::new().prefix(".sessions.redb.").tempfile_in(folder).map_err(failed)?;

@@ -69,6 +69,11 @@ impl Settings {
     pub fn data_file(&self) -> PathBuf {
         file::path_in(&self.path)
     }
+
+    /// Checks the data file without opening it, and returns its length. `None`: there is none yet.
+    pub fn check_data_file(&self) -> Result<Option<u64>, FileOpenError> {
+        file::check_unopened(&self.path)
+    }
 }
 
 impl Embedded {

@@ -19,6 +19,7 @@ use super::partitions::Slot;
 use super::router::{AnyServer, Router, parse_one};
 use super::scripts::Script;
 use super::sequence::{ScriptCall, Sequence};
+use super::server_info::{Eviction, ServerInfo};
 use crate::store::Error;
 use crate::types::Time;
 
@@ -60,6 +61,20 @@ impl Redis {
             latest = latest.max(micros.map(|micros| Time::from_millis(micros / 1000)));
         }
         Ok(latest)
+    }
+
+    /// Reads what Redis says about itself; in a cluster each primary. Those that this user may not ask are left out.
+    pub(in crate::store) async fn read_info(&self) -> Result<Vec<ServerInfo>, Error> {
+        let mut infos = Vec::new();
+        for server in self.router.servers().await?.0 {
+            let info: Option<String> = self.router.query_if_allowed(&server, redis::cmd("INFO")).await?;
+            let node = match &server {
+                AnyServer::Single => None,
+                AnyServer::Node(node) => Some(node.address.to_string()),
+            };
+            infos.extend(info.map(|info| ServerInfo { node, ..ServerInfo::parse(&info) }));
+        }
+        Ok(infos)
     }
 
     /// Writes nothing to each server, and returns those that would have taken it.
@@ -174,15 +189,14 @@ impl Redis {
         if !is_cluster && field(info, "role") == Some("slave") {
             return Some("this is a replica, which takes no writes; the url has to lead to the primary".to_owned());
         }
-        let (maxmemory, policy) = (field(info, "maxmemory"), field(info, "maxmemory_policy"));
-        match (maxmemory, policy) {
+        match ServerInfo::parse(info).eviction {
             _ if self.allow_eviction => None,
-            (Some("0"), _) | (_, Some("noeviction")) => None,
-            (Some(_), Some(policy)) => Some(format!(
+            Eviction::Never => None,
+            Eviction::By(policy) => Some(format!(
                 "Redis would evict sessions when it is full, live ones and revocations too: maxmemory-policy is \
                  {policy}; set it to noeviction, or allow_eviction = true in [store.redis]"
             )),
-            _ => Some(
+            Eviction::Unknown => Some(
                 "Redis does not say whether it evicts sessions; set allow_eviction = true in [store.redis] if it \
                  does not, or if that is tolerable"
                     .to_owned(),

@@ -1,6 +1,7 @@
 //! The settings of the Redis store.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -111,6 +112,22 @@ impl Settings {
             return Ok(());
         };
         Err(SettingError::new(key, message))
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.url.starts_with("rediss:")
+    }
+
+    /// Whether the url leads to this machine.
+    pub fn is_on_this_machine(&self) -> bool {
+        match endpoint::check_settings(self).map(|info| info.addr().clone()) {
+            Ok(ConnectionAddr::Unix(_)) => true,
+            Ok(ConnectionAddr::Tcp(host, _)) if self.mode == Mode::Standalone => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+            _ => false,
+        }
     }
 
     /// What acknowledges what ends sessions.

@@ -4,6 +4,7 @@ mod banner;
 mod check;
 mod cookie;
 mod data_files;
+mod doctor;
 mod explain;
 mod healthcheck;
 mod keygen;

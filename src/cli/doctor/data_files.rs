@@ -1,0 +1,103 @@
+//! The files of the embedded store, and the room on their disk.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::fs::{Access, StatVfs, access, statvfs};
+
+use super::finding::Finding;
+use crate::cli::with_causes;
+use crate::config::LoadedConfig;
+use crate::store::{EmbeddedSettings, StoreKind};
+
+/// Looks at the folder of the embedded store. Opens no file of it, because a service may have them open.
+pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
+    let settings = &loaded.settings.store;
+    match settings.kind {
+        StoreKind::Embedded => {
+            let folder = &settings.embedded.path;
+            let mut findings = vec![folder_finding(folder), data_file(&settings.embedded)];
+            findings.extend(key_file(loaded));
+            findings.extend(existing(folder).map(room));
+            findings
+        }
+        StoreKind::Memory => vec![Finding::warning(
+            "store",
+            "sessions are in memory: a restart logs everybody out",
+            "set store.kind to embedded or redis, unless this is for tests",
+        )],
+        StoreKind::Redis => Vec::new(),
+    }
+}
+
+fn folder_finding(folder: &Path) -> Finding {
+    let shown = folder.display();
+    let (check, all) = ("data folder", Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
+    match fs::metadata(folder) {
+        Ok(metadata) if !metadata.is_dir() => {
+            Finding::failed(check, format!("{shown}: it is no folder"), "name another one in store.embedded.path")
+        }
+        Ok(_) => match access(folder, all) {
+            Ok(()) => Finding::ok(check, format!("{shown}: this user may write there")),
+            Err(error) => Finding::failed(
+                check,
+                format!("{shown}: this user may not write there: {error}"),
+                "give it to the user of the service, with mode 700",
+            ),
+        },
+        Err(_) => Finding::ok(check, format!("{shown}: it is not there yet; the first start makes it")),
+    }
+}
+
+fn data_file(settings: &EmbeddedSettings) -> Finding {
+    let shown = settings.data_file().display().to_string();
+    match settings.check_data_file() {
+        Ok(Some(bytes)) => Finding::ok("data file", format!("{shown}: {}", size(bytes))),
+        Ok(None) => Finding::ok("data file", format!("{shown}: it is not there yet")),
+        Err(error) => Finding::failed("data file", with_causes(&error), "until then the service does not start"),
+    }
+}
+
+/// Whether the key that the service has made can be read. `None`: there is none, or the configuration has one.
+fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
+    let error = loaded.apps_as_served().err()?;
+    Some(Finding::failed("key of the app default", with_causes(&error), "until then the service does not start"))
+}
+
+/// Returns the folder, or the nearest one above it that exists.
+fn existing(folder: &Path) -> Option<&Path> {
+    let here = Path::new(".");
+    folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path }).find(|path| path.is_dir())
+}
+
+fn room(folder: &Path) -> Finding {
+    let check = "disk";
+    let StatVfs { f_bavail, f_blocks, f_frsize, .. } = match statvfs(folder) {
+        Ok(found) => found,
+        Err(error) => {
+            let found = format!("{}: its free room is not known: {error}", folder.display());
+            return Finding::warning(check, found, "look at it with df");
+        }
+    };
+    let (free, all) = (f_bavail.saturating_mul(f_frsize), f_blocks.saturating_mul(f_frsize));
+    let found = format!("{}: {} of {} are free", folder.display(), size(free), size(all));
+    if free < LEAST_ROOM {
+        return Finding::failed(check, found, "make room: a full disk refuses all new sessions and saves");
+    }
+    if free < all / 10 {
+        return Finding::warning(check, found, "make room, or a larger disk, before it is full");
+    }
+    Finding::ok(check, found)
+}
+
+/// Writes a number of bytes for people.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// The log of the store and a few checkpoints of it.
+const LEAST_ROOM: u64 = 64 << 20;

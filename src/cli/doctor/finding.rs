@@ -1,0 +1,74 @@
+//! Findings: what was looked at, what was found, and what to do.
+
+use serde::Serialize;
+
+use crate::cli::sessions::text::printable;
+use crate::cli::{CliError, with_causes};
+
+/// What was found at one place.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    /// What was looked at.
+    check: String,
+    pub(super) verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+/// How good it is. A later one is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Verdict {
+    Ok,
+    /// The service works, and something may be wrong, or will be soon.
+    Warning,
+    /// The service does not work, or is not safe.
+    Failed,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &str, found: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), verdict: Verdict::Ok, found: found.into(), advice: None }
+    }
+
+    pub(super) fn warning(check: &str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Warning, advice: Some(advice.into()), ..Self::ok(check, found) }
+    }
+
+    pub(super) fn failed(check: &str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Failed, advice: Some(advice.into()), ..Self::ok(check, found) }
+    }
+
+    /// Says at which of several places it was found.
+    pub(super) fn at(mut self, place: &str) -> Self {
+        self.check = format!("{} at {place}", self.check);
+        self
+    }
+
+    /// Writes it for people: a line, and if there is something to do a second one.
+    pub(super) fn text(&self) -> String {
+        let Self { check, verdict, found, advice } = self;
+        let advice = advice.as_ref().map(|advice| format!("         do: {}\n", printable(advice))).unwrap_or_default();
+        format!("{:<9}{}: {}\n{advice}", verdict.word(), printable(check), printable(found))
+    }
+}
+
+impl Verdict {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Returns the text of an error and its causes.
+pub(super) fn reason(error: &CliError) -> String {
+    match error {
+        CliError::Config(error) => error.to_string(),
+        CliError::Failed(error) => with_causes(error.as_ref()),
+        CliError::NegativeAnswer => "no".to_owned(),
+    }
+}

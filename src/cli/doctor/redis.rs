@@ -1,0 +1,162 @@
+//! Redis: whether the service can work with it, what it is, and its clock.
+
+use super::data_files::size;
+use super::finding::{Finding, reason};
+use crate::cli::{CliError, config_checks};
+use crate::config::LoadedConfig;
+use crate::server::clock_skew;
+use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerInfo};
+use crate::types::Time;
+
+/// Looks at the Redis of the store, and at that of each migration source.
+pub(super) async fn examine(loaded: &LoadedConfig, now: Time) -> Vec<Finding> {
+    let settings = &loaded.settings.store.redis;
+    let mut findings = match config_checks::redis_store(loaded) {
+        Ok(Some(store)) => store_findings(&store, settings, now).await,
+        Ok(None) => Vec::new(),
+        Err(error) => vec![connection_failed("redis", &error)],
+    };
+    for source in config_checks::check_legacy_sources(loaded).await {
+        let check = format!("{} of the app {}", source.name, source.app);
+        findings.push(match source.result {
+            Ok(()) => Finding::ok(&check, "its Redis answers, and legacy sessions can be read"),
+            Err(error) => connection_failed(&check, &error),
+        });
+    }
+    findings
+}
+
+async fn store_findings(store: &Handle, settings: &RedisSettings, now: Time) -> Vec<Finding> {
+    let checked = config_checks::check_store(store).await;
+    let mut findings = vec![match &checked {
+        Ok(()) => Finding::ok("redis", "it answers, this user has all rights, and the service can work with it"),
+        Err(error) => connection_failed("redis", error),
+    }];
+    findings.push(encryption(settings));
+    // What is unreachable tells nothing, and that has been said.
+    match store.read_server_info().await {
+        Ok(infos) if !infos.is_empty() => {
+            findings.extend(infos.iter().flat_map(|info| info_findings(info, settings)));
+        }
+        Ok(_) if checked.is_ok() => findings.push(Finding::warning(
+            "redis",
+            "this user may not run INFO, so version, persistence and eviction are not known",
+            "grant +info",
+        )),
+        Ok(_) => {}
+        Err(_) => return findings,
+    }
+    if let Ok(Some(time)) = store.read_clock().await {
+        findings.push(clock(now, time));
+    }
+    findings
+}
+
+fn connection_failed(check: &str, error: &CliError) -> Finding {
+    let found = reason(error);
+    let advice = ADVICE.iter().find(|(part, _)| found.contains(part)).map_or(SEE_DOCS, |(_, advice)| advice);
+    Finding::failed(check, found, advice)
+}
+
+fn encryption(settings: &RedisSettings) -> Finding {
+    let check = "redis encryption";
+    if settings.is_encrypted() {
+        Finding::ok(check, "TLS, and the certificate of Redis is checked")
+    } else if settings.is_on_this_machine() {
+        Finding::ok(check, "none is needed: it is on this machine")
+    } else {
+        let found = "none: a program on the way can read and change sessions";
+        Finding::warning(check, found, "let the url begin with rediss://, unless the network is yours alone")
+    }
+}
+
+fn info_findings(info: &ServerInfo, settings: &RedisSettings) -> [Finding; 4] {
+    let findings = [version(info), role(info), eviction(info, settings.allow_eviction), persistence(info.persistence)];
+    match &info.node {
+        Some(node) => findings.map(|finding| finding.at(node)),
+        None => findings,
+    }
+}
+
+fn version(info: &ServerInfo) -> Finding {
+    let found = format!("{} {}", info.product, info.version);
+    let major = info.redis_version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(major) if major < OLDEST => Finding::failed("redis version", found, "use Redis 7.0 or newer, or Valkey"),
+        _ => Finding::ok("redis version", found),
+    }
+}
+
+fn role(info: &ServerInfo) -> Finding {
+    match info.role.as_str() {
+        // In a cluster a failover may be under way.
+        "slave" if info.node.is_none() => Finding::failed(
+            "redis role",
+            "it is a replica, which takes no writes",
+            "let the url lead to the primary, or use the mode sentinel",
+        ),
+        "slave" => Finding::ok("redis role", "it is becoming a replica"),
+        _ => Finding::ok("redis role", "it is a primary"),
+    }
+}
+
+fn eviction(info: &ServerInfo, is_allowed: bool) -> Finding {
+    let used = info.used_memory.map(|bytes| format!("{} used", size(bytes))).unwrap_or_default();
+    let limit =
+        info.maxmemory.map_or_else(|| "no maxmemory".to_owned(), |bytes| format!("maxmemory is {}", size(bytes)));
+    let check = "redis eviction";
+    match &info.eviction {
+        Eviction::Never => Finding::ok(check, format!("never; {limit}, {used}")),
+        Eviction::By(policy) => {
+            let found = format!("maxmemory-policy is {policy}: a full Redis removes sessions; {limit}, {used}");
+            let advice = "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its configuration";
+            if is_allowed { Finding::warning(check, found, advice) } else { Finding::failed(check, found, advice) }
+        }
+        Eviction::Unknown => Finding::warning(check, "Redis does not say", "ask who runs it"),
+    }
+}
+
+fn persistence(persistence: Persistence) -> Finding {
+    let check = "redis persistence";
+    match persistence {
+        Persistence::AppendOnly => Finding::ok(check, "it has an append-only file"),
+        Persistence::Failing => Finding::failed(
+            check,
+            "it could not write to its disk the last time, and may refuse writes",
+            "look at the log of Redis, and at the room and the rights of its folder",
+        ),
+        Persistence::Snapshots { unsaved_changes } => Finding::warning(
+            check,
+            format!("it has no append-only file: if it ends now, {unsaved_changes} changes are lost"),
+            "set appendonly yes, unless a restart of Redis may log people out",
+        ),
+    }
+}
+
+fn clock(now: Time, time: Time) -> Finding {
+    match clock_skew(now, time) {
+        Some((seconds, direction)) => Finding::failed(
+            "clock",
+            format!("the clock of Redis is {seconds} s {direction} of the one here: sessions expire at a wrong time"),
+            "set the clocks, and let NTP run on both machines",
+        ),
+        None => Finding::ok("clock", "it agrees with that of Redis"),
+    }
+}
+
+/// What to do about a cause. `docs/operations.md` has the same.
+const ADVICE: [(&str, &str); 9] = [
+    ("Connection refused", "is Redis up, and are host and port right?"),
+    ("no connection within", "is Redis up, and do host, port and network policy fit?"),
+    ("failed to lookup address", "correct the host in the url, or the name service"),
+    ("WRONGPASS", "correct the user or the password; a new password file needs no restart"),
+    ("NOAUTH", "set a user and a password file; Redis asks for a login"),
+    ("lacks commands", "grant the rights that docs/operations.md lists under Redis"),
+    ("NOPERM", "grant the rights that docs/operations.md lists under Redis, on the keys of key_prefix"),
+    ("has ended", "put a new certificate into its file"),
+    ("has expired", "put a new certificate into its file"),
+];
+const SEE_DOCS: &str = "docs/operations.md lists the causes under Redis";
+
+/// The oldest major version of Redis that the scripts run on.
+const OLDEST: u32 = 7;

@@ -1,0 +1,45 @@
+//! The report: all findings, for people and for programs.
+
+use serde::Serialize;
+
+use super::finding::{Finding, Verdict};
+
+/// All findings.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn has_failures(&self) -> bool {
+        self.count(Verdict::Failed) > 0
+    }
+
+    /// Writes the findings in the order in which they were made, and how many there are.
+    pub(super) fn text(&self) -> String {
+        let lines = self.findings.iter().map(Finding::text).collect::<String>();
+        let count = |verdict| self.count(verdict);
+        format!(
+            "{lines}\n{} ok, {} warnings, {} failed\n",
+            count(Verdict::Ok),
+            count(Verdict::Warning),
+            count(Verdict::Failed)
+        )
+    }
+
+    pub(super) fn json(&self) -> String {
+        #[derive(Serialize)]
+        struct Document<'r> {
+            version: &'static str,
+            verdict: Verdict,
+            findings: &'r [Finding],
+        }
+        let verdict = self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
+        let document = Document { version: env!("CARGO_PKG_VERSION"), verdict, findings: &self.findings };
+        serde_json::to_string_pretty(&document).expect("texts can be written as JSON")
+    }
+
+    fn count(&self, verdict: Verdict) -> usize {
+        self.findings.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+}
