@@ -125,7 +125,8 @@ async fn an_old_connection_without_another_call_is_closed_after_the_idle_timeout
 
 #[tokio::test]
 async fn an_idle_connection_gets_one_more_answer_at_a_stop() {
-    let server = TestServer::start(&settings()).await;
+    // One worker, so that the connections learn of the stop together.
+    let server = TestServer::start(&Settings { workers: 1, ..settings() }).await;
     let mut raw = RawHttp1::connect(server.address()).await;
     raw.call("").await;
     let client = server.client().await;
@@ -142,7 +143,8 @@ async fn an_idle_connection_gets_one_more_answer_at_a_stop() {
 
 #[tokio::test]
 async fn a_running_call_finishes_at_a_stop_and_says_that_it_is_the_last() {
-    let server = TestServer::start(&settings()).await;
+    // One worker, so that the connections learn of the stop together.
+    let server = TestServer::start(&Settings { workers: 1, ..settings() }).await;
     let (mut raw, client) = (RawHttp1::connect(server.address()).await, server.client().await);
     client.call("Echo").await;
     raw.send(request("Wait", "")).await;
