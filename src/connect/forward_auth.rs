@@ -60,34 +60,37 @@ pub(super) fn respond(opened: Bytes) -> Result<Response<Body>, Status> {
         append(headers, read.name, &read.value);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match missing(&session) {
-        None => {
-            append(headers, SUBJECT, &utf8_percent_encode(&session.subject, ENCODED).to_string());
-            append(headers, SESSION_ID, &session.id);
-        }
-        Some(reason) => {
-            append(headers, REASON, reason);
-            *response.status_mut() = StatusCode::UNAUTHORIZED;
-        }
+    let (status, reason) = judge(&session);
+    if status == StatusCode::OK {
+        append(headers, SUBJECT, &utf8_percent_encode(&session.subject, ENCODED).to_string());
+        append(headers, SESSION_ID, &session.id);
+    } else {
+        append(headers, REASON, reason);
     }
+    *response.status_mut() = status;
     Ok(response)
 }
 
-/// Returns the HTTP status of a failed question. A 401 or 403 would be taken for an answer about the user.
+/// Returns the HTTP status of a failed question. The user has no part in it, and a 401 or 403 would say so.
 pub(super) fn status_of_failure(code: Code) -> StatusCode {
-    match code {
-        Code::Unauthenticated | Code::PermissionDenied => StatusCode::INTERNAL_SERVER_ERROR,
-        code => http_status_of(code),
+    match http_status_of(code) {
+        status @ (StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS) => status,
+        status if status.is_client_error() => StatusCode::INTERNAL_SERVER_ERROR,
+        status => status,
     }
 }
 
-/// Returns why a session lets nobody pass.
-fn missing(session: &Session) -> Option<&str> {
+/// Returns the status of the answer, and why nobody passes.
+///
+/// An app that can have no sessions with a subject gets no 401: its users would log in again and again.
+fn judge(session: &Session) -> (StatusCode, &str) {
     match &session.null_session {
-        Some(null) => Some(null.reason.as_str()),
-        None if !session.subject.is_empty() => None,
-        None if session.new => Some("NO_SESSION"),
-        None => Some("NO_SUBJECT"),
+        Some(null) if null.reason == "NO_KEY" => (StatusCode::INTERNAL_SERVER_ERROR, &null.reason),
+        Some(null) => (StatusCode::UNAUTHORIZED, &null.reason),
+        None if session.id.is_empty() => (StatusCode::INTERNAL_SERVER_ERROR, "NOT_IN_COOKIE_KIND"),
+        None if !session.subject.is_empty() => (StatusCode::OK, ""),
+        None if session.new => (StatusCode::UNAUTHORIZED, "NO_SESSION"),
+        None => (StatusCode::UNAUTHORIZED, "NO_SUBJECT"),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use cloakroom::app;
 use cloakroom::grpc::wire::Changes;
 use cloakroom::server::{Protocols, Settings};
 use http::{Method, Request, Response};
@@ -95,6 +96,22 @@ async fn the_path_names_the_app_and_any_method_may_ask() {
     // Its keys are others.
     assert_eq!(answer(&asked("/forward-auth/shop").await), (401, Some("NO_SESSION")));
     assert_eq!(answer(&asked("/forward-auth/unknown").await), (404, Some("APP_UNKNOWN")));
+}
+
+#[tokio::test]
+async fn an_app_that_can_have_no_subject_is_a_fault_and_sends_nobody_to_log_in() {
+    let signed = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
+    let keyless = app::Settings { keys: Vec::new(), ..app_settings() };
+    let other = app::Settings { kind: app::KindSetting::External, ..keyless.clone() };
+    let apps = [("signed", signed), ("keyless", keyless), ("other", other)];
+    let service = TestService::with_apps(StoreKind::Memory, apps).await;
+
+    for (app, reason) in [("signed", "NOT_IN_COOKIE_KIND"), ("keyless", "NO_KEY"), ("other", "CREDENTIAL_NOT_OF_KIND")]
+    {
+        let path = format!("/forward-auth/{app}");
+        let response = ask(&service, HttpVersion::Http1, &path, &[("cookie", "session=a")]).await;
+        assert_eq!(answer(&response), (500, Some(reason)), "{app}");
+    }
 }
 
 #[tokio::test]
