@@ -93,9 +93,14 @@ fn is_secret(value: &toml::Value) -> bool {
 
 /// Writes a value as TOML. Hides the password of an address.
 fn masked(value: &toml::Value) -> String {
-    match value.as_str() {
-        Some(text) => toml::Value::String(masked_address(text)).to_string(),
-        None => value.to_string(),
+    masked_value(value).to_string()
+}
+
+fn masked_value(value: &toml::Value) -> toml::Value {
+    match value {
+        toml::Value::String(text) => toml::Value::String(masked_address(text)),
+        toml::Value::Array(items) => toml::Value::Array(items.iter().map(masked_value).collect()),
+        other => other.clone(),
     }
 }
 

@@ -9,8 +9,8 @@ use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
     Applied, Created, Cursor, Decision, Embedded, Error, Feed, FeedRead, FileOpenError, ImportMode, Index, IndexEntry,
-    Memory, Page, Position, Redis, Revocation, Sample, SampledKeys, ServerInfo, SessionKey, Settings, Snapshot, Store,
-    StoreKind, SubjectRef, Touch, Transfer, Write,
+    Memory, Page, Position, Redis, Revocation, Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot,
+    Store, StoreKind, SubjectRef, Touch, Transfer, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -61,8 +61,8 @@ impl Handle {
         }
     }
 
-    /// Reads what each Redis of the store says about itself, as far as there are any and they tell.
-    pub async fn read_server_info(&self) -> Result<Vec<ServerInfo>, Error> {
+    /// Asks each Redis of the store about itself, if it is on Redis.
+    pub async fn read_server_info(&self) -> Result<Vec<ServerAnswer>, Error> {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
             Backend::Redis(store) => Box::pin(store.read_info()).await,

@@ -37,7 +37,7 @@ pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{
     Acknowledge, ClusterSettings, Eviction, Mode as RedisMode, PartitionCount, Persistence, Redis, SentinelSettings,
-    ServerInfo, Settings as RedisSettings,
+    ServerAnswer, ServerInfo, Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};

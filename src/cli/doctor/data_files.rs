@@ -1,6 +1,8 @@
 //! The files of the embedded store, and the room on their disk.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{Access, StatVfs, access, statvfs};
@@ -37,16 +39,38 @@ fn folder_finding(folder: &Path) -> Finding {
         Ok(metadata) if !metadata.is_dir() => {
             Finding::failed(check, format!("{shown}: it is no folder"), "name another one in store.embedded.path")
         }
-        Ok(_) => match access(folder, all) {
+        Ok(metadata) => match access(folder, all) {
+            Ok(()) if is_open_to_all(&metadata) => Finding::warning(
+                check,
+                format!("{shown}: everybody on this machine may replace its files"),
+                "give it mode 700, unless nobody else is in this container",
+            ),
             Ok(()) => Finding::ok(check, format!("{shown}: this user may write there")),
             Err(error) => Finding::failed(
                 check,
                 format!("{shown}: this user may not write there: {error}"),
-                "give it to the user of the service, with mode 700",
+                "give it to the user of the service, with mode 700, on a disk that takes writes",
             ),
         },
-        Err(_) => Finding::ok(check, format!("{shown}: it is not there yet; the first start makes it")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match existing(folder).map(|above| access(above, all))
+        {
+            Some(Ok(())) => Finding::ok(check, format!("{shown}: it is not there yet; the first start makes it")),
+            _ => Finding::failed(
+                check,
+                format!("{shown}: it is not there, and this user may not make it"),
+                "make it, and give it to the user of the service, with mode 700",
+            ),
+        },
+        Err(error) => {
+            Finding::failed(check, format!("{shown}: {error}"), "let the user of the service into the folders above it")
+        }
     }
+}
+
+/// Whether everybody on this machine may replace the files of a folder.
+fn is_open_to_all(folder: &Metadata) -> bool {
+    let mode = folder.permissions().mode();
+    mode & 0o002 != 0 && mode & 0o1000 == 0
 }
 
 fn data_file(settings: &EmbeddedSettings) -> Finding {
@@ -54,14 +78,14 @@ fn data_file(settings: &EmbeddedSettings) -> Finding {
     match settings.check_data_file() {
         Ok(Some(bytes)) => Finding::ok("data file", format!("{shown}: {}", size(bytes))),
         Ok(None) => Finding::ok("data file", format!("{shown}: it is not there yet")),
-        Err(error) => Finding::failed("data file", with_causes(&error), "until then the service does not start"),
+        Err(error) => Finding::failed("data file", with_causes(&error), SEE_DATA_FILES),
     }
 }
 
 /// Whether the key that the service has made can be read. `None`: there is none, or the configuration has one.
 fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
     let error = loaded.apps_as_served().err()?;
-    Some(Finding::failed("key of the app default", with_causes(&error), "until then the service does not start"))
+    Some(Finding::failed("key of the app default", with_causes(&error), SEE_DATA_FILES))
 }
 
 /// Returns the folder, or the nearest one above it that exists.
@@ -98,6 +122,9 @@ pub(super) fn size(bytes: u64) -> String {
         None => format!("{bytes} bytes"),
     }
 }
+
+/// The errors say themselves what to do about each file.
+const SEE_DATA_FILES: &str = "do what it says before the next start; docs/runbook.md says how to restore";
 
 /// The log of the store and a few checkpoints of it.
 const LEAST_ROOM: u64 = 64 << 20;

@@ -58,12 +58,12 @@ impl DoctorArgs {
             Err(error) => error.problems().iter().map(wrong_setting).collect(),
         };
         let report = Report { findings };
-        if let Some(file) = &self.bundle {
-            bundle::write(file, &report, loaded.as_ref().ok())?;
-        }
         match self.format {
             Format::Text => output::print(&report.text())?,
             Format::Json => output::print(&report.json())?,
+        }
+        if let Some(file) = &self.bundle {
+            bundle::write(file, &report, loaded.as_ref().ok())?;
         }
         if report.has_failures() { Err(CliError::NegativeAnswer) } else { Ok(()) }
     }
@@ -76,7 +76,7 @@ impl DoctorArgs {
         findings.extend(process::examine(loaded));
         findings.extend(certificates::examine(loaded, now));
         findings.extend(data_files::examine(loaded));
-        findings.extend(runtime.block_on(redis::examine(loaded, now)));
+        findings.extend(runtime.block_on(redis::examine(loaded)));
         findings.extend(runtime.block_on(listeners::examine(&loaded.settings, self.timeout)));
         findings
     }

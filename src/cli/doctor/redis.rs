@@ -2,17 +2,17 @@
 
 use super::data_files::size;
 use super::finding::{Finding, reason};
-use crate::cli::{CliError, config_checks};
+use crate::cli::{CliError, config_checks, with_causes};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
-use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerInfo};
-use crate::types::Time;
+use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
+use crate::types::{Clock as _, SystemClock, Time};
 
 /// Looks at the Redis of the store, and at that of each migration source.
-pub(super) async fn examine(loaded: &LoadedConfig, now: Time) -> Vec<Finding> {
+pub(super) async fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
     let settings = &loaded.settings.store.redis;
     let mut findings = match config_checks::redis_store(loaded) {
-        Ok(Some(store)) => store_findings(&store, settings, now).await,
+        Ok(Some(store)) => store_findings(&store, settings).await,
         Ok(None) => Vec::new(),
         Err(error) => vec![connection_failed("redis", &error)],
     };
@@ -26,7 +26,7 @@ pub(super) async fn examine(loaded: &LoadedConfig, now: Time) -> Vec<Finding> {
     findings
 }
 
-async fn store_findings(store: &Handle, settings: &RedisSettings, now: Time) -> Vec<Finding> {
+async fn store_findings(store: &Handle, settings: &RedisSettings) -> Vec<Finding> {
     let checked = config_checks::check_store(store).await;
     let mut findings = vec![match &checked {
         Ok(()) => Finding::ok("redis", "it answers, this user has all rights, and the service can work with it"),
@@ -34,22 +34,35 @@ async fn store_findings(store: &Handle, settings: &RedisSettings, now: Time) -> 
     }];
     findings.push(encryption(settings));
     // What is unreachable tells nothing, and that has been said.
-    match store.read_server_info().await {
-        Ok(infos) if !infos.is_empty() => {
-            findings.extend(infos.iter().flat_map(|info| info_findings(info, settings)));
-        }
-        Ok(_) if checked.is_ok() => findings.push(Finding::warning(
+    let Ok(answers) = store.read_server_info().await else { return findings };
+    findings.extend(answers.into_iter().flat_map(|answer| server_findings(answer, settings, checked.is_ok())));
+    if let Ok(Some(time)) = store.read_clock().await {
+        findings.push(clock(SystemClock.now(), time));
+    }
+    findings
+}
+
+/// Returns what there is to say of one server. `is_rest_ok`: the service can work with the store as a whole.
+fn server_findings(answer: ServerAnswer, settings: &RedisSettings, is_rest_ok: bool) -> Vec<Finding> {
+    let findings = match answer.info {
+        Ok(Some(info)) => info_findings(&info, answer.node.is_some(), settings),
+        Ok(None) if is_rest_ok => vec![Finding::warning(
             "redis",
             "this user may not run INFO, so version, persistence and eviction are not known",
             "grant +info",
-        )),
-        Ok(_) => {}
-        Err(_) => return findings,
+        )],
+        Err(error) if is_rest_ok => vec![Finding::failed(
+            "redis",
+            format!("it does not answer, so its sessions cannot be opened: {}", with_causes(&error)),
+            "look at the log of this node, and whether a replica takes its place",
+        )],
+        // That has been said.
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    match &answer.node {
+        Some(node) => findings.into_iter().map(|finding| finding.at(node)).collect(),
+        None => findings,
     }
-    if let Ok(Some(time)) = store.read_clock().await {
-        findings.push(clock(now, time));
-    }
-    findings
 }
 
 fn connection_failed(check: &str, error: &CliError) -> Finding {
@@ -65,17 +78,14 @@ fn encryption(settings: &RedisSettings) -> Finding {
     } else if settings.is_on_this_machine() {
         Finding::ok(check, "none is needed: it is on this machine")
     } else {
-        let found = "none: a program on the way can read and change sessions";
-        Finding::warning(check, found, "let the url begin with rediss://, unless the network is yours alone")
+        let found = "not every connection uses TLS: a program on the way can read and change sessions";
+        let advice = "let each url, of Sentinels too, begin with rediss://, unless the network is yours alone";
+        Finding::warning(check, found, advice)
     }
 }
 
-fn info_findings(info: &ServerInfo, settings: &RedisSettings) -> [Finding; 4] {
-    let findings = [version(info), role(info), eviction(info, settings.allow_eviction), persistence(info.persistence)];
-    match &info.node {
-        Some(node) => findings.map(|finding| finding.at(node)),
-        None => findings,
-    }
+fn info_findings(info: &ServerInfo, is_node: bool, settings: &RedisSettings) -> Vec<Finding> {
+    vec![version(info), role(info, is_node), eviction(info, settings.allow_eviction), persistence(info.persistence)]
 }
 
 fn version(info: &ServerInfo) -> Finding {
@@ -87,10 +97,10 @@ fn version(info: &ServerInfo) -> Finding {
     }
 }
 
-fn role(info: &ServerInfo) -> Finding {
+fn role(info: &ServerInfo, is_node: bool) -> Finding {
     match info.role.as_str() {
         // In a cluster a failover may be under way.
-        "slave" if info.node.is_none() => Finding::failed(
+        "slave" if !is_node => Finding::failed(
             "redis role",
             "it is a replica, which takes no writes",
             "let the url lead to the primary, or use the mode sentinel",
@@ -130,6 +140,7 @@ fn persistence(persistence: Persistence) -> Finding {
             format!("it has no append-only file: if it ends now, {unsaved_changes} changes are lost"),
             "set appendonly yes, unless a restart of Redis may log people out",
         ),
+        Persistence::Unknown => Finding::warning(check, "Redis does not say", "ask who runs it"),
     }
 }
 

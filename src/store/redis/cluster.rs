@@ -120,7 +120,7 @@ impl Cluster {
                 let mut answers = answers.into_iter().skip(loads);
                 let take = |mut course: Course<'q, 's>| {
                     let count = course.sequence.len();
-                    match course.take(node, answers.by_ref().take(count).collect::<Vec<_>>())? {
+                    match self.take(&mut course, node, answers.by_ref().take(count).collect())? {
                         Next::Moved(address) => self.follow(course.sequence.slot, &address),
                         Next::Done | Next::Again => {}
                         Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
@@ -149,7 +149,7 @@ impl Cluster {
         while !course.is_done() {
             let (node, open) = self.connect(slot, &mut course.asked, deadline).await?;
             let failure = match node.connections.exchange_on(&open, &course.commands(), deadline).await {
-                Ok(answers) => match course.take(&node, answers)? {
+                Ok(answers) => match self.take(&mut course, &node, answers)? {
                     Next::Done => break,
                     Next::Again => None,
                     Next::Moved(address) => {
@@ -175,6 +175,15 @@ impl Cluster {
             }
         }
         Ok(Some(course.into_answers()))
+    }
+
+    /// Takes the answers of a node. One without replicas may have been replaced, so the slots are looked at soon.
+    fn take(self: &Arc<Self>, course: &mut Course<'_, '_>, node: &Node, answers: Vec<Value>) -> Result<Next, Failure> {
+        course.take(node, answers).inspect_err(|failure| {
+            if matches!(&failure.cause, Cause::Answered { code, .. } if &**code == "NOREPLICAS") {
+                self.refresh_soon();
+            }
+        })
     }
 
     /// Notes that another node has a slot.

@@ -7,9 +7,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
-use redis::{ServerError, ServerErrorKind, Value};
+use redis::{Cmd, ServerError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep};
 
 use super::Redis;
@@ -19,7 +20,7 @@ use super::partitions::Slot;
 use super::router::{AnyServer, Router, parse_one};
 use super::scripts::Script;
 use super::sequence::{ScriptCall, Sequence};
-use super::server_info::{Eviction, ServerInfo};
+use super::server_info::{Eviction, ServerAnswer, ServerInfo};
 use crate::store::Error;
 use crate::types::Time;
 
@@ -52,29 +53,39 @@ impl Redis {
 
     /// Reads the time of Redis' clock; in a cluster that which is most ahead. `None` if this user may not.
     pub(in crate::store) async fn read_clock(&self) -> Result<Option<Time>, Error> {
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
         let mut latest = None;
-        for server in self.router.servers().await?.0 {
-            let mut info = redis::cmd("INFO");
-            info.arg("server");
-            let info: Option<String> = self.router.query_if_allowed(&server, info).await?;
+        for (_, info) in self.info_of_each(&info).await? {
+            // One node that does not answer says nothing of the clocks of the others.
+            let Ok(info) = info else { continue };
             let micros = info.as_deref().and_then(|info| field(info, "server_time_usec")?.parse::<u64>().ok());
             latest = latest.max(micros.map(|micros| Time::from_millis(micros / 1000)));
         }
         Ok(latest)
     }
 
-    /// Reads what Redis says about itself; in a cluster each primary. Those that this user may not ask are left out.
-    pub(in crate::store) async fn read_info(&self) -> Result<Vec<ServerInfo>, Error> {
-        let mut infos = Vec::new();
-        for server in self.router.servers().await?.0 {
-            let info: Option<String> = self.router.query_if_allowed(&server, redis::cmd("INFO")).await?;
-            let node = match &server {
+    /// Reads what Redis says about itself; in a cluster each primary.
+    pub(in crate::store) async fn read_info(&self) -> Result<Vec<ServerAnswer>, Error> {
+        let answers = self.info_of_each(&redis::cmd("INFO")).await?;
+        let answer = |(server, info): (AnyServer, Result<Option<String>, Error>)| ServerAnswer {
+            node: match server {
                 AnyServer::Single => None,
                 AnyServer::Node(node) => Some(node.address.to_string()),
-            };
-            infos.extend(info.map(|info| ServerInfo { node, ..ServerInfo::parse(&info) }));
-        }
-        Ok(infos)
+            },
+            info: info.map(|info| info.as_deref().map(ServerInfo::parse)),
+        };
+        Ok(answers.into_iter().map(answer).collect())
+    }
+
+    /// Sends INFO to each server at once. `None`: this user may not ask.
+    async fn info_of_each(&self, info: &Cmd) -> Result<Vec<(AnyServer, Result<Option<String>, Error>)>, Error> {
+        let servers = self.router.servers().await?.0;
+        let ask = async |server| {
+            let answer = self.router.query_if_allowed(&server, info.clone()).await;
+            (server, answer)
+        };
+        Ok(join_all(servers.into_iter().map(ask)).await)
     }
 
     /// Writes nothing to each server, and returns those that would have taken it.
@@ -90,8 +101,8 @@ impl Redis {
             tokio::select! {
                 written = writing.next() => match written {
                     Some(Ok(probed)) => working.push(probed),
-                    Some(Err(error @ Error::Unavailable(_))) => failure = Some(error),
-                    Some(Err(error)) => return Err(error),
+                    Some(Err(error)) if is_of_every_node(&error) => return Err(error),
+                    Some(Err(error)) => failure = Some(error),
                     None => break,
                 },
                 () = &mut patience, if is_patient => is_patient = false,
@@ -131,7 +142,10 @@ impl Redis {
                 return Err(self.router.unsuitable(server, problem));
             }
         }
-        self.check_layout().await
+        // The one node that has the marker may be down, and then the marker was right before.
+        let marker = self.marker_slot();
+        let is_there = probed.iter().any(|probed| self.router.has(&probed.server, marker));
+        if is_there || !self.layout.is_known() { self.check_layout().await } else { Ok(()) }
     }
 
     /// Checks that the user may ask a node of a cluster for keys of a slot that is being moved.
@@ -185,6 +199,9 @@ impl Redis {
         if !is_cluster && field(info, "cluster_enabled") == Some("1") {
             return Some("this is a node of a Redis Cluster; set mode = \"cluster\" in [store.redis]".to_owned());
         }
+        if is_cluster && field(info, "cluster_enabled") == Some("0") {
+            return Some("it is no node of a Redis Cluster; set cluster-enabled yes in its configuration".to_owned());
+        }
         // In a cluster a failover may be under way, and the slots say who is the primary.
         if !is_cluster && field(info, "role") == Some("slave") {
             return Some("this is a replica, which takes no writes; the url has to lead to the primary".to_owned());
@@ -217,6 +234,15 @@ impl Probed {
     fn probe<'s>(&self, probe: &'s Script) -> Sequence<'s> {
         ScriptCall::new(probe, self.slot, &[&self.key]).into()
     }
+}
+
+/// Whether a fault is one of the configuration, of which one node is enough to say that the service cannot work.
+///
+/// A node that has no room or no replica refuses its own writes, and the others go on.
+fn is_of_every_node(error: &Error) -> bool {
+    let Error::Refused(cause) = error else { return false };
+    let cause = cause.downcast_ref::<Failure>().map(|failure| &failure.cause);
+    !matches!(cause, Some(Cause::Answered { code, .. }) if &**code != "NOPERM")
 }
 
 /// Whether Redis itself has said so.

@@ -17,10 +17,17 @@ use crate::store::Error;
 #[derive(Debug, Default)]
 pub(super) struct Layout(AtomicBool);
 
+impl Layout {
+    /// Whether the marker was right when it was last read.
+    pub(super) fn is_known(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 impl Redis {
     /// Returns the way to Redis, once the layout there is known to be this one.
     pub(super) async fn router(&self) -> Result<&Router, Error> {
-        if !self.layout.0.load(Ordering::Relaxed) {
+        if !self.layout.is_known() {
             self.check_layout().await?;
         }
         Ok(&self.router)
@@ -28,8 +35,7 @@ impl Redis {
 
     /// Checks the marker, and writes it if there is none.
     pub(super) async fn check_layout(&self) -> Result<(), Error> {
-        let key = format!("{}:layout", self.prefix);
-        let slot = Slot::of_tag(key.as_bytes());
+        let (key, slot) = (self.marker_key(), self.marker_slot());
         let read = || Sequence::read(slot, [key_command("GET", key.as_bytes())]);
         let mut found: Option<String> = self.router.one(read()).await?;
         if found.is_none() {
@@ -39,8 +45,9 @@ impl Redis {
             match self.router.one::<Value>(Sequence::write(slot, write)).await {
                 // Another replica may have been faster.
                 Ok(_) => found = self.router.one(read()).await?,
-                // To end a session needs no room, and what there is without a marker is in 64 partitions.
-                Err(Error::Full(_)) if self.partitions.count() == 64 => return Ok(()),
+                // A Redis that takes no writes can be read, and full it can end sessions. What there is without a marker
+                // is in 64 partitions.
+                Err(Error::Full(_) | Error::Refused(_)) if self.partitions.count() == 64 => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
@@ -51,6 +58,15 @@ impl Redis {
             return Ok(());
         }
         Err(self.other_layout(&found.unwrap_or_else(|| "an unknown number of".to_owned())).await)
+    }
+
+    fn marker_key(&self) -> String {
+        format!("{}:layout", self.prefix)
+    }
+
+    /// Returns the slot of the marker. One node has it.
+    pub(super) fn marker_slot(&self) -> Slot {
+        Slot::of_tag(self.marker_key().as_bytes())
     }
 
     /// Fails if there are sessions without a marker, which earlier versions stored, in another number of partitions.

@@ -67,7 +67,7 @@ use self::sample_position::Cursors;
 use self::scripts::{EXPIRY_STEP, Script, Scripts};
 pub use self::sentinel_settings::SentinelSettings;
 use self::sequence::{ScriptCall, Sequence};
-pub use self::server_info::{Eviction, Persistence, ServerInfo};
+pub use self::server_info::{Eviction, Persistence, ServerAnswer, ServerInfo};
 pub use self::settings::{Mode, Settings};
 pub(super) use self::target::Server;
 use self::waiter::Receipt;

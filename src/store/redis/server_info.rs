@@ -1,12 +1,20 @@
 //! What a Redis says about itself: its answer to INFO, as far as operators and this store need it.
 
 use super::inspection::field;
+use crate::store::Error;
+
+/// What one of the servers of a store answered when it was asked about itself.
+#[derive(Debug)]
+pub struct ServerAnswer {
+    /// The address of a node of a cluster.
+    pub node: Option<String>,
+    /// `None`: this user may not ask.
+    pub info: Result<Option<ServerInfo>, Error>,
+}
 
 /// What a Redis says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInfo {
-    /// The address of a node of a cluster.
-    pub node: Option<String>,
     /// `Redis` or `Valkey`.
     pub product: &'static str,
     /// The version of the product, such as `7.2.4`.
@@ -45,6 +53,8 @@ pub enum Persistence {
     AppendOnly,
     /// It makes snapshots at most, and none has this number of changes yet.
     Snapshots { unsaved_changes: u64 },
+    /// It does not say.
+    Unknown,
 }
 
 impl ServerInfo {
@@ -66,10 +76,12 @@ impl ServerInfo {
         let persistence = match field(info, "aof_enabled") {
             _ if fails("rdb_last_bgsave_status") || fails("aof_last_write_status") => Persistence::Failing,
             Some("1") => Persistence::AppendOnly,
-            _ => Persistence::Snapshots { unsaved_changes: number("rdb_changes_since_last_save").unwrap_or_default() },
+            None => Persistence::Unknown,
+            Some(_) => {
+                Persistence::Snapshots { unsaved_changes: number("rdb_changes_since_last_save").unwrap_or_default() }
+            }
         };
         Self {
-            node: None,
             product,
             version,
             redis_version,

@@ -114,9 +114,9 @@ impl Settings {
         Err(SettingError::new(key, message))
     }
 
-    /// Whether connections are encrypted.
+    /// Whether all connections are encrypted, those to Sentinels too.
     pub fn is_encrypted(&self) -> bool {
-        self.url.starts_with("rediss:")
+        [&self.url].into_iter().chain(&self.sentinel.urls).all(|url| url.starts_with("rediss:"))
     }
 
     /// Whether the url leads to this machine.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloakroom::store::RedisSettings;
+use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
 use tonic::Code;
 
 use super::counters::{Counter, Counters, check};
@@ -12,7 +12,7 @@ use super::{CALM, service_on};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::open_cookie;
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, Node};
 use crate::support::environment::number;
 
 /// Starts three primaries with so many replicas, and a service on them.
@@ -110,6 +110,29 @@ async fn a_node_that_is_down_stops_only_its_partitions_and_ends_none_of_its_sess
     }
     counters.retain(|counter| is_elsewhere(counter.partition));
     assert_eq!(check(&service, &counters, 0).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_down_or_takes_no_writes_leaves_the_service_healthy_and_two_do_not() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Redis::new(&cluster.settings()).unwrap();
+    let replicas = |node: &Node, count| node.run(&["config", "set", "min-replicas-to-write", count]);
+    store.ping().await.unwrap();
+
+    replicas(&cluster.nodes[0], "1");
+    store.ping().await.unwrap();
+    replicas(&cluster.nodes[2], "1");
+    let refused = store.ping().await.unwrap_err();
+    assert!(matches!(refused, Error::Refused(_)), "{refused:?}");
+    replicas(&cluster.nodes[0], "0");
+    replicas(&cluster.nodes[2], "0");
+    store.ping().await.unwrap();
+
+    // It has the slot of the layout marker.
+    cluster.nodes[1].redis.signal("-KILL");
+    for _ in 0..3 {
+        store.ping().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
