@@ -204,10 +204,16 @@ test('an outage is SessionUnavailable at the deadline', async (t) => {
 });
 
 test('the calls that are under way are bounded', async (t) => {
-  const silent = net.createServer(() => {});
+  const sockets = [];
+  const silent = net.createServer((socket) => sockets.push(socket));
   await once(silent.listen(0, '127.0.0.1'), 'listening');
   const transport = new GrpcTransport(`127.0.0.1:${silent.address().port}`);
-  t.after(() => { transport.close(); silent.close(); });
+  t.after(() => {
+    transport.close();
+    silent.close();
+    // What is closed waits for an answer of its peer, which this one never gives.
+    for (const socket of sockets) socket.destroy();
+  });
 
   const calls = Array.from({ length: pools.MAX_CONNECTIONS + pools.MAX_WAITING + 5 }, () =>
     transport.call(messages.OPEN, { app: 'shop' }, 1000).catch((error) => error.message));
