@@ -10,28 +10,30 @@ use crate::types::secret::HIDDEN;
 impl LoadedConfig {
     /// Returns the text that `cloakroom check` prints.
     pub fn effective(&self) -> String {
-        let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");
         let mut text = String::new();
-        self.write_table(&mut text, &tree, &ConfigKey::default()).expect("a String takes all that is written to it");
+        self.write_table(&mut text, &self.tree(), &ConfigKey::default())
+            .expect("a String takes all that is written to it");
         text
     }
 
     /// Whether the configuration file itself holds a secret: a key, or an address with a password.
     pub fn has_secrets_in_file(&self) -> bool {
-        let tree = toml::Table::try_from(&self.settings).expect("settings can be written as TOML");
-        self.has_secrets(&tree, &ConfigKey::default())
+        self.values().iter().any(|(key, value)| {
+            // A token cannot be guessed from its hash.
+            key.name() != "token_hashes" && is_secret(value) && matches!(self.source_of(key), Source::File { .. })
+        })
     }
 
-    fn has_secrets(&self, table: &toml::Table, at: &ConfigKey) -> bool {
-        table.iter().any(|(name, value)| {
-            let key = at.child(name);
-            match value {
-                toml::Value::Table(inner) => self.has_secrets(inner, &key),
-                // A token cannot be guessed from its hash.
-                _ if name == "token_hashes" => false,
-                value => is_secret(value) && matches!(self.source_of(&key), Source::File { .. }),
-            }
-        })
+    /// Returns all settings as tables in tables.
+    fn tree(&self) -> toml::Table {
+        toml::Table::try_from(&self.settings).expect("settings can be written as TOML")
+    }
+
+    /// Returns the values of all settings.
+    pub(super) fn values(&self) -> Vec<(ConfigKey, toml::Value)> {
+        let mut values = Vec::new();
+        collect(&mut values, self.tree(), &ConfigKey::default());
+        values
     }
 
     /// Writes the values of a table, then the tables in it: the order that TOML needs.
@@ -78,6 +80,16 @@ impl LoadedConfig {
             }
             StoreKind::Memory if makes_key => "every start makes a key of its own".to_owned(),
             _ => "without a key the app has only null sessions".to_owned(),
+        }
+    }
+}
+
+fn collect(values: &mut Vec<(ConfigKey, toml::Value)>, table: toml::Table, at: &ConfigKey) {
+    for (name, value) in table {
+        let key = at.child(&name);
+        match value {
+            toml::Value::Table(inner) => collect(values, inner, &key),
+            value => values.push((key, value)),
         }
     }
 }

@@ -28,7 +28,7 @@ mod transfer;
 use std::error::Error as StdError;
 use std::sync::Arc;
 
-pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings};
+pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings, is_open_to_all};
 pub use feed::{Feed, FeedEntry, FeedRead};
 pub use handle::{Handle, OpenError};
 pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};

@@ -17,6 +17,11 @@ impl ConfigKey {
         &self.0
     }
 
+    /// The innermost name; empty for the table of all settings.
+    pub fn name(&self) -> &str {
+        self.0.last().map(String::as_str).unwrap_or_default()
+    }
+
     /// The key of `name` in this table. A dot is part of the name.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {

@@ -1,8 +1,7 @@
 //! The files of the embedded store, and the room on their disk.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{Access, StatVfs, access, statvfs};
@@ -10,7 +9,7 @@ use rustix::fs::{Access, StatVfs, access, statvfs};
 use super::finding::Finding;
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
-use crate::store::{EmbeddedSettings, StoreKind};
+use crate::store::{EmbeddedSettings, StoreKind, is_open_to_all};
 
 /// Looks at the folder of the embedded store. Opens no file of it, because a service may have them open.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
@@ -65,12 +64,6 @@ fn folder_finding(folder: &Path) -> Finding {
             Finding::failed(check, format!("{shown}: {error}"), "let the user of the service into the folders above it")
         }
     }
-}
-
-/// Whether everybody on this machine may replace the files of a folder.
-fn is_open_to_all(folder: &Metadata) -> bool {
-    let mode = folder.permissions().mode();
-    mode & 0o002 != 0 && mode & 0o1000 == 0
 }
 
 fn data_file(settings: &EmbeddedSettings) -> Finding {

@@ -241,12 +241,17 @@ fn check_file(path: &Path, metadata: &Metadata) -> Result<(), FileOpenError> {
     }
 }
 
+/// Whether everybody on this machine may replace the files of a folder.
+pub fn is_open_to_all(folder: &Metadata) -> bool {
+    let mode = folder.permissions().mode();
+    mode & 0o002 != 0 && mode & 0o1000 == 0
+}
+
 /// Warns if everybody on this machine may replace the files. No error: it is how Kubernetes makes its volumes.
 fn warn_of_open_folder(folder: &Path) {
     let Ok(metadata) = fs::metadata(folder) else { return };
-    let mode = metadata.permissions().mode() & 0o7777;
-    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
-        let (path, mode) = (folder.display(), format!("{mode:o}"));
+    if is_open_to_all(&metadata) {
+        let (path, mode) = (folder.display(), format!("{:o}", metadata.permissions().mode() & 0o7777));
         tracing::warn!(%path, mode, "everybody on this machine may replace the store's files; run chmod 700 on the folder");
     }
 }

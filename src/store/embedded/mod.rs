@@ -24,7 +24,7 @@ use std::sync::Arc;
 use redb::ReadableDatabase as _;
 use serde::{Deserialize, Serialize};
 
-pub use file::FileOpenError;
+pub use file::{FileOpenError, is_open_to_all};
 
 use self::checkpoint::Shared;
 use self::file::{DataFile, mark_logged};

@@ -8,10 +8,10 @@ use redis::Cmd;
 
 use super::ENTRY_PREFIX;
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Edit, EndReason, LifetimeLimit, LifetimeLimits, NewLifetime,
+    AuthenticationChange, Authority, Changes, Edit, EndReason, Entries, LifetimeLimit, LifetimeLimits, NewLifetime,
     PermanentChange, Precondition, Replacement, RequestContext, Rotation, SubjectChange, Value, WhenEmpty,
 };
-use crate::store::encoding::{encode_context, encode_permanent, encode_previous, millis, u48_be};
+use crate::store::encoding::{HEAD_FIELDS, encode_context, encode_permanent, encode_previous, millis, u48_be};
 use crate::types::Time;
 
 /// Returns the changes if `set_entries.lua` can make this edit: it sets entries, unsets others at most, and nothing else.
@@ -27,6 +27,17 @@ pub(super) fn changes_for_set(edit: &Edit) -> Option<&Changes> {
     let keeps_token = matches!(edit.rotation, Rotation::Keep | Rotation::OnSubjectChange(_));
     let is_short = unset.len() + set.len() <= MAX_SET_NAMES;
     (has_only_entries && keeps_token && edit.lifetime.is_none() && is_short).then_some(changes)
+}
+
+/// Adds the fields of a new record: the parts of its head behind the first one, without those that are empty, and its
+/// entries.
+pub(super) fn push_fields(script: &mut Cmd, parts: [Vec<u8>; HEAD_FIELDS.len() - 1], entries: &Entries) {
+    for (field, bytes) in HEAD_FIELDS[1..].iter().zip(parts).filter(|(_, bytes)| !bytes.is_empty()) {
+        script.arg(&[*field]).arg(bytes);
+    }
+    for (name, value) in entries.iter() {
+        script.arg(entry_field(name)).arg(value);
+    }
 }
 
 pub(super) fn push_set(

@@ -120,7 +120,7 @@ impl Redis {
             // What kind of Redis it is may explain the refusal better.
             Err(error @ Error::Refused(_)) => self.check_kind(&probed.server).await.and(Err(error)),
             // A node of a cluster says such things to a service that takes it for a single server.
-            Err(Error::Unavailable(cause)) if is_answer(&*cause) => {
+            Err(Error::Unavailable(cause)) if answered_code(&*cause).is_some() => {
                 self.check_kind(&probed.server).await.and(Err(Error::Unavailable(cause)))
             }
             Err(error) => Err(error),
@@ -241,13 +241,15 @@ impl Probed {
 /// A node that has no room or no replica refuses its own writes, and the others go on.
 fn is_of_every_node(error: &Error) -> bool {
     let Error::Refused(cause) = error else { return false };
-    let cause = cause.downcast_ref::<Failure>().map(|failure| &failure.cause);
-    !matches!(cause, Some(Cause::Answered { code, .. }) if &**code != "NOPERM")
+    answered_code(&**cause).is_none_or(|code| code == "NOPERM")
 }
 
-/// Whether Redis itself has said so.
-fn is_answer(cause: &(dyn StdError + Send + Sync + 'static)) -> bool {
-    cause.downcast_ref::<Failure>().is_some_and(|failure| matches!(failure.cause, Cause::Answered { .. }))
+/// Returns the code of an error that Redis itself has answered.
+fn answered_code<'c>(cause: &'c (dyn StdError + Send + Sync + 'static)) -> Option<&'c str> {
+    match &cause.downcast_ref::<Failure>()?.cause {
+        Cause::Answered { code, .. } => Some(code),
+        _ => None,
+    }
 }
 
 /// Returns the value of a field in the answer to INFO.

@@ -52,7 +52,7 @@ use redis::{Cmd, FromRedisValue, Value};
 
 pub use self::acknowledge::Acknowledge;
 use self::acknowledge::WriteKind;
-use self::arguments::{entry_field, optional_context};
+use self::arguments::optional_context;
 pub use self::cluster_settings::ClusterSettings;
 pub(super) use self::connections::Connections;
 use self::failure::{Cause, Failure};
@@ -71,7 +71,7 @@ pub use self::server_info::{Eviction, Persistence, ServerAnswer, ServerInfo};
 pub use self::settings::{Mode, Settings};
 pub(super) use self::target::Server;
 use self::waiter::Receipt;
-use super::encoding::{EncodedHead, HEAD_FIELDS};
+use super::encoding::EncodedHead;
 use super::handle::{Backend, Handle};
 use super::metrics::StoreMetrics;
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
@@ -254,12 +254,7 @@ impl Store for Redis {
             .arg(session_key.id.as_bytes());
         let issued = imported_from.and_then(|imported_from| imported_from.issued);
         script.arg(issued.map_or(0, Time::millis));
-        for (field, bytes) in HEAD_FIELDS[1..].iter().zip(parts).filter(|(_, bytes)| !bytes.is_empty()) {
-            script.arg(&[*field]).arg(bytes);
-        }
-        for (name, value) in record.entries.iter() {
-            script.arg(entry_field(name)).arg(value);
-        }
+        arguments::push_fields(&mut script.command, parts, &record.entries);
         match self.write(WriteKind::Save, script).await? {
             0_u8 => Ok(Created::Occupied),
             1 => Ok(Created::Stored),

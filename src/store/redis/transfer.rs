@@ -1,16 +1,15 @@
 //! What exports and imports need of the Redis store.
 
 use super::acknowledge::WriteKind;
-use super::arguments::entry_field;
 use super::index::REVOCATION;
 use super::partitions::Partition;
 use super::router::{parse_one, parse_several};
 use super::scan::escape;
 use super::scripts::EXPIRY_STEP;
 use super::sequence::{ScriptCall, Sequence};
-use super::{Redis, key_command};
+use super::{Redis, arguments, key_command};
 use crate::session::Generation;
-use crate::store::encoding::{EncodedHead, HEAD_FIELDS, decode_revocation, encode_revocation};
+use crate::store::encoding::{EncodedHead, decode_revocation, encode_revocation};
 use crate::store::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation, decide};
 use crate::store::{AppRevocation, Cursor, Decision, Error, ImportMode, Snapshot, Store as _, Transfer};
 use crate::token::SessionId;
@@ -128,12 +127,7 @@ impl Redis {
         script.arg(revocation.time.map(|time| time.millis().to_string()).unwrap_or_default());
         let EncodedHead([meta, parts @ ..]) = EncodedHead::encode(&imported.record.head);
         script.arg((imported.record.head.purge_time() + EXPIRY_STEP).millis()).arg(&meta[..meta.len() - 4]);
-        for (field, bytes) in HEAD_FIELDS[1..].iter().zip(parts).filter(|(_, bytes)| !bytes.is_empty()) {
-            script.arg(&[*field]).arg(bytes);
-        }
-        for (name, value) in imported.record.entries.iter() {
-            script.arg(entry_field(name)).arg(value);
-        }
+        arguments::push_fields(&mut script.command, parts, &imported.record.entries);
         self.write(WriteKind::Save, script).await
     }
 
