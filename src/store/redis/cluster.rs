@@ -13,13 +13,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::connections::{Connections, OpenConnection};
-use super::course::{Course, Next};
 use super::discovery::Discovery;
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
 use super::scripts::Script;
 use super::sentinels::ServerAddress;
 use super::sequence::{Sequence, pipeline};
+use super::sequence_run::{Next, SequenceRun};
 use super::settings::Settings;
 use super::slots::{Node, SlotTable};
 use super::target::{Server, Target};
@@ -62,7 +62,7 @@ impl Cluster {
     /// Does a sequence, wherever its slot is.
     pub(super) async fn run(self: &Arc<Self>, sequence: &Sequence<'_>) -> Result<Vec<Value>, Failure> {
         let deadline = Instant::now() + self.target.timeout;
-        self.finish_one(Ok(Course::new(sequence)), deadline).await
+        self.finish_one(Ok(SequenceRun::new(sequence)), deadline).await
     }
 
     /// As [`Self::run()`], but returns `None` if the slot is being moved and the keys are at two nodes.
@@ -71,7 +71,7 @@ impl Cluster {
         sequence: &Sequence<'_>,
     ) -> Result<Option<Vec<Value>>, Failure> {
         let deadline = Instant::now() + self.target.timeout;
-        self.finish(Course::new(sequence), deadline, WhenSplit::Return).await
+        self.finish(SequenceRun::new(sequence), deadline, WhenSplit::Return).await
     }
 
     /// Does many sequences, in one round trip to each node unless there are redirections.
@@ -84,7 +84,7 @@ impl Cluster {
         for (_, group) in &groups {
             indices.extend(group.iter().map(|(index, _)| *index));
         }
-        let finished = join_all(first.into_iter().flatten().map(|course| self.finish_one(course, deadline))).await;
+        let finished = join_all(first.into_iter().flatten().map(|run| self.finish_one(run, deadline))).await;
         let mut results: Vec<_> = indices.into_iter().zip(finished).collect();
         results.sort_unstable_by_key(|(index, _)| *index);
         results.into_iter().map(|(_, result)| result).collect()
@@ -92,10 +92,10 @@ impl Cluster {
 
     async fn finish_one(
         self: &Arc<Self>,
-        course: Result<Course<'_, '_>, Failure>,
+        run: Result<SequenceRun<'_, '_>, Failure>,
         deadline: Instant,
     ) -> Result<Vec<Value>, Failure> {
-        let finished = self.finish(course?, deadline, WhenSplit::Wait).await?;
+        let finished = self.finish(run?, deadline, WhenSplit::Wait).await?;
         Ok(finished.unwrap_or_default())
     }
 
@@ -105,10 +105,10 @@ impl Cluster {
         node: Option<&Arc<Node>>,
         group: &[(usize, &'q Sequence<'s>)],
         deadline: Instant,
-    ) -> Vec<Result<Course<'q, 's>, Failure>> {
-        let mut courses: Vec<_> = group.iter().map(|(_, sequence)| Course::new(sequence)).collect();
+    ) -> Vec<Result<SequenceRun<'q, 's>, Failure>> {
+        let mut runs: Vec<_> = group.iter().map(|(_, sequence)| SequenceRun::new(sequence)).collect();
         let Some((node, open)) = node.and_then(|node| Some((node, node.connections.try_open()?))) else {
-            return courses.into_iter().map(Ok).collect();
+            return runs.into_iter().map(Ok).collect();
         };
         // They call the same script, if any. A node that does not have it would otherwise refuse each of them.
         let script = group.first().and_then(|(_, sequence)| sequence.script);
@@ -118,21 +118,21 @@ impl Cluster {
         match node.connections.exchange_on(&open, &commands, deadline).await {
             Ok(answers) => {
                 let mut answers = answers.into_iter().skip(loads);
-                let take = |mut course: Course<'q, 's>| {
-                    let count = course.sequence.len();
-                    match self.take(&mut course, node, answers.by_ref().take(count).collect())? {
-                        Next::Moved(address) => self.follow(course.sequence.slot, &address),
+                let take = |mut run: SequenceRun<'q, 's>| {
+                    let count = run.sequence.len();
+                    match self.take(&mut run, node, answers.by_ref().take(count).collect())? {
+                        Next::Moved(address) => self.follow(run.sequence.slot, &address),
                         Next::Done | Next::Again => {}
                         Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
                     }
-                    Ok(course)
+                    Ok(run)
                 };
-                courses.into_iter().map(take).collect()
+                runs.into_iter().map(take).collect()
             }
             Err(unanswered) => {
                 self.refresh_soon();
-                let took = courses.iter_mut().map(|course| course.take_failure(unanswered.clone())).collect::<Vec<_>>();
-                courses.into_iter().zip(took).map(|(course, took)| took.map(|()| course)).collect()
+                let took = runs.iter_mut().map(|run| run.take_failure(unanswered.clone())).collect::<Vec<_>>();
+                runs.into_iter().zip(took).map(|(run, took)| took.map(|()| run)).collect()
             }
         }
     }
@@ -140,16 +140,16 @@ impl Cluster {
     /// Sends what is left of a sequence until all of it is answered.
     async fn finish(
         self: &Arc<Self>,
-        mut course: Course<'_, '_>,
+        mut run: SequenceRun<'_, '_>,
         deadline: Instant,
         when_split: WhenSplit,
     ) -> Result<Option<Vec<Value>>, Failure> {
-        let slot = course.sequence.slot;
+        let slot = run.sequence.slot;
         let mut attempts = 0_u32;
-        while !course.is_done() {
-            let (node, open) = self.connect(slot, &mut course.asked, deadline).await?;
-            let failure = match node.connections.exchange_on(&open, &course.commands(), deadline).await {
-                Ok(answers) => match self.take(&mut course, &node, answers)? {
+        while !run.is_done() {
+            let (node, open) = self.connect(slot, &mut run.asked, deadline).await?;
+            let failure = match node.connections.exchange_on(&open, &run.commands(), deadline).await {
+                Ok(answers) => match self.take(&mut run, &node, answers)? {
                     Next::Done => break,
                     Next::Again => None,
                     Next::Moved(address) => {
@@ -162,7 +162,7 @@ impl Cluster {
                 Err(unanswered) => {
                     self.refresh_soon();
                     let failure = unanswered.failure().clone();
-                    course.take_failure(unanswered)?;
+                    run.take_failure(unanswered)?;
                     Some(failure)
                 }
             };
@@ -174,12 +174,17 @@ impl Cluster {
                 wait(attempts, deadline).await.map_err(|()| failure)?;
             }
         }
-        Ok(Some(course.into_answers()))
+        Ok(Some(run.into_answers()))
     }
 
     /// Takes the answers of a node. One without replicas may have been replaced, so the slots are looked at soon.
-    fn take(self: &Arc<Self>, course: &mut Course<'_, '_>, node: &Node, answers: Vec<Value>) -> Result<Next, Failure> {
-        course.take(node, answers).inspect_err(|failure| {
+    fn take(
+        self: &Arc<Self>,
+        run: &mut SequenceRun<'_, '_>,
+        node: &Node,
+        answers: Vec<Value>,
+    ) -> Result<Next, Failure> {
+        run.take(node, answers).inspect_err(|failure| {
             if matches!(&failure.cause, Cause::Answered { code, .. } if &**code == "NOREPLICAS") {
                 self.refresh_soon();
             }

@@ -13,7 +13,7 @@ use super::slots::Node;
 
 /// A sequence under way. A command that was answered is never sent again.
 #[derive(Debug)]
-pub(super) struct Course<'q, 's> {
+pub(super) struct SequenceRun<'q, 's> {
     pub(super) sequence: &'q Sequence<'s>,
     answers: Vec<Value>,
     /// The next command has to be sent to the node that is getting the slot.
@@ -34,7 +34,7 @@ pub(super) enum Next {
     Wait(Failure),
 }
 
-impl<'q, 's> Course<'q, 's> {
+impl<'q, 's> SequenceRun<'q, 's> {
     pub(super) const fn new(sequence: &'q Sequence<'s>) -> Self {
         Self { sequence, answers: Vec::new(), asked: None, loads_script: false, was_closed: false }
     }
