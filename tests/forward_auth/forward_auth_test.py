@@ -9,7 +9,6 @@ import contextlib
 import http.client
 import http.server
 import json
-import os
 import re
 import signal
 import socket
@@ -18,27 +17,11 @@ import threading
 import urllib.parse
 
 import pytest
+from proxies import envoy_command, nginx_command, running
 
-from service import ROOT, TIMEOUT, Service, binary, free_port, is_listening, program, wait_until
+from service import ROOT, TIMEOUT, Service, binary, free_port, program, wait_until
 
 CONFIGURATIONS = ROOT / "deploy/forward-auth"
-NGINX = """daemon off;
-{user}
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder};
-    proxy_temp_path {folder};
-    fastcgi_temp_path {folder};
-    uwsgi_temp_path {folder};
-    scgi_temp_path {folder};
-    include {folder}/site.conf;
-}}
-"""
-
-
 SPOOFED = {"Cloakroom-Subject": "admin", "Cloakroom-Session-Id": "1"}
 #: Of other paths as /login, and of /login as other paths. Proxies and applications disagree about each.
 SPELLINGS = [
@@ -106,49 +89,30 @@ def service(tmp_path, caller_token):
         yield service
 
 
-def nginx(folder, configuration):
-    (folder / "site.conf").write_text(configuration)
-    user = "user root;" if os.getuid() == 0 else ""
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=user))
-    return [program("nginx"), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
-
-
-def caddy(folder, configuration):
+def caddy_command(folder, configuration):
     (folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https off\n}\n" + configuration)
     return [program("caddy"), "run", "--adapter", "caddyfile", "--config", f"{folder}/Caddyfile"]
 
 
-def envoy(folder, configuration):
-    (folder / "envoy.yaml").write_text(configuration)
-    # Two Envoys of one machine would share memory for a restart without a gap.
-    return [program("envoy"), "--disable-hot-restart", "--concurrency", "1", "-c", f"{folder}/envoy.yaml"]
+PROXIES = {
+    "nginx": (nginx_command, "nginx.conf"),
+    "caddy": (caddy_command, "Caddyfile"),
+    "envoy": (envoy_command, "envoy.yaml"),
+}
 
 
-PROXIES = {nginx: "nginx.conf", caddy: "Caddyfile", envoy: "envoy.yaml"}
-
-
-@pytest.fixture(params=PROXIES, ids=lambda proxy: proxy.__name__)
+@pytest.fixture(params=PROXIES)
 def proxy(request, tmp_path, service, application, caller_token):
     """The kind and the port of a running proxy."""
-    port = free_port()
+    port, (command, file) = free_port(), PROXIES[request.param]
     used = {"CALLER_TOKEN": caller_token[0], "50051": service.port, "8000": application, "8080": port}
     # At once, because a port may contain the digits of another.
     shown = re.compile(r"\b(?:" + "|".join(used) + r")\b")
-    configuration = (CONFIGURATIONS / PROXIES[request.param]).read_text()
+    configuration = (CONFIGURATIONS / file).read_text()
     assert set(shown.findall(configuration)) == used.keys()
     configuration = shown.sub(lambda found: str(used[found[0]]), configuration)
-    command = request.param(tmp_path, configuration)
-    # Caddy keeps its configuration below it.
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    with (tmp_path / "proxy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        try:
-            wait_until("the proxy listens", lambda: is_listening(port) or process.poll() is not None)
-            assert process.poll() is None, (tmp_path / "proxy.log").read_text()
-            yield request.param, port
-        finally:
-            process.terminate()
-            process.wait(TIMEOUT)
+    with running(tmp_path, command(tmp_path, configuration), port):
+        yield request.param, port
 
 
 def send(port, path, headers=(), method="GET", body=None):
@@ -217,7 +181,7 @@ def test_without_a_subject_nobody_passes_and_the_login_page_is_for_everybody(ser
 
     for headers in ({}, {"Cookie": "session=forged"}, {"Cookie": cookie}, SPOOFED):
         status, answered, body = send(port, "/orders", headers)
-        if kind is envoy:
+        if kind == "envoy":
             assert status == 401, body
         else:
             assert (status, dict(answered)["location"]) == (302, "/login"), body
@@ -231,7 +195,7 @@ def test_without_a_subject_nobody_passes_and_the_login_page_is_for_everybody(ser
                 "shop.example",
                 {},
             )
-        assert status == (400 if more and kind is envoy else 200)
+        assert status == (400 if more and kind == "envoy" else 200)
 
 
 def test_no_spelling_of_a_public_path_leads_to_another(proxy):

@@ -7,32 +7,19 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { CallFailed, Client, ConnectTransport, SessionRefused, SessionUnavailable } from 'cloakroom-sessions';
 import { freePort, waitUntil } from '../../../tests/web/processes.mjs';
 import messages from '../src/messages.js';
 import pools from '../src/connect/pool.js';
 import { Certificates } from './certificates.mjs';
-import { LossyProxy } from './lossy_proxy.mjs';
+import { proxy, service, useService } from './proxied_service.mjs';
 import { Service } from './service.mjs';
 
 const { OPEN } = messages;
 const LONG = 60_000;
 
-let service;
-let proxy;
-
-before(async () => {
-  service = await Service.start();
-});
-
-after(() => service?.remove());
-
-beforeEach(async () => {
-  proxy = await LossyProxy.start(service.port);
-});
-
-afterEach(() => proxy.close());
+useService();
 
 // A client with connections of its own.
 const clientOf = (address, { deadline = LONG, ...credentials } = {}) =>

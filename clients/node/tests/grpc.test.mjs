@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Client, ConnectTransport, Session, SessionRefused, SessionUnavailable } from 'cloakroom-sessions';
 import { AdminClient } from 'cloakroom-sessions/admin';
 import { waitUntil } from '../../../tests/web/processes.mjs';
@@ -14,26 +14,13 @@ import messages from '../src/messages.js';
 import pools from '../src/connect/pool.js';
 import grpcTransport from '../src/grpc/transport.js';
 import { Certificates } from './certificates.mjs';
-import { LossyProxy } from './lossy_proxy.mjs';
+import { proxy, service, useService } from './proxied_service.mjs';
 import { Service } from './service.mjs';
 
 const { GrpcTransport } = grpcTransport;
 const LONG = 60_000;
 
-let service;
-let proxy;
-
-before(async () => {
-  service = await Service.start();
-});
-
-after(() => service?.remove());
-
-beforeEach(async () => {
-  proxy = await LossyProxy.start(service.port);
-});
-
-afterEach(() => proxy.close());
+useService();
 
 // A client with connections of its own.
 const clientOf = (address, { deadline = LONG, ...credentials } = {}) =>

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
-import subprocess
 
 import pytest
 from flask import Flask, session
-from service import TIMEOUT, Service, free_port, is_listening, program, wait_until
+from proxies import envoy_command, nginx_command, running
+from service import TIMEOUT, Service, free_port, program
 
 from cloakroom import SessionUnavailable
 from cloakroom.flask import CloakroomSessionInterface
 
 NGINX = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1; {user}
-events {{}}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   upstream service {{ server 127.0.0.1:{target}; keepalive 8; }}
   server {{
     listen 127.0.0.1:{port};
     location / {{ proxy_pass http://service; proxy_set_header Host localhost; {settings} }}
   }}
-}}
 """
 HAPROXY = """
 defaults
@@ -75,42 +67,19 @@ CHUNKS = "sub_filter_types *; sub_filter '\\1never' ''; sub_filter_once off;"
 KEEPALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
 
 
-@contextlib.contextmanager
 def nginx(folder, port, target, settings):
-    user = "user root;" if os.getuid() == 0 else ""
-    config = folder / "nginx.conf"
-    config.write_text(NGINX.format(folder=folder, port=port, target=target, settings=settings, user=user))
-    with running([program("nginx"), "-e", f"{folder}/error.log", "-c", str(config)], port):
-        yield
+    http = NGINX.format(port=port, target=target, settings=settings)
+    return running(folder, nginx_command(folder, http), port)
 
 
-@contextlib.contextmanager
 def haproxy(folder, port, target, _):
     config = folder / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, target=target))
-    with running([program("haproxy"), "-f", str(config)], port):
-        yield
+    return running(folder, [program("haproxy"), "-f", str(config)], port)
 
 
-@contextlib.contextmanager
 def envoy(folder, port, target, _):
-    config = folder / "envoy.yaml"
-    config.write_text(ENVOY.format(port=port, target=target))
-    # Two Envoys of one machine would share memory for a restart without a gap.
-    with running([program("envoy"), "--disable-hot-restart", "--concurrency", "1", "-c", str(config)], port):
-        yield
-
-
-@contextlib.contextmanager
-def running(command, port):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        wait_until("the proxy listens", lambda: is_listening(port) or process.poll() is not None)
-        assert process.poll() is None, command
-        yield
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT)
+    return running(folder, envoy_command(folder, ENVOY.format(port=port, target=target)), port)
 
 
 def answer_head(port):
