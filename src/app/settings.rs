@@ -50,7 +50,7 @@ pub struct Settings {
     pub subject_key: String,
     /// How long a session lives while it has no subject.
     pub anonymous: AnonymousSettings,
-    /// The most sessions of one subject at once. 0 to 10000; 0: no limit.
+    /// The most sessions of one subject at once. 0 to 10000; 0: no limit. Not for apps of kind `cookie`.
     pub max_sessions_per_subject: u32,
     /// What one login too many does: end the session that authenticated longest ago, or refuse the login.
     ///
@@ -77,7 +77,7 @@ impl Default for Settings {
             rotation_grace: Duration::from_secs(30),
             subject_key: String::new(),
             anonymous: AnonymousSettings::default(),
-            max_sessions_per_subject: 0,
+            max_sessions_per_subject: 1000,
             on_session_limit: OnSessionLimit::Evict,
             limits: LimitSettings::default(),
             migrate: MigrationSettings::default(),
@@ -115,7 +115,7 @@ impl Settings {
     fn check_kind(&self) -> Result<(), SettingError> {
         let needs_a_store = [
             ("subject_key", !self.subject_key.is_empty()),
-            ("max_sessions_per_subject", self.max_sessions_per_subject > 0),
+            ("max_sessions_per_subject", self.max_sessions_per_subject != Self::default().max_sessions_per_subject),
             ("anonymous.idle_timeout", self.anonymous.idle_timeout.is_some()),
             ("anonymous.absolute_timeout", self.anonymous.absolute_timeout.is_some()),
             ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),

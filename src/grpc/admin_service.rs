@@ -33,22 +33,17 @@ impl AdminService for AdminRpcs {
         let app = service.app(&request.app)?;
         let app = &app.name;
         let size = page_size(request.page_size)?;
-        let cursor = page_token::parse(app, &request.page_token)?;
+        let cursor = page_token::parse(app, &request.subject, &request.page_token)?;
         let with = with_entries(request.with_entries);
-        if request.subject.is_empty() {
-            let SessionPage { sessions, next } = service.list_app(&request.app, &cursor, size, with).await?;
-            audit.note_count(sessions.len());
-            let sessions = sessions.into_iter().map(Into::into).collect();
-            let next_page_token = next.map(|cursor| page_token::text(app, &cursor)).unwrap_or_default();
-            return Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token }));
-        }
-        if !request.page_token.is_empty() {
-            return Err(RequestError::PageToken.into());
-        }
-        let sessions = service.list_subject(&request.app, &subject(&request.subject)?, with).await?;
+        let SessionPage { sessions, next } = if request.subject.is_empty() {
+            service.list_app(&request.app, &cursor, size, with).await?
+        } else {
+            service.list_subject(&request.app, &subject(&request.subject)?, &cursor, with).await?
+        };
         audit.note_count(sessions.len());
         let sessions = sessions.into_iter().map(Into::into).collect();
-        Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token: String::new() }))
+        let next = next.map(|cursor| page_token::text(app, &request.subject, &cursor));
+        Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token: next.unwrap_or_default() }))
     }
 
     async fn get_session(

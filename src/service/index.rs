@@ -14,7 +14,7 @@ use super::write::unconditional;
 use super::{Error, Service, WithEntries};
 use crate::app::App;
 use crate::session::{Authority, Denial, EndReason, Entries, Precondition, Record, Subject, judge};
-use crate::store::{Applied, IndexEntry, SessionKey, Snapshot, SubjectRef, Write};
+use crate::store::{Applied, Cursor, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef, Write};
 use crate::token::SessionId;
 use crate::types::Time;
 
@@ -74,19 +74,20 @@ impl Service {
         Ok(applied)
     }
 
-    /// Returns the subject's live sessions, in no order. Removes dead entries.
+    /// Returns a page of the subject's live sessions, in no order, and where the next one begins. Removes dead entries.
     pub(super) async fn subject_sessions(
         &self,
         subject_ref: &SubjectRef,
+        from: &Cursor,
         with_entries: WithEntries,
         now: Time,
-    ) -> Result<Vec<SubjectSession>, Error> {
-        let entries = self.store.list_index(subject_ref).await?;
+    ) -> Result<(Vec<SubjectSession>, Option<Cursor>), Error> {
+        let IndexPage { entries, next } = self.store.list_index(subject_ref, from).await?;
         let sessions = run_concurrently(entries, |entry| {
             let (service, subject_ref) = (self.clone(), subject_ref.clone());
             async move { service.resolve_entry(&subject_ref, entry, with_entries, now).await }
         });
-        Ok(sessions.await?.into_iter().flatten().collect())
+        Ok((sessions.await?.into_iter().flatten().collect(), next))
     }
 
     /// Loads the session that an entry names, if it is live and the subject's. Removes a dead entry.
@@ -137,7 +138,7 @@ impl Service {
 }
 
 /// Runs a task for each item, at most [`MAX_CONCURRENT_TASKS`] at once, until one fails.
-async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> Result<Vec<T>, Error>
+pub(super) async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> Result<Vec<T>, Error>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,

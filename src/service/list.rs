@@ -25,7 +25,7 @@ pub enum WithEntries {
     Yes,
 }
 
-/// A page of an app's sessions.
+/// A page of the sessions of a subject or of an app.
 #[derive(Clone, Debug)]
 pub struct SessionPage {
     /// The live sessions of the page. They may be none, even if more pages follow.
@@ -35,19 +35,25 @@ pub struct SessionPage {
 }
 
 impl Service {
-    /// Returns the live sessions of a subject, the one used last first.
+    /// Returns a page of a subject's live sessions, the one used last first.
     ///
-    /// Fails if the app is unknown or of kind `cookie`, or if the store does not answer.
+    /// `from` is the default cursor, or the `next` of the page before. A page is about [`INDEX_PAGE_ENTRIES`] sessions. Fails
+    /// if the app is unknown or of kind `cookie`, or if the store does not answer.
+    ///
+    /// [`INDEX_PAGE_ENTRIES`]: crate::store::INDEX_PAGE_ENTRIES
     pub async fn list_subject(
         &self,
         app: &str,
         subject: &Subject,
+        from: &Cursor,
         with_entries: WithEntries,
-    ) -> Result<Vec<SessionInfo>, Error> {
+    ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
-        let mut sessions = self.subject_sessions(&subject_ref(&app, subject), with_entries, self.clock.now()).await?;
+        let subject_ref = subject_ref(&app, subject);
+        let (mut sessions, next) = self.subject_sessions(&subject_ref, from, with_entries, self.clock.now()).await?;
         sessions.sort_unstable_by_key(|session| Reverse((session.record.head.access_time, session.id)));
-        Ok(sessions.into_iter().map(|session| info(session.id, session.record, None, with_entries)).collect())
+        let sessions = sessions.into_iter().map(|session| info(session.id, session.record, None, with_entries));
+        Ok(SessionPage { sessions: sessions.collect(), next })
     }
 
     /// Returns a page of an app's live sessions: about `limit` records are read for it.

@@ -5,7 +5,7 @@ use super::outcome::Outcome;
 use super::write::unconditional;
 use super::{Error, Service};
 use crate::session::{Authority, Denial, EndReason, Subject};
-use crate::store::{Applied, Revocation, SessionKey, Write};
+use crate::store::{Applied, Cursor, IndexPage, Revocation, SessionKey, Write};
 use crate::token::SessionId;
 
 impl Service {
@@ -37,9 +37,14 @@ impl Service {
             let revocation = Revocation { time: now, until: migration.until, except };
             self.store.record_revocation(&subject_ref, &revocation).await?;
         }
-        let entries = self.store.list_index(&subject_ref).await?;
-        let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
-        self.end_subject_sessions(&subject_ref, ids, EndReason::Revoked, now).await
+        let (mut from, mut ended) = (Cursor::default(), 0);
+        loop {
+            let IndexPage { entries, next } = self.store.list_index(&subject_ref, &from).await?;
+            let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
+            ended += self.end_subject_sessions(&subject_ref, ids, EndReason::Revoked, now).await?;
+            let Some(next) = next else { return Ok(ended) };
+            from = next;
+        }
     }
 
     /// Ends every session of an app that was created before, by raising the app's generation.

@@ -3,19 +3,24 @@
 //! Eviction lists the sessions after the login, so the last of many logins sees all of them. Each of them ends only
 //! sessions that have enough newer ones, so none ends the newest. Refusal lists them before the login, and lets one
 //! login of a subject at a time through in this process.
+//!
+//! A login of a subject with no more index entries than the limit asks the store for no session. If there are so many that the
+//! index has several pages, no more pages are read than show that there are too many, and the oldest of those end.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::credential::CredentialKind;
-use super::index::{SubjectSession, subject_ref};
+use super::index::{SubjectSession, run_concurrently, subject_ref};
 use super::prepared_save::PreparedSave;
 use super::{AppCall, Error, Service, WithEntries};
 use crate::app::{OnSessionLimit, SubjectLimit};
 use crate::session::{Authority, Denial, EndReason, Precondition, Subject, judge};
-use crate::store::{Applied, SessionKey, Snapshot, SubjectRef, Write};
+use crate::store::{Applied, Cursor, SessionKey, Snapshot, SubjectRef, Write};
+use crate::types::Time;
 
 /// Locks that let one login of a subject at a time through. Several subjects share a lock.
 #[derive(Debug)]
@@ -49,25 +54,25 @@ impl Service {
         }
         let subject_ref = subject_ref(call.app, subject);
         let lock = self.subject_locks.lock(&subject_ref).await?;
-        let sessions = self.subject_sessions(&subject_ref, WithEntries::No, call.now).await?;
-        let session_key = call.session_key(prepared.write.token);
-        let fits = sessions.len() < max_sessions(limit) || sessions.iter().any(|session| session.id == session_key.id);
-        if fits || !self.would_write(call, prepared, &session_key).await? {
+        let others = max_sessions(limit) - 1;
+        let fits = self.sessions_beyond(&subject_ref, others, call.now).await?.is_empty();
+        if fits || !self.would_add(call, prepared, subject).await? {
             return Ok(Some(lock));
         }
         Err(Error::TooManySessions { max: limit.max_sessions })
     }
 
-    /// Whether the save would be written but for the limit: repeats, ends and etags are judged before it.
-    async fn would_write(
-        &self,
-        call: &AppCall<'_>,
-        prepared: &PreparedSave,
-        session_key: &SessionKey,
-    ) -> Result<bool, Error> {
-        let Some(Snapshot { record, generation }) = self.store.load(session_key).await? else {
+    /// Whether the save would be written but for the limit, and give the subject one more session.
+    ///
+    /// Repeats, ends and etags are judged before the limit.
+    async fn would_add(&self, call: &AppCall<'_>, prepared: &PreparedSave, subject: &Subject) -> Result<bool, Error> {
+        let Some(Snapshot { record, generation }) = self.store.load(&call.session_key(prepared.write.token)).await?
+        else {
             return Ok(prepared.credential.kind == CredentialKind::Ticket && prepared.may_create());
         };
+        if record.head.subject.as_ref() == Some(subject) {
+            return Ok(false);
+        }
         let precondition = prepared.write.precondition(call, prepared.write.token);
         Ok(match judge(&record.head, generation, &precondition) {
             Ok(()) | Err(Denial::Grace(_)) => true,
@@ -85,36 +90,59 @@ impl Service {
         let subject_ref = subject_ref(call.app, subject);
         let _lock = self.subject_locks.lock(&subject_ref).await.ok();
         for round in 1..=MAX_EVICTION_ROUNDS {
-            let mut sessions = self.subject_sessions(&subject_ref, WithEntries::No, call.now).await?;
-            let excess = sessions.len().saturating_sub(max_sessions(limit));
-            sessions.sort_unstable_by_key(eviction_order);
-            sessions.truncate(excess);
+            let sessions = self.sessions_beyond(&subject_ref, max_sessions(limit), call.now).await?;
             let on_conflict = if round < MAX_EVICTION_ROUNDS { OnConflict::Retry } else { OnConflict::Force };
-            if !self.evict_sessions(call, subject, &sessions, on_conflict).await? {
+            if !self.evict_sessions(&subject_ref, sessions, on_conflict, call.now).await? {
                 break;
             }
         }
         Ok(())
     }
 
+    /// Returns the subject's sessions beyond so many, those that authenticated longest ago.
+    async fn sessions_beyond(
+        &self,
+        subject_ref: &SubjectRef,
+        count: usize,
+        now: Time,
+    ) -> Result<Vec<SubjectSession>, Error> {
+        if !self.store.has_more_entries(subject_ref, count).await? {
+            return Ok(Vec::new());
+        }
+        let (mut seen, mut from) = (HashMap::new(), Cursor::default());
+        loop {
+            let (sessions, next) = self.subject_sessions(subject_ref, &from, WithEntries::No, now).await?;
+            seen.extend(sessions.into_iter().map(|session| (session.id, session)));
+            match next {
+                Some(next) if seen.len() <= count => from = next,
+                _ => break,
+            }
+        }
+        let mut sessions = seen.into_values().collect::<Vec<_>>();
+        sessions.sort_unstable_by_key(eviction_order);
+        sessions.truncate(sessions.len().saturating_sub(count));
+        Ok(sessions)
+    }
+
     /// Ends these sessions. Returns whether it spared one that was saved since, and may be one of the newest now.
     async fn evict_sessions(
         &self,
-        call: &AppCall<'_>,
-        subject: &Subject,
-        sessions: &[SubjectSession],
+        subject_ref: &SubjectRef,
+        sessions: Vec<SubjectSession>,
         on_conflict: OnConflict,
+        now: Time,
     ) -> Result<bool, Error> {
-        let mut spared = false;
-        for SubjectSession { id, record } in sessions {
-            let session_key = SessionKey { app: call.app.name.clone(), id: *id };
+        let spared = run_concurrently(sessions, |SubjectSession { id, record }| {
+            let (service, session_key) = (self.clone(), SessionKey { app: subject_ref.app.clone(), id });
             let etag = Some(record.head.version).filter(|_| on_conflict == OnConflict::Retry);
-            let authority = Authority::Subject(subject.clone());
-            let precondition = Precondition { authority, etag, fingerprint: None, now: call.now };
-            let applied = self.apply(&session_key, &precondition, &Write::End(EndReason::Evicted)).await?;
-            spared |= applied == Applied::Denied(Denial::EtagMismatch);
-        }
-        Ok(spared)
+            let authority = Authority::Subject(subject_ref.subject.clone());
+            let precondition = Precondition { authority, etag, fingerprint: None, now };
+            async move {
+                let applied = service.apply(&session_key, &precondition, &Write::End(EndReason::Evicted)).await?;
+                Ok(applied == Applied::Denied(Denial::EtagMismatch))
+            }
+        });
+        Ok(spared.await?.contains(&true))
     }
 }
 

@@ -9,8 +9,8 @@ use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
     Applied, Created, Cursor, Decision, Embedded, Error, Feed, FeedRead, FileOpenError, ImportMode, Index, IndexEntry,
-    Memory, Page, Position, Redis, Revocation, Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot,
-    Store, StoreKind, SubjectRef, Touch, Transfer, Write,
+    IndexPage, Memory, Page, Position, Redis, Revocation, Sample, SampledKeys, ServerAnswer, SessionKey, Settings,
+    Snapshot, Store, StoreKind, SubjectRef, Touch, Transfer, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -119,7 +119,8 @@ operations! {
     AddToIndex => Index::add_to_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry>;
     RemoveFromIndex => Index::remove_from_index(subject_ref: &SubjectRef, entry: &IndexEntry) -> ();
     RemoveSessionFromIndex => Index::remove_session_from_index(subject_ref: &SubjectRef, id: SessionId) -> ();
-    ListIndex => Index::list_index(subject_ref: &SubjectRef) -> Vec<IndexEntry>;
+    ListIndex => Index::list_index(subject_ref: &SubjectRef, from: &Cursor) -> IndexPage;
+    HasMoreEntries => Index::has_more_entries(subject_ref: &SubjectRef, count: usize) -> bool;
     RecordRevocation => Index::record_revocation(subject_ref: &SubjectRef, revocation: &Revocation) -> ();
     LoadRevocation => Index::load_revocation(subject_ref: &SubjectRef) -> Option<Revocation>;
     FeedEnd => Feed::feed_end(app: &AppName) -> Cursor;

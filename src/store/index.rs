@@ -6,7 +6,7 @@
 //!
 //! A store need not change the index and a session in one step.
 
-use super::Error;
+use super::{Cursor, Error};
 use crate::session::Subject;
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
@@ -38,8 +38,22 @@ pub trait Index {
         id: SessionId,
     ) -> impl Future<Output = Result<(), Error>> + Send;
 
-    /// Lists the entries of a subject, in one snapshot and in no particular order.
-    fn list_index(&self, subject_ref: &SubjectRef) -> impl Future<Output = Result<Vec<IndexEntry>, Error>> + Send;
+    /// Lists entries of a subject, in no particular order: all of them if there are few, else about
+    /// [`INDEX_PAGE_ENTRIES`] after `from`.
+    ///
+    /// An entry that is there while all pages are read is on one of them, and may be on several.
+    fn list_index(
+        &self,
+        subject_ref: &SubjectRef,
+        from: &Cursor,
+    ) -> impl Future<Output = Result<IndexPage, Error>> + Send;
+
+    /// Whether a subject has more entries than `count`. A store may count one too many.
+    fn has_more_entries(
+        &self,
+        subject_ref: &SubjectRef,
+        count: usize,
+    ) -> impl Future<Output = Result<bool, Error>> + Send;
 
     /// Stores that all sessions of a subject were revoked, in place of an earlier revocation.
     fn record_revocation(
@@ -86,6 +100,34 @@ pub struct IndexEntry {
     /// When the entry expires: not before the session can.
     pub until: Time,
 }
+
+/// A part of a subject's entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IndexPage {
+    /// They may be none, even if more pages follow.
+    pub entries: Vec<IndexEntry>,
+    /// Where the next page begins. `None`: this is the last one.
+    pub next: Option<Cursor>,
+}
+
+impl IndexPage {
+    /// Takes a page from all entries that begin at [`Self::first_id`], sorted by their ids.
+    pub(super) fn of_sorted<E>(entries: impl IntoIterator<Item = Result<IndexEntry, E>>) -> Result<Self, E> {
+        let mut rest = entries.into_iter();
+        let entries = rest.by_ref().take(INDEX_PAGE_ENTRIES).collect::<Result<_, _>>()?;
+        let next = rest.next().transpose()?.map(|entry| Cursor(entry.id.as_bytes().to_vec()));
+        Ok(Self { entries, next })
+    }
+
+    /// The id at which a page of sorted entries begins. `None`: at the first one.
+    pub(super) fn first_id(from: &Cursor) -> Option<SessionId> {
+        from.0.as_slice().try_into().ok().map(SessionId::from_bytes)
+    }
+}
+
+/// The number of entries on a page. A subject with as many sessions as the default of `max_sessions_per_subject` has
+/// one page, even if as many of its sessions have ended.
+pub const INDEX_PAGE_ENTRIES: usize = 2048;
 
 /// The number of entries up to which none are offered for cleanup: to list them costs little.
 pub const INDEX_CLEANUP_MIN: usize = 16;

@@ -132,6 +132,7 @@ pub(super) enum Operation {
     RemoveFromIndex,
     RemoveSessionFromIndex,
     ListIndex,
+    HasMoreEntries,
     RecordRevocation,
     LoadRevocation,
     FeedEnd,
@@ -142,7 +143,7 @@ pub(super) enum Operation {
 }
 
 /// All operations in the order of their discriminants, with the values of the metrics' label.
-const OPERATIONS: [(Operation, &str); 20] = [
+const OPERATIONS: [(Operation, &str); 21] = [
     (Operation::Load, "load"),
     (Operation::Create, "create"),
     (Operation::Apply, "apply"),
@@ -157,6 +158,7 @@ const OPERATIONS: [(Operation, &str); 20] = [
     (Operation::RemoveFromIndex, "remove_from_index"),
     (Operation::RemoveSessionFromIndex, "remove_session_from_index"),
     (Operation::ListIndex, "list_index"),
+    (Operation::HasMoreEntries, "has_more_entries"),
     (Operation::RecordRevocation, "record_revocation"),
     (Operation::LoadRevocation, "load_revocation"),
     (Operation::FeedEnd, "feed_end"),

@@ -31,7 +31,9 @@ use std::sync::Arc;
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings, is_open_to_all};
 pub use feed::{Feed, FeedEntry, FeedRead};
 pub use handle::{Handle, OpenError};
-pub use index::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
+pub use index::{
+    INDEX_CLEANUP_MIN, INDEX_PAGE_ENTRIES, INDEX_SAMPLE, Index, IndexEntry, IndexPage, Revocation, SubjectRef,
+};
 pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};

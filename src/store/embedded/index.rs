@@ -7,7 +7,7 @@ use super::tables::Tables;
 use crate::store::encoding::{
     decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
 };
-use crate::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Revocation, SubjectRef};
+use crate::store::{Cursor, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, IndexPage, Revocation, SubjectRef};
 use crate::token::SessionId;
 use crate::types::Time;
 
@@ -119,14 +119,19 @@ impl Tables<'_> {
 }
 
 /// See [`crate::store::Index::list_index`].
-pub(super) fn list_index(view: &View<'_>, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, RowsError> {
-    let (first, last) = (first(subject_ref), last(subject_ref));
-    let mut entries = Vec::new();
-    for row in view.range(Table::Index, inclusive(&first, &last))? {
+pub(super) fn list_index(view: &View<'_>, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, RowsError> {
+    let first = IndexPage::first_id(from).map_or_else(|| first(subject_ref), |id| key(subject_ref, id));
+    let last = last(subject_ref);
+    IndexPage::of_sorted(view.range(Table::Index, inclusive(&first, &last))?.map(|row| {
         let (key, times) = row?;
-        entries.push(decode_index_entry(&key[HASH_BYTES..], &times).ok_or(RowsError::Corrupt)?);
-    }
-    Ok(entries)
+        decode_index_entry(&key[HASH_BYTES..], &times).ok_or(RowsError::Corrupt)
+    }))
+}
+
+/// See [`crate::store::Index::has_more_entries`].
+pub(super) fn has_more_entries(view: &View<'_>, subject_ref: &SubjectRef, count: usize) -> Result<bool, RowsError> {
+    let (first, last) = (first(subject_ref), last(subject_ref));
+    Ok(view.range(Table::Index, inclusive(&first, &last))?.nth(count).transpose()?.is_some())
 }
 
 /// See [`crate::store::Index::load_revocation`].
@@ -187,6 +192,9 @@ mod tests {
 
         let all = (Bound::Unbounded, Bound::Unbounded);
         let ends = store.shared.read(|view| Ok(view.range(Table::IndexExpiries, all)?.count())).unwrap();
-        assert_eq!((store.list_index(&subject_ref).await.unwrap(), ends), (vec![replaced], 1));
+        assert_eq!(
+            (store.list_index(&subject_ref, &Cursor::default()).await.unwrap().entries, ends),
+            (vec![replaced], 1)
+        );
     }
 }

@@ -34,7 +34,7 @@ use self::tables::Swept;
 use self::writer::Writer;
 use super::handle::{Backend, Handle};
 use super::{
-    Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, Page, Position, Revocation, Sample,
+    Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, IndexPage, Page, Position, Revocation, Sample,
     SampledKeys, SessionKey, Snapshot, Store, SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
@@ -193,8 +193,12 @@ impl Index for Embedded {
         self.writer.write(Purpose::Ending, move |tables| tables.remove_session_from_index(&subject_ref, id)).await
     }
 
-    async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
-        self.shared.read(|view| index::list_index(view, subject_ref))
+    async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
+        self.shared.read(|view| index::list_index(view, subject_ref, from))
+    }
+
+    async fn has_more_entries(&self, subject_ref: &SubjectRef, count: usize) -> Result<bool, Error> {
+        self.shared.read(|view| index::has_more_entries(view, subject_ref, count))
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {

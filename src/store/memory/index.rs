@@ -1,11 +1,13 @@
 //! The index in memory.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
+use std::ops::Bound;
 
 use parking_lot::Mutex;
 
-use crate::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Revocation, SubjectRef};
+use crate::store::{Cursor, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, IndexPage, Revocation, SubjectRef};
 use crate::token::SessionId;
 use crate::types::Time;
 
@@ -18,17 +20,17 @@ pub(super) struct SubjectIndex {
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_subject: HashMap<SubjectRef, Vec<IndexEntry>>,
+    by_subject: HashMap<SubjectRef, BTreeMap<SessionId, IndexEntry>>,
     /// One row for each entry, so that a sweep finds those that have expired.
     expiries: BTreeSet<(Time, SubjectRef, SessionId)>,
 }
 
 impl Entries {
-    /// Removes the entries of a subject that do not stay.
-    fn retain(&mut self, subject_ref: &SubjectRef, stays: impl Fn(&IndexEntry) -> bool) {
+    /// Removes the entry of a session, if it is one of these.
+    fn remove_if(&mut self, subject_ref: &SubjectRef, id: SessionId, condition: impl Fn(&IndexEntry) -> bool) {
         let Entry::Occupied(mut entries) = self.by_subject.entry(subject_ref.clone()) else { return };
-        for removed in entries.get_mut().extract_if(.., |entry| !stays(entry)) {
-            self.expiries.remove(&(removed.until, subject_ref.clone(), removed.id));
+        if let Some(removed) = entries.get_mut().extract_if(id..=id, |_, entry| condition(entry)).next() {
+            self.expiries.remove(&(removed.1.until, subject_ref.clone(), id));
         }
         if entries.get().is_empty() {
             entries.remove();
@@ -39,24 +41,32 @@ impl Entries {
 impl SubjectIndex {
     pub(super) fn add(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Vec<IndexEntry> {
         let mut all = self.entries.lock();
-        all.retain(subject_ref, |other| other.id != entry.id);
+        all.remove_if(subject_ref, entry.id, |_| true);
         all.expiries.insert((entry.until, subject_ref.clone(), entry.id));
         let entries = all.by_subject.entry(subject_ref.clone()).or_default();
         let others = if entries.len() < INDEX_CLEANUP_MIN { Vec::new() } else { sample(entries, entry.id) };
-        entries.push(*entry);
+        entries.insert(entry.id, *entry);
         others
     }
 
     pub(super) fn remove(&self, subject_ref: &SubjectRef, entry: &IndexEntry) {
-        self.entries.lock().retain(subject_ref, |other| other != entry);
+        self.entries.lock().remove_if(subject_ref, entry.id, |stored| stored == entry);
     }
 
     pub(super) fn remove_session(&self, subject_ref: &SubjectRef, id: SessionId) {
-        self.entries.lock().retain(subject_ref, |entry| entry.id != id);
+        self.entries.lock().remove_if(subject_ref, id, |_| true);
     }
 
-    pub(super) fn list(&self, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
-        self.entries.lock().by_subject.get(subject_ref).cloned().unwrap_or_default()
+    pub(super) fn list(&self, subject_ref: &SubjectRef, from: &Cursor) -> IndexPage {
+        let all = self.entries.lock();
+        let Some(entries) = all.by_subject.get(subject_ref) else { return IndexPage::default() };
+        let first = IndexPage::first_id(from).map_or(Bound::Unbounded, Bound::Included);
+        let rest = entries.range((first, Bound::Unbounded)).map(|(_, entry)| Ok::<_, Infallible>(*entry));
+        IndexPage::of_sorted(rest).unwrap_or_else(|never| match never {})
+    }
+
+    pub(super) fn has_more(&self, subject_ref: &SubjectRef, count: usize) -> bool {
+        self.entries.lock().by_subject.get(subject_ref).is_some_and(|entries| entries.len() > count)
     }
 
     pub(super) fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
@@ -74,13 +84,12 @@ impl SubjectIndex {
         while entries.expiries.first().is_some_and(|(until, ..)| *until <= now)
             && let Some((until, subject_ref, id)) = entries.expiries.pop_first()
         {
-            entries.retain(&subject_ref, |entry| (entry.id, entry.until) != (id, until));
+            entries.remove_if(&subject_ref, id, |entry| entry.until == until);
         }
     }
 }
 
-/// Returns neighbouring entries from a random position: ids are random.
-fn sample(entries: &[IndexEntry], id: SessionId) -> Vec<IndexEntry> {
-    let first = usize::from(u16::from_be_bytes([id.as_bytes()[0], id.as_bytes()[1]])) % entries.len();
-    entries.iter().cycle().skip(first).take(INDEX_SAMPLE).copied().collect()
+/// Returns the entries after `id`, and then those from the first one on. That is a random sample: ids are random.
+fn sample(entries: &BTreeMap<SessionId, IndexEntry>, id: SessionId) -> Vec<IndexEntry> {
+    entries.range(id..).chain(entries.range(..id)).map(|(_, entry)| *entry).take(INDEX_SAMPLE).collect()
 }

@@ -17,8 +17,8 @@ use self::feed::Feeds;
 use self::index::SubjectIndex;
 use super::handle::{Backend, Handle};
 use super::{
-    AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, Page, Revocation,
-    SessionKey, Snapshot, Store, SubjectRef, Touch, Write, apply_touch, apply_write,
+    AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, IndexPage, Page,
+    Revocation, SessionKey, Snapshot, Store, SubjectRef, Touch, Write, apply_touch, apply_write,
 };
 use crate::session::{Event, EventKind, Generation, Precondition, Record};
 use crate::token::SessionId;
@@ -241,8 +241,12 @@ impl Index for Memory {
         Ok(())
     }
 
-    async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
-        Ok(self.index.list(subject_ref))
+    async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
+        Ok(self.index.list(subject_ref, from))
+    }
+
+    async fn has_more_entries(&self, subject_ref: &SubjectRef, count: usize) -> Result<bool, Error> {
+        Ok(self.index.has_more(subject_ref, count))
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {

@@ -1,16 +1,22 @@
 //! The index in Redis: one hash for each subject, one field for each session.
 //!
 //! A subject's hash is not in the slots of its sessions, so no script can change both in one step.
+//!
+//! A page of a large hash is read by HSCAN, whose cursor counts only for the process that gave it. So a cursor of this
+//! index names the process, and with that of another process a listing begins anew.
 
 use super::Redis;
 use super::acknowledge::WriteKind;
 use super::partitions::Slot;
 use super::scripts::Script;
-use super::sequence::{ScriptCall, Sequence};
+use super::sequence::{Repeat, ScriptCall, Sequence};
 use crate::store::encoding::{
     decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
 };
-use crate::store::{Error, INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Revocation, SubjectRef};
+use crate::store::{
+    Cursor, Error, INDEX_CLEANUP_MIN, INDEX_PAGE_ENTRIES, INDEX_SAMPLE, Index, IndexEntry, IndexPage, Revocation,
+    SubjectRef,
+};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
@@ -53,10 +59,21 @@ impl Index for Redis {
         self.router().await?.one(Sequence::write(slot, redis::Cmd::hdel(key, id.as_bytes()))).await
     }
 
-    async fn list_index(&self, subject_ref: &SubjectRef) -> Result<Vec<IndexEntry>, Error> {
+    async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
+        let from = str::from_utf8(&from.0).unwrap_or_default();
+        let (server, cursor) = from.split_once(':').unwrap_or_default();
+        let mut script = self.call_on_index(&self.scripts.list_index, subject_ref);
+        script.arg(INDEX_PAGE_ENTRIES).arg(server).arg(cursor);
+        let sequence = Sequence { repeat: Repeat::IfClosed, ..script.into() };
+        let (fields, server, cursor): (Fields, String, u64) = self.router().await?.one(sequence).await?;
+        let next = (cursor != 0).then(|| Cursor(format!("{server}:{cursor}").into_bytes()));
+        Ok(IndexPage { entries: index_entries(&fields)?, next })
+    }
+
+    async fn has_more_entries(&self, subject_ref: &SubjectRef, count: usize) -> Result<bool, Error> {
         let (key, slot) = self.index_key(subject_ref);
-        let sequence = Sequence::read(slot, [redis::Cmd::hgetall(key)]);
-        index_entries(&self.router().await?.one::<Fields>(sequence).await?)
+        let fields: usize = self.router().await?.one(Sequence::read(slot, [redis::Cmd::hlen(key)])).await?;
+        Ok(fields > count)
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {

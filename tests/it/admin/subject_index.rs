@@ -6,7 +6,7 @@ use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
 use cloakroom::service::{Credential, SaveRequest, Service};
 use cloakroom::session::{self, Subject, SubjectChange};
-use cloakroom::store::{Handle, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Redis, RedisSettings, SubjectRef};
+use cloakroom::store::{Cursor, Handle, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Redis, RedisSettings, SubjectRef};
 use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock as _};
 
@@ -22,7 +22,7 @@ fn subject_ref(subject: &str) -> SubjectRef {
 
 /// Returns the ids of a subject's index entries, of ended sessions too.
 async fn entries(service: &TestService, subject: &str) -> Vec<String> {
-    let entries = service.store.list_index(&subject_ref(subject)).await.unwrap();
+    let entries = service.store.list_index(&subject_ref(subject), &Cursor::default()).await.unwrap().entries;
     entries.iter().map(|entry| entry.id.to_string()).collect()
 }
 
@@ -125,7 +125,7 @@ async fn a_longer_lifetime_extends_the_entry(store: StoreKind) {
 
     service.update(&session.token, Changes::default().default_lifetime()).await;
 
-    let entries = service.store.list_index(&subject_ref("alice")).await.unwrap();
+    let entries = service.store.list_index(&subject_ref("alice"), &Cursor::default()).await.unwrap().entries;
     assert!(entries[0].until >= service.clock.now() + 8 * HOUR + HOUR / 2);
     assert_eq!(entries[0].add_time, service.clock.now());
 }
@@ -148,7 +148,7 @@ async fn a_session_with_an_older_longer_timeout_is_listed_until_it_ends(store: S
         .await
         .unwrap();
 
-    let entries = service.store.list_index(&subject_ref("alice")).await.unwrap();
+    let entries = service.store.list_index(&subject_ref("alice"), &Cursor::default()).await.unwrap().entries;
     assert_eq!(entries[0].until, service.clock.now() + 9 * HOUR);
 }
 

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::session::{Changes, Denial, EndReason, Generation, Head, ImportedFrom, Record, Rotation};
-use cloakroom::store::{Created, IndexEntry, Redis, RedisSettings, Revocation, SessionKey, Store, SubjectRef, Write};
+use cloakroom::store::{
+    Created, Cursor, IndexEntry, Redis, RedisSettings, Revocation, SessionKey, Store, SubjectRef, Write,
+};
 use cloakroom::types::Time;
 
 use super::fixtures::*;
@@ -109,7 +111,7 @@ async fn the_revocation_of_a_subject_is_stored_apart_from_its_index(store: Arc<i
 
     assert_eq!(first, Some(revocation(START, Some(session_key(1).id))));
     assert_eq!(store.load_revocation(&anna()).await.expect("the store answers"), Some(revocation(START + MS, None)));
-    assert_eq!(store.list_index(&anna()).await.expect("the store answers"), []);
+    assert_eq!(store.list_index(&anna(), &Cursor::default()).await.expect("the store answers").entries, []);
     let bert = SubjectRef { subject: subject("bert"), ..anna() };
     assert_eq!(store.load_revocation(&bert).await.expect("the store answers"), None);
 }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloakroom::session::Subject;
-use cloakroom::store::{INDEX_CLEANUP_MIN, INDEX_SAMPLE, Index, IndexEntry, Redis, RedisSettings, Store, SubjectRef};
+use cloakroom::store::{
+    Cursor, INDEX_CLEANUP_MIN, INDEX_PAGE_ENTRIES, INDEX_SAMPLE, Index, IndexEntry, Redis, RedisSettings, Store,
+    SubjectRef,
+};
 use cloakroom::types::{AppName, Time};
 
 use super::fixtures::*;
@@ -27,7 +31,13 @@ async fn enter(store: &impl Index, subject_ref: &SubjectRef, entry: IndexEntry) 
 }
 
 async fn entries(store: &impl Index, subject_ref: &SubjectRef) -> Vec<IndexEntry> {
-    let mut entries = store.list_index(subject_ref).await.expect("the store answers");
+    let (mut entries, mut from) = (Vec::new(), Cursor::default());
+    loop {
+        let page = store.list_index(subject_ref, &from).await.expect("the store answers");
+        entries.extend(page.entries);
+        let Some(next) = page.next else { break };
+        from = next;
+    }
     entries.sort();
     entries
 }
@@ -116,6 +126,42 @@ async fn adding_to_a_large_index_returns_a_sample_of_it(store: Arc<impl Store>) 
 }
 
 #[apply(every_store)]
+async fn a_large_index_is_listed_in_pages_that_lack_no_entry_while_others_come_and_go(store: Arc<impl Store>) {
+    let stays: BTreeSet<IndexEntry> = (0..3 * INDEX_PAGE_ENTRIES as u32).map(|n| entry(2 * n, START)).collect();
+    for entry in &stays {
+        enter(&*store, &anna(), *entry).await;
+    }
+
+    let (mut listed, mut from, mut pages) = (BTreeSet::new(), Cursor::default(), 0);
+    loop {
+        let page = store.list_index(&anna(), &from).await.expect("the store answers");
+        assert!(page.entries.len() < 2 * INDEX_PAGE_ENTRIES, "{} on one page", page.entries.len());
+        listed.extend(page.entries);
+        let Some(next) = page.next else { break };
+        (from, pages) = (next, pages + 1);
+        for n in 0..64 {
+            enter(&*store, &anna(), entry(2 * (64 * pages + n) + 1, START)).await;
+            store.remove_session_from_index(&anna(), session_key(2 * n + 1).id).await.expect("the store answers");
+        }
+    }
+
+    assert!(listed.is_superset(&stays), "{} of {} are missing", stays.difference(&listed).count(), stays.len());
+    assert!((2..10).contains(&pages), "{pages}");
+}
+
+#[apply(every_store)]
+async fn an_index_has_more_entries_than_any_smaller_number(store: Arc<impl Store>) {
+    for n in 0..3 {
+        enter(&*store, &anna(), entry(n, START)).await;
+    }
+
+    for (count, has_more) in [(0, true), (2, true), (3, false), (4, false)] {
+        assert_eq!(store.has_more_entries(&anna(), count).await.expect("the store answers"), has_more, "{count}");
+    }
+    assert!(!store.has_more_entries(&subject_ref("default", "bert"), 0).await.expect("the store answers"));
+}
+
+#[apply(every_store)]
 async fn the_longest_names_have_an_index(store: Arc<impl Store>) {
     let long = SubjectRef {
         app: AppName::parse(&"a".repeat(64)).unwrap(),
@@ -189,4 +235,28 @@ async fn an_index_in_redis_expires_with_its_last_entry() {
         store.remove_session_from_index(&anna(), session_key(n).id).await.unwrap();
     }
     assert_eq!(server.cli(&["--raw", "keys", "*"]).trim(), "cloakroom:layout");
+}
+
+#[tokio::test]
+async fn a_listing_that_goes_on_at_another_process_of_redis_lacks_no_entry() {
+    let mut server = RedisServer::start_with("--appendonly yes");
+    let store =
+        Redis::new(&RedisSettings { url: server.url(), timeout: Duration::from_secs(60), ..Default::default() })
+            .unwrap();
+    let all: BTreeSet<IndexEntry> = (0..2 * INDEX_PAGE_ENTRIES as u32).map(|n| entry(n, START)).collect();
+    for entry in &all {
+        enter(&store, &anna(), *entry).await;
+    }
+    let first = store.list_index(&anna(), &Cursor::default()).await.unwrap();
+
+    server.stop();
+    server.start_again();
+    let (mut listed, mut from) = (BTreeSet::new(), first.next);
+    while let Some(cursor) = from {
+        let page = store.list_index(&anna(), &cursor).await.unwrap();
+        listed.extend(page.entries);
+        from = page.next;
+    }
+
+    assert_eq!(listed.len(), all.len());
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cloakroom::app::{self, Apps, OnSessionLimit};
 use cloakroom::service::{Credential, OpenRequest, Outcome, SaveRequest, Saved, Service, WithEntries};
 use cloakroom::session::{Changes, EndReason, Subject, SubjectChange, Version};
-use cloakroom::store::Store;
+use cloakroom::store::{Cursor, Store};
 use cloakroom::token::{Key, SessionId};
 use cloakroom::types::{AppName, ManualClock};
 
@@ -97,8 +97,8 @@ impl Replica {
     }
 
     async fn list(self: Arc<Self>, subject: Subject) -> Vec<SessionId> {
-        let listed = self.service.list_subject(&self.app, &subject, WithEntries::No).await.expect("the store answers");
-        listed.into_iter().map(|session| session.id).collect()
+        let page = self.service.list_subject(&self.app, &subject, &Cursor::default(), WithEntries::No).await;
+        page.expect("the store answers").sessions.into_iter().map(|session| session.id).collect()
     }
 
     async fn is_alive(&self, token: &str) -> bool {

@@ -5,8 +5,8 @@ use std::process::{Command, Stdio};
 
 use cloakroom::session::{EndReason, ImportedFrom, Record, Subject};
 use cloakroom::store::{
-    Applied, Created, EmbeddedSettings, Handle, IndexEntry, RedisMode, RedisSettings, Revocation, SessionKey, Settings,
-    Snapshot, StoreKind, SubjectRef, Write,
+    Applied, Created, Cursor, EmbeddedSettings, Handle, IndexEntry, RedisMode, RedisSettings, Revocation, SessionKey,
+    Settings, Snapshot, StoreKind, SubjectRef, Write,
 };
 use cloakroom::token::SessionId;
 use cloakroom::types::Time;
@@ -160,7 +160,8 @@ pub(super) async fn end_reason(store: &Handle, session_key: &SessionKey) -> Opti
 
 /// The ids in the index of a subject.
 pub(super) async fn index(store: &Handle, subject_ref: &SubjectRef) -> Vec<SessionId> {
-    let mut ids: Vec<SessionId> = store.list_index(subject_ref).await.unwrap().iter().map(|entry| entry.id).collect();
+    let page = store.list_index(subject_ref, &Cursor::default()).await.unwrap();
+    let mut ids: Vec<SessionId> = page.entries.iter().map(|entry| entry.id).collect();
     ids.sort_unstable();
     ids
 }

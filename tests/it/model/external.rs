@@ -9,7 +9,7 @@ use cloakroom::service::{
     Credential, DestroyRequest, NullReason, OpenRequest, Opened, Outcome, SaveRequest, Service, WithEntries,
 };
 use cloakroom::session::{EndReason, Subject, Version, WriteEffect};
-use cloakroom::store::{SessionKey, Store};
+use cloakroom::store::{Cursor, SessionKey, Store};
 use cloakroom::token::SessionId;
 use cloakroom::types::{Clock, ManualClock, Time};
 
@@ -297,8 +297,9 @@ impl<S: Store> ExternalSimulation<S> {
     async fn list(&mut self) -> Checked {
         let subject = self.rng.pick(&SUBJECTS);
         let named = Subject::parse(subject).unwrap();
-        let listed = self.service.list_subject("", &named, WithEntries::No).await.map_err(error_text)?;
-        let listed: BTreeSet<String> = listed.iter().map(|session| session.id.to_string()).collect();
+        let page =
+            self.service.list_subject("", &named, &Cursor::default(), WithEntries::No).await.map_err(error_text)?;
+        let listed: BTreeSet<String> = page.sessions.iter().map(|session| session.id.to_string()).collect();
         let now = self.now();
         let expected = self.sessions.values().filter(|expected| expected.belongs_to(subject, now));
         same("listed", listed, expected.map(|expected| expected.id.clone()).collect())

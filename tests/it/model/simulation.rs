@@ -9,7 +9,7 @@ use cloakroom::service::{
     Credential, DestroyRequest, OpenRequest, Outcome, RotateRequest, RotationCause, SaveRequest, Service, WithEntries,
 };
 use cloakroom::session::{EndReason, Subject, Version};
-use cloakroom::store::{SessionKey, Store};
+use cloakroom::store::{Cursor, SessionKey, Store};
 use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock, ManualClock, Time};
 
@@ -307,8 +307,8 @@ impl<S: Store> Simulation<S> {
     /// Checks that a list has every live session of the subject, and no other.
     pub(super) async fn list(&self, subject: &str) -> Checked {
         let now = self.now();
-        let listed =
-            self.service.list_subject("", &subject_named(subject), WithEntries::No).await.map_err(error_text)?;
+        let (named, from) = (subject_named(subject), Cursor::default());
+        let listed = self.service.list_subject("", &named, &from, WithEntries::No).await.map_err(error_text)?.sessions;
         let used: Vec<Time> = listed.iter().map(|session| session.record.head.access_time).collect();
         same("last used first", used.is_sorted_by(|one, next| one >= next), true)?;
         let listed: BTreeSet<String> = listed.iter().map(|session| session.id.to_string()).collect();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use cloakroom::app::{self, OnSessionLimit};
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, SaveSessionRequest};
+use cloakroom::store::INDEX_PAGE_ENTRIES;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
@@ -77,6 +78,41 @@ async fn a_hundred_concurrent_logins_leave_exactly_the_limit(store: StoreKind) {
         assert_eq!(service.ids_of("alice").await.len(), 3);
         assert_eq!(service.pages("", 1000).await.concat().len(), 3);
     }
+}
+
+#[tokio::test]
+async fn a_subject_with_far_too_many_sessions_is_brought_to_the_limit_by_its_next_logins() {
+    let limited_to = |max_sessions_per_subject| app::Settings { max_sessions_per_subject, ..app_settings() };
+    let unlimited = TestService::with_apps(StoreKind::Redis, [("default", limited_to(0))]).await;
+    for _ in 0..INDEX_PAGE_ENTRIES + 100 {
+        unlimited.logged_in("alice").await;
+    }
+    let limited = unlimited.with_settings(&limited_to(3)).await;
+    unlimited.advance(MINUTE);
+
+    let mut newest = String::new();
+    for _ in 0..3 {
+        newest = limited.logged_in("alice").await.token;
+    }
+
+    assert!(limited.is_live(&newest).await);
+    assert_eq!(limited.ids_of("alice").await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_subject_has_at_most_a_thousand_sessions_if_no_setting_says_otherwise() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let first = service.logged_in("alice").await.token;
+    service.advance(MINUTE);
+    for _ in 1..1000 {
+        service.logged_in("alice").await;
+    }
+    assert!(service.is_live(&first).await);
+
+    service.logged_in("alice").await;
+
+    assert!(!service.is_live(&first).await);
+    assert_eq!(service.ids_of("alice").await.len(), 1000);
 }
 
 /// With several replicas only eviction is exact, not refusal.
