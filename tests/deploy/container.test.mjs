@@ -3,7 +3,7 @@
 // One container at a time. A test is skipped only if a probe of this machine fails as well.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { testCompose } from './compose.mjs';
+import { testCompose, testComposeCluster } from './compose.mjs';
 import { renderChart } from '../helm/chart.mjs';
 import { Engine } from './engine.mjs';
 import { render } from './kubernetes.mjs';
@@ -42,3 +42,6 @@ test('the pod of the Helm chart runs, and its sessions survive a restart', (t) =
 
 test('the compose file runs a service whose sessions in Redis survive a restart', (t) =>
   skipIfMachineCannot('names', engine, t, () => testCompose(engine)));
+
+test('the compose files for a cluster run a service whose sessions survive a restart of all nodes', (t) =>
+  skipIfMachineCannot('names', engine, t, () => testComposeCluster(engine)));

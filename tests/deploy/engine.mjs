@@ -101,7 +101,7 @@ export class Engine {
   async buildRedis(name) {
     const context = path.join(this.folder, 'redis');
     fs.mkdirSync(path.join(context, 'data'), { recursive: true });
-    const programs = ['/usr/bin/redis-server', '/usr/bin/redis-cli'];
+    const programs = ['/usr/bin/redis-server', '/usr/bin/redis-cli', '/bin/sh'];
     const libraries = (await run('ldd', programs)).match(/\/\S+(?= \()/g);
     for (const file of new Set([...programs, ...libraries])) {
       const copy = path.join(context, 'root', file);

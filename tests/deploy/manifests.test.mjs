@@ -10,7 +10,7 @@ test('hadolint finds nothing in the Dockerfile', async () => {
   assert.equal(await run(path.join(TOOLS, 'hadolint'), ['Dockerfile'], { cwd: ROOT }), '');
 });
 
-for (const name of ['base', 'redis']) {
+for (const name of ['base', 'redis', 'redis-sentinel', 'redis-cluster']) {
   test(`the manifests of ${name} are valid and have no unknown fields`, async () => {
     await validate(await render(`deploy/kubernetes/${name}`));
   });

@@ -31,11 +31,12 @@ const environment = (deployment) => Object.fromEntries(
 function simplified(object, config) {
   // Only the labels of the Service are for something: the ServiceMonitor selects it by them.
   if (object.kind !== 'Service') delete object.metadata.labels;
-  const { containers: [container] = [], volumes } = object.spec?.template?.spec ?? {};
+  const { containers: [container] = [], volumes, topologySpreadConstraints: spread = [] } = object.spec?.template?.spec ?? {};
   if (container) {
     container.image = 'of the user';
     container.env = container.env.filter(({ name }) => name !== ADMIN);
     for (const list of [container.ports, container.volumeMounts, volumes]) list.sort((one, other) => one.name.localeCompare(other.name));
+    spread.sort((one, other) => one.topologyKey.localeCompare(other.topologyKey));
     // Labels aside, a template needs no metadata.
     delete object.spec.template.metadata.name;
     // The default.
@@ -61,3 +62,10 @@ test('the values redis are deploy/kubernetes/redis with monitoring', async () =>
   const [chart, kustomize] = [await renderChart('redis'), await withMonitoring('deploy/kubernetes/redis')];
   assert.deepEqual(await normalized(chart), await normalized(kustomize));
 });
+
+for (const shape of ['sentinel', 'cluster']) {
+  test(`the values ${shape} are deploy/kubernetes/redis-${shape}`, async () => {
+    const [chart, kustomize] = [await renderChart(shape), await render(`deploy/kubernetes/redis-${shape}`)];
+    assert.deepEqual(await normalized(chart), await normalized(kustomize));
+  });
+}
