@@ -8,7 +8,7 @@ async function runOperations(request) {
   const { operations } = JSON.parse(await text(request));
   const state = { results: [], own: [], headers: [], status: 200, changes: {}, rotate: false };
   let opened;
-  if (operations.some(([name]) => name === 'get' || name === 'subject')) {
+  if (operations.some(([name]) => ['get', 'subject', 'login'].includes(name))) {
     opened = await open(cookies);
     state.headers = opened.readHeaders;
   }

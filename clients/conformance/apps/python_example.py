@@ -20,7 +20,7 @@ def run_operations(environ):
     operations = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))["operations"]
     opened, changes, rotate, status = None, pb.Changes(), False, 200
     own_headers, session_headers, results = [], [], []
-    if any(name in ("get", "subject") for name, *_ in operations):
+    if any(name in ("get", "subject", "login") for name, *_ in operations):
         opened = open_session(cookies)
         session_headers = opened.read_headers
     for name, *arguments in operations:

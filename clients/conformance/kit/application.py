@@ -32,7 +32,6 @@ ABILITIES = (
     "quick recovery",
     "lazy open",
     "save without open",
-    "open without cookie",
     "login after logout",
     "app by name",
 )

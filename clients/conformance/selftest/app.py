@@ -247,7 +247,9 @@ class Session:
             self.changes = {"set": {}}
         if not self.changes and not self.rotates:
             return
-        if wrong("opens before each write"):
+        # Repeated by the Cookie header, a login would begin another session each time.
+        is_login = "subject" in self.changes and not wrong("logs in by the Cookie header")
+        if is_login or wrong("opens before each write"):
             self.open()
         if wrong("saves all entries") and self.opened:
             entries = self.opened["session"].get("entries", {})

@@ -162,11 +162,7 @@ func (s *Session) finish() error {
 		if s.unavailable != nil {
 			return s.unavailable
 		}
-		saved, err := s.client.SaveSession(s.ctx, s.unconfirmed)
-		if err == nil {
-			err = s.applySave(saved)
-		}
-		if err != nil {
+		if err := s.sendSave(); err != nil {
 			// What was refused was not written and will not be, so the end of the request does not send it again.
 			if !isUnavailable(err) {
 				s.unconfirmed = nil
@@ -174,6 +170,43 @@ func (s *Session) finish() error {
 			return s.failed(err)
 		}
 	}
+}
+
+func (s *Session) sendSave() error {
+	if err := s.addToken(s.unconfirmed); err != nil {
+		return err
+	}
+	saved, err := s.client.SaveSession(s.ctx, s.unconfirmed)
+	if err != nil {
+		return err
+	}
+	return s.applySave(saved)
+}
+
+// addToken opens the session of a save by the Cookie header if the save is a login. Repeated by the header, each save
+// could begin another session, which would be in the user's list and count for the limit of their number. By a token, all
+// are one.
+func (s *Session) addToken(save *pb.SaveSessionRequest) error {
+	if _, hasToken := save.Credential.(*pb.SaveSessionRequest_Token); hasToken {
+		return nil
+	}
+	isLogin, err := s.isLogin(save)
+	if err != nil || !isLogin {
+		return err
+	}
+	opened, err := s.client.OpenSession(s.ctx, &pb.OpenSessionRequest{
+		Credential: &pb.OpenSessionRequest_CookieHeader{CookieHeader: save.GetCookieHeader()},
+		CookieName: save.CookieName, CookieAttributes: save.CookieAttributes, Context: save.Context,
+	})
+	if err != nil {
+		return err
+	}
+	// A null session has none. The service refuses the save then, unless it ends the sessions of two cookies.
+	if token := opened.GetSession().GetToken(); token != "" {
+		save.Credential = &pb.SaveSessionRequest_Token{Token: token}
+		save.CookieOutdated = opened.CookieOutdated
+	}
+	return nil
 }
 
 func (s *Session) hasUnsaved() bool {
@@ -257,22 +290,22 @@ func (s *Session) mergeHeaders(saved *pb.SaveSessionResponse) {
 
 // replacesSession tells whether a save may begin a new session after the old one has ended, as a login does.
 func (s *Session) replacesSession(save *pb.SaveSessionRequest) (bool, error) {
+	if changes := save.Changes; len(changes.Set) > 0 && (save.Rotate || changes.Clear) {
+		return true, nil
+	}
+	return s.isLogin(save)
+}
+
+func (s *Session) isLogin(save *pb.SaveSessionRequest) (bool, error) {
 	changes := save.Changes
-	if changes.GetSubject() != "" {
-		return true, nil
-	}
-	if len(changes.Set) == 0 {
-		return false, nil
-	}
-	if save.Rotate || changes.Clear {
-		return true, nil
+	if changes.GetSubject() != "" || len(changes.Set) == 0 {
+		return changes.GetSubject() != "", nil
 	}
 	policy, err := s.client.Policy(s.ctx)
 	if err != nil {
 		return false, err
 	}
-	_, setsSubject := changes.Set[policy.SubjectKey]
-	return setsSubject && policy.SubjectKey != "", nil
+	return setsSubject(changes, policy.SubjectKey), nil
 }
 
 // forNewSession returns the same save for a session that does not exist yet.

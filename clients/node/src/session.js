@@ -7,6 +7,7 @@
 const { randomBytes } = require('node:crypto');
 const { Entries, UNKNOWN } = require('./entries.js');
 const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
+const { setsSubject } = require('./subject_key.js');
 const { SessionWatch } = require('./watch.js');
 
 /** @typedef {{ name: string, value: string }} Header */
@@ -292,6 +293,7 @@ class Session {
     return this.#inTurn(async () => {
       for (let save = this.#nextSave(); save !== undefined; save = this.#nextSave()) {
         try {
+          await this.#addToken(save);
           await this.#applySave(await this.#client.save(save));
         } catch (error) {
           // What was refused was not written and will not be, so the end of the request does not send it again.
@@ -419,6 +421,19 @@ class Session {
     return request;
   }
 
+  /**
+   * Opens the session of a save by the Cookie header if the save is a login. Repeated by the header, each save could begin
+   * another session, which would be in the user's list and count for the limit of their number. By a token, all are one.
+   * @param {Record<string, any>} save
+   */
+  async #addToken(save) {
+    if (save.token !== undefined || !await this.#isLogin(save)) return;
+    const { app, cookieHeader, cookieName, cookieAttributes, context } = save;
+    const { session, cookieOutdated } = await this.#client.open({ app, cookieHeader, cookieName, cookieAttributes, context });
+    // A null session has none. The service refuses the save then, unless it ends the sessions of two cookies.
+    if (session.token !== '') Object.assign(save, { token: session.token, cookieHeader: undefined, cookieOutdated });
+  }
+
   /** @param {any} saved */
   async #applySave(saved) {
     const request = /** @type {Record<string, any>} */ (this.#unconfirmedSave);
@@ -457,11 +472,16 @@ class Session {
 
   /** Whether this save may start a new session after the old one has ended, as a login does.
    * @param {Record<string, any>} request */
-  async #replacesSession({ changes, rotate }) {
-    if (changes.set.size === 0) return false;
-    if (rotate || changes.clear || changes.subject) return true;
-    const { subjectKey } = await this.#client.policy();
-    return subjectKey !== '' && changes.set.has(subjectKey);
+  async #replacesSession(request) {
+    const { changes, rotate } = request;
+    if (changes.set.size > 0 && (rotate || changes.clear)) return true;
+    return this.#isLogin(request);
+  }
+
+  /** @param {Record<string, any>} request */
+  async #isLogin({ changes }) {
+    if (changes.subject) return true;
+    return changes.set.size > 0 && setsSubject(changes, (await this.#client.policy()).subjectKey);
   }
 
   #markModified() {

@@ -76,6 +76,7 @@ describe('calls', () => {
       Object.assign(request.session, { a: 1, b: 2, list: [], long: 'x'.repeat(1000) });
       response.send('filled');
     });
+    app.get('/login', (request, response) => json(response, request.session.subject = 'ada'));
     app.get('/logout', (request, response) => request.session.destroy(() => response.send('out')));
     app.get('/open', openSession, (request, response) => json(response, request.session.a));
     app.get('/await', async (request, response) => {
@@ -95,12 +96,17 @@ describe('calls', () => {
     assert.deepEqual([untouched.headers.vary, read.headers.vary, ended.status], [undefined, 'Cookie', 200]);
   });
 
-  test('a first write is one call', async () => {
+  test('a first write is one call, and a login that begins a session is two; a process asks once what a login is', async () => {
     const { browser, transport } = await start(routes);
 
     await browser.get('/write');
+    const first = transport.takeNames();
+    await new Browser(browser.url).get('/write');
+    const second = transport.takeNames();
+    await new Browser(browser.url).get('/login');
 
-    assert.deepEqual(transport.takeNames(), ['SaveSession']);
+    assert.deepEqual([first, second], [['GetAppPolicy', 'SaveSession'], ['SaveSession']]);
+    assert.deepEqual(transport.takeNames(), ['OpenSession', 'SaveSession']);
   });
 
   test('a read is one call, a write is two, and each sends only what changed', async () => {

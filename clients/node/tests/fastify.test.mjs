@@ -132,7 +132,7 @@ test('the plugin holds for the instance that registers it, and not for its paren
   const outer = await browser.get('/outer');
 
   assert.deepEqual([inner.setCookies.length, outer.text], [1, 'undefined']);
-  assert.deepEqual(transport.takeNames(), ['SaveSession']);
+  assert.deepEqual(transport.takeNames(), ['GetAppPolicy', 'SaveSession']);
 });
 
 test('an outage reaches the error handler, is a 503 by default, and logs no user out', async (t) => {

@@ -244,6 +244,68 @@ test('a save whose response is lost is repeated with its request_id and applied 
   assert.equal((await counting.browser.get('/count')).text, '3');
 });
 
+// Loses the responses to the next saves of a transport.
+function loseSaves(transport, count) {
+  if (count === 0) return;
+  transport.instead.set('SaveSession', async (method, request, timeout) => {
+    await transport.transport.call(method, request, timeout);
+    loseSaves(transport, count - 1);
+    throw new CallFailed('UNAVAILABLE', '', 'the response was lost');
+  });
+}
+
+for (const [app, entries] of [['shop', {}], ['login', { user: 'vera' }], ['passport', { passport: { user: 'vera' } }]]) {
+  test(`a login in the app ${app} without a cookie begins one session, however many responses are lost`, async (t) => {
+    const own = await Service.start();
+    t.after(() => own.remove());
+    const transport = new RecordingTransport(own.address);
+    const session = new Session(new Client({ service: transport, app, deadline: LONG }));
+    if (app === 'shop') session.subject = 'vera';
+    for (const [name, value] of Object.entries(entries)) session.set(name, value);
+    loseSaves(transport, 5);
+
+    const headers = await session.finish();
+
+    const saves = transport.takeCalls().filter(({ rpc }) => rpc === 'SaveSession').map(({ request }) => request.requestId);
+    assert.deepEqual([saves.length, new Set(saves).size, headers[0].name], [6, 1, 'Set-Cookie']);
+    assert.equal(own.sessions('list', '--app', app, '--subject', 'vera').length, 1);
+  });
+}
+
+test('a login after the end of its session begins one session, however many responses are lost', async () => {
+  const transport = new RecordingTransport(service.address);
+  const client = new Client({ service: transport, app: 'passport', deadline: LONG });
+  const first = new Session(client);
+  first.set('cart', [1]);
+  const [cookie] = await first.finish();
+  const session = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
+  await session.open();
+  service.sessions('revoke', '--app', 'passport', session.id);
+  session.set('passport', { user: 'wanda' });
+  loseSaves(transport, 5);
+
+  await session.finish();
+
+  assert.equal(service.sessions('list', '--app', 'passport', '--subject', 'wanda').length, 1);
+});
+
+test('what the entry of the subject says besides it is no login', async () => {
+  const client = new Client({ service: service.address, app: 'passport', deadline: LONG });
+  for (const [name, value] of [['passport', {}], ['passport', { user: '' }], ['passport', 'user'], ['other', { user: 'x' }]]) {
+    const first = new Session(client);
+    first.set('cart', [1]);
+    const [cookie] = await first.finish();
+    const session = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
+    await session.open();
+    service.sessions('revoke', '--app', 'passport', session.id);
+    session.set(name, value);
+
+    await session.finish();
+
+    assert.equal(session.gone, 'REVOKED', JSON.stringify([name, value]));
+  }
+});
+
 test('an explicit save after one of unknown outcome is applied once', async () => {
   const transport = new RecordingTransport(proxy.address);
   const client = new Client({ service: transport, app: 'shop', deadline: LONG });

@@ -17,6 +17,9 @@ keys = ["{key}"]
 [apps.login]
 keys = ["{key}"]
 subject_key = "user"
+[apps.passport]
+keys = ["{key}"]
+subject_key = "passport.user"
 `;
 
 export class Service {

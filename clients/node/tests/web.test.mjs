@@ -47,7 +47,7 @@ test('a session is kept from request to request, and its calls are as few as pos
   const [, save] = transport.takeCalls();
   const again = await store.open(requestWith(cookie));
 
-  assert.deepEqual([[...untouched.headers.keys()].includes('vary'), writes], [false, ['SaveSession']]);
+  assert.deepEqual([[...untouched.headers.keys()].includes('vary'), writes], [false, ['GetAppPolicy', 'SaveSession']]);
   assert.deepEqual([pushed.headers.getSetCookie(), pushed.headers.get('vary')], [[], 'Cookie']);
   assert.deepEqual([...save.request.changes.set], [['user', { json: '{"name":"Ada","cart":[1,2]}' }]]);
   assert.deepEqual({ ...again }, { user: { name: 'Ada', cart: [1, 2] } });
