@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::partitions::Slot;
 use super::reply::SnapshotReply;
 use super::router::{AnyServer, Router, parse_several};
-use super::scan_position::{Place, ScanPosition};
+use super::scan_position::{ScanPosition, SlotNodes};
 use super::sequence::Sequence;
 use super::{Redis, key_command};
 use crate::store::{Cursor, Error, Page, SessionKey};
@@ -72,7 +72,7 @@ impl Redis {
             Some(node) => node,
             None => {
                 position.leave_node();
-                let waiting = self.places(cluster, scanned, position.waiting()).await?;
+                let waiting = self.slot_nodes(cluster, scanned, position.waiting()).await?;
                 position.begin_node(&waiting);
                 let Some(address) = position.node() else { return Ok((Vec::new(), None)) };
                 cluster.named_node(address)
@@ -83,25 +83,25 @@ impl Redis {
         keys.retain(|key| self.slot_of(key).is_some_and(|slot| scanned.is_at(slot, &position)));
         position.advance(next);
         if next == 0 {
-            let places = self.places(cluster, scanned, position.scanned()).await?;
+            let places = self.slot_nodes(cluster, scanned, position.scanned()).await?;
             position.end_node(&places);
         }
         Ok((keys, (!position.is_done()).then(|| position.encode())))
     }
 
     /// Finds out where slots are, by their numbers among those that are scanned.
-    async fn places(
+    async fn slot_nodes(
         &self,
         cluster: &Arc<Cluster>,
         scanned: &ScannedKeys<'_>,
         numbers: Vec<usize>,
-    ) -> Result<Vec<(usize, Place)>, Error> {
+    ) -> Result<Vec<(usize, SlotNodes)>, Error> {
         let read = |number: &usize| {
             let (slot, tag) = &scanned.slots[*number];
             Sequence::read(*slot, [key_command("GET", &self.absent_key(tag))])
         };
         let reads: Vec<_> = numbers.iter().map(read).collect();
-        Ok(numbers.into_iter().zip(cluster.places(&reads).await?).collect())
+        Ok(numbers.into_iter().zip(cluster.slot_nodes(&reads).await?).collect())
     }
 
     /// The slot of a key of the store.

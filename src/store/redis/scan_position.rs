@@ -29,7 +29,7 @@ enum Progress {
 
 /// Which nodes have keys of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct SlotNodes {
     pub(super) owner: ServerAddress,
     /// The node that is getting the slot.
     pub(super) target: Option<ServerAddress>,
@@ -83,8 +83,8 @@ impl ScanPosition {
     }
 
     /// Begins to scan the node that has most of the slots that wait.
-    pub(super) fn begin_node(&mut self, waiting: &[(usize, Place)]) {
-        let node_of = |(slot, place): &(usize, Place)| match (self.slots[*slot], &place.target) {
+    pub(super) fn begin_node(&mut self, waiting: &[(usize, SlotNodes)]) {
+        let node_of = |(slot, place): &(usize, SlotNodes)| match (self.slots[*slot], &place.target) {
             (Progress::SourceDone, Some(target)) => target.clone(),
             _ => place.owner.clone(),
         };
@@ -135,9 +135,9 @@ impl ScanPosition {
     }
 
     /// Ends the scan of the node, with the places where the slots are then.
-    pub(super) fn end_node(&mut self, scanned: &[(usize, Place)]) {
+    pub(super) fn end_node(&mut self, scanned: &[(usize, SlotNodes)]) {
         let Some((node, _)) = self.node.take() else { return };
-        for (slot, Place { owner, target }) in scanned {
+        for (slot, SlotNodes { owner, target }) in scanned {
             let is_owner = *owner == node;
             self.slots[*slot] = match (self.slots[*slot], target) {
                 (Progress::Scanning | Progress::ScanningTarget, None) if is_owner => Progress::Done,
@@ -209,16 +209,16 @@ mod tests {
         ServerAddress { host: "10.0.0.1".to_owned(), port }
     }
 
-    fn at(owner: u16) -> Place {
-        Place { owner: address(owner), target: None }
+    fn at(owner: u16) -> SlotNodes {
+        SlotNodes { owner: address(owner), target: None }
     }
 
-    fn moving(owner: u16, target: u16) -> Place {
-        Place { target: Some(address(target)), ..at(owner) }
+    fn moving(owner: u16, target: u16) -> SlotNodes {
+        SlotNodes { target: Some(address(target)), ..at(owner) }
     }
 
     /// Scans a node. The slots that are waited for are where the first says, and then where the second says.
-    fn scan_node(position: &mut ScanPosition, before: &[(usize, Place)], after: &[(usize, Place)]) {
+    fn scan_node(position: &mut ScanPosition, before: &[(usize, SlotNodes)], after: &[(usize, SlotNodes)]) {
         position.begin_node(before);
         position.end_node(after);
     }

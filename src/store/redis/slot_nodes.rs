@@ -1,7 +1,7 @@
 //! Finds out where the keys of slots are now, and which slots are being moved.
 //!
-//! The nodes tell only operators which slots they are moving. But a node that moves a slot away redirects by ASK whoever
-//! asks it for a key that it does not have, and any other node that has the slot says that there is no such key.
+//! The nodes tell only operators which slots they are moving. But a node that moves a slot away redirects a client
+//! by ASK that asks it for a key that it does not have, and any other node that has the slot says that there is no such key.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::connections::server_error;
 use super::failure::Failure;
 use super::partitions::Slot;
 use super::redirection::Redirection;
-use super::scan_position::Place;
+use super::scan_position::SlotNodes;
 use super::sentinels::ServerAddress;
 use super::sequence::{Repeat, Sequence, pipeline};
 use super::slots::Node;
@@ -24,7 +24,7 @@ type Asked = (Arc<Node>, Vec<usize>);
 
 impl Cluster {
     /// Asks for a key of each slot that does not exist.
-    pub(super) async fn places(self: &Arc<Self>, reads: &[Sequence<'_>]) -> Result<Vec<Place>, Failure> {
+    pub(super) async fn slot_nodes(self: &Arc<Self>, reads: &[Sequence<'_>]) -> Result<Vec<SlotNodes>, Failure> {
         let mut places = vec![None; reads.len()];
         for _ in 0..MAX_ROUNDS {
             let missing = (0..reads.len()).filter(|number| places[*number].is_none()).collect::<Vec<_>>();
@@ -39,7 +39,7 @@ impl Cluster {
             let answers = join_all(asked.iter().map(ask)).await;
             for ((node, numbers), answers) in asked.iter().zip(answers) {
                 for (number, answer) in numbers.iter().zip(answers?) {
-                    places[*number] = self.place(reads[*number].slot, node, &answer)?;
+                    places[*number] = self.read_answer(reads[*number].slot, node, &answer)?;
                 }
             }
         }
@@ -57,11 +57,11 @@ impl Cluster {
     }
 
     /// Reads the answer of a node. `None`: another node has the slot, which is asked next.
-    fn place(self: &Arc<Self>, slot: Slot, node: &Node, answer: &Value) -> Result<Option<Place>, Failure> {
+    fn read_answer(self: &Arc<Self>, slot: Slot, node: &Node, answer: &Value) -> Result<Option<SlotNodes>, Failure> {
         let owner = node.address.clone();
-        let Some(error) = server_error(answer) else { return Ok(Some(Place { owner, target: None })) };
+        let Some(error) = server_error(answer) else { return Ok(Some(SlotNodes { owner, target: None })) };
         match Redirection::parse(error, &node.address) {
-            Some(Redirection::Ask(target)) => Ok(Some(Place { owner, target: Some(target) })),
+            Some(Redirection::Ask(target)) => Ok(Some(SlotNodes { owner, target: Some(target) })),
             Some(Redirection::Moved(address)) => {
                 self.follow(slot, &address);
                 Ok(None)
