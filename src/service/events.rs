@@ -68,7 +68,10 @@ impl EventReader {
                     self.cursor.clone_from(&cursor);
                     return Ok(EventBatch { events, cursor });
                 }
-                FeedRead::Entries(..) => tokio::time::sleep(POLL_INTERVAL).await,
+                FeedRead::Entries(_, cursor) => {
+                    self.cursor = cursor;
+                    tokio::time::sleep(POLL_INTERVAL).await;
+                }
             }
         }
     }

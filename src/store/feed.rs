@@ -7,6 +7,9 @@
 //! A reader that follows the cursors gets the entries of one session once each and in their order. The order of two
 //! sessions is not defined. A store that divides an app into parts writes [`FeedEntry::AppRevoked`] once for each part:
 //! then the sessions of that part have ended, and after the last of these entries all have.
+//!
+//! While a part of a store does not answer, the entries of all others are read. Those of that part follow when it answers
+//! again, or the reader learns that it missed some.
 
 use super::{Cursor, Error};
 use crate::session::Event;
@@ -16,10 +19,14 @@ use crate::types::{AppName, Time};
 pub trait Feed {
     /// Returns the position after the newest entry, where a new reader begins.
     ///
-    /// A reader that takes the position first and loads a session afterwards misses no change of it.
+    /// A reader that takes the position first and loads a session afterwards misses no change of it. If a part of the
+    /// store does not answer, its end is not known: the cursor expires when that part answers again.
     fn feed_end(&self, app: &AppName) -> impl Future<Output = Result<Cursor, Error>> + Send;
 
     /// Reads the entries after a cursor. Returns at once, also if there are none.
+    ///
+    /// The reader has to go on from the cursor of the answer, also if there are no entries: it says which part of the
+    /// store did not answer. Fails if none did.
     fn read_feed(&self, app: &AppName, cursor: &Cursor) -> impl Future<Output = Result<FeedRead, Error>> + Send;
 }
 

@@ -12,6 +12,7 @@ use redis::{Cmd, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::asked_nodes::AskedNodes;
 use super::connections::{Connections, OpenConnection};
 use super::discovery::Discovery;
 use super::failure::{Cause, Failure};
@@ -31,6 +32,7 @@ pub(super) struct Cluster {
     pub(super) target: Arc<Target>,
     pub(super) table: watch::Sender<Arc<SlotTable>>,
     pub(super) discovery: Discovery,
+    pub(super) asked: AskedNodes,
 }
 
 impl Cluster {
@@ -38,7 +40,8 @@ impl Cluster {
         // A replica in a cluster sends each command on to its primary, so it does no harm.
         let target = Arc::new(Target::new(settings, Server::PrimaryOrReplica)?);
         let discovery = Discovery::new(settings.cluster.addresses().map_err(|error| error.under("cluster"))?);
-        Ok(Arc::new(Self { target, table: watch::Sender::new(Arc::new(SlotTable::empty())), discovery }))
+        let table = watch::Sender::new(Arc::new(SlotTable::empty()));
+        Ok(Arc::new(Self { target, table, discovery, asked: AskedNodes::default() }))
     }
 
     /// Returns the table as it is now.
@@ -147,7 +150,7 @@ impl Cluster {
         let slot = run.sequence.slot;
         let mut attempts = 0_u32;
         while !run.is_done() {
-            let (node, open) = self.connect(slot, &mut run.asked, deadline).await?;
+            let (node, open) = self.connect(slot, run.asked.as_ref(), deadline).await?;
             let failure = match node.connections.exchange_on(&open, &run.commands(), deadline).await {
                 Ok(answers) => match self.take(&mut run, &node, answers)? {
                     Next::Done => break,
@@ -192,8 +195,8 @@ impl Cluster {
     }
 
     /// Notes that another node has a slot.
-    fn follow(self: &Arc<Self>, slot: Slot, address: &ServerAddress) {
-        self.table.send_if_modified(|table| match table.moved(slot, address, |address| self.connections_to(address)) {
+    pub(super) fn follow(self: &Arc<Self>, slot: Slot, address: &ServerAddress) {
+        self.table.send_if_modified(|table| match table.moved(slot, address, |address| self.node_for(address)) {
             Some(moved) => {
                 *table = Arc::new(moved);
                 true
@@ -207,11 +210,14 @@ impl Cluster {
     async fn connect(
         self: &Arc<Self>,
         slot: Slot,
-        asked: &mut Option<ServerAddress>,
+        asked: Option<&ServerAddress>,
         deadline: Instant,
     ) -> Result<(Arc<Node>, OpenConnection), Failure> {
-        let node = self.node(slot, asked.as_ref());
-        if let Some(node) = node
+        let find = |table: &SlotTable| match asked {
+            Some(address) => Some(self.named_node(address)),
+            None => table.node(slot).cloned(),
+        };
+        if let Some(node) = find(&self.table())
             && let Some(open) = node.connections.try_open()
         {
             return Ok((node, open));
@@ -219,12 +225,7 @@ impl Cluster {
         let mut changes = self.table.subscribe();
         loop {
             let table = Arc::clone(&changes.borrow_and_update());
-            let node = match asked {
-                Some(address) => table.at(address),
-                None => table.node(slot).cloned(),
-            };
-            let Some(node) = node else {
-                *asked = None;
+            let Some(node) = find(&table) else {
                 self.await_change(&mut changes, deadline).await?;
                 continue;
             };
@@ -240,16 +241,26 @@ impl Cluster {
         }
     }
 
-    fn node(&self, slot: Slot, asked: Option<&ServerAddress>) -> Option<Arc<Node>> {
-        let Some(address) = asked else { return self.table.borrow().node(slot).cloned() };
-        if let Some(node) = self.table.borrow().at(address) {
-            return Some(node);
-        }
-        // It has no slot yet. It stays in the table, so that it is connected to only once.
-        self.table.send_modify(|table| {
-            *table = Arc::new(table.with_node(address, |address| self.connections_to(address)));
-        });
-        self.table.borrow().at(address)
+    /// The node at this address, if it has a slot or is getting one.
+    pub(super) fn known_node(&self, address: &ServerAddress) -> Option<Arc<Node>> {
+        let in_table = self.table.borrow().at(address);
+        in_table.or_else(|| self.asked.find(address))
+    }
+
+    /// The same for an address that another node has named.
+    pub(super) fn named_node(&self, address: &ServerAddress) -> Arc<Node> {
+        let in_table = self.table.borrow().at(address);
+        in_table.unwrap_or_else(|| self.asked.find_or_add(address, || self.new_node(address)))
+    }
+
+    /// Makes the node of the table for this address.
+    pub(super) fn node_for(&self, address: &ServerAddress) -> Arc<Node> {
+        self.asked.take(address).unwrap_or_else(|| self.new_node(address))
+    }
+
+    pub(super) fn new_node(&self, address: &ServerAddress) -> Arc<Node> {
+        let connections = Connections::to(Arc::clone(&self.target), Some(address.clone()));
+        Arc::new(Node { address: address.clone(), connections })
     }
 
     /// Waits until the table changes, or for a moment, and has it looked at meanwhile.
@@ -270,11 +281,7 @@ impl Cluster {
         Ok(())
     }
 
-    pub(super) fn connections_to(&self, address: &ServerAddress) -> Connections {
-        Connections::to(Arc::clone(&self.target), Some(address.clone()))
-    }
-
-    fn no_node(&self) -> Failure {
+    pub(super) fn no_node(&self) -> Failure {
         let none = || Failure { address: Arc::clone(&self.target.address), cause: Cause::NoNode };
         self.discovery.failure().unwrap_or_else(none)
     }

@@ -118,6 +118,23 @@ impl Connection {
         }
     }
 
+    /// Checks that the server is a node of a cluster.
+    ///
+    /// One that was started without its cluster redirects nothing: all sessions would seem to be missing.
+    pub(super) async fn check_cluster(&self, patience: Duration) -> Result<(), Failure> {
+        let asking = async {
+            let asked = self.set_up(&redis::cmd("ASKING")).await;
+            // ASKING counts for the next command. A read of a slot that the node is getting would find nothing.
+            let pinged = self.set_up(&redis::cmd("PING")).await;
+            asked.and(pinged)
+        };
+        match timeout(patience, asking).await.unwrap_or(Err(Cause::NoAnswer(patience))) {
+            // The health check says so.
+            Err(Cause::Answered { code, .. }) if &*code == "NOPERM" => Ok(()),
+            result => result.map_err(|cause| Failure { address: Arc::clone(&self.address), cause }),
+        }
+    }
+
     /// Checks that the server says that it is a primary.
     pub(super) async fn check_role(&self, patience: Duration) -> Result<(), Failure> {
         let asked = timeout(patience, self.commands().send_packed_command(&redis::cmd("ROLE"))).await;

@@ -91,8 +91,9 @@ impl Cluster {
         match ranges {
             Ok(ranges) => {
                 self.discovery.last.lock().failure = None;
+                self.asked.forget_old();
                 self.table.send_if_modified(|table| {
-                    let Some(updated) = table.updated(ranges, |address| self.connections_to(address)) else {
+                    let Some(updated) = table.updated(ranges, |address| self.node_for(address)) else {
                         return false;
                     };
                     info!(nodes = updated.nodes().len(), "the slots of the Redis Cluster are known anew");
@@ -122,11 +123,7 @@ impl Cluster {
 
     /// Asks the nodes of the settings, by connections for this alone.
     async fn ask_seeds(&self) -> Result<SlotRanges, Failure> {
-        let table = self.table();
-        let node = |address: &ServerAddress| {
-            let new = || Arc::new(Node { address: address.clone(), connections: self.connections_to(address) });
-            table.at(address).unwrap_or_else(new)
-        };
+        let node = |address: &ServerAddress| self.known_node(address).unwrap_or_else(|| self.new_node(address));
         self.target.refresh().await;
         let endpoint = self.target.endpoint().await;
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
@@ -137,9 +134,9 @@ impl Cluster {
     }
 }
 
-/// Asks nodes, and returns the answer that most of them give.
+/// Asks nodes, and returns the answer that most of them give. Once one has answered, the others have little time left.
 async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRanges, Failure> {
-    let deadline = Instant::now() + patience;
+    let mut deadline = Instant::now() + patience;
     let mut asking = JoinSet::new();
     let count = nodes.len();
     for node in nodes {
@@ -151,10 +148,13 @@ async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRange
     let (mut votes, mut failure) = (Vec::<(SlotRanges, usize)>::new(), None);
     while let Ok(Some(answer)) = tokio::time::timeout_at(deadline, asking.join_next()).await {
         match answer {
-            Ok(Ok(ranges)) => match votes.iter_mut().find(|(other, _)| *other == ranges) {
-                Some((_, votes)) => *votes += 1,
-                None => votes.push((ranges, 1)),
-            },
+            Ok(Ok(ranges)) => {
+                deadline = deadline.min(Instant::now() + PATIENCE);
+                match votes.iter_mut().find(|(other, _)| *other == ranges) {
+                    Some((_, votes)) => *votes += 1,
+                    None => votes.push((ranges, 1)),
+                }
+            }
             Ok(Err(error)) => failure = Some(error),
             Err(_) => {}
         }
@@ -206,7 +206,7 @@ impl Drop for Running {
     }
 }
 
-/// How long a node may take to tell the slots.
+/// How long a node may take to tell the slots if another one is known, or has told them.
 const PATIENCE: Duration = Duration::from_millis(250);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -4,19 +4,42 @@
 //! follow, entries were trimmed away, or lost with a primary. A count that is lower than the number in a cursor shows
 //! such a loss before there are new entries.
 //!
+//! In a cluster the streams of all other nodes are read while one does not answer. When it answers again, the last entry
+//! that was read has to be there still, for the primary may be another one.
+//!
 //! Streams and counts never expire: if a count began again, an old cursor would seem valid. Their size is bounded: two
 //! keys for each partition, with about a thousand entries at most in each stream.
 
 use redis::{FromRedisValue, Value};
+use tracing::debug;
 
 use super::failure::Failure;
+use super::feed_cursor::{Position, Progress, decode, encode};
 use super::partitions::{Partition, Slot};
-use super::router::{Router, parse_one};
+use super::router::{Router, parse_one, parse_several};
 use super::sequence::Sequence;
 use super::{Redis, key_command};
-use crate::store::encoding::{decode_feed_entry, feed_tag};
+use crate::store::encoding::decode_feed_entry;
 use crate::store::{Cursor, Error, Feed, FeedEntry, FeedRead};
 use crate::types::AppName;
+
+/// A stream that may have entries after this position.
+struct Unread {
+    partition: Partition,
+    position: Position,
+    /// How many entries it has ever had.
+    count: u64,
+    /// Whether the entry at the position has to be there.
+    is_unchecked: bool,
+}
+
+/// The key of a stream, and entries of it.
+type NamedStream = (Vec<u8>, Vec<StreamEntry>);
+
+struct StreamEntry {
+    position: Position,
+    entry: FeedEntry,
+}
 
 impl Redis {
     pub(super) fn feed_key(&self, app: &AppName, partition: Partition) -> Vec<u8> {
@@ -27,49 +50,43 @@ impl Redis {
         self.key(app, partition, b"feed:count")
     }
 
-    /// Reads how many entries each partition's stream has ever had.
-    async fn counts(&self, app: &AppName) -> Result<Vec<u64>, Error> {
+    /// Reads how many entries each partition's stream has ever had; `None` where the server does not answer.
+    async fn counts(&self, app: &AppName) -> Result<Vec<Option<u64>>, Error> {
         let keys: Vec<_> = self.partitions.all().map(|partition| self.feed_count_key(app, partition)).collect();
         let router = self.router().await?;
-        let counts: Vec<Option<u64>> = match router {
+        let counts: Vec<Option<Option<u64>>> = match router {
             // At a tenth of the cost of one command for each.
             Router::Single(_) => {
                 let mut command = redis::cmd("MGET");
                 command.arg(&keys);
-                router.one(Sequence::read(Slot(0), [command])).await?
+                let counts: Vec<Option<u64>> = router.one(Sequence::read(Slot(0), [command])).await?;
+                counts.into_iter().map(Some).collect()
             }
             Router::Cluster(_) => {
                 let get = |(partition, key): (Partition, &Vec<u8>)| {
                     Sequence::read(self.partitions.slot(partition), [key_command("GET", key)])
                 };
                 let sequences: Vec<_> = self.partitions.all().zip(&keys).map(get).collect();
-                first_of_each(router.all(&sequences).await)?
+                answered(router.all(&sequences).await, parse_one)?
             }
         };
         if counts.len() != usize::from(self.partitions.count()) {
             return Err(Error::Corrupt);
         }
-        Ok(counts.into_iter().map(Option::unwrap_or_default).collect())
+        Ok(counts.into_iter().map(|count| count.map(Option::unwrap_or_default)).collect())
     }
 
-    /// Reads the entries after these positions.
-    async fn read_streams(
-        &self,
-        app: &AppName,
-        unread: &[(Partition, Position)],
-    ) -> Result<Vec<Vec<StreamEntry>>, Error> {
-        let read = |(partition, position): &(Partition, Position)| {
-            let mut command = redis::cmd("XREAD");
-            command.arg("COUNT").arg(PAGE).arg("STREAMS").arg(self.feed_key(app, *partition));
-            command.arg(format!("{}-{}", position.millis, position.step));
-            Sequence::read(self.partitions.slot(*partition), [command])
+    /// Reads the entries at and after these positions; `None` where the server does not answer.
+    async fn read_streams(&self, app: &AppName, unread: &[Unread]) -> Result<Vec<Option<StreamReply>>, Error> {
+        let read = |Unread { partition, position, .. }: &Unread| {
+            let (key, id) = (self.feed_key(app, *partition), format!("{}-{}", position.millis, position.step));
+            let (mut last, mut next) = (redis::cmd("XREVRANGE"), redis::cmd("XREAD"));
+            last.arg(&key).arg(&id).arg(&id).arg("COUNT").arg(1);
+            next.arg("COUNT").arg(PAGE).arg("STREAMS").arg(&key).arg(&id);
+            Sequence::read(self.partitions.slot(*partition), [last, next])
         };
         let sequences: Vec<_> = unread.iter().map(read).collect();
-        let streams: Vec<Option<Vec<NamedStream>>> = first_of_each(self.router().await?.all(&sequences).await)?;
-        let entries = |stream: Option<Vec<NamedStream>>| {
-            stream.and_then(|streams| streams.into_iter().next()).map(|(_, entries)| entries).unwrap_or_default()
-        };
-        Ok(streams.into_iter().map(entries).collect())
+        answered(self.router().await?.all(&sequences).await, parse_several)
     }
 }
 
@@ -81,66 +98,122 @@ impl Feed for Redis {
             Sequence::read(self.partitions.slot(partition), [command])
         };
         let sequences: Vec<_> = self.partitions.all().map(read).collect();
-        let streams: Vec<Vec<StreamEntry>> = first_of_each(self.router().await?.all(&sequences).await)?;
-        let newest = streams.into_iter().map(|entries| entries.into_iter().next());
-        let positions = newest.map(|entry| entry.map(|entry| entry.position).unwrap_or_default());
-        Ok(encode_cursor(app, &positions.collect::<Vec<_>>()))
+        let streams: Vec<Option<Vec<StreamEntry>>> = answered(self.router().await?.all(&sequences).await, parse_one)?;
+        let progress = streams.into_iter().map(|newest| match newest {
+            Some(newest) => Progress::Read(newest.first().map(|newest| newest.position).unwrap_or_default()),
+            None => Progress::Unknown,
+        });
+        Ok(encode(app, &progress.collect::<Vec<_>>()))
     }
 
     async fn read_feed(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
-        let positions = decode_cursor(app, cursor).filter(|all| all.len() == usize::from(self.partitions.count()));
-        let Some(mut positions) = positions else { return Ok(FeedRead::CursorExpired) };
+        let progress = decode(app, cursor).filter(|all| all.len() == usize::from(self.partitions.count()));
+        let Some(mut progress) = progress else { return Ok(FeedRead::CursorExpired) };
         let counts = self.counts(app).await?;
-        if positions.iter().zip(&counts).any(|(position, count)| *count < position.number) {
+        let Some(unread) = unread(self.partitions.all(), &mut progress, &counts) else {
             return Ok(FeedRead::CursorExpired);
-        }
-        let has_unread = |(partition, position): &(Partition, Position)| counts[partition.index()] > position.number;
-        let unread: Vec<_> = self.partitions.all().zip(positions.iter().copied()).filter(has_unread).collect();
-        if unread.is_empty() {
-            return Ok(FeedRead::Entries(Vec::new(), cursor.clone()));
-        }
-        let streams = self.read_streams(app, &unread).await?;
+        };
         let mut entries = Vec::new();
-        for ((partition, _), stream) in unread.iter().zip(streams) {
-            if stream.is_empty() {
-                // It has no entry after the cursor, although its count says so.
-                return Ok(FeedRead::CursorExpired);
-            }
-            let position = &mut positions[partition.index()];
-            for StreamEntry { position: next, entry } in stream {
-                if Some(next.number) != position.number.checked_add(1) {
-                    return Ok(FeedRead::CursorExpired);
-                }
-                *position = next;
-                entries.push(entry);
+        for (unread, stream) in unread.iter().zip(self.read_streams(app, &unread).await?) {
+            let progress = &mut progress[unread.partition.index()];
+            match stream {
+                Some(stream) => match unread.append(stream, &mut entries) {
+                    Some(position) => *progress = Progress::Read(position),
+                    None => return Ok(FeedRead::CursorExpired),
+                },
+                None => progress.note_outage(),
             }
         }
-        Ok(FeedRead::Entries(entries, encode_cursor(app, &positions)))
+        Ok(FeedRead::Entries(entries, encode(app, &progress)))
     }
 }
 
-/// Reads the first answer of each sequence, and fails if one of them failed.
-fn first_of_each<T: FromRedisValue>(results: Vec<Result<Vec<Value>, Failure>>) -> Result<Vec<T>, Error> {
-    let first = |result: Result<Vec<Value>, Failure>| parse_one(result?);
-    results.into_iter().map(first).collect()
+/// Returns the streams to read; `None` if entries of one have been missed.
+fn unread(
+    partitions: impl Iterator<Item = Partition>,
+    progress: &mut [Progress],
+    counts: &[Option<u64>],
+) -> Option<Vec<Unread>> {
+    let mut unread = Vec::new();
+    for (partition, (progress, count)) in partitions.zip(progress.iter_mut().zip(counts)) {
+        let Some(count) = *count else {
+            progress.note_outage();
+            continue;
+        };
+        let (position, is_unchecked) = match *progress {
+            Progress::Read(position) => (position, false),
+            Progress::Unchecked(position) => (position, true),
+            Progress::Unknown => return None,
+        };
+        if count < position.number {
+            return None;
+        }
+        if is_unchecked || count > position.number {
+            unread.push(Unread { partition, position, count, is_unchecked });
+        }
+    }
+    Some(unread)
 }
 
-/// The last entry of a stream that was read; 0 throughout if none was.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Position {
-    /// The two numbers of the id that Redis gave the entry.
-    millis: u64,
-    step: u64,
-    /// The number of the entry since the stream began.
-    number: u64,
+impl Unread {
+    /// Adds the entries after the position, and returns that of the last one. `None` if entries have been missed.
+    fn append(&self, StreamReply { last, next }: StreamReply, entries: &mut Vec<FeedEntry>) -> Option<Position> {
+        let has_been_read = self.is_unchecked && self.position.number > 0;
+        if has_been_read && last.is_none_or(|last| last.position != self.position) {
+            return None;
+        }
+        if next.is_empty() && self.count > self.position.number {
+            // It has no entry after the cursor, although its count says so.
+            return None;
+        }
+        let mut position = self.position;
+        for StreamEntry { position: next, entry } in next {
+            if Some(next.number) != position.number.checked_add(1) {
+                return None;
+            }
+            position = next;
+            entries.push(entry);
+        }
+        Some(position)
+    }
 }
 
-/// The key of a stream, and entries of it.
-type NamedStream = (Vec<u8>, Vec<StreamEntry>);
+/// Reads the answers to each sequence; `None` where the server does not answer. Fails if none does.
+fn answered<T>(
+    results: Vec<Result<Vec<Value>, Failure>>,
+    read: impl Fn(Vec<Value>) -> Result<T, Error>,
+) -> Result<Vec<Option<T>>, Error> {
+    let (mut answers, mut outage) = (Vec::with_capacity(results.len()), None);
+    for result in results {
+        match result.map_err(Error::from) {
+            Ok(answer) => answers.push(Some(read(answer)?)),
+            Err(error @ (Error::Unavailable(_) | Error::Refused(_))) => {
+                answers.push(None);
+                outage = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some(outage) = outage else { return Ok(answers) };
+    if answers.iter().all(Option::is_none) {
+        return Err(outage);
+    }
+    debug!(error = &outage as &dyn std::error::Error, "a part of the feed is not read; trying again");
+    Ok(answers)
+}
 
-struct StreamEntry {
-    position: Position,
-    entry: FeedEntry,
+/// The replies to XREVRANGE of the last entry that was read, and to XREAD.
+struct StreamReply {
+    last: Option<StreamEntry>,
+    next: Vec<StreamEntry>,
+}
+
+impl FromRedisValue for StreamReply {
+    fn from_redis_value(value: Value) -> Result<Self, redis::ParsingError> {
+        let (last, streams): (Vec<StreamEntry>, Option<Vec<NamedStream>>) = FromRedisValue::from_redis_value(value)?;
+        let next = streams.and_then(|streams| streams.into_iter().next()).map(|(_, entries)| entries);
+        Ok(Self { last: last.into_iter().next(), next: next.unwrap_or_default() })
+    }
 }
 
 impl FromRedisValue for StreamEntry {
@@ -157,37 +230,6 @@ impl FromRedisValue for StreamEntry {
         };
         Ok(Self { position, entry: decode_feed_entry(entry).ok_or_else(invalid)? })
     }
-}
-
-/// Writes the feed's tag, and each number with seven bits in a byte, because most numbers are small.
-fn encode_cursor(app: &AppName, positions: &[Position]) -> Cursor {
-    let numbers = positions.iter().flat_map(|position| [position.millis, position.step, position.number]);
-    let mut bytes = feed_tag(app).to_vec();
-    for mut number in numbers {
-        while number >= 0x80 {
-            bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
-            number >>= 7;
-        }
-        bytes.push(u8::try_from(number).unwrap_or_default());
-    }
-    Cursor(bytes)
-}
-
-fn decode_cursor(app: &AppName, cursor: &Cursor) -> Option<Vec<Position>> {
-    let mut numbers = Vec::with_capacity(cursor.0.len());
-    let (mut number, mut shift) = (0_u64, 0_u32);
-    for byte in cursor.0.strip_prefix(&feed_tag(app))? {
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            numbers.push(number);
-            (number, shift) = (0, 0);
-        }
-    }
-    let (positions, rest) = numbers.as_chunks::<3>();
-    let is_whole = shift == 0 && rest.is_empty();
-    let position = |[millis, step, number]: &[u64; 3]| Position { millis: *millis, step: *step, number: *number };
-    is_whole.then(|| positions.iter().map(position).collect())
 }
 
 /// The most entries of one partition that one call reads.

@@ -80,7 +80,7 @@ impl Redis {
 
     /// Sends INFO to each server at once. `None`: this user may not ask.
     async fn info_of_each(&self, info: &Cmd) -> Result<Vec<(AnyServer, Result<Option<String>, Error>)>, Error> {
-        let servers = self.router.servers().await?.0;
+        let servers = self.router.servers().await?;
         let ask = async |server| {
             let answer = self.router.query_if_allowed(&server, info.clone()).await;
             (server, answer)
@@ -181,11 +181,10 @@ impl Redis {
         }
         let probe = |server: AnyServer| {
             let partition = self.partitions.all().find(|it| router.has(&server, self.partitions.slot(*it)))?;
-            let tag = self.partitions.tag(partition);
-            let key = [self.prefix.as_bytes(), b":{", tag, b"}:health"].concat();
+            let key = self.absent_key(self.partitions.tag(partition));
             Some(Probed { server, key, slot: self.partitions.slot(partition) })
         };
-        Ok(router.servers().await?.0.into_iter().filter_map(probe).collect())
+        Ok(router.servers().await?.into_iter().filter_map(probe).collect())
     }
 
     /// Returns what is wrong with a Redis that answers this to INFO; `None` to it if the user may not ask.

@@ -74,7 +74,7 @@ impl Redis {
         if self.partitions.count() == 64 {
             return Ok(());
         }
-        for server in self.router.servers().await?.0 {
+        for server in self.router.servers().await? {
             let mut command = redis::cmd("SCAN");
             command.arg(0).arg("MATCH").arg(self.session_pattern("*")).arg("COUNT").arg(SAMPLE);
             let (_, keys): (u64, Vec<String>) = self.router.query_on(&server, command).await?;
@@ -97,7 +97,7 @@ impl Redis {
              in {count}; set partitions = {found} in [store.redis], or a key_prefix without sessions"
         );
         match self.router.servers().await {
-            Ok((servers, _)) if !servers.is_empty() => self.router.unsuitable(&servers[0], problem),
+            Ok(servers) if !servers.is_empty() => self.router.unsuitable(&servers[0], problem),
             Ok(_) => Error::Refused(problem.into()),
             Err(error) => error,
         }

@@ -10,6 +10,7 @@
 
 mod acknowledge;
 mod arguments;
+mod asked_nodes;
 mod cluster;
 mod cluster_settings;
 mod connection;
@@ -18,6 +19,7 @@ mod discovery;
 mod endpoint;
 mod failure;
 mod feed;
+mod feed_cursor;
 mod files;
 mod index;
 mod inspection;
@@ -32,6 +34,7 @@ mod router;
 mod sample;
 mod sample_position;
 mod scan;
+mod scan_position;
 mod scripts;
 mod sentinel_settings;
 mod sentinels;
@@ -39,6 +42,7 @@ mod sequence;
 mod sequence_run;
 mod server_info;
 mod settings;
+mod slot_nodes;
 mod slots;
 mod target;
 mod term;
@@ -131,6 +135,11 @@ impl Redis {
         // Not by `format!`: each open needs two keys, and to format them took a tenth of what an open costs in this
         // module.
         [self.prefix.as_bytes(), b":{", self.partitions.tag(partition), b"}:", app.as_bytes(), b":", last].concat()
+    }
+
+    /// A key with this tag that never exists.
+    fn absent_key(&self, tag: &[u8]) -> Vec<u8> {
+        [self.prefix.as_bytes(), b":{", tag, b"}:health"].concat()
     }
 
     /// Does one command that writes, and waits until that is acknowledged.

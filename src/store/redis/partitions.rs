@@ -4,6 +4,8 @@
 //! `63`. 1,024 have tags that divide the slots evenly: partition p is in one of the slots 16p to 16p + 15, so that nodes
 //! with as many slots have as many sessions.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::token::SessionId;
@@ -70,6 +72,7 @@ pub(super) struct Partitions {
     shift: u32,
     tags: Vec<Box<[u8]>>,
     slots: Vec<Slot>,
+    slots_in_order: Vec<(Slot, Box<[u8]>)>,
 }
 
 impl Partitions {
@@ -78,8 +81,10 @@ impl Partitions {
             PartitionCount::P64 => (0..64).map(|partition| format!("{partition:02}").into_bytes().into()).collect(),
             PartitionCount::P1024 => aligned_tags(1024),
         };
-        let slots = tags.iter().map(|tag| Slot::of_tag(tag)).collect();
-        Self { count, shift: 16 - u16::from(count).trailing_zeros(), tags, slots }
+        let slots: Vec<Slot> = tags.iter().map(|tag| Slot::of_tag(tag)).collect();
+        let mut slots_in_order: Vec<_> = slots.iter().copied().zip(tags.iter().cloned()).collect();
+        slots_in_order.sort_unstable();
+        Self { count, shift: 16 - u16::from(count).trailing_zeros(), tags, slots, slots_in_order }
     }
 
     pub(super) fn count(&self) -> u16 {
@@ -100,9 +105,21 @@ impl Partitions {
         &self.tags[partition.index()]
     }
 
+    /// The slots of all partitions, in order, each with the tag.
+    pub(super) fn slots_in_order(&self) -> &[(Slot, Box<[u8]>)] {
+        &self.slots_in_order
+    }
+
     pub(super) fn slot(&self, partition: Partition) -> Slot {
         self.slots[partition.index()]
     }
+}
+
+/// All slots there are, in order, each with a tag that leads to it.
+pub(super) fn all_slots() -> &'static [(Slot, Box<[u8]>)] {
+    static ALL: LazyLock<Vec<(Slot, Box<[u8]>)>> =
+        LazyLock::new(|| (0..).map(Slot).zip(aligned_tags(Slot::COUNT)).collect());
+    &ALL
 }
 
 /// Finds, for each of equal ranges of the slots, the shortest decimal number that is a tag of one of its slots.
@@ -152,6 +169,17 @@ mod tests {
         }
         // Tags are a part of keys: they must never change.
         assert_eq!((partitions.tag(Partition(0)), partitions.tag(Partition(1023))), (&b"460"[..], &b"430"[..]));
+    }
+
+    #[test]
+    fn each_slot_has_a_tag_that_leads_to_it() {
+        assert_eq!(all_slots().len(), usize::from(Slot::COUNT));
+        assert!(
+            all_slots()
+                .iter()
+                .enumerate()
+                .all(|(n, (slot, tag))| usize::from(slot.0) == n && Slot::of_tag(tag) == *slot)
+        );
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Opener {
         let endpoint = self.target.endpoint().await;
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
         let mut connection = match (&self.node, &self.target.sentinels) {
-            (Some(node), _) => Connection::open(&endpoint.at(node), self.rounds.current(), self.target.timeout).await?,
+            (Some(node), _) => self.open_to_node(&endpoint.at(node)).await?,
             (None, None) => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?,
             (None, Some(sentinels)) => self.open_to_primary(endpoint, sentinels).await?,
         };
@@ -175,6 +175,13 @@ impl Opener {
         if let Purpose::Waiting(acknowledge) = self.purpose {
             waiter::prepare(&connection, acknowledge, self.target.timeout).await?;
         }
+        Ok(connection)
+    }
+
+    /// Opens a connection to a server that has to be a node of a cluster.
+    async fn open_to_node(&self, endpoint: &Endpoint) -> Result<Connection, Failure> {
+        let connection = Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?;
+        connection.check_cluster(self.target.timeout).await?;
         Ok(connection)
     }
 

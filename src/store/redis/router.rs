@@ -121,13 +121,13 @@ impl Router {
         }
     }
 
-    /// Returns all servers that have sessions, in a fixed order, and a number that changes with them.
-    pub(super) async fn servers(&self) -> Result<(Vec<AnyServer>, u64), Error> {
+    /// Returns all servers that have sessions, in the order of their first slots.
+    pub(super) async fn servers(&self) -> Result<Vec<AnyServer>, Error> {
         match self {
-            Self::Single(_) => Ok((vec![AnyServer::Single], 0)),
+            Self::Single(_) => Ok(vec![AnyServer::Single]),
             Self::Cluster(cluster) => {
                 let table = cluster.known_table().await?;
-                Ok((table.nodes().iter().cloned().map(AnyServer::Node).collect(), table.fingerprint()))
+                Ok(table.nodes().iter().cloned().map(AnyServer::Node).collect())
             }
         }
     }

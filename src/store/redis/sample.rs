@@ -20,7 +20,7 @@ use crate::types::AppName;
 
 impl Sample for Redis {
     async fn sample_keys(&self, apps: &BTreeSet<AppName>, from: Position, limit: usize) -> Result<SampledKeys, Error> {
-        let (servers, _) = self.router().await?.servers().await?;
+        let servers = self.router().await?.servers().await?;
         let order = self.sample_order(&servers).await?;
         let Some((server, cursor)) = order.find(from) else { return Ok(SampledKeys::default()) };
         let (cursor, keys) = self.scan_keys(&servers[server], &self.session_pattern("*"), cursor, limit).await?;

@@ -1,26 +1,31 @@
 //! Scans: SCAN on one server after the other, and then the sessions of its keys, in one round trip to each server.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use super::Redis;
+use super::cluster::Cluster;
+use super::partitions::Slot;
 use super::reply::SnapshotReply;
-use super::router::{AnyServer, parse_several};
+use super::router::{AnyServer, Router, parse_several};
+use super::scan_position::{ScanPosition, SlotNodes};
+use super::sequence::Sequence;
+use super::{Redis, key_command};
 use crate::store::{Cursor, Error, Page, SessionKey};
 use crate::token::SessionId;
 use crate::types::AppName;
 
-/// How far a scan has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct ScanPosition {
-    /// That of the servers when the scan began. If a slot has moved since then, the scan begins again.
-    fingerprint: u64,
-    server: usize,
-    cursor: u64,
+/// What a scan looks for.
+pub(super) struct ScannedKeys<'k> {
+    pub(super) pattern: String,
+    /// The slots in which such keys are, in order, each with a tag that leads to it.
+    pub(super) slots: &'k [(Slot, Box<[u8]>)],
 }
 
 impl Redis {
     pub(super) async fn scan_app(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        let (keys, next) = self.scan_servers(&self.session_pattern(app.as_str()), from, limit).await?;
+        let scanned =
+            ScannedKeys { pattern: self.session_pattern(app.as_str()), slots: self.partitions.slots_in_order() };
+        let (keys, next) = self.scan_servers(&scanned, from, limit).await?;
         let apps = BTreeSet::from([app.clone()]);
         let session_keys: Vec<SessionKey> = keys.iter().filter_map(|key| self.decode_key(key, &apps)).collect();
         let sequences: Vec<_> = session_keys.iter().map(|session_key| self.load_sequence(session_key)).collect();
@@ -36,21 +41,73 @@ impl Redis {
     /// Lists keys that match, of one server after the other. Returns them and the cursor after them.
     pub(super) async fn scan_servers(
         &self,
-        pattern: &str,
+        scanned: &ScannedKeys<'_>,
         from: &Cursor,
         limit: usize,
     ) -> Result<(Vec<String>, Option<Cursor>), Error> {
-        let (servers, fingerprint) = self.router().await?.servers().await?;
-        let begin = ScanPosition { fingerprint, ..ScanPosition::default() };
-        let position = ScanPosition::decode(from).filter(|position| position.fingerprint == fingerprint);
-        let position = position.unwrap_or(begin);
-        let Some(server) = servers.get(position.server) else { return Ok((Vec::new(), None)) };
-        let (cursor, keys) = self.scan_keys(server, pattern, position.cursor, limit).await?;
-        let next = match cursor {
-            0 => ScanPosition { server: position.server + 1, cursor: 0, ..position },
-            cursor => ScanPosition { cursor, ..position },
+        match self.router().await? {
+            Router::Single(_) => {
+                let cursor = from.0.as_slice().try_into().map(u64::from_be_bytes).unwrap_or_default();
+                let (next, keys) = self.scan_keys(&AnyServer::Single, &scanned.pattern, cursor, limit).await?;
+                Ok((keys, (next != 0).then(|| Cursor(next.to_be_bytes().to_vec()))))
+            }
+            Router::Cluster(cluster) => self.scan_nodes(cluster, scanned, from, limit).await,
+        }
+    }
+
+    /// The same in a cluster, where [`ScanPosition`] says what is to be done next.
+    async fn scan_nodes(
+        &self,
+        cluster: &Arc<Cluster>,
+        scanned: &ScannedKeys<'_>,
+        from: &Cursor,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<Cursor>), Error> {
+        let count = scanned.slots.len();
+        let mut position = ScanPosition::decode(from, count).unwrap_or_else(|| ScanPosition::begin(count));
+        let table = cluster.known_table().await?;
+        position.keep(|slot, node| table.node(scanned.slots[slot].0).is_some_and(|owner| owner.address == *node));
+        // The cursor has been with a caller, and no caller says where the service connects to.
+        let node = match position.node().and_then(|address| cluster.known_node(address)) {
+            Some(node) => node,
+            None => {
+                position.leave_node();
+                let waiting = self.slot_nodes(cluster, scanned, position.waiting()).await?;
+                position.begin_node(&waiting);
+                let Some(address) = position.node() else { return Ok((Vec::new(), None)) };
+                cluster.named_node(address)
+            }
         };
-        Ok((keys, (next.server < servers.len()).then(|| next.encode())))
+        let server = AnyServer::Node(node);
+        let (next, mut keys) = self.scan_keys(&server, &scanned.pattern, position.cursor(), limit).await?;
+        keys.retain(|key| self.slot_of(key).is_some_and(|slot| scanned.is_at(slot, &position)));
+        position.advance(next);
+        if next == 0 {
+            let places = self.slot_nodes(cluster, scanned, position.scanned()).await?;
+            position.end_node(&places);
+        }
+        Ok((keys, (!position.is_done()).then(|| position.encode())))
+    }
+
+    /// Finds out where slots are, by their numbers among those that are scanned.
+    async fn slot_nodes(
+        &self,
+        cluster: &Arc<Cluster>,
+        scanned: &ScannedKeys<'_>,
+        numbers: Vec<usize>,
+    ) -> Result<Vec<(usize, SlotNodes)>, Error> {
+        let read = |number: &usize| {
+            let (slot, tag) = &scanned.slots[*number];
+            Sequence::read(*slot, [key_command("GET", &self.absent_key(tag))])
+        };
+        let reads: Vec<_> = numbers.iter().map(read).collect();
+        Ok(numbers.into_iter().zip(cluster.slot_nodes(&reads).await?).collect())
+    }
+
+    /// The slot of a key of the store.
+    fn slot_of(&self, key: &str) -> Option<Slot> {
+        let (tag, _) = key.strip_prefix(&self.prefix)?.strip_prefix(":{")?.split_once('}')?;
+        Some(Slot::of_tag(tag.as_bytes()))
     }
 
     /// Lists keys of one server that match, each once, and the cursor after them.
@@ -90,16 +147,10 @@ impl Redis {
     }
 }
 
-impl ScanPosition {
-    fn encode(self) -> Cursor {
-        let server = u64::try_from(self.server).unwrap_or(u64::MAX);
-        Cursor([self.fingerprint, server, self.cursor].map(u64::to_be_bytes).concat())
-    }
-
-    fn decode(cursor: &Cursor) -> Option<Self> {
-        let ([fingerprint, server, cursor], []) = cursor.0.as_chunks::<8>() else { return None };
-        let [fingerprint, server, cursor] = [fingerprint, server, cursor].map(|bytes| u64::from_be_bytes(*bytes));
-        Some(Self { fingerprint, server: usize::try_from(server).ok()?, cursor })
+impl ScannedKeys<'_> {
+    /// Whether the node that is being scanned is scanned for this slot.
+    fn is_at(&self, slot: Slot, position: &ScanPosition) -> bool {
+        self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).is_ok_and(|number| position.is_scanned(number))
     }
 }
 

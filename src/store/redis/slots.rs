@@ -1,7 +1,6 @@
 //! Which node of a Redis Cluster has which slot.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +39,7 @@ impl SlotTable {
     /// Builds it of what a node has said, with the connections to nodes that this table has already.
     ///
     /// `None` if it said the same before. Redirections since then hold for a while, for nodes hear of a moved slot late.
-    pub(super) fn updated(&self, ranges: SlotRanges, make: impl Fn(&ServerAddress) -> Connections) -> Option<Self> {
+    pub(super) fn updated(&self, ranges: SlotRanges, make: impl Fn(&ServerAddress) -> Arc<Node>) -> Option<Self> {
         if self.ranges == ranges && self.redirected.is_none_or(|time| time.elapsed() < REDIRECTION_HOLDS) {
             return None;
         }
@@ -48,7 +47,7 @@ impl SlotTable {
         let mut indices = BTreeMap::new();
         for (first, last, address) in &ranges.0 {
             let index = *indices.entry(address).or_insert_with(|| {
-                table.nodes.push(self.at(address).unwrap_or_else(|| new_node(address, &make)));
+                table.nodes.push(self.at(address).unwrap_or_else(|| make(address)));
                 u16::try_from(table.nodes.len() - 1).unwrap_or(NO_NODE)
             });
             if let Some(slots) = table.by_slot.get_mut(usize::from(*first)..=usize::from(*last)) {
@@ -58,27 +57,21 @@ impl SlotTable {
         Some(Self { ranges, ..table })
     }
 
-    /// Returns the table with a node at this address besides.
-    pub(super) fn with_node(&self, address: &ServerAddress, make: impl Fn(&ServerAddress) -> Connections) -> Self {
-        let mut table = self.clone();
-        if self.at(address).is_none() {
-            table.nodes.push(new_node(address, make));
-        }
-        table
-    }
-
     /// Returns the table with another node for one slot; `None` if it is the node that has it already.
     pub(super) fn moved(
         &self,
         slot: Slot,
         address: &ServerAddress,
-        make: impl Fn(&ServerAddress) -> Connections,
+        make: impl Fn(&ServerAddress) -> Arc<Node>,
     ) -> Option<Self> {
         if self.node(slot).is_some_and(|node| node.address == *address) {
             return None;
         }
-        let mut table = self.with_node(address, make);
-        let index = table.nodes.iter().position(|node| node.address == *address)?;
+        let mut table = self.clone();
+        let index = table.nodes.iter().position(|node| node.address == *address).unwrap_or_else(|| {
+            table.nodes.push(make(address));
+            table.nodes.len() - 1
+        });
         *table.by_slot.get_mut(usize::from(slot.0))? = u16::try_from(index).ok()?;
         table.redirected = Some(Instant::now());
         Some(table)
@@ -97,20 +90,6 @@ impl SlotTable {
     pub(super) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
     }
-
-    /// A number that changes when a slot moves.
-    pub(super) fn fingerprint(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.by_slot.hash(&mut hasher);
-        for node in &self.nodes {
-            node.address.to_string().hash(&mut hasher);
-        }
-        hasher.finish()
-    }
-}
-
-fn new_node(address: &ServerAddress, make: impl Fn(&ServerAddress) -> Connections) -> Arc<Node> {
-    Arc::new(Node { address: address.clone(), connections: make(address) })
 }
 
 /// What a node says about the slots: first and last slot and the address of the primary, in the order of slots.

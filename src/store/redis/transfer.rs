@@ -2,9 +2,9 @@
 
 use super::acknowledge::WriteKind;
 use super::index::REVOCATION;
-use super::partitions::Partition;
+use super::partitions::{Partition, all_slots};
 use super::router::{parse_one, parse_several};
-use super::scan::escape;
+use super::scan::{ScannedKeys, escape};
 use super::scripts::EXPIRY_STEP;
 use super::sequence::{ScriptCall, Sequence};
 use super::{Redis, arguments, key_command};
@@ -47,7 +47,8 @@ impl Transfer for Redis {
 
     async fn list_revocations(&self, from: &Cursor) -> Result<RevocationPage, Error> {
         let pattern = format!("{}:{{????????????????????????????????}}:*:subject", escape(&self.prefix));
-        let (keys, next) = self.scan_servers(&pattern, from, PAGE).await?;
+        let scanned = ScannedKeys { pattern, slots: all_slots() };
+        let (keys, next) = self.scan_servers(&scanned, from, PAGE).await?;
         let subjects: Vec<_> = keys.iter().filter_map(|key| self.decode_index_key(key)).collect();
         let read = |(subject_hash, app): &([u8; 16], AppName)| {
             let (key, slot) = self.index_key_of(app, *subject_hash);

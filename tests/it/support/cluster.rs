@@ -70,6 +70,18 @@ impl Cluster {
         cluster
     }
 
+    /// Adds a node that has no slot, and is known to the others.
+    pub(crate) fn add(&mut self) {
+        let node = Node::start(Duration::from_secs(60));
+        self.nodes.iter().for_each(|other| node.meet(other));
+        self.nodes.push(node);
+        let all = format!("cluster_known_nodes:{}", self.nodes.len());
+        self.until("the node", |node| {
+            let info = node.redis.cli(&["cluster", "info"]);
+            info.contains(&all) && info.contains("cluster_state:ok")
+        });
+    }
+
     /// Returns settings that begin from the first node.
     pub(crate) fn settings(&self) -> RedisSettings {
         let url = format!("redis://cloakroom:secret@127.0.0.1:{}", self.nodes[0].port);
@@ -120,10 +132,15 @@ impl Node {
              --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0",
             node_timeout.as_millis()
         ));
-        let user = ["acl", "setuser", "cloakroom", "on", ">secret", "~*", "+cluster|slots", "+asking"];
-        assert_eq!(redis.cli(&[&user[..], &documented_rights()].concat()), "OK\n");
+        grant(&redis);
         let id = redis.cli(&["cluster", "myid"]).trim().to_owned();
         Self { redis, port, id, bus_port }
+    }
+
+    /// Starts it again, without data. It still knows its slots.
+    pub(crate) fn restart(&mut self) {
+        self.redis.start_again();
+        grant(&self.redis);
     }
 
     fn meet(&self, other: &Self) {
@@ -135,6 +152,12 @@ impl Node {
         let answer = self.redis.cli(command);
         assert_eq!(answer, "OK\n", "{command:?}");
     }
+}
+
+/// Lets the documented user in.
+pub(crate) fn grant(redis: &RedisServer) {
+    let user = ["acl", "setuser", "cloakroom", "on", ">secret", "~*", "+cluster|slots", "+asking"];
+    assert_eq!(redis.cli(&[&user[..], &documented_rights()].concat()), "OK\n");
 }
 
 /// Waits until it is so.

@@ -1,6 +1,5 @@
 //! Nodes that are killed or hang, and connections that are killed, while counters are incremented.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
 use tonic::Code;
 
 use super::counters::{Counter, Counters, check};
-use super::{CALM, service_on};
+use super::{CALM, partitions, service_on};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::open_cookie;
@@ -24,11 +23,6 @@ async fn start(replicas: usize) -> (Cluster, Arc<TestService>) {
     let timeout = Duration::from_secs(1);
     let service = service_on(RedisSettings { timeout, ..cluster.settings() }).await;
     (cluster, service)
-}
-
-/// The partitions that are surely at this primary of three.
-const fn partitions(primary: u16) -> Range<u16> {
-    1024 * primary / 3 + 1..1024 * (primary + 1) / 3 - 1
 }
 
 /// Waits until the replica of a primary has taken its place.

@@ -2,11 +2,15 @@
 
 mod counters;
 mod faults;
+mod feed;
 mod layout;
 mod moves;
+mod nodes;
 mod redirections;
+mod scans;
 mod scripted;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +22,11 @@ use crate::support::{TestService, app_settings, patient};
 async fn service_on(settings: RedisSettings) -> Arc<TestService> {
     let store = Handle::from(Redis::new(&settings).unwrap());
     Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await)
+}
+
+/// The partitions that are surely at this primary of three.
+const fn partitions(primary: u16) -> Range<u16> {
+    1024 * primary / 3 + 1..1024 * (primary + 1) / 3 - 1
 }
 
 /// The time after which a node counts as failed, where none should.

@@ -1,0 +1,94 @@
+//! Cursors of the feed in Redis: how far the stream of each partition was read.
+
+use crate::store::Cursor;
+use crate::store::encoding::feed_tag;
+use crate::types::AppName;
+
+/// How far a stream was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Read(Position),
+    /// The stream was read so far, and then its server did not answer. It may be another server by now, which does not
+    /// have everything that was read.
+    Unchecked(Position),
+    /// The server of the stream did not answer when the reader began.
+    Unknown,
+}
+
+/// The last entry of a stream that was read; 0 throughout if none was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Position {
+    /// The two numbers of the id that Redis gave the entry.
+    pub(super) millis: u64,
+    pub(super) step: u64,
+    /// The number of the entry since the stream began.
+    pub(super) number: u64,
+}
+
+impl Progress {
+    /// Notes that the server does not answer.
+    pub(super) fn note_outage(&mut self) {
+        if let Self::Read(position) = *self {
+            *self = Self::Unchecked(position);
+        }
+    }
+}
+
+/// Writes the feed's tag, and each number with seven bits in a byte, because most numbers are small.
+pub(super) fn encode(app: &AppName, progress: &[Progress]) -> Cursor {
+    let numbers = progress.iter().flat_map(|progress| match progress {
+        Progress::Read(Position { millis, step, number }) => [*millis, *step, *number],
+        Progress::Unchecked(Position { millis, step, number }) => [*millis, *step, *number | UNCHECKED],
+        Progress::Unknown => [0, 0, UNKNOWN],
+    });
+    let mut bytes = feed_tag(app).to_vec();
+    for mut number in numbers {
+        while number >= 0x80 {
+            bytes.push(u8::try_from(number & 0x7f).unwrap_or_default() | 0x80);
+            number >>= 7;
+        }
+        bytes.push(u8::try_from(number).unwrap_or_default());
+    }
+    Cursor(bytes)
+}
+
+pub(super) fn decode(app: &AppName, cursor: &Cursor) -> Option<Vec<Progress>> {
+    let mut numbers = Vec::with_capacity(cursor.0.len());
+    let (mut number, mut shift) = (0_u64, 0_u32);
+    for byte in cursor.0.strip_prefix(&feed_tag(app))? {
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            numbers.push(number);
+            (number, shift) = (0, 0);
+        }
+    }
+    let (positions, rest) = numbers.as_chunks::<3>();
+    let is_whole = shift == 0 && rest.is_empty();
+    let progress = |[millis, step, number]: &[u64; 3]| match *number {
+        UNKNOWN => Progress::Unknown,
+        number => {
+            let position = Position { millis: *millis, step: *step, number: number & !UNCHECKED };
+            if number & UNCHECKED == 0 { Progress::Read(position) } else { Progress::Unchecked(position) }
+        }
+    };
+    is_whole.then(|| positions.iter().map(progress).collect())
+}
+
+/// In the number of an entry. No stream has as many, so an earlier version takes the cursor for one that has expired.
+const UNCHECKED: u64 = 1 << 63;
+const UNKNOWN: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_was_written_is_read_again() {
+        let position = Position { millis: 1_764_000_000_000, step: 3, number: 70_000 };
+        let progress = [Progress::Read(position), Progress::Unchecked(position), Progress::Unknown];
+        let app = AppName::parse("default").unwrap();
+
+        assert_eq!(decode(&app, &encode(&app, &progress)), Some(progress.to_vec()));
+    }
+}
