@@ -115,7 +115,10 @@ impl Settings {
     fn check_kind(&self) -> Result<(), SettingError> {
         let needs_a_store = [
             ("subject_key", !self.subject_key.is_empty()),
-            ("max_sessions_per_subject", self.max_sessions_per_subject != Self::default().max_sessions_per_subject),
+            (
+                "max_sessions_per_subject",
+                ![0, Self::default().max_sessions_per_subject].contains(&self.max_sessions_per_subject),
+            ),
             ("anonymous.idle_timeout", self.anonymous.idle_timeout.is_some()),
             ("anonymous.absolute_timeout", self.anonymous.absolute_timeout.is_some()),
             ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),
