@@ -37,8 +37,8 @@ pub struct SessionPage {
 impl Service {
     /// Returns a page of a subject's live sessions, the one used last first.
     ///
-    /// `from` is the default cursor, or the `next` of the page before. A page is about [`INDEX_PAGE_ENTRIES`] sessions. Fails
-    /// if the app is unknown or of kind `cookie`, or if the store does not answer.
+    /// `from` is the default cursor, or the `next` of the page before. A page is about [`INDEX_PAGE_ENTRIES`] sessions.
+    /// Fails if the app is unknown or of kind `cookie`, or if the store does not answer.
     ///
     /// [`INDEX_PAGE_ENTRIES`]: crate::store::INDEX_PAGE_ENTRIES
     pub async fn list_subject(

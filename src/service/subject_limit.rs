@@ -4,8 +4,9 @@
 //! sessions that have enough newer ones, so none ends the newest. Refusal lists them before the login, and lets one
 //! login of a subject at a time through in this process.
 //!
-//! A login of a subject with no more index entries than the limit asks the store for no session. If there are so many that the
-//! index has several pages, no more pages are read than show that there are too many, and the oldest of those end.
+//! A login of a subject with no more index entries than the limit asks the store for no session. If there are so many
+//! that the index has several pages, no more pages are read than show that there are too many, and the oldest of those
+//! end.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -55,7 +56,8 @@ impl Service {
         let subject_ref = subject_ref(call.app, subject);
         let lock = self.subject_locks.lock(&subject_ref).await?;
         let others = max_sessions(limit) - 1;
-        let fits = self.sessions_beyond(&subject_ref, others, call.now).await?.is_empty();
+        let fits = !self.store.has_more_entries(&subject_ref, others).await?
+            || self.sessions_beyond(&subject_ref, others, call.now).await?.is_empty();
         if fits || !self.would_add(call, prepared, subject).await? {
             return Ok(Some(lock));
         }
@@ -86,11 +88,14 @@ impl Service {
         let Some(limit) = call.app.subject_limit.filter(|limit| limit.on_session_limit == OnSessionLimit::Evict) else {
             return Ok(());
         };
+        let (subject_ref, max) = (subject_ref(call.app, subject), max_sessions(limit));
+        if !self.store.has_more_entries(&subject_ref, max).await? {
+            return Ok(());
+        }
         // The lock only saves work: the second of two logins finds little left to end. So a wait in vain does no harm.
-        let subject_ref = subject_ref(call.app, subject);
         let _lock = self.subject_locks.lock(&subject_ref).await.ok();
         for round in 1..=MAX_EVICTION_ROUNDS {
-            let sessions = self.sessions_beyond(&subject_ref, max_sessions(limit), call.now).await?;
+            let sessions = self.sessions_beyond(&subject_ref, max, call.now).await?;
             let on_conflict = if round < MAX_EVICTION_ROUNDS { OnConflict::Retry } else { OnConflict::Force };
             if !self.evict_sessions(&subject_ref, sessions, on_conflict, call.now).await? {
                 break;
@@ -106,9 +111,6 @@ impl Service {
         count: usize,
         now: Time,
     ) -> Result<Vec<SubjectSession>, Error> {
-        if !self.store.has_more_entries(subject_ref, count).await? {
-            return Ok(Vec::new());
-        }
         let (mut seen, mut from) = (HashMap::new(), Cursor::default());
         loop {
             let (sessions, next) = self.subject_sessions(subject_ref, &from, WithEntries::No, now).await?;
