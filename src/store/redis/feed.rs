@@ -14,9 +14,9 @@ use redis::{FromRedisValue, Value};
 use tracing::debug;
 
 use super::failure::Failure;
-use super::feed_cursor::{Position, Progress, decode, encode};
+use super::feed_cursor::{StreamPosition, StreamProgress, decode, encode};
 use super::partitions::{Partition, Slot};
-use super::router::{Router, parse_one, parse_several};
+use super::router::{Router, parse_one};
 use super::sequence::Sequence;
 use super::{Redis, key_command};
 use crate::store::encoding::decode_feed_entry;
@@ -24,9 +24,9 @@ use crate::store::{Cursor, Error, Feed, FeedEntry, FeedRead};
 use crate::types::AppName;
 
 /// A stream that may have entries after this position.
-struct Unread {
+struct UnreadStream {
     partition: Partition,
-    position: Position,
+    position: StreamPosition,
     /// How many entries it has ever had.
     count: u64,
     /// Whether the entry at the position has to be there.
@@ -37,7 +37,7 @@ struct Unread {
 type NamedStream = (Vec<u8>, Vec<StreamEntry>);
 
 struct StreamEntry {
-    position: Position,
+    position: StreamPosition,
     entry: FeedEntry,
 }
 
@@ -76,17 +76,18 @@ impl Redis {
         Ok(counts.into_iter().map(|count| count.map(Option::unwrap_or_default)).collect())
     }
 
-    /// Reads the entries at and after these positions; `None` where the server does not answer.
-    async fn read_streams(&self, app: &AppName, unread: &[Unread]) -> Result<Vec<Option<StreamReply>>, Error> {
-        let read = |Unread { partition, position, .. }: &Unread| {
+    /// Reads the entries after these positions, and at those that are unchecked; `None` where the server does not answer.
+    async fn read_streams(&self, app: &AppName, unread: &[UnreadStream]) -> Result<Vec<Option<StreamReply>>, Error> {
+        let read = |UnreadStream { partition, position, is_unchecked, .. }: &UnreadStream| {
             let (key, id) = (self.feed_key(app, *partition), format!("{}-{}", position.millis, position.step));
             let (mut last, mut next) = (redis::cmd("XREVRANGE"), redis::cmd("XREAD"));
             last.arg(&key).arg(&id).arg(&id).arg("COUNT").arg(1);
             next.arg("COUNT").arg(PAGE).arg("STREAMS").arg(&key).arg(&id);
-            Sequence::read(self.partitions.slot(*partition), [last, next])
+            let commands = Some(last).filter(|_| *is_unchecked).into_iter().chain([next]);
+            Sequence::read(self.partitions.slot(*partition), commands)
         };
         let sequences: Vec<_> = unread.iter().map(read).collect();
-        answered(self.router().await?.all(&sequences).await, parse_several)
+        answered(self.router().await?.all(&sequences).await, StreamReply::read)
     }
 }
 
@@ -100,8 +101,8 @@ impl Feed for Redis {
         let sequences: Vec<_> = self.partitions.all().map(read).collect();
         let streams: Vec<Option<Vec<StreamEntry>>> = answered(self.router().await?.all(&sequences).await, parse_one)?;
         let progress = streams.into_iter().map(|newest| match newest {
-            Some(newest) => Progress::Read(newest.first().map(|newest| newest.position).unwrap_or_default()),
-            None => Progress::Unknown,
+            Some(newest) => StreamProgress::Read(newest.first().map(|newest| newest.position).unwrap_or_default()),
+            None => StreamProgress::Unknown,
         });
         Ok(encode(app, &progress.collect::<Vec<_>>()))
     }
@@ -118,7 +119,7 @@ impl Feed for Redis {
             let progress = &mut progress[unread.partition.index()];
             match stream {
                 Some(stream) => match unread.append(stream, &mut entries) {
-                    Some(position) => *progress = Progress::Read(position),
+                    Some(position) => *progress = StreamProgress::Read(position),
                     None => return Ok(FeedRead::CursorExpired),
                 },
                 None => progress.note_outage(),
@@ -131,9 +132,9 @@ impl Feed for Redis {
 /// Returns the streams to read; `None` if entries of one have been missed.
 fn unread(
     partitions: impl Iterator<Item = Partition>,
-    progress: &mut [Progress],
+    progress: &mut [StreamProgress],
     counts: &[Option<u64>],
-) -> Option<Vec<Unread>> {
+) -> Option<Vec<UnreadStream>> {
     let mut unread = Vec::new();
     for (partition, (progress, count)) in partitions.zip(progress.iter_mut().zip(counts)) {
         let Some(count) = *count else {
@@ -141,23 +142,23 @@ fn unread(
             continue;
         };
         let (position, is_unchecked) = match *progress {
-            Progress::Read(position) => (position, false),
-            Progress::Unchecked(position) => (position, true),
-            Progress::Unknown => return None,
+            StreamProgress::Read(position) => (position, false),
+            StreamProgress::Unchecked(position) => (position, true),
+            StreamProgress::Unknown => return None,
         };
         if count < position.number {
             return None;
         }
         if is_unchecked || count > position.number {
-            unread.push(Unread { partition, position, count, is_unchecked });
+            unread.push(UnreadStream { partition, position, count, is_unchecked });
         }
     }
     Some(unread)
 }
 
-impl Unread {
+impl UnreadStream {
     /// Adds the entries after the position, and returns that of the last one. `None` if entries have been missed.
-    fn append(&self, StreamReply { last, next }: StreamReply, entries: &mut Vec<FeedEntry>) -> Option<Position> {
+    fn append(&self, StreamReply { last, next }: StreamReply, entries: &mut Vec<FeedEntry>) -> Option<StreamPosition> {
         let has_been_read = self.is_unchecked && self.position.number > 0;
         if has_been_read && last.is_none_or(|last| last.position != self.position) {
             return None;
@@ -202,15 +203,17 @@ fn answered<T>(
     Ok(answers)
 }
 
-/// The replies to XREVRANGE of the last entry that was read, and to XREAD.
+/// The replies to XREVRANGE of the last entry that was read, if it was sent, and to XREAD.
 struct StreamReply {
     last: Option<StreamEntry>,
     next: Vec<StreamEntry>,
 }
 
-impl FromRedisValue for StreamReply {
-    fn from_redis_value(value: Value) -> Result<Self, redis::ParsingError> {
-        let (last, streams): (Vec<StreamEntry>, Option<Vec<NamedStream>>) = FromRedisValue::from_redis_value(value)?;
+impl StreamReply {
+    fn read(mut answers: Vec<Value>) -> Result<Self, Error> {
+        let next = answers.split_off(answers.len().saturating_sub(1));
+        let last: Vec<StreamEntry> = if answers.is_empty() { Vec::new() } else { parse_one(answers)? };
+        let streams: Option<Vec<NamedStream>> = parse_one(next)?;
         let next = streams.and_then(|streams| streams.into_iter().next()).map(|(_, entries)| entries);
         Ok(Self { last: last.into_iter().next(), next: next.unwrap_or_default() })
     }
@@ -223,7 +226,7 @@ impl FromRedisValue for StreamEntry {
         let (millis, step) = id.split_once('-').ok_or_else(invalid)?;
         let [_, number, _, entry] = fields.as_slice() else { return Err(invalid()) };
         let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-        let position = Position {
+        let position = StreamPosition {
             millis: millis.parse().map_err(|_| invalid())?,
             step: step.parse().map_err(|_| invalid())?,
             number: number.ok_or_else(invalid)?,

@@ -6,18 +6,18 @@ use crate::types::AppName;
 
 /// How far a stream was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Read(Position),
+pub(super) enum StreamProgress {
+    Read(StreamPosition),
     /// The stream was read so far, and then its server did not answer. It may be another server by now, which does not
     /// have everything that was read.
-    Unchecked(Position),
+    Unchecked(StreamPosition),
     /// The server of the stream did not answer when the reader began.
     Unknown,
 }
 
 /// The last entry of a stream that was read; 0 throughout if none was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Position {
+pub(super) struct StreamPosition {
     /// The two numbers of the id that Redis gave the entry.
     pub(super) millis: u64,
     pub(super) step: u64,
@@ -25,7 +25,7 @@ pub(super) struct Position {
     pub(super) number: u64,
 }
 
-impl Progress {
+impl StreamProgress {
     /// Notes that the server does not answer.
     pub(super) fn note_outage(&mut self) {
         if let Self::Read(position) = *self {
@@ -35,11 +35,11 @@ impl Progress {
 }
 
 /// Writes the feed's tag, and each number with seven bits in a byte, because most numbers are small.
-pub(super) fn encode(app: &AppName, progress: &[Progress]) -> Cursor {
+pub(super) fn encode(app: &AppName, progress: &[StreamProgress]) -> Cursor {
     let numbers = progress.iter().flat_map(|progress| match progress {
-        Progress::Read(Position { millis, step, number }) => [*millis, *step, *number],
-        Progress::Unchecked(Position { millis, step, number }) => [*millis, *step, *number | UNCHECKED],
-        Progress::Unknown => [0, 0, UNKNOWN],
+        StreamProgress::Read(StreamPosition { millis, step, number }) => [*millis, *step, *number],
+        StreamProgress::Unchecked(StreamPosition { millis, step, number }) => [*millis, *step, *number | UNCHECKED],
+        StreamProgress::Unknown => [0, 0, UNKNOWN],
     });
     let mut bytes = feed_tag(app).to_vec();
     for mut number in numbers {
@@ -52,7 +52,7 @@ pub(super) fn encode(app: &AppName, progress: &[Progress]) -> Cursor {
     Cursor(bytes)
 }
 
-pub(super) fn decode(app: &AppName, cursor: &Cursor) -> Option<Vec<Progress>> {
+pub(super) fn decode(app: &AppName, cursor: &Cursor) -> Option<Vec<StreamProgress>> {
     let mut numbers = Vec::with_capacity(cursor.0.len());
     let (mut number, mut shift) = (0_u64, 0_u32);
     for byte in cursor.0.strip_prefix(&feed_tag(app))? {
@@ -66,10 +66,10 @@ pub(super) fn decode(app: &AppName, cursor: &Cursor) -> Option<Vec<Progress>> {
     let (positions, rest) = numbers.as_chunks::<3>();
     let is_whole = shift == 0 && rest.is_empty();
     let progress = |[millis, step, number]: &[u64; 3]| match *number {
-        UNKNOWN => Progress::Unknown,
+        UNKNOWN => StreamProgress::Unknown,
         number => {
-            let position = Position { millis: *millis, step: *step, number: number & !UNCHECKED };
-            if number & UNCHECKED == 0 { Progress::Read(position) } else { Progress::Unchecked(position) }
+            let position = StreamPosition { millis: *millis, step: *step, number: number & !UNCHECKED };
+            if number & UNCHECKED == 0 { StreamProgress::Read(position) } else { StreamProgress::Unchecked(position) }
         }
     };
     is_whole.then(|| positions.iter().map(progress).collect())
@@ -85,8 +85,8 @@ mod tests {
 
     #[test]
     fn a_cursor_that_was_written_is_read_again() {
-        let position = Position { millis: 1_764_000_000_000, step: 3, number: 70_000 };
-        let progress = [Progress::Read(position), Progress::Unchecked(position), Progress::Unknown];
+        let position = StreamPosition { millis: 1_764_000_000_000, step: 3, number: 70_000 };
+        let progress = [StreamProgress::Read(position), StreamProgress::Unchecked(position), StreamProgress::Unknown];
         let app = AppName::parse("default").unwrap();
 
         assert_eq!(decode(&app, &encode(&app, &progress)), Some(progress.to_vec()));

@@ -83,8 +83,8 @@ impl Redis {
         keys.retain(|key| self.slot_of(key).is_some_and(|slot| scanned.is_at(slot, &position)));
         position.advance(next);
         if next == 0 {
-            let places = self.slot_nodes(cluster, scanned, position.scanned()).await?;
-            position.end_node(&places);
+            let nodes = self.slot_nodes(cluster, scanned, position.scanned()).await?;
+            position.end_node(&nodes);
         }
         Ok((keys, (!position.is_done()).then(|| position.encode())))
     }

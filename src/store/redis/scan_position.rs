@@ -14,7 +14,7 @@ use super::sentinels::ServerAddress;
 /// How far the scan of one slot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Progress {
+enum SlotProgress {
     Done,
     Pending,
     /// One node had all of it when the scan of that node began.
@@ -38,7 +38,7 @@ pub(super) struct SlotNodes {
 /// How far a scan of all slots of interest has come. They are numbered from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ScanPosition {
-    slots: Vec<Progress>,
+    slots: Vec<SlotProgress>,
     /// The node that is being scanned, and its cursor.
     node: Option<(ServerAddress, u64)>,
 }
@@ -46,11 +46,11 @@ pub(super) struct ScanPosition {
 impl ScanPosition {
     /// The begin of a scan of so many slots.
     pub(super) fn begin(count: usize) -> Self {
-        Self { slots: vec![Progress::Pending; count], node: None }
+        Self { slots: vec![SlotProgress::Pending; count], node: None }
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.slots.iter().all(|progress| *progress == Progress::Done)
+        self.slots.iter().all(|progress| *progress == SlotProgress::Done)
     }
 
     /// The node that is being scanned. `None`: another one has to be begun with.
@@ -65,39 +65,39 @@ impl ScanPosition {
 
     /// The slots that no scan of a node has yet.
     pub(super) fn waiting(&self) -> Vec<usize> {
-        self.numbers(|progress| matches!(progress, Progress::Pending | Progress::SourceDone))
+        self.numbers(|progress| matches!(progress, SlotProgress::Pending | SlotProgress::SourceDone))
     }
 
     /// The slots that the scan of the node is for.
     pub(super) fn scanned(&self) -> Vec<usize> {
-        self.numbers(Progress::is_being_scanned)
+        self.numbers(SlotProgress::is_being_scanned)
     }
 
     /// Whether the scan of the node is for this slot.
     pub(super) fn is_scanned(&self, slot: usize) -> bool {
-        self.slots.get(slot).copied().is_some_and(Progress::is_being_scanned)
+        self.slots.get(slot).copied().is_some_and(SlotProgress::is_being_scanned)
     }
 
-    fn numbers(&self, is_meant: impl Fn(Progress) -> bool) -> Vec<usize> {
+    fn numbers(&self, is_meant: impl Fn(SlotProgress) -> bool) -> Vec<usize> {
         (0..self.slots.len()).filter(|slot| is_meant(self.slots[*slot])).collect()
     }
 
     /// Begins to scan the node that has most of the slots that wait.
     pub(super) fn begin_node(&mut self, waiting: &[(usize, SlotNodes)]) {
-        let node_of = |(slot, place): &(usize, SlotNodes)| match (self.slots[*slot], &place.target) {
-            (Progress::SourceDone, Some(target)) => target.clone(),
-            _ => place.owner.clone(),
+        let node_of = |(slot, nodes): &(usize, SlotNodes)| match (self.slots[*slot], &nodes.target) {
+            (SlotProgress::SourceDone, Some(target)) => target.clone(),
+            _ => nodes.owner.clone(),
         };
         let mut nodes: Vec<ServerAddress> = waiting.iter().map(node_of).collect();
         nodes.sort_unstable();
         let Some(node) = nodes.chunk_by(PartialEq::eq).max_by_key(|same| same.len()).map(|same| same[0].clone()) else {
             return;
         };
-        for (slot, place) in waiting.iter().filter(|waiting| node_of(waiting) == node).cloned().collect::<Vec<_>>() {
-            self.slots[slot] = match (self.slots[slot], place.target) {
-                (_, None) => Progress::Scanning,
-                (Progress::SourceDone, Some(_)) => Progress::ScanningTarget,
-                (_, Some(_)) => Progress::ScanningSource,
+        for (slot, nodes) in waiting.iter().filter(|waiting| node_of(waiting) == node).cloned().collect::<Vec<_>>() {
+            self.slots[slot] = match (self.slots[slot], nodes.target) {
+                (_, None) => SlotProgress::Scanning,
+                (SlotProgress::SourceDone, Some(_)) => SlotProgress::ScanningTarget,
+                (_, Some(_)) => SlotProgress::ScanningSource,
             };
         }
         self.node = Some((node, 0));
@@ -107,11 +107,11 @@ impl ScanPosition {
     pub(super) fn keep(&mut self, has: impl Fn(usize, &ServerAddress) -> bool) {
         let Some((node, _)) = &self.node else { return };
         for (slot, progress) in self.slots.iter_mut().enumerate() {
-            if matches!(progress, Progress::Scanning | Progress::ScanningSource) && !has(slot, node) {
-                *progress = Progress::Pending;
+            if matches!(progress, SlotProgress::Scanning | SlotProgress::ScanningSource) && !has(slot, node) {
+                *progress = SlotProgress::Pending;
             }
         }
-        if !self.slots.iter().copied().any(Progress::is_being_scanned) {
+        if !self.slots.iter().copied().any(SlotProgress::is_being_scanned) {
             self.node = None;
         }
     }
@@ -121,8 +121,8 @@ impl ScanPosition {
         self.node = None;
         for progress in self.slots.iter_mut().filter(|progress| progress.is_being_scanned()) {
             *progress = match progress {
-                Progress::ScanningTarget => Progress::SourceDone,
-                _ => Progress::Pending,
+                SlotProgress::ScanningTarget => SlotProgress::SourceDone,
+                _ => SlotProgress::Pending,
             };
         }
     }
@@ -134,16 +134,18 @@ impl ScanPosition {
         }
     }
 
-    /// Ends the scan of the node, with the places where the slots are then.
+    /// Ends the scan of the node, with the nodes that have the slots then.
     pub(super) fn end_node(&mut self, scanned: &[(usize, SlotNodes)]) {
         let Some((node, _)) = self.node.take() else { return };
         for (slot, SlotNodes { owner, target }) in scanned {
             let is_owner = *owner == node;
             self.slots[*slot] = match (self.slots[*slot], target) {
-                (Progress::Scanning | Progress::ScanningTarget, None) if is_owner => Progress::Done,
-                (Progress::ScanningTarget, Some(target)) if *target == node => Progress::Done,
-                (Progress::Scanning | Progress::ScanningSource, Some(_)) if is_owner => Progress::SourceDone,
-                _ => Progress::Pending,
+                (SlotProgress::Scanning | SlotProgress::ScanningTarget, None) if is_owner => SlotProgress::Done,
+                (SlotProgress::ScanningTarget, Some(target)) if *target == node => SlotProgress::Done,
+                (SlotProgress::Scanning | SlotProgress::ScanningSource, Some(_)) if is_owner => {
+                    SlotProgress::SourceDone
+                }
+                _ => SlotProgress::Pending,
             };
         }
     }
@@ -184,19 +186,19 @@ impl ScanPosition {
         for [progress, length @ ..] in runs {
             let length = usize::from(u16::from_be_bytes(*length));
             (slots.len() + length <= count).then_some(())?;
-            slots.resize(slots.len() + length, Progress::decode(*progress)?);
+            slots.resize(slots.len() + length, SlotProgress::decode(*progress)?);
         }
         (slots.len() == count).then_some(Self { slots, node })
     }
 }
 
-impl Progress {
+impl SlotProgress {
     const fn is_being_scanned(self) -> bool {
         matches!(self, Self::Scanning | Self::ScanningSource | Self::ScanningTarget)
     }
 
     fn decode(byte: u8) -> Option<Self> {
-        use Progress::{Done, Pending, Scanning, ScanningSource, ScanningTarget, SourceDone};
+        use SlotProgress::{Done, Pending, Scanning, ScanningSource, ScanningTarget, SourceDone};
         [Done, Pending, Scanning, ScanningSource, SourceDone, ScanningTarget].into_iter().find(|it| *it as u8 == byte)
     }
 }

@@ -20,35 +20,35 @@ use super::sequence::{Repeat, Sequence, pipeline};
 use super::slots::Node;
 
 /// The sequences of one node, by their numbers.
-type Asked = (Arc<Node>, Vec<usize>);
+type NodeReads = (Arc<Node>, Vec<usize>);
 
 impl Cluster {
     /// Asks for a key of each slot that does not exist.
     pub(super) async fn slot_nodes(self: &Arc<Self>, reads: &[Sequence<'_>]) -> Result<Vec<SlotNodes>, Failure> {
-        let mut places = vec![None; reads.len()];
+        let mut found = vec![None; reads.len()];
         for _ in 0..MAX_ROUNDS {
-            let missing = (0..reads.len()).filter(|number| places[*number].is_none()).collect::<Vec<_>>();
+            let missing = (0..reads.len()).filter(|number| found[*number].is_none()).collect::<Vec<_>>();
             if missing.is_empty() {
                 break;
             }
             let asked = self.by_node(reads, &missing)?;
-            let ask = async |(node, numbers): &Asked| {
+            let ask = async |(node, numbers): &NodeReads| {
                 let commands = numbers.iter().flat_map(|number| reads[*number].commands.cmd_iter().cloned());
                 node.connections.run(&pipeline(commands), Repeat::IfClosed).await
             };
             let answers = join_all(asked.iter().map(ask)).await;
             for ((node, numbers), answers) in asked.iter().zip(answers) {
                 for (number, answer) in numbers.iter().zip(answers?) {
-                    places[*number] = self.read_answer(reads[*number].slot, node, &answer)?;
+                    found[*number] = self.read_answer(reads[*number].slot, node, &answer)?;
                 }
             }
         }
-        places.into_iter().map(|place| place.ok_or_else(|| self.no_node())).collect()
+        found.into_iter().map(|nodes| nodes.ok_or_else(|| self.no_node())).collect()
     }
 
     /// Groups sequences by the nodes that have their slots, as far as is known.
-    fn by_node(&self, reads: &[Sequence<'_>], numbers: &[usize]) -> Result<Vec<Asked>, Failure> {
-        let (table, mut nodes) = (self.table(), BTreeMap::<&ServerAddress, Asked>::new());
+    fn by_node(&self, reads: &[Sequence<'_>], numbers: &[usize]) -> Result<Vec<NodeReads>, Failure> {
+        let (table, mut nodes) = (self.table(), BTreeMap::<&ServerAddress, NodeReads>::new());
         for number in numbers {
             let node = table.node(reads[*number].slot).ok_or_else(|| self.no_node())?;
             nodes.entry(&node.address).or_insert_with(|| (Arc::clone(node), Vec::new())).1.push(*number);
