@@ -272,15 +272,21 @@ for (const [app, entries] of [['shop', {}], ['login', { user: 'vera' }], ['passp
   });
 }
 
-test('a login after the end of its session begins one session, however many responses are lost', async () => {
-  const transport = new RecordingTransport(service.address);
-  const client = new Client({ service: transport, app: 'passport', deadline: LONG });
+// Begins a session in the app `passport`, opens it by its cookie, and ends it then.
+async function openedAndEnded(client) {
   const first = new Session(client);
   first.set('cart', [1]);
   const [cookie] = await first.finish();
   const session = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
   await session.open();
   service.sessions('revoke', '--app', 'passport', session.id);
+  return session;
+}
+
+test('a login after the end of its session begins one session, however many responses are lost', async () => {
+  const transport = new RecordingTransport(service.address);
+  const client = new Client({ service: transport, app: 'passport', deadline: LONG });
+  const session = await openedAndEnded(client);
   session.set('passport', { user: 'wanda' });
   loseSaves(transport, 5);
 
@@ -292,12 +298,7 @@ test('a login after the end of its session begins one session, however many resp
 test('what the entry of the subject says besides it is no login', async () => {
   const client = new Client({ service: service.address, app: 'passport', deadline: LONG });
   for (const [name, value] of [['passport', {}], ['passport', { user: '' }], ['passport', 'user'], ['other', { user: 'x' }]]) {
-    const first = new Session(client);
-    first.set('cart', [1]);
-    const [cookie] = await first.finish();
-    const session = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
-    await session.open();
-    service.sessions('revoke', '--app', 'passport', session.id);
+    const session = await openedAndEnded(client);
     session.set(name, value);
 
     await session.finish();

@@ -16,6 +16,7 @@ use crate::redis_store::{TIMEOUT, until};
 use crate::support::TestService;
 use crate::support::calls::reason;
 use crate::support::cluster::Cluster;
+use crate::support::watches::Watch;
 
 /// The events of the app, one at a time.
 struct Events {
@@ -72,6 +73,19 @@ async fn destroy(service: &TestService, session: &Session) {
     .await;
 }
 
+/// Ends two sessions, and checks that the events tell it of both, and the watch of the second one.
+async fn assert_ends_are_told(
+    service: &TestService,
+    (events, first): (&mut Events, Session),
+    (watch, second): (Watch, Session),
+) {
+    destroy(service, &first).await;
+    assert_eq!(events.next().await.unwrap(), (first.id, SessionEventKind::Ended));
+    destroy(service, &second).await;
+    assert_eq!(watch.ended().await, EndReason::Destroyed);
+    assert_eq!(events.next().await.unwrap(), (second.id, SessionEventKind::Ended));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_all_other_nodes_go_on_while_one_hangs_and_its_own_follow() {
     let (cluster, service) = start().await;
@@ -81,11 +95,7 @@ async fn events_of_all_other_nodes_go_on_while_one_hangs_and_its_own_follow() {
     let watch = service.watch(&watched.token).await;
 
     cluster.nodes[0].redis.signal("-STOP");
-    destroy(&service, &elsewhere).await;
-    assert_eq!(events.next().await.unwrap(), (elsewhere.id, SessionEventKind::Ended));
-    destroy(&service, &watched).await;
-    assert_eq!(watch.ended().await, EndReason::Destroyed);
-    assert_eq!(events.next().await.unwrap(), (watched.id, SessionEventKind::Ended));
+    assert_ends_are_told(&service, (&mut events, elsewhere), (watch, watched)).await;
 
     cluster.nodes[0].redis.signal("-CONT");
     destroy(&service, &there).await;
@@ -100,11 +110,7 @@ async fn events_that_begin_while_a_node_hangs_are_those_of_all_others_until_it_a
     cluster.nodes[0].redis.signal("-STOP");
     let mut events = Events::start(&service).await;
     let watch = service.watch(&watched.token).await;
-    destroy(&service, &elsewhere).await;
-    assert_eq!(events.next().await.unwrap(), (elsewhere.id, SessionEventKind::Ended));
-    destroy(&service, &watched).await;
-    assert_eq!(watch.ended().await, EndReason::Destroyed);
-    assert_eq!(events.next().await.unwrap(), (watched.id, SessionEventKind::Ended));
+    assert_ends_are_told(&service, (&mut events, elsewhere), (watch, watched)).await;
 
     cluster.nodes[0].redis.signal("-CONT");
     let missed = events.next().await.unwrap_err();
