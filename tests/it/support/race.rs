@@ -63,6 +63,8 @@ pub(crate) async fn race_for<F>(rounds: u32, store: StoreKind, settings: app::Se
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    // All rounds log the same subjects in.
+    let settings = app::Settings { max_sessions_per_subject: 0, ..settings };
     let service = Arc::new(TestService::with_apps(store, [("default", settings)]).await);
     let sides = [Side(service.another_client().await), Side(service.another_client().await)];
     let (begin, mut running) = (service.now(), JoinSet::new());
