@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::Pipeline;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::cluster::Cluster;
@@ -136,7 +136,6 @@ impl Cluster {
 
 /// Asks nodes, and returns the answer that most of them give. Once one has answered, the others have little time left.
 async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRanges, Failure> {
-    let mut deadline = Instant::now() + patience;
     let mut asking = JoinSet::new();
     let count = nodes.len();
     for node in nodes {
@@ -146,10 +145,12 @@ async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRange
         });
     }
     let (mut votes, mut failure) = (Vec::<(SlotRanges, usize)>::new(), None);
-    while let Ok(Some(answer)) = tokio::time::timeout_at(deadline, asking.join_next()).await {
+    // Until one has answered, each says in its own time why it has not.
+    let mut deadline = None;
+    while let Some(answer) = next_answer(&mut asking, deadline).await {
         match answer {
             Ok(Ok(ranges)) => {
-                deadline = deadline.min(Instant::now() + PATIENCE);
+                deadline.get_or_insert(Instant::now() + PATIENCE);
                 match votes.iter_mut().find(|(other, _)| *other == ranges) {
                     Some((_, votes)) => *votes += 1,
                     None => votes.push((ranges, 1)),
@@ -164,6 +165,14 @@ async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRange
     }
     let winner = votes.into_iter().rev().max_by_key(|(_, votes)| *votes);
     winner.map(|(ranges, _)| ranges).ok_or_else(|| failure.unwrap_or_else(no_answer))
+}
+
+/// Waits for the next answer. `None`: there is none, or none until the deadline.
+async fn next_answer<T: 'static>(asking: &mut JoinSet<T>, deadline: Option<Instant>) -> Option<Result<T, JoinError>> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, asking.join_next()).await.ok().flatten(),
+        None => asking.join_next().await,
+    }
 }
 
 /// Asks one node.
