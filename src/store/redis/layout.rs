@@ -57,7 +57,10 @@ impl Redis {
         if is_right {
             return Ok(());
         }
-        Err(self.other_layout(&found.unwrap_or_else(|| "an unknown number of".to_owned())).await)
+        match found.and_then(|marker| marker.parse().ok()) {
+            Some(found) => Err(self.other_layout(found).await),
+            None => Err(self.unsuitable_layout(self.unreadable_marker()).await),
+        }
     }
 
     fn marker_key(&self) -> String {
@@ -79,7 +82,7 @@ impl Redis {
             command.arg(0).arg("MATCH").arg(self.session_pattern("*")).arg("COUNT").arg(SAMPLE);
             let (_, keys): (u64, Vec<String>) = self.router.query_on(&server, command).await?;
             if keys.iter().any(|key| self.is_misplaced(key)) {
-                return Err(self.other_layout("64").await);
+                return Err(self.other_layout(64).await);
             }
         }
         Ok(())
@@ -90,12 +93,25 @@ impl Redis {
         self.parse_key(key).is_some_and(|(tag, _, id)| tag.as_bytes() != self.partitions.tag(self.partitions.of(&id)))
     }
 
-    async fn other_layout(&self, found: &str) -> Error {
+    async fn other_layout(&self, found: u32) -> Error {
         let (prefix, count) = (&self.prefix, self.partitions.count());
         let problem = format!(
             "the sessions under key_prefix = \"{prefix}\" are in {found} partitions, and this service would look for them \
              in {count}; set partitions = {found} in [store.redis], or a key_prefix without sessions"
         );
+        self.unsuitable_layout(problem).await
+    }
+
+    /// Says what is wrong with the marker, but not what is in it: whatever wrote it may have written a secret.
+    fn unreadable_marker(&self) -> String {
+        let (key, count) = (self.marker_key(), self.partitions.count());
+        format!(
+            "the key {key} says in how many partitions the sessions are, and has no number in it; set it to {count} if \
+             they are in as many, or set a key_prefix without sessions"
+        )
+    }
+
+    async fn unsuitable_layout(&self, problem: String) -> Error {
         match self.router.servers().await {
             Ok(servers) if !servers.is_empty() => self.router.unsuitable(&servers[0], problem),
             Ok(_) => Error::Refused(problem.into()),

@@ -86,6 +86,19 @@ async fn a_cluster_may_have_64_partitions() {
 }
 
 #[tokio::test]
+async fn a_marker_without_a_number_is_named_and_its_text_is_not_printed() {
+    let server = RedisServer::start();
+    server.cli(&["set", "cloakroom:layout", "a-secret"]);
+    let settings = RedisSettings { url: server.url(), ..Default::default() };
+
+    let problem = problem(&settings, |problem| problem.contains("cloakroom:layout")).await;
+
+    assert!(problem.contains("set it to 64") && !problem.contains("a-secret"), "{problem}");
+    server.cli(&["set", "cloakroom:layout", "64"]);
+    until_healthy(&settings).await;
+}
+
+#[tokio::test]
 async fn a_redis_that_is_no_cluster_says_so() {
     let server = crate::support::sentinel::Server::redis("");
     let url = format!("redis://127.0.0.1:{}", server.port);
