@@ -90,7 +90,7 @@ fn a_redis_cluster_and_memory_give_the_same_results() {
     gives_the_same_results_as_memory(redis_cluster());
 }
 
-fn gives_the_same_results_as_memory((store, _folder): Fresh<impl Store>) {
+fn gives_the_same_results_as_memory((store, _place): Fresh<impl Store>) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let cases = std::cell::Cell::new(0);
     let result = TestRunner::default().run(&vec(step(), 1..=40), |steps| {

@@ -260,7 +260,7 @@ async fn a_cursor_of_another_store_counts_as_expired() {
     cursor_expires_elsewhere(redis(), redis()).await;
 }
 
-async fn cursor_expires_elsewhere<S: Store>((here, _folder): Fresh<S>, (there, _other_folder): Fresh<S>) {
+async fn cursor_expires_elsewhere<S: Store>((here, _place): Fresh<S>, (there, _other_place): Fresh<S>) {
     create_session(&*there).await;
 
     let cursor = latest(&*there, "default").await;

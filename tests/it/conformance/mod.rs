@@ -4,37 +4,40 @@
 //! function here that opens it, and its name in `every_store!`. All times are in the far future, so that no store which
 //! expires records by a clock of its own removes any.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use cloakroom::store::{Embedded, EmbeddedSettings, Memory, PartitionCount, Redis, RedisSettings};
-use tempfile::TempDir;
 
-/// An empty store, and the folder that it needs for as long as it is open.
-pub(crate) type Fresh<S> = (Arc<S>, Option<TempDir>);
+use crate::support::cluster::KeySpace;
+
+/// An empty store, and the place of its data, which is removed when it is dropped.
+pub(crate) type Fresh<S> = (Arc<S>, Box<dyn Any>);
 
 pub(crate) fn memory() -> Fresh<Memory> {
-    (Arc::new(Memory::new()), None)
+    (Arc::new(Memory::new()), Box::new(()))
 }
 
 /// Opens an embedded store on `/dev/shm` if there is one: only the crash test is about the disk.
 pub(crate) fn embedded() -> Fresh<Embedded> {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
     let settings = EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() };
-    (Arc::new(Embedded::open(&settings).expect("an empty folder opens")), Some(folder))
+    (Arc::new(Embedded::open(&settings).expect("an empty folder opens")), Box::new(folder))
 }
 
 pub(crate) fn redis() -> Fresh<Redis> {
-    (Arc::new(crate::support::redis::fresh()), None)
+    (Arc::new(crate::support::redis::fresh()), Box::new(()))
 }
 
 /// Opens a store on a single Redis, with as many partitions as in a cluster.
 pub(crate) fn redis_with_1024_partitions() -> Fresh<Redis> {
     let settings = RedisSettings { partitions: Some(PartitionCount::P1024), ..crate::support::redis::settings() };
-    (Arc::new(Redis::new(&settings).expect("the settings are right")), None)
+    (Arc::new(Redis::new(&settings).expect("the settings are right")), Box::new(()))
 }
 
 pub(crate) fn redis_cluster() -> Fresh<Redis> {
-    (Arc::new(crate::support::cluster::fresh()), None)
+    let keys = KeySpace::new();
+    (Arc::new(Redis::new(&keys.settings()).expect("the settings are right")), Box::new(keys))
 }
 
 /// Makes a test for each store of an `async fn name(store: Arc<impl Store>)`, by `#[apply(every_store)]`.
@@ -60,7 +63,7 @@ macro_rules! tests_on_stores {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $kind() {
-                    let (store, _folder) = $crate::conformance::$kind();
+                    let (store, _place) = $crate::conformance::$kind();
                     super::$name(store).await;
                 }
             )+

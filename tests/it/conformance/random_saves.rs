@@ -49,7 +49,7 @@ fn redis_saves_the_same_on_both_paths() {
     saves_the_same_on_both_paths(redis_store());
 }
 
-fn saves_the_same_on_both_paths((store, _folder): Fresh<impl Store>) {
+fn saves_the_same_on_both_paths((store, _place): Fresh<impl Store>) {
     let runtime = Runtime::new().expect("a runtime starts");
     each_case(&vec(any_save(), 1..=30), |app, saves| {
         runtime.block_on(async {

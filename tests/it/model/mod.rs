@@ -55,7 +55,7 @@ async fn redis_with_1024_partitions_matches_the_model() {
     matches_the_model(redis_with_1024_partitions(), 3_000).await;
 }
 
-async fn matches_the_model<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {
+async fn matches_the_model<S: Store>((store, _place): Fresh<S>, default_steps: u64) {
     let (seed, steps) = seed_and_steps(default_steps);
     let mut simulation: Simulation<S> = Simulation::new(apps(), store, support::now(), Rng::new(seed));
     run(async || simulation.step().await, seed, steps).await;
@@ -83,7 +83,7 @@ async fn redis_matches_the_model_by_keys() {
 }
 
 /// Random steps of an app of kind `external`.
-async fn matches_the_model_by_keys<S: Store>((store, _folder): Fresh<S>, default_steps: u64) {
+async fn matches_the_model_by_keys<S: Store>((store, _place): Fresh<S>, default_steps: u64) {
     let (seed, steps) = seed_and_steps(default_steps);
     let settings =
         app::Settings { kind: KindSetting::External, keys: Vec::new(), rotation_grace: DEFAULT_GRACE, ..settings() };

@@ -4,20 +4,52 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use cloakroom::store::{Redis, RedisMode, RedisSettings};
+use cloakroom::store::{RedisMode, RedisSettings};
 
 use super::redis::{RedisServer, documented_rights};
 use super::sentinel::free_port;
 
-/// Opens a store on the shared cluster, in a key space of its own.
-pub(crate) fn fresh() -> Redis {
-    Redis::new(&settings()).unwrap()
+/// A key space of the shared cluster that no other test uses. Its keys are deleted when it is dropped: a SCAN of another
+/// test would look at each of them.
+pub(crate) struct KeySpace {
+    prefix: String,
 }
 
-/// Returns settings for a key space of the shared cluster that no other test uses.
+impl KeySpace {
+    pub(crate) fn new() -> Self {
+        Self { prefix: unused_prefix() }
+    }
+
+    pub(crate) fn settings(&self) -> RedisSettings {
+        settings_in(self.prefix.clone())
+    }
+}
+
+impl Drop for KeySpace {
+    fn drop(&mut self) {
+        let script = "local cursor = '0'
+            repeat
+                local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 10000)
+                cursor = page[1]
+                for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end
+            until cursor == '0'";
+        for node in &shared().nodes {
+            node.redis.cli(&["eval", script, "0", &format!("{}:*", self.prefix)]);
+        }
+    }
+}
+
+/// Returns settings for a key space of the shared cluster that no other test uses, and whose keys stay.
 pub(crate) fn settings() -> RedisSettings {
+    settings_in(unused_prefix())
+}
+
+fn unused_prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let key_prefix = format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn settings_in(key_prefix: String) -> RedisSettings {
     RedisSettings { key_prefix, timeout: Duration::from_secs(60), ..shared().settings() }
 }
 
