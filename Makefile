@@ -35,11 +35,17 @@ unit: tidy ## Runs the tests that need nothing but Rust: about half a minute aft
 
 check: plan lint test-rust ## Lints and all Rust tests, for daily work. Says what it installs before it does.
 
-test: $(TESTS) ## Runs everything, as CI does.
+test: $(addprefix timed-,$(TESTS)) ## Runs everything, as CI does, and says how long each part took.
+	@cat target/test-times
 	@echo 'all tests passed'
 
 # Counting instructions takes a minute and more: `make test-bench` alone does that as well.
-test: BENCH_TESTS := every call is measured
+timed-%: | target/test-times
+	@$(MAKE) --no-print-directory $* BENCH_TESTS='every call is measured' && printf '%-18s %4d s\n' $* $$SECONDS >>target/test-times
+
+.PHONY: target/test-times
+target/test-times:
+	@mkdir -p target && : >$@
 
 lint: tidy ## Checks format, lints and the tree as a whole.
 	cargo fmt --all --check
