@@ -88,7 +88,7 @@ impl Cloakroom {
                 call_metrics,
                 listeners: listeners.map(|(name, context)| ListenerSources::new(name, context)),
                 service: service.clone(),
-                store: service.store().metrics(),
+                store: service.store().clone(),
                 health: Arc::clone(&health.state),
                 reloads: Arc::clone(reloader.metrics()),
             };

@@ -9,8 +9,8 @@ use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
     Applied, Created, Cursor, Decision, Embedded, Error, Feed, FeedRead, FileOpenError, ImportMode, Index, IndexEntry,
-    IndexPage, Memory, Page, Position, Redis, Revocation, Sample, SampledKeys, ServerAnswer, SessionKey, Settings,
-    Snapshot, Store, StoreKind, SubjectRef, Touch, Transfer, Write,
+    IndexPage, Memory, Page, Position, Redis, RedisMetrics, Revocation, Sample, SampledKeys, ServerAnswer, SessionKey,
+    Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Transfer, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -74,6 +74,14 @@ impl Handle {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) => Ok(()),
             Backend::Redis(store) => Box::pin(store.check_replicas()).await,
+        }
+    }
+
+    /// What is known of each Redis of the store, if it is on Redis.
+    pub fn redis_metrics(&self) -> Option<RedisMetrics> {
+        match &self.backend {
+            Backend::Memory(_) | Backend::Embedded(_) => None,
+            Backend::Redis(store) => Some(store.redis_metrics()),
         }
     }
 

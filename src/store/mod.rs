@@ -38,8 +38,8 @@ pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use redis::{
-    Acknowledge, ClusterSettings, Eviction, Mode as RedisMode, PartitionCount, Persistence, Redis, SentinelSettings,
-    ServerAnswer, ServerInfo, Settings as RedisSettings,
+    Acknowledge, ClusterMetrics, ClusterSettings, Eviction, Mode as RedisMode, NodeMetrics, PartitionCount,
+    Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerInfo, Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};

@@ -1,7 +1,7 @@
 """Tests the metrics, the alerts and the dashboard of deploy/ with a real service and a real Prometheus.
 
 The tests make calls that change every counter. Then each query of the dashboard, the recording rules and the alerts must
-return a result. Needs prometheus, promtool and grpcurl.
+return a result. Needs prometheus, promtool, grpcurl and redis-server.
 """
 
 import contextlib
@@ -91,7 +91,11 @@ class MonitoringTest(unittest.TestCase):
             "CLOAKROOM__SERVER__TLS__CERTIFICATE_FILE": str(folder / "tls.crt"),
             "CLOAKROOM__SERVER__TLS__KEY_FILE": str(folder / "tls.key"),
             "CLOAKROOM__ADMIN__LISTEN": f"127.0.0.1:{cls.admin}",
-            "CLOAKROOM__STORE__KIND": "memory",
+            "CLOAKROOM__SERVER__LIVE_COUNT_INTERVAL": "1s",
+            "CLOAKROOM__STORE__KIND": "redis",
+            "CLOAKROOM__STORE__REDIS__MODE": "cluster",
+            "CLOAKROOM__STORE__REDIS__URL": f"redis://127.0.0.1:{cls.start_cluster()}",
+            "CLOAKROOM__APPS__DEFAULT__KEYS": subprocess.check_output([BINARY, "keygen"], text=True, timeout=60).strip(),
             "CLOAKROOM__APPS__DEFAULT__MIGRATE__UNTIL": "2999-01-01",
             "CLOAKROOM__APPS__DEFAULT__MIGRATE__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",
         }
@@ -113,6 +117,17 @@ class MonitoringTest(unittest.TestCase):
             time.sleep(1)
         wait_for(lambda: cls.query('rate(cloakroom_sessions_ended_total{reason="DESTROYED"}[5m]) > 0'))
         wait_for(lambda: cls.query("job:cloakroom_calls_failed:ratio5m"))
+        wait_for(lambda: cls.query("cloakroom_sessions_live"))
+
+    @classmethod
+    def start_cluster(cls):
+        """Starts a Redis Cluster of one node. Returns its port."""
+        port = free_port()
+        options = ["--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--save", ""]
+        cls.enterClassContext(running("redis-server", *options, cwd=cls.enterClassContext(tempfile.TemporaryDirectory())))
+        command = ["redis-cli", "-p", str(port), "cluster", "addslotsrange", "0", "16383"]
+        wait_for(lambda: b"OK" in subprocess.run(command, capture_output=True, timeout=10).stdout)
+        return port
 
     @classmethod
     def page(cls, path):

@@ -12,7 +12,7 @@ use crate::server::health::HealthState;
 use crate::server::reloader::ReloadMetrics;
 use crate::server::tls::Tls;
 use crate::service::{AppStats, ServedApp, Service};
-use crate::store::StoreMetrics;
+use crate::store::{Handle, RedisMetrics};
 use crate::telemetry::metrics::{MetricKind, MetricsText, process};
 
 /// Where the numbers come from.
@@ -21,7 +21,7 @@ pub(in crate::server) struct MetricsSources {
     pub(in crate::server) call_metrics: Arc<CallMetrics>,
     pub(in crate::server) listeners: [ListenerSources; 2],
     pub(in crate::server) service: Service,
-    pub(in crate::server) store: Arc<StoreMetrics>,
+    pub(in crate::server) store: Handle,
     pub(in crate::server) health: Arc<HealthState>,
     pub(in crate::server) reloads: Arc<ReloadMetrics>,
 }
@@ -57,6 +57,7 @@ impl MetricsSources {
         self.calls(&mut page);
         self.connections(&mut page);
         self.store(&mut page);
+        self.store.redis_metrics().inspect(|metrics| redis(&mut page, metrics));
         let apps = self.service.all_stats();
         keys(&mut page, &apps);
         sessions(&mut page, &apps);
@@ -171,7 +172,8 @@ impl MetricsSources {
     }
 
     fn store(&self, page: &mut MetricsText) {
-        let operations: Vec<_> = self.store.operations().collect();
+        let metrics = self.store.metrics();
+        let operations: Vec<_> = metrics.operations().collect();
         let help = "Duration of the store's operations, successful or not.";
         page.family("cloakroom_store_operation_duration_seconds", MetricKind::Histogram, help);
         for operation in &operations {
@@ -184,6 +186,30 @@ impl MetricsSources {
                 page.sample(&[("operation", operation.operation), ("failure", failure.as_str())], *count);
             }
         }
+    }
+}
+
+/// Each primary that the process has used, and the slots of a cluster.
+fn redis(page: &mut MetricsText, RedisMetrics { nodes, topology_changes, cluster }: &RedisMetrics) {
+    let help = "Whether this process has an open connection to a Redis, each of which is checked every second.";
+    page.family("cloakroom_redis_node_up", MetricKind::Gauge, help);
+    for node in nodes {
+        page.sample(&[("node", &node.address)], u64::from(node.is_up));
+    }
+    let help = "Commands that a Redis did not answer: the connection was closed, or the timeout was over.";
+    page.family("cloakroom_redis_node_failures_total", MetricKind::Counter, help);
+    for node in nodes {
+        page.sample(&[("node", &node.address)], node.failures);
+    }
+    let help = "How often a primary was found to be another one, or slots to be at another one.";
+    page.family("cloakroom_redis_topology_changes_total", MetricKind::Counter, help).sample(&[], *topology_changes);
+    let Some(cluster) = cluster else { return };
+    let help = "Slots of the Redis Cluster that no node has.";
+    page.family("cloakroom_redis_slots_uncovered", MetricKind::Gauge, help).sample(&[], cluster.uncovered_slots as u64);
+    let help = "Commands that a node of the Redis Cluster sent elsewhere or put off, by the code of its error.";
+    page.family("cloakroom_redis_redirections_total", MetricKind::Counter, help);
+    for (code, count) in &cluster.redirections {
+        page.sample(&[("code", code)], *count);
     }
 }
 

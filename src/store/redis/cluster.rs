@@ -5,6 +5,7 @@
 //! No lock is held while a node is waited for.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,10 +14,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::asked_nodes::AskedNodes;
-use super::connections::{Connections, OpenConnection};
+use super::connections::{Connections, OpenConnection, server_error};
 use super::discovery::Discovery;
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
+use super::redirection::Redirections;
 use super::scripts::Script;
 use super::sentinels::ServerAddress;
 use super::sequence::{Sequence, pipeline};
@@ -33,6 +35,8 @@ pub(super) struct Cluster {
     pub(super) table: watch::Sender<Arc<SlotTable>>,
     pub(super) discovery: Discovery,
     pub(super) asked: AskedNodes,
+    pub(super) redirections: Redirections,
+    pub(super) topology_changes: AtomicU64,
 }
 
 impl Cluster {
@@ -41,7 +45,14 @@ impl Cluster {
         let target = Arc::new(Target::new(settings, Server::PrimaryOrReplica)?);
         let discovery = Discovery::new(settings.cluster.addresses().map_err(|error| error.under("cluster"))?);
         let table = watch::Sender::new(Arc::new(SlotTable::empty()));
-        Ok(Arc::new(Self { target, table, discovery, asked: AskedNodes::default() }))
+        Ok(Arc::new(Self {
+            target,
+            table,
+            discovery,
+            asked: AskedNodes::default(),
+            redirections: Redirections::default(),
+            topology_changes: AtomicU64::new(0),
+        }))
     }
 
     /// Returns the table as it is now.
@@ -187,6 +198,9 @@ impl Cluster {
         node: &Node,
         answers: Vec<Value>,
     ) -> Result<Next, Failure> {
+        if let Some(error) = answers.iter().find_map(server_error) {
+            self.redirections.count(error);
+        }
         run.take(node, answers).inspect_err(|failure| {
             if matches!(&failure.cause, Cause::Answered { code, .. } if &**code == "NOREPLICAS") {
                 self.refresh_soon();

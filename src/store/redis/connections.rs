@@ -8,7 +8,7 @@
 //! has not done, is sent once more, on another connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, Value};
@@ -36,6 +36,8 @@ pub(in crate::store) struct Connections {
     node: Option<ServerAddress>,
     rounds: Arc<Rounds>,
     wait_log: Arc<WaitLog>,
+    /// How often commands that were sent were not answered.
+    failures: AtomicU64,
     /// As many as there are workers. They are never removed, because no worker ends before the process.
     by_runtime: RwLock<Vec<(runtime::Id, Arc<RuntimeConnections>)>>,
 }
@@ -85,7 +87,14 @@ impl Connections {
     /// Prepares connections to the target, or to a node of a cluster, with all else as the target has it.
     pub(super) fn to(target: Arc<Target>, node: Option<ServerAddress>) -> Self {
         let rounds = Arc::new(Rounds::new(target.timeout));
-        Self { target, node, rounds, wait_log: Arc::default(), by_runtime: RwLock::default() }
+        Self {
+            target,
+            node,
+            rounds,
+            wait_log: Arc::default(),
+            failures: AtomicU64::new(0),
+            by_runtime: RwLock::default(),
+        }
     }
 
     /// Reads the files of the settings. Blocks on the disk.
@@ -202,7 +211,11 @@ impl Connections {
     ) -> Result<Vec<Value>, Unanswered> {
         let mark = connection.mark();
         let mut handle = connection.commands();
-        match timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await {
+        let answered = timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await;
+        if !matches!(answered, Ok(Ok(_))) {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+        }
+        match answered {
             Ok(Ok(answers)) => Ok(answers),
             Ok(Err(error)) => {
                 // Errors of another kind come from the library, and not from the network.
@@ -258,6 +271,23 @@ impl Connections {
     /// Says why there is no connection.
     pub(super) fn why_none(&self) -> Failure {
         self.not_connected(self.of_current_runtime().next())
+    }
+
+    /// Whether at least one connection is open. `None`: nobody has used any.
+    pub(super) fn is_open(&self) -> Option<bool> {
+        let all = self.by_runtime.read();
+        let mut connections = all.iter().flat_map(|(_, of_runtime)| &of_runtime.connections);
+        (!all.is_empty()).then(|| connections.any(|connection| connection.try_connection().is_some()))
+    }
+
+    /// How often commands were not answered.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// How often a connection led to another server than the one before it.
+    pub(super) fn server_changes(&self) -> u64 {
+        self.rounds.server_changes()
     }
 
     /// The address of the last connection, or that of the first one to come.

@@ -96,6 +96,9 @@ impl Cluster {
                     let Some(updated) = table.updated(ranges, |address| self.node_for(address)) else {
                         return false;
                     };
+                    if !table.nodes().is_empty() {
+                        self.topology_changes.fetch_add(1, Ordering::Relaxed);
+                    }
                     info!(nodes = updated.nodes().len(), "the slots of the Redis Cluster are known anew");
                     *table = Arc::new(updated);
                     true

@@ -1,8 +1,27 @@
 //! What a node of a cluster says instead of doing a command: in each case it surely has not done it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use redis::{ServerError, ServerErrorKind};
 
 use super::sentinels::ServerAddress;
+
+/// How often nodes have said each of these.
+#[derive(Debug, Default)]
+pub(super) struct Redirections([AtomicU64; CODES.len()]);
+
+impl Redirections {
+    /// Counts an error of a node, if it is one of these.
+    pub(super) fn count(&self, error: &ServerError) {
+        if let Some(index) = CODES.iter().position(|code| *code == error.code()) {
+            self.0[index].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CODES.into_iter().zip(&self.0).map(|(code, count)| (code, count.load(Ordering::Relaxed)))
+    }
+}
 
 /// Where or when the command may be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,3 +65,6 @@ fn address(error: &ServerError, node: &ServerAddress) -> Option<ServerAddress> {
     };
     Some(ServerAddress { host: host.to_owned(), port: port.parse().ok()? })
 }
+
+/// The codes of the errors that [`Redirection::parse()`] knows, but for that of a script that has to be loaded.
+const CODES: [&str; 7] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"];

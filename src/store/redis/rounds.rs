@@ -16,6 +16,8 @@ use super::connection::Connection;
 #[derive(Debug)]
 pub(super) struct Rounds {
     current: AtomicU64,
+    /// How often a connection led to another server or database than the one before it.
+    server_changes: AtomicU64,
     /// The address and database of the last connection.
     server: Mutex<Option<(Arc<str>, i64)>>,
     /// A younger connection is not left: a new one would lead to the same server.
@@ -24,7 +26,8 @@ pub(super) struct Rounds {
 
 impl Rounds {
     pub(super) fn new(timeout: Duration) -> Self {
-        Self { current: AtomicU64::new(0), server: Mutex::default(), min_age: timeout.min(Duration::from_secs(1)) }
+        let min_age = timeout.min(Duration::from_secs(1));
+        Self { current: AtomicU64::new(0), server_changes: AtomicU64::new(0), server: Mutex::default(), min_age }
     }
 
     pub(super) fn current(&self) -> u64 {
@@ -34,6 +37,10 @@ impl Rounds {
     /// The address of the last connection.
     pub(super) fn address(&self) -> Option<Arc<str>> {
         self.server.lock().as_ref().map(|(address, _)| Arc::clone(address))
+    }
+
+    pub(super) fn server_changes(&self) -> u64 {
+        self.server_changes.load(Ordering::Relaxed)
     }
 
     /// Whether calls may use a connection.
@@ -50,6 +57,7 @@ impl Rounds {
         let before = std::mem::replace(&mut *self.server.lock(), server.clone());
         if before.is_some() && before != server {
             debug!(address = %connection.address, "the url leads to another Redis; opening all connections anew");
+            self.server_changes.fetch_add(1, Ordering::Relaxed);
             connection.round = self.current.fetch_add(1, Ordering::Relaxed) + 1;
         }
     }

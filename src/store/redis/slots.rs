@@ -86,6 +86,11 @@ impl SlotTable {
         self.nodes.iter().find(|node| node.address == *address).map(Arc::clone)
     }
 
+    /// How many slots have no node.
+    pub(super) fn uncovered(&self) -> usize {
+        self.by_slot.iter().filter(|node| **node == NO_NODE).count()
+    }
+
     /// All nodes, in the order of their first slots.
     pub(super) fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes

@@ -38,7 +38,7 @@ pub(super) async fn page(service: &TestService, path: &str) -> String {
 }
 
 /// Gets the value of a metric; `None` if the page does not have it.
-async fn metric(service: &TestService, name: &str) -> Option<f64> {
+pub(crate) async fn metric(service: &TestService, name: &str) -> Option<f64> {
     let page = page(service, "/metrics").await;
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }

@@ -4,6 +4,7 @@ mod counters;
 mod faults;
 mod feed;
 mod layout;
+mod metrics;
 mod moves;
 mod nodes;
 mod redirections;
