@@ -196,7 +196,7 @@ fn redis(page: &mut MetricsText, RedisMetrics { nodes, topology_changes, cluster
     for node in nodes {
         page.sample(&[("node", &node.address)], u64::from(node.is_up));
     }
-    let help = "Commands that a Redis did not answer: the connection was closed, or the timeout was over.";
+    let help = "Commands that a Redis did not answer, and connections to it that could not be opened.";
     page.family("cloakroom_redis_node_failures_total", MetricKind::Counter, help);
     for node in nodes {
         page.sample(&[("node", &node.address)], node.failures);

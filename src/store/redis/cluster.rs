@@ -19,13 +19,16 @@ use super::discovery::Discovery;
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
 use super::redirection::Redirections;
+use super::router::Written;
 use super::scripts::Script;
 use super::sentinels::ServerAddress;
 use super::sequence::{Sequence, pipeline};
-use super::sequence_run::{Next, SequenceRun};
+use super::sequence_run::{DoneBy, Next, SequenceRun};
 use super::settings::Settings;
 use super::slots::{Node, SlotTable};
 use super::target::{Server, Target};
+use super::term::PrimaryTerm;
+use super::waiter::Receipt;
 use crate::types::SettingError;
 
 /// The connections to all nodes, and which of them has which slot.
@@ -76,7 +79,13 @@ impl Cluster {
     /// Does a sequence, wherever its slot is.
     pub(super) async fn run(self: &Arc<Self>, sequence: &Sequence<'_>) -> Result<Vec<Value>, Failure> {
         let deadline = Instant::now() + self.target.timeout;
-        self.finish_one(Ok(SequenceRun::new(sequence)), deadline).await
+        self.finish_one(Ok(SequenceRun::new(sequence)), deadline).await.map(SequenceRun::into_answers)
+    }
+
+    /// The same for one that writes. Returns also what the write waits for.
+    pub(super) async fn write(self: &Arc<Self>, sequence: &Sequence<'_>) -> Result<(Vec<Value>, Written), Failure> {
+        let deadline = Instant::now() + self.target.timeout;
+        self.written(self.finish_one(Ok(SequenceRun::new(sequence)), deadline).await?, deadline)
     }
 
     /// As [`Self::run()`], but returns `None` if the slot is being moved and the keys are at two nodes.
@@ -85,12 +94,42 @@ impl Cluster {
         sequence: &Sequence<'_>,
     ) -> Result<Option<Vec<Value>>, Failure> {
         let deadline = Instant::now() + self.target.timeout;
-        self.finish(SequenceRun::new(sequence), deadline, WhenSplit::Return).await
+        let finished = self.finish(SequenceRun::new(sequence), deadline, WhenSplit::Return).await?;
+        Ok(finished.map(SequenceRun::into_answers))
+    }
+
+    /// As [`Self::write()`], but returns `None` if the slot is being moved and the keys are at two nodes.
+    pub(super) async fn write_unless_split(
+        self: &Arc<Self>,
+        sequence: &Sequence<'_>,
+    ) -> Result<Option<(Vec<Value>, Written)>, Failure> {
+        let deadline = Instant::now() + self.target.timeout;
+        let finished = self.finish(SequenceRun::new(sequence), deadline, WhenSplit::Return).await?;
+        finished.map(|run| self.written(run, deadline)).transpose()
     }
 
     /// Does many sequences, in one round trip to each node unless there are redirections.
     pub(super) async fn run_all(self: &Arc<Self>, sequences: &[Sequence<'_>]) -> Vec<Result<Vec<Value>, Failure>> {
         let deadline = Instant::now() + self.target.timeout;
+        let finished = self.finish_all(sequences, deadline).await;
+        finished.into_iter().map(|run| run.map(SequenceRun::into_answers)).collect()
+    }
+
+    /// The same for sequences that write. Returns also what each write waits for.
+    pub(super) async fn write_all(
+        self: &Arc<Self>,
+        sequences: &[Sequence<'_>],
+    ) -> Vec<Result<(Vec<Value>, Written), Failure>> {
+        let deadline = Instant::now() + self.target.timeout;
+        let finished = self.finish_all(sequences, deadline).await;
+        finished.into_iter().map(|run| run.and_then(|run| self.written(run, deadline))).collect()
+    }
+
+    async fn finish_all<'q, 's>(
+        self: &Arc<Self>,
+        sequences: &'q [Sequence<'s>],
+        deadline: Instant,
+    ) -> Vec<Result<SequenceRun<'q, 's>, Failure>> {
         let table = self.table();
         let groups = group(&table, sequences);
         let first = join_all(groups.iter().map(|(node, group)| self.run_group(*node, group, deadline))).await;
@@ -104,13 +143,20 @@ impl Cluster {
         results.into_iter().map(|(_, result)| result).collect()
     }
 
-    async fn finish_one(
+    async fn finish_one<'q, 's>(
         self: &Arc<Self>,
-        run: Result<SequenceRun<'_, '_>, Failure>,
+        run: Result<SequenceRun<'q, 's>, Failure>,
         deadline: Instant,
-    ) -> Result<Vec<Value>, Failure> {
-        let finished = self.finish(run?, deadline, WhenSplit::Wait).await?;
-        Ok(finished.unwrap_or_default())
+    ) -> Result<SequenceRun<'q, 's>, Failure> {
+        self.finish(run?, deadline, WhenSplit::Wait).await?.ok_or_else(|| self.no_node())
+    }
+
+    /// Tells the answers of a write from what it waits for.
+    fn written(&self, run: SequenceRun<'_, '_>, deadline: Instant) -> Result<(Vec<Value>, Written), Failure> {
+        let slot = run.sequence.slot;
+        let (answers, done_by) = run.into_parts();
+        let DoneBy { node, term } = done_by.ok_or_else(|| self.no_node())?;
+        Ok((answers, Written { node: Some(node), slot, receipt: Receipt { term: Some(term), deadline } }))
     }
 
     /// Sends the sequences of one node once. Returns how far each has come.
@@ -134,7 +180,7 @@ impl Cluster {
                 let mut answers = answers.into_iter().skip(loads);
                 let take = |mut run: SequenceRun<'q, 's>| {
                     let count = run.sequence.len();
-                    match self.take(&mut run, node, answers.by_ref().take(count).collect())? {
+                    match self.take(&mut run, (node, open.term()), answers.by_ref().take(count).collect())? {
                         Next::Moved(address) => self.follow(run.sequence.slot, &address),
                         Next::Done | Next::Again => {}
                         Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
@@ -152,18 +198,18 @@ impl Cluster {
     }
 
     /// Sends what is left of a sequence until all of it is answered.
-    async fn finish(
+    async fn finish<'q, 's>(
         self: &Arc<Self>,
-        mut run: SequenceRun<'_, '_>,
+        mut run: SequenceRun<'q, 's>,
         deadline: Instant,
         when_split: WhenSplit,
-    ) -> Result<Option<Vec<Value>>, Failure> {
+    ) -> Result<Option<SequenceRun<'q, 's>>, Failure> {
         let slot = run.sequence.slot;
         let mut attempts = 0_u32;
         while !run.is_done() {
             let (node, open) = self.connect(slot, run.asked.as_ref(), deadline).await?;
             let failure = match node.connections.exchange_on(&open, &run.commands(), deadline).await {
-                Ok(answers) => match self.take(&mut run, &node, answers)? {
+                Ok(answers) => match self.take(&mut run, (&node, open.term()), answers)? {
                     Next::Done => break,
                     Next::Again => None,
                     Next::Moved(address) => {
@@ -188,14 +234,14 @@ impl Cluster {
                 wait(attempts, deadline).await.map_err(|()| failure)?;
             }
         }
-        Ok(Some(run.into_answers()))
+        Ok(Some(run))
     }
 
     /// Takes the answers of a node. One without replicas may have been replaced, so the slots are looked at soon.
     fn take(
         self: &Arc<Self>,
         run: &mut SequenceRun<'_, '_>,
-        node: &Node,
+        node: (&Arc<Node>, Option<&Arc<PrimaryTerm>>),
         answers: Vec<Value>,
     ) -> Result<Next, Failure> {
         if let Some(error) = answers.iter().find_map(server_error) {

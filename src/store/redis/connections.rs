@@ -8,7 +8,7 @@
 //! has not done, is sent once more, on another connection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::RwLock;
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, ServerError, Value};
@@ -24,6 +24,7 @@ use super::sentinels::ServerAddress;
 use super::sequence::Repeat;
 use super::settings::Settings;
 use super::target::{Server, Target};
+use super::term::PrimaryTerm;
 use super::waiter::{Receipt, WaitLog, Waiter};
 use crate::store::Error;
 use crate::types::SettingError;
@@ -36,8 +37,6 @@ pub(in crate::store) struct Connections {
     node: Option<ServerAddress>,
     rounds: Arc<Rounds>,
     wait_log: Arc<WaitLog>,
-    /// How often commands that were sent were not answered.
-    failures: AtomicU64,
     /// As many as there are workers. They are never removed, because no worker ends before the process.
     by_runtime: RwLock<Vec<(runtime::Id, Arc<RuntimeConnections>)>>,
 }
@@ -70,6 +69,13 @@ pub(super) enum Unanswered {
     TimedOut(Failure),
 }
 
+impl OpenConnection {
+    /// The term of the server. `None`: nobody needs it, or it is a replica.
+    pub(super) fn term(&self) -> Option<&Arc<PrimaryTerm>> {
+        self.connection.term.as_ref()
+    }
+}
+
 impl Unanswered {
     pub(super) const fn failure(&self) -> &Failure {
         match self {
@@ -87,14 +93,7 @@ impl Connections {
     /// Prepares connections to the target, or to a node of a cluster, with all else as the target has it.
     pub(super) fn to(target: Arc<Target>, node: Option<ServerAddress>) -> Self {
         let rounds = Arc::new(Rounds::new(target.timeout));
-        Self {
-            target,
-            node,
-            rounds,
-            wait_log: Arc::default(),
-            failures: AtomicU64::new(0),
-            by_runtime: RwLock::default(),
-        }
+        Self { target, node, rounds, wait_log: Arc::default(), by_runtime: RwLock::default() }
     }
 
     /// Reads the files of the settings. Blocks on the disk.
@@ -116,10 +115,10 @@ impl Connections {
         self.target.acknowledges
     }
 
-    /// Waits until a write is acknowledged.
-    pub(super) async fn acknowledge(&self, kind: WriteKind, receipt: Receipt) -> Result<(), Error> {
+    /// Waits until a write is acknowledged. The key is one that the server has, and that nothing else uses.
+    pub(super) async fn acknowledge(&self, kind: WriteKind, receipt: Receipt, key: Vec<u8>) -> Result<(), Failure> {
         match &self.of_current_runtime().waiters[kind as usize] {
-            Some(waiter) => Ok(waiter.wait(receipt).await?),
+            Some(waiter) => waiter.wait(receipt, key).await,
             None => Ok(()),
         }
     }
@@ -213,7 +212,7 @@ impl Connections {
         let mut handle = connection.commands();
         let answered = timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await;
         if !matches!(answered, Ok(Ok(_))) {
-            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.rounds.count_failure();
         }
         match answered {
             Ok(Ok(answers)) => Ok(answers),
@@ -280,9 +279,9 @@ impl Connections {
         (!all.is_empty()).then(|| connections.any(|connection| connection.try_connection().is_some()))
     }
 
-    /// How often commands were not answered.
+    /// How often commands were not answered, and connections could not be opened.
     pub(super) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+        self.rounds.failures()
     }
 
     /// How often a connection led to another server than the one before it.
@@ -321,7 +320,9 @@ impl Connections {
 
     /// Starts the waiters of a runtime: one for each setting.
     fn start_waiters(&self) -> [Option<Arc<Waiter>>; 2] {
-        let start = |acknowledge| Arc::new(Waiter::start(acknowledge, &self.target, &self.rounds, &self.wait_log));
+        let node = self.node.as_ref();
+        let start =
+            |acknowledge| Arc::new(Waiter::start(acknowledge, &self.target, node, &self.rounds, &self.wait_log));
         let start = |acknowledge| (acknowledge != Acknowledge::Primary).then(|| start(acknowledge));
         let [saves, endings] = self.target.acknowledges;
         let for_saves = start(saves);

@@ -131,8 +131,8 @@ impl Redis {
         for probed in probed {
             self.check_kind(&probed.server).await?;
             self.check_asking(probed).await?;
+            self.router.check_waiters(&probed.server).await?;
         }
-        self.router.check_waiters().await?;
         // A Redis that has the script already would not show that the user may not load it.
         let probes: Vec<Sequence<'_>> = probed.iter().map(|probed| probed.probe(&self.scripts.probe)).collect();
         for (Probed { server, .. }, result) in probed.iter().zip(self.router.all(&probes).await) {
@@ -168,7 +168,7 @@ impl Redis {
         let mut info = redis::cmd("INFO");
         info.arg("replication").arg("memory").arg("cluster");
         let info: Option<String> = self.router.query_if_allowed(server, info).await?;
-        self.watch_replicas(info.as_deref().unwrap_or_default());
+        self.watch_replicas(server, info.as_deref().unwrap_or_default());
         self.problem(info.as_deref()).map_or(Ok(()), |problem| Err(self.router.unsuitable(server, problem)))
     }
 

@@ -53,6 +53,8 @@ mod waiter;
 
 use std::sync::{Arc, OnceLock};
 
+use futures_util::TryFutureExt as _;
+use futures_util::future::join_all;
 use redis::{Cmd, FromRedisValue, Value};
 
 pub use self::acknowledge::Acknowledge;
@@ -65,10 +67,10 @@ use self::inspection::LastInspection;
 use self::layout::Layout;
 pub use self::node_metrics::{ClusterMetrics, NodeMetrics, RedisMetrics};
 pub use self::partitions::PartitionCount;
-use self::partitions::{Partition, Partitions, Slot};
+use self::partitions::{Partition, Partitions, Slot, all_slots};
 use self::replicas::ReplicaWatch;
 use self::reply::{Reply, SnapshotReply};
-use self::router::{Router, parse_one};
+use self::router::{AnyServer, Router, Written, parse_one};
 use self::sample_position::Cursors;
 use self::scripts::{EXPIRY_STEP, Script, Scripts};
 pub use self::sentinel_settings::SentinelSettings;
@@ -76,7 +78,7 @@ use self::sequence::{ScriptCall, Sequence};
 pub use self::server_info::{Eviction, Persistence, ServerAnswer, ServerInfo};
 pub use self::settings::{Mode, Settings};
 pub(super) use self::target::Server;
-use self::waiter::Receipt;
+use self::waiter::{is_elsewhere, not_acknowledged};
 use super::encoding::EncodedHead;
 use super::handle::{Backend, Handle};
 use super::metrics::StoreMetrics;
@@ -150,10 +152,27 @@ impl Redis {
     /// rule. Only so may a call be repeated whose first try was not acknowledged.
     async fn write<T: FromRedisValue>(&self, kind: WriteKind, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
         let router = self.router().await?;
-        let Some(connections) = router.acknowledging(kind) else { return router.one(sequence).await };
-        let (answers, receipt) = router::run_checked(connections, &sequence.into()).await?;
-        self.acknowledge(connections, kind, receipt).await?;
+        if !router.waits(kind) {
+            return router.one(sequence).await;
+        }
+        let (answers, written) = router.write(&sequence.into()).await?;
+        self.metrics.measure(kind.operation(), self.acknowledge(kind, written).map_err(Error::from)).await?;
         parse_one(answers)
+    }
+
+    /// The same; `None` if the slot is being moved and the keys are at two nodes.
+    async fn write_unless_split<T: FromRedisValue>(
+        &self,
+        kind: WriteKind,
+        sequence: impl Into<Sequence<'_>>,
+    ) -> Result<Option<T>, Error> {
+        let router = self.router().await?;
+        if !router.waits(kind) {
+            return router.one_unless_split(sequence).await;
+        }
+        let Some((answers, written)) = router.write_unless_split(&sequence.into()).await? else { return Ok(None) };
+        self.metrics.measure(kind.operation(), self.acknowledge(kind, written).map_err(Error::from)).await?;
+        parse_one(answers).map(Some)
     }
 
     /// Does the same script many times, in one round trip to each server, and waits until that is acknowledged.
@@ -163,14 +182,57 @@ impl Redis {
         sequences: &[Sequence<'_>],
     ) -> Result<Vec<Result<Vec<Value>, Failure>>, Error> {
         let router = self.router().await?;
-        let Some(connections) = router.acknowledging(kind) else { return Ok(router.all(sequences).await) };
-        let (results, receipt) = router::run_all(connections, sequences).await?;
-        self.acknowledge(connections, kind, receipt).await?;
+        if !router.waits(kind) {
+            return Ok(router.all(sequences).await);
+        }
+        let (mut results, mut waiting) = (Vec::with_capacity(sequences.len()), Vec::new());
+        for (number, result) in router.write_all(sequences).await.into_iter().enumerate() {
+            results.push(result.map(|(answers, written)| {
+                waiting.push((number, written));
+                answers
+            }));
+        }
+        let wait = async |(number, written)| (number, self.acknowledge(kind, written).await);
+        let waited = async {
+            let mut first = Ok(());
+            for (number, acknowledged) in join_all(waiting.into_iter().map(wait)).await {
+                if let Err(failure) = acknowledged {
+                    first = first.and_then(|()| Err(failure.clone().into()));
+                    results[number] = Err(failure);
+                }
+            }
+            first
+        };
+        // It is in the results, too.
+        let _ = self.metrics.measure(kind.operation(), waited).await;
         Ok(results)
     }
 
-    async fn acknowledge(&self, connections: &Connections, kind: WriteKind, receipt: Receipt) -> Result<(), Error> {
-        self.metrics.measure(kind.operation(), connections.acknowledge(kind, receipt)).await
+    async fn acknowledge(&self, kind: WriteKind, Written { node, slot, receipt }: Written) -> Result<(), Failure> {
+        let Some(node) = node else {
+            let key = [self.prefix.as_bytes(), b":waited"].concat();
+            return self.router.acknowledge(kind, &AnyServer::Single, receipt, key).await;
+        };
+        let server = AnyServer::Node(node);
+        let wait = async |slot| self.router.acknowledge(kind, &server, receipt.clone(), self.waited_key(slot)).await;
+        let mut result = wait(slot).await;
+        // The slot is being moved away, or has been. Any other one of the node does as well.
+        for other in self.router.some_slots(&server) {
+            if !result.as_ref().is_err_and(is_elsewhere) {
+                break;
+            }
+            result = wait(other).await;
+        }
+        result.map_err(|failure| match is_elsewhere(&failure) {
+            true => not_acknowledged(&failure.address, "the slot of the session was moved meanwhile"),
+            false => failure,
+        })
+    }
+
+    /// The key in this slot that is written to before a wait.
+    fn waited_key(&self, slot: Slot) -> Vec<u8> {
+        let tag = all_slots().get(usize::from(slot.0)).map_or(&b""[..], |(_, tag)| tag);
+        [self.prefix.as_bytes(), b":{", tag, b"}:waited"].concat()
     }
 
     fn slot(&self, session_key: &SessionKey) -> Slot {
@@ -208,24 +270,21 @@ impl Redis {
         precondition: &Precondition,
         edit: (&Edit, &Changes),
     ) -> Result<Reply, Error> {
-        let router = self.router().await?;
         let partition = self.partitions.of(&session_key.id);
         let slot = self.partitions.slot(partition);
         let (record, generation) = (self.record_key(session_key), self.generation_key(&session_key.app, partition));
         let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record, &generation]);
         arguments::push_set(&mut call.command, precondition, edit, None);
-        if router.acknowledging(WriteKind::Save).is_some() {
-            return self.write(WriteKind::Save, call).await;
-        }
-        if let Some(reply) = router.one_unless_split(call).await? {
+        if let Some(reply) = self.write_unless_split(WriteKind::Save, call).await? {
             return Ok(reply);
         }
         // The slot is being moved, and the two keys may be at two nodes until all of it has been. With the generation of
         // this moment the script needs one key. A revocation that comes in between counts as later than this save.
-        let generation = router.one(Sequence::read(slot, [key_command("GET", &generation)])).await?;
+        let read = Sequence::read(slot, [key_command("GET", &generation)]);
+        let generation = self.router().await?.one(read).await?;
         let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record]);
         arguments::push_set(&mut call.command, precondition, edit, Some(Option::unwrap_or_default(generation)));
-        router.one(call).await
+        self.write(WriteKind::Save, call).await
     }
 
     /// Begins a call of a script with the keys of a session, which may append an entry to the feed, and with this key.
@@ -327,8 +386,14 @@ impl Store for Redis {
         };
         let sequences: Vec<Sequence<'_>> = self.partitions.all().map(revoke).collect();
         let results = self.write_all(WriteKind::Ending, &sequences).await?;
-        let done = results.iter().filter(|result| result.is_ok()).count();
-        let Some(failure) = results.into_iter().find_map(Result::err) else { return Ok(()) };
+        let is_done = |failure: &Failure| matches!(failure.cause, Cause::NotAcknowledged(_));
+        let done = results.iter().filter(|result| result.as_ref().err().is_none_or(is_done)).count();
+        let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+        let failure = failures.iter().find(|failure| !is_done(failure)).or(failures.first());
+        let Some(failure) = failure.cloned() else { return Ok(()) };
+        if is_done(&failure) {
+            return Err(failure.into());
+        }
         let cause = Cause::RevokedInPart { done, all: sequences.len(), failure: Arc::new(failure.clone()) };
         Err(Failure { cause, ..failure }.into())
     }

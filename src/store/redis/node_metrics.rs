@@ -26,7 +26,8 @@ pub struct NodeMetrics {
     pub address: Arc<str>,
     /// Whether a connection is open. Each is checked once in a second.
     pub is_up: bool,
-    /// How often it did not answer what it was sent: the connection was closed, or the timeout was over.
+    /// How often it did not answer what it was sent, because the connection was closed or the timeout was over, or could
+    /// not be connected to.
     pub failures: u64,
 }
 

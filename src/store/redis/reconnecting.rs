@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::acknowledge::Acknowledge;
 use super::connection::Connection;
 use super::endpoint::Endpoint;
-use super::failure::Failure;
+use super::failure::{Cause, Failure};
 use super::rounds::Rounds;
 use super::sentinels::{Sentinels, ServerAddress};
 use super::target::{Server, Target};
@@ -153,6 +153,7 @@ impl Opener {
                     return connection;
                 }
                 Err(failure) => {
+                    self.rounds.count_failure();
                     self.publisher.send_replace(State::Opening { since, failure: Some(failure) });
                     sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
                     self.refresh().await;
@@ -170,7 +171,12 @@ impl Opener {
             (None, Some(sentinels)) => self.open_to_primary(endpoint, sentinels).await?,
         };
         if self.target.needs_terms {
-            connection.read_term(self.target.timeout).await?;
+            match connection.read_term(self.target.timeout).await {
+                // It tells the slots as well as a primary, and does no write.
+                Err(Failure { cause: Cause::NotPrimary, .. })
+                    if self.node.is_some() && self.purpose == Purpose::Commands => {}
+                read => read?,
+            }
         }
         if let Purpose::Waiting(acknowledge) = self.purpose {
             waiter::prepare(&connection, acknowledge, self.target.timeout).await?;
@@ -290,8 +296,12 @@ impl Opener {
             // A user without the right to this command gets an answer, too.
             Ok(Ok(_)) => {}
             Ok(Err(error)) if error.kind() != ErrorKind::Io => {}
-            Ok(Err(_)) => connection.leave(),
+            Ok(Err(_)) => {
+                self.rounds.count_failure();
+                connection.leave();
+            }
             Err(_) if !connection.has_received_since(mark) => {
+                self.rounds.count_failure();
                 self.rounds.leave_all(connection, "a check was not answered");
             }
             Err(_) => {}

@@ -3,56 +3,71 @@
 //! If not, nothing that waits for them is acknowledged, but sessions open as ever. So health stays SERVING: another
 //! replica of the service could do no better, and an open that is turned away helps nobody.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::Redis;
 use super::acknowledge::Acknowledge;
-use super::router::{AnyServer, Router};
+use super::router::AnyServer;
 use crate::store::Error;
 
-/// Whether replicas were missing at the last look.
+/// The servers that lacked replicas at the last look.
 #[derive(Debug, Default)]
 pub(super) struct ReplicaWatch {
-    are_missing: AtomicBool,
+    lacking: Mutex<BTreeSet<Arc<str>>>,
 }
 
 impl Redis {
-    /// Checks that as many replicas are connected as have to acknowledge writes.
+    /// Checks that as many replicas are connected as have to acknowledge writes; in a cluster those of each primary.
     pub(in crate::store) async fn check_replicas(&self) -> Result<(), Error> {
-        let needs_none = self.missing_replicas("").is_none();
-        if needs_none {
+        if self.needed_replicas() == 0 {
             // Then this user need not have the right to ask.
             return Ok(());
         }
-        let mut info = redis::cmd("INFO");
-        info.arg("replication");
-        let Router::Single(_) = self.router else { return Ok(()) };
-        let info: String = self.router.query_on(&AnyServer::Single, info).await?;
-        self.missing_replicas(&info).map_or(Ok(()), |problem| Err(self.router.unsuitable(&AnyServer::Single, problem)))
+        for server in self.router.servers().await? {
+            let mut info = redis::cmd("INFO");
+            info.arg("replication");
+            let info: String = self.router.query_on(&server, info).await?;
+            if let Some(problem) = self.missing_replicas(&info) {
+                return Err(self.router.unsuitable(&server, problem));
+            }
+        }
+        Ok(())
     }
 
-    /// Logs that replicas are missing, and that they are back.
-    pub(super) fn watch_replicas(&self, info: &str) {
-        let problem = self.missing_replicas(info);
-        if self.replica_watch.are_missing.swap(problem.is_some(), Ordering::Relaxed) == problem.is_some() {
-            return;
-        }
+    /// Logs that replicas of a server are missing, and that they are back.
+    pub(super) fn watch_replicas(&self, server: &AnyServer, info: &str) {
+        let (address, problem) = (self.router.address(server), self.missing_replicas(info));
+        let mut lacking = self.replica_watch.lacking.lock();
         match problem {
-            Some(problem) => warn!("{problem}"),
-            None => info!("as many replicas of Redis are connected as have to acknowledge writes"),
+            Some(problem) => {
+                if lacking.insert(Arc::clone(&address)) {
+                    warn!(%address, "{problem}");
+                }
+            }
+            None => {
+                if lacking.remove(&address) {
+                    info!(%address, "as many replicas of Redis are connected as have to acknowledge writes");
+                }
+            }
         }
+    }
+
+    /// How many replicas the strictest setting needs.
+    fn needed_replicas(&self) -> usize {
+        let needed = self.router.acknowledges().map(|acknowledge| match acknowledge {
+            Acknowledge::Replicas(count) => usize::from(count),
+            Acknowledge::Primary | Acknowledge::Fsync => 0,
+        });
+        needed.into_iter().max().unwrap_or_default()
     }
 
     /// Returns what is missing, by the answer to `INFO replication`.
     fn missing_replicas(&self, info: &str) -> Option<String> {
-        let Router::Single(connections) = &self.router else { return None };
-        let needed = connections.acknowledges().into_iter().filter_map(|acknowledge| match acknowledge {
-            Acknowledge::Replicas(count) => Some(usize::from(count)),
-            Acknowledge::Primary | Acknowledge::Fsync => None,
-        });
-        let needed = needed.max()?;
+        let needed = self.needed_replicas();
         let online = info.lines().filter(|line| line.starts_with("slave") && line.contains(",state=online")).count();
         (online < needed).then(|| {
             format!(

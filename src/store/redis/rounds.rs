@@ -18,6 +18,8 @@ pub(super) struct Rounds {
     current: AtomicU64,
     /// How often a connection led to another server or database than the one before it.
     server_changes: AtomicU64,
+    /// How often commands were not answered, and connections could not be opened.
+    failures: AtomicU64,
     /// The address and database of the last connection.
     server: Mutex<Option<(Arc<str>, i64)>>,
     /// A younger connection is not left: a new one would lead to the same server.
@@ -27,7 +29,8 @@ pub(super) struct Rounds {
 impl Rounds {
     pub(super) fn new(timeout: Duration) -> Self {
         let min_age = timeout.min(Duration::from_secs(1));
-        Self { current: AtomicU64::new(0), server_changes: AtomicU64::new(0), server: Mutex::default(), min_age }
+        let zero = || AtomicU64::new(0);
+        Self { current: zero(), server_changes: zero(), failures: zero(), server: Mutex::default(), min_age }
     }
 
     pub(super) fn current(&self) -> u64 {
@@ -37,6 +40,14 @@ impl Rounds {
     /// The address of the last connection.
     pub(super) fn address(&self) -> Option<Arc<str>> {
         self.server.lock().as_ref().map(|(address, _)| Arc::clone(address))
+    }
+
+    pub(super) fn count_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     pub(super) fn server_changes(&self) -> u64 {

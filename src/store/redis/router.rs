@@ -33,6 +33,15 @@ pub(super) enum AnyServer {
     Node(Arc<Node>),
 }
 
+/// A write that was done, and where.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// `None`: there is one server.
+    pub(super) node: Option<Arc<Node>>,
+    pub(super) slot: Slot,
+    pub(super) receipt: Receipt,
+}
+
 impl Router {
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(match settings.mode {
@@ -101,24 +110,88 @@ impl Router {
         }
     }
 
-    /// Returns the connections on which a write of this kind has to wait. `None`: its primary acknowledges it.
-    ///
-    /// There are none in a cluster: the settings refuse it.
-    pub(super) fn acknowledging(&self, kind: WriteKind) -> Option<&Connections> {
+    /// What acknowledges saves, and what ends sessions.
+    pub(super) fn acknowledges(&self) -> [Acknowledge; 2] {
         match self {
-            Self::Single(connections) => {
-                Some(connections).filter(|it| it.acknowledges()[kind as usize] != Acknowledge::Primary)
-            }
-            Self::Cluster(_) => None,
+            Self::Single(connections) => connections.acknowledges(),
+            Self::Cluster(cluster) => cluster.target.acknowledges,
         }
     }
 
-    /// Checks that Redis lets writes wait.
-    pub(super) async fn check_waiters(&self) -> Result<(), Failure> {
+    /// Whether a write of this kind waits for more than its primary.
+    pub(super) fn waits(&self, kind: WriteKind) -> bool {
+        self.acknowledges()[kind as usize] != Acknowledge::Primary
+    }
+
+    /// Does a sequence that writes. Returns the answers, and what [`Self::acknowledge()`] needs.
+    pub(super) async fn write(&self, sequence: &Sequence<'_>) -> Result<(Vec<Value>, Written), Failure> {
         match self {
-            Self::Single(connections) => connections.check_waiters().await,
-            Self::Cluster(_) => Ok(()),
+            Self::Single(connections) => {
+                let (answers, receipt) = run_checked(connections, sequence).await?;
+                Ok((answers, Written { node: None, slot: sequence.slot, receipt }))
+            }
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                cluster.write(sequence).await
+            }
         }
+    }
+
+    /// The same; `None` if its slot is being moved and its keys are at two nodes.
+    pub(super) async fn write_unless_split(
+        &self,
+        sequence: &Sequence<'_>,
+    ) -> Result<Option<(Vec<Value>, Written)>, Failure> {
+        match self {
+            Self::Single(_) => self.write(sequence).await.map(Some),
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                cluster.write_unless_split(sequence).await
+            }
+        }
+    }
+
+    /// The same for many sequences, which all call the same script, in one round trip to each server.
+    pub(super) async fn write_all(&self, sequences: &[Sequence<'_>]) -> Vec<Result<(Vec<Value>, Written), Failure>> {
+        let connections = match self {
+            Self::Single(connections) => connections,
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                return cluster.write_all(sequences).await;
+            }
+        };
+        match run_all(connections, sequences).await {
+            Ok((results, receipt)) => {
+                let written = |slot| Written { node: None, slot, receipt: receipt.clone() };
+                let results = results.into_iter().zip(sequences);
+                results.map(|(result, sequence)| Ok((result?, written(sequence.slot)))).collect()
+            }
+            Err(failure) => sequences.iter().map(|_| Err(failure.clone())).collect(),
+        }
+    }
+
+    /// Waits until a write that this server did is acknowledged. Only waits use the key.
+    pub(super) async fn acknowledge(
+        &self,
+        kind: WriteKind,
+        server: &AnyServer,
+        receipt: Receipt,
+        key: Vec<u8>,
+    ) -> Result<(), Failure> {
+        self.connections_of(server)?.acknowledge(kind, receipt, key).await
+    }
+
+    /// The first and the last slot of a node, as far as is known.
+    pub(super) fn some_slots(&self, server: &AnyServer) -> Vec<Slot> {
+        match (self, server) {
+            (Self::Cluster(cluster), AnyServer::Node(node)) => cluster.table().some_slots(node),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Checks that a server lets writes wait.
+    pub(super) async fn check_waiters(&self, server: &AnyServer) -> Result<(), Failure> {
+        self.connections_of(server)?.check_waiters().await
     }
 
     /// Returns all servers that have sessions, in the order of their first slots.
@@ -183,6 +256,11 @@ impl Router {
             Ok(connections) => connections.unsuitable(problem).into(),
             Err(failure) => Failure { cause: Cause::Unsuitable(problem.into()), ..failure }.into(),
         }
+    }
+
+    /// The address of a server, for logs.
+    pub(super) fn address(&self, server: &AnyServer) -> Arc<str> {
+        self.connections_of(server).map_or_else(|failure| failure.address, Connections::address)
     }
 
     fn connections_of<'c>(&'c self, server: &'c AnyServer) -> Result<&'c Connections, Failure> {

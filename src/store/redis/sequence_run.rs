@@ -1,6 +1,7 @@
 //! How far the commands of a sequence have come, in a cluster that sends them from node to node.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use redis::{Pipeline, Value};
 
@@ -10,6 +11,7 @@ use super::redirection::Redirection;
 use super::sentinels::ServerAddress;
 use super::sequence::{Repeat, Sequence, pipeline};
 use super::slots::Node;
+use super::term::PrimaryTerm;
 
 /// A sequence under way. A command that was answered is never sent again.
 #[derive(Debug)]
@@ -20,6 +22,15 @@ pub(super) struct SequenceRun<'q, 's> {
     pub(super) asked: Option<ServerAddress>,
     loads_script: bool,
     was_closed: bool,
+    /// Who did the first command. `None`: nobody needs to know.
+    done_by: Option<DoneBy>,
+}
+
+/// The node that did a command, in this term.
+#[derive(Debug)]
+pub(super) struct DoneBy {
+    pub(super) node: Arc<Node>,
+    pub(super) term: Arc<PrimaryTerm>,
 }
 
 /// What follows from the answers of a node.
@@ -36,7 +47,7 @@ pub(super) enum Next {
 
 impl<'q, 's> SequenceRun<'q, 's> {
     pub(super) const fn new(sequence: &'q Sequence<'s>) -> Self {
-        Self { sequence, answers: Vec::new(), asked: None, loads_script: false, was_closed: false }
+        Self { sequence, answers: Vec::new(), asked: None, loads_script: false, was_closed: false, done_by: None }
     }
 
     /// The commands that the next node gets, in one write.
@@ -54,14 +65,21 @@ impl<'q, 's> SequenceRun<'q, 's> {
         }
     }
 
-    /// Takes the answers to [`Self::commands()`].
-    pub(super) fn take(&mut self, node: &Node, answers: impl IntoIterator<Item = Value>) -> Result<Next, Failure> {
+    /// Takes the answers to [`Self::commands()`] of a node in this term.
+    pub(super) fn take(
+        &mut self,
+        (node, term): (&Arc<Node>, Option<&Arc<PrimaryTerm>>),
+        answers: impl IntoIterator<Item = Value>,
+    ) -> Result<Next, Failure> {
         let before = usize::from(self.loads_script) + usize::from(self.asked.is_some());
         let was_asked = self.asked.take();
         for (position, answer) in answers.into_iter().enumerate() {
             let Some(error) = server_error(&answer) else {
                 if position >= before {
                     self.loads_script = false;
+                    if self.answers.is_empty() {
+                        self.done_by = term.map(|term| DoneBy { node: Arc::clone(node), term: Arc::clone(term) });
+                    }
                     self.answers.push(answer);
                 }
                 continue;
@@ -107,5 +125,10 @@ impl<'q, 's> SequenceRun<'q, 's> {
 
     pub(super) fn into_answers(self) -> Vec<Value> {
         self.answers
+    }
+
+    /// The answers, and who did the first command. `None`: nobody needs to know.
+    pub(super) fn into_parts(self) -> (Vec<Value>, Option<DoneBy>) {
+        (self.answers, self.done_by)
     }
 }

@@ -105,9 +105,6 @@ impl Settings {
             ("connections", "it has to be from 1 to 64")
         } else if !self.for_endings().is_at_least(self.acknowledge) {
             ("acknowledge_endings", LAXER)
-        } else if self.mode == Mode::Cluster && self.acknowledges_later() {
-            let is_of_all = self.acknowledge != Acknowledge::Primary;
-            (if is_of_all { "acknowledge" } else { "acknowledge_endings" }, NOT_IN_A_CLUSTER)
         } else {
             return Ok(());
         };
@@ -201,8 +198,6 @@ impl fmt::Debug for Settings {
 
 const LAXER: &str =
     "it has to be acknowledge itself, or stricter: more replicas, or anything if acknowledge is \"primary\"";
-const NOT_IN_A_CLUSTER: &str = "with mode = \"cluster\" it has to be \"primary\"; set min-replicas-to-write at each node, \
-                                which bounds what a failover may lose";
 const NO_CLUSTER_SOCKET: &str =
     "with mode = \"cluster\" it has to be redis:// or rediss://, with the host and port of a node";
 const NO_SOCKET: &str =

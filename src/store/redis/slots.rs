@@ -86,6 +86,15 @@ impl SlotTable {
         self.nodes.iter().find(|node| node.address == *address).map(Arc::clone)
     }
 
+    /// The first and the last slot of a node.
+    pub(super) fn some_slots(&self, node: &Arc<Node>) -> Vec<Slot> {
+        let Some(index) = self.nodes.iter().position(|other| Arc::ptr_eq(other, node)) else { return Vec::new() };
+        let is_its = |slot: &Slot| usize::from(self.by_slot[usize::from(slot.0)]) == index;
+        let mut slots = (0..Slot::COUNT).map(Slot);
+        let (first, last) = (slots.clone().find(is_its), slots.rfind(is_its));
+        first.into_iter().chain(last).collect()
+    }
+
     /// How many slots have no node.
     pub(super) fn uncovered(&self) -> usize {
         self.by_slot.iter().filter(|node| **node == NO_NODE).count()

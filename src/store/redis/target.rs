@@ -79,10 +79,6 @@ impl Target {
         })
     }
 
-    pub(super) fn key_prefix(&self) -> &str {
-        &self.settings.key_prefix
-    }
-
     /// Makes the failure of a server that does not answer in time.
     pub(super) fn not_connected(&self) -> Failure {
         Failure { address: Arc::clone(&self.address), cause: Cause::NotConnected(self.timeout) }

@@ -23,6 +23,7 @@ use super::failure::{Cause, Failure, is_of_wrong_server};
 use super::reconnecting::{Purpose, Reconnecting};
 use super::rounds::Rounds;
 use super::scripts::Script;
+use super::sentinels::ServerAddress;
 use super::target::Target;
 use super::term::PrimaryTerm;
 use crate::types::duration;
@@ -32,7 +33,9 @@ use crate::types::duration;
 pub(super) struct Waiter {
     queue: mpsc::Sender<Request>,
     reconnecting: Arc<Reconnecting>,
-    target: Arc<Target>,
+    /// For failures.
+    address: Arc<str>,
+    timeout: Duration,
     task: JoinHandle<()>,
 }
 
@@ -47,6 +50,8 @@ pub(super) struct Receipt {
 #[derive(Debug)]
 struct Request {
     receipt: Receipt,
+    /// A key of the server that did the write, as long as it has the slot.
+    key: Vec<u8>,
     answer: oneshot::Sender<Result<(), Failure>>,
 }
 
@@ -55,44 +60,50 @@ impl Waiter {
     pub(super) fn start(
         acknowledge: Acknowledge,
         target: &Arc<Target>,
+        node: Option<&ServerAddress>,
         rounds: &Arc<Rounds>,
         log: &Arc<WaitLog>,
     ) -> Self {
         let (queue, requests) = mpsc::channel(QUEUED_WRITES);
-        let reconnecting = Arc::new(Reconnecting::start(target, None, rounds, Purpose::Waiting(acknowledge)));
+        let address = node.map_or_else(|| Arc::clone(&target.address), |node| node.to_string().into());
+        let reconnecting = Arc::new(Reconnecting::start(target, node, rounds, Purpose::Waiting(acknowledge)));
         let group = Group {
             acknowledge,
             reconnecting: Arc::clone(&reconnecting),
             rounds: Arc::clone(rounds),
             target: Arc::clone(target),
             write: waited_write(),
-            key: format!("{}:waited", target.key_prefix()),
+            address: address.clone(),
+            key: None,
             log: Arc::clone(log),
         };
-        Self { queue, reconnecting, target: Arc::clone(target), task: tokio::spawn(group.run(requests)) }
+        Self { queue, reconnecting, address, timeout: target.timeout, task: tokio::spawn(group.run(requests)) }
     }
 
     /// Waits until the write is acknowledged. If it is not in time, the failure says why.
-    pub(super) async fn wait(&self, receipt: Receipt) -> Result<(), Failure> {
+    ///
+    /// The key is one that only waits use, in a slot of the server. If it [`is_elsewhere()`], another one may do.
+    pub(super) async fn wait(&self, receipt: Receipt, key: Vec<u8>) -> Result<(), Failure> {
         let (deadline, (answer, answered)) = (receipt.deadline, oneshot::channel());
         let waiting = async {
-            self.queue.send(Request { receipt, answer }).await.ok()?;
+            self.queue.send(Request { receipt, key, answer }).await.ok()?;
             answered.await.ok()
         };
         timeout_at(deadline, waiting).await.ok().flatten().unwrap_or_else(|| {
-            let problem = format!("it was not acknowledged within {}", duration::text(self.target.timeout));
+            let problem = format!("it was not acknowledged within {}", duration::text(self.timeout));
             let reason = self.reconnecting.failure().map_or(problem, |failure| failure.cause.to_string());
-            Err(not_acknowledged(&self.target.address, &reason))
+            Err(not_acknowledged(&self.address, &reason))
         })
     }
 
     /// Checks that there is a connection to wait on, which Redis lets wait.
     pub(super) async fn check(&self) -> Result<(), Failure> {
-        let connected = timeout(self.target.timeout, self.reconnecting.connection()).await;
+        let connected = timeout(self.timeout, self.reconnecting.connection()).await;
         if matches!(connected, Ok(Ok(_))) {
             return Ok(());
         }
-        Err(self.reconnecting.failure().unwrap_or_else(|| self.target.not_connected()))
+        let cause = Cause::NotConnected(self.timeout);
+        Err(self.reconnecting.failure().unwrap_or_else(|| Failure { address: Arc::clone(&self.address), cause }))
     }
 }
 
@@ -126,19 +137,22 @@ struct Group {
     rounds: Arc<Rounds>,
     target: Arc<Target>,
     write: Script,
-    key: String,
+    /// For failures.
+    address: Arc<str>,
+    /// The key that was written to last.
+    key: Option<Vec<u8>>,
     log: Arc<WaitLog>,
 }
 
 impl Group {
-    async fn run(self, mut queue: mpsc::Receiver<Request>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut group = Vec::new();
         while queue.recv_many(&mut group, QUEUED_WRITES).await > 0 {
             group.retain(|request| !request.answer.is_closed());
             let Some(deadline) = group.iter().map(|request| request.receipt.deadline).max() else { continue };
-            let result = self.wait(deadline).await;
+            let result = self.wait_by_any_key(&group, deadline).await;
             self.log.note(&result);
-            for Request { receipt, answer } in group.drain(..) {
+            for Request { receipt, answer, .. } in group.drain(..) {
                 let answered = match &result {
                     Ok(connection) if receipt.term == connection.term => Ok(()),
                     Ok(connection) => Err(self.leave_all(connection)),
@@ -150,15 +164,37 @@ impl Group {
         }
     }
 
+    /// Waits by the key that was written to last, or else by that of one of these writes.
+    ///
+    /// The slot of a key may be at another node by now, or be on its way there. What was written to it here is waited for
+    /// by any other key of this node.
+    async fn wait_by_any_key(&mut self, group: &[Request], deadline: Instant) -> Result<Arc<Connection>, Failure> {
+        let mut keys: Vec<Vec<u8>> = self.key.take().into_iter().collect();
+        for Request { key, .. } in group {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        let mut result = Err(self.not_connected());
+        for key in keys {
+            result = self.wait(&key, deadline).await;
+            if !result.as_ref().is_err_and(is_elsewhere) {
+                self.key = Some(key);
+                break;
+            }
+        }
+        result
+    }
+
     /// Waits for all that was written so far in one term: that of the connection that is returned.
-    async fn wait(&self, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+    async fn wait(&self, key: &[u8], deadline: Instant) -> Result<Arc<Connection>, Failure> {
         loop {
             let connected = timeout_at(deadline, self.reconnecting.connection()).await;
             let Ok(Ok(connection)) = connected else {
-                return Err(self.reconnecting.failure().unwrap_or_else(|| self.target.not_connected()));
+                return Err(self.reconnecting.failure().unwrap_or_else(|| self.not_connected()));
             };
             let (mark, begin) = (connection.mark(), Instant::now());
-            let error = match timeout_at(deadline, self.ask(&connection, deadline)).await {
+            let error = match timeout_at(deadline, self.ask(&connection, key, deadline)).await {
                 Ok(Ok(answers)) => return self.judge(&connection, answers).map(|()| connection),
                 Ok(Err(error)) => error,
                 Err(_) => {
@@ -171,6 +207,10 @@ impl Group {
                     return Err(Failure { address: Arc::clone(&connection.address), cause });
                 }
             };
+            let failure = Failure { address: Arc::clone(&connection.address), cause: error.clone().into() };
+            if is_elsewhere(&failure) {
+                return Err(failure);
+            }
             let is_of_wrong_server = error.code().is_some_and(is_of_wrong_server);
             let is_left = !is_of_wrong_server || self.rounds.leave_all(&connection, "the server refuses");
             let may_repeat = error.kind() == ErrorKind::Io || is_no_script(&error) || is_of_wrong_server;
@@ -178,16 +218,20 @@ impl Group {
             connection.leave();
             self.reconnecting.check();
             if !is_left || !may_repeat {
-                return Err(Failure { address: Arc::clone(&connection.address), cause: error.into() });
+                return Err(failure);
             }
         }
     }
 
+    fn not_connected(&self) -> Failure {
+        Failure { address: Arc::clone(&self.address), cause: Cause::NotConnected(self.target.timeout) }
+    }
+
     /// Writes, waits, and asks which history of writes that was about.
-    async fn ask(&self, connection: &Connection, deadline: Instant) -> Result<[Value; 3], RedisError> {
+    async fn ask(&self, connection: &Connection, key: &[u8], deadline: Instant) -> Result<[Value; 3], RedisError> {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let mut pipe = Pipeline::with_capacity(3);
-        pipe.cmd("EVALSHA").arg(self.write.hash()).arg(1).arg(&self.key);
+        pipe.cmd("EVALSHA").arg(self.write.hash()).arg(1).arg(key);
         // Ends early enough to tell what is missing.
         pipe.add_command(wait_command(self.acknowledge, remaining - remaining / 8));
         pipe.cmd("INFO").arg("replication");
@@ -227,7 +271,7 @@ impl Group {
     fn leave_all(&self, connection: &Connection) -> Failure {
         self.rounds.leave_all(connection, "the connections are of different terms of a primary");
         self.reconnecting.check();
-        not_acknowledged(&self.target.address, "the primary is another one by now, or began another history")
+        not_acknowledged(&self.address, "the primary is another one by now, or began another history")
     }
 }
 
@@ -285,7 +329,12 @@ fn is_no_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-fn not_acknowledged(address: &Arc<str>, reason: &str) -> Failure {
+/// Whether a node of a cluster says that the slot of the key is at another node, or on its way there.
+pub(super) fn is_elsewhere(failure: &Failure) -> bool {
+    matches!(&failure.cause, Cause::Answered { code, .. } if matches!(&**code, "MOVED" | "ASK" | "TRYAGAIN"))
+}
+
+pub(super) fn not_acknowledged(address: &Arc<str>, reason: &str) -> Failure {
     Failure { address: Arc::clone(address), cause: Cause::NotAcknowledged(reason.into()) }
 }
 

@@ -123,6 +123,11 @@ impl Cluster {
     /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
     pub(crate) fn move_slot(&self, slot: &str, from: &Node, to: &Node) {
         self.begin_move(slot, from, to);
+        self.finish_move(slot, from, to);
+    }
+
+    /// Moves all keys of a slot that is being moved, and the slot.
+    pub(crate) fn finish_move(&self, slot: &str, from: &Node, to: &Node) {
         loop {
             let keys = from.redis.cli(&["cluster", "getkeysinslot", slot, "100"]);
             let keys: Vec<&str> = keys.lines().filter(|key| !key.is_empty()).collect();
@@ -131,7 +136,8 @@ impl Cluster {
             }
             self.move_keys(from, to, &keys);
         }
-        for node in [to, from].into_iter().chain(&self.nodes) {
+        let primaries = self.nodes.iter().filter(|node| node.redis.cli(&["role"]).starts_with("master"));
+        for node in [to, from].into_iter().chain(primaries) {
             node.run(&["cluster", "setslot", slot, "node", &to.id]);
         }
     }

@@ -1,5 +1,6 @@
 //! The mode `cluster`: redirections, failures of nodes, and slots that are moved.
 
+mod acknowledge;
 mod counters;
 mod faults;
 mod feed;
