@@ -177,7 +177,7 @@ impl Export {
     /// Pushes the revocations that still matter, and returns where the next page begins.
     fn push_revocations(&mut self, page: RevocationPage) -> Option<Cursor> {
         let now = self.clock.now();
-        // What cannot be read may be the latest: no legacy session from before now is imported.
+        // What cannot be read may be the latest: no legacy session that was issued before now is imported.
         let unread = Revocation { time: now, until: now + UNREAD_REVOCATION_TTL, except: None };
         let unread = page.corrupt.into_iter().map(|(app, subject_hash)| SubjectRevocation {
             app,
