@@ -234,6 +234,7 @@ mod tests {
             (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']"), "a.apps"),
             (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']\napps = ['*', 'b']"), "a.apps"),
             (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['frontend']\napps = ['B']"), "a.apps"),
+            (format!("[a]\ntoken_hashes = ['{hash}']\nroles = ['admin', 'backup']\napps = ['b']"), "a.apps"),
             (format!("[a]\ntoken_hashes = ['{}']\nroles = ['monitor']", &hash[1..]), "a.token_hashes"),
             (format!("[a]\ntoken_hashes = ['{hash}', '{hash}']\nroles = ['monitor']"), "a.token_hashes"),
             ("[a]\ncertificate_names = ['*.test']\nroles = ['monitor']".to_owned(), "a.certificate_names"),

@@ -14,9 +14,9 @@ use crate::types::{AppName, Secret, SettingError, secret};
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallerSettings {
-    /// What the caller may do: `frontend`, `admin`, `viewer`, `monitor`. At least one.
+    /// What the caller may do: `frontend`, `admin`, `viewer`, `monitor`, `backup`. At least one.
     pub roles: Vec<Role>,
-    /// The apps whose sessions it may use, or `"*"` alone for all. Only a monitor needs none.
+    /// The apps whose sessions it may use, or `"*"` alone for all. Only a monitor needs none, and `backup` needs all.
     pub apps: Vec<String>,
     /// The names in its client certificate: DNS names or URIs among the subject alternative names, compared whole.
     pub certificate_names: Vec<String>,
@@ -39,15 +39,17 @@ pub enum Role {
     Viewer,
     /// Read the metrics.
     Monitor,
+    /// Export the sessions of all apps, with their data and what their tokens are compared with.
+    Backup,
 }
 
 impl Role {
     /// Whether a caller of this role may do what the other role may.
     pub(super) fn includes(self, other: Self) -> bool {
         match self {
-            Self::Admin => other != Self::Frontend,
+            Self::Admin => matches!(other, Self::Admin | Self::Viewer | Self::Monitor),
             Self::Viewer => matches!(other, Self::Viewer | Self::Monitor),
-            Self::Frontend | Self::Monitor => self == other,
+            Self::Frontend | Self::Monitor | Self::Backup => self == other,
         }
     }
 
@@ -58,6 +60,7 @@ impl Role {
             Self::Admin => "admin",
             Self::Viewer => "viewer",
             Self::Monitor => "monitor",
+            Self::Backup => "backup",
         }
     }
 }
@@ -96,6 +99,7 @@ impl CallerSettings {
         match self.apps.as_slice() {
             [] if self.roles.iter().any(|role| *role != Role::Monitor) => Err(NO_APPS),
             [all] if all == ALL_APPS => Ok(AllowedApps::All),
+            _ if self.roles.contains(&Role::Backup) => Err(BACKUP_OF_ALL),
             names => {
                 let names = names.iter().map(|name| AppName::parse(name).map_err(|_| NO_APP_NAME));
                 Ok(AllowedApps::These(names.collect::<Result<_, _>>()?))
@@ -113,8 +117,9 @@ const ALL_APPS: &str = "*";
 
 const NAME: &str = "a caller's name is 1 to 64 of a-z, 0-9, _ and -, the first a letter or a digit";
 const NO_ROLE: &str =
-    "say what it may do: [\"frontend\"], [\"admin\"], [\"viewer\"], [\"monitor\"], or several of them";
+    "say what it may do: [\"frontend\"], [\"admin\"], [\"viewer\"], [\"monitor\"], [\"backup\"], or several of them";
 const NO_APPS: &str = "say whose sessions it may use: names of apps, or [\"*\"] for all";
+const BACKUP_OF_ALL: &str = "the role backup is for the sessions of all apps: write [\"*\"], or take the role away";
 const NO_APP_NAME: &str = "write names of apps, or [\"*\"] alone for all";
 const NO_CREDENTIAL: &str = "say how it is known: by token_hashes (`cloakroom caller-token` makes a token and its hash), \
                              by token_hashes_file, or by certificate_names";

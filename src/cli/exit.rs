@@ -14,6 +14,8 @@ pub(super) enum Exit {
     Failed,
     /// clap ends the process with it.
     Usage,
+    /// `EX_DATAERR` of sysexits.h.
+    LeftOut,
     /// `EX_CONFIG` of sysexits.h.
     Config,
     /// 128 + SIGINT, as shells do.
@@ -23,14 +25,15 @@ pub(super) enum Exit {
 }
 
 impl Exit {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Done, Self::Failed, Self::Usage, Self::Config, Self::Interrupted, Self::Terminated];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Done, Self::Failed, Self::Usage, Self::LeftOut, Self::Config, Self::Interrupted, Self::Terminated];
 
     pub(super) const fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
+            Self::LeftOut => 65,
             Self::Config => 78,
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -43,6 +46,7 @@ impl Exit {
             Self::Done => "done; for cookie, healthcheck and doctor: yes",
             Self::Failed => "failed; for cookie, healthcheck and doctor: no; for sessions: not found",
             Self::Usage => "the command line is wrong",
+            Self::LeftOut => "export: done, without sessions that cannot be read",
             Self::Config => "the configuration is wrong",
             Self::Interrupted => "a second SIGINT ended the process before its orderly stop was complete",
             Self::Terminated => "a second SIGTERM ended the process before its orderly stop was complete",
@@ -69,6 +73,8 @@ pub(super) enum CliError {
     Failed(Box<dyn StdError>),
     /// The answer is no, and the command has printed it.
     NegativeAnswer,
+    /// An export is complete, except for sessions that it has named.
+    LeftOut,
 }
 
 impl CliError {
@@ -76,6 +82,7 @@ impl CliError {
         match self {
             Self::Config(_) => Exit::Config,
             Self::Failed(_) | Self::NegativeAnswer => Exit::Failed,
+            Self::LeftOut => Exit::LeftOut,
         }
     }
 
@@ -84,7 +91,7 @@ impl CliError {
         match self {
             Self::Config(error) => output::print_note(&error.to_string()),
             Self::Failed(error) => output::print_note(&format!("cloakroom: {}", with_causes(error.as_ref()))),
-            Self::NegativeAnswer => {}
+            Self::NegativeAnswer | Self::LeftOut => {}
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use super::output;
+
 /// Shows how many sessions are done.
 #[derive(Debug)]
 pub(super) struct Progress {
@@ -20,6 +22,16 @@ impl Progress {
             print(&format!("{sessions} sessions"));
             self.shown = Some(Instant::now());
         }
+    }
+}
+
+impl Progress {
+    /// Prints a note on a line of its own.
+    pub(super) fn note(&self, text: &str) {
+        if self.shown.is_some() {
+            print("");
+        }
+        output::print_note(text);
     }
 }
 

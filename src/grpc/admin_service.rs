@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::app_authorizer::AppAuthorizer;
 use super::audit::AuditRecord;
+use super::export_sessions::export_sessions;
 use super::request_error::RequestError;
 use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
@@ -154,6 +155,17 @@ impl AdminService for AdminRpcs {
     ) -> Result<Response<wire::GetServiceInfoResponse>, Status> {
         let (caller, service) = self.0.caller(&request);
         Ok(Response::new(describe::service(service, &caller, &self.1.callers())))
+    }
+
+    type ExportSessionsStream = BoxStream<wire::ExportSessionsResponse>;
+
+    async fn export_sessions(
+        &self,
+        request: Request<wire::ExportSessionsRequest>,
+    ) -> Result<Response<Self::ExportSessionsStream>, Status> {
+        let (service, request, permit) =
+            self.0.authorize_stream_of_all_apps(request, "cloakroom.v1.AdminService/ExportSessions")?;
+        Ok(Response::new(export_sessions(service, permit, &request)?))
     }
 }
 

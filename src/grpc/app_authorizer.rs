@@ -8,8 +8,9 @@ use tonic::{Request, Status};
 
 use super::audit::AuditRecord;
 use super::wire;
-use crate::auth::{Caller, ConnectionInfo, StreamPermit};
+use crate::auth::{self, Caller, ConnectionInfo, StreamPermit};
 use crate::service::Service;
+use crate::types::AppName;
 
 /// The service, behind the check of the app.
 #[derive(Debug)]
@@ -42,6 +43,22 @@ impl AppAuthorizer {
         let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), request.get_ref().app())?;
         let (service, message) = self.authorize(request)?;
         Ok((service, message, permit))
+    }
+
+    /// Returns the service, the message and the permit of a stream of this RPC if the caller may use every app.
+    pub(super) fn authorize_stream_of_all_apps<R>(
+        &self,
+        request: Request<R>,
+        rpc: &'static str,
+    ) -> Result<(&Service, R, StreamPermit), Status> {
+        let connection = request.extensions().get::<Arc<ConnectionInfo>>();
+        // The role of such an RPC is for callers of all apps only, so it does not matter which app is checked again.
+        let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), AppName::DEFAULT)?;
+        let (caller, service) = self.caller(&request);
+        if !caller.may_use_all() {
+            return Err(auth::Error::AppNotAllowed.into());
+        }
+        Ok((service, request.into_inner(), permit))
     }
 
     /// Returns the caller of a request for no app, and the service.

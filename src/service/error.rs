@@ -8,6 +8,7 @@ use crate::flask;
 use crate::session::{ChangesError, EditError, Limits};
 use crate::store;
 use crate::token::{MAX_KEY_BYTES, MIN_KEY_BYTES, TokenRejection};
+use crate::types::AppName;
 
 /// Why a call fails. Nothing was written, unless the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,13 @@ pub enum Error {
     /// Logins of the same subjects wait for each other too long.
     #[error("too many logins of one subject are running; try again with a growing delay")]
     Busy,
+    #[error("as many exports as one replica makes at once are running; try again when one has ended")]
+    TooManyExports,
+    #[error(
+        "all sessions of the app {0} were revoked since the export began, and a restore would bring them back; export \
+         again"
+    )]
+    AppRevoked(AppName),
     #[error("no session of that id is kept; it may have ended more than 16 minutes ago")]
     SessionUnknown,
     #[error(transparent)]

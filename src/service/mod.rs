@@ -9,6 +9,7 @@ mod destroy;
 mod error;
 mod events;
 mod explain;
+mod export;
 mod external_kind;
 mod headers;
 mod import;
@@ -35,6 +36,7 @@ mod write;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tracing::info;
 
 pub use call_counts::{Found, SaveResult};
@@ -43,6 +45,7 @@ pub use destroy::{DestroyRequest, Destroyed};
 pub use error::Error;
 pub use events::{EventBatch, EventReader};
 pub use explain::{CredentialState, ExplainRequest, Explanation};
+pub use export::SessionExport;
 pub use headers::Header;
 pub use list::{SessionInfo, SessionPage, WithEntries};
 pub use live_count::{CountPace, LiveCount};
@@ -56,6 +59,7 @@ pub use view::{NullReason, SessionView};
 pub use watch::{SessionWatch, WatchRequest, WatchStart};
 
 use self::call_counts::Finding;
+use self::export::MAX_EXPORTS;
 use self::served_apps::ServedApps;
 use self::stats::Stats;
 use self::subject_limit::SubjectLocks;
@@ -75,6 +79,8 @@ pub struct Service {
     watch_registry: Arc<WatchRegistry>,
     stats: Arc<Stats>,
     subject_locks: Arc<SubjectLocks>,
+    /// A permit for each export that may run.
+    exports: Arc<Semaphore>,
 }
 
 impl Service {
@@ -84,6 +90,7 @@ impl Service {
         Self {
             stats: Arc::new(Stats::new(&apps, clock.now())),
             subject_locks: Arc::new(SubjectLocks::new()),
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             watch_registry: Arc::default(),
             apps: Arc::new(ServedApps::new(&apps)),
             store,

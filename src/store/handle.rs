@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::metrics::{Operation, StoreMetrics};
-use super::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation};
+use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
-    Applied, Created, Cursor, Decision, Embedded, Error, Feed, FeedRead, FileOpenError, ImportMode, Index, IndexEntry,
-    IndexPage, Memory, Page, Position, Redis, RedisMetrics, Revocation, Sample, SampledKeys, ServerAnswer, SessionKey,
-    Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Transfer, Write,
+    Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, ImportMode,
+    ImportTarget, Index, IndexEntry, IndexPage, Memory, Page, Position, Redis, RedisMetrics, Revocation, Sample,
+    SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -133,19 +133,22 @@ operations! {
     LoadRevocation => Index::load_revocation(subject_ref: &SubjectRef) -> Option<Revocation>;
     FeedEnd => Feed::feed_end(app: &AppName) -> Cursor;
     ReadFeed => Feed::read_feed(app: &AppName, cursor: &Cursor) -> FeedRead;
+    Scan => ExportSource::export_page(app: &AppName, from: &Cursor, limit: usize) -> ExportPage;
+    Scan => ExportSource::load_app_revocation(app: &AppName) -> AppRevocationState;
+    Scan => ExportSource::list_revocations(from: &Cursor) -> RevocationPage;
 }
 
-/// Gives the handle a method for each operation of an export or an import.
-macro_rules! transfers {
+/// Gives the handle a method for each operation of an import.
+macro_rules! imports {
     ($($name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         impl Handle {
             $(
-                #[doc = concat!("Calls [`Transfer::", stringify!($name), "`].")]
+                #[doc = concat!("Calls [`ImportTarget::", stringify!($name), "`].")]
                 pub(super) async fn $name(&self, $($argument: $type),*) -> Result<$output, Error> {
                     match &self.backend {
-                        Backend::Memory(_) => Err(Error::Refused(NO_TRANSFER.into())),
-                        Backend::Embedded(store) => Transfer::$name(&**store, $($argument),*).await,
-                        Backend::Redis(store) => Box::pin(Transfer::$name(&**store, $($argument),*)).await,
+                        Backend::Memory(_) => Err(Error::Refused(NO_IMPORT.into())),
+                        Backend::Embedded(store) => ImportTarget::$name(&**store, $($argument),*).await,
+                        Backend::Redis(store) => Box::pin(ImportTarget::$name(&**store, $($argument),*)).await,
                     }
                 }
             )*
@@ -153,15 +156,13 @@ macro_rules! transfers {
     };
 }
 
-transfers! {
-    load_app_revocation(app: &AppName) -> AppRevocationState;
+imports! {
     restore_app_revocation(app: &AppName, time: Time) -> ();
-    list_revocations(from: &Cursor) -> RevocationPage;
     restore_revocation(revocation: &SubjectRevocation, apps: &[AppName]) -> ();
     restore(imported: &ImportedSession, mode: ImportMode) -> Decision;
 }
 
-const NO_TRANSFER: &str = "the memory store has no exports and imports";
+const NO_IMPORT: &str = "the memory store has no imports";
 
 impl<S: Store> From<S> for Handle {
     fn from(store: S) -> Self {

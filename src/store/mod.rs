@@ -44,8 +44,8 @@ pub use redis::{
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, StoreKind};
 pub use transfer::{
-    Decision, Export, ExportError, FileError, Import, ImportApp, ImportError, ImportMode, ImportSummary, Reader,
-    Transfer,
+    Decision, Export, ExportError, ExportPart, ExportSource, FileError, Import, ImportApp, ImportError, ImportMode,
+    ImportSummary, ImportTarget, Reader,
 };
 
 use crate::session::{

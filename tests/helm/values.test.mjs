@@ -42,7 +42,7 @@ const REFUSED = [
   [{ keys: { apps: [{ app: 'a', key: 'x' }, { app: 'a', key: 'y' }] } }, 'keys.apps: a name comes twice: a, a'],
   [{ callers: { entries: [] } }, "at '/callers/entries': minItems: got 0, want 1"],
   [caller({}), "missing property 'tokenHashes'"],
-  [caller({ hashesKey: 'shop', roles: ['boss'] }), "value must be one of 'frontend', 'admin', 'viewer', 'monitor'"],
+  [caller({ hashesKey: 'shop', roles: ['boss'] }), "value must be one of 'frontend', 'admin', 'viewer', 'monitor', 'backup'"],
   [caller({ hashesKey: 'shop', tokenHashes: ['0'.repeat(64)] }), "at '/callers/entries/0': 'not' failed"],
   [caller({ tokenHashes: ['secret'] }), "at '/callers/entries/0/tokenHashes/0': 'secret' does not match pattern"],
   [caller({ certificateNames: ['shop'] }), 'callers.entries: shop has certificateNames; name the key of the authorities'],

@@ -4,7 +4,8 @@
 //
 // AdminService has a listener of its own, on loopback by default. If no callers are configured, every client that
 // reaches the listener is an operator. If callers are configured, a caller with the role `admin` is an operator of its
-// own apps. A caller with the role `viewer` may call every RPC that ends no session. No response contains a token.
+// own apps. A caller with the role `viewer` may call every RPC that ends no session. ExportSessions needs the role
+// `backup`, which no other role includes. No response contains a token.
 //
 // # Kind COOKIE
 //
@@ -1893,7 +1894,7 @@ type CallerInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the caller in the settings.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The roles of the caller: `frontend`, `admin`, `viewer` or `monitor`.
+	// The roles of the caller: `frontend`, `admin`, `viewer`, `monitor` or `backup`.
 	Roles []string `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
 	// The apps that the caller may use. Empty with all_apps, and for a monitor that may use none.
 	Apps []string `protobuf:"bytes,3,rep,name=apps,proto3" json:"apps,omitempty"`
@@ -1959,6 +1960,181 @@ func (x *CallerInfo) GetAllApps() bool {
 		return x.AllApps
 	}
 	return false
+}
+
+// The request of ExportSessions.
+type ExportSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The apps whose sessions are exported, each by its name. Empty for all apps, except those of the kind COOKIE.
+	Apps          []string `protobuf:"bytes,1,rep,name=apps,proto3" json:"apps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportSessionsRequest) Reset() {
+	*x = ExportSessionsRequest{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportSessionsRequest) ProtoMessage() {}
+
+func (x *ExportSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportSessionsRequest.ProtoReflect.Descriptor instead.
+func (*ExportSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ExportSessionsRequest) GetApps() []string {
+	if x != nil {
+		return x.Apps
+	}
+	return nil
+}
+
+// One response of ExportSessions.
+type ExportSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The next bytes of the file, at most 65536. They may be none.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// The number of sessions that were exported so far.
+	SessionCount uint64 `protobuf:"varint,2,opt,name=session_count,json=sessionCount,proto3" json:"session_count,omitempty"`
+	// The sessions that were left out since the previous response, because their bytes in the store are not a session.
+	CorruptSessions []*CorruptSession `protobuf:"bytes,3,rep,name=corrupt_sessions,json=corruptSessions,proto3" json:"corrupt_sessions,omitempty"`
+	// The number of revocations of subjects, since the previous response, whose bytes in the store are not a revocation.
+	// The file has them as revocations of now: no legacy session of these subjects is imported that was issued before.
+	CorruptRevocations uint32 `protobuf:"varint,4,opt,name=corrupt_revocations,json=corruptRevocations,proto3" json:"corrupt_revocations,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *ExportSessionsResponse) Reset() {
+	*x = ExportSessionsResponse{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportSessionsResponse) ProtoMessage() {}
+
+func (x *ExportSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportSessionsResponse.ProtoReflect.Descriptor instead.
+func (*ExportSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ExportSessionsResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ExportSessionsResponse) GetSessionCount() uint64 {
+	if x != nil {
+		return x.SessionCount
+	}
+	return 0
+}
+
+func (x *ExportSessionsResponse) GetCorruptSessions() []*CorruptSession {
+	if x != nil {
+		return x.CorruptSessions
+	}
+	return nil
+}
+
+func (x *ExportSessionsResponse) GetCorruptRevocations() uint32 {
+	if x != nil {
+		return x.CorruptRevocations
+	}
+	return 0
+}
+
+// A session whose bytes in the store are not a session.
+type CorruptSession struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app of the session.
+	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// The public handle of the session.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorruptSession) Reset() {
+	*x = CorruptSession{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorruptSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorruptSession) ProtoMessage() {}
+
+func (x *CorruptSession) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorruptSession.ProtoReflect.Descriptor instead.
+func (*CorruptSession) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CorruptSession) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *CorruptSession) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 var File_cloakroom_v1_admin_service_proto protoreflect.FileDescriptor
@@ -2109,7 +2285,17 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x12\n" +
 	"\x04apps\x18\x03 \x03(\tR\x04apps\x12\x19\n" +
-	"\ball_apps\x18\x04 \x01(\bR\aallApps*\xe5\x01\n" +
+	"\ball_apps\x18\x04 \x01(\bR\aallApps\"+\n" +
+	"\x15ExportSessionsRequest\x12\x12\n" +
+	"\x04apps\x18\x01 \x03(\tR\x04apps\"\xd0\x01\n" +
+	"\x16ExportSessionsResponse\x12\x17\n" +
+	"\x04data\x18\x01 \x01(\fB\x03\x80\x01\x01R\x04data\x12#\n" +
+	"\rsession_count\x18\x02 \x01(\x04R\fsessionCount\x12G\n" +
+	"\x10corrupt_sessions\x18\x03 \x03(\v2\x1c.cloakroom.v1.CorruptSessionR\x0fcorruptSessions\x12/\n" +
+	"\x13corrupt_revocations\x18\x04 \x01(\rR\x12corruptRevocations\"2\n" +
+	"\x0eCorruptSession\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id*\xe5\x01\n" +
 	"\x0fCredentialState\x12 \n" +
 	"\x1cCREDENTIAL_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CREDENTIAL_STATE_LIVE\x10\x01\x12\x1f\n" +
@@ -2124,7 +2310,7 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x1aSESSION_EVENT_KIND_ROTATED\x10\x02\x12&\n" +
 	"\"SESSION_EVENT_KIND_SUBJECT_CHANGED\x10\x03\x12\x1c\n" +
 	"\x18SESSION_EVENT_KIND_ENDED\x10\x04\x12\"\n" +
-	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xe7\x06\n" +
+	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xc6\a\n" +
 	"\fAdminService\x12U\n" +
 	"\fListSessions\x12!.cloakroom.v1.ListSessionsRequest\x1a\".cloakroom.v1.ListSessionsResponse\x12O\n" +
 	"\n" +
@@ -2136,7 +2322,8 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\bGetStats\x12\x1d.cloakroom.v1.GetStatsRequest\x1a\x1e.cloakroom.v1.GetStatsResponse\x12T\n" +
 	"\vWatchEvents\x12 .cloakroom.v1.WatchEventsRequest\x1a!.cloakroom.v1.WatchEventsResponse0\x01\x12I\n" +
 	"\bListApps\x12\x1d.cloakroom.v1.ListAppsRequest\x1a\x1e.cloakroom.v1.ListAppsResponse\x12[\n" +
-	"\x0eGetServiceInfo\x12#.cloakroom.v1.GetServiceInfoRequest\x1a$.cloakroom.v1.GetServiceInfoResponseB*\n" +
+	"\x0eGetServiceInfo\x12#.cloakroom.v1.GetServiceInfoRequest\x1a$.cloakroom.v1.GetServiceInfoResponse\x12]\n" +
+	"\x0eExportSessions\x12#.cloakroom.v1.ExportSessionsRequest\x1a$.cloakroom.v1.ExportSessionsResponse0\x01B*\n" +
 	"\fcloakroom.v1P\x01Z\x18cloakroom/v1;cloakroomv1b\x06proto3"
 
 var (
@@ -2152,7 +2339,7 @@ func file_cloakroom_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_cloakroom_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(CredentialState)(0),              // 0: cloakroom.v1.CredentialState
 	(SessionEventKind)(0),             // 1: cloakroom.v1.SessionEventKind
@@ -2182,75 +2369,81 @@ var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(*GetServiceInfoRequest)(nil),     // 25: cloakroom.v1.GetServiceInfoRequest
 	(*GetServiceInfoResponse)(nil),    // 26: cloakroom.v1.GetServiceInfoResponse
 	(*CallerInfo)(nil),                // 27: cloakroom.v1.CallerInfo
-	nil,                               // 28: cloakroom.v1.SessionInfo.EntriesEntry
-	nil,                               // 29: cloakroom.v1.GetStatsResponse.EndedEntry
-	nil,                               // 30: cloakroom.v1.MigrationStats.RefusedEntry
-	(*timestamppb.Timestamp)(nil),     // 31: google.protobuf.Timestamp
-	(*RequestContext)(nil),            // 32: cloakroom.v1.RequestContext
-	(EndReason)(0),                    // 33: cloakroom.v1.EndReason
-	(Outcome)(0),                      // 34: cloakroom.v1.Outcome
-	(*GetAppPolicyResponse)(nil),      // 35: cloakroom.v1.GetAppPolicyResponse
-	(*Value)(nil),                     // 36: cloakroom.v1.Value
+	(*ExportSessionsRequest)(nil),     // 28: cloakroom.v1.ExportSessionsRequest
+	(*ExportSessionsResponse)(nil),    // 29: cloakroom.v1.ExportSessionsResponse
+	(*CorruptSession)(nil),            // 30: cloakroom.v1.CorruptSession
+	nil,                               // 31: cloakroom.v1.SessionInfo.EntriesEntry
+	nil,                               // 32: cloakroom.v1.GetStatsResponse.EndedEntry
+	nil,                               // 33: cloakroom.v1.MigrationStats.RefusedEntry
+	(*timestamppb.Timestamp)(nil),     // 34: google.protobuf.Timestamp
+	(*RequestContext)(nil),            // 35: cloakroom.v1.RequestContext
+	(EndReason)(0),                    // 36: cloakroom.v1.EndReason
+	(Outcome)(0),                      // 37: cloakroom.v1.Outcome
+	(*GetAppPolicyResponse)(nil),      // 38: cloakroom.v1.GetAppPolicyResponse
+	(*Value)(nil),                     // 39: cloakroom.v1.Value
 }
 var file_cloakroom_v1_admin_service_proto_depIdxs = []int32{
-	31, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
-	31, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
-	31, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
-	31, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
-	32, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
-	28, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
-	33, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
-	31, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
+	34, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
+	34, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
+	34, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
+	34, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
+	35, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
+	31, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
+	36, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 8: cloakroom.v1.ListSessionsResponse.sessions:type_name -> cloakroom.v1.SessionInfo
 	2,  // 9: cloakroom.v1.GetSessionResponse.session:type_name -> cloakroom.v1.SessionInfo
-	34, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	33, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	37, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	36, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
 	15, // 12: cloakroom.v1.ExplainCredentialResponse.explanations:type_name -> cloakroom.v1.CredentialExplanation
 	0,  // 13: cloakroom.v1.CredentialExplanation.state:type_name -> cloakroom.v1.CredentialState
-	33, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
-	31, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
+	36, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 16: cloakroom.v1.CredentialExplanation.session:type_name -> cloakroom.v1.SessionInfo
-	31, // 17: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
-	29, // 18: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
-	31, // 19: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
+	34, // 17: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
+	32, // 18: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
+	34, // 19: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
 	18, // 20: cloakroom.v1.GetStatsResponse.migrations:type_name -> cloakroom.v1.MigrationStats
-	31, // 21: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
-	30, // 22: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
-	31, // 23: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
+	34, // 21: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
+	33, // 22: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
+	34, // 23: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
 	21, // 24: cloakroom.v1.WatchEventsResponse.events:type_name -> cloakroom.v1.SessionEvent
 	1,  // 25: cloakroom.v1.SessionEvent.kind:type_name -> cloakroom.v1.SessionEventKind
-	33, // 26: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
-	31, // 27: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	36, // 26: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 27: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
 	24, // 28: cloakroom.v1.ListAppsResponse.apps:type_name -> cloakroom.v1.AppInfo
-	35, // 29: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
-	31, // 30: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	38, // 29: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
+	34, // 30: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
 	27, // 31: cloakroom.v1.GetServiceInfoResponse.callers:type_name -> cloakroom.v1.CallerInfo
-	36, // 32: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	3,  // 33: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
-	5,  // 34: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
-	7,  // 35: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
-	9,  // 36: cloakroom.v1.AdminService.RevokeSubject:input_type -> cloakroom.v1.RevokeSubjectRequest
-	11, // 37: cloakroom.v1.AdminService.RevokeApp:input_type -> cloakroom.v1.RevokeAppRequest
-	13, // 38: cloakroom.v1.AdminService.ExplainCredential:input_type -> cloakroom.v1.ExplainCredentialRequest
-	16, // 39: cloakroom.v1.AdminService.GetStats:input_type -> cloakroom.v1.GetStatsRequest
-	19, // 40: cloakroom.v1.AdminService.WatchEvents:input_type -> cloakroom.v1.WatchEventsRequest
-	22, // 41: cloakroom.v1.AdminService.ListApps:input_type -> cloakroom.v1.ListAppsRequest
-	25, // 42: cloakroom.v1.AdminService.GetServiceInfo:input_type -> cloakroom.v1.GetServiceInfoRequest
-	4,  // 43: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
-	6,  // 44: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
-	8,  // 45: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
-	10, // 46: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
-	12, // 47: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
-	14, // 48: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
-	17, // 49: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
-	20, // 50: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
-	23, // 51: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
-	26, // 52: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
-	43, // [43:53] is the sub-list for method output_type
-	33, // [33:43] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	30, // 32: cloakroom.v1.ExportSessionsResponse.corrupt_sessions:type_name -> cloakroom.v1.CorruptSession
+	39, // 33: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	3,  // 34: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
+	5,  // 35: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
+	7,  // 36: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
+	9,  // 37: cloakroom.v1.AdminService.RevokeSubject:input_type -> cloakroom.v1.RevokeSubjectRequest
+	11, // 38: cloakroom.v1.AdminService.RevokeApp:input_type -> cloakroom.v1.RevokeAppRequest
+	13, // 39: cloakroom.v1.AdminService.ExplainCredential:input_type -> cloakroom.v1.ExplainCredentialRequest
+	16, // 40: cloakroom.v1.AdminService.GetStats:input_type -> cloakroom.v1.GetStatsRequest
+	19, // 41: cloakroom.v1.AdminService.WatchEvents:input_type -> cloakroom.v1.WatchEventsRequest
+	22, // 42: cloakroom.v1.AdminService.ListApps:input_type -> cloakroom.v1.ListAppsRequest
+	25, // 43: cloakroom.v1.AdminService.GetServiceInfo:input_type -> cloakroom.v1.GetServiceInfoRequest
+	28, // 44: cloakroom.v1.AdminService.ExportSessions:input_type -> cloakroom.v1.ExportSessionsRequest
+	4,  // 45: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
+	6,  // 46: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
+	8,  // 47: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
+	10, // 48: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
+	12, // 49: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
+	14, // 50: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
+	17, // 51: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
+	20, // 52: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
+	23, // 53: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
+	26, // 54: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
+	29, // 55: cloakroom.v1.AdminService.ExportSessions:output_type -> cloakroom.v1.ExportSessionsResponse
+	45, // [45:56] is the sub-list for method output_type
+	34, // [34:45] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_admin_service_proto_init() }
@@ -2272,7 +2465,7 @@ func file_cloakroom_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloakroom_v1_admin_service_proto_rawDesc), len(file_cloakroom_v1_admin_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -69,6 +69,6 @@ pub(super) fn reason(error: &CliError) -> String {
     match error {
         CliError::Config(error) => error.to_string(),
         CliError::Failed(error) => with_causes(error.as_ref()),
-        CliError::NegativeAnswer => "no".to_owned(),
+        CliError::NegativeAnswer | CliError::LeftOut => "no".to_owned(),
     }
 }

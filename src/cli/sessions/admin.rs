@@ -55,6 +55,11 @@ impl AdminClient {
         messages.message().await.map_err(|status| self.failed(&status))
     }
 
+    /// The same within the timeout, for a stream that sends all the time.
+    pub(in crate::cli) async fn next_in_time<T>(&self, messages: &mut Streaming<T>) -> Result<Option<T>, CliError> {
+        within(self.timeout, &self.address, self.next(messages)).await?
+    }
+
     fn failed(&self, status: &Status) -> CliError {
         let mut message = message(status);
         let is_transport_error = status.source().is_some();

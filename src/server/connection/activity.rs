@@ -20,14 +20,14 @@ struct ConnectionState {
     end: ConnectionEnding,
 }
 
-/// How far the end of a connection by HTTP/1.1 has come.
+/// How far the end of a connection has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ConnectionEnding {
     #[default]
     Open,
     /// The next response has to be the last.
     Due,
-    /// A response has said that it is the last.
+    /// A response has said that it is the last, or a GOAWAY has said that no more calls are begun.
     Announced,
 }
 
@@ -72,12 +72,12 @@ impl Activity {
         self.0.lock().end != ConnectionEnding::Open
     }
 
-    /// Records that a response says that it is the last.
+    /// Records that a response says that it is the last, or that a GOAWAY is sent.
     pub(in crate::server) fn announce_end(&self) {
         self.0.lock().end = ConnectionEnding::Announced;
     }
 
-    /// Whether a response has said that it is the last.
+    /// Whether the peer has been told that no more calls are begun.
     pub(super) fn has_announced_end(&self) -> bool {
         self.0.lock().end == ConnectionEnding::Announced
     }

@@ -1,10 +1,11 @@
-//! The socket of a connection, with what HTTP/1.1 needs of it: a time for heads, and an end that loses no response.
+//! The socket of a connection: with a time for heads of HTTP/1.1, and an end that loses no response.
 //!
 //! The first request of a connection has a time of its own. Later a connection may be idle for long, but a head that has
 //! begun to arrive has to be whole soon. Calls whose head is read in one piece cost no timer.
 //!
 //! A kernel that gets bytes for a closed socket resets the connection, and the peer may lose a response that it has not
-//! read yet. So after the last response the rest of what the peer sends is read and dropped, for a while.
+//! read yet. So after the last response the rest of what the peer sends is read and dropped, for a while. By HTTP/2 that
+//! is what a reader of a stream sends to get more of it.
 
 use std::io;
 use std::pin::Pin;

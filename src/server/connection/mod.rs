@@ -174,6 +174,7 @@ where
             return result.map(|()| ConnectionEnd::Closed);
         }
         connection.connection.as_mut().graceful_shutdown();
+        activity.announce_end();
         goaway.cancel();
         drain(Pin::new(&mut connection), &activity, drain_timeout).await
     }

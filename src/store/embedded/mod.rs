@@ -149,7 +149,7 @@ impl Store for Embedded {
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        self.shared.read(|view| tables::scan(view, app, from, limit))
+        self.shared.read(|view| tables::scan(view, app, from, limit))?.into_page()
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {

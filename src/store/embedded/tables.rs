@@ -8,9 +8,10 @@ use std::ops::Bound;
 use super::rows::{Changes, KeyRange, Row, RowsError, Table, View};
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
 use crate::store::record::{decode, decode_head, encode};
+use crate::store::transfer::ExportPage;
 use crate::store::{
-    AppRevocation, Applied, Created, Cursor, FeedEntry, Page, SessionKey, Snapshot, SubjectRef, Touch, Write,
-    apply_touch, apply_write,
+    AppRevocation, Applied, Created, Cursor, FeedEntry, SessionKey, Snapshot, SubjectRef, Touch, Write, apply_touch,
+    apply_write,
 };
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
@@ -188,8 +189,8 @@ pub(super) fn load(view: &View<'_>, session_key: &SessionKey) -> Result<Option<S
     Ok(Some(Snapshot { record, generation: app_revocation(view, &session_key.app)?.generation }))
 }
 
-/// See [`crate::store::Store::scan`].
-pub(super) fn scan(view: &View<'_>, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, RowsError> {
+/// See [`crate::store::ExportSource::export_page`].
+pub(super) fn scan(view: &View<'_>, app: &AppName, from: &Cursor, limit: usize) -> Result<ExportPage, RowsError> {
     let generation = app_revocation(view, app)?.generation;
     let first = if from.0.is_empty() {
         key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0; 16]) })
@@ -197,7 +198,7 @@ pub(super) fn scan(view: &View<'_>, app: &AppName, from: &Cursor, limit: usize) 
         from.0.clone()
     };
     let last = key(&SessionKey { app: app.clone(), id: SessionId::from_bytes([0xff; 16]) });
-    let mut page = Page { sessions: Vec::new(), next: None };
+    let mut page = ExportPage { sessions: Vec::new(), next: None };
     let rows = view.range(Table::Sessions, (Bound::Included(&first), Bound::Included(&last)))?;
     for (number, row) in rows.enumerate() {
         let (key, bytes) = row?;
@@ -209,8 +210,8 @@ pub(super) fn scan(view: &View<'_>, app: &AppName, from: &Cursor, limit: usize) 
         let Some(session_key) = decode_key(&key).filter(|session_key| session_key.app == *app) else {
             continue;
         };
-        let record = decode(&bytes).ok_or(RowsError::Corrupt)?;
-        page.sessions.push((session_key.id, Snapshot { record, generation }));
+        let snapshot = decode(&bytes).map(|record| Snapshot { record, generation });
+        page.sessions.push((session_key.id, snapshot));
     }
     Ok(page)
 }

@@ -6,24 +6,32 @@ use super::Embedded;
 use super::index::HASH_BYTES;
 use super::log::Purpose;
 use super::rows::{RowsError, Table, View};
-use super::tables::{Tables, app_revocation, key, load};
+use super::tables::{Tables, app_revocation, key, load, scan};
 use crate::store::encoding::decode_revocation;
-use crate::store::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation, decide};
-use crate::store::{AppRevocation, Cursor, Decision, Error, ImportMode, Transfer};
+use crate::store::transfer::{
+    AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation, decide,
+};
+use crate::store::{AppRevocation, Cursor, Decision, Error, ExportSource, ImportMode, ImportTarget};
 use crate::types::{AppName, Time};
 
-impl Transfer for Embedded {
+impl ExportSource for Embedded {
     async fn load_app_revocation(&self, app: &AppName) -> Result<AppRevocationState, Error> {
         self.shared.read(|view| app_revocation(view, app)).map(Into::into)
     }
 
-    async fn restore_app_revocation(&self, app: &AppName, time: Time) -> Result<(), Error> {
-        let app = app.clone();
-        self.writer.write(Purpose::Ordinary, move |tables| tables.restore_app_revocation(&app, time)).await
+    async fn export_page(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<ExportPage, Error> {
+        self.shared.read(|view| scan(view, app, from, limit))
     }
 
     async fn list_revocations(&self, from: &Cursor) -> Result<RevocationPage, Error> {
         self.shared.read(|view| list_revocations(view, from))
+    }
+}
+
+impl ImportTarget for Embedded {
+    async fn restore_app_revocation(&self, app: &AppName, time: Time) -> Result<(), Error> {
+        let app = app.clone();
+        self.writer.write(Purpose::Ordinary, move |tables| tables.restore_app_revocation(&app, time)).await
     }
 
     async fn restore_revocation(&self, revocation: &SubjectRevocation, _apps: &[AppName]) -> Result<(), Error> {
@@ -61,6 +69,9 @@ impl Tables<'_> {
     fn restore(&mut self, imported: &ImportedSession) -> Result<Decision, RowsError> {
         let decision = decide_in(&self.view(), imported)?;
         if decision == Decision::Write {
+            if let Some((subject_ref, entry)) = &imported.index_entry {
+                self.add_to_index(subject_ref, entry)?;
+            }
             let key = key(&imported.session_key);
             let mut record = imported.record.clone();
             record.head.generation = app_revocation(&self.view(), &imported.session_key.app)?.generation;
@@ -88,9 +99,13 @@ fn list_revocations(view: &View<'_>, from: &Cursor) -> Result<RevocationPage, Ro
             break;
         }
         if let Ok(subject_hash) = <[u8; HASH_BYTES]>::try_from(&*key) {
-            let revocation = decode_revocation(&bytes).ok_or(RowsError::Corrupt)?;
             // The hash is of app and subject, so the app is unknown here.
-            page.revocations.push(SubjectRevocation { app: None, subject_hash, revocation });
+            match decode_revocation(&bytes) {
+                Some(revocation) => {
+                    page.revocations.push(SubjectRevocation { app: None, subject_hash, revocation });
+                }
+                None => page.corrupt.push((None, subject_hash)),
+            }
         }
     }
     Ok(page)

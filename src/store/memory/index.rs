@@ -7,15 +7,18 @@ use std::ops::Bound;
 
 use parking_lot::Mutex;
 
+use crate::store::encoding::subject_hash;
+use crate::store::transfer::{RevocationPage, SubjectRevocation};
 use crate::store::{Cursor, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, IndexPage, Revocation, SubjectRef};
 use crate::token::SessionId;
-use crate::types::Time;
+use crate::types::{AppName, Time};
 
 /// The index entries and revocations of all subjects.
 #[derive(Debug, Default)]
 pub(super) struct SubjectIndex {
     entries: Mutex<Entries>,
-    revocations: Mutex<HashMap<SubjectRef, Revocation>>,
+    /// By the hash of app and subject, so that they can be listed page by page.
+    revocations: Mutex<BTreeMap<[u8; 16], (AppName, Revocation)>>,
 }
 
 #[derive(Debug, Default)]
@@ -70,16 +73,31 @@ impl SubjectIndex {
     }
 
     pub(super) fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) {
-        self.revocations.lock().insert(subject_ref.clone(), *revocation);
+        self.revocations.lock().insert(subject_hash(subject_ref), (subject_ref.app.clone(), *revocation));
     }
 
     pub(super) fn load_revocation(&self, subject_ref: &SubjectRef) -> Option<Revocation> {
-        self.revocations.lock().get(subject_ref).copied()
+        self.revocations.lock().get(&subject_hash(subject_ref)).map(|(_, revocation)| *revocation)
+    }
+
+    /// See [`crate::store::ExportSource::list_revocations`].
+    pub(super) fn list_revocations(&self, from: &Cursor) -> RevocationPage {
+        let revocations = self.revocations.lock();
+        let first = <[u8; 16]>::try_from(from.0.as_slice()).unwrap_or_default();
+        let mut rest = revocations.range(first..);
+        let page = rest.by_ref().take(REVOCATION_PAGE).map(|(subject_hash, (app, revocation))| SubjectRevocation {
+            app: Some(app.clone()),
+            subject_hash: *subject_hash,
+            revocation: *revocation,
+        });
+        let revocations = page.collect();
+        let next = rest.next().map(|(subject_hash, _)| Cursor(subject_hash.to_vec()));
+        RevocationPage { revocations, next, ..RevocationPage::default() }
     }
 
     /// Removes expired entries and revocations.
     pub(super) fn sweep(&self, now: Time) {
-        self.revocations.lock().retain(|_, revocation| now < revocation.until);
+        self.revocations.lock().retain(|_, (_, revocation)| now < revocation.until);
         let mut entries = self.entries.lock();
         while entries.expiries.first().is_some_and(|(until, ..)| *until <= now)
             && let Some((until, subject_ref, id)) = entries.expiries.pop_first()
@@ -93,3 +111,6 @@ impl SubjectIndex {
 fn sample(entries: &BTreeMap<SessionId, IndexEntry>, id: SessionId) -> Vec<IndexEntry> {
     entries.range(id..).chain(entries.range(..id)).map(|(_, entry)| *entry).take(INDEX_SAMPLE).collect()
 }
+
+/// How many revocations are listed at once, so that no other call waits for long.
+const REVOCATION_PAGE: usize = 1000;

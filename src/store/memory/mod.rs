@@ -2,6 +2,7 @@
 //!
 //! A hash table in 64 shards. Each has its own lock, which is never held across an await.
 
+mod export;
 mod feed;
 mod index;
 mod sample;

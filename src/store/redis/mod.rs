@@ -399,7 +399,7 @@ impl Store for Redis {
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        self.scan_app(app, from, limit).await
+        self.scan_app(app, from, limit).await?.into_page()
     }
 
     /// Does nothing: Redis expires records by itself.

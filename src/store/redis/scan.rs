@@ -10,7 +10,8 @@ use super::router::{AnyServer, Router, parse_several};
 use super::scan_position::{ScanPosition, SlotNodes};
 use super::sequence::Sequence;
 use super::{Redis, key_command};
-use crate::store::{Cursor, Error, Page, SessionKey};
+use crate::store::transfer::ExportPage;
+use crate::store::{Cursor, Error, SessionKey};
 use crate::token::SessionId;
 use crate::types::AppName;
 
@@ -22,7 +23,7 @@ pub(super) struct ScannedKeys<'k> {
 }
 
 impl Redis {
-    pub(super) async fn scan_app(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
+    pub(super) async fn scan_app(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<ExportPage, Error> {
         let scanned =
             ScannedKeys { pattern: self.session_pattern(app.as_str()), slots: self.partitions.slots_in_order() };
         let (keys, next) = self.scan_servers(&scanned, from, limit).await?;
@@ -32,10 +33,13 @@ impl Redis {
         let mut sessions = Vec::with_capacity(session_keys.len());
         for (SessionKey { id, .. }, result) in session_keys.into_iter().zip(self.router().await?.all(&sequences).await)
         {
-            let SnapshotReply(snapshot) = parse_several(result?)?;
-            sessions.extend(snapshot.map(|snapshot| (id, snapshot)));
+            match result.map_err(Error::from).and_then(parse_several) {
+                Ok(SnapshotReply(snapshot)) => sessions.extend(snapshot.map(|snapshot| (id, Some(snapshot)))),
+                Err(Error::Corrupt) => sessions.push((id, None)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Page { sessions, next })
+        Ok(ExportPage { sessions, next })
     }
 
     /// Lists keys that match, of one server after the other. Returns them and the cursor after them.

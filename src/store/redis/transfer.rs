@@ -10,12 +10,16 @@ use super::sequence::{ScriptCall, Sequence};
 use super::{Redis, arguments, key_command};
 use crate::session::Generation;
 use crate::store::encoding::{EncodedHead, decode_revocation, encode_revocation};
-use crate::store::transfer::{AppRevocationState, ImportedSession, RevocationPage, SubjectRevocation, decide};
-use crate::store::{AppRevocation, Cursor, Decision, Error, ImportMode, Snapshot, Store as _, Transfer};
+use crate::store::transfer::{
+    AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation, decide,
+};
+use crate::store::{
+    AppRevocation, Cursor, Decision, Error, ExportSource, ImportMode, ImportTarget, Index as _, Snapshot, Store as _,
+};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-impl Transfer for Redis {
+impl ExportSource for Redis {
     async fn load_app_revocation(&self, app: &AppName) -> Result<AppRevocationState, Error> {
         let sequences: Vec<_> = self.partitions.all().map(|it| self.revocation_sequence(app, it)).collect();
         let (mut count, mut times) = (0, Vec::new());
@@ -31,6 +35,39 @@ impl Transfer for Redis {
         Ok(AppRevocationState { count, time })
     }
 
+    async fn export_page(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<ExportPage, Error> {
+        self.scan_app(app, from, limit).await
+    }
+
+    async fn list_revocations(&self, from: &Cursor) -> Result<RevocationPage, Error> {
+        let pattern = format!("{}:{{????????????????????????????????}}:*:subject", escape(&self.prefix));
+        let scanned = ScannedKeys { pattern, slots: all_slots() };
+        let (keys, next) = self.scan_servers(&scanned, from, PAGE).await?;
+        let subjects: Vec<_> = keys.iter().filter_map(|key| self.decode_index_key(key)).collect();
+        let read = |(subject_hash, app): &([u8; 16], AppName)| {
+            let (key, slot) = self.index_key_of(app, *subject_hash);
+            Sequence::read(slot, [redis::Cmd::hget(key, REVOCATION)])
+        };
+        let sequences: Vec<_> = subjects.iter().map(read).collect();
+        let mut page = RevocationPage { next, ..RevocationPage::default() };
+        for ((subject_hash, app), result) in subjects.into_iter().zip(self.router().await?.all(&sequences).await) {
+            match result.map_err(Error::from).and_then(parse_one::<Option<Vec<u8>>>) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => match decode_revocation(&bytes) {
+                    Some(revocation) => {
+                        page.revocations.push(SubjectRevocation { app: Some(app), subject_hash, revocation });
+                    }
+                    None => page.corrupt.push((Some(app), subject_hash)),
+                },
+                Err(Error::Corrupt) => page.corrupt.push((Some(app), subject_hash)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
+    }
+}
+
+impl ImportTarget for Redis {
     async fn restore_app_revocation(&self, app: &AppName, time: Time) -> Result<(), Error> {
         let restore = |partition| {
             let keys = [self.generation_key(app, partition), self.revocation_time_key(app, partition)];
@@ -45,26 +82,6 @@ impl Transfer for Redis {
         results.into_iter().try_for_each(|result| result.map(drop)).map_err(Error::from)
     }
 
-    async fn list_revocations(&self, from: &Cursor) -> Result<RevocationPage, Error> {
-        let pattern = format!("{}:{{????????????????????????????????}}:*:subject", escape(&self.prefix));
-        let scanned = ScannedKeys { pattern, slots: all_slots() };
-        let (keys, next) = self.scan_servers(&scanned, from, PAGE).await?;
-        let subjects: Vec<_> = keys.iter().filter_map(|key| self.decode_index_key(key)).collect();
-        let read = |(subject_hash, app): &([u8; 16], AppName)| {
-            let (key, slot) = self.index_key_of(app, *subject_hash);
-            Sequence::read(slot, [redis::Cmd::hget(key, REVOCATION)])
-        };
-        let sequences: Vec<_> = subjects.iter().map(read).collect();
-        let mut page = RevocationPage { revocations: Vec::new(), next };
-        for ((subject_hash, app), result) in subjects.into_iter().zip(self.router().await?.all(&sequences).await) {
-            if let Some(bytes) = parse_one::<Option<Vec<u8>>>(result?)? {
-                let revocation = decode_revocation(&bytes).ok_or(Error::Corrupt)?;
-                page.revocations.push(SubjectRevocation { app: Some(app), subject_hash, revocation });
-            }
-        }
-        Ok(page)
-    }
-
     async fn restore_revocation(&self, imported: &SubjectRevocation, apps: &[AppName]) -> Result<(), Error> {
         let SubjectRevocation { app, subject_hash, revocation } = imported;
         for app in app.as_ref().map_or(apps, std::slice::from_ref) {
@@ -77,11 +94,18 @@ impl Transfer for Redis {
     }
 
     async fn restore(&self, imported: &ImportedSession, mode: ImportMode) -> Result<Decision, Error> {
-        for _ in 0..MAX_ATTEMPTS {
+        for attempt in 0..MAX_ATTEMPTS {
             let (stored, revocation) = self.load_for_restore(imported).await?;
             let decision = decide(stored.as_ref(), revocation, &imported.record, imported.export_time);
-            let is_write = decision == Decision::Write && mode == ImportMode::Write;
-            if !is_write || self.write_restored(imported, stored.as_ref(), revocation).await? {
+            if decision != Decision::Write || mode == ImportMode::DryRun {
+                return Ok(decision);
+            }
+            if attempt == 0
+                && let Some((subject_ref, entry)) = &imported.index_entry
+            {
+                self.add_to_index(subject_ref, entry).await?;
+            }
+            if self.write_restored(imported, stored.as_ref(), revocation).await? {
                 return Ok(decision);
             }
         }

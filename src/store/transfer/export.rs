@@ -1,24 +1,31 @@
 //! Makes an export: reads a store page by page, and makes a block of each.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::item::{Counts, ExportedApp, Item};
 use super::reader::{block, first_line};
-use super::{AppRevocationState, RevocationPage, SubjectRevocation};
+use super::{AppRevocationState, ExportPage, RevocationPage, SubjectRevocation};
 use crate::session::{Authority, EndReason, Precondition, Record, end};
-use crate::store::{Cursor, Error, Handle, Page, Snapshot};
+use crate::store::{Cursor, Error, Handle, Revocation, SessionKey, Snapshot};
 use crate::types::{AppName, Clock, Time};
 
 /// An export of a store, which may be in use. It has every write that was answered before it began.
+///
+/// Nothing of the store is held between two steps, so it may take as long as the reader of the file needs.
 #[derive(Debug)]
 pub struct Export {
     store: Handle,
     clock: Arc<dyn Clock>,
     /// Those that are left.
     apps: VecDeque<AppName>,
+    /// The revocations of those that were begun, as they were then.
+    revocations: Vec<(AppName, AppRevocationState)>,
     step: Step,
+    /// How many sessions are read at once.
+    page_size: usize,
     /// The items of the next block.
     items: Vec<u8>,
     counts: Counts,
@@ -31,10 +38,21 @@ pub struct Export {
 enum Step {
     FirstLine,
     NextApp,
-    Sessions { app: ExportedApp, revocation: AppRevocationState, cursor: Cursor },
+    Sessions { app: ExportedApp, cursor: Cursor },
     Revocations(Cursor),
     End,
     Nothing,
+}
+
+/// What one step of an export made.
+#[derive(Debug, Default)]
+pub struct ExportPart {
+    /// The next bytes of the file: none, or a whole block of a quarter of a MiB and a page at most.
+    pub bytes: Vec<u8>,
+    /// The sessions that this step left out, because the bytes in the store are not a session.
+    pub corrupt_sessions: Vec<SessionKey>,
+    /// How many revocations of subjects this step could not read. The file has them as revocations of now.
+    pub corrupt_revocations: usize,
 }
 
 /// Why an export did not finish. What was made of it until then is not to be used.
@@ -49,8 +67,17 @@ pub enum ExportError {
 impl Export {
     /// Begins an export of these apps.
     pub fn new(store: Handle, clock: Arc<dyn Clock>, apps: impl IntoIterator<Item = AppName>) -> Self {
-        let apps = apps.into_iter().collect();
-        Self { store, clock, apps, step: Step::FirstLine, items: Vec::new(), counts: Counts::default(), block: 0 }
+        Self {
+            store,
+            clock,
+            apps: apps.into_iter().collect(),
+            revocations: Vec::new(),
+            step: Step::FirstLine,
+            page_size: MIN_PAGE,
+            items: Vec::new(),
+            counts: Counts::default(),
+            block: 0,
+        }
     }
 
     /// How many sessions were exported so far.
@@ -58,44 +85,42 @@ impl Export {
         self.counts.sessions
     }
 
-    /// Makes the next bytes of the file, a quarter of a MiB and a page at most; `None` after the last ones.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, ExportError> {
-        if matches!(self.step, Step::FirstLine) {
-            self.step = Step::NextApp;
-            self.push(&Item::Program(env!("CARGO_PKG_VERSION").to_owned()));
-            return Ok(Some(first_line()));
-        }
-        while self.items.len() < BLOCK && !matches!(self.step, Step::Nothing) {
-            self.advance().await?;
-        }
-        if self.items.is_empty() {
-            return Ok(None);
-        }
-        let bytes = block(self.block, &self.items);
-        self.items.clear();
-        self.block += 1;
-        Ok(Some(bytes))
-    }
-
-    async fn advance(&mut self) -> Result<(), ExportError> {
-        self.step = match std::mem::replace(&mut self.step, Step::Nothing) {
-            Step::FirstLine | Step::NextApp => match self.apps.pop_front() {
-                Some(app) => self.begin_app(app).await?,
-                None => Step::Revocations(Cursor::default()),
-            },
-            Step::Sessions { app, revocation, cursor } => self.export_page(app, revocation, &cursor).await?,
+    /// Makes one step, which reads a page of the store at most; `None` after the last one.
+    pub async fn next(&mut self) -> Result<Option<ExportPart>, ExportError> {
+        let mut part = ExportPart::default();
+        match mem::replace(&mut self.step, Step::Nothing) {
+            Step::FirstLine => {
+                self.step = Step::NextApp;
+                self.push(&Item::Program(env!("CARGO_PKG_VERSION").to_owned()));
+                part.bytes = first_line();
+                return Ok(Some(part));
+            }
+            Step::NextApp => {
+                self.step = match self.apps.pop_front() {
+                    Some(app) => self.begin_app(app).await?,
+                    None => Step::Revocations(Cursor::default()),
+                }
+            }
+            Step::Sessions { app, cursor } => self.step = self.export_page(app, &cursor, &mut part).await?,
             Step::Revocations(cursor) => {
-                let RevocationPage { revocations, next } = self.store.list_revocations(&cursor).await?;
-                self.push_revocations(revocations);
-                next.map_or(Step::End, Step::Revocations)
+                let page = self.store.list_revocations(&cursor).await?;
+                part.corrupt_revocations = page.corrupt.len();
+                self.step = self.push_revocations(page).map_or(Step::End, Step::Revocations);
             }
             Step::End => {
+                for (app, revocation) in &self.revocations {
+                    self.check_revocation(app, revocation).await?;
+                }
                 self.push(&Item::End(self.counts));
-                Step::Nothing
             }
-            Step::Nothing => Step::Nothing,
-        };
-        Ok(())
+            Step::Nothing => return Ok(None),
+        }
+        if self.items.len() >= BLOCK || matches!(self.step, Step::Nothing) {
+            part.bytes = block(self.block, &self.items);
+            self.items.clear();
+            self.block += 1;
+        }
+        Ok(Some(part))
     }
 
     async fn begin_app(&mut self, name: AppName) -> Result<Step, Error> {
@@ -105,39 +130,65 @@ impl Export {
         let revoke_time = revocation.time.or(unknown);
         // A replica whose clock is ahead may have revoked them: the export is later all the same.
         let export_time = revoke_time.map_or(now, |time| now.max(time + Duration::from_millis(1)));
+        self.revocations.push((name.clone(), revocation));
         let app = ExportedApp { name, export_time, revoke_time };
         self.push(&Item::App(app.clone()));
-        Ok(Step::Sessions { app, revocation, cursor: Cursor::default() })
+        Ok(Step::Sessions { app, cursor: Cursor::default() })
     }
 
     async fn export_page(
         &mut self,
         app: ExportedApp,
-        revocation: AppRevocationState,
         cursor: &Cursor,
+        part: &mut ExportPart,
     ) -> Result<Step, ExportError> {
-        let Page { sessions, next } = self.store.scan(&app.name, cursor, PAGE).await?;
-        let now = self.clock.now();
+        let ExportPage { sessions, next } = self.store.export_page(&app.name, cursor, self.page_size).await?;
+        let (now, count, before) = (self.clock.now(), sessions.len(), self.items.len());
         for (id, snapshot) in sessions {
+            let Some(snapshot) = snapshot else {
+                part.corrupt_sessions.push(SessionKey { app: app.name.clone(), id });
+                continue;
+            };
             if let Some(record) = exported_record(snapshot, app.revoke_time.unwrap_or(now), now) {
                 self.push(&Item::Session { id, record: Box::new(record) });
             }
         }
+        let average = ((self.items.len() - before) / count.max(1)).max(1);
+        self.page_size = (BLOCK / average).clamp(MIN_PAGE, MAX_PAGE);
         if let Some(cursor) = next {
-            return Ok(Step::Sessions { app, revocation, cursor });
+            return Ok(Step::Sessions { app, cursor });
         }
-        if self.store.load_app_revocation(&app.name).await? != revocation {
-            // The sessions of the first pages would be alive.
-            return Err(ExportError::RevokedMeanwhile(app.name));
+        if let Some((app, revocation)) = self.revocations.last() {
+            // Here too, so that an export that is of no use does not go on.
+            self.check_revocation(app, revocation).await?;
         }
         Ok(Step::NextApp)
     }
 
-    fn push_revocations(&mut self, revocations: Vec<SubjectRevocation>) {
+    /// Fails if all sessions of the app were revoked since its export began: those that were read before would be alive.
+    async fn check_revocation(&self, app: &AppName, revocation: &AppRevocationState) -> Result<(), ExportError> {
+        if self.store.load_app_revocation(app).await? == *revocation {
+            Ok(())
+        } else {
+            Err(ExportError::RevokedMeanwhile(app.clone()))
+        }
+    }
+
+    /// Pushes the revocations that still matter, and returns where the next page begins.
+    fn push_revocations(&mut self, page: RevocationPage) -> Option<Cursor> {
         let now = self.clock.now();
-        for revocation in revocations.into_iter().filter(|revocation| revocation.revocation.until > now) {
+        // What cannot be read may be the latest: no legacy session that was issued before now is imported.
+        let unread = Revocation { time: now, until: now + UNREAD_REVOCATION_TTL, except: None };
+        let unread = page.corrupt.into_iter().map(|(app, subject_hash)| SubjectRevocation {
+            app,
+            subject_hash,
+            revocation: unread,
+        });
+        let read = page.revocations.into_iter().filter(|revocation| revocation.revocation.until > now);
+        for revocation in read.chain(unread) {
             self.push(&Item::Revocation(revocation));
         }
+        page.next
     }
 
     fn push(&mut self, item: &Item) {
@@ -160,8 +211,14 @@ fn exported_record(snapshot: Snapshot, revoke_time: Time, now: Time) -> Option<R
     (now < record.head.purge_time()).then_some(record)
 }
 
-/// About how many sessions are read at once, so that other calls do not wait.
-const PAGE: usize = 100;
+/// The fewest sessions that are read at once. They may be as large as a MiB each.
+const MIN_PAGE: usize = 10;
+
+/// The most sessions that are read at once, so that other calls do not wait.
+const MAX_PAGE: usize = 100;
 
 /// The size of a block, which grows by at most a page.
 const BLOCK: usize = 256 * 1024;
+
+/// Longer than a migration goes on: how long that would be is not known.
+const UNREAD_REVOCATION_TTL: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

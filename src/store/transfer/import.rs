@@ -144,11 +144,15 @@ impl Import {
             self.summary.expired += 1;
             return;
         }
+        let has_ended = record.head.end.is_some();
+        let subject = record.head.subject.clone().filter(|_| !has_ended);
         let entry = index_entry(id, &record, app, now);
+        let index_entry = subject.map(|subject| (SubjectRef { app: name.clone(), subject }, entry));
         let session_key = SessionKey { app: name.clone(), id };
-        let imported = ImportedSession { session_key, record: imported_record(record), export_time: *export_time };
+        let (record, export_time) = (imported_record(record), *export_time);
+        let imported = ImportedSession { session_key, record, export_time, index_entry };
         let (store, mode) = (self.store.clone(), self.mode);
-        writes.spawn(async move { write(&store, &imported, &entry, mode).await });
+        writes.spawn(async move { Ok(Written { decision: store.restore(&imported, mode).await?, has_ended }) });
     }
 
     async fn finish(&mut self, mut writes: JoinSet<Result<Written, Error>>) -> Result<(), Error> {
@@ -169,25 +173,6 @@ impl Import {
 struct Written {
     decision: Decision,
     has_ended: bool,
-}
-
-/// Writes a session, after its entry in the index of its subject: a live session is never missing there.
-async fn write(
-    store: &Handle,
-    imported: &ImportedSession,
-    entry: &IndexEntry,
-    mode: ImportMode,
-) -> Result<Written, Error> {
-    let has_ended = imported.record.head.end.is_some();
-    let mut decision = store.restore(imported, ImportMode::DryRun).await?;
-    if decision == Decision::Write && mode == ImportMode::Write {
-        if let Some(subject) = imported.record.head.subject.clone().filter(|_| !has_ended) {
-            let subject_ref = SubjectRef { app: imported.session_key.app.clone(), subject };
-            store.add_to_index(&subject_ref, entry).await?;
-        }
-        decision = store.restore(imported, ImportMode::Write).await?;
-    }
-    Ok(Written { decision, has_ended })
 }
 
 /// The entry of a session in the index: it expires when the session does at the latest, however often it is saved.

@@ -14,29 +14,42 @@ mod reader;
 
 pub use decide::Decision;
 pub(super) use decide::decide;
-pub use export::{Export, ExportError};
+pub use export::{Export, ExportError, ExportPart};
 pub use import::{Import, ImportApp, ImportError, ImportMode, ImportSummary};
 pub use reader::{FileError, Reader};
 
-use super::{AppRevocation, Cursor, Error, Revocation, SessionKey};
+use super::{AppRevocation, Cursor, Error, IndexEntry, Page, Revocation, SessionKey, Snapshot, SubjectRef};
 use crate::session::Record;
+use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-/// What a store has to do for exports and imports, beside its operations on sessions.
-///
-/// The memory store does not do it: what is in it is gone with its process.
-pub trait Transfer {
+/// What a store has to do for exports, beside its operations on sessions.
+pub trait ExportSource {
     /// Loads how often all sessions of an app were revoked, and when for the last time.
     fn load_app_revocation(&self, app: &AppName) -> impl Future<Output = Result<AppRevocationState, Error>> + Send;
 
+    /// Reads one page of an app's sessions as [`Store::scan`](super::Store::scan) does, but does not fail at one that is
+    /// corrupt.
+    fn export_page(
+        &self,
+        app: &AppName,
+        from: &Cursor,
+        limit: usize,
+    ) -> impl Future<Output = Result<ExportPage, Error>> + Send;
+
+    /// Lists one page of the revocations of subjects.
+    fn list_revocations(&self, from: &Cursor) -> impl Future<Output = Result<RevocationPage, Error>> + Send;
+}
+
+/// What a store has to do for imports, beside its operations on sessions.
+///
+/// The memory store does not do it: what is in it is gone with its process.
+pub trait ImportTarget {
     /// Stores when another store revoked all sessions of an app, and ends none.
     ///
     /// From then on no session with a legacy credential from before is imported. Does nothing if a later time is
     /// stored, or if there was a revocation of an unknown time.
     fn restore_app_revocation(&self, app: &AppName, time: Time) -> impl Future<Output = Result<(), Error>> + Send;
-
-    /// Lists one page of the revocations of subjects.
-    fn list_revocations(&self, from: &Cursor) -> impl Future<Output = Result<RevocationPage, Error>> + Send;
 
     /// Stores a revocation of a subject, unless a later one is stored.
     ///
@@ -49,7 +62,8 @@ pub trait Transfer {
 
     /// Decides about a session of an export by the rule of imports, and writes it in the same step if the mode says so.
     ///
-    /// The session gets the app's generation.
+    /// The session gets the app's generation. Its entry is in the index before it is written, or in the same step, so that
+    /// a live session is never missing there.
     fn restore(
         &self,
         imported: &ImportedSession,
@@ -64,6 +78,26 @@ pub struct ImportedSession {
     pub(super) record: Record,
     /// When the export of the app began.
     pub(super) export_time: Time,
+    /// Its entry in the index, if it lives and has a subject.
+    pub(super) index_entry: Option<(SubjectRef, IndexEntry)>,
+}
+
+/// One page of the sessions of an app.
+#[derive(Clone, Debug)]
+pub struct ExportPage {
+    /// `None`: the bytes in the store are not a session.
+    pub(super) sessions: Vec<(SessionId, Option<Snapshot>)>,
+    /// `None` at the end.
+    pub(super) next: Option<Cursor>,
+}
+
+impl ExportPage {
+    /// Makes the page of a scan, which fails at a session that is corrupt.
+    pub(super) fn into_page(self) -> Result<Page, Error> {
+        let whole = |(id, snapshot): (SessionId, Option<Snapshot>)| Ok((id, snapshot.ok_or(Error::Corrupt)?));
+        let sessions = self.sessions.into_iter().map(whole).collect::<Result<_, Error>>()?;
+        Ok(Page { sessions, next: self.next })
+    }
 }
 
 /// How often all sessions of an app were revoked, as far as an export has to know it.
@@ -95,6 +129,8 @@ pub struct SubjectRevocation {
 pub struct RevocationPage {
     /// May be empty without being the last.
     pub(super) revocations: Vec<SubjectRevocation>,
+    /// Those whose bytes in the store are not a revocation: the app, if it is known, and the hash of app and subject.
+    pub(super) corrupt: Vec<(Option<AppName>, [u8; 16])>,
     /// `None` at the end.
     pub(super) next: Option<Cursor>,
 }

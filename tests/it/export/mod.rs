@@ -1,5 +1,8 @@
-//! Exports and imports, by the program: between all stores that keep sessions, repeated, and with damaged files.
+//! Exports and imports, by the program and from a running service: between all stores, repeated, and with damaged files.
 
+mod corrupt;
+mod drill;
 mod files;
+mod hot;
 mod moves;
 mod place;

@@ -52,7 +52,7 @@ async fn every_store_imports_what_every_store_exports() {
 }
 
 /// Both stores must answer alike.
-async fn assert_same(before: &Handle, after: &Handle) {
+pub(super) async fn assert_same(before: &Handle, after: &Handle) {
     let keys = OTHERS.map(|number| key_in("other", number)).chain([LIVE, LEGACY].map(session_key));
     for session_key in keys {
         let (before, after) = (load(before, &session_key).await.unwrap(), load(after, &session_key).await.unwrap());

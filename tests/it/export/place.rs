@@ -1,7 +1,7 @@
 //! A store that the program exports from and imports into, and what a test puts there.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use cloakroom::session::{EndReason, ImportedFrom, Record, Subject};
 use cloakroom::store::{
@@ -51,12 +51,7 @@ impl Place {
 
     /// Runs the program with the configuration of this store.
     pub(super) fn run(&self, arguments: &[&str]) -> Ended {
-        let output = self.command(arguments).stdin(Stdio::null()).output().unwrap();
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        ended(self.command(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
@@ -72,6 +67,18 @@ impl Place {
         command
     }
 
+    /// Runs the program on another thread, while this one may have a service to run.
+    pub(super) async fn run_beside(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output().unwrap()).await.unwrap();
+        ended(output)
+    }
+
+    /// The settings of the store, for a test that writes there by itself.
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Exports into a file in a folder that both stores can reach.
     pub(super) fn export(&self, file: &Path) {
         let ended = self.run(&["export", file.to_str().unwrap()]);
@@ -83,6 +90,14 @@ impl Place {
         let ended = self.run(&["import", file.to_str().unwrap()]);
         assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
         ended.stdout
+    }
+}
+
+fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }
 

@@ -6,8 +6,8 @@ use cloakroom::grpc::wire::destroy_session_request::Credential as Ended;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::watch_session_request::Credential as Watched;
 use cloakroom::grpc::wire::{
-    Changes, DestroySessionRequest, OpenSessionRequest, WatchEventsRequest, WatchEventsResponse, WatchSessionRequest,
-    WatchSessionResponse, WatchState,
+    Changes, DestroySessionRequest, ExportSessionsRequest, OpenSessionRequest, WatchEventsRequest, WatchEventsResponse,
+    WatchSessionRequest, WatchSessionResponse, WatchState,
 };
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::interceptor::InterceptedService;
@@ -103,6 +103,36 @@ impl ReloadedProcess {
         assert!(events.message().await.unwrap().is_some());
         events
     }
+}
+
+#[tokio::test]
+async fn an_export_ends_when_its_caller_is_removed() {
+    let nightly = caller("nightly", "backup", "*");
+    let mut process = ReloadedProcess::start(&[nightly]).await;
+    let mut frontend = process.frontend("unchanged");
+    // Together more than any connection buffers.
+    let large = format!("\"{}\"", "x".repeat(60_000));
+    for _ in 0..400 {
+        let new = frontend.open_session(OpenSessionRequest::default()).await.unwrap().into_inner().session.unwrap();
+        frontend.save_session(save(&new.token, Changes::default().set("a", &large))).await.unwrap();
+    }
+    let channel = process.process.admin_endpoint().connect_lazy();
+    let mut admin = AdminServiceClient::with_interceptor(channel, bearer_token("nightly"));
+    let mut export = admin.export_sessions(ExportSessionsRequest::default()).await.unwrap().into_inner();
+    assert!(export.message().await.unwrap().is_some());
+
+    process.set_callers(&[]).await;
+
+    let end = async {
+        loop {
+            match export.message().await {
+                Ok(Some(_)) => {}
+                end => return end.map(drop),
+            }
+        }
+    };
+    let status = refused(with_timeout(end).await);
+    assert_eq!(reason(&status), (Code::Unauthenticated, "CALLER_UNKNOWN".to_owned()));
 }
 
 /// Returns new configurations of the callers `shop` and `desk`, and the error that ends their streams.

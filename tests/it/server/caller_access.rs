@@ -76,6 +76,7 @@ fn allowed_roles(rpc: &Rpc) -> Option<&'static [Role]> {
     match rpc.service.as_str() {
         "cloakroom.v1.SessionService" => Some(&[Role::Frontend]),
         "cloakroom.v1.AdminService" if rpc.path.contains("/Revoke") => Some(&[Role::Admin]),
+        "cloakroom.v1.AdminService" if rpc.path.ends_with("/ExportSessions") => Some(&[Role::Backup]),
         "cloakroom.v1.AdminService" => Some(&[Role::Admin, Role::Viewer]),
         "grpc.health.v1.Health"
         | "grpc.reflection.v1.ServerReflection"
@@ -84,14 +85,20 @@ fn allowed_roles(rpc: &Rpc) -> Option<&'static [Role]> {
     }
 }
 
-/// The RPCs whose responses contain what the caller may see, and nothing else.
-const OF_NO_APP: [&str; 2] = ["/cloakroom.v1.AdminService/ListApps", "/cloakroom.v1.AdminService/GetServiceInfo"];
+/// The RPCs whose responses contain what the caller may see, and nothing else; or that are for callers of all apps.
+const OF_NO_APP: [&str; 3] = [
+    "/cloakroom.v1.AdminService/ListApps",
+    "/cloakroom.v1.AdminService/GetServiceInfo",
+    "/cloakroom.v1.AdminService/ExportSessions",
+];
 
-const ROLES: [Role; 4] = [Role::Frontend, Role::Admin, Role::Viewer, Role::Monitor];
+const ROLES: [Role; 5] = [Role::Frontend, Role::Admin, Role::Viewer, Role::Monitor, Role::Backup];
 
-/// Returns a caller of each role for each of the apps `shop` and `desk`.
+/// Returns a caller of each role for each of the apps `shop` and `desk`. The role `backup` is for all apps only.
 fn callers() -> BTreeMap<String, cloakroom::auth::CallerSettings> {
-    ROLES.into_iter().flat_map(|role| ["shop", "desk"].map(|app| caller(&name(role, app), role, app))).collect()
+    let apps = |role, app| if role == Role::Backup { "*" } else { app };
+    let callers = |role| ["shop", "desk"].map(|app| caller(&name(role, app), role, apps(role, app)));
+    ROLES.into_iter().flat_map(callers).collect()
 }
 
 fn name(role: Role, app: &str) -> String {
