@@ -157,7 +157,7 @@ func failureOfRepeat(ctx context.Context, before, err error) error {
 // waitForRepeat waits before a failed call is repeated. It reports false if there is no point or no time for that.
 func waitForRepeat(ctx context.Context, err error, repeats int) bool {
 	var failed *Error
-	if !errors.As(err, &failed) {
+	if !errors.As(err, &failed) || failed.isLasting {
 		return false
 	}
 	pause := firstPause << min(repeats, 10)

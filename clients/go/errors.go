@@ -14,6 +14,8 @@ type Error struct {
 	Message string
 
 	cause error
+	// isLasting is true if a repeat would fail as well.
+	isLasting bool
 }
 
 // ErrUnavailable is the kind of an error for which the service did not answer in time, or cannot. A later request may

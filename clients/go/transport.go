@@ -75,7 +75,9 @@ func (s connectStream) Close() { s.stream.Close() }
 func errorOf(err error) error {
 	var failed *connect.Failed
 	if errors.As(err, &failed) {
-		return NewError(failed.Code, failed.Reason, failed.Message, failed.Cause)
+		err := NewError(failed.Code, failed.Reason, failed.Message, failed.Cause)
+		err.isLasting = failed.IsLasting
+		return err
 	}
 	return err
 }

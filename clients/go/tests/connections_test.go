@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -321,6 +322,43 @@ func TestCallersAreRecognizedByTokenAndByCertificateAndFilesAreReadAgain(t *test
 	service.Wait(t, "the authority is read again", func() bool { return errors.Is(open(renewed), cloakroom.ErrRefused) })
 	writeFile(t, folder, "token", []byte(token+"\n"))
 	service.Wait(t, "the token is read again", func() bool { return open(renewed) == nil })
+}
+
+func TestACertificateThatIsNotTrustedIsAnErrorAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	authority := newAuthority(t)
+	caFile := writeFile(t, folder, "ca.crt", authority.pem)
+	strangersFile := writeFile(t, folder, "stranger.crt", newAuthority(t).pem)
+	certificate, key := authority.issue(t, "127.0.0.1")
+	running := service.Start(t, service.Options{
+		Server: fmt.Sprintf("[server.tls]\ncertificate_file = %q\nkey_file = %q\n",
+			writeFile(t, folder, "tls.crt", certificate), writeFile(t, folder, "tls.key", key)),
+	})
+	address := "https://" + running.Address
+	otherName := strings.Replace(address, "127.0.0.1", "localhost", 1)
+	// So long that the test only ends in time if nothing is repeated.
+	const hours = 4 * time.Hour
+
+	for _, untrusted := range []*cloakroom.Client{
+		newClient(t, address, hours, cloakroom.Credentials{CAFile: strangersFile}),
+		newClient(t, otherName, hours, cloakroom.Credentials{CAFile: caFile}),
+		newClient(t, address+","+otherName, hours, cloakroom.Credentials{CAFile: strangersFile}),
+	} {
+		err := open(untrusted)
+		var invalid *tls.CertificateVerificationError
+		if !errors.Is(err, cloakroom.ErrUnavailable) || !errors.As(err, &invalid) || !strings.Contains(err.Error(), "set CAFile to") {
+			t.Error(err)
+		}
+		if _, err := untrusted.WatchSession(context.Background(), &pb.WatchSessionRequest{}); !strings.Contains(fmt.Sprint(err), "set CAFile to") {
+			t.Error(err)
+		}
+	}
+	trusted := newClient(t, otherName+","+address, service.Patience, cloakroom.Credentials{CAFile: caFile})
+	for range 4 {
+		if err := open(trusted); err != nil {
+			t.Error("the replica with the right name was not called", err)
+		}
+	}
 }
 
 func TestACallWhoseRepeatHasNoTimeLeftSaysWhyItWasRepeated(t *testing.T) {

@@ -44,10 +44,10 @@ func (t *Transport) Stream(ctx context.Context, path string, request proto.Messa
 			}
 			return stream, err
 		}
-		t.replicas.didNotAnswer(chosen)
+		failed := t.replicas.notConnected(chosen, err)
 		tried = append(tried, chosen)
 		if len(tried) >= t.replicas.count() || !time.Now().Before(end) {
-			return nil, &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("cannot connect to %s: %v", chosen.endpoint, err), Cause: err}
+			return nil, failed
 		}
 	}
 }

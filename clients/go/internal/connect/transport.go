@@ -57,10 +57,10 @@ func (t *Transport) Call(ctx context.Context, path string, request, response pro
 			return t.exchange(ctx, chosen, conn, path, authorization, request, response)
 		}
 		// Nothing was sent, so another replica may have the call at once.
-		t.replicas.didNotAnswer(chosen)
+		failed := t.replicas.notConnected(chosen, err)
 		tried = append(tried, chosen)
 		if len(tried) >= t.replicas.count() || !time.Now().Before(end) || ctx.Err() != nil {
-			return &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("cannot connect to %s: %v", chosen.endpoint, err), Cause: err}
+			return failed
 		}
 	}
 }
