@@ -15,8 +15,8 @@ from .messages import Contract
 from .process import TIMEOUT, Process, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-#: The apps that are configured, and their settings besides the keys. In `by-entry`, an entry is the subject, Django's. In
-#: `by-path`, it is inside of an entry, Passport's.
+#: The apps that are configured, and their settings besides the keys. In `by-entry`, an entry is the subject, Django's.
+#: In `by-path`, it is inside of an entry, Passport's.
 APPS = {
     "default": "",
     "kit": "",
