@@ -268,7 +268,7 @@ func (c cancelling) Call(context.Context, string, proto.Message, proto.Message) 
 }
 
 func (c cancelling) Stream(context.Context, string, proto.Message) (cloakroom.Stream, error) {
-	return nil, c.Call(nil, "", nil, nil)
+	return nil, c.Call(context.TODO(), "", nil, nil)
 }
 
 func TestACallThatWaitsForItsRepeatIsCancelledWithItsContext(t *testing.T) {
