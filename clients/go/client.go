@@ -137,8 +137,11 @@ func (c *Client) Call(ctx context.Context, path string, request, response proto.
 	var before error
 	for repeats := 0; ; repeats++ {
 		err := c.transport.Call(ctx, path, request, response)
-		if err == nil || !waitForRepeat(ctx, err, repeats) {
-			return failureOfRepeat(ctx, before, err)
+		if err == nil {
+			return nil
+		}
+		if final := waitForRepeat(ctx, err, repeats); final != nil {
+			return failureOfRepeat(ctx, before, final)
 		}
 		before = err
 	}
@@ -154,11 +157,12 @@ func failureOfRepeat(ctx context.Context, before, err error) error {
 	return NewError(failed.Code, failed.Reason, failed.Message+"; the attempt before: "+earlier.Message, failed.cause)
 }
 
-// waitForRepeat waits before a failed call is repeated. It reports false if there is no point or no time for that.
-func waitForRepeat(ctx context.Context, err error, repeats int) bool {
+// waitForRepeat waits before a failed call is repeated. It returns the error of the call if there is no point or no time
+// for that.
+func waitForRepeat(ctx context.Context, err error, repeats int) error {
 	var failed *Error
-	if !errors.As(err, &failed) {
-		return false
+	if !errors.As(err, &failed) || failed.isLasting || errors.Is(err, context.Canceled) {
+		return err
 	}
 	pause := firstPause << min(repeats, 10)
 	switch {
@@ -167,19 +171,22 @@ func waitForRepeat(ctx context.Context, err error, repeats int) bool {
 	case failed.Code == "UNAVAILABLE" || failed.Reason == "OVERLOADED":
 		pause = min(pause, lastPauseOfAnswered)
 	default:
-		return false
+		return err
 	}
 	if end, _ := ctx.Deadline(); !time.Now().Add(pause).Before(end) {
-		return false
+		return err
 	}
 	// Random, so that many processes do not repeat at the same time.
 	timer := time.NewTimer(time.Duration(float64(pause) * (0.5 + 0.5*rand.Float64())))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return NewError("CANCELLED", "", "the call was cancelled; the attempt before: "+failed.Message, ctx.Err())
+		}
+		return err
 	}
 }
 

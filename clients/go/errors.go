@@ -1,10 +1,14 @@
 package cloakroom
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Error says why a call failed.
 //
-// errors.Is tells the kinds apart: [ErrUnavailable] and [ErrRefused]. An error that is neither is a defect.
+// errors.Is tells the kinds apart: [ErrUnavailable] and [ErrRefused]. An error that is neither is a defect. It also finds
+// context.DeadlineExceeded if there was no answer in time, and context.Canceled if the context of the call was cancelled.
 type Error struct {
 	// Code is that of the call, such as UNAVAILABLE or INVALID_ARGUMENT.
 	Code string
@@ -14,6 +18,8 @@ type Error struct {
 	Message string
 
 	cause error
+	// isLasting is true if a repeat would fail as well.
+	isLasting bool
 }
 
 // ErrUnavailable is the kind of an error for which the service did not answer in time, or cannot. A later request may
@@ -39,13 +45,15 @@ func (e *Error) Error() string {
 // Unwrap returns the cause of a failed connection, such as an error of package net.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Is reports whether the error is of a kind: ErrUnavailable or ErrRefused.
+// Is reports whether the error is of a kind: ErrUnavailable, ErrRefused or context.DeadlineExceeded.
 func (e *Error) Is(kind error) bool {
 	switch kind {
 	case ErrUnavailable:
 		return e.isUnavailable()
 	case ErrRefused:
 		return e.isRefused()
+	case context.DeadlineExceeded:
+		return e.Code == "DEADLINE_EXCEEDED"
 	}
 	return false
 }

@@ -3,6 +3,8 @@ package cloakroom
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 
 	"cloakroom.example/cloakroom/internal/connect"
 	"google.golang.org/protobuf/proto"
@@ -34,8 +36,25 @@ type Credentials struct {
 	KeyFile   string // The key of that certificate, in PEM.
 }
 
+// String returns the credentials without the token, so that they can be printed.
+func (c Credentials) String() string {
+	type printed Credentials
+	shown := printed(c)
+	if shown.Token != "" {
+		shown.Token = "[hidden]"
+	}
+	return fmt.Sprintf("%+v", shown)
+}
+
+// GoString returns the same for the verb %#v.
+func (c Credentials) GoString() string { return c.String() }
+
+// LogValue returns the same for package log/slog.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
 // Dial returns a transport to one or more addresses, which are separated by commas. It connects at the first call, has at
-// most 64 connections to each address, and takes no proxy from the environment.
+// most 64 connections to each address besides those of streams, and takes no proxy from the environment. It is an
+// io.Closer.
 func Dial(addresses string, credentials Credentials) (Transport, error) {
 	transport, err := connect.New(addresses, connect.Credentials(credentials))
 	if err != nil {
@@ -75,7 +94,9 @@ func (s connectStream) Close() { s.stream.Close() }
 func errorOf(err error) error {
 	var failed *connect.Failed
 	if errors.As(err, &failed) {
-		return NewError(failed.Code, failed.Reason, failed.Message, failed.Cause)
+		err := NewError(failed.Code, failed.Reason, failed.Message, failed.Cause)
+		err.isLasting = failed.IsLasting
+		return err
 	}
 	return err
 }

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"time"
 
 	pb "cloakroom.example/cloakroom/cloakroomv1"
 	"google.golang.org/protobuf/proto"
 )
 
-// pauseOfStream is the time before an interrupted stream begins again, so that a replica that stops is not asked in a
-// loop.
-const pauseOfStream = 50 * time.Millisecond
+const (
+	// Before an interrupted stream begins again, so that a replica that stops is not asked in a loop. The pause doubles for
+	// each failure after it, up to the last.
+	firstPauseOfStream = 50 * time.Millisecond
+	lastPauseOfStream  = 2 * time.Second
+)
 
 // EndedError says that a watched session has ended, or that another token has replaced its own. The stores for other session
 // libraries return it if a session had ended before it was saved.
@@ -29,6 +33,8 @@ func (e *EndedError) Error() string { return "cloakroom: the session has ended (
 // The watch begins again by itself when its connection ends, and lasts until ctx ends: cancel it. An error of the kind
 // [ErrUnavailable] says that the watch could not begin within the client's deadline.
 func (c *Client) WatchSession(ctx context.Context, request *pb.WatchSessionRequest) (context.Context, error) {
+	// The watch needs it for as long as it lasts.
+	request = proto.CloneOf(request)
 	request.App = c.app
 	stream, err := c.beginWatch(ctx, request)
 	if err != nil {
@@ -48,6 +54,7 @@ func (c *Client) WatchSession(ctx context.Context, request *pb.WatchSessionReque
 
 // watch waits for the end of a session, over as many streams as it takes.
 func (c *Client) watch(ctx context.Context, end context.CancelCauseFunc, stream Stream, request *pb.WatchSessionRequest) {
+	failures := 0
 	for {
 		if stream != nil {
 			err := waitForEnd(ctx, stream)
@@ -56,8 +63,11 @@ func (c *Client) watch(ctx context.Context, end context.CancelCauseFunc, stream 
 				end(err)
 				return
 			}
+			failures = 0
 		}
-		timer := time.NewTimer(pauseOfStream)
+		pause := min(firstPauseOfStream<<min(failures, 10), lastPauseOfStream)
+		// Random, so that many watches do not begin again at the same time.
+		timer := time.NewTimer(time.Duration(float64(pause) * (0.5 + 0.5*rand.Float64())))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -68,6 +78,7 @@ func (c *Client) watch(ctx context.Context, end context.CancelCauseFunc, stream 
 		var err error
 		if stream, err = c.beginWatch(ctx, request); err != nil {
 			stream = nil
+			failures++
 			// The service may be away for longer than a deadline. That says nothing about the session.
 			if !errors.Is(err, ErrUnavailable) {
 				end(err)
@@ -123,18 +134,39 @@ func (c *Client) BeginStream(ctx context.Context, path string, request, first pr
 	limited, cancel := context.WithTimeout(ctx, c.deadline)
 	defer cancel()
 	for repeats := 0; ; repeats++ {
-		stream, err := c.transport.Stream(limited, path, request)
+		stream, err := c.firstOf(limited, path, request, first)
 		if err == nil {
-			if err = stream.Receive(first); err == nil {
-				return stream, nil
-			}
-			stream.Close()
-			if errors.Is(err, io.EOF) {
-				err = NewError("UNAVAILABLE", "", "the stream ended without a message", err)
-			}
+			return stream, nil
 		}
-		if !waitForRepeat(limited, err, repeats) {
-			return nil, err
+		if final := waitForRepeat(limited, err, repeats); final != nil {
+			return nil, final
 		}
 	}
+}
+
+// firstOf begins a call once, and receives the first of its messages.
+func (c *Client) firstOf(ctx context.Context, path string, request, first proto.Message) (Stream, error) {
+	stream, err := c.transport.Stream(ctx, path, request)
+	if err != nil {
+		return nil, err
+	}
+	isCancelled := func() bool { return errors.Is(ctx.Err(), context.Canceled) }
+	stop := context.AfterFunc(ctx, func() {
+		if isCancelled() {
+			stream.Close()
+		}
+	})
+	err = stream.Receive(first)
+	isStopped := stop()
+	switch {
+	case !isStopped && isCancelled():
+		err = NewError("CANCELLED", "", "the call was cancelled", ctx.Err())
+	case errors.Is(err, io.EOF):
+		err = NewError("UNAVAILABLE", "", "the stream ended without a message", err)
+	}
+	if err != nil {
+		stream.Close()
+		return nil, err
+	}
+	return stream, nil
 }

@@ -58,10 +58,23 @@ const saveWith = (fields) =>
   call('SaveSession', { ...fields, accessed: true, requestId: randomBytes(16).toString('hex') });
 
 // Saves to an opened session. If that has ended meanwhile, nothing is saved.
-export const save = ({ session: { token }, cookieOutdated }, changes) => saveWith({ token, cookieOutdated, changes });
+export const save = ({ session: { token }, cookieOutdated }, changes, { rotate = false } = {}) =>
+  saveWith({ token, cookieOutdated, changes, rotate });
 
-// Saves without an open. If the cookie opens no session, that begins a new one.
+// Saves without an open. If the cookie opens no session, that begins a new one, and a repeat begins another.
 export const openAndSave = (cookieHeader, changes, { rotate = false } = {}) => saveWith({ cookieHeader, changes, rotate });
+
+// Logs in, with a new token, so that nobody knows it who has planted or seen the one before. All repeats of a save by the
+// token of an open are one session: the user has no other one that nobody knows of.
+export async function logIn(cookieHeader, changes) {
+  const opened = await open(cookieHeader);
+  if (!opened.session.nullSession) {
+    const saved = await save(opened, changes, { rotate: true });
+    if (saved.outcome !== 'OUTCOME_GONE') return saved;
+  }
+  // The session has ended since the open, or the browser has the cookies of two. A login ends both, and begins another.
+  return openAndSave(cookieHeader, changes, { rotate: true });
+}
 
 export const destroy = (cookieHeader) => call('DestroySession', { cookieHeader });
 

@@ -64,14 +64,23 @@ def open_session(cookies):
     return call("OpenSession", pb.OpenSessionRequest(cookie_header=cookies))
 
 
-def save_session(opened, changes):
+def save_session(opened, changes, *, rotate=False):
     """Saves to an opened session. If that has ended meanwhile, nothing is saved."""
-    return save(changes, token=opened.session.token, cookie_outdated=opened.cookie_outdated)
+    return save(changes, token=opened.session.token, cookie_outdated=opened.cookie_outdated, rotate=rotate)
 
 
-def open_and_save_session(cookies, changes, *, rotate=False):
-    """Saves without an open. If the cookie opens no session, that begins a new one."""
-    return save(changes, cookie_header=cookies, rotate=rotate)
+def log_in(cookies, changes):
+    """Logs in, with a new token, so that nobody knows it who has planted or seen the one before.
+
+    All repeats of a save by the token of an open are one session: the user has no other one that nobody knows of.
+    """
+    opened = open_session(cookies)
+    if not opened.session.HasField("null_session"):
+        saved = save_session(opened, changes, rotate=True)
+        if saved.outcome != pb.OUTCOME_GONE:
+            return saved
+    # The session has ended since the open, or the browser has the cookies of two. A login ends both, and begins another.
+    return save(changes, cookie_header=cookies, rotate=True)
 
 
 def save(changes, **fields):

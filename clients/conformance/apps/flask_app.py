@@ -1,4 +1,8 @@
-"""Flask, by `cloakroom.flask`. KIT_TRANSPORT=grpc replaces the transport, KIT_PLAIN_JSON=1 the codec."""
+"""Flask, by `cloakroom.flask`.
+
+KIT_TRANSPORT=grpc replaces the transport, KIT_PLAIN_JSON=1 the codec. With KIT_LOGIN=passport, a login sets the entry
+`passport`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,21 @@ from cloakroom.flask import CloakroomSessionInterface, CookiesAmbiguous, JsonCod
 from flask import Flask, jsonify, request, session
 from wsgi_server import serve
 
+
+def log_in(subject):
+    if os.environ.get("KIT_LOGIN") == "passport":
+        session["passport"] = {"user": subject}
+    else:
+        session.subject = subject
+
+
 OPERATIONS = {
     "get": lambda key: session.get(key),
     "set": lambda key, value: session.update({key: value}),
     "delete": lambda key: session.pop(key, None) and None,
     "increment": lambda key, by: session.increment(key, by),
     "clear": lambda: session.clear(),
-    "login": lambda subject: setattr(session, "subject", subject),
+    "login": lambda subject: log_in(subject),
     "subject": lambda: session.subject,
     "rotate": lambda: session.rotate(),
     "permanent": lambda value: setattr(session, "permanent", value),

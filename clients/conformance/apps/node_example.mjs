@@ -1,14 +1,14 @@
 // The session module of `examples/node`, which is gRPC without a client library.
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import { destroy, isTemporary, open, openAndSave, save } from '../../../examples/node/sessions.mjs';
+import { destroy, isTemporary, logIn, open, openAndSave, save } from '../../../examples/node/sessions.mjs';
 
 async function runOperations(request) {
   let cookies = request.headers.cookie ?? '';
   const { operations } = JSON.parse(await text(request));
   const state = { results: [], own: [], headers: [], status: 200, changes: {}, rotate: false };
   let opened;
-  if (operations.some(([name]) => ['get', 'subject', 'login'].includes(name))) {
+  if (operations.some(([name]) => ['get', 'subject'].includes(name))) {
     opened = await open(cookies);
     state.headers = opened.readHeaders;
   }
@@ -35,7 +35,8 @@ async function runOperations(request) {
   if (state.rotate || Object.keys(changes).length > 0) {
     // With two live sessions in the header, the service refuses a write, or a login begins anew.
     const isByToken = opened && !opened.session.nullSession && !state.rotate;
-    const saved = await (isByToken ? save(opened, changes) : openAndSave(cookies, changes, { rotate: state.rotate }));
+    const saveByCookie = changes.subject && !opened ? logIn : openAndSave;
+    const saved = await (isByToken ? save(opened, changes) : saveByCookie(cookies, changes, { rotate: state.rotate }));
     state.headers = saved.headers;
     if (saved.outcome === 'OUTCOME_GONE') state.status = 409;
   }

@@ -9,7 +9,7 @@ import grpc
 import sessions
 from cloakroom.v1 import session_service_pb2 as pb
 from server import serve
-from sessions import destroy_session, is_temporary, open_session, save
+from sessions import destroy_session, is_temporary, log_in, open_session, save, save_session
 
 sessions.DEADLINE = float(os.environ["CLOAKROOM_DEADLINE"])
 
@@ -20,7 +20,7 @@ def run_operations(environ):
     operations = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))["operations"]
     opened, changes, rotate, status = None, pb.Changes(), False, 200
     own_headers, session_headers, results = [], [], []
-    if any(name in ("get", "subject", "login") for name, *_ in operations):
+    if any(name in ("get", "subject") for name, *_ in operations):
         opened = open_session(cookies)
         session_headers = opened.read_headers
     for name, *arguments in operations:
@@ -52,11 +52,12 @@ def run_operations(environ):
             status = arguments[0]
         results.append(result)
     if rotate or changes.ByteSize():
-        if opened is None or opened.session.HasField("null_session"):
-            credential = {"cookie_header": cookies}
+        if changes.subject and opened is None:
+            saved = log_in(cookies, changes)
+        elif opened is None or opened.session.HasField("null_session"):
+            saved = save(changes, rotate=rotate, cookie_header=cookies)
         else:
-            credential = {"token": opened.session.token, "cookie_outdated": opened.cookie_outdated}
-        saved = save(changes, rotate=rotate, **credential)
+            saved = save_session(opened, changes, rotate=rotate)
         session_headers = saved.headers
         if saved.outcome == pb.OUTCOME_GONE:
             status = 409

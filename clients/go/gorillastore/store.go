@@ -148,12 +148,11 @@ func (s *Store) save(r *http.Request, session *sessions.Session, of *stored) err
 	if err != nil {
 		return err
 	}
-	policy, err := s.client.Policy(r.Context())
+	idleTimeout, err := external.IdleTimeout(r.Context(), s.client)
 	if err != nil {
 		return err
 	}
 	changes := external.Changes(of.entries, wanted)
-	idleTimeout := policy.IdleTimeout.AsDuration()
 	if age := time.Duration(session.Options.MaxAge) * time.Second; age > 0 {
 		idleTimeout = min(idleTimeout, age)
 	}

@@ -95,13 +95,13 @@ func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry
 	if wanted[deadlineEntry] == nil {
 		wanted[deadlineEntry] = external.Text(expiry.UTC().Format(time.RFC3339Nano))
 	}
-	policy, err := s.client.Policy(ctx)
+	idleTimeout, err := external.IdleTimeout(ctx, s.client)
 	if err != nil {
 		return err
 	}
 	loads := loadsOf(ctx)
 	changes := external.Changes(loads.get(token), wanted)
-	setLifetime(changes, expiry, policy.IdleTimeout.AsDuration())
+	setLifetime(changes, expiry, idleTimeout)
 	err = external.Save(ctx, s.client, token, changes, loads.requestContext())
 	if isPassed(err) {
 		return s.DeleteCtx(ctx, token)

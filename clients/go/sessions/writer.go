@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -145,15 +146,15 @@ func (h *hold) pass() bool {
 
 // answer answers the request in place of the handler if the session could not be saved. It reports whether it did.
 func (h *hold) answer(unavailable error, gone *GoneError, failed error) bool {
-	answer := &answerWriter{ResponseWriter: h.w}
 	switch {
 	case unavailable != nil:
-		dropBodyHeaders(h.w.Header())
-		h.sessions.unavailable(answer, h.r, unavailable)
+		dropBodyHeaders(h.w.Header(), h.w.Header())
+		h.sessions.unavailable(h.w, h.r, unavailable)
 	case failed != nil:
-		dropBodyHeaders(h.w.Header())
-		h.sessions.failed(answer, h.r, failed)
+		dropBodyHeaders(h.w.Header(), h.w.Header())
+		h.sessions.failed(h.w, h.r, failed)
 	case gone != nil:
+		answer := &answerWriter{ResponseWriter: h.w, before: h.w.Header().Clone()}
 		h.sessions.gone(answer, h.r, gone)
 		return answer.isUsed
 	default:
@@ -185,15 +186,16 @@ func (h *hold) finish() {
 	}
 }
 
-// answerWriter tells whether something was written.
+// answerWriter tells whether something was written in place of the handler's response.
 type answerWriter struct {
 	http.ResponseWriter
+	before http.Header // The handler's.
 	isUsed bool
 }
 
 func (w *answerWriter) WriteHeader(status int) {
 	if !w.isUsed {
-		dropBodyHeaders(w.Header())
+		dropBodyHeaders(w.Header(), w.before)
 	}
 	w.isUsed = true
 	w.ResponseWriter.WriteHeader(status)
@@ -208,11 +210,22 @@ func (w *answerWriter) Write(data []byte) (int, error) {
 
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// dropBodyHeaders removes what the handler has said about a body that is not sent.
-func dropBodyHeaders(header http.Header) {
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Cache-Control"} {
-		header.Del(name)
+// dropBodyHeaders removes what the handler has said about a body that is not sent, if it is still as it was before. Others
+// stay, such as those for CORS.
+func dropBodyHeaders(header, before http.Header) {
+	for name, values := range header {
+		if isOfBody(name) && slices.Equal(values, before[name]) {
+			delete(header, name)
+		}
 	}
+}
+
+func isOfBody(name string) bool {
+	switch name {
+	case "Accept-Ranges", "Cache-Control", "Etag", "Last-Modified", "Location", "Trailer", "Transfer-Encoding":
+		return true
+	}
+	return strings.HasPrefix(name, "Content-") && !strings.HasPrefix(name, "Content-Security-Policy")
 }
 
 func variesBy(header http.Header, name string) bool {

@@ -2,9 +2,11 @@ package tests
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +21,7 @@ import (
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
 	"cloakroom.example/cloakroom/tests/service"
+	"google.golang.org/protobuf/proto"
 )
 
 func open(client *cloakroom.Client) error {
@@ -207,6 +210,124 @@ func TestACallIsCancelledWithItsContext(t *testing.T) {
 	}
 }
 
+// listen accepts connections on loopback, and calls serve for each of them.
+func listen(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			go serve(conn)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// So long that what waits for a deadline does not end in time.
+const hours = 4 * time.Hour
+
+func TestACallThatConnectsIsCancelledWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	// Its client waits for the handshake.
+	silent := listen(t, func(net.Conn) { cancel() })
+
+	_, err := newClient(t, "https://"+silent, hours, cloakroom.Credentials{}).OpenSession(ctx, &pb.OpenSessionRequest{})
+
+	var failed *cloakroom.Error
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &failed) || failed.Code != "CANCELLED" {
+		t.Error(err)
+	}
+}
+
+func TestACallThatWasCancelledBeforeSaysSo(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+
+	_, err := newClient(t, "localhost:1", hours, cloakroom.Credentials{}).OpenSession(ctx, &pb.OpenSessionRequest{})
+
+	var failed *cloakroom.Error
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &failed) || failed.Code != "CANCELLED" {
+		t.Error(err)
+	}
+}
+
+// cancelling fails each call, after it has cancelled the context.
+type cancelling struct{ cancel context.CancelFunc }
+
+func (c cancelling) Call(context.Context, string, proto.Message, proto.Message) error {
+	c.cancel()
+	return cloakroom.NewError("UNAVAILABLE", "", "away", nil)
+}
+
+func (c cancelling) Stream(context.Context, string, proto.Message) (cloakroom.Stream, error) {
+	return nil, c.Call(context.TODO(), "", nil, nil)
+}
+
+func TestACallThatWaitsForItsRepeatIsCancelledWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	client, err := cloakroom.New("", cloakroom.Options{Transport: cancelling{cancel}})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, err = client.OpenSession(ctx, &pb.OpenSessionRequest{})
+	_, watchErr := client.WatchSession(ctx, &pb.WatchSessionRequest{})
+
+	for _, err := range []error{err, watchErr} {
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, cloakroom.ErrUnavailable) || !strings.Contains(err.Error(), "away") {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAStreamThatDoesNotBeginIsCancelledWithItsContext(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\ncontent-type: application/connect+proto\r\ntransfer-encoding: chunked\r\n\r\n"
+	for _, answer := range []string{"", head} {
+		ctx, cancel := context.WithCancel(context.Background())
+		address := listen(t, func(conn net.Conn) {
+			conn.Read(make([]byte, 4096))
+			io.WriteString(conn, answer)
+			cancel()
+		})
+
+		_, err := newClient(t, address, hours, cloakroom.Credentials{}).WatchSession(ctx, &pb.WatchSessionRequest{})
+
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
+}
+
+func TestADeadlineThatIsOverIsOneOfTheContextPackageToo(t *testing.T) {
+	silent := listen(t, func(net.Conn) {})
+
+	err := open(newClient(t, silent, 100*time.Millisecond, cloakroom.Credentials{}))
+
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cloakroom.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+func TestATokenIsInNothingThatIsPrinted(t *testing.T) {
+	options := cloakroom.Options{App: "shop", Credentials: cloakroom.Credentials{Token: "secret", CAFile: "ca.crt"}}
+	var logged strings.Builder
+	slog.New(slog.NewJSONHandler(&logged, nil)).Info("made", "credentials", options.Credentials)
+
+	printed := fmt.Sprintf("%v %+v %#v %s %s", options, options, options, options.Credentials, logged.String())
+
+	if strings.Contains(printed, "secret") || strings.Count(printed, "ca.crt") != 5 {
+		t.Error(printed)
+	}
+}
+
 func TestAProxyOfTheEnvironmentGetsNoCall(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	proxy := newRelay(t, running.Address)
@@ -321,6 +442,41 @@ func TestCallersAreRecognizedByTokenAndByCertificateAndFilesAreReadAgain(t *test
 	service.Wait(t, "the authority is read again", func() bool { return errors.Is(open(renewed), cloakroom.ErrRefused) })
 	writeFile(t, folder, "token", []byte(token+"\n"))
 	service.Wait(t, "the token is read again", func() bool { return open(renewed) == nil })
+}
+
+func TestACertificateThatIsNotTrustedIsAnErrorAtOnce(t *testing.T) {
+	folder := t.TempDir()
+	authority := newAuthority(t)
+	caFile := writeFile(t, folder, "ca.crt", authority.pem)
+	strangersFile := writeFile(t, folder, "stranger.crt", newAuthority(t).pem)
+	certificate, key := authority.issue(t, "127.0.0.1")
+	running := service.Start(t, service.Options{
+		Server: fmt.Sprintf("[server.tls]\ncertificate_file = %q\nkey_file = %q\n",
+			writeFile(t, folder, "tls.crt", certificate), writeFile(t, folder, "tls.key", key)),
+	})
+	address := "https://" + running.Address
+	otherName := strings.Replace(address, "127.0.0.1", "localhost", 1)
+
+	for _, untrusted := range []*cloakroom.Client{
+		newClient(t, address, hours, cloakroom.Credentials{CAFile: strangersFile}),
+		newClient(t, otherName, hours, cloakroom.Credentials{CAFile: caFile}),
+		newClient(t, address+","+otherName, hours, cloakroom.Credentials{CAFile: strangersFile}),
+	} {
+		err := open(untrusted)
+		var invalid *tls.CertificateVerificationError
+		if !errors.Is(err, cloakroom.ErrUnavailable) || !errors.As(err, &invalid) || !strings.Contains(err.Error(), "set CAFile to") {
+			t.Error(err)
+		}
+		if _, err := untrusted.WatchSession(context.Background(), &pb.WatchSessionRequest{}); !strings.Contains(fmt.Sprint(err), "set CAFile to") {
+			t.Error(err)
+		}
+	}
+	trusted := newClient(t, otherName+","+address, service.Patience, cloakroom.Credentials{CAFile: caFile})
+	for range 4 {
+		if err := open(trusted); err != nil {
+			t.Error("the replica with the right name was not called", err)
+		}
+	}
 }
 
 func TestACallWhoseRepeatHasNoTimeLeftSaysWhyItWasRepeated(t *testing.T) {

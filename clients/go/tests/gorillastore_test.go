@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"encoding/gob"
 	"errors"
 	"fmt"
@@ -202,6 +203,27 @@ func TestMaxAgeIsTheLifetimeOfTheCookieAndOfTheSession(t *testing.T) {
 	}
 	if browser.Cookies() != "" {
 		t.Error("the browser keeps the cookie")
+	}
+}
+
+func TestABrowserThatHasGoneUndoesNoSaveOfGorilla(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	store := gorillastore.New(running.Client("shop"), []byte("a key for the signature"))
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	request := httptest.NewRequest("GET", "/", nil)
+	session, err := store.Get(request, "session")
+	must(t, err)
+	session.Values["a"] = 1
+	recorder := httptest.NewRecorder()
+
+	// The first save of a process asks for the policy of the app.
+	must(t, store.Save(request.WithContext(gone), recorder, session))
+
+	again := httptest.NewRequest("GET", "/", nil)
+	again.AddCookie(recorder.Result().Cookies()[0])
+	if kept, err := store.Get(again, "session"); err != nil || kept.Values["a"] != 1 {
+		t.Error(kept, err)
 	}
 }
 

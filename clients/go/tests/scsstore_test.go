@@ -126,6 +126,20 @@ func TestALogoutStaysAndASlowRequestSetsNoCookie(t *testing.T) {
 	}
 }
 
+func TestABrowserThatHasGoneUndoesNoCommit(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	store, token := scsstore.New(running.Client("shop")), strings.Repeat("t", 43)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+
+	// The first commit of a process asks for the policy of the app.
+	must(t, store.CommitCtx(gone, token, []byte("kept"), time.Now().Add(time.Hour)))
+
+	if data, found, err := store.Find(token); string(data) != "kept" || !found || err != nil {
+		t.Error(string(data), found, err)
+	}
+}
+
 func TestACommitOfAnEndedSessionIsAnErrorWithItsReason(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
 	store, token := scsstore.New(running.Client("shop")), strings.Repeat("t", 43)

@@ -368,6 +368,93 @@ func TestAnOutageIs503WhateverTheHandlerDoes(t *testing.T) {
 	}
 }
 
+func TestAnAnswerInPlaceOfTheHandlersHasNothingOfItsBody(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	client, err := cloakroom.New(running.Address, cloakroom.Options{App: "shop", Deadline: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ofBody := []string{"Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Range", "Etag",
+		"Last-Modified", "Location", "Trailer"}
+	others := []string{"Access-Control-Allow-Origin", "Content-Security-Policy", "Content-Security-Policy-Report-Only"}
+	browser := service.Browse(t, handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		for _, name := range append(ofBody, others...) {
+			w.Header().Set(name, "handler")
+		}
+		s.Set("a", 1)
+		w.WriteHeader(http.StatusSeeOther)
+	}))
+	running.Stop()
+
+	answer := browser.Get("/")
+
+	for _, name := range ofBody {
+		if answer.Header.Get(name) != "" {
+			t.Error("a 503 has the handler's", name)
+		}
+	}
+	for _, name := range others {
+		if answer.Header.Get(name) != "handler" {
+			t.Error("a 503 lacks", name)
+		}
+	}
+	if answer.Status != http.StatusServiceUnavailable {
+		t.Error(answer)
+	}
+}
+
+func TestAnAnswerInPlaceOfTheHandlersHasItsOwnHeaders(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	client, err := cloakroom.New(running.Address, cloakroom.Options{App: "shop", Deadline: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := sessions.New(client)
+	of.OnGone = func(w http.ResponseWriter, r *http.Request, _ *sessions.GoneError) {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, "/again", http.StatusSeeOther)
+	}
+	of.OnUnavailable = func(w http.ResponseWriter, r *http.Request, _ error) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", "2")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		io.WriteString(w, "{}")
+	}
+	handler := of.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := sessions.From(r.Context())
+		if id, _ := s.ID(); id != "" {
+			adminOf(t, running).Revoke(context.Background(), id)
+		}
+		s.Set("a", 1)
+		w.Header().Set("Cache-Control", "max-age=60")
+		w.Header().Set("Content-Disposition", "attachment")
+		io.WriteString(w, "content")
+	}))
+	begun := httptest.NewRecorder()
+	handler.ServeHTTP(begun, httptest.NewRequest("GET", "/", nil))
+	request := httptest.NewRequest("GET", "/", nil)
+	request.AddCookie(begun.Result().Cookies()[0])
+
+	gone := httptest.NewRecorder()
+	handler.ServeHTTP(gone, request)
+	running.Stop()
+	unavailable := httptest.NewRecorder()
+	handler.ServeHTTP(unavailable, httptest.NewRequest("GET", "/", nil))
+
+	for _, answer := range []*httptest.ResponseRecorder{gone, unavailable} {
+		if header := answer.Header(); header.Get("Cache-Control") != "no-store" || header.Get("Content-Disposition") != "" {
+			t.Error(answer.Code, header)
+		}
+	}
+	if gone.Code != http.StatusSeeOther || gone.Header().Get("Location") != "/again" {
+		t.Error(gone.Code, gone.Header())
+	}
+	if header := unavailable.Header(); header.Get("Content-Type") != "application/json" || header.Get("Content-Length") != "2" {
+		t.Error(unavailable.Code, header)
+	}
+}
+
 func TestWhatCannotBeSavedIsNoSuccess(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {

@@ -8,13 +8,16 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloakroom.example/cloakroom"
 	"cloakroom.example/cloakroom/admin"
+	pb "cloakroom.example/cloakroom/cloakroomv1"
 	"cloakroom.example/cloakroom/sessions"
 	"cloakroom.example/cloakroom/tests/service"
 	"github.com/gorilla/websocket"
+	"google.golang.org/protobuf/proto"
 )
 
 func adminOf(t *testing.T, running *service.Service) *admin.Admin {
@@ -171,4 +174,54 @@ func TestAWatchThatIsCancelledLeavesNoGoroutine(t *testing.T) {
 		connect(t, browser).Close()
 	}
 	service.Wait(t, "the goroutines end", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+// refusing answers the first stream, and refuses all others.
+type refusing struct{ streams int }
+
+func (r *refusing) Call(context.Context, string, proto.Message, proto.Message) error { return nil }
+
+func (r *refusing) Stream(context.Context, string, proto.Message) (cloakroom.Stream, error) {
+	if r.streams++; r.streams > 1 {
+		return nil, cloakroom.NewError("RESOURCE_EXHAUSTED", "", "too many streams", nil)
+	}
+	return &shortStream{}, nil
+}
+
+// shortStream has one message, and is cut off then.
+type shortStream struct{ isOver bool }
+
+func (s *shortStream) Receive(proto.Message) error {
+	if s.isOver {
+		return cloakroom.NewError("UNAVAILABLE", "", "cut off", nil)
+	}
+	s.isOver = true
+	return nil
+}
+
+func (s *shortStream) Close() {}
+
+func TestAWatchThatCannotBeginAgainIsNoLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := &refusing{}
+		client, err := cloakroom.New("", cloakroom.Options{Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+
+		watched, err := client.WatchSession(ctx, &pb.WatchSessionRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of a clock that the test moves.
+		time.Sleep(time.Minute)
+		cancel()
+		<-watched.Done()
+		synctest.Wait()
+
+		if transport.streams < 10 || transport.streams > 80 {
+			t.Error("attempts in a minute:", transport.streams)
+		}
+	})
 }

@@ -3,7 +3,7 @@
 
 const { setTimeout: delay } = require('node:timers/promises');
 const { now } = require('./clock.js');
-const { CallFailed, CloakroomError, SessionRefused, SessionUnavailable } = require('./errors.js');
+const { CallFailed, CloakroomError, SessionRefused, SessionUnavailable, Untrusted } = require('./errors.js');
 const { DESTROY, OPEN, POLICY, SAVE } = require('./messages.js');
 const { sharedTransport } = require('./shared_transport.js');
 
@@ -113,6 +113,7 @@ function withReason({ code, reason, message }, before) {
 /** Returns the longest delay before a call is repeated. Undefined: a retry would fail as well.
  * @param {CallFailed} failed @param {number} retries */
 function retryDelay(failed, retries) {
+  if (failed instanceof Untrusted) return undefined;
   const longer = FIRST_DELAY * 2 ** retries;
   const isUnanswered = failed.reason === '' && (failed.code === 'UNAVAILABLE' || isBrokenConnection(failed));
   if (isUnanswered) return Math.min(longer, LAST_DELAY);

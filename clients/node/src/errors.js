@@ -58,7 +58,15 @@ class CallFailed extends Error {
   }
 }
 
+/** The certificate of the service is not trusted, so a repeat would fail as well. */
+class Untrusted extends CallFailed {
+  /** @param {string} message */
+  constructor(message) {
+    super('UNAVAILABLE', '', message);
+  }
+}
+
 /** Seconds after which a browser may try again during an outage. */
 const RETRY_AFTER = 5;
 
-module.exports = { CallFailed, CloakroomError, RETRY_AFTER, SessionNotOpened, SessionRefused, SessionUnavailable };
+module.exports = { CallFailed, CloakroomError, RETRY_AFTER, SessionNotOpened, SessionRefused, SessionUnavailable, Untrusted };

@@ -60,15 +60,21 @@ class ExpressState extends HttpState {
     Object.defineProperties(request, REQUEST_PROPERTIES);
   }
 
+  /** What it throws goes to Express' error handlers. @param {any} error */
+  async callOnUnavailable(error) {
+    const { settings, request, response, next } = this;
+    await settings.onUnavailable?.(error, request, response, next);
+  }
+
   /** @param {any} error */
   answer(error) {
-    const { settings, request, response, next } = this;
+    const { settings, response, next } = this;
     if (!(error instanceof SessionUnavailable)) {
       next(error);
       return;
     }
     if (settings.onUnavailable) {
-      settings.onUnavailable(error, request, response, next);
+      this.callOnUnavailable(error).catch(next);
       return;
     }
     console.warn('the session service does not answer: %s', error.message);

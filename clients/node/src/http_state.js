@@ -18,7 +18,7 @@ class HttpState extends RequestState {
   }
 
   get isHeadSent() {
-    return this.response.headersSent;
+    return this.#hold?.isHeadSent ?? this.response.headersSent;
   }
 
   onFirstUse() {
@@ -28,8 +28,14 @@ class HttpState extends RequestState {
   /** @param {string} reason */
   onGone(reason) {
     const { settings, request, response } = this;
-    if (settings.onGone) settings.onGone(reason, request, response);
+    if (settings.onGone) this.letChange(() => settings.onGone?.(reason, request, response));
     else super.onGone(reason);
+  }
+
+  /** Calls a function of the application that may change the head of the response while that waits. @param {() => void} call */
+  letChange(call) {
+    if (this.#hold === undefined) call();
+    else this.#hold.letChange(call);
   }
 
   /** Has the end of the response seen, whether the request uses its session or not. */

@@ -26,9 +26,10 @@ function sessions(options = {}) {
     const isOpen = settings.lazy || !ctx.req.headers.cookie || await state.try(() => state.session.openUpFront());
     if (!isOpen) return undefined;
     await next();
-    // What fails here goes to the middlewares before this one. A response that the application has begun by itself, or
-    // that answers an error, is saved by its own end.
-    if (state.isUsed && !ctx.headerSent && state.mustWait()) await state.try(() => state.finish());
+    // What fails here goes to the middlewares before this one. A response that the application writes by itself, or that
+    // answers an error, is saved by its own end.
+    const isByKoa = ctx.respond !== false && !ctx.headerSent;
+    if (state.isUsed && isByKoa && state.mustWait()) await state.try(() => state.finish());
     return undefined;
   };
 }
@@ -59,7 +60,7 @@ class KoaState extends HttpState {
 
   /** @param {string} reason */
   onGone(reason) {
-    if (this.settings.onGone) this.settings.onGone(reason, this.ctx);
+    if (this.settings.onGone) this.letChange(() => this.settings.onGone?.(reason, this.ctx));
     else super.onGone(reason);
   }
 
@@ -77,9 +78,19 @@ class KoaState extends HttpState {
     }
   }
 
-  /** The middlewares have all returned. @param {any} error */
+  /** The middlewares have all returned, or are not waited for. @param {any} error */
   answer(error) {
-    this.ctx.onerror(error);
+    const { ctx, settings: { onUnavailable } } = this;
+    if (!(error instanceof SessionUnavailable) || !onUnavailable) {
+      ctx.onerror(error);
+      return;
+    }
+    // What Koa has sent, or was told not to send, is replaced.
+    ctx.respond = true;
+    ctx.app.handleRequest(ctx, async () => {
+      ctx.status = error.status;
+      await onUnavailable(error, ctx);
+    });
   }
 }
 

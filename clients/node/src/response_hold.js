@@ -23,16 +23,47 @@ class ResponseHold {
   #holdsEnd = false;
   /** Whether a write was told to wait for `drain`. */
   #hasRefusedWrite = false;
+  /** Whether the head waits as the application has made it. */
+  #isHeadHeld = false;
 
   /** @param {import('node:http').ServerResponse} response @param {Holder} holder */
   constructor(response, holder) {
     this.#response = response;
     this.#holder = holder;
-    const { writeHead, flushHeaders, write, end } = /** @type {any} */ (response);
-    this.#methods = { writeHead, flushHeaders, write, end };
+    const { writeHead, flushHeaders, write, end, setHeader, appendHeader, removeHeader } = /** @type {any} */ (response);
+    this.#methods = { writeHead, flushHeaders, write, end, setHeader, appendHeader, removeHeader };
     const held = /** @type {any} */ (response);
     held[HOLD] = this;
     Object.assign(held, HELD_METHODS);
+    Object.defineProperty(held, 'headersSent', HEADERS_SENT);
+  }
+
+  /** Whether the head has gone to the browser. */
+  get isHeadSent() {
+    return Reflect.get(Object.getPrototypeOf(this.#response), 'headersSent', this.#response);
+  }
+
+  /** What the application is told: it has sent the head, so it cannot change it any more. */
+  get headersSent() {
+    return this.#isHeadHeld || this.isHeadSent;
+  }
+
+  /** Changes headers by a method of the response. @param {string} method @param {string} verb @param {any[]} args */
+  change(method, verb, args) {
+    if (!this.#isHeadHeld) return this.#methods[method].apply(this.#response, args);
+    // As Node does.
+    throw Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), { code: 'ERR_HTTP_HEADERS_SENT' });
+  }
+
+  /** Calls a function that may change the head although it waits. @param {() => void} call */
+  letChange(call) {
+    const isHeld = this.#isHeadHeld;
+    this.#isHeadHeld = false;
+    try {
+      call();
+    } finally {
+      this.#isHeadHeld = isHeld;
+    }
   }
 
   /** @param {any[]} args */
@@ -41,7 +72,7 @@ class ResponseHold {
     const response = this.#response;
     if (this.#passes()) return writeHead.apply(response, args);
     const status = this.#takeHead(args);
-    return this.#waitOrDo(() => { if (!response.headersSent) writeHead.apply(response, status); return response; }, response);
+    return this.#waitOrDo(() => { if (!this.isHeadSent) writeHead.apply(response, status); return response; }, response);
   }
 
   flushHeaders() {
@@ -70,6 +101,7 @@ class ResponseHold {
   /** Lets everything through that comes from now on, and forgets what waits. */
   release() {
     this.#state = 'released';
+    this.#isHeadHeld = false;
     this.#held = [];
   }
 
@@ -113,6 +145,7 @@ class ResponseHold {
     }
     const isHeadSent = this.#state === 'headReady';
     this.#state = 'waiting';
+    this.#isHeadHeld = !isHeadSent;
     this.#held.push(send);
     if (/** @type {unknown} */ (resultIfHeld) === false) this.#hasRefusedWrite = true;
     this.#holder.finish().then(() => this.#sendHeld(isHeadSent), (error) => this.#fail(error, isHeadSent));
@@ -122,7 +155,8 @@ class ResponseHold {
   #makeHead() {
     const response = this.#response;
     this.#state = 'headReady';
-    if (response.headersSent) return;
+    this.#isHeadHeld = false;
+    if (this.isHeadSent) return;
     for (const { name, value } of this.#holder.headers()) {
       if (name !== 'Vary' || !variesBy(response.getHeader('Vary'), value)) response.appendHeader(name, value);
     }
@@ -170,7 +204,15 @@ const HELD_METHODS = {
   write(...args) { return this[HOLD].write(args); },
   /** @this {any} @param {any[]} args */
   end(...args) { return this[HOLD].end(args); },
+  /** @this {any} @param {any[]} args */
+  setHeader(...args) { return this[HOLD].change('setHeader', 'set', args); },
+  /** @this {any} @param {any[]} args */
+  appendHeader(...args) { return this[HOLD].change('appendHeader', 'append', args); },
+  /** @this {any} @param {any[]} args */
+  removeHeader(...args) { return this[HOLD].change('removeHeader', 'remove', args); },
 };
+/** @type {PropertyDescriptor & ThisType<any>} */
+const HEADERS_SENT = { configurable: true, enumerable: true, get() { return this[HOLD].headersSent; } };
 
 /** @param {any} vary @param {string} name */
 const variesBy = (vary, name) => [vary ?? []].flat().join().toLowerCase().split(/[\s,]+/).includes(name.toLowerCase());

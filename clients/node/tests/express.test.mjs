@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import connect from 'connect';
 import express from 'express';
 import express4 from 'express4';
+import expressSession from 'express-session';
 import { Client } from 'cloakroom-sessions';
 import { openSession, sessions } from 'cloakroom-sessions/express';
 import { Browser, serve } from './app.mjs';
@@ -531,6 +532,68 @@ describe('the head of the response', () => {
     });
 
     assert.equal((await browser.get('/')).text, 'first');
+  });
+
+  test('cannot be changed while the response waits, as in express-session', async () => {
+    const thrown = { error: 'ERR_HTTP_HEADERS_SENT', text: 'aborted' };
+    const later = {
+      'response.json': [(response) => response.json({ second: 'longer than the first' }), thrown],
+      'response.send': [(response) => response.status(500).send('second'), thrown],
+      'response.redirect': [(response) => response.redirect('/there'), thrown],
+      'response.writeHead': [(response) => response.writeHead(500, { 'X-Own': 'yes' }), thrown],
+      'response.setHeader': [(response) => response.setHeader('X-Own', 'yes'), thrown],
+      'response.appendHeader': [(response) => response.appendHeader('X-Own', 'yes'), thrown],
+      'response.removeHeader': [(response) => response.removeHeader('Content-Type'), thrown],
+      'an error': [() => { throw new TypeError('too late'); }, { error: 'TypeError', text: 'aborted' }],
+      'response.end': [(response) => { response.end('second'); }, { error: undefined, text: '"first"' }],
+    };
+    const stores = {
+      'express-session': () => expressSession({ secret: 'a', resave: false, saveUninitialized: false, store: new expressSession.MemoryStore() }),
+      'cloakroom-sessions': () => sessions({ client: new Client({ service: service.address, app: 'shop', deadline: 10_000 }) }),
+    };
+    for (const make of [express, express4]) {
+      for (const [store, middleware] of Object.entries(stores)) {
+        for (const [what, [change, expected]] of Object.entries(later)) {
+          const seen = {};
+          const app = make();
+          app.use(middleware());
+          app.get('/', (request, response) => {
+            request.session.a = 1;
+            response.json('first');
+            seen.headersSent = response.headersSent;
+            change(response);
+          });
+          // As Express' documentation says: what has begun cannot be answered again.
+          app.use((error, request, response, next) => {
+            seen.error = error.code ?? error.name;
+            if (response.headersSent) response.destroy();
+            else next(error);
+          });
+          const server = await serve(app);
+          servers.push(server);
+
+          const text = await new Browser(server.url).get('/').then((answer) => answer.text, () => 'aborted');
+
+          assert.deepEqual({ error: undefined, ...seen, text }, { headersSent: true, ...expected }, `${what} with ${store}`);
+        }
+      }
+    }
+  });
+
+  test('can be changed by onGone while the response waits', async () => {
+    const { browser } = await start((app) => {
+      app.get('/begin', (request, response) => { request.session.a = 1; response.end(); });
+      app.get('/', (request, response) => {
+        service.sessions('revoke', '--app', 'shop', request.session.id);
+        request.session.a = 2;
+        response.end('body');
+      });
+    }, { onGone: (reason, request, response) => response.status(409).set('X-Reason', reason) });
+    await browser.get('/begin');
+
+    const answer = await browser.get('/');
+
+    assert.deepEqual([answer.status, answer.headers['x-reason'], answer.text], [409, 'REVOKED', 'body']);
   });
 
   test('has Cookie once in Vary', async () => {

@@ -295,17 +295,41 @@ describe('TLS and callers', () => {
     assert.match(nobody.code, /^(UNAVAILABLE|UNAUTHENTICATED)$/);
   });
 
+  test('a certificate that is not trusted is an error at once', async () => {
+    const { mutual } = certificates;
+    const address = `https://localhost:${secure.port}`;
+    const stranger = { ...mutual, caFile: mutual.certificateFile };
+    const otherName = `https://127.0.0.1:${secure.port}`;
+    // So long that the test only ends in time if nothing is repeated.
+    const deadline = 3_600_000;
+    const untrusted = [[address, stranger], [otherName, mutual], [`${address},${otherName}`, stranger]];
+
+    const failed = await Promise.all(untrusted.flatMap(([named, credentials]) => {
+      const client = clientOf(named, { ...credentials, deadline });
+      return [read(client), client.stream(messages.WATCH, { app: 'shop' })].map((call) => call.catch((error) => error));
+    }));
+    const trusted = clientOf(`${otherName},${address}`, mutual);
+    const opened = [];
+    for (let i = 0; i < 4; i += 1) opened.push((await read(trusted)).session.new);
+
+    for (const error of failed) {
+      assert.ok(error instanceof SessionUnavailable, String(error));
+      assert.match(error.message, /; set caFile to the authority of the service's certificate, which has to name /);
+    }
+    assert.deepEqual(opened, [true, true, true, true]);
+  });
+
   test('files that have changed are read again', async () => {
     const caFile = certificates.file('renewed.crt');
     fs.copyFileSync(certificates.file('client.crt'), caFile);
     const client = clientOf(`https://localhost:${secure.port}`, { ...certificates.mutual, caFile });
 
-    const opened = read(client);
-    await waitUntil('it was refused once', async () => (await read(new Client({ service: client.transport, app: 'shop', deadline: 500 }))
-      .catch((error) => error)) instanceof SessionUnavailable);
+    const refused = await read(client).catch((error) => error);
     fs.copyFileSync(certificates.file('ca.crt'), caFile);
+    const opened = await read(client);
 
-    assert.equal((await opened).session.new, true);
+    assert.ok(refused instanceof SessionUnavailable, String(refused));
+    assert.equal(opened.session.new, true);
   });
 
   test('a service that is not trusted is refused, whatever the environment says', () => {

@@ -147,6 +147,45 @@ test('an outage is a 503, reaches the middlewares before, and logs no user out',
   assert.equal(JSON.parse((await plain.browser.get('/read')).text).user.name, 'Ada');
 });
 
+test('an outage at the end of a response of the application is answered by onUnavailable', async (t) => {
+  const own = await Service.start();
+  t.after(() => own.remove());
+  const routes = {
+    '/raw': (ctx) => { ctx.respond = false; ctx.session.a = 1; ctx.res.setHeader('ETag', 'raw'); ctx.res.end('raw'); },
+    '/later': (ctx) => {
+      ctx.respond = false;
+      ctx.session.a = 1;
+      setImmediate(() => ctx.res.writeHead(201, { 'Content-Length': 5 }).end('later'));
+    },
+    '/piped': (ctx) => { ctx.respond = false; ctx.session.a = 1; Readable.from(['piped']).pipe(ctx.res); },
+    '/error': (ctx) => { ctx.session.a = 1; ctx.throw(418, 'broken'); },
+    '/untouched': ROUTES['/untouched'],
+  };
+  const seen = [];
+  const first = (ctx, next) => next().then(() => ctx.set('X-Late', ctx.path));
+  const onUnavailable = async (error, ctx) => {
+    seen.push(error);
+    await null;
+    ctx.body = { answer: 'Try again.' };
+  };
+  const options = { address: own.address, deadline: 1000, lazy: true };
+  const told = await start(routes, { ...options, first, onUnavailable });
+  const failing = await start(routes, { ...options, onUnavailable: () => { throw new TypeError('broken as well'); } });
+  const plain = await start(routes, options);
+  await own.stop('SIGKILL');
+
+  const answers = [];
+  for (const path of ['/raw', '/later', '/piped', '/error']) answers.push(await told.browser.get(path));
+  const others = [await failing.browser.get('/raw'), await plain.browser.get('/raw'), await told.browser.get('/untouched')];
+
+  const expected = { status: 503, text: '{"answer":"Try again."}', etag: undefined, setCookies: [] };
+  assert.deepEqual(answers.map(({ status, text, headers, setCookies }) => ({ status, text, etag: headers.etag, setCookies })),
+    Array(4).fill(expected));
+  assert.deepEqual(seen.map((error) => error instanceof SessionUnavailable), [true, true, true, true]);
+  assert.deepEqual(others.map(({ status, text }) => [status, text]),
+    [[500, 'Internal Server Error'], [503, 'Service Unavailable'], [200, 'untouched']]);
+});
+
 test('with lazy, openSession opens the session when a route asks for it', async () => {
   const open = (ctx) => openSession(ctx, async () => { ctx.body = ctx.session.user.name; });
   const { browser, transport } = await start({ ...ROUTES, '/open': open }, { lazy: true });

@@ -101,11 +101,16 @@ test('an application answers an outage as it likes', async (t) => {
   const { browser } = await start(own.address, { deadline: 2000, onUnavailable });
   const passing = await start(own.address, { deadline: 2000, onUnavailable: (error, request, response, next) => next(error) });
   passing.app.use((error, request, response, next) => response.status(error.status).send(`handled ${error.code}`));
+  const broken = await start(own.address, { deadline: 500, onUnavailable: async () => { throw new TypeError('broken'); } });
+  const brokenAtTheEnd = await start(own.address, { deadline: 500, lazy: true, onUnavailable: () => { throw new TypeError('broken'); } });
+  for (const { app } of [broken, brokenAtTheEnd]) app.use((error, request, response, next) => response.status(500).send(`handled ${error.message}`));
   await own.stop('SIGKILL');
 
   assert.equal((await browser.get('/read')).text, 'true UNAVAILABLE /read undefined');
   const handled = await passing.browser.get('/read');
   assert.deepEqual([handled.status, handled.text], [503, 'handled UNAVAILABLE']);
+  assert.equal((await broken.browser.get('/read')).text, 'handled broken');
+  assert.equal((await brokenAtTheEnd.browser.get('/write')).text, 'handled broken');
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {

@@ -12,6 +12,8 @@ final class Client
     private const LONGEST_PAUSE = 1000;
     /** Statuses of the service that a repeat may change. */
     private const TEMPORARY = [429, 503, 504];
+    /** How PHP and OpenSSL describe a certificate of another authority, or for another name. */
+    private const UNTRUSTED = '~certificate verify failed|peer certificate~i';
     private const JSON = JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR;
 
     /** @var non-empty-list<Address> */
@@ -65,6 +67,8 @@ final class Client
             try {
                 return $this->attempt($method, $body, self::timeout($end));
             } catch (Unavailable $error) {
+                // Another replica may have a certificate that is trusted.
+                if (self::isUntrusted($error) && count($this->addresses) === 1) throw $error;
                 $this->turn++;
                 if ($error->getMessage() !== $failed?->getMessage()) [$before, $failed] = [$failed, $error];
                 $pause = $this->pause($attempt);
@@ -90,7 +94,9 @@ final class Client
             $connection = $this->take($place) ?? Connection::open($address, $this->tls, $end);
             [$status, $answer] = $connection->post("/cloakroom.v1.SessionService/$method", $this->headers($timeout), $body, $end);
         } catch (Unavailable $error) {
-            throw new Unavailable('Cloakroom does not answer: ' . $error->getMessage());
+            $advice = self::isUntrusted($error)
+                ? "; set caFile to the authority of the service's certificate, which has to name the host of $address->host" : '';
+            throw new Unavailable('Cloakroom does not answer: ' . $error->getMessage() . $advice);
         }
         $this->idle[$place] = $connection;
         if ($status === 200) return json_decode($answer, true) ?? throw new ServiceError('this is not Cloakroom: its answer is not JSON');
@@ -126,6 +132,12 @@ final class Client
         if ($round < 0) return 0;
         $longest = min(self::FIRST_PAUSE * 2 ** min($round, 10), self::LONGEST_PAUSE);
         return $longest * random_int(50, 100) / 100;
+    }
+
+    private static function isUntrusted(Unavailable $error): bool
+    {
+        // With a reason, the service has answered.
+        return $error->reason === '' && preg_match(self::UNTRUSTED, $error->getMessage()) === 1;
     }
 
     /** Adds the failure that was another one: the last attempt may only have had no time. */

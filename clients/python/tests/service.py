@@ -95,6 +95,9 @@ keys = ["{key}"]
 subject_key = "_user_id"
 [apps.login.cookie]
 samesite = ""
+[apps.passport]
+keys = ["{key}"]
+subject_key = "passport.user"
 [apps.moving]
 keys = ["{key}"]
 [apps.moving.migrate]

@@ -12,9 +12,10 @@ from flask import Flask, session
 from lossy_proxy import LossyProxy
 from service import APPS, Service, binary, wait_until
 
-from cloakroom import AsyncClient, Client, ConnectTransport, Credentials, SessionRefused, SessionUnavailable
+from cloakroom import AsyncClient, Client, ConnectTransport, Credentials, SessionRefused, SessionUnavailable, methods
 from cloakroom.flask import CloakroomSessionInterface
 from cloakroom.grpc_transport import GrpcTransport
+from cloakroom.messages import session_service_pb2 as pb
 
 CALLERS = """
 [server.tls]
@@ -109,22 +110,65 @@ def test_an_unknown_caller_is_rejected(secure_service, make_transport):
         assert refused.value.reason == "CALLER_UNKNOWN"
 
 
-def test_a_service_with_another_certificate_is_not_called(secure_service, tmp_path):
+@pytest.fixture
+def untrusted(secure_service, tmp_path):
+    """Returns addresses and credentials that do not fit the certificate of the service."""
     authority, token, service = secure_service
-    stranger = trustme.CA()
-    stranger.cert_pem.write_to_path(str(tmp_path / "stranger.crt"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "stranger.crt"))
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
     wrong_authority = Credentials(token=token, ca_file=str(tmp_path / "stranger.crt"))
     right_authority = Credentials(token=token, ca_file=str(tmp_path / "ca.crt"))
-    for address, credentials in [
-        (f"https://127.0.0.1:{service.port}", wrong_authority),
-        (f"https://127.0.0.1:{service.port}", Credentials(token=token)),
+    right_name, wrong_name = f"https://127.0.0.1:{service.port}", f"https://localhost:{service.port}"
+    return [
+        (right_name, wrong_authority),
+        (right_name, Credentials(token=token)),
         # The certificate has the IP address, and not this name for it.
-        (f"https://localhost:{service.port}", right_authority),
-    ]:
-        client = Client(address, app="shop", deadline=0.3, credentials=credentials)
-        with pytest.raises(SessionUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        (wrong_name, right_authority),
+        (f"{right_name},{wrong_name}", wrong_authority),
+    ]
+
+
+#: Seconds. So long that a test only ends in time if nothing is repeated.
+HOURS = 4 * 3600.0
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED.*; set ca_file to the authority of the service's certificate, which has to name"
+
+
+def test_a_certificate_that_is_not_trusted_is_an_error_at_once(untrusted):
+    for address, credentials in untrusted:
+        client = Client(address, app="shop", deadline=HOURS, credentials=credentials)
+        with pytest.raises(SessionUnavailable, match=UNTRUSTED):
             client.policy()
+        with pytest.raises(SessionUnavailable, match=UNTRUSTED):
+            client.stream(methods.WATCH, pb.WatchSessionRequest(app="shop"))
+
+
+@in_event_loop
+async def test_a_certificate_that_is_not_trusted_is_an_error_at_once_in_an_event_loop(untrusted):
+    for address, credentials in untrusted:
+        client = AsyncClient(address, app="shop", deadline=HOURS, credentials=credentials)
+        with pytest.raises(SessionUnavailable, match=UNTRUSTED):
+            await client.policy()
+        with pytest.raises(SessionUnavailable, match=UNTRUSTED):
+            await client.stream(methods.WATCH, pb.WatchSessionRequest(app="shop"))
+
+
+def test_a_certificate_that_is_not_trusted_is_an_error_at_once_by_grpc(secure_service):
+    authority, _, service = secure_service
+    for name, trusted in [("127.0.0.1", trustme.CA()), ("localhost", authority)]:
+        credentials = grpc.ssl_channel_credentials(trusted.cert_pem.bytes())
+        client = Client(GrpcTransport(f"{name}:{service.port}", credentials=credentials), app="shop", deadline=HOURS)
+        with pytest.raises(SessionUnavailable, match="the certificate of the service is not trusted"):
+            client.policy()
+
+
+def test_a_replica_whose_certificate_is_not_trusted_is_passed_over(secure_service, tmp_path):
+    authority, token, service = secure_service
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
+    credentials = Credentials(token=token, ca_file=str(tmp_path / "ca.crt"))
+    addresses = f"https://localhost:{service.port},https://127.0.0.1:{service.port}"
+    client = Client(addresses, app="shop", credentials=credentials)
+    for _ in range(4):
+        assert client.open(pb.OpenSessionRequest(app="shop")).session.new
 
 
 def test_a_renewed_certificate_is_used_by_the_next_connection(secure_service, tmp_path):

@@ -179,20 +179,27 @@ def test_a_double_click_on_the_login_costs_at_most_one_answer(service, name):
     browser.log_in()
 
 
-@pytest.mark.parametrize(("name", "attribute"), [("login", "_user_id"), ("shop", "subject")])
-def test_a_login_without_a_cookie_or_a_read_begins_one_session_whatever_answers_are_lost(service, name, attribute):
+def log_in(name, user):
+    """Logs a user in, as the applications of an app do."""
+    if name == "shop":
+        session.subject = user
+    elif name == "login":
+        session["_user_id"] = user
+    else:
+        session["passport"] = {"user": user}
+
+
+@pytest.mark.parametrize("name", [*APPS, "passport"])
+def test_a_login_without_a_cookie_or_a_read_begins_one_session_whatever_answers_are_lost(service, name):
     transport = RecordingTransport(service.address)
     user = uuid.uuid4().hex
     app = Flask(__name__)
     app.session_interface = CloakroomSessionInterface(transport, app=name, deadline=TIMEOUT)
 
     @app.route("/in")
-    def log_in():
+    def log_in_and_write():
         session["note"] = "x"
-        if attribute == "subject":
-            session.subject = user
-        else:
-            session[attribute] = user
+        log_in(name, user)
         return "in"
 
     app.add_url_rule("/", view_func=lambda: session.subject or "anonymous", endpoint="who")
@@ -204,17 +211,18 @@ def test_a_login_without_a_cookie_or_a_read_begins_one_session_whatever_answers_
     assert len(service.sessions("list", "--app", name, "--subject", user)) == 1
 
 
-def test_a_login_that_begins_another_session_begins_one_whatever_answers_are_lost(service):
+@pytest.mark.parametrize("name", ["login", "passport"])
+def test_a_login_that_begins_another_session_begins_one_whatever_answers_are_lost(service, name):
     transport = RecordingTransport(service.address)
     user = uuid.uuid4().hex
     app = Flask(__name__)
-    app.session_interface = CloakroomSessionInterface(transport, app="login", deadline=TIMEOUT)
+    app.session_interface = CloakroomSessionInterface(transport, app=name, deadline=TIMEOUT)
 
     @app.route("/in")
-    def log_in():
+    def log_in_after_the_end():
         session.get("a")
-        service.sessions("revoke", "--app", "login", session.id)
-        session["_user_id"] = user
+        service.sessions("revoke", "--app", name, session.id)
+        log_in(name, user)
         lose_answers(transport, "SaveSession", 2, after=1)
         return "in"
 
@@ -226,4 +234,26 @@ def test_a_login_that_begins_another_session_begins_one_whatever_answers_are_los
     browser.send("GET", "/in")
     assert transport.take_calls() == ["OpenSession", "SaveSession", "OpenSession", *["SaveSession"] * 3]
     assert browser.send("GET", "/").text == user
-    assert len(service.sessions("list", "--app", "login", "--subject", user)) == 1
+    assert len(service.sessions("list", "--app", name, "--subject", user)) == 1
+
+
+def test_what_the_entry_of_the_subject_says_besides_it_is_no_login(service):
+    transport = RecordingTransport(service.address)
+    app = Flask(__name__)
+    app.session_interface = CloakroomSessionInterface(transport, app="passport", deadline=TIMEOUT)
+    entries = [{}, {"user": ""}, {"user": None}, {"user": True}, {"user": {}}, {"user.id": "x"}, "user", [], b"user"]
+
+    @app.route("/<int:number>")
+    def write(number):
+        session["passport"] = entries[number]
+        return "ok"
+
+    browser = Browser(app)
+    browser.send("GET", "/0")
+    transport.take_calls()
+    for number in range(1, len(entries)):
+        browser.cookie = None
+        response = browser.client.get(f"/{number}")
+        # The service refuses what it cannot read as a subject. It is no login in any case.
+        assert response.status_code in (200, 500)
+        assert transport.take_calls() == ["SaveSession"], entries[number]

@@ -15,6 +15,9 @@ const (
 	maxKeptBuffer = 64 << 10
 )
 
+// longAgo is a deadline that ends what waits for a connection.
+var longAgo = time.Unix(1, 0)
+
 // connection carries one call at a time.
 type connection struct {
 	conn    net.Conn
@@ -25,8 +28,8 @@ type connection struct {
 }
 
 // dial connects until a time.
-func dial(to endpoint, config *tls.Config, end time.Time) (*connection, error) {
-	ctx, cancel := context.WithDeadline(context.Background(), earlier(end, time.Now().Add(connectTimeout)))
+func dial(ctx context.Context, to endpoint, config *tls.Config, end time.Time) (*connection, error) {
+	ctx, cancel := context.WithDeadline(ctx, earlier(end, time.Now().Add(connectTimeout)))
 	defer cancel()
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3,
@@ -50,18 +53,22 @@ func dial(to endpoint, config *tls.Config, end time.Time) (*connection, error) {
 
 // call sends a request and reads its response. After an error, or if the response is not reusable, the connection has
 // to be closed.
-func (c *connection) call(ctx context.Context, request []byte, end time.Time) (response, error) {
+func (c *connection) call(ctx context.Context, request []byte, end time.Time) (got response, err error) {
 	if err := c.conn.SetDeadline(end); err != nil {
 		return response{}, err
 	}
 	if ctx.Done() != nil {
-		stop := context.AfterFunc(ctx, func() { c.conn.SetDeadline(time.Unix(1, 0)) })
-		defer stop()
+		stop := context.AfterFunc(ctx, func() { c.conn.SetDeadline(longAgo) })
+		defer func() {
+			// If it is too late to stop it, it may set the deadline of the next call.
+			got.isReusable = stop() && got.isReusable
+		}()
 	}
 	if _, err := c.conn.Write(request); err != nil {
 		return response{}, err
 	}
-	got, input, err := readResponse(c.conn, c.input)
+	var input []byte
+	got, input, err = readResponse(c.conn, c.input)
 	if c.input = input; len(input) > maxKeptBuffer {
 		c.input = make([]byte, 4096)
 	}

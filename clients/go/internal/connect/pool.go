@@ -21,7 +21,7 @@ const (
 
 // pool has the connections of a process to one endpoint.
 type pool struct {
-	connect func(end time.Time) (*connection, error)
+	connect func(ctx context.Context, end time.Time) (*connection, error)
 	permits chan struct{} // One is held by each call.
 	waiting atomic.Int32
 
@@ -31,7 +31,7 @@ type pool struct {
 	sweep    *time.Timer // Closes what was idle for too long. Nil if nothing is idle.
 }
 
-func newPool(connect func(end time.Time) (*connection, error)) *pool {
+func newPool(connect func(ctx context.Context, end time.Time) (*connection, error)) *pool {
 	return &pool{connect: connect, permits: make(chan struct{}, maxConnections)}
 }
 
@@ -55,7 +55,7 @@ func (p *pool) take(ctx context.Context, end time.Time) (*connection, error) {
 		}
 		found.conn.Close()
 	}
-	made, err := p.connect(end)
+	made, err := p.connect(ctx, end)
 	if err != nil {
 		<-p.permits
 	}
@@ -119,11 +119,13 @@ func (p *pool) drop(c *connection) {
 // dropIdle closes all connections that no call uses.
 func (p *pool) dropIdle() {
 	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	for _, c := range p.idle {
+	idle := p.idle
+	p.idle = nil
+	p.mutex.Unlock()
+	// With TLS, a close writes.
+	for _, c := range idle {
 		c.conn.Close()
 	}
-	p.idle = nil
 }
 
 // close closes all connections; those in use after their calls.

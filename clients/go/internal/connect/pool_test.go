@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-func pipes(made *atomic.Int32) func(time.Time) (*connection, error) {
-	return func(time.Time) (*connection, error) {
+func pipes(made *atomic.Int32) func(context.Context, time.Time) (*connection, error) {
+	return func(context.Context, time.Time) (*connection, error) {
 		made.Add(1)
 		near, far := net.Pipe()
 		go func() {

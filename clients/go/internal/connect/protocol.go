@@ -22,6 +22,8 @@ type Failed struct {
 	Reason  string // The service's reason, such as STORE_UNAVAILABLE. Empty if the service did not answer.
 	Message string
 	Cause   error
+	// IsLasting is true if a repeat would fail as well, whatever the code: the service is not trusted.
+	IsLasting bool
 }
 
 func (f *Failed) Error() string { return f.Message }

@@ -2,6 +2,8 @@ package connect
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -28,12 +30,26 @@ type replica struct {
 	mutex      sync.Mutex
 	avoidUntil time.Time
 	avoidTime  time.Duration
+	// isUntrusted tells whether it had a certificate that is not trusted when it was connected to last.
+	isUntrusted bool
 }
 
 func (r *replica) answered() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.avoidUntil, r.avoidTime = time.Time{}, 0
+	r.avoidUntil, r.avoidTime, r.isUntrusted = time.Time{}, 0, false
+}
+
+func (r *replica) trust(isUntrusted bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.isUntrusted = isUntrusted
+}
+
+func (r *replica) isTrusted() bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return !r.isUntrusted
 }
 
 // didNotAnswer prefers other replicas for a while. Calls that fail at the same time count as one.
@@ -123,6 +139,23 @@ func (r *replicas) didNotAnswer(failed *replica) {
 		name.mutex.Lock()
 		name.hasFailed = true
 		name.mutex.Unlock()
+	}
+}
+
+// notConnected notes that a replica cannot be reached, and returns the failure of a call that has no other one.
+func (r *replicas) notConnected(failed *replica, err error) *Failed {
+	var invalid *tls.CertificateVerificationError
+	isUntrusted := errors.As(err, &invalid)
+	failed.trust(isUntrusted)
+	r.didNotAnswer(failed)
+	message := fmt.Sprintf("cannot connect to %s: %v", failed.endpoint, err)
+	if isUntrusted {
+		message += "; set CAFile to the authority of the service's certificate, which has to name " + failed.endpoint.tlsName
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return &Failed{
+		Code: "UNAVAILABLE", Message: message, Cause: err, IsLasting: !slices.ContainsFunc(r.all, (*replica).isTrusted),
 	}
 }
 

@@ -36,18 +36,26 @@ func (t *Transport) Stream(ctx context.Context, path string, request proto.Messa
 		if chosen == nil {
 			return nil, &Failed{Code: "UNAVAILABLE", Message: "the service has no address now"}
 		}
-		conn, err := t.dial(chosen.endpoint, end)
+		conn, err := t.dial(ctx, chosen.endpoint, end)
 		if err == nil {
+			stop := context.AfterFunc(ctx, func() { conn.conn.SetDeadline(longAgo) })
 			stream, err := t.beginStream(chosen, conn, path, authorization, request, end)
+			if !stop() && isCancelled(ctx) {
+				err = cancelled(ctx)
+			}
 			if err != nil {
 				conn.conn.Close()
+				return nil, err
 			}
-			return stream, err
+			return stream, nil
 		}
-		t.replicas.didNotAnswer(chosen)
+		if isCancelled(ctx) {
+			return nil, cancelled(ctx)
+		}
+		failed := t.replicas.notConnected(chosen, err)
 		tried = append(tried, chosen)
 		if len(tried) >= t.replicas.count() || !time.Now().Before(end) {
-			return nil, &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("cannot connect to %s: %v", chosen.endpoint, err), Cause: err}
+			return nil, failed
 		}
 	}
 }

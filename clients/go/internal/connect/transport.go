@@ -6,6 +6,7 @@ package connect
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ func New(addresses string, credentials Credentials) (*Transport, error) {
 	}
 	t := &Transport{authorization: credentials.authorization(), tlsConfig: credentials.tlsConfig()}
 	t.replicas = newReplicas(parsed, func(to endpoint) *pool {
-		return newPool(func(end time.Time) (*connection, error) { return t.dial(to, end) })
+		return newPool(func(ctx context.Context, end time.Time) (*connection, error) { return t.dial(ctx, to, end) })
 	})
 	return t, nil
 }
@@ -56,17 +57,23 @@ func (t *Transport) Call(ctx context.Context, path string, request, response pro
 		if err == nil {
 			return t.exchange(ctx, chosen, conn, path, authorization, request, response)
 		}
+		if isCancelled(ctx) {
+			return cancelled(ctx)
+		}
 		// Nothing was sent, so another replica may have the call at once.
-		t.replicas.didNotAnswer(chosen)
+		failed := t.replicas.notConnected(chosen, err)
 		tried = append(tried, chosen)
 		if len(tried) >= t.replicas.count() || !time.Now().Before(end) || ctx.Err() != nil {
-			return &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("cannot connect to %s: %v", chosen.endpoint, err), Cause: err}
+			return failed
 		}
 	}
 }
 
 // prepare does what a call needs before it has a replica.
 func (t *Transport) prepare(ctx context.Context, end time.Time) (authorization string, err error) {
+	if isCancelled(ctx) {
+		return "", cancelled(ctx)
+	}
 	if err := ctx.Err(); err != nil {
 		return "", &Failed{Code: "DEADLINE_EXCEEDED", Message: err.Error(), Cause: err}
 	}
@@ -75,7 +82,9 @@ func (t *Transport) prepare(ctx context.Context, end time.Time) (authorization s
 		return "", &Failed{Code: "UNAVAILABLE", Message: fmt.Sprintf("cannot read the caller token: %v", err), Cause: err}
 	}
 	if len(t.replicas.names) > 0 {
-		if err := t.replicas.lookUp(ctx, end); err != nil {
+		if err := t.replicas.lookUp(ctx, end); isCancelled(ctx) {
+			return "", cancelled(ctx)
+		} else if err != nil {
 			return "", &Failed{Code: "UNAVAILABLE", Message: err.Error(), Cause: err}
 		}
 	}
@@ -117,8 +126,8 @@ func (t *Transport) exchange(
 // unanswered leaves a connection on which a call failed.
 func (t *Transport) unanswered(ctx context.Context, chosen *replica, conn *connection, hasOtherWay bool, err error) error {
 	chosen.pool.drop(conn)
-	if ctx.Err() != nil && ctx.Err() == context.Canceled {
-		return &Failed{Code: "CANCELLED", Message: "the call was cancelled", Cause: ctx.Err()}
+	if isCancelled(ctx) {
+		return cancelled(ctx)
 	}
 	t.replicas.didNotAnswer(chosen)
 	if isTimeout(err) {
@@ -134,15 +143,22 @@ func (t *Transport) unanswered(ctx context.Context, chosen *replica, conn *conne
 // Close closes all connections; those in use after their calls.
 func (t *Transport) Close() { t.replicas.close() }
 
-func (t *Transport) dial(to endpoint, end time.Time) (*connection, error) {
+func (t *Transport) dial(ctx context.Context, to endpoint, end time.Time) (*connection, error) {
 	if to.tlsName == "" {
-		return dial(to, nil, end)
+		return dial(ctx, to, nil, end)
 	}
 	config, err := t.tlsConfig.get()
 	if err != nil {
 		return nil, err
 	}
-	return dial(to, config, end)
+	return dial(ctx, to, config, end)
+}
+
+// isCancelled tells whether nobody waits for a call any more. That says nothing about the service.
+func isCancelled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
+
+func cancelled(ctx context.Context) *Failed {
+	return &Failed{Code: "CANCELLED", Message: "the call was cancelled", Cause: ctx.Err()}
 }
 
 func (t *Transport) head(to *replica, path, contentType string) string {

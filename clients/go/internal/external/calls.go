@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
@@ -64,6 +65,12 @@ func Destroy(ctx context.Context, client *cloakroom.Client, key string) error {
 		RequestId:  newRequestID(),
 	})
 	return err
+}
+
+// IdleTimeout returns that of the app.
+func IdleTimeout(ctx context.Context, client *cloakroom.Client) (time.Duration, error) {
+	policy, err := client.Policy(untilDeadline(ctx))
+	return policy.GetIdleTimeout().AsDuration(), err
 }
 
 // Changes returns what a save sends so that a session has the wanted entries. If it is not known what is stored, which is

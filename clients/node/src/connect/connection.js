@@ -11,6 +11,9 @@ const { ResponseReader, readWhole } = require('./http1.js');
 /** There was no answer in time. */
 class TimedOut extends Error {}
 
+/** The certificate of the service is of another authority, or for another name. */
+class UntrustedCertificate extends Error {}
+
 class Connection {
   /** Whether no call was answered on it yet. */
   isNew = true;
@@ -132,7 +135,8 @@ function connectSocket({ path, ip, port, tlsName }, context, end) {
     const fail = (error) => {
       clearTimeout(timer);
       socket.destroy();
-      reject(error);
+      const isUntrusted = socket instanceof tls.TLSSocket && Boolean(socket.authorizationError);
+      reject(isUntrusted ? new UntrustedCertificate(error.message) : error);
     };
     socket.on('error', fail);
     socket.once('close', () => fail(new Error('the connection was closed')));
@@ -149,4 +153,4 @@ function connectSocket({ path, ip, port, tlsName }, context, end) {
 /** Milliseconds of silence after which TCP looks whether the peer is still there. */
 const KEEPALIVE_DELAY = 10_000;
 
-module.exports = { Connection, TimedOut, connectSocket };
+module.exports = { Connection, TimedOut, UntrustedCertificate, connectSocket };

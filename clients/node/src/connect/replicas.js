@@ -3,7 +3,7 @@
 
 const dns = require('node:dns');
 const { now } = require('../clock.js');
-const { CallFailed } = require('../errors.js');
+const { CallFailed, Untrusted } = require('../errors.js');
 const { endpointKey, endpointOf, isName, parseAddresses } = require('./address.js');
 
 /** @typedef {import('./address.js').Endpoint} Endpoint */
@@ -12,6 +12,8 @@ const { endpointKey, endpointOf, isName, parseAddresses } = require('./address.j
 class Replica {
   /** Until then, calls go to other replicas if there are any. */
   avoidUntil = 0;
+  /** Whether its certificate was not trusted when it was connected to last. */
+  isUntrusted = false;
   #avoidTime = FIRST_AVOID_TIME;
 
   /** @param {Endpoint} endpoint @param {Peer} peer What the calls to it need. */
@@ -22,6 +24,7 @@ class Replica {
 
   answered() {
     this.avoidUntil = 0;
+    this.isUntrusted = false;
     this.#avoidTime = FIRST_AVOID_TIME;
   }
 
@@ -78,6 +81,21 @@ class Replicas {
   didNotAnswer(replica) {
     replica.didNotAnswer();
     for (const name of this.names) name.hasFailed = true;
+  }
+
+  /**
+   * Notes that a replica cannot be reached, and returns the failure of a call that has no other one.
+   * @param {Replica<Peer>} replica @param {string} message @param {boolean} isUntrusted
+   */
+  notConnected(replica, message, isUntrusted) {
+    replica.isUntrusted = isUntrusted;
+    this.didNotAnswer(replica);
+    if (!isUntrusted) return new CallFailed('UNAVAILABLE', '', message);
+    const { tlsName } = replica.endpoint;
+    const advised = `${message}; set caFile to the authority of the service's certificate, which has to name ${tlsName}`;
+    // Another replica may have a certificate that is trusted.
+    const isLasting = this.all.every((each) => each.isUntrusted);
+    return isLasting ? new Untrusted(advised) : new CallFailed('UNAVAILABLE', '', advised);
   }
 
   /**

@@ -4,7 +4,7 @@
 const { now } = require('../clock.js');
 const { CallFailed } = require('../errors.js');
 const { describeEndpoint } = require('./address.js');
-const { Connection, TimedOut, connectSocket } = require('./connection.js');
+const { Connection, TimedOut, UntrustedCertificate, connectSocket } = require('./connection.js');
 const { TlsContexts, checkCredentials } = require('./credentials.js');
 const { Pool } = require('./pool.js');
 const { RequestWriter, readResponse, timeoutHeader } = require('./protocol.js');
@@ -59,10 +59,10 @@ class ConnectTransport {
         connection = pool.takeRecent() ?? await pool.take(end);
       } catch (error) {
         // Nothing was sent, so another replica may have the call at once.
-        this.#replicas.didNotAnswer(replica);
+        const failed = this.#notConnected(replica, error);
         tried.push(replica);
         if (this.#replicas.all.some((each) => !tried.includes(each)) && now() < end) continue;
-        throw new CallFailed('UNAVAILABLE', '', `cannot connect to ${describe(replica, error)}`);
+        throw failed;
       }
       return this.#exchange(replica, connection, method, message, end);
     }
@@ -83,8 +83,7 @@ class ConnectTransport {
     try {
       socket = await connect(end);
     } catch (error) {
-      this.#replicas.didNotAnswer(replica);
-      throw new CallFailed('UNAVAILABLE', '', `cannot connect to ${describe(replica, error)}`);
+      throw this.#notConnected(replica, error);
     }
     const headers = { ...writer.headers, 'connect-timeout-ms': timeoutHeader(end - now()) };
     const stream = new Stream(socket, method, headers, method.request.encode(request));
@@ -131,6 +130,12 @@ class ConnectTransport {
     else pool.drop(connection);
     replica.answered();
     return readResponse(method, response);
+  }
+
+  /** @param {Replica} replica @param {any} error */
+  #notConnected(replica, error) {
+    const message = `cannot connect to ${describe(replica, error)}`;
+    return this.#replicas.notConnected(replica, message, error instanceof UntrustedCertificate);
   }
 
   /** @param {import('./address.js').Endpoint} endpoint @returns {Peer} */

@@ -122,9 +122,9 @@ class GrpcTransport {
       if (error.reason !== '') replica.answered();
       return error;
     }
-    this.#replicas.didNotAnswer(replica);
-    if (error.code === 'DEADLINE_EXCEEDED' && !hasTime) return error;
-    return new CallFailed('UNAVAILABLE', '', `no answer from ${describeEndpoint(replica.endpoint)}: ${error.message}`);
+    const message = `no answer from ${describeEndpoint(replica.endpoint)}: ${error.message}`;
+    const failed = this.#replicas.notConnected(replica, message, UNTRUSTED.test(error.message));
+    return error.code === 'DEADLINE_EXCEEDED' && !hasTime ? error : failed;
   }
 }
 
@@ -138,6 +138,8 @@ function loadGrpc() {
   }
 }
 
+/** How gRPC describes a certificate of another authority or name. An alert is about the certificate of the caller. */
+const UNTRUSTED = /^No connection established\. Last error: (?!.*\balert\b).*(certificate|altnames)/s;
 /** Calls at a time of one transport. More fail at once. */
 const MAX_CALLS = MAX_CONNECTIONS + MAX_WAITING;
 

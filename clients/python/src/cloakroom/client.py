@@ -13,7 +13,7 @@ from . import errors, methods
 from .clock import now
 from .connect import Credentials, shared_transport
 from .messages import session_service_pb2 as pb
-from .transport import CallFailed, Method, Request, Response, ResponseStream, Transport
+from .transport import CallFailed, Method, Request, Response, ResponseStream, Transport, Untrusted
 
 T = TypeVar("T")
 
@@ -131,6 +131,8 @@ class Client:
 
 def retry_delay(failed: CallFailed, retries: int) -> float | None:
     """Returns the longest delay before a call is repeated. None: a retry would fail as well."""
+    if isinstance(failed, Untrusted):
+        return None
     is_unanswered = not failed.reason and (failed.code == "UNAVAILABLE" or _is_broken_connection(failed))
     if is_unanswered:
         return min(_FIRST_DELAY * 2.0**retries, _LAST_DELAY)

@@ -18,7 +18,7 @@ import grpc  # noqa: E402
 
 from . import grpc_status  # noqa: E402
 from .clock import now  # noqa: E402
-from .transport import CallFailed, Method  # noqa: E402
+from .transport import CallFailed, Method, Untrusted  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,17 @@ def _call_failed(error: grpc.RpcError) -> CallFailed:
     code = error.code().name
     pairs: Any = error.trailing_metadata() or ()
     reasons = [grpc_status.reason(value) for key, value in pairs if key == "grpc-status-details-bin"]
-    return CallFailed(code, reasons[0] if reasons else "", error.details() or code)
+    details = error.details() or code
+    if code == "UNAVAILABLE" and not reasons and any(each in details for each in _UNTRUSTED):
+        return Untrusted(
+            f"the certificate of the service is not trusted: {details}; give its authority to ssl_channel_credentials, "
+            "and an address that the certificate names"
+        )
+    return CallFailed(code, reasons[0] if reasons else "", details)
 
 
+#: How gRPC describes a certificate of another authority, or for another name.
+_UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed", "is not in peer certificate")
 _NUMBERS = itertools.count()
 _OPTIONS: dict[str, Any] = {
     # The client itself retries, within one deadline and only if that is safe.

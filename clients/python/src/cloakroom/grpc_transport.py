@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from .clock import now
 from .grpc_channel import ChannelSettings, GrpcChannel
-from .transport import CallFailed, Method, Request, Response
+from .transport import CallFailed, Method, Request, Response, Untrusted
 
 if TYPE_CHECKING:
     import grpc
@@ -62,7 +62,13 @@ class GrpcTransport:
         self._turns: dict[str, itertools.count[int]] = {}
 
     def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
-        response: Response = self._next_replica(method.path).call(method, request, timeout)
+        try:
+            response: Response = self._next_replica(method.path).call(method, request, timeout)
+        except Untrusted as failed:
+            if len(self._replicas) == 1:
+                raise
+            # Another replica may have a certificate that is trusted.
+            raise CallFailed(failed.code, failed.reason, str(failed)) from failed
         return response
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
 from .enums import name_of
 from .messages import session_service_pb2 as pb
+from .subject_key import may_be_in, sets_subject
 from .watch import SessionWatch
 
 
@@ -514,9 +515,11 @@ class SessionState(MutableMapping[str, Any]):
             self._write_error = None
 
     def _begin_anew_with(self, keys: Iterable[str]) -> None:
-        """Does so if one of the keys is the subject's."""
-        if self._write_error is not None and self._request_info.policy().subject_key in keys:
-            self._begin_anew()
+        """Does so if one of the keys is that of an entry that may have the subject."""
+        if self._write_error is not None:
+            subject_key = self._request_info.policy().subject_key
+            if any(may_be_in(key, subject_key) for key in keys):
+                self._begin_anew()
 
     def _check_writable(self) -> None:
         if self._write_error is not None:
@@ -592,8 +595,7 @@ class SessionState(MutableMapping[str, Any]):
     def _sets_subject(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save is a login."""
         changes = request.changes
-        subject_key = self._request_info.policy().subject_key
-        return bool(changes.subject) or (subject_key != "" and subject_key in changes.set)
+        return bool(changes.subject) or sets_subject(changes, self._request_info.policy().subject_key)
 
 
 class Session(SessionState):

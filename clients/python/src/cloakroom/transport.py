@@ -31,6 +31,17 @@ class CallFailed(Exception):
         self.reason = reason
 
 
+class Untrusted(CallFailed):
+    """The certificate of the service is not trusted, so a repeat would fail as well.
+
+    Args:
+        message: What has failed.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("UNAVAILABLE", "", message)
+
+
 class Method(Generic[Request, Response]):
     """One RPC of the service."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any, Callable, Generic, TypeVar
 
 from ..clock import now
-from ..transport import CallFailed
+from ..transport import CallFailed, Untrusted
 from .address import Address, Endpoint, endpoint, endpoints, parse
 
 #: What the calls to one endpoint need.
@@ -28,11 +29,14 @@ class Replica(Generic[Peer]):
         self.peer = peer
         #: Until then, calls go to other replicas if there are any.
         self.avoid_until = 0.0
+        #: Whether its certificate was not trusted when it was connected to last.
+        self.is_untrusted = False
         self._avoid_time = _FIRST_AVOID_TIME
 
     def answered(self) -> None:
         if self.avoid_until:
             self.avoid_until, self._avoid_time = 0.0, _FIRST_AVOID_TIME
+            self.is_untrusted = False
 
     def did_not_answer(self) -> None:
         """Prefers other replicas for a while."""
@@ -81,8 +85,16 @@ class Replicas(Generic[Peer]):
 
     def not_connected(self, replica: Replica[Peer], error: OSError) -> CallFailed:
         """Notes that a replica cannot be reached, and returns the failure of a call that has no other one."""
+        replica.is_untrusted = isinstance(error, ssl.SSLCertVerificationError)
         self.did_not_answer(replica)
-        return CallFailed("UNAVAILABLE", "", f"cannot connect to {replica.endpoint}: {error}")
+        message = f"cannot connect to {replica.endpoint}: {error}"
+        if not replica.is_untrusted:
+            return CallFailed("UNAVAILABLE", "", message)
+        name = replica.endpoint.tls_name
+        message += f"; set ca_file to the authority of the service's certificate, which has to name {name}"
+        # Another replica may have a certificate that is trusted.
+        is_lasting = all(each.is_untrusted for each in self.all)
+        return Untrusted(message) if is_lasting else CallFailed("UNAVAILABLE", "", message)
 
     def not_answered(self, replica: Replica[Peer], error: Exception, *, is_deadline: bool) -> CallFailed:
         """Notes that a replica did not answer a call, and returns the call's failure."""

@@ -10,6 +10,7 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.net.http.HttpTimeoutException;
+import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -78,7 +79,9 @@ final class Transport {
                 return attempt(method, body, deadline);
             } catch (SessionUnavailableException failure) {
                 long shortened = ThreadLocalRandom.current().nextLong(pause / 2, pause + 1);
-                if (deadline.leftMillis() <= shortened) {
+                // Another replica may have a certificate that is trusted.
+                boolean isLasting = isUntrusted(failure.getCause()) && services.size() == 1;
+                if (isLasting || deadline.leftMillis() <= shortened) {
                     throw isLate(failure) && before != null ? withReason(failure, before) : failure;
                 }
                 before = isLate(failure) ? before : failure;
@@ -108,7 +111,8 @@ final class Transport {
         } catch (TimeoutException failure) {
             throw unavailable(method, "no answer within " + limit + " ms", failure);
         } catch (ExecutionException failure) {
-            throw unavailable(method, String.valueOf(failure.getCause()), failure.getCause());
+            throw isUntrusted(failure.getCause()) ? untrusted(method, failure.getCause())
+                    : unavailable(method, String.valueOf(failure.getCause()), failure.getCause());
         } finally {
             // Closes the connection of a call that has not ended.
             call.cancel(true);
@@ -150,6 +154,21 @@ final class Transport {
     private static SessionUnavailableException unavailable(String method, String what, Throwable cause) {
         return new SessionUnavailableException("", method + ": the service did not answer (" + what
                 + "). Check its address, and that it runs", cause);
+    }
+
+    private static SessionUnavailableException untrusted(String method, Throwable cause) {
+        return new SessionUnavailableException("", method + ": the certificate of the service is not trusted (" + cause
+                + "). Set caFile to its authority, and service to a name or an IP address that is in it", cause);
+    }
+
+    /** Returns whether the certificate of the service is of another authority, or for another name. */
+    private static boolean isUntrusted(Throwable failure) {
+        for (Throwable each = failure; each != null; each = each.getCause()) {
+            if (each instanceof CertificateException) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private record Deadline(long nanos) {

@@ -118,6 +118,10 @@ final class Service {
         return "127.0.0.1:" + port;
     }
 
+    int port() {
+        return port;
+    }
+
     String adminAddress() {
         return "127.0.0.1:" + adminPort;
     }
