@@ -335,3 +335,29 @@ class CallerInfo(_message.Message):
     apps: _containers.RepeatedScalarFieldContainer[str]
     all_apps: bool
     def __init__(self, name: _Optional[str] = ..., roles: _Optional[_Iterable[str]] = ..., apps: _Optional[_Iterable[str]] = ..., all_apps: bool = ...) -> None: ...
+
+class ExportSessionsRequest(_message.Message):
+    __slots__ = ("apps",)
+    APPS_FIELD_NUMBER: _ClassVar[int]
+    apps: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, apps: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ExportSessionsResponse(_message.Message):
+    __slots__ = ("data", "session_count", "corrupt_sessions", "corrupt_revocations")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    SESSION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CORRUPT_SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    CORRUPT_REVOCATIONS_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    session_count: int
+    corrupt_sessions: _containers.RepeatedCompositeFieldContainer[CorruptSession]
+    corrupt_revocations: int
+    def __init__(self, data: _Optional[bytes] = ..., session_count: _Optional[int] = ..., corrupt_sessions: _Optional[_Iterable[_Union[CorruptSession, _Mapping]]] = ..., corrupt_revocations: _Optional[int] = ...) -> None: ...
+
+class CorruptSession(_message.Message):
+    __slots__ = ("app", "id")
+    APP_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    app: str
+    id: str
+    def __init__(self, app: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
