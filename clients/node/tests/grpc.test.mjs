@@ -16,6 +16,7 @@ import grpcTransport from '../src/grpc/transport.js';
 import { Certificates } from './certificates.mjs';
 import { proxy, service, useService } from './proxied_service.mjs';
 import { Service } from './service.mjs';
+import { failsAtOnce } from './untrusted.mjs';
 
 const { GrpcTransport } = grpcTransport;
 const LONG = 60_000;
@@ -295,29 +296,7 @@ describe('TLS and callers', () => {
     assert.match(nobody.code, /^(UNAVAILABLE|UNAUTHENTICATED)$/);
   });
 
-  test('a certificate that is not trusted is an error at once', async () => {
-    const { mutual } = certificates;
-    const address = `https://localhost:${secure.port}`;
-    const stranger = { ...mutual, caFile: mutual.certificateFile };
-    const otherName = `https://127.0.0.1:${secure.port}`;
-    // So long that the test only ends in time if nothing is repeated.
-    const deadline = 3_600_000;
-    const untrusted = [[address, stranger], [otherName, mutual], [`${address},${otherName}`, stranger]];
-
-    const failed = await Promise.all(untrusted.flatMap(([named, credentials]) => {
-      const client = clientOf(named, { ...credentials, deadline });
-      return [read(client), client.stream(messages.WATCH, { app: 'shop' })].map((call) => call.catch((error) => error));
-    }));
-    const trusted = clientOf(`${otherName},${address}`, mutual);
-    const opened = [];
-    for (let i = 0; i < 4; i += 1) opened.push((await read(trusted)).session.new);
-
-    for (const error of failed) {
-      assert.ok(error instanceof SessionUnavailable, String(error));
-      assert.match(error.message, /; set caFile to the authority of the service's certificate, which has to name /);
-    }
-    assert.deepEqual(opened, [true, true, true, true]);
-  });
+  test('a certificate that is not trusted is an error at once', () => failsAtOnce(clientOf, secure.port, certificates));
 
   test('files that have changed are read again', async () => {
     const caFile = certificates.file('renewed.crt');
