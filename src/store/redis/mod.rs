@@ -77,7 +77,7 @@ pub(super) use self::target::Server;
 use self::waiter::Receipt;
 use super::encoding::EncodedHead;
 use super::handle::{Backend, Handle};
-use super::metrics::StoreMetrics;
+use super::metrics::{Location, StoreMetrics};
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
 use crate::session::{Changes, Edit, Precondition, Record, judge};
 use crate::types::{AppName, SettingError, Time};
@@ -112,7 +112,7 @@ impl Redis {
             last_inspection: LastInspection::default(),
             cursors: OnceLock::new(),
             replica_watch: ReplicaWatch::default(),
-            metrics: Arc::default(),
+            metrics: Arc::new(StoreMetrics::new(Location::Redis)),
         })
     }
 
